@@ -1,0 +1,143 @@
+//! A finding: what differs, where, and whether it stood still. A fact without blame: neither side
+//! is right until an authority is named.
+
+use serde::Serialize;
+
+use super::{Named, Ruling};
+use crate::schema::{BySide, Side};
+
+/// In which way the sides differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The row stands on the source only.
+    OnlyInSource,
+    /// The row stands on the target only.
+    OnlyInTarget,
+    /// The row stands on both sides with different values.
+    Mismatch,
+    /// A side has more than one row of this key.
+    DuplicateKey,
+    /// A side has rows with a NULL in their key.
+    NullKey,
+}
+
+impl Kind {
+    /// The kind of rows that only this side has.
+    pub fn only_in(side: Side) -> Kind {
+        match side {
+            Side::Source => Kind::OnlyInSource,
+            Side::Target => Kind::OnlyInTarget,
+        }
+    }
+
+    /// The word in every machine format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::OnlyInSource => "only_in_source",
+            Kind::OnlyInTarget => "only_in_target",
+            Kind::Mismatch => "mismatch",
+            Kind::DuplicateKey => "duplicate_key",
+            Kind::NullKey => "null_key",
+        }
+    }
+}
+
+/// What became of a suspect that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// It stood still and differs.
+    Confirmed,
+    /// It differs and kept changing.
+    Unsettled,
+}
+
+impl Disposition {
+    /// The word in every machine format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Disposition::Confirmed => "confirmed",
+            Disposition::Unsettled => "unsettled",
+        }
+    }
+}
+
+/// A key range as people read it; `None` is an open end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RangeText {
+    /// The last key before the range.
+    pub after: Option<Named<String>>,
+    /// The last key of the range.
+    pub through: Option<Named<String>>,
+}
+
+/// Which rows a finding speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The row of this key.
+    Key(Named<String>),
+    /// All rows of a range on one side.
+    Range(RangeText, u64),
+    /// Several rows of one key on one side.
+    Duplicate(Side, u64, Named<String>),
+    /// Rows of one side with a NULL in their key.
+    NullKey(Side, u64),
+}
+
+/// One confirmed or unsettled divergence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The mapping's name.
+    pub mapping: String,
+    /// In which way the sides differ.
+    pub kind: Kind,
+    /// Whether it stood still.
+    pub disposition: Disposition,
+    /// Which rows.
+    pub place: Place,
+    /// The columns that differ, with the values of both sides; empty where a side has no row.
+    pub columns: Named<BySide<Option<String>>>,
+    /// Whether values are left out and only column names are given (`--keys-only`).
+    pub keys_only: bool,
+    /// When it was first seen.
+    pub first_seen: String,
+    /// When it was last seen.
+    pub last_seen: String,
+    /// In how many runs it was seen.
+    pub runs: u64,
+    made_by_ruling: (),
+}
+
+impl Finding {
+    /// Makes the finding that a ruling allows. `seen` is first and last sight.
+    pub fn new(
+        ruling: &Ruling,
+        mapping: &str,
+        kind: Kind,
+        place: Place,
+        columns: Named<BySide<Option<String>>>,
+        seen: (String, String),
+    ) -> Finding {
+        Finding {
+            mapping: mapping.to_owned(),
+            kind,
+            disposition: ruling.disposition(),
+            place,
+            columns,
+            keys_only: false,
+            first_seen: seen.0,
+            last_seen: seen.1,
+            runs: 1,
+            made_by_ruling: (),
+        }
+    }
+
+    /// How many rows of a side it speaks of.
+    pub fn rows(&self) -> u64 {
+        match &self.place {
+            Place::Key(_) => 1,
+            Place::Range(_, rows) | Place::Duplicate(_, rows, _) | Place::NullKey(_, rows) => *rows,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! From a difference to a finding, and the books that must balance.
+//!
+//! A difference seen once is a *suspect*: both systems keep writing while we look, and the two
+//! databases share no clock and no snapshot. [`Suspect::settle`] turns looks into a ruling, and
+//! only a ruling makes a [`Finding`]. A [`Tally`] counts every row exactly once on each side.
+
+mod divergence;
+mod named;
+mod record;
+mod suspect;
+mod tally;
+
+pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
+pub use named::Named;
+pub use record::{
+    MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code, timestamp,
+};
+pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
+pub use tally::{Books, Tally};

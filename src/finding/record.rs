@@ -1,0 +1,256 @@
+//! The written record: what a run, a mapping and an end look like in every machine format.
+//!
+//! Field names and their order are a contract with other programs; they change only by adding.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use super::{Books, Finding, Named, Place, RangeText};
+use crate::schema::BySide;
+
+/// The format's version, in every record.
+const VERSION: u32 = 1;
+
+/// A moment as records write it: UTC, to the millisecond.
+pub fn timestamp(at: Timestamp) -> String {
+    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    at.to_string()
+}
+
+/// What a run was asked.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename = "run")]
+pub struct RunRecord {
+    version: u32,
+    /// The run's id, a ULID.
+    pub run: String,
+    /// The spec's name.
+    pub spec: String,
+    /// The blake3 of the spec file.
+    pub spec_hash: String,
+    /// Spec and parameters together: only runs of one scope can be held against each other.
+    pub scope: String,
+    /// Parameters in effect.
+    pub params: Named<String>,
+    /// When it started.
+    pub started_at: String,
+    /// Name and version of this program.
+    pub tool: String,
+}
+
+impl RunRecord {
+    /// The record of a run that starts now.
+    pub fn new(
+        run: String,
+        spec: &str,
+        spec_hash: String,
+        scope: String,
+        params: Named<String>,
+    ) -> RunRecord {
+        RunRecord {
+            version: VERSION,
+            run,
+            spec: spec.to_owned(),
+            spec_hash,
+            scope,
+            params,
+            started_at: timestamp(Timestamp::now()),
+            tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// A range of keys that could not be judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "undecided")]
+pub struct Undecided {
+    version: u32,
+    /// The mapping's name.
+    pub mapping: String,
+    /// The range.
+    pub range: RangeText,
+    /// Why.
+    pub reason: String,
+}
+
+impl Undecided {
+    /// A range that could not be judged, and why.
+    pub fn new(mapping: &str, range: RangeText, reason: String) -> Undecided {
+        Undecided { version: VERSION, mapping: mapping.to_owned(), range, reason }
+    }
+}
+
+/// What a mapping's comparison came to.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename = "mapping")]
+pub struct MappingRecord {
+    version: u32,
+    /// The mapping's name.
+    pub mapping: String,
+    /// `digest` or `stream`.
+    pub strategy: String,
+    /// Rows read on each side.
+    pub rows: BySide<u64>,
+    /// Suspects that agreed at a later look.
+    pub healed: u64,
+    /// Findings under an agreed exception.
+    pub accepted: u64,
+    /// Keys confirmed as standing on the source only.
+    pub only_in_source: u64,
+    /// Keys confirmed as standing on the target only.
+    pub only_in_target: u64,
+    /// Keys confirmed as different.
+    pub mismatch: u64,
+    /// Rows that kept changing.
+    pub unsettled: u64,
+    /// Share of the rows that was judged, 0 to 1.
+    pub coverage: f64,
+    /// Whether everything asked was compared.
+    pub complete: bool,
+    /// Whether there were more findings than `max_findings`.
+    pub truncated: bool,
+    /// Whether neither side has a row.
+    pub empty: bool,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// Wall time.
+    pub elapsed_ms: u64,
+    /// The books of each side.
+    pub books: BySide<Books>,
+}
+
+impl MappingRecord {
+    /// The record of a mapping about which nothing is known yet.
+    pub fn new(mapping: &str, strategy: &str) -> MappingRecord {
+        MappingRecord {
+            version: VERSION,
+            mapping: mapping.to_owned(),
+            strategy: strategy.to_owned(),
+            rows: BySide::default(),
+            healed: 0,
+            accepted: 0,
+            only_in_source: 0,
+            only_in_target: 0,
+            mismatch: 0,
+            unsettled: 0,
+            coverage: 0.0,
+            complete: false,
+            truncated: false,
+            empty: false,
+            reason: None,
+            elapsed_ms: 0,
+            books: BySide::default(),
+        }
+    }
+}
+
+/// What a run says in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything asked was compared, and agrees.
+    Clean,
+    /// Everything asked was compared; confirmed divergence exists.
+    Diverged,
+    /// Not everything asked was compared.
+    Incomplete,
+}
+
+impl Verdict {
+    /// The word in every format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Clean => "clean",
+            Verdict::Diverged => "diverged",
+            Verdict::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// The exit code that a verdict stands for.
+pub fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Clean => 0,
+        Verdict::Diverged => 1,
+        Verdict::Incomplete => 3,
+    }
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename = "summary")]
+pub struct SummaryRecord {
+    version: u32,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Whether everything asked was compared.
+    pub complete: bool,
+    /// The exit code that this spec alone would give.
+    pub exit_code: u8,
+    /// Wall time.
+    pub elapsed_ms: u64,
+}
+
+impl SummaryRecord {
+    /// The end of a run with this verdict.
+    pub fn new(verdict: Verdict, elapsed_ms: u64) -> SummaryRecord {
+        SummaryRecord {
+            version: VERSION,
+            verdict,
+            complete: verdict != Verdict::Incomplete,
+            exit_code: exit_code(verdict),
+            elapsed_ms,
+        }
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_struct("Finding", 12)?;
+        record.serialize_field("type", "finding")?;
+        record.serialize_field("version", &VERSION)?;
+        record.serialize_field("mapping", &self.mapping)?;
+        record.serialize_field("kind", &self.kind)?;
+        record.serialize_field("disposition", &self.disposition)?;
+        match &self.place {
+            Place::Key(key) => record.serialize_field("key", key)?,
+            Place::Range(range, rows) => {
+                record.serialize_field("range", range)?;
+                record.serialize_field("rows", rows)?;
+            }
+            Place::Duplicate(side, rows, key) => {
+                record.serialize_field("side", side.name())?;
+                record.serialize_field("rows", rows)?;
+                record.serialize_field("key", key)?;
+            }
+            Place::NullKey(side, rows) => {
+                record.serialize_field("side", side.name())?;
+                record.serialize_field("rows", rows)?;
+            }
+        }
+        if self.keys_only {
+            let names = self.columns.0.iter().map(|(name, _)| (name.clone(), NoValues {}));
+            record.serialize_field("columns", &Named(names.collect()))?;
+        } else {
+            record.serialize_field("columns", &self.columns)?;
+        }
+        record.serialize_field("first_seen", &self.first_seen)?;
+        record.serialize_field("last_seen", &self.last_seen)?;
+        record.serialize_field("runs", &self.runs)?;
+        record.end()
+    }
+}
+
+/// A differing column whose values are left out.
+#[derive(Serialize)]
+struct NoValues {}
+
+impl<T: Serialize> Serialize for BySide<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_struct("BySide", 2)?;
+        pair.serialize_field("source", &self.source)?;
+        pair.serialize_field("target", &self.target)?;
+        pair.end()
+    }
+}

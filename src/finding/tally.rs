@@ -1,0 +1,168 @@
+//! The books of a mapping: every row of each side is counted once, and under one heading.
+//!
+//! `read` is counted where rows are read, the headings where rows are judged, so the two can
+//! disagree; if they do, the run is incomplete. That is checked in release builds too.
+
+use serde::Serialize;
+
+use super::{Disposition, Kind};
+use crate::schema::{BySide, Side};
+
+/// One side's books, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Books {
+    /// Rows found: the scan's count, corrected by the last look at each suspect.
+    pub read: u64,
+    /// Rows whose counterpart agrees.
+    pub matched: u64,
+    /// Rows whose counterpart differs.
+    pub mismatch: u64,
+    /// Rows without a counterpart.
+    pub only: u64,
+    /// Rows of keys that kept changing.
+    pub unsettled: u64,
+    /// Rows under an agreed exception.
+    pub accepted: u64,
+    /// Rows of keys that more than one row of a side has.
+    pub duplicate: u64,
+    /// Rows with a NULL in their key.
+    pub null_key: u64,
+    /// Rows that were counted but could not be judged.
+    pub undecided: u64,
+}
+
+impl Books {
+    /// Whether what was read is what was judged.
+    pub fn balance(&self) -> bool {
+        let Books { read, matched, mismatch, only, unsettled, accepted, duplicate, null_key, undecided } =
+            *self;
+        read == matched + mismatch + only + unsettled + accepted + duplicate + null_key + undecided
+    }
+}
+
+/// What a mapping's run has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The books of each side.
+    pub books: BySide<Books>,
+    /// Suspects that agreed at a later look.
+    pub healed: u64,
+    /// Keys confirmed as standing on the source only.
+    pub only_in_source: u64,
+    /// Keys confirmed as standing on the target only.
+    pub only_in_target: u64,
+    /// Keys confirmed as different.
+    pub mismatch: u64,
+    /// Keys confirmed as duplicate, and sides with NULL keys.
+    pub key_faults: u64,
+    /// Rows that kept changing.
+    pub unsettled: u64,
+}
+
+impl Tally {
+    /// Rows of clean ranges and matched keys.
+    pub fn matched(&mut self, rows: BySide<u64>) {
+        for side in Side::BOTH {
+            self.books[side].read += rows[side];
+            self.books[side].matched += rows[side];
+        }
+    }
+
+    /// Rows read whose judgement is still open; [`Tally::corrected`] and one of the verdicts follow.
+    pub fn read(&mut self, rows: BySide<u64>) {
+        for side in Side::BOTH {
+            self.books[side].read += rows[side];
+        }
+    }
+
+    /// The last look at a suspect found other counts than the scan had booked.
+    pub fn corrected(&mut self, booked: BySide<u64>, found: BySide<u64>) {
+        for side in Side::BOTH {
+            let read = &mut self.books[side].read;
+            *read = read.saturating_sub(booked[side]) + found[side];
+        }
+    }
+
+    /// A suspect healed, with these rows.
+    pub fn healed(&mut self, rows: BySide<u64>) {
+        self.healed += 1;
+        for side in Side::BOTH {
+            self.books[side].matched += rows[side];
+        }
+    }
+
+    /// A suspect stands, with these rows on each side.
+    pub fn standing(&mut self, kind: Kind, disposition: Disposition, rows: BySide<u64>) {
+        let most = rows.source.max(rows.target);
+        if disposition == Disposition::Unsettled {
+            self.unsettled += most;
+        } else {
+            match kind {
+                Kind::OnlyInSource => self.only_in_source += rows.source,
+                Kind::OnlyInTarget => self.only_in_target += rows.target,
+                Kind::Mismatch => self.mismatch += 1,
+                Kind::DuplicateKey | Kind::NullKey => self.key_faults += 1,
+            }
+        }
+        for side in Side::BOTH {
+            let books = &mut self.books[side];
+            let heading = match (disposition, kind) {
+                (Disposition::Unsettled, _) => &mut books.unsettled,
+                (_, Kind::OnlyInSource | Kind::OnlyInTarget) => &mut books.only,
+                (_, Kind::Mismatch) => &mut books.mismatch,
+                (_, Kind::DuplicateKey) => &mut books.duplicate,
+                (_, Kind::NullKey) => &mut books.null_key,
+            };
+            *heading += rows[side];
+        }
+    }
+
+    /// Rows that were read but cannot be judged.
+    pub fn undecided(&mut self, rows: BySide<u64>) {
+        for side in Side::BOTH {
+            self.books[side].undecided += rows[side];
+        }
+    }
+
+    /// Whether the books of both sides balance.
+    pub fn balances(&self) -> bool {
+        self.books.all(Books::balance)
+    }
+
+    /// Whether confirmed divergence exists.
+    pub fn diverged(&self) -> bool {
+        self.only_in_source + self.only_in_target + self.mismatch + self.key_faults > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: BySide<u64> = BySide { source: 1, target: 1 };
+
+    #[test]
+    fn every_way_a_suspect_can_end_keeps_the_books_in_balance() {
+        let mut tally = Tally::default();
+        tally.matched(BySide { source: 10, target: 10 });
+        // five suspects, booked by the scan as one row on each side
+        tally.read(BySide { source: 5, target: 5 });
+        tally.healed(BOTH);
+        tally.standing(Kind::Mismatch, Disposition::Confirmed, BOTH);
+        tally.standing(Kind::Mismatch, Disposition::Unsettled, BOTH);
+        tally.undecided(BOTH);
+        let gone = BySide { source: 1, target: 0 };
+        tally.corrected(BOTH, gone);
+        tally.standing(Kind::OnlyInSource, Disposition::Confirmed, gone);
+        assert!(tally.balances(), "{tally:?}");
+        assert_eq!((tally.books.source.read, tally.books.target.read), (15, 14));
+        assert!(tally.diverged());
+    }
+
+    #[test]
+    fn a_row_that_is_judged_but_was_never_read_breaks_the_balance() {
+        let mut tally = Tally::default();
+        tally.healed(BOTH);
+        assert!(!tally.balances());
+    }
+}

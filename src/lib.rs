@@ -1,0 +1,5 @@
+//! pgreconcile.
+pub mod schema;
+pub mod row;
+pub mod finding;
+pub mod spec;

@@ -1,0 +1,65 @@
+//! The digest of a range: how many rows it holds, and the sum of their hashes.
+//!
+//! A sum over well-mixed 64-bit row hashes sees every change of a row; a count beside it sees what
+//! a sum of zero would not. Unlike xor, equal pairs do not cancel. Sums add up, so the digest of a
+//! range is the sum of the digests of its parts.
+
+use std::ops::AddAssign;
+
+use super::Fingerprint;
+
+/// Count and sum of row hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digest {
+    /// Rows.
+    pub rows: u64,
+    /// Sum of their hashes, which PostgreSQL gives as a numeric: 64 bits times the rows of any
+    /// table fit easily.
+    sum: i128,
+}
+
+/// Why a server's answer is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server returned a digest that is not a whole number")]
+pub struct DigestError;
+
+impl Digest {
+    /// Reads what the server returned: a count, and a sum as text (nothing for no rows).
+    ///
+    /// # Errors
+    /// When they are not whole numbers.
+    pub fn read(rows: i64, sum: Option<&str>) -> Result<Digest, DigestError> {
+        let rows = u64::try_from(rows).map_err(|_| DigestError)?;
+        let sum = sum.map_or(Ok(0), str::parse).map_err(|_| DigestError)?;
+        Ok(Digest { rows, sum })
+    }
+
+    /// Counts one row in.
+    pub fn add(&mut self, row: Fingerprint) {
+        self.rows += 1;
+        self.sum += i128::from(row.digest_term());
+    }
+}
+
+impl AddAssign for Digest {
+    fn add_assign(&mut self, other: Digest) {
+        self.rows += other.rows;
+        self.sum += other.sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_rows_is_what_a_server_returns() {
+        let mut digest = Digest::default();
+        digest.add(Fingerprint::of_row_hash(i64::MIN));
+        digest.add(Fingerprint::of_row_hash(i64::MIN));
+        assert_eq!(Digest::read(2, Some("-18446744073709551616")), Ok(digest));
+        assert_eq!(Digest::read(0, None), Ok(Digest::default()));
+        assert_eq!(Digest::read(1, Some("1.5")), Err(DigestError));
+        assert_eq!(Digest::read(-1, None), Err(DigestError));
+    }
+}

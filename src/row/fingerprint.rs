@@ -1,0 +1,110 @@
+//! Fingerprints of rows and seals of texts: the only door to blake3.
+
+use std::ops::Range;
+
+use super::Record;
+
+/// What stands for one row's values: 128 bits of blake3 over the canon's binary fields, or, where
+/// the server hashed the row, its 64-bit row hash. The two kinds never meet in one comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    /// The fingerprint of a row that the server hashed.
+    pub fn of_row_hash(hash: i64) -> Fingerprint {
+        Fingerprint(u128::from(hash.cast_unsigned()))
+    }
+
+    /// What this row adds to the digest of its range.
+    pub fn digest_term(self) -> i64 {
+        // The low half: the whole of a row hash, and as good as any half of blake3.
+        (self.0 as u64).cast_signed()
+    }
+}
+
+/// Makes fingerprints, with one buffer for all rows.
+#[derive(Debug, Default)]
+pub struct Fingerprinter {
+    buffer: Vec<u8>,
+}
+
+/// Above this a row is hashed piece by piece instead of being copied together first.
+const COPIED_TOGETHER: usize = 64 * 1024;
+
+impl Fingerprinter {
+    /// The fingerprint of some fields of a row. Each field is framed by its length, NULL by a length
+    /// that no field has, so that NULL and '' differ, and so do ('a','bc') and ('ab','c').
+    pub fn of(&mut self, record: &impl Record, fields: Range<usize>) -> Fingerprint {
+        let mut hasher = None;
+        self.buffer.clear();
+        for index in fields {
+            let field = record.field(index);
+            // A field's length is a signed 32-bit number on the wire, so u32::MAX is free.
+            let length = field.map_or(u32::MAX, |bytes| bytes.len() as u32);
+            self.buffer.extend_from_slice(&length.to_le_bytes());
+            let bytes = field.unwrap_or_default();
+            if self.buffer.len() + bytes.len() <= COPIED_TOGETHER {
+                self.buffer.extend_from_slice(bytes);
+            } else {
+                let hasher = hasher.get_or_insert_with(blake3::Hasher::new);
+                hasher.update(&self.buffer).update(bytes);
+                self.buffer.clear();
+            }
+        }
+        let hash = match hasher {
+            Some(mut hasher) => hasher.update(&self.buffer).finalize(),
+            None => blake3::hash(&self.buffer),
+        };
+        let mut low = [0; 16];
+        low.copy_from_slice(&hash.as_bytes()[..16]);
+        Fingerprint(u128::from_le_bytes(low))
+    }
+}
+
+/// The blake3 of a text as hexadecimal digits: the hash of a spec, the seal of a file.
+pub fn seal(parts: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(fields: &[Option<&[u8]>]) -> Fingerprint {
+        let row: Vec<_> = fields.iter().map(|f| f.map(<[u8]>::to_vec)).collect();
+        Fingerprinter::default().of(&row, 0..row.len())
+    }
+
+    #[test]
+    fn fields_are_framed() {
+        assert_ne!(fingerprint(&[None]), fingerprint(&[Some(b"")]));
+        assert_ne!(fingerprint(&[Some(b"a"), Some(b"bc")]), fingerprint(&[Some(b"ab"), Some(b"c")]));
+        assert_ne!(fingerprint(&[None, Some(b"")]), fingerprint(&[Some(b""), None]));
+        assert_ne!(fingerprint(&[Some(b"")]), fingerprint(&[Some(b""), Some(b"")]));
+    }
+
+    #[test]
+    fn a_long_row_is_hashed_as_if_it_were_short() {
+        // The same framing, whether copied together or hashed in pieces.
+        let long = vec![7u8; COPIED_TOGETHER];
+        let row = vec![Some(b"k".to_vec()), Some(long.clone()), None, Some(b"tail".to_vec())];
+        let mut framed = Vec::new();
+        for field in &row {
+            let length = field.as_ref().map_or(u32::MAX, |f| f.len() as u32);
+            framed.extend_from_slice(&length.to_le_bytes());
+            framed.extend_from_slice(field.as_deref().unwrap_or_default());
+        }
+        let expected = blake3::hash(&framed);
+        let got = Fingerprinter::default().of(&row, 0..4);
+        assert_eq!(got.0.to_le_bytes(), expected.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn the_parts_of_a_seal_do_not_run_into_each_other() {
+        assert_ne!(seal(&[b"ab", b"c"]), seal(&[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,18 @@
+//! Rows as bytes: keys and their order, ranges of keys, fingerprints and digests.
+//!
+//! SQL makes both sides say a value in the same form (the canon); from here on only bytes are
+//! compared, and no value is ever parsed except to put keys in order.
+
+mod digest;
+mod fingerprint;
+mod key;
+mod order;
+mod range;
+mod record;
+
+pub use digest::{Digest, DigestError};
+pub use fingerprint::{Fingerprint, Fingerprinter, seal};
+pub use key::Key;
+pub use order::{KeyField, KeyOrder};
+pub use range::{Bound, Classes, KeyRange, Region};
+pub use record::Record;

@@ -1,0 +1,160 @@
+//! The order of keys, the same as the servers' own.
+//!
+//! Ranges are cut and searched by the servers; the client puts keys in order only to tell which of
+//! them stand next to each other. It must agree with PostgreSQL to the last value, which the laws
+//! test with a server as oracle.
+
+use std::cmp::Ordering;
+
+use super::Key;
+
+/// How the binary form of one key field is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyField {
+    /// Integers, dates and times: a big-endian number in two's complement.
+    Signed,
+    /// Bytes by their value: text under "C", uuid, bytea, bool, and unsigned numbers.
+    Bytes,
+    /// `numeric`: sign, weight, digits.
+    Numeric,
+    /// `float4` and `float8`; NaN is above everything.
+    Float,
+}
+
+/// The order of keys of one mapping: field by field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOrder(pub Vec<KeyField>);
+
+impl KeyOrder {
+    /// Compares two keys of this mapping.
+    pub fn compare(&self, one: &Key, other: &Key) -> Ordering {
+        for (field, (a, b)) in self.0.iter().zip(one.fields().zip(other.fields())) {
+            let ordering = match field {
+                KeyField::Signed => signed(a).cmp(&signed(b)),
+                KeyField::Bytes => a.cmp(b),
+                KeyField::Numeric => numeric(a, b),
+                KeyField::Float => float(a, b),
+            };
+            if ordering.is_ne() {
+                return ordering;
+            }
+        }
+        Ordering::Equal
+    }
+}
+
+fn signed(bytes: &[u8]) -> i64 {
+    let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
+    bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
+}
+
+fn float(a: &[u8], b: &[u8]) -> Ordering {
+    let value = |bytes: &[u8]| match *bytes {
+        [a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        _ => f64::NAN,
+    };
+    let (a, b) = (value(a), value(b));
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
+/// `numeric` in its binary form: counts and sign in four 16-bit words, then digits of base 10,000.
+struct Numeric<'a> {
+    rank: i8,
+    weight: i16,
+    digits: &'a [u8],
+}
+
+fn read_numeric(bytes: &[u8]) -> Numeric<'_> {
+    let word = |at: usize| match bytes.get(at..at + 2) {
+        Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
+        None => 0,
+    };
+    let digits = bytes.get(8..).unwrap_or_default();
+    // -Infinity < negative < zero < positive < Infinity < NaN
+    let rank = match word(4) {
+        0xF000 => -2,
+        0xD000 => 2,
+        0xC000 => 3,
+        _ if digits.is_empty() => 0,
+        0x4000 => -1,
+        _ => 1,
+    };
+    Numeric { rank, weight: word(2).cast_signed(), digits }
+}
+
+fn numeric(a: &[u8], b: &[u8]) -> Ordering {
+    let (a, b) = (read_numeric(a), read_numeric(b));
+    let magnitude = || {
+        // Digits are big-endian words without leading or (after trim_scale) trailing zeros, so
+        // bytes in order are digits in order, and a longer number that starts alike is larger.
+        a.weight.cmp(&b.weight).then_with(|| a.digits.cmp(b.digits))
+    };
+    a.rank.cmp(&b.rank).then_with(|| match a.rank {
+        1 => magnitude(),
+        -1 => magnitude().reverse(),
+        _ => Ordering::Equal,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ordered(field: KeyField, keys: &[&[u8]]) {
+        let order = KeyOrder(vec![field]);
+        for (i, a) in keys.iter().enumerate() {
+            for (j, b) in keys.iter().enumerate() {
+                assert_eq!(order.compare(&Key::new([*a]), &Key::new([*b])), i.cmp(&j), "{i} {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn signed_numbers_of_any_width_are_ordered_by_value() {
+        let keys = [i64::MIN, -1, 0, 1, i64::MAX].map(i64::to_be_bytes);
+        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+        let keys = [i16::MIN, -1, 0, 1, i16::MAX].map(i16::to_be_bytes);
+        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+    }
+
+    #[test]
+    fn floats_put_infinities_at_the_ends_and_nan_above() {
+        let values = [f64::NEG_INFINITY, -1.5, 0.0, 1e-300, f64::INFINITY, f64::NAN];
+        let keys = values.map(f64::to_be_bytes);
+        ordered(KeyField::Float, &keys.each_ref().map(|k| &k[..]));
+    }
+
+    #[test]
+    fn numerics_are_ordered_by_sign_weight_and_digits() {
+        let make = |sign: u16, weight: i16, digits: &[u16]| {
+            let mut words = vec![digits.len() as u16, weight.cast_unsigned(), sign, 0];
+            words.extend(digits);
+            words.into_iter().flat_map(u16::to_be_bytes).collect::<Vec<_>>()
+        };
+        let keys = [
+            make(0xF000, 0, &[]),
+            make(0x4000, 1, &[1, 5]),
+            make(0x4000, 0, &[2]),
+            make(0x4000, -1, &[1]),
+            make(0, 0, &[]),
+            make(0, -1, &[300]),
+            make(0, 0, &[300]),
+            make(0, 0, &[300, 1]),
+            make(0, 0, &[301]),
+            make(0, 1, &[1]),
+            make(0xD000, 0, &[]),
+            make(0xC000, 0, &[]),
+        ];
+        ordered(KeyField::Numeric, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn composite_keys_are_ordered_field_by_field() {
+        let order = KeyOrder(vec![KeyField::Bytes, KeyField::Signed]);
+        let key = |text: &str, number: i32| Key::new([text.as_bytes(), &number.to_be_bytes()]);
+        assert_eq!(order.compare(&key("a", 9), &key("b", 1)), Ordering::Less);
+        assert_eq!(order.compare(&key("a", -9), &key("a", 1)), Ordering::Less);
+        assert_eq!(order.compare(&key("a", 1), &key("a", 1)), Ordering::Equal);
+    }
+}

@@ -1,0 +1,15 @@
+//! The shape of both sides, as nouns: sides, names, types and what a catalog says of a relation.
+//!
+//! Nothing here asks a server anything. `pg` fills these in, `plan` reads them.
+
+mod name;
+mod pg_type;
+mod relation;
+mod server;
+mod side;
+
+pub use name::{ColumnName, NameError, SchemaName, TableName};
+pub use pg_type::{Builtin, Collation, ColumnType, PgType};
+pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
+pub use server::{DigestTrust, Server};
+pub use side::{BySide, Side};

@@ -1,0 +1,210 @@
+//! PostgreSQL's types, as far as the comparison has to tell them apart.
+//!
+//! A type's OID is stable below 16384 and differs between databases above it, so a type made by a
+//! user is known by what it is (enum, composite, domain over …) and never by its OID.
+
+/// A built-in type that a canon treats in a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the PostgreSQL type of the same name")]
+pub enum Builtin {
+    Bool,
+    Bytea,
+    Char,
+    Name,
+    Int2,
+    Int4,
+    Int8,
+    Numeric,
+    Float4,
+    Float8,
+    Money,
+    Text,
+    Varchar,
+    Bpchar,
+    Uuid,
+    Date,
+    Time,
+    TimeTz,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    Inet,
+    Cidr,
+    MacAddr,
+    MacAddr8,
+    PgLsn,
+    Xid8,
+    Oid,
+    Xid,
+    Cid,
+    Tid,
+    Json,
+    Jsonb,
+    Int4Range,
+    Int8Range,
+    NumRange,
+    TsRange,
+    TsTzRange,
+    DateRange,
+}
+
+/// Name in `pg_type`, OID in `src/include/catalog/pg_type.dat`.
+const BUILTINS: &[(Builtin, &str, u32)] = &[
+    (Builtin::Bool, "bool", 16),
+    (Builtin::Bytea, "bytea", 17),
+    (Builtin::Char, "\"char\"", 18),
+    (Builtin::Name, "name", 19),
+    (Builtin::Int8, "int8", 20),
+    (Builtin::Int2, "int2", 21),
+    (Builtin::Int4, "int4", 23),
+    (Builtin::Text, "text", 25),
+    (Builtin::Oid, "oid", 26),
+    (Builtin::Tid, "tid", 27),
+    (Builtin::Xid, "xid", 28),
+    (Builtin::Cid, "cid", 29),
+    (Builtin::Json, "json", 114),
+    (Builtin::Float4, "float4", 700),
+    (Builtin::Float8, "float8", 701),
+    (Builtin::Money, "money", 790),
+    (Builtin::Cidr, "cidr", 650),
+    (Builtin::Inet, "inet", 869),
+    (Builtin::MacAddr8, "macaddr8", 774),
+    (Builtin::MacAddr, "macaddr", 829),
+    (Builtin::Bpchar, "bpchar", 1042),
+    (Builtin::Varchar, "varchar", 1043),
+    (Builtin::Date, "date", 1082),
+    (Builtin::Time, "time", 1083),
+    (Builtin::Timestamp, "timestamp", 1114),
+    (Builtin::TimestampTz, "timestamptz", 1184),
+    (Builtin::Interval, "interval", 1186),
+    (Builtin::TimeTz, "timetz", 1266),
+    (Builtin::Numeric, "numeric", 1700),
+    (Builtin::Uuid, "uuid", 2950),
+    (Builtin::PgLsn, "pg_lsn", 3220),
+    (Builtin::Jsonb, "jsonb", 3802),
+    (Builtin::Int4Range, "int4range", 3904),
+    (Builtin::NumRange, "numrange", 3906),
+    (Builtin::TsRange, "tsrange", 3908),
+    (Builtin::TsTzRange, "tstzrange", 3910),
+    (Builtin::DateRange, "daterange", 3912),
+    (Builtin::Int8Range, "int8range", 3926),
+    (Builtin::Xid8, "xid8", 5069),
+];
+
+impl Builtin {
+    /// The built-in type with this OID, if a canon treats it in a way of its own.
+    pub fn from_oid(oid: u32) -> Option<Builtin> {
+        BUILTINS.iter().find(|(_, _, known)| *known == oid).map(|(builtin, _, _)| *builtin)
+    }
+
+    /// Its OID, the same on every server.
+    pub fn oid(self) -> u32 {
+        self.entry().2
+    }
+
+    /// Its name in `pg_catalog`, as SQL writes it.
+    pub fn name(self) -> &'static str {
+        self.entry().1
+    }
+
+    fn entry(self) -> (Builtin, &'static str, u32) {
+        // Every variant stands in the table: a unit test walks it both ways.
+        *BUILTINS.iter().find(|(builtin, _, _)| *builtin == self).unwrap_or(&BUILTINS[0])
+    }
+}
+
+/// What a type is, resolved down to something built in where there is such a thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PgType {
+    /// A built-in type with a canon of its own.
+    Builtin(Builtin),
+    /// Any other built-in type: compared as its text.
+    OtherBuiltin,
+    /// An enum: labels, never OIDs or order.
+    Enum,
+    /// A composite type.
+    Composite,
+    /// A domain over another type.
+    Domain(Box<PgType>),
+    /// An array of another type.
+    Array(Box<PgType>),
+    /// A range or multirange type made by a user.
+    Range,
+    /// A base type that an extension brought.
+    Extension,
+}
+
+impl PgType {
+    /// The type below every domain.
+    pub fn base(&self) -> &PgType {
+        match self {
+            PgType::Domain(inner) => inner.base(),
+            other => other,
+        }
+    }
+}
+
+/// Which collation orders a text column, resolved through the database's default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collation {
+    /// The type has none.
+    None,
+    /// Orders by bytes: "C", "POSIX", "ucs_basic", or a database whose default is one of them.
+    Bytes,
+    /// A deterministic collation with an order of its own.
+    Linguistic,
+    /// A collation under which different texts may be equal.
+    Nondeterministic,
+}
+
+/// A column's or expression's type on one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnType {
+    /// As `format_type` writes it, with its modifier: `numeric(10,2)`.
+    pub display: String,
+    /// What it is.
+    pub pg_type: PgType,
+    /// The type modifier, or -1; always -1 for an expression.
+    pub modifier: i32,
+    /// How it is ordered.
+    pub collation: Collation,
+}
+
+impl ColumnType {
+    /// The declared number of digits after the point of a `numeric(p,s)`.
+    pub fn numeric_scale(&self) -> Option<i32> {
+        let is_numeric = self.pg_type.base() == &PgType::Builtin(Builtin::Numeric);
+        // The modifier holds precision and scale above a header of four bytes; the scale is a
+        // signed number of eleven bits (make_numeric_typmod in numeric.c).
+        (is_numeric && self.modifier >= 4).then(|| (((self.modifier - 4) & 0x7ff) ^ 1024) - 1024)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_stands_in_the_table_once() {
+        for (index, (builtin, name, oid)) in BUILTINS.iter().enumerate() {
+            assert_eq!(Builtin::from_oid(*oid), Some(*builtin));
+            assert_eq!((builtin.name(), builtin.oid()), (*name, *oid));
+            assert!(BUILTINS[index + 1..].iter().all(|other| other.2 != *oid));
+        }
+        assert_eq!(BUILTINS.len(), Builtin::DateRange as usize + 1);
+    }
+
+    #[test]
+    fn the_scale_of_a_numeric_is_read_from_its_modifier() {
+        let numeric = |modifier| ColumnType {
+            display: String::new(),
+            pg_type: PgType::Domain(Box::new(PgType::Builtin(Builtin::Numeric))),
+            modifier,
+            collation: Collation::None,
+        };
+        assert_eq!(numeric(-1).numeric_scale(), None);
+        assert_eq!(numeric((10 << 16) | (2 + 4)).numeric_scale(), Some(2));
+        // numeric(3,-2), allowed since PostgreSQL 15
+        assert_eq!(numeric(((3 << 16) | (-2 & 0x7ff)) + 4).numeric_scale(), Some(-2));
+    }
+}

@@ -1,0 +1,40 @@
+//! What one server says of itself before anything is compared.
+
+/// Whether the server's own hashes may stand for rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DigestTrust {
+    /// The probe row's hashes, to be held against the other side's.
+    Probe(String),
+    /// Why it cannot: the reason, as a clause.
+    Refused(String),
+}
+
+/// One server, seen through one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `server_version_num`, for example 150018.
+    pub version: u32,
+    /// The database connected to.
+    pub database: String,
+    /// The role in effect.
+    pub role: String,
+    /// Whether that role could do more than read: a superuser or one that may run programs or
+    /// touch files of the server.
+    pub overprivileged: bool,
+    /// The database's encoding, for example `UTF8`.
+    pub encoding: String,
+    /// Whether the server is a standby.
+    pub standby: bool,
+    /// Identifies the cluster, where the role may ask: two sides with one identifier, one database
+    /// and one table would compare a table with itself.
+    pub system_identifier: Option<String>,
+    /// Whether its digests can be trusted.
+    pub digests: DigestTrust,
+}
+
+impl Server {
+    /// The version as people write it: `15.18`.
+    pub fn version_text(&self) -> String {
+        format!("{}.{}", self.version / 10000, self.version % 10000)
+    }
+}

@@ -1,0 +1,123 @@
+//! `[compare]`: how a comparison goes about it. Flags of the command line override each of these.
+
+use std::time::Duration;
+
+use super::later::refuse;
+use super::reader::Reader;
+
+/// What `strategy` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrategyChoice {
+    /// Let the plan choose.
+    Auto,
+    /// The servers hash their rows.
+    Digest,
+    /// The rows come here and are hashed here.
+    Stream,
+}
+
+impl StrategyChoice {
+    /// The words in a spec and on the command line.
+    pub const WORDS: [(&'static str, StrategyChoice); 3] = [
+        ("auto", StrategyChoice::Auto),
+        ("digest", StrategyChoice::Digest),
+        ("stream", StrategyChoice::Stream),
+    ];
+}
+
+/// What becomes of a column that is neither mapped nor ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// It stops the run before anything is read.
+    Error,
+    /// It is named as a warning.
+    Warn,
+    /// It is passed over.
+    Ignore,
+}
+
+impl Unmapped {
+    /// The words in a spec.
+    pub const WORDS: [(&'static str, Unmapped); 3] =
+        [("error", Unmapped::Error), ("warn", Unmapped::Warn), ("ignore", Unmapped::Ignore)];
+}
+
+/// `[compare]`, with its defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompareSettings {
+    /// Which strategy.
+    pub strategy: StrategyChoice,
+    /// How long a difference must stand still before it is called one.
+    pub settle: Duration,
+    /// Connections a side, shared by scan, drill-down and recheck.
+    pub jobs: usize,
+    /// What one chunk's statement should take.
+    pub chunk_time: Duration,
+    /// What one statement may take at the most.
+    pub statement_timeout: Duration,
+    /// Findings reported per mapping; beyond it they are counted only.
+    pub max_findings: u64,
+    /// Rows that may stay in motion without making the run incomplete.
+    pub max_unsettled: u64,
+    /// Whether columns of one name pair by themselves.
+    pub pair_by_name: bool,
+    /// What becomes of a column that is neither mapped nor ignored.
+    pub unmapped: Unmapped,
+}
+
+impl Default for CompareSettings {
+    fn default() -> Self {
+        CompareSettings {
+            strategy: StrategyChoice::Auto,
+            settle: Duration::from_secs(15),
+            jobs: 2,
+            chunk_time: Duration::from_millis(500),
+            statement_timeout: Duration::from_secs(60),
+            max_findings: 100_000,
+            max_unsettled: 0,
+            pair_by_name: true,
+            unmapped: Unmapped::Error,
+        }
+    }
+}
+
+/// More connections than this a side help no server.
+const MOST_JOBS: u64 = 64;
+
+pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
+    let mut settings = CompareSettings::default();
+    let Some(mut table) = document.table("compare", "[compare]") else { return settings };
+    if let Some(strategy) = table.choice("strategy", &StrategyChoice::WORDS) {
+        settings.strategy = strategy;
+    }
+    if let Some(settle) = table.duration("settle") {
+        settings.settle = settle;
+    }
+    if let Some(jobs) = table.number("jobs", 1) {
+        settings.jobs = usize::try_from(jobs.min(MOST_JOBS)).unwrap_or(1);
+    }
+    if let Some(time) = table.duration("chunk_time").filter(|time| !time.is_zero()) {
+        settings.chunk_time = time;
+    }
+    if let Some(time) = table.duration("statement_timeout").filter(|time| !time.is_zero()) {
+        settings.statement_timeout = time;
+    }
+    if let Some(most) = table.number("max_findings", 1) {
+        settings.max_findings = most;
+    }
+    if let Some(most) = table.number("max_unsettled", 0) {
+        settings.max_unsettled = most;
+    }
+    if let Some(pair) = table.boolean("pair_by_name") {
+        settings.pair_by_name = pair;
+    }
+    if let Some(unmapped) = table.choice("unmapped", &Unmapped::WORDS) {
+        settings.unmapped = unmapped;
+    }
+    if let Some((span, _)) = table.value("deadline") {
+        table.duration("deadline");
+        refuse(table.problems(), &span, "deadline");
+    }
+    table.finish();
+    settings
+}

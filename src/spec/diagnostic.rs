@@ -1,0 +1,173 @@
+//! Problems in a spec file, shown in the manner of rustc: what, where, why and what to do.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::connection::mask_passwords;
+
+/// A range of bytes in the spec file.
+pub type Span = Range<usize>;
+
+/// A value with the place that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is read until it is mended.
+    Error,
+    /// Worth knowing.
+    Warning,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong: lowercase, without a full stop, names in double quotes.
+    pub message: String,
+    /// Where, unless it is the file as a whole.
+    pub span: Option<Span>,
+    /// A sentence about what to do.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn error(span: &Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: message.into(),
+            span: Some(span.clone()),
+            hint: None,
+        }
+    }
+
+    /// A warning at a place.
+    pub fn warning(span: &Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
+    }
+
+    /// The same, with a sentence about what to do.
+    #[must_use]
+    pub fn hinted(mut self, hint: impl Into<String>) -> Diagnostic {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// A spec file's path and text, kept to show problems in place.
+#[derive(Clone, Debug)]
+pub struct SpecText {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+impl SpecText {
+    /// Shows a problem with its line and caret. Passwords that stand in the file are masked.
+    pub fn render(&self, problem: &Diagnostic, styled: bool) -> String {
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let path = self.path.to_string_lossy();
+        let shown = mask_passwords(&self.text);
+        let title = level.primary_title(printable(&problem.message));
+        let mut group = match &problem.span {
+            Some(span) => title.element(
+                Snippet::source(shown)
+                    .path(path)
+                    .annotation(AnnotationKind::Primary.span(self.clamp(span))),
+            ),
+            None => Group::with_title(title)
+                .element(annotate_snippets::Origin::path(path)),
+        };
+        if let Some(hint) = &problem.hint {
+            group = group.element(Level::HELP.with_name("hint").message(printable(hint)));
+        }
+        let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+
+    /// Keeps a span within the text and on one line: a multi-line query is pointed at by its start.
+    fn clamp(&self, span: &Span) -> Span {
+        let start = span.start.min(self.text.len());
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        start..span.end.clamp(start, line_end)
+    }
+}
+
+/// Shows control characters as escapes, so that no text from outside can drive a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .flat_map(|c| {
+            let escaped = hostile(c).then(|| c.escape_unicode());
+            let plain = escaped.is_none().then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, problem: &Diagnostic) -> String {
+        SpecText { path: "specs/a.toml".into(), text: text.into() }.render(problem, false)
+    }
+
+    #[test]
+    fn a_problem_shows_file_line_caret_and_hint() {
+        let problem = Diagnostic::error(&(12..18), "unknown key \"tabel\"").hinted("Write \"table\".");
+        insta::assert_snapshot!(shown("version = 1\ntabel = 'a.b'\n", &problem), @r#"
+        error: unknown key "tabel"
+         --> specs/a.toml:2:1
+          |
+        2 | tabel = 'a.b'
+          | ^^^^^^
+          |
+          = hint: Write "table".
+        "#);
+    }
+
+    #[test]
+    fn a_password_on_the_line_of_a_problem_is_masked() {
+        let text = "url = 'postgres://u:hunter2@h/d'\nurl = 'password=hunter2 host=h'\n";
+        for span in [0..3, 33..36] {
+            let shown = shown(text, &Diagnostic::error(&span, "m"));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_span_over_several_lines_points_at_its_start() {
+        let text = "query = '''\nselect 1\n'''\n";
+        let shown = shown(text, &Diagnostic::error(&(8..24), "m"));
+        assert!(shown.contains("1:9") && !shown.contains("select"), "{shown}");
+    }
+
+    #[test]
+    fn nothing_from_outside_drives_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31m\u{202e}b\r"), "a\\u{1b}[31m\\u{202e}b\\u{d}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The whole file: sides, parameters, settings and mappings.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::compare::{CompareSettings, read_compare};
+use super::connection::{Environment, SideSettings, read_side};
+use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
+use super::later::read_pace_and_gate;
+use super::mapping::{Mapping, read_mapping};
+use super::params::{Param, read_params};
+use super::reader::{Problems, Reader, sentence};
+use crate::row::seal;
+use crate::schema::{BySide, Side};
+
+/// A spec that can be planned.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub name_span: Span,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Where the sides are.
+    pub sides: BySide<SideSettings>,
+    /// Parameters with their values for this run.
+    pub params: Vec<Param>,
+    /// How to compare.
+    pub compare: CompareSettings,
+    /// The mappings, in the file's order.
+    pub mappings: Vec<Mapping>,
+    /// The blake3 of the file.
+    pub hash: String,
+    /// The file itself, to show problems in place.
+    pub text: SpecText,
+    /// What is worth knowing.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Spec {
+    /// Identifies what a run was asked: the file and its parameters. Only runs of one scope can be
+    /// held against each other.
+    pub fn scope(&self) -> String {
+        let values = self.params.iter().flat_map(|param| [param.name.as_bytes(), param.value.as_bytes()]);
+        let parts: Vec<&[u8]> = std::iter::once(self.hash.as_bytes()).chain(values).collect();
+        seal(&parts)
+    }
+}
+
+/// Reads a spec. `given` holds the parameters of the command line.
+///
+/// # Errors
+/// Every problem in the file, in the order of their places.
+pub fn read(
+    text: SpecText,
+    given: &BTreeMap<String, String>,
+    environment: Environment<'_>,
+) -> Result<Spec, Vec<Diagnostic>> {
+    // A byte order mark is legal in TOML; spans count from after it, so it is left out of the text.
+    let text = match text.text.strip_prefix('\u{feff}') {
+        Some(rest) => SpecText { text: rest.to_owned(), ..text },
+        None => text,
+    };
+    let (table, syntax) = DeTable::parse_recoverable(&text.text);
+    let problems = Problems::of_file(!syntax.is_empty());
+    for error in syntax {
+        let span = error.span().unwrap_or(0..0);
+        problems.push(
+            Diagnostic::error(&span, format!("the file is not TOML: {}", error.message()))
+                .hinted(sentence("see https://toml.io for the syntax")),
+        );
+    }
+    let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
+    let parts = read_document(document, given, environment);
+    let list = problems.into_list();
+    match parts {
+        Some(parts) if !list.iter().any(Diagnostic::is_error) => {
+            let hash = seal(&[text.text.as_bytes()]);
+            Ok(Spec {
+                name: parts.name.value,
+                name_span: parts.name.span,
+                description: parts.description,
+                sides: parts.sides,
+                params: parts.params,
+                compare: parts.compare,
+                mappings: parts.mappings,
+                hash,
+                text,
+                warnings: list,
+            })
+        }
+        _ => Err(list),
+    }
+}
+
+struct Parts {
+    name: Placed<String>,
+    description: Option<String>,
+    sides: BySide<SideSettings>,
+    params: Vec<Param>,
+    compare: CompareSettings,
+    mappings: Vec<Mapping>,
+}
+
+fn read_document(
+    mut document: Reader<'_>,
+    given: &BTreeMap<String, String>,
+    environment: Environment<'_>,
+) -> Option<Parts> {
+    let problems = document.problems();
+    read_version(&mut document);
+    let name = read_name(&mut document);
+    let description = document.string("description").map(|placed| placed.value);
+    let source = read_side(&mut document, Side::Source, environment);
+    let target = read_side(&mut document, Side::Target, environment);
+    let (declared, params) = read_params(&mut document, given);
+    let compare = read_compare(&mut document);
+    read_pace_and_gate(&mut document);
+    let tables = document.tables("mapping", "[[mapping]]");
+    if tables.is_empty() {
+        document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
+    }
+    let mappings: Vec<Mapping> = tables
+        .into_iter()
+        .filter_map(|table| read_mapping(table, &compare, &declared))
+        .collect();
+    check_names(&mappings, problems);
+    document.finish();
+    let sides = BySide { source: source?, target: target? };
+    Some(Parts { name: name?, description, sides, params, compare, mappings })
+}
+
+fn read_version(document: &mut Reader<'_>) {
+    match document.number("version", 1) {
+        Some(1) => {}
+        Some(version) => {
+            let span = document.value("version").map_or(0..0, |(_, value)| value.span());
+            let message = format!("this program does not read version {version} of the format");
+            let hint = "It reads version 1; a newer pgreconcile may read this file.";
+            document.problems().push(Diagnostic::error(&span, message).hinted(hint));
+        }
+        None if document.value("version").is_none() => {
+            document.missing("version", "Write version = 1 at the top.");
+        }
+        None => {}
+    }
+}
+
+/// The spec's name goes into file names and `application_name`.
+fn read_name(document: &mut Reader<'_>) -> Option<Placed<String>> {
+    let Some(name) = document.string("name") else {
+        document.missing("name", "Name the service, for example name = \"tracking\".");
+        return None;
+    };
+    let word = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let fits = (1..=48).contains(&name.value.len())
+        && name.value.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.value.chars().all(word);
+    if !fits {
+        let message = format!("\"{}\" cannot be a spec's name", name.value);
+        let hint = "Use 1 to 48 letters, digits, \"_\", \"-\" and \".\": it names files and sessions.";
+        document.problems().push(Diagnostic::error(&name.span, message).hinted(hint));
+    }
+    fits.then_some(name)
+}
+
+fn check_names(mappings: &[Mapping], problems: &Problems) {
+    let mut seen = BTreeMap::new();
+    for mapping in mappings {
+        if seen.insert(mapping.name.as_str(), ()).is_some() {
+            let message = format!("two mappings are named \"{}\"", mapping.name);
+            let hint = "Give one of them a name of its own.";
+            problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+        }
+    }
+}

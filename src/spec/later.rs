@@ -1,0 +1,48 @@
+//! Keys that the format has and this version does not act on yet.
+//!
+//! They are read and checked, and using one is an error: a setting that is silently ignored would
+//! be worse than one that does not exist.
+
+use super::diagnostic::{Diagnostic, Span};
+use super::reader::{Problems, Reader};
+
+/// Reports that a key does nothing in this version.
+pub(super) fn refuse(problems: &Problems, span: &Span, key: &str) {
+    problems.push(
+        Diagnostic::error(span, format!("\"{key}\" does nothing in this version yet"))
+            .hinted("Take it out until it works; it is never ignored in silence."),
+    );
+}
+
+/// `[pace]` and `[gate]`.
+pub(super) fn read_pace_and_gate(document: &mut Reader<'_>) {
+    if let Some(mut pace) = document.table("pace", "[pace]") {
+        pace.duration("max_replica_lag");
+        pace.number("max_active_sessions", 1);
+        pace.string("pause_file");
+        refuse(pace.problems(), &pace.span, "[pace]");
+        pace.finish();
+    }
+    if let Some(mut gate) = document.table("gate", "[gate]") {
+        gate.number("clean_runs", 1);
+        gate.duration("window");
+        gate.duration("max_age");
+        refuse(gate.problems(), &gate.span, "[gate]");
+        gate.finish();
+    }
+}
+
+/// `[[mapping.accept]]`.
+pub(super) fn read_accept(mapping: &mut Reader<'_>) {
+    for mut accept in mapping.tables("accept", "[[mapping.accept]]") {
+        for key in ["where", "reason", "until"] {
+            if accept.string(key).is_none() {
+                accept.missing(key, "An accept rule has \"where\", \"reason\" and \"until\".");
+            }
+        }
+        accept.strings("kinds");
+        accept.strings("columns");
+        refuse(accept.problems(), &accept.span, "accept");
+        accept.finish();
+    }
+}

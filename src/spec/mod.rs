@@ -1,0 +1,28 @@
+//! What was agreed: a spec file, read and checked.
+//!
+//! A TOML file becomes a [`Spec`] in one pass that reports every problem at once, each with its
+//! place (file, line, caret) and what to do. What a file says about columns can only be judged with
+//! both catalogs at hand; that is `plan`'s work, and it uses the places kept here.
+
+mod compare;
+mod connection;
+mod diagnostic;
+mod document;
+mod durations;
+mod fragment;
+mod later;
+mod mapping;
+mod params;
+mod reader;
+mod rules;
+mod suggest;
+
+pub use compare::{CompareSettings, StrategyChoice, Unmapped};
+pub use connection::{ConnectionText, SideSettings};
+pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText};
+pub use document::{Spec, read};
+pub use durations::parse_duration;
+pub use fragment::{Fragment, Piece};
+pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
+pub use params::Param;
+pub use suggest::did_you_mean;

@@ -1,0 +1,240 @@
+//! Walks a TOML table with places, and reports every problem instead of stopping at the first.
+//!
+//! serde would stop at the first wrong type and could not name two problems at once; the spanned
+//! tree of the `toml` crate keeps the place of every key and value.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Placed, Span};
+use super::{did_you_mean, parse_duration};
+
+/// Where problems go while a file is read.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: RefCell<Vec<Diagnostic>>,
+    unreadable: bool,
+}
+
+impl Problems {
+    /// Problems of a file with syntax errors, if `unreadable`: what is missing may then stand in
+    /// the part that could not be read, so it is not reported.
+    pub(super) fn of_file(unreadable: bool) -> Problems {
+        Problems { unreadable, ..Problems::default() }
+    }
+
+    pub(super) fn push(&self, problem: Diagnostic) {
+        self.list.borrow_mut().push(problem);
+    }
+
+    pub(super) fn into_list(self) -> Vec<Diagnostic> {
+        let mut list = self.list.into_inner();
+        list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+        list
+    }
+}
+
+/// One table of the file, with the keys that were asked for so far.
+pub(super) struct Reader<'t> {
+    table: &'t DeTable<'t>,
+    /// The header's or the inline table's own place.
+    pub(super) span: Span,
+    name: &'static str,
+    known: Vec<&'static str>,
+    problems: &'t Problems,
+}
+
+impl<'t> Reader<'t> {
+    /// `name` is what messages call the table: `[compare]`.
+    pub(super) fn new(
+        table: &'t DeTable<'t>,
+        span: Span,
+        name: &'static str,
+        problems: &'t Problems,
+    ) -> Reader<'t> {
+        Reader { table, span, name, known: Vec::new(), problems }
+    }
+
+    pub(super) fn problems(&self) -> &'t Problems {
+        self.problems
+    }
+
+    /// The raw value of a key, with the key's own place.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<(Span, &'t Spanned<DeValue<'t>>)> {
+        self.known.push(key);
+        let (at, value) = self.table.get_key_value(key)?;
+        Some((at.span(), value))
+    }
+
+    fn typed<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&'t DeValue<'t>) -> Option<T>,
+    ) -> Option<Placed<T>> {
+        let (_, value) = self.value(key)?;
+        let span = value.span();
+        match read(value.get_ref()) {
+            Some(value) => Some(Placed { value, span }),
+            None => {
+                let found = describe(value.get_ref());
+                let message = format!("\"{key}\" must be {expected}, not {found}");
+                self.problems.push(Diagnostic::error(&span, message));
+                None
+            }
+        }
+    }
+
+    pub(super) fn string(&mut self, key: &'static str) -> Option<Placed<String>> {
+        self.typed(key, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.typed(key, "true or false", DeValue::as_bool).map(|placed| placed.value)
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn number(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        let read = |value: &'t DeValue<'t>| {
+            let number = value.as_integer()?;
+            i64::from_str_radix(number.as_str(), number.radix()).ok()
+        };
+        let placed = self.typed(key, "a whole number", read)?;
+        let number = u64::try_from(placed.value).ok().filter(|number| *number >= least);
+        if number.is_none() {
+            let message = format!("\"{key}\" must be at least {least}");
+            self.problems.push(Diagnostic::error(&placed.span, message));
+        }
+        number
+    }
+
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let placed = self.string(key)?;
+        parse_duration(&placed.value)
+            .map_err(|why| {
+                let message = format!("\"{key}\" is not a duration");
+                self.problems.push(Diagnostic::error(&placed.span, message).hinted(sentence(&why)));
+            })
+            .ok()
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let placed = self.string(key)?;
+        let words = || choices.iter().map(|(word, _)| *word);
+        let found = choices.iter().find(|(word, _)| *word == placed.value);
+        if found.is_none() {
+            let list = words().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+            let message = format!("\"{key}\" cannot be \"{}\"", placed.value);
+            let hint = match did_you_mean(&placed.value, words()) {
+                Some(near) => format!("Did you mean \"{near}\"? It can be {list}."),
+                None => format!("It can be {list}."),
+            };
+            self.problems.push(Diagnostic::error(&placed.span, message).hinted(hint));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    /// A list of strings.
+    pub(super) fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
+        let placed = self.typed(key, "a list of strings", DeValue::as_array)?;
+        let mut list = Vec::new();
+        for item in placed.value.iter() {
+            match item.get_ref().as_str() {
+                Some(text) => list.push(Placed { value: text.to_owned(), span: item.span() }),
+                None => {
+                    let found = describe(item.get_ref());
+                    let message = format!("\"{key}\" must hold strings, not {found}");
+                    self.problems.push(Diagnostic::error(&item.span(), message));
+                }
+            }
+        }
+        Some(Placed { value: list, span: placed.span })
+    }
+
+    /// A table below this one.
+    pub(super) fn table(&mut self, key: &'static str, name: &'static str) -> Option<Reader<'t>> {
+        let (span, _) = self.value(key)?;
+        let placed = self.typed(key, "a table", DeValue::as_table)?;
+        Some(Reader::new(placed.value, span, name, self.problems))
+    }
+
+    /// An array of tables below this one: `[[mapping]]`.
+    pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Reader<'t>> {
+        let Some(placed) = self.typed(key, "an array of tables", DeValue::as_array) else {
+            return Vec::new();
+        };
+        let mut readers = Vec::new();
+        for item in placed.value.iter() {
+            match item.get_ref().as_table() {
+                Some(table) => readers.push(Reader::new(table, item.span(), name, self.problems)),
+                None => {
+                    let found = describe(item.get_ref());
+                    let message = format!("\"{key}\" must hold tables, not {found}");
+                    self.problems.push(Diagnostic::error(&item.span(), message));
+                }
+            }
+        }
+        readers
+    }
+
+    /// Every key and value, for tables whose keys are names of the user's.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> {
+        self.table.iter().map(|(key, value)| {
+            (Placed { value: key.get_ref().to_string(), span: key.span() }, value)
+        })
+    }
+
+    /// Reports that a key must be there.
+    pub(super) fn missing(&self, key: &str, hint: &str) {
+        if !self.problems.unreadable {
+            let message = format!("\"{key}\" is missing in {}", self.name);
+            self.problems.push(Diagnostic::error(&self.span, message).hinted(hint));
+        }
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn finish(self) {
+        for key in self.table.keys() {
+            let word = key.get_ref().as_ref();
+            if self.known.contains(&word) {
+                continue;
+            }
+            let message = format!("unknown key \"{word}\" in {}", self.name);
+            let hint = match did_you_mean(word, self.known.iter().copied()) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => format!("Known keys are {}.", self.known.join(", ")),
+            };
+            self.problems.push(Diagnostic::error(&key.span(), message).hinted(hint));
+        }
+    }
+}
+
+/// What a value is, for messages.
+pub(super) fn describe(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A clause as a sentence.
+pub(super) fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    match chars.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str()),
+        None => String::new(),
+    }
+}
