@@ -3,3 +3,7 @@ pub mod schema;
 pub mod row;
 pub mod finding;
 pub mod spec;
+pub mod plan;
+pub mod event;
+pub mod sql;
+pub mod compare;

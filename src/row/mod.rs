@@ -15,4 +15,4 @@ pub use fingerprint::{Fingerprint, Fingerprinter, seal};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
 pub use range::{Bound, Classes, KeyRange, Region};
-pub use record::Record;
+pub use record::{Record, alike};

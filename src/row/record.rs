@@ -9,7 +9,7 @@ pub trait Record {
 }
 
 /// Whether two rows are alike in the fields of a range.
-pub(crate) fn alike(
+pub fn alike(
     one: &impl Record,
     other: &impl Record,
     mut fields: std::ops::Range<usize>,

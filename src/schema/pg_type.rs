@@ -48,53 +48,53 @@ pub enum Builtin {
     DateRange,
 }
 
-/// Name in `pg_type`, OID in `src/include/catalog/pg_type.dat`.
-const BUILTINS: &[(Builtin, &str, u32)] = &[
-    (Builtin::Bool, "bool", 16),
-    (Builtin::Bytea, "bytea", 17),
-    (Builtin::Char, "\"char\"", 18),
-    (Builtin::Name, "name", 19),
-    (Builtin::Int8, "int8", 20),
-    (Builtin::Int2, "int2", 21),
-    (Builtin::Int4, "int4", 23),
-    (Builtin::Text, "text", 25),
-    (Builtin::Oid, "oid", 26),
-    (Builtin::Tid, "tid", 27),
-    (Builtin::Xid, "xid", 28),
-    (Builtin::Cid, "cid", 29),
-    (Builtin::Json, "json", 114),
-    (Builtin::Float4, "float4", 700),
-    (Builtin::Float8, "float8", 701),
-    (Builtin::Money, "money", 790),
-    (Builtin::Cidr, "cidr", 650),
-    (Builtin::Inet, "inet", 869),
-    (Builtin::MacAddr8, "macaddr8", 774),
-    (Builtin::MacAddr, "macaddr", 829),
-    (Builtin::Bpchar, "bpchar", 1042),
-    (Builtin::Varchar, "varchar", 1043),
-    (Builtin::Date, "date", 1082),
-    (Builtin::Time, "time", 1083),
-    (Builtin::Timestamp, "timestamp", 1114),
-    (Builtin::TimestampTz, "timestamptz", 1184),
-    (Builtin::Interval, "interval", 1186),
-    (Builtin::TimeTz, "timetz", 1266),
-    (Builtin::Numeric, "numeric", 1700),
-    (Builtin::Uuid, "uuid", 2950),
-    (Builtin::PgLsn, "pg_lsn", 3220),
-    (Builtin::Jsonb, "jsonb", 3802),
-    (Builtin::Int4Range, "int4range", 3904),
-    (Builtin::NumRange, "numrange", 3906),
-    (Builtin::TsRange, "tsrange", 3908),
-    (Builtin::TsTzRange, "tstzrange", 3910),
-    (Builtin::DateRange, "daterange", 3912),
-    (Builtin::Int8Range, "int8range", 3926),
-    (Builtin::Xid8, "xid8", 5069),
+/// Name, OID and array's OID, as in `src/include/catalog/pg_type.dat`.
+const BUILTINS: &[(Builtin, &str, u32, u32)] = &[
+    (Builtin::Bool, "bool", 16, 1000),
+    (Builtin::Bytea, "bytea", 17, 1001),
+    (Builtin::Char, "\"char\"", 18, 1002),
+    (Builtin::Name, "name", 19, 1003),
+    (Builtin::Int8, "int8", 20, 1016),
+    (Builtin::Int2, "int2", 21, 1005),
+    (Builtin::Int4, "int4", 23, 1007),
+    (Builtin::Text, "text", 25, 1009),
+    (Builtin::Oid, "oid", 26, 1028),
+    (Builtin::Tid, "tid", 27, 1010),
+    (Builtin::Xid, "xid", 28, 1011),
+    (Builtin::Cid, "cid", 29, 1012),
+    (Builtin::Json, "json", 114, 199),
+    (Builtin::Float4, "float4", 700, 1021),
+    (Builtin::Float8, "float8", 701, 1022),
+    (Builtin::Money, "money", 790, 791),
+    (Builtin::Cidr, "cidr", 650, 651),
+    (Builtin::Inet, "inet", 869, 1041),
+    (Builtin::MacAddr8, "macaddr8", 774, 775),
+    (Builtin::MacAddr, "macaddr", 829, 1040),
+    (Builtin::Bpchar, "bpchar", 1042, 1014),
+    (Builtin::Varchar, "varchar", 1043, 1015),
+    (Builtin::Date, "date", 1082, 1182),
+    (Builtin::Time, "time", 1083, 1183),
+    (Builtin::Timestamp, "timestamp", 1114, 1115),
+    (Builtin::TimestampTz, "timestamptz", 1184, 1185),
+    (Builtin::Interval, "interval", 1186, 1187),
+    (Builtin::TimeTz, "timetz", 1266, 1270),
+    (Builtin::Numeric, "numeric", 1700, 1231),
+    (Builtin::Uuid, "uuid", 2950, 2951),
+    (Builtin::PgLsn, "pg_lsn", 3220, 3221),
+    (Builtin::Jsonb, "jsonb", 3802, 3807),
+    (Builtin::Int4Range, "int4range", 3904, 3905),
+    (Builtin::NumRange, "numrange", 3906, 3907),
+    (Builtin::TsRange, "tsrange", 3908, 3909),
+    (Builtin::TsTzRange, "tstzrange", 3910, 3911),
+    (Builtin::DateRange, "daterange", 3912, 3913),
+    (Builtin::Int8Range, "int8range", 3926, 3927),
+    (Builtin::Xid8, "xid8", 5069, 271),
 ];
 
 impl Builtin {
     /// The built-in type with this OID, if a canon treats it in a way of its own.
     pub fn from_oid(oid: u32) -> Option<Builtin> {
-        BUILTINS.iter().find(|(_, _, known)| *known == oid).map(|(builtin, _, _)| *builtin)
+        BUILTINS.iter().find(|(_, _, known, _)| *known == oid).map(|(builtin, ..)| *builtin)
     }
 
     /// Its OID, the same on every server.
@@ -107,9 +107,14 @@ impl Builtin {
         self.entry().1
     }
 
-    fn entry(self) -> (Builtin, &'static str, u32) {
+    /// The OID of arrays of it.
+    pub fn array_oid(self) -> u32 {
+        self.entry().3
+    }
+
+    fn entry(self) -> (Builtin, &'static str, u32, u32) {
         // Every variant stands in the table: a unit test walks it both ways.
-        *BUILTINS.iter().find(|(builtin, _, _)| *builtin == self).unwrap_or(&BUILTINS[0])
+        *BUILTINS.iter().find(|(builtin, ..)| *builtin == self).unwrap_or(&BUILTINS[0])
     }
 }
 
@@ -118,8 +123,8 @@ impl Builtin {
 pub enum PgType {
     /// A built-in type with a canon of its own.
     Builtin(Builtin),
-    /// Any other built-in type: compared as its text.
-    OtherBuiltin,
+    /// Any other built-in type, by its OID: compared as its text.
+    OtherBuiltin(u32),
     /// An enum: labels, never OIDs or order.
     Enum,
     /// A composite type.
@@ -130,8 +135,8 @@ pub enum PgType {
     Array(Box<PgType>),
     /// A range or multirange type made by a user.
     Range,
-    /// A base type that an extension brought.
-    Extension,
+    /// A base type that an extension brought, by its name: `citext`.
+    Extension(String),
 }
 
 impl PgType {
@@ -186,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_builtin_stands_in_the_table_once() {
-        for (index, (builtin, name, oid)) in BUILTINS.iter().enumerate() {
+        for (index, (builtin, name, oid, _)) in BUILTINS.iter().enumerate() {
             assert_eq!(Builtin::from_oid(*oid), Some(*builtin));
             assert_eq!((builtin.name(), builtin.oid()), (*name, *oid));
             assert!(BUILTINS[index + 1..].iter().all(|other| other.2 != *oid));

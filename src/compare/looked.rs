@@ -1,0 +1,166 @@
+//! What one more look at some keys has found: the rows of each key on both sides, side by side.
+
+use hashbrown::HashMap;
+
+use crate::finding::Kind;
+use crate::row::{Digest, Fingerprint, Fingerprinter, Key, Record};
+use crate::schema::{BySide, Side};
+use crate::sql::Lookup;
+
+/// The rows of some keys, as they come in.
+#[derive(Debug)]
+pub struct LookedUp<R> {
+    layout: Lookup,
+    key_width: usize,
+    places: HashMap<Key, usize>,
+    seen: Vec<BySide<Vec<R>>>,
+    fingerprinter: Fingerprinter,
+}
+
+/// What a look found of one key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Rows and their hashes on each side.
+    pub image: BySide<Digest>,
+    /// In which way the sides differ; nothing if they agree.
+    pub kind: Option<Kind>,
+    /// The key's fields as people read them, if a side has the row.
+    pub key: Vec<String>,
+    /// The pairs that differ, by place, with both values.
+    pub columns: Vec<(usize, BySide<Option<String>>)>,
+}
+
+impl<R: Record> LookedUp<R> {
+    /// Waits for the rows of these keys.
+    pub fn new<'k>(
+        layout: Lookup,
+        key_width: usize,
+        keys: impl Iterator<Item = &'k Key>,
+    ) -> LookedUp<R> {
+        let places: HashMap<Key, usize> =
+            keys.enumerate().map(|(place, key)| (key.clone(), place)).collect();
+        let seen = places.iter().map(|_| BySide::new(|_| Vec::new())).collect();
+        LookedUp { layout, key_width, places, seen, fingerprinter: Fingerprinter::default() }
+    }
+
+    /// Takes a row in; rows of other keys, which a loose equality let through, are passed over.
+    pub fn take(&mut self, side: Side, row: R) {
+        let key = Key::of(&row, self.key_width);
+        if let Some(place) = key.and_then(|key| self.places.get(&key)) {
+            self.seen[*place][side].push(row);
+        }
+    }
+
+    /// What was found, in the order of the keys.
+    pub fn finish(mut self) -> Vec<Looked> {
+        let seen = std::mem::take(&mut self.seen);
+        seen.iter().map(|rows| self.judge(rows)).collect()
+    }
+
+    fn judge(&mut self, rows: &BySide<Vec<R>>) -> Looked {
+        let image = BySide::new(|side| {
+            let mut digest = Digest::default();
+            for row in &rows[side] {
+                digest.add(self.fingerprint(row));
+            }
+            digest
+        });
+        let any_row = rows.source.first().or(rows.target.first());
+        let key = any_row.map_or(Vec::new(), |row| {
+            let text = |index| self.text(row, index).unwrap_or_default();
+            (0..self.key_width).map(text).collect()
+        });
+        let mut columns = Vec::new();
+        let kind = match (rows.source.as_slice(), rows.target.as_slice()) {
+            ([], []) => None,
+            ([_], []) => Some(Kind::OnlyInSource),
+            ([], [_]) => Some(Kind::OnlyInTarget),
+            ([source], [target]) => {
+                columns = self.differences(source, target);
+                (!columns.is_empty()).then_some(Kind::Mismatch)
+            }
+            _ => Some(Kind::DuplicateKey),
+        };
+        Looked { image, kind, key, columns }
+    }
+
+    /// The server's row hash where the scan saw one too, else a fingerprint of the canons.
+    fn fingerprint(&mut self, row: &R) -> Fingerprint {
+        let canons = self.layout.canons..self.layout.texts;
+        let hash = self.layout.row_hash.and_then(|index| row.field(index));
+        match hash.and_then(|bytes| bytes.try_into().ok()) {
+            Some(bytes) => Fingerprint::of_row_hash(i64::from_be_bytes(bytes)),
+            None => self.fingerprinter.of(row, canons),
+        }
+    }
+
+    fn differences(&self, source: &R, target: &R) -> Vec<(usize, BySide<Option<String>>)> {
+        (self.layout.canons..self.layout.texts)
+            .filter(|index| source.field(*index) != target.field(*index))
+            .map(|index| {
+                let values = BySide {
+                    source: self.text(source, index),
+                    target: self.text(target, index),
+                };
+                (index, values)
+            })
+            .collect()
+    }
+
+    fn text(&self, row: &R, pair: usize) -> Option<String> {
+        let bytes = row.field(self.layout.texts + pair)?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row = Vec<Option<Vec<u8>>>;
+
+    /// key, value, then both as text
+    fn row(key: &str, canon: Option<&str>, text: Option<&str>) -> Row {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        vec![Some(bytes(key)), canon.map(bytes), Some(bytes(key)), text.map(bytes)]
+    }
+
+    fn look(source: Vec<Row>, target: Vec<Row>) -> Looked {
+        let layout = Lookup { canons: 0, texts: 2, row_hash: None };
+        let key = Key::new([&b"k"[..]]);
+        let mut looked = LookedUp::new(layout, 1, [&key].into_iter());
+        source.into_iter().for_each(|row| looked.take(Side::Source, row));
+        target.into_iter().for_each(|row| looked.take(Side::Target, row));
+        looked.finish().remove(0)
+    }
+
+    #[test]
+    fn a_mismatch_names_its_columns_with_both_values_before_the_canon() {
+        let looked = look(vec![row("k", Some("1"), Some("1.0"))], vec![row("k", None, None)]);
+        assert_eq!(looked.kind, Some(Kind::Mismatch));
+        let values = BySide { source: Some("1.0".to_owned()), target: None };
+        assert_eq!(looked.columns, [(1, values)]);
+    }
+
+    #[test]
+    fn texts_do_not_count_only_canons_do() {
+        let looked = look(vec![row("k", Some("1"), Some("1.0"))], vec![row("k", Some("1"), Some("1.00"))]);
+        assert_eq!(looked.kind, None);
+        assert_eq!(looked.image.source, looked.image.target);
+    }
+
+    #[test]
+    fn null_and_empty_differ() {
+        let looked = look(vec![row("k", Some(""), Some(""))], vec![row("k", None, None)]);
+        assert_eq!(looked.kind, Some(Kind::Mismatch));
+    }
+
+    #[test]
+    fn rows_of_other_keys_are_passed_over_and_two_rows_are_a_duplicate() {
+        let other = row("K", Some("1"), Some("1"));
+        assert_eq!(look(vec![other.clone()], vec![]).kind, None);
+        let one = row("k", Some("1"), Some("1"));
+        let looked = look(vec![one.clone(), other, one.clone()], vec![one]);
+        assert_eq!((looked.kind, looked.image.source.rows), (Some(Kind::DuplicateKey), 2));
+    }
+}

@@ -1,0 +1,224 @@
+//! Pairs rows of both sides by key, whatever order they come in.
+//!
+//! A row that meets its counterpart at once is compared byte for byte and forgotten. A row that has
+//! to wait is kept as key and fingerprint only. When both sides come in key order, as index scans
+//! do, almost nothing waits; when they do not, the chunk's keys wait at the most, which is why a
+//! chunk has a bounded number of rows.
+
+use hashbrown::HashMap;
+
+use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyOrder, Record, alike};
+use crate::schema::{BySide, Side};
+
+/// A key whose rows differ at first sight, with what each side has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspected {
+    /// The key.
+    pub key: Key,
+    /// Rows and their hashes on each side.
+    pub image: BySide<Digest>,
+}
+
+/// Which side's next row is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// Both.
+    Both,
+    /// Only this one's; the other side's row stays.
+    Only(Side),
+}
+
+/// Rows of one region, being paired.
+#[derive(Debug)]
+pub struct Pairing<'p> {
+    order: &'p KeyOrder,
+    key_width: usize,
+    /// Without a proven key every key is kept, or a second row of a key that has already agreed
+    /// would look like a row of its own, and duplicates alike on both sides would not be seen.
+    keeps_all: bool,
+    rows: BySide<u64>,
+    digest: BySide<Digest>,
+    matched: u64,
+    waiting: HashMap<Key, BySide<Digest>>,
+    fingerprinter: Fingerprinter,
+}
+
+impl<'p> Pairing<'p> {
+    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side.
+    pub fn new(order: &'p KeyOrder, key_width: usize, key_proven: bool) -> Pairing<'p> {
+        Pairing {
+            order,
+            key_width,
+            keeps_all: !key_proven,
+            rows: BySide::default(),
+            digest: BySide::default(),
+            matched: 0,
+            waiting: HashMap::new(),
+            fingerprinter: Fingerprinter::default(),
+        }
+    }
+
+    /// Takes the next row of both sides, or of the one with the smaller key. `width` is the number
+    /// of fields of a row.
+    pub fn step<R: Record>(&mut self, source: &R, target: &R, width: usize) -> Advance {
+        if !alike(source, target, 0..self.key_width) {
+            let side = self.smaller(source, target);
+            let row = if side == Side::Source { source } else { target };
+            self.wait(side, row, width);
+            return Advance::Only(side);
+        }
+        if !self.keeps_all && alike(source, target, self.key_width..width) {
+            self.rows.source += 1;
+            self.rows.target += 1;
+            self.matched += 1;
+        } else {
+            self.wait(Side::Source, source, width);
+            self.wait(Side::Target, target, width);
+        }
+        Advance::Both
+    }
+
+    /// Takes a row whose counterpart has not come (yet).
+    pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+        let fingerprint = self.fingerprinter.of(row, 0..width);
+        if let Some(key) = Key::of(row, self.key_width) {
+            self.add(side, key, fingerprint);
+        }
+    }
+
+    /// Takes a key with its row's fingerprint.
+    pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
+        self.rows[side] += 1;
+        self.digest[side].add(fingerprint);
+        let entry = self.waiting.entry_ref(&key).or_default();
+        entry[side].add(fingerprint);
+        if !self.keeps_all && entry.source == entry.target && entry.source.rows == 1 {
+            self.matched += 1;
+            self.waiting.remove(&key);
+        }
+    }
+
+    /// Keys that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Rows taken so far.
+    pub fn rows(&self) -> BySide<u64> {
+        self.rows
+    }
+
+    /// Count and sum of a side's rows, if all of them waited: true of the only side that has rows.
+    pub fn digest(&self, side: Side) -> Digest {
+        self.digest[side]
+    }
+
+    /// No more rows come: how many matched, and what differs, in no particular order.
+    pub fn finish(self) -> (u64, Vec<Suspected>) {
+        let mut matched = self.matched;
+        let mut suspects = Vec::new();
+        for (key, image) in self.waiting {
+            if image.source == image.target && image.source.rows == 1 {
+                matched += 1;
+            } else {
+                suspects.push(Suspected { key, image });
+            }
+        }
+        (matched, suspects)
+    }
+
+    fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
+        let keys = (Key::of(source, self.key_width), Key::of(target, self.key_width));
+        match keys {
+            (Some(a), Some(b)) if self.order.compare(&a, &b).is_gt() => Side::Target,
+            _ => Side::Source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::KeyField;
+
+    type Row = Vec<Option<Vec<u8>>>;
+
+    fn row(key: u8, value: &str) -> Row {
+        vec![Some(vec![key]), Some(value.as_bytes().to_vec())]
+    }
+
+    /// Pairs two lists of rows the way the stream strategy does.
+    fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let mut pairing = Pairing::new(&order, 1, proven);
+        let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
+        loop {
+            match (s.peek(), t.peek()) {
+                (Some(a), Some(b)) => match pairing.step(*a, *b, 2) {
+                    Advance::Both => {
+                        s.next();
+                        t.next();
+                    }
+                    Advance::Only(Side::Source) => drop(s.next()),
+                    Advance::Only(Side::Target) => drop(t.next()),
+                },
+                (Some(a), None) => {
+                    pairing.wait(Side::Source, *a, 2);
+                    s.next();
+                }
+                (None, Some(b)) => {
+                    pairing.wait(Side::Target, *b, 2);
+                    t.next();
+                }
+                (None, None) => break,
+            }
+        }
+        let (matched, suspects) = pairing.finish();
+        let mut suspects: Vec<_> = suspects
+            .into_iter()
+            .map(|s| {
+                let key = s.key.fields().next().unwrap()[0];
+                (key, s.image.source.rows, s.image.target.rows)
+            })
+            .collect();
+        suspects.sort_unstable();
+        (matched, suspects)
+    }
+
+    #[test]
+    fn rows_pair_by_key_in_any_order() {
+        let source = [row(1, "a"), row(2, "b"), row(3, "c"), row(5, "e")];
+        let mut target = vec![row(2, "B"), row(3, "c"), row(4, "d"), row(5, "e")];
+        let expected = (2, vec![(1, 1, 0), (2, 1, 1), (4, 0, 1)]);
+        for _ in 0..4 {
+            assert_eq!(pair(&source, &target, true), expected);
+            assert_eq!(pair(&source, &target, false), expected);
+            target.rotate_left(1);
+        }
+    }
+
+    #[test]
+    fn in_key_order_nothing_waits() {
+        let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let mut pairing = Pairing::new(&order, 1, true);
+        for row in &rows {
+            assert_eq!(pairing.step(row, row, 2), Advance::Both);
+            assert_eq!(pairing.waiting(), 0);
+        }
+        assert_eq!(pairing.finish().0, 200);
+    }
+
+    #[test]
+    fn duplicates_alike_on_both_sides_are_seen_where_no_index_proves_the_key() {
+        let rows = [row(1, "a"), row(1, "a"), row(2, "b")];
+        assert_eq!(pair(&rows, &rows, false), (1, vec![(1, 2, 2)]));
+    }
+
+    #[test]
+    fn a_second_row_of_a_key_that_has_agreed_is_a_duplicate_and_not_a_row_of_its_own() {
+        let source = [row(1, "a"), row(1, "z")];
+        let target = [row(1, "a")];
+        assert_eq!(pair(&source, &target, false), (0, vec![(1, 2, 1)]));
+    }
+}

@@ -1,0 +1,508 @@
+//! Runs: more than 10,000 consecutive keys that stand on one side only, such as a backfill that has
+//! not come by yet, become one finding instead of as many.
+//!
+//! ```text
+//!  other side ──●────●●─────────────────────────────────────●──●──▶ keys
+//!  this side  ──●─○──●●──○─○○○[○○○○○○○○○○][○○○○○○○○○]○○○─○──●──●──▶
+//!                 ▲       └────── after … run … through ─┘
+//!                 a key alone
+//! ```
+//!
+//! A run is a gap between two neighbouring keys of the other side that holds more than so many rows
+//! of this side; that does not depend on where chunks begin and end. Chunks come in key order. What
+//! stands on one side only is collected until it could be a run; then the gap around it is asked
+//! for (two steps in an index), and what lies within is either a run, as pieces, or a few keys.
+
+use std::collections::VecDeque;
+
+use super::Suspected;
+use crate::row::{Bound, Digest, Key, KeyOrder, KeyRange};
+use crate::schema::{BySide, Side};
+
+/// A range in which only one side has rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The range.
+    pub range: KeyRange,
+    /// The side with the rows.
+    pub side: Side,
+    /// Their count and sum.
+    pub digest: Digest,
+}
+
+/// What a chunk hands on, in key order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A key that differs.
+    Key(Suspected),
+    /// A chunk with rows on one side only.
+    Lone(Piece),
+}
+
+/// The neighbouring keys of the other side around some rows; a missing one is an open end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last key before.
+    pub after: Option<Bound>,
+    /// The first key behind.
+    pub until: Option<Bound>,
+}
+
+/// What becomes of the items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// This key is a suspect by itself.
+    Suspect(Suspected),
+    /// The rows of this range are suspects by themselves; their keys have to be read.
+    ReadKeys(Piece),
+    /// Ask for the gap of the side across from `side` around these keys, and call [`Runs::gap`].
+    FindGap {
+        /// The side with the rows.
+        side: Side,
+        /// At or above the gap's lower end; nothing for an open end.
+        low: Option<Key>,
+        /// At or below the gap's upper end; nothing for an open end.
+        high: Option<Key>,
+    },
+    /// A run begins behind this key.
+    Opened(Side, Option<Bound>),
+    /// A piece of the run that is open.
+    Piece(Piece),
+    /// The run that is open is complete.
+    Closed,
+}
+
+/// Collects one-sided rows of one mapping, in key order.
+#[derive(Debug)]
+pub struct Runs {
+    order: KeyOrder,
+    limit: u64,
+    state: State,
+    queued: VecDeque<Vec<Item>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Items of one side that could be (part of) a run.
+    Collecting { side: Side, items: Vec<Item>, rows: u64 },
+    /// Waiting for the gap around an item of the collection.
+    Asking { side: Side, items: Vec<Item> },
+    /// Within a run. `end` is where its last piece ended.
+    Open { side: Side, until: Option<Bound>, end: Option<Bound> },
+}
+
+const NOTHING: State = State::Collecting { side: Side::Source, items: Vec::new(), rows: 0 };
+
+impl Runs {
+    /// Collects in this order; runs have more than `limit` rows.
+    pub fn new(order: KeyOrder, limit: u64) -> Runs {
+        Runs { order, limit, state: NOTHING, queued: VecDeque::new() }
+    }
+
+    /// Takes the next chunk in: its items in key order. A chunk whose sides agree hands on nothing
+    /// and still has to be told, since agreement ends a run.
+    pub fn chunk(&mut self, items: Vec<Item>, agreed: bool) -> Vec<Told> {
+        let mut told = Vec::new();
+        if matches!(self.state, State::Asking { .. }) {
+            self.queued.push_back(items);
+            return told;
+        }
+        if items.is_empty() && agreed {
+            self.interrupt(&mut told);
+        }
+        self.take(items, &mut told);
+        told
+    }
+
+    /// Takes the gap in that was asked for.
+    pub fn gap(&mut self, gap: Gap) -> Vec<Told> {
+        let mut told = Vec::new();
+        let State::Asking { side, items } = std::mem::replace(&mut self.state, NOTHING) else {
+            return told;
+        };
+        let mut inside = Vec::new();
+        let mut right = Vec::new();
+        for item in items {
+            if self.ends_by(&item, gap.after.as_ref()) {
+                release(item, &mut told);
+            } else if self.begins_behind(&item, gap.until.as_ref()) {
+                right.push(item);
+            } else {
+                inside.push(item);
+            }
+        }
+        let rows = inside.iter().map(rows_of).sum::<u64>();
+        if rows > self.limit {
+            told.push(Told::Opened(side, gap.after.clone()));
+            self.state = State::Open { side, until: gap.until, end: gap.after };
+            self.take(inside, &mut told);
+        } else if right.is_empty() {
+            // The gap goes on behind what has been read so far, and may yet fill.
+            self.state = State::Collecting { side, items: inside, rows };
+        } else {
+            inside.into_iter().for_each(|item| release(item, &mut told));
+        }
+        self.take(right, &mut told);
+        while let Some(items) = self.queued.pop_front() {
+            if matches!(self.state, State::Asking { .. }) {
+                self.queued.push_front(items);
+                break;
+            }
+            self.take(items, &mut told);
+        }
+        told
+    }
+
+    /// No more chunks come.
+    pub fn finish(&mut self) -> Vec<Told> {
+        let mut told = Vec::new();
+        if !matches!(self.state, State::Asking { .. }) {
+            self.interrupt(&mut told);
+        }
+        told
+    }
+
+    /// Whether nothing is held back.
+    pub fn is_idle(&self) -> bool {
+        self.queued.is_empty()
+            && matches!(&self.state, State::Collecting { items, .. } if items.is_empty())
+    }
+
+    fn take(&mut self, items: Vec<Item>, told: &mut Vec<Told>) {
+        let mut items = VecDeque::from(items);
+        while let Some(item) = items.pop_front() {
+            let Some(side) = side_of(&item) else {
+                self.interrupt(told);
+                release(item, told);
+                continue;
+            };
+            match &mut self.state {
+                State::Open { side: of, until, .. } => {
+                    let belongs = *of == side && !begins_behind(&self.order, &item, until.as_ref());
+                    if belongs {
+                        self.extend(item, &mut items, told);
+                    } else {
+                        self.interrupt(told);
+                        items.push_front(item);
+                    }
+                }
+                State::Collecting { side: of, items: held, .. } if *of != side && !held.is_empty() => {
+                    self.interrupt(told);
+                    items.push_front(item);
+                }
+                State::Collecting { side: of, items: held, rows } => {
+                    *of = side;
+                    *rows += rows_of(&item);
+                    held.push(item);
+                    if *rows > self.limit {
+                        let held = std::mem::take(held);
+                        told.push(find_gap(side, &held));
+                        self.state = State::Asking { side, items: held };
+                        if !items.is_empty() {
+                            self.queued.push_front(items.into());
+                        }
+                        return;
+                    }
+                }
+                // Not reached: items are queued while a gap is asked for.
+                State::Asking { .. } => release(item, told),
+            }
+        }
+    }
+
+    /// Adds an item to the open run; keys that follow each other make one piece.
+    fn extend(&mut self, item: Item, rest: &mut VecDeque<Item>, told: &mut Vec<Told>) {
+        let order = &self.order;
+        let State::Open { side, until, end } = &mut self.state else { return };
+        let piece = match item {
+            Item::Lone(piece) => piece,
+            Item::Key(first) => {
+                let mut digest = first.image[*side];
+                let mut last = first.key;
+                while let Some(Item::Key(next)) = rest.front() {
+                    let belongs = side_of(&rest[0]) == Some(*side)
+                        && !begins_behind(order, &rest[0], until.as_ref());
+                    if !belongs {
+                        break;
+                    }
+                    digest += next.image[*side];
+                    last = next.key.clone();
+                    rest.pop_front();
+                }
+                let through = Some(Bound { key: last, text: [].into() });
+                let range = KeyRange { after: end.clone(), through };
+                Piece { range, side: *side, digest }
+            }
+        };
+        *end = piece.range.through.clone();
+        told.push(Told::Piece(piece));
+    }
+
+    /// Something stands here on the other side: what was collected is no run, an open one ends.
+    fn interrupt(&mut self, told: &mut Vec<Told>) {
+        match std::mem::replace(&mut self.state, NOTHING) {
+            State::Collecting { items, .. } | State::Asking { items, .. } => {
+                items.into_iter().for_each(|item| release(item, told));
+            }
+            State::Open { .. } => told.push(Told::Closed),
+        }
+    }
+
+    fn ends_by(&self, item: &Item, bound: Option<&Bound>) -> bool {
+        let Some(bound) = bound else { return false };
+        match item {
+            Item::Key(suspect) => self.order.compare(&suspect.key, &bound.key).is_le(),
+            // A chunk that the bound cuts in two has changed since it was read: it is told apart.
+            Item::Lone(piece) => match &piece.range.after {
+                Some(after) => self.order.compare(&after.key, &bound.key).is_lt(),
+                None => true,
+            },
+        }
+    }
+
+    fn begins_behind(&self, item: &Item, bound: Option<&Bound>) -> bool {
+        begins_behind(&self.order, item, bound)
+    }
+}
+
+fn begins_behind(order: &KeyOrder, item: &Item, bound: Option<&Bound>) -> bool {
+    let Some(bound) = bound else { return false };
+    match item {
+        Item::Key(suspect) => order.compare(&suspect.key, &bound.key).is_ge(),
+        Item::Lone(piece) => match &piece.range.after {
+            Some(after) => order.compare(&after.key, &bound.key).is_ge(),
+            None => false,
+        },
+    }
+}
+
+fn release(item: Item, told: &mut Vec<Told>) {
+    told.push(match item {
+        Item::Key(suspect) => Told::Suspect(suspect),
+        Item::Lone(piece) => Told::ReadKeys(piece),
+    });
+}
+
+/// The only side that has exactly one row; nothing for a mismatch or a duplicate.
+fn side_of(item: &Item) -> Option<Side> {
+    match item {
+        Item::Lone(piece) => Some(piece.side),
+        Item::Key(Suspected { image: BySide { source, target }, .. }) => {
+            match (source.rows, target.rows) {
+                (1, 0) => Some(Side::Source),
+                (0, 1) => Some(Side::Target),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn rows_of(item: &Item) -> u64 {
+    match item {
+        Item::Key(_) => 1,
+        Item::Lone(piece) => piece.digest.rows,
+    }
+}
+
+/// The gap is asked for around a lone chunk, or else around the key in the middle.
+fn find_gap(side: Side, items: &[Item]) -> Told {
+    let lone = items.iter().find(|item| matches!(item, Item::Lone(_)));
+    let key_of = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
+    match lone.unwrap_or(&items[items.len() / 2]) {
+        Item::Lone(piece) => {
+            Told::FindGap { side, low: key_of(&piece.range.after), high: key_of(&piece.range.through) }
+        }
+        Item::Key(suspect) => {
+            Told::FindGap { side, low: Some(suspect.key.clone()), high: Some(suspect.key.clone()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::row::{Fingerprint, KeyField};
+
+    const LIMIT: u64 = 8;
+
+    fn key(number: u32) -> Key {
+        Key::new([&number.to_be_bytes()[..]])
+    }
+
+    fn number(key: &Key) -> u32 {
+        u32::from_be_bytes(key.fields().next().unwrap().try_into().unwrap())
+    }
+
+    fn bound(number: u32) -> Bound {
+        Bound { key: key(number), text: [number.to_string()].into() }
+    }
+
+    fn digest(rows: u64) -> Digest {
+        let mut digest = Digest::default();
+        (0..rows).for_each(|_| digest.add(Fingerprint::of_row_hash(1)));
+        digest
+    }
+
+    type Keys = BySide<BTreeSet<u32>>;
+
+    /// What is found: runs as (side, key before, rows), and keys by themselves.
+    #[derive(Debug, Default, PartialEq)]
+    struct Found {
+        runs: Vec<(Side, Option<u32>, u64)>,
+        keys: BTreeSet<u32>,
+    }
+
+    fn oracle(keys: &Keys) -> Found {
+        let mut found = Found::default();
+        let union: BTreeSet<u32> = keys.source.union(&keys.target).copied().collect();
+        let mut run: (Option<Side>, Vec<u32>, Option<u32>) = (None, Vec::new(), None);
+        let mut end = |run: &mut (Option<Side>, Vec<u32>, Option<u32>)| {
+            let (side, held, after) = std::mem::take(run);
+            match side {
+                Some(side) if held.len() as u64 > LIMIT => {
+                    // the last key of the other side before the run
+                    let _ = after;
+                    let before = keys[side.other()].range(..held[0]).next_back().copied();
+                    found.runs.push((side, before, held.len() as u64));
+                }
+                _ => found.keys.extend(held),
+            }
+        };
+        for number in union {
+            let only = match (keys.source.contains(&number), keys.target.contains(&number)) {
+                (true, false) => Some(Side::Source),
+                (false, true) => Some(Side::Target),
+                _ => None,
+            };
+            if only != run.0 {
+                end(&mut run);
+                run.0 = only;
+            }
+            if only.is_some() {
+                run.1.push(number);
+            }
+        }
+        end(&mut run);
+        found
+    }
+
+    /// Compares in chunks that end at these keys.
+    fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>) -> Found {
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let mut runs = Runs::new(order, LIMIT);
+        let mut found = Found::default();
+        let mut open: Option<(Side, Option<u32>, u64)> = None;
+        let mut hear = |runs: &mut Runs, told: Vec<Told>| {
+            let mut told = VecDeque::from(told);
+            while let Some(one) = told.pop_front() {
+                match one {
+                    Told::Suspect(suspect) => assert!(found.keys.insert(number(&suspect.key))),
+                    Told::ReadKeys(piece) => {
+                        let within = |n: &&u32| {
+                            piece.range.after.as_ref().is_none_or(|a| number(&a.key) < **n)
+                                && piece.range.through.as_ref().is_none_or(|t| **n <= number(&t.key))
+                        };
+                        found.keys.extend(keys[piece.side].iter().filter(within));
+                    }
+                    Told::FindGap { side, low, high } => {
+                        let other = &keys[side.other()];
+                        // A key of this side is not on the other: at or before is before.
+                        let after = low.and_then(|k| other.range(..=number(&k)).next_back().copied());
+                        let until = high.and_then(|k| other.range(number(&k) + 1..).next().copied());
+                        let gap = Gap { after: after.map(bound), until: until.map(bound) };
+                        assert!(told.is_empty(), "told more while asking");
+                        told.extend(runs.gap(gap));
+                    }
+                    Told::Opened(side, after) => {
+                        assert!(open.is_none());
+                        open = Some((side, after.map(|bound| number(&bound.key)), 0));
+                    }
+                    Told::Piece(piece) => open.as_mut().unwrap().2 += piece.digest.rows,
+                    Told::Closed => found.runs.push(open.take().unwrap()),
+                }
+            }
+        };
+        let mut after = None;
+        for end in ends.iter().copied().map(Some).chain([None]) {
+            let within = |side: Side| {
+                let from = after.map_or(0, |after: u32| after + 1);
+                let numbers: Vec<u32> =
+                    keys[side].range(from..).copied().take_while(|n| end.is_none_or(|e| *n <= e)).collect();
+                numbers
+            };
+            let rows = BySide::new(within);
+            let range = KeyRange { after: after.map(bound), through: end.map(bound) };
+            let lone = |side: Side| {
+                let digest = digest(rows[side].len() as u64);
+                vec![Item::Lone(Piece { range: range.clone(), side, digest })]
+            };
+            let items = match (rows.source.is_empty(), rows.target.is_empty()) {
+                (true, true) => Vec::new(),
+                (false, true) => lone(Side::Source),
+                (true, false) => lone(Side::Target),
+                (false, false) => {
+                    let union: BTreeSet<u32> = rows.source.iter().chain(&rows.target).copied().collect();
+                    let image = |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
+                    let differs = |n: &u32| image(*n).source != image(*n).target;
+                    let item = |n: u32| Item::Key(Suspected { key: key(n), image: image(n) });
+                    union.into_iter().filter(differs).map(item).collect()
+                }
+            };
+            let agreed = items.is_empty() && !rows.source.is_empty();
+            let told = runs.chunk(items, agreed);
+            hear(&mut runs, told);
+            after = end;
+        }
+        let told = runs.finish();
+        hear(&mut runs, told);
+        assert!(runs.is_idle());
+        found
+    }
+
+    #[test]
+    fn an_empty_side_is_one_run_whatever_the_chunks() {
+        let keys = Keys { source: (1..=100).collect(), target: BTreeSet::new() };
+        for ends in [vec![], vec![50], (1..100).collect(), vec![1, 99]] {
+            let found = in_chunks(&keys, &ends.into_iter().collect());
+            assert_eq!(found, oracle(&keys));
+            assert_eq!(found.runs, [(Side::Source, None, 100)]);
+        }
+    }
+
+    #[test]
+    fn a_run_has_more_rows_than_the_limit() {
+        for (rows, runs) in [(LIMIT, 0), (LIMIT + 1, 1)] {
+            let source = (10..10 + rows as u32).collect();
+            let keys = Keys { source, target: [5, 500].into() };
+            let found = in_chunks(&keys, &[12, 14].into());
+            assert_eq!(found, oracle(&keys));
+            assert_eq!(found.runs.len(), runs);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Stretches of keys on both, one or no side, cut into chunks anywhere.
+        #[test]
+        fn runs_do_not_depend_on_chunks(
+            stretches in prop::collection::vec((0..5u8, 1..14u32), 1..20),
+            ends in prop::collection::btree_set(0..200u32, 0..40),
+        ) {
+            let mut keys = Keys::default();
+            let mut next = 1;
+            for (kind, length) in stretches {
+                for number in next..next + length {
+                    if kind == 0 || kind >= 3 { keys.source.insert(number); }
+                    if kind == 0 || kind == 1 { keys.target.insert(number); }
+                }
+                next += length;
+            }
+            prop_assert_eq!(in_chunks(&keys, &ends), oracle(&keys));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The key of a mapping: which pairs make it, what proves it, and in which order it is searched.
+//!
+//! A key is proven on a side by a unique, immediate index over columns that are all NOT NULL and
+//! all in the key; partial, invalid and deferrable indexes prove nothing. What no index proves is
+//! checked while scanning: duplicates and NULLs are findings, never silence.
+//!
+//! Ranges are searched in one order of the key's columns on both sides. The order of the spec means
+//! nothing to the servers, so the plan takes the order that an index serves.
+
+use super::canon::Canon;
+use super::mapping::Pair;
+use super::pairing::{Candidate, Expression};
+use crate::schema::{BySide, Builtin, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side};
+use crate::spec::{Diagnostic, Mapping, did_you_mean};
+
+/// The places of the key's pairs among the candidates.
+pub(super) fn choose(
+    mapping: &Mapping,
+    candidates: &[Candidate],
+    target: &Relation,
+) -> Result<Vec<usize>, Diagnostic> {
+    match &mapping.key {
+        Some(key) => {
+            let place = |name: &crate::spec::Placed<String>| {
+                candidates.iter().position(|pair| pair.name == name.value).ok_or_else(|| {
+                    let message = format!("the key names \"{}\", which is not a pair", name.value);
+                    let names = candidates.iter().map(|pair| pair.name.as_str());
+                    let hint = match did_you_mean(&name.value, names) {
+                        Some(near) => format!("Did you mean \"{near}\"?"),
+                        None => "A pair is named after its target column.".to_owned(),
+                    };
+                    Diagnostic::error(&name.span, message).hinted(hint)
+                })
+            };
+            key.value.iter().map(place).collect()
+        }
+        None => default_key(mapping, candidates, target),
+    }
+}
+
+/// The target's primary key, else its narrowest unique index without NULLs.
+fn default_key(
+    mapping: &Mapping,
+    candidates: &[Candidate],
+    target: &Relation,
+) -> Result<Vec<usize>, Diagnostic> {
+    let span = mapping.sides.target.reads.span();
+    let index = target
+        .indexes
+        .iter()
+        .filter(|index| proves(index, target))
+        .min_by_key(|index| (!index.primary, index.columns.len()));
+    let Some(index) = index else {
+        let message = format!("mapping \"{}\" has no key", mapping.name);
+        let hint = "The target has no primary key and no unique index over NOT NULL columns: \
+                    name the pairs that make a row unique with key = [\"…\"].";
+        return Err(Diagnostic::error(span, message).hinted(hint));
+    };
+    let column_place = |name: &ColumnName| {
+        candidates.iter().position(|pair| pair.sides.target == Expression::Column(name.clone()))
+    };
+    let names = index.columns.iter().filter_map(|column| column.name.as_ref());
+    names
+        .map(|name| {
+            column_place(name).ok_or_else(|| {
+                let message = format!("key column \"{name}\" of the target is not mapped");
+                let hint = "Map it, or name other pairs with key = [\"…\"].";
+                Diagnostic::error(span, message).hinted(hint)
+            })
+        })
+        .collect()
+}
+
+/// Whether an index keeps rows apart by these columns at every moment.
+fn proves(index: &Index, relation: &Relation) -> bool {
+    let not_null = |name: &ColumnName| relation.column(name).is_some_and(|column| column.not_null);
+    index.unique
+        && index.columns.iter().all(|column| column.name.as_ref().is_some_and(not_null))
+}
+
+/// The index that proves the key on a side, by name.
+pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<String> {
+    let distinct = |pair: &&Pair| keeps_values_apart(pair.canon, &pair.sides[side].column_type);
+    let columns: Vec<&ColumnName> = key.iter().filter(distinct).filter_map(|p| column(p, side)).collect();
+    let within = |index: &&Index| {
+        proves(index, relation)
+            && index.columns.iter().all(|c| c.name.as_ref().is_some_and(|name| columns.contains(&name)))
+    };
+    relation.indexes.iter().find(within).map(|index| index.name.clone())
+}
+
+/// Whether values that differ in the column also differ in the canon.
+fn keeps_values_apart(canon: Canon, column_type: &ColumnType) -> bool {
+    match (canon, column_type.pg_type.base()) {
+        (Canon::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
+        (Canon::Float(builtin), base) => base == &PgType::Builtin(builtin),
+        _ => true,
+    }
+}
+
+fn column(pair: &Pair, side: Side) -> Option<&ColumnName> {
+    match &pair.sides[side].expression {
+        Expression::Column(name) => Some(name),
+        Expression::Sql(_) => None,
+    }
+}
+
+/// Puts the key's pairs into the order that indexes serve, and tells which index serves each side.
+pub(super) fn order(key: &mut Vec<Pair>, relations: BySide<&Relation>, rows: BySide<u64>) -> BySide<Option<String>> {
+    let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
+    let mut orders = serving_orders(key, relations[larger], larger);
+    orders.extend(serving_orders(key, relations[larger.other()], larger.other()));
+    let spec_order: Vec<usize> = (0..key.len()).collect();
+    let served = |order: &[usize]| {
+        BySide::new(|side| {
+            let ordered: Vec<&Pair> = order.iter().map(|place| &key[*place]).collect();
+            serving_index(&ordered, relations[side], side)
+        })
+    };
+    let count = |order: &Vec<usize>| served(order).iter().filter(|(_, by)| by.is_some()).count();
+    let mut best = spec_order;
+    for order in orders {
+        if count(&order) > count(&best) {
+            best = order;
+        }
+    }
+    let serves = served(&best);
+    let mut by_place: Vec<Option<Pair>> = std::mem::take(key).into_iter().map(Some).collect();
+    key.extend(best.into_iter().filter_map(|place| by_place[place].take()));
+    serves
+}
+
+/// The orders of the key's places in which indexes of one side begin with the key's columns.
+fn serving_orders(key: &[Pair], relation: &Relation, side: Side) -> Vec<Vec<usize>> {
+    let place = |name: &ColumnName| key.iter().position(|pair| column(pair, side) == Some(name));
+    let begins = |index: &Index| {
+        let first = index.columns.iter().take(key.len());
+        let places: Vec<usize> = first.filter_map(|c| c.name.as_ref().and_then(place)).collect();
+        (places.len() == key.len()).then_some(places)
+    };
+    relation.indexes.iter().filter_map(begins).collect()
+}
+
+fn serving_index(key: &[&Pair], relation: &Relation, side: Side) -> Option<String> {
+    let serves = |index: &&Index| {
+        index.columns.len() >= key.len()
+            && key.iter().zip(&index.columns).all(|(pair, indexed)| {
+                pair.sides[side].searched_raw
+                    && indexed.plain_order
+                    && indexed.name.as_ref() == column(pair, side)
+            })
+    };
+    relation.indexes.iter().find(serves).map(|index| index.name.clone())
+}
+
+/// Whether the server can search a key pair by the column itself, in the order of its canon.
+pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
+    let PgType::Builtin(base) = column_type.pg_type.base() else { return false };
+    use Builtin as B;
+    match canon.wire() {
+        // Across integer widths, and between date and timestamp, one operator family compares.
+        B::Int2 | B::Int4 | B::Int8 => matches!(base, B::Int2 | B::Int4 | B::Int8),
+        B::Timestamp => matches!(base, B::Date | B::Timestamp),
+        B::Text => canon == Canon::Text && compares_as_text(*base) && column_type.collation == Collation::Bytes,
+        wire => wire == *base,
+    }
+}
+
+/// Whether the server can look a key pair up by the column itself: equality may find too much (the
+/// client compares keys byte for byte), never too little.
+pub(super) fn looked_up_raw(canon: Canon, column_type: &ColumnType) -> bool {
+    let textual = matches!(column_type.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
+    searched_raw(canon, column_type) || (canon == Canon::Text && textual)
+}
+
+fn compares_as_text(builtin: Builtin) -> bool {
+    matches!(builtin, Builtin::Text | Builtin::Varchar)
+}

@@ -1,0 +1,306 @@
+//! One mapping's plan, put together from its spec and the facts about both sides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::canon::Canon;
+use super::pairing::{Candidate, Expression, pair, refuse_meeting};
+use super::strategy::{Strategy, choose};
+use super::{key, meet};
+use crate::row::KeyOrder;
+use crate::schema::{BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server, Side};
+use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
+
+/// What both servers say about one mapping's side.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The relation read.
+    pub relation: Relation,
+    /// The types of the side's expressions, by pair name.
+    pub expressions: BTreeMap<String, ColumnType>,
+}
+
+/// What the command line says about planning.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanOptions {
+    /// The strategy in effect.
+    pub strategy: StrategyChoice,
+    /// Rows of a chunk, where they are fixed.
+    pub chunk_rows: Option<u64>,
+}
+
+/// A pair of expressions that must have equal canons.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Its name.
+    pub name: String,
+    /// The form in which both sides say the value.
+    pub canon: Canon,
+    /// Each side's expression.
+    pub sides: BySide<PairSide>,
+}
+
+/// One side of a pair.
+#[derive(Clone, Debug)]
+pub struct PairSide {
+    /// How the side says the value.
+    pub expression: Expression,
+    /// The expression's type.
+    pub column_type: ColumnType,
+    /// For key pairs: whether ranges compare the expression itself, not its canon.
+    pub searched_raw: bool,
+    /// For key pairs: whether keys are looked up by the expression itself.
+    pub looked_up_raw: bool,
+}
+
+/// One side of a mapping.
+#[derive(Clone, Debug)]
+pub struct SidePlan {
+    /// What is read.
+    pub reads: Reads,
+    /// Which rows.
+    pub filter: Option<Fragment>,
+    /// Schemas in which the side's own SQL resolves.
+    pub search_path: Vec<SchemaName>,
+    /// What kind of thing is read.
+    pub kind: RelationKind,
+    /// Rows by the statistics.
+    pub estimated_rows: Option<u64>,
+    /// The index that proves the key unique and without NULLs.
+    pub key_proof: Option<String>,
+    /// Whether the key may hold NULLs.
+    pub key_nullable: bool,
+    /// The index that serves key ranges.
+    pub served_by: Option<String>,
+}
+
+/// What will be done for one mapping.
+#[derive(Clone, Debug)]
+pub struct MappingPlan {
+    /// Its name.
+    pub name: String,
+    /// All pairs, those of the key first.
+    pub pairs: Vec<Pair>,
+    /// How many of them make the key.
+    pub key_width: usize,
+    /// The order of keys.
+    pub order: KeyOrder,
+    /// Each side.
+    pub sides: BySide<SidePlan>,
+    /// How rows are compared.
+    pub strategy: Strategy,
+    /// Why so.
+    pub reason: String,
+    /// Rows of a chunk, where they are fixed.
+    pub chunk_rows: Option<u64>,
+    /// Parameters of the operator's SQL.
+    pub params: Arc<[Param]>,
+    /// What is worth knowing, as sentences.
+    pub notes: Vec<String>,
+}
+
+impl MappingPlan {
+    /// The pairs that make the key.
+    pub fn key(&self) -> &[Pair] {
+        &self.pairs[..self.key_width]
+    }
+
+    /// Rows of the larger side by the statistics.
+    pub fn estimated_rows(&self) -> Option<u64> {
+        self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)
+    }
+
+    /// Whether neither duplicates nor NULLs can stand in a side's key.
+    pub fn key_proven(&self) -> bool {
+        self.sides.all(|side| side.key_proof.is_some())
+    }
+}
+
+/// Plans one mapping.
+///
+/// # Errors
+/// Every problem found, with its place in the spec; warnings come with the plan otherwise.
+pub fn plan_mapping(
+    spec: &Spec,
+    mapping: &Mapping,
+    servers: BySide<&Server>,
+    facts: BySide<&Facts>,
+    options: PlanOptions,
+) -> Result<(MappingPlan, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let relations = facts.map(|facts| &facts.relation);
+    let candidates = pair(mapping, relations, &mut problems);
+    check_access(mapping, &candidates, relations, servers, &mut problems);
+    let key = key::choose(mapping, &candidates, relations.target).map_err(|problem| problems.push(problem));
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(problems);
+    }
+    let key = key.unwrap_or_default();
+    let mut key_pairs = Vec::new();
+    let mut other_pairs = Vec::new();
+    for (place, candidate) in candidates.iter().enumerate() {
+        let in_key = key.iter().position(|pair| *pair == place);
+        match make_pair(candidate, facts, in_key.is_some()) {
+            Ok(pair) => match in_key {
+                Some(order) => key_pairs.push((order, pair)),
+                None => other_pairs.push(pair),
+            },
+            Err((types, refusal)) => {
+                refuse_meeting(candidate, types.as_ref().map(String::as_str), refusal, &mut problems);
+            }
+        }
+    }
+    let chosen = choose(options.strategy, servers).map_err(|why| {
+        let message = format!("the strategy \"digest\" cannot be had: {why}");
+        let problem = Diagnostic::error(&mapping.span, message);
+        problems.push(problem.hinted("Use \"auto\" or \"stream\"."));
+    });
+    let Ok((strategy, reason)) = chosen else { return Err(problems) };
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(problems);
+    }
+    key_pairs.sort_by_key(|(order, _)| *order);
+    let mut pairs: Vec<Pair> = key_pairs.into_iter().map(|(_, pair)| pair).collect();
+    let rows = relations.map(|relation| relation.estimated_rows.unwrap_or(0));
+    let served_by = key::order(&mut pairs, relations, rows);
+    let key_width = pairs.len();
+    let order = KeyOrder(pairs.iter().filter_map(|pair| pair.canon.key_field()).collect());
+    let sides = BySide::new(|side| SidePlan {
+        reads: mapping.sides[side].reads.clone(),
+        filter: mapping.sides[side].filter.clone(),
+        search_path: spec.sides[side].search_path.clone(),
+        kind: relations[side].kind,
+        estimated_rows: relations[side].estimated_rows,
+        key_proof: key::proof(relations[side], side, &pairs),
+        key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
+        served_by: served_by[side].clone(),
+    });
+    pairs.extend(other_pairs);
+    let mut plan = MappingPlan {
+        name: mapping.name.clone(),
+        pairs,
+        key_width,
+        order,
+        sides,
+        strategy,
+        reason,
+        chunk_rows: options.chunk_rows,
+        params: spec.params.clone().into(),
+        notes: Vec::new(),
+    };
+    plan.notes = notes(&plan, relations, servers);
+    Ok((plan, problems))
+}
+
+type NoMeeting = (BySide<String>, meet::Refusal);
+
+fn make_pair(candidate: &Candidate, facts: BySide<&Facts>, in_key: bool) -> Result<Pair, NoMeeting> {
+    let types = BySide::new(|side| type_of(candidate, side, facts[side]));
+    let canon = meet::meet(&types.source, &types.target, candidate.asked)
+        .map_err(|refusal| (types.as_ref().map(|t| t.display.clone()), refusal))?;
+    // A key whose order the client cannot tell is used as its text.
+    let canon = if in_key && canon.key_field().is_none() { Canon::Rendered } else { canon };
+    let sides = BySide::new(|side| PairSide {
+        expression: candidate.sides[side].clone(),
+        searched_raw: key::searched_raw(canon, &types[side]),
+        looked_up_raw: key::looked_up_raw(canon, &types[side]),
+        column_type: types[side].clone(),
+    });
+    Ok(Pair { name: candidate.name.clone(), canon, sides })
+}
+
+fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {
+    let unknown = || ColumnType {
+        display: "an unknown type".into(),
+        pg_type: PgType::OtherBuiltin(0),
+        modifier: -1,
+        collation: Collation::None,
+    };
+    let found = match &candidate.sides[side] {
+        Expression::Column(name) => facts.relation.column(name).map(|c| c.column_type.clone()),
+        Expression::Sql(_) => facts.expressions.get(&candidate.name).cloned(),
+    };
+    found.unwrap_or_else(unknown)
+}
+
+fn nullable(pair: &Pair, side: Side, relation: &Relation) -> bool {
+    match &pair.sides[side].expression {
+        Expression::Column(name) => !relation.column(name).is_some_and(|column| column.not_null),
+        Expression::Sql(_) => true,
+    }
+}
+
+/// Reports what the role may not read, and row-level security, which would hide rows in silence.
+fn check_access(
+    mapping: &Mapping,
+    candidates: &[Candidate],
+    relations: BySide<&Relation>,
+    servers: BySide<&Server>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for (side, relation) in relations.iter() {
+        let Reads::Table(table) = &mapping.sides[side].reads else { continue };
+        let (name, role) = (&table.value, &servers[side].role);
+        if !relation.schema_usable {
+            let message = format!("role \"{role}\" may not use schema \"{}\" of the {side}", name.schema);
+            let hint = format!("GRANT USAGE ON SCHEMA {} TO {role};", name.schema);
+            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+            continue;
+        }
+        let unreadable: Vec<&str> = candidates
+            .iter()
+            .filter_map(|pair| match &pair.sides[side] {
+                Expression::Column(column) => relation.column(column),
+                Expression::Sql(_) => None,
+            })
+            .filter(|column| !column.readable)
+            .map(|column| column.name.0.as_str())
+            .collect();
+        if !unreadable.is_empty() {
+            let message = format!(
+                "role \"{role}\" may not read {side} columns {} of {name}",
+                unreadable.join(", ")
+            );
+            let hint = format!("GRANT SELECT ON {name} TO {role};");
+            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+        }
+        if relation.row_security {
+            let message = format!("row-level security hides rows of {name} from role \"{role}\"");
+            let hint = format!("ALTER ROLE {role} BYPASSRLS; or connect as a role that sees every row.");
+            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+        }
+    }
+}
+
+fn notes(plan: &MappingPlan, relations: BySide<&Relation>, servers: BySide<&Server>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (side, side_plan) in plan.sides.iter() {
+        if side_plan.key_proof.is_none() {
+            notes.push(format!(
+                "No unique index proves the key on the {side}: duplicates and NULLs are counted while scanning."
+            ));
+        }
+        if side_plan.served_by.is_none() {
+            let text = plan.key().iter().any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
+            let why = if text { " in the byte order of \"C\"" } else { "" };
+            notes.push(format!(
+                "No index of the {side} serves the key{why}: every chunk reads the whole {}.",
+                side_plan.kind.name()
+            ));
+        }
+    }
+    for pair in &plan.pairs {
+        if pair.canon == Canon::Float(crate::schema::Builtin::Float4)
+            && pair.sides.any(|s| s.column_type.pg_type.base() == &PgType::Builtin(crate::schema::Builtin::Float8))
+        {
+            notes.push(format!("Pair \"{}\" is compared in float4, the narrower type.", pair.name));
+        }
+    }
+    let same_server = servers.source.system_identifier.is_some()
+        && servers.source.system_identifier == servers.target.system_identifier
+        && servers.source.database == servers.target.database;
+    if same_server && relations.source.oid.is_some() && relations.source.oid == relations.target.oid {
+        notes.push("Source and target are the same table.".into());
+    }
+    notes
+}

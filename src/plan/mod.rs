@@ -1,0 +1,17 @@
+//! What will be done: pairs, canons, key, strategy and order, decided before the first row is read.
+//!
+//! A plan is made of what the spec says and what both servers say of themselves. Everything here is
+//! pure: facts in, plan or diagnostics out.
+
+mod canon;
+mod key;
+mod mapping;
+mod meet;
+mod pairing;
+mod strategy;
+
+pub use canon::{Canon, DigestForm};
+pub use mapping::{Facts, MappingPlan, Pair, PairSide, PlanOptions, SidePlan, plan_mapping};
+pub use meet::{Refusal, meet};
+pub use pairing::Expression;
+pub use strategy::Strategy;

@@ -1,0 +1,94 @@
+//! Which strategy, and why.
+
+use crate::schema::{BySide, DigestTrust, Server, Side};
+use crate::spec::StrategyChoice;
+
+/// How a mapping's rows are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// The servers hash their rows where they lie and return count and sum of a range.
+    Digest,
+    /// The rows of both sides come here and are compared here.
+    Stream,
+}
+
+impl Strategy {
+    /// The word in every output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Digest => "digest",
+            Strategy::Stream => "stream",
+        }
+    }
+}
+
+/// Chooses the strategy of a run.
+///
+/// # Errors
+/// Why `digest`, asked for by name, cannot be had.
+pub(super) fn choose(
+    choice: StrategyChoice,
+    servers: BySide<&Server>,
+) -> Result<(Strategy, String), String> {
+    match (choice, distrust(servers)) {
+        (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
+        (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
+        (StrategyChoice::Digest, Some(why)) => Err(why),
+        (StrategyChoice::Auto, None) => {
+            Ok((Strategy::Digest, "both servers hash a probe row alike".into()))
+        }
+        (StrategyChoice::Auto, Some(why)) => Ok((Strategy::Stream, why)),
+    }
+}
+
+/// Why the servers' hashes cannot be held against each other.
+fn distrust(servers: BySide<&Server>) -> Option<String> {
+    for (side, server) in servers.iter() {
+        if let DigestTrust::Refused(why) = &server.digests {
+            return Some(format!("the {side} cannot digest: {why}"));
+        }
+    }
+    let [source, target] = Side::BOTH.map(|side| servers[side]);
+    if source.encoding != target.encoding {
+        // Hashes are taken of the bytes as stored.
+        let (a, b) = (&source.encoding, &target.encoding);
+        return Some(format!("the databases' encodings differ ({a} and {b})"));
+    }
+    (source.digests != target.digests).then(|| "the servers hash a probe row differently".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(digests: DigestTrust, encoding: &str) -> Server {
+        Server {
+            version: 150_018,
+            database: "d".into(),
+            role: "r".into(),
+            overprivileged: false,
+            encoding: encoding.into(),
+            standby: false,
+            system_identifier: None,
+            digests,
+        }
+    }
+
+    fn auto(source: Server, target: Server) -> (Strategy, String) {
+        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }).unwrap()
+    }
+
+    #[test]
+    fn digest_is_chosen_only_where_both_servers_hash_alike() {
+        let good = || server(DigestTrust::Probe("1".into()), "UTF8");
+        assert_eq!(auto(good(), good()).0, Strategy::Digest);
+        let other = server(DigestTrust::Probe("2".into()), "UTF8");
+        assert_eq!(auto(good(), other).0, Strategy::Stream);
+        let latin = server(DigestTrust::Probe("1".into()), "LATIN1");
+        assert!(auto(good(), latin).1.contains("LATIN1"));
+        let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
+        assert!(auto(good(), old.clone()).1.contains("older than 14"));
+        let servers = BySide { source: &good(), target: &old };
+        assert!(choose(StrategyChoice::Digest, servers).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! What a catalog is asked about a relation, and the operator's SQL put to the server alone.
+//!
+//! `pg_catalog` and its privilege functions, never information_schema, which hides columns that the
+//! role may not read. Every column of every answer is cast to a built-in type.
+
+use super::relation::named;
+use super::statement::{Bind, Statement, Writer};
+use crate::schema::{Builtin, Side, TableName};
+use crate::spec::{Fragment, Param, Reads};
+
+/// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
+/// row-level security is active, whether the schema may be used.
+pub fn relation(name: &TableName) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer.push(
+        "select c.oid::pg_catalog.int8,
+c.relkind::pg_catalog.text,
+exists (select from pg_catalog.pg_inherits as i where i.inhparent = c.oid),
+case when c.relkind = 'p' then (
+select pg_catalog.sum(greatest(leaf.reltuples, 0))
+from pg_catalog.pg_partition_tree(c.oid) as t
+join pg_catalog.pg_class as leaf on leaf.oid = t.relid
+where t.isleaf
+) else c.reltuples end::pg_catalog.float8,
+pg_catalog.row_security_active(c.oid),
+pg_catalog.has_schema_privilege(n.oid, 'usage')
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = ",
+    );
+    writer.bind(Bind::text(&name.schema.0)).push("\nand c.relname = ").bind(Bind::text(&name.name));
+    writer.finish()
+}
+
+/// Names of relations in a schema, to find what was meant by one that is not there.
+pub fn relation_names(name: &TableName) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select c.relname::pg_catalog.text
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'f')
+and n.nspname = ",
+        )
+        .bind(Bind::text(&name.schema.0))
+        .push("\norder by 1\nlimit 10000");
+    writer.finish()
+}
+
+/// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
+/// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other).
+pub fn relation_columns(oid: u32) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select a.attname::pg_catalog.text,
+pg_catalog.format_type(a.atttypid, a.atttypmod),
+a.atttypid::pg_catalog.int8,
+a.atttypmod,
+a.attnotnull,
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+case
+when a.attcollation = 0 then '-'
+when not l.collisdeterministic then 'n'
+when l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX') then 'b'
+when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'b' then 'b'
+when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
+and d.datcollate in ('C', 'POSIX') then 'b'
+else 'l'
+end
+from pg_catalog.pg_attribute as a
+left join pg_catalog.pg_collation as l on l.oid = a.attcollation
+left join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
+where a.attnum > 0
+and not a.attisdropped
+and a.attrelid = ",
+        )
+        .bind(Bind::int8(i64::from(oid)))
+        .push("::pg_catalog.oid\norder by a.attnum");
+    writer.finish()
+}
+
+/// A row for each key column of each btree index that is valid and covers all rows: index, whether
+/// it is unique at every moment, whether it is the primary key's, column (NULL for an expression),
+/// whether its order is the column's own.
+pub fn relation_indexes(oid: u32) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select c.relname::pg_catalog.text,
+i.indisunique and i.indimmediate,
+i.indisprimary,
+a.attname::pg_catalog.text,
+o.opcdefault and i.indoption[k.place - 1] = 0
+and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0)
+from pg_catalog.pg_index as i
+join pg_catalog.pg_class as c on c.oid = i.indexrelid
+join pg_catalog.pg_am as m on m.oid = c.relam
+cross join pg_catalog.generate_series(1, i.indnkeyatts) as k(place)
+join pg_catalog.pg_opclass as o on o.oid = i.indclass[k.place - 1]
+left join pg_catalog.pg_attribute as a
+on a.attrelid = i.indrelid and a.attnum = i.indkey[k.place - 1] and a.attnum > 0
+where m.amname = 'btree'
+and i.indisvalid
+and i.indisready
+and i.indpred is null
+and i.indrelid = ",
+        )
+        .bind(Bind::int8(i64::from(oid)))
+        .push("::pg_catalog.oid\norder by i.indexrelid, k.place");
+    writer.finish()
+}
+
+/// A row for each type and every type it is made of: OID, name, kind, category, element, base type,
+/// modifier of a domain.
+pub fn type_shapes(oids: &[u32]) -> Statement {
+    let mut writer = Writer::new(&[]);
+    let oids: Vec<[u8; 8]> = oids.iter().map(|oid| i64::from(*oid).to_be_bytes()).collect();
+    let columns = |t: &str| {
+        ["oid", "typname", "typtype", "typcategory", "typelem", "typbasetype", "typtypmod"]
+            .map(|column| format!("{t}.{column}"))
+            .join(", ")
+    };
+    writer
+        .push("with recursive shape as (\nselect ")
+        .push(&columns("t"))
+        .push("\nfrom pg_catalog.pg_type as t\nwhere t.oid::pg_catalog.int8 = any(")
+        .bind(Bind::array(Builtin::Int8, oids.iter().map(<[u8; 8]>::as_slice)))
+        .push(")\nunion\nselect ")
+        .push(&columns("t"))
+        .push(
+            "\nfrom shape as s
+join pg_catalog.pg_type as t on t.oid in (s.typelem, s.typbasetype)
+)
+select s.oid::pg_catalog.int8, s.typname::pg_catalog.text, s.typtype::pg_catalog.text,
+s.typcategory::pg_catalog.text, s.typelem::pg_catalog.int8, s.typbasetype::pg_catalog.int8, s.typtypmod
+from shape as s",
+        );
+    writer.finish()
+}
+
+/// The type of an expression of the operator's over a side's rows: OID, and the type as written. It
+/// stands in a scalar subquery of its own, which gives one value or an error.
+pub fn expression_type(side: Side, reads: &Reads, fragment: &Fragment, params: &[Param]) -> Statement {
+    let mut writer = Writer::new(params);
+    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
+    writer.fragment(fragment).push("\nfrom ");
+    named(&mut writer, reads, side);
+    writer.push("\nwhere false\n)) as t\n) as t");
+    writer.finish()
+}
+
+/// A query of the operator's by itself; no row is made.
+pub fn query_stands_alone(query: &Fragment, params: &[Param]) -> Statement {
+    let mut writer = Writer::new(params);
+    writer.push("select 1\nfrom ").fragment(query).push(" as q\nwhere false");
+    writer.finish()
+}
+
+/// The names of a query's columns, in order, one a row; no row of the query is made.
+pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
+    let mut writer = Writer::new(params);
+    writer.push("select pg_catalog.json_object_keys(pg_catalog.row_to_json(x))\nfrom ");
+    one_null_row(&mut writer, query);
+    writer.finish()
+}
+
+/// The types of a query's columns, in order: OID and type as written, one a row.
+pub fn query_column_types(query: &Fragment, params: &[Param], names: &[String]) -> Statement {
+    let mut writer = Writer::new(params);
+    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom ");
+    one_null_row(&mut writer, query);
+    writer.push(",\npg_catalog.unnest(array[");
+    writer.list(", ", names, |writer, name| {
+        let column = super::statement::quoted(name);
+        writer.push(&format!("pg_catalog.pg_typeof(x.{column})"));
+    });
+    writer.push("]) with ordinality as t(t, place)\norder by t.place");
+    writer.finish()
+}
+
+/// A row that has the query's columns, all NULL: the join on false is never run.
+fn one_null_row(writer: &mut Writer<'_>, query: &Fragment) {
+    writer
+        .push("(\nselect s.*\nfrom (select 1) as one\nleft join ")
+        .fragment(query)
+        .push(" as s on false\n) as x");
+}

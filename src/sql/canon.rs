@@ -1,0 +1,107 @@
+//! How SQL says a pair's value: as its canon, for the row hash, for a search, and as people read it.
+
+use super::statement::{Writer, column};
+use crate::plan::{Canon, DigestForm, Expression, Pair};
+use crate::schema::{Builtin, PgType, Side};
+
+/// The name of a pair's value in the inner select: `r.p3`.
+pub(super) fn place(index: usize) -> String {
+    format!("r.p{index}")
+}
+
+/// Writes the operator's or the plain expression of a pair over its side's row.
+pub(super) fn expression(writer: &mut Writer<'_>, pair: &Pair, side: Side) {
+    match &pair.sides[side].expression {
+        Expression::Column(name) => writer.push(side.name()).push(".").push(&column(name)),
+        Expression::Sql(fragment) => writer.fragment(fragment),
+    };
+}
+
+/// The canon of a pair's value.
+pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
+    let value = place(index);
+    let is = |builtin| pair.sides[side].column_type.pg_type == PgType::Builtin(builtin);
+    match pair.canon {
+        Canon::As(builtin) if is(builtin) => value,
+        Canon::As(builtin) => cast(&value, builtin.name()),
+        Canon::TrimmedNumeric if is(Builtin::Numeric) => format!("pg_catalog.trim_scale({value})"),
+        Canon::TrimmedNumeric => format!("pg_catalog.trim_scale({})", cast(&value, "numeric")),
+        Canon::Float(builtin) => {
+            let name = builtin.name();
+            let value = if is(builtin) { value } else { cast(&value, name) };
+            // -0 + 0 is 0; NaNs of different bits are one value to PostgreSQL and to its users.
+            format!(
+                "case when {value} operator(pg_catalog.=) 'NaN'::pg_catalog.{name} then \
+                 'NaN'::pg_catalog.{name} else {value} operator(pg_catalog.+) '0'::pg_catalog.{name} end"
+            )
+        }
+        Canon::Text | Canon::Rendered => by_bytes(&cast(&value, "text")),
+        Canon::JsonbText => by_bytes(&cast(&cast(&value, "jsonb"), "text")),
+        Canon::ArrayText(element) => {
+            by_bytes(&cast(&format!("{value}::pg_catalog.{}[]", element.name()), "text"))
+        }
+    }
+}
+
+fn cast(value: &str, type_name: &str) -> String {
+    format!("{value}::pg_catalog.{type_name}")
+}
+
+/// A text whose order and hash are those of its bytes, whatever the column's collation.
+fn by_bytes(text: &str) -> String {
+    format!("{text} collate pg_catalog.\"C\"")
+}
+
+/// The canon in a form whose built-in hash sees every bit.
+pub(super) fn digested(pair: &Pair, side: Side, index: usize) -> String {
+    let canon = canon(pair, side, index);
+    match pair.canon.digest_form() {
+        DigestForm::Native => canon,
+        DigestForm::Send(function) => format!("pg_catalog.{function}({canon})"),
+    }
+}
+
+/// The hash of a row over these pairs, well mixed: record hashes combine linearly, so that two rows
+/// which swapped a value would keep their sum; a second hash that is not linear ends that. The seed
+/// is not 0, under which 0.0 and NULL hash alike.
+pub(super) fn row_hash(pairs: &[Pair], side: Side) -> String {
+    let forms: Vec<_> =
+        pairs.iter().enumerate().map(|(index, pair)| digested(pair, side, index)).collect();
+    let forms = forms.join(", ");
+    format!(
+        "pg_catalog.hashtextextended(pg_catalog.hash_record_extended(row({forms}), 1)\
+         ::pg_catalog.text, 1)"
+    )
+}
+
+/// The hash of a key, by whose low bits keys fall into classes.
+pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
+    let forms: Vec<_> =
+        key.iter().enumerate().map(|(index, pair)| digested(pair, side, index)).collect();
+    format!("pg_catalog.hash_record_extended(row({}), 0)", forms.join(", "))
+}
+
+/// What key ranges are compared with: the column itself where an index can serve it.
+pub(super) fn searched(pair: &Pair, side: Side, index: usize) -> String {
+    if pair.sides[side].searched_raw { place(index) } else { canon(pair, side, index) }
+}
+
+/// What keys are looked up by.
+pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
+    if pair.sides[side].looked_up_raw { place(index) } else { canon(pair, side, index) }
+}
+
+/// The value before its canon, as the type's output function writes it. For most types that is what
+/// a cast to text gives; for these the cast is a function of its own that says something else.
+pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
+    let value = place(index);
+    let function = match pair.sides[side].column_type.pg_type.base() {
+        PgType::Builtin(Builtin::Bool) => "boolout",
+        PgType::Builtin(Builtin::Bpchar) => "bpcharout",
+        PgType::Builtin(Builtin::Char) => "charout",
+        PgType::Builtin(Builtin::Inet) => "inet_out",
+        PgType::Builtin(Builtin::Cidr) => "cidr_out",
+        _ => return cast(&value, "text"),
+    };
+    format!("pg_catalog.textin(pg_catalog.{function}({value}))")
+}

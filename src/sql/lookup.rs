@@ -1,0 +1,75 @@
+//! Rows by their keys: what a recheck reads.
+
+use super::canon::{looked_up, printed, row_hash};
+use super::relation::from;
+use super::rows::canon_list;
+use super::statement::{Bind, Statement, Writer};
+use crate::plan::{MappingPlan, Strategy};
+use crate::row::Key;
+use crate::schema::Side;
+
+/// Where the parts of a looked-up row stand among its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The canons of all pairs come first.
+    pub canons: usize,
+    /// Then each pair's value as people read it.
+    pub texts: usize,
+    /// Then the row's hash, where servers hash rows.
+    pub row_hash: Option<usize>,
+}
+
+impl Lookup {
+    /// The layout for a plan.
+    pub fn of(plan: &MappingPlan) -> Lookup {
+        let width = plan.pairs.len();
+        let hashed = plan.strategy == Strategy::Digest;
+        Lookup { canons: 0, texts: width, row_hash: hashed.then_some(2 * width) }
+    }
+}
+
+/// The rows of these keys, laid out as [`Lookup`] says. Rows of other keys may come with them where
+/// a column's own equality is looser than that of bytes.
+pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    let width = plan.pairs.len();
+    writer.push("select ");
+    canon_list(&mut writer, plan, side, width);
+    writer.push(", ");
+    writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&printed(pair, side, index));
+    });
+    if Lookup::of(plan).row_hash.is_some() {
+        writer.push(", ").push(&row_hash(&plan.pairs, side));
+    }
+    from(&mut writer, plan, side, width);
+    match plan.key() {
+        [pair] => {
+            let keys = field_array(plan, keys, 0);
+            writer.push("\nwhere ").push(&looked_up(pair, side, 0));
+            writer.push(" operator(pg_catalog.=) any(").bind(keys).push(")");
+        }
+        pairs => {
+            // A bare "unnest" of several arrays is syntax, and always pg_catalog's.
+            writer.push("\njoin unnest(");
+            writer.list(", ", 0..pairs.len(), |writer, index| {
+                writer.bind(field_array(plan, keys, index));
+            });
+            writer.push(") as k(");
+            writer.list(", ", 0..pairs.len(), |writer, index| {
+                writer.push(&format!("k{index}"));
+            });
+            writer.push(")\non ");
+            writer.list("\nand ", pairs.iter().enumerate(), |writer, (index, pair)| {
+                let value = looked_up(pair, side, index);
+                writer.push(&format!("{value} operator(pg_catalog.=) k.k{index}"));
+            });
+        }
+    }
+    writer.finish()
+}
+
+fn field_array(plan: &MappingPlan, keys: &[&Key], index: usize) -> Bind {
+    let fields: Vec<&[u8]> = keys.iter().filter_map(|key| key.fields().nth(index)).collect();
+    Bind::array(plan.key()[index].canon.wire(), fields.into_iter())
+}

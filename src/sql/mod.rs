@@ -1,0 +1,32 @@
+//! Every SQL text, as values: what is asked, never asking it.
+//!
+//! Texts are born here and nowhere else, so that one reader can judge them all, and snapshots hold
+//! them without a server. Identifiers enter as names and are quoted in one place; the operator's own
+//! SQL enters as a `Fragment`, between brackets; every value is a parameter.
+//!
+//! Functions, types and operators are written with their schema: a side may set a `search_path` of
+//! its own, and nothing in it may slip under ours.
+
+mod access;
+mod canon;
+mod digest;
+mod lookup;
+mod probe;
+mod region;
+mod relation;
+mod rows;
+mod server;
+mod settings;
+mod statement;
+
+pub use access::{
+    expression_type, query_column_types, query_columns, query_stands_alone, relation, relation_columns,
+    relation_indexes, relation_names, type_shapes,
+};
+pub use digest::{class_digests, digest};
+pub use lookup::{Lookup, look_up};
+pub use probe::{last_key_before, null_keys, probe};
+pub use rows::{canons, key_hashes};
+pub use server::{digest_probe, server};
+pub use settings::{PINNED, begin, settings_in_effect};
+pub use statement::{Bind, Statement};

@@ -1,0 +1,86 @@
+//! Boundaries and ends: keys found by walking an index, without reading the table.
+
+use super::canon::{canon, printed, row_hash, searched};
+use super::region::Conditions;
+use super::relation::{from, from_unfiltered};
+use super::statement::{Bind, Statement, Writer};
+use crate::plan::MappingPlan;
+use crate::row::{Bound, KeyRange};
+use crate::schema::Side;
+
+/// The key that stands `rows` keys into a range: canons, then texts. No row if the range has fewer.
+///
+/// The operator's `where` is left out: a boundary need not be a row that counts, and a filter that
+/// few rows pass would make the walk long.
+pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    key_and_text(&mut writer, plan, side);
+    from_unfiltered(&mut writer, plan, side, plan.key_width);
+    let mut conditions = Conditions::new(&mut writer);
+    conditions.range(plan, side, range);
+    conditions.no_null_key(plan, side);
+    order_by_key(&mut writer, plan, side, "");
+    let skip = i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX);
+    writer.push("\noffset ").bind(Bind::int8(skip)).push("\nlimit 1");
+    writer.finish()
+}
+
+/// The greatest key below a bound, or the greatest of all, among the rows that count: canons, then
+/// texts. With `including`, the bound itself counts.
+pub fn last_key_before(
+    plan: &MappingPlan,
+    side: Side,
+    bound: Option<&Bound>,
+    including: bool,
+) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    key_and_text(&mut writer, plan, side);
+    from(&mut writer, plan, side, plan.key_width);
+    let mut conditions = Conditions::new(&mut writer);
+    if let Some(bound) = bound {
+        conditions.bound(plan, side, if including { "<=" } else { "<" }, bound);
+    }
+    conditions.no_null_key(plan, side);
+    order_by_key(&mut writer, plan, side, " desc");
+    writer.push("\nlimit 1");
+    writer.finish()
+}
+
+/// Count and sum of the rows with a NULL in their key, over what the plan's strategy hashes.
+pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    writer.push("select pg_catalog.count(*), ");
+    match plan.strategy {
+        crate::plan::Strategy::Digest => {
+            writer.push("pg_catalog.sum(").push(&row_hash(&plan.pairs, side)).push(")::pg_catalog.text");
+        }
+        crate::plan::Strategy::Stream => {
+            writer.push("null::pg_catalog.text");
+        }
+    }
+    from(&mut writer, plan, side, plan.pairs.len());
+    writer.push("\nwhere ");
+    writer.list("\nor ", plan.key().iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&searched(pair, side, index)).push(" is null");
+    });
+    writer.finish()
+}
+
+fn key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
+    let key = plan.key();
+    writer.push("select ");
+    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&canon(pair, side, index));
+    });
+    writer.push(", ");
+    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&printed(pair, side, index));
+    });
+}
+
+fn order_by_key(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, direction: &str) {
+    writer.push("\norder by ");
+    writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&searched(pair, side, index)).push(direction);
+    });
+}

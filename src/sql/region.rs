@@ -1,0 +1,92 @@
+//! Where a statement looks: key ranges and classes as conditions.
+
+use super::canon::{key_hash, searched};
+use super::statement::{Bind, Writer};
+use crate::plan::MappingPlan;
+use crate::row::{Bound, Classes, KeyRange, Region};
+use crate::schema::{Builtin, Side};
+
+/// Writes the ` where …` of a region, if it needs one.
+pub(super) fn where_region(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, region: &Region) {
+    let mut conditions = Conditions::new(writer);
+    conditions.range(plan, side, &region.range);
+    conditions.no_null_key(plan, side);
+    if let Some(classes) = &region.classes {
+        conditions.classes(plan, side, classes);
+    }
+}
+
+/// Writes conditions, the first behind `where`, the others behind `and`.
+pub(super) struct Conditions<'w, 'p> {
+    writer: &'w mut Writer<'p>,
+    any: bool,
+}
+
+impl<'w, 'p> Conditions<'w, 'p> {
+    pub(super) fn new(writer: &'w mut Writer<'p>) -> Self {
+        Conditions { writer, any: false }
+    }
+
+    /// Begins one more condition.
+    pub(super) fn next(&mut self) -> &mut Writer<'p> {
+        let word = if self.any { "\nand " } else { "\nwhere " };
+        self.any = true;
+        self.writer.push(word)
+    }
+
+    pub(super) fn range(&mut self, plan: &MappingPlan, side: Side, range: &KeyRange) {
+        if let Some(after) = &range.after {
+            self.bound(plan, side, ">", after);
+        }
+        if let Some(through) = &range.through {
+            self.bound(plan, side, "<=", through);
+        }
+    }
+
+    /// `key > bound`, a row comparison where the key has several columns.
+    pub(super) fn bound(&mut self, plan: &MappingPlan, side: Side, operator: &str, bound: &Bound) {
+        let key = plan.key();
+        let operator = format!(" operator(pg_catalog.{operator}) ");
+        let fields: Vec<Bind> = key
+            .iter()
+            .zip(bound.key.fields())
+            .map(|(pair, field)| Bind { oid: pair.canon.wire().oid(), value: field.to_vec() })
+            .collect();
+        let writer = self.next();
+        let (open, close) = if key.len() == 1 { ("", "") } else { ("row(", ")") };
+        writer.push(open);
+        writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
+            writer.push(&searched(pair, side, index));
+        });
+        writer.push(close).push(&operator).push(open);
+        writer.list(", ", fields, |writer, field| {
+            writer.bind(field);
+        });
+        writer.push(close);
+    }
+
+    /// Rows with a NULL in their key belong to no range: they are counted apart. An open-ended
+    /// range would let them in, and so would a row comparison decided by an earlier column.
+    pub(super) fn no_null_key(&mut self, plan: &MappingPlan, side: Side) {
+        if plan.sides[side].key_nullable {
+            for (index, pair) in plan.key().iter().enumerate() {
+                let value = searched(pair, side, index);
+                self.next().push(&value).push(" is not null");
+            }
+        }
+    }
+
+    fn classes(&mut self, plan: &MappingPlan, side: Side, classes: &Classes) {
+        let chosen: Vec<[u8; 8]> =
+            classes.chosen.iter().map(|class| i64::from(*class).to_be_bytes()).collect();
+        let chosen = Bind::array(Builtin::Int8, chosen.iter().map(<[u8; 8]>::as_slice));
+        let class = class_of(plan, side, classes.of);
+        self.next().push(&class).push(" operator(pg_catalog.=) any(").bind(chosen).push(")");
+    }
+}
+
+/// The class of a row's key: the low bits of its hash.
+pub(super) fn class_of(plan: &MappingPlan, side: Side, of: u32) -> String {
+    let hash = key_hash(plan.key(), side);
+    format!("({hash} operator(pg_catalog.&) {}::pg_catalog.int8)", of.saturating_sub(1))
+}

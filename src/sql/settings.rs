@@ -1,0 +1,76 @@
+//! The settings that every transaction of ours pins, so that no role, database or pooler default
+//! changes what a value looks like or how long a statement may hurt.
+//!
+//! `set local` ends with the transaction: behind a pooler nothing of ours outlives it.
+
+use std::time::Duration;
+
+use super::statement::{Bind, Statement, Writer, quoted};
+use crate::schema::{Builtin, SchemaName};
+
+/// Settings that change text forms, the meaning of expressions or the load, with our values.
+pub const PINNED: [(&str, &str); 17] = [
+    ("row_security", "off"),
+    ("timezone", "UTC"),
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("xmlbinary", "base64"),
+    ("array_nulls", "on"),
+    ("transform_null_equals", "off"),
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+    ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("lock_timeout", "1s"),
+    ("idle_in_transaction_session_timeout", "1min"),
+    ("default_transaction_deferrable", "off"),
+];
+
+/// Begins a read: one snapshot, read only, everything pinned. An empty `search_path` stands for
+/// `pg_catalog` alone.
+pub fn begin(search_path: &[SchemaName], statement_timeout: Duration) -> String {
+    let path = match search_path {
+        [] => "pg_catalog".to_owned(),
+        names => names.iter().map(|name| quoted(&name.0)).collect::<Vec<_>>().join(", "),
+    };
+    let mut text = format!(
+        "begin isolation level repeatable read read only;\n\
+         set local search_path = {path};\n\
+         set local statement_timeout = {};\n",
+        statement_timeout.as_millis().max(1)
+    );
+    for (name, value) in PINNED {
+        text.push_str(&format!("set local {name} = '{value}';\n"));
+    }
+    text
+}
+
+/// What is in effect: name and value of each pinned setting.
+pub fn settings_in_effect() -> Statement {
+    let mut writer = Writer::new(&[]);
+    let names = PINNED.map(|(name, _)| name.as_bytes());
+    writer
+        .push("select s.name, pg_catalog.current_setting(s.name)\nfrom pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Text, names.into_iter()))
+        .push(") as s(name)");
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_begins_with_one_snapshot_and_pinned_settings() {
+        let path = [SchemaName("public".into()), SchemaName("a\"b".into())];
+        let text = begin(&path, Duration::from_secs(60));
+        assert!(text.starts_with("begin isolation level repeatable read read only;\n"));
+        assert!(text.contains("set local search_path = \"public\", \"a\"\"b\";\n"));
+        assert!(text.contains("set local statement_timeout = 60000;\n"));
+        assert!(text.contains("set local row_security = 'off';\n"));
+        assert!(begin(&[], Duration::ZERO).contains("search_path = pg_catalog;"));
+    }
+}
