@@ -7,3 +7,4 @@ pub mod plan;
 pub mod event;
 pub mod sql;
 pub mod compare;
+pub mod pg;

@@ -19,7 +19,7 @@ mod suggest;
 
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
 pub use connection::{ConnectionText, SideSettings};
-pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText};
+pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText, printable};
 pub use document::{Spec, read};
 pub use durations::parse_duration;
 pub use fragment::{Fragment, Piece};

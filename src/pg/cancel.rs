@@ -1,0 +1,99 @@
+//! Cancelling a running query without harm to a pooler.
+//!
+//! The driver's own `cancel_query` closes its half of the connection as soon as the request is
+//! written; PgBouncer 1.18 crashes on that, with every application behind it. So the request goes out
+//! on a stream whose shutdown does nothing, and the stream is then read to its end, which is the
+//! server's word that the request was taken.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::CancelToken;
+use tokio_postgres::tls::MakeTlsConnect;
+
+use super::connector::{Attempt, Connector};
+
+/// A server that takes no cancel request within this time is not waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the server to cancel what the token's connection is running. Which of several hosts it runs
+/// on is not known here, so each is asked; a host that does not know the token ignores it.
+pub(super) async fn cancel(connector: &Connector, token: &CancelToken) {
+    for attempt in connector.attempts() {
+        // The request is best effort by its nature: the server never says whether it came in time.
+        let _ = tokio::time::timeout(PATIENCE, ask(attempt, token)).await;
+    }
+}
+
+async fn ask(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
+    let Attempt { endpoint, tls, .. } = attempt;
+    if endpoint.is_socket() {
+        let path = endpoint.to_string();
+        let stream = UnixStream::connect(path).await?.into_std()?;
+        let copy = stream.try_clone()?;
+        let (stream, copy) = (UnixStream::from_std(stream)?, UnixStream::from_std(copy)?);
+        return send(stream, copy, endpoint.host.as_str(), tls, token).await;
+    }
+    let stream = match endpoint.address {
+        Some(address) => TcpStream::connect((address, endpoint.port)).await?,
+        None => TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?,
+    };
+    let stream = stream.into_std()?;
+    let copy = stream.try_clone()?;
+    let (stream, copy) = (TcpStream::from_std(stream)?, TcpStream::from_std(copy)?);
+    send(stream, copy, endpoint.host.as_str(), tls, token).await
+}
+
+/// Sends the request on one handle of the connection and waits for its end on the other, which keeps
+/// it open until then.
+async fn send<S>(
+    stream: S,
+    mut copy: S,
+    host: &str,
+    tls: &tokio_postgres_rustls::MakeRustlsConnect,
+    token: &CancelToken,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut tls = tls.clone();
+    let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut tls, host).map_err(io::Error::other)?;
+    token.cancel_query_raw(KeepOpen(stream), tls).await.map_err(io::Error::other)?;
+    copy.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+/// A stream that is not shut down.
+struct KeepOpen<S>(S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for KeepOpen<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for KeepOpen<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

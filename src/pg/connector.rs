@@ -1,0 +1,167 @@
+//! Opens one connection: the places to try, in order, and TLS as each asks for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{ChannelBinding, SslMode as DriverMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::conninfo::{Conninfo, ConninfoError, SslMode};
+use super::defaults::{Destination, Endpoint, number};
+use super::error::PgError;
+use super::tls;
+
+/// How to connect to one side: what is tried first, and then.
+pub(super) struct Connector {
+    first: Attempt,
+    then: Vec<Attempt>,
+}
+
+/// One way of connecting to one place.
+pub(super) struct Attempt {
+    pub(super) endpoint: Endpoint,
+    pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
+}
+
+/// A peer that stops answering is noticed within 30 s: 10 s of silence, then three probes 5 s apart.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+
+impl Connector {
+    /// Prepares the attempts; certificates are read here, once.
+    pub(super) fn new(destination: Destination, application_name: &str) -> Result<Connector, PgError> {
+        let base = base_config(&destination, application_name)?;
+        let mut attempts = Vec::new();
+        for endpoint in destination.endpoints {
+            let mode = endpoint.ssl_mode;
+            let tls = tls::connector(mode, &destination.info)?;
+            let modes: &[DriverMode] = match mode {
+                SslMode::Disable => &[DriverMode::Disable],
+                SslMode::Allow => &[DriverMode::Disable, DriverMode::Require],
+                SslMode::Prefer => &[DriverMode::Prefer],
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[DriverMode::Require],
+            };
+            for mode in modes {
+                let mut config = base.clone();
+                config.ssl_mode(*mode).port(endpoint.port).host(&endpoint.host);
+                if let Some(address) = endpoint.address {
+                    config.hostaddr(address);
+                }
+                if let Some(password) = &endpoint.password {
+                    config.password(password);
+                }
+                let endpoint = Endpoint { host: endpoint.host.clone(), password: None, ..endpoint };
+                attempts.push(Attempt { endpoint, config, tls: tls.clone() });
+            }
+        }
+        let mut attempts = attempts.into_iter();
+        match attempts.next() {
+            Some(first) => Ok(Connector { first, then: attempts.collect() }),
+            None => Err(PgError::setting("no host is named".to_owned())),
+        }
+    }
+
+    /// Every way of connecting, in order.
+    pub(super) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        std::iter::once(&self.first).chain(&self.then)
+    }
+
+    /// The places, for messages.
+    pub(super) fn places(&self) -> String {
+        let mut places: Vec<String> = self.attempts().map(|a| a.endpoint.to_string()).collect();
+        places.dedup();
+        places.join(", ")
+    }
+
+    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let mut opened = self.first.open().await;
+        for attempt in &self.then {
+            if opened.is_ok() {
+                break;
+            }
+            opened = attempt.open().await;
+        }
+        opened
+    }
+}
+
+impl Attempt {
+    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let driver = tokio::spawn(async move {
+            // How it ends is seen by whoever waits for an answer.
+            let _ = connection.await;
+        });
+        Ok((client, driver))
+    }
+}
+
+fn base_config(destination: &Destination, application_name: &str) -> Result<Config, PgError> {
+    let info: &Conninfo = &destination.info;
+    let bad = |error: ConninfoError| PgError::setting(error.to_string());
+    let seconds = |keyword, default| {
+        number(info, keyword).map(|number| number.map_or(default, Duration::from_secs))
+    };
+    let mut config = Config::new();
+    config
+        .user(&destination.user)
+        .dbname(&destination.dbname)
+        .application_name(application_name)
+        .connect_timeout(destination.connect_timeout)
+        .keepalives(info.get("keepalives") != Some("0"))
+        .keepalives_idle(seconds("keepalives_idle", KEEPALIVE_IDLE)?)
+        .keepalives_interval(seconds("keepalives_interval", KEEPALIVE_INTERVAL)?)
+        .keepalives_retries(
+            number(info, "keepalives_count")?
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(KEEPALIVE_RETRIES),
+        )
+        .tcp_user_timeout(
+            number(info, "tcp_user_timeout")?.map_or(UNACKNOWLEDGED, Duration::from_millis),
+        );
+    match info.get("target_session_attrs") {
+        None | Some("any") => {}
+        Some("read-write" | "primary") => {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        Some("read-only" | "standby") => {
+            config.target_session_attrs(TargetSessionAttrs::ReadOnly);
+        }
+        Some(other) => {
+            let words = ": use any, read-write, read-only, primary or standby";
+            return Err(bad(ConninfoError::BadValue("target_session_attrs", other.to_owned(), words)));
+        }
+    }
+    match info.get("channel_binding") {
+        None | Some("prefer") => {}
+        Some("disable") => {
+            config.channel_binding(ChannelBinding::Disable);
+        }
+        Some("require") => {
+            config.channel_binding(ChannelBinding::Require);
+        }
+        Some(other) => {
+            let words = ": use disable, prefer or require";
+            return Err(bad(ConninfoError::BadValue("channel_binding", other.to_owned(), words)));
+        }
+    }
+    Ok(config)
+}
+
+/// The pool's way of opening connections.
+pub(super) struct PoolConnect(pub(super) std::sync::Arc<Connector>);
+
+type Opening<'c> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'c>>;
+
+impl Connect for PoolConnect {
+    fn connect(&self, _: &Config) -> Opening<'_> {
+        Box::pin(self.0.open())
+    }
+}

@@ -1,0 +1,300 @@
+//! Connection strings: URLs and key=value pairs, as libpq reads them.
+//!
+//! tokio-postgres reads both, but refuses the keywords that users rely on most (`sslmode=verify-full`,
+//! `sslrootcert`, `passfile`, `service`), so they are read here and handed on by setters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::spec::did_you_mean;
+
+/// Keywords and their values. `Debug` does not show the values: one may be a password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Conninfo(BTreeMap<&'static str, String>);
+
+/// Why a text is no connection string. It never repeats the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConninfoError {
+    /// An unknown keyword.
+    #[error("unknown connection parameter \"{0}\"{1}")]
+    UnknownKeyword(String, String),
+    /// A text that is neither form.
+    #[error("it is neither a postgresql:// URL nor key=value pairs: {0}")]
+    Malformed(&'static str),
+    /// A value that the keyword does not take.
+    #[error("\"{0}\" cannot be \"{1}\"{2}")]
+    BadValue(&'static str, String, &'static str),
+}
+
+/// Keywords that are acted on.
+const KNOWN: [&str; 21] = [
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "passfile",
+    "service",
+    "servicefile",
+    "connect_timeout",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "channel_binding",
+    "target_session_attrs",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+];
+
+/// Keywords of libpq that make no difference here.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "application_name",
+    "fallback_application_name",
+    "client_encoding",
+    "gssencmode",
+    "krbsrvname",
+    "load_balance_hosts",
+    "sslsni",
+];
+
+/// How far TLS is asked for and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// Only if the server insists.
+    Allow,
+    /// If the server offers it; nothing is verified.
+    Prefer,
+    /// Always; nothing is verified unless a root certificate is named.
+    Require,
+    /// Always, and the certificate must come from a trusted authority.
+    VerifyCa,
+    /// The same, and it must be the host's.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// Reads libpq's word.
+    ///
+    /// # Errors
+    /// When it is not one of them.
+    pub fn parse(word: &str) -> Result<SslMode, ConninfoError> {
+        Ok(match word {
+            "disable" => SslMode::Disable,
+            "allow" => SslMode::Allow,
+            "prefer" => SslMode::Prefer,
+            "require" => SslMode::Require,
+            "verify-ca" => SslMode::VerifyCa,
+            "verify-full" => SslMode::VerifyFull,
+            _ => {
+                let words = ": use disable, allow, prefer, require, verify-ca or verify-full";
+                return Err(ConninfoError::BadValue("sslmode", word.to_owned(), words));
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Conninfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Conninfo {
+    /// Reads a URL or key=value pairs.
+    ///
+    /// # Errors
+    /// When the text is neither, or has a keyword that does not exist.
+    pub fn parse(text: &str) -> Result<Conninfo, ConninfoError> {
+        let text = text.trim();
+        match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+            Some(rest) => parse_url(rest),
+            None => parse_pairs(text),
+        }
+    }
+
+    /// The value of a keyword; an empty one counts as missing.
+    pub fn get(&self, keyword: &str) -> Option<&str> {
+        self.0.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The keywords that have been set.
+    pub(super) fn keywords(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// Sets a keyword unless it has a value already: what is explicit wins.
+    pub fn fill(&mut self, keyword: &'static str, value: impl FnOnce() -> Option<String>) {
+        if self.get(keyword).is_none()
+            && let Some(value) = value()
+        {
+            self.0.insert(keyword, value);
+        }
+    }
+
+    /// Sets a keyword by its name.
+    ///
+    /// # Errors
+    /// When there is no such keyword, or it is one that is never sent.
+    pub fn set(&mut self, keyword: &str, value: String) -> Result<(), ConninfoError> {
+        let keyword = if keyword == "database" { "dbname" } else { keyword };
+        if let Some(known) = KNOWN.iter().find(|known| **known == keyword) {
+            self.0.insert(known, value);
+            return Ok(());
+        }
+        if WITHOUT_EFFECT.contains(&keyword) {
+            return Ok(());
+        }
+        if keyword == "options" {
+            let why = ": it would stay with a pooled connection; put settings into the role or the database";
+            return Err(ConninfoError::BadValue("options", value, why));
+        }
+        let near = did_you_mean(keyword, KNOWN);
+        let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+        Err(ConninfoError::UnknownKeyword(keyword.to_owned(), hint))
+    }
+}
+
+fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
+    let mut info = Conninfo::default();
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+    let (userinfo, hosts) = match authority.rsplit_once('@') {
+        Some((userinfo, hosts)) => (userinfo, hosts),
+        None => ("", authority),
+    };
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    for (keyword, value) in [("user", user), ("password", password), ("dbname", path)] {
+        if !value.is_empty() {
+            info.set(keyword, decode(value)?)?;
+        }
+    }
+    let mut names = Vec::new();
+    let mut ports = Vec::new();
+    for host in hosts.split(',').filter(|host| !host.is_empty()) {
+        let (name, port) = split_port(host)?;
+        names.push(decode(name)?);
+        ports.push(port.to_owned());
+    }
+    if names.iter().any(|name| !name.is_empty()) {
+        info.set("host", names.join(","))?;
+    }
+    if ports.iter().any(|port| !port.is_empty()) {
+        info.set("port", ports.join(","))?;
+    }
+    for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        let Some((keyword, value)) = pair.split_once('=') else {
+            return Err(ConninfoError::Malformed("a parameter behind \"?\" has no \"=\""));
+        };
+        info.set(&decode(keyword)?, decode(value)?)?;
+    }
+    Ok(info)
+}
+
+fn split_port(host: &str) -> Result<(&str, &str), ConninfoError> {
+    if let Some(rest) = host.strip_prefix('[') {
+        let (address, port) =
+            rest.split_once(']').ok_or(ConninfoError::Malformed("a \"[\" is never closed"))?;
+        return Ok((address, port.strip_prefix(':').unwrap_or(port)));
+    }
+    Ok(host.split_once(':').unwrap_or((host, "")))
+}
+
+fn decode(text: &str) -> Result<String, ConninfoError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        match (digit(rest.next()), digit(rest.next())) {
+            (Some(high), Some(low)) if high + low > 0 => bytes.push((high * 16 + low) as u8),
+            _ => return Err(ConninfoError::Malformed("a \"%\" is not followed by two digits")),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| ConninfoError::Malformed("it is not UTF-8"))
+}
+
+fn parse_pairs(text: &str) -> Result<Conninfo, ConninfoError> {
+    let mut info = Conninfo::default();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let Some((keyword, after)) = rest.split_once('=') else {
+            return Err(ConninfoError::Malformed("a keyword has no \"=\""));
+        };
+        let (value, after) = take_value(after.trim_start())?;
+        info.set(keyword.trim(), value)?;
+        rest = after.trim_start();
+    }
+    Ok(info)
+}
+
+/// A value: up to a blank, or between single quotes; a backslash keeps the next character.
+fn take_value(text: &str) -> Result<(String, &str), ConninfoError> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            '\'' if quoted => return Ok((value, &text[at + 1..])),
+            c if c.is_whitespace() && !quoted => return Ok((value, &text[at..])),
+            c => value.push(c),
+        }
+    }
+    if quoted { Err(ConninfoError::Malformed("a quote is never closed")) } else { Ok((value, "")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str, keywords: &[&str]) -> Vec<String> {
+        let info = Conninfo::parse(text).unwrap();
+        keywords.iter().map(|keyword| info.get(keyword).unwrap_or("-").to_owned()).collect()
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let keywords = ["host", "port", "user", "password", "dbname", "sslmode"];
+        let expected = ["h", "5433", "us er", "p@:/w", "d", "require"];
+        let url = "postgresql://us%20er:p%40%3A%2Fw@h:5433/d?sslmode=require";
+        let pairs = r"host=h port = 5433 user='us er' password=p@:/w dbname=d sslmode=require";
+        assert_eq!(values(url, &keywords), expected);
+        assert_eq!(values(pairs, &keywords), expected);
+    }
+
+    #[test]
+    fn hosts_may_be_many_and_addresses_and_sockets() {
+        let two = "postgres://u@a:1,[::1]:2/d";
+        assert_eq!(values(two, &["host", "port"]), ["a,::1", "1,2"]);
+        let socket = "postgres://%2Fvar%2Frun:5433/d";
+        assert_eq!(values(socket, &["host", "port"]), ["/var/run", "5433"]);
+        assert_eq!(values("postgres:///d?host=/tmp", &["host", "dbname"]), ["/tmp", "d"]);
+        assert_eq!(values("postgres://", &["host", "dbname"]), ["-", "-"]);
+    }
+
+    #[test]
+    fn quotes_and_backslashes_are_libpqs() {
+        assert_eq!(values(r"password='a\'b\\c d' user=x\ y", &["password", "user"]), [r"a'b\c d", "x y"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_without_the_secret() {
+        for text in ["postgres://u:hunter2@h/d?sslmod=require", "password=hunter2 hots=h", "hunter2", "password='hunter2", "postgres://u:hunter2%4@h/d"] {
+            let error = Conninfo::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let error = Conninfo::parse("hots=h").unwrap_err().to_string();
+        assert!(error.contains("did you mean \"host\"?"), "{error}");
+        assert!(!format!("{:?}", Conninfo::parse("password=hunter2").unwrap()).contains("hunter2"));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a connection string leaves open: service file, environment, libpq's defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::conninfo::{Conninfo, ConninfoError, SslMode};
+use super::error::PgError;
+use super::files::{home, password, service};
+
+/// Everything needed to connect to one side, nothing left open.
+pub struct Destination {
+    /// Places to try, in order.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// The role to log in as.
+    pub(super) user: String,
+    /// The database.
+    pub(super) dbname: String,
+    /// How long to wait for a connection.
+    pub(super) connect_timeout: Duration,
+    /// The connection string and what was filled in.
+    pub(super) info: Conninfo,
+    /// What is worth knowing, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// One place where a server may listen.
+pub(super) struct Endpoint {
+    /// A host name, an address or a folder with a socket.
+    pub(super) host: String,
+    /// The address to connect to instead of looking the name up.
+    pub(super) address: Option<std::net::IpAddr>,
+    pub(super) port: u16,
+    pub(super) password: Option<String>,
+    pub(super) ssl_mode: SslMode,
+}
+
+impl Endpoint {
+    /// Whether it is a folder with a socket.
+    pub(super) fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.is_socket() {
+            true => write!(f, "{}/.s.PGSQL.{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// libpq's environment variables and the keywords that they fill in.
+const VARIABLES: [(&str, &str); 15] = [
+    ("PGHOST", "host"),
+    ("PGHOSTADDR", "hostaddr"),
+    ("PGPORT", "port"),
+    ("PGDATABASE", "dbname"),
+    ("PGUSER", "user"),
+    ("PGPASSWORD", "password"),
+    ("PGPASSFILE", "passfile"),
+    ("PGCONNECT_TIMEOUT", "connect_timeout"),
+    ("PGSSLMODE", "sslmode"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+    ("PGSERVICEFILE", "servicefile"),
+];
+
+/// Fills in what a connection string leaves open, in libpq's order: the service, the environment,
+/// the defaults.
+///
+/// # Errors
+/// When the service is missing or a value cannot be used.
+pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    info.fill("service", || variable("PGSERVICE"));
+    if let Some(name) = info.get("service").map(str::to_owned) {
+        let own = info.get("servicefile").map(PathBuf::from).or_else(|| variable("PGSERVICEFILE").map(PathBuf::from));
+        let own = own.or_else(|| home().map(|home| home.join(".pg_service.conf")));
+        let shared = variable("PGSYSCONFDIR").map(|folder| PathBuf::from(folder).join("pg_service.conf"));
+        let files: Vec<PathBuf> = own.into_iter().chain(shared).collect();
+        service(&mut info, &name, &files).map_err(|error| PgError::setting(error.to_string()))?;
+    }
+    for (name, keyword) in VARIABLES {
+        info.fill(keyword, || variable(name));
+    }
+    info.fill("user", || variable("USER").or_else(|| variable("LOGNAME")));
+    let Some(user) = info.get("user").map(str::to_owned) else {
+        return Err(PgError::setting("no user is named; add user= or set PGUSER".to_owned()));
+    };
+    let dbname = info.get("dbname").unwrap_or(&user).to_owned();
+    let mut warnings = Vec::new();
+    let endpoints = endpoints(&info, &dbname, &user, &mut warnings)?;
+    let connect_timeout = match number(&info, "connect_timeout")? {
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds.max(2)),
+        _ => Duration::from_secs(10),
+    };
+    Ok(Destination { endpoints, user, dbname, connect_timeout, info, warnings })
+}
+
+/// The value of a keyword that takes a whole number.
+pub(super) fn number(info: &Conninfo, keyword: &'static str) -> Result<Option<u64>, PgError> {
+    info.get(keyword)
+        .map(|text| {
+            text.trim().parse().map_err(|_| {
+                let error = ConninfoError::BadValue(keyword, text.to_owned(), ": it takes a whole number");
+                PgError::setting(error.to_string())
+            })
+        })
+        .transpose()
+}
+
+fn endpoints(
+    info: &Conninfo,
+    dbname: &str,
+    user: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Endpoint>, PgError> {
+    let bad = |error: ConninfoError| PgError::setting(error.to_string());
+    let hosts: Vec<&str> = match (info.get("host"), info.get("hostaddr")) {
+        (Some(hosts), _) => hosts.split(',').collect(),
+        (None, Some(addresses)) => addresses.split(',').collect(),
+        (None, None) => vec![default_host()],
+    };
+    let addresses: Vec<&str> = info.get("hostaddr").map_or(Vec::new(), |list| list.split(',').collect());
+    let ports: Vec<&str> = info.get("port").unwrap_or("5432").split(',').collect();
+    if ports.len() > 1 && ports.len() != hosts.len() {
+        return Err(PgError::setting(format!("{} ports are named for {} hosts", ports.len(), hosts.len())));
+    }
+    let explicit = info.get("sslmode").map(SslMode::parse).transpose().map_err(bad)?;
+    let passfile = info.get("passfile").map(PathBuf::from).or_else(|| home().map(|home| home.join(".pgpass")));
+    let mut endpoints = Vec::new();
+    for (place, host) in hosts.iter().enumerate() {
+        let host = if host.is_empty() { default_host() } else { host };
+        let port = match ports.get(place).or(ports.first()).copied().unwrap_or_default() {
+            "" => 5432,
+            text => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                bad(ConninfoError::BadValue("port", text.to_owned(), ": it takes a number up to 65535"))
+            })?,
+        };
+        let address = match addresses.get(place).filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.parse().map_err(|_| {
+                bad(ConninfoError::BadValue("hostaddr", (*text).to_owned(), ": it takes an IP address"))
+            })?),
+            None => None,
+        };
+        let password = match (info.get("password"), &passfile) {
+            (Some(password), _) => Some(password.to_owned()),
+            (None, Some(file)) => password(file, host, port, dbname, user).unwrap_or_else(|why| {
+                warnings.push(why);
+                None
+            }),
+            (None, None) => None,
+        };
+        let ssl_mode = match explicit {
+            _ if host.starts_with('/') => SslMode::Disable,
+            Some(mode) => mode,
+            None if is_local(host) => SslMode::Prefer,
+            None => SslMode::VerifyFull,
+        };
+        endpoints.push(Endpoint { host: host.to_owned(), address, port, password, ssl_mode });
+    }
+    Ok(endpoints)
+}
+
+/// Where libpq of most packages looks: a socket.
+fn default_host() -> &'static str {
+    const DEBIAN: &str = "/var/run/postgresql";
+    if std::path::Path::new(DEBIAN).is_dir() { DEBIAN } else { "/tmp" }
+}
+
+/// Traffic to a local host does not leave the machine; to any other, a certificate is asked for and
+/// verified unless `sslmode` says otherwise.
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        let info = Conninfo::parse(text).unwrap();
+        endpoints(&info, "d", "u", &mut Vec::new()).ok().unwrap().remove(0)
+    }
+
+    #[test]
+    fn hosts_that_are_not_local_are_verified_unless_told_otherwise() {
+        assert_eq!(endpoint("host=db.example.com").ssl_mode, SslMode::VerifyFull);
+        assert_eq!(endpoint("host=10.0.0.1").ssl_mode, SslMode::VerifyFull);
+        assert_eq!(endpoint("host=db sslmode=prefer").ssl_mode, SslMode::Prefer);
+        for local in ["localhost", "127.0.0.1", "::1"] {
+            assert_eq!(endpoint(&format!("host={local}")).ssl_mode, SslMode::Prefer);
+        }
+        assert_eq!(endpoint("host=/tmp sslmode=require").ssl_mode, SslMode::Disable);
+    }
+
+    #[test]
+    fn each_host_has_its_port() {
+        let info = Conninfo::parse("host=a,b port=1,2").unwrap();
+        let all = endpoints(&info, "d", "u", &mut Vec::new()).ok().unwrap();
+        assert_eq!(all.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b:2"]);
+        let info = Conninfo::parse("host=a,b,c port=1,2").unwrap();
+        assert!(endpoints(&info, "d", "u", &mut Vec::new()).is_err());
+        let info = Conninfo::parse("host=a port=99999").unwrap();
+        assert!(endpoints(&info, "d", "u", &mut Vec::new()).is_err());
+    }
+}

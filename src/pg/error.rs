@@ -1,0 +1,142 @@
+//! What went wrong with a server, and what helps: trying again, asking for less, or neither.
+//!
+//! A message of the server may quote a row's value. Messages are passed on only where their class
+//! cannot (connections, privileges, names, resources); of errors in data only the code is told.
+
+use std::fmt;
+
+use tokio_postgres::error::DbError;
+
+use crate::spec::printable;
+
+/// What helps against an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same again, a little later, on another connection.
+    Retry,
+    /// A smaller range.
+    Shrink,
+    /// Nothing.
+    GiveUp,
+}
+
+/// An error of a server or of the way to it, without a password or a row value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PgError {
+    /// What helps.
+    pub remedy: Remedy,
+    /// What went wrong: lowercase, without a full stop.
+    pub message: String,
+    /// A sentence about what to do.
+    pub hint: Option<String>,
+    /// The server's code, if it came from the server.
+    pub sqlstate: Option<String>,
+}
+
+impl fmt::Display for PgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PgError {}
+
+impl PgError {
+    fn new(remedy: Remedy, message: impl Into<String>) -> PgError {
+        PgError { remedy, message: message.into(), hint: None, sqlstate: None }
+    }
+
+    fn hinted(mut self, hint: impl Into<String>) -> PgError {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A connection setting that cannot be used.
+    pub(super) fn setting(message: String) -> PgError {
+        PgError::new(Remedy::GiveUp, message)
+    }
+
+    /// An answer that is not what was asked for.
+    pub(crate) fn unexpected(what: impl Into<String>) -> PgError {
+        PgError::new(Remedy::GiveUp, format!("the server's answer was not understood: {}", what.into()))
+    }
+
+    /// No answer in time.
+    pub(super) fn silent(what: &str) -> PgError {
+        PgError::new(Remedy::Retry, format!("{what}: no answer in time"))
+            .hinted("The network or a pooler swallowed it, or the server is overloaded.")
+    }
+
+    /// More rows than may be in hand.
+    pub(crate) fn too_much(what: &str) -> PgError {
+        PgError::new(Remedy::Shrink, what)
+    }
+
+    /// An error of the driver.
+    pub(super) fn of(error: &tokio_postgres::Error) -> PgError {
+        if let Some(error) = error.as_db_error() {
+            return of_server(error);
+        }
+        let mut causes = Vec::new();
+        let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
+        while let Some(cause) = source {
+            causes.push(printable(&cause.to_string()));
+            source = cause.source();
+        }
+        let cause = causes.pop().unwrap_or_else(|| printable(&error.to_string()));
+        let whole = error.to_string();
+        if whole.contains("TLS") || cause.contains("certificate") {
+            return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).hinted(
+                "Check sslmode and sslrootcert; hosts that are not local are verified unless sslmode says otherwise.",
+            );
+        }
+        if whole.contains("authentication") || cause.contains("password missing") {
+            return PgError::new(Remedy::GiveUp, "no password is known for this server")
+                .hinted("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
+        }
+        PgError::new(Remedy::Retry, cause)
+    }
+}
+
+fn of_server(error: &DbError) -> PgError {
+    let code = error.code().code();
+    let text = error.message();
+    let mut told = match (&code[..2], code) {
+        ("22" | "23" | "P0", _) => {
+            PgError::new(Remedy::GiveUp, format!("a value could not be read or computed (SQLSTATE {code})"))
+                .hinted("The server's log has the value; reports and logs of this tool never do.")
+        }
+        (_, "08P01") => bouncer(text),
+        (_, "57014") => PgError::new(Remedy::Shrink, printable(text)),
+        (_, "40001") if text.contains("recovery") => PgError::new(Remedy::Shrink, printable(text)),
+        (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40001" | "40P01" | "25P03" | "55P03")
+        | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
+        (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
+            .hinted("The role needs SELECT on what it compares, and USAGE on its schema."),
+        ("28", _) => PgError::new(Remedy::GiveUp, printable(text))
+            .hinted("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
+        (_, "3D000") => PgError::new(Remedy::GiveUp, printable(text))
+            .hinted("Check the database's name in the connection string."),
+        _ => {
+            let remedy = if code == "53200" { Remedy::Shrink } else { Remedy::GiveUp };
+            let hint = error.hint().map(printable);
+            PgError { hint, ..PgError::new(remedy, printable(text)) }
+        }
+    };
+    told.sqlstate = Some(code.to_owned());
+    told
+}
+
+/// PgBouncer says everything with one code.
+fn bouncer(text: &str) -> PgError {
+    let passing = ["query_wait_timeout", "server conn crashed", "server_login_retry", "pooler is shut down"];
+    if passing.iter().any(|known| text.contains(known)) {
+        return PgError::new(Remedy::Retry, printable(text));
+    }
+    let denied = ["SASL authentication failed", "does not exist", "password authentication failed", "no such"];
+    if denied.iter().any(|known| text.contains(known)) {
+        return PgError::new(Remedy::GiveUp, printable(text))
+            .hinted("Check user, password and database; the pooler has to know them too.");
+    }
+    PgError::new(Remedy::GiveUp, printable(text))
+}

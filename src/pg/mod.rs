@@ -1,0 +1,27 @@
+//! The hands: the only room that talks to a PostgreSQL server.
+//!
+//! One code path serves direct connections and PgBouncer, session or transaction pooling, from 1.18
+//! on. So nothing outlives a transaction, no statement has a name, and a running query is cancelled
+//! in the one way that leaves an old pooler alive. What may be called is fixed in `.clippy.toml`.
+
+mod cancel;
+mod catalog;
+mod conninfo;
+mod connector;
+mod defaults;
+mod error;
+mod files;
+mod lease;
+mod pool;
+mod row;
+mod server;
+mod tls;
+mod types;
+
+pub use catalog::Catalog;
+pub use conninfo::{Conninfo, ConninfoError, SslMode};
+pub use defaults::resolve;
+pub use error::{PgError, Remedy};
+pub use lease::{Lease, Rows};
+pub use pool::{Pool, Session};
+pub use row::Row;

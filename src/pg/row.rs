@@ -1,0 +1,69 @@
+//! Rows as they come from the driver, and values as they go to it.
+
+use bytes::{BufMut, BytesMut};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::error::PgError;
+use crate::row::Record;
+use crate::sql::Bind;
+
+/// One row of an answer. Its fields are slices of the message that it came in.
+#[derive(Debug)]
+pub struct Row(pub(super) tokio_postgres::Row);
+
+/// A field's bytes, whatever its type.
+struct Raw<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for Raw<'r> {
+    fn from_sql(_: &Type, raw: &'r [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Record for Row {
+    fn field(&self, index: usize) -> Option<&[u8]> {
+        self.0.try_get::<_, Option<Raw<'_>>>(index).ok().flatten().map(|raw| raw.0)
+    }
+}
+
+impl Row {
+    /// A field of a known type.
+    pub(crate) fn get<'r, T: FromSql<'r>>(&'r self, index: usize) -> Result<T, PgError> {
+        self.0.try_get(index).map_err(|_| {
+            PgError::unexpected(format!("field {} has not the type that was asked for", index + 1))
+        })
+    }
+
+    /// An OID, which is asked for as int8.
+    pub(super) fn oid(&self, index: usize) -> Result<u32, PgError> {
+        let number: i64 = self.get(index)?;
+        u32::try_from(number).map_err(|_| PgError::unexpected("an OID out of range"))
+    }
+}
+
+/// A parameter: bytes in the binary form of their type.
+#[derive(Debug)]
+pub(super) struct Value<'s>(&'s [u8]);
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.put_slice(self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// The parameters of a statement, with their types.
+pub(super) fn values(binds: &[Bind]) -> Vec<(Value<'_>, Type)> {
+    let value = |bind: &'_ Bind| Type::from_oid(bind.oid).unwrap_or(Type::TEXT);
+    binds.iter().map(|bind| (Value(&bind.value), value(bind))).collect()
+}

@@ -1,0 +1,70 @@
+//! What one server is, asked once before anything is planned.
+
+use super::error::PgError;
+use super::lease::Lease;
+use super::pool::Session;
+use crate::schema::{DigestTrust, Server};
+use crate::sql;
+
+/// The first version whose record hash takes a seed and every hashable type.
+const DIGESTS_SINCE: u32 = 140_000;
+/// The oldest version that has what the canons use (`trim_scale`).
+const OLDEST: u32 = 130_000;
+
+impl Lease {
+    /// Asks a server what it is, and whether the settings that were pinned are in effect.
+    ///
+    /// # Errors
+    /// When it is too old, or something between us and it does not pin settings.
+    pub async fn server(&self, session: &Session) -> Result<Server, PgError> {
+        let rows = self.all(session, sql::server()).await?;
+        let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
+        let version = u32::try_from(row.get::<i32>(0)?).unwrap_or(0);
+        if version < OLDEST {
+            let message = format!("PostgreSQL {} is older than 13", version / 10_000);
+            return Err(PgError::setting(message));
+        }
+        self.check_settings(session).await?;
+        Ok(Server {
+            version,
+            database: row.get(1)?,
+            role: row.get(2)?,
+            overprivileged: row.get(3)?,
+            encoding: row.get(4)?,
+            standby: row.get(5)?,
+            system_identifier: row.get(6)?,
+            digests: self.digest_trust(session, version).await?,
+        })
+    }
+
+    async fn digest_trust(&self, session: &Session, version: u32) -> Result<DigestTrust, PgError> {
+        if version < DIGESTS_SINCE {
+            let why = format!("PostgreSQL {} is older than 14", version / 10_000);
+            return Ok(DigestTrust::Refused(why));
+        }
+        match self.all(session, sql::digest_probe()).await {
+            Ok(rows) => match rows.as_slice() {
+                [row] => Ok(DigestTrust::Probe(row.get(0)?)),
+                _ => Err(PgError::unexpected("not one row")),
+            },
+            // A look-alike may lack the functions; that is no reason not to stream.
+            Err(error) if error.sqlstate.is_some() => {
+                Ok(DigestTrust::Refused(format!("it does not hash a probe row: {error}")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn check_settings(&self, session: &Session) -> Result<(), PgError> {
+        let rows = self.all(session, sql::settings_in_effect()).await?;
+        for row in &rows {
+            let (name, value): (&str, &str) = (row.get(0)?, row.get(1)?);
+            let pinned = sql::PINNED.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            if pinned != Some(value) {
+                let message = format!("setting \"{name}\" is \"{value}\" in spite of SET LOCAL");
+                return Err(PgError::setting(message));
+            }
+        }
+        if rows.len() == sql::PINNED.len() { Ok(()) } else { Err(PgError::unexpected("settings are missing")) }
+    }
+}

@@ -1,0 +1,73 @@
+//! Types from a catalog, resolved down to what a canon can be chosen for.
+
+use std::collections::BTreeMap;
+
+use super::error::PgError;
+use super::lease::Lease;
+use super::pool::Session;
+use crate::schema::{Builtin, Collation, ColumnType, PgType};
+use crate::sql;
+
+/// The first OID that is given to objects of users.
+const FIRST_NORMAL_OID: u32 = 16_384;
+/// Vectors of the catalogs' own, which look like arrays in `pg_type`.
+const VECTORS: [u32; 2] = [22, 30];
+
+/// Types by OID.
+pub(super) struct Types(BTreeMap<u32, Shape>);
+
+struct Shape {
+    name: String,
+    kind: String,
+    category: String,
+    element: u32,
+    base: u32,
+    modifier: i32,
+}
+
+impl Lease {
+    /// Asks for some types and all that they are made of.
+    pub(super) async fn types(&self, session: &Session, oids: &[u32]) -> Result<Types, PgError> {
+        let mut types = BTreeMap::new();
+        for row in self.all(session, sql::type_shapes(oids)).await? {
+            let shape = Shape {
+                name: row.get(1)?,
+                kind: row.get(2)?,
+                category: row.get(3)?,
+                element: row.oid(4)?,
+                base: row.oid(5)?,
+                modifier: row.get(6)?,
+            };
+            types.insert(row.oid(0)?, shape);
+        }
+        Ok(Types(types))
+    }
+}
+
+impl Types {
+    /// The type of a column or an expression.
+    pub(super) fn column_type(&self, oid: u32, display: String, modifier: i32, collation: Collation) -> ColumnType {
+        let domain = self.0.get(&oid).filter(|shape| shape.kind == "d");
+        // A domain's column has no modifier of its own; the domain has.
+        let modifier = domain.map_or(modifier, |domain| domain.modifier);
+        ColumnType { display, pg_type: self.resolve(oid), modifier, collation }
+    }
+
+    fn resolve(&self, oid: u32) -> PgType {
+        if let Some(builtin) = Builtin::from_oid(oid) {
+            return PgType::Builtin(builtin);
+        }
+        let Some(shape) = self.0.get(&oid) else { return PgType::OtherBuiltin(oid) };
+        match shape.kind.as_str() {
+            "e" => PgType::Enum,
+            "c" => PgType::Composite,
+            "d" => PgType::Domain(Box::new(self.resolve(shape.base))),
+            "b" if shape.category == "A" && shape.element != 0 && !VECTORS.contains(&oid) => {
+                PgType::Array(Box::new(self.resolve(shape.element)))
+            }
+            _ if oid < FIRST_NORMAL_OID => PgType::OtherBuiltin(oid),
+            "r" | "m" => PgType::Range,
+            _ => PgType::Extension(shape.name.clone()),
+        }
+    }
+}
