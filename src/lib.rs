@@ -1,10 +1,42 @@
-//! pgreconcile.
-pub mod schema;
-pub mod row;
-pub mod finding;
-pub mod spec;
-pub mod plan;
-pub mod event;
-pub mod sql;
+//! pgreconcile: dual-write reconciliation for PostgreSQL.
+//!
+//! A comparison is a pipeline of nouns, each made once and handed on: *what was agreed* ([`spec`]),
+//! *what will be done* ([`plan`]), a piece of work, *a doubt* and *a fact* ([`finding`]), *a telling*
+//! ([`report`]). Everything that decides is pure and synchronous; one room touches the world
+//! ([`pg`]), moved by one conductor ([`run`]), behind one door, the command line.
+//!
+//! The rooms, each importing only from those above it in this list (`tests/architecture.rs` holds
+//! them to it):
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`schema`] | sides, names, types, what a catalog says: the shape of both sides |
+//! | [`row`] | keys and their order, ranges, fingerprints, digests |
+//! | [`finding`] | how a suspect is settled, what a finding is, books that must balance, the written record |
+//! | [`spec`] | spec files, read with places, every problem at once |
+//! | [`plan`] | pairs, the canon of each, the key, the strategy with its reason |
+//! | [`event`] | the only corridor out of the engine |
+//! | [`sql`] | every SQL text, as values; quoting in one place |
+//! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
+//! | [`report`] | one trait, one file a format |
+//! | [`pg`] | connections, TLS, pool, transactions, what an error means |
+//! | [`run`] | the conductor: dispatcher, workers, rechecks |
+//! | `cli` | the door: verbs, flags, progress, logs, exit codes |
+//!
+//! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
+
 pub mod compare;
+pub mod event;
+pub mod finding;
 pub mod pg;
+pub mod plan;
+pub mod report;
+pub mod row;
+pub mod run;
+pub mod schema;
+pub mod spec;
+pub mod sql;
+
+mod cli;
+
+pub use cli::start;

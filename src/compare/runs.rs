@@ -14,6 +14,7 @@
 //! for (two steps in an index), and what lies within is either a run, as pieces, or a few keys.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Suspected;
 use crate::row::{Bound, Digest, Key, KeyOrder, KeyRange};
@@ -33,8 +34,8 @@ pub struct Piece {
 /// What a chunk hands on, in key order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A key that differs.
-    Key(Suspected),
+    /// A key that differs, and the chunk that it was found in.
+    Key(Suspected, Arc<KeyRange>),
     /// A chunk with rows on one side only.
     Lone(Piece),
 }
@@ -51,8 +52,8 @@ pub struct Gap {
 /// What becomes of the items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// This key is a suspect by itself.
-    Suspect(Suspected),
+    /// This key of this chunk is a suspect by itself.
+    Suspect(Suspected, Arc<KeyRange>),
     /// The rows of this range are suspects by themselves; their keys have to be read.
     ReadKeys(Piece),
     /// Ask for the gap of the side across from `side` around these keys, and call [`Runs::gap`].
@@ -162,6 +163,14 @@ impl Runs {
         told
     }
 
+    /// Gives back everything that is held, asked for or not: the run was stopped.
+    pub fn abandon(&mut self) -> Vec<Told> {
+        let mut told = Vec::new();
+        self.interrupt(&mut told);
+        self.queued.drain(..).flatten().for_each(|item| release(item, &mut told));
+        told
+    }
+
     /// Whether nothing is held back.
     pub fn is_idle(&self) -> bool {
         self.queued.is_empty()
@@ -216,10 +225,10 @@ impl Runs {
         let State::Open { side, until, end } = &mut self.state else { return };
         let piece = match item {
             Item::Lone(piece) => piece,
-            Item::Key(first) => {
+            Item::Key(first, _) => {
                 let mut digest = first.image[*side];
                 let mut last = first.key;
-                while let Some(Item::Key(next)) = rest.front() {
+                while let Some(Item::Key(next, _)) = rest.front() {
                     let belongs = side_of(&rest[0]) == Some(*side)
                         && !begins_behind(order, &rest[0], until.as_ref());
                     if !belongs {
@@ -251,7 +260,7 @@ impl Runs {
     fn ends_by(&self, item: &Item, bound: Option<&Bound>) -> bool {
         let Some(bound) = bound else { return false };
         match item {
-            Item::Key(suspect) => self.order.compare(&suspect.key, &bound.key).is_le(),
+            Item::Key(suspect, _) => self.order.compare(&suspect.key, &bound.key).is_le(),
             // A chunk that the bound cuts in two has changed since it was read: it is told apart.
             Item::Lone(piece) => match &piece.range.after {
                 Some(after) => self.order.compare(&after.key, &bound.key).is_lt(),
@@ -268,7 +277,7 @@ impl Runs {
 fn begins_behind(order: &KeyOrder, item: &Item, bound: Option<&Bound>) -> bool {
     let Some(bound) = bound else { return false };
     match item {
-        Item::Key(suspect) => order.compare(&suspect.key, &bound.key).is_ge(),
+        Item::Key(suspect, _) => order.compare(&suspect.key, &bound.key).is_ge(),
         Item::Lone(piece) => match &piece.range.after {
             Some(after) => order.compare(&after.key, &bound.key).is_ge(),
             None => false,
@@ -278,7 +287,7 @@ fn begins_behind(order: &KeyOrder, item: &Item, bound: Option<&Bound>) -> bool {
 
 fn release(item: Item, told: &mut Vec<Told>) {
     told.push(match item {
-        Item::Key(suspect) => Told::Suspect(suspect),
+        Item::Key(suspect, home) => Told::Suspect(suspect, home),
         Item::Lone(piece) => Told::ReadKeys(piece),
     });
 }
@@ -287,7 +296,7 @@ fn release(item: Item, told: &mut Vec<Told>) {
 fn side_of(item: &Item) -> Option<Side> {
     match item {
         Item::Lone(piece) => Some(piece.side),
-        Item::Key(Suspected { image: BySide { source, target }, .. }) => {
+        Item::Key(Suspected { image: BySide { source, target }, .. }, _) => {
             match (source.rows, target.rows) {
                 (1, 0) => Some(Side::Source),
                 (0, 1) => Some(Side::Target),
@@ -299,7 +308,7 @@ fn side_of(item: &Item) -> Option<Side> {
 
 fn rows_of(item: &Item) -> u64 {
     match item {
-        Item::Key(_) => 1,
+        Item::Key(..) => 1,
         Item::Lone(piece) => piece.digest.rows,
     }
 }
@@ -312,7 +321,7 @@ fn find_gap(side: Side, items: &[Item]) -> Told {
         Item::Lone(piece) => {
             Told::FindGap { side, low: key_of(&piece.range.after), high: key_of(&piece.range.through) }
         }
-        Item::Key(suspect) => {
+        Item::Key(suspect, _) => {
             Told::FindGap { side, low: Some(suspect.key.clone()), high: Some(suspect.key.clone()) }
         }
     }
@@ -359,13 +368,12 @@ mod tests {
     fn oracle(keys: &Keys) -> Found {
         let mut found = Found::default();
         let union: BTreeSet<u32> = keys.source.union(&keys.target).copied().collect();
-        let mut run: (Option<Side>, Vec<u32>, Option<u32>) = (None, Vec::new(), None);
-        let mut end = |run: &mut (Option<Side>, Vec<u32>, Option<u32>)| {
-            let (side, held, after) = std::mem::take(run);
+        let mut run: (Option<Side>, Vec<u32>) = (None, Vec::new());
+        let mut end = |run: &mut (Option<Side>, Vec<u32>)| {
+            let (side, held) = std::mem::take(run);
             match side {
                 Some(side) if held.len() as u64 > LIMIT => {
                     // the last key of the other side before the run
-                    let _ = after;
                     let before = keys[side.other()].range(..held[0]).next_back().copied();
                     found.runs.push((side, before, held.len() as u64));
                 }
@@ -400,7 +408,7 @@ mod tests {
             let mut told = VecDeque::from(told);
             while let Some(one) = told.pop_front() {
                 match one {
-                    Told::Suspect(suspect) => assert!(found.keys.insert(number(&suspect.key))),
+                    Told::Suspect(suspect, _) => assert!(found.keys.insert(number(&suspect.key))),
                     Told::ReadKeys(piece) => {
                         let within = |n: &&u32| {
                             piece.range.after.as_ref().is_none_or(|a| number(&a.key) < **n)
@@ -448,7 +456,8 @@ mod tests {
                     let union: BTreeSet<u32> = rows.source.iter().chain(&rows.target).copied().collect();
                     let image = |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
                     let differs = |n: &u32| image(*n).source != image(*n).target;
-                    let item = |n: u32| Item::Key(Suspected { key: key(n), image: image(n) });
+                    let home = Arc::new(range.clone());
+                    let item = |n: u32| Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home));
                     union.into_iter().filter(differs).map(item).collect()
                 }
             };

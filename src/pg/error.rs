@@ -16,6 +16,8 @@ pub enum Remedy {
     Retry,
     /// A smaller range.
     Shrink,
+    /// Smaller ranges until the one row is found that is the cause.
+    Isolate,
     /// Nothing.
     GiveUp,
 }
@@ -103,7 +105,7 @@ fn of_server(error: &DbError) -> PgError {
     let text = error.message();
     let mut told = match (&code[..2], code) {
         ("22" | "23" | "P0", _) => {
-            PgError::new(Remedy::GiveUp, format!("a value could not be read or computed (SQLSTATE {code})"))
+            PgError::new(Remedy::Isolate, format!("a value could not be read or computed (SQLSTATE {code})"))
                 .hinted("The server's log has the value; reports and logs of this tool never do.")
         }
         (_, "08P01") => bouncer(text),

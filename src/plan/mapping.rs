@@ -110,6 +110,21 @@ impl MappingPlan {
         self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)
     }
 
+    /// Whether an index of each side serves key ranges.
+    pub fn served(&self) -> bool {
+        self.sides.all(|side| side.served_by.is_some())
+    }
+
+    /// Chunks that a scan would take, if the statistics know of rows. Where chunks are sized by time,
+    /// half a second is taken to be 250,000 rows of ordinary width.
+    pub fn estimated_chunks(&self) -> Option<u64> {
+        if !self.served() && self.strategy == Strategy::Digest {
+            return Some(1);
+        }
+        let rows = self.estimated_rows()?;
+        Some(rows.div_ceil(self.chunk_rows.unwrap_or(250_000)).max(1))
+    }
+
     /// Whether neither duplicates nor NULLs can stand in a side's key.
     pub fn key_proven(&self) -> bool {
         self.sides.all(|side| side.key_proof.is_some())

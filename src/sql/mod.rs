@@ -25,7 +25,7 @@ pub use access::{
 };
 pub use digest::{class_digests, digest};
 pub use lookup::{Lookup, look_up};
-pub use probe::{last_key_before, null_keys, probe};
+pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, key_hashes};
 pub use server::{digest_probe, server};
 pub use settings::{PINNED, begin, settings_in_effect};

@@ -4,8 +4,8 @@ use super::canon::{canon, printed, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_unfiltered};
 use super::statement::{Bind, Statement, Writer};
-use crate::plan::MappingPlan;
-use crate::row::{Bound, KeyRange};
+use crate::plan::{MappingPlan, Strategy};
+use crate::row::{Key, KeyRange};
 use crate::schema::Side;
 
 /// The key that stands `rows` keys into a range: canons, then texts. No row if the range has fewer.
@@ -25,23 +25,30 @@ pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Sta
     writer.finish()
 }
 
-/// The greatest key below a bound, or the greatest of all, among the rows that count: canons, then
-/// texts. With `including`, the bound itself counts.
-pub fn last_key_before(
-    plan: &MappingPlan,
-    side: Side,
-    bound: Option<&Bound>,
-    including: bool,
-) -> Statement {
+/// Which neighbour of a key is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbour {
+    /// The greatest key up to and with the given one; the greatest of all without one.
+    UpTo,
+    /// The smallest key behind the given one; the smallest of all without one.
+    Behind,
+}
+
+/// A neighbour of a key among the rows that count: canons, then texts. No row if there is none.
+pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighbour) -> Statement {
+    let (operator, direction) = match which {
+        Neighbour::UpTo => ("<=", " desc"),
+        Neighbour::Behind => (">", ""),
+    };
     let mut writer = Writer::new(&plan.params);
     key_and_text(&mut writer, plan, side);
     from(&mut writer, plan, side, plan.key_width);
     let mut conditions = Conditions::new(&mut writer);
-    if let Some(bound) = bound {
-        conditions.bound(plan, side, if including { "<=" } else { "<" }, bound);
+    if let Some(key) = of {
+        conditions.bound(plan, side, operator, key);
     }
     conditions.no_null_key(plan, side);
-    order_by_key(&mut writer, plan, side, " desc");
+    order_by_key(&mut writer, plan, side, direction);
     writer.push("\nlimit 1");
     writer.finish()
 }
@@ -51,10 +58,10 @@ pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select pg_catalog.count(*), ");
     match plan.strategy {
-        crate::plan::Strategy::Digest => {
+        Strategy::Digest => {
             writer.push("pg_catalog.sum(").push(&row_hash(&plan.pairs, side)).push(")::pg_catalog.text");
         }
-        crate::plan::Strategy::Stream => {
+        Strategy::Stream => {
             writer.push("null::pg_catalog.text");
         }
     }

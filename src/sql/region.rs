@@ -3,7 +3,7 @@
 use super::canon::{key_hash, searched};
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
-use crate::row::{Bound, Classes, KeyRange, Region};
+use crate::row::{Classes, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
 /// Writes the ` where …` of a region, if it needs one.
@@ -36,20 +36,20 @@ impl<'w, 'p> Conditions<'w, 'p> {
 
     pub(super) fn range(&mut self, plan: &MappingPlan, side: Side, range: &KeyRange) {
         if let Some(after) = &range.after {
-            self.bound(plan, side, ">", after);
+            self.bound(plan, side, ">", &after.key);
         }
         if let Some(through) = &range.through {
-            self.bound(plan, side, "<=", through);
+            self.bound(plan, side, "<=", &through.key);
         }
     }
 
     /// `key > bound`, a row comparison where the key has several columns.
-    pub(super) fn bound(&mut self, plan: &MappingPlan, side: Side, operator: &str, bound: &Bound) {
+    pub(super) fn bound(&mut self, plan: &MappingPlan, side: Side, operator: &str, bound: &Key) {
         let key = plan.key();
         let operator = format!(" operator(pg_catalog.{operator}) ");
         let fields: Vec<Bind> = key
             .iter()
-            .zip(bound.key.fields())
+            .zip(bound.fields())
             .map(|(pair, field)| Bind { oid: pair.canon.wire().oid(), value: field.to_vec() })
             .collect();
         let writer = self.next();

@@ -1,0 +1,106 @@
+//! Arguments that several verbs share.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::spec::StrategyChoice;
+
+/// What every verb understands.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Common {
+    /// Say nothing on stderr but errors, and no terminal summary
+    #[arg(long, short, env = "PGRECONCILE_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// Log what happens to stderr; twice for every chunk
+    #[arg(long, short, env = "PGRECONCILE_VERBOSE", action = ArgAction::Count, help_heading = "Output")]
+    pub(super) verbose: u8,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_LOG_FORMAT", default_value = "text", help_heading = "Output")]
+    pub(super) log_format: LogFormat,
+
+    /// Whether to use colour
+    #[arg(long, value_name = "WHEN", env = "PGRECONCILE_COLOR", default_value = "auto", help_heading = "Output")]
+    pub(super) color: When,
+
+    /// Where runs are remembered; this version remembers none
+    #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
+    pub(super) ledger: Option<NoLedger>,
+}
+
+/// Which specs, and with which parameters.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Specs {
+    /// Spec files, or folders of them
+    #[arg(value_name = "SPEC", required = true)]
+    pub(super) specs: Vec<PathBuf>,
+
+    /// Set a parameter of the spec (repeatable)
+    #[arg(long = "param", value_name = "NAME=VALUE", env = "PGRECONCILE_PARAM", help_heading = "What to compare")]
+    pub(super) params: Vec<String>,
+
+    /// Only this mapping (repeatable)
+    #[arg(long = "mapping", value_name = "NAME", env = "PGRECONCILE_MAPPING", help_heading = "What to compare")]
+    pub(super) mappings: Vec<String>,
+}
+
+/// When to use colour or progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// If a person is watching.
+    Auto,
+    /// In any case.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `--ledger off`, the only setting that this version acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoLedger;
+
+fn parse_ledger(text: &str) -> Result<NoLedger, String> {
+    match text {
+        "off" => Ok(NoLedger),
+        _ => Err("this version remembers no runs yet; only \"off\" is understood".to_owned()),
+    }
+}
+
+/// Reads a strategy's word.
+pub(super) fn parse_strategy(word: &str) -> Result<StrategyChoice, String> {
+    let found = StrategyChoice::WORDS.iter().find(|(known, _)| *known == word);
+    found.map(|(_, choice)| *choice).ok_or_else(|| "use auto, digest or stream".to_owned())
+}
+
+/// A flag that the contract has and this version does not act on yet: refused, never ignored.
+pub(super) fn not_yet(_: &str) -> Result<std::convert::Infallible, String> {
+    Err("it does nothing in this version yet; leave it out".to_owned())
+}
+
+impl Specs {
+    /// A repeatable flag's environment variable holds its values on lines of their own.
+    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+        split_lines(&mut self.params, "params", matches);
+        split_lines(&mut self.mappings, "mappings", matches);
+    }
+}
+
+/// Splits values that came from the environment.
+pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::ArgMatches) {
+    if matches.value_source(id) == Some(clap::parser::ValueSource::EnvVariable) {
+        let lines = values.iter().flat_map(|value| value.lines());
+        *values = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    }
+}

@@ -1,0 +1,49 @@
+//! `check`: is the spec sound, and do both databases hold what it needs?
+
+use clap::Args;
+
+use super::args::{Common, Specs as SpecArgs};
+use super::exit::Exit;
+use super::specs;
+use super::ui::Ui;
+use crate::run::Options;
+use crate::schema::Side;
+
+/// Check specs against both catalogs: names, types, keys, indexes, privileges; no table row is read
+#[derive(Args, Clone, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    specs: SpecArgs,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Reads, connects and plans, and says that it can be done.
+pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
+    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    let options = |spec: &crate::spec::Spec| Options {
+        mappings: args.specs.mappings.clone(),
+        ..Options::of(&spec.compare)
+    };
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
+    for (prepared, _) in &prepared {
+        for plan in &prepared.plans {
+            for note in &plan.notes {
+                ui.warning(&format!("{}: {note}", plan.name), None);
+            }
+        }
+        let servers = Side::BOTH.map(|side| {
+            let server = &prepared.servers[side];
+            let standby = if server.standby { ", a standby" } else { "" };
+            format!("{side} PostgreSQL {}{standby}", server.version_text())
+        });
+        ui.status(&format!(
+            "{}: ok, {} mappings; {}",
+            prepared.spec.text.path.display(),
+            prepared.plans.len(),
+            servers.join("; ")
+        ));
+    }
+    Exit::Clean
+}

@@ -1,0 +1,211 @@
+//! `compare`: the main job.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
+use super::exit::Exit;
+use super::outputs::{Format, Outputs};
+use super::progress::Progress;
+use super::telemetry::Log;
+use super::ui::Ui;
+use super::{signals, specs};
+use crate::event::{Event, Observer};
+use crate::report::Style;
+use crate::run::{self, Options};
+use crate::spec::{Spec, StrategyChoice, parse_duration};
+
+/// Compare both sides and say what differs
+///
+/// Every mapping is planned before the first row is read. A difference is reported after it has stood
+/// still for `settle`. Ctrl-C once finishes what is in hand and reports; twice stops at once.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Compare {
+    #[command(flatten)]
+    pub(super) specs: Specs,
+
+    /// How rows are compared: auto, digest or stream
+    #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy, help_heading = "How to compare")]
+    strategy: Option<StrategyChoice>,
+
+    /// Rows of a chunk, instead of a time
+    #[arg(long, value_name = "N", env = "PGRECONCILE_CHUNK_ROWS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "How to compare")]
+    chunk_rows: Option<u64>,
+
+    /// Connections a side
+    #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
+    jobs: Option<u64>,
+
+    /// How long a difference must stand still before it is called one
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration, help_heading = "How to compare")]
+    settle: Option<Duration>,
+
+    /// Findings reported per mapping; more are counted
+    #[arg(long, value_name = "N", env = "PGRECONCILE_MAX_FINDINGS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
+    max_findings: Option<u64>,
+
+    /// Report long runs of one-sided rows key by key
+    #[arg(long, env = "PGRECONCILE_EXPAND", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
+    expand: bool,
+
+    /// Name keys and columns, no values
+    #[arg(long, env = "PGRECONCILE_KEYS_ONLY", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
+    keys_only: bool,
+
+    /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
+    #[arg(long = "report", value_name = "FILE", env = "PGRECONCILE_REPORT", help_heading = "Output")]
+    reports: Vec<PathBuf>,
+
+    /// How stdout tells the run
+    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_FORMAT", default_value = "terminal", help_heading = "Output")]
+    format: Format,
+
+    /// Whether to show progress
+    #[arg(long, value_name = "WHEN", env = "PGRECONCILE_PROGRESS", default_value = "auto", help_heading = "Output")]
+    progress: When,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_DEADLINE", value_parser = not_yet)]
+    deadline: Option<Infallible>,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_SAMPLE", value_parser = not_yet)]
+    sample: Option<Infallible>,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
+    since: Option<Infallible>,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
+    slice: Option<Infallible>,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_RESUME", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
+    resume: Option<Infallible>,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_RUN_ID", value_parser = not_yet)]
+    run_id: Option<Infallible>,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+impl Compare {
+    /// Splits what the environment gives for repeatable flags.
+    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+        self.specs.split_environment(matches);
+        let mut reports: Vec<String> =
+            self.reports.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        split_lines(&mut reports, "reports", matches);
+        if reports.len() != self.reports.len() {
+            self.reports = reports.into_iter().map(PathBuf::from).collect();
+        }
+    }
+
+    /// The spec's settings under the flags.
+    fn options(&self, spec: &Spec) -> Options {
+        let mut options = Options::of(&spec.compare);
+        options.chunk_rows = self.chunk_rows;
+        options.expand = self.expand;
+        options.keys_only = self.keys_only;
+        options.mappings.clone_from(&self.specs.mappings);
+        if let Some(strategy) = self.strategy {
+            options.strategy = strategy;
+        }
+        if let Some(jobs) = self.jobs.and_then(|jobs| usize::try_from(jobs).ok()) {
+            options.jobs = jobs;
+        }
+        if let Some(settle) = self.settle {
+            options.settle = settle;
+        }
+        if let Some(most) = self.max_findings {
+            options.max_findings = most;
+        }
+        options
+    }
+
+    /// How to call this again.
+    fn command(&self) -> String {
+        let mut words = vec!["pgreconcile".to_owned(), "compare".to_owned()];
+        words.extend(self.specs.specs.iter().map(|path| path.display().to_string()));
+        for param in &self.specs.params {
+            words.extend(["--param".to_owned(), param.clone()]);
+        }
+        for mapping in &self.specs.mappings {
+            words.extend(["--mapping".to_owned(), mapping.clone()]);
+        }
+        words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Quotes a word for a shell, where it needs quotes.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
+    let word = crate::spec::printable(word);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Everyone who hears of a run.
+struct Audience {
+    outputs: Outputs,
+    progress: Progress,
+    log: Option<Log>,
+}
+
+impl Observer for Audience {
+    fn observe(&mut self, event: Event) {
+        if let Some(log) = &mut self.log {
+            log.observe(event.clone());
+        }
+        self.progress.observe(event.clone());
+        self.outputs.observe(event);
+    }
+}
+
+/// Reads and plans every spec, then runs one after the other.
+pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
+    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    let (stop_sender, stop) = signals::listen();
+    let style = Style {
+        width: ui.width(),
+        colour: ui.colours_stdout(),
+        command: args.command(),
+        reports: !args.reports.is_empty(),
+    };
+    let several = specs.len() > 1;
+    let outputs = Outputs::open(args.format, style, &args.reports, several, stop_sender, ui);
+    let Some(outputs) = outputs else { return Exit::Trouble };
+    let mut interrupted = stop.clone();
+    let prepared = tokio::select! {
+        prepared = specs::prepare_all(specs, |spec| args.options(spec), ui) => prepared,
+        _ = interrupted.changed() => {
+            ui.error("interrupted before the first row was read", None);
+            None
+        }
+    };
+    let Some(prepared) = prepared else { return Exit::Trouble };
+    let progress = Progress::new(args.progress, ui);
+    let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
+    let mut exit = Exit::Clean;
+    for (prepared, options) in prepared {
+        let run_id = ulid::Ulid::generate().to_string();
+        let summary =
+            run::compare(prepared, run_id, options, &mut audience, stop.clone()).await;
+        exit = exit.max(summary.verdict.into());
+    }
+    if !audience.outputs.finish() {
+        exit = exit.max(Exit::Incomplete);
+    }
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_survives_a_shell() {
+        assert_eq!(shell_word("specs/tracking.toml"), "specs/tracking.toml");
+        assert_eq!(shell_word("tenants={1,2}"), "'tenants={1,2}'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
+}

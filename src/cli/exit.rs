@@ -1,0 +1,55 @@
+//! Exit codes: the program's answer to the shell.
+
+use crate::finding::Verdict;
+
+/// How the program ends, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exit {
+    /// Everything agrees, or the work is done.
+    Clean,
+    /// Confirmed divergence exists.
+    Diverged,
+    /// Not everything asked was compared.
+    Incomplete,
+    /// Trouble before the first row was read.
+    Trouble,
+}
+
+impl Exit {
+    /// The number for the shell.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Exit::Clean => 0,
+            Exit::Diverged => 1,
+            Exit::Incomplete => 3,
+            Exit::Trouble => 2,
+        }
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Clean => Exit::Clean,
+            Verdict::Diverged => Exit::Diverged,
+            Verdict::Incomplete => Exit::Incomplete,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::exit_code;
+
+    #[test]
+    fn codes_are_the_contracts_and_trouble_is_the_worst() {
+        for verdict in [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete] {
+            assert_eq!(Exit::from(verdict).code(), exit_code(verdict));
+        }
+        assert_eq!(Exit::Trouble.code(), 2);
+        // of several specs the worst counts: 2, 4, 3, 1, 0
+        let worst = [Exit::Diverged, Exit::Trouble, Exit::Incomplete].into_iter().max();
+        assert_eq!(worst, Some(Exit::Trouble));
+    }
+}

@@ -1,0 +1,84 @@
+//! The door: the only room that knows of a command line, a terminal or an exit code.
+//!
+//! One verb, one file: its arguments, whose comments are the help, and one function. Arguments are
+//! lowered into the plain options of the rooms behind, which know nothing of clap.
+
+mod args;
+mod check;
+mod compare;
+mod exit;
+mod outputs;
+mod plan;
+mod progress;
+mod signals;
+mod specs;
+mod telemetry;
+mod ui;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::exit::Exit;
+use self::ui::Ui;
+
+/// Compares a monolith's tables with a service's, row by row, and says what differs.
+///
+/// Both databases may be written while it looks: a difference is called one only after it has stood
+/// still. It reads in short read-only transactions and never writes.
+#[derive(Debug, Parser)]
+#[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the first row was read,
+3 incomplete, 4 another run holds the lock.
+
+Every flag has an environment variable, PGRECONCILE_ and its name in capitals.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Check(check::Check),
+    Plan(plan::Plan),
+    Compare(compare::Compare),
+}
+
+/// Runs the program with these arguments and gives its exit code.
+pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let parsed = Cli::command().try_get_matches_from(args).and_then(|mut matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Verb::Compare(compare), Some((_, matches))) = (&mut cli.verb, matches.remove_subcommand()) {
+            compare.split_environment(&matches);
+        }
+        Ok(cli)
+    });
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return ui::usage(&error).code(),
+    };
+    let common = match &cli.verb {
+        Verb::Check(verb) => &verb.common,
+        Verb::Plan(verb) => &verb.common,
+        Verb::Compare(verb) => &verb.common,
+    };
+    let ui = Ui::new(common);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let exit = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            match &cli.verb {
+                Verb::Check(verb) => check::run(verb, &ui).await,
+                Verb::Plan(verb) => plan::run(verb, &ui).await,
+                Verb::Compare(verb) => compare::run(verb, &ui).await,
+            }
+        }),
+        Err(error) => {
+            ui.error(&format!("the runtime does not start: {error}"), None);
+            Exit::Trouble
+        }
+    };
+    exit.code()
+}

@@ -1,0 +1,85 @@
+//! `plan`: what a compare would do.
+
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+
+use super::args::{Common, Specs as SpecArgs, parse_strategy};
+use super::exit::Exit;
+use super::specs;
+use super::ui::Ui;
+use crate::report::{PlanRecord, write_plan};
+use crate::run::{Options, Prepared};
+use crate::spec::StrategyChoice;
+
+/// Show what a compare would do: pairs, key, strategy with the reason, chunks, rows
+#[derive(Args, Clone, Debug)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    specs: SpecArgs,
+
+    /// How rows are compared: auto, digest or stream
+    #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy)]
+    strategy: Option<StrategyChoice>,
+
+    /// Rows of a chunk, instead of a time
+    #[arg(long, value_name = "N", env = "PGRECONCILE_CHUNK_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    chunk_rows: Option<u64>,
+
+    /// How the plan is shown
+    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_FORMAT", default_value = "terminal", help_heading = "Output")]
+    format: PlanFormat,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PlanFormat {
+    /// For people.
+    Terminal,
+    /// One JSON document.
+    Json,
+}
+
+/// Reads, connects and plans, and shows the plans.
+pub(super) async fn run(args: &Plan, ui: &Ui) -> Exit {
+    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    let options = |spec: &crate::spec::Spec| Options {
+        mappings: args.specs.mappings.clone(),
+        chunk_rows: args.chunk_rows,
+        strategy: args.strategy.unwrap_or(spec.compare.strategy),
+        ..Options::of(&spec.compare)
+    };
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
+    match show(args, ui, &prepared) {
+        Ok(()) => Exit::Clean,
+        // A reader who has seen enough is no trouble.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(error) => {
+            ui.error(&format!("stdout cannot be written: {error}"), None);
+            Exit::Trouble
+        }
+    }
+}
+
+fn show(args: &Plan, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let record = |(prepared, _): &(Prepared, Options)| {
+        PlanRecord::new(&prepared.spec.name, prepared.servers.as_ref(), &prepared.plans)
+    };
+    let records: Vec<PlanRecord> = prepared.iter().map(record).collect();
+    match (args.format, records.as_slice()) {
+        (PlanFormat::Terminal, records) if !ui.quiet => {
+            records.iter().try_for_each(|record| write_plan(&mut out, record, ui.width()))?;
+        }
+        (PlanFormat::Terminal, _) => {}
+        (PlanFormat::Json, [record]) => serde_json::to_writer_pretty(&mut out, record)?,
+        (PlanFormat::Json, records) => serde_json::to_writer_pretty(&mut out, records)?,
+    }
+    if args.format == PlanFormat::Json {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

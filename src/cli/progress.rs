@@ -1,0 +1,189 @@
+//! How a run is going: bars on a terminal, a plain line every 10 s elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::When;
+use super::ui::Ui;
+use crate::event::{Event, Observer};
+use crate::spec::printable;
+
+/// A line is written no more often than this.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows progress on stderr.
+pub(super) struct Progress {
+    shows: Shows,
+    ui: Ui,
+    mappings: Vec<Mapping>,
+    last_line: Instant,
+    open: u64,
+}
+
+enum Shows {
+    Bars(MultiProgress),
+    Lines,
+    Nothing,
+}
+
+struct Mapping {
+    index: usize,
+    name: String,
+    rows: u64,
+    estimated: Option<u64>,
+    findings: u64,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// As asked for; on `auto`, bars if stderr is a terminal.
+    pub(super) fn new(when: When, ui: &Ui) -> Progress {
+        let bars = match when {
+            When::Auto => std::io::stderr().is_terminal(),
+            When::Always => true,
+            When::Never => false,
+        };
+        let shows = match (ui.quiet, when, bars) {
+            (true, _, _) | (_, When::Never, _) => Shows::Nothing,
+            (_, _, true) if std::io::stderr().is_terminal() => {
+                Shows::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
+            }
+            _ => Shows::Lines,
+        };
+        Progress { shows, ui: ui.clone(), mappings: Vec::new(), last_line: Instant::now(), open: 0 }
+    }
+
+    fn started(&mut self, index: usize, name: String, estimated: Option<u64>) {
+        let name = printable(&name);
+        let bar = match &self.shows {
+            Shows::Bars(bars) => {
+                let bar = bars.add(match estimated {
+                    Some(rows) => ProgressBar::new(rows),
+                    None => ProgressBar::new_spinner(),
+                });
+                bar.set_style(style(estimated.is_some()));
+                bar.set_prefix(name.clone());
+                Some(bar)
+            }
+            Shows::Lines | Shows::Nothing => None,
+        };
+        self.mappings.push(Mapping { index, name, rows: 0, estimated, findings: 0, bar });
+    }
+
+    fn mapping(&mut self, index: usize) -> Option<&mut Mapping> {
+        self.mappings.iter_mut().find(|mapping| mapping.index == index)
+    }
+
+    fn line(&mut self) {
+        if !matches!(self.shows, Shows::Lines) || self.last_line.elapsed() < LINE_EVERY {
+            return;
+        }
+        self.last_line = Instant::now();
+        for mapping in &self.mappings {
+            let Mapping { name, rows, findings, .. } = mapping;
+            let share = match mapping.estimated {
+                Some(estimated) if estimated > 0 => {
+                    format!(" ({:.0}%)", (*rows as f64 / estimated as f64 * 100.0).min(99.0))
+                }
+                _ => String::new(),
+            };
+            let open = self.open;
+            self.ui.status(&format!("{name}: {rows} rows{share}, {findings} findings, {open} to recheck"));
+        }
+    }
+}
+
+fn style(has_length: bool) -> ProgressStyle {
+    let template = if has_length {
+        "{prefix:16} {bar:24} {percent:>3}% {human_pos:>12} rows {per_sec:>12} {eta:>4} {msg}"
+    } else {
+        "{prefix:16} {spinner} {human_pos:>12} rows {per_sec:>12} {msg}"
+    };
+    // The template is a constant: a unit test reads it.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: Event) {
+        match event {
+            Event::MappingStarted { mapping, name, estimated_rows } => {
+                self.started(mapping, name, estimated_rows);
+            }
+            Event::ChunkFinished { mapping, rows, .. } => {
+                let rows = rows.source.max(rows.target);
+                if let Some(mapping) = self.mapping(mapping) {
+                    mapping.rows += rows;
+                    if let Some(bar) = &mapping.bar {
+                        if bar.length().is_some_and(|length| length < mapping.rows) {
+                            bar.set_length(mapping.rows);
+                        }
+                        bar.set_position(mapping.rows);
+                    }
+                }
+                self.line();
+            }
+            Event::RecheckFinished { open, .. } => {
+                self.open = open;
+                for mapping in &self.mappings {
+                    if let Some(bar) = &mapping.bar {
+                        bar.set_message(if open > 0 { format!("{open} to recheck") } else { String::new() });
+                    }
+                }
+                self.line();
+            }
+            Event::Finding { mapping, finding } => {
+                if let Some(mapping) = self.mapping(mapping) {
+                    mapping.findings += finding.rows();
+                }
+            }
+            Event::MappingFinished { mapping, .. } => {
+                if let Some(bar) = self.mapping(mapping).and_then(|mapping| mapping.bar.take()) {
+                    bar.finish_and_clear();
+                }
+                self.mappings.retain(|known| known.index != mapping);
+            }
+            Event::Retried { side, reason } => {
+                let side = side.map_or(String::new(), |side| format!("{side}: "));
+                self.note(&format!("trying again: {side}{reason}"));
+            }
+            Event::Stopping { reason } => {
+                self.note(&format!("{reason}: finishing what is in hand; once more stops at once"));
+            }
+            Event::RunFinished(_) => {
+                if let Shows::Bars(bars) = &self.shows {
+                    // A terminal that is gone needs no clearing.
+                    let _ = bars.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Progress {
+    /// A line that does not tear the bars.
+    fn note(&self, line: &str) {
+        match &self.shows {
+            Shows::Bars(bars) => bars.suspend(|| self.ui.status(line)),
+            Shows::Lines => self.ui.status(line),
+            Shows::Nothing => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_templates_can_be_read() {
+        for template in [
+            "{prefix:16} {bar:24} {percent:>3}% {human_pos:>12} rows {per_sec:>12} {eta:>4} {msg}",
+            "{prefix:16} {spinner} {human_pos:>12} rows {per_sec:>12} {msg}",
+        ] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Spec files from the command line: a file, or every .toml in a folder.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::args;
+use super::ui::Ui;
+use crate::run::{Options, Prepared, prepare};
+use crate::spec::{self, Spec, SpecText};
+
+/// A spec is written by people; anything larger is something else.
+const LARGEST: u64 = 4 << 20;
+
+/// Reads every spec, and shows every problem of every file. Nothing if there was one.
+pub(super) fn read(args: &args::Specs, ui: &Ui) -> Option<Vec<Spec>> {
+    let given = given_params(&args.params, ui)?;
+    let mut specs: Vec<Spec> = Vec::new();
+    let mut failed = false;
+    for path in files(&args.specs, ui)? {
+        match read_one(&path, &given, ui) {
+            Some(spec) => specs.push(spec),
+            None => failed = true,
+        }
+    }
+    for (place, spec) in specs.iter().enumerate() {
+        if let Some(twin) = specs[..place].iter().find(|before| before.name == spec.name) {
+            let message = format!(
+                "two specs are named \"{}\": {} and {}",
+                spec.name,
+                twin.text.path.display(),
+                spec.text.path.display()
+            );
+            ui.error(&message, Some("Give one of them another name: runs and files go by it."));
+            failed = true;
+        }
+    }
+    for name in given.keys() {
+        if !failed && !specs.iter().any(|spec| spec.params.iter().any(|param| param.name == *name)) {
+            let message = format!("no spec declares a parameter \"{name}\"");
+            ui.error(&message, Some("Declare it in [params], or leave --param out."));
+            failed = true;
+        }
+    }
+    (!failed).then_some(specs)
+}
+
+/// Connects and plans every spec, and shows every problem of each. Nothing if there was one.
+pub(super) async fn prepare_all(
+    specs: Vec<Spec>,
+    options: impl Fn(&Spec) -> Options,
+    ui: &Ui,
+) -> Option<Vec<(Prepared, Options)>> {
+    let mut prepared = Vec::new();
+    let mut failed = false;
+    for spec in specs {
+        let text = spec.text.clone();
+        let options = options(&spec);
+        match prepare(spec, &options).await {
+            Ok(ready) => {
+                ui.spec_warnings(&ready.spec, &ready.warnings);
+                prepared.push((ready, options));
+            }
+            Err(trouble) => {
+                ui.trouble(&text, &trouble);
+                failed = true;
+            }
+        }
+    }
+    (!failed).then_some(prepared)
+}
+
+fn given_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> {
+    let mut given = BTreeMap::new();
+    for param in params {
+        let Some((name, value)) = param.split_once('=') else {
+            ui.error("--param takes NAME=VALUE", Some("For example --param tenants={1,2}."));
+            return None;
+        };
+        if given.insert(name.to_owned(), value.to_owned()).is_some() {
+            ui.error(&format!("parameter \"{name}\" is given twice"), None);
+            return None;
+        }
+    }
+    Some(given)
+}
+
+fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let found = std::fs::read_dir(path).map(|entries| {
+            let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+            let is_spec = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+            let mut found: Vec<PathBuf> = paths.filter(is_spec).collect();
+            found.sort();
+            found
+        });
+        match found {
+            Ok(found) if found.is_empty() => {
+                let message = format!("folder {} holds no spec", path.display());
+                ui.error(&message, Some("A spec is a file whose name ends in .toml."));
+                return None;
+            }
+            Ok(found) => files.extend(found),
+            Err(error) => {
+                ui.error(&format!("folder {} cannot be read: {error}", path.display()), None);
+                return None;
+            }
+        }
+    }
+    Some(files)
+}
+
+fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Spec> {
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err((why, hint)) => {
+            ui.error(&format!("spec {} cannot be read: {why}", path.display()), hint);
+            return None;
+        }
+    };
+    let text = SpecText { path: path.to_owned(), text };
+    let environment = |name: &str| std::env::var(name).ok();
+    match spec::read(text.clone(), given, &environment) {
+        Ok(spec) => Some(spec),
+        Err(problems) => {
+            ui.diagnostics(&text, &problems);
+            None
+        }
+    }
+}
+
+type Unreadable = (String, Option<&'static str>);
+
+fn read_text(path: &Path) -> Result<String, Unreadable> {
+    let missing = "Name a spec file, or a folder of them.";
+    let file = std::fs::File::open(path).map_err(|error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound).then_some(missing);
+        (error.to_string(), hint)
+    })?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| (error.to_string(), None))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(("it is larger than 4 MiB".to_owned(), Some("Is it a spec?")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        (format!("line {line} is not UTF-8"), Some("Save the file as UTF-8."))
+    })
+}

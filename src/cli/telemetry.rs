@@ -1,0 +1,102 @@
+//! Logs: events as lines on stderr. The only file that knows of tracing.
+//!
+//! `-v` tells of runs, mappings, findings and trouble, `-vv` also of every chunk and recheck. A line
+//! never holds a row's values: findings are told by mapping and kind.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::args::{Common, LogFormat};
+use crate::event::{Event, Observer};
+
+/// Turns events into log lines.
+pub(super) struct Log;
+
+impl Log {
+    /// Sets the log up, if one was asked for. Only lines of our own are written: the driver's could
+    /// hold what a server says.
+    pub(super) fn start(common: &Common) -> Option<Log> {
+        let level = match common.verbose {
+            0 => return None,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        };
+        let own = tracing_subscriber::filter::Targets::new().with_target("pgreconcile", level);
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+        let registry = tracing_subscriber::registry().with(own);
+        let started = match common.log_format {
+            LogFormat::Text => registry.with(lines).try_init(),
+            LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        };
+        started.ok().map(|()| Log)
+    }
+}
+
+impl Observer for Log {
+    fn observe(&mut self, event: Event) {
+        match event {
+            Event::RunStarted(run) => {
+                tracing::info!(target: "pgreconcile", run = run.run, spec = run.spec, "run started");
+            }
+            Event::MappingStarted { name, estimated_rows, .. } => {
+                tracing::info!(target: "pgreconcile", mapping = name, estimated_rows, "mapping started");
+            }
+            Event::ChunkStarted { mapping, chunk } => {
+                tracing::debug!(target: "pgreconcile", mapping, chunk, "chunk started");
+            }
+            Event::ChunkFinished { mapping, chunk, rows, suspects, elapsed } => tracing::debug!(
+                target: "pgreconcile",
+                mapping,
+                chunk,
+                source_rows = rows.source,
+                target_rows = rows.target,
+                suspects,
+                elapsed_ms = elapsed.as_millis() as u64,
+                "chunk finished"
+            ),
+            Event::RecheckStarted { batch, suspects } => {
+                tracing::debug!(target: "pgreconcile", batch, suspects, "recheck started");
+            }
+            Event::RecheckFinished { batch, open } => {
+                tracing::debug!(target: "pgreconcile", batch, open, "recheck finished");
+            }
+            Event::Retried { side, reason } => {
+                let side = side.map(|side| side.name());
+                tracing::warn!(target: "pgreconcile", side, reason, "trying again");
+            }
+            Event::Finding { finding, .. } => tracing::info!(
+                target: "pgreconcile",
+                mapping = finding.mapping,
+                kind = finding.kind.name(),
+                disposition = finding.disposition.name(),
+                rows = finding.rows(),
+                "finding"
+            ),
+            Event::Undecided(undecided) => tracing::warn!(
+                target: "pgreconcile",
+                mapping = undecided.mapping,
+                reason = undecided.reason,
+                "a range is undecided"
+            ),
+            Event::MappingFinished { record, .. } => tracing::info!(
+                target: "pgreconcile",
+                mapping = record.mapping,
+                source_rows = record.rows.source,
+                target_rows = record.rows.target,
+                complete = record.complete,
+                elapsed_ms = record.elapsed_ms,
+                "mapping finished"
+            ),
+            Event::Stopping { reason } => tracing::warn!(target: "pgreconcile", reason, "stopping"),
+            Event::RunFinished(summary) => tracing::info!(
+                target: "pgreconcile",
+                verdict = summary.verdict.name(),
+                exit_code = summary.exit_code,
+                elapsed_ms = summary.elapsed_ms,
+                "run finished"
+            ),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where words go: data to stdout, everything else to stderr.
+//!
+//! Message grammar is PostgreSQL's: a lowercase line, then `hint:` with a sentence.
+
+use std::io::{IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use super::args::{Common, When};
+use super::exit::Exit;
+use crate::pg::PgError;
+use crate::run::Trouble;
+use crate::schema::Side;
+use crate::spec::{Diagnostic, Severity, Spec, SpecText, printable};
+
+/// The terminal, or what stands for it.
+#[derive(Clone, Debug)]
+pub(super) struct Ui {
+    pub(super) quiet: bool,
+    colour: ColorChoice,
+}
+
+impl Ui {
+    /// As the arguments say.
+    pub(super) fn new(common: &Common) -> Ui {
+        let colour = match common.color {
+            When::Auto => ColorChoice::Auto,
+            When::Always => ColorChoice::Always,
+            When::Never => ColorChoice::Never,
+        };
+        Ui { quiet: common.quiet, colour }
+    }
+
+    /// Whether stdout takes colour.
+    pub(super) fn colours_stdout(&self) -> bool {
+        self.colours(&std::io::stdout())
+    }
+
+    fn colours(&self, stream: &impl anstream::stream::RawStream) -> bool {
+        match self.colour {
+            ColorChoice::Auto => AutoStream::choice(stream) != ColorChoice::Never,
+            choice => choice != ColorChoice::Never,
+        }
+    }
+
+    /// Columns of the terminal on stdout; 80 where there is none.
+    pub(super) fn width(&self) -> u16 {
+        let stdout = std::io::stdout();
+        let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(stdout)).flatten();
+        size.map_or(80, |(width, _)| width.0)
+    }
+
+    fn say(&self, text: &str) {
+        let mut stderr = AutoStream::new(std::io::stderr().lock(), self.colour);
+        // There is nowhere to complain to when stderr is gone.
+        let _ = writeln!(stderr, "{text}");
+    }
+
+    fn message(&self, word: &str, colour: AnsiColor, message: &str, hint: Option<&str>) {
+        let style = Style::new().bold().fg_color(Some(colour.into()));
+        let mut text = format!("{style}{word}:{style:#} {}", printable(message));
+        if let Some(hint) = hint {
+            let style = Style::new().bold();
+            text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
+        }
+        self.say(&text);
+    }
+
+    /// Says what went wrong.
+    pub(super) fn error(&self, message: &str, hint: Option<&str>) {
+        self.message("error", AnsiColor::Red, message, hint);
+    }
+
+    /// Says what is worth knowing.
+    pub(super) fn warning(&self, message: &str, hint: Option<&str>) {
+        if !self.quiet {
+            self.message("warning", AnsiColor::Yellow, message, hint);
+        }
+    }
+
+    /// Says how things go.
+    pub(super) fn status(&self, message: &str) {
+        if !self.quiet {
+            self.say(&printable(message));
+        }
+    }
+
+    /// Shows problems of a spec in their places.
+    pub(super) fn diagnostics(&self, text: &SpecText, problems: &[Diagnostic]) {
+        let styled = self.colours(&std::io::stderr());
+        for problem in problems {
+            if problem.severity == Severity::Error || !self.quiet {
+                self.say(&text.render(problem, styled));
+                self.say("");
+            }
+        }
+    }
+
+    /// Says why a spec cannot be run.
+    pub(super) fn trouble(&self, text: &SpecText, trouble: &Trouble) {
+        match trouble {
+            Trouble::Spec(problems) => self.diagnostics(text, problems),
+            Trouble::Server(side, error) => self.server(*side, text, error),
+        }
+    }
+
+    fn server(&self, side: Side, text: &SpecText, error: &PgError) {
+        let message = format!("{}: the {side}: {}", text.path.display(), error.message);
+        let other = "Check url in the spec, the network and that the server runs.";
+        self.error(&message, Some(error.hint.as_deref().unwrap_or(other)));
+    }
+
+    /// Warns of what planning has found.
+    pub(super) fn spec_warnings(&self, spec: &Spec, found: &[Diagnostic]) {
+        self.diagnostics(&spec.text, &spec.warnings);
+        self.diagnostics(&spec.text, found);
+    }
+}
+
+/// Shows what clap says; help and version are no errors.
+pub(super) fn usage(error: &clap::Error) -> Exit {
+    // There is nowhere to complain to when the stream is gone.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Trouble } else { Exit::Clean }
+}

@@ -1,0 +1,257 @@
+//! A plan, told: as a record for programs, as an outline for people.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::plan::{DigestForm, Expression, MappingPlan, Pair, SidePlan};
+use crate::schema::{BySide, Server, Side};
+use crate::spec::{Fragment, Piece, Reads, printable};
+
+/// A spec's plan.
+#[derive(Debug, Serialize)]
+pub struct PlanRecord {
+    spec: String,
+    source: ServerRecord,
+    target: ServerRecord,
+    mappings: Vec<MappingPlanRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerRecord {
+    version: String,
+    database: String,
+    role: String,
+    standby: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct MappingPlanRecord {
+    mapping: String,
+    strategy: &'static str,
+    reason: String,
+    key: Vec<String>,
+    rows: BySide<Option<u64>>,
+    chunk_rows: Option<u64>,
+    chunks: Option<u64>,
+    source: SideRecord,
+    target: SideRecord,
+    pairs: Vec<PairRecord>,
+    not_repaired: BySide<Vec<String>>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SideRecord {
+    reads: String,
+    kind: &'static str,
+    r#where: Option<String>,
+    search_path: Vec<String>,
+    key_proven_by: Option<String>,
+    key_served_by: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PairRecord {
+    pair: String,
+    key: bool,
+    source: PairSideRecord,
+    target: PairSideRecord,
+    canon: String,
+    hashed_as: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct PairSideRecord {
+    expression: String,
+    r#type: String,
+}
+
+impl PlanRecord {
+    /// The record of a spec's plans.
+    pub fn new(spec: &str, servers: BySide<&Server>, plans: &[MappingPlan]) -> PlanRecord {
+        let server = |server: &Server| ServerRecord {
+            version: server.version_text(),
+            database: server.database.clone(),
+            role: server.role.clone(),
+            standby: server.standby,
+        };
+        PlanRecord {
+            spec: spec.to_owned(),
+            source: server(servers.source),
+            target: server(servers.target),
+            mappings: plans.iter().map(mapping_record).collect(),
+        }
+    }
+}
+
+fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
+    let names = |pairs: Vec<&Pair>| pairs.into_iter().map(|pair| pair.name.clone()).collect();
+    let is_sql = |pair: &Pair, side: Side| matches!(pair.sides[side].expression, Expression::Sql(_));
+    // Into the target, what the target says by an expression cannot be written; into the source,
+    // what either side says by one.
+    let not_repaired = BySide {
+        source: plan.pairs.iter().filter(|p| is_sql(p, Side::Source) || is_sql(p, Side::Target)).collect(),
+        target: plan.pairs.iter().filter(|p| is_sql(p, Side::Target)).collect(),
+    };
+    MappingPlanRecord {
+        mapping: plan.name.clone(),
+        strategy: plan.strategy.name(),
+        reason: plan.reason.clone(),
+        key: names(plan.key().iter().collect()),
+        rows: plan.sides.as_ref().map(|side| side.estimated_rows),
+        chunk_rows: plan.chunk_rows,
+        chunks: plan.estimated_chunks(),
+        source: side_record(&plan.sides.source),
+        target: side_record(&plan.sides.target),
+        pairs: plan.pairs.iter().enumerate().map(|(at, pair)| pair_record(pair, at < plan.key_width)).collect(),
+        not_repaired: not_repaired.map(names),
+        notes: plan.notes.clone(),
+    }
+}
+
+fn side_record(side: &SidePlan) -> SideRecord {
+    SideRecord {
+        reads: match &side.reads {
+            Reads::Table(table) => table.value.to_string(),
+            Reads::Query(query) => text_of(query),
+        },
+        kind: side.kind.name(),
+        r#where: side.filter.as_ref().map(text_of),
+        search_path: side.search_path.iter().map(ToString::to_string).collect(),
+        key_proven_by: side.key_proof.clone(),
+        key_served_by: side.served_by.clone(),
+    }
+}
+
+fn pair_record(pair: &Pair, key: bool) -> PairRecord {
+    let side = |side: Side| PairSideRecord {
+        expression: match &pair.sides[side].expression {
+            Expression::Column(name) => name.to_string(),
+            Expression::Sql(fragment) => text_of(fragment),
+        },
+        r#type: pair.sides[side].column_type.display.clone(),
+    };
+    PairRecord {
+        pair: pair.name.clone(),
+        key,
+        source: side(Side::Source),
+        target: side(Side::Target),
+        canon: pair.canon.describe(),
+        hashed_as: match pair.canon.digest_form() {
+            DigestForm::Native => pair.canon.wire().name(),
+            DigestForm::Send(function) => function,
+        },
+    }
+}
+
+/// A fragment as the spec writes it.
+fn text_of(fragment: &Fragment) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Sql(sql) => sql.clone(),
+        Piece::Param(name) => format!(":{name}"),
+    };
+    fragment.pieces().iter().map(piece).collect::<String>().trim().to_owned()
+}
+
+/// Writes a plan for people, lines no wider than `width` where they can be cut.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_plan(out: &mut impl Write, plan: &PlanRecord, width: u16) -> io::Result<()> {
+    let server = |server: &ServerRecord| {
+        let standby = if server.standby { ", a standby" } else { "" };
+        format!("PostgreSQL {}, database {} as {}{standby}", server.version, server.database, server.role)
+    };
+    writeln!(out, "{}", printable(&plan.spec))?;
+    writeln!(out, "  source   {}", printable(&server(&plan.source)))?;
+    writeln!(out, "  target   {}", printable(&server(&plan.target)))?;
+    for mapping in &plan.mappings {
+        writeln!(out)?;
+        write_mapping(out, mapping, usize::from(width))?;
+    }
+    writeln!(out)
+}
+
+fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -> io::Result<()> {
+    writeln!(out, "{}", printable(&plan.mapping))?;
+    let mut line = |name: &str, text: &str| {
+        let text = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+        write_wrapped(out, name, &text, width)
+    };
+    line("source", &format!("{} {}", plan.source.kind, plan.source.reads))?;
+    line("target", &format!("{} {}", plan.target.kind, plan.target.reads))?;
+    for (side, filter) in [("source", &plan.source.r#where), ("target", &plan.target.r#where)] {
+        if let Some(filter) = filter {
+            line("where", &format!("of the {side}: {filter}"))?;
+        }
+    }
+    line("strategy", &format!("{}: {}", plan.strategy, plan.reason))?;
+    line("key", &format!("{}; {}", plan.key.join(", "), key_text(plan)))?;
+    line("rows", &rows_text(plan))?;
+    line("chunks", &chunks_text(plan))?;
+    line("repair", &repair_text(plan))?;
+    for note in &plan.notes {
+        line("note", note)?;
+    }
+    writeln!(out, "  pairs")?;
+    for pair in &plan.pairs {
+        let side = |side: &PairSideRecord| format!("{} {}", side.expression, side.r#type);
+        let key = if pair.key { " (key)" } else { "" };
+        let PairRecord { source, target, canon, .. } = pair;
+        let text = format!("{}{key}: {} = {}, as {canon}", pair.pair, side(source), side(target));
+        write_wrapped(out, "", &printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")), width)?;
+    }
+    Ok(())
+}
+
+fn key_text(plan: &MappingPlanRecord) -> String {
+    let side = |name: &str, side: &SideRecord| match &side.key_proven_by {
+        Some(index) => format!("proven by {index} on the {name}"),
+        None => format!("not proven on the {name}"),
+    };
+    format!("{}, {}", side("source", &plan.source), side("target", &plan.target))
+}
+
+fn rows_text(plan: &MappingPlanRecord) -> String {
+    let side = |rows: Option<u64>| rows.map_or("an unknown number".to_owned(), |rows| format!("about {rows}"));
+    format!("{} in the source, {} in the target", side(plan.rows.source), side(plan.rows.target))
+}
+
+fn chunks_text(plan: &MappingPlanRecord) -> String {
+    let served = [&plan.source, &plan.target].iter().all(|side| side.key_served_by.is_some());
+    let count = plan.chunks.map_or(String::new(), |chunks| format!("about {chunks}, "));
+    match (plan.chunk_rows, served) {
+        (_, false) if plan.strategy == "digest" => "one pass over each side".to_owned(),
+        (Some(rows), _) => format!("{count}key ranges of {rows} rows"),
+        (None, _) => format!("{count}key ranges sized by the time that they take"),
+    }
+}
+
+fn repair_text(plan: &MappingPlanRecord) -> String {
+    let side = |side: Side| match plan.not_repaired[side].as_slice() {
+        [] => format!("into the {side} every pair"),
+        names => format!("into the {side} all but {}", names.join(", ")),
+    };
+    format!("{}; {}", side(Side::Target), side(Side::Source))
+}
+
+/// Writes a name and a text that goes on below itself.
+fn write_wrapped(out: &mut impl Write, name: &str, text: &str, width: usize) -> io::Result<()> {
+    const INDENT: usize = 11;
+    let room = width.saturating_sub(INDENT).max(20);
+    let mut name = name;
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+            writeln!(out, "  {name:<8} {line}")?;
+            name = "";
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "  {name:<8} {line}")
+}

@@ -1,0 +1,349 @@
+//! The summary that people read: what differs, the table, the verdict, what to do next.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style as AnsiStyle};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::Writer;
+use crate::finding::{
+    Disposition, Finding, Kind, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided, Verdict,
+};
+use crate::schema::BySide;
+use crate::spec::printable;
+
+/// How the summary looks.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// Columns of the terminal.
+    pub width: u16,
+    /// Whether colour may be used.
+    pub colour: bool,
+    /// How to call this run again, as a command line.
+    pub command: String,
+    /// Whether a report file was asked for.
+    pub reports: bool,
+}
+
+/// Findings shown of each mapping.
+const SHOWN: usize = 10;
+/// Undecided ranges shown of each mapping.
+const SHOWN_RANGES: usize = 3;
+
+/// Writes the summary of each run when it is over.
+pub struct Terminal<W> {
+    out: W,
+    style: Style,
+    run: Option<RunRecord>,
+    shown: Vec<Shown>,
+    mappings: Vec<MappingRecord>,
+}
+
+/// What is shown of one mapping.
+#[derive(Default)]
+struct Shown {
+    mapping: String,
+    lines: Vec<String>,
+    findings: u64,
+    ranges: Vec<String>,
+    undecided: u64,
+}
+
+impl<W: Write> Terminal<W> {
+    /// Writes to this.
+    pub fn new(out: W, style: Style) -> Terminal<W> {
+        Terminal { out, style, run: None, shown: Vec::new(), mappings: Vec::new() }
+    }
+
+    fn shown(&mut self, mapping: &str) -> &mut Shown {
+        let place = self.shown.iter().position(|shown| shown.mapping == mapping);
+        let place = place.unwrap_or_else(|| {
+            self.shown.push(Shown { mapping: mapping.to_owned(), ..Shown::default() });
+            self.shown.len() - 1
+        });
+        &mut self.shown[place]
+    }
+
+    fn painted(&self, text: &str, style: AnsiStyle) -> String {
+        if self.style.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn clip(&self, line: &str) -> String {
+        let width = usize::from(self.style.width);
+        match line.char_indices().nth(width.saturating_sub(1)) {
+            Some((at, _)) if line[at..].chars().count() > 1 => format!("{}…", &line[..at]),
+            _ => line.to_owned(),
+        }
+    }
+
+    fn differences(&mut self) -> io::Result<()> {
+        for shown in std::mem::take(&mut self.shown) {
+            let Shown { mapping, lines, findings, ranges, undecided } = shown;
+            let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
+            if findings > 0 {
+                writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
+                for line in &lines {
+                    writeln!(self.out, "{}", self.clip(line))?;
+                }
+                if findings > lines.len() as u64 {
+                    writeln!(self.out, "  … and {} more", grouped(findings - lines.len() as u64))?;
+                }
+                writeln!(self.out)?;
+            }
+            if undecided > 0 {
+                writeln!(self.out, "{name}: {} not judged", counted(undecided, "range"))?;
+                for range in &ranges {
+                    writeln!(self.out, "{range}")?;
+                }
+                if undecided > ranges.len() as u64 {
+                    writeln!(self.out, "  … and {} more", grouped(undecided - ranges.len() as u64))?;
+                }
+                writeln!(self.out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&mut self) -> io::Result<()> {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.style.width)
+            .set_header(
+                ["mapping", "rows", "matched", "healed", "only in\nsource", "only in\ntarget", "mis-\nmatch", "cover-\nage", "rows/s", "time"]
+                    .map(Cell::new),
+            );
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for mapping in &self.mappings {
+            let rows = mapping.rows.source.max(mapping.rows.target);
+            let elapsed = Duration::from_millis(mapping.elapsed_ms.max(1));
+            table.add_row([
+                printable(&mapping.mapping),
+                grouped(rows),
+                grouped(mapping.books.source.matched.max(mapping.books.target.matched)),
+                grouped(mapping.healed),
+                grouped(mapping.only_in_source),
+                grouped(mapping.only_in_target),
+                grouped(mapping.mismatch),
+                percent(mapping.coverage),
+                rate(rows, elapsed),
+                seconds(elapsed),
+            ]);
+        }
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn remarks(&mut self) -> io::Result<()> {
+        let mut remarks = Vec::new();
+        for mapping in &self.mappings {
+            let name = printable(&mapping.mapping);
+            let BySide { source, target } = mapping.books;
+            if mapping.empty {
+                remarks.push(format!("{name} is empty: neither side has a row"));
+            }
+            for (what, rows) in [
+                ("keys that stand more than once", source.duplicate + target.duplicate),
+                ("a NULL in their key", source.null_key + target.null_key),
+            ] {
+                if rows > 0 {
+                    remarks.push(format!("{name}: {} with {what}", counted(rows, "row")));
+                }
+            }
+            if mapping.unsettled > 0 {
+                remarks.push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
+            }
+            if !mapping.complete
+                && let Some(reason) = &mapping.reason
+            {
+                remarks.push(format!("{name} is not complete: {}", printable(reason)));
+            }
+        }
+        if !remarks.is_empty() {
+            writeln!(self.out)?;
+        }
+        for remark in remarks {
+            writeln!(self.out, "{remark}")?;
+        }
+        Ok(())
+    }
+
+    fn next_command(&self, verdict: Verdict) -> Option<String> {
+        let command = &self.style.command;
+        match verdict {
+            Verdict::Clean => None,
+            Verdict::Diverged if self.style.reports => None,
+            Verdict::Diverged => Some(format!("{command} --report findings.jsonl")),
+            Verdict::Incomplete => Some(command.clone()),
+        }
+    }
+}
+
+impl<W: Write + Send> Writer for Terminal<W> {
+    fn run(&mut self, run: &RunRecord) -> io::Result<()> {
+        self.run = Some(run.clone());
+        Ok(())
+    }
+
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let shown = self.shown(&finding.mapping);
+        shown.findings += 1;
+        if shown.lines.len() < SHOWN {
+            shown.lines.push(line_of(finding));
+        }
+        Ok(())
+    }
+
+    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
+        let end = |key: &Option<Named<String>>, open: &str| key.as_ref().map_or(open.to_owned(), key_text);
+        let from = end(&undecided.range.after, "the start");
+        let to = end(&undecided.range.through, "the end");
+        let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
+        let shown = self.shown(&undecided.mapping);
+        shown.undecided += 1;
+        if shown.ranges.len() < SHOWN_RANGES {
+            shown.ranges.push(line);
+        }
+        Ok(())
+    }
+
+    fn mapping(&mut self, mapping: &MappingRecord) -> io::Result<()> {
+        self.mappings.push(mapping.clone());
+        Ok(())
+    }
+
+    fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        self.differences()?;
+        self.table()?;
+        self.remarks()?;
+        let (colour, said) = match summary.verdict {
+            Verdict::Clean => (AnsiColor::Green, "everything that was asked was compared, and agrees"),
+            Verdict::Diverged => (AnsiColor::Red, "everything that was asked was compared, and differs"),
+            Verdict::Incomplete => (AnsiColor::Yellow, "not everything that was asked was compared"),
+        };
+        let verdict = self.painted(summary.verdict.name(), colour.on_default().bold());
+        let (spec, run) = match self.run.take() {
+            Some(run) => (printable(&run.spec), run.run),
+            None => Default::default(),
+        };
+        writeln!(self.out, "\n{spec}: {verdict}, {said}")?;
+        let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
+        writeln!(self.out, "run {run} took {elapsed}, exit code {}", summary.exit_code)?;
+        if let Some(next) = self.next_command(summary.verdict) {
+            writeln!(self.out, "next: {next}")?;
+        }
+        self.mappings.clear();
+        self.out.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A finding on one line.
+fn line_of(finding: &Finding) -> String {
+    let kind = match finding.kind {
+        Kind::OnlyInSource => "only in source",
+        Kind::OnlyInTarget => "only in target",
+        Kind::Mismatch => "mismatch",
+        Kind::DuplicateKey => "duplicate key",
+        Kind::NullKey => "null key",
+    };
+    let place = match &finding.place {
+        Place::Key(key) => key_text(key),
+        Place::Range(range, rows) => {
+            let end = |key: &Option<Named<String>>, open: &str| key.as_ref().map_or(open.to_owned(), key_text);
+            let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
+            format!("{} after {after} through {through}", counted(*rows, "row"))
+        }
+        Place::Duplicate(side, rows, key) => format!("{} ({} in {side})", key_text(key), counted(*rows, "row")),
+        Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
+    };
+    let columns: Vec<String> = finding
+        .columns
+        .0
+        .iter()
+        .map(|(name, values)| {
+            let value = |value: &Option<String>| match value {
+                Some(text) => printable(&format!("{text:?}")),
+                None => "NULL".to_owned(),
+            };
+            match finding.keys_only {
+                true => printable(name),
+                false => format!("{} {} | {}", printable(name), value(&values.source), value(&values.target)),
+            }
+        })
+        .collect();
+    let moving = if finding.disposition == Disposition::Unsettled { " (kept changing)" } else { "" };
+    format!("  {kind:<15} {place}{moving}  {}", columns.join("; ")).trim_end().to_owned()
+}
+
+fn key_text(key: &Named<String>) -> String {
+    let fields = key.0.iter().map(|(name, value)| format!("{}={}", printable(name), printable(value)));
+    fields.collect::<Vec<_>>().join(", ")
+}
+
+/// `3 findings`, `1 finding`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Digits in groups of three: `2,000,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Rounded down, so that 100% means all.
+fn percent(share: f64) -> String {
+    let thousandths = (share * 1000.0).floor();
+    if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
+}
+
+fn rate(rows: u64, elapsed: Duration) -> String {
+    let rate = rows as f64 / elapsed.as_secs_f64().max(1e-3);
+    match rate {
+        rate if rate >= 1e6 => format!("{:.1}M", rate / 1e6),
+        rate if rate >= 1e4 => format!("{:.0}k", rate / 1e3),
+        rate => format!("{rate:.0}"),
+    }
+}
+
+fn seconds(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
+        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_shares_never_round_up_to_all() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1.0, 0.9999, 0.5, 0.0].map(percent), ["100%", "99.9%", "50.0%", "0.0%"]);
+        assert_eq!(rate(2_000_000, Duration::from_secs(1)), "2.0M");
+        assert_eq!(rate(20_000, Duration::from_secs(1)), "20k");
+        assert_eq!([59, 61, 3_660].map(|s| seconds(Duration::from_secs(s))), ["59.0s", "1m01s", "1h01m"]);
+    }
+}

@@ -1,0 +1,21 @@
+//! The conductor: moves a run from its plan to its summary.
+//!
+//! One dispatcher owns all state that changes and talks to the observer, so that a run is one linear
+//! story; workers only do one piece of work each and hand its result back. That is not a framework:
+//! there are nine kinds of work, and one loop that picks the next.
+
+mod dispatcher;
+mod frontier;
+mod mapping;
+mod one_sided;
+mod options;
+mod prepare;
+mod recheck;
+mod scan;
+mod steps;
+mod work;
+mod worker;
+
+pub use dispatcher::compare;
+pub use options::{Options, Stop};
+pub use prepare::{Prepared, Trouble, prepare};

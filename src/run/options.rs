@@ -1,0 +1,63 @@
+//! How a run goes about it: the spec's `[compare]` under the flags of the command line.
+
+use std::time::Duration;
+
+use crate::spec::{CompareSettings, StrategyChoice};
+
+/// Plain settings of one run; they know nothing of the command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which strategy.
+    pub strategy: StrategyChoice,
+    /// Rows of a chunk, where they are fixed; otherwise chunks are sized by time.
+    pub chunk_rows: Option<u64>,
+    /// What one chunk's statement should take.
+    pub chunk_time: Duration,
+    /// What one statement may take at the most.
+    pub statement_timeout: Duration,
+    /// Connections a side.
+    pub jobs: usize,
+    /// How long a difference must stand still before it is called one.
+    pub settle: Duration,
+    /// Findings reported per mapping.
+    pub max_findings: u64,
+    /// Rows that may stay in motion without making the run incomplete.
+    pub max_unsettled: u64,
+    /// Whether long runs of one-sided rows are reported key by key.
+    pub expand: bool,
+    /// Whether findings name columns without their values.
+    pub keys_only: bool,
+    /// Only these mappings, if any are named.
+    pub mappings: Vec<String>,
+}
+
+impl Options {
+    /// What a spec says, nothing overridden.
+    pub fn of(settings: &CompareSettings) -> Options {
+        Options {
+            strategy: settings.strategy,
+            chunk_rows: None,
+            chunk_time: settings.chunk_time,
+            statement_timeout: settings.statement_timeout,
+            jobs: settings.jobs,
+            settle: settings.settle,
+            max_findings: settings.max_findings,
+            max_unsettled: settings.max_unsettled,
+            expand: false,
+            keys_only: false,
+            mappings: Vec::new(),
+        }
+    }
+}
+
+/// Whether a run was asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// No.
+    #[default]
+    No,
+    /// Finish what is in hand, then report.
+    Soon,
+    /// Cancel what is in hand, then report.
+    Now,
+}

@@ -1,0 +1,265 @@
+//! Connects to both sides, asks what has to be known, and plans every mapping. No table row is read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Options;
+use crate::pg::{Catalog, Lease, PgError, Pool, Session};
+use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
+use crate::schema::{BySide, Relation, Server, Side};
+use crate::spec::{Diagnostic, Fragment, Mapping, Reads, SourceExpression, Spec, did_you_mean};
+
+/// A spec that can be run: both servers known, every mapping planned.
+pub struct Prepared {
+    /// The spec.
+    pub spec: Spec,
+    /// What the servers are.
+    pub servers: BySide<Server>,
+    /// Their connections.
+    pub pools: BySide<Pool>,
+    /// The plans, in the spec's order.
+    pub plans: Vec<MappingPlan>,
+    /// What is worth knowing and has a place in the spec.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why a spec cannot be run.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Problems with places in the spec.
+    Spec(Vec<Diagnostic>),
+    /// A server that cannot be talked to.
+    Server(Side, PgError),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Spec(problems) => write!(f, "{} problems in the spec", problems.len()),
+            Trouble::Server(side, error) => write!(f, "the {side}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// Prepares a spec.
+///
+/// # Errors
+/// Every problem of every mapping at once, or the first server that cannot be talked to.
+pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble> {
+    let application_name = format!("pgreconcile/{}", spec.name);
+    let pool = |side: Side| {
+        Pool::new(spec.sides[side].url.value.expose(), &application_name, options.jobs)
+            .map_err(|error| Trouble::Spec(vec![at_url(&spec, side, &error)]))
+    };
+    let pools = BySide::try_new(pool)?;
+    let (source, target) = tokio::join!(
+        ask_side(&spec, Side::Source, &pools.source, options),
+        ask_side(&spec, Side::Target, &pools.target, options)
+    );
+    let mut problems = Vec::new();
+    let mut answers = Vec::new();
+    for (side, answer) in [(Side::Source, source), (Side::Target, target)] {
+        match answer {
+            Ok((server, facts, found)) => {
+                problems.extend(found);
+                answers.push((server, facts));
+            }
+            Err(error) => return Err(Trouble::Server(side, error)),
+        }
+    }
+    problems.extend(unknown_mappings(&spec, options));
+    let Ok([(source, source_facts), (target, target_facts)]) = <[_; 2]>::try_from(answers) else {
+        return Err(Trouble::Spec(problems));
+    };
+    let servers = BySide { source, target };
+    let plan_options = PlanOptions { strategy: options.strategy, chunk_rows: options.chunk_rows };
+    let mut plans = Vec::new();
+    let facts = source_facts.iter().zip(&target_facts);
+    for (mapping, (source, target)) in chosen(&spec, options).zip(facts) {
+        let (Some(source), Some(target)) = (source, target) else { continue };
+        let facts = BySide { source, target };
+        match plan_mapping(&spec, mapping, servers.as_ref(), facts, plan_options) {
+            Ok((plan, warnings)) => {
+                plans.push(plan);
+                problems.extend(warnings);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(Trouble::Spec(problems));
+    }
+    problems.extend(side_warnings(&spec, &pools, &servers));
+    Ok(Prepared { spec, servers, pools, plans, warnings: problems })
+}
+
+/// The mappings that are asked for.
+fn chosen<'s>(spec: &'s Spec, options: &Options) -> impl Iterator<Item = &'s Mapping> {
+    let names = options.mappings.clone();
+    spec.mappings.iter().filter(move |mapping| names.is_empty() || names.contains(&mapping.name))
+}
+
+fn unknown_mappings(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
+    let known = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
+    let unknown = options.mappings.iter().filter(|name| !known().any(|known| known == **name));
+    unknown
+        .map(|name| {
+            let message = format!("the spec has no mapping \"{name}\"");
+            let hint = match did_you_mean(name, known()) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => format!("Its mappings are {}.", known().collect::<Vec<_>>().join(", ")),
+            };
+            Diagnostic::error(&spec.name_span, message).hinted(hint)
+        })
+        .collect()
+}
+
+fn at_url(spec: &Spec, side: Side, error: &PgError) -> Diagnostic {
+    let message = format!("the connection of the {side} cannot be used: {error}");
+    let problem = Diagnostic::error(&spec.sides[side].url.span, message);
+    match &error.hint {
+        Some(hint) => problem.hinted(hint),
+        None => problem,
+    }
+}
+
+fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for side in Side::BOTH {
+        let span = &spec.sides[side].url.span;
+        warnings.extend(pools[side].warnings.iter().map(|text| Diagnostic::warning(span, text)));
+        if servers[side].overprivileged {
+            let message = format!("role \"{}\" of the {side} may do more than read", servers[side].role);
+            let hint = "A read-only transaction is no safety boundary for a superuser or a role that \
+                        runs programs: use a role with CONNECT, USAGE and SELECT only.";
+            warnings.push(Diagnostic::warning(span, message).hinted(hint));
+        }
+    }
+    warnings
+}
+
+type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
+
+/// Everything that one side has to say, mapping by mapping.
+async fn ask_side(spec: &Spec, side: Side, pool: &Pool, options: &Options) -> Result<Answer, PgError> {
+    let lease = pool.lease().await?;
+    let answer = ask_through(spec, side, &lease, options).await;
+    lease.give_back().await;
+    answer
+}
+
+async fn ask_through(spec: &Spec, side: Side, lease: &Lease, options: &Options) -> Result<Answer, PgError> {
+    let timeout = options.statement_timeout;
+    let catalog = Catalog {
+        lease,
+        own: Session::new(&[], timeout),
+        operators: Session::new(&spec.sides[side].search_path, timeout),
+        params: &spec.params,
+        side,
+    };
+    let server = lease.server(&catalog.own).await?;
+    let mut problems = Vec::new();
+    let mut facts = Vec::new();
+    for mapping in chosen(spec, options) {
+        facts.push(ask_mapping(&catalog, mapping, &server, &mut problems).await?);
+    }
+    Ok((server, facts, problems))
+}
+
+/// One mapping's relation and expressions; nothing if there is a problem with them.
+async fn ask_mapping(
+    catalog: &Catalog<'_>,
+    mapping: &Mapping,
+    server: &Server,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Option<Facts>, PgError> {
+    let settings = &mapping.sides[catalog.side];
+    let Some(relation) = ask_relation(catalog, &settings.reads, server, problems).await? else {
+        return Ok(None);
+    };
+    if !relation.schema_usable {
+        // The plan says so, with the grant that is missing; expressions would only fail again.
+        return Ok(Some(Facts { relation, expressions: BTreeMap::new() }));
+    }
+    let before = problems.len();
+    if let Some(filter) = &settings.filter {
+        match catalog.expression(&settings.reads, filter).await {
+            Ok(found) if found.display == "boolean" => {}
+            Ok(found) => {
+                let message = format!("\"where\" of the {} gives {}, not a condition", catalog.side, found.display);
+                problems.push(Diagnostic::error(filter.span(), message));
+            }
+            Err(error) => problems.push(at_fragment(catalog.side, filter, error)?),
+        }
+    }
+    let mut expressions = BTreeMap::new();
+    for rule in &mapping.columns {
+        let fragment = match (catalog.side, &rule.source) {
+            (Side::Source, SourceExpression::Sql(fragment)) => Some(fragment),
+            (Side::Source, SourceExpression::Column(_)) => None,
+            (Side::Target, _) => rule.target.as_ref(),
+        };
+        let Some(fragment) = fragment else { continue };
+        match catalog.expression(&settings.reads, fragment).await {
+            Ok(found) => drop(expressions.insert(rule.pair.value.clone(), found)),
+            Err(error) => problems.push(at_fragment(catalog.side, fragment, error)?),
+        }
+    }
+    Ok((problems.len() == before).then_some(Facts { relation, expressions }))
+}
+
+async fn ask_relation(
+    catalog: &Catalog<'_>,
+    reads: &Reads,
+    server: &Server,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Option<Relation>, PgError> {
+    let table = match reads {
+        Reads::Table(table) => table,
+        Reads::Query(query) => {
+            return match catalog.query(query).await {
+                Ok(relation) => Ok(Some(relation)),
+                Err(error) => {
+                    problems.push(at_fragment(catalog.side, query, error)?);
+                    Ok(None)
+                }
+            };
+        }
+    };
+    let found = catalog.table(&table.value).await?;
+    if found.is_none() {
+        let (side, database) = (catalog.side, &server.database);
+        let message = format!("the {side} has no table \"{}\" in database \"{database}\"", table.value);
+        let names = catalog.names_beside(&table.value).await?;
+        let hint = match did_you_mean(&table.value.name, names.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean \"{}.{near}\"?", table.value.schema),
+            None if names.is_empty() => {
+                format!("Schema \"{}\" has no tables here; check the name and the database.", table.value.schema)
+            }
+            None => "Check the name; unquoted parts fold to lower case.".to_owned(),
+        };
+        problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+    }
+    Ok(found)
+}
+
+/// What the server says of the operator's SQL, at its place; an error that is not about the SQL goes on.
+fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagnostic, PgError> {
+    let about_sql = error.sqlstate.as_ref().is_some_and(|code| {
+        ["42", "22", "0A", "21", "3F", "P0"].iter().any(|class| code.starts_with(class))
+    });
+    if !about_sql {
+        return Err(error);
+    }
+    let problem = Diagnostic::error(fragment.span(), format!("the {side} refuses this SQL: {}", error.message));
+    let unresolved = ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
+    Ok(match error.hint {
+        Some(hint) => problem.hinted(hint),
+        None if unresolved => problem.hinted(format!(
+            "Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise."
+        )),
+        None => problem,
+    })
+}

@@ -1,0 +1,207 @@
+//! Compares one chunk: by digests and drill-down, or by streaming the rows of both sides.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Instant;
+
+use futures_util::TryStreamExt;
+use futures_util::stream::{StreamExt, select};
+
+use super::work::Answer;
+use super::worker::Hands;
+use crate::compare::{Advance, Compared, Drill, Expectation, Pairing, RangeDigest, Step};
+use crate::pg::{PgError, Row};
+use crate::plan::Strategy;
+use crate::row::{Classes, Digest, Fingerprint, Key, KeyRange, Region};
+use crate::schema::{BySide, Side};
+use crate::sql;
+
+type Failed = (Option<Side>, PgError);
+
+/// Nothing is expected of a range.
+pub(super) const UNKNOWN: Expectation = Expectation { rows: 0, differences: 0 };
+
+/// Differences that one chunk may bring; a chunk with more is cut in two, so that memory stays flat
+/// where everything differs.
+const MOST_SUSPECTS: usize = 50_000;
+/// Rows of a streamed chunk that may wait for their counterparts.
+const MOST_WAITING: usize = 200_000;
+
+fn too_many() -> Failed {
+    (None, PgError::too_much("more differences than one chunk may bring"))
+}
+
+/// Compares a range of keys.
+pub(super) async fn chunk(
+    hands: &Hands<'_>,
+    range: &KeyRange,
+    expected: Expectation,
+) -> Result<Answer, Failed> {
+    let started = Instant::now();
+    match hands.plan.strategy {
+        Strategy::Digest => digest(hands, range, expected, started).await,
+        Strategy::Stream => {
+            let compared = stream(hands, range).await?;
+            Ok(Answer::Scanned { compared, statement: started.elapsed() })
+        }
+    }
+}
+
+async fn digest(
+    hands: &Hands<'_>,
+    range: &KeyRange,
+    expected: Expectation,
+    started: Instant,
+) -> Result<Answer, Failed> {
+    let (mut drill, mut step) = Drill::begin(expected);
+    let mut statement = None;
+    let mut suspects = 0;
+    loop {
+        step = match step {
+            Step::Digest => {
+                let digests = range_digests(hands, range).await?;
+                let counts = digests.map(|side| side.digest.rows);
+                let one_sided = counts.source.abs_diff(counts.target) > MOST_SUSPECTS as u64;
+                if one_sided && counts.all(|rows| *rows > 0) {
+                    return Err(too_many());
+                }
+                drill.digests(digests)
+            }
+            Step::ByClass(of) => drill.by_class(of, class_digests(hands, range, of).await?),
+            Step::Rows(classes) => {
+                let pairing = key_hashes(hands, range, classes).await?;
+                let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
+                let (matched, found) = pairing.finish();
+                suspects += found.len();
+                if suspects > MOST_SUSPECTS {
+                    return Err(too_many());
+                }
+                drill.rows(rows, digest, matched, found)
+            }
+            Step::Done(compared) => {
+                let statement = statement.unwrap_or_else(|| started.elapsed());
+                return Ok(Answer::Scanned { compared, statement });
+            }
+        };
+        statement.get_or_insert_with(|| started.elapsed());
+    }
+}
+
+async fn range_digests(hands: &Hands<'_>, range: &KeyRange) -> Result<BySide<RangeDigest>, Failed> {
+    let region = Region::whole(range.clone());
+    let rows = hands.ask_both(|side| sql::digest(hands.plan, side, &region)).await?;
+    BySide::try_new(|side| {
+        let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
+        row.and_then(|row| read_digest(row, 0)).map_err(|error| (Some(side), error))
+    })
+}
+
+/// Count, sum and distinct keys, from a field on.
+fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
+    let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
+    let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
+    let distinct: i64 = row.get(at + 2)?;
+    Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
+}
+
+async fn class_digests(
+    hands: &Hands<'_>,
+    range: &KeyRange,
+    of: u32,
+) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
+    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, range, of)).await?;
+    BySide::try_new(|side| {
+        let read = |row: &Row| {
+            let class: i64 = row.get(0)?;
+            Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?))
+        };
+        rows[side].iter().map(read).collect::<Result<_, _>>().map_err(|error| (Some(side), error))
+    })
+}
+
+/// Keys and row hashes of a region, paired as they come.
+async fn key_hashes<'p>(
+    hands: &Hands<'p>,
+    range: &KeyRange,
+    classes: Option<Classes>,
+) -> Result<Pairing<'p>, Failed> {
+    let plan = hands.plan;
+    let region = Region { range: range.clone(), classes };
+    let rows = |side: Side| {
+        let statement = sql::key_hashes(plan, side, &region);
+        let rows = hands.leases[side].rows(&hands.sessions[side], statement);
+        rows.map(move |row| (side, row))
+    };
+    let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
+    let (source, target) = (pin!(rows(Side::Source)), pin!(rows(Side::Target)));
+    let mut both = select(source, target);
+    while let Some((side, row)) = both.next().await {
+        let row = row.map_err(|error| (Some(side), error))?;
+        let hash: i64 = row.get(plan.key_width).map_err(|error| (Some(side), error))?;
+        let key = Key::of(&row, plan.key_width)
+            .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
+        pairing.add(side, key, Fingerprint::of_row_hash(hash));
+    }
+    Ok(pairing)
+}
+
+/// Streams the rows of both sides against each other.
+async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
+    let plan = hands.plan;
+    let width = plan.pairs.len();
+    let rows = |side: Side| {
+        let statement = sql::canons(plan, side, range);
+        hands.leases[side].rows(&hands.sessions[side], statement).map_err(move |error| (Some(side), error))
+    };
+    let mut source = pin!(rows(Side::Source));
+    let mut target = pin!(rows(Side::Target));
+    let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
+    let (first, second) = tokio::join!(source.try_next(), target.try_next());
+    let (mut s, mut t) = (first?, second?);
+    loop {
+        match (&s, &t) {
+            (Some(a), Some(b)) => match pairing.step(a, b, width) {
+                Advance::Both => {
+                    s = source.try_next().await?;
+                    t = target.try_next().await?;
+                }
+                Advance::Only(Side::Source) => s = source.try_next().await?,
+                Advance::Only(Side::Target) => t = target.try_next().await?,
+            },
+            (Some(row), None) => {
+                pairing.wait(Side::Source, row, width);
+                s = source.try_next().await?;
+            }
+            (None, Some(row)) => {
+                pairing.wait(Side::Target, row, width);
+                t = target.try_next().await?;
+            }
+            (None, None) => break,
+        }
+        if pairing.waiting() > MOST_WAITING {
+            return Err(too_many());
+        }
+    }
+    finish(pairing)
+}
+
+/// What a streamed range came to.
+fn finish(pairing: Pairing<'_>) -> Result<Compared, Failed> {
+    let rows = pairing.rows();
+    let digest = BySide::new(|side| pairing.digest(side));
+    let (matched, suspects) = pairing.finish();
+    let only = match (rows.source, rows.target) {
+        (0, 1..) => Some(Side::Target),
+        (1.., 0) => Some(Side::Source),
+        _ => None,
+    };
+    let duplicates = suspects.iter().any(|suspect| suspect.image.any(|digest| digest.rows > 1));
+    if let Some(side) = only.filter(|_| !duplicates) {
+        let lone = Some((side, digest[side]));
+        return Ok(Compared { rows, matched: 0, suspects: Vec::new(), lone });
+    }
+    if suspects.len() > MOST_SUSPECTS {
+        return Err(too_many());
+    }
+    Ok(Compared { rows, matched, suspects, lone: None })
+}

@@ -1,0 +1,164 @@
+//! The smaller steps: boundaries, gaps, keys of a few rows, looks.
+
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+
+use super::recheck::Entry;
+use super::worker::Hands;
+use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected};
+use crate::finding::Subject;
+use crate::pg::{PgError, Row};
+use crate::plan::Strategy;
+use crate::row::{Bound, Digest, Fingerprint, Fingerprinter, Key, KeyRange, Region};
+use crate::schema::{BySide, Side};
+use crate::sql::{self, Lookup, Neighbour};
+
+type Failed = (Option<Side>, PgError);
+
+/// The key that stands so many rows into a range, if it has that many.
+pub(super) async fn probe(
+    hands: &Hands<'_>,
+    side: Side,
+    range: &KeyRange,
+    rows: u64,
+) -> Result<Option<Bound>, Failed> {
+    let rows = hands.ask(side, sql::probe(hands.plan, side, range, rows)).await?;
+    rows.first().map(|row| bound(hands, side, row)).transpose()
+}
+
+/// The keys of the side across from `side` next to its rows between `low` and `high`.
+pub(super) async fn gap(
+    hands: &Hands<'_>,
+    side: Side,
+    low: Option<&Key>,
+    high: Option<&Key>,
+) -> Result<Gap, Failed> {
+    let other = side.other();
+    let after = match low {
+        Some(low) => neighbour(hands, other, Some(low), Neighbour::UpTo).await?,
+        None => None,
+    };
+    let until = match high {
+        Some(high) => neighbour(hands, other, Some(high), Neighbour::Behind).await?,
+        None => None,
+    };
+    Ok(Gap { after, until })
+}
+
+/// The last key of a side up to a bound.
+pub(super) async fn last_key(
+    hands: &Hands<'_>,
+    side: Side,
+    through: Option<&Bound>,
+) -> Result<Option<Bound>, Failed> {
+    neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
+}
+
+async fn neighbour(
+    hands: &Hands<'_>,
+    side: Side,
+    of: Option<&Key>,
+    which: Neighbour,
+) -> Result<Option<Bound>, Failed> {
+    let rows = hands.ask(side, sql::neighbour(hands.plan, side, of, which)).await?;
+    rows.first().map(|row| bound(hands, side, row)).transpose()
+}
+
+/// A key and its texts, as probes return them.
+fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
+    let width = hands.plan.key_width;
+    let at_side = |error: PgError| (Some(side), error);
+    let key = Key::of(row, width).ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
+    let texts: Result<Vec<String>, PgError> = (width..2 * width).map(|index| row.get(index)).collect();
+    Ok(Bound { key, text: texts.map_err(at_side)?.into() })
+}
+
+/// The keys and images of a one-sided range's rows.
+pub(super) async fn keys(hands: &Hands<'_>, piece: &Piece) -> Result<Vec<Suspected>, Failed> {
+    let plan = hands.plan;
+    let side = piece.side;
+    let at_side = |error: PgError| (Some(side), error);
+    let statement = match plan.strategy {
+        Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(piece.range.clone())),
+        Strategy::Stream => sql::canons(plan, side, &piece.range),
+    };
+    let mut fingerprinter = Fingerprinter::default();
+    let mut suspects = Vec::new();
+    let mut rows = pin!(hands.leases[side].rows(&hands.sessions[side], statement));
+    while let Some(row) = rows.try_next().await.map_err(at_side)? {
+        let key = Key::of(&row, plan.key_width)
+            .ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
+        let fingerprint = match plan.strategy {
+            Strategy::Digest => Fingerprint::of_row_hash(row.get(plan.key_width).map_err(at_side)?),
+            Strategy::Stream => fingerprinter.of(&row, 0..plan.pairs.len()),
+        };
+        let mut image = BySide::<Digest>::default();
+        image[side].add(fingerprint);
+        suspects.push(Suspected { key, image });
+    }
+    suspects.sort_by(|a, b| plan.order.compare(&a.key, &b.key));
+    Ok(suspects)
+}
+
+/// Rows with a NULL in their key, on each side.
+pub(super) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<Digest>, Failed> {
+    let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
+    BySide::try_new(|side| {
+        let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
+        row.and_then(|row| read_sum(row)).map_err(|error| (Some(side), error))
+    })
+}
+
+fn read_sum(row: &Row) -> Result<Digest, PgError> {
+    let (rows, sum): (i64, Option<&str>) = (row.get(0)?, row.get(1)?);
+    Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))
+}
+
+/// Looks at some keys again.
+pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Looked>, Failed> {
+    let plan = hands.plan;
+    let keys: Vec<&Key> = entries
+        .iter()
+        .filter_map(|entry| match &entry.suspect.subject {
+            Subject::Key(key) => Some(key),
+            Subject::Range(..) | Subject::NullKeys(_) => None,
+        })
+        .collect();
+    let rows = hands.ask_both(|side| sql::look_up(plan, side, &keys)).await?;
+    let mut looked = LookedUp::new(Lookup::of(plan), plan.key_width, keys.into_iter());
+    for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
+        rows.into_iter().for_each(|row| looked.take(side, row));
+    }
+    Ok(looked.finish())
+}
+
+/// Looks at a one-sided range again: what each side has of it now.
+pub(super) async fn look_at_range(hands: &Hands<'_>, entry: &Entry) -> Result<BySide<Digest>, Failed> {
+    let Subject::Range(range, _) = &entry.suspect.subject else { return Ok(BySide::default()) };
+    let plan = hands.plan;
+    if plan.strategy == Strategy::Digest {
+        let region = Region::whole(range.clone());
+        let rows = hands.ask_both(|side| sql::digest(plan, side, &region)).await?;
+        return BySide::try_new(|side| {
+            let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
+            row.and_then(|row| read_sum(row)).map_err(|error| (Some(side), error))
+        });
+    }
+    let (source, target) =
+        tokio::join!(streamed_digest(hands, Side::Source, range), streamed_digest(hands, Side::Target, range));
+    Ok(BySide { source: source?, target: target? })
+}
+
+async fn streamed_digest(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<Digest, Failed> {
+    let plan = hands.plan;
+    let mut digest = Digest::default();
+    let mut fingerprinter = Fingerprinter::default();
+    let statement = sql::canons(plan, side, range);
+    let each = |row: Row| {
+        digest.add(fingerprinter.of(&row, 0..plan.pairs.len()));
+        Ok(())
+    };
+    hands.leases[side].read(&hands.sessions[side], statement, each).await.map_err(|error| (Some(side), error))?;
+    Ok(digest)
+}

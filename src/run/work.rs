@@ -1,0 +1,65 @@
+//! The kinds of work, and what each hands back.
+
+use std::time::Duration;
+
+use super::recheck::Entry;
+use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
+use crate::finding::Ruling;
+use crate::row::{Bound, Digest, Key, KeyRange};
+use crate::schema::{BySide, Side};
+
+/// One piece of work. `mapping` is the mapping's place in the run.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) mapping: usize,
+    pub(super) task: Task,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Find the key that stands so many rows into a range.
+    Probe { side: Side, range: KeyRange, rows: u64 },
+    /// Compare a chunk.
+    Scan { chunk: u64, range: KeyRange, expected: Expectation },
+    /// Compare a range again that was thought to stand on one side only.
+    Rescan { range: KeyRange },
+    /// Find the gap of one side's keys around rows of the other.
+    Gap { side: Side, low: Option<Key>, high: Option<Key> },
+    /// Read the keys of a few one-sided rows.
+    Keys { piece: Piece },
+    /// Count the rows with a NULL in their key.
+    NullKeys,
+    /// Look at some keys again.
+    Look { batch: u64, entries: Vec<Entry> },
+    /// Look at a one-sided range again.
+    LookAtRange { entry: Entry },
+    /// Look at the rows of one side with a NULL in their key again.
+    LookAtNullKeys { entry: Entry },
+    /// Find the last key of a confirmed run, to name it.
+    NameRun { run: NamedRun },
+}
+
+/// A run that stands and has to be named.
+#[derive(Debug)]
+pub(super) struct NamedRun {
+    pub(super) ruling: Ruling,
+    pub(super) side: Side,
+    pub(super) after: Option<Bound>,
+    pub(super) through: Option<Bound>,
+    pub(super) rows: u64,
+    pub(super) first_seen: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Probed(Option<Bound>),
+    Scanned { compared: Compared, statement: Duration },
+    Gap(Gap),
+    Keys(Vec<Suspected>),
+    NullKeys(BySide<Digest>),
+    Looked(Vec<Looked>),
+    LookedAtRange(BySide<Digest>),
+    Named(Option<Bound>),
+}

@@ -1,0 +1,159 @@
+//! Does one piece of work: takes a connection of each side, tries again where that helps, and cancels
+//! politely when the run is stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::options::Stop;
+use super::work::{Answer, Task, Work};
+use super::{scan, steps};
+use crate::event::Event;
+use crate::pg::{Lease, PgError, Pool, Remedy, Session};
+use crate::plan::MappingPlan;
+use crate::schema::{BySide, Side};
+
+/// What all workers share.
+pub(super) struct World {
+    pub(super) plans: Vec<MappingPlan>,
+    pub(super) pools: BySide<Pool>,
+    pub(super) sessions: BySide<Session>,
+    pub(super) stop: watch::Receiver<Stop>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+/// Work with its result; nothing if it was stopped.
+pub(super) struct Done {
+    pub(super) work: Work,
+    pub(super) result: Option<Result<Answer, PgError>>,
+}
+
+/// One mapping, one connection of each side.
+pub(super) struct Hands<'w> {
+    pub(super) plan: &'w MappingPlan,
+    pub(super) leases: &'w BySide<Lease>,
+    pub(super) sessions: &'w BySide<Session>,
+}
+
+/// Tries and their pauses: a server that restarts within 20 s is waited for.
+const TRIES: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Does the work, with bounded tries.
+pub(super) async fn perform(world: Arc<World>, work: Work) -> Done {
+    let mut tries = 0;
+    loop {
+        let result = attempt(&world, &work).await;
+        let Some(Err((side, error))) = &result else {
+            let result = result.map(|result| result.map_err(|(_, error)| error));
+            return Done { work, result };
+        };
+        tries += 1;
+        if error.remedy != Remedy::Retry || tries >= TRIES {
+            let result = result.map(|result| result.map_err(|(side, error)| at_side(side, error)));
+            return Done { work, result };
+        }
+        let event = Event::Retried { side: *side, reason: error.message.clone() };
+        // The dispatcher listens as long as it waits for work.
+        let _ = world.events.send(event);
+        let pause = (FIRST_PAUSE * 2_u32.pow(tries)).min(LONGEST_PAUSE);
+        let stopped = stopped(&world, Stop::Soon);
+        if tokio::time::timeout(jittered(pause, tries), stopped).await.is_ok() {
+            return Done { work, result: None };
+        }
+    }
+}
+
+type Failed = (Option<Side>, PgError);
+
+fn at_side(side: Option<Side>, error: PgError) -> PgError {
+    match side {
+        Some(side) => PgError { message: format!("{side}: {}", error.message), ..error },
+        None => error,
+    }
+}
+
+/// Keeps workers that failed together from coming back together.
+fn jittered(pause: Duration, tries: u32) -> Duration {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(tries, |since| since.subsec_nanos());
+    pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0)
+}
+
+async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
+    let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
+    let leases = match leases {
+        (Ok(source), Ok(target)) => BySide { source, target },
+        (Err(error), _) => return Some(Err((Some(Side::Source), error))),
+        (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
+    };
+    let hands =
+        Hands { plan: &world.plans[work.mapping], leases: &leases, sessions: &world.sessions };
+    let result = tokio::select! {
+        result = hands.perform(&work.task) => Some(result),
+        () = stopped(world, Stop::Now) => None,
+    };
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    result
+}
+
+/// Waits until the run is asked to stop at least so urgently.
+async fn stopped(world: &World, urgency: Stop) {
+    let mut stop = world.stop.clone();
+    if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
+        // Nobody is left who could ask.
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Hands<'_> {
+    async fn perform(&self, task: &Task) -> Result<Answer, Failed> {
+        match task {
+            Task::Probe { side, range, rows } => {
+                steps::probe(self, *side, range, *rows).await.map(Answer::Probed)
+            }
+            Task::Scan { range, expected, .. } => scan::chunk(self, range, *expected).await,
+            Task::Rescan { range } => scan::chunk(self, range, scan::UNKNOWN).await,
+            Task::Gap { side, low, high } => {
+                steps::gap(self, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
+            }
+            Task::Keys { piece } => steps::keys(self, piece).await.map(Answer::Keys),
+            Task::NullKeys | Task::LookAtNullKeys { .. } => {
+                steps::null_keys(self).await.map(Answer::NullKeys)
+            }
+            Task::Look { entries, .. } => steps::look(self, entries).await.map(Answer::Looked),
+            Task::LookAtRange { entry } => {
+                steps::look_at_range(self, entry).await.map(Answer::LookedAtRange)
+            }
+            Task::NameRun { run } => {
+                steps::last_key(self, run.side, run.through.as_ref()).await.map(Answer::Named)
+            }
+        }
+    }
+
+    /// Asks one side.
+    pub(super) async fn ask(
+        &self,
+        side: Side,
+        statement: crate::sql::Statement,
+    ) -> Result<Vec<crate::pg::Row>, Failed> {
+        let rows = self.leases[side].all(&self.sessions[side], statement).await;
+        rows.map_err(|error| (Some(side), error))
+    }
+
+    /// Asks both sides at once.
+    pub(super) async fn ask_both(
+        &self,
+        statement: impl Fn(Side) -> crate::sql::Statement,
+    ) -> Result<BySide<Vec<crate::pg::Row>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.ask(Side::Source, statement(Side::Source)),
+            self.ask(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
+    }
+}
