@@ -19,11 +19,23 @@ pub(super) struct Common {
     pub(super) verbose: u8,
 
     /// How log lines look
-    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_LOG_FORMAT", default_value = "text", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
     pub(super) log_format: LogFormat,
 
     /// Whether to use colour
-    #[arg(long, value_name = "WHEN", env = "PGRECONCILE_COLOR", default_value = "auto", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "PGRECONCILE_COLOR",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
     pub(super) color: When,
 
     /// Where runs are remembered; this version remembers none
@@ -39,11 +51,21 @@ pub(super) struct Specs {
     pub(super) specs: Vec<PathBuf>,
 
     /// Set a parameter of the spec (repeatable)
-    #[arg(long = "param", value_name = "NAME=VALUE", env = "PGRECONCILE_PARAM", help_heading = "What to compare")]
+    #[arg(
+        long = "param",
+        value_name = "NAME=VALUE",
+        env = "PGRECONCILE_PARAM",
+        help_heading = "What to compare"
+    )]
     pub(super) params: Vec<String>,
 
     /// Only this mapping (repeatable)
-    #[arg(long = "mapping", value_name = "NAME", env = "PGRECONCILE_MAPPING", help_heading = "What to compare")]
+    #[arg(
+        long = "mapping",
+        value_name = "NAME",
+        env = "PGRECONCILE_MAPPING",
+        help_heading = "What to compare"
+    )]
     pub(super) mappings: Vec<String>,
 }
 

@@ -56,15 +56,32 @@ pub(super) struct Compare {
     keys_only: bool,
 
     /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
-    #[arg(long = "report", value_name = "FILE", env = "PGRECONCILE_REPORT", help_heading = "Output")]
+    #[arg(
+        long = "report",
+        value_name = "FILE",
+        env = "PGRECONCILE_REPORT",
+        help_heading = "Output"
+    )]
     reports: Vec<PathBuf>,
 
     /// How stdout tells the run
-    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_FORMAT", default_value = "terminal", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        help_heading = "Output"
+    )]
     format: Format,
 
     /// Whether to show progress
-    #[arg(long, value_name = "WHEN", env = "PGRECONCILE_PROGRESS", default_value = "auto", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "PGRECONCILE_PROGRESS",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
     progress: When,
 
     #[arg(long, hide = true, env = "PGRECONCILE_DEADLINE", value_parser = not_yet)]
@@ -141,7 +158,11 @@ impl Compare {
 fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
     let word = crate::spec::printable(word);
-    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Everyone who hears of a run.
@@ -188,8 +209,7 @@ pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         let run_id = ulid::Ulid::generate().to_string();
-        let summary =
-            run::compare(prepared, run_id, options, &mut audience, stop.clone()).await;
+        let summary = run::compare(prepared, run_id, options, &mut audience, stop.clone()).await;
         exit = exit.max(summary.verdict.into());
     }
     if !audience.outputs.finish() {

@@ -51,7 +51,9 @@ enum Verb {
 pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     let parsed = Cli::command().try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
-        if let (Verb::Compare(compare), Some((_, matches))) = (&mut cli.verb, matches.remove_subcommand()) {
+        if let (Verb::Compare(compare), Some((_, matches))) =
+            (&mut cli.verb, matches.remove_subcommand())
+        {
             compare.split_environment(&matches);
         }
         Ok(cli)
@@ -66,7 +68,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Compare(verb) => &verb.common,
     };
     let ui = Ui::new(common);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let exit = match runtime {
         Ok(runtime) => runtime.block_on(async {
             match &cli.verb {

@@ -50,8 +50,9 @@ impl Outputs {
     ) -> Option<Outputs> {
         let mut files = Vec::new();
         for path in reports {
-            let file = ReportFormat::of(path)
-                .and_then(|format| ReportFile::create(path, format, several).map_err(|error| error.to_string()));
+            let file = ReportFormat::of(path).and_then(|format| {
+                ReportFile::create(path, format, several).map_err(|error| error.to_string())
+            });
             match file {
                 Ok(file) => files.push(Some(file)),
                 Err(why) => {
@@ -87,7 +88,8 @@ impl Outputs {
         for slot in &mut self.files {
             let Some(file) = slot else { continue };
             if let Err(error) = write(file) {
-                let message = format!("report {} cannot be written: {error}", file.path().display());
+                let message =
+                    format!("report {} cannot be written: {error}", file.path().display());
                 self.ui.error(&message, Some("A report that was there before is untouched."));
                 self.failed = true;
                 *slot = None;

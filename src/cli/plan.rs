@@ -27,7 +27,13 @@ pub(super) struct Plan {
     chunk_rows: Option<u64>,
 
     /// How the plan is shown
-    #[arg(long, value_name = "FORMAT", env = "PGRECONCILE_FORMAT", default_value = "terminal", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        help_heading = "Output"
+    )]
     format: PlanFormat,
 
     #[command(flatten)]

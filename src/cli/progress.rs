@@ -90,7 +90,9 @@ impl Progress {
                 _ => String::new(),
             };
             let open = self.open;
-            self.ui.status(&format!("{name}: {rows} rows{share}, {findings} findings, {open} to recheck"));
+            self.ui.status(&format!(
+                "{name}: {rows} rows{share}, {findings} findings, {open} to recheck"
+            ));
         }
     }
 }
@@ -128,7 +130,11 @@ impl Observer for Progress {
                 self.open = open;
                 for mapping in &self.mappings {
                     if let Some(bar) = &mapping.bar {
-                        bar.set_message(if open > 0 { format!("{open} to recheck") } else { String::new() });
+                        bar.set_message(if open > 0 {
+                            format!("{open} to recheck")
+                        } else {
+                            String::new()
+                        });
                     }
                 }
                 self.line();

@@ -10,7 +10,8 @@ pub(super) fn listen() -> (watch::Sender<Stop>, watch::Receiver<Stop>) {
     let (sender, receiver) = watch::channel(Stop::No);
     let wish = sender.clone();
     tokio::spawn(async move {
-        let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        let streams =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
         let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return };
         loop {
             let heard = tokio::select! {

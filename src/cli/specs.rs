@@ -36,7 +36,8 @@ pub(super) fn read(args: &args::Specs, ui: &Ui) -> Option<Vec<Spec>> {
         }
     }
     for name in given.keys() {
-        if !failed && !specs.iter().any(|spec| spec.params.iter().any(|param| param.name == *name)) {
+        if !failed && !specs.iter().any(|spec| spec.params.iter().any(|param| param.name == *name))
+        {
             let message = format!("no spec declares a parameter \"{name}\"");
             ui.error(&message, Some("Declare it in [params], or leave --param out."));
             failed = true;
@@ -94,7 +95,8 @@ fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
         }
         let found = std::fs::read_dir(path).map(|entries| {
             let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-            let is_spec = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+            let is_spec =
+                |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
             let mut found: Vec<PathBuf> = paths.filter(is_spec).collect();
             found.sort();
             found
@@ -148,7 +150,11 @@ fn read_text(path: &Path) -> Result<String, Unreadable> {
         return Err(("it is larger than 4 MiB".to_owned(), Some("Is it a spec?")));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+            + 1;
         (format!("line {line} is not UTF-8"), Some("Save the file as UTF-8."))
     })
 }

@@ -70,7 +70,7 @@ impl Observer for Log {
                 target: "pgreconcile",
                 mapping = finding.mapping,
                 kind = finding.kind.name(),
-                disposition = finding.disposition.name(),
+                disposition = finding.disposition().name(),
                 rows = finding.rows(),
                 "finding"
             ),

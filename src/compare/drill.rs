@@ -22,9 +22,10 @@ use crate::schema::{BySide, Side};
 /// Rows that may be in hand at once.
 const ROWS_IN_HAND: u64 = 100_000;
 /// With fewer rows than this a digest by class would not pay.
-const ROWS_AT_ONCE: u64 = 512;
-/// More classes than this would spill a hashed aggregation at PostgreSQL's default work_mem.
-const MOST_CLASSES: u64 = 1 << 14;
+const ROWS_AT_ONCE: u64 = 2_000;
+/// More classes than this make a hashed aggregation slower than they save, well before they would
+/// spill at PostgreSQL's default work_mem.
+const MOST_CLASSES: u64 = 1 << 12;
 
 /// A digest, and how many different keys its rows have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,9 +95,11 @@ impl Drill {
             digest: BySide::default(),
             duplicates: false,
         };
-        let step = match expected.differences {
-            0 => Step::Digest,
-            differences => drill.descend(expected.rows, differences),
+        let dense = expected.differences.saturating_mul(4) >= expected.rows;
+        let step = match expected {
+            Expectation { differences: 0, .. } => Step::Digest,
+            Expectation { rows, .. } if rows <= ROWS_AT_ONCE && !dense => Step::Digest,
+            Expectation { rows, differences } => drill.descend(rows, differences),
         };
         (drill, step)
     }
@@ -176,7 +179,9 @@ impl Drill {
         if rows <= ROWS_AT_ONCE || differences.saturating_mul(4) >= rows {
             return self.rows_in_parts(rows);
         }
-        let classes = (rows.saturating_mul(differences) as f64).sqrt() as u64;
+        // The square root makes digests and fetched rows equally many; a row costs more than a digest
+        // on the wire, but a class costs the aggregation more than a row, hence the half.
+        let classes = (rows.saturating_mul(differences) as f64).sqrt() as u64 / 2;
         let of = classes.next_power_of_two().clamp(2, MOST_CLASSES);
         Step::ByClass(of as u32)
     }
@@ -272,7 +277,7 @@ mod tests {
         let other = Digest::read(40_000, Some("1")).unwrap();
         let other = RangeDigest { digest: other, distinct: 40_000 };
         let found = BySide { source: rows(40_000), target: other };
-        assert_eq!(begin().digests(found), Step::ByClass(256));
+        assert_eq!(begin().digests(found), Step::ByClass(128));
     }
 
     #[test]

@@ -98,10 +98,8 @@ impl<R: Record> LookedUp<R> {
         (self.layout.canons..self.layout.texts)
             .filter(|index| source.field(*index) != target.field(*index))
             .map(|index| {
-                let values = BySide {
-                    source: self.text(source, index),
-                    target: self.text(target, index),
-                };
+                let values =
+                    BySide { source: self.text(source, index), target: self.text(target, index) };
                 (index, values)
             })
             .collect()
@@ -144,7 +142,8 @@ mod tests {
 
     #[test]
     fn texts_do_not_count_only_canons_do() {
-        let looked = look(vec![row("k", Some("1"), Some("1.0"))], vec![row("k", Some("1"), Some("1.00"))]);
+        let looked =
+            look(vec![row("k", Some("1"), Some("1.0"))], vec![row("k", Some("1"), Some("1.00"))]);
         assert_eq!(looked.kind, None);
         assert_eq!(looked.image.source, looked.image.target);
     }

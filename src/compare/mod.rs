@@ -4,9 +4,11 @@
 mod drill;
 mod looked;
 mod pairing;
+mod piece;
 mod runs;
 
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use looked::{Looked, LookedUp};
 pub use pairing::{Advance, Pairing, Suspected};
-pub use runs::{Gap, Item, Piece, Runs, Told};
+pub use piece::{Gap, Item, Piece, Told};
+pub use runs::Runs;

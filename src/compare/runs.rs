@@ -14,64 +14,10 @@
 //! for (two steps in an index), and what lies within is either a run, as pieces, or a few keys.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::Suspected;
-use crate::row::{Bound, Digest, Key, KeyOrder, KeyRange};
-use crate::schema::{BySide, Side};
-
-/// A range in which only one side has rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// The range.
-    pub range: KeyRange,
-    /// The side with the rows.
-    pub side: Side,
-    /// Their count and sum.
-    pub digest: Digest,
-}
-
-/// What a chunk hands on, in key order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
-    /// A key that differs, and the chunk that it was found in.
-    Key(Suspected, Arc<KeyRange>),
-    /// A chunk with rows on one side only.
-    Lone(Piece),
-}
-
-/// The neighbouring keys of the other side around some rows; a missing one is an open end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The last key before.
-    pub after: Option<Bound>,
-    /// The first key behind.
-    pub until: Option<Bound>,
-}
-
-/// What becomes of the items.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// This key of this chunk is a suspect by itself.
-    Suspect(Suspected, Arc<KeyRange>),
-    /// The rows of this range are suspects by themselves; their keys have to be read.
-    ReadKeys(Piece),
-    /// Ask for the gap of the side across from `side` around these keys, and call [`Runs::gap`].
-    FindGap {
-        /// The side with the rows.
-        side: Side,
-        /// At or above the gap's lower end; nothing for an open end.
-        low: Option<Key>,
-        /// At or below the gap's upper end; nothing for an open end.
-        high: Option<Key>,
-    },
-    /// A run begins behind this key.
-    Opened(Side, Option<Bound>),
-    /// A piece of the run that is open.
-    Piece(Piece),
-    /// The run that is open is complete.
-    Closed,
-}
+use super::{Gap, Item, Piece, Told};
+use crate::row::{Bound, KeyOrder, KeyRange};
+use crate::schema::Side;
 
 /// Collects one-sided rows of one mapping, in key order.
 #[derive(Debug)]
@@ -124,15 +70,15 @@ impl Runs {
         let mut inside = Vec::new();
         let mut right = Vec::new();
         for item in items {
-            if self.ends_by(&item, gap.after.as_ref()) {
-                release(item, &mut told);
-            } else if self.begins_behind(&item, gap.until.as_ref()) {
+            if item.ends_by(&self.order, gap.after.as_ref()) {
+                told.push(item.release());
+            } else if item.begins_behind(&self.order, gap.until.as_ref()) {
                 right.push(item);
             } else {
                 inside.push(item);
             }
         }
-        let rows = inside.iter().map(rows_of).sum::<u64>();
+        let rows = inside.iter().map(Item::rows).sum::<u64>();
         if rows > self.limit {
             told.push(Told::Opened(side, gap.after.clone()));
             self.state = State::Open { side, until: gap.until, end: gap.after };
@@ -141,7 +87,7 @@ impl Runs {
             // The gap goes on behind what has been read so far, and may yet fill.
             self.state = State::Collecting { side, items: inside, rows };
         } else {
-            inside.into_iter().for_each(|item| release(item, &mut told));
+            inside.into_iter().for_each(|item| told.push(item.release()));
         }
         self.take(right, &mut told);
         while let Some(items) = self.queued.pop_front() {
@@ -167,7 +113,7 @@ impl Runs {
     pub fn abandon(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
         self.interrupt(&mut told);
-        self.queued.drain(..).flatten().for_each(|item| release(item, &mut told));
+        self.queued.drain(..).flatten().for_each(|item| told.push(item.release()));
         told
     }
 
@@ -180,14 +126,14 @@ impl Runs {
     fn take(&mut self, items: Vec<Item>, told: &mut Vec<Told>) {
         let mut items = VecDeque::from(items);
         while let Some(item) = items.pop_front() {
-            let Some(side) = side_of(&item) else {
+            let Some(side) = item.side() else {
                 self.interrupt(told);
-                release(item, told);
+                told.push(item.release());
                 continue;
             };
             match &mut self.state {
                 State::Open { side: of, until, .. } => {
-                    let belongs = *of == side && !begins_behind(&self.order, &item, until.as_ref());
+                    let belongs = *of == side && !item.begins_behind(&self.order, until.as_ref());
                     if belongs {
                         self.extend(item, &mut items, told);
                     } else {
@@ -195,13 +141,15 @@ impl Runs {
                         items.push_front(item);
                     }
                 }
-                State::Collecting { side: of, items: held, .. } if *of != side && !held.is_empty() => {
+                State::Collecting { side: of, items: held, .. }
+                    if *of != side && !held.is_empty() =>
+                {
                     self.interrupt(told);
                     items.push_front(item);
                 }
                 State::Collecting { side: of, items: held, rows } => {
                     *of = side;
-                    *rows += rows_of(&item);
+                    *rows += item.rows();
                     held.push(item);
                     if *rows > self.limit {
                         let held = std::mem::take(held);
@@ -214,7 +162,7 @@ impl Runs {
                     }
                 }
                 // Not reached: items are queued while a gap is asked for.
-                State::Asking { .. } => release(item, told),
+                State::Asking { .. } => told.push(item.release()),
             }
         }
     }
@@ -228,15 +176,12 @@ impl Runs {
             Item::Key(first, _) => {
                 let mut digest = first.image[*side];
                 let mut last = first.key;
-                while let Some(Item::Key(next, _)) = rest.front() {
-                    let belongs = side_of(&rest[0]) == Some(*side)
-                        && !begins_behind(order, &rest[0], until.as_ref());
-                    if !belongs {
-                        break;
-                    }
+                let belongs = |item: &mut Item| {
+                    item.side() == Some(*side) && !item.begins_behind(order, until.as_ref())
+                };
+                while let Some(Item::Key(next, _)) = rest.pop_front_if(belongs) {
                     digest += next.image[*side];
-                    last = next.key.clone();
-                    rest.pop_front();
+                    last = next.key;
                 }
                 let through = Some(Bound { key: last, text: [].into() });
                 let range = KeyRange { after: end.clone(), through };
@@ -251,65 +196,10 @@ impl Runs {
     fn interrupt(&mut self, told: &mut Vec<Told>) {
         match std::mem::replace(&mut self.state, NOTHING) {
             State::Collecting { items, .. } | State::Asking { items, .. } => {
-                items.into_iter().for_each(|item| release(item, told));
+                items.into_iter().for_each(|item| told.push(item.release()));
             }
             State::Open { .. } => told.push(Told::Closed),
         }
-    }
-
-    fn ends_by(&self, item: &Item, bound: Option<&Bound>) -> bool {
-        let Some(bound) = bound else { return false };
-        match item {
-            Item::Key(suspect, _) => self.order.compare(&suspect.key, &bound.key).is_le(),
-            // A chunk that the bound cuts in two has changed since it was read: it is told apart.
-            Item::Lone(piece) => match &piece.range.after {
-                Some(after) => self.order.compare(&after.key, &bound.key).is_lt(),
-                None => true,
-            },
-        }
-    }
-
-    fn begins_behind(&self, item: &Item, bound: Option<&Bound>) -> bool {
-        begins_behind(&self.order, item, bound)
-    }
-}
-
-fn begins_behind(order: &KeyOrder, item: &Item, bound: Option<&Bound>) -> bool {
-    let Some(bound) = bound else { return false };
-    match item {
-        Item::Key(suspect, _) => order.compare(&suspect.key, &bound.key).is_ge(),
-        Item::Lone(piece) => match &piece.range.after {
-            Some(after) => order.compare(&after.key, &bound.key).is_ge(),
-            None => false,
-        },
-    }
-}
-
-fn release(item: Item, told: &mut Vec<Told>) {
-    told.push(match item {
-        Item::Key(suspect, home) => Told::Suspect(suspect, home),
-        Item::Lone(piece) => Told::ReadKeys(piece),
-    });
-}
-
-/// The only side that has exactly one row; nothing for a mismatch or a duplicate.
-fn side_of(item: &Item) -> Option<Side> {
-    match item {
-        Item::Lone(piece) => Some(piece.side),
-        Item::Key(Suspected { image: BySide { source, target }, .. }, _) => {
-            match (source.rows, target.rows) {
-                (1, 0) => Some(Side::Source),
-                (0, 1) => Some(Side::Target),
-                _ => None,
-            }
-        }
-    }
-}
-
-fn rows_of(item: &Item) -> u64 {
-    match item {
-        Item::Key(..) => 1,
-        Item::Lone(piece) => piece.digest.rows,
     }
 }
 
@@ -318,9 +208,11 @@ fn find_gap(side: Side, items: &[Item]) -> Told {
     let lone = items.iter().find(|item| matches!(item, Item::Lone(_)));
     let key_of = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
     match lone.unwrap_or(&items[items.len() / 2]) {
-        Item::Lone(piece) => {
-            Told::FindGap { side, low: key_of(&piece.range.after), high: key_of(&piece.range.through) }
-        }
+        Item::Lone(piece) => Told::FindGap {
+            side,
+            low: key_of(&piece.range.after),
+            high: key_of(&piece.range.through),
+        },
         Item::Key(suspect, _) => {
             Told::FindGap { side, low: Some(suspect.key.clone()), high: Some(suspect.key.clone()) }
         }
@@ -330,11 +222,14 @@ fn find_gap(side: Side, items: &[Item]) -> Told {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row::{Fingerprint, KeyField};
+    use crate::compare::Suspected;
+    use crate::row::{Digest, Fingerprint, Key, KeyField};
+    use crate::schema::BySide;
 
     const LIMIT: u64 = 8;
 
@@ -412,15 +307,21 @@ mod tests {
                     Told::ReadKeys(piece) => {
                         let within = |n: &&u32| {
                             piece.range.after.as_ref().is_none_or(|a| number(&a.key) < **n)
-                                && piece.range.through.as_ref().is_none_or(|t| **n <= number(&t.key))
+                                && piece
+                                    .range
+                                    .through
+                                    .as_ref()
+                                    .is_none_or(|t| **n <= number(&t.key))
                         };
                         found.keys.extend(keys[piece.side].iter().filter(within));
                     }
                     Told::FindGap { side, low, high } => {
                         let other = &keys[side.other()];
                         // A key of this side is not on the other: at or before is before.
-                        let after = low.and_then(|k| other.range(..=number(&k)).next_back().copied());
-                        let until = high.and_then(|k| other.range(number(&k) + 1..).next().copied());
+                        let after =
+                            low.and_then(|k| other.range(..=number(&k)).next_back().copied());
+                        let until =
+                            high.and_then(|k| other.range(number(&k) + 1..).next().copied());
                         let gap = Gap { after: after.map(bound), until: until.map(bound) };
                         assert!(told.is_empty(), "told more while asking");
                         told.extend(runs.gap(gap));
@@ -438,8 +339,11 @@ mod tests {
         for end in ends.iter().copied().map(Some).chain([None]) {
             let within = |side: Side| {
                 let from = after.map_or(0, |after: u32| after + 1);
-                let numbers: Vec<u32> =
-                    keys[side].range(from..).copied().take_while(|n| end.is_none_or(|e| *n <= e)).collect();
+                let numbers: Vec<u32> = keys[side]
+                    .range(from..)
+                    .copied()
+                    .take_while(|n| end.is_none_or(|e| *n <= e))
+                    .collect();
                 numbers
             };
             let rows = BySide::new(within);
@@ -453,11 +357,15 @@ mod tests {
                 (false, true) => lone(Side::Source),
                 (true, false) => lone(Side::Target),
                 (false, false) => {
-                    let union: BTreeSet<u32> = rows.source.iter().chain(&rows.target).copied().collect();
-                    let image = |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
+                    let union: BTreeSet<u32> =
+                        rows.source.iter().chain(&rows.target).copied().collect();
+                    let image =
+                        |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
                     let differs = |n: &u32| image(*n).source != image(*n).target;
                     let home = Arc::new(range.clone());
-                    let item = |n: u32| Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home));
+                    let item = |n: u32| {
+                        Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home))
+                    };
                     union.into_iter().filter(differs).map(item).collect()
                 }
             };

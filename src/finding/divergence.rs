@@ -92,8 +92,8 @@ pub struct Finding {
     pub mapping: String,
     /// In which way the sides differ.
     pub kind: Kind,
-    /// Whether it stood still.
-    pub disposition: Disposition,
+    /// Private, so that a finding can only be made from a ruling.
+    disposition: Disposition,
     /// Which rows.
     pub place: Place,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
@@ -106,7 +106,6 @@ pub struct Finding {
     pub last_seen: String,
     /// In how many runs it was seen.
     pub runs: u64,
-    made_by_ruling: (),
 }
 
 impl Finding {
@@ -129,8 +128,12 @@ impl Finding {
             first_seen: seen.0,
             last_seen: seen.1,
             runs: 1,
-            made_by_ruling: (),
         }
+    }
+
+    /// Whether it stood still or kept changing.
+    pub fn disposition(&self) -> Disposition {
+        self.disposition
     }
 
     /// How many rows of a side it speaks of.

@@ -212,7 +212,7 @@ impl Serialize for Finding {
         record.serialize_field("version", &VERSION)?;
         record.serialize_field("mapping", &self.mapping)?;
         record.serialize_field("kind", &self.kind)?;
-        record.serialize_field("disposition", &self.disposition)?;
+        record.serialize_field("disposition", &self.disposition())?;
         match &self.place {
             Place::Key(key) => record.serialize_field("key", key)?,
             Place::Range(range, rows) => {

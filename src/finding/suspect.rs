@@ -133,7 +133,11 @@ impl Suspect {
         }
         self.pause = (self.pause * 2).min(settle);
         // A look is due no later than the moment at which it could decide.
-        let decides = if looked_enough { patience_ends.min(self.clock + settle) } else { self.clock + settle };
+        let decides = if looked_enough {
+            patience_ends.min(self.clock + settle)
+        } else {
+            self.clock + settle
+        };
         self.due = (look.at + self.pause).min(decides.max(look.at));
         Settled::Again
     }

@@ -34,8 +34,17 @@ pub struct Books {
 impl Books {
     /// Whether what was read is what was judged.
     pub fn balance(&self) -> bool {
-        let Books { read, matched, mismatch, only, unsettled, accepted, duplicate, null_key, undecided } =
-            *self;
+        let Books {
+            read,
+            matched,
+            mismatch,
+            only,
+            unsettled,
+            accepted,
+            duplicate,
+            null_key,
+            undecided,
+        } = *self;
         read == matched + mismatch + only + unsettled + accepted + duplicate + null_key + undecided
     }
 }

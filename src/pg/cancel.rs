@@ -61,7 +61,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut tls = tls.clone();
-    let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut tls, host).map_err(io::Error::other)?;
+    let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut tls, host)
+        .map_err(io::Error::other)?;
     token.cancel_query_raw(KeepOpen(stream), tls).await.map_err(io::Error::other)?;
     copy.read_to_end(&mut Vec::new()).await?;
     Ok(())

@@ -6,7 +6,8 @@ use super::lease::Lease;
 use super::pool::Session;
 use super::row::Row;
 use crate::schema::{
-    Collation, Column, ColumnName, ColumnType, Index, IndexColumn, Relation, RelationKind, Side, TableName,
+    Collation, Column, ColumnName, ColumnType, Index, IndexColumn, Relation, RelationKind, Side,
+    TableName,
 };
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
@@ -31,7 +32,7 @@ impl Catalog<'_> {
     /// # Errors
     /// What the server says.
     pub async fn table(&self, name: &TableName) -> Result<Option<Relation>, PgError> {
-        let rows = self.lease.all(&self.own, sql::relation(name)).await?;
+        let rows = self.lease.all(&self.own, &sql::relation(name)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let oid = row.oid(0)?;
         let has_children: bool = row.get(2)?;
@@ -47,7 +48,8 @@ impl Catalog<'_> {
         let estimate: Option<f64> = row.get(3)?;
         // -1 says that the table was never analyzed; an inheritance parent's number leaves out its
         // children.
-        let counted = estimate.filter(|rows| *rows > 0.0 && kind != RelationKind::InheritanceParent);
+        let counted =
+            estimate.filter(|rows| *rows > 0.0 && kind != RelationKind::InheritanceParent);
         let mut indexes = self.indexes(oid).await?;
         if kind == RelationKind::InheritanceParent {
             // No index of the parent covers the children's rows.
@@ -69,7 +71,7 @@ impl Catalog<'_> {
     /// # Errors
     /// What the server says.
     pub async fn names_beside(&self, name: &TableName) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, sql::relation_names(name)).await?;
+        let rows = self.lease.all(&self.own, &sql::relation_names(name)).await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
 
@@ -78,15 +80,18 @@ impl Catalog<'_> {
     /// # Errors
     /// What the server says about the query.
     pub async fn query(&self, query: &Fragment) -> Result<Relation, PgError> {
-        self.lease.all(&self.operators, sql::query_stands_alone(query, self.params)).await?;
+        self.lease.all(&self.operators, &sql::query_stands_alone(query, self.params)).await?;
         let names: Vec<String> = self
             .lease
-            .all(&self.operators, sql::query_columns(query, self.params))
+            .all(&self.operators, &sql::query_columns(query, self.params))
             .await?
             .iter()
             .map(|row| row.get(0))
             .collect::<Result<_, _>>()?;
-        let rows = self.lease.all(&self.operators, sql::query_column_types(query, self.params, &names)).await?;
+        let rows = self
+            .lease
+            .all(&self.operators, &sql::query_column_types(query, self.params, &names))
+            .await?;
         let types = self.named_types(&rows).await?;
         let columns = names.into_iter().zip(types).map(|(name, column_type)| Column {
             name: ColumnName(name),
@@ -109,9 +114,13 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says about the expression.
-    pub async fn expression(&self, reads: &Reads, fragment: &Fragment) -> Result<ColumnType, PgError> {
+    pub async fn expression(
+        &self,
+        reads: &Reads,
+        fragment: &Fragment,
+    ) -> Result<ColumnType, PgError> {
         let statement = sql::expression_type(self.side, reads, fragment, self.params);
-        let rows = self.lease.all(&self.operators, statement).await?;
+        let rows = self.lease.all(&self.operators, &statement).await?;
         let mut types = self.named_types(&rows).await?;
         types.pop().ok_or_else(|| PgError::unexpected("no row"))
     }
@@ -128,7 +137,7 @@ impl Catalog<'_> {
     }
 
     async fn columns(&self, oid: u32) -> Result<Vec<Column>, PgError> {
-        let rows = self.lease.all(&self.own, sql::relation_columns(oid)).await?;
+        let rows = self.lease.all(&self.own, &sql::relation_columns(oid)).await?;
         let mut oids: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
         oids.sort_unstable();
         oids.dedup();
@@ -143,7 +152,12 @@ impl Catalog<'_> {
                 };
                 Ok(Column {
                     name: ColumnName(row.get(0)?),
-                    column_type: types.column_type(row.oid(2)?, row.get(1)?, row.get(3)?, collation),
+                    column_type: types.column_type(
+                        row.oid(2)?,
+                        row.get(1)?,
+                        row.get(3)?,
+                        collation,
+                    ),
                     not_null: row.get(4)?,
                     readable: row.get(5)?,
                 })
@@ -153,7 +167,7 @@ impl Catalog<'_> {
 
     async fn indexes(&self, oid: u32) -> Result<Vec<Index>, PgError> {
         let mut indexes: Vec<Index> = Vec::new();
-        for row in self.lease.all(&self.own, sql::relation_indexes(oid)).await? {
+        for row in self.lease.all(&self.own, &sql::relation_indexes(oid)).await? {
             let name: String = row.get(0)?;
             if indexes.last().is_none_or(|index| index.name != name) {
                 let (unique, primary) = (row.get(1)?, row.get(2)?);

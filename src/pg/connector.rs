@@ -36,7 +36,10 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
 
 impl Connector {
     /// Prepares the attempts; certificates are read here, once.
-    pub(super) fn new(destination: Destination, application_name: &str) -> Result<Connector, PgError> {
+    pub(super) fn new(
+        destination: Destination,
+        application_name: &str,
+    ) -> Result<Connector, PgError> {
         let base = base_config(&destination, application_name)?;
         let mut attempts = Vec::new();
         for endpoint in destination.endpoints {
@@ -46,7 +49,9 @@ impl Connector {
                 SslMode::Disable => &[DriverMode::Disable],
                 SslMode::Allow => &[DriverMode::Disable, DriverMode::Require],
                 SslMode::Prefer => &[DriverMode::Prefer],
-                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[DriverMode::Require],
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                    &[DriverMode::Require]
+                }
             };
             for mode in modes {
                 let mut config = base.clone();
@@ -136,7 +141,11 @@ fn base_config(destination: &Destination, application_name: &str) -> Result<Conf
         }
         Some(other) => {
             let words = ": use any, read-write, read-only, primary or standby";
-            return Err(bad(ConninfoError::BadValue("target_session_attrs", other.to_owned(), words)));
+            return Err(bad(ConninfoError::BadValue(
+                "target_session_attrs",
+                other.to_owned(),
+                words,
+            )));
         }
     }
     match info.get("channel_binding") {
@@ -158,7 +167,8 @@ fn base_config(destination: &Destination, application_name: &str) -> Result<Conf
 /// The pool's way of opening connections.
 pub(super) struct PoolConnect(pub(super) std::sync::Arc<Connector>);
 
-type Opening<'c> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'c>>;
+type Opening<'c> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'c>>;
 
 impl Connect for PoolConnect {
     fn connect(&self, _: &Config) -> Opening<'_> {

@@ -163,8 +163,10 @@ impl Conninfo {
 
 fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     let mut info = Conninfo::default();
-    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+    let (rest, query) =
+        rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    let (authority, path) =
+        rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
     let (userinfo, hosts) = match authority.rsplit_once('@') {
         Some((userinfo, hosts)) => (userinfo, hosts),
         None => ("", authority),
@@ -284,12 +286,21 @@ mod tests {
 
     #[test]
     fn quotes_and_backslashes_are_libpqs() {
-        assert_eq!(values(r"password='a\'b\\c d' user=x\ y", &["password", "user"]), [r"a'b\c d", "x y"]);
+        assert_eq!(
+            values(r"password='a\'b\\c d' user=x\ y", &["password", "user"]),
+            [r"a'b\c d", "x y"]
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_without_the_secret() {
-        for text in ["postgres://u:hunter2@h/d?sslmod=require", "password=hunter2 hots=h", "hunter2", "password='hunter2", "postgres://u:hunter2%4@h/d"] {
+        for text in [
+            "postgres://u:hunter2@h/d?sslmod=require",
+            "password=hunter2 hots=h",
+            "hunter2",
+            "password='hunter2",
+            "postgres://u:hunter2%4@h/d",
+        ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

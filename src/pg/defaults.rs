@@ -78,9 +78,13 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     info.fill("service", || variable("PGSERVICE"));
     if let Some(name) = info.get("service").map(str::to_owned) {
-        let own = info.get("servicefile").map(PathBuf::from).or_else(|| variable("PGSERVICEFILE").map(PathBuf::from));
+        let own = info
+            .get("servicefile")
+            .map(PathBuf::from)
+            .or_else(|| variable("PGSERVICEFILE").map(PathBuf::from));
         let own = own.or_else(|| home().map(|home| home.join(".pg_service.conf")));
-        let shared = variable("PGSYSCONFDIR").map(|folder| PathBuf::from(folder).join("pg_service.conf"));
+        let shared =
+            variable("PGSYSCONFDIR").map(|folder| PathBuf::from(folder).join("pg_service.conf"));
         let files: Vec<PathBuf> = own.into_iter().chain(shared).collect();
         service(&mut info, &name, &files).map_err(|error| PgError::setting(error.to_string()))?;
     }
@@ -106,7 +110,8 @@ pub(super) fn number(info: &Conninfo, keyword: &'static str) -> Result<Option<u6
     info.get(keyword)
         .map(|text| {
             text.trim().parse().map_err(|_| {
-                let error = ConninfoError::BadValue(keyword, text.to_owned(), ": it takes a whole number");
+                let error =
+                    ConninfoError::BadValue(keyword, text.to_owned(), ": it takes a whole number");
                 PgError::setting(error.to_string())
             })
         })
@@ -125,25 +130,39 @@ fn endpoints(
         (None, Some(addresses)) => addresses.split(',').collect(),
         (None, None) => vec![default_host()],
     };
-    let addresses: Vec<&str> = info.get("hostaddr").map_or(Vec::new(), |list| list.split(',').collect());
+    let addresses: Vec<&str> =
+        info.get("hostaddr").map_or(Vec::new(), |list| list.split(',').collect());
     let ports: Vec<&str> = info.get("port").unwrap_or("5432").split(',').collect();
     if ports.len() > 1 && ports.len() != hosts.len() {
-        return Err(PgError::setting(format!("{} ports are named for {} hosts", ports.len(), hosts.len())));
+        return Err(PgError::setting(format!(
+            "{} ports are named for {} hosts",
+            ports.len(),
+            hosts.len()
+        )));
     }
     let explicit = info.get("sslmode").map(SslMode::parse).transpose().map_err(bad)?;
-    let passfile = info.get("passfile").map(PathBuf::from).or_else(|| home().map(|home| home.join(".pgpass")));
+    let passfile =
+        info.get("passfile").map(PathBuf::from).or_else(|| home().map(|home| home.join(".pgpass")));
     let mut endpoints = Vec::new();
     for (place, host) in hosts.iter().enumerate() {
         let host = if host.is_empty() { default_host() } else { host };
         let port = match ports.get(place).or(ports.first()).copied().unwrap_or_default() {
             "" => 5432,
             text => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-                bad(ConninfoError::BadValue("port", text.to_owned(), ": it takes a number up to 65535"))
+                bad(ConninfoError::BadValue(
+                    "port",
+                    text.to_owned(),
+                    ": it takes a number up to 65535",
+                ))
             })?,
         };
         let address = match addresses.get(place).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.parse().map_err(|_| {
-                bad(ConninfoError::BadValue("hostaddr", (*text).to_owned(), ": it takes an IP address"))
+                bad(ConninfoError::BadValue(
+                    "hostaddr",
+                    (*text).to_owned(),
+                    ": it takes an IP address",
+                ))
             })?),
             None => None,
         };
@@ -175,7 +194,8 @@ fn default_host() -> &'static str {
 /// Traffic to a local host does not leave the machine; to any other, a certificate is asked for and
 /// verified unless `sslmode` says otherwise.
 fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -60,7 +60,10 @@ impl PgError {
 
     /// An answer that is not what was asked for.
     pub(crate) fn unexpected(what: impl Into<String>) -> PgError {
-        PgError::new(Remedy::GiveUp, format!("the server's answer was not understood: {}", what.into()))
+        PgError::new(
+            Remedy::GiveUp,
+            format!("the server's answer was not understood: {}", what.into()),
+        )
     }
 
     /// No answer in time.
@@ -131,11 +134,17 @@ fn of_server(error: &DbError) -> PgError {
 
 /// PgBouncer says everything with one code.
 fn bouncer(text: &str) -> PgError {
-    let passing = ["query_wait_timeout", "server conn crashed", "server_login_retry", "pooler is shut down"];
+    let passing =
+        ["query_wait_timeout", "server conn crashed", "server_login_retry", "pooler is shut down"];
     if passing.iter().any(|known| text.contains(known)) {
         return PgError::new(Remedy::Retry, printable(text));
     }
-    let denied = ["SASL authentication failed", "does not exist", "password authentication failed", "no such"];
+    let denied = [
+        "SASL authentication failed",
+        "does not exist",
+        "password authentication failed",
+        "no such",
+    ];
     if denied.iter().any(|known| text.contains(known)) {
         return PgError::new(Remedy::GiveUp, printable(text))
             .hinted("Check user, password and database; the pooler has to know them too.");

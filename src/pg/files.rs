@@ -70,10 +70,9 @@ fn fits(line: &str, wanted: [&str; 4]) -> Option<String> {
         }
     }
     let password = fields.get(4)?.clone();
-    let all_fit = wanted
-        .iter()
-        .enumerate()
-        .all(|(place, wanted)| fields[place] == *wanted || (starred[place] && fields[place] == "*"));
+    let all_fit = wanted.iter().enumerate().all(|(place, wanted)| {
+        fields[place] == *wanted || (starred[place] && fields[place] == "*")
+    });
     all_fit.then_some(password)
 }
 
@@ -81,7 +80,11 @@ fn fits(line: &str, wanted: [&str; 4]) -> Option<String> {
 ///
 /// # Errors
 /// When the service is in no file, or its file is malformed.
-pub(super) fn service(info: &mut Conninfo, name: &str, files: &[PathBuf]) -> Result<(), ServiceError> {
+pub(super) fn service(
+    info: &mut Conninfo,
+    name: &str,
+    files: &[PathBuf],
+) -> Result<(), ServiceError> {
     for file in files {
         let Ok(text) = std::fs::read_to_string(file) else { continue };
         let mut within = false;

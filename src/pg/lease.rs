@@ -4,14 +4,17 @@
 //! a read does not come to its end, the connection may hold an open transaction: it is then cancelled
 //! politely and thrown away, never given back.
 
-use std::pin::{Pin, pin};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use deadpool_postgres::Object;
-use futures_util::future::{MaybeDone, maybe_done};
-use futures_util::{FutureExt, Stream, TryStreamExt};
-use tokio::time::{Instant, sleep_until};
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
+use futures_util::{FutureExt, Stream};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_postgres::{Error, RowStream};
 
 use super::cancel::cancel;
 use super::connector::Connector;
@@ -29,9 +32,17 @@ pub struct Lease {
 }
 
 /// The rows of one statement, as they come.
-pub trait Rows: Stream<Item = Result<Row, PgError>> + Send {}
+pub struct Rows<'l> {
+    lease: &'l Lease,
+    session: &'l Session,
+    stream: Pin<Box<RowStream>>,
+    commit: Commit<'l>,
+    deadline: Pin<Box<Sleep>>,
+    until_clock: u32,
+    ended: bool,
+}
 
-impl<S: Stream<Item = Result<Row, PgError>> + Send> Rows for S {}
+type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
 
 /// The clock is asked only once in so many rows.
 const ROWS_PER_CLOCK: u32 = 1024;
@@ -41,90 +52,59 @@ impl Lease {
         Lease { object: Some(object), connector, busy: AtomicBool::new(false) }
     }
 
-    /// Reads one statement in a transaction of its own.
-    pub fn rows(&self, session: &Session, statement: Statement) -> impl Rows {
-        async_stream::try_stream! {
-            let Some(client) = self.object.as_ref() else {
-                Err(PgError::unexpected("the connection is gone"))?;
-                return;
-            };
-            self.busy.store(true, Ordering::Release);
-            let begin = client.batch_execute(&session.begin);
-            let query = client.query_typed_raw(&statement.text, values(&statement.binds));
-            let mut commit = pin!(maybe_done(client.batch_execute("commit")));
-            // Polled in this order once, all three are on their way; then their answers are awaited.
-            let opening = async {
-                let (begun, stream, _) =
-                    tokio::join!(biased; begin, query, async { commit.as_mut().now_or_never() });
-                begun.and(stream)
-            };
-            let deadline = Instant::now() + session.patience;
-            let opened = tokio::time::timeout_at(deadline, opening).await;
-            let stream = match opened {
-                Err(_) => Err(PgError::silent("the query"))?,
-                Ok(Err(error)) => {
-                    // The error has ended the transaction's statements; the commit rolls it back.
-                    let _ = self.ended(commit.as_mut(), session).await;
-                    Err(PgError::of(&error))?
-                }
-                Ok(Ok(stream)) => stream,
-            };
-            let mut stream = pin!(stream);
-            let mut deadline = pin!(sleep_until(deadline));
-            let mut count = 0_u32;
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    next = stream.try_next() => Some(next),
-                    () = &mut deadline => None,
-                };
-                let Some(next) = next else {
-                    Err(PgError::silent("the query"))?;
-                    return;
-                };
-                match next {
-                    Ok(Some(row)) => {
-                        count += 1;
-                        if count.is_multiple_of(ROWS_PER_CLOCK) {
-                            deadline.as_mut().reset(Instant::now() + session.patience);
-                        }
-                        yield Row(row);
-                    }
-                    Ok(None) => break,
-                    Err(error) => {
-                        let _ = self.ended(commit.as_mut(), session).await;
-                        Err(PgError::of(&error))?;
-                        return;
-                    }
-                }
-            }
-            self.ended(commit.as_mut(), session).await?;
-        }
-    }
-
-    /// Reads one statement and hands each row on.
+    /// Sends one statement, in a transaction of its own, and waits for its first answer.
     ///
     /// # Errors
-    /// What the server or `each` says.
-    pub async fn read(
-        &self,
-        session: &Session,
-        statement: Statement,
-        mut each: impl FnMut(Row) -> Result<(), PgError>,
-    ) -> Result<(), PgError> {
-        let mut rows = pin!(self.rows(session, statement));
-        while let Some(row) = rows.try_next().await? {
-            each(row)?;
+    /// What the server says.
+    pub async fn rows<'l>(
+        &'l self,
+        session: &'l Session,
+        statement: &Statement,
+    ) -> Result<Rows<'l>, PgError> {
+        let Some(client) = self.object.as_ref() else {
+            return Err(PgError::unexpected("the connection is gone"));
+        };
+        self.busy.store(true, Ordering::Release);
+        let begin = client.batch_execute(&session.begin);
+        let query = client.query_typed_raw(&statement.text, values(&statement.binds));
+        let mut commit: Commit<'_> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
+        // Polled in this order once, all three are on their way; then their answers are awaited.
+        let opening = async {
+            let (begun, stream, _) =
+                tokio::join!(biased; begin, query, async { commit.as_mut().now_or_never() });
+            begun.and(stream)
+        };
+        let deadline = Instant::now() + session.patience;
+        match tokio::time::timeout_at(deadline, opening).await {
+            Err(_) => Err(PgError::silent("the query")),
+            Ok(Err(error)) => {
+                // The commit rolls back what the error has spoilt; the error is what counts.
+                let _ = self.ended(&mut commit, session).await;
+                Err(PgError::of(&error))
+            }
+            Ok(Ok(stream)) => Ok(Rows {
+                lease: self,
+                session,
+                stream: Box::pin(stream),
+                commit,
+                deadline: Box::pin(sleep_until(deadline)),
+                until_clock: ROWS_PER_CLOCK,
+                ended: false,
+            }),
         }
-        Ok(())
     }
 
     /// Reads all rows of a small answer.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn all(&self, session: &Session, statement: Statement) -> Result<Vec<Row>, PgError> {
-        self.rows(session, statement).try_collect().await
+    pub async fn all(&self, session: &Session, statement: &Statement) -> Result<Vec<Row>, PgError> {
+        let mut rows = self.rows(session, statement).await?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().await? {
+            all.push(row);
+        }
+        Ok(all)
     }
 
     /// Gives the connection back. One that is in the middle of something is cancelled and dropped.
@@ -139,18 +119,54 @@ impl Lease {
 
     /// Waits for the commit, which also ends a transaction that an error has spoilt. Once it has
     /// come, the connection is clean.
-    async fn ended<F>(&self, mut commit: Pin<&mut MaybeDone<F>>, session: &Session) -> Result<(), PgError>
-    where
-        F: Future<Output = Result<(), tokio_postgres::Error>>,
-    {
+    async fn ended(&self, commit: &mut Commit<'_>, session: &Session) -> Result<(), PgError> {
         let in_time = tokio::time::timeout(session.patience, commit.as_mut()).await;
-        match (in_time, commit.take_output()) {
+        match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
                 self.busy.store(false, Ordering::Release);
                 Ok(())
             }
             (Ok(()), Some(Err(error))) => Err(PgError::of(&error)),
             _ => Err(PgError::silent("commit")),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// The next row; nothing at the end, when the transaction has ended too.
+    ///
+    /// # Errors
+    /// What the server says, or that it says nothing. Nothing more comes after an error.
+    pub async fn next(&mut self) -> Result<Option<Row>, PgError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let next = poll_fn(|context| match self.stream.as_mut().poll_next(context) {
+            Poll::Ready(next) => Poll::Ready(Some(next)),
+            Poll::Pending => self.deadline.as_mut().poll(context).map(|()| None),
+        });
+        match next.await {
+            Some(Some(Ok(row))) => {
+                self.until_clock -= 1;
+                if self.until_clock == 0 {
+                    self.until_clock = ROWS_PER_CLOCK;
+                    self.deadline.as_mut().reset(Instant::now() + self.session.patience);
+                }
+                Ok(Some(Row(row)))
+            }
+            Some(None) => {
+                self.ended = true;
+                self.lease.ended(&mut self.commit, self.session).await.map(|()| None)
+            }
+            Some(Some(Err(error))) => {
+                self.ended = true;
+                let _ = self.lease.ended(&mut self.commit, self.session).await;
+                Err(PgError::of(&error))
+            }
+            None => {
+                self.ended = true;
+                Err(PgError::silent("the query"))
+            }
         }
     }
 }

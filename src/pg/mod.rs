@@ -6,8 +6,8 @@
 
 mod cancel;
 mod catalog;
-mod conninfo;
 mod connector;
+mod conninfo;
 mod defaults;
 mod error;
 mod files;

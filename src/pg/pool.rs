@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 
-use super::conninfo::Conninfo;
 use super::connector::{Connector, PoolConnect};
+use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
 use super::lease::Lease;
@@ -72,7 +72,8 @@ impl Pool {
         let object = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => {
                 let error = PgError::of(&error);
-                let message = format!("cannot connect to {}: {}", self.connector.places(), error.message);
+                let message =
+                    format!("cannot connect to {}: {}", self.connector.places(), error.message);
                 PgError { message, ..error }
             }
             error => PgError::unexpected(error.to_string()),

@@ -50,7 +50,11 @@ impl Row {
 pub(super) struct Value<'s>(&'s [u8]);
 
 impl ToSql for Value<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         out.put_slice(self.0);
         Ok(IsNull::No)
     }

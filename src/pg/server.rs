@@ -17,7 +17,7 @@ impl Lease {
     /// # Errors
     /// When it is too old, or something between us and it does not pin settings.
     pub async fn server(&self, session: &Session) -> Result<Server, PgError> {
-        let rows = self.all(session, sql::server()).await?;
+        let rows = self.all(session, &sql::server()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
         let version = u32::try_from(row.get::<i32>(0)?).unwrap_or(0);
         if version < OLDEST {
@@ -42,7 +42,7 @@ impl Lease {
             let why = format!("PostgreSQL {} is older than 14", version / 10_000);
             return Ok(DigestTrust::Refused(why));
         }
-        match self.all(session, sql::digest_probe()).await {
+        match self.all(session, &sql::digest_probe()).await {
             Ok(rows) => match rows.as_slice() {
                 [row] => Ok(DigestTrust::Probe(row.get(0)?)),
                 _ => Err(PgError::unexpected("not one row")),
@@ -56,15 +56,20 @@ impl Lease {
     }
 
     async fn check_settings(&self, session: &Session) -> Result<(), PgError> {
-        let rows = self.all(session, sql::settings_in_effect()).await?;
+        let rows = self.all(session, &sql::settings_in_effect()).await?;
         for row in &rows {
             let (name, value): (&str, &str) = (row.get(0)?, row.get(1)?);
-            let pinned = sql::PINNED.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            let pinned =
+                sql::PINNED.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
             if pinned != Some(value) {
                 let message = format!("setting \"{name}\" is \"{value}\" in spite of SET LOCAL");
                 return Err(PgError::setting(message));
             }
         }
-        if rows.len() == sql::PINNED.len() { Ok(()) } else { Err(PgError::unexpected("settings are missing")) }
+        if rows.len() == sql::PINNED.len() {
+            Ok(())
+        } else {
+            Err(PgError::unexpected("settings are missing"))
+        }
     }
 }

@@ -12,7 +12,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
@@ -51,7 +53,8 @@ fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, PgError> {
     let named = info.get("sslrootcert");
     let full = mode == SslMode::VerifyFull;
-    let verifies = full || mode == SslMode::VerifyCa || (mode == SslMode::Require && named.is_some());
+    let verifies =
+        full || mode == SslMode::VerifyCa || (mode == SslMode::Require && named.is_some());
     if !verifies {
         return Ok(Arc::new(Trusting(Arc::clone(provider))));
     }
@@ -67,8 +70,12 @@ fn verifier(
     Ok(if full { chain } else { Arc::new(AnyName(chain)) })
 }
 
-fn from_file(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, PgError> {
-    let bad = |why: String| PgError::setting(format!("root certificate file {}: {why}", file.display()));
+fn from_file(
+    file: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, PgError> {
+    let bad =
+        |why: String| PgError::setting(format!("root certificate file {}: {why}", file.display()));
     let mut roots = RootCertStore::empty();
     let certificates =
         CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
@@ -88,13 +95,18 @@ type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgError> {
     let place = |keyword: &str, name: &str| {
         let named = info.get(keyword).map(PathBuf::from);
-        named.or_else(|| home().map(|home| home.join(".postgresql").join(name)).filter(|file| file.exists()))
+        named.or_else(|| {
+            home().map(|home| home.join(".postgresql").join(name)).filter(|file| file.exists())
+        })
     };
-    let (Some(certificate), Some(key)) = (place("sslcert", "postgresql.crt"), place("sslkey", "postgresql.key"))
+    let (Some(certificate), Some(key)) =
+        (place("sslcert", "postgresql.crt"), place("sslkey", "postgresql.key"))
     else {
         return Ok(None);
     };
-    let bad = |file: &Path, why: &str| PgError::setting(format!("client certificate {}: {why}", file.display()));
+    let bad = |file: &Path, why: &str| {
+        PgError::setting(format!("client certificate {}: {why}", file.display()))
+    };
     let metadata = std::fs::metadata(&key).map_err(|error| bad(&key, &error.to_string()))?;
     if readable_by_others(&metadata) {
         return Err(bad(&key, "others can read the key; run chmod 600 on it"));
@@ -128,7 +140,12 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -137,7 +154,12 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -29,7 +29,7 @@ impl Lease {
     /// Asks for some types and all that they are made of.
     pub(super) async fn types(&self, session: &Session, oids: &[u32]) -> Result<Types, PgError> {
         let mut types = BTreeMap::new();
-        for row in self.all(session, sql::type_shapes(oids)).await? {
+        for row in self.all(session, &sql::type_shapes(oids)).await? {
             let shape = Shape {
                 name: row.get(1)?,
                 kind: row.get(2)?,
@@ -46,7 +46,13 @@ impl Lease {
 
 impl Types {
     /// The type of a column or an expression.
-    pub(super) fn column_type(&self, oid: u32, display: String, modifier: i32, collation: Collation) -> ColumnType {
+    pub(super) fn column_type(
+        &self,
+        oid: u32,
+        display: String,
+        modifier: i32,
+        collation: Collation,
+    ) -> ColumnType {
         let domain = self.0.get(&oid).filter(|shape| shape.kind == "d");
         // A domain's column has no modifier of its own; the domain has.
         let modifier = domain.map_or(modifier, |domain| domain.modifier);

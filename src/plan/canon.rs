@@ -71,9 +71,12 @@ impl Canon {
             B::Cidr => DigestForm::Send("cidr_send"),
             B::MacAddr => DigestForm::Send("macaddr_send"),
             B::MacAddr8 => DigestForm::Send("macaddr8_send"),
-            B::Int4Range | B::Int8Range | B::NumRange | B::TsRange | B::TsTzRange | B::DateRange => {
-                DigestForm::Send("range_send")
-            }
+            B::Int4Range
+            | B::Int8Range
+            | B::NumRange
+            | B::TsRange
+            | B::TsTzRange
+            | B::DateRange => DigestForm::Send("range_send"),
             _ => DigestForm::Native,
         }
     }
@@ -124,6 +127,7 @@ mod tests {
             Builtin::Uuid,
             Builtin::Bytea,
             Builtin::Text,
+            Builtin::Bpchar,
         ];
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };

@@ -10,7 +10,9 @@
 use super::canon::Canon;
 use super::mapping::Pair;
 use super::pairing::{Candidate, Expression};
-use crate::schema::{BySide, Builtin, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side};
+use crate::schema::{
+    Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side,
+};
 use crate::spec::{Diagnostic, Mapping, did_you_mean};
 
 /// The places of the key's pairs among the candidates.
@@ -74,17 +76,20 @@ fn default_key(
 /// Whether an index keeps rows apart by these columns at every moment.
 fn proves(index: &Index, relation: &Relation) -> bool {
     let not_null = |name: &ColumnName| relation.column(name).is_some_and(|column| column.not_null);
-    index.unique
-        && index.columns.iter().all(|column| column.name.as_ref().is_some_and(not_null))
+    index.unique && index.columns.iter().all(|column| column.name.as_ref().is_some_and(not_null))
 }
 
 /// The index that proves the key on a side, by name.
 pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<String> {
     let distinct = |pair: &&Pair| keeps_values_apart(pair.canon, &pair.sides[side].column_type);
-    let columns: Vec<&ColumnName> = key.iter().filter(distinct).filter_map(|p| column(p, side)).collect();
+    let columns: Vec<&ColumnName> =
+        key.iter().filter(distinct).filter_map(|p| column(p, side)).collect();
     let within = |index: &&Index| {
         proves(index, relation)
-            && index.columns.iter().all(|c| c.name.as_ref().is_some_and(|name| columns.contains(&name)))
+            && index
+                .columns
+                .iter()
+                .all(|c| c.name.as_ref().is_some_and(|name| columns.contains(&name)))
     };
     relation.indexes.iter().find(within).map(|index| index.name.clone())
 }
@@ -106,7 +111,11 @@ fn column(pair: &Pair, side: Side) -> Option<&ColumnName> {
 }
 
 /// Puts the key's pairs into the order that indexes serve, and tells which index serves each side.
-pub(super) fn order(key: &mut Vec<Pair>, relations: BySide<&Relation>, rows: BySide<u64>) -> BySide<Option<String>> {
+pub(super) fn order(
+    key: &mut Vec<Pair>,
+    relations: BySide<&Relation>,
+    rows: BySide<u64>,
+) -> BySide<Option<String>> {
     let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
     let mut orders = serving_orders(key, relations[larger], larger);
     orders.extend(serving_orders(key, relations[larger.other()], larger.other()));
@@ -161,7 +170,11 @@ pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
         // Across integer widths, and between date and timestamp, one operator family compares.
         B::Int2 | B::Int4 | B::Int8 => matches!(base, B::Int2 | B::Int4 | B::Int8),
         B::Timestamp => matches!(base, B::Date | B::Timestamp),
-        B::Text => canon == Canon::Text && compares_as_text(*base) && column_type.collation == Collation::Bytes,
+        B::Text => {
+            canon == Canon::Text
+                && compares_as_text(*base)
+                && column_type.collation == Collation::Bytes
+        }
         wire => wire == *base,
     }
 }
@@ -169,7 +182,8 @@ pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
 /// Whether the server can look a key pair up by the column itself: equality may find too much (the
 /// client compares keys byte for byte), never too little.
 pub(super) fn looked_up_raw(canon: Canon, column_type: &ColumnType) -> bool {
-    let textual = matches!(column_type.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
+    let textual =
+        matches!(column_type.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
     searched_raw(canon, column_type) || (canon == Canon::Text && textual)
 }
 

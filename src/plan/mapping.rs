@@ -8,7 +8,10 @@ use super::pairing::{Candidate, Expression, pair, refuse_meeting};
 use super::strategy::{Strategy, choose};
 use super::{key, meet};
 use crate::row::KeyOrder;
-use crate::schema::{BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server, Side};
+use crate::schema::{
+    Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
+    Side,
+};
 use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
 
 /// What both servers say about one mapping's side.
@@ -146,7 +149,8 @@ pub fn plan_mapping(
     let relations = facts.map(|facts| &facts.relation);
     let candidates = pair(mapping, relations, &mut problems);
     check_access(mapping, &candidates, relations, servers, &mut problems);
-    let key = key::choose(mapping, &candidates, relations.target).map_err(|problem| problems.push(problem));
+    let key = key::choose(mapping, &candidates, relations.target)
+        .map_err(|problem| problems.push(problem));
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
     }
@@ -161,7 +165,12 @@ pub fn plan_mapping(
                 None => other_pairs.push(pair),
             },
             Err((types, refusal)) => {
-                refuse_meeting(candidate, types.as_ref().map(String::as_str), refusal, &mut problems);
+                refuse_meeting(
+                    candidate,
+                    types.as_ref().map(String::as_str),
+                    refusal,
+                    &mut problems,
+                );
             }
         }
     }
@@ -209,12 +218,21 @@ pub fn plan_mapping(
 
 type NoMeeting = (BySide<String>, meet::Refusal);
 
-fn make_pair(candidate: &Candidate, facts: BySide<&Facts>, in_key: bool) -> Result<Pair, NoMeeting> {
+fn make_pair(
+    candidate: &Candidate,
+    facts: BySide<&Facts>,
+    in_key: bool,
+) -> Result<Pair, NoMeeting> {
     let types = BySide::new(|side| type_of(candidate, side, facts[side]));
     let canon = meet::meet(&types.source, &types.target, candidate.asked)
         .map_err(|refusal| (types.as_ref().map(|t| t.display.clone()), refusal))?;
-    // A key whose order the client cannot tell is used as its text.
-    let canon = if in_key && canon.key_field().is_none() { Canon::Rendered } else { canon };
+    let canon = match canon {
+        // Padded, it is not ordered as the server orders it.
+        Canon::As(Builtin::Bpchar) if in_key => Canon::Text,
+        // A key whose order the client cannot tell is used as its text.
+        canon if in_key && canon.key_field().is_none() => Canon::Rendered,
+        canon => canon,
+    };
     let sides = BySide::new(|side| PairSide {
         expression: candidate.sides[side].clone(),
         searched_raw: key::searched_raw(canon, &types[side]),
@@ -257,7 +275,8 @@ fn check_access(
         let Reads::Table(table) = &mapping.sides[side].reads else { continue };
         let (name, role) = (&table.value, &servers[side].role);
         if !relation.schema_usable {
-            let message = format!("role \"{role}\" may not use schema \"{}\" of the {side}", name.schema);
+            let message =
+                format!("role \"{role}\" may not use schema \"{}\" of the {side}", name.schema);
             let hint = format!("GRANT USAGE ON SCHEMA {} TO {role};", name.schema);
             problems.push(Diagnostic::error(&table.span, message).hinted(hint));
             continue;
@@ -281,13 +300,18 @@ fn check_access(
         }
         if relation.row_security {
             let message = format!("row-level security hides rows of {name} from role \"{role}\"");
-            let hint = format!("ALTER ROLE {role} BYPASSRLS; or connect as a role that sees every row.");
+            let hint =
+                format!("ALTER ROLE {role} BYPASSRLS; or connect as a role that sees every row.");
             problems.push(Diagnostic::error(&table.span, message).hinted(hint));
         }
     }
 }
 
-fn notes(plan: &MappingPlan, relations: BySide<&Relation>, servers: BySide<&Server>) -> Vec<String> {
+fn notes(
+    plan: &MappingPlan,
+    relations: BySide<&Relation>,
+    servers: BySide<&Server>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     for (side, side_plan) in plan.sides.iter() {
         if side_plan.key_proof.is_none() {
@@ -296,7 +320,10 @@ fn notes(plan: &MappingPlan, relations: BySide<&Relation>, servers: BySide<&Serv
             ));
         }
         if side_plan.served_by.is_none() {
-            let text = plan.key().iter().any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
+            let text = plan
+                .key()
+                .iter()
+                .any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
             let why = if text { " in the byte order of \"C\"" } else { "" };
             notes.push(format!(
                 "No index of the {side} serves the key{why}: every chunk reads the whole {}.",
@@ -305,8 +332,8 @@ fn notes(plan: &MappingPlan, relations: BySide<&Relation>, servers: BySide<&Serv
         }
     }
     for pair in &plan.pairs {
-        if pair.canon == Canon::Float(crate::schema::Builtin::Float4)
-            && pair.sides.any(|s| s.column_type.pg_type.base() == &PgType::Builtin(crate::schema::Builtin::Float8))
+        if pair.canon == Canon::Float(Builtin::Float4)
+            && pair.sides.any(|s| s.column_type.pg_type.base() == &PgType::Builtin(Builtin::Float8))
         {
             notes.push(format!("Pair \"{}\" is compared in float4, the narrower type.", pair.name));
         }
@@ -314,7 +341,8 @@ fn notes(plan: &MappingPlan, relations: BySide<&Relation>, servers: BySide<&Serv
     let same_server = servers.source.system_identifier.is_some()
         && servers.source.system_identifier == servers.target.system_identifier
         && servers.source.database == servers.target.database;
-    if same_server && relations.source.oid.is_some() && relations.source.oid == relations.target.oid {
+    if same_server && relations.source.oid.is_some() && relations.source.oid == relations.target.oid
+    {
         notes.push("Source and target are the same table.".into());
     }
     notes

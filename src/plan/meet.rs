@@ -22,7 +22,8 @@ pub struct Refusal {
 /// When the types do not meet without loss.
 pub fn meet(source: &ColumnType, target: &ColumnType, asked: bool) -> Result<Canon, Refusal> {
     let (s, t) = (source.pg_type.base(), target.pg_type.base());
-    let refuse = |why: &str, hint: &str| Err(Refusal { why: why.to_owned(), hint: hint.to_owned() });
+    let refuse =
+        |why: &str, hint: &str| Err(Refusal { why: why.to_owned(), hint: hint.to_owned() });
     if let (PgType::Builtin(a), PgType::Builtin(b)) = (s, t) {
         return meet_builtins(*a, *b, source, target, asked);
     }
@@ -33,7 +34,9 @@ pub fn meet(source: &ColumnType, target: &ColumnType, asked: bool) -> Result<Can
         (PgType::Array(a), PgType::Array(b)) => meet_arrays(a.base(), b.base(), source, target),
         (PgType::OtherBuiltin(a), PgType::OtherBuiltin(b)) if a == b => Ok(Canon::Rendered),
         (PgType::Extension(a), PgType::Extension(b)) if a == b => Ok(Canon::Rendered),
-        (PgType::Composite, PgType::Composite) | (PgType::Range, PgType::Range) => Ok(Canon::Rendered),
+        (PgType::Composite, PgType::Composite) | (PgType::Range, PgType::Range) => {
+            Ok(Canon::Rendered)
+        }
         (PgType::Builtin(Builtin::Uuid), other) | (other, PgType::Builtin(Builtin::Uuid))
             if is_textual(other) =>
         {
@@ -66,7 +69,8 @@ fn meet_builtins(
     asked: bool,
 ) -> Result<Canon, Refusal> {
     use Builtin as B;
-    let refuse = |why: &str, hint: &str| Err(Refusal { why: why.to_owned(), hint: hint.to_owned() });
+    let refuse =
+        |why: &str, hint: &str| Err(Refusal { why: why.to_owned(), hint: hint.to_owned() });
     let either = |one: B, other: B| (a, b) == (one, other) || (a, b) == (other, one);
     let both = |set: &[B]| set.contains(&a) && set.contains(&b);
     let integers = [B::Int2, B::Int4, B::Int8];
@@ -82,6 +86,11 @@ fn meet_builtins(
         // Equal scales make equal values equal bytes; otherwise trailing zeros are trimmed.
         let equal = scales.0.is_some() && scales.0 == scales.1;
         return Ok(if equal { Canon::As(B::Numeric) } else { Canon::TrimmedNumeric });
+    }
+    if a == B::Bpchar && b == B::Bpchar && source.modifier == target.modifier && source.modifier > 0
+    {
+        // Both sides pad to one length, so blanks at the end need not be cut off, which is dear.
+        return Ok(Canon::As(B::Bpchar));
     }
     if a == b {
         return Ok(canon_of(a));
@@ -158,7 +167,10 @@ fn meet_arrays(
         }
         _ if a == b => Ok(Canon::Rendered),
         _ if is_textual(a) && is_textual(b) => Ok(Canon::ArrayText(B::Text)),
-        (PgType::Builtin(B::Int2 | B::Int4 | B::Int8), PgType::Builtin(B::Int2 | B::Int4 | B::Int8)) => {
+        (
+            PgType::Builtin(B::Int2 | B::Int4 | B::Int8),
+            PgType::Builtin(B::Int2 | B::Int4 | B::Int8),
+        ) => {
             // Whole numbers have one text whatever their width.
             Ok(Canon::Rendered)
         }
@@ -237,6 +249,13 @@ mod tests {
         let numeric = |scale: i32| of(PgType::Builtin(Builtin::Numeric), (10 << 16) + scale + 4);
         assert_eq!(meet(&numeric(2), &numeric(2), false), Ok(Canon::As(Builtin::Numeric)));
         assert_eq!(meet(&numeric(2), &numeric(4), false), Ok(Canon::TrimmedNumeric));
+    }
+
+    #[test]
+    fn characters_of_one_length_need_no_trimming() {
+        let character = |length: i32| of(PgType::Builtin(Builtin::Bpchar), length + 4);
+        assert_eq!(meet(&character(8), &character(8), false), Ok(Canon::As(Builtin::Bpchar)));
+        assert_eq!(meet(&character(8), &character(9), false), Ok(Canon::Text));
     }
 
     #[test]

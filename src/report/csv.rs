@@ -68,9 +68,11 @@ fn key_cell(place: &Place) -> io::Result<String> {
     }
     Ok(match place {
         Place::Key(key) | Place::Duplicate(_, _, key) => serde_json::to_string(key)?,
-        Place::Range(range, rows) => {
-            serde_json::to_string(&Range { after: &range.after, through: &range.through, rows: *rows })?
-        }
+        Place::Range(range, rows) => serde_json::to_string(&Range {
+            after: &range.after,
+            through: &range.through,
+            rows: *rows,
+        })?,
         Place::NullKey(..) => "{}".to_owned(),
     })
 }
@@ -87,7 +89,7 @@ impl<W: Write + Send> Writer for Csv<W> {
             self.line([
                 Some(&finding.mapping),
                 Some(finding.kind.name()),
-                Some(finding.disposition.name()),
+                Some(finding.disposition().name()),
                 Some(&key),
                 None,
                 column,

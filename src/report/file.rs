@@ -27,7 +27,8 @@ impl ReportFormat {
     /// # Errors
     /// What is wrong with the extension, as a clause.
     pub fn of(path: &Path) -> Result<ReportFormat, String> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
             "json" => Ok(ReportFormat::Json),
             "jsonl" => Ok(ReportFormat::Jsonl),

@@ -87,11 +87,16 @@ impl PlanRecord {
 
 fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
     let names = |pairs: Vec<&Pair>| pairs.into_iter().map(|pair| pair.name.clone()).collect();
-    let is_sql = |pair: &Pair, side: Side| matches!(pair.sides[side].expression, Expression::Sql(_));
+    let is_sql =
+        |pair: &Pair, side: Side| matches!(pair.sides[side].expression, Expression::Sql(_));
     // Into the target, what the target says by an expression cannot be written; into the source,
     // what either side says by one.
     let not_repaired = BySide {
-        source: plan.pairs.iter().filter(|p| is_sql(p, Side::Source) || is_sql(p, Side::Target)).collect(),
+        source: plan
+            .pairs
+            .iter()
+            .filter(|p| is_sql(p, Side::Source) || is_sql(p, Side::Target))
+            .collect(),
         target: plan.pairs.iter().filter(|p| is_sql(p, Side::Target)).collect(),
     };
     MappingPlanRecord {
@@ -104,7 +109,12 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
         chunks: plan.estimated_chunks(),
         source: side_record(&plan.sides.source),
         target: side_record(&plan.sides.target),
-        pairs: plan.pairs.iter().enumerate().map(|(at, pair)| pair_record(pair, at < plan.key_width)).collect(),
+        pairs: plan
+            .pairs
+            .iter()
+            .enumerate()
+            .map(|(at, pair)| pair_record(pair, at < plan.key_width))
+            .collect(),
         not_repaired: not_repaired.map(names),
         notes: plan.notes.clone(),
     }
@@ -161,7 +171,10 @@ fn text_of(fragment: &Fragment) -> String {
 pub fn write_plan(out: &mut impl Write, plan: &PlanRecord, width: u16) -> io::Result<()> {
     let server = |server: &ServerRecord| {
         let standby = if server.standby { ", a standby" } else { "" };
-        format!("PostgreSQL {}, database {} as {}{standby}", server.version, server.database, server.role)
+        format!(
+            "PostgreSQL {}, database {} as {}{standby}",
+            server.version, server.database, server.role
+        )
     };
     writeln!(out, "{}", printable(&plan.spec))?;
     writeln!(out, "  source   {}", printable(&server(&plan.source)))?;
@@ -200,7 +213,12 @@ fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -
         let key = if pair.key { " (key)" } else { "" };
         let PairRecord { source, target, canon, .. } = pair;
         let text = format!("{}{key}: {} = {}, as {canon}", pair.pair, side(source), side(target));
-        write_wrapped(out, "", &printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")), width)?;
+        write_wrapped(
+            out,
+            "",
+            &printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            width,
+        )?;
     }
     Ok(())
 }
@@ -214,7 +232,9 @@ fn key_text(plan: &MappingPlanRecord) -> String {
 }
 
 fn rows_text(plan: &MappingPlanRecord) -> String {
-    let side = |rows: Option<u64>| rows.map_or("an unknown number".to_owned(), |rows| format!("about {rows}"));
+    let side = |rows: Option<u64>| {
+        rows.map_or("an unknown number".to_owned(), |rows| format!("about {rows}"))
+    };
     format!("{} in the source, {} in the target", side(plan.rows.source), side(plan.rows.target))
 }
 

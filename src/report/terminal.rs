@@ -8,7 +8,8 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::Writer;
 use crate::finding::{
-    Disposition, Finding, Kind, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided, Verdict,
+    Disposition, Finding, Kind, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided,
+    Verdict,
 };
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -97,7 +98,11 @@ impl<W: Write> Terminal<W> {
                     writeln!(self.out, "{range}")?;
                 }
                 if undecided > ranges.len() as u64 {
-                    writeln!(self.out, "  … and {} more", grouped(undecided - ranges.len() as u64))?;
+                    writeln!(
+                        self.out,
+                        "  … and {} more",
+                        grouped(undecided - ranges.len() as u64)
+                    )?;
                 }
                 writeln!(self.out)?;
             }
@@ -112,8 +117,19 @@ impl<W: Write> Terminal<W> {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(self.style.width)
             .set_header(
-                ["mapping", "rows", "matched", "healed", "only in\nsource", "only in\ntarget", "mis-\nmatch", "cover-\nage", "rows/s", "time"]
-                    .map(Cell::new),
+                [
+                    "mapping",
+                    "rows",
+                    "matched",
+                    "healed",
+                    "only in\nsource",
+                    "only in\ntarget",
+                    "mis-\nmatch",
+                    "cover-\nage",
+                    "rows/s",
+                    "time",
+                ]
+                .map(Cell::new),
             );
         for column in table.column_iter_mut() {
             column.set_padding((0, 1));
@@ -160,7 +176,8 @@ impl<W: Write> Terminal<W> {
                 }
             }
             if mapping.unsettled > 0 {
-                remarks.push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
+                remarks
+                    .push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
             }
             if !mapping.complete
                 && let Some(reason) = &mapping.reason
@@ -204,7 +221,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
     }
 
     fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
-        let end = |key: &Option<Named<String>>, open: &str| key.as_ref().map_or(open.to_owned(), key_text);
+        let end = |key: &Option<Named<String>>, open: &str| {
+            key.as_ref().map_or(open.to_owned(), key_text)
+        };
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
         let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
@@ -226,9 +245,15 @@ impl<W: Write + Send> Writer for Terminal<W> {
         self.table()?;
         self.remarks()?;
         let (colour, said) = match summary.verdict {
-            Verdict::Clean => (AnsiColor::Green, "everything that was asked was compared, and agrees"),
-            Verdict::Diverged => (AnsiColor::Red, "everything that was asked was compared, and differs"),
-            Verdict::Incomplete => (AnsiColor::Yellow, "not everything that was asked was compared"),
+            Verdict::Clean => {
+                (AnsiColor::Green, "everything that was asked was compared, and agrees")
+            }
+            Verdict::Diverged => {
+                (AnsiColor::Red, "everything that was asked was compared, and differs")
+            }
+            Verdict::Incomplete => {
+                (AnsiColor::Yellow, "not everything that was asked was compared")
+            }
         };
         let verdict = self.painted(summary.verdict.name(), colour.on_default().bold());
         let (spec, run) = match self.run.take() {
@@ -262,11 +287,15 @@ fn line_of(finding: &Finding) -> String {
     let place = match &finding.place {
         Place::Key(key) => key_text(key),
         Place::Range(range, rows) => {
-            let end = |key: &Option<Named<String>>, open: &str| key.as_ref().map_or(open.to_owned(), key_text);
+            let end = |key: &Option<Named<String>>, open: &str| {
+                key.as_ref().map_or(open.to_owned(), key_text)
+            };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
             format!("{} after {after} through {through}", counted(*rows, "row"))
         }
-        Place::Duplicate(side, rows, key) => format!("{} ({} in {side})", key_text(key), counted(*rows, "row")),
+        Place::Duplicate(side, rows, key) => {
+            format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
+        }
         Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
     };
     let columns: Vec<String> = finding
@@ -280,16 +309,23 @@ fn line_of(finding: &Finding) -> String {
             };
             match finding.keys_only {
                 true => printable(name),
-                false => format!("{} {} | {}", printable(name), value(&values.source), value(&values.target)),
+                false => format!(
+                    "{} {} | {}",
+                    printable(name),
+                    value(&values.source),
+                    value(&values.target)
+                ),
             }
         })
         .collect();
-    let moving = if finding.disposition == Disposition::Unsettled { " (kept changing)" } else { "" };
+    let moving =
+        if finding.disposition() == Disposition::Unsettled { " (kept changing)" } else { "" };
     format!("  {kind:<15} {place}{moving}  {}", columns.join("; ")).trim_end().to_owned()
 }
 
 fn key_text(key: &Named<String>) -> String {
-    let fields = key.0.iter().map(|(name, value)| format!("{}={}", printable(name), printable(value)));
+    let fields =
+        key.0.iter().map(|(name, value)| format!("{}={}", printable(name), printable(value)));
     fields.collect::<Vec<_>>().join(", ")
 }
 
@@ -344,6 +380,9 @@ mod tests {
         assert_eq!([1.0, 0.9999, 0.5, 0.0].map(percent), ["100%", "99.9%", "50.0%", "0.0%"]);
         assert_eq!(rate(2_000_000, Duration::from_secs(1)), "2.0M");
         assert_eq!(rate(20_000, Duration::from_secs(1)), "20k");
-        assert_eq!([59, 61, 3_660].map(|s| seconds(Duration::from_secs(s))), ["59.0s", "1m01s", "1h01m"]);
+        assert_eq!(
+            [59, 61, 3_660].map(|s| seconds(Duration::from_secs(s))),
+            ["59.0s", "1m01s", "1h01m"]
+        );
     }
 }

@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn fields_are_framed() {
         assert_ne!(fingerprint(&[None]), fingerprint(&[Some(b"")]));
-        assert_ne!(fingerprint(&[Some(b"a"), Some(b"bc")]), fingerprint(&[Some(b"ab"), Some(b"c")]));
+        assert_ne!(
+            fingerprint(&[Some(b"a"), Some(b"bc")]),
+            fingerprint(&[Some(b"ab"), Some(b"c")])
+        );
         assert_ne!(fingerprint(&[None, Some(b"")]), fingerprint(&[Some(b""), None]));
         assert_ne!(fingerprint(&[Some(b"")]), fingerprint(&[Some(b""), Some(b"")]));
     }

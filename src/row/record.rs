@@ -9,11 +9,7 @@ pub trait Record {
 }
 
 /// Whether two rows are alike in the fields of a range.
-pub fn alike(
-    one: &impl Record,
-    other: &impl Record,
-    mut fields: std::ops::Range<usize>,
-) -> bool {
+pub fn alike(one: &impl Record, other: &impl Record, mut fields: std::ops::Range<usize>) -> bool {
     fields.all(|index| one.field(index) == other.field(index))
 }
 

@@ -11,20 +11,23 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::desk::{Clock, Desk};
 use super::frontier::Next;
-use super::mapping::{Clock, Desk, MappingState};
+use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::prepare::Prepared;
 use super::recheck::Queue;
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
 use crate::event::{Event, Observer};
-use crate::finding::{Named, RunRecord, SummaryRecord, Verdict};
+use crate::finding::{Named, RunRecord, Subject, SummaryRecord, Verdict};
 use crate::pg::{PgError, Remedy, Session};
-use crate::schema::Side;
+use crate::row::KeyRange;
+use crate::schema::BySide;
+use crate::spec::Spec;
 
-/// Keys that are looked at together, divided by the pairs of a row.
-const LOOKS_AT_ONCE: usize = 20_000;
+/// Pairs of the keys that are looked at together.
+const PAIRS_AT_ONCE: usize = 20_000;
 /// How long work in hand may go on after a wish to stop, before it is cancelled.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -37,7 +40,7 @@ struct Dispatcher<'o> {
     next_batch: u64,
 }
 
-/// Compares every mapping of a spec.
+/// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
 pub async fn compare(
     prepared: Prepared,
     run_id: String,
@@ -45,22 +48,17 @@ pub async fn compare(
     observer: &mut dyn Observer,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    let started = Instant::now();
-    let spec = &prepared.spec;
-    let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    let params = Named(params.collect());
-    let record = RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), params);
-    observer.observe(Event::RunStarted(record));
+    let Prepared { spec, pools, plans, .. } = prepared;
+    observer.observe(Event::RunStarted(run_record(&spec, run_id)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let session = |side: Side| Session::new(&spec.sides[side].search_path, options.statement_timeout);
-    let sessions = crate::schema::BySide::new(session);
-    let mappings = prepared.plans.iter().enumerate();
-    let mappings = mappings.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
-    let Prepared { pools, plans, .. } = prepared;
-    let world = Arc::new(World { plans, pools, sessions, stop: stop_workers, events });
+    let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
+    let states = plans.iter().enumerate();
+    let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
+    let sessions =
+        BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
     let mut dispatcher = Dispatcher {
-        world,
+        world: Arc::new(World { plans, pools, sessions, stop: stop_workers, events }),
         desk: Desk { queue: Queue::default(), observer, options, clock: Clock::start() },
         mappings,
         in_flight: JoinSet::new(),
@@ -73,14 +71,9 @@ pub async fn compare(
             dispatcher.let_go("the run lost its thread");
             break;
         }
-        let due = dispatcher.desk.queue.next_due().filter(|_| dispatcher.has_permit());
-        let pause = due.map(|due| due.saturating_sub(dispatcher.desk.clock.now()));
+        let pause = dispatcher.until_due();
         tokio::select! {
-            Some(done) = dispatcher.in_flight.join_next() => {
-                if let Ok(done) = done {
-                    dispatcher.take_in(done);
-                }
-            }
+            Some(done) = dispatcher.in_flight.join_next() => dispatcher.take_in(done.ok()),
             Some(event) = retries.recv() => dispatcher.desk.observer.observe(event),
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             Ok(()) = stop.changed() => {
@@ -91,9 +84,12 @@ pub async fn compare(
         dispatcher.finish_mappings();
     }
     dispatcher.finish_mappings();
-    let summary = dispatcher.summary(started);
-    dispatcher.desk.observer.observe(Event::RunFinished(summary.clone()));
-    summary
+    dispatcher.summary()
+}
+
+fn run_record(spec: &Spec, run_id: String) -> RunRecord {
+    let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
+    RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), Named(params.collect()))
 }
 
 impl Dispatcher<'_> {
@@ -108,14 +104,19 @@ impl Dispatcher<'_> {
     /// Nothing on its way, nothing waiting, and yet not done. It cannot happen; if it does, the run
     /// says that it is incomplete instead of waiting for ever.
     fn is_stuck(&self) -> bool {
-        self.in_flight.is_empty() && self.desk.queue.len() == 0
+        self.in_flight.is_empty() && self.desk.queue.is_empty()
+    }
+
+    /// How long until a suspect falls due, if there is a permit for a look.
+    fn until_due(&self) -> Option<Duration> {
+        let due = self.desk.queue.next_due().filter(|_| self.has_permit())?;
+        Some(due.saturating_sub(self.desk.clock.now()))
     }
 
     fn give_out(&mut self) {
         while self.has_permit() {
             let Some(work) = self.next_work() else { return };
-            let mapping = &mut self.mappings[work.mapping];
-            mapping.busy += 1;
+            self.mappings[work.mapping].busy += 1;
             self.in_flight.spawn(perform(Arc::clone(&self.world), work));
         }
     }
@@ -144,6 +145,7 @@ impl Dispatcher<'_> {
 
     fn scan_task(&mut self, mapping: usize, next: Next) -> Task {
         match next {
+            Next::Histogram { side } => Task::Histogram { side },
             Next::Probe { side, range, rows } => Task::Probe { side, range, rows },
             Next::Scan { chunk, range, expected } => {
                 self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
@@ -153,54 +155,61 @@ impl Dispatcher<'_> {
     }
 
     fn start(&mut self, index: usize) {
-        let mapping = &mut self.mappings[index];
-        if mapping.started.is_none() {
-            mapping.started = Some(Instant::now());
-            let plan = &self.world.plans[index];
+        let account = &mut self.mappings[index].account;
+        if account.started.is_none() {
+            account.started = Some(Instant::now());
             self.desk.observer.observe(Event::MappingStarted {
                 mapping: index,
-                name: plan.name.clone(),
-                estimated_rows: plan.estimated_rows(),
+                name: account.plan.name.clone(),
+                estimated_rows: account.plan.estimated_rows(),
             });
         }
     }
 
     fn due_look(&mut self) -> Option<Work> {
         let plans = &self.world.plans;
-        let batch = |mapping: usize| (LOOKS_AT_ONCE / plans[mapping].pairs.len()).clamp(20, 2_000);
+        let batch = |mapping: usize| (PAIRS_AT_ONCE / plans[mapping].pairs.len()).clamp(20, 2_000);
         let mut entries = self.desk.queue.take_due(self.desk.clock.now(), batch)?;
         let mapping = entries.first()?.suspect.mapping;
         let task = match &entries.first()?.suspect.subject {
-            crate::finding::Subject::Key(_) => {
+            Subject::Range(..) => Task::LookAtRange { entry: entries.pop()? },
+            Subject::NullKeys(_) => Task::LookAtNullKeys { entry: entries.pop()? },
+            Subject::Key(_) => {
                 self.next_batch += 1;
-                let suspects = entries.len() as u64;
-                self.desk.observer.observe(Event::RecheckStarted { batch: self.next_batch, suspects });
-                Task::Look { batch: self.next_batch, entries }
+                let (batch, suspects) = (self.next_batch, entries.len() as u64);
+                self.desk.observer.observe(Event::RecheckStarted { batch, suspects });
+                Task::Look { batch, entries }
             }
-            crate::finding::Subject::Range(..) => Task::LookAtRange { entry: entries.pop()? },
-            crate::finding::Subject::NullKeys(_) => Task::LookAtNullKeys { entry: entries.pop()? },
         };
         Some(Work { mapping, task })
     }
 
-    fn take_in(&mut self, done: Done) {
-        let Done { work: Work { mapping: index, task }, result } = done;
-        let world = Arc::clone(&self.world);
-        let plan = &world.plans[index];
+    fn take_in(&mut self, done: Option<Done>) {
+        // A worker ends early only if it panics, and then the run is stuck, which ends it.
+        let Some(Done { work: Work { mapping: index, task }, result }) = done else { return };
         let mapping = &mut self.mappings[index];
         mapping.busy -= 1;
+        match result {
+            Some(Ok(answer)) => self.take_answer(index, task, answer),
+            Some(Err(error)) => self.take_error(index, task, &error),
+            None => mapping.abandon_task(task, "interrupted", &mut self.desk),
+        }
+    }
+
+    fn take_answer(&mut self, index: usize, task: Task, answer: Answer) {
+        let mapping = &mut self.mappings[index];
         let desk = &mut self.desk;
-        let answer = match result {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => return self.take_error(index, task, &error),
-            None => return mapping.abandon_task(task, "stopped", plan, desk),
-        };
         match (task, answer) {
+            (Task::Histogram { side }, Answer::Histogram(bounds)) => {
+                let rows = mapping.account.plan.sides[side].estimated_rows.unwrap_or(0);
+                mapping.frontier.histogram(bounds, rows);
+            }
             (Task::Probe { rows, .. }, Answer::Probed(found)) => {
-                if let Some(Next::Probe { side, range, rows }) = mapping.frontier.probed(rows, found) {
+                let again = mapping.frontier.probed(rows, found);
+                if let Some(Next::Probe { side, range, rows }) = again {
                     mapping.tasks.push_front(Task::Probe { side, range, rows });
                 }
-                mapping.tell(plan, desk);
+                mapping.take_chunks(desk);
             }
             (Task::Scan { chunk, .. }, Answer::Scanned { compared, statement }) => {
                 desk.observer.observe(Event::ChunkFinished {
@@ -211,46 +220,45 @@ impl Dispatcher<'_> {
                     elapsed: statement,
                 });
                 mapping.frontier.compared(chunk, compared, statement);
-                mapping.tell(plan, desk);
+                mapping.take_chunks(desk);
             }
             (Task::Rescan { range }, Answer::Scanned { compared, .. }) => {
-                mapping.rescanned(plan, range, compared, desk);
+                mapping.rescanned(range, compared, desk);
             }
-            (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, plan, desk),
+            (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
             (Task::NullKeys, Answer::NullKeys(found)) => mapping.null_keys(found, desk),
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
-                mapping.looked(entries, looked, plan, desk);
-                let open = self.desk.queue.len() as u64;
-                self.desk.observer.observe(Event::RecheckFinished { batch, open });
+                mapping.looked(entries, looked, desk);
+                let open = desk.queue.len() as u64;
+                desk.observer.observe(Event::RecheckFinished { batch, open });
             }
             (Task::LookAtRange { entry }, Answer::LookedAtRange(found)) => {
                 mapping.looked_at_range(entry, found, desk);
             }
             (Task::LookAtNullKeys { entry }, Answer::NullKeys(found)) => {
-                mapping.looked_at_null_keys(entry, found, plan, desk);
+                mapping.looked_at_null_keys(entry, found, desk);
             }
-            (Task::NameRun { run }, Answer::Named(last)) => mapping.named(run, last, plan, desk),
+            (Task::NameRun { run }, Answer::Named(last)) => mapping.named(run, last, desk),
             // A worker answers with what its task asks for.
-            (task, _) => mapping.abandon_task(task, "no answer", plan, desk),
+            (task, _) => mapping.abandon_task(task, "no answer", desk),
         }
     }
 
     /// A piece of work failed for good: smaller pieces, or the end of the mapping.
     fn take_error(&mut self, index: usize, task: Task, error: &PgError) {
         let reason = error.to_string();
-        let world = Arc::clone(&self.world);
-        let plan = &world.plans[index];
         let mapping = &mut self.mappings[index];
         let desk = &mut self.desk;
+        let smaller_helps = matches!(error.remedy, Remedy::Shrink | Remedy::Isolate);
         let ends = match task {
             Task::Scan { chunk, .. } => {
                 let ends = mapping.frontier.failed(chunk, error.remedy, &reason);
-                mapping.tell(plan, desk);
+                mapping.take_chunks(desk);
                 ends
             }
-            Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps(error) => {
-                // Halves until the one key is found that is the cause.
+            Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps => {
+                // Halves, until the one key is found that is the cause.
                 let half = entries.split_off(entries.len() / 2);
                 mapping.tasks.push_front(Task::Look { batch, entries: half });
                 mapping.tasks.push_front(Task::Look { batch, entries });
@@ -259,44 +267,44 @@ impl Dispatcher<'_> {
             Task::Look { entries, .. } => {
                 for entry in entries {
                     mapping.close_entry(&entry);
-                    mapping.undecided(plan, &entry.home, 1, reason.clone(), desk);
+                    mapping.account.undecided(&entry.home, 1, &reason, desk);
                 }
-                !smaller_helps(error)
+                !smaller_helps
             }
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => {
                 mapping.close_entry(&entry);
                 let rows = entry.suspect.image.map(|digest| digest.rows);
-                mapping.undecided(plan, &entry.home, rows.source.max(rows.target), reason.clone(), desk);
-                mapping.piece_settled(entry.piece, None);
-                !smaller_helps(error)
+                let rows = rows.source.max(rows.target);
+                mapping.account.undecided(&entry.home, rows, &reason, desk);
+                mapping.settle_piece(entry.piece, None);
+                !smaller_helps
             }
-            Task::Probe { .. } | Task::Gap { .. } => true,
+            // The statistics are a convenience: without them boundaries are probed for.
+            Task::Histogram { .. } if error.remedy != Remedy::Retry => {
+                mapping.frontier.histogram(Vec::new(), 0);
+                false
+            }
+            Task::Histogram { .. } | Task::Probe { .. } | Task::Gap { .. } => true,
             task => {
-                mapping.abandon_task(task, &reason, plan, desk);
-                !smaller_helps(error)
+                mapping.abandon_task(task, &reason, desk);
+                !smaller_helps
             }
         };
         if ends {
             self.end_mapping(index, &reason);
             if error.remedy == Remedy::Retry {
                 // The server is gone: what it cannot say for one mapping it cannot say for another.
-                for other in 0..self.mappings.len() {
-                    self.end_mapping(other, &reason);
-                }
+                (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));
             }
         }
     }
 
-    /// Ends a mapping: what is not compared is undecided, what is not settled is not judged.
+    /// Ends a mapping: what is not compared is undecided.
     fn end_mapping(&mut self, index: usize, reason: &str) {
-        let world = Arc::clone(&self.world);
-        let plan = &world.plans[index];
         let mapping = &mut self.mappings[index];
-        if mapping.finished {
-            return;
+        if !mapping.finished {
+            mapping.abandon(reason, &mut self.desk);
         }
-        let desk = &mut self.desk;
-        mapping.abandon(reason, plan, desk);
     }
 
     /// Lets what is in hand come to its end, for a while; then cancels it.
@@ -308,11 +316,7 @@ impl Dispatcher<'_> {
         tokio::pin!(grace);
         while !self.in_flight.is_empty() {
             tokio::select! {
-                Some(done) = self.in_flight.join_next() => {
-                    if let Ok(done) = done {
-                        self.take_in(done);
-                    }
-                }
+                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
                 () = &mut grace, if urgency < Stop::Now => urgency = Stop::Now,
                 Ok(()) = stop.changed() => urgency = *stop.borrow(),
             }
@@ -323,12 +327,9 @@ impl Dispatcher<'_> {
 
     /// Ends every mapping, and closes every suspect as not judged.
     fn let_go(&mut self, reason: &str) {
-        for index in 0..self.mappings.len() {
-            self.end_mapping(index, reason);
-        }
-        let world = Arc::clone(&self.world);
+        (0..self.mappings.len()).for_each(|index| self.end_mapping(index, reason));
         let open: Vec<_> = self.desk.queue.drain().collect();
-        let mut homes: Vec<(usize, Arc<crate::row::KeyRange>, u64)> = Vec::new();
+        let mut homes: Vec<(usize, Arc<KeyRange>, u64)> = Vec::new();
         for entry in open {
             let mapping = entry.suspect.mapping;
             self.mappings[mapping].close_entry(&entry);
@@ -337,13 +338,12 @@ impl Dispatcher<'_> {
                 _ => homes.push((mapping, Arc::clone(&entry.home), 1)),
             }
         }
-        for (index, home, count) in homes {
-            let plan = &world.plans[index];
+        for (mapping, home, count) in homes {
             let reason = format!("{reason} with {count} differences seen and not settled");
-            self.mappings[index].undecided(plan, &home, count, reason, &mut self.desk);
+            self.mappings[mapping].account.undecided(&home, count, &reason, &mut self.desk);
         }
-        for index in 0..self.mappings.len() {
-            self.mappings[index].close_runs(&world.plans[index], &mut self.desk);
+        for mapping in &mut self.mappings {
+            mapping.close_runs(&mut self.desk);
         }
     }
 
@@ -351,29 +351,29 @@ impl Dispatcher<'_> {
         for mapping in &mut self.mappings {
             if !mapping.finished && mapping.is_done() {
                 mapping.finished = true;
-                let mut record = mapping.record(&self.world.plans[mapping.index]);
-                record.complete &= mapping.unsettled() <= self.desk.options.max_unsettled;
-                self.desk.observer.observe(Event::MappingFinished { mapping: mapping.index, record });
+                let record = mapping.account.record(self.desk.options.max_unsettled);
+                let mapping = mapping.account.index;
+                self.desk.observer.observe(Event::MappingFinished { mapping, record });
             }
         }
     }
 
-    fn summary(&self, started: Instant) -> SummaryRecord {
-        let records = self.mappings.iter().map(|mapping| mapping.record(&self.world.plans[mapping.index]));
-        let complete = records.into_iter().all(|record| record.complete);
-        let unsettled: u64 = self.mappings.iter().map(MappingState::unsettled).sum();
-        let verdict = if !complete || unsettled > self.desk.options.max_unsettled {
+    /// What the run says in the end.
+    fn summary(&mut self) -> SummaryRecord {
+        let most = self.desk.options.max_unsettled;
+        let accounts = || self.mappings.iter().map(|mapping| &mapping.account);
+        let complete = self.is_done() && accounts().all(|account| account.record(most).complete);
+        let unsettled: u64 = accounts().map(|account| account.tally.unsettled).sum();
+        let verdict = if !complete || unsettled > most {
             Verdict::Incomplete
-        } else if self.mappings.iter().any(MappingState::diverged) {
+        } else if accounts().any(|account| account.tally.diverged()) {
             Verdict::Diverged
         } else {
             Verdict::Clean
         };
-        SummaryRecord::new(verdict, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let elapsed = self.desk.clock.now().as_millis();
+        let summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.desk.observer.observe(Event::RunFinished(summary.clone()));
+        summary
     }
-}
-
-/// Whether the error may be that of one row or of too many at once.
-fn smaller_helps(error: &PgError) -> bool {
-    matches!(error.remedy, Remedy::Shrink | Remedy::Isolate)
 }

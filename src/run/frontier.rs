@@ -6,8 +6,9 @@
 //!     └ told in key order, as soon as all before it are done
 //! ```
 //!
-//! The next boundary is probed for on the side that had more rows so far; the scan is at its end only
-//! when both sides have nothing behind the last boundary. A chunk that is too much for one statement
+//! Boundaries come from the statistics' histogram while chunks are larger than its stretches; where
+//! they are not, or the histogram ends, the next one is probed for on the side that had more rows so
+//! far. The scan is at its end only when both sides have nothing behind the last boundary. A chunk that is too much for one statement
 //! is cut in two in its place.
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use super::options::Options;
 use crate::compare::{Compared, Expectation};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
-use crate::row::{Bound, KeyRange};
+use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// A chunk's first size, before anything has been measured.
@@ -36,6 +37,8 @@ const MOST_GIVEN_UP: u32 = 3;
 /// What the scan wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
+    /// Ask for the histogram of the key.
+    Histogram { side: Side },
     /// Find the key that stands so many rows into a range.
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
@@ -84,11 +87,24 @@ struct Probing {
     second_try: bool,
 }
 
+/// Boundaries from the statistics.
+#[derive(Debug)]
+enum Histogram {
+    /// Not asked for yet.
+    Unknown,
+    /// On its way.
+    Asked,
+    /// Boundaries ahead, each so many rows behind the one before.
+    Known { bounds: VecDeque<Bound>, rows: u64 },
+}
+
 /// One mapping's scan.
 #[derive(Debug)]
 pub(super) struct Frontier {
     rest: Option<KeyRange>,
     slots: VecDeque<Slot>,
+    order: KeyOrder,
+    histogram: Histogram,
     probing: Option<Probing>,
     next_chunk: u64,
     rows: u64,
@@ -121,6 +137,13 @@ impl Frontier {
         Frontier {
             rest: Some(KeyRange::everything()),
             slots: VecDeque::new(),
+            order: plan.order.clone(),
+            // Of use only where chunks are sized by time.
+            histogram: if plan.chunk_rows.is_some() || unserved {
+                Histogram::Known { bounds: VecDeque::new(), rows: u64::MAX }
+            } else {
+                Histogram::Unknown
+            },
             probing: None,
             next_chunk: 0,
             rows,
@@ -149,8 +172,19 @@ impl Frontier {
             let expected = Expectation { rows: slot.rows, differences };
             return Some(Next::Scan { chunk: slot.chunk, range: slot.range.clone(), expected });
         }
+        match self.histogram {
+            Histogram::Unknown => {
+                self.histogram = Histogram::Asked;
+                return Some(Next::Histogram { side: self.larger });
+            }
+            Histogram::Asked => return None,
+            Histogram::Known { .. } => {}
+        }
         if self.probing.is_some() {
             return None;
+        }
+        if self.cut_by_histogram() {
+            return self.next();
         }
         let too_much = self.slots.iter().find(|slot| matches!(slot.state, State::TooMuch(..)));
         let (slot, range, rows) = match (too_much, &self.rest) {
@@ -165,6 +199,37 @@ impl Frontier {
         };
         self.probing = Some(Probing { slot, side, second_try: false });
         Some(Next::Probe { side, range, rows })
+    }
+
+    /// The histogram is known: its boundaries in order, empty if there is none.
+    pub(super) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
+        let stretches = bounds.len().saturating_sub(1).max(1) as u64;
+        let rows = (table_rows / stretches).max(1);
+        self.histogram = Histogram::Known { bounds: bounds.into(), rows };
+    }
+
+    /// Cuts the next chunk off the rest without asking, if a boundary is known that is near enough.
+    fn cut_by_histogram(&mut self) -> bool {
+        let wanted = self.next_rows();
+        let Histogram::Known { bounds, rows } = &mut self.histogram else { return false };
+        let Some(rest) = &self.rest else { return false };
+        if let Some(after) = &rest.after {
+            while bounds
+                .front()
+                .is_some_and(|bound| self.order.compare(&bound.key, &after.key).is_le())
+            {
+                bounds.pop_front();
+            }
+        }
+        let stretches = (wanted / *rows).min(bounds.len() as u64);
+        let (place, rows) = (stretches as usize, *rows * stretches);
+        let Some(bound) = place.checked_sub(1).and_then(|last| bounds.get(last).cloned()) else {
+            return false;
+        };
+        let (chunk, rest) = rest.clone().cut(bound);
+        self.push(chunk, rows);
+        self.rest = Some(rest);
+        true
     }
 
     /// Rows of the next chunk: fewer where many differences are expected.
@@ -224,7 +289,8 @@ impl Frontier {
         slot.range = first;
         slot.rows = slot.rows.div_ceil(2);
         slot.state = State::Ready;
-        let second = Slot { chunk: self.next_chunk, range: second, rows: slot.rows, state: State::Ready };
+        let second =
+            Slot { chunk: self.next_chunk, range: second, rows: slot.rows, state: State::Ready };
         self.next_chunk += 1;
         self.slots.insert(place + 1, second);
     }
@@ -266,12 +332,17 @@ impl Frontier {
         slot.state = State::TooMuch(reason.to_owned(), remedy);
         if smaller {
             if remedy == Remedy::Shrink {
-                self.rows = self.rows.min(slot_rows(&self.slots, chunk)).div_ceil(2).max(LEAST_ROWS.min(self.rows));
+                self.rows = self
+                    .rows
+                    .min(slot_rows(&self.slots, chunk))
+                    .div_ceil(2)
+                    .max(LEAST_ROWS.min(self.rows));
             }
             return false;
         }
         self.give_up_slot(chunk);
-        remedy != Remedy::Isolate && (whole || remedy != Remedy::Shrink || self.given_up >= MOST_GIVEN_UP)
+        remedy != Remedy::Isolate
+            && (whole || remedy != Remedy::Shrink || self.given_up >= MOST_GIVEN_UP)
     }
 
     fn give_up_slot(&mut self, chunk: u64) {

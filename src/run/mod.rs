@@ -4,6 +4,8 @@
 //! story; workers only do one piece of work each and hand its result back. That is not a framework:
 //! there are nine kinds of work, and one loop that picks the next.
 
+mod account;
+mod desk;
 mod dispatcher;
 mod frontier;
 mod mapping;
@@ -12,6 +14,7 @@ mod options;
 mod prepare;
 mod recheck;
 mod scan;
+mod settling;
 mod steps;
 mod work;
 mod worker;

@@ -41,7 +41,8 @@ struct Piece {
 impl OneSidedRuns {
     /// A run begins behind this key.
     pub(super) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
-        let run = Run { side, after, pieces: Vec::new(), first_seen, closed: false, outstanding: 0 };
+        let run =
+            Run { side, after, pieces: Vec::new(), first_seen, closed: false, outstanding: 0 };
         self.runs.insert(self.next, run);
         self.open = Some(self.next);
         self.next += 1;
@@ -66,7 +67,11 @@ impl OneSidedRuns {
     }
 
     /// A piece is settled: it stands with so many rows, or not at all. Gives what can be named now.
-    pub(super) fn settled(&mut self, place: PiecePlace, standing: Option<(Ruling, u64)>) -> Vec<NamedRun> {
+    pub(super) fn settled(
+        &mut self,
+        place: PiecePlace,
+        standing: Option<(Ruling, u64)>,
+    ) -> Vec<NamedRun> {
         let (number, piece) = place;
         if let Some(run) = self.runs.get_mut(&number) {
             run.outstanding -= 1;
@@ -173,7 +178,8 @@ mod tests {
         runs.settled(places[0], Some((confirmed(), 1)));
         runs.settled(places[1], None);
         let named = runs.settled(places[2], Some((confirmed(), 1)));
-        let ends: Vec<_> = named.iter().map(|run| (run.after.clone(), run.through.clone())).collect();
+        let ends: Vec<_> =
+            named.iter().map(|run| (run.after.clone(), run.through.clone())).collect();
         assert_eq!(ends, [(None, bound(1)), (bound(2), bound(3))]);
     }
 }

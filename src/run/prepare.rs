@@ -131,7 +131,8 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
         let span = &spec.sides[side].url.span;
         warnings.extend(pools[side].warnings.iter().map(|text| Diagnostic::warning(span, text)));
         if servers[side].overprivileged {
-            let message = format!("role \"{}\" of the {side} may do more than read", servers[side].role);
+            let message =
+                format!("role \"{}\" of the {side} may do more than read", servers[side].role);
             let hint = "A read-only transaction is no safety boundary for a superuser or a role that \
                         runs programs: use a role with CONNECT, USAGE and SELECT only.";
             warnings.push(Diagnostic::warning(span, message).hinted(hint));
@@ -143,14 +144,24 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
 type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
 /// Everything that one side has to say, mapping by mapping.
-async fn ask_side(spec: &Spec, side: Side, pool: &Pool, options: &Options) -> Result<Answer, PgError> {
+async fn ask_side(
+    spec: &Spec,
+    side: Side,
+    pool: &Pool,
+    options: &Options,
+) -> Result<Answer, PgError> {
     let lease = pool.lease().await?;
     let answer = ask_through(spec, side, &lease, options).await;
     lease.give_back().await;
     answer
 }
 
-async fn ask_through(spec: &Spec, side: Side, lease: &Lease, options: &Options) -> Result<Answer, PgError> {
+async fn ask_through(
+    spec: &Spec,
+    side: Side,
+    lease: &Lease,
+    options: &Options,
+) -> Result<Answer, PgError> {
     let timeout = options.statement_timeout;
     let catalog = Catalog {
         lease,
@@ -188,7 +199,10 @@ async fn ask_mapping(
         match catalog.expression(&settings.reads, filter).await {
             Ok(found) if found.display == "boolean" => {}
             Ok(found) => {
-                let message = format!("\"where\" of the {} gives {}, not a condition", catalog.side, found.display);
+                let message = format!(
+                    "\"where\" of the {} gives {}, not a condition",
+                    catalog.side, found.display
+                );
                 problems.push(Diagnostic::error(filter.span(), message));
             }
             Err(error) => problems.push(at_fragment(catalog.side, filter, error)?),
@@ -231,12 +245,16 @@ async fn ask_relation(
     let found = catalog.table(&table.value).await?;
     if found.is_none() {
         let (side, database) = (catalog.side, &server.database);
-        let message = format!("the {side} has no table \"{}\" in database \"{database}\"", table.value);
+        let message =
+            format!("the {side} has no table \"{}\" in database \"{database}\"", table.value);
         let names = catalog.names_beside(&table.value).await?;
         let hint = match did_you_mean(&table.value.name, names.iter().map(String::as_str)) {
             Some(near) => format!("Did you mean \"{}.{near}\"?", table.value.schema),
             None if names.is_empty() => {
-                format!("Schema \"{}\" has no tables here; check the name and the database.", table.value.schema)
+                format!(
+                    "Schema \"{}\" has no tables here; check the name and the database.",
+                    table.value.schema
+                )
             }
             None => "Check the name; unquoted parts fold to lower case.".to_owned(),
         };
@@ -253,8 +271,12 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     if !about_sql {
         return Err(error);
     }
-    let problem = Diagnostic::error(fragment.span(), format!("the {side} refuses this SQL: {}", error.message));
-    let unresolved = ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
+    let problem = Diagnostic::error(
+        fragment.span(),
+        format!("the {side} refuses this SQL: {}", error.message),
+    );
+    let unresolved =
+        ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
     Ok(match error.hint {
         Some(hint) => problem.hinted(hint),
         None if unresolved => problem.hinted(format!(

@@ -49,6 +49,10 @@ impl Queue {
         self.waiting.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// When the next suspect is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
@@ -65,7 +69,10 @@ impl Queue {
             let suspect = &next.get().suspect;
             let fits = taken.first().is_none_or(|first| {
                 first.suspect.mapping == suspect.mapping
-                    && matches!((&first.suspect.subject, &suspect.subject), (Subject::Key(_), Subject::Key(_)))
+                    && matches!(
+                        (&first.suspect.subject, &suspect.subject),
+                        (Subject::Key(_), Subject::Key(_))
+                    )
             });
             if next.key().0 > now || !fits || taken.len() >= batch(suspect.mapping) {
                 break;
@@ -105,7 +112,8 @@ mod tests {
         for (mapping, due) in [(0, 1), (0, 2), (0, 9), (1, 3), (0, 4)] {
             queue.push(entry(mapping, b"k", due));
         }
-        let mut take = |now| queue.take_due(Duration::from_secs(now), |_| 10).map(|taken| taken.len());
+        let mut take =
+            |now| queue.take_due(Duration::from_secs(now), |_| 10).map(|taken| taken.len());
         assert_eq!(take(0), None);
         assert_eq!(take(5), Some(2));
         assert_eq!(take(5), Some(1));

@@ -1,11 +1,7 @@
 //! Compares one chunk: by digests and drill-down, or by streaming the rows of both sides.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::time::Instant;
-
-use futures_util::TryStreamExt;
-use futures_util::stream::{StreamExt, select};
 
 use super::work::Answer;
 use super::worker::Hands;
@@ -127,16 +123,18 @@ async fn key_hashes<'p>(
 ) -> Result<Pairing<'p>, Failed> {
     let plan = hands.plan;
     let region = Region { range: range.clone(), classes };
-    let rows = |side: Side| {
-        let statement = sql::key_hashes(plan, side, &region);
-        let rows = hands.leases[side].rows(&hands.sessions[side], statement);
-        rows.map(move |row| (side, row))
-    };
+    let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
-    let (source, target) = (pin!(rows(Side::Source)), pin!(rows(Side::Target)));
-    let mut both = select(source, target);
-    while let Some((side, row)) = both.next().await {
-        let row = row.map_err(|error| (Some(side), error))?;
+    let mut open = BySide::new(|_| true);
+    while open.any(|open| *open) {
+        let (side, row) = tokio::select! {
+            row = rows.source.next(), if open.source => (Side::Source, row?),
+            row = rows.target.next(), if open.target => (Side::Target, row?),
+        };
+        let Some(row) = row else {
+            open[side] = false;
+            continue;
+        };
         let hash: i64 = row.get(plan.key_width).map_err(|error| (Some(side), error))?;
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
@@ -149,32 +147,28 @@ async fn key_hashes<'p>(
 async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
     let plan = hands.plan;
     let width = plan.pairs.len();
-    let rows = |side: Side| {
-        let statement = sql::canons(plan, side, range);
-        hands.leases[side].rows(&hands.sessions[side], statement).map_err(move |error| (Some(side), error))
-    };
-    let mut source = pin!(rows(Side::Source));
-    let mut target = pin!(rows(Side::Target));
+    let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
+    let BySide { mut source, mut target } = rows;
     let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
-    let (first, second) = tokio::join!(source.try_next(), target.try_next());
+    let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
     loop {
         match (&s, &t) {
             (Some(a), Some(b)) => match pairing.step(a, b, width) {
                 Advance::Both => {
-                    s = source.try_next().await?;
-                    t = target.try_next().await?;
+                    s = source.next().await?;
+                    t = target.next().await?;
                 }
-                Advance::Only(Side::Source) => s = source.try_next().await?,
-                Advance::Only(Side::Target) => t = target.try_next().await?,
+                Advance::Only(Side::Source) => s = source.next().await?,
+                Advance::Only(Side::Target) => t = target.next().await?,
             },
             (Some(row), None) => {
                 pairing.wait(Side::Source, row, width);
-                s = source.try_next().await?;
+                s = source.next().await?;
             }
             (None, Some(row)) => {
                 pairing.wait(Side::Target, row, width);
-                t = target.try_next().await?;
+                t = target.next().await?;
             }
             (None, None) => break,
         }

@@ -1,9 +1,5 @@
 //! The smaller steps: boundaries, gaps, keys of a few rows, looks.
 
-use std::pin::pin;
-
-use futures_util::TryStreamExt;
-
 use super::recheck::Entry;
 use super::worker::Hands;
 use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected};
@@ -15,6 +11,13 @@ use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup, Neighbour};
 
 type Failed = (Option<Side>, PgError);
+
+/// The boundaries of the key's histogram, if there is one.
+pub(super) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<Vec<Bound>, Failed> {
+    let Some(statement) = sql::histogram(hands.plan, side) else { return Ok(Vec::new()) };
+    let rows = hands.ask(side, statement).await?;
+    rows.iter().map(|row| bound(hands, side, row)).collect()
+}
 
 /// The key that stands so many rows into a range, if it has that many.
 pub(super) async fn probe(
@@ -70,7 +73,8 @@ fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
     let width = hands.plan.key_width;
     let at_side = |error: PgError| (Some(side), error);
     let key = Key::of(row, width).ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
-    let texts: Result<Vec<String>, PgError> = (width..2 * width).map(|index| row.get(index)).collect();
+    let texts: Result<Vec<String>, PgError> =
+        (width..2 * width).map(|index| row.get(index)).collect();
     Ok(Bound { key, text: texts.map_err(at_side)?.into() })
 }
 
@@ -85,8 +89,8 @@ pub(super) async fn keys(hands: &Hands<'_>, piece: &Piece) -> Result<Vec<Suspect
     };
     let mut fingerprinter = Fingerprinter::default();
     let mut suspects = Vec::new();
-    let mut rows = pin!(hands.leases[side].rows(&hands.sessions[side], statement));
-    while let Some(row) = rows.try_next().await.map_err(at_side)? {
+    let mut rows = hands.rows(side, statement).await?;
+    while let Some(row) = rows.next().await? {
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
         let fingerprint = match plan.strategy {
@@ -106,7 +110,7 @@ pub(super) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<Digest>, Faile
     let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
     BySide::try_new(|side| {
         let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-        row.and_then(|row| read_sum(row)).map_err(|error| (Some(side), error))
+        row.and_then(read_sum).map_err(|error| (Some(side), error))
     })
 }
 
@@ -134,7 +138,10 @@ pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Loo
 }
 
 /// Looks at a one-sided range again: what each side has of it now.
-pub(super) async fn look_at_range(hands: &Hands<'_>, entry: &Entry) -> Result<BySide<Digest>, Failed> {
+pub(super) async fn look_at_range(
+    hands: &Hands<'_>,
+    entry: &Entry,
+) -> Result<BySide<Digest>, Failed> {
     let Subject::Range(range, _) = &entry.suspect.subject else { return Ok(BySide::default()) };
     let plan = hands.plan;
     if plan.strategy == Strategy::Digest {
@@ -142,23 +149,27 @@ pub(super) async fn look_at_range(hands: &Hands<'_>, entry: &Entry) -> Result<By
         let rows = hands.ask_both(|side| sql::digest(plan, side, &region)).await?;
         return BySide::try_new(|side| {
             let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-            row.and_then(|row| read_sum(row)).map_err(|error| (Some(side), error))
+            row.and_then(read_sum).map_err(|error| (Some(side), error))
         });
     }
-    let (source, target) =
-        tokio::join!(streamed_digest(hands, Side::Source, range), streamed_digest(hands, Side::Target, range));
+    let (source, target) = tokio::join!(
+        streamed_digest(hands, Side::Source, range),
+        streamed_digest(hands, Side::Target, range)
+    );
     Ok(BySide { source: source?, target: target? })
 }
 
-async fn streamed_digest(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<Digest, Failed> {
+async fn streamed_digest(
+    hands: &Hands<'_>,
+    side: Side,
+    range: &KeyRange,
+) -> Result<Digest, Failed> {
     let plan = hands.plan;
     let mut digest = Digest::default();
     let mut fingerprinter = Fingerprinter::default();
-    let statement = sql::canons(plan, side, range);
-    let each = |row: Row| {
+    let mut rows = hands.rows(side, sql::canons(plan, side, range)).await?;
+    while let Some(row) = rows.next().await? {
         digest.add(fingerprinter.of(&row, 0..plan.pairs.len()));
-        Ok(())
-    };
-    hands.leases[side].read(&hands.sessions[side], statement, each).await.map_err(|error| (Some(side), error))?;
+    }
     Ok(digest)
 }

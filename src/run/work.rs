@@ -18,6 +18,8 @@ pub(super) struct Work {
 /// What is to be done.
 #[derive(Debug)]
 pub(super) enum Task {
+    /// Ask for the histogram of the key.
+    Histogram { side: Side },
     /// Find the key that stands so many rows into a range.
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
@@ -54,6 +56,7 @@ pub(super) struct NamedRun {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Answer {
+    Histogram(Vec<Bound>),
     Probed(Option<Bound>),
     Scanned { compared: Compared, statement: Duration },
     Gap(Gap),

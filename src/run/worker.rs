@@ -10,13 +10,13 @@ use super::options::Stop;
 use super::work::{Answer, Task, Work};
 use super::{scan, steps};
 use crate::event::Event;
-use crate::pg::{Lease, PgError, Pool, Remedy, Session};
+use crate::pg::{Lease, PgError, Pool, Remedy, Rows, Session};
 use crate::plan::MappingPlan;
 use crate::schema::{BySide, Side};
 
 /// What all workers share.
 pub(super) struct World {
-    pub(super) plans: Vec<MappingPlan>,
+    pub(super) plans: Vec<Arc<MappingPlan>>,
     pub(super) pools: BySide<Pool>,
     pub(super) sessions: BySide<Session>,
     pub(super) stop: watch::Receiver<Stop>,
@@ -113,6 +113,7 @@ async fn stopped(world: &World, urgency: Stop) {
 impl Hands<'_> {
     async fn perform(&self, task: &Task) -> Result<Answer, Failed> {
         match task {
+            Task::Histogram { side } => steps::histogram(self, *side).await.map(Answer::Histogram),
             Task::Probe { side, range, rows } => {
                 steps::probe(self, *side, range, *rows).await.map(Answer::Probed)
             }
@@ -141,8 +142,30 @@ impl Hands<'_> {
         side: Side,
         statement: crate::sql::Statement,
     ) -> Result<Vec<crate::pg::Row>, Failed> {
-        let rows = self.leases[side].all(&self.sessions[side], statement).await;
+        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
         rows.map_err(|error| (Some(side), error))
+    }
+
+    /// Opens one side's rows.
+    pub(super) async fn rows(
+        &self,
+        side: Side,
+        statement: crate::sql::Statement,
+    ) -> Result<SideRows<'_>, Failed> {
+        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
+        rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
+    }
+
+    /// Opens the rows of both sides at once.
+    pub(super) async fn rows_of_both(
+        &self,
+        statement: impl Fn(Side) -> crate::sql::Statement,
+    ) -> Result<BySide<SideRows<'_>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.rows(Side::Source, statement(Side::Source)),
+            self.rows(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
     }
 
     /// Asks both sides at once.
@@ -155,5 +178,17 @@ impl Hands<'_> {
             self.ask(Side::Target, statement(Side::Target))
         );
         Ok(BySide { source: source?, target: target? })
+    }
+}
+
+/// One side's rows, whose errors name the side.
+pub(super) struct SideRows<'h> {
+    side: Side,
+    rows: Rows<'h>,
+}
+
+impl SideRows<'_> {
+    pub(super) async fn next(&mut self) -> Result<Option<crate::pg::Row>, Failed> {
+        self.rows.next().await.map_err(|error| (Some(self.side), error))
     }
 }

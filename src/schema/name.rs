@@ -45,9 +45,7 @@ impl TableName {
     pub fn parse(text: &str) -> Result<TableName, NameError> {
         let mut parts = split_parts(text, '.')?;
         match (parts.pop(), parts.pop(), parts.is_empty()) {
-            (Some(name), Some(schema), true) => {
-                Ok(TableName { schema: SchemaName(schema), name })
-            }
+            (Some(name), Some(schema), true) => Ok(TableName { schema: SchemaName(schema), name }),
             (Some(_), None, _) => Err(NameError::NoSchema),
             _ => Err(NameError::TooManyParts),
         }

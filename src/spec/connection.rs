@@ -124,7 +124,8 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
         .into_iter()
         .any(|place| !url.value[place].trim_matches(['\'', '"']).starts_with("${"));
     if literal {
-        let why = "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
+        let why =
+            "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
         problems.push(
             Diagnostic::warning(&url.span, "a password stands in the spec").hinted(sentence(why)),
         );

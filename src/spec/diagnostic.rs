@@ -95,8 +95,7 @@ impl SpecText {
                     .path(path)
                     .annotation(AnnotationKind::Primary.span(self.clamp(span))),
             ),
-            None => Group::with_title(title)
-                .element(annotate_snippets::Origin::path(path)),
+            None => Group::with_title(title).element(annotate_snippets::Origin::path(path)),
         };
         if let Some(hint) = &problem.hint {
             group = group.element(Level::HELP.with_name("hint").message(printable(hint)));
@@ -138,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_problem_shows_file_line_caret_and_hint() {
-        let problem = Diagnostic::error(&(12..18), "unknown key \"tabel\"").hinted("Write \"table\".");
+        let problem =
+            Diagnostic::error(&(12..18), "unknown key \"tabel\"").hinted("Write \"table\".");
         insta::assert_snapshot!(shown("version = 1\ntabel = 'a.b'\n", &problem), @r#"
         error: unknown key "tabel"
          --> specs/a.toml:2:1

@@ -43,7 +43,8 @@ impl Spec {
     /// Identifies what a run was asked: the file and its parameters. Only runs of one scope can be
     /// held against each other.
     pub fn scope(&self) -> String {
-        let values = self.params.iter().flat_map(|param| [param.name.as_bytes(), param.value.as_bytes()]);
+        let values =
+            self.params.iter().flat_map(|param| [param.name.as_bytes(), param.value.as_bytes()]);
         let parts: Vec<&[u8]> = std::iter::once(self.hash.as_bytes()).chain(values).collect();
         seal(&parts)
     }
@@ -122,10 +123,8 @@ fn read_document(
     if tables.is_empty() {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
     }
-    let mappings: Vec<Mapping> = tables
-        .into_iter()
-        .filter_map(|table| read_mapping(table, &compare, &declared))
-        .collect();
+    let mappings: Vec<Mapping> =
+        tables.into_iter().filter_map(|table| read_mapping(table, &compare, &declared)).collect();
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
@@ -160,7 +159,8 @@ fn read_name(document: &mut Reader<'_>) -> Option<Placed<String>> {
         && name.value.chars().all(word);
     if !fits {
         let message = format!("\"{}\" cannot be a spec's name", name.value);
-        let hint = "Use 1 to 48 letters, digits, \"_\", \"-\" and \".\": it names files and sessions.";
+        let hint =
+            "Use 1 to 48 letters, digits, \"_\", \"-\" and \".\": it names files and sessions.";
         document.problems().push(Diagnostic::error(&name.span, message).hinted(hint));
     }
     fits.then_some(name)

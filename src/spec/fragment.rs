@@ -104,7 +104,9 @@ impl<'t> Lexer<'t> {
                 '(' | '[' => self.open.push(c),
                 ')' => self.close('(', c)?,
                 ']' => self.close('[', c)?,
-                c if c.is_ascii_digit() => self.skip_while(|c| c.is_ascii_alphanumeric() || c == '.'),
+                c if c.is_ascii_digit() => {
+                    self.skip_while(|c| c.is_ascii_alphanumeric() || c == '.')
+                }
                 c if starts_word(c) => self.word(at)?,
                 _ => {}
             }
@@ -174,7 +176,9 @@ impl<'t> Lexer<'t> {
     /// `$tag$ … $tag$`; `$1` is refused, since positions are given out by us.
     fn dollar(&mut self, at: usize) -> Result<(), String> {
         if self.peek().is_some_and(|c| c.is_ascii_digit()) {
-            return Err("it holds a positional parameter; declare it in [params] and write :name".into());
+            return Err(
+                "it holds a positional parameter; declare it in [params] and write :name".into()
+            );
         }
         let mut rest = self.chars.clone();
         while rest.next_if(|(_, c)| is_word(*c) && *c != '$').is_some() {}
@@ -245,7 +249,10 @@ mod tests {
     #[test]
     fn parameters_stand_outside_quotes_and_comments_only() {
         assert_eq!(params("a = any(:tenants) and b = :b"), ["tenants", "b"]);
-        assert!(params("':a' || \":b\" || $$:c$$ || $t$:d$t$ -- :e\n || E'\\':f' /* :g /* */ :h */").is_empty());
+        assert!(
+            params("':a' || \":b\" || $$:c$$ || $t$:d$t$ -- :e\n || E'\\':f' /* :g /* */ :h */")
+                .is_empty()
+        );
         assert!(params("a::text || b:::c || x[1: n]").is_empty());
     }
 
@@ -267,8 +274,23 @@ mod tests {
     #[test]
     fn nothing_can_leave_its_brackets() {
         for text in [
-            "true) or (true", "a; drop table b", "'a", "\"a", "$$a", "$t$ $$", "/* a", "(a", "a]", "(a]",
-            "", "  ", "a\0b", "E'\\'", "$1", "a $ b", "1$$a$$)",
+            "true) or (true",
+            "a; drop table b",
+            "'a",
+            "\"a",
+            "$$a",
+            "$t$ $$",
+            "/* a",
+            "(a",
+            "a]",
+            "(a]",
+            "",
+            "  ",
+            "a\0b",
+            "E'\\'",
+            "$1",
+            "a $ b",
+            "1$$a$$)",
         ] {
             assert!(read(text).is_err(), "{text}");
         }
@@ -276,7 +298,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_dangerous_passes() {
-        for text in ["';'", "\";)\"", "$$)$$", "a -- )", "/* ; */ a", "E'\\\\'", "'a''b'", "1e5 > x", "a$b"] {
+        for text in
+            ["';'", "\";)\"", "$$)$$", "a -- )", "/* ; */ a", "E'\\\\'", "'a''b'", "1e5 > x", "a$b"]
+        {
             assert!(read(text).is_ok(), "{text}: {:?}", read(text));
         }
     }

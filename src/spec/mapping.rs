@@ -184,10 +184,8 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
     let filter = filter.and_then(|text| read_fragment(&text, "where", params, problems));
     let ignore = ignore
         .map(|list| {
-            let column = |name: Placed<String>| Placed {
-                value: ColumnName(name.value),
-                span: name.span,
-            };
+            let column =
+                |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
             list.value.into_iter().map(column).collect()
         })
         .unwrap_or_default();
@@ -201,7 +199,9 @@ fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<Table
         Err(why) => {
             let message = format!("\"{}\" does not name a table: {why}", text.value);
             let hint = match why {
-                NameError::NoSchema => format!("Write schema.name, for example \"public.{}\".", text.value),
+                NameError::NoSchema => {
+                    format!("Write schema.name, for example \"public.{}\".", text.value)
+                }
                 _ => "Write schema.name, with SQL's double quotes where needed.".into(),
             };
             problems.push(Diagnostic::error(&text.span, message).hinted(hint));
@@ -253,7 +253,11 @@ fn read_column(
             read_column_table(pair, table, params)
         }
         other => {
-            let message = format!("\"{}\" must be a source column or a table, not {}", pair.value, describe(other));
+            let message = format!(
+                "\"{}\" must be a source column or a table, not {}",
+                pair.value,
+                describe(other)
+            );
             let hint = "Write a column's name, { from = \"…\" } or { sql = \"…\" }.";
             problems.push(Diagnostic::error(&value.span(), message).hinted(hint));
             None
@@ -269,7 +273,8 @@ fn read_column_table(
     let problems = table.problems();
     let from = table.string("from");
     let sql = table.string("sql").map(|text| read_fragment(&text, "sql", params, problems));
-    let target = table.string("target_sql").map(|text| read_fragment(&text, "target_sql", params, problems));
+    let target =
+        table.string("target_sql").map(|text| read_fragment(&text, "target_sql", params, problems));
     if let Some(rule) = table.string("rule") {
         match check_rule(&rule.value) {
             Err(hint) => {
@@ -302,7 +307,10 @@ fn read_column_table(
             None
         }
         (None, None) => {
-            table.missing("from", "Name a source column with from, or write an expression with sql.");
+            table.missing(
+                "from",
+                "Name a source column with from, or write an expression with sql.",
+            );
             None
         }
     };

@@ -54,8 +54,11 @@ fn read_param(
         return None;
     }
     let Some(table) = value.get_ref().as_table() else {
-        let message =
-            format!("parameter \"{}\" must be a table, not {}", name.value, describe(value.get_ref()));
+        let message = format!(
+            "parameter \"{}\" must be a table, not {}",
+            name.value,
+            describe(value.get_ref())
+        );
         let hint = format!("Write {} = {{ type = \"int8\" }}.", name.value);
         problems.push(Diagnostic::error(&value.span(), message).hinted(hint));
         return None;
@@ -82,10 +85,13 @@ fn read_param(
 fn check_type_name(name: &Placed<String>, problems: &Problems) -> bool {
     let harmless = |c: char| c.is_ascii_alphanumeric() || " _.,()[]\"".contains(c);
     let quotes = name.value.matches('"').count();
-    let fits = !name.value.trim().is_empty() && name.value.chars().all(harmless) && quotes % 2 == 0;
+    let fits = !name.value.trim().is_empty()
+        && name.value.chars().all(harmless)
+        && quotes.is_multiple_of(2);
     if !fits {
         let message = format!("\"{}\" is not a type name", name.value);
-        let hint = "Write it as in a column definition, for example \"int8[]\" or \"numeric(10,2)\".";
+        let hint =
+            "Write it as in a column definition, for example \"int8[]\" or \"numeric(10,2)\".";
         problems.push(Diagnostic::error(&name.span, message).hinted(hint));
     }
     fits

@@ -186,7 +186,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Every key and value, for tables whose keys are names of the user's.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> {
+    pub(super) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> {
         self.table.iter().map(|(key, value)| {
             (Placed { value: key.get_ref().to_string(), span: key.span() }, value)
         })

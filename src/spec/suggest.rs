@@ -10,7 +10,8 @@ pub fn did_you_mean<'a>(
     candidates
         .into_iter()
         .map(|candidate| {
-            let folded = strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
+            let folded =
+                strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
             (folded, candidate)
         })
         .filter(|(distance, _)| *distance <= limit)

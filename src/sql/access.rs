@@ -142,7 +142,12 @@ from shape as s",
 
 /// The type of an expression of the operator's over a side's rows: OID, and the type as written. It
 /// stands in a scalar subquery of its own, which gives one value or an error.
-pub fn expression_type(side: Side, reads: &Reads, fragment: &Fragment, params: &[Param]) -> Statement {
+pub fn expression_type(
+    side: Side,
+    reads: &Reads,
+    fragment: &Fragment,
+    params: &[Param],
+) -> Statement {
     let mut writer = Writer::new(params);
     writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
     writer.fragment(fragment).push("\nfrom ");

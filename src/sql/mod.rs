@@ -10,6 +10,7 @@
 mod access;
 mod canon;
 mod digest;
+mod histogram;
 mod lookup;
 mod probe;
 mod region;
@@ -20,10 +21,11 @@ mod settings;
 mod statement;
 
 pub use access::{
-    expression_type, query_column_types, query_columns, query_stands_alone, relation, relation_columns,
-    relation_indexes, relation_names, type_shapes,
+    expression_type, query_column_types, query_columns, query_stands_alone, relation,
+    relation_columns, relation_indexes, relation_names, type_shapes,
 };
 pub use digest::{class_digests, digest};
+pub use histogram::histogram;
 pub use lookup::{Lookup, look_up};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, key_hashes};

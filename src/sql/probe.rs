@@ -59,7 +59,10 @@ pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     writer.push("select pg_catalog.count(*), ");
     match plan.strategy {
         Strategy::Digest => {
-            writer.push("pg_catalog.sum(").push(&row_hash(&plan.pairs, side)).push(")::pg_catalog.text");
+            writer
+                .push("pg_catalog.sum(")
+                .push(&row_hash(&plan.pairs, side))
+                .push(")::pg_catalog.text");
         }
         Strategy::Stream => {
             writer.push("null::pg_catalog.text");

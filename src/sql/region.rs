@@ -7,7 +7,12 @@ use crate::row::{Classes, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
 /// Writes the ` where …` of a region, if it needs one.
-pub(super) fn where_region(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, region: &Region) {
+pub(super) fn where_region(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    region: &Region,
+) {
     let mut conditions = Conditions::new(writer);
     conditions.range(plan, side, &region.range);
     conditions.no_null_key(plan, side);

@@ -24,7 +24,12 @@ pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, widt
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
-pub(super) fn from_unfiltered(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
+pub(super) fn from_unfiltered(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    width: usize,
+) {
     from_filtered(writer, plan, side, width, None);
 }
 
