@@ -1,1 +1,13 @@
+//! Every integration test, in one binary: servers are started once.
+//!
+//! `support` starts real servers and poolers and runs the program as a process.
 
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's modules are its own, and a panic there is the failure"
+)]
+
+mod scenarios;
+mod support;

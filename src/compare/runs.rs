@@ -177,7 +177,9 @@ impl Runs {
                 let mut digest = first.image[*side];
                 let mut last = first.key;
                 let belongs = |item: &mut Item| {
-                    item.side() == Some(*side) && !item.begins_behind(order, until.as_ref())
+                    matches!(item, Item::Key(..))
+                        && item.side() == Some(*side)
+                        && !item.begins_behind(order, until.as_ref())
                 };
                 while let Some(Item::Key(next, _)) = rest.pop_front_if(belongs) {
                     digest += next.image[*side];
@@ -293,98 +295,106 @@ mod tests {
         found
     }
 
-    /// Compares in chunks that end at these keys.
-    fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>) -> Found {
-        let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut runs = Runs::new(order, LIMIT);
-        let mut found = Found::default();
-        let mut open: Option<(Side, Option<u32>, u64)> = None;
-        let mut hear = |runs: &mut Runs, told: Vec<Told>| {
-            let mut told = VecDeque::from(told);
-            while let Some(one) = told.pop_front() {
+    /// Hears what becomes of the items, and finds gaps when it gets to it.
+    struct Ear<'k> {
+        keys: &'k Keys,
+        found: Found,
+        open: Option<(Side, Option<u32>, u64)>,
+        asked: Option<(Side, Option<Key>, Option<Key>)>,
+    }
+
+    impl Ear<'_> {
+        fn hear(&mut self, told: Vec<Told>) {
+            for one in told {
                 match one {
-                    Told::Suspect(suspect, _) => assert!(found.keys.insert(number(&suspect.key))),
-                    Told::ReadKeys(piece) => {
+                    Told::Suspect(suspect, _) => {
+                        assert!(self.found.keys.insert(number(&suspect.key)));
+                    }
+                    Told::ReadKeys(Piece { range, side, .. }) => {
+                        let after = range.after.map(|bound| number(&bound.key));
+                        let through = range.through.map(|bound| number(&bound.key));
                         let within = |n: &&u32| {
-                            piece.range.after.as_ref().is_none_or(|a| number(&a.key) < **n)
-                                && piece
-                                    .range
-                                    .through
-                                    .as_ref()
-                                    .is_none_or(|t| **n <= number(&t.key))
+                            after.is_none_or(|a| a < **n) && through.is_none_or(|t| **n <= t)
                         };
-                        found.keys.extend(keys[piece.side].iter().filter(within));
+                        self.found.keys.extend(self.keys[side].iter().filter(within));
                     }
                     Told::FindGap { side, low, high } => {
-                        let other = &keys[side.other()];
-                        // A key of this side is not on the other: at or before is before.
-                        let after =
-                            low.and_then(|k| other.range(..=number(&k)).next_back().copied());
-                        let until =
-                            high.and_then(|k| other.range(number(&k) + 1..).next().copied());
-                        let gap = Gap { after: after.map(bound), until: until.map(bound) };
-                        assert!(told.is_empty(), "told more while asking");
-                        told.extend(runs.gap(gap));
+                        assert!(self.asked.replace((side, low, high)).is_none());
                     }
                     Told::Opened(side, after) => {
-                        assert!(open.is_none());
-                        open = Some((side, after.map(|bound| number(&bound.key)), 0));
+                        let after = after.map(|bound| number(&bound.key));
+                        assert!(self.open.replace((side, after, 0)).is_none());
                     }
-                    Told::Piece(piece) => open.as_mut().unwrap().2 += piece.digest.rows,
-                    Told::Closed => found.runs.push(open.take().unwrap()),
+                    Told::Piece(piece) => self.open.as_mut().unwrap().2 += piece.digest.rows,
+                    Told::Closed => self.found.runs.push(self.open.take().unwrap()),
                 }
             }
+        }
+
+        fn answer(&mut self, runs: &mut Runs) {
+            while let Some((side, low, high)) = self.asked.take() {
+                let other = &self.keys[side.other()];
+                // A key of this side is not on the other: at or before is before.
+                let after = low.and_then(|k| other.range(..=number(&k)).next_back().copied());
+                let until = high.and_then(|k| other.range(number(&k) + 1..).next().copied());
+                let gap = Gap { after: after.map(bound), until: until.map(bound) };
+                self.hear(runs.gap(gap));
+            }
+        }
+    }
+
+    /// What a chunk hands on.
+    fn items(rows: &BySide<Vec<u32>>, range: &KeyRange) -> Vec<Item> {
+        let lone = |side: Side| {
+            let digest = digest(rows[side].len() as u64);
+            vec![Item::Lone(Piece { range: range.clone(), side, digest })]
         };
+        match (rows.source.is_empty(), rows.target.is_empty()) {
+            (true, true) => return Vec::new(),
+            (false, true) => return lone(Side::Source),
+            (true, false) => return lone(Side::Target),
+            (false, false) => {}
+        }
+        let union: BTreeSet<u32> = rows.source.iter().chain(&rows.target).copied().collect();
+        let image = |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
+        let differs = |n: &u32| image(*n).source != image(*n).target;
+        let home = Arc::new(range.clone());
+        let item =
+            |n: u32| Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home));
+        union.into_iter().filter(differs).map(item).collect()
+    }
+
+    /// Compares in chunks that end at these keys; gaps are answered only every so many chunks.
+    fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>, patience: usize) -> Found {
+        let mut runs = Runs::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
+        let mut ear = Ear { keys, found: Found::default(), open: None, asked: None };
         let mut after = None;
-        for end in ends.iter().copied().map(Some).chain([None]) {
-            let within = |side: Side| {
+        for (chunk, end) in ends.iter().copied().map(Some).chain([None]).enumerate() {
+            let rows = BySide::new(|side| {
                 let from = after.map_or(0, |after: u32| after + 1);
-                let numbers: Vec<u32> = keys[side]
-                    .range(from..)
-                    .copied()
-                    .take_while(|n| end.is_none_or(|e| *n <= e))
-                    .collect();
-                numbers
-            };
-            let rows = BySide::new(within);
+                let numbers = keys[side].range(from..).copied();
+                numbers.take_while(|n| end.is_none_or(|e| *n <= e)).collect::<Vec<_>>()
+            });
             let range = KeyRange { after: after.map(bound), through: end.map(bound) };
-            let lone = |side: Side| {
-                let digest = digest(rows[side].len() as u64);
-                vec![Item::Lone(Piece { range: range.clone(), side, digest })]
-            };
-            let items = match (rows.source.is_empty(), rows.target.is_empty()) {
-                (true, true) => Vec::new(),
-                (false, true) => lone(Side::Source),
-                (true, false) => lone(Side::Target),
-                (false, false) => {
-                    let union: BTreeSet<u32> =
-                        rows.source.iter().chain(&rows.target).copied().collect();
-                    let image =
-                        |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
-                    let differs = |n: &u32| image(*n).source != image(*n).target;
-                    let home = Arc::new(range.clone());
-                    let item = |n: u32| {
-                        Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home))
-                    };
-                    union.into_iter().filter(differs).map(item).collect()
-                }
-            };
+            let items = items(&rows, &range);
             let agreed = items.is_empty() && !rows.source.is_empty();
-            let told = runs.chunk(items, agreed);
-            hear(&mut runs, told);
+            ear.hear(runs.chunk(items, agreed));
+            if chunk % (patience + 1) == 0 {
+                ear.answer(&mut runs);
+            }
             after = end;
         }
-        let told = runs.finish();
-        hear(&mut runs, told);
-        assert!(runs.is_idle());
-        found
+        ear.answer(&mut runs);
+        ear.hear(runs.finish());
+        assert!(runs.is_idle() && ear.asked.is_none());
+        ear.found
     }
 
     #[test]
     fn an_empty_side_is_one_run_whatever_the_chunks() {
         let keys = Keys { source: (1..=100).collect(), target: BTreeSet::new() };
         for ends in [vec![], vec![50], (1..100).collect(), vec![1, 99]] {
-            let found = in_chunks(&keys, &ends.into_iter().collect());
+            let found = in_chunks(&keys, &ends.into_iter().collect(), 0);
             assert_eq!(found, oracle(&keys));
             assert_eq!(found.runs, [(Side::Source, None, 100)]);
         }
@@ -395,7 +405,7 @@ mod tests {
         for (rows, runs) in [(LIMIT, 0), (LIMIT + 1, 1)] {
             let source = (10..10 + rows as u32).collect();
             let keys = Keys { source, target: [5, 500].into() };
-            let found = in_chunks(&keys, &[12, 14].into());
+            let found = in_chunks(&keys, &[12, 14].into(), 0);
             assert_eq!(found, oracle(&keys));
             assert_eq!(found.runs.len(), runs);
         }
@@ -409,6 +419,7 @@ mod tests {
         fn runs_do_not_depend_on_chunks(
             stretches in prop::collection::vec((0..5u8, 1..14u32), 1..20),
             ends in prop::collection::btree_set(0..200u32, 0..40),
+            patience in 0..4usize,
         ) {
             let mut keys = Keys::default();
             let mut next = 1;
@@ -419,7 +430,7 @@ mod tests {
                 }
                 next += length;
             }
-            prop_assert_eq!(in_chunks(&keys, &ends), oracle(&keys));
+            prop_assert_eq!(in_chunks(&keys, &ends, patience), oracle(&keys));
         }
     }
 }

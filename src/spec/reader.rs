@@ -185,11 +185,13 @@ impl<'t> Reader<'t> {
         readers
     }
 
-    /// Every key and value, for tables whose keys are names of the user's.
+    /// Every key and value in the file's order, for tables whose keys are names of the user's.
     pub(super) fn entries(
         &self,
-    ) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> {
-        self.table.iter().map(|(key, value)| {
+    ) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> + use<'t> {
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries.into_iter().map(|(key, value)| {
             (Placed { value: key.get_ref().to_string(), span: key.span() }, value)
         })
     }

@@ -1,0 +1,249 @@
+//! Throwaway PostgreSQL servers, started from the server binaries that the machine has.
+//!
+//! `initdb` runs once per test process; each server gets a copy. A server dies with the process that
+//! started it: a shell beside it waits for its end of a pipe to close.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use pgreconcile::schema::BySide;
+
+/// A server that can be stopped, killed and started again.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    pub port: u16,
+    keeper: Mutex<Option<Child>>,
+}
+
+/// Lines added to postgresql.conf.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'s>(pub &'s str);
+
+/// One server a side, for every test that does not hurt its server.
+pub fn shared() -> &'static BySide<Cluster> {
+    static SHARED: LazyLock<BySide<Cluster>> =
+        LazyLock::new(|| BySide::new(|_| Cluster::start(Settings::default())));
+    &SHARED
+}
+
+/// Where the server binaries are: `PGRECONCILE_PG_BIN`, `pg_config --bindir`, the usual folders.
+pub fn binaries() -> &'static Path {
+    static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
+        let named = std::env::var_os("PGRECONCILE_PG_BIN").map(PathBuf::from);
+        let configured = Command::new("pg_config")
+            .arg("--bindir")
+            .output()
+            .ok()
+            .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+        let versioned = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
+        let versioned = versioned.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let mut versioned: Vec<PathBuf> =
+            versioned.flatten().flatten().map(|entry| entry.path().join("bin")).collect();
+        versioned.sort();
+        let places = named.into_iter().chain(configured).chain(versioned.into_iter().rev());
+        let mut places = places.filter(|folder| folder.join("initdb").exists());
+        places.next().expect("PostgreSQL server binaries; tests/run.sh finds or installs them")
+    });
+    &BINARIES
+}
+
+/// PostgreSQL does not run as root; as root the servers run as this user.
+fn server_user() -> Option<(u32, u32)> {
+    static USER: LazyLock<Option<(u32, u32)>> = LazyLock::new(|| {
+        let id = Command::new("id").arg("-u").output().expect("id");
+        if String::from_utf8_lossy(&id.stdout).trim() != "0" {
+            return None;
+        }
+        let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
+        let find = |name: &str| {
+            passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| {
+                (fields[0] == name).then(|| (fields[2].parse().ok(), fields[3].parse().ok()))
+            })
+        };
+        match find("postgres").or_else(|| find("nobody")) {
+            Some((Some(uid), Some(gid))) => Some((uid, gid)),
+            _ => panic!("running as root needs a user \"postgres\" or \"nobody\""),
+        }
+    });
+    *USER
+}
+
+/// A command that runs as the server's user.
+pub fn as_server_user(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("LC_ALL", "C");
+    if let Some((uid, gid)) = server_user() {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+/// A folder that the server's user owns.
+pub fn owned_folder() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("pgr").tempdir_in("/tmp").expect("a folder");
+    if let Some((uid, gid)) = server_user() {
+        std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("chown");
+    }
+    folder
+}
+
+fn template() -> &'static Path {
+    static TEMPLATE: LazyLock<(Child, PathBuf)> = LazyLock::new(|| {
+        let folder = owned_folder();
+        let data = folder.path().join("data");
+        let output = as_server_user(&binaries().join("initdb"), folder.path())
+            .args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(&data)
+            .output()
+            .expect("initdb");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Statics are never dropped: a shell removes the files when we are gone.
+        let keeper = as_server_user(Path::new("/bin/sh"), Path::new("/tmp"))
+            .args(["-c", &format!("read _; rm -rf '{}'", folder.keep().display())])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        (keeper, data)
+    });
+    &TEMPLATE.1
+}
+
+impl Cluster {
+    /// Starts a server on a free port.
+    pub fn start(settings: Settings<'_>) -> Cluster {
+        let folder = owned_folder();
+        let copied = as_server_user(Path::new("cp"), folder.path())
+            .arg("-a")
+            .arg(template())
+            .arg(folder.path().join("data"))
+            .status()
+            .expect("cp");
+        assert!(copied.success());
+        let port = free_port();
+        let socket = folder.path().display();
+        let text = format!(
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{socket}'\n\
+             fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\n\
+             shared_buffers = 64MB\nmax_wal_size = 2GB\nlogging_collector = off\n{}\n",
+            settings.0
+        );
+        let file = folder.path().join("data/postgresql.auto.conf");
+        std::fs::write(&file, text).expect("settings");
+        let cluster = Cluster { folder, port, keeper: Mutex::new(None) };
+        cluster.restart();
+        cluster
+    }
+
+    /// Starts the server again after a stop or a kill.
+    pub fn restart(&self) {
+        // A postmaster that was killed leaves its file behind.
+        let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
+        // The shell waits until we are gone, or let go of the pipe, and then ends the server; unless
+        // it is told to keep them, it removes the files too.
+        let script = format!(
+            "'{}/postgres' -D '{1}/data' </dev/null >>'{1}/log' 2>&1 & server=$!; \
+             read word; kill -QUIT $server; wait $server; [ \"$word\" = keep ] || rm -rf '{1}'",
+            binaries().display(),
+            self.folder.path().display()
+        );
+        let keeper = as_server_user(Path::new("/bin/sh"), self.folder.path())
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        if let Some(mut old) = self.keeper.lock().unwrap().replace(keeper) {
+            let mut pipe = old.stdin.take().expect("a pipe");
+            writeln!(pipe, "keep").expect("the keeper listens");
+            drop(pipe);
+            let _ = old.wait();
+        }
+        self.await_ready();
+    }
+
+    fn await_ready(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < until {
+            let mut ask = Command::new(binaries().join("pg_isready"));
+            ask.args(["-q", "-h"]).arg(self.folder.path()).args(["-p", &self.port.to_string()]);
+            if ask.status().is_ok_and(|status| status.success()) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        panic!("the server does not start:\n{log}");
+    }
+
+    /// Ends the server as a power cut would.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid"));
+        let pid = pid.expect("a running server").lines().next().unwrap().to_owned();
+        let killed = Command::new("kill").args(["-9", &pid]).status().expect("kill");
+        assert!(killed.success());
+    }
+
+    /// The server's log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The folder with the server's socket.
+    pub fn socket(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the server's data lie.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A connection string over the socket.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        let socket = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgresql://{user}@{socket}:{}/{database}", self.port)
+    }
+
+    /// Runs SQL and gives what it prints, fields between `|`.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.sql_as("postgres", database, sql)
+    }
+
+    /// The same as another role.
+    pub fn sql_as(&self, user: &str, database: &str, sql: &str) -> String {
+        let mut psql = Command::new(binaries().join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h"])
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string(), "-U", user, "-d", database, "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("psql");
+        psql.stdin.take().unwrap().write_all(sql.as_bytes()).expect("psql reads");
+        let output = psql.wait_with_output().expect("psql");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}\nin: {sql}");
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut keeper) = self.keeper.lock().unwrap().take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
+}
+
+/// A port that nobody listens on at the moment.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

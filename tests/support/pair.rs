@@ -1,0 +1,122 @@
+//! A database on each side, made for one test, and a folder for its files.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pgreconcile::schema::{BySide, Side};
+
+use super::cluster::{Cluster, shared};
+use super::program::Program;
+
+/// Two databases, one a side, and a folder.
+pub struct Pair {
+    pub clusters: &'static BySide<Cluster>,
+    pub database: String,
+    pub scratch: Scratch,
+}
+
+/// A folder for one test's files.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        Scratch(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Writes a file and gives its path.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+}
+
+/// A role that may do what the tool needs, and nothing else.
+pub const READER: &str = "reader";
+
+impl Pair {
+    /// Makes the databases and fills them.
+    pub fn new(source: &str, target: &str) -> Pair {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let pair = Pair { clusters: shared(), database, scratch: Scratch::new() };
+        for (side, cluster) in pair.clusters.iter() {
+            let role = format!(
+                "do $$ begin if not exists (select from pg_roles where rolname = '{READER}') then \
+                 create role {READER} login; end if; exception when duplicate_object or unique_violation then null; end $$;"
+            );
+            cluster.sql("postgres", &role);
+            cluster.sql("postgres", &format!("create database {}", pair.database));
+            let sql = if side == Side::Source { source } else { target };
+            pair.sql(side, sql);
+            pair.grant(side);
+        }
+        pair
+    }
+
+    /// Lets the reader read all there is now: USAGE and SELECT, no more.
+    pub fn grant(&self, side: Side) {
+        let grants = "do $$ declare s text; begin
+            for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
+                execute format('grant usage on schema %I to reader', s);
+                execute format('grant select on all tables in schema %I to reader', s);
+            end loop; end $$;";
+        self.sql(side, grants);
+    }
+
+    /// Runs SQL on a side.
+    pub fn sql(&self, side: Side, sql: &str) -> String {
+        self.clusters[side].sql(&self.database, sql)
+    }
+
+    /// Runs SQL on both sides.
+    pub fn sql_both(&self, sql: &str) {
+        Side::BOTH.into_iter().for_each(|side| drop(self.sql(side, sql)));
+    }
+
+    /// The side's connection string, as the reader.
+    pub fn url(&self, side: Side) -> String {
+        self.clusters[side].url(READER, &self.database)
+    }
+
+    /// Writes a spec with the sides' connections in front; `rest` is what follows.
+    pub fn spec(&self, rest: &str) -> PathBuf {
+        let head = "version = 1\nname = \"test\"\n\n[source]\nurl = \"${SOURCE_URL}\"\n\n\
+                    [target]\nurl = \"${TARGET_URL}\"\n\n";
+        self.scratch.file("spec.toml", &format!("{head}{rest}"))
+    }
+
+    /// The program, with the sides' connections in its environment.
+    pub fn program(&self) -> Program {
+        Program::new()
+            .env("SOURCE_URL", &self.url(Side::Source))
+            .env("TARGET_URL", &self.url(Side::Target))
+            .current_dir(self.scratch.path())
+    }
+
+    /// Compares a spec, with `settle = 0`, and gives what came of it.
+    pub fn compare(&self, spec: &Path, flags: &[&str]) -> super::Outcome {
+        self.program()
+            .arg("compare")
+            .arg(spec.to_str().unwrap())
+            .args(&["--settle", "0s", "--format", "jsonl", "--progress", "never"])
+            .args(flags)
+            .run()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for (_, cluster) in self.clusters.iter() {
+            let _ = std::process::Command::new(super::cluster::binaries().join("dropdb"))
+                .args(["--force", "--if-exists", "-h"])
+                .arg(cluster.socket())
+                .args(["-p", &cluster.port.to_string(), "-U", "postgres", &self.database])
+                .status();
+        }
+    }
+}
