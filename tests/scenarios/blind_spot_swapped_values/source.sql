@@ -1,2 +1,2 @@
 create table t (id int primary key, a text, b int);
-insert into t select n, 'v' || n, n from generate_series(1, 40) n;
+insert into t select n, 'v' || n, n from generate_series(1, 24) n;
