@@ -9,5 +9,6 @@
     reason = "a test's modules are its own, and a panic there is the failure"
 )]
 
+mod architecture;
 mod scenarios;
 mod support;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
 use super::exit::Exit;
@@ -15,7 +16,7 @@ use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
 use crate::report::Style;
-use crate::run::{self, Options};
+use crate::run::{self, Options, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -185,7 +186,7 @@ impl Observer for Audience {
 /// Reads and plans every spec, then runs one after the other.
 pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
-    let (stop_sender, stop) = signals::listen();
+    let (wishes, stop) = watch::channel(Stop::No);
     let style = Style {
         width: ui.width(),
         colour: ui.colours_stdout(),
@@ -193,8 +194,21 @@ pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
         reports: !args.reports.is_empty(),
     };
     let several = specs.len() > 1;
-    let outputs = Outputs::open(args.format, style, &args.reports, several, stop_sender, ui);
+    let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
+    tokio::select! {
+        () = signals::relay(&wishes) => Exit::Incomplete,
+        exit = run_all(args, specs, outputs, stop, ui) => exit,
+    }
+}
+
+async fn run_all(
+    args: &Compare,
+    specs: Vec<Spec>,
+    outputs: Outputs,
+    stop: watch::Receiver<Stop>,
+    ui: &Ui,
+) -> Exit {
     let mut interrupted = stop.clone();
     let prepared = tokio::select! {
         prepared = specs::prepare_all(specs, |spec| args.options(spec), ui) => prepared,

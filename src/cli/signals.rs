@@ -5,27 +5,22 @@ use tokio::sync::watch;
 
 use crate::run::Stop;
 
-/// Listens for SIGINT, SIGTERM and SIGHUP.
-pub(super) fn listen() -> (watch::Sender<Stop>, watch::Receiver<Stop>) {
-    let (sender, receiver) = watch::channel(Stop::No);
-    let wish = sender.clone();
-    tokio::spawn(async move {
-        let streams =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return };
-        loop {
-            let heard = tokio::select! {
-                heard = interrupt.recv() => heard,
-                heard = terminate.recv() => heard,
-                heard = hangup.recv() => heard,
-            };
-            if heard.is_none() {
-                return;
-            }
-            wish.send_modify(|stop| {
-                *stop = if *stop == Stop::No { Stop::Soon } else { Stop::Now };
-            });
+/// Passes SIGINT, SIGTERM and SIGHUP on as wishes. It never ends.
+pub(super) async fn relay(wishes: &watch::Sender<Stop>) {
+    let streams =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
+        // Without handlers a signal ends the program as it ends any other.
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    });
-    (sender, receiver)
+        wishes.send_modify(|stop| {
+            *stop = if *stop == Stop::No { Stop::Soon } else { Stop::Now };
+        });
+    }
 }
