@@ -8,6 +8,8 @@ mod key;
 mod mapping;
 mod meet;
 mod pairing;
+#[cfg(test)]
+pub(crate) mod sample;
 mod strategy;
 
 pub use canon::{Canon, DigestForm};

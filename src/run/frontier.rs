@@ -14,23 +14,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::histogram::Histogram;
 use super::options::Options;
+use super::sizing::Sizing;
 use crate::compare::{Compared, Expectation};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
 
-/// A chunk's first size, before anything has been measured.
-const FIRST_ROWS: u64 = 20_000;
-/// Sizes that time may lead to. Rows of a stream may all have to wait for their counterparts.
-const LEAST_ROWS: u64 = 1_000;
-const MOST_ROWS: u64 = 1 << 20;
-const MOST_STREAMED: u64 = 150_000;
 /// A chunk of this size that is still too much for one statement is given up.
 const FLOOR: u64 = 500;
-/// Differences that one chunk should bring at the most, so that they pass through in small portions.
-const MOST_DIFFERENCES: f64 = 20_000.0;
 /// So many chunks in a row given up end a mapping.
 const MOST_GIVEN_UP: u32 = 3;
 
@@ -87,15 +81,15 @@ struct Probing {
     second_try: bool,
 }
 
-/// Boundaries from the statistics.
+/// Whether the histogram is known.
 #[derive(Debug)]
-enum Histogram {
+enum Boundaries {
     /// Not asked for yet.
     Unknown,
     /// On its way.
     Asked,
-    /// Boundaries ahead, each so many rows behind the one before.
-    Known { bounds: VecDeque<Bound>, rows: u64 },
+    /// Known, if there is one.
+    Known(Histogram),
 }
 
 /// One mapping's scan.
@@ -104,57 +98,39 @@ pub(super) struct Frontier {
     rest: Option<KeyRange>,
     slots: VecDeque<Slot>,
     order: KeyOrder,
-    histogram: Histogram,
+    boundaries: Boundaries,
+    sizing: Sizing,
     probing: Option<Probing>,
     next_chunk: u64,
-    rows: u64,
-    fixed: bool,
-    most: u64,
-    chunk_time: Duration,
     /// Whether everything is read in one chunk.
     whole: bool,
     served: BySide<bool>,
     larger: Side,
-    /// Differences per row, of late.
-    density: f64,
     given_up: u32,
 }
 
 impl Frontier {
     /// Nothing cut yet.
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Frontier {
-        let served = BySide::new(|side| plan.sides[side].served_by.is_some());
-        let streams = plan.strategy == Strategy::Stream;
-        let most = if streams { MOST_STREAMED } else { MOST_ROWS };
-        let unserved = !plan.served();
-        let rows = match plan.chunk_rows {
-            Some(rows) => rows,
-            // Every chunk reads the whole table: better few of them.
-            None if unserved => most,
-            None => FIRST_ROWS,
-        };
+        let served = plan.sides.as_ref().map(|side| side.served_by.is_some());
         let estimated = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
+        let sizing = Sizing::new(plan, options);
         Frontier {
             rest: Some(KeyRange::everything()),
             slots: VecDeque::new(),
             order: plan.order.clone(),
             // Of use only where chunks are sized by time.
-            histogram: if plan.chunk_rows.is_some() || unserved {
-                Histogram::Known { bounds: VecDeque::new(), rows: u64::MAX }
-            } else {
-                Histogram::Unknown
+            boundaries: match sizing.is_fixed() {
+                true => Boundaries::Known(Histogram::new(Vec::new(), 0)),
+                false => Boundaries::Unknown,
             },
+            sizing,
             probing: None,
             next_chunk: 0,
-            rows,
-            fixed: plan.chunk_rows.is_some() || unserved,
-            most,
-            chunk_time: options.chunk_time,
             // Digests of a side that no index serves are had in one pass, and drilled into by class.
-            whole: unserved && !streams,
+            whole: !plan.served() && plan.strategy == Strategy::Digest,
             served,
             larger: if estimated.target > estimated.source { Side::Target } else { Side::Source },
-            density: 0.0,
             given_up: 0,
         }
     }
@@ -164,21 +140,20 @@ impl Frontier {
         if self.whole
             && let Some(range) = self.rest.take()
         {
-            self.push(range, self.rows);
+            self.push(range, self.sizing.next_rows());
         }
         if let Some(slot) = self.slots.iter_mut().find(|slot| matches!(slot.state, State::Ready)) {
             slot.state = State::InFlight;
-            let differences = (self.density * slot.rows as f64).round() as u64;
-            let expected = Expectation { rows: slot.rows, differences };
+            let expected = self.sizing.expect(slot.rows);
             return Some(Next::Scan { chunk: slot.chunk, range: slot.range.clone(), expected });
         }
-        match self.histogram {
-            Histogram::Unknown => {
-                self.histogram = Histogram::Asked;
+        match self.boundaries {
+            Boundaries::Unknown => {
+                self.boundaries = Boundaries::Asked;
                 return Some(Next::Histogram { side: self.larger });
             }
-            Histogram::Asked => return None,
-            Histogram::Known { .. } => {}
+            Boundaries::Asked => return None,
+            Boundaries::Known(_) => {}
         }
         if self.probing.is_some() {
             return None;
@@ -189,7 +164,7 @@ impl Frontier {
         let too_much = self.slots.iter().find(|slot| matches!(slot.state, State::TooMuch(..)));
         let (slot, range, rows) = match (too_much, &self.rest) {
             (Some(slot), _) => (Some(slot.chunk), slot.range.clone(), slot.rows.div_ceil(2)),
-            (None, Some(rest)) => (None, rest.clone(), self.next_rows()),
+            (None, Some(rest)) => (None, rest.clone(), self.sizing.next_rows()),
             (None, None) => return None,
         };
         let side = if self.served[self.larger] || !self.served[self.larger.other()] {
@@ -201,29 +176,17 @@ impl Frontier {
         Some(Next::Probe { side, range, rows })
     }
 
-    /// The histogram is known: its boundaries in order, empty if there is none.
+    /// The histogram is known: its boundaries in order, none if there is no histogram.
     pub(super) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
-        let stretches = bounds.len().saturating_sub(1).max(1) as u64;
-        let rows = (table_rows / stretches).max(1);
-        self.histogram = Histogram::Known { bounds: bounds.into(), rows };
+        self.boundaries = Boundaries::Known(Histogram::new(bounds, table_rows));
     }
 
     /// Cuts the next chunk off the rest without asking, if a boundary is known that is near enough.
     fn cut_by_histogram(&mut self) -> bool {
-        let wanted = self.next_rows();
-        let Histogram::Known { bounds, rows } = &mut self.histogram else { return false };
+        let Boundaries::Known(histogram) = &mut self.boundaries else { return false };
         let Some(rest) = &self.rest else { return false };
-        if let Some(after) = &rest.after {
-            while bounds
-                .front()
-                .is_some_and(|bound| self.order.compare(&bound.key, &after.key).is_le())
-            {
-                bounds.pop_front();
-            }
-        }
-        let stretches = (wanted / *rows).min(bounds.len() as u64);
-        let (place, rows) = (stretches as usize, *rows * stretches);
-        let Some(bound) = place.checked_sub(1).and_then(|last| bounds.get(last).cloned()) else {
+        let wanted = self.sizing.next_rows();
+        let Some((bound, rows)) = histogram.next(rest.after.as_ref(), wanted, &self.order) else {
             return false;
         };
         let (chunk, rest) = rest.clone().cut(bound);
@@ -232,42 +195,34 @@ impl Frontier {
         true
     }
 
-    /// Rows of the next chunk: fewer where many differences are expected.
-    fn next_rows(&self) -> u64 {
-        if self.fixed || self.density == 0.0 {
-            return self.rows;
-        }
-        let few = (MOST_DIFFERENCES / self.density) as u64;
-        self.rows.min(few.max(LEAST_ROWS))
-    }
-
     /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
     pub(super) fn probed(&mut self, rows: u64, found: Option<Bound>) -> Option<Next> {
         let probing = self.probing.take()?;
+        let range = match probing.slot {
+            Some(chunk) => self.slot(chunk)?.range.clone(),
+            None => self.rest.clone()?,
+        };
+        // The range's own end cuts nothing off.
+        let found = found.filter(|bound| range.through.as_ref().is_none_or(|t| t.key != bound.key));
         if found.is_none() && !probing.second_try && self.served[probing.side.other()] {
             let side = probing.side.other();
-            let range = match probing.slot {
-                Some(chunk) => self.slot(chunk)?.range.clone(),
-                None => self.rest.clone()?,
-            };
             self.probing = Some(Probing { side, second_try: true, ..probing });
             return Some(Next::Probe { side, range, rows });
         }
         match (probing.slot, found) {
             (None, Some(bound)) => {
-                let (chunk, rest) = self.rest.take()?.cut(bound);
+                let (chunk, rest) = range.cut(bound);
                 self.push(chunk, rows);
                 self.rest = Some(rest);
             }
             (None, None) => {
-                let rest = self.rest.take()?;
-                self.push(rest, rows);
+                self.rest = None;
+                self.push(range, rows);
             }
             (Some(chunk), Some(bound)) => self.cut(chunk, bound),
             // Fewer rows than thought: the slot is smaller than it says.
             (Some(chunk), None) => {
-                let slot = self.slot(chunk)?;
-                slot.rows = rows;
+                self.slot(chunk)?.rows = rows;
                 if rows <= 1 {
                     self.give_up_slot(chunk);
                 }
@@ -303,19 +258,14 @@ impl Frontier {
     pub(super) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
         self.given_up = 0;
         let rows = compared.rows;
-        let most = rows.source.max(rows.target);
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
         }
-        let found = compared.suspects.len() as f64 / most.max(1) as f64;
-        self.density = if found < self.density { (self.density + found) / 2.0 } else { found };
-        let Some(slot) = self.slot(chunk) else { return };
-        let asked = slot.rows;
-        slot.state = State::Done(Outcome::Compared(compared));
-        if !self.fixed && most > 0 {
-            let ratio = self.chunk_time.as_secs_f64() / statement.as_secs_f64().max(1e-6);
-            let rows = asked as f64 * ratio.clamp(0.25, 4.0);
-            self.rows = (rows as u64).clamp(LEAST_ROWS, self.most);
+        if let Some(asked) = self.slot(chunk).map(|slot| slot.rows) {
+            self.sizing.measured(asked, rows, compared.suspects.len(), statement);
+        }
+        if let Some(slot) = self.slot(chunk) {
+            slot.state = State::Done(Outcome::Compared(compared));
         }
     }
 
@@ -328,15 +278,12 @@ impl Frontier {
             Remedy::Isolate => 1,
             Remedy::Retry | Remedy::GiveUp => u64::MAX,
         };
-        let smaller = slot.rows > floor && !whole;
+        let rows = slot.rows;
+        let smaller = rows > floor && !whole;
         slot.state = State::TooMuch(reason.to_owned(), remedy);
         if smaller {
             if remedy == Remedy::Shrink {
-                self.rows = self
-                    .rows
-                    .min(slot_rows(&self.slots, chunk))
-                    .div_ceil(2)
-                    .max(LEAST_ROWS.min(self.rows));
+                self.sizing.too_much(rows);
             }
             return false;
         }
@@ -388,6 +335,139 @@ impl Frontier {
     }
 }
 
-fn slot_rows(slots: &VecDeque<Slot>, chunk: u64) -> u64 {
-    slots.iter().find(|slot| slot.chunk == chunk).map_or(0, |slot| slot.rows)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::sample;
+    use crate::row::Key;
+    use crate::schema::Builtin;
+    use crate::spec::CompareSettings;
+
+    fn bound(number: i32) -> Bound {
+        Bound { key: Key::new([&number.to_be_bytes()[..]]), text: [number.to_string()].into() }
+    }
+
+    fn number(bound: &Bound) -> i32 {
+        bound.text[0].parse().unwrap()
+    }
+
+    fn within(keys: &BTreeSet<i32>, range: &KeyRange) -> Vec<i32> {
+        let after = range.after.as_ref().map(number);
+        let through = range.through.as_ref().map(number);
+        let inside =
+            |key: &&i32| after.is_none_or(|a| a < **key) && through.is_none_or(|t| **key <= t);
+        keys.iter().filter(inside).copied().collect()
+    }
+
+    /// Scans keys of both sides, where some chunks fail at first; gives the ranges as they are told.
+    fn scan(
+        keys: &BySide<BTreeSet<i32>>,
+        chunk_rows: Option<u64>,
+        histogram: &BTreeSet<i32>,
+        fails: &[bool],
+    ) -> Vec<KeyRange> {
+        let mut plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
+        plan.chunk_rows = chunk_rows;
+        let mut frontier = Frontier::new(&plan, &Options::of(&CompareSettings::default()));
+        let mut told = Vec::new();
+        let mut fails = fails.iter();
+        let mut again = None;
+        while let Some(next) = again.take().or_else(|| frontier.next()) {
+            match next {
+                Next::Histogram { .. } => {
+                    let bounds = histogram.iter().map(|number| bound(*number)).collect();
+                    frontier.histogram(bounds, 1_000_000);
+                }
+                Next::Probe { side, range, rows } => {
+                    let inside = within(&keys[side], &range);
+                    let found = usize::try_from(rows - 1).ok().and_then(|at| inside.get(at));
+                    again = frontier.probed(rows, found.map(|number| bound(*number)));
+                }
+                Next::Scan { chunk, range, .. } => {
+                    let rows = keys.as_ref().map(|keys| within(keys, &range).len() as u64);
+                    if fails.next() == Some(&true) {
+                        frontier.failed(chunk, Remedy::Isolate, "too slow");
+                    } else {
+                        let compared = Compared { rows, ..Compared::default() };
+                        frontier.compared(chunk, compared, Duration::from_millis(500));
+                    }
+                }
+            }
+            told.extend(frontier.take_done().into_iter().map(|told| told.range));
+        }
+        assert!(frontier.is_finished());
+        told
+    }
+
+    #[test]
+    fn a_table_of_any_size_ends_with_an_open_end() {
+        for rows in [0, 1, 19_999, 20_000, 20_001] {
+            let keys = BySide { source: (0..rows).collect(), target: BTreeSet::new() };
+            let told = scan(&keys, None, &BTreeSet::new(), &[]);
+            assert_eq!(told[0].after, None);
+            assert_eq!(told.last().unwrap().through, None);
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_hopeless_ends_as_undecided_and_three_of_them_end_the_mapping() {
+        let plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
+        let mut frontier = Frontier::new(&plan, &Options::of(&CompareSettings::default()));
+        frontier.next();
+        frontier.histogram(Vec::new(), 0);
+        let (mut scans, mut ended) = (0, false);
+        while let Some(next) = frontier.next() {
+            match next {
+                Next::Probe { rows, range, .. } => {
+                    let from = range.after.as_ref().map_or(0, number);
+                    let end = range.through.as_ref().map_or(i32::MAX, number);
+                    let at = from.saturating_add(i32::try_from(rows).unwrap());
+                    frontier.probed(rows, (at < end).then(|| bound(at)));
+                }
+                Next::Scan { chunk, .. } => {
+                    scans += 1;
+                    if frontier.failed(chunk, Remedy::Shrink, "canceled") {
+                        ended = true;
+                        break;
+                    }
+                }
+                Next::Histogram { .. } => unreachable!("asked for once"),
+            }
+        }
+        assert!(ended && scans < 20, "{scans} scans");
+        frontier.give_up("canceled", 1);
+        let told = frontier.take_done();
+        assert!(told.iter().all(|told| matches!(told.outcome, Outcome::Undecided(..))));
+        assert!(frontier.is_finished());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Chunks are told in key order and tile: no gap, no overlap, open ends; whatever the sides
+        /// hold, wherever the histogram's bounds lie, and however often a chunk has to be cut.
+        #[test]
+        fn chunks_tile(
+            source in prop::collection::btree_set(-50..50, 0..60),
+            target in prop::collection::btree_set(-80..20, 0..60),
+            chunk_rows in prop::option::of(1..30u64),
+            histogram in prop::collection::btree_set(-100..100, 0..12),
+            fails in prop::collection::vec(any::<bool>(), 0..12),
+        ) {
+            let told = scan(&BySide { source, target }, chunk_rows, &histogram, &fails);
+            prop_assert_eq!(&told[0].after, &None);
+            prop_assert_eq!(&told[told.len() - 1].through, &None);
+            for pair in told.windows(2) {
+                prop_assert!(pair[0].through.is_some());
+                prop_assert_eq!(&pair[0].through, &pair[1].after);
+                if let (Some(a), Some(b)) = (&pair[0].through, &pair[1].through) {
+                    prop_assert!(number(a) < number(b), "an empty or backward chunk");
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! Plans for unit tests, made the way real ones are: from a spec and what catalogs say.
+
+use std::collections::BTreeMap;
+
+use super::{Facts, MappingPlan, PlanOptions, plan_mapping};
+use crate::schema::{
+    Builtin, BySide, Collation, Column, ColumnName, ColumnType, DigestTrust, Index, IndexColumn,
+    PgType, Relation, RelationKind, Server,
+};
+use crate::spec::{self, Diagnostic, SpecText, StrategyChoice};
+
+/// A column: name, type, NOT NULL.
+pub(crate) type SampleColumn = (&'static str, Builtin, bool);
+
+/// A table with these columns and a primary key over some of them.
+pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
+    let column = |(name, builtin, not_null): &SampleColumn| Column {
+        name: ColumnName((*name).to_owned()),
+        column_type: ColumnType {
+            display: builtin.name().to_owned(),
+            pg_type: PgType::Builtin(*builtin),
+            modifier: -1,
+            collation: match builtin {
+                Builtin::Text => Collation::Bytes,
+                _ => Collation::None,
+            },
+        },
+        not_null: *not_null,
+        readable: true,
+    };
+    let indexed =
+        |name: &&str| IndexColumn { name: Some(ColumnName((*name).to_owned())), plain_order: true };
+    let primary = Index {
+        name: "pkey".to_owned(),
+        unique: true,
+        primary: true,
+        columns: key.iter().map(indexed).collect(),
+    };
+    let relation = Relation {
+        kind: RelationKind::Table,
+        columns: columns.iter().map(column).collect(),
+        indexes: (!key.is_empty()).then_some(primary).into_iter().collect(),
+        estimated_rows: Some(1_000_000),
+        row_security: false,
+        schema_usable: true,
+        oid: Some(1),
+    };
+    Facts { relation, expressions: BTreeMap::new() }
+}
+
+/// Plans the first mapping of a spec; `mappings` is what follows its head.
+pub(crate) fn plan(
+    mappings: &str,
+    facts: BySide<&Facts>,
+) -> Result<(MappingPlan, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let head = "version = 1\nname = \"sample\"\n[source]\nurl = \"a\"\n[target]\nurl = \"b\"\n";
+    let text = SpecText { path: "sample.toml".into(), text: format!("{head}{mappings}") };
+    let spec = spec::read(text, &BTreeMap::new(), &|_| None)?;
+    let server = Server {
+        version: 150_018,
+        database: "d".into(),
+        role: "r".into(),
+        overprivileged: false,
+        encoding: "UTF8".into(),
+        standby: false,
+        system_identifier: None,
+        digests: DigestTrust::Probe("1".into()),
+    };
+    let servers = BySide { source: &server, target: &server };
+    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None };
+    plan_mapping(&spec, &spec.mappings[0], servers, facts, options)
+}
+
+/// Tables of one name and shape on both sides.
+pub(crate) fn same(columns: &[SampleColumn], key: &[&str]) -> MappingPlan {
+    let facts = table(columns, key);
+    let mappings = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
+                    [mapping.target]\ntable = \"public.t\"\n";
+    plan(mappings, BySide { source: &facts, target: &facts }).unwrap().0
+}
