@@ -18,6 +18,8 @@ mod relation;
 mod rows;
 mod server;
 mod settings;
+#[cfg(test)]
+mod snapshots;
 mod statement;
 
 pub use access::{

@@ -1,0 +1,91 @@
+//! Every statement that a comparison sends, held by snapshots: a DBA can read there what the tool
+//! asks, and no text changes unseen.
+
+use super::*;
+use crate::plan::{MappingPlan, sample};
+use crate::row::{Bound, Classes, Key, KeyRange, Region};
+use crate::schema::{Builtin as B, BySide, Side};
+
+/// A key of one column, and a pair of each form in which values are hashed.
+fn narrow() -> MappingPlan {
+    let columns = [
+        ("id", B::Int8, true),
+        ("state", B::Text, false),
+        ("price", B::Numeric, false),
+        ("ratio", B::Float8, false),
+        ("at", B::TimestampTz, false),
+        ("meta", B::Jsonb, false),
+        ("paid", B::Bool, false),
+    ];
+    sample::same(&columns, &["id"])
+}
+
+/// A key of two columns that nothing proves, renamed and computed columns, a filter.
+fn wide() -> MappingPlan {
+    let columns = [("region", B::Text, true), ("number", B::Int4, false), ("old", B::Json, false)];
+    let facts = sample::table(&columns, &[]);
+    let columns = [("region", B::Text, true), ("number", B::Int4, false), ("new", B::Jsonb, false)];
+    let target = sample::table(&columns, &[]);
+    let mappings = r#"
+[params]
+regions = { type = "text[]", default = "{a,b}" }
+[[mapping]]
+key = ["region", "number"]
+[mapping.source]
+table = 'public."Odd"'
+where = "region = any(:regions) -- of interest"
+[mapping.target]
+table = "svc.t"
+[mapping.columns]
+new = "old"
+"#;
+    sample::plan(mappings, BySide { source: &facts, target: &target }).unwrap().0
+}
+
+fn range(plan: &MappingPlan) -> KeyRange {
+    let bound = |number: u8| {
+        let fields: Vec<[u8; 1]> = plan.key().iter().map(|_| [number]).collect();
+        let key = Key::new(fields.iter().map(<[u8; 1]>::as_slice));
+        Some(Bound { key, text: plan.key().iter().map(|_| number.to_string()).collect() })
+    };
+    KeyRange { after: bound(1), through: bound(9) }
+}
+
+fn statements(plan: &MappingPlan, side: Side) -> String {
+    let region = Region::whole(range(plan));
+    let some = Classes { of: 64, chosen: vec![3, 60] };
+    let classes = Region { classes: Some(some), ..region.clone() };
+    let key = Key::new(plan.key().iter().map(|_| &[7][..]));
+    let statements = [
+        ("digest", Some(digest(plan, side, &region))),
+        ("digest of everything", Some(digest(plan, side, &Region::whole(KeyRange::everything())))),
+        ("digests by class", Some(class_digests(plan, side, &range(plan), 64))),
+        ("keys and row hashes", Some(key_hashes(plan, side, &classes))),
+        ("canons", Some(canons(plan, side, &range(plan)))),
+        ("rows by key", Some(look_up(plan, side, &[&key, &key]))),
+        ("boundary", Some(probe(plan, side, &range(plan), 1000))),
+        ("last key up to", Some(neighbour(plan, side, Some(&key), Neighbour::UpTo))),
+        ("first key behind", Some(neighbour(plan, side, Some(&key), Neighbour::Behind))),
+        ("rows with a NULL in their key", Some(null_keys(plan, side))),
+        ("histogram", histogram(plan, side)),
+    ];
+    let written = statements.into_iter().filter_map(|(name, statement)| {
+        let Statement { text, binds } = statement?;
+        let binds: Vec<String> = binds
+            .iter()
+            .map(|bind| format!("{} {}", bind.oid, bind.value.escape_ascii()))
+            .collect();
+        Some(format!("-- {name}\n{text}\n-- {}\n", binds.join(", ")))
+    });
+    written.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_key_of_one_column() {
+    insta::assert_snapshot!(statements(&narrow(), Side::Source));
+}
+
+#[test]
+fn a_key_of_two_columns_that_nothing_proves() {
+    insta::assert_snapshot!(statements(&wide(), Side::Source));
+}
