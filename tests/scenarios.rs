@@ -38,6 +38,8 @@ scenarios! {
     duplicates_and_null_keys,
     empty_source,
     empty_target,
+    every_type_changed_once,
+    every_type_identical,
     hostile_names,
     keys_beyond_the_other_side,
     keys_of_many_types,
