@@ -10,5 +10,6 @@
 )]
 
 mod architecture;
+mod laws;
 mod scenarios;
 mod support;
