@@ -10,6 +10,9 @@
 )]
 
 mod architecture;
+mod faults;
 mod laws;
+mod pooling;
+mod races;
 mod scenarios;
 mod support;

@@ -8,4 +8,4 @@ mod program;
 pub use bouncer::Bouncer;
 pub use cluster::{Cluster, Settings, shared};
 pub use pair::{Pair, Scratch};
-pub use program::{Outcome, Program};
+pub use program::{Outcome, Program, Running};

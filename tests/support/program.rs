@@ -1,10 +1,17 @@
 //! The program as a process: what goes in, what comes out.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// How long a word on stderr is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A call of the program, in an empty environment.
 pub struct Program {
@@ -67,6 +74,67 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs")
+    }
+}
+
+/// A call that is under way; its stderr is read line by line.
+pub struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    stderr: String,
+    stdout: JoinHandle<String>,
+}
+
+impl Program {
+    /// Starts it.
+    pub fn start(self) -> Running {
+        let mut child = self.spawn();
+        let (sender, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let mut out = child.stdout.take().expect("a pipe");
+        let stdout = std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).expect("stdout is UTF-8");
+            text
+        });
+        Running { child, lines, stderr: String::new(), stdout }
+    }
+}
+
+impl Running {
+    /// Waits for a line on stderr that holds these words.
+    pub fn await_line(&mut self, words: &str) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.stderr.push_str(&line);
+            self.stderr.push('\n');
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("\"{words}\" was not said; what was said:\n{}", self.stderr);
+    }
+
+    /// Sends a signal: INT, TERM, KILL.
+    pub fn signal(&self, name: &str) {
+        let (signal, id) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([signal, id]).status().expect("kill").success());
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Outcome {
+        let status = self.child.wait().expect("it ends");
+        self.lines.iter().for_each(|line| {
+            self.stderr.push_str(&line);
+            self.stderr.push('\n');
+        });
+        Outcome {
+            code: status.code().unwrap_or(-1),
+            stdout: self.stdout.join().expect("stdout"),
+            stderr: self.stderr,
+        }
     }
 }
 

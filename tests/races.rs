@@ -1,0 +1,175 @@
+//! Both systems keep writing while we look: a dual writer that applies each change to the source and,
+//! a little later, to the target. No change on its way may be called a difference, and no difference
+//! that stands may be lost among them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pgreconcile::schema::{BySide, Side};
+
+use crate::support::Pair;
+
+const WRITERS: u64 = 6;
+/// Rows that are written; those above stand still.
+const HOT: u64 = 600;
+const ROWS: u64 = 20_000;
+
+/// Writers that run until they are dropped.
+struct DualWriter {
+    stop: Arc<AtomicBool>,
+    writes: Arc<AtomicU64>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// Makes the target late: the server waits there, by up to 0.3 s.
+const LAG: &str = "select pg_sleep(random() * 0.3);";
+
+impl DualWriter {
+    fn start(pair: &Pair) -> DualWriter {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writes = Arc::new(AtomicU64::new(0));
+        let urls = BySide::new(|side| pair.clusters[side].url("postgres", &pair.database));
+        let threads = (0..WRITERS).map(|writer| {
+            let (stop, writes, urls) = (Arc::clone(&stop), Arc::clone(&writes), urls.clone());
+            std::thread::spawn(move || write(writer, &urls, &stop, &writes))
+        });
+        DualWriter { threads: threads.collect(), stop, writes }
+    }
+}
+
+impl Drop for DualWriter {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().expect("a writer"));
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn write(writer: u64, urls: &BySide<String>, stop: &AtomicBool, writes: &AtomicU64) {
+    let connect = async |url: &str| {
+        let (client, connection) =
+            tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    };
+    let (source, target) = (connect(&urls.source).await, connect(&urls.target).await);
+    let mut turn = writer;
+    while !stop.load(Ordering::Relaxed) {
+        turn += 1;
+        // Each writer has keys of its own, so that changes of one key come in order.
+        let id = (turn * 7919 % (HOT / WRITERS)) * WRITERS + writer;
+        let change = match turn % 3 {
+            0 => format!("delete from t where id = {id};"),
+            1 => format!(
+                "insert into t values ({id}, 'v{turn}', {turn}) on conflict (id) do update set v = excluded.v;"
+            ),
+            _ => format!("update t set v = v || 'x', n = {turn} where id = {id};"),
+        };
+        source.batch_execute(&change).await.unwrap();
+        target.batch_execute(&format!("{LAG}{change}")).await.unwrap();
+        writes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn tables() -> Pair {
+    let rows = format!(
+        "create table t (id int primary key, v text, n int8);
+         insert into t select n, 'v' || n, n from generate_series(0, {ROWS}) n; analyze t;"
+    );
+    Pair::new(&rows, &rows)
+}
+
+const SPEC: &str = "[compare]\nsettle = \"3s\"\n[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
+                    [mapping.target]\ntable = \"public.t\"\n";
+
+#[test]
+fn a_change_on_its_way_is_no_finding_and_a_planted_one_is_not_lost() {
+    let pair = tables();
+    pair.sql(
+        Side::Target,
+        "update t set v = 'planted' where id % 2000 = 1999;
+         delete from t where id % 5000 = 4998;
+         insert into t values (-1, 'planted', 0), (30000, 'planted', 0);",
+    );
+    let planted: Vec<String> = {
+        let mismatch = (1999..=ROWS)
+            .step_by(2000)
+            .map(|id| format!("t mismatch {{\"id\":\"{id}\"}} v: \"v{id}\" | \"planted\""));
+        let missing =
+            (4998..=ROWS).step_by(5000).map(|id| format!("t only_in_source {{\"id\":\"{id}\"}}"));
+        let extra = [-1, 30_000].map(|id| format!("t only_in_target {{\"id\":\"{id}\"}}"));
+        let mut planted: Vec<String> = mismatch.chain(missing).chain(extra).collect();
+        planted.sort();
+        planted
+    };
+    let spec = pair.spec(SPEC);
+    let writer = DualWriter::start(&pair);
+    let mut healed = 0;
+    for (strategy, chunk) in [("digest", "100"), ("stream", "100"), ("digest", "1000000")] {
+        let outcome = pair
+            .program()
+            .args(&["compare", spec.to_str().unwrap(), "--format", "jsonl", "--progress", "never"])
+            .args(&["--strategy", strategy, "--chunk-rows", chunk])
+            .run();
+        assert_eq!(outcome.findings(), planted, "{strategy} {chunk}");
+        outcome.balances().exits(1);
+        healed += outcome.mapping()["healed"].as_u64().unwrap();
+    }
+    let writes = writer.writes.load(Ordering::Relaxed);
+    drop(writer);
+    // Without changes seen on their way the test would prove nothing.
+    assert!(healed > 0 && writes > 50, "{healed} healed of {writes} writes");
+}
+
+#[test]
+fn a_row_that_differs_and_keeps_changing_is_unsettled_and_never_equal() {
+    let pair = tables();
+    let stop = Arc::new(AtomicBool::new(false));
+    let url = pair.clusters.source.url("postgres", &pair.database);
+    let writer = {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || keep_changing(&url, &stop))
+    };
+    let spec = pair.spec(&SPEC.replace("3s", "400ms"));
+    let outcome = pair
+        .program()
+        .args(&["compare", spec.to_str().unwrap(), "--format", "jsonl", "--progress", "never"])
+        .run();
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("the writer");
+    let found = outcome.findings();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("t mismatch (unsettled) {\"id\":\"7\"}"), "{found:?}");
+    let mapping = outcome.balances().exits(3).mapping();
+    assert_eq!((&mapping["unsettled"], &mapping["complete"]), (&1.into(), &false.into()));
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn keep_changing(url: &str, stop: &AtomicBool) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    while !stop.load(Ordering::Relaxed) {
+        client.batch_execute("update t set n = n + 1 where id = 7").await.unwrap();
+    }
+}
+
+#[test]
+fn a_backfill_that_comes_by_during_the_run_leaves_nothing_behind() {
+    let pair = tables();
+    pair.sql(Side::Target, "delete from t where id > 5000");
+    let spec = pair.spec(&SPEC.replace("3s", "2s"));
+    let mut running = pair
+        .program()
+        .args(&["compare", spec.to_str().unwrap(), "--format", "jsonl", "--progress", "never"])
+        .args(&["-vv"])
+        .start();
+    // Once all of it has been seen to be missing, the backfill comes by.
+    running.await_line("chunk finished");
+    pair.sql(
+        Side::Target,
+        &format!("insert into t select n, 'v' || n, n from generate_series(5001, {ROWS}) n"),
+    );
+    let outcome = running.finish();
+    assert_eq!(outcome.findings(), Vec::<String>::new());
+    outcome.balances().exits(0);
+}
