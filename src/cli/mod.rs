@@ -42,14 +42,19 @@ Every flag has an environment variable, PGRECONCILE_ and its name in capitals.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    #[command(after_help = EXIT_CODES)]
     Check(check::Check),
+    #[command(after_help = EXIT_CODES)]
     Plan(plan::Plan),
+    #[command(after_help = EXIT_CODES)]
     Compare(compare::Compare),
 }
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let parsed = Cli::command().try_get_matches_from(args).and_then(|mut matches| {
+    // The variables are named after the flags, as the help says; listing each would only be long.
+    let command = Cli::command().mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)));
+    let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let (Verb::Compare(compare), Some((_, matches))) =
             (&mut cli.verb, matches.remove_subcommand())

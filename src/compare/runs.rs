@@ -176,14 +176,13 @@ impl Runs {
             Item::Key(first, _) => {
                 let mut digest = first.image[*side];
                 let mut last = first.key;
-                let belongs = |item: &mut Item| {
-                    matches!(item, Item::Key(..))
-                        && item.side() == Some(*side)
-                        && !item.begins_behind(order, until.as_ref())
-                };
-                while let Some(Item::Key(next, _)) = rest.pop_front_if(belongs) {
+                while let Some(item @ Item::Key(next, _)) = rest.front()
+                    && item.side() == Some(*side)
+                    && !item.begins_behind(order, until.as_ref())
+                {
                     digest += next.image[*side];
-                    last = next.key;
+                    last = next.key.clone();
+                    rest.pop_front();
                 }
                 let through = Some(Bound { key: last, text: [].into() });
                 let range = KeyRange { after: end.clone(), through };
