@@ -8,6 +8,14 @@
 //! S is both tables copied out in binary at once. No tool that hashes on the server, or streams, can
 //! be faster than its floor.
 
+#![expect(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a bench's modules are its own, and a panic there is the failure"
+)]
+
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,
