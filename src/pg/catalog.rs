@@ -3,8 +3,8 @@
 
 use super::error::PgError;
 use super::lease::Lease;
-use super::pool::Session;
 use super::row::Row;
+use super::session::Session;
 use crate::schema::{
     Collation, Column, ColumnName, ColumnType, Index, IndexColumn, Relation, RelationKind, Side,
     TableName,

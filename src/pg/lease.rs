@@ -19,8 +19,8 @@ use tokio_postgres::{Error, RowStream};
 use super::cancel::cancel;
 use super::connector::Connector;
 use super::error::PgError;
-use super::pool::Session;
 use super::row::{Row, values};
+use super::session::Session;
 use crate::sql::Statement;
 
 /// A connection on loan.

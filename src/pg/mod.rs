@@ -15,6 +15,7 @@ mod lease;
 mod pool;
 mod row;
 mod server;
+mod session;
 mod tls;
 mod types;
 
@@ -23,5 +24,6 @@ pub use conninfo::{Conninfo, ConninfoError, SslMode};
 pub use defaults::resolve;
 pub use error::{PgError, Remedy};
 pub use lease::{Lease, Rows};
-pub use pool::{Pool, Session};
+pub use pool::Pool;
 pub use row::Row;
+pub use session::Session;

@@ -1,7 +1,6 @@
-//! One side's connections: a small pool, and how each read begins.
+//! One side's connections: a small pool.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 
@@ -10,8 +9,6 @@ use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
 use super::lease::Lease;
-use crate::schema::SchemaName;
-use crate::sql;
 
 /// Connections to one side, as many as the run has jobs.
 pub struct Pool {
@@ -19,24 +16,6 @@ pub struct Pool {
     connector: Arc<Connector>,
     /// What is worth knowing about the connection string, as sentences.
     pub warnings: Vec<String>,
-}
-
-/// How reads begin: the pinned settings as one text, and how long an answer is waited for.
-#[derive(Clone, Debug)]
-pub struct Session {
-    pub(super) begin: Arc<str>,
-    pub(super) patience: Duration,
-}
-
-/// How much later than the server's own timeout an answer is given up.
-const GRACE: Duration = Duration::from_secs(15);
-
-impl Session {
-    /// Reads with these schemas in the search path and this timeout of a statement.
-    pub fn new(search_path: &[SchemaName], statement_timeout: Duration) -> Session {
-        let begin = sql::begin(search_path, statement_timeout).into();
-        Session { begin, patience: statement_timeout + GRACE }
-    }
 }
 
 impl Pool {

@@ -2,7 +2,7 @@
 
 use super::error::PgError;
 use super::lease::Lease;
-use super::pool::Session;
+use super::session::Session;
 use crate::schema::{DigestTrust, Server};
 use crate::sql;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::PgError;
 use super::lease::Lease;
-use super::pool::Session;
+use super::session::Session;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 use crate::sql;
 

@@ -8,8 +8,8 @@
 //! nothing to the servers, so the plan takes the order that an index serves.
 
 use super::canon::Canon;
-use super::mapping::Pair;
-use super::pairing::{Candidate, Expression};
+use super::pair::{Expression, Pair};
+use super::pairing::Candidate;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side,
 };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::canon::Canon;
-use super::pairing::{Candidate, Expression, pair, refuse_meeting};
+use super::pair::{Expression, Pair, PairSide};
+use super::pairing::{Candidate, pair, refuse_meeting};
 use super::strategy::{Strategy, choose};
 use super::{key, meet};
 use crate::row::KeyOrder;
@@ -30,30 +31,6 @@ pub struct PlanOptions {
     pub strategy: StrategyChoice,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
-}
-
-/// A pair of expressions that must have equal canons.
-#[derive(Clone, Debug)]
-pub struct Pair {
-    /// Its name.
-    pub name: String,
-    /// The form in which both sides say the value.
-    pub canon: Canon,
-    /// Each side's expression.
-    pub sides: BySide<PairSide>,
-}
-
-/// One side of a pair.
-#[derive(Clone, Debug)]
-pub struct PairSide {
-    /// How the side says the value.
-    pub expression: Expression,
-    /// The expression's type.
-    pub column_type: ColumnType,
-    /// For key pairs: whether ranges compare the expression itself, not its canon.
-    pub searched_raw: bool,
-    /// For key pairs: whether keys are looked up by the expression itself.
-    pub looked_up_raw: bool,
 }
 
 /// One side of a mapping.

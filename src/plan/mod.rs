@@ -7,13 +7,14 @@ mod canon;
 mod key;
 mod mapping;
 mod meet;
+mod pair;
 mod pairing;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
 
 pub use canon::{Canon, DigestForm};
-pub use mapping::{Facts, MappingPlan, Pair, PairSide, PlanOptions, SidePlan, plan_mapping};
+pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};
-pub use pairing::Expression;
+pub use pair::{Expression, Pair, PairSide};
 pub use strategy::Strategy;

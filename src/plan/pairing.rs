@@ -4,19 +4,9 @@
 //! month must never go uncompared in silence.
 
 use super::meet::Refusal;
+use super::pair::Expression;
 use crate::schema::{BySide, ColumnName, Relation, Side};
-use crate::spec::{
-    Diagnostic, Fragment, Mapping, Placed, SourceExpression, Span, Unmapped, did_you_mean,
-};
-
-/// How one side says a pair's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expression {
-    /// As a column.
-    Column(ColumnName),
-    /// As an expression of the operator's.
-    Sql(Fragment),
-}
+use crate::spec::{Diagnostic, Mapping, Placed, SourceExpression, Span, Unmapped, did_you_mean};
 
 /// A pair before its types are known to meet.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ mod account;
 mod desk;
 mod dispatcher;
 mod frontier;
+mod hands;
 mod histogram;
 mod mapping;
 mod one_sided;

@@ -6,13 +6,23 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::work::NamedRun;
 use crate::finding::Ruling;
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
 /// A piece's place: which run, and where in it.
 pub(super) type PiecePlace = (u64, usize);
+
+/// A run that stands and has to be named.
+#[derive(Debug)]
+pub(super) struct NamedRun {
+    pub(super) ruling: Ruling,
+    pub(super) side: Side,
+    pub(super) after: Option<Bound>,
+    pub(super) through: Option<Bound>,
+    pub(super) rows: u64,
+    pub(super) first_seen: Duration,
+}
 
 /// The runs of one mapping that are not named yet.
 #[derive(Debug, Default)]

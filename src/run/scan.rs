@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::hands::{Failed, Hands};
 use super::work::Answer;
-use super::worker::Hands;
 use crate::compare::{Advance, Compared, Drill, Expectation, Pairing, RangeDigest, Step};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Classes, Digest, Fingerprint, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
-
-type Failed = (Option<Side>, PgError);
 
 /// Nothing is expected of a range.
 pub(super) const UNKNOWN: Expectation = Expectation { rows: 0, differences: 0 };

@@ -3,8 +3,9 @@
 use super::account::Telling;
 use super::desk::Desk;
 use super::mapping::{MappingState, only};
+use super::one_sided::NamedRun;
 use super::recheck::Entry;
-use super::work::{NamedRun, Task};
+use super::work::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
 use crate::row::{Digest, KeyRange};

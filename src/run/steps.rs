@@ -1,7 +1,7 @@
 //! The smaller steps: boundaries, gaps, keys of a few rows, looks.
 
+use super::hands::{Failed, Hands};
 use super::recheck::Entry;
-use super::worker::Hands;
 use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
@@ -9,8 +9,6 @@ use crate::plan::Strategy;
 use crate::row::{Bound, Digest, Fingerprint, Fingerprinter, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup, Neighbour};
-
-type Failed = (Option<Side>, PgError);
 
 /// The boundaries of the key's histogram, if there is one.
 pub(super) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<Vec<Bound>, Failed> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::one_sided::NamedRun;
 use super::recheck::Entry;
 use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
-use crate::finding::Ruling;
 use crate::row::{Bound, Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
@@ -40,17 +40,6 @@ pub(super) enum Task {
     LookAtNullKeys { entry: Entry },
     /// Find the last key of a confirmed run, to name it.
     NameRun { run: NamedRun },
-}
-
-/// A run that stands and has to be named.
-#[derive(Debug)]
-pub(super) struct NamedRun {
-    pub(super) ruling: Ruling,
-    pub(super) side: Side,
-    pub(super) after: Option<Bound>,
-    pub(super) through: Option<Bound>,
-    pub(super) rows: u64,
-    pub(super) first_seen: Duration,
 }
 
 /// What came of it.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::hands::{Failed, Hands};
 use super::options::Stop;
 use super::work::{Answer, Task, Work};
 use super::{scan, steps};
 use crate::event::Event;
-use crate::pg::{Lease, PgError, Pool, Remedy, Rows, Session};
+use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::schema::{BySide, Side};
 
@@ -27,13 +28,6 @@ pub(super) struct World {
 pub(super) struct Done {
     pub(super) work: Work,
     pub(super) result: Option<Result<Answer, PgError>>,
-}
-
-/// One mapping, one connection of each side.
-pub(super) struct Hands<'w> {
-    pub(super) plan: &'w MappingPlan,
-    pub(super) leases: &'w BySide<Lease>,
-    pub(super) sessions: &'w BySide<Session>,
 }
 
 /// Tries and their pauses: a server that restarts within 20 s is waited for.
@@ -66,8 +60,6 @@ pub(super) async fn perform(world: Arc<World>, work: Work) -> Done {
     }
 }
 
-type Failed = (Option<Side>, PgError);
-
 fn at_side(side: Option<Side>, error: PgError) -> PgError {
     match side {
         Some(side) => PgError { message: format!("{side}: {}", error.message), ..error },
@@ -93,7 +85,7 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let hands =
         Hands { plan: &world.plans[work.mapping], leases: &leases, sessions: &world.sessions };
     let result = tokio::select! {
-        result = hands.perform(&work.task) => Some(result),
+        result = carry_out(&hands, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
     };
     let BySide { source, target } = leases;
@@ -110,85 +102,28 @@ async fn stopped(world: &World, urgency: Stop) {
     }
 }
 
-impl Hands<'_> {
-    async fn perform(&self, task: &Task) -> Result<Answer, Failed> {
-        match task {
-            Task::Histogram { side } => steps::histogram(self, *side).await.map(Answer::Histogram),
-            Task::Probe { side, range, rows } => {
-                steps::probe(self, *side, range, *rows).await.map(Answer::Probed)
-            }
-            Task::Scan { range, expected, .. } => scan::chunk(self, range, *expected).await,
-            Task::Rescan { range } => scan::chunk(self, range, scan::UNKNOWN).await,
-            Task::Gap { side, low, high } => {
-                steps::gap(self, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
-            }
-            Task::Keys { piece } => steps::keys(self, piece).await.map(Answer::Keys),
-            Task::NullKeys | Task::LookAtNullKeys { .. } => {
-                steps::null_keys(self).await.map(Answer::NullKeys)
-            }
-            Task::Look { entries, .. } => steps::look(self, entries).await.map(Answer::Looked),
-            Task::LookAtRange { entry } => {
-                steps::look_at_range(self, entry).await.map(Answer::LookedAtRange)
-            }
-            Task::NameRun { run } => {
-                steps::last_key(self, run.side, run.through.as_ref()).await.map(Answer::Named)
-            }
+/// Does what a task asks for.
+async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
+    match task {
+        Task::Histogram { side } => steps::histogram(hands, *side).await.map(Answer::Histogram),
+        Task::Probe { side, range, rows } => {
+            steps::probe(hands, *side, range, *rows).await.map(Answer::Probed)
         }
-    }
-
-    /// Asks one side.
-    pub(super) async fn ask(
-        &self,
-        side: Side,
-        statement: crate::sql::Statement,
-    ) -> Result<Vec<crate::pg::Row>, Failed> {
-        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
-        rows.map_err(|error| (Some(side), error))
-    }
-
-    /// Opens one side's rows.
-    pub(super) async fn rows(
-        &self,
-        side: Side,
-        statement: crate::sql::Statement,
-    ) -> Result<SideRows<'_>, Failed> {
-        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
-        rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
-    }
-
-    /// Opens the rows of both sides at once.
-    pub(super) async fn rows_of_both(
-        &self,
-        statement: impl Fn(Side) -> crate::sql::Statement,
-    ) -> Result<BySide<SideRows<'_>>, Failed> {
-        let (source, target) = tokio::join!(
-            self.rows(Side::Source, statement(Side::Source)),
-            self.rows(Side::Target, statement(Side::Target))
-        );
-        Ok(BySide { source: source?, target: target? })
-    }
-
-    /// Asks both sides at once.
-    pub(super) async fn ask_both(
-        &self,
-        statement: impl Fn(Side) -> crate::sql::Statement,
-    ) -> Result<BySide<Vec<crate::pg::Row>>, Failed> {
-        let (source, target) = tokio::join!(
-            self.ask(Side::Source, statement(Side::Source)),
-            self.ask(Side::Target, statement(Side::Target))
-        );
-        Ok(BySide { source: source?, target: target? })
-    }
-}
-
-/// One side's rows, whose errors name the side.
-pub(super) struct SideRows<'h> {
-    side: Side,
-    rows: Rows<'h>,
-}
-
-impl SideRows<'_> {
-    pub(super) async fn next(&mut self) -> Result<Option<crate::pg::Row>, Failed> {
-        self.rows.next().await.map_err(|error| (Some(self.side), error))
+        Task::Scan { range, expected, .. } => scan::chunk(hands, range, *expected).await,
+        Task::Rescan { range } => scan::chunk(hands, range, scan::UNKNOWN).await,
+        Task::Gap { side, low, high } => {
+            steps::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
+        }
+        Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
+        Task::NullKeys | Task::LookAtNullKeys { .. } => {
+            steps::null_keys(hands).await.map(Answer::NullKeys)
+        }
+        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
+        Task::LookAtRange { entry } => {
+            steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
+        }
+        Task::NameRun { run } => {
+            steps::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
+        }
     }
 }

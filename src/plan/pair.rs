@@ -1,0 +1,38 @@
+//! A pair: two expressions, one a side, whose canons must be equal.
+
+use super::canon::Canon;
+use crate::schema::{BySide, ColumnName, ColumnType};
+use crate::spec::Fragment;
+
+/// How one side says a pair's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expression {
+    /// As a column.
+    Column(ColumnName),
+    /// As an expression of the operator's.
+    Sql(Fragment),
+}
+
+/// A pair of expressions that must have equal canons.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Its name.
+    pub name: String,
+    /// The form in which both sides say the value.
+    pub canon: Canon,
+    /// Each side's expression.
+    pub sides: BySide<PairSide>,
+}
+
+/// One side of a pair.
+#[derive(Clone, Debug)]
+pub struct PairSide {
+    /// How the side says the value.
+    pub expression: Expression,
+    /// The expression's type.
+    pub column_type: ColumnType,
+    /// For key pairs: whether ranges compare the expression itself, not its canon.
+    pub searched_raw: bool,
+    /// For key pairs: whether keys are looked up by the expression itself.
+    pub looked_up_raw: bool,
+}

@@ -1,0 +1,70 @@
+//! What a piece of work is done with: one mapping's plan, one connection of each side.
+
+use crate::pg::{Lease, PgError, Row, Rows, Session};
+use crate::plan::MappingPlan;
+use crate::schema::{BySide, Side};
+use crate::sql::Statement;
+
+/// An error, and the side that it came from where that is known.
+pub(super) type Failed = (Option<Side>, PgError);
+
+/// One mapping, one connection of each side.
+pub(super) struct Hands<'w> {
+    pub(super) plan: &'w MappingPlan,
+    pub(super) leases: &'w BySide<Lease>,
+    pub(super) sessions: &'w BySide<Session>,
+}
+
+impl Hands<'_> {
+    /// Asks one side.
+    pub(super) async fn ask(&self, side: Side, statement: Statement) -> Result<Vec<Row>, Failed> {
+        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
+        rows.map_err(|error| (Some(side), error))
+    }
+
+    /// Opens one side's rows.
+    pub(super) async fn rows(
+        &self,
+        side: Side,
+        statement: Statement,
+    ) -> Result<SideRows<'_>, Failed> {
+        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
+        rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
+    }
+
+    /// Opens the rows of both sides at once.
+    pub(super) async fn rows_of_both(
+        &self,
+        statement: impl Fn(Side) -> Statement,
+    ) -> Result<BySide<SideRows<'_>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.rows(Side::Source, statement(Side::Source)),
+            self.rows(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
+    }
+
+    /// Asks both sides at once.
+    pub(super) async fn ask_both(
+        &self,
+        statement: impl Fn(Side) -> Statement,
+    ) -> Result<BySide<Vec<Row>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.ask(Side::Source, statement(Side::Source)),
+            self.ask(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
+    }
+}
+
+/// One side's rows, whose errors name the side.
+pub(super) struct SideRows<'h> {
+    side: Side,
+    rows: Rows<'h>,
+}
+
+impl SideRows<'_> {
+    pub(super) async fn next(&mut self) -> Result<Option<Row>, Failed> {
+        self.rows.next().await.map_err(|error| (Some(self.side), error))
+    }
+}
