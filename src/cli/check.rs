@@ -13,7 +13,7 @@ use crate::schema::Side;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Check {
     #[command(flatten)]
-    specs: SpecArgs,
+    pub(super) specs: SpecArgs,
 
     #[command(flatten)]
     pub(super) common: Common,

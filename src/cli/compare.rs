@@ -112,8 +112,7 @@ impl Compare {
         self.specs.split_environment(matches);
         let mut reports: Vec<String> =
             self.reports.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        split_lines(&mut reports, "reports", matches);
-        if reports.len() != self.reports.len() {
+        if split_lines(&mut reports, "reports", matches) {
             self.reports = reports.into_iter().map(PathBuf::from).collect();
         }
     }

@@ -50,14 +50,18 @@ impl Outputs {
     ) -> Option<Outputs> {
         let mut files = Vec::new();
         for path in reports {
-            let file = ReportFormat::of(path).and_then(|format| {
-                ReportFile::create(path, format, several).map_err(|error| error.to_string())
+            let extensions = "Name a file that ends in .json, .jsonl or .csv.";
+            let folder = "Name a file in a folder that is there and that only you may write to.";
+            let format = ReportFormat::of(path).map_err(|why| (why, extensions));
+            let file = format.and_then(|format| {
+                ReportFile::create(path, format, several)
+                    .map_err(|error| (error.to_string(), folder))
             });
             match file {
                 Ok(file) => files.push(Some(file)),
-                Err(why) => {
+                Err((why, hint)) => {
                     let message = format!("report {} cannot be written: {why}", path.display());
-                    ui.error(&message, Some("Name a file that ends in .json, .jsonl or .csv."));
+                    ui.error(&message, Some(hint));
                     return None;
                 }
             }
