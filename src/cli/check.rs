@@ -39,9 +39,10 @@ pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
             format!("{side} PostgreSQL {}{standby}", server.version_text())
         });
         ui.status(&format!(
-            "{}: ok, {} mappings; {}",
+            "{}: ok, {} mapping{}; {}",
             prepared.spec.text.path.display(),
             prepared.plans.len(),
+            if prepared.plans.len() == 1 { "" } else { "s" },
             servers.join("; ")
         ));
     }

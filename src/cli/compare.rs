@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{EnumValueParser, TypedValueParser};
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
 use super::exit::Exit;
-use super::outputs::{Format, Outputs};
+use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
 use super::ui::Ui;
@@ -70,6 +71,7 @@ pub(super) struct Compare {
         value_name = "FORMAT",
         env = "PGRECONCILE_FORMAT",
         default_value = "terminal",
+        value_parser = EnumValueParser::<Format>::new().try_map(written),
         help_heading = "Output"
     )]
     format: Format,
