@@ -119,10 +119,12 @@ impl Specs {
     }
 }
 
-/// Splits values that came from the environment.
-pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::ArgMatches) {
-    if matches.value_source(id) == Some(clap::parser::ValueSource::EnvVariable) {
+/// Splits values that came from the environment, and tells whether they did.
+pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::ArgMatches) -> bool {
+    let from_environment = matches.value_source(id) == Some(clap::parser::ValueSource::EnvVariable);
+    if from_environment {
         let lines = values.iter().flat_map(|value| value.lines());
         *values = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
     }
+    from_environment
 }

@@ -13,7 +13,7 @@ use crate::schema::Side;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Check {
     #[command(flatten)]
-    specs: SpecArgs,
+    pub(super) specs: SpecArgs,
 
     #[command(flatten)]
     pub(super) common: Common,
@@ -39,9 +39,10 @@ pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
             format!("{side} PostgreSQL {}{standby}", server.version_text())
         });
         ui.status(&format!(
-            "{}: ok, {} mappings; {}",
+            "{}: ok, {} mapping{}; {}",
             prepared.spec.text.path.display(),
             prepared.plans.len(),
+            if prepared.plans.len() == 1 { "" } else { "s" },
             servers.join("; ")
         ));
     }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
 use super::exit::Exit;
-use super::outputs::{Format, Outputs};
+use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
 use super::ui::Ui;
@@ -71,6 +72,7 @@ pub(super) struct Compare {
         value_name = "FORMAT",
         env = "PGRECONCILE_FORMAT",
         default_value = "terminal",
+        value_parser = EnumValueParser::<Format>::new().try_map(written),
         help_heading = "Output"
     )]
     format: Format,
@@ -113,8 +115,7 @@ impl Compare {
         self.specs.split_environment(matches);
         let mut reports: Vec<String> =
             self.reports.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        split_lines(&mut reports, "reports", matches);
-        if reports.len() != self.reports.len() {
+        if split_lines(&mut reports, "reports", matches) {
             self.reports = reports.into_iter().map(PathBuf::from).collect();
         }
     }

@@ -56,10 +56,12 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     let command = Cli::command().mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)));
     let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
-        if let (Verb::Compare(compare), Some((_, matches))) =
-            (&mut cli.verb, matches.remove_subcommand())
-        {
-            compare.split_environment(&matches);
+        if let Some((_, matches)) = matches.remove_subcommand() {
+            match &mut cli.verb {
+                Verb::Check(verb) => verb.specs.split_environment(&matches),
+                Verb::Plan(verb) => verb.specs.split_environment(&matches),
+                Verb::Compare(verb) => verb.split_environment(&matches),
+            }
         }
         Ok(cli)
     });

@@ -16,7 +16,7 @@ use crate::spec::StrategyChoice;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Plan {
     #[command(flatten)]
-    specs: SpecArgs,
+    pub(super) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy)]

@@ -125,6 +125,8 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
             return None;
         }
     };
+    // Places are counted from behind a byte order mark, which TOML allows.
+    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
     let text = SpecText { path: path.to_owned(), text };
     let environment = |name: &str| std::env::var(name).ok();
     match spec::read(text.clone(), given, &environment) {

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use crate::pg::PgError;
 use crate::run::Trouble;
 use crate::schema::Side;
-use crate::spec::{Diagnostic, Severity, Spec, SpecText, printable};
+use crate::spec::{Diagnostic, Severity, Spec, SpecText, mask_passwords, printable};
 
 /// The terminal, or what stands for it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,9 @@ pub(super) struct Ui {
     pub(super) quiet: bool,
     colour: ColorChoice,
 }
+
+/// A file may be no spec at all, and wrong on every line.
+const MOST_SHOWN: usize = 100;
 
 impl Ui {
     /// As the arguments say.
@@ -59,7 +62,7 @@ impl Ui {
 
     fn message(&self, word: &str, colour: AnsiColor, message: &str, hint: Option<&str>) {
         let style = Style::new().bold().fg_color(Some(colour.into()));
-        let mut text = format!("{style}{word}:{style:#} {}", printable(message));
+        let mut text = format!("{style}{word}:{style:#} {}", printable(&mask_passwords(message)));
         if let Some(hint) = hint {
             let style = Style::new().bold();
             text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
@@ -86,14 +89,17 @@ impl Ui {
         }
     }
 
-    /// Shows problems of a spec in their places.
+    /// Shows problems of a spec in their places; nobody reads more than `MOST_SHOWN` of them.
     pub(super) fn diagnostics(&self, text: &SpecText, problems: &[Diagnostic]) {
         let styled = self.colours(&std::io::stderr());
-        for problem in problems {
-            if problem.severity == Severity::Error || !self.quiet {
-                self.say(&text.render(problem, styled));
-                self.say("");
-            }
+        let loud = |problem: &&Diagnostic| problem.severity == Severity::Error || !self.quiet;
+        for problem in problems.iter().filter(loud).take(MOST_SHOWN) {
+            self.say(&text.render(problem, styled));
+            self.say("");
+        }
+        let more = problems.iter().filter(loud).count().saturating_sub(MOST_SHOWN);
+        if more > 0 {
+            self.say(&printable(&format!("… and {more} more in {}", text.path.display())));
         }
     }
 
@@ -118,9 +124,16 @@ impl Ui {
     }
 }
 
-/// Shows what clap says; help and version are no errors.
+/// Shows what clap says; help and version are no errors. It repeats arguments and variables, and one
+/// of them may be a connection string.
 pub(super) fn usage(error: &clap::Error) -> Exit {
+    let text = mask_passwords(&error.render().ansi().to_string());
     // There is nowhere to complain to when the stream is gone.
-    let _ = error.print();
-    if error.use_stderr() { Exit::Trouble } else { Exit::Clean }
+    if error.use_stderr() {
+        let _ = write!(anstream::stderr(), "{text}");
+        Exit::Trouble
+    } else {
+        let _ = write!(anstream::stdout(), "{text}");
+        Exit::Clean
+    }
 }

@@ -110,6 +110,22 @@ impl Catalog<'_> {
         })
     }
 
+    /// Whether the server can read a parameter's value as its declared type.
+    ///
+    /// # Errors
+    /// What the server says, unless it is about the value.
+    pub async fn reads(&self, param: &Param) -> Result<bool, PgError> {
+        match self.lease.all(&self.operators, &sql::param_value(param)).await {
+            Ok(_) => Ok(true),
+            // A type that only the other side knows is no matter until this side's SQL names it.
+            Err(error) => match error.sqlstate.as_deref() {
+                Some(code) if code.starts_with("22") || code.starts_with("23") => Ok(false),
+                Some(code) if code.starts_with("42") => Ok(true),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// The type of an expression over a side's rows; also proves that the expression stands alone.
     ///
     /// # Errors

@@ -21,6 +21,11 @@ pub enum ConninfoError {
     /// A text that is neither form.
     #[error("it is neither a postgresql:// URL nor key=value pairs: {0}")]
     Malformed(&'static str),
+    /// A URL that a character of its password may have cut in two, so none of its parts is repeated.
+    #[error(
+        "its port is not a number, or its password holds \"/\", \"?\" or \"@\", which are written %2F, %3F and %40"
+    )]
+    Cut,
     /// A value that the keyword does not take.
     #[error("\"{0}\" cannot be \"{1}\"{2}")]
     BadValue(&'static str, String, &'static str),
@@ -179,8 +184,14 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     }
     let mut names = Vec::new();
     let mut ports = Vec::new();
+    if path.contains('@') {
+        return Err(ConninfoError::Cut);
+    }
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
         let (name, port) = split_port(host)?;
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ConninfoError::Cut);
+        }
         names.push(decode(name)?);
         ports.push(port.to_owned());
     }
@@ -228,12 +239,20 @@ fn decode(text: &str) -> Result<String, ConninfoError> {
 fn parse_pairs(text: &str) -> Result<Conninfo, ConninfoError> {
     let mut info = Conninfo::default();
     let mut rest = text;
+    let mut behind_password = false;
     while !rest.is_empty() {
         let Some((keyword, after)) = rest.split_once('=') else {
             return Err(ConninfoError::Malformed("a keyword has no \"=\""));
         };
         let (value, after) = take_value(after.trim_start())?;
-        info.set(keyword.trim(), value)?;
+        info.set(keyword.trim(), value).map_err(|error| match error {
+            // The unknown word may be the password's own end.
+            ConninfoError::UnknownKeyword(_, near) if behind_password && near.is_empty() => {
+                ConninfoError::Malformed("a password with blanks stands between single quotes")
+            }
+            error => error,
+        })?;
+        behind_password = keyword.trim() == "password";
         rest = after.trim_start();
     }
     Ok(info)
@@ -300,6 +319,10 @@ mod tests {
             "hunter2",
             "password='hunter2",
             "postgres://u:hunter2%4@h/d",
+            "postgres://u:hunter2/x@h/d",
+            "postgres://u:hunter2?x=1@h/d",
+            "postgres://u:p@hunter2/x@h/d",
+            "password=a hunter2=b host=h",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");

@@ -117,7 +117,7 @@ fn of_server(error: &DbError) -> PgError {
         (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40001" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
         (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("The role needs SELECT on what it compares, and USAGE on its schema."),
+            .hinted("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
         ("28", _) => PgError::new(Remedy::GiveUp, printable(text))
             .hinted("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
         (_, "3D000") => PgError::new(Remedy::GiveUp, printable(text))

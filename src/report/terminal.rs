@@ -308,10 +308,10 @@ fn line_of(finding: &Finding) -> String {
                 None => "NULL".to_owned(),
             };
             match finding.keys_only {
-                true => printable(name),
+                true => on_one_line(name),
                 false => format!(
                     "{} {} | {}",
-                    printable(name),
+                    on_one_line(name),
                     value(&values.source),
                     value(&values.target)
                 ),
@@ -325,8 +325,13 @@ fn line_of(finding: &Finding) -> String {
 
 fn key_text(key: &Named<String>) -> String {
     let fields =
-        key.0.iter().map(|(name, value)| format!("{}={}", printable(name), printable(value)));
+        key.0.iter().map(|(name, value)| format!("{}={}", on_one_line(name), on_one_line(value)));
     fields.collect::<Vec<_>>().join(", ")
+}
+
+/// A name or a key's value: a line break within one must not look like a line of ours.
+fn on_one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
 }
 
 /// `3 findings`, `1 finding`.

@@ -7,7 +7,9 @@ use super::Options;
 use crate::pg::{Catalog, Lease, PgError, Pool, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Relation, Server, Side};
-use crate::spec::{Diagnostic, Fragment, Mapping, Reads, SourceExpression, Spec, did_you_mean};
+use crate::spec::{
+    Diagnostic, Fragment, Mapping, Param, Reads, SourceExpression, Spec, did_you_mean,
+};
 
 /// A spec that can be run: both servers known, every mapping planned.
 pub struct Prepared {
@@ -63,7 +65,12 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
     for (side, answer) in [(Side::Source, source), (Side::Target, target)] {
         match answer {
             Ok((server, facts, found)) => {
-                problems.extend(found);
+                for problem in found {
+                    // What is wrong with a parameter's value, both sides say.
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
+                }
                 answers.push((server, facts));
             }
             Err(error) => return Err(Trouble::Server(side, error)),
@@ -172,6 +179,14 @@ async fn ask_through(
     };
     let server = lease.server(&catalog.own).await?;
     let mut problems = Vec::new();
+    for param in &spec.params {
+        if !catalog.reads(param).await? {
+            let Param { name, type_name, span, .. } = param;
+            let message = format!("the value of parameter \"{name}\" is no {type_name}");
+            let hint = "Write it as PostgreSQL does, for example \"{1,2}\" for an array.";
+            problems.push(Diagnostic::error(span, message).hinted(hint));
+        }
+    }
     let mut facts = Vec::new();
     for mapping in chosen(spec, options) {
         facts.push(ask_mapping(&catalog, mapping, &server, &mut problems).await?);
@@ -277,11 +292,10 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     );
     let unresolved =
         ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
-    Ok(match error.hint {
-        Some(hint) => problem.hinted(hint),
-        None if unresolved => problem.hinted(format!(
-            "Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise."
-        )),
-        None => problem,
-    })
+    let path = unresolved.then(|| {
+        format!("Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise.")
+    });
+    // Of an unknown function the server says that casts may help, and they may.
+    let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
+    Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
 }

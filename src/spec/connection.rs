@@ -132,13 +132,13 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
     }
 }
 
-/// Where passwords stand in a text: `://user:HERE@` and `password=HERE`.
+/// Where passwords stand in a text: `://user:HERE@` and `password=HERE`. Rather too much than too little:
+/// a password may hold "/", "?" and "@", so it lasts to the line's last "@".
 fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut places = Vec::new();
     for (at, _) in text.match_indices("://") {
         let start = at + 3;
-        let end = text[start..].find(['/', '?', '\n']).map_or(text.len(), |end| start + end);
-        // The password may hold anything but the "@" that ends it; the last "@" does.
+        let end = text[start..].find('\n').map_or(text.len(), |end| start + end);
         let Some(host) = text[start..end].rfind('@') else { continue };
         if let Some(colon) = text[start..start + host].find(':') {
             places.push(start + colon + 1..start + host);
@@ -149,18 +149,32 @@ fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
         let Some(value) = after.strip_prefix('=') else { continue };
         let value = value.trim_start_matches(' ');
         let start = text.len() - value.len();
-        let length = match value.strip_prefix('\'') {
-            Some(quoted) => quoted.find(['\'', '\n']).map_or(value.len(), |end| end + 2),
-            None => value.find(['&', ' ', '"', '\'', '\n']).unwrap_or(value.len()),
-        };
-        places.push(start..(start + length).min(text.len()));
+        let in_url = text[..at].ends_with(['?', '&']);
+        places.push(start..start + value_length(value, in_url));
     }
     places.retain(|place| !place.is_empty());
     places
 }
 
+/// To the closing quote or to a blank; a backslash keeps the next character.
+fn value_length(value: &str, in_url: bool) -> usize {
+    let quoted = value.starts_with('\'');
+    let mut chars = value.char_indices().skip(usize::from(quoted)).peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\n' => return at,
+            '\\' => drop(chars.next_if(|(_, c)| *c != '\n')),
+            '\'' if quoted => return at + 1,
+            ' ' | '"' | '\u{1b}' if !quoted => return at,
+            '&' if in_url => return at,
+            _ => {}
+        }
+    }
+    value.len()
+}
+
 /// The same text, byte for byte as long, with every password in it made unreadable.
-pub(super) fn mask_passwords(text: &str) -> String {
+pub fn mask_passwords(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for place in password_places(text) {
         bytes[place].fill(b'*');
@@ -205,6 +219,10 @@ mod tests {
             ("postgres://u@h/d?password=pw&x=1", "postgres://u@h/d?password=**&x=1"),
             ("host=h password=pw user=u", "host=h password=** user=u"),
             ("host=h password = 'p w' user=u", "host=h password = ***** user=u"),
+            (r"password='p\'w x' user=u", "password=******** user=u"),
+            ("password=p'w&x user=u", "password=***** user=u"),
+            ("postgres://u:p/w?x#@h/d", "postgres://u:******@h/d"),
+            ("postgres://u:p@w/x@h/d\n@", "postgres://u:*****@h/d\n@"),
             ("postgres://u@h:5432/d", "postgres://u@h:5432/d"),
         ] {
             assert_eq!(mask_passwords(text), masked);

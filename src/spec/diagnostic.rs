@@ -86,7 +86,7 @@ impl SpecText {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let path = self.path.to_string_lossy();
+        let path = printable(&self.path.to_string_lossy());
         let shown = mask_passwords(&self.text);
         let title = level.primary_title(printable(&problem.message));
         let mut group = match &problem.span {
@@ -116,7 +116,7 @@ impl SpecText {
 pub fn printable(text: &str) -> String {
     let hostile = |c: char| {
         c.is_control() && c != '\n'
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars()
         .flat_map(|c| {

@@ -65,14 +65,12 @@ pub fn read(
         None => text,
     };
     let (table, syntax) = DeTable::parse_recoverable(&text.text);
-    let problems = Problems::of_file(!syntax.is_empty());
-    for error in syntax {
-        let span = error.span().unwrap_or(0..0);
-        problems.push(
-            Diagnostic::error(&span, format!("the file is not TOML: {}", error.message()))
-                .hinted(sentence("see https://toml.io for the syntax")),
-        );
-    }
+    let syntax = syntax.iter().map(|error| {
+        let message = format!("the file is not TOML: {}", error.message());
+        Diagnostic::error(&error.span().unwrap_or(0..0), message)
+            .hinted(sentence("see https://toml.io for the syntax"))
+    });
+    let problems = Problems::of_file(syntax.collect());
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     let parts = read_document(document, given, environment);
     let list = problems.into_list();

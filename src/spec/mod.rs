@@ -18,7 +18,7 @@ mod rules;
 mod suggest;
 
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
-pub use connection::{ConnectionText, SideSettings};
+pub use connection::{ConnectionText, SideSettings, mask_passwords};
 pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText, printable};
 pub use document::{Spec, read};
 pub use durations::parse_duration;

@@ -16,23 +16,31 @@ use super::{did_you_mean, parse_duration};
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     list: RefCell<Vec<Diagnostic>>,
-    unreadable: bool,
+    broken: Vec<Span>,
 }
 
 impl Problems {
-    /// Problems of a file with syntax errors, if `unreadable`: what is missing may then stand in
-    /// the part that could not be read, so it is not reported.
-    pub(super) fn of_file(unreadable: bool) -> Problems {
-        Problems { unreadable, ..Problems::default() }
+    /// Problems of a file with these syntax errors. What is missing may then stand in a part that
+    /// could not be read, and what stands in such a part was misread: neither is reported.
+    pub(super) fn of_file(syntax: Vec<Diagnostic>) -> Problems {
+        let broken = syntax.iter().filter_map(|error| error.span.clone()).collect();
+        Problems { list: RefCell::new(syntax), broken }
     }
 
     pub(super) fn push(&self, problem: Diagnostic) {
-        self.list.borrow_mut().push(problem);
+        let misread = |span: &Span| {
+            self.broken.iter().any(|broken| broken.start <= span.end && span.start <= broken.end)
+        };
+        if !problem.span.as_ref().is_some_and(misread) {
+            self.list.borrow_mut().push(problem);
+        }
     }
 
     pub(super) fn into_list(self) -> Vec<Diagnostic> {
         let mut list = self.list.into_inner();
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+        // The parser says the same of every bracket that one end of file leaves open.
+        list.dedup();
         list
     }
 }
@@ -198,7 +206,7 @@ impl<'t> Reader<'t> {
 
     /// Reports that a key must be there.
     pub(super) fn missing(&self, key: &str, hint: &str) {
-        if !self.problems.unreadable {
+        if self.problems.broken.is_empty() {
             let message = format!("\"{key}\" is missing in {}", self.name);
             self.problems.push(Diagnostic::error(&self.span, message).hinted(hint));
         }

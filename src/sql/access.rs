@@ -156,6 +156,13 @@ pub fn expression_type(
     writer.finish()
 }
 
+/// A parameter's value, read as its declared type.
+pub fn param_value(param: &Param) -> Statement {
+    let mut writer = Writer::new(std::slice::from_ref(param));
+    writer.push("select ").param(&param.name).push(" is null");
+    writer.finish()
+}
+
 /// A query of the operator's by itself; no row is made.
 pub fn query_stands_alone(query: &Fragment, params: &[Param]) -> Statement {
     let mut writer = Writer::new(params);

@@ -23,7 +23,7 @@ mod snapshots;
 mod statement;
 
 pub use access::{
-    expression_type, query_column_types, query_columns, query_stands_alone, relation,
+    expression_type, param_value, query_column_types, query_columns, query_stands_alone, relation,
     relation_columns, relation_indexes, relation_names, type_shapes,
 };
 pub use digest::{class_digests, digest};

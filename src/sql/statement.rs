@@ -115,7 +115,7 @@ impl<'p> Writer<'p> {
     }
 
     /// A parameter of the spec goes as text and is read by the server as its declared type.
-    fn param(&mut self, name: &str) -> &mut Self {
+    pub(super) fn param(&mut self, name: &str) -> &mut Self {
         // An undeclared name was refused when the spec was read.
         let Some(param) = self.params.iter().find(|param| param.name == name) else {
             return self.push("null");
