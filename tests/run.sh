@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every test, on any machine: sees to PostgreSQL's server and PgBouncer first, then runs what cargo has.
+#
+#   tests/run.sh [ARGUMENT…]     arguments go to cargo test: tests/run.sh scenarios -- --nocapture
+#
+# The integration tests come last, so that the last line is their summary and stands for them all: what
+# goes wrong before ends the run.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=tests/support/postgres.sh
+. tests/support/postgres.sh
+
+find_postgres
+find_pgbouncer
+say "servers: $("$PGRECONCILE_PG_BIN/postgres" --version), $("$PGRECONCILE_PGBOUNCER" --version | head -n 1)"
+
+# Whoever names what to test gets that, and in one go.
+for argument; do
+    case $argument in
+        --) break ;;
+        --doc | --lib | --bin | --bin=* | --bins | --test | --test=* | --tests | --bench | --bench=* | \
+            --benches | --example | --example=* | --examples | --all-targets)
+            exec cargo test "$@"
+            ;;
+    esac
+done
+
+cargo test --doc "$@"
+cargo test --lib --bins "$@"
+cargo test --test all "$@"
