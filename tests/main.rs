@@ -10,5 +10,8 @@
 )]
 
 mod architecture;
+mod connections;
+mod network;
 mod scenarios;
 mod support;
+mod tls;

@@ -155,6 +155,12 @@ impl Conninfo {
             let why = ": it would stay with a pooled connection; put settings into the role or the database";
             return Err(ConninfoError::BadValue("options", value, why));
         }
+        // It may be a piece of a password that should have been quoted or encoded.
+        if !keyword.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
+            return Err(ConninfoError::Malformed(
+                "there is no such keyword; a value with blanks stands between single quotes",
+            ));
+        }
         let near = did_you_mean(keyword, KNOWN);
         let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
         Err(ConninfoError::UnknownKeyword(keyword.to_owned(), hint))
@@ -200,12 +206,21 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
 }
 
 fn split_port(host: &str) -> Result<(&str, &str), ConninfoError> {
-    if let Some(rest) = host.strip_prefix('[') {
-        let (address, port) =
-            rest.split_once(']').ok_or(ConninfoError::Malformed("a \"[\" is never closed"))?;
-        return Ok((address, port.strip_prefix(':').unwrap_or(port)));
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) =
+                rest.split_once(']').ok_or(ConninfoError::Malformed("a \"[\" is never closed"))?;
+            (address, port.strip_prefix(':').unwrap_or(port))
+        }
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    // It may be the beginning of a password: postgres://user:pass/word@host is a user's slip.
+    if !port.is_empty() && port.parse::<u16>().is_err() {
+        return Err(ConninfoError::Malformed(
+            "a port is not a number; in a password, write / ? # and @ as %2F %3F %23 and %40",
+        ));
     }
-    Ok(host.split_once(':').unwrap_or((host, "")))
+    Ok((name, port))
 }
 
 fn decode(text: &str) -> Result<String, ConninfoError> {
@@ -300,6 +315,10 @@ mod tests {
             "hunter2",
             "password='hunter2",
             "postgres://u:hunter2%4@h/d",
+            "postgres://u:hunter2/x@h/d",
+            "postgres://u:hunter2?x@h/d",
+            "host=h password=my hunter2 user=u",
+            "host=h password=my hunter2=x user=u",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");

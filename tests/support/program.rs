@@ -2,13 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 /// A call of the program, in an empty environment.
 pub struct Program {
     command: Command,
+}
+
+/// A call that goes on.
+pub struct Running {
+    pid: u32,
+    ended: mpsc::Receiver<Output>,
 }
 
 /// What a call came to.
@@ -50,14 +58,24 @@ impl Program {
         self
     }
 
+    /// Runs it with these variables as well.
+    pub fn run_with(self, variables: &[(&str, &str)]) -> Outcome {
+        variables.iter().fold(self, |program, (name, value)| program.env(name, value)).run()
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
-        let output = self.command.output().expect("the program runs");
-        Outcome {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+        self.command.output().expect("the program runs").into()
+    }
+
+    /// Starts it and leaves it running.
+    pub fn start(self) -> Running {
+        let child = self.spawn();
+        let pid = child.id();
+        let (tell, ended) = mpsc::channel();
+        // Its pipes are read as they fill, or it would wait for us.
+        std::thread::spawn(move || tell.send(child.wait_with_output().expect("it can be waited for")));
+        Running { pid, ended }
     }
 
     /// Starts it; stdout and stderr can be read.
@@ -67,6 +85,37 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs")
+    }
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Outcome {
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+}
+
+impl Running {
+    /// Sends it a signal, by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid.to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+        assert!(sent.success(), "SIG{name} cannot be sent");
+    }
+
+    /// Waits for its end; one that goes on for longer is killed, and that is the failure.
+    pub fn ends_within(self, limit: Duration) -> Outcome {
+        match self.ended.recv_timeout(limit) {
+            Ok(output) => output.into(),
+            Err(_) => {
+                self.signal("KILL");
+                let outcome: Outcome = self.ended.recv().expect("it ends").into();
+                panic!("still running after {limit:?}\n{}\n{}", outcome.stdout, outcome.stderr);
+            }
+        }
     }
 }
 
