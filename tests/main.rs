@@ -10,9 +10,12 @@
 )]
 
 mod architecture;
+mod connections;
 mod faults;
 mod laws;
+mod network;
 mod pooling;
 mod races;
 mod scenarios;
 mod support;
+mod tls;

@@ -107,7 +107,10 @@ impl Ui {
     pub(super) fn trouble(&self, text: &SpecText, trouble: &Trouble) {
         match trouble {
             Trouble::Spec(problems) => self.diagnostics(text, problems),
-            Trouble::Server(side, error) => self.server(*side, text, error),
+            Trouble::Server(side, error, known) => {
+                self.diagnostics(text, known);
+                self.server(*side, text, error);
+            }
         }
     }
 

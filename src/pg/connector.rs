@@ -17,8 +17,8 @@ use super::tls;
 
 /// How to connect to one side: what is tried first, and then.
 pub(super) struct Connector {
-    first: Attempt,
-    then: Vec<Attempt>,
+    attempts: Vec<Attempt>,
+    patience: Duration,
 }
 
 /// One way of connecting to one place.
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) endpoint: Endpoint,
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,
+    /// Whether it is the attempt before it once more, with TLS.
+    again: bool,
 }
 
 /// A peer that stops answering is noticed within 30 s: 10 s of silence, then three probes 5 s apart.
@@ -41,6 +43,8 @@ impl Connector {
         application_name: &str,
     ) -> Result<Connector, PgError> {
         let base = base_config(&destination, application_name)?;
+        // A name may stand for an address that is dead before the one that answers.
+        let patience = 2 * destination.connect_timeout;
         let mut attempts = Vec::new();
         for endpoint in destination.endpoints {
             let mode = endpoint.ssl_mode;
@@ -53,7 +57,7 @@ impl Connector {
                     &[DriverMode::Require]
                 }
             };
-            for mode in modes {
+            for (place, mode) in modes.iter().enumerate() {
                 let mut config = base.clone();
                 config.ssl_mode(*mode).port(endpoint.port).host(&endpoint.host);
                 if let Some(address) = endpoint.address {
@@ -63,19 +67,20 @@ impl Connector {
                     config.password(password);
                 }
                 let endpoint = Endpoint { host: endpoint.host.clone(), password: None, ..endpoint };
-                attempts.push(Attempt { endpoint, config, tls: tls.clone() });
+                attempts.push(Attempt { endpoint, config, tls: tls.clone(), again: place > 0 });
             }
         }
-        let mut attempts = attempts.into_iter();
-        match attempts.next() {
-            Some(first) => Ok(Connector { first, then: attempts.collect() }),
-            None => Err(PgError::setting("no host is named".to_owned())),
-        }
+        Ok(Connector { attempts, patience })
     }
 
     /// Every way of connecting, in order.
     pub(super) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
-        std::iter::once(&self.first).chain(&self.then)
+        self.attempts.iter()
+    }
+
+    /// How long it may take to hear that no place answers.
+    pub(super) fn patience(&self) -> Duration {
+        self.attempts().map(|_| self.patience).sum()
     }
 
     /// The places, for messages.
@@ -86,14 +91,25 @@ impl Connector {
     }
 
     async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
-        let mut opened = self.first.open().await;
-        for attempt in &self.then {
-            if opened.is_ok() {
-                break;
+        let mut failed = None;
+        for attempt in self.attempts() {
+            // The driver's own limit is over once the server has taken the connection; one that then
+            // says nothing would be waited for without end.
+            match tokio::time::timeout(self.patience, attempt.open()).await {
+                Ok(Ok(opened)) => return Ok(opened),
+                // Of a server without TLS the first answer is what counts.
+                Ok(Err(error)) if attempt.again && of_tls(&error) => {
+                    failed = failed.or(Some(error))
+                }
+                Ok(Err(error)) => failed = Some(error),
+                Err(_) => {}
             }
-            opened = attempt.open().await;
         }
-        opened
+        match failed {
+            Some(error) => Err(error),
+            // Nobody has said anything; the pool's limit is the sum of ours, and says so.
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -106,6 +122,10 @@ impl Attempt {
         });
         Ok((client, driver))
     }
+}
+
+fn of_tls(error: &Error) -> bool {
+    error.to_string().contains("TLS")
 }
 
 fn base_config(destination: &Destination, application_name: &str) -> Result<Config, PgError> {

@@ -21,11 +21,6 @@ pub enum ConninfoError {
     /// A text that is neither form.
     #[error("it is neither a postgresql:// URL nor key=value pairs: {0}")]
     Malformed(&'static str),
-    /// A URL that a character of its password may have cut in two, so none of its parts is repeated.
-    #[error(
-        "its port is not a number, or its password holds \"/\", \"?\" or \"@\", which are written %2F, %3F and %40"
-    )]
-    Cut,
     /// A value that the keyword does not take.
     #[error("\"{0}\" cannot be \"{1}\"{2}")]
     BadValue(&'static str, String, &'static str),
@@ -166,6 +161,12 @@ impl Conninfo {
     }
 }
 
+/// A character of its password may have cut the URL in two, as in postgres://user:pass/word@host, so
+/// none of its parts is repeated.
+const CUT: ConninfoError = ConninfoError::Malformed(
+    "a port is not a number, or the password holds / ? # or @, which are written %2F %3F %23 and %40",
+);
+
 fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     let mut info = Conninfo::default();
     let (rest, query) =
@@ -185,13 +186,10 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     let mut names = Vec::new();
     let mut ports = Vec::new();
     if path.contains('@') {
-        return Err(ConninfoError::Cut);
+        return Err(CUT);
     }
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
         let (name, port) = split_port(host)?;
-        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(ConninfoError::Cut);
-        }
         names.push(decode(name)?);
         ports.push(port.to_owned());
     }
@@ -211,12 +209,18 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
 }
 
 fn split_port(host: &str) -> Result<(&str, &str), ConninfoError> {
-    if let Some(rest) = host.strip_prefix('[') {
-        let (address, port) =
-            rest.split_once(']').ok_or(ConninfoError::Malformed("a \"[\" is never closed"))?;
-        return Ok((address, port.strip_prefix(':').unwrap_or(port)));
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) =
+                rest.split_once(']').ok_or(ConninfoError::Malformed("a \"[\" is never closed"))?;
+            (address, port.strip_prefix(':').unwrap_or(port))
+        }
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    if !port.is_empty() && port.parse::<u16>().is_err() {
+        return Err(CUT);
     }
-    Ok(host.split_once(':').unwrap_or((host, "")))
+    Ok((name, port))
 }
 
 fn decode(text: &str) -> Result<String, ConninfoError> {
@@ -323,6 +327,9 @@ mod tests {
             "postgres://u:hunter2?x=1@h/d",
             "postgres://u:p@hunter2/x@h/d",
             "password=a hunter2=b host=h",
+            "postgres://u:hunter2?x@h/d",
+            "host=h password=my hunter2 user=u",
+            "host=h password=my hunter2=x user=u",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");

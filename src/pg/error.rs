@@ -90,14 +90,20 @@ impl PgError {
         }
         let cause = causes.pop().unwrap_or_else(|| printable(&error.to_string()));
         let whole = error.to_string();
-        if whole.contains("TLS") || cause.contains("certificate") {
+        // A server that refuses our certificate says so with an alert, after the handshake.
+        let alert = cause.contains("fatal alert");
+        if whole.contains("TLS") || cause.contains("certificate") || alert {
             return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).hinted(
                 "Check sslmode and sslrootcert; hosts that are not local are verified unless sslmode says otherwise.",
             );
         }
-        if whole.contains("authentication") || cause.contains("password missing") {
+        if cause.contains("password missing") {
             return PgError::new(Remedy::GiveUp, "no password is known for this server")
                 .hinted("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
+        }
+        if whole.contains("authentication") {
+            return PgError::new(Remedy::GiveUp, cause)
+                .hinted("Check channel_binding, and how pg_hba.conf lets this role in.");
         }
         PgError::new(Remedy::Retry, cause)
     }

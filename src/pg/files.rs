@@ -33,9 +33,12 @@ pub(super) fn password(
     }
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("password file {} cannot be read: {error}", file.display()))?;
-    let host = if host.starts_with('/') { "localhost" } else { host };
-    let wanted = [host, &port.to_string(), dbname, user];
-    Ok(text.lines().filter(|line| !line.starts_with('#')).find_map(|line| fits(line, wanted)))
+    let port = port.to_string();
+    // A socket goes by its folder, and the usual one by the name of the machine.
+    let local = host.starts_with('/').then_some("localhost");
+    let hosts = || std::iter::once(host).chain(local);
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.find_map(|line| hosts().find_map(|host| fits(line, [host, &port, dbname, user]))))
 }
 
 #[cfg(unix)]
@@ -148,6 +151,8 @@ mod tests {
         assert!(look().unwrap_err().contains("chmod 600"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(look(), Ok(Some("pw".to_owned())));
+        std::fs::write(&file, "/run:1:d:u:other\n/tmp:1:d:u:own\nlocalhost:1:d:u:pw\n").unwrap();
+        assert_eq!(look(), Ok(Some("own".to_owned())));
         assert_eq!(password(Path::new("/nowhere"), "h", 1, "d", "u"), Ok(None));
     }
 

@@ -37,6 +37,7 @@ impl Pool {
         );
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
+            .create_timeout(Some(connector.patience()))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| PgError::setting(error.to_string()))?;
@@ -48,14 +49,16 @@ impl Pool {
     /// # Errors
     /// When none can be opened; the message names the places that were tried.
     pub async fn lease(&self) -> Result<Lease, PgError> {
-        let object = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => {
-                let error = PgError::of(&error);
-                let message =
-                    format!("cannot connect to {}: {}", self.connector.places(), error.message);
-                PgError { message, ..error }
+        let object = self.pool.get().await.map_err(|error| {
+            let what = format!("cannot connect to {}", self.connector.places());
+            match error {
+                PoolError::Backend(error) => {
+                    let error = PgError::of(&error);
+                    PgError { message: format!("{what}: {}", error.message), ..error }
+                }
+                PoolError::Timeout(_) => PgError::silent(&what),
+                error => PgError::unexpected(error.to_string()),
             }
-            error => PgError::unexpected(error.to_string()),
         })?;
         Ok(Lease::new(object, Arc::clone(&self.connector)))
     }

@@ -33,9 +33,13 @@ pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConn
         .map_err(|error| failed(&error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match (mode, client_certificate(info)?) {
-        (SslMode::Disable, _) | (_, None) => builder.with_no_client_auth(),
-        (_, Some((chain, key))) => {
+    let certificate = match mode {
+        SslMode::Disable => None,
+        _ => client_certificate(info)?,
+    };
+    let config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
             builder.with_client_auth_cert(chain, key).map_err(|error| failed(&error))?
         }
     };
@@ -99,11 +103,17 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
             home().map(|home| home.join(".postgresql").join(name)).filter(|file| file.exists())
         })
     };
-    let (Some(certificate), Some(key)) =
-        (place("sslcert", "postgresql.crt"), place("sslkey", "postgresql.key"))
-    else {
-        return Ok(None);
+    let alone = |file: &Path, missing: &str| {
+        let why = format!("client certificate {}: name {missing} too", file.display());
+        Err(PgError::setting(why))
     };
+    let (certificate, key) =
+        match (place("sslcert", "postgresql.crt"), place("sslkey", "postgresql.key")) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (Some(certificate), None) => return alone(&certificate, "sslkey"),
+            (None, Some(key)) if info.get("sslkey").is_some() => return alone(&key, "sslcert"),
+            (None, _) => return Ok(None),
+        };
     let bad = |file: &Path, why: &str| {
         PgError::setting(format!("client certificate {}: {why}", file.display()))
     };
@@ -111,9 +121,12 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
     if readable_by_others(&metadata) {
         return Err(bad(&key, "others can read the key; run chmod 600 on it"));
     }
-    let chain = CertificateDer::pem_file_iter(&certificate)
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&certificate)
         .and_then(Iterator::collect)
         .map_err(|error| bad(&certificate, &error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(&certificate, "it holds no certificate"));
+    }
     let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| bad(&key, &error.to_string()))?;
     Ok(Some((chain, key)))
 }

@@ -30,15 +30,15 @@ pub struct Prepared {
 pub enum Trouble {
     /// Problems with places in the spec.
     Spec(Vec<Diagnostic>),
-    /// A server that cannot be talked to.
-    Server(Side, PgError),
+    /// A server that cannot be talked to, and what was known of its connection before.
+    Server(Side, PgError, Vec<Diagnostic>),
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Spec(problems) => write!(f, "{} problems in the spec", problems.len()),
-            Trouble::Server(side, error) => write!(f, "the {side}: {error}"),
+            Trouble::Server(side, error, _) => write!(f, "the {side}: {error}"),
         }
     }
 }
@@ -73,7 +73,10 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
                 }
                 answers.push((server, facts));
             }
-            Err(error) => return Err(Trouble::Server(side, error)),
+            Err(error) => {
+                let known = pool_warnings(&spec, side, &pools[side]).collect();
+                return Err(Trouble::Server(side, error, known));
+            }
         }
     }
     problems.extend(unknown_mappings(&spec, options));
@@ -136,7 +139,7 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
     let mut warnings = Vec::new();
     for side in Side::BOTH {
         let span = &spec.sides[side].url.span;
-        warnings.extend(pools[side].warnings.iter().map(|text| Diagnostic::warning(span, text)));
+        warnings.extend(pool_warnings(spec, side, &pools[side]));
         if servers[side].overprivileged {
             let message =
                 format!("role \"{}\" of the {side} may do more than read", servers[side].role);
@@ -146,6 +149,12 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
         }
     }
     warnings
+}
+
+/// What was noticed in a connection string and in the files that it leads to.
+fn pool_warnings(spec: &Spec, side: Side, pool: &Pool) -> impl Iterator<Item = Diagnostic> {
+    let span = &spec.sides[side].url.span;
+    pool.warnings.iter().map(|text| Diagnostic::warning(span, text))
 }
 
 type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);

@@ -4,6 +4,7 @@
 //! started it: a shell beside it waits for its end of a pipe to close.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,6 +92,15 @@ pub fn owned_folder() -> tempfile::TempDir {
     folder
 }
 
+/// A file that only its owner can read, as a server wants its key.
+fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) {
+    std::fs::write(path, text).expect("a file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("chown");
+    }
+}
+
 fn template() -> &'static Path {
     static TEMPLATE: LazyLock<(Child, PathBuf)> = LazyLock::new(|| {
         let folder = owned_folder();
@@ -115,6 +125,11 @@ fn template() -> &'static Path {
 impl Cluster {
     /// Starts a server on a free port.
     pub fn start(settings: Settings<'_>) -> Cluster {
+        Cluster::start_with(settings, &[])
+    }
+
+    /// The same with files of its own among its data: names and texts.
+    pub fn start_with(settings: Settings<'_>, files: &[(&str, &str)]) -> Cluster {
         let folder = owned_folder();
         let copied = as_server_user(Path::new("cp"), folder.path())
             .arg("-a")
@@ -133,6 +148,9 @@ impl Cluster {
         );
         let file = folder.path().join("data/postgresql.auto.conf");
         std::fs::write(&file, text).expect("settings");
+        for (name, text) in files {
+            private_file(&folder.path().join("data").join(name), text, server_user());
+        }
         let cluster = Cluster { folder, port, keeper: Mutex::new(None) };
         cluster.restart();
         cluster
@@ -196,11 +214,6 @@ impl Cluster {
     /// The folder with the server's socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Where the server's data lie.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
     }
 
     /// A connection string over the socket.

@@ -1,11 +1,17 @@
 //! What the tests stand on: real PostgreSQL servers, real PgBouncer, the program itself.
 
+mod authority;
 mod bouncer;
 pub mod cluster;
+mod guarded;
 mod pair;
 mod program;
+mod proxy;
 
+pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;
-pub use cluster::{Cluster, Settings};
+pub use cluster::{Cluster, Settings, free_port, shared};
+pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
 pub use pair::{Pair, Scratch};
 pub use program::{Outcome, Program};
+pub use proxy::{Fate, Proxy};

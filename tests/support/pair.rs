@@ -73,11 +73,6 @@ impl Pair {
         self.clusters[side].sql(&self.database, sql)
     }
 
-    /// Runs SQL on both sides.
-    pub fn sql_both(&self, sql: &str) {
-        Side::BOTH.into_iter().for_each(|side| drop(self.sql(side, sql)));
-    }
-
     /// The side's connection string, as the reader.
     pub fn url(&self, side: Side) -> String {
         self.clusters[side].url(READER, &self.database)

@@ -57,6 +57,11 @@ impl Program {
         self
     }
 
+    /// Runs it with these variables as well.
+    pub fn run_with(self, variables: &[(&str, &str)]) -> Outcome {
+        variables.iter().fold(self, |program, (name, value)| program.env(name, value)).run()
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
         let output = self.command.output().expect("the program runs");

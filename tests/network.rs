@@ -1,0 +1,144 @@
+//! A network that fails in the middle: silence, resets, answers cut short.
+//!
+//! Whatever it does, a range is compared exactly or is undecided. Rows that did not arrive are never
+//! rows that are missing.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use pgreconcile::schema::Side;
+
+use crate::support::{Fate, Outcome, Pair, Proxy};
+
+/// Two tables that differ in seven rows of three thousand.
+fn pair() -> Pair {
+    let table = "create table parcel (id int primary key, note text);
+                 insert into parcel select n, repeat(md5(n::text), 4) from generate_series(1, 3000) n;
+                 analyze parcel;";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Source, "delete from parcel where id in (1, 1500, 3000)");
+    pair.sql(Side::Target, "delete from parcel where id = 700");
+    pair.sql(Side::Target, "update parcel set note = id where id in (2, 900, 2900)");
+    pair
+}
+
+fn spec(pair: &Pair) -> PathBuf {
+    pair.spec(
+        "[compare]\njobs = 1\nstatement_timeout = \"1s\"\n\
+         [[mapping]]\nsource.table = \"public.parcel\"\ntarget.table = \"public.parcel\"\n",
+    )
+}
+
+/// Compares with one side behind a proxy.
+fn through(pair: &Pair, side: Side, proxy: &Proxy, strategy: &str) -> Outcome {
+    let url = match side {
+        Side::Source => "SOURCE_URL",
+        Side::Target => "TARGET_URL",
+    };
+    pair.program()
+        .env(url, &format!("{}&connect_timeout=2", proxy.url(&pair.database)))
+        .args(&["compare", spec(pair).to_str().unwrap(), "--strategy", strategy])
+        .args(&["--settle", "0s", "--format", "jsonl", "--progress", "never"])
+        .args(&["--chunk-rows", "500"])
+        .run()
+}
+
+/// The keys of the findings, with their kinds.
+fn found(outcome: &Outcome) -> Vec<String> {
+    let tell = |finding: &serde_json::Value| {
+        format!("{} {}", finding["kind"].as_str().unwrap(), finding["key"]["id"].as_str().unwrap())
+    };
+    let mut found: Vec<String> = outcome.records("finding").iter().map(tell).collect();
+    found.sort();
+    found
+}
+
+const EXPECTED: [&str; 7] = [
+    "mismatch 2",
+    "mismatch 2900",
+    "mismatch 900",
+    "only_in_source 700",
+    "only_in_target 1",
+    "only_in_target 1500",
+    "only_in_target 3000",
+];
+
+/// Exact, or trouble before the first row: a connection that breaks while the catalog is read is no
+/// reason to guess what the tables are.
+fn is_exact_or_trouble(outcome: &Outcome) -> bool {
+    if outcome.code == 2 {
+        assert_eq!(outcome.records("finding"), Vec::<serde_json::Value>::new());
+        return false;
+    }
+    assert_eq!(found(outcome), EXPECTED, "{}", outcome.stderr);
+    outcome.balances().exits(1);
+    true
+}
+
+/// Where to cut an answer of this length: between messages and inside them, from front to back.
+fn places((length, messages): &(usize, Vec<usize>), cuts: usize) -> Vec<usize> {
+    (0..cuts)
+        .map(|cut| {
+            let at = length * (2 * cut + 1) / (2 * cuts);
+            let message = messages.partition_point(|message| *message <= at);
+            match (cut % 2, messages.get(message)) {
+                (0, Some(boundary)) => *boundary,
+                _ => at,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn an_answer_cut_short_is_never_a_row_that_is_missing() {
+    const CUTS: usize = 25;
+    let pair = pair();
+    let mut survived = 0;
+    for strategy in ["stream", "digest"] {
+        for side in Side::BOTH {
+            let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
+            assert!(is_exact_or_trouble(&through(&pair, side, &whole, strategy)));
+            for (number, after) in places(&whole.heard(0), CUTS).into_iter().enumerate() {
+                let reset = number % 3 == 0;
+                let proxy =
+                    Proxy::start(&pair.clusters[side], move |connection| match connection {
+                        0 => Fate::Cut { after, reset },
+                        _ => Fate::Pass,
+                    });
+                let compared = is_exact_or_trouble(&through(&pair, side, &proxy, strategy));
+                survived += usize::from(compared && proxy.connections() > 1);
+            }
+        }
+    }
+    // A few fall into the catalog's answers, or behind the last one; the others had to be made good.
+    assert!(survived > CUTS * 4 * 3 / 4, "{survived} of {} cuts were survived", CUTS * 4);
+}
+
+#[test]
+fn a_server_that_falls_silent_is_noticed_and_asked_again() {
+    let pair = pair();
+    for (strategy, side) in [("stream", Side::Source), ("digest", Side::Target)] {
+        let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
+        assert!(is_exact_or_trouble(&through(&pair, side, &whole, strategy)));
+        let after = whole.heard(0).0 * 9 / 10;
+        let proxy = Proxy::start(&pair.clusters[side], move |connection| match connection {
+            0 => Fate::Silent { after },
+            _ => Fate::Pass,
+        });
+        let start = Instant::now();
+        assert!(is_exact_or_trouble(&through(&pair, side, &proxy, strategy)));
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert!(proxy.connections() > 1);
+    }
+}
+
+#[test]
+fn a_server_that_never_says_a_word_is_trouble_within_the_time_to_connect() {
+    let pair = pair();
+    let proxy = Proxy::start(&pair.clusters.source, |_| Fate::Silent { after: 0 });
+    let start = Instant::now();
+    let outcome = through(&pair, Side::Source, &proxy, "stream");
+    outcome.exits(2);
+    assert!(outcome.stderr.contains("127.0.0.1"), "{}", outcome.stderr);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}

@@ -1,0 +1,181 @@
+//! A network that fails as it is told to: a TCP proxy in front of a server.
+//!
+//! Each connection has its fate, counted in bytes of the server's. What passed is kept, so that a
+//! test can first listen to a run and then cut the same run at places of its choosing.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::cluster::{Cluster, free_port};
+use super::pair::READER;
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// Everything passes.
+    Pass,
+    /// It ends after so many bytes: with a reset, or as if the server had hung up.
+    Cut { after: usize, reset: bool },
+    /// It stays open, but after so many bytes nothing passes in either direction.
+    Silent { after: usize },
+}
+
+/// A proxy; it listens until it is dropped.
+pub struct Proxy {
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    over: AtomicBool,
+    connections: Mutex<Vec<Connection>>,
+}
+
+#[derive(Default)]
+struct Connection {
+    /// Everything that the server said.
+    heard: Vec<u8>,
+    sockets: Vec<TcpStream>,
+}
+
+impl Proxy {
+    /// Stands in front of a server. Connections are counted from 0.
+    pub fn start(cluster: &Cluster, fate: impl Fn(usize) -> Fate + Send + 'static) -> Proxy {
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+        let shared =
+            Arc::new(Shared { over: AtomicBool::new(false), connections: Mutex::default() });
+        let (theirs, server) = (Arc::clone(&shared), cluster.port);
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().enumerate() {
+                if theirs.over.load(Ordering::Acquire) {
+                    return;
+                }
+                let server = TcpStream::connect(("127.0.0.1", server)).expect("the server");
+                serve(&theirs, number, fate(number), client.expect("a client"), server);
+            }
+        });
+        Proxy { port, shared }
+    }
+
+    /// A connection string through it, as the reader.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://{READER}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.lock().unwrap().len()
+    }
+
+    /// How many bytes the server said on a connection, and where each of its messages began.
+    pub fn heard(&self, connection: usize) -> (usize, Vec<usize>) {
+        let connections = self.shared.connections.lock().unwrap();
+        let heard = &connections[connection].heard;
+        let (mut messages, mut at) = (Vec::new(), 0);
+        while let Some(head) = heard.get(at..at + 5) {
+            messages.push(at);
+            at += 1 + u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        }
+        (heard.len(), messages)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Release);
+        // The listener looks whether it is over when somebody comes.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        for connection in self.shared.connections.lock().unwrap().iter() {
+            connection.sockets.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
+        }
+    }
+}
+
+fn serve(shared: &Arc<Shared>, number: usize, fate: Fate, client: TcpStream, server: TcpStream) {
+    let copy = |socket: &TcpStream| socket.try_clone().expect("a copy");
+    let mut connection = Connection::default();
+    if let Fate::Silent { .. } = fate {
+        // Not even the end of the connection passes, so it has to be kept somewhere.
+        connection.sockets = vec![copy(&client), copy(&server)];
+    }
+    shared.connections.lock().unwrap().push(connection);
+    let (up, down) = (Arc::clone(shared), Arc::clone(shared));
+    let (client_copy, server_copy) = (copy(&client), copy(&server));
+    std::thread::spawn(move || upwards(&up, number, fate, client_copy, server_copy));
+    std::thread::spawn(move || downwards(&down, number, fate, client, server));
+}
+
+/// From the client to the server.
+fn upwards(
+    shared: &Shared,
+    number: usize,
+    fate: Fate,
+    mut client: TcpStream,
+    mut server: TcpStream,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = client.read(&mut buffer).unwrap_or(0);
+        let before = shared.connections.lock().unwrap()[number].heard.len();
+        let silent = matches!(fate, Fate::Silent { after } if before >= after);
+        if read == 0 {
+            if !silent {
+                let _ = server.shutdown(Shutdown::Both);
+            }
+            return;
+        }
+        if !silent && server.write_all(&buffer[..read]).is_err() {
+            return;
+        }
+    }
+}
+
+/// From the server to the client.
+fn downwards(
+    shared: &Shared,
+    number: usize,
+    fate: Fate,
+    mut client: TcpStream,
+    mut server: TcpStream,
+) {
+    let limit = match fate {
+        Fate::Pass => usize::MAX,
+        Fate::Cut { after, .. } | Fate::Silent { after } => after,
+    };
+    let mut buffer = vec![0; 1 << 16];
+    let mut passed = 0;
+    loop {
+        if passed >= limit
+            && let Fate::Cut { reset, .. } = fate
+        {
+            if reset {
+                let socket = socket2::SockRef::from(&client);
+                socket.set_linger(Some(Duration::ZERO)).expect("linger");
+            }
+            // This ends the other thread's read; a reset goes out when both have let go.
+            let how = if reset { Shutdown::Read } else { Shutdown::Both };
+            let _ = client.shutdown(how);
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+        let read = server.read(&mut buffer).unwrap_or(0);
+        if read == 0 {
+            if passed < limit {
+                let _ = client.shutdown(Shutdown::Both);
+            }
+            return;
+        }
+        let piece = &buffer[..read.min(limit - passed)];
+        // Counted before it goes out: what the client says next is an answer to it.
+        shared.connections.lock().unwrap()[number].heard.extend_from_slice(piece);
+        passed += piece.len();
+        if client.write_all(piece).is_err() {
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+    }
+}
