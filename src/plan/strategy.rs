@@ -22,21 +22,27 @@ impl Strategy {
     }
 }
 
-/// Chooses the strategy of a run.
+/// Chooses the strategy of a mapping; `tolerant` is a pair with a tolerance, if there is one. Within
+/// it every row may differ, and a digest would only lead down to every row.
 ///
 /// # Errors
 /// Why `digest`, asked for by name, cannot be had.
 pub(super) fn choose(
     choice: StrategyChoice,
     servers: BySide<&Server>,
+    tolerant: Option<&str>,
 ) -> Result<(Strategy, String), String> {
     match (choice, distrust(servers)) {
         (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
         (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
         (StrategyChoice::Digest, Some(why)) => Err(why),
-        (StrategyChoice::Auto, None) => {
-            Ok((Strategy::Digest, "both servers hash a probe row alike".into()))
-        }
+        (StrategyChoice::Auto, None) => Ok(match tolerant {
+            Some(pair) => {
+                let why = format!("pair \"{pair}\" has a tolerance, which is judged row by row");
+                (Strategy::Stream, why)
+            }
+            None => (Strategy::Digest, "both servers hash a probe row alike".into()),
+        }),
         (StrategyChoice::Auto, Some(why)) => Ok((Strategy::Stream, why)),
     }
 }
@@ -75,7 +81,7 @@ mod tests {
     }
 
     fn auto(source: Server, target: Server) -> (Strategy, String) {
-        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }).unwrap()
+        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }, None).unwrap()
     }
 
     #[test]
@@ -89,6 +95,17 @@ mod tests {
         let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
         assert!(auto(good(), old.clone()).1.contains("older than 14"));
         let servers = BySide { source: &good(), target: &old };
-        assert!(choose(StrategyChoice::Digest, servers).is_err());
+        assert!(choose(StrategyChoice::Digest, servers, None).is_err());
+    }
+
+    #[test]
+    fn a_tolerance_is_streamed_unless_digests_are_asked_for() {
+        let good = server(DigestTrust::Probe("1".into()), "UTF8");
+        let servers = BySide { source: &good, target: &good };
+        let (strategy, why) = choose(StrategyChoice::Auto, servers, Some("price")).unwrap();
+        assert_eq!(strategy, Strategy::Stream);
+        assert!(why.contains("\"price\" has a tolerance"));
+        let asked = choose(StrategyChoice::Digest, servers, Some("price")).unwrap();
+        assert_eq!(asked.0, Strategy::Digest);
     }
 }
