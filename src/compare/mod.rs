@@ -2,13 +2,14 @@
 //! runs of rows that stand on one side only. State machines without I/O: `run` feeds them.
 
 mod drill;
+mod leeway;
 mod looked;
 mod pairing;
 mod piece;
 mod runs;
 
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
-pub use looked::{Looked, LookedUp};
+pub use looked::{Looked, LookedUp, shown};
 pub use pairing::{Advance, Pairing, Suspected};
 pub use piece::{Gap, Item, Piece, Told};
 pub use runs::Runs;

@@ -39,9 +39,8 @@ fn ruled(
     asked: bool,
 ) -> Result<Canon, Refusal> {
     use Builtin as B;
-    let both = |fits: &dyn Fn(&PgType) -> bool| {
-        fits(source.pg_type.base()) && fits(target.pg_type.base())
-    };
+    let both =
+        |fits: &dyn Fn(&PgType) -> bool| fits(source.pg_type.base()) && fits(target.pg_type.base());
     let json = |pg_type: &PgType| {
         matches!(pg_type, PgType::Builtin(B::Json | B::Jsonb | B::Text | B::Varchar))
     };
@@ -51,8 +50,10 @@ fn ruled(
         Rule::CaseInsensitive => (both(&is_textual).then_some(Canon::LowerText), "texts"),
         Rule::NullAsEmpty => (both(&is_textual).then_some(Canon::NullAsEmpty), "texts"),
         Rule::Precision(Precision::Places(places)) => {
-            let numeric =
-                matches!(meet(source, target, asked)?, Canon::As(B::Numeric) | Canon::TrimmedNumeric);
+            let numeric = matches!(
+                meet(source, target, asked)?,
+                Canon::As(B::Numeric) | Canon::TrimmedNumeric
+            );
             (numeric.then_some(Canon::Rounded(places)), "numeric, and numeric with a whole number")
         }
         Rule::Precision(unit) => {
@@ -124,7 +125,12 @@ mod tests {
             (places, B::Numeric, B::Int4, Canon::Rounded(2)),
             (places, B::Numeric, B::Numeric, Canon::Rounded(2)),
             (Rule::Precision(seconds), B::Time, B::Time, Canon::Truncated(B::Time, seconds)),
-            (Rule::Precision(seconds), B::Date, B::Timestamp, Canon::Truncated(B::Timestamp, seconds)),
+            (
+                Rule::Precision(seconds),
+                B::Date,
+                B::Timestamp,
+                Canon::Truncated(B::Timestamp, seconds),
+            ),
         ] {
             assert_eq!(of(rule, a, b), Ok(canon), "{rule} {a:?} {b:?}");
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::row::Veil;
 use crate::spec::{CompareSettings, StrategyChoice};
 
 /// Plain settings of one run; they know nothing of the command line.
@@ -27,6 +28,8 @@ pub struct Options {
     pub expand: bool,
     /// Whether findings name columns without their values.
     pub keys_only: bool,
+    /// What redacted values are told under.
+    pub veil: Veil,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
 }
@@ -45,6 +48,7 @@ impl Options {
             max_unsettled: settings.max_unsettled,
             expand: false,
             keys_only: false,
+            veil: Veil::of_process(),
             mappings: Vec::new(),
         }
     }

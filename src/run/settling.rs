@@ -8,22 +8,27 @@ use super::recheck::Entry;
 use super::work::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
+use crate::plan::Strategy;
 use crate::row::{Digest, KeyRange};
 use crate::schema::{BySide, Side};
 
 impl MappingState {
     /// Settles one suspect: books what the look has found. Nothing comes back if it has to be looked
-    /// at again; otherwise its entry does, with a ruling if it stands.
+    /// at again; otherwise its entry does, with a ruling if it stands. `cleared` tells that the sides
+    /// agree only within a leeway.
     fn settle(
         &mut self,
         mut entry: Entry,
         image: BySide<Digest>,
-        agree: bool,
+        (agree, cleared): (bool, bool),
         desk: &mut Desk<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
         self.account.tally.corrected(booked, rows);
+        // A digest sees no leeway: what the first look clears may never have been beyond it.
+        let never_differed =
+            cleared && entry.suspect.looks() == 0 && self.account.plan.strategy == Strategy::Digest;
         let look = Look { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
             Settled::Again => {
@@ -31,7 +36,10 @@ impl MappingState {
                 return None;
             }
             Settled::Healed => {
-                self.account.tally.healed(rows);
+                match never_differed {
+                    true => self.account.tally.cleared(rows),
+                    false => self.account.tally.healed(rows),
+                }
                 None
             }
             Settled::Standing(ruling) => Some(ruling),
@@ -43,7 +51,7 @@ impl MappingState {
     /// Some keys were looked at again.
     pub(super) fn looked(&mut self, entries: Vec<Entry>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
         for (entry, looked) in entries.into_iter().zip(looked) {
-            let agree = looked.kind.is_none();
+            let agree = (looked.kind.is_none(), looked.cleared);
             if let Some((entry, Some(ruling))) = self.settle(entry, looked.image, agree, desk)
                 && let Some(kind) = looked.kind
             {
@@ -87,7 +95,7 @@ impl MappingState {
     ) {
         let Subject::NullKeys(side) = entry.suspect.subject else { return };
         let rows = found[side].rows;
-        let settled = self.settle(entry, only(side, found[side]), rows == 0, desk);
+        let settled = self.settle(entry, only(side, found[side]), (rows == 0, false), desk);
         if let Some((entry, Some(ruling))) = settled {
             let kind = Kind::NullKey;
             self.account.tally.standing(kind, ruling.disposition(), only(side, rows));
@@ -115,7 +123,9 @@ impl MappingState {
             return self.settle_piece(piece, None);
         }
         let rows = found[side].rows;
-        let Some((entry, ruling)) = self.settle(entry, found, rows == 0, desk) else { return };
+        let Some((entry, ruling)) = self.settle(entry, found, (rows == 0, false), desk) else {
+            return;
+        };
         if let Some(ruling) = &ruling {
             let kind = Kind::only_in(side);
             self.account.tally.standing(kind, ruling.disposition(), only(side, rows));
