@@ -47,6 +47,16 @@ scenarios! {
     numbers_and_letters_at_the_edge,
     one_row_a_side,
     renamed_cast_and_computed,
+    rule_case_insensitive,
+    rule_json,
+    rule_null_as_empty,
+    rule_precision,
+    rule_trimmed,
+    rules_in_keys,
+    tolerance_floats,
+    tolerance_in_any_order,
+    tolerance_numbers,
+    tolerance_times,
     types_that_meet,
 }
 

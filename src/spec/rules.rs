@@ -76,6 +76,19 @@ impl Terms {
     }
 }
 
+/// As a plan tells them: `rule trimmed; redacted`. Nothing where nothing is written.
+impl fmt::Display for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = Some(self.rule()).filter(|rule| *rule != Rule::Exact);
+        let told = [
+            rule.map(|rule| format!("rule {rule}")),
+            self.tolerance.as_ref().map(|tolerance| format!("tolerance {}", tolerance.value)),
+            self.redact.then(|| "redacted".to_owned()),
+        ];
+        f.write_str(&told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    }
+}
+
 /// Reads `rule`, `tolerance` and `redact` of a column's table.
 pub(super) fn read_terms(column: &mut Reader<'_>) -> Terms {
     let problems = column.problems();
@@ -164,6 +177,16 @@ mod tests {
         ] {
             assert!(parse_rule(rule).is_err(), "{rule}");
         }
+    }
+
+    #[test]
+    fn terms_are_told_in_one_order_and_an_exact_pair_has_none() {
+        let placed = |value: &str| Some(Placed { value: value.to_owned(), span: 0..0 });
+        let rule = |value| Some(Placed { value, span: 0..0 });
+        let terms = |rule, tolerance, redact| Terms { rule, tolerance, redact }.to_string();
+        assert_eq!(terms(rule(Rule::Exact), None, false), "");
+        assert_eq!(terms(rule(Rule::Trimmed), None, true), "rule trimmed; redacted");
+        assert_eq!(terms(None, placed("0.5"), true), "tolerance 0.5; redacted");
     }
 
     #[test]
