@@ -46,6 +46,33 @@ fn rows_within_a_tolerance_match_and_nothing_has_healed() {
     }
 }
 
+/// PostgreSQL's own arithmetic is the oracle: values of every size, differences at the bound and one
+/// unit in the 25th place to either side of it.
+#[test]
+fn numbers_are_measured_as_postgresql_measures_them() {
+    let value = "trim_scale((hashint8extended(n, 1)::numeric % 10 ^ (n % 17)) / 10 ^ (n % 29)
+                 + (n % 5) * 10 ^ (4 * (n % 9)))";
+    let shift = "((array[-1, 1])[1 + n % 2] * (0.005 + (n % 3 - 1) * 1e-25) * (n % 7 > 1)::int)";
+    let rows = |value: &str| {
+        format!(
+            "create table t (id int primary key, v numeric);
+             insert into t select n, {value} from generate_series(1, 2000) n;"
+        )
+    };
+    let pair = Pair::new(&rows(value), &rows(&format!("{value} + {shift}")));
+    let beyond = format!(
+        "select count(*) from (select {value} s, {value} + {shift} t from generate_series(1, 2000) n) v
+         where abs(s - t) > 0.005;"
+    );
+    let beyond: u64 = pair.sql(Side::Source, &beyond).trim().parse().unwrap();
+    assert!((400..600).contains(&beyond), "{beyond}");
+    let spec = mapped(&pair, "v = { from = \"v\", tolerance = \"0.005\" }");
+    for strategy in ["digest", "stream"] {
+        let outcome = pair.compare(&spec, &["--strategy", strategy]);
+        assert_eq!(outcome.balances().exits(1).mapping()["mismatch"], beyond);
+    }
+}
+
 #[test]
 fn a_text_that_is_no_json_leaves_its_row_undecided_and_no_other() {
     let rows = |odd: &str| {
@@ -95,20 +122,21 @@ fn redacted() -> (Pair, std::path::PathBuf) {
 }
 
 fn run(pair: &Pair, spec: &std::path::Path, format: &str, secret: &str) -> Outcome {
+    run_with(pair, spec, format, secret, &["--chunk-rows", "1000"])
+}
+
+fn run_with(
+    pair: &Pair,
+    spec: &std::path::Path,
+    format: &str,
+    secret: &str,
+    flags: &[&str],
+) -> Outcome {
     let spec = spec.to_str().unwrap();
     pair.program()
         .env("PGRECONCILE_REDACT_KEY", secret)
-        .args(&[
-            "compare",
-            spec,
-            "--settle",
-            "0s",
-            "--format",
-            format,
-            "-v",
-            "--chunk-rows",
-            "1000",
-        ])
+        .args(&["compare", spec, "--settle", "0s", "--format", format, "-v"])
+        .args(flags)
         .args(&["--report", "r.json", "--report", "r.csv", "--report", "r.jsonl"])
         .run()
 }
@@ -160,7 +188,13 @@ fn equal_values_look_equal_and_null_is_seen() {
     let first = columns(&outcome);
     assert_eq!(first["twin"].1, emails[0].to_string(), "one value is one hash in every column");
     assert_ne!(first["pin"].0, first["pin"].1);
-    assert_eq!(first, columns(&run(&pair, &spec, "jsonl", "secret")), "the same secret");
+    for flags in [
+        ["--strategy", "stream", "--chunk-rows", "7000"],
+        ["--strategy", "digest", "--chunk-rows", "500"],
+    ] {
+        let again = run_with(&pair, &spec, "jsonl", "secret", &flags);
+        assert_eq!(again.balances().findings(), outcome.findings(), "the same secret, {flags:?}");
+    }
     assert_ne!(first, columns(&run(&pair, &spec, "jsonl", "another")), "another secret");
     let of_process = columns(&run(&pair, &spec, "jsonl", ""));
     assert_ne!(of_process, columns(&run(&pair, &spec, "jsonl", "")), "a secret of each process");

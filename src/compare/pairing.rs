@@ -192,7 +192,9 @@ impl<'p> Pairing<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sample;
     use crate::row::KeyField;
+    use crate::schema::Builtin;
 
     type Row = Vec<Option<Vec<u8>>>;
 
@@ -202,8 +204,17 @@ mod tests {
 
     /// Pairs two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
+        pair_under(&[], source, target, proven)
+    }
+
+    fn pair_under(
+        pairs: &[Pair],
+        source: &[Row],
+        target: &[Row],
+        proven: bool,
+    ) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, proven);
+        let mut pairing = Pairing::new(&order, 1, proven).forgiving(pairs);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -248,6 +259,27 @@ mod tests {
             assert_eq!(pair(&source, &target, false), expected);
             target.rotate_left(1);
         }
+    }
+
+    #[test]
+    fn rows_within_a_leeway_match_in_any_order() {
+        let columns = [("k", Builtin::Bool, true), ("v", Builtin::Text, false)];
+        let facts = sample::table(&columns, &["k"]);
+        let mapping = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\n\
+                       table = \"public.t\"\n[mapping.columns]\n\
+                       v = { from = \"v\", rule = \"case_insensitive\" }";
+        let plan = sample::plan(mapping, BySide { source: &facts, target: &facts }).unwrap().0;
+        let source = [row(1, "Ä"), row(2, "Ö"), row(3, "Ü"), row(4, "é"), row(5, "x")];
+        let mut target = vec![row(1, "ä"), row(2, "ö"), row(3, "U"), row(4, "É"), row(6, "x")];
+        let expected = (3, vec![(3, 1, 1), (5, 1, 0), (6, 0, 1)]);
+        for _ in 0..5 {
+            assert_eq!(pair_under(&plan.pairs, &source, &target, true), expected);
+            assert_eq!(pair_under(&plan.pairs, &source, &target, false), expected);
+            target.rotate_left(1);
+        }
+        let twice = [row(1, "Ä"), row(1, "ä")];
+        let found = pair_under(&plan.pairs, &twice, &[row(1, "ä")], false);
+        assert_eq!(found, (0, vec![(1, 2, 1)]));
     }
 
     #[test]
