@@ -50,9 +50,10 @@ fn rows_within_a_tolerance_match_and_nothing_has_healed() {
 /// unit in the 25th place to either side of it.
 #[test]
 fn numbers_are_measured_as_postgresql_measures_them() {
-    let value = "trim_scale((hashint8extended(n, 1)::numeric % 10 ^ (n % 17)) / 10 ^ (n % 29)
-                 + (n % 5) * 10 ^ (4 * (n % 9)))";
-    let shift = "((array[-1, 1])[1 + n % 2] * (0.005 + (n % 3 - 1) * 1e-25) * (n % 7 > 1)::int)";
+    let value = "trim_scale((hashint8extended(n, 1)::numeric % 10::numeric ^ (n % 17))
+                 * ('1e-' || n % 20)::numeric + (n % 5) * ('1e' || 4 * (n % 9))::numeric)";
+    let shift = "((array[-1, 1])[1 + n % 2] * (0.005 + (n % 3 - 1) * '1e-25'::numeric)
+                 * (n % 7 > 1)::int)";
     let rows = |value: &str| {
         format!(
             "create table t (id int primary key, v numeric);

@@ -51,6 +51,7 @@ scenarios! {
     rule_json,
     rule_null_as_empty,
     rule_precision,
+    rule_that_merges_two_keys,
     rule_trimmed,
     rules_in_keys,
     tolerance_floats,
