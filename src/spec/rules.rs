@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use toml::de::DeValue;
+
 use super::diagnostic::{Diagnostic, Placed};
 use super::reader::Reader;
 
@@ -100,7 +102,16 @@ pub(super) fn read_terms(column: &mut Reader<'_>) -> Terms {
             None
         }
     });
-    let tolerance = column.string("tolerance");
+    let tolerance =
+        match column.value("tolerance").map(|(_, value)| (value.span(), value.get_ref())) {
+            Some((span, DeValue::Integer(_) | DeValue::Float(_))) => {
+                let message = "\"tolerance\" must be a string, not a number";
+                let hint = "Put it in quotes, for example \"0.005\": it is read to the last digit.";
+                problems.push(Diagnostic::error(&span, message).hinted(hint));
+                None
+            }
+            _ => column.string("tolerance"),
+        };
     let redact = column.boolean("redact").unwrap_or(false);
     if let (Some(rule), Some(tolerance)) = (&rule, &tolerance)
         && rule.value != Rule::Exact
