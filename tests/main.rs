@@ -19,3 +19,4 @@ mod races;
 mod scenarios;
 mod support;
 mod tls;
+mod trust;

@@ -154,7 +154,7 @@ pub fn plan_mapping(
     let chosen = choose(options.strategy, servers).map_err(|why| {
         let message = format!("the strategy \"digest\" cannot be had: {why}");
         let problem = Diagnostic::error(&mapping.span, message);
-        problems.push(problem.hinted("Use \"auto\" or \"stream\"."));
+        problems.push(problem.hinted("Use strategy \"stream\", which compares the rows here."));
     });
     let Ok((strategy, reason)) = chosen else { return Err(problems) };
     if problems.iter().any(Diagnostic::is_error) {
