@@ -30,8 +30,8 @@ pub enum Advance {
 
 /// Rows of one region, being paired.
 #[derive(Debug)]
-pub struct Pairing<'p> {
-    order: &'p KeyOrder,
+pub struct Pairing {
+    order: KeyOrder,
     key_width: usize,
     /// Without a proven key every key is kept, or a second row of a key that has already agreed
     /// would look like a row of its own, and duplicates alike on both sides would not be seen.
@@ -43,9 +43,9 @@ pub struct Pairing<'p> {
     fingerprinter: Fingerprinter,
 }
 
-impl<'p> Pairing<'p> {
+impl Pairing {
     /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side.
-    pub fn new(order: &'p KeyOrder, key_width: usize, key_proven: bool) -> Pairing<'p> {
+    pub fn new(order: KeyOrder, key_width: usize, key_proven: bool) -> Pairing {
         Pairing {
             order,
             key_width,
@@ -150,7 +150,7 @@ mod tests {
     /// Pairs two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, proven);
+        let mut pairing = Pairing::new(order.clone(), 1, proven);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -201,7 +201,7 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, true);
+        let mut pairing = Pairing::new(order.clone(), 1, true);
         for row in &rows {
             assert_eq!(pairing.step(row, row, 2), Advance::Both);
             assert_eq!(pairing.waiting(), 0);

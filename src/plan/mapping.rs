@@ -7,13 +7,16 @@ use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::strategy::{Strategy, choose};
-use super::{key, meet};
+use super::{Partition, key, meet, partition};
 use crate::row::KeyOrder;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
     Side,
 };
 use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
+
+/// The first version that scans a range of blocks without reading the others.
+const BLOCKS_SINCE: u32 = 140_000;
 
 /// What both servers say about one mapping's side.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct SidePlan {
     pub key_nullable: bool,
     /// The index that serves key ranges.
     pub served_by: Option<String>,
+    /// Whether its rows can be read block by block.
+    pub by_blocks: bool,
 }
 
 /// What will be done for one mapping.
@@ -71,6 +76,10 @@ pub struct MappingPlan {
     pub strategy: Strategy,
     /// Why so.
     pub reason: String,
+    /// How the rows are parted.
+    pub partition: Partition,
+    /// Why so.
+    pub partition_reason: String,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
     /// Parameters of the operator's SQL.
@@ -98,7 +107,10 @@ impl MappingPlan {
     /// Chunks that a scan would take, if the statistics know of rows. Where chunks are sized by time,
     /// half a second is taken to be 250,000 rows of ordinary width.
     pub fn estimated_chunks(&self) -> Option<u64> {
-        if !self.served() && self.strategy == Strategy::Digest {
+        if self.partition == Partition::Ranges
+            && !self.served()
+            && self.strategy == Strategy::Digest
+        {
             return Some(1);
         }
         let rows = self.estimated_rows()?;
@@ -175,7 +187,11 @@ pub fn plan_mapping(
         key_proof: key::proof(relations[side], side, &pairs),
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
+        by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
     });
+    let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
+    let fixed = options.chunk_rows.is_some();
+    let (partition, partition_reason) = partition::choose(strategy, &sides, scattered, fixed);
     pairs.extend(other_pairs);
     let mut plan = MappingPlan {
         name: mapping.name.clone(),
@@ -185,6 +201,8 @@ pub fn plan_mapping(
         sides,
         strategy,
         reason,
+        partition,
+        partition_reason,
         chunk_rows: options.chunk_rows,
         params: spec.params.clone().into(),
         notes: Vec::new(),
@@ -296,7 +314,7 @@ fn notes(
                 "No unique index proves the key on the {side}: duplicates and NULLs are counted while scanning."
             ));
         }
-        if side_plan.served_by.is_none() {
+        if side_plan.served_by.is_none() && plan.partition == Partition::Ranges {
             let text = plan
                 .key()
                 .iter()

@@ -10,6 +10,7 @@ mod mapping;
 mod meet;
 mod pair;
 mod pairing;
+mod partition;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
@@ -19,4 +20,5 @@ pub use canon::{Canon, DigestForm};
 pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
+pub use partition::Partition;
 pub use strategy::Strategy;

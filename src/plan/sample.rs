@@ -27,6 +27,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         },
         not_null: *not_null,
         readable: true,
+        scattered: false,
     };
     let indexed =
         |name: &&str| IndexColumn { name: Some(ColumnName((*name).to_owned())), plain_order: true };
@@ -43,6 +44,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         estimated_rows: Some(1_000_000),
         row_security: false,
         schema_usable: true,
+        heap: true,
         oid: Some(1),
     };
     Facts { relation, expressions: BTreeMap::new() }

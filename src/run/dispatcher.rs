@@ -15,6 +15,7 @@ use super::desk::{Clock, Desk};
 use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
+use super::pass::NextPiece;
 use super::prepare::Prepared;
 use super::recheck::Queue;
 use super::work::{Answer, Task, Work};
@@ -135,6 +136,11 @@ impl Dispatcher<'_> {
             return None;
         }
         for index in 0..self.mappings.len() {
+            if let Some(pass) = &mut self.mappings[index].pass {
+                let Some(next) = pass.next() else { continue };
+                self.start(index);
+                return Some(Work { mapping: index, task: self.piece_task(index, next) });
+            }
             if let Some(next) = self.mappings[index].frontier.next() {
                 self.start(index);
                 return Some(Work { mapping: index, task: self.scan_task(index, next) });
@@ -150,6 +156,17 @@ impl Dispatcher<'_> {
             Next::Scan { chunk, range, expected } => {
                 self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
                 Task::Scan { chunk, range, expected }
+            }
+        }
+    }
+
+    fn piece_task(&mut self, mapping: usize, next: NextPiece) -> Task {
+        match next {
+            NextPiece::Measure => Task::Measure,
+            NextPiece::Read(piece) => {
+                let chunk = piece.number;
+                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                Task::Read { piece }
             }
         }
     }
@@ -222,6 +239,21 @@ impl Dispatcher<'_> {
                 mapping.frontier.compared(chunk, compared, statement);
                 mapping.take_chunks(desk);
             }
+            (Task::Measure, Answer::Measured(blocks)) => {
+                if let Some(pass) = &mut mapping.pass {
+                    pass.measured(blocks);
+                }
+            }
+            (Task::Read { piece }, Answer::Read(read)) => {
+                desk.observer.observe(Event::ChunkFinished {
+                    mapping: index,
+                    chunk: piece.number,
+                    rows: read.rows(),
+                    suspects: 0,
+                    elapsed: read.took.source.max(read.took.target),
+                });
+                mapping.piece_read(&piece, read, desk);
+            }
             (Task::Rescan { range }, Answer::Scanned { compared, .. }) => {
                 mapping.rescanned(range, compared, desk);
             }
@@ -257,6 +289,8 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
                 ends
             }
+            Task::Measure => mapping.piece_failed(None, error.remedy),
+            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
             Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps => {
                 // Halves, until the one key is found that is the cause.
                 let half = entries.split_off(entries.len() / 2);

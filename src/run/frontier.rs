@@ -305,6 +305,11 @@ impl Frontier {
         }
     }
 
+    /// Nothing is left to cut: everything was compared in another way.
+    pub(super) fn close(&mut self) {
+        self.rest = None;
+    }
+
     /// Ends the scan: what is not done is undecided.
     pub(super) fn give_up(&mut self, reason: &str, rest_rows: u64) {
         self.probing = None;

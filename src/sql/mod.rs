@@ -29,7 +29,7 @@ pub use access::{
 };
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
-pub use histogram::histogram;
+pub use histogram::{blocks, histogram};
 pub use lookup::{Lookup, look_up};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, key_hashes};
