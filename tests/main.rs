@@ -16,6 +16,7 @@ mod laws;
 mod network;
 mod pooling;
 mod races;
+mod sampling;
 mod scenarios;
 mod support;
 mod tls;

@@ -34,6 +34,8 @@ pub struct PlanOptions {
     pub strategy: StrategyChoice,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
+    /// Whether only some key ranges are looked at.
+    pub sampled: bool,
 }
 
 /// One side of a mapping.
@@ -190,8 +192,15 @@ pub fn plan_mapping(
         by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
-    let fixed = options.chunk_rows.is_some();
+    let fixed = options.chunk_rows.is_some() || options.sampled;
     let (partition, partition_reason) = partition::choose(strategy, &sides, scattered, fixed);
+    if options.sampled && sides.any(|side| side.served_by.is_none()) {
+        let message =
+            format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
+        let hint = "A sample takes key ranges, which an index of each side has to find.";
+        problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+        return Err(problems);
+    }
     pairs.extend(other_pairs);
     let mut plan = MappingPlan {
         name: mapping.name.clone(),

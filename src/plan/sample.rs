@@ -69,7 +69,7 @@ pub(crate) fn plan(
         digests: DigestTrust::Probe("1".into()),
     };
     let servers = BySide { source: &server, target: &server };
-    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None };
+    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None, sampled: false };
     plan_mapping(&spec, &spec.mappings[0], servers, facts, options)
 }
 

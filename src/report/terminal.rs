@@ -161,6 +161,9 @@ impl<W: Write> Terminal<W> {
 
     fn remarks(&mut self) -> io::Result<()> {
         let mut remarks = Vec::new();
+        if let Some(share) = self.run.as_ref().and_then(|run| run.sample.as_ref()) {
+            remarks.push(format!("a sample of {share} of the keys: nothing is said of the others"));
+        }
         for mapping in &self.mappings {
             let name = printable(&mapping.mapping);
             let BySide { source, target } = mapping.books;

@@ -50,7 +50,7 @@ pub async fn compare(
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, pools, plans, .. } = prepared;
-    observer.observe(Event::RunStarted(run_record(&spec, run_id)));
+    observer.observe(Event::RunStarted(run_record(&spec, run_id, &options)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
     let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
@@ -88,9 +88,12 @@ pub async fn compare(
     dispatcher.summary()
 }
 
-fn run_record(spec: &Spec, run_id: String) -> RunRecord {
+fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
     let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), Named(params.collect()))
+    let params = Named(params.collect());
+    let mut record = RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), params);
+    record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
+    record
 }
 
 impl Dispatcher<'_> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::account::{Account, Telling};
 use super::desk::Desk;
-use super::frontier::{Frontier, Outcome, Told as ToldChunk};
+use super::frontier::Frontier;
 use super::one_sided::{NamedRun, OneSidedRuns, PiecePlace};
 use super::options::Options;
 use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
+use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use crate::compare::{Compared, Gap, Item, Piece, Runs, Suspected, Told};
 use crate::finding::{Kind, Place, Subject, Suspect};
@@ -69,6 +70,11 @@ impl MappingState {
         for ToldChunk { range, outcome } in self.frontier.take_done() {
             match outcome {
                 Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
+                Outcome::Skipped(rows) => {
+                    self.account.skipped(rows);
+                    let told = self.runs.chunk(Vec::new(), true);
+                    self.hear(told, desk);
+                }
                 Outcome::Undecided(rows, reason) => {
                     self.account.undecided(&range, rows, &reason, desk);
                     // What is not known ends a run.

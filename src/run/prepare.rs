@@ -84,7 +84,11 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
-    let plan_options = PlanOptions { strategy: options.strategy, chunk_rows: options.chunk_rows };
+    let plan_options = PlanOptions {
+        strategy: options.strategy,
+        chunk_rows: options.chunk_rows,
+        sampled: options.sample.is_some(),
+    };
     let mut plans = Vec::new();
     let facts = source_facts.iter().zip(&target_facts);
     for (mapping, (source, target)) in chosen(&spec, options).zip(facts) {
