@@ -2,7 +2,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::Pair;
+use crate::support::{Pair, strategies};
 
 const TABLE: &str = "create table t (id int primary key, v text);
                      insert into t select n, 'v' || n from generate_series(1, 100000) n;";
@@ -15,7 +15,7 @@ fn a_sample_sees_its_share_in_even_ranges_and_the_same_again() {
         let pair = Pair::new(&format!("{TABLE}{analyze}"), &format!("{TABLE}{analyze}"));
         pair.sql(Side::Target, "update t set v = 'x'");
         let spec = pair.spec(SPEC);
-        for strategy in ["digest", "stream"] {
+        for strategy in strategies() {
             let run = || pair.compare(&spec, &["--sample", "2%", "--strategy", strategy]);
             let outcome = run();
             let mapping = outcome.balances().exits(1).mapping();

@@ -10,7 +10,7 @@ mod proxy;
 
 pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;
-pub use cluster::{Cluster, Settings, free_port, shared};
+pub use cluster::{Cluster, Settings, free_port, shared, strategies};
 pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
 pub use pair::{Pair, Scratch};
 pub use program::{Outcome, Program};
