@@ -21,3 +21,4 @@ mod scenarios;
 mod support;
 mod tls;
 mod trust;
+mod types;
