@@ -329,10 +329,13 @@ fn notes(
                 .iter()
                 .any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
             let why = if text { " in the byte order of \"C\"" } else { "" };
-            notes.push(format!(
-                "No index of the {side} serves the key{why}: every chunk reads the whole {}.",
-                side_plan.kind.name()
-            ));
+            let how = match (plan.strategy, plan.chunk_rows) {
+                (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
+                (Strategy::Stream, None) => "the server sorts all rows in one statement",
+                (Strategy::Digest, _) => "all rows are digested in one statement",
+            };
+            let kind = side_plan.kind.name();
+            notes.push(format!("No index of the {side}'s {kind} serves the key{why}: {how}."));
         }
     }
     for pair in &plan.pairs {

@@ -72,6 +72,10 @@ pub(super) struct Frontier {
     probing: Option<Probing>,
     /// Whether everything is read in one chunk.
     whole: bool,
+    /// Whether that chunk may be cut.
+    cut_whole: bool,
+    /// About how many rows it has.
+    whole_rows: u64,
     served: BySide<bool>,
     larger: Side,
     given_up: u32,
@@ -97,8 +101,12 @@ impl Frontier {
                 .sample
                 .map(|share| Sampling::new(share, estimated.source.max(estimated.target))),
             probing: None,
-            // Digests of a side that no index serves are had in one pass, and drilled into by class.
-            whole: !plan.served() && plan.strategy == Strategy::Digest,
+            // Each range of a side that no index serves would read the whole of it. Digests are drilled
+            // into by class, streams come sorted; only a stream can be cut if it is too much.
+            whole: !plan.served()
+                && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
+            cut_whole: plan.strategy == Strategy::Stream,
+            whole_rows: estimated.source.max(estimated.target),
             served,
             larger: if estimated.target > estimated.source { Side::Target } else { Side::Source },
             given_up: 0,
@@ -110,7 +118,7 @@ impl Frontier {
         if self.whole
             && let Some(range) = self.rest.take()
         {
-            self.push(range, self.sizing.next_rows());
+            self.push(range, self.whole_rows.max(self.sizing.next_rows()));
         }
         if let Some(slot) = self.slots.start() {
             let expected = self.sizing.expect(slot.rows);
@@ -242,7 +250,7 @@ impl Frontier {
 
     /// A chunk failed. Tells whether the mapping is to be given up.
     pub(super) fn failed(&mut self, chunk: u64, remedy: Remedy, reason: &str) -> bool {
-        let whole = self.whole;
+        let whole = self.whole && !self.cut_whole;
         let Some(slot) = self.slots.get(chunk) else { return true };
         let floor = match remedy {
             Remedy::Shrink => FLOOR,

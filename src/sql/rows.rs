@@ -17,12 +17,19 @@ pub fn key_hashes(plan: &MappingPlan, side: Side, region: &Region) -> Statement 
     writer.finish()
 }
 
-/// The canon of every pair. The rows come in no particular order.
+/// The canon of every pair. Where no index serves the key, the server sorts the rows by it, since a
+/// chunk is then all there is; otherwise they come in no particular order.
 pub fn canons(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     canon_list(&mut writer, plan, side, plan.pairs.len());
     from_region(&mut writer, plan, side, &Region::whole(range.clone()));
+    if !plan.served() {
+        writer.push("\norder by ");
+        writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
+            writer.push(&canon(pair, side, index));
+        });
+    }
     writer.finish()
 }
 
