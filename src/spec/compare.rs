@@ -93,13 +93,13 @@ pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
     if let Some(settle) = table.duration("settle") {
         settings.settle = settle;
     }
-    if let Some(jobs) = table.number("jobs", 1) {
-        settings.jobs = usize::try_from(jobs.min(MOST_JOBS)).unwrap_or(1);
+    if let Some(jobs) = table.number_within("jobs", 1, MOST_JOBS) {
+        settings.jobs = usize::try_from(jobs).unwrap_or(1);
     }
-    if let Some(time) = table.duration("chunk_time").filter(|time| !time.is_zero()) {
+    if let Some(time) = table.time("chunk_time") {
         settings.chunk_time = time;
     }
-    if let Some(time) = table.duration("statement_timeout").filter(|time| !time.is_zero()) {
+    if let Some(time) = table.time("statement_timeout") {
         settings.statement_timeout = time;
     }
     if let Some(most) = table.number("max_findings", 1) {
