@@ -297,10 +297,10 @@ fn notes(
             ));
         }
         if side_plan.served_by.is_none() {
-            let text = plan
-                .key()
-                .iter()
-                .any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
+            let text = plan.key().iter().any(|pair| {
+                pair.canon == Canon::Text
+                    && pair.sides[side].column_type.collation == Collation::Linguistic
+            });
             let why = if text { " in the byte order of \"C\"" } else { "" };
             notes.push(format!(
                 "No index of the {side} serves the key{why}: every chunk reads the whole {}.",
