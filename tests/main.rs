@@ -16,6 +16,7 @@ mod laws;
 mod network;
 mod pooling;
 mod races;
+mod readme;
 mod scenarios;
 mod support;
 mod tls;
