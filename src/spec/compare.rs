@@ -121,3 +121,25 @@ pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
     table.finish();
     settings
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::spec::{SpecText, read};
+
+    #[test]
+    fn a_setting_out_of_its_range_is_refused() {
+        for (setting, why) in [
+            ("jobs = 65", "\"jobs\" must be at most 64"),
+            ("jobs = 0", "\"jobs\" must be at least 1"),
+            ("chunk_time = \"0s\"", "\"chunk_time\" must be more than zero"),
+            ("statement_timeout = \"0ms\"", "\"statement_timeout\" must be more than zero"),
+        ] {
+            let text = format!("[compare]\n{setting}\n");
+            let text = SpecText { path: "x.toml".into(), text };
+            let problems = read(text, &BTreeMap::new(), &|_| None).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.message == why), "{setting}");
+        }
+    }
+}
