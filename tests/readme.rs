@@ -137,6 +137,9 @@ fn quickstart() {
         String::from_utf8(output.stdout).unwrap()
     };
     let said = run(&[]);
+    // Before anything can fail: its servers would stay up.
+    run(&["stop"]);
+    assert!(!place.join("target/quickstart").exists());
     // The report that it shows is the README's, but for the last line, which offers a report file.
     let report = masked(&said);
     let (_, report) = report.split_once("compare specs/tracking.toml\n\n").unwrap();
@@ -147,8 +150,6 @@ fn quickstart() {
     // On a terminal of 80 columns nothing breaks but lines that hold a path.
     let wide = |line: &&str| line.chars().count() > 80 && !line.contains('/');
     assert_eq!(said.lines().find(wide), None);
-    run(&["stop"]);
-    assert!(!place.join("target/quickstart").exists());
 }
 
 #[test]

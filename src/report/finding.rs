@@ -13,6 +13,28 @@ const SHOWN: usize = 5;
 /// What is left of the two values before they differ.
 const BEFORE: usize = 8;
 
+/// Where a finding stands among others: by its key, numbers as numbers; what has no key comes first.
+pub(super) type Position = Vec<Field>;
+
+/// A field of a key, in the order in which people expect it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Field {
+    Number(i128),
+    Text(String),
+}
+
+/// The position of a finding.
+pub(super) fn position(finding: &Finding) -> Position {
+    let key = match &finding.place {
+        Place::Key(key) | Place::Duplicate(_, _, key) => Some(key),
+        Place::Range(range, _) => range.after.as_ref(),
+        Place::NullKey(..) => None,
+    };
+    let field =
+        |text: &String| text.parse().map_or_else(|_| Field::Text(text.clone()), Field::Number);
+    key.map(|key| key.0.iter().map(|(_, text)| field(text)).collect()).unwrap_or_default()
+}
+
 /// The lines of a finding, none wider than `width` unless its key is.
 pub(super) fn lines_of(finding: &Finding, width: usize) -> Vec<String> {
     let head = head(finding);

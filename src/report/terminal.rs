@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::Writer;
-use super::finding::{counted, grouped, key_text, lines_of};
+use super::finding::{Position, counted, grouped, key_text, lines_of, position};
 use crate::finding::{Finding, MappingRecord, Named, RunRecord, SummaryRecord, Undecided, Verdict};
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -27,7 +27,7 @@ pub struct Style {
 }
 
 /// Findings shown of each mapping.
-const SHOWN: u64 = 10;
+const SHOWN: usize = 10;
 /// Undecided ranges shown of each mapping.
 const SHOWN_RANGES: usize = 3;
 
@@ -46,7 +46,8 @@ pub struct Terminal<W> {
 #[derive(Default)]
 struct Shown {
     mapping: String,
-    lines: Vec<String>,
+    /// The first findings by key: which they are must not hang on which settled first.
+    first: Vec<(Position, Vec<String>)>,
     findings: u64,
     ranges: Vec<String>,
     undecided: u64,
@@ -88,15 +89,15 @@ impl<W: Write> Terminal<W> {
         let mut all = std::mem::take(&mut self.shown);
         all.sort_by_key(|shown| self.place(&shown.mapping));
         for shown in all {
-            let Shown { mapping, lines, findings, ranges, undecided } = shown;
+            let Shown { mapping, first, findings, ranges, undecided } = shown;
             let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
             if findings > 0 {
                 writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
-                for line in &lines {
+                for line in first.iter().flat_map(|(_, lines)| lines) {
                     writeln!(self.out, "{line}")?;
                 }
-                if findings > SHOWN {
-                    writeln!(self.out, "  … and {} more", grouped(findings - SHOWN))?;
+                if findings > SHOWN as u64 {
+                    writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
                 }
                 writeln!(self.out)?;
             }
@@ -228,8 +229,11 @@ impl<W: Write + Send> Writer for Terminal<W> {
         let width = usize::from(self.style.width);
         let shown = self.shown(&finding.mapping);
         shown.findings += 1;
-        if shown.findings <= SHOWN {
-            shown.lines.extend(lines_of(finding, width));
+        let position = position(finding);
+        let place = shown.first.partition_point(|(before, _)| *before <= position);
+        if place < SHOWN {
+            shown.first.insert(place, (position, lines_of(finding, width)));
+            shown.first.truncate(SHOWN);
         }
         Ok(())
     }
