@@ -16,6 +16,7 @@ mod laws;
 mod network;
 mod pooling;
 mod races;
+mod readme;
 mod sampling;
 mod scenarios;
 mod support;

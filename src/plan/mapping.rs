@@ -324,10 +324,10 @@ fn notes(
             ));
         }
         if side_plan.served_by.is_none() && plan.partition == Partition::Ranges {
-            let text = plan
-                .key()
-                .iter()
-                .any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
+            let text = plan.key().iter().any(|pair| {
+                pair.canon == Canon::Text
+                    && pair.sides[side].column_type.collation == Collation::Linguistic
+            });
             let why = if text { " in the byte order of \"C\"" } else { "" };
             let how = match (plan.strategy, plan.chunk_rows) {
                 (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
