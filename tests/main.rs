@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod connections;
 mod faults;
 mod laws;
