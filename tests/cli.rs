@@ -3,54 +3,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Outcome, Program, Scratch, free_port};
-
-const HEAD: &str = "version = 1\nname = \"test\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
-                    [target]\nurl = \"${TARGET_URL}\"\n";
-const MAPPING: &str = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
-                       [mapping.target]\ntable = \"public.t\"\n";
-
-/// A problem as it is told.
-#[derive(Debug, Default)]
-struct Told {
-    headline: String,
-    place: String,
-    hint: String,
-}
-
-/// The problems of a call that was refused.
-fn refused(outcome: &Outcome) -> Vec<Told> {
-    outcome.exits(2);
-    assert_eq!(outcome.stdout, "", "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    harmless(&outcome.stderr);
-    let mut told: Vec<Told> = Vec::new();
-    let mut about_error = false;
-    for line in outcome.stderr.lines() {
-        if let Some(headline) = line.strip_prefix("error: ") {
-            told.push(Told { headline: headline.to_owned(), ..Told::default() });
-            about_error = true;
-        } else if line.starts_with("warning: ") {
-            about_error = false;
-        } else if about_error && let Some(last) = told.last_mut() {
-            if let Some(place) = line.trim_start().strip_prefix("--> ") {
-                last.place = place.to_owned();
-            } else if let Some((_, hint)) = line.split_once("hint: ") {
-                last.hint = hint.to_owned();
-            }
-        }
-    }
-    told
-}
-
-/// Asserts that a terminal shows a text and does nothing else.
-fn harmless(text: &str) {
-    let hostile = |c: &char| {
-        c.is_control() && *c != '\n'
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    assert_eq!(text.chars().find(hostile), None, "{text:?}");
-}
+use crate::support::{Case, HEAD, MAPPING, Problem, Program, Scratch, free_port, hold, refused};
 
 /// A folder for specs whose servers must never hear of them.
 struct Desk {
@@ -74,7 +27,7 @@ impl Desk {
     }
 
     /// What each verb says of a file; they all say the same.
-    fn problems(&self, name: &str, bytes: &[u8]) -> Vec<Told> {
+    fn problems(&self, name: &str, bytes: &[u8]) -> Vec<Problem> {
         std::fs::write(self.scratch.path().join(name), bytes).unwrap();
         let mut told = Vec::new();
         for verb in ["check", "plan", "compare"] {
@@ -86,31 +39,6 @@ impl Desk {
 
     fn untouched(&self, what: &str) {
         assert!(self.listener.accept().is_err(), "a connection was made: {what}");
-    }
-}
-
-/// `line:column` of where a text stands in a file.
-fn place_of(text: &str, part: &str) -> String {
-    let at = text.find(part).unwrap_or_else(|| panic!("{part} in {text}"));
-    let line_start = text[..at].rfind('\n').map_or(0, |at| at + 1);
-    format!("{}:{}", text[..at].matches('\n').count() + 1, text[line_start..at].chars().count() + 1)
-}
-
-/// A text, and of each problem: words of the headline, what the caret points at, words of the hint.
-type Case<'c> = (String, &'c [(&'c str, &'c str, &'c str)]);
-
-fn hold(cases: &[Case<'_>], problems: impl Fn(&str) -> Vec<Told>) {
-    for (text, expected) in cases {
-        let told = problems(text);
-        assert_eq!(told.len(), expected.len(), "{text}\n{told:#?}");
-        for (told, (headline, at, hint)) in told.iter().zip(*expected) {
-            assert!(told.headline.contains(headline), "{text}\n{headline}: {told:#?}");
-            assert!(
-                told.place.ends_with(&format!("spec.toml:{}", place_of(text, at))),
-                "{text}\n{told:#?}"
-            );
-            assert!(told.hint.contains(hint), "{text}\n{hint}: {told:#?}");
-        }
     }
 }
 

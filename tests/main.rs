@@ -17,6 +17,7 @@ mod laws;
 mod network;
 mod pooling;
 mod races;
+mod refused;
 mod sampling;
 mod scenarios;
 mod support;
