@@ -350,3 +350,30 @@ fn a_name_that_could_drive_the_terminal_is_shown_as_escapes() {
         }
     }
 }
+
+#[test]
+fn help_fits_a_terminal_and_names_every_exit_code() {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["check", "--help"],
+        &["plan", "--help"],
+        &["compare", "--help"],
+        &["compare", "-h"],
+        &["help", "compare"],
+    ] {
+        let outcome = Program::new().args(arguments).run();
+        assert_eq!(outcome.exits(0).stderr, "");
+        for line in outcome.stdout.lines() {
+            assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
+        }
+        assert!(outcome.stdout.contains("4 another run holds the lock"), "{}", outcome.stdout);
+    }
+    let version = Program::new().arg("--version").run();
+    assert_eq!(version.exits(0).stdout, format!("pgreconcile {}\n", env!("CARGO_PKG_VERSION")));
+    for arguments in [&[][..], &["compare"], &["comapre", "x"], &["compare", "x", "--nonsense"]] {
+        let outcome = Program::new().args(arguments).run();
+        assert_eq!(outcome.exits(2).stdout, "");
+        assert!(outcome.stderr.contains("Usage: pgreconcile"), "{}", outcome.stderr);
+    }
+}

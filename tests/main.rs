@@ -21,6 +21,7 @@ mod races;
 mod refused;
 mod sampling;
 mod scenarios;
+mod secrets;
 mod streams;
 mod support;
 mod tls;
