@@ -168,8 +168,7 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     }
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
     for flags in [
-        &["--sample", "1%"][..],
-        &["--since", "1h"],
+        &["--since", "1h"][..],
         &["--slice"],
         &["--resume"],
         &["--resume=01J"],
