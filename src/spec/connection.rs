@@ -239,6 +239,10 @@ mod tests {
             ("postgres://u:p/w?x#@h/d", "postgres://u:******@h/d"),
             ("postgres://u:p@w/x@h/d\n@", "postgres://u:*****@h/d\n@"),
             ("postgres://u@h:5432/d", "postgres://u@h:5432/d"),
+            ("password=apassword=b c", "password=*********** c"),
+            ("?password=apassword=b&c d", "?password=************* d"),
+            ("password=a'password='b c' d", "password=**************** d"),
+            ("x://y\nx://u:p@h\nz:a@b", "x://y\nx://u:*@h\nz:a@b"),
         ] {
             assert_eq!(mask_passwords(text), masked);
         }
