@@ -346,8 +346,10 @@ impl Dispatcher<'_> {
 
     /// Lets what is in hand come to its end, for a while; then cancels it.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
         let mut urgency = *stop.borrow();
+        if urgency < Stop::Now {
+            self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
+        }
         self.stop_work.send_replace(urgency);
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
