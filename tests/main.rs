@@ -10,13 +10,22 @@
 )]
 
 mod architecture;
+mod cli;
 mod connections;
 mod faults;
 mod laws;
 mod network;
+mod outputs;
 mod pooling;
 mod races;
+mod readme;
+mod refused;
 mod rules;
+mod sampling;
 mod scenarios;
+mod secrets;
+mod streams;
 mod support;
 mod tls;
+mod trust;
+mod types;

@@ -32,8 +32,8 @@ pub enum Advance {
 
 /// Rows of one region, being paired.
 #[derive(Debug)]
-pub struct Pairing<'p> {
-    order: &'p KeyOrder,
+pub struct Pairing {
+    order: KeyOrder,
     key_width: usize,
     /// Without a proven key every key is kept, or a second row of a key that has already agreed
     /// would look like a row of its own, and duplicates alike on both sides would not be seen.
@@ -44,7 +44,7 @@ pub struct Pairing<'p> {
     waiting: HashMap<Key, BySide<Digest>>,
     fingerprinter: Fingerprinter,
     /// All pairs, if one of them has a leeway.
-    forgiving: Option<&'p [Pair]>,
+    forgiving: Option<Box<[Pair]>>,
     kept: HashMap<Key, BySide<Option<Kept>>>,
     kept_bytes: usize,
 }
@@ -52,9 +52,9 @@ pub struct Pairing<'p> {
 /// Bytes kept of values that count as much as one more key that waits.
 const BYTES_OF_A_KEY: usize = 256;
 
-impl<'p> Pairing<'p> {
+impl Pairing {
     /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side.
-    pub fn new(order: &'p KeyOrder, key_width: usize, key_proven: bool) -> Pairing<'p> {
+    pub fn new(order: KeyOrder, key_width: usize, key_proven: bool) -> Pairing {
         Pairing {
             order,
             key_width,
@@ -73,8 +73,9 @@ impl<'p> Pairing<'p> {
     /// The same for rows whose fields are the canons of these pairs: rows that differ only within a
     /// pair's leeway match.
     #[must_use]
-    pub fn forgiving(mut self, pairs: &'p [Pair]) -> Pairing<'p> {
-        self.forgiving = pairs.iter().any(|pair| pair.leeway.is_some()).then_some(pairs);
+    pub fn forgiving(mut self, pairs: &[Pair]) -> Pairing {
+        let any = pairs.iter().any(|pair| pair.leeway.is_some());
+        self.forgiving = any.then(|| pairs.into());
         self
     }
 
@@ -102,7 +103,7 @@ impl<'p> Pairing<'p> {
     pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
-            if let Some(pairs) = self.forgiving {
+            if let Some(pairs) = &self.forgiving {
                 let kept = Kept::of(row, pairs, &mut self.fingerprinter);
                 self.keep(side, &key, kept);
             }
@@ -112,7 +113,10 @@ impl<'p> Pairing<'p> {
 
     fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
         alike(source, target, fields.clone())
-            || self.forgiving.is_some_and(|pairs| rows_agree(pairs, source, target, fields))
+            || self
+                .forgiving
+                .as_ref()
+                .is_some_and(|pairs| rows_agree(pairs, source, target, fields))
     }
 
     /// A second row of a key makes it a duplicate, whose values do not matter.
@@ -127,7 +131,7 @@ impl<'p> Pairing<'p> {
     /// Whether the one row of a key on each side agree with the other's within the leeways. What
     /// was kept of them is let go.
     fn forgive(&mut self, key: &Key) -> bool {
-        let (Some(pairs), Some(sides)) = (self.forgiving, self.kept.remove(key)) else {
+        let (Some(pairs), Some(sides)) = (&self.forgiving, self.kept.remove(key)) else {
             return false;
         };
         let BySide { source: Some(source), target: Some(target) } = sides else { return false };
@@ -214,7 +218,7 @@ mod tests {
         proven: bool,
     ) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, proven).forgiving(pairs);
+        let mut pairing = Pairing::new(order.clone(), 1, proven).forgiving(pairs);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -286,7 +290,7 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, true);
+        let mut pairing = Pairing::new(order.clone(), 1, true);
         for row in &rows {
             assert_eq!(pairing.step(row, row, 2), Advance::Both);
             assert_eq!(pairing.waiting(), 0);

@@ -3,6 +3,7 @@
 //! A plan is made of what the spec says and what both servers say of themselves. Everything here is
 //! pure: facts in, plan or diagnostics out.
 
+mod canary;
 mod canon;
 mod key;
 mod leeway;
@@ -10,14 +11,17 @@ mod mapping;
 mod meet;
 mod pair;
 mod pairing;
+mod partition;
 mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
 
+pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
 pub use leeway::Leeway;
 pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
+pub use partition::Partition;
 pub use strategy::Strategy;

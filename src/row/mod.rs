@@ -17,5 +17,5 @@ pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, Veil, seal};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
-pub use range::{Bound, Classes, KeyRange, Region};
+pub use range::{Blocks, Bound, Classes, KeyRange, Region};
 pub use record::{Record, alike};

@@ -28,6 +28,8 @@ pub struct Options {
     pub expand: bool,
     /// Whether findings name columns without their values.
     pub keys_only: bool,
+    /// The share of the keys to look at, above 0 and below 1, if not all of them.
+    pub sample: Option<f64>,
     /// What redacted values are told under.
     pub veil: Veil,
     /// Only these mappings, if any are named.
@@ -48,6 +50,7 @@ impl Options {
             max_unsettled: settings.max_unsettled,
             expand: false,
             keys_only: false,
+            sample: None,
             veil: Veil::of_process(),
             mappings: Vec::new(),
         }

@@ -91,7 +91,7 @@ async fn range_digests(hands: &Hands<'_>, range: &KeyRange) -> Result<BySide<Ran
 }
 
 /// Count, sum and distinct keys, from a field on.
-fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
+pub(super) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
     let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
     let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
     let distinct: i64 = row.get(at + 2)?;
@@ -103,7 +103,8 @@ async fn class_digests(
     range: &KeyRange,
     of: u32,
 ) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
-    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, range, of)).await?;
+    let region = Region::whole(range.clone());
+    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
             let class: i64 = row.get(0)?;
@@ -114,15 +115,15 @@ async fn class_digests(
 }
 
 /// Keys and row hashes of a region, paired as they come.
-async fn key_hashes<'p>(
-    hands: &Hands<'p>,
+async fn key_hashes(
+    hands: &Hands<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing<'p>, Failed> {
+) -> Result<Pairing, Failed> {
     let plan = hands.plan;
-    let region = Region { range: range.clone(), classes };
+    let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
-    let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
+    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -147,7 +148,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let width = plan.pairs.len();
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
-    let pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven());
+    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
     let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
@@ -179,7 +180,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
 }
 
 /// What a streamed range came to.
-fn finish(pairing: Pairing<'_>) -> Result<Compared, Failed> {
+fn finish(pairing: Pairing) -> Result<Compared, Failed> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, suspects) = pairing.finish();

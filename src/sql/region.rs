@@ -1,18 +1,20 @@
 //! Where a statement looks: key ranges and classes as conditions.
 
 use super::canon::{key_hash, searched};
+use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
 use crate::row::{Classes, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
-/// Writes the ` where …` of a region, if it needs one.
-pub(super) fn where_region(
+/// Writes the ` from …` with all pairs, and the ` where …`, of a region.
+pub(super) fn from_region(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
     side: Side,
     region: &Region,
 ) {
+    from_blocks(writer, plan, side, plan.pairs.len(), region.blocks);
     let mut conditions = Conditions::new(writer);
     conditions.range(plan, side, &region.range);
     conditions.no_null_key(plan, side);

@@ -12,15 +12,28 @@
 //! ranges reach the index.
 
 use super::canon::expression;
-use super::statement::{Writer, table};
+use super::statement::{Bind, Writer, table};
 use crate::plan::{MappingPlan, SidePlan};
+use crate::row::Blocks;
 use crate::schema::Side;
 use crate::spec::{Fragment, Reads};
 
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter);
+    from_filtered(writer, plan, side, width, filter, None);
+}
+
+/// The same, read from these blocks of a table only.
+pub(super) fn from_blocks(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    width: usize,
+    blocks: Option<Blocks>,
+) {
+    let filter = plan.sides[side].filter.as_ref();
+    from_filtered(writer, plan, side, width, filter, blocks);
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
@@ -30,7 +43,7 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None);
+    from_filtered(writer, plan, side, width, None, None);
 }
 
 fn from_filtered(
@@ -39,6 +52,7 @@ fn from_filtered(
     side: Side,
     width: usize,
     filter: Option<&Fragment>,
+    blocks: Option<Blocks>,
 ) {
     writer.push("\nfrom (\nselect ");
     writer.list(", ", plan.pairs[..width].iter().enumerate(), |writer, (index, pair)| {
@@ -48,8 +62,18 @@ fn from_filtered(
     let SidePlan { reads, .. } = &plan.sides[side];
     writer.push("\nfrom ");
     named(writer, reads, side);
+    let mut word = "\nwhere ";
+    if let Some(Blocks { from, until }) = blocks {
+        // PostgreSQL reads just these blocks: a TID range scan, since version 14.
+        let bounds = [(">=", Some(from)), ("<", until)];
+        for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {
+            writer.push(word).push(side.name());
+            writer.push(&format!(".ctid operator(pg_catalog.{operator}) ")).bind(Bind::tid(block));
+            word = "\nand ";
+        }
+    }
     if let Some(filter) = filter {
-        writer.push("\nwhere ").fragment(filter);
+        writer.push(word).fragment(filter);
     }
     writer.push("\n) as r");
 }
