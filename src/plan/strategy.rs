@@ -102,8 +102,8 @@ mod tests {
         assert!(auto(good(), latin).1.contains("LATIN1"));
         let blind = server(DigestTrust::Blind("its row hash does not see a sign".into()), "UTF8");
         let servers = BySide { source: &good(), target: &blind };
-        assert!(choose(StrategyChoice::Auto, servers).unwrap_err().contains("a sign"));
-        assert_eq!(choose(StrategyChoice::Stream, servers).unwrap().0, Strategy::Stream);
+        assert!(choose(StrategyChoice::Auto, servers, None).unwrap_err().contains("a sign"));
+        assert_eq!(choose(StrategyChoice::Stream, servers, None).unwrap().0, Strategy::Stream);
         let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
         assert!(auto(good(), old.clone()).1.contains("older than 14"));
         let servers = BySide { source: &good(), target: &old };
