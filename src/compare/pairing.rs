@@ -1,9 +1,9 @@
 //! Pairs rows of both sides by key, whatever order they come in.
 //!
 //! A row that meets its counterpart at once is compared byte for byte and forgotten. A row that has
-//! to wait is kept as key and fingerprint only, and with the values of pairs that have a leeway. When both sides come in key order, as index scans
-//! do, almost nothing waits; when they do not, the chunk's keys wait at the most, which is why a
-//! chunk has a bounded number of rows.
+//! to wait is kept as key and fingerprint only, beside the values of pairs that have a leeway. When
+//! both sides come in key order, as index scans do, almost nothing waits; when they do not, the
+//! chunk's keys wait at the most, which is why a chunk has a bounded number of rows.
 
 use hashbrown::HashMap;
 
