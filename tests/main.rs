@@ -25,6 +25,7 @@ mod scenarios;
 mod secrets;
 mod streams;
 mod support;
+mod tables;
 mod tls;
 mod trust;
 mod types;
