@@ -14,6 +14,10 @@ test *arguments:
 unit *arguments:
     cargo test --lib --bins "$@"
 
+# the scenarios between two major versions: `just majors 16 17`
+majors *arguments:
+    ./tests/majors.sh "$@"
+
 # form and lints
 lint:
     cargo fmt --check

@@ -26,6 +26,7 @@ mod scenarios;
 mod secrets;
 mod streams;
 mod support;
+mod tables;
 mod tls;
 mod trust;
 mod types;

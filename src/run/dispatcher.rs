@@ -330,7 +330,7 @@ impl Dispatcher<'_> {
         };
         if ends {
             self.end_mapping(index, &reason);
-            if error.remedy == Remedy::Retry {
+            if error.is_of_the_server() {
                 // The server is gone: what it cannot say for one mapping it cannot say for another.
                 (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));
             }
