@@ -273,7 +273,9 @@ fn flags(verb: &str) -> Words {
 fn flags_and_variables_are_the_programs() {
     let stage = Stage::new();
     let mut told: BTreeMap<&str, Words> = BTreeMap::new();
-    let mut variables = set(["PGRECONCILE_PG_BIN", "PGRECONCILE_PGBOUNCER"]);
+    // Of no flag.
+    let others = ["PGRECONCILE_PG_BIN", "PGRECONCILE_PGBOUNCER", "PGRECONCILE_REDACT_KEY"];
+    let mut variables = set(others);
     for row in rows("## Commands").iter().filter(|row| row[0].starts_with("`--")) {
         for flag in code(&row[0]) {
             let flag = flag.split(' ').next().unwrap().to_owned();
