@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod connections;
 mod faults;
+mod keys;
 mod laws;
 mod network;
 mod outputs;
