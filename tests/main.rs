@@ -15,6 +15,7 @@ mod connections;
 mod faults;
 mod keys;
 mod laws;
+mod mutations;
 mod network;
 mod outputs;
 mod pooling;
