@@ -143,20 +143,6 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
             ),
             "accept",
         ),
-        (
-            format!("{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", rule = \"json\" }}\n"),
-            "rule",
-        ),
-        (
-            format!(
-                "{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", tolerance = \"0.1\" }}\n"
-            ),
-            "tolerance",
-        ),
-        (
-            format!("{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", redact = true }}\n"),
-            "redact",
-        ),
     ] {
         let told = desk.problems("spec.toml", text.as_bytes());
         assert_eq!(told.len(), 1, "{told:#?}");

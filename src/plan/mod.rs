@@ -6,17 +6,20 @@
 mod canary;
 mod canon;
 mod key;
+mod leeway;
 mod mapping;
 mod meet;
 mod pair;
 mod pairing;
 mod partition;
+mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
 
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
+pub use leeway::Leeway;
 pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};

@@ -58,8 +58,9 @@ pub async fn compare(
     let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
     let sessions =
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
+    let veil = options.veil.clone();
     let mut dispatcher = Dispatcher {
-        world: Arc::new(World { plans, pools, sessions, stop: stop_workers, events }),
+        world: Arc::new(World { plans, pools, sessions, veil, stop: stop_workers, events }),
         desk: Desk { queue: Queue::default(), observer, options, clock: Clock::start() },
         mappings,
         in_flight: JoinSet::new(),

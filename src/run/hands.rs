@@ -2,6 +2,7 @@
 
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
+use crate::row::Veil;
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
 
@@ -13,6 +14,7 @@ pub(super) struct Hands<'w> {
     pub(super) plan: &'w MappingPlan,
     pub(super) leases: &'w BySide<Lease>,
     pub(super) sessions: &'w BySide<Session>,
+    pub(super) veil: &'w Veil,
 }
 
 impl Hands<'_> {

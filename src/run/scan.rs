@@ -148,7 +148,8 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let width = plan.pairs.len();
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
-    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
+    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
+    let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
     loop {

@@ -8,8 +8,27 @@ use super::recheck::Entry;
 use super::work::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
+use crate::plan::Strategy;
 use crate::row::{Digest, KeyRange};
 use crate::schema::{BySide, Side};
+
+/// What a look has seen of the two sides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// They differ.
+    Apart,
+    /// They agree within a leeway.
+    Within,
+    /// They are alike, or neither is there any more.
+    Alike,
+}
+
+impl Seen {
+    /// Of rows that should not be there at all.
+    fn of_none(rows: u64) -> Seen {
+        if rows == 0 { Seen::Alike } else { Seen::Apart }
+    }
+}
 
 impl MappingState {
     /// Settles one suspect: books what the look has found. Nothing comes back if it has to be looked
@@ -18,12 +37,18 @@ impl MappingState {
         &mut self,
         mut entry: Entry,
         image: BySide<Digest>,
-        agree: bool,
+        seen: Seen,
         desk: &mut Desk<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
         self.account.tally.corrected(booked, rows);
+        let agree = seen != Seen::Apart;
+        // A digest sees no leeway: what the first look clears may never have been beyond it.
+        let never_differed = seen == Seen::Within
+            && self.account.plan.strategy == Strategy::Digest
+            && entry.suspect.looks() == 0
+            && booked.all(|rows| *rows == 1);
         let look = Look { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
             Settled::Again => {
@@ -31,7 +56,10 @@ impl MappingState {
                 return None;
             }
             Settled::Healed => {
-                self.account.tally.healed(rows);
+                match never_differed {
+                    true => self.account.tally.cleared(rows),
+                    false => self.account.tally.healed(rows),
+                }
                 None
             }
             Settled::Standing(ruling) => Some(ruling),
@@ -43,8 +71,12 @@ impl MappingState {
     /// Some keys were looked at again.
     pub(super) fn looked(&mut self, entries: Vec<Entry>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
         for (entry, looked) in entries.into_iter().zip(looked) {
-            let agree = looked.kind.is_none();
-            if let Some((entry, Some(ruling))) = self.settle(entry, looked.image, agree, desk)
+            let seen = match looked.kind {
+                Some(_) => Seen::Apart,
+                None if looked.cleared => Seen::Within,
+                None => Seen::Alike,
+            };
+            if let Some((entry, Some(ruling))) = self.settle(entry, looked.image, seen, desk)
                 && let Some(kind) = looked.kind
             {
                 let rows = looked.image.map(|digest| digest.rows);
@@ -87,7 +119,7 @@ impl MappingState {
     ) {
         let Subject::NullKeys(side) = entry.suspect.subject else { return };
         let rows = found[side].rows;
-        let settled = self.settle(entry, only(side, found[side]), rows == 0, desk);
+        let settled = self.settle(entry, only(side, found[side]), Seen::of_none(rows), desk);
         if let Some((entry, Some(ruling))) = settled {
             let kind = Kind::NullKey;
             self.account.tally.standing(kind, ruling.disposition(), only(side, rows));
@@ -115,7 +147,9 @@ impl MappingState {
             return self.settle_piece(piece, None);
         }
         let rows = found[side].rows;
-        let Some((entry, ruling)) = self.settle(entry, found, rows == 0, desk) else { return };
+        let Some((entry, ruling)) = self.settle(entry, found, Seen::of_none(rows), desk) else {
+            return;
+        };
         if let Some(ruling) = &ruling {
             let kind = Kind::only_in(side);
             self.account.tally.standing(kind, ruling.disposition(), only(side, rows));

@@ -13,6 +13,7 @@ use super::{piece, scan, steps};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
+use crate::row::Veil;
 use crate::schema::{BySide, Side};
 
 /// What all workers share.
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) plans: Vec<Arc<MappingPlan>>,
     pub(super) pools: BySide<Pool>,
     pub(super) sessions: BySide<Session>,
+    /// What redacted values are told under.
+    pub(super) veil: Veil,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
@@ -82,8 +85,12 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
         (Err(error), _) => return Some(Err((Some(Side::Source), error))),
         (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
     };
-    let hands =
-        Hands { plan: &world.plans[work.mapping], leases: &leases, sessions: &world.sessions };
+    let hands = Hands {
+        plan: &world.plans[work.mapping],
+        leases: &leases,
+        sessions: &world.sessions,
+        veil: &world.veil,
+    };
     let result = tokio::select! {
         result = carry_out(&hands, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
