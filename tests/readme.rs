@@ -269,6 +269,32 @@ fn flags(verb: &str) -> Words {
     set(named.flat_map(|line| words(line, "--", "-")).map(|flag| flag.trim_end_matches('.')))
 }
 
+/// The table of types, made of the decisions that plans are made of.
+#[test]
+fn types_are_those_that_plans_know() {
+    let mut table =
+        "| types | compared as | digested as | equal if |\n|---|---|---|---|\n".to_owned();
+    for line in pgreconcile::plan::supported() {
+        let types: Vec<String> = line
+            .types
+            .iter()
+            .map(|name| match name.split_once(", ") {
+                Some((name, more)) => format!("`{name}` ({more})"),
+                None if name.contains(' ') || name.ends_with("ums") => name.clone(),
+                None => format!("`{name}`"),
+            })
+            .collect();
+        table.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            types.join(", "),
+            line.canon,
+            line.digested,
+            line.equal
+        ));
+    }
+    assert!(section("## Types").contains(&table), "the table of types should be\n{table}");
+}
+
 #[test]
 fn flags_and_variables_are_the_programs() {
     let stage = Stage::new();

@@ -16,6 +16,7 @@ mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
+mod supported;
 
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
@@ -25,3 +26,4 @@ pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
 pub use partition::Partition;
 pub use strategy::Strategy;
+pub use supported::{Supported, supported};

@@ -97,6 +97,11 @@ impl Builtin {
         BUILTINS.iter().find(|(_, _, known, _)| *known == oid).map(|(builtin, ..)| *builtin)
     }
 
+    /// Every one of them.
+    pub fn all() -> impl Iterator<Item = Builtin> {
+        BUILTINS.iter().map(|(builtin, ..)| *builtin)
+    }
+
     /// Its OID, the same on every server.
     pub fn oid(self) -> u32 {
         self.entry().2
