@@ -4,11 +4,13 @@
 mod drill;
 mod looked;
 mod pairing;
+mod parts;
 mod piece;
 mod runs;
 
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use looked::{Looked, LookedUp};
 pub use pairing::{Advance, Pairing, Suspected};
+pub use parts::{MatchedGroups, Parts};
 pub use piece::{Gap, Item, Piece, Told};
 pub use runs::Runs;

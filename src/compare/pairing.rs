@@ -7,7 +7,7 @@
 
 use hashbrown::HashMap;
 
-use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyOrder, Record, alike};
+use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ at first sight, with what each side has of it.
@@ -39,13 +39,29 @@ pub struct Pairing<'p> {
     rows: BySide<u64>,
     digest: BySide<Digest>,
     matched: u64,
-    waiting: HashMap<Key, BySide<Digest>>,
+    /// The field of a row's group, where there are groups, and the groups of what matched.
+    group: Option<usize>,
+    groups: GroupCounts,
+    waiting: HashMap<Key, Waiting>,
     fingerprinter: Fingerprinter,
 }
 
+/// What has come of a key, and the group of its rows: rows that agree are of one group.
+#[derive(Debug, Default)]
+struct Waiting {
+    image: BySide<Digest>,
+    group: u32,
+}
+
 impl<'p> Pairing<'p> {
-    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side.
-    pub fn new(order: &'p KeyOrder, key_width: usize, key_proven: bool) -> Pairing<'p> {
+    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side, `group`
+    /// which field of a row holds its group's text.
+    pub fn new(
+        order: &'p KeyOrder,
+        key_width: usize,
+        key_proven: bool,
+        group: Option<usize>,
+    ) -> Pairing<'p> {
         Pairing {
             order,
             key_width,
@@ -53,6 +69,8 @@ impl<'p> Pairing<'p> {
             rows: BySide::default(),
             digest: BySide::default(),
             matched: 0,
+            group,
+            groups: GroupCounts::default(),
             waiting: HashMap::new(),
             fingerprinter: Fingerprinter::default(),
         }
@@ -71,6 +89,10 @@ impl<'p> Pairing<'p> {
             self.rows.source += 1;
             self.rows.target += 1;
             self.matched += 1;
+            if self.group.is_some() {
+                let group = self.group_of(source);
+                self.groups.add(group, 1);
+            }
         } else {
             self.wait(Side::Source, source, width);
             self.wait(Side::Target, target, width);
@@ -82,20 +104,28 @@ impl<'p> Pairing<'p> {
     pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
-            self.add(side, key, fingerprint);
+            self.add(side, key, fingerprint, row);
         }
     }
 
-    /// Takes a key with its row's fingerprint.
-    pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
+    /// Takes a key with its row's fingerprint; of the row itself only the group is read.
+    pub fn add<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
         self.rows[side] += 1;
         self.digest[side].add(fingerprint);
+        let group = self.group_of(row);
         let entry = self.waiting.entry_ref(&key).or_default();
-        entry[side].add(fingerprint);
-        if !self.keeps_all && entry.source == entry.target && entry.source.rows == 1 {
+        let image = &mut entry.image;
+        image[side].add(fingerprint);
+        entry.group = group;
+        if !self.keeps_all && image.source == image.target && image.source.rows == 1 {
             self.matched += 1;
             self.waiting.remove(&key);
+            self.groups.add(group, 1);
         }
+    }
+
+    fn group_of(&mut self, row: &impl Record) -> u32 {
+        self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
     /// Keys that wait.
@@ -113,18 +143,20 @@ impl<'p> Pairing<'p> {
         self.digest[side]
     }
 
-    /// No more rows come: how many matched, and what differs, in no particular order.
-    pub fn finish(self) -> (u64, Vec<Suspected>) {
-        let mut matched = self.matched;
+    /// No more rows come: how many matched, what differs, in no particular order, and the groups of
+    /// what matched.
+    pub fn finish(self) -> (u64, Vec<Suspected>, GroupCounts) {
+        let Pairing { mut matched, mut groups, waiting, .. } = self;
         let mut suspects = Vec::new();
-        for (key, image) in self.waiting {
+        for (key, Waiting { image, group }) in waiting {
             if image.source == image.target && image.source.rows == 1 {
                 matched += 1;
+                groups.add(group, 1);
             } else {
                 suspects.push(Suspected { key, image });
             }
         }
-        (matched, suspects)
+        (matched, suspects, if self.group.is_some() { groups } else { GroupCounts::default() })
     }
 
     fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
@@ -150,7 +182,7 @@ mod tests {
     /// Pairs two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, proven);
+        let mut pairing = Pairing::new(&order, 1, proven, None);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -173,7 +205,7 @@ mod tests {
                 (None, None) => break,
             }
         }
-        let (matched, suspects) = pairing.finish();
+        let (matched, suspects, _) = pairing.finish();
         let mut suspects: Vec<_> = suspects
             .into_iter()
             .map(|s| {
@@ -201,7 +233,7 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, true);
+        let mut pairing = Pairing::new(&order, 1, true, None);
         for row in &rows {
             assert_eq!(pairing.step(row, row, 2), Advance::Both);
             assert_eq!(pairing.waiting(), 0);
@@ -220,5 +252,22 @@ mod tests {
         let source = [row(1, "a"), row(1, "z")];
         let target = [row(1, "a")];
         assert_eq!(pair(&source, &target, false), (0, vec![(1, 2, 1)]));
+    }
+    #[test]
+    fn the_groups_of_matched_rows_are_counted_in_any_order() {
+        // the value is the group; key 2 differs, key 4 has no counterpart
+        let source = [row(1, "a"), row(2, "a"), row(3, "b")];
+        let target = [row(3, "b"), row(1, "a"), row(2, "b"), row(4, "b")];
+        for proven in [true, false] {
+            let order = KeyOrder(vec![KeyField::Bytes]);
+            let mut pairing = Pairing::new(&order, 1, proven, Some(1));
+            source.iter().for_each(|row| pairing.wait(Side::Source, row, 2));
+            target.iter().for_each(|row| pairing.wait(Side::Target, row, 2));
+            let (matched, suspects, groups) = pairing.finish();
+            assert_eq!((matched, suspects.len()), (2, 2));
+            let mut groups: Vec<_> = groups.iter().collect();
+            groups.sort();
+            assert_eq!(groups, [(Some(&b"a"[..]), 1), (Some(b"b"), 1)]);
+        }
     }
 }

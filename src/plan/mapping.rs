@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::accept::{AcceptRule, accept_rules, pair_place};
 use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
@@ -22,6 +23,9 @@ pub struct Facts {
     pub relation: Relation,
     /// The types of the side's expressions, by pair name.
     pub expressions: BTreeMap<String, ColumnType>,
+    /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
+    /// does.
+    pub accepts: Vec<Option<Diagnostic>>,
 }
 
 /// What the command line says about planning.
@@ -63,6 +67,12 @@ pub struct MappingPlan {
     pub pairs: Vec<Pair>,
     /// How many of them make the key.
     pub key_width: usize,
+    /// The pair by whose values rows are counted and judged apart, by place.
+    pub group: Option<usize>,
+    /// Divergence that is agreed to.
+    pub accepts: Vec<AcceptRule>,
+    /// Rules that have expired, and count for nothing.
+    pub expired: Vec<AcceptRule>,
     /// The order of keys.
     pub order: KeyOrder,
     /// Each side.
@@ -177,10 +187,19 @@ pub fn plan_mapping(
         served_by: served_by[side].clone(),
     });
     pairs.extend(other_pairs);
+    let group = mapping.group_by.as_ref();
+    let group = group.and_then(|name| pair_place(&pairs, name, "group_by", &mut problems));
+    let accepts = accept_rules(mapping, &pairs, facts, &mut problems);
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(problems);
+    }
     let mut plan = MappingPlan {
         name: mapping.name.clone(),
         pairs,
         key_width,
+        group,
+        accepts,
+        expired: Vec::new(),
         order,
         sides,
         strategy,

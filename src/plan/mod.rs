@@ -3,6 +3,7 @@
 //! A plan is made of what the spec says and what both servers say of themselves. Everything here is
 //! pure: facts in, plan or diagnostics out.
 
+mod accept;
 mod canon;
 mod key;
 mod mapping;
@@ -13,6 +14,7 @@ mod pairing;
 pub(crate) mod sample;
 mod strategy;
 
+pub use accept::AcceptRule;
 pub use canon::{Canon, DigestForm};
 pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};

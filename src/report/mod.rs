@@ -6,6 +6,7 @@
 
 mod csv;
 mod file;
+mod groups;
 mod json;
 mod jsonl;
 mod plan;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::Writer;
+use super::{Writer, groups};
 use crate::finding::{
     Disposition, Finding, Kind, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided,
     Verdict,
@@ -175,6 +175,13 @@ impl<W: Write> Terminal<W> {
                     remarks.push(format!("{name}: {} with {what}", counted(rows, "row")));
                 }
             }
+            if mapping.accepted > 0 {
+                remarks.push(format!("{name}: {} accepted", counted(mapping.accepted, "row")));
+            }
+            for rule in &mapping.expired_accepts {
+                let reason = on_one_line(&rule.reason);
+                remarks.push(format!("{name}: accepted until {} only: {reason}", rule.until));
+            }
             if mapping.unsettled > 0 {
                 remarks
                     .push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
@@ -243,6 +250,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
     fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         self.differences()?;
         self.table()?;
+        for mapping in &self.mappings {
+            groups::write(&mut self.out, mapping, self.style.width)?;
+        }
         self.remarks()?;
         let (colour, said) = match summary.verdict {
             Verdict::Clean => {
@@ -291,7 +301,9 @@ fn line_of(finding: &Finding) -> String {
                 key.as_ref().map_or(open.to_owned(), key_text)
             };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
-            format!("{} after {after} through {through}", counted(*rows, "row"))
+            let of =
+                finding.range_rows.map_or(String::new(), |all| format!(" of {}", grouped(all)));
+            format!("{}{of} after {after} through {through}", counted(*rows, "row"))
         }
         Place::Duplicate(side, rows, key) => {
             format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
@@ -318,9 +330,29 @@ fn line_of(finding: &Finding) -> String {
             }
         })
         .collect();
-    let moving =
-        if finding.disposition() == Disposition::Unsettled { " (kept changing)" } else { "" };
-    format!("  {kind:<15} {place}{moving}  {}", columns.join("; ")).trim_end().to_owned()
+    let aside = match (finding.disposition(), &finding.accept_reason) {
+        (Disposition::Confirmed, _) => String::new(),
+        (Disposition::Unsettled, _) => " (kept changing)".to_owned(),
+        (Disposition::Accepted, reason) => {
+            format!(" (accepted: {})", on_one_line(reason.as_deref().unwrap_or_default()))
+        }
+    };
+    let group = match &finding.group {
+        None => String::new(),
+        Some(group) => format!(" in group {}", group_text(group.as_deref())),
+    };
+    format!("  {kind:<15} {place}{group}{aside}  {}", columns.join("; ")).trim_end().to_owned()
+}
+
+/// A group's value, as short as a table's cell has to be.
+pub(super) fn group_text(group: Option<&str>) -> String {
+    const LONGEST: usize = 40;
+    let Some(text) = group else { return "NULL".to_owned() };
+    let text = on_one_line(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
 }
 
 fn key_text(key: &Named<String>) -> String {
@@ -335,12 +367,12 @@ fn on_one_line(text: &str) -> String {
 }
 
 /// `3 findings`, `1 finding`.
-fn counted(count: u64, what: &str) -> String {
+pub(super) fn counted(count: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// Digits in groups of three: `2,000,000`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -5,6 +5,7 @@
 
 mod digest;
 mod fingerprint;
+mod group;
 mod key;
 mod order;
 mod range;
@@ -12,6 +13,7 @@ mod record;
 
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, seal};
+pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
 pub use range::{Bound, Classes, KeyRange, Region};

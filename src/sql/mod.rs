@@ -10,8 +10,10 @@
 mod access;
 mod canon;
 mod digest;
+mod group;
 mod histogram;
 mod lookup;
+mod parts;
 mod probe;
 mod region;
 mod relation;
@@ -29,8 +31,9 @@ pub use access::{
 pub use digest::{class_digests, digest};
 pub use histogram::histogram;
 pub use lookup::{Lookup, look_up};
+pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
-pub use rows::{canons, key_hashes};
+pub use rows::{canons, canons_with_rules, key_hashes};
 pub use server::{digest_probe, server};
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use statement::{Bind, Statement};

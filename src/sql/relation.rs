@@ -20,7 +20,18 @@ use crate::spec::{Fragment, Reads};
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter);
+    from_filtered(writer, plan, side, width, filter, &[]);
+}
+
+/// The same with every pair and the conditions of these accept rules, each under its place: `a2`.
+pub(super) fn from_with_rules(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    rules: &[usize],
+) {
+    let filter = plan.sides[side].filter.as_ref();
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, rules);
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
@@ -30,7 +41,7 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None);
+    from_filtered(writer, plan, side, width, None, &[]);
 }
 
 fn from_filtered(
@@ -39,12 +50,16 @@ fn from_filtered(
     side: Side,
     width: usize,
     filter: Option<&Fragment>,
+    rules: &[usize],
 ) {
     writer.push("\nfrom (\nselect ");
     writer.list(", ", plan.pairs[..width].iter().enumerate(), |writer, (index, pair)| {
         expression(writer, pair, side);
         writer.push(&format!(" as p{index}"));
     });
+    for place in rules {
+        writer.push(", ").fragment(&plan.accepts[*place].condition).push(&format!(" as a{place}"));
+    }
     let SidePlan { reads, .. } = &plan.sides[side];
     writer.push("\nfrom ");
     named(writer, reads, side);
