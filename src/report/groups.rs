@@ -25,8 +25,11 @@ pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -
         _ => format!("{}: {}", counted(groups.len() as u64, "group"), counts.join(", ")),
     };
     writeln!(out, "\n{} by {}: {said}", printable(&mapping.mapping), printable(name))?;
-    let mut worst: Vec<&GroupRecord> =
-        groups.iter().filter(|group| group.verdict != Verdict::Clean).collect();
+    // Of a mapping that is not complete no group is clean; what is shown is what is known of some.
+    let differs = |group: &&GroupRecord| {
+        group.verdict != Verdict::Clean && group.divergent() + group.unsettled > 0
+    };
+    let mut worst: Vec<&GroupRecord> = groups.iter().filter(differs).collect();
     if worst.is_empty() {
         return Ok(());
     }

@@ -346,7 +346,7 @@ fn line_of(finding: &Finding) -> String {
 
 /// A group's value, as short as a table's cell has to be.
 pub(super) fn group_text(group: Option<&str>) -> String {
-    const LONGEST: usize = 40;
+    const LONGEST: usize = 24;
     let Some(text) = group else { return "NULL".to_owned() };
     let text = on_one_line(text);
     match text.char_indices().nth(LONGEST) {

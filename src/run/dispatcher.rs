@@ -6,6 +6,7 @@
 //! queue would only grow; a full queue holds the scan.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -61,7 +62,14 @@ pub async fn compare(
     let sessions =
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
     let mut dispatcher = Dispatcher {
-        world: Arc::new(World { plans, pools, sessions, stop: stop_workers, events }),
+        world: Arc::new(World {
+            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
+            plans,
+            pools,
+            sessions,
+            stop: stop_workers,
+            events,
+        }),
         desk: Desk { queue: Queue::default(), observer, options, clock },
         mappings,
         in_flight: JoinSet::new(),

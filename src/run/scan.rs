@@ -1,6 +1,7 @@
 //! Compares one chunk: by digests and drill-down, or by streaming the rows of both sides.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::hands::{Failed, Hands};
@@ -50,18 +51,17 @@ async fn digest(
     expected: Expectation,
     started: Instant,
 ) -> Result<Answer, Failed> {
-    let (mut drill, mut step) = Drill::begin(expected);
+    let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
+    let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
     let mut statement = None;
     let mut suspects = 0;
     let mut groups = MatchedGroups::default();
-    let mut known_groups = 1;
     let grouped = hands.plan.group.is_some();
     loop {
         step = match step {
             Step::Digest => {
                 let digests = if grouped {
                     let (digests, counts) = parts::range_digests(hands, range).await?;
-                    known_groups = counts.len();
                     groups.whole(counts);
                     digests
                 } else {
@@ -75,7 +75,7 @@ async fn digest(
                 drill.digests(digests)
             }
             Step::ByClass(of) if grouped => {
-                let of = parts::fewer_classes(of, known_groups);
+                let of = parts::fewer_classes(of, groups_seen());
                 let (digests, counts) = parts::class_digests(hands, range, of).await?;
                 groups.by_class(counts);
                 drill.by_class(of, digests)

@@ -2,6 +2,7 @@
 //! politely when the run is stopped.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) plans: Vec<Arc<MappingPlan>>,
     pub(super) pools: BySide<Pool>,
     pub(super) sessions: BySide<Session>,
+    /// Of each mapping, the most groups that a range had so far.
+    pub(super) groups_seen: Vec<AtomicUsize>,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
@@ -82,8 +85,12 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
         (Err(error), _) => return Some(Err((Some(Side::Source), error))),
         (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
     };
-    let hands =
-        Hands { plan: &world.plans[work.mapping], leases: &leases, sessions: &world.sessions };
+    let hands = Hands {
+        plan: &world.plans[work.mapping],
+        leases: &leases,
+        sessions: &world.sessions,
+        groups_seen: &world.groups_seen[work.mapping],
+    };
     let result = tokio::select! {
         result = carry_out(&hands, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,

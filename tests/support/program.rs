@@ -162,10 +162,12 @@ impl Outcome {
         findings
     }
 
-    /// Groups as `mapping group verdict`, rows a side and what is not 0 beside them, in the order told.
+    /// Groups as `mapping group verdict`, rows a side and what is not 0 beside them, by mapping.
     pub fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for mapping in self.records("mapping") {
+        let mut mappings = self.records("mapping");
+        mappings.sort_by_key(|mapping| mapping["mapping"].to_string());
+        for mapping in mappings {
             for group in mapping["groups"].as_array().into_iter().flatten() {
                 let mut line = format!(
                     "{} {} {} {}|{}",
