@@ -18,7 +18,7 @@ const MOST_PARTS: usize = 400_000;
 
 /// What is expected of a range with so many groups. Digests by class pay by the part, which is a
 /// class's share of a group: where more keys differ than classes would be worth it, every row is read
-/// at once. With 100 groups and 1% of 1,000,000 rows different that takes a quarter of the time.
+/// at once: with 100 groups and 1% of 1,000,000 rows different that takes half of the time.
 pub(super) fn expect(expected: Expectation, groups: usize) -> Expectation {
     let Expectation { rows, differences } = expected;
     let dense = differences.saturating_mul(4).saturating_mul(groups as u64) >= rows;
