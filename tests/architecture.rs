@@ -29,6 +29,9 @@ fn sources() -> Vec<File> {
                 folders.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             let room = name.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
             let text = std::fs::read_to_string(&path).unwrap();

@@ -191,6 +191,25 @@ fn a_table_that_is_locked_is_not_waited_for_longer_than_a_second() {
     running.finish().balances().exits(0);
 }
 
+#[test]
+fn a_table_that_stays_locked_ends_its_own_mapping_only() {
+    let both = format!("{}create table u (id int primary key);", table(100));
+    let pair = Pair::new(&both, &both);
+    let spec = pair.spec(&format!("{SPEC}{}", SPEC.replace("public.t", "public.u")));
+    let url = pair.clusters.source.url("postgres", &pair.database);
+    let (locked, lock) = std::sync::mpsc::channel();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    let holder = std::thread::spawn(move || hold_lock(&url, &locked, released));
+    lock.recv().unwrap();
+    let outcome = pair.compare(&spec, &["--jobs", "1"]);
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    outcome.balances().exits(3);
+    let complete: Vec<_> =
+        outcome.records("mapping").iter().map(|m| m["complete"].clone()).collect();
+    assert_eq!(complete, [false, true], "{}", outcome.stderr);
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn hold_lock(
     url: &str,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgreconcile::row::{Key, KeyField, KeyOrder};
 use pgreconcile::schema::{BySide, Side};
 
-use crate::support::{Outcome, Pair};
+use crate::support::{Outcome, Pair, strategies};
 
 /// Small, seeded, the same everywhere: splitmix64.
 struct Dice(u64);
@@ -202,7 +202,7 @@ fn digest_stream_and_postgresqls_own_join_agree() {
         let spec = pair.spec(&spec);
         let url = pair.url(Side::Source);
         let chunk = dice.pick(&["1", "2", "5", "1000"]);
-        for strategy in ["digest", "stream"] {
+        for strategy in strategies() {
             let outcome = pair
                 .program()
                 .env("TARGET_URL", &url)
@@ -312,7 +312,7 @@ fn any_difference_of_one_row_is_seen_at_any_place_of_a_large_table() {
             ("insert into t values (-$, '', 0)", "delete from t where id = -$", "only_in_target"),
         ]);
         pair.sql(Side::Target, &change.replace('$', &id.to_string()));
-        for strategy in ["digest", "stream"] {
+        for strategy in strategies() {
             let outcome = pair.compare(&spec, &["--strategy", strategy]);
             let found = outcome.findings();
             assert_eq!(found.len(), 1, "{found:?}");

@@ -10,12 +10,21 @@
 )]
 
 mod architecture;
+mod cli;
 mod connections;
 mod faults;
 mod laws;
 mod network;
+mod outputs;
 mod pooling;
 mod races;
+mod readme;
+mod refused;
+mod sampling;
 mod scenarios;
+mod secrets;
+mod streams;
 mod support;
 mod tls;
+mod trust;
+mod types;

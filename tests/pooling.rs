@@ -3,7 +3,7 @@
 
 use pgreconcile::schema::{BySide, Side};
 
-use crate::support::{Bouncer, Outcome, Pair};
+use crate::support::{Bouncer, Outcome, Pair, strategies};
 
 /// A table with a difference of each kind, the last rows one-sided.
 fn tables() -> Pair {
@@ -95,7 +95,7 @@ fn the_answer_through_a_transaction_pooler_is_the_answer() {
     let pair = tables();
     let mut bouncer = Bouncer::start(pair.clusters, &pair.database, 2);
     let misbehaving = Misbehaving::start(&bouncer);
-    for strategy in ["digest", "stream"] {
+    for strategy in strategies() {
         for flags in [&["--chunk-rows", "40", "--jobs", "4"][..], &["--chunk-rows", "1000"], &[]] {
             let flags: Vec<&str> = ["--strategy", strategy].iter().chain(flags).copied().collect();
             let outcome = compare(&pair, &bouncer, &flags);
@@ -135,7 +135,7 @@ fn nothing_of_ours_stays_on_a_pooled_connection() {
         })
     };
     let before = BySide::new(look);
-    for strategy in ["digest", "stream"] {
+    for strategy in strategies() {
         compare(&pair, &bouncer, &["--strategy", strategy, "--jobs", "1"]).exits(1);
     }
     assert_eq!(before, BySide::new(look));

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use crate::support::Pair;
+use crate::support::{Pair, strategies};
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
@@ -94,7 +94,7 @@ fn run(name: &str) {
     chunks.push(None);
     let mut expected = lines("expected.txt");
     expected.sort();
-    for strategy in ["digest", "stream"] {
+    for strategy in strategies() {
         for rows in &chunks {
             let mut flags = vec!["--strategy", strategy];
             flags.extend(args.iter().map(String::as_str));

@@ -37,6 +37,10 @@ pub(super) struct Compare {
     #[arg(long, value_name = "N", env = "PGRECONCILE_CHUNK_ROWS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "How to compare")]
     chunk_rows: Option<u64>,
 
+    /// Look at this share of the keys only, in whole ranges at even distances: 1%
+    #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
+    sample: Option<f64>,
+
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
     jobs: Option<u64>,
@@ -90,9 +94,6 @@ pub(super) struct Compare {
     #[arg(long, hide = true, env = "PGRECONCILE_DEADLINE", value_parser = not_yet)]
     deadline: Option<Infallible>,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_SAMPLE", value_parser = not_yet)]
-    sample: Option<Infallible>,
-
     #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
     since: Option<Infallible>,
 
@@ -124,6 +125,7 @@ impl Compare {
     fn options(&self, spec: &Spec) -> Options {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
+        options.sample = self.sample.filter(|share| *share < 1.0);
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
@@ -153,6 +155,15 @@ impl Compare {
             words.extend(["--mapping".to_owned(), mapping.clone()]);
         }
         words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Reads `1%` as a share.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err("write a share of the keys between 0% and 100%, for example 1%".to_owned()),
     }
 }
 

@@ -28,6 +28,7 @@ use self::ui::Ui;
 /// still. It reads in short read-only transactions and never writes.
 #[derive(Debug, Parser)]
 #[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
+#[command(max_term_width = 80)]
 #[command(after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
@@ -35,8 +36,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the first row was read,
-3 incomplete, 4 another run holds the lock.
+Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
+first row was read, 3 incomplete, 4 another run holds the lock.
 
 Every flag has an environment variable, PGRECONCILE_ and its name in capitals.";
 

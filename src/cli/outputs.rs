@@ -124,6 +124,9 @@ impl Observer for Outputs {
     fn observe(&mut self, event: Event) {
         match &event {
             Event::RunStarted(run) => self.each(|writer| writer.run(run)),
+            Event::MappingStarted { mapping, name, .. } => {
+                self.each(|writer| writer.begins(*mapping, name));
+            }
             Event::Finding { finding, .. } => self.each(|writer| writer.finding(finding)),
             Event::Undecided(undecided) => self.each(|writer| writer.undecided(undecided)),
             Event::MappingFinished { record, .. } => self.each(|writer| writer.mapping(record)),

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::When;
 use super::ui::Ui;
@@ -97,14 +97,21 @@ impl Progress {
     }
 }
 
+/// With and without a length. They fit into 80 columns, or the lines would break and the bars tear.
+const TEMPLATES: [&str; 2] = [
+    "{prefix:14!} {wide_bar} {percent:>3}% {human_pos:>13} rows {rate:>9} {eta:>4} {msg:18!}",
+    "{prefix:14!} {spinner} {human_pos:>13} rows {rate:>9} {msg:18!}",
+];
+
 fn style(has_length: bool) -> ProgressStyle {
-    let template = if has_length {
-        "{prefix:16} {bar:24} {percent:>3}% {human_pos:>12} rows {per_sec:>12} {eta:>4} {msg}"
-    } else {
-        "{prefix:16} {spinner} {human_pos:>12} rows {per_sec:>12} {msg}"
-    };
+    let template = TEMPLATES[usize::from(!has_length)];
     // The template is a constant: a unit test reads it.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // The bar has no way to say that it could not be drawn.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    })
 }
 
 impl Observer for Progress {
@@ -128,14 +135,13 @@ impl Observer for Progress {
             }
             Event::RecheckFinished { open, .. } => {
                 self.open = open;
-                for mapping in &self.mappings {
-                    if let Some(bar) = &mapping.bar {
-                        bar.set_message(if open > 0 {
-                            format!("{open} to recheck")
-                        } else {
-                            String::new()
-                        });
-                    }
+                // It is the whole run's count, so it stands once.
+                let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
+                let last = bars.next_back();
+                bars.for_each(|bar| bar.set_message(""));
+                if let Some(bar) = last {
+                    let text = if open > 0 { format!("{open} to recheck") } else { String::new() };
+                    bar.set_message(text);
                 }
                 self.line();
             }
@@ -185,10 +191,7 @@ mod tests {
 
     #[test]
     fn both_templates_can_be_read() {
-        for template in [
-            "{prefix:16} {bar:24} {percent:>3}% {human_pos:>12} rows {per_sec:>12} {eta:>4} {msg}",
-            "{prefix:16} {spinner} {human_pos:>12} rows {per_sec:>12} {msg}",
-        ] {
+        for template in TEMPLATES {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

@@ -1,13 +1,13 @@
 //! Spec files from the command line: a file, or every .toml in a folder.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::args;
 use super::ui::Ui;
 use crate::run::{Options, Prepared, prepare};
-use crate::spec::{self, Spec, SpecText};
+use crate::spec::{self, Diagnostic, Spec, SpecText};
 
 /// A spec is written by people; anything larger is something else.
 const LARGEST: u64 = 4 << 20;
@@ -118,16 +118,26 @@ fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
 }
 
 fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Spec> {
-    let text = match read_text(path) {
-        Ok(text) => text,
+    let bytes = match read_bytes(path) {
+        Ok(bytes) => bytes,
         Err((why, hint)) => {
-            ui.error(&format!("spec {} cannot be read: {why}", path.display()), hint);
+            ui.error(&format!("spec {} cannot be read: {why}", path.display()), Some(hint));
             return None;
         }
     };
     // Places are counted from behind a byte order mark, which TOML allows.
-    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
-    let text = SpecText { path: path.to_owned(), text };
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let text =
+        SpecText { path: path.to_owned(), text: String::from_utf8_lossy(bytes).into_owned() };
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let at = error.valid_up_to();
+        let problem = Diagnostic::error(
+            &(at..at + char::REPLACEMENT_CHARACTER.len_utf8()),
+            "the file is not UTF-8",
+        );
+        ui.diagnostics(&text, &[problem.hinted("Save the file as UTF-8.")]);
+        return None;
+    }
     let environment = |name: &str| std::env::var(name).ok();
     match spec::read(text.clone(), given, &environment) {
         Ok(spec) => Some(spec),
@@ -138,25 +148,21 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
     }
 }
 
-type Unreadable = (String, Option<&'static str>);
+type Unreadable = (String, &'static str);
 
-fn read_text(path: &Path) -> Result<String, Unreadable> {
-    let missing = "Name a spec file, or a folder of them.";
-    let file = std::fs::File::open(path).map_err(|error| {
-        let hint = (error.kind() == std::io::ErrorKind::NotFound).then_some(missing);
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let unreadable = |error: std::io::Error| {
+        let hint = match error.kind() {
+            ErrorKind::PermissionDenied => "Let the user that this program runs as read it.",
+            _ => "Name a spec file, or a folder of them.",
+        };
         (error.to_string(), hint)
-    })?;
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| (error.to_string(), None))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(("it is larger than 4 MiB".to_owned(), Some("Is it a spec?")));
+        return Err(("it is larger than 4 MiB".to_owned(), "Is it a spec?"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
-            + 1;
-        (format!("line {line} is not UTF-8"), Some("Save the file as UTF-8."))
-    })
+    Ok(bytes)
 }

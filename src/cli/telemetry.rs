@@ -16,9 +16,10 @@ pub(super) struct Log;
 
 impl Log {
     /// Sets the log up, if one was asked for. Only lines of our own are written: the driver's could
-    /// hold what a server says.
+    /// hold what a server says. A quiet program writes none.
     pub(super) fn start(common: &Common) -> Option<Log> {
         let level = match common.verbose {
+            _ if common.quiet => return None,
             0 => return None,
             1 => LevelFilter::INFO,
             _ => LevelFilter::DEBUG,

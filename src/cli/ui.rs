@@ -127,16 +127,18 @@ impl Ui {
     }
 }
 
-/// Shows what clap says; help and version are no errors. It repeats arguments and variables, and one
-/// of them may be a connection string.
+/// Shows what clap says; help and version are no errors. An error repeats arguments and variables:
+/// one of them may be a connection string, or hold what drives a terminal.
 pub(super) fn usage(error: &clap::Error) -> Exit {
-    let text = mask_passwords(&error.render().ansi().to_string());
     // There is nowhere to complain to when the stream is gone.
     if error.use_stderr() {
+        let text = printable(&mask_passwords(&error.render().to_string()));
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let text = text.replacen("error:", &format!("{style}error:{style:#}"), 1);
         let _ = write!(anstream::stderr(), "{text}");
         Exit::Trouble
     } else {
-        let _ = write!(anstream::stdout(), "{text}");
+        let _ = write!(anstream::stdout(), "{}", error.render().ansi());
         Exit::Clean
     }
 }

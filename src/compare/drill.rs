@@ -153,7 +153,7 @@ impl Drill {
             self.digest = total;
             return self.done();
         }
-        self.parts = parts(of, &dirty);
+        self.parts = parts(of, &dirty, ROWS_IN_HAND).into_iter().map(Some).collect();
         self.next_part()
     }
 
@@ -221,19 +221,19 @@ impl Drill {
     }
 }
 
-/// Dirty classes, put together into parts that fit into hand.
-fn parts(of: u32, dirty: &[(u32, u64)]) -> Vec<Option<Classes>> {
+/// Dirty classes with their rows, put together into parts of at most so many rows.
+pub(super) fn parts(of: u32, dirty: &[(u32, u64)], most: u64) -> Vec<Classes> {
     let mut parts: Vec<(Classes, u64)> = Vec::new();
     for (class, rows) in dirty {
         match parts.last_mut() {
-            Some((classes, held)) if *held + rows <= ROWS_IN_HAND => {
+            Some((classes, held)) if *held + rows <= most => {
                 classes.chosen.push(*class);
                 *held += rows;
             }
             _ => parts.push((Classes { of, chosen: vec![*class] }, *rows)),
         }
     }
-    parts.into_iter().map(|(classes, _)| Some(classes)).collect()
+    parts.into_iter().map(|(classes, _)| classes).collect()
 }
 
 #[cfg(test)]

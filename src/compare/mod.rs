@@ -1,6 +1,7 @@
 //! Where and how two sides differ: pairing rows by key, drilling down, what a look has seen, and
 //! runs of rows that stand on one side only. State machines without I/O: `run` feeds them.
 
+mod buckets;
 mod drill;
 mod looked;
 mod pairing;
@@ -8,6 +9,7 @@ mod parts;
 mod piece;
 mod runs;
 
+pub use buckets::{Ask, Buckets, Passed};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use looked::{Looked, LookedUp};
 pub use pairing::{Advance, Pairing, Suspected};

@@ -30,8 +30,8 @@ pub enum Advance {
 
 /// Rows of one region, being paired.
 #[derive(Debug)]
-pub struct Pairing<'p> {
-    order: &'p KeyOrder,
+pub struct Pairing {
+    order: KeyOrder,
     key_width: usize,
     /// Without a proven key every key is kept, or a second row of a key that has already agreed
     /// would look like a row of its own, and duplicates alike on both sides would not be seen.
@@ -53,15 +53,15 @@ struct Waiting {
     group: u32,
 }
 
-impl<'p> Pairing<'p> {
+impl Pairing {
     /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side, `group`
     /// which field of a row holds its group's text.
     pub fn new(
-        order: &'p KeyOrder,
+        order: KeyOrder,
         key_width: usize,
         key_proven: bool,
         group: Option<usize>,
-    ) -> Pairing<'p> {
+    ) -> Pairing {
         Pairing {
             order,
             key_width,
@@ -104,15 +104,24 @@ impl<'p> Pairing<'p> {
     pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
-            self.add(side, key, fingerprint, row);
+            self.add_row(side, key, fingerprint, row);
         }
     }
 
+    /// Takes a key with its row's fingerprint, where there are no groups.
+    pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
+        self.add_of(side, key, fingerprint, 0);
+    }
+
     /// Takes a key with its row's fingerprint; of the row itself only the group is read.
-    pub fn add<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
+    pub fn add_row<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
+        let group = self.group_of(row);
+        self.add_of(side, key, fingerprint, group);
+    }
+
+    fn add_of(&mut self, side: Side, key: Key, fingerprint: Fingerprint, group: u32) {
         self.rows[side] += 1;
         self.digest[side].add(fingerprint);
-        let group = self.group_of(row);
         let entry = self.waiting.entry_ref(&key).or_default();
         let image = &mut entry.image;
         image[side].add(fingerprint);
@@ -182,7 +191,7 @@ mod tests {
     /// Pairs two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, proven, None);
+        let mut pairing = Pairing::new(order.clone(), 1, proven, None);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -233,7 +242,7 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(&order, 1, true, None);
+        let mut pairing = Pairing::new(order.clone(), 1, true, None);
         for row in &rows {
             assert_eq!(pairing.step(row, row, 2), Advance::Both);
             assert_eq!(pairing.waiting(), 0);
@@ -260,7 +269,7 @@ mod tests {
         let target = [row(3, "b"), row(1, "a"), row(2, "b"), row(4, "b")];
         for proven in [true, false] {
             let order = KeyOrder(vec![KeyField::Bytes]);
-            let mut pairing = Pairing::new(&order, 1, proven, Some(1));
+            let mut pairing = Pairing::new(order, 1, proven, Some(1));
             source.iter().for_each(|row| pairing.wait(Side::Source, row, 2));
             target.iter().for_each(|row| pairing.wait(Side::Target, row, 2));
             let (matched, suspects, groups) = pairing.finish();

@@ -33,6 +33,9 @@ pub struct RunRecord {
     pub scope: String,
     /// Parameters in effect.
     pub params: Named<String>,
+    /// The share of the keys that is looked at, if not all of them: `1%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
     /// When it started.
     pub started_at: String,
     /// Name and version of this program.
@@ -55,6 +58,7 @@ impl RunRecord {
             spec_hash,
             scope,
             params,
+            sample: None,
             started_at: timestamp(Timestamp::now()),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         }

@@ -62,6 +62,7 @@ impl Catalog<'_> {
             estimated_rows: counted.map(|rows| rows as u64),
             row_security: row.get(4)?,
             schema_usable: row.get(5)?,
+            heap: kind == RelationKind::Table && row.get(6)?,
             oid: Some(oid),
         }))
     }
@@ -98,6 +99,7 @@ impl Catalog<'_> {
             column_type,
             not_null: false,
             readable: true,
+            scattered: false,
         });
         Ok(Relation {
             kind: RelationKind::Query,
@@ -106,6 +108,7 @@ impl Catalog<'_> {
             estimated_rows: None,
             row_security: false,
             schema_usable: true,
+            heap: false,
             oid: None,
         })
     }
@@ -176,6 +179,7 @@ impl Catalog<'_> {
                     ),
                     not_null: row.get(4)?,
                     readable: row.get(5)?,
+                    scattered: row.get(7)?,
                 })
             })
             .collect()

@@ -53,6 +53,12 @@ impl PgError {
         self
     }
 
+    /// Whether the server itself seems to be gone, not just a table locked.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40001" | "40P01"));
+        self.remedy == Remedy::Retry && !passing
+    }
+
     /// A connection setting that cannot be used.
     pub(super) fn setting(message: String) -> PgError {
         PgError::new(Remedy::GiveUp, message)
@@ -117,6 +123,12 @@ fn of_server(error: &DbError) -> PgError {
             PgError::new(Remedy::Isolate, format!("a value could not be read or computed (SQLSTATE {code})"))
                 .hinted("The server's log has the value; reports and logs of this tool never do.")
         }
+        // Too large or too deep for the server to render or hash.
+        ("54", _) => PgError::new(Remedy::Isolate, printable(text)),
+        (_, "XX000") if text.starts_with("invalid memory alloc request size") => PgError::new(
+            Remedy::Isolate,
+            "a row is too large for the server to put together",
+        ),
         (_, "08P01") => bouncer(text),
         (_, "57014") => PgError::new(Remedy::Shrink, printable(text)),
         (_, "40001") if text.contains("recovery") => PgError::new(Remedy::Shrink, printable(text)),

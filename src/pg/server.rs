@@ -3,6 +3,7 @@
 use super::error::PgError;
 use super::lease::Lease;
 use super::session::Session;
+use crate::plan::{CANARIES, judge_canaries};
 use crate::schema::{DigestTrust, Server};
 use crate::sql;
 
@@ -42,17 +43,20 @@ impl Lease {
             let why = format!("PostgreSQL {} is older than 14", version / 10_000);
             return Ok(DigestTrust::Refused(why));
         }
-        match self.all(session, &sql::digest_probe()).await {
-            Ok(rows) => match rows.as_slice() {
-                [row] => Ok(DigestTrust::Probe(row.get(0)?)),
-                _ => Err(PgError::unexpected("not one row")),
-            },
+        let rows = match self.all(session, &sql::canaries()).await {
+            Ok(rows) => rows,
             // A look-alike may lack the functions; that is no reason not to stream.
             Err(error) if error.sqlstate.is_some() => {
-                Ok(DigestTrust::Refused(format!("it does not hash a probe row: {error}")))
+                let why = format!("it does not hash constant rows: {error}");
+                return Ok(DigestTrust::Refused(why));
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
+        let sums: Result<Vec<_>, PgError> = (0..CANARIES.len())
+            .map(|canary| Ok((row.get::<&str>(2 * canary)?, row.get(2 * canary + 1)?)))
+            .collect();
+        Ok(judge_canaries(&sums?))
     }
 
     async fn check_settings(&self, session: &Session) -> Result<(), PgError> {

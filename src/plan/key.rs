@@ -162,6 +162,13 @@ fn serving_index(key: &[&Pair], relation: &Relation, side: Side) -> Option<Strin
     relation.indexes.iter().find(serves).map(|index| index.name.clone())
 }
 
+/// Whether a side's rows lie far from their neighbours by key, as the statistics of the key's first
+/// column say.
+pub(super) fn scattered(first: Option<&Pair>, side: Side, relation: &Relation) -> bool {
+    let first = first.and_then(|pair| relation.column(column(pair, side)?));
+    first.is_some_and(|column| column.scattered)
+}
+
 /// Whether the server can search a key pair by the column itself, in the order of its canon.
 pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
     let PgType::Builtin(base) = column_type.pg_type.base() else { return false };

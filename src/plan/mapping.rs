@@ -8,13 +8,16 @@ use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::strategy::{Strategy, choose};
-use super::{key, meet};
+use super::{Partition, key, meet, partition};
 use crate::row::KeyOrder;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
     Side,
 };
 use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
+
+/// The first version that scans a range of blocks without reading the others.
+const BLOCKS_SINCE: u32 = 140_000;
 
 /// What both servers say about one mapping's side.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct PlanOptions {
     pub strategy: StrategyChoice,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
+    /// Whether only some key ranges are looked at.
+    pub sampled: bool,
 }
 
 /// One side of a mapping.
@@ -56,6 +61,8 @@ pub struct SidePlan {
     pub key_nullable: bool,
     /// The index that serves key ranges.
     pub served_by: Option<String>,
+    /// Whether its rows can be read block by block.
+    pub by_blocks: bool,
 }
 
 /// What will be done for one mapping.
@@ -81,6 +88,10 @@ pub struct MappingPlan {
     pub strategy: Strategy,
     /// Why so.
     pub reason: String,
+    /// How the rows are parted.
+    pub partition: Partition,
+    /// Why so.
+    pub partition_reason: String,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
     /// Parameters of the operator's SQL.
@@ -108,7 +119,10 @@ impl MappingPlan {
     /// Chunks that a scan would take, if the statistics know of rows. Where chunks are sized by time,
     /// half a second is taken to be 250,000 rows of ordinary width.
     pub fn estimated_chunks(&self) -> Option<u64> {
-        if !self.served() && self.strategy == Strategy::Digest {
+        if self.partition == Partition::Ranges
+            && !self.served()
+            && self.strategy == Strategy::Digest
+        {
             return Some(1);
         }
         let rows = self.estimated_rows()?;
@@ -164,7 +178,7 @@ pub fn plan_mapping(
     let chosen = choose(options.strategy, servers).map_err(|why| {
         let message = format!("the strategy \"digest\" cannot be had: {why}");
         let problem = Diagnostic::error(&mapping.span, message);
-        problems.push(problem.hinted("Use \"auto\" or \"stream\"."));
+        problems.push(problem.hinted("Use strategy \"stream\", which compares the rows here."));
     });
     let Ok((strategy, reason)) = chosen else { return Err(problems) };
     if problems.iter().any(Diagnostic::is_error) {
@@ -185,7 +199,19 @@ pub fn plan_mapping(
         key_proof: key::proof(relations[side], side, &pairs),
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
+        by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
     });
+    let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
+    let fixed = options.chunk_rows.is_some() || options.sampled;
+    let (partition, partition_reason) =
+        partition::choose(strategy, &sides, scattered, fixed, mapping.group_by.is_some());
+    if options.sampled && sides.any(|side| side.served_by.is_none()) {
+        let message =
+            format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
+        let hint = "A sample takes key ranges, which an index of each side has to find.";
+        problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+        return Err(problems);
+    }
     pairs.extend(other_pairs);
     let group = mapping.group_by.as_ref();
     let group = group.and_then(|name| pair_place(&pairs, name, "group_by", &mut problems));
@@ -204,6 +230,8 @@ pub fn plan_mapping(
         sides,
         strategy,
         reason,
+        partition,
+        partition_reason,
         chunk_rows: options.chunk_rows,
         params: spec.params.clone().into(),
         notes: Vec::new(),
@@ -315,16 +343,19 @@ fn notes(
                 "No unique index proves the key on the {side}: duplicates and NULLs are counted while scanning."
             ));
         }
-        if side_plan.served_by.is_none() {
-            let text = plan
-                .key()
-                .iter()
-                .any(|pair| pair.sides[side].column_type.collation == Collation::Linguistic);
+        if side_plan.served_by.is_none() && plan.partition == Partition::Ranges {
+            let text = plan.key().iter().any(|pair| {
+                pair.canon == Canon::Text
+                    && pair.sides[side].column_type.collation == Collation::Linguistic
+            });
             let why = if text { " in the byte order of \"C\"" } else { "" };
-            notes.push(format!(
-                "No index of the {side} serves the key{why}: every chunk reads the whole {}.",
-                side_plan.kind.name()
-            ));
+            let how = match (plan.strategy, plan.chunk_rows) {
+                (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
+                (Strategy::Stream, None) => "the server sorts all rows in one statement",
+                (Strategy::Digest, _) => "all rows are digested in one statement",
+            };
+            let kind = side_plan.kind.name();
+            notes.push(format!("No index of the {side}'s {kind} serves the key{why}: {how}."));
         }
     }
     for pair in &plan.pairs {

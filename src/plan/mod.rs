@@ -4,19 +4,23 @@
 //! pure: facts in, plan or diagnostics out.
 
 mod accept;
+mod canary;
 mod canon;
 mod key;
 mod mapping;
 mod meet;
 mod pair;
 mod pairing;
+mod partition;
 #[cfg(test)]
 pub(crate) mod sample;
 mod strategy;
 
 pub use accept::AcceptRule;
+pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
 pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
 pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
+pub use partition::Partition;
 pub use strategy::Strategy;

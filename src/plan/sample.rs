@@ -27,6 +27,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         },
         not_null: *not_null,
         readable: true,
+        scattered: false,
     };
     let indexed =
         |name: &&str| IndexColumn { name: Some(ColumnName((*name).to_owned())), plain_order: true };
@@ -43,6 +44,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         estimated_rows: Some(1_000_000),
         row_security: false,
         schema_usable: true,
+        heap: true,
         oid: Some(1),
     };
     Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }
@@ -67,7 +69,7 @@ pub(crate) fn plan(
         digests: DigestTrust::Probe("1".into()),
     };
     let servers = BySide { source: &server, target: &server };
-    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None };
+    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None, sampled: false };
     // A server takes the conditions that name no row but its own.
     let mut known = facts.map(Facts::clone);
     for side in Side::BOTH {

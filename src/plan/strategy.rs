@@ -25,17 +25,25 @@ impl Strategy {
 /// Chooses the strategy of a run.
 ///
 /// # Errors
-/// Why `digest`, asked for by name, cannot be had.
+/// Why `digest`, asked for by name, cannot be had; and why digests are blind, unless `stream` is asked
+/// for: a server that hashes, but not as it should, is no server that this tool knows.
 pub(super) fn choose(
     choice: StrategyChoice,
     servers: BySide<&Server>,
 ) -> Result<(Strategy, String), String> {
+    let blind = servers.iter().find_map(|(side, server)| match &server.digests {
+        DigestTrust::Blind(what) => Some(format!("the {side} cannot be trusted with it: {what}")),
+        DigestTrust::Probe(_) | DigestTrust::Refused(_) => None,
+    });
+    if let Some(why) = blind.filter(|_| choice != StrategyChoice::Stream) {
+        return Err(why);
+    }
     match (choice, distrust(servers)) {
         (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
         (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
         (StrategyChoice::Digest, Some(why)) => Err(why),
         (StrategyChoice::Auto, None) => {
-            Ok((Strategy::Digest, "both servers hash a probe row alike".into()))
+            Ok((Strategy::Digest, "both servers hash every type alike".into()))
         }
         (StrategyChoice::Auto, Some(why)) => Ok((Strategy::Stream, why)),
     }
@@ -54,7 +62,7 @@ fn distrust(servers: BySide<&Server>) -> Option<String> {
         let (a, b) = (&source.encoding, &target.encoding);
         return Some(format!("the databases' encodings differ ({a} and {b})"));
     }
-    (source.digests != target.digests).then(|| "the servers hash a probe row differently".into())
+    (source.digests != target.digests).then(|| "the servers hash constant rows differently".into())
 }
 
 #[cfg(test)]
@@ -86,6 +94,10 @@ mod tests {
         assert_eq!(auto(good(), other).0, Strategy::Stream);
         let latin = server(DigestTrust::Probe("1".into()), "LATIN1");
         assert!(auto(good(), latin).1.contains("LATIN1"));
+        let blind = server(DigestTrust::Blind("its row hash does not see a sign".into()), "UTF8");
+        let servers = BySide { source: &good(), target: &blind };
+        assert!(choose(StrategyChoice::Auto, servers).unwrap_err().contains("a sign"));
+        assert_eq!(choose(StrategyChoice::Stream, servers).unwrap().0, Strategy::Stream);
         let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
         assert!(auto(good(), old.clone()).1.contains("older than 14"));
         let servers = BySide { source: &good(), target: &old };

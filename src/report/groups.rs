@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::terminal::{counted, group_text, grouped};
+use super::finding::{counted, group_text, grouped};
 use crate::finding::{GroupRecord, MappingRecord, Verdict};
 use crate::spec::printable;
 

@@ -6,6 +6,7 @@
 
 mod csv;
 mod file;
+mod finding;
 mod groups;
 mod json;
 mod jsonl;
@@ -30,6 +31,14 @@ pub trait Writer: Send {
     /// # Errors
     /// When it cannot be written.
     fn run(&mut self, run: &RunRecord) -> io::Result<()>;
+
+    /// A mapping begins; `place` is where it stands in the spec. Most formats have no word for it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn begins(&mut self, _place: usize, _mapping: &str) -> io::Result<()> {
+        Ok(())
+    }
 
     /// A difference stands.
     ///

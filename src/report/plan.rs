@@ -30,6 +30,8 @@ struct MappingPlanRecord {
     mapping: String,
     strategy: &'static str,
     reason: String,
+    partition: &'static str,
+    partition_reason: String,
     key: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_by: Option<String>,
@@ -118,6 +120,8 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
         mapping: plan.name.clone(),
         strategy: plan.strategy.name(),
         reason: plan.reason.clone(),
+        partition: plan.partition.name(),
+        partition_reason: plan.partition_reason.clone(),
         key: names(plan.key().iter().collect()),
         group_by: plan.group.map(|place| plan.pairs[place].name.clone()),
         accept: plan.accepts.iter().map(|rule| accept_record(plan, rule)).collect(),
@@ -284,11 +288,15 @@ fn rows_text(plan: &MappingPlanRecord) -> String {
 fn chunks_text(plan: &MappingPlanRecord) -> String {
     let served = [&plan.source, &plan.target].iter().all(|side| side.key_served_by.is_some());
     let count = plan.chunks.map_or(String::new(), |chunks| format!("about {chunks}, "));
-    match (plan.chunk_rows, served) {
-        (_, false) if plan.strategy == "digest" => "one pass over each side".to_owned(),
+    let how = match (plan.chunk_rows, served) {
+        _ if plan.partition == "buckets" => {
+            "one pass over each table as it lies, into buckets by the hash of the key".to_owned()
+        }
+        (_, false) if plan.strategy == "digest" => "one statement for each side".to_owned(),
         (Some(rows), _) => format!("{count}key ranges of {rows} rows"),
         (None, _) => format!("{count}key ranges sized by the time that they take"),
-    }
+    };
+    format!("{how}: {}", plan.partition_reason)
 }
 
 fn repair_text(plan: &MappingPlanRecord) -> String {

@@ -1,16 +1,15 @@
 //! The summary that people read: what differs, the table, the verdict, what to do next.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
 use super::{Writer, groups};
-use crate::finding::{
-    Disposition, Finding, Kind, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided,
-    Verdict,
-};
+use crate::finding::{Finding, MappingRecord, Named, RunRecord, SummaryRecord, Undecided, Verdict};
 use crate::schema::BySide;
 use crate::spec::printable;
 
@@ -37,6 +36,8 @@ pub struct Terminal<W> {
     out: W,
     style: Style,
     run: Option<RunRecord>,
+    /// The mappings' names in the spec's order, as far as they have begun.
+    order: BTreeMap<usize, String>,
     shown: Vec<Shown>,
     mappings: Vec<MappingRecord>,
 }
@@ -45,7 +46,8 @@ pub struct Terminal<W> {
 #[derive(Default)]
 struct Shown {
     mapping: String,
-    lines: Vec<String>,
+    /// The first findings by key: which they are must not hang on which settled first.
+    first: Vec<(Position, Vec<String>)>,
     findings: u64,
     ranges: Vec<String>,
     undecided: u64,
@@ -54,7 +56,14 @@ struct Shown {
 impl<W: Write> Terminal<W> {
     /// Writes to this.
     pub fn new(out: W, style: Style) -> Terminal<W> {
-        Terminal { out, style, run: None, shown: Vec::new(), mappings: Vec::new() }
+        Terminal {
+            out,
+            style,
+            run: None,
+            order: BTreeMap::new(),
+            shown: Vec::new(),
+            mappings: Vec::new(),
+        }
     }
 
     fn shown(&mut self, mapping: &str) -> &mut Shown {
@@ -66,29 +75,29 @@ impl<W: Write> Terminal<W> {
         &mut self.shown[place]
     }
 
+    /// Where a mapping stands in the spec; what never began comes last.
+    fn place(&self, mapping: &str) -> usize {
+        let found = self.order.iter().find(|(_, name)| *name == mapping);
+        found.map_or(usize::MAX, |(place, _)| *place)
+    }
+
     fn painted(&self, text: &str, style: AnsiStyle) -> String {
         if self.style.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    fn clip(&self, line: &str) -> String {
-        let width = usize::from(self.style.width);
-        match line.char_indices().nth(width.saturating_sub(1)) {
-            Some((at, _)) if line[at..].chars().count() > 1 => format!("{}…", &line[..at]),
-            _ => line.to_owned(),
-        }
-    }
-
     fn differences(&mut self) -> io::Result<()> {
-        for shown in std::mem::take(&mut self.shown) {
-            let Shown { mapping, lines, findings, ranges, undecided } = shown;
+        let mut all = std::mem::take(&mut self.shown);
+        all.sort_by_key(|shown| self.place(&shown.mapping));
+        for shown in all {
+            let Shown { mapping, first, findings, ranges, undecided } = shown;
             let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
             if findings > 0 {
                 writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
-                for line in &lines {
-                    writeln!(self.out, "{}", self.clip(line))?;
+                for line in first.iter().flat_map(|(_, lines)| lines) {
+                    writeln!(self.out, "{line}")?;
                 }
-                if findings > lines.len() as u64 {
-                    writeln!(self.out, "  … and {} more", grouped(findings - lines.len() as u64))?;
+                if findings > SHOWN as u64 {
+                    writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
                 }
                 writeln!(self.out)?;
             }
@@ -161,6 +170,9 @@ impl<W: Write> Terminal<W> {
 
     fn remarks(&mut self) -> io::Result<()> {
         let mut remarks = Vec::new();
+        if let Some(share) = self.run.as_ref().and_then(|run| run.sample.as_ref()) {
+            remarks.push(format!("a sample of {share} of the keys: nothing is said of the others"));
+        }
         for mapping in &self.mappings {
             let name = printable(&mapping.mapping);
             let BySide { source, target } = mapping.books;
@@ -218,11 +230,20 @@ impl<W: Write + Send> Writer for Terminal<W> {
         Ok(())
     }
 
+    fn begins(&mut self, place: usize, mapping: &str) -> io::Result<()> {
+        self.order.insert(place, mapping.to_owned());
+        Ok(())
+    }
+
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let width = usize::from(self.style.width);
         let shown = self.shown(&finding.mapping);
         shown.findings += 1;
-        if shown.lines.len() < SHOWN {
-            shown.lines.push(line_of(finding));
+        let position = position(finding);
+        let place = shown.first.partition_point(|(before, _)| *before <= position);
+        if place < SHOWN {
+            shown.first.insert(place, (position, lines_of(finding, width)));
+            shown.first.truncate(SHOWN);
         }
         Ok(())
     }
@@ -248,6 +269,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
     }
 
     fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        let mut mappings = std::mem::take(&mut self.mappings);
+        mappings.sort_by_key(|mapping| self.place(&mapping.mapping));
+        self.mappings = mappings;
         self.differences()?;
         self.table()?;
         for mapping in &self.mappings {
@@ -277,111 +301,13 @@ impl<W: Write + Send> Writer for Terminal<W> {
             writeln!(self.out, "next: {next}")?;
         }
         self.mappings.clear();
+        self.order.clear();
         self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-/// A finding on one line.
-fn line_of(finding: &Finding) -> String {
-    let kind = match finding.kind {
-        Kind::OnlyInSource => "only in source",
-        Kind::OnlyInTarget => "only in target",
-        Kind::Mismatch => "mismatch",
-        Kind::DuplicateKey => "duplicate key",
-        Kind::NullKey => "null key",
-    };
-    let place = match &finding.place {
-        Place::Key(key) => key_text(key),
-        Place::Range(range, rows) => {
-            let end = |key: &Option<Named<String>>, open: &str| {
-                key.as_ref().map_or(open.to_owned(), key_text)
-            };
-            let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
-            let of =
-                finding.range_rows.map_or(String::new(), |all| format!(" of {}", grouped(all)));
-            format!("{}{of} after {after} through {through}", counted(*rows, "row"))
-        }
-        Place::Duplicate(side, rows, key) => {
-            format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
-        }
-        Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
-    };
-    let columns: Vec<String> = finding
-        .columns
-        .0
-        .iter()
-        .map(|(name, values)| {
-            let value = |value: &Option<String>| match value {
-                Some(text) => printable(&format!("{text:?}")),
-                None => "NULL".to_owned(),
-            };
-            match finding.keys_only {
-                true => on_one_line(name),
-                false => format!(
-                    "{} {} | {}",
-                    on_one_line(name),
-                    value(&values.source),
-                    value(&values.target)
-                ),
-            }
-        })
-        .collect();
-    let aside = match (finding.disposition(), &finding.accept_reason) {
-        (Disposition::Confirmed, _) => String::new(),
-        (Disposition::Unsettled, _) => " (kept changing)".to_owned(),
-        (Disposition::Accepted, reason) => {
-            format!(" (accepted: {})", on_one_line(reason.as_deref().unwrap_or_default()))
-        }
-    };
-    let group = match &finding.group {
-        None => String::new(),
-        Some(group) => format!(" in group {}", group_text(group.as_deref())),
-    };
-    format!("  {kind:<15} {place}{group}{aside}  {}", columns.join("; ")).trim_end().to_owned()
-}
-
-/// A group's value, as short as a table's cell has to be.
-pub(super) fn group_text(group: Option<&str>) -> String {
-    const LONGEST: usize = 24;
-    let Some(text) = group else { return "NULL".to_owned() };
-    let text = on_one_line(text);
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
-
-fn key_text(key: &Named<String>) -> String {
-    let fields =
-        key.0.iter().map(|(name, value)| format!("{}={}", on_one_line(name), on_one_line(value)));
-    fields.collect::<Vec<_>>().join(", ")
-}
-
-/// A name or a key's value: a line break within one must not look like a line of ours.
-fn on_one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
-}
-
-/// `3 findings`, `1 finding`.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// Digits in groups of three: `2,000,000`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Rounded down, so that 100% means all.
@@ -412,8 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_shares_never_round_up_to_all() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    fn shares_never_round_up_to_all() {
         assert_eq!([1.0, 0.9999, 0.5, 0.0].map(percent), ["100%", "99.9%", "50.0%", "0.0%"]);
         assert_eq!(rate(2_000_000, Duration::from_secs(1)), "2.0M");
         assert_eq!(rate(20_000, Duration::from_secs(1)), "20k");

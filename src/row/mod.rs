@@ -16,5 +16,5 @@ pub use fingerprint::{Fingerprint, Fingerprinter, seal};
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
-pub use range::{Bound, Classes, KeyRange, Region};
+pub use range::{Blocks, Bound, Classes, KeyRange, Region};
 pub use record::{Record, alike};

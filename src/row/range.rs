@@ -64,18 +64,30 @@ pub struct Classes {
     pub chosen: Vec<u32>,
 }
 
-/// Where a statement looks: a range of keys, perhaps only some classes of it.
+/// A stretch of a table's blocks, where rows are read as they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The first block.
+    pub from: u32,
+    /// The first block behind it; nothing for the last stretch, whose end is open.
+    pub until: Option<u32>,
+}
+
+/// Where a statement looks: a range of keys, perhaps only some classes of it, perhaps only where they
+/// lie in some blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// The range.
     pub range: KeyRange,
     /// The classes, or all.
     pub classes: Option<Classes>,
+    /// The blocks, or all.
+    pub blocks: Option<Blocks>,
 }
 
 impl Region {
     /// All of a range.
     pub fn whole(range: KeyRange) -> Region {
-        Region { range, classes: None }
+        Region { range, classes: None, blocks: None }
     }
 }

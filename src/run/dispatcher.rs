@@ -16,6 +16,7 @@ use super::desk::{Clock, Desk};
 use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
+use super::pass::NextPiece;
 use super::prepare::Prepared;
 use super::recheck::Queue;
 use super::work::{Answer, Task, Work};
@@ -50,7 +51,7 @@ pub async fn compare(
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, pools, plans, .. } = prepared;
-    observer.observe(Event::RunStarted(run_record(&spec, run_id)));
+    observer.observe(Event::RunStarted(run_record(&spec, run_id, &options)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
     let clock = Clock::start();
@@ -98,9 +99,12 @@ pub async fn compare(
     dispatcher.summary()
 }
 
-fn run_record(spec: &Spec, run_id: String) -> RunRecord {
+fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
     let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), Named(params.collect()))
+    let params = Named(params.collect());
+    let mut record = RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), params);
+    record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
+    record
 }
 
 impl Dispatcher<'_> {
@@ -146,6 +150,11 @@ impl Dispatcher<'_> {
             return None;
         }
         for index in 0..self.mappings.len() {
+            if let Some(pass) = &mut self.mappings[index].pass {
+                let Some(next) = pass.next() else { continue };
+                self.start(index);
+                return Some(Work { mapping: index, task: self.piece_task(index, next) });
+            }
             if let Some(next) = self.mappings[index].frontier.next() {
                 self.start(index);
                 return Some(Work { mapping: index, task: self.scan_task(index, next) });
@@ -161,6 +170,17 @@ impl Dispatcher<'_> {
             Next::Scan { chunk, range, expected } => {
                 self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
                 Task::Scan { chunk, range, expected }
+            }
+        }
+    }
+
+    fn piece_task(&mut self, mapping: usize, next: NextPiece) -> Task {
+        match next {
+            NextPiece::Measure => Task::Measure,
+            NextPiece::Read(piece) => {
+                let chunk = piece.number;
+                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                Task::Read { piece }
             }
         }
     }
@@ -236,6 +256,21 @@ impl Dispatcher<'_> {
                 mapping.frontier.compared(chunk, compared, statement);
                 mapping.take_chunks(desk);
             }
+            (Task::Measure, Answer::Measured(blocks)) => {
+                if let Some(pass) = &mut mapping.pass {
+                    pass.measured(blocks);
+                }
+            }
+            (Task::Read { piece }, Answer::Read(read)) => {
+                desk.observer.observe(Event::ChunkFinished {
+                    mapping: index,
+                    chunk: piece.number,
+                    rows: read.rows(),
+                    suspects: 0,
+                    elapsed: read.took.source.max(read.took.target),
+                });
+                mapping.piece_read(&piece, read, desk);
+            }
             (Task::Rescan { range }, Answer::Scanned { compared, .. }) => {
                 mapping.rescanned(range, compared, desk);
             }
@@ -271,6 +306,8 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
                 ends
             }
+            Task::Measure => mapping.piece_failed(None, error.remedy),
+            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
             Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps => {
                 // Halves, until the one key is found that is the cause.
                 let half = entries.split_off(entries.len() / 2);
@@ -306,7 +343,7 @@ impl Dispatcher<'_> {
         };
         if ends {
             self.end_mapping(index, &reason);
-            if error.remedy == Remedy::Retry {
+            if error.is_of_the_server() {
                 // The server is gone: what it cannot say for one mapping it cannot say for another.
                 (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));
             }
@@ -323,8 +360,10 @@ impl Dispatcher<'_> {
 
     /// Lets what is in hand come to its end, for a while; then cancels it.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
         let mut urgency = *stop.borrow();
+        if urgency < Stop::Now {
+            self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
+        }
         self.stop_work.send_replace(urgency);
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);

@@ -11,12 +11,13 @@
 //! far. The scan is at its end only when both sides have nothing behind the last boundary. A chunk that is too much for one statement
 //! is cut in two in its place.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::histogram::Histogram;
 use super::options::Options;
+use super::sampling::Sampling;
 use super::sizing::Sizing;
+use super::slots::{Outcome, Slots, State, Told};
 use crate::compare::{Compared, Expectation};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
@@ -37,39 +38,6 @@ pub(super) enum Next {
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
     Scan { chunk: u64, range: KeyRange, expected: Expectation },
-}
-
-/// What became of a chunk, told in key order.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) range: KeyRange,
-    pub(super) outcome: Outcome,
-}
-
-/// How a chunk ended.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// Compared.
-    Compared(Compared),
-    /// Not to be had, with the rows that were meant and the reason.
-    Undecided(u64, String),
-}
-
-#[derive(Debug)]
-struct Slot {
-    chunk: u64,
-    range: KeyRange,
-    rows: u64,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Ready,
-    InFlight,
-    /// To be cut in two, for this reason.
-    TooMuch(String, Remedy),
-    Done(Outcome),
 }
 
 /// What a probe on its way is for.
@@ -96,14 +64,18 @@ enum Boundaries {
 #[derive(Debug)]
 pub(super) struct Frontier {
     rest: Option<KeyRange>,
-    slots: VecDeque<Slot>,
+    slots: Slots,
     order: KeyOrder,
     boundaries: Boundaries,
     sizing: Sizing,
+    sampling: Option<Sampling>,
     probing: Option<Probing>,
-    next_chunk: u64,
     /// Whether everything is read in one chunk.
     whole: bool,
+    /// Whether that chunk may be cut.
+    cut_whole: bool,
+    /// About how many rows it has.
+    whole_rows: u64,
     served: BySide<bool>,
     larger: Side,
     given_up: u32,
@@ -117,7 +89,7 @@ impl Frontier {
         let sizing = Sizing::new(plan, options);
         Frontier {
             rest: Some(KeyRange::everything()),
-            slots: VecDeque::new(),
+            slots: Slots::default(),
             order: plan.order.clone(),
             // Of use only where chunks are sized by time.
             boundaries: match sizing.is_fixed() {
@@ -125,10 +97,16 @@ impl Frontier {
                 false => Boundaries::Unknown,
             },
             sizing,
+            sampling: options
+                .sample
+                .map(|share| Sampling::new(share, estimated.source.max(estimated.target))),
             probing: None,
-            next_chunk: 0,
-            // Digests of a side that no index serves are had in one pass, and drilled into by class.
-            whole: !plan.served() && plan.strategy == Strategy::Digest,
+            // Each range of a side that no index serves would read the whole of it. Digests are drilled
+            // into by class, streams come sorted; only a stream can be cut if it is too much.
+            whole: !plan.served()
+                && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
+            cut_whole: plan.strategy == Strategy::Stream,
+            whole_rows: estimated.source.max(estimated.target),
             served,
             larger: if estimated.target > estimated.source { Side::Target } else { Side::Source },
             given_up: 0,
@@ -140,10 +118,9 @@ impl Frontier {
         if self.whole
             && let Some(range) = self.rest.take()
         {
-            self.push(range, self.sizing.next_rows());
+            self.push(range, self.whole_rows.max(self.sizing.next_rows()));
         }
-        if let Some(slot) = self.slots.iter_mut().find(|slot| matches!(slot.state, State::Ready)) {
-            slot.state = State::InFlight;
+        if let Some(slot) = self.slots.start() {
             let expected = self.sizing.expect(slot.rows);
             return Some(Next::Scan { chunk: slot.chunk, range: slot.range.clone(), expected });
         }
@@ -161,10 +138,9 @@ impl Frontier {
         if self.cut_by_histogram() {
             return self.next();
         }
-        let too_much = self.slots.iter().find(|slot| matches!(slot.state, State::TooMuch(..)));
-        let (slot, range, rows) = match (too_much, &self.rest) {
+        let (slot, range, rows) = match (self.slots.too_much(), &self.rest) {
             (Some(slot), _) => (Some(slot.chunk), slot.range.clone(), slot.rows.div_ceil(2)),
-            (None, Some(rest)) => (None, rest.clone(), self.sizing.next_rows()),
+            (None, Some(rest)) => (None, rest.clone(), self.next_rows()),
             (None, None) => return None,
         };
         let side = if self.served[self.larger] || !self.served[self.larger.other()] {
@@ -178,14 +154,33 @@ impl Frontier {
 
     /// The histogram is known: its boundaries in order, none if there is no histogram.
     pub(super) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
-        self.boundaries = Boundaries::Known(Histogram::new(bounds, table_rows));
+        let histogram = Histogram::new(bounds, table_rows);
+        if let Some(sampling) = &mut self.sampling
+            && let Some(rows) = histogram.stretch()
+        {
+            sampling.of_stretches(rows);
+        }
+        self.boundaries = Boundaries::Known(histogram);
+    }
+
+    /// Rows of the range that is cut off next.
+    fn next_rows(&self) -> u64 {
+        match &self.sampling {
+            Some(sampling) if sampling.is_skipping() => sampling.rows(),
+            Some(sampling) => sampling.rows().min(self.sizing.next_rows()),
+            None => self.sizing.next_rows(),
+        }
     }
 
     /// Cuts the next chunk off the rest without asking, if a boundary is known that is near enough.
     fn cut_by_histogram(&mut self) -> bool {
         let Boundaries::Known(histogram) = &mut self.boundaries else { return false };
         let Some(rest) = &self.rest else { return false };
-        let wanted = self.sizing.next_rows();
+        let wanted = match (&self.sampling, histogram.stretch()) {
+            (Some(sampling), Some(rows)) if sampling.is_skipping() => rows.max(sampling.rows()),
+            (Some(_), _) => return false,
+            (None, _) => self.sizing.next_rows(),
+        };
         let Some((bound, rows)) = histogram.next(rest.after.as_ref(), wanted, &self.order) else {
             return false;
         };
@@ -199,7 +194,7 @@ impl Frontier {
     pub(super) fn probed(&mut self, rows: u64, found: Option<Bound>) -> Option<Next> {
         let probing = self.probing.take()?;
         let range = match probing.slot {
-            Some(chunk) => self.slot(chunk)?.range.clone(),
+            Some(chunk) => self.slots.get(chunk)?.range.clone(),
             None => self.rest.clone()?,
         };
         // The range's own end cuts nothing off.
@@ -219,10 +214,10 @@ impl Frontier {
                 self.rest = None;
                 self.push(range, rows);
             }
-            (Some(chunk), Some(bound)) => self.cut(chunk, bound),
+            (Some(chunk), Some(bound)) => self.slots.cut(chunk, bound),
             // Fewer rows than thought: the slot is smaller than it says.
             (Some(chunk), None) => {
-                self.slot(chunk)?.rows = rows;
+                self.slots.get(chunk)?.rows = rows;
                 if rows <= 1 {
                     self.give_up_slot(chunk);
                 }
@@ -232,26 +227,10 @@ impl Frontier {
     }
 
     fn push(&mut self, range: KeyRange, rows: u64) {
-        let chunk = self.next_chunk;
-        self.next_chunk += 1;
-        self.slots.push_back(Slot { chunk, range, rows, state: State::Ready });
-    }
-
-    fn cut(&mut self, chunk: u64, bound: Bound) {
-        let Some(place) = self.slots.iter().position(|slot| slot.chunk == chunk) else { return };
-        let slot = &mut self.slots[place];
-        let (first, second) = slot.range.cut(bound);
-        slot.range = first;
-        slot.rows = slot.rows.div_ceil(2);
-        slot.state = State::Ready;
-        let second =
-            Slot { chunk: self.next_chunk, range: second, rows: slot.rows, state: State::Ready };
-        self.next_chunk += 1;
-        self.slots.insert(place + 1, second);
-    }
-
-    fn slot(&mut self, chunk: u64) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.chunk == chunk)
+        let skips = self.sampling.as_ref().is_some_and(Sampling::is_skipping);
+        let state = if skips { State::Done(Outcome::Skipped(rows)) } else { State::Ready };
+        self.slots.push(range, rows, state);
+        self.sampling.iter_mut().for_each(Sampling::turn);
     }
 
     /// A chunk was compared; `statement` is what its first statement took.
@@ -261,18 +240,18 @@ impl Frontier {
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
         }
-        if let Some(asked) = self.slot(chunk).map(|slot| slot.rows) {
+        if let Some(asked) = self.slots.get(chunk).map(|slot| slot.rows) {
             self.sizing.measured(asked, rows, compared.suspects.len(), statement);
         }
-        if let Some(slot) = self.slot(chunk) {
+        if let Some(slot) = self.slots.get(chunk) {
             slot.state = State::Done(Outcome::Compared(compared));
         }
     }
 
     /// A chunk failed. Tells whether the mapping is to be given up.
     pub(super) fn failed(&mut self, chunk: u64, remedy: Remedy, reason: &str) -> bool {
-        let whole = self.whole;
-        let Some(slot) = self.slot(chunk) else { return true };
+        let whole = self.whole && !self.cut_whole;
+        let Some(slot) = self.slots.get(chunk) else { return true };
         let floor = match remedy {
             Remedy::Shrink => FLOOR,
             Remedy::Isolate => 1,
@@ -293,7 +272,7 @@ impl Frontier {
     }
 
     fn give_up_slot(&mut self, chunk: u64) {
-        let Some(slot) = self.slot(chunk) else { return };
+        let Some(slot) = self.slots.get(chunk) else { return };
         let reason = match &slot.state {
             State::TooMuch(reason, _) => reason.clone(),
             _ => "not read".to_owned(),
@@ -305,28 +284,23 @@ impl Frontier {
         }
     }
 
+    /// Nothing is left to cut: everything was compared in another way.
+    pub(super) fn close(&mut self) {
+        self.rest = None;
+    }
+
     /// Ends the scan: what is not done is undecided.
     pub(super) fn give_up(&mut self, reason: &str, rest_rows: u64) {
         self.probing = None;
         if let Some(rest) = self.rest.take() {
             self.push(rest, rest_rows);
         }
-        for slot in &mut self.slots {
-            if !matches!(slot.state, State::Done(_)) {
-                slot.state = State::Done(Outcome::Undecided(slot.rows, reason.to_owned()));
-            }
-        }
+        self.slots.give_up(reason);
     }
 
     /// The chunks that are done with all before them, in key order.
     pub(super) fn take_done(&mut self) -> Vec<Told> {
-        let mut told = Vec::new();
-        while let Some(Slot { state: State::Done(_), .. }) = self.slots.front() {
-            if let Some(Slot { range, state: State::Done(outcome), .. }) = self.slots.pop_front() {
-                told.push(Told { range, outcome });
-            }
-        }
-        told
+        self.slots.take_done()
     }
 
     /// Whether everything has been cut, compared and told.

@@ -20,6 +20,11 @@ impl Histogram {
         Histogram { bounds: bounds.into(), rows: (table_rows / stretches).max(1) }
     }
 
+    /// Rows of a stretch, if there is a histogram.
+    pub(super) fn stretch(&self) -> Option<u64> {
+        (!self.bounds.is_empty()).then_some(self.rows)
+    }
+
     /// A boundary about so many rows behind the last one, with the rows up to it; nothing if the
     /// stretches are longer than that, or the histogram has ended.
     pub(super) fn next(

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::desk::Desk;
-use super::frontier::{Frontier, Outcome, Told as ToldChunk};
+use super::frontier::Frontier;
 use super::one_sided::{NamedRun, OneSidedRuns, PiecePlace};
 use super::options::Options;
 use super::parts::Counted;
+use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
+use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
+use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Digest, KeyRange};
 use crate::schema::{BySide, Side};
@@ -24,6 +27,10 @@ const RUN_LIMIT: u64 = 10_000;
 pub(super) struct MappingState {
     pub(super) account: Account,
     pub(super) frontier: Frontier,
+    /// The comparison by buckets, as long as there is one: ranges wait until it is over.
+    pub(super) pass: Option<Pass>,
+    /// Whether the pass has compared something for good.
+    booked: bool,
     /// Small tasks that the scan's results ask for.
     pub(super) tasks: VecDeque<Task>,
     /// Work of this mapping that is on its way.
@@ -48,6 +55,8 @@ impl MappingState {
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
+            pass: Pass::new(plan, options),
+            booked: false,
             tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
             busy: 0,
             finished: false,
@@ -62,6 +71,11 @@ impl MappingState {
         for ToldChunk { range, outcome } in self.frontier.take_done() {
             match outcome {
                 Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
+                Outcome::Skipped(rows) => {
+                    self.account.skipped(rows);
+                    let told = self.runs.chunk(Vec::new(), true);
+                    self.hear(told, desk);
+                }
                 Outcome::Undecided(rows, reason) => {
                     self.account.undecided(&range, rows, &reason, desk);
                     // What is not known ends a run.
@@ -89,6 +103,40 @@ impl MappingState {
                 Item::Lone(piece) => self.tasks.push_back(Task::Keys { piece }),
             }
         }
+    }
+
+    /// Some blocks were read. When a pass is over, what differs is settled key by key.
+    pub(super) fn piece_read(&mut self, piece: &BlockPiece, read: Read, desk: &mut Desk<'_>) {
+        let Some(progress) = self.pass.as_mut().and_then(|pass| pass.read(piece, read)) else {
+            return;
+        };
+        match progress {
+            Progress::Useless => self.pass = None,
+            Progress::Compared(compared) => {
+                self.booked = true;
+                self.rescanned(KeyRange::everything(), compared, desk);
+            }
+            Progress::Finished(compared) => {
+                self.pass = None;
+                self.frontier.close();
+                self.rescanned(KeyRange::everything(), compared, desk);
+                self.take_chunks(desk);
+            }
+        }
+    }
+
+    /// Some blocks, or nothing of them, could not be read. Tells whether that is the mapping's end.
+    pub(super) fn piece_failed(&mut self, piece: Option<&BlockPiece>, remedy: Remedy) -> bool {
+        let Some(pass) = &mut self.pass else { return false };
+        if piece.is_some_and(|piece| pass.failed(piece, remedy)) {
+            return false;
+        }
+        let ranges = !self.booked && remedy != Remedy::Retry && self.account.plan.served();
+        if ranges {
+            // They can be cut down to the row that is the cause.
+            self.pass = None;
+        }
+        !ranges
     }
 
     /// A range that was thought to be one-sided was compared again. What it is now is settled key by
@@ -219,6 +267,7 @@ impl MappingState {
     pub(super) fn abandon(&mut self, reason: &str, desk: &mut Desk<'_>) {
         let read = self.account.tally.books.map(|side| side.read);
         let estimated = self.account.plan.estimated_rows().unwrap_or(0);
+        self.pass = None;
         self.frontier.give_up(reason, estimated.saturating_sub(read.source.max(read.target)));
         // Telling the chunks may collect more, which is let go of in turn.
         for _ in 0..2 {
@@ -249,7 +298,12 @@ impl MappingState {
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => desk.queue.push(entry),
             Task::NameRun { run } => self.tell_run(run, None, desk),
             // Their chunks are undecided by themselves.
-            Task::Histogram { .. } | Task::Probe { .. } | Task::Scan { .. } | Task::Gap { .. } => {}
+            Task::Histogram { .. }
+            | Task::Probe { .. }
+            | Task::Scan { .. }
+            | Task::Measure
+            | Task::Read { .. }
+            | Task::Gap { .. } => {}
         }
     }
 
@@ -268,7 +322,8 @@ impl MappingState {
 
     /// Whether nothing of the mapping is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.frontier.is_finished()
+        self.pass.is_none()
+            && self.frontier.is_finished()
             && self.runs.is_idle()
             && self.tasks.is_empty()
             && self.busy == 0

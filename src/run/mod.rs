@@ -2,7 +2,7 @@
 //!
 //! One dispatcher owns all state that changes and talks to the observer, so that a run is one linear
 //! story; workers only do one piece of work each and hand its result back. That is not a framework:
-//! there are nine kinds of work, and one loop that picks the next.
+//! there are a dozen kinds of work, and one loop that picks the next.
 
 mod account;
 mod desk;
@@ -14,11 +14,15 @@ mod mapping;
 mod one_sided;
 mod options;
 mod parts;
+mod pass;
+mod piece;
 mod prepare;
 mod recheck;
+mod sampling;
 mod scan;
 mod settling;
 mod sizing;
+mod slots;
 mod steps;
 mod work;
 mod worker;

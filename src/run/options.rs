@@ -27,6 +27,8 @@ pub struct Options {
     pub expand: bool,
     /// Whether findings name columns without their values.
     pub keys_only: bool,
+    /// The share of the keys to look at, above 0 and below 1, if not all of them.
+    pub sample: Option<f64>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl Options {
             max_unsettled: settings.max_unsettled,
             expand: false,
             keys_only: false,
+            sample: None,
             mappings: Vec::new(),
         }
     }

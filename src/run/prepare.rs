@@ -84,7 +84,11 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
-    let plan_options = PlanOptions { strategy: options.strategy, chunk_rows: options.chunk_rows };
+    let plan_options = PlanOptions {
+        strategy: options.strategy,
+        chunk_rows: options.chunk_rows,
+        sampled: options.sample.is_some(),
+    };
     let mut plans = Vec::new();
     let facts = source_facts.iter().zip(&target_facts);
     for (mapping, (source, target)) in chosen(&spec, options).zip(facts) {
@@ -153,15 +157,19 @@ fn at_url(spec: &Spec, side: Side, error: &PgError) -> Diagnostic {
 fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for side in Side::BOTH {
-        let span = &spec.sides[side].url.span;
         warnings.extend(pool_warnings(spec, side, &pools[side]));
-        if servers[side].overprivileged {
-            let message =
-                format!("role \"{}\" of the {side} may do more than read", servers[side].role);
-            let hint = "A read-only transaction is no safety boundary for a superuser or a role that \
-                        runs programs: use a role with CONNECT, USAGE and SELECT only.";
-            warnings.push(Diagnostic::warning(span, message).hinted(hint));
-        }
+    }
+    // Once for both sides: it is one thing to know, and one to do.
+    let mighty: Vec<Side> =
+        Side::BOTH.into_iter().filter(|side| servers[*side].overprivileged).collect();
+    if let Some(first) = mighty.first() {
+        let role = |side: &Side| format!("\"{}\" of the {side}", servers[*side].role);
+        let roles = mighty.iter().map(role).collect::<Vec<_>>().join(" and ");
+        let word = if mighty.len() == 1 { "role" } else { "roles" };
+        let message = format!("{word} {roles} may do more than read");
+        let hint =
+            "Read-only transactions do not bind a superuser; CONNECT, USAGE, SELECT suffice.";
+        warnings.push(Diagnostic::warning(&spec.sides[*first].url.span, message).hinted(hint));
     }
     warnings
 }

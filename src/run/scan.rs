@@ -127,7 +127,8 @@ async fn class_digests(
     range: &KeyRange,
     of: u32,
 ) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
-    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, range, of)).await?;
+    let region = Region::whole(range.clone());
+    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
             let class: i64 = row.get(0)?;
@@ -138,16 +139,16 @@ async fn class_digests(
 }
 
 /// Keys and row hashes of a region, paired as they come.
-async fn key_hashes<'p>(
-    hands: &Hands<'p>,
+async fn key_hashes(
+    hands: &Hands<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing<'p>, Failed> {
+) -> Result<Pairing, Failed> {
     let plan = hands.plan;
-    let region = Region { range: range.clone(), classes };
+    let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let group = plan.group.map(|_| plan.key_width + 1);
-    let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven(), group);
+    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -161,7 +162,7 @@ async fn key_hashes<'p>(
         let hash: i64 = row.get(plan.key_width).map_err(|error| (Some(side), error))?;
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
-        pairing.add(side, key, Fingerprint::of_row_hash(hash), &row);
+        pairing.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
     }
     Ok(pairing)
 }
@@ -173,7 +174,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
-    let mut pairing = Pairing::new(&plan.order, plan.key_width, plan.key_proven(), group);
+    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
     loop {
@@ -204,7 +205,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
 }
 
 /// What a streamed range came to.
-fn finish(pairing: Pairing<'_>) -> Result<Compared, Failed> {
+fn finish(pairing: Pairing) -> Result<Compared, Failed> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, suspects, groups) = pairing.finish();

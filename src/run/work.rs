@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::one_sided::NamedRun;
 use super::parts::Counted;
+use super::pass::{Piece as BlockPiece, Read};
 use super::recheck::Entry;
 use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
 use crate::row::{Bound, Key, KeyRange};
@@ -25,6 +26,10 @@ pub(super) enum Task {
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
     Scan { chunk: u64, range: KeyRange, expected: Expectation },
+    /// Ask how many blocks the tables have.
+    Measure,
+    /// Read some blocks into buckets.
+    Read { piece: BlockPiece },
     /// Compare a range again that was thought to stand on one side only.
     Rescan { range: KeyRange },
     /// Find the gap of one side's keys around rows of the other.
@@ -48,6 +53,8 @@ pub(super) enum Task {
 pub(super) enum Answer {
     Histogram(Vec<Bound>),
     Probed(Option<Bound>),
+    Measured(BySide<u32>),
+    Read(Read),
     Scanned { compared: Compared, statement: Duration },
     Gap(Gap),
     Keys(Vec<Suspected>),

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::hands::{Failed, Hands};
 use super::options::Stop;
 use super::work::{Answer, Task, Work};
-use super::{scan, steps};
+use super::{piece, scan, steps};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
@@ -117,6 +117,8 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
             steps::probe(hands, *side, range, *rows).await.map(Answer::Probed)
         }
         Task::Scan { range, expected, .. } => scan::chunk(hands, range, *expected).await,
+        Task::Measure => piece::measure(hands).await.map(Answer::Measured),
+        Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
         Task::Rescan { range } => scan::chunk(hands, range, scan::UNKNOWN).await,
         Task::Gap { side, low, high } => {
             steps::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)

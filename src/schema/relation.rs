@@ -47,6 +47,8 @@ pub struct Column {
     pub not_null: bool,
     /// Whether the role may read it.
     pub readable: bool,
+    /// Whether its order says little about where rows lie, by the statistics.
+    pub scattered: bool,
 }
 
 /// One key column of an index.
@@ -86,6 +88,8 @@ pub struct Relation {
     pub row_security: bool,
     /// Whether the role may use the schema it stands in.
     pub schema_usable: bool,
+    /// Whether it is one heap of blocks: an ordinary table without children.
+    pub heap: bool,
     /// Identifies the relation within its database; nothing for a query.
     pub oid: Option<u32>,
 }

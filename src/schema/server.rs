@@ -3,8 +3,10 @@
 /// Whether the server's own hashes may stand for rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DigestTrust {
-    /// The probe row's hashes, to be held against the other side's.
+    /// They see every canary; their hashes, to be held against the other side's.
     Probe(String),
+    /// They would not see a difference, or make one up: what, as a clause.
+    Blind(String),
     /// Why it cannot: the reason, as a clause.
     Refused(String),
 }

@@ -93,13 +93,13 @@ pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
     if let Some(settle) = table.duration("settle") {
         settings.settle = settle;
     }
-    if let Some(jobs) = table.number("jobs", 1) {
-        settings.jobs = usize::try_from(jobs.min(MOST_JOBS)).unwrap_or(1);
+    if let Some(jobs) = table.number_within("jobs", 1, MOST_JOBS) {
+        settings.jobs = usize::try_from(jobs).unwrap_or(1);
     }
-    if let Some(time) = table.duration("chunk_time").filter(|time| !time.is_zero()) {
+    if let Some(time) = table.time("chunk_time") {
         settings.chunk_time = time;
     }
-    if let Some(time) = table.duration("statement_timeout").filter(|time| !time.is_zero()) {
+    if let Some(time) = table.time("statement_timeout") {
         settings.statement_timeout = time;
     }
     if let Some(most) = table.number("max_findings", 1) {
@@ -120,4 +120,26 @@ pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
     }
     table.finish();
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::spec::{SpecText, read};
+
+    #[test]
+    fn a_setting_out_of_its_range_is_refused() {
+        for (setting, why) in [
+            ("jobs = 65", "\"jobs\" must be at most 64"),
+            ("jobs = 0", "\"jobs\" must be at least 1"),
+            ("chunk_time = \"0s\"", "\"chunk_time\" must be more than zero"),
+            ("statement_timeout = \"0ms\"", "\"statement_timeout\" must be more than zero"),
+        ] {
+            let text = format!("[compare]\n{setting}\n");
+            let text = SpecText { path: "x.toml".into(), text };
+            let problems = read(text, &BTreeMap::new(), &|_| None).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.message == why), "{setting}");
+        }
+    }
 }

@@ -136,21 +136,36 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
 /// a password may hold "/", "?" and "@", so it lasts to the line's last "@".
 fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut places = Vec::new();
-    for (at, _) in text.match_indices("://") {
-        let start = at + 3;
-        let end = text[start..].find('\n').map_or(text.len(), |end| start + end);
-        let Some(host) = text[start..end].rfind('@') else { continue };
-        if let Some(colon) = text[start..start + host].find(':') {
+    let mut line_start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((scheme, rest)) = line.split_once("://")
+            && let Some(host) = rest.rfind('@')
+            && let Some(colon) = rest[..host].find(':')
+        {
+            let start = line_start + scheme.len() + 3;
             places.push(start + colon + 1..start + host);
         }
+        line_start += line.len();
     }
+    // Where the last value without quotes ends, outside a URL and in one: what stands within it is
+    // seen to, and reading it again and again would take a long line's length squared.
+    let mut seen = [0, 0];
     for (at, word) in text.match_indices("password") {
         let after = text[at + word.len()..].trim_start_matches(' ');
         let Some(value) = after.strip_prefix('=') else { continue };
         let value = value.trim_start_matches(' ');
         let start = text.len() - value.len();
         let in_url = text[..at].ends_with(['?', '&']);
-        places.push(start..start + value_length(value, in_url));
+        let seen = &mut seen[usize::from(in_url)];
+        let quoted = value.starts_with('\'');
+        if !quoted && start < *seen {
+            continue;
+        }
+        let end = start + value_length(value, in_url);
+        if !quoted {
+            *seen = end;
+        }
+        places.push(start..end);
     }
     places.retain(|place| !place.is_empty());
     places
@@ -224,6 +239,10 @@ mod tests {
             ("postgres://u:p/w?x#@h/d", "postgres://u:******@h/d"),
             ("postgres://u:p@w/x@h/d\n@", "postgres://u:*****@h/d\n@"),
             ("postgres://u@h:5432/d", "postgres://u@h:5432/d"),
+            ("password=apassword=b c", "password=*********** c"),
+            ("?password=apassword=b&c d", "?password=************* d"),
+            ("password=a'password='b c' d", "password=**************** d"),
+            ("x://y\nx://u:p@h\nz:a@b", "x://y\nx://u:*@h\nz:a@b"),
         ] {
             assert_eq!(mask_passwords(text), masked);
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 
 use super::connection::mask_passwords;
 
@@ -80,47 +80,83 @@ pub struct SpecText {
 }
 
 impl SpecText {
-    /// Shows a problem with its line and caret. Passwords that stand in the file are masked.
+    /// Shows a problem with its line and caret. Passwords are masked, and what is long is cut.
     pub fn render(&self, problem: &Diagnostic, styled: bool) -> String {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
         let path = printable(&self.path.to_string_lossy());
-        let shown = mask_passwords(&self.text);
-        let title = level.primary_title(printable(&problem.message));
+        let title = level.primary_title(shortened(&problem.message));
         let mut group = match &problem.span {
-            Some(span) => title.element(
-                Snippet::source(shown)
-                    .path(path)
-                    .annotation(AnnotationKind::Primary.span(self.clamp(span))),
-            ),
-            None => Group::with_title(title).element(annotate_snippets::Origin::path(path)),
+            Some(span) => self.point_at(span, path, title),
+            None => Group::with_title(title).element(Origin::path(path)),
         };
         if let Some(hint) = &problem.hint {
-            group = group.element(Level::HELP.with_name("hint").message(printable(hint)));
+            group = group.element(Level::HELP.with_name("hint").message(shortened(hint)));
         }
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 
-    /// Keeps a span within the text and on one line: a multi-line query is pointed at by its start.
-    fn clamp(&self, span: &Span) -> Span {
+    /// Shows the line where a span starts; a multi-line query is pointed at by its start.
+    fn point_at<'t>(&self, span: &Span, path: String, title: Title<'t>) -> Group<'t> {
         let start = span.start.min(self.text.len());
-        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        start..span.end.clamp(start, line_end)
+        let (before, after) = self.text.split_at(start);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line_end = after.find(['\r', '\n']).map_or(self.text.len(), |at| start + at);
+        let number = before.matches('\n').count() + 1;
+        let line = &self.text[line_start..line_end];
+        if line.len() > LONGEST_LINE {
+            let column = self.text[line_start..start].chars().count() + 1;
+            return title.element(Origin::path(path).line(number).char_column(column));
+        }
+        let marked = start - line_start..span.end.clamp(start, line_end) - line_start;
+        title.element(
+            Snippet::source(shielded(&mask_passwords(line)))
+                .line_start(number)
+                .path(path)
+                .annotation(AnnotationKind::Primary.span(marked)),
+        )
     }
+}
+
+/// A longer line of a spec is named, and not shown.
+const LONGEST_LINE: usize = 10_000;
+/// A longer message goes on about something that is long itself.
+const LONGEST_MESSAGE: usize = 1_000;
+
+/// A message for the terminal.
+fn shortened(text: &str) -> String {
+    let shown = printable(&mask_passwords(text));
+    match shown.char_indices().nth(LONGEST_MESSAGE) {
+        Some((at, _)) => format!("{}…", &shown[..at]),
+        None => shown,
+    }
+}
+
+/// A line with what drives a terminal replaced byte for byte, so that places stay. The renderer has
+/// signs of its own for the control characters of ASCII.
+fn shielded(line: &str) -> String {
+    let replaced = |c: char| match c.len_utf8() {
+        2 if drives_terminal(c) => '·',
+        3 if drives_terminal(c) => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    line.chars().map(replaced).collect()
+}
+
+/// Control characters, and those that change the direction of a text or end its line.
+fn drives_terminal(c: char) -> bool {
+    c.is_control() && c != '\n'
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shows control characters as escapes, so that no text from outside can drive a terminal.
 pub fn printable(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control() && c != '\n'
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars()
         .flat_map(|c| {
-            let escaped = hostile(c).then(|| c.escape_unicode());
+            let escaped = drives_terminal(c).then(|| c.escape_unicode());
             let plain = escaped.is_none().then_some(c);
             escaped.into_iter().flatten().chain(plain)
         })
@@ -157,6 +193,14 @@ mod tests {
             let shown = shown(text, &Diagnostic::error(&span, "m"));
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_message_or_a_hint_is_masked() {
+        let problem = Diagnostic::error(&(0..1), "\"postgres://u:hunter2@h\" is not set")
+            .hinted("Set postgres://u:hunter2@h.");
+        let shown = shown("a", &problem);
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

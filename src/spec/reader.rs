@@ -106,27 +106,56 @@ impl<'t> Reader<'t> {
 
     /// A whole number of at least `least`.
     pub(super) fn number(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        self.number_within(key, least, u64::MAX)
+    }
+
+    /// A whole number between two others.
+    pub(super) fn number_within(
+        &mut self,
+        key: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Option<u64> {
         let read = |value: &'t DeValue<'t>| {
             let number = value.as_integer()?;
             i64::from_str_radix(number.as_str(), number.radix()).ok()
         };
         let placed = self.typed(key, "a whole number", read)?;
         let number = u64::try_from(placed.value).ok().filter(|number| *number >= least);
-        if number.is_none() {
-            let message = format!("\"{key}\" must be at least {least}");
-            self.problems.push(Diagnostic::error(&placed.span, message));
-        }
-        number
+        let wrong = match number {
+            None => format!("\"{key}\" must be at least {least}"),
+            Some(number) if number > most => format!("\"{key}\" must be at most {most}"),
+            Some(_) => return number,
+        };
+        self.problems.push(Diagnostic::error(&placed.span, wrong));
+        None
     }
 
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        let placed = self.string(key)?;
-        parse_duration(&placed.value)
-            .map_err(|why| {
+        self.placed_duration(key).map(|placed| placed.value)
+    }
+
+    /// A duration that is not zero.
+    pub(super) fn time(&mut self, key: &'static str) -> Option<Duration> {
+        let placed = self.placed_duration(key)?;
+        if placed.value.is_zero() {
+            let message = format!("\"{key}\" must be more than zero");
+            self.problems.push(Diagnostic::error(&placed.span, message));
+            return None;
+        }
+        Some(placed.value)
+    }
+
+    fn placed_duration(&mut self, key: &'static str) -> Option<Placed<Duration>> {
+        let Placed { value, span } = self.string(key)?;
+        match parse_duration(&value) {
+            Ok(value) => Some(Placed { value, span }),
+            Err(why) => {
                 let message = format!("\"{key}\" is not a duration");
-                self.problems.push(Diagnostic::error(&placed.span, message).hinted(sentence(&why)));
-            })
-            .ok()
+                self.problems.push(Diagnostic::error(&span, message).hinted(sentence(&why)));
+                None
+            }
+        }
     }
 
     /// One of a few words.

@@ -6,9 +6,11 @@ pub fn did_you_mean<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     // Half the letters may be wrong at the most, and never more than three.
-    let limit = (word.chars().count() / 2).clamp(1, 3);
+    let length = word.chars().count();
+    let limit = (length / 2).clamp(1, 3);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| {
             let folded =
                 strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());

@@ -9,7 +9,7 @@ use crate::schema::{Builtin, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
-/// row-level security is active, whether the schema may be used.
+/// row-level security is active, whether the schema may be used, whether its rows lie in a heap.
 pub fn relation(name: &TableName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -23,9 +23,11 @@ join pg_catalog.pg_class as leaf on leaf.oid = t.relid
 where t.isleaf
 ) else c.reltuples end::pg_catalog.float8,
 pg_catalog.row_security_active(c.oid),
-pg_catalog.has_schema_privilege(n.oid, 'usage')
+pg_catalog.has_schema_privilege(n.oid, 'usage'),
+coalesce(m.amname = 'heap', false)
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+left join pg_catalog.pg_am as m on m.oid = c.relam
 where n.nspname = ",
     );
     writer.bind(Bind::text(&name.schema.0)).push("\nand c.relname = ").bind(Bind::text(&name.name));
@@ -49,7 +51,8 @@ and n.nspname = ",
 }
 
 /// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
-/// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other).
+/// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
+/// where rows lie.
 pub fn relation_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -68,8 +71,13 @@ when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovide
 when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
 and d.datcollate in ('C', 'POSIX') then 'b'
 else 'l'
-end
+end,
+coalesce(pg_catalog.abs(s.correlation) < 0.5, false)
 from pg_catalog.pg_attribute as a
+join pg_catalog.pg_class as c on c.oid = a.attrelid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+left join pg_catalog.pg_stats as s
+on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname and not s.inherited
 left join pg_catalog.pg_collation as l on l.oid = a.attcollation
 left join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
 where a.attnum > 0

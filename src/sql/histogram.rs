@@ -1,10 +1,24 @@
-//! Boundaries that cost nothing: the statistics' histogram of the key.
+//! How a table is parted without reading it: its blocks, and the statistics' histogram of the key.
 
 use super::canon::{canon, printed};
-use super::statement::{Bind, Statement, Writer};
+use super::statement::{Bind, Statement, Writer, table};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{PgType, Side};
 use crate::spec::Reads;
+
+/// How many blocks a side's table has; nothing for what is not read by blocks.
+pub fn blocks(plan: &MappingPlan, side: Side) -> Option<Statement> {
+    let Reads::Table(name) = &plan.sides[side].reads else { return None };
+    if !plan.sides[side].by_blocks {
+        return None;
+    }
+    let mut writer = Writer::new(&plan.params);
+    writer.push("select pg_catalog.pg_relation_size(").bind(Bind::text(&table(&name.value))).push(
+        "::pg_catalog.regclass)
+operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8",
+    );
+    Some(writer.finish())
+}
 
 /// Keys that part a table into stretches of about equally many rows, in order: canons, then texts.
 /// Only for a key of one plain column of a table; no row where nothing was analyzed.

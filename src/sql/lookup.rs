@@ -1,7 +1,7 @@
 //! Rows by their keys: what a recheck reads.
 
 use super::canon::{looked_up, printed, row_hash};
-use super::relation::from_with_rules;
+use super::relation::from_blocks;
 use super::rows::{canon_list, group_text};
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
@@ -58,7 +58,7 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     for place in &rules {
         writer.push(&format!(", r.a{place}"));
     }
-    from_with_rules(&mut writer, plan, side, &rules);
+    from_blocks(&mut writer, plan, side, None, &rules);
     match plan.key() {
         [pair] => {
             let keys = field_array(plan, keys, 0);

@@ -8,6 +8,7 @@
 //! its own, and nothing in it may slip under ours.
 
 mod access;
+mod canary;
 mod canon;
 mod digest;
 mod group;
@@ -28,12 +29,13 @@ pub use access::{
     expression_type, param_value, query_column_types, query_columns, query_stands_alone, relation,
     relation_columns, relation_indexes, relation_names, type_shapes,
 };
+pub use canary::canaries;
 pub use digest::{class_digests, digest};
-pub use histogram::histogram;
+pub use histogram::{blocks, histogram};
 pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
-pub use server::{digest_probe, server};
+pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use statement::{Bind, Statement};

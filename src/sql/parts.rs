@@ -5,8 +5,7 @@
 
 use super::canon::{key_hash, row_hash};
 use super::group::Grouping;
-use super::region::{class_of, where_region};
-use super::relation::from_with_rules;
+use super::region::{class_of, from_region_with_rules};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::Region;
@@ -92,8 +91,7 @@ pub fn part_digests(
         )
         .push("\nfrom (\nselect ")
         .push(&inner.join(", "));
-    from_with_rules(&mut writer, plan, side, &rules);
-    where_region(&mut writer, plan, side, region);
+    from_region_with_rules(&mut writer, plan, side, region, &rules);
     writer.push("\noffset 0\n) as c");
     let parts = parts.join(", ");
     match (sums_up, parting.classes) {

@@ -1,18 +1,31 @@
 //! Where a statement looks: key ranges and classes as conditions.
 
 use super::canon::{key_hash, searched};
+use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
 use crate::row::{Classes, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
-/// Writes the ` where …` of a region, if it needs one.
-pub(super) fn where_region(
+/// Writes the ` from …` with all pairs, and the ` where …`, of a region.
+pub(super) fn from_region(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
     side: Side,
     region: &Region,
 ) {
+    from_region_with_rules(writer, plan, side, region, &[]);
+}
+
+/// The same with the conditions of these accept rules.
+pub(super) fn from_region_with_rules(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    region: &Region,
+    rules: &[usize],
+) {
+    from_blocks(writer, plan, side, region.blocks, rules);
     let mut conditions = Conditions::new(writer);
     conditions.range(plan, side, &region.range);
     conditions.no_null_key(plan, side);

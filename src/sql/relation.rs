@@ -12,26 +12,29 @@
 //! ranges reach the index.
 
 use super::canon::expression;
-use super::statement::{Writer, table};
+use super::statement::{Bind, Writer, table};
 use crate::plan::{MappingPlan, SidePlan};
+use crate::row::Blocks;
 use crate::schema::Side;
 use crate::spec::{Fragment, Reads};
 
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter, &[]);
+    from_filtered(writer, plan, side, width, filter, None, &[]);
 }
 
-/// The same with every pair and the conditions of these accept rules, each under its place: `a2`.
-pub(super) fn from_with_rules(
+/// The same with every pair, read from these blocks of a table only, and with the conditions of these
+/// accept rules, each under its place: `a2`.
+pub(super) fn from_blocks(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
     side: Side,
+    blocks: Option<Blocks>,
     rules: &[usize],
 ) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, plan.pairs.len(), filter, rules);
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, blocks, rules);
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
@@ -41,7 +44,7 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None, &[]);
+    from_filtered(writer, plan, side, width, None, None, &[]);
 }
 
 fn from_filtered(
@@ -50,6 +53,7 @@ fn from_filtered(
     side: Side,
     width: usize,
     filter: Option<&Fragment>,
+    blocks: Option<Blocks>,
     rules: &[usize],
 ) {
     writer.push("\nfrom (\nselect ");
@@ -63,8 +67,18 @@ fn from_filtered(
     let SidePlan { reads, .. } = &plan.sides[side];
     writer.push("\nfrom ");
     named(writer, reads, side);
+    let mut word = "\nwhere ";
+    if let Some(Blocks { from, until }) = blocks {
+        // PostgreSQL reads just these blocks: a TID range scan, since version 14.
+        let bounds = [(">=", Some(from)), ("<", until)];
+        for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {
+            writer.push(word).push(side.name());
+            writer.push(&format!(".ctid operator(pg_catalog.{operator}) ")).bind(Bind::tid(block));
+            word = "\nand ";
+        }
+    }
     if let Some(filter) = filter {
-        writer.push("\nwhere ").fragment(filter);
+        writer.push(word).fragment(filter);
     }
     writer.push("\n) as r");
 }

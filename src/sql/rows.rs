@@ -3,8 +3,7 @@
 use super::canon::{canon, row_hash};
 use super::group::Grouping;
 use super::parts::covering_rule;
-use super::region::where_region;
-use super::relation::{from, from_with_rules};
+use super::region::{from_region, from_region_with_rules};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::{KeyRange, Region};
@@ -17,20 +16,25 @@ pub fn key_hashes(plan: &MappingPlan, side: Side, region: &Region) -> Statement 
     canon_list(&mut writer, plan, side, plan.key_width);
     writer.push(", ").push(&row_hash(&plan.pairs, side));
     group_text(&mut writer, plan, side);
-    from(&mut writer, plan, side, plan.pairs.len());
-    where_region(&mut writer, plan, side, region);
+    from_region(&mut writer, plan, side, region);
     writer.finish()
 }
 
-/// The canon of every pair, and the group's text where there are groups. The rows come in no
+/// The canon of every pair, and the group's text where there are groups. Where no index serves the
+/// key, the server sorts the rows by it, since a chunk is then all there is; otherwise they come in no
 /// particular order.
 pub fn canons(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     canon_list(&mut writer, plan, side, plan.pairs.len());
     group_text(&mut writer, plan, side);
-    from(&mut writer, plan, side, plan.pairs.len());
-    where_region(&mut writer, plan, side, &Region::whole(range.clone()));
+    from_region(&mut writer, plan, side, &Region::whole(range.clone()));
+    if !plan.served() {
+        writer.push("\norder by ");
+        writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
+            writer.push(&canon(pair, side, index));
+        });
+    }
     writer.finish()
 }
 
@@ -43,8 +47,7 @@ pub fn canons_with_rules(plan: &MappingPlan, side: Side, range: &KeyRange) -> St
     canon_list(&mut writer, plan, side, plan.pairs.len());
     group_text(&mut writer, plan, side);
     writer.push(", ").push(&covering_rule(&rules));
-    from_with_rules(&mut writer, plan, side, &rules);
-    where_region(&mut writer, plan, side, &Region::whole(range.clone()));
+    from_region_with_rules(&mut writer, plan, side, &Region::whole(range.clone()), &rules);
     writer.finish()
 }
 

@@ -1,9 +1,10 @@
 //! Every statement that a comparison sends, held by snapshots: a DBA can read there what the tool
 //! asks, and no text changes unseen.
 
+use super::blocks as blocks_of;
 use super::*;
 use crate::plan::{MappingPlan, sample};
-use crate::row::{Bound, Classes, Key, KeyRange, Region};
+use crate::row::{Blocks, Bound, Classes, Key, KeyRange, Region};
 use crate::schema::{Builtin as B, BySide, Side};
 
 /// A key of one column, and a pair of each form in which values are hashed.
@@ -68,11 +69,14 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
     let some = Classes { of: 64, chosen: vec![3, 60] };
     let classes = Region { classes: Some(some), ..region.clone() };
+    let blocks = Some(Blocks { from: 8, until: Some(16) });
+    let lying = Region { blocks, ..Region::whole(KeyRange::everything()) };
     let key = Key::new(plan.key().iter().map(|_| &[7][..]));
     let statements = [
         ("digest", Some(digest(plan, side, &region))),
         ("digest of everything", Some(digest(plan, side, &Region::whole(KeyRange::everything())))),
-        ("digests by class", Some(class_digests(plan, side, &range(plan), 64))),
+        ("digests by class", Some(class_digests(plan, side, &region, 64))),
+        ("digests by class, as the rows lie", Some(class_digests(plan, side, &lying, 64))),
         ("keys and row hashes", Some(key_hashes(plan, side, &classes))),
         ("canons", Some(canons(plan, side, &range(plan)))),
         ("rows by key", Some(look_up(plan, side, &[&key, &key]))),
@@ -81,6 +85,7 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
         ("first key behind", Some(neighbour(plan, side, Some(&key), Neighbour::Behind))),
         ("rows with a NULL in their key", Some(null_keys(plan, side))),
         ("histogram", histogram(plan, side)),
+        ("number of blocks", blocks_of(plan, side)),
     ];
     written(statements)
 }

@@ -23,6 +23,12 @@ impl Bind {
         Bind { oid: Builtin::Int8.oid(), value: value.to_be_bytes().to_vec() }
     }
 
+    /// The place before a block's first row.
+    pub fn tid(block: u32) -> Bind {
+        let value = [&block.to_be_bytes()[..], &0u16.to_be_bytes()].concat();
+        Bind { oid: Builtin::Tid.oid(), value }
+    }
+
     /// An array of values of one type, none of them NULL.
     pub fn array<'v>(element: Builtin, values: impl ExactSizeIterator<Item = &'v [u8]>) -> Bind {
         let dimensions = u32::from(values.len() > 0);

@@ -8,13 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pgreconcile::schema::BySide;
+use pgreconcile::schema::{BySide, Side};
 
 /// A server that can be stopped, killed and started again.
 pub struct Cluster {
+    server: PathBuf,
     folder: tempfile::TempDir,
     pub port: u16,
     keeper: Mutex<Option<Child>>,
@@ -26,8 +27,9 @@ pub struct Settings<'s>(pub &'s str);
 
 /// One server a side, for every test that does not hurt its server.
 pub fn shared() -> &'static BySide<Cluster> {
-    static SHARED: LazyLock<BySide<Cluster>> =
-        LazyLock::new(|| BySide::new(|_| Cluster::start(Settings::default())));
+    static SHARED: LazyLock<BySide<Cluster>> = LazyLock::new(|| {
+        BySide::new(|side| Cluster::start_on(server(side), Settings::default(), &[]))
+    });
     &SHARED
 }
 
@@ -50,6 +52,28 @@ pub fn binaries() -> &'static Path {
         places.next().expect("PostgreSQL server binaries; tests/run.sh finds or installs them")
     });
     &BINARIES
+}
+
+/// The folder of a side's server. `PGRECONCILE_PG_BIN_TARGET` names another version's for the target;
+/// `tests/majors.sh` does so.
+fn server(side: Side) -> &'static Path {
+    static TARGET: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("PGRECONCILE_PG_BIN_TARGET").map(PathBuf::from));
+    match (side, &*TARGET) {
+        (Side::Target, Some(folder)) => folder,
+        _ => binaries(),
+    }
+}
+
+/// The strategies that both servers allow by name: a server before version 14 cannot digest.
+pub fn strategies() -> &'static [&'static str] {
+    static DIGESTS: LazyLock<bool> = LazyLock::new(|| {
+        Side::BOTH.into_iter().all(|side| {
+            let output = Command::new(server(side).join("postgres")).arg("--version").output();
+            !String::from_utf8_lossy(&output.expect("postgres").stdout).contains(") 13.")
+        })
+    });
+    if *DIGESTS { &["digest", "stream"] } else { &["auto", "stream"] }
 }
 
 /// PostgreSQL does not run as root; as root the servers run as this user.
@@ -101,25 +125,29 @@ fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) {
     }
 }
 
-fn template() -> &'static Path {
-    static TEMPLATE: LazyLock<(Child, PathBuf)> = LazyLock::new(|| {
-        let folder = owned_folder();
-        let data = folder.path().join("data");
-        let output = as_server_user(&binaries().join("initdb"), folder.path())
-            .args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
-            .arg(&data)
-            .output()
-            .expect("initdb");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // Statics are never dropped: a shell removes the files when we are gone.
-        let keeper = as_server_user(Path::new("/bin/sh"), Path::new("/tmp"))
-            .args(["-c", &format!("read _; rm -rf '{}'", folder.keep().display())])
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        (keeper, data)
-    });
-    &TEMPLATE.1
+/// The data of a new server of these binaries, made once.
+fn template(server: &Path) -> PathBuf {
+    static TEMPLATES: Mutex<Vec<(PathBuf, Child, PathBuf)>> = Mutex::new(Vec::new());
+    let mut templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((.., data)) = templates.iter().find(|(known, ..)| known == server) {
+        return data.clone();
+    }
+    let folder = owned_folder();
+    let data = folder.path().join("data");
+    let output = as_server_user(&server.join("initdb"), folder.path())
+        .args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(&data)
+        .output()
+        .expect("initdb");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Statics are never dropped: a shell removes the files when we are gone.
+    let keeper = as_server_user(Path::new("/bin/sh"), Path::new("/tmp"))
+        .args(["-c", &format!("read _; rm -rf '{}'", folder.keep().display())])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    templates.push((server.to_owned(), keeper, data.clone()));
+    data
 }
 
 impl Cluster {
@@ -130,10 +158,14 @@ impl Cluster {
 
     /// The same with files of its own among its data: names and texts.
     pub fn start_with(settings: Settings<'_>, files: &[(&str, &str)]) -> Cluster {
+        Cluster::start_on(binaries(), settings, files)
+    }
+
+    fn start_on(server: &Path, settings: Settings<'_>, files: &[(&str, &str)]) -> Cluster {
         let folder = owned_folder();
         let copied = as_server_user(Path::new("cp"), folder.path())
             .arg("-a")
-            .arg(template())
+            .arg(template(server))
             .arg(folder.path().join("data"))
             .status()
             .expect("cp");
@@ -151,7 +183,8 @@ impl Cluster {
         for (name, text) in files {
             private_file(&folder.path().join("data").join(name), text, server_user());
         }
-        let cluster = Cluster { folder, port, keeper: Mutex::new(None) };
+        let server = server.to_owned();
+        let cluster = Cluster { server, folder, port, keeper: Mutex::new(None) };
         cluster.restart();
         cluster
     }
@@ -165,7 +198,7 @@ impl Cluster {
         let script = format!(
             "'{}/postgres' -D '{1}/data' </dev/null >>'{1}/log' 2>&1 & server=$!; \
              read word; kill -QUIT $server; wait $server; [ \"$word\" = keep ] || rm -rf '{1}'",
-            binaries().display(),
+            self.server.display(),
             self.folder.path().display()
         );
         let keeper = as_server_user(Path::new("/bin/sh"), self.folder.path())

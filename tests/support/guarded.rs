@@ -15,7 +15,7 @@ pub struct Guarded {
 
 /// The password of the roles `secret` and `bound`: every character that some form has to escape.
 pub const PASSWORD: &str = "p@:/w d'\\?#&=%é";
-/// A password that must never be seen anywhere.
+/// The password of the role `canary`; it must never be seen anywhere.
 pub const CANARY: &str = "hunter2-CANARY";
 
 /// Which way in is open to which role; `postgres` and `reader` come in by the socket.
@@ -60,6 +60,7 @@ impl Guarded {
              create role plain_only login; create role certified login;
              create role secret login password '{password}';
              create role bound login password '{password}';
+             create role canary login password '{CANARY}';
              create database app;"
         );
         roles.split_inclusive(';').for_each(|sql| drop(cluster.sql("postgres", sql)));

