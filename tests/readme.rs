@@ -350,6 +350,11 @@ fn keys_are_those_that_the_program_knows() {
             "`[mapping.columns]`",
             format!("{HEAD}[[mapping]]\n{SIDES}columns.c = {{ {unknown} }}\n"),
         ),
+        (
+            "### `[[mapping.accept]]`",
+            "`[[mapping.accept]]`",
+            format!("{HEAD}[[mapping]]\n{SIDES}[[mapping.accept]]\n{unknown}\n"),
+        ),
     ] {
         let said = complaint(&text);
         let (_, known) = said.split_once("Known keys are ").unwrap_or_else(|| panic!("{said}"));
@@ -366,12 +371,11 @@ fn keys_are_those_that_the_program_knows() {
 fn keys_of_later_versions_are_refused() {
     let text = format!(
         "{HEAD}compare.deadline = \"1h\"\n[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
-         [[mapping]]\n{SIDES}group_by = \"a\"\nsource.changed_at = \"a\"\n\
+         [[mapping]]\n{SIDES}source.changed_at = \"a\"\n\
          columns.a = {{ from = \"a\", rule = \"json\" }}\n\
          columns.b = {{ from = \"b\", tolerance = \"1\" }}\n\
          columns.c = {{ from = \"c\", redact = true }}\n\
-         columns.d = {{ from = \"d\", redact = false, rule = \"exact\" }}\n\
-         [[mapping.accept]]\nwhere = \"a\"\nreason = \"b\"\nuntil = \"2027-01-01\"\n"
+         columns.d = {{ from = \"d\", redact = false, rule = \"exact\" }}\n"
     );
     let said = complaint(&text);
     for key in rows("### Not in this version").iter().flat_map(|row| code(&row[0])) {
