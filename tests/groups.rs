@@ -144,12 +144,16 @@ fn a_condition_that_no_side_or_either_side_takes_is_an_error_with_its_place() {
 fn a_condition_that_fails_on_a_row_leaves_the_row_undecided() {
     let source = "create table t (id int primary key, v int); insert into t values (1, 0), (2, 5);";
     let pair = Pair::new(source, "create table t (id int primary key, v int);");
-    let spec = pair.spec(&format!("{MAPPING}{}", rule("10 / source.v > 1", "9999-12-31")));
+    let mapping = MAPPING.replace("source.", "group_by = \"v\"\nsource.");
+    let spec = pair.spec(&format!("{mapping}{}", rule("10 / source.v > 1", "9999-12-31")));
     for strategy in ["digest", "stream"] {
         let outcome = pair.compare(&spec, &["--strategy", strategy]);
         outcome.balances().exits(3);
         assert_eq!(outcome.records("undecided").len(), 1, "{}", outcome.stdout);
         assert_eq!(outcome.mapping()["accepted"], 1, "{}", outcome.stdout);
+        // Whose row it is was never told.
+        assert_eq!(outcome.groups(), ["t \"5\" incomplete 1|0 accepted=1"]);
+        assert_eq!(outcome.mapping()["ungrouped"]["source"], 1);
     }
 }
 
