@@ -11,7 +11,7 @@ use pgreconcile::schema::{BySide, Side};
 use crate::support::{Outcome, Pair, strategies};
 
 /// Small, seeded, the same everywhere: splitmix64.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -22,25 +22,25 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_in(&mut self, times: u64) -> bool {
+    pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
 
-fn budget() -> Duration {
+pub fn budget() -> Duration {
     let seconds = std::env::var("PGRECONCILE_LAW_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))
 }
 
-fn first_seed() -> u64 {
+pub fn first_seed() -> u64 {
     let named = std::env::var("PGRECONCILE_LAW_SEED").ok().and_then(|text| text.parse().ok());
     named.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

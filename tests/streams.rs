@@ -11,7 +11,7 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
     let spec = pair.spec(MAPPING);
     for (flags, stdout, stderr) in [
         (&["--quiet"][..], false, false),
-        (&["--quiet", "-vv", "--format", "json", "--progress", "always"], true, true),
+        (&["--quiet", "-vv", "--format", "json", "--progress", "always"], true, false),
         (&["--quiet", "--format", "csv"], true, false),
         (&["--format", "json"], true, false),
         (&["-v", "--format", "json", "--log-format", "json"], true, true),

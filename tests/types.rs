@@ -10,7 +10,7 @@ use pgreconcile::schema::Side;
 use crate::support::{Outcome, Pair, strategies};
 
 /// A type and values of it, no two neighbours alike (the first follows the last).
-const TYPES: &[(&str, &[&str])] = &[
+pub const TYPES: &[(&str, &[&str])] = &[
     ("bool", &["t", "f"]),
     ("\"char\"", &["a", "b", "\\377", ""]),
     ("name", &["asdfghjkl;", "343f%2a", "d34aaasdf", ""]),
@@ -244,7 +244,7 @@ const TYPES: &[(&str, &[&str])] = &[
 ];
 
 /// Types of the users' own; the target's have other OIDs.
-const OWN: &str = "
+pub const OWN: &str = "
     create extension citext; create extension hstore; create extension ltree;
     create extension cube; create extension seg; create extension isn;
     create type mood as enum ('ok', 'sad', 'zzz');
@@ -264,7 +264,7 @@ const DEFAULTS: &str = "
             execute format('alter database %I set ', current_database()) || setting;
         end loop; end $$;";
 
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

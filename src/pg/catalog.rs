@@ -63,6 +63,7 @@ impl Catalog<'_> {
             row_security: row.get(4)?,
             schema_usable: row.get(5)?,
             heap: kind == RelationKind::Table && row.get(6)?,
+            populated: row.get(7)?,
             oid: Some(oid),
         }))
     }
@@ -109,6 +110,7 @@ impl Catalog<'_> {
             row_security: false,
             schema_usable: true,
             heap: false,
+            populated: true,
             oid: None,
         })
     }

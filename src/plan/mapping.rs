@@ -322,6 +322,11 @@ fn check_access(
             let hint = format!("GRANT SELECT ON {name} TO {role};");
             problems.push(Diagnostic::error(&table.span, message).hinted(hint));
         }
+        if !relation.populated {
+            let message = format!("materialized view {name} of the {side} has not been populated");
+            let hint = format!("REFRESH MATERIALIZED VIEW {name};");
+            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+        }
         if relation.row_security {
             let message = format!("row-level security hides rows of {name} from role \"{role}\"");
             let hint =

@@ -45,6 +45,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         row_security: false,
         schema_usable: true,
         heap: true,
+        populated: true,
         oid: Some(1),
     };
     Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }

@@ -9,7 +9,8 @@ use crate::schema::{Builtin, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
-/// row-level security is active, whether the schema may be used, whether its rows lie in a heap.
+/// row-level security is active, whether the schema may be used, whether its rows lie in a heap,
+/// whether it has been populated.
 pub fn relation(name: &TableName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -24,7 +25,8 @@ where t.isleaf
 ) else c.reltuples end::pg_catalog.float8,
 pg_catalog.row_security_active(c.oid),
 pg_catalog.has_schema_privilege(n.oid, 'usage'),
-coalesce(m.amname = 'heap', false)
+coalesce(m.amname = 'heap', false),
+c.relispopulated
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_am as m on m.oid = c.relam

@@ -1,0 +1,168 @@
+//! Every kind of table: what is read, what proves its key, and what would be hidden in silence.
+
+use pgreconcile::schema::Side;
+
+use crate::support::{Outcome, Pair, strategies};
+
+const PLAIN: &str = "create table t (id int primary key, v text);
+                     insert into t select n, 'v' || n from generate_series(1, 300) n;";
+const SPEC: &str = "[[mapping]]\nkey = [\"id\"]\n[mapping.source]\ntable = \"public.t\"\n\
+                    [mapping.target]\ntable = \"public.t\"\n";
+
+/// Asserts that a copy of the plain table agrees with it, and that three changes to what lies under it
+/// are found; `base` is where they are made.
+fn holds(kind: &str, target: &str, base: &str) {
+    let pair = Pair::new(PLAIN, target);
+    let spec = pair.spec(SPEC);
+    let compare = |expected: &[&str]| {
+        for strategy in strategies() {
+            for rows in ["7", "1000"] {
+                let outcome = pair.compare(&spec, &["--strategy", strategy, "--chunk-rows", rows]);
+                assert_eq!(outcome.findings(), expected, "{kind} {strategy}: {}", outcome.stderr);
+                outcome.balances().exits(i32::from(!expected.is_empty()));
+            }
+        }
+    };
+    compare(&[]);
+    pair.sql(
+        Side::Target,
+        &format!(
+            "update {base} set v = 'x' where id = 1; delete from {base} where id = 150;
+             insert into {base} values (301, 'new');"
+        ),
+    );
+    if kind == "a materialized view" {
+        pair.sql(Side::Target, "refresh materialized view t");
+    }
+    compare(&[
+        "t mismatch {\"id\":\"1\"} v: \"v1\" | \"x\"",
+        "t only_in_source {\"id\":\"150\"}",
+        "t only_in_target {\"id\":\"301\"}",
+    ]);
+}
+
+const FILL: &str = "insert into t select n, 'v' || n from generate_series(1, 300) n;";
+
+#[test]
+fn a_partitioned_table_is_read_with_all_its_partitions() {
+    let by_hash: String = (0..4)
+        .map(|part| {
+            format!(
+                "create table t{part} partition of t for values with (modulus 4, remainder {part});"
+            )
+        })
+        .collect();
+    let table = format!(
+        "create table t (id int primary key, v text) partition by hash (id); {by_hash} {FILL}"
+    );
+    holds("by hash", &table, "t");
+    let table = format!(
+        "create table t (id int primary key, v text) partition by range (id);
+         create table a partition of t for values from (minvalue) to (100);
+         create table b partition of t for values from (100) to (200) partition by hash (id);
+         create table b0 partition of b for values with (modulus 2, remainder 0);
+         create table b1 partition of b for values with (modulus 2, remainder 1);
+         create table rest partition of t default; {FILL}"
+    );
+    holds("by range", &table, "t");
+}
+
+#[test]
+fn an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing() {
+    let table = "create table t (id int primary key, v text);
+                 create table child (primary key (id)) inherits (t);
+                 insert into t select n, 'v' || n from generate_series(1, 150) n;
+                 insert into child select n, 'v' || n from generate_series(151, 300) n;";
+    holds("an inheritance parent", &format!("{table} alter table t alter v set not null;"), "t");
+    let pair = Pair::new(PLAIN, &format!("{table} insert into child values (5, 'v5');"));
+    for strategy in strategies() {
+        let outcome = pair.compare(&pair.spec(SPEC), &["--strategy", strategy]);
+        assert_eq!(outcome.findings(), ["t duplicate_key target {\"id\":\"5\"} 2"]);
+        outcome.balances().exits(1);
+    }
+}
+
+#[test]
+fn views_and_foreign_and_unlogged_tables_are_read() {
+    let base = PLAIN.replace("table t", "table base").replace("into t", "into base");
+    holds("a view", &format!("{base} create view t as select * from base;"), "base");
+    holds(
+        "a materialized view",
+        &format!("{base} create materialized view t as select * from base;"),
+        "base",
+    );
+    holds("unlogged", &PLAIN.replace("create table", "create unlogged table"), "t");
+    let foreign = format!(
+        "{base} create extension postgres_fdw;
+         do $$ begin execute format('create server loop foreign data wrapper postgres_fdw options
+            (host %L, port %L, dbname %L)', split_part(current_setting('unix_socket_directories'), ',', 1),
+            current_setting('port'), current_database()); end $$;
+         create user mapping for public server loop options (user 'postgres', password_required 'false');
+         create foreign table t (id int, v text) server loop options (table_name 'base');"
+    );
+    holds("a foreign table", &foreign, "base");
+}
+
+#[test]
+fn columns_count_by_name_whatever_their_order_and_history() {
+    let table = "create table t (gone int, v text, also_gone text, id int generated always as identity);
+                 alter table t drop column gone, drop column also_gone; alter table t add primary key (id);
+                 insert into t (id, v) overriding system value select n, 'v' || n from generate_series(1, 300) n;";
+    let pair = Pair::new(PLAIN, table);
+    pair.compare(&pair.spec(SPEC), &[]).balances().exits(0);
+    let generated = "create function said(int) returns text language sql immutable as $$ select 'v' || $1 $$;
+                     create table t (id int primary key, v text generated always as (said(id)) stored);
+                     insert into t select n from generate_series(1, 300) n;";
+    let pair = Pair::new(PLAIN, generated);
+    pair.compare(&pair.spec(SPEC), &[]).balances().exits(0);
+}
+
+fn refused(outcome: &Outcome, words: &[&str]) {
+    outcome.exits(2);
+    assert_eq!(outcome.stdout, "");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word} is missing:\n{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn what_would_hide_rows_or_columns_is_said_before_anything_is_read() {
+    let secured = format!(
+        "{PLAIN} alter table t enable row level security;
+         create policy few on t using (id < 100);"
+    );
+    let pair = Pair::new(PLAIN, &secured);
+    refused(&pair.compare(&pair.spec(SPEC), &[]), &["row-level security", "BYPASSRLS"]);
+
+    let wider = PLAIN.replace("v text", "v text, secret text");
+    let pair = Pair::new(PLAIN, &wider);
+    pair.sql(Side::Target, "revoke select on t from reader; grant select (id, v) on t to reader");
+    refused(&pair.compare(&pair.spec(SPEC), &[]), &["secret", "ignore"]);
+    let spec = pair.spec(&format!("{SPEC}ignore = [\"secret\"]\n"));
+    pair.compare(&spec, &[]).balances().exits(0);
+    pair.sql(Side::Target, "revoke select (v) on t from reader");
+    refused(&pair.compare(&spec, &[]), &["may not read", "v", "GRANT SELECT"]);
+
+    let pair =
+        Pair::new(PLAIN, "create materialized view t as select 1 as id, 'v' as v with no data;");
+    refused(&pair.compare(&pair.spec(SPEC), &[]), &["has not been populated", "REFRESH"]);
+}
+
+/// A view runs as its owner: what its owner may not see would be missing without a word.
+#[test]
+fn a_view_whose_owner_does_not_see_every_row_is_no_source_of_missing_rows() {
+    let hidden = "create table base (id int primary key, v text);
+        insert into base select n, 'v' || n from generate_series(1, 300) n;
+        alter table base enable row level security; create policy few on base using (id < 100);
+        do $$ begin if not exists (select from pg_roles where rolname = 'owner_of_view') then
+            create role owner_of_view; end if; end $$;
+        grant select on base to owner_of_view; create view t as select * from base;
+        alter view t owner to owner_of_view;";
+    let pair = Pair::new(PLAIN, hidden);
+    for strategy in strategies() {
+        let outcome = pair.compare(&pair.spec(SPEC), &["--strategy", strategy]);
+        assert_eq!(outcome.findings(), Vec::<String>::new());
+        assert!([2, 3].contains(&outcome.code), "{} {}", outcome.code, outcome.stderr);
+        assert!(format!("{}{}", outcome.stdout, outcome.stderr).contains("row-level security"));
+    }
+}
