@@ -136,20 +136,6 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
         (format!("{HEAD}[pace]\nmax_replica_lag = \"1s\"\n{MAPPING}"), "pace"),
         (format!("{HEAD}[gate]\nclean_runs = 3\n{MAPPING}"), "gate"),
         (format!("{HEAD}{MAPPING}changed_at = \"at\"\n"), "changed_at"),
-        (
-            format!("{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", rule = \"json\" }}\n"),
-            "rule",
-        ),
-        (
-            format!(
-                "{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", tolerance = \"0.1\" }}\n"
-            ),
-            "tolerance",
-        ),
-        (
-            format!("{HEAD}{MAPPING}[mapping.columns]\nv = {{ from = \"v\", redact = true }}\n"),
-            "redact",
-        ),
     ] {
         let told = desk.problems("spec.toml", text.as_bytes());
         assert_eq!(told.len(), 1, "{told:#?}");

@@ -2,8 +2,8 @@
 //!
 //! `spec.toml`, `source.sql`, `target.sql`, and the findings in `expected.txt`, sorted. Each is
 //! compared with both strategies and several chunk sizes, and must give the same findings to the
-//! letter and books that balance. `args.txt` holds further arguments, `chunks.txt` other chunk sizes,
-//! `groups.txt` what the groups come to.
+//! letter and books that balance. `args.txt` holds further arguments, `env.txt` variables, `chunks.txt`
+//! other chunk sizes, `groups.txt` what the groups come to.
 
 use std::path::Path;
 
@@ -56,7 +56,19 @@ scenarios! {
     null_against_empty,
     numbers_and_letters_at_the_edge,
     one_row_a_side,
+    redacted,
     renamed_cast_and_computed,
+    rule_case_insensitive,
+    rule_json,
+    rule_null_as_empty,
+    rule_precision,
+    rule_that_merges_two_keys,
+    rule_trimmed,
+    rules_in_keys,
+    tolerance_floats,
+    tolerance_in_any_order,
+    tolerance_numbers,
+    tolerance_times,
     types_that_meet,
 }
 
@@ -86,7 +98,7 @@ fn run(name: &str) {
         let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    let args = lines("args.txt");
+    let (args, env) = (lines("args.txt"), lines("env.txt"));
     let mut chunks: Vec<Option<String>> = lines("chunks.txt").into_iter().map(Some).collect();
     if chunks.is_empty() {
         chunks = ["1", "7", "1000"].map(|rows| Some(rows.to_owned())).into();
@@ -101,7 +113,11 @@ fn run(name: &str) {
             if let Some(rows) = rows {
                 flags.extend(["--chunk-rows", rows]);
             }
-            let outcome = pair.compare(&spec, &flags);
+            let program = env.iter().fold(pair.comparing(&spec, &flags), |program, line| {
+                let (name, value) = line.split_once('=').unwrap();
+                program.env(name, value)
+            });
+            let outcome = program.run();
             assert_eq!(outcome.findings(), expected, "{flags:?}\n{}", outcome.stderr);
             if folder.join("groups.txt").exists() {
                 assert_eq!(outcome.groups(), lines("groups.txt"), "{flags:?}\n{}", outcome.stderr);

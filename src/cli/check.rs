@@ -32,6 +32,12 @@ pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
             for note in &plan.notes {
                 ui.warning(&format!("{}: {note}", plan.name), None);
             }
+            for pair in &plan.pairs {
+                let terms = pair.terms.to_string();
+                if !terms.is_empty() {
+                    ui.status(&format!("{}: pair \"{}\": {terms}", plan.name, pair.name));
+                }
+            }
         }
         let servers = Side::BOTH.map(|side| {
             let server = &prepared.servers[side];

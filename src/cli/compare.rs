@@ -17,6 +17,7 @@ use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
 use crate::report::Style;
+use crate::row::Veil;
 use crate::run::{self, Options, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
@@ -129,6 +130,11 @@ impl Compare {
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
+        // An empty one is no secret.
+        let secret = std::env::var_os("PGRECONCILE_REDACT_KEY").filter(|key| !key.is_empty());
+        if let Some(secret) = secret {
+            options.veil = Veil::of_secret(secret.as_encoded_bytes());
+        }
         if let Some(strategy) = self.strategy {
             options.strategy = strategy;
         }

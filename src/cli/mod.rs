@@ -39,7 +39,9 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
 first row was read, 3 incomplete, 4 another run holds the lock.
 
-Every flag has an environment variable, PGRECONCILE_ and its name in capitals.";
+Every flag has an environment variable, PGRECONCILE_ and its name in capitals.
+PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
+they look alike in every run.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

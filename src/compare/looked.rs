@@ -2,16 +2,20 @@
 
 use hashbrown::HashMap;
 
+use super::leeway::agree;
 use crate::finding::Kind;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record};
+use crate::plan::Pair;
+use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
 use crate::schema::{BySide, Side};
 use crate::sql::Lookup;
 
 /// The rows of some keys, as they come in.
 #[derive(Debug)]
-pub struct LookedUp<R> {
+pub struct LookedUp<'p, R> {
     layout: Lookup,
+    pairs: &'p [Pair],
     key_width: usize,
+    veil: &'p Veil,
     places: HashMap<Key, usize>,
     seen: Vec<BySide<Vec<R>>>,
     fingerprinter: Fingerprinter,
@@ -24,6 +28,8 @@ pub struct Looked {
     pub image: BySide<Digest>,
     /// In which way the sides differ; nothing if they agree.
     pub kind: Option<Kind>,
+    /// Whether they agree only within a pair's leeway.
+    pub cleared: bool,
     /// The key's fields as people read them, if a side has the row.
     pub key: Vec<String>,
     /// The pairs that differ, by place, with both values.
@@ -34,17 +40,20 @@ pub struct Looked {
     pub rules: Vec<usize>,
 }
 
-impl<R: Record> LookedUp<R> {
-    /// Waits for the rows of these keys.
+impl<'p, R: Record> LookedUp<'p, R> {
+    /// Waits for the rows of these keys. Redacted values are told under the veil.
     pub fn new<'k>(
         layout: Lookup,
+        pairs: &'p [Pair],
         key_width: usize,
+        veil: &'p Veil,
         keys: impl Iterator<Item = &'k Key>,
-    ) -> LookedUp<R> {
+    ) -> LookedUp<'p, R> {
         let places: HashMap<Key, usize> =
             keys.enumerate().map(|(place, key)| (key.clone(), place)).collect();
         let seen = places.iter().map(|_| BySide::new(|_| Vec::new())).collect();
-        LookedUp { layout, key_width, places, seen, fingerprinter: Fingerprinter::default() }
+        let fingerprinter = Fingerprinter::default();
+        LookedUp { layout, pairs, key_width, veil, places, seen, fingerprinter }
     }
 
     /// Takes a row in; rows of other keys, which a loose equality let through, are passed over.
@@ -75,19 +84,22 @@ impl<R: Record> LookedUp<R> {
             (0..self.key_width).map(text).collect()
         });
         let mut columns = Vec::new();
+        let mut cleared = false;
         let kind = match (rows.source.as_slice(), rows.target.as_slice()) {
             ([], []) => None,
             ([_], []) => Some(Kind::OnlyInSource),
             ([], [_]) => Some(Kind::OnlyInTarget),
             ([source], [target]) => {
                 columns = self.differences(source, target);
-                (!columns.is_empty()).then_some(Kind::Mismatch)
+                let agree = columns.is_empty();
+                cleared = agree && !alike(source, target, self.layout.canons..self.layout.texts);
+                (!agree).then_some(Kind::Mismatch)
             }
             _ => Some(Kind::DuplicateKey),
         };
         let groups = BySide::new(|side| self.groups(&rows[side]));
         let rules = Side::BOTH.iter().flat_map(|side| self.rules(*side, &rows[*side])).collect();
-        Looked { image, kind, key, columns, groups, rules }
+        Looked { image, kind, cleared, key, columns, groups, rules }
     }
 
     fn groups(&self, rows: &[R]) -> Vec<Group> {
@@ -120,7 +132,7 @@ impl<R: Record> LookedUp<R> {
 
     fn differences(&self, source: &R, target: &R) -> Vec<(usize, BySide<Option<String>>)> {
         (self.layout.canons..self.layout.texts)
-            .filter(|index| source.field(*index) != target.field(*index))
+            .filter(|index| !agree(&self.pairs[*index], source.field(*index), target.field(*index)))
             .map(|index| {
                 let values =
                     BySide { source: self.text(source, index), target: self.text(target, index) };
@@ -131,15 +143,33 @@ impl<R: Record> LookedUp<R> {
 
     fn text(&self, row: &R, pair: usize) -> Option<String> {
         let bytes = row.field(self.layout.texts + pair)?;
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        Some(shown(&self.pairs[pair], &String::from_utf8_lossy(bytes), self.veil))
     }
+}
+
+/// A pair's value as outputs may show it.
+pub fn shown(pair: &Pair, value: &str, veil: &Veil) -> String {
+    if pair.terms.redact { veil.over(value.as_bytes()) } else { value.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sample;
+    use crate::schema::Builtin;
 
     type Row = Vec<Option<Vec<u8>>>;
+
+    /// A text key and a text with these terms.
+    fn pairs(terms: &str) -> Vec<Pair> {
+        let columns = [("k", Builtin::Text, true), ("v", Builtin::Text, false)];
+        let facts = sample::table(&columns, &["k"]);
+        let mapping = format!(
+            "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\n\
+             table = \"public.t\"\n[mapping.columns]\n{terms}"
+        );
+        sample::plan(&mapping, BySide { source: &facts, target: &facts }).unwrap().0.pairs
+    }
 
     /// key, value, then both as text
     fn row(key: &str, canon: Option<&str>, text: Option<&str>) -> Row {
@@ -148,9 +178,14 @@ mod tests {
     }
 
     fn look(source: Vec<Row>, target: Vec<Row>) -> Looked {
+        look_under("", source, target)
+    }
+
+    fn look_under(terms: &str, source: Vec<Row>, target: Vec<Row>) -> Looked {
+        let (pairs, veil) = (pairs(terms), Veil::of_secret(b"secret"));
         let layout = Lookup { texts: 2, ..Lookup::default() };
         let key = Key::new([&b"k"[..]]);
-        let mut looked = LookedUp::new(layout, 1, [&key].into_iter());
+        let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
         source.into_iter().for_each(|row| looked.take(Side::Source, row));
         target.into_iter().for_each(|row| looked.take(Side::Target, row));
         looked.finish().remove(0)
@@ -192,7 +227,8 @@ mod tests {
         let key = Key::new([&b"k"[..]]);
         let rules = BySide { source: vec![(5, 0), (6, 2)], target: vec![(5, 1)] };
         let layout = Lookup { texts: 2, group: Some(4), rules, ..Lookup::default() };
-        let mut looked = LookedUp::new(layout, 1, [&key].into_iter());
+        let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
+        let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
         let with = |mut row: Row, more: &[Option<&[u8]>]| {
             row.extend(more.iter().map(|field| field.map(<[u8]>::to_vec)));
             row
@@ -202,5 +238,29 @@ mod tests {
         let looked = looked.finish().remove(0);
         assert_eq!(looked.groups, BySide { source: vec![Some("g".into())], target: vec![] });
         assert_eq!(looked.rules, [2]);
+    }
+
+    #[test]
+    fn rows_that_agree_within_a_leeway_are_cleared_and_their_columns_left_out() {
+        let terms = "v = { from = \"v\", rule = \"case_insensitive\" }";
+        let row = |canon| row("k", Some(canon), Some(canon));
+        let cleared = look_under(terms, vec![row("Ä")], vec![row("ä")]);
+        assert_eq!((cleared.kind, cleared.cleared), (None, true));
+        assert_ne!(cleared.image.source, cleared.image.target);
+        let alike = look_under(terms, vec![row("Ä")], vec![row("Ä")]);
+        assert_eq!((alike.kind, alike.cleared), (None, false));
+        let differ = look_under(terms, vec![row("Ä")], vec![row("Ö")]);
+        assert_eq!((differ.kind, differ.cleared), (Some(Kind::Mismatch), false));
+    }
+
+    #[test]
+    fn redacted_values_are_told_under_the_veil_and_null_is_seen() {
+        let terms = "k = { from = \"k\", redact = true }\nv = { from = \"v\", redact = true }";
+        let looked =
+            look_under(terms, vec![row("k", Some("1"), Some("1"))], vec![row("k", None, None)]);
+        let veil = Veil::of_secret(b"secret");
+        assert_eq!(looked.key, [veil.over(b"k")]);
+        let values = BySide { source: Some(veil.over(b"1")), target: None };
+        assert_eq!(looked.columns, [(1, values)]);
     }
 }

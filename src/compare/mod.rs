@@ -3,6 +3,7 @@
 
 mod buckets;
 mod drill;
+mod leeway;
 mod looked;
 mod pairing;
 mod parts;
@@ -11,7 +12,7 @@ mod runs;
 
 pub use buckets::{Ask, Buckets, Passed};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
-pub use looked::{Looked, LookedUp};
+pub use looked::{Looked, LookedUp, shown};
 pub use pairing::{Advance, Pairing, Suspected};
 pub use parts::{MatchedGroups, Parts};
 pub use piece::{Gap, Item, Piece, Told};

@@ -1,12 +1,14 @@
 //! Pairs rows of both sides by key, whatever order they come in.
 //!
 //! A row that meets its counterpart at once is compared byte for byte and forgotten. A row that has
-//! to wait is kept as key and fingerprint only. When both sides come in key order, as index scans
-//! do, almost nothing waits; when they do not, the chunk's keys wait at the most, which is why a
-//! chunk has a bounded number of rows.
+//! to wait is kept as key and fingerprint only, beside the values of pairs that have a leeway. When
+//! both sides come in key order, as index scans do, almost nothing waits; when they do not, the
+//! chunk's keys wait at the most, which is why a chunk has a bounded number of rows.
 
 use hashbrown::HashMap;
 
+use super::leeway::{Kept, rows_agree};
+use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
 use crate::schema::{BySide, Side};
 
@@ -44,6 +46,10 @@ pub struct Pairing {
     groups: GroupCounts,
     waiting: HashMap<Key, Waiting>,
     fingerprinter: Fingerprinter,
+    /// All pairs, if one of them has a leeway.
+    forgiving: Option<Box<[Pair]>>,
+    kept: HashMap<Key, BySide<Option<Kept>>>,
+    kept_bytes: usize,
 }
 
 /// What has come of a key, and the group of its rows: rows that agree are of one group.
@@ -52,6 +58,9 @@ struct Waiting {
     image: BySide<Digest>,
     group: u32,
 }
+
+/// Bytes kept of values that count as much as one more key that waits.
+const BYTES_OF_A_KEY: usize = 256;
 
 impl Pairing {
     /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side, `group`
@@ -73,7 +82,19 @@ impl Pairing {
             groups: GroupCounts::default(),
             waiting: HashMap::new(),
             fingerprinter: Fingerprinter::default(),
+            forgiving: None,
+            kept: HashMap::new(),
+            kept_bytes: 0,
         }
+    }
+
+    /// The same for rows whose fields are the canons of these pairs: rows that differ only within a
+    /// pair's leeway match.
+    #[must_use]
+    pub fn forgiving(mut self, pairs: &[Pair]) -> Pairing {
+        let any = pairs.iter().any(|pair| pair.leeway.is_some());
+        self.forgiving = any.then(|| pairs.into());
+        self
     }
 
     /// Takes the next row of both sides, or of the one with the smaller key. `width` is the number
@@ -85,7 +106,7 @@ impl Pairing {
             self.wait(side, row, width);
             return Advance::Only(side);
         }
-        if !self.keeps_all && alike(source, target, self.key_width..width) {
+        if !self.keeps_all && self.agree(source, target, self.key_width..width) {
             self.rows.source += 1;
             self.rows.target += 1;
             self.matched += 1;
@@ -104,8 +125,40 @@ impl Pairing {
     pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
+            if let Some(pairs) = &self.forgiving {
+                let kept = Kept::of(row, pairs, &mut self.fingerprinter);
+                self.keep(side, &key, kept);
+            }
             self.add_row(side, key, fingerprint, row);
         }
+    }
+
+    fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
+        alike(source, target, fields.clone())
+            || self
+                .forgiving
+                .as_ref()
+                .is_some_and(|pairs| rows_agree(pairs, source, target, fields))
+    }
+
+    /// A second row of a key makes it a duplicate, whose values do not matter.
+    fn keep(&mut self, side: Side, key: &Key, kept: Kept) {
+        let sides = self.kept.entry_ref(key).or_default();
+        if sides[side].is_none() {
+            self.kept_bytes += kept.size();
+            sides[side] = Some(kept);
+        }
+    }
+
+    /// Whether the one row of a key on each side agree with the other's within the leeways. What
+    /// was kept of them is let go.
+    fn forgive(&mut self, key: &Key) -> bool {
+        let (Some(pairs), Some(sides)) = (&self.forgiving, self.kept.remove(key)) else {
+            return false;
+        };
+        let BySide { source: Some(source), target: Some(target) } = sides else { return false };
+        self.kept_bytes -= source.size() + target.size();
+        source.agrees(&target, pairs)
     }
 
     /// Takes a key with its row's fingerprint, where there are no groups.
@@ -126,10 +179,13 @@ impl Pairing {
         let image = &mut entry.image;
         image[side].add(fingerprint);
         entry.group = group;
-        if !self.keeps_all && image.source == image.target && image.source.rows == 1 {
-            self.matched += 1;
-            self.waiting.remove(&key);
-            self.groups.add(group, 1);
+        if !self.keeps_all && image.source.rows == 1 && image.target.rows == 1 {
+            let alike = image.source == image.target;
+            if self.forgive(&key) || alike {
+                self.matched += 1;
+                self.waiting.remove(&key);
+                self.groups.add(group, 1);
+            }
         }
     }
 
@@ -137,9 +193,9 @@ impl Pairing {
         self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
-    /// Keys that wait.
+    /// Keys that wait; much that is kept of their rows counts as more of them.
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.kept_bytes / BYTES_OF_A_KEY
     }
 
     /// Rows taken so far.
@@ -154,11 +210,13 @@ impl Pairing {
 
     /// No more rows come: how many matched, what differs, in no particular order, and the groups of
     /// what matched.
-    pub fn finish(self) -> (u64, Vec<Suspected>, GroupCounts) {
-        let Pairing { mut matched, mut groups, waiting, .. } = self;
+    pub fn finish(mut self) -> (u64, Vec<Suspected>, GroupCounts) {
+        let mut matched = self.matched;
+        let mut groups = std::mem::take(&mut self.groups);
         let mut suspects = Vec::new();
-        for (key, Waiting { image, group }) in waiting {
-            if image.source == image.target && image.source.rows == 1 {
+        for (key, Waiting { image, group }) in std::mem::take(&mut self.waiting) {
+            let one_each = image.all(|digest| digest.rows == 1);
+            if one_each && (image.source == image.target || self.forgive(&key)) {
                 matched += 1;
                 groups.add(group, 1);
             } else {
@@ -180,7 +238,9 @@ impl Pairing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sample;
     use crate::row::KeyField;
+    use crate::schema::Builtin;
 
     type Row = Vec<Option<Vec<u8>>>;
 
@@ -190,8 +250,17 @@ mod tests {
 
     /// Pairs two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
+        pair_under(&[], source, target, proven)
+    }
+
+    fn pair_under(
+        pairs: &[Pair],
+        source: &[Row],
+        target: &[Row],
+        proven: bool,
+    ) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(order.clone(), 1, proven, None);
+        let mut pairing = Pairing::new(order.clone(), 1, proven, None).forgiving(pairs);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -236,6 +305,27 @@ mod tests {
             assert_eq!(pair(&source, &target, false), expected);
             target.rotate_left(1);
         }
+    }
+
+    #[test]
+    fn rows_within_a_leeway_match_in_any_order() {
+        let columns = [("k", Builtin::Bool, true), ("v", Builtin::Text, false)];
+        let facts = sample::table(&columns, &["k"]);
+        let mapping = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\n\
+                       table = \"public.t\"\n[mapping.columns]\n\
+                       v = { from = \"v\", rule = \"case_insensitive\" }";
+        let plan = sample::plan(mapping, BySide { source: &facts, target: &facts }).unwrap().0;
+        let source = [row(1, "Ä"), row(2, "Ö"), row(3, "Ü"), row(4, "é"), row(5, "x")];
+        let mut target = vec![row(1, "ä"), row(2, "ö"), row(3, "U"), row(4, "É"), row(6, "x")];
+        let expected = (3, vec![(3, 1, 1), (5, 1, 0), (6, 0, 1)]);
+        for _ in 0..5 {
+            assert_eq!(pair_under(&plan.pairs, &source, &target, true), expected);
+            assert_eq!(pair_under(&plan.pairs, &source, &target, false), expected);
+            target.rotate_left(1);
+        }
+        let twice = [row(1, "Ä"), row(1, "ä")];
+        let found = pair_under(&plan.pairs, &twice, &[row(1, "ä")], false);
+        assert_eq!(found, (0, vec![(1, 2, 1)]));
     }
 
     #[test]

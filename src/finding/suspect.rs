@@ -152,6 +152,11 @@ impl Suspect {
         Settled::Again
     }
 
+    /// Looks taken since the first sight.
+    pub fn looks(&self) -> u32 {
+        self.looks
+    }
+
     /// Bytes that it holds outside of itself.
     pub fn heap_size(&self) -> usize {
         match &self.subject {

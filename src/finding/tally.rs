@@ -102,6 +102,13 @@ impl Tally {
         }
     }
 
+    /// A suspect turned out to be no difference, with these rows: nothing healed.
+    pub fn cleared(&mut self, rows: BySide<u64>) {
+        for side in Side::BOTH {
+            self.books[side].matched += rows[side];
+        }
+    }
+
     /// A suspect stands, with these rows on each side.
     pub fn standing(&mut self, kind: Kind, disposition: Disposition, rows: BySide<u64>) {
         let most = rows.source.max(rows.target);
@@ -155,9 +162,10 @@ mod tests {
     fn every_way_a_suspect_can_end_keeps_the_books_in_balance() {
         let mut tally = Tally::default();
         tally.matched(BySide { source: 10, target: 10 });
-        // five suspects, booked by the scan as one row on each side
-        tally.read(BySide { source: 5, target: 5 });
+        // six suspects, booked by the scan as one row on each side
+        tally.read(BySide { source: 6, target: 6 });
         tally.healed(BOTH);
+        tally.cleared(BOTH);
         tally.standing(Kind::Mismatch, Disposition::Confirmed, BOTH);
         tally.standing(Kind::Mismatch, Disposition::Unsettled, BOTH);
         tally.undecided(BOTH);
@@ -165,7 +173,8 @@ mod tests {
         tally.corrected(BOTH, gone);
         tally.standing(Kind::OnlyInSource, Disposition::Confirmed, gone);
         assert!(tally.balances(), "{tally:?}");
-        assert_eq!((tally.books.source.read, tally.books.target.read), (15, 14));
+        assert_eq!((tally.books.source.read, tally.books.target.read), (16, 15));
+        assert_eq!((tally.healed, tally.books.source.matched), (1, 12));
         assert!(tally.diverged());
     }
 

@@ -125,8 +125,29 @@ fn side_meant(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<
     }
 }
 
+/// The pair that rows are grouped by. Its values must be told as they are, and equal where they agree,
+/// or one row would belong to two groups.
+pub(super) fn group_place(
+    mapping: &Mapping,
+    pairs: &[Pair],
+    problems: &mut Vec<Diagnostic>,
+) -> Option<usize> {
+    let name = mapping.group_by.as_ref()?;
+    let place = pair_place(pairs, name, "group_by", problems)?;
+    let Pair { leeway, terms, .. } = &pairs[place];
+    let why = match (leeway, terms.redact) {
+        (None, false) => return Some(place),
+        (Some(_), _) => "whose values may differ and still agree",
+        (None, true) => "which is redacted, while groups are told by value",
+    };
+    let message = format!("group_by names \"{}\", {why}", name.value);
+    let hint = "Name another pair, or one of your own with sql and target_sql.";
+    problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+    None
+}
+
 /// The place of a pair that the spec names.
-pub(super) fn pair_place(
+fn pair_place(
     pairs: &[Pair],
     name: &crate::spec::Placed<String>,
     what: &str,
@@ -209,5 +230,9 @@ mod tests {
         let found = plan("group_by = \"tenant\"").unwrap_err();
         assert_eq!(found, ["group_by names \"tenant\", which is not a pair"]);
         assert_eq!(plan("group_by = \"a\"").unwrap().group, Some(1));
+        for terms in ["redact = true", "tolerance = '1'"] {
+            let column = format!("group_by = \"a\"\ncolumns.a = {{ from = 'a', {terms} }}");
+            assert!(plan(&column).unwrap_err()[0].starts_with("group_by names \"a\", wh"));
+        }
     }
 }

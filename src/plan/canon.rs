@@ -7,6 +7,7 @@
 
 use crate::row::KeyField;
 use crate::schema::Builtin;
+use crate::spec::Precision;
 
 /// The agreed form of a pair's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,22 @@ pub enum Canon {
     Text,
     /// The type's own text.
     Rendered,
-    /// jsonb's text, for a json and a jsonb column that meet.
+    /// jsonb's text, for a json and a jsonb column that meet and for the rule `json`: structure, not
+    /// text. Numbers keep their scale: 1 and 1.0 differ.
     JsonbText,
     /// The text of an array cast to an array of this type.
     ArrayText(Builtin),
+    /// Text without ASCII whitespace at its ends.
+    TrimmedText,
+    /// Text whose ASCII letters are in lower case. The case of other letters depends on a server's
+    /// locale, so the client folds it, for rows that still differ.
+    LowerText,
+    /// Text, an empty one for NULL.
+    NullAsEmpty,
+    /// A time of this type, cut off behind a unit.
+    Truncated(Builtin, Precision),
+    /// `numeric` rounded to so many places, without trailing zeros.
+    Rounded(u16),
 }
 
 /// In which form a canon enters the server's row hash.
@@ -45,10 +58,29 @@ impl Canon {
     /// The built-in type of the canon, in which it travels.
     pub fn wire(self) -> Builtin {
         match self {
-            Canon::As(builtin) | Canon::Float(builtin) => builtin,
-            Canon::TrimmedNumeric => Builtin::Numeric,
-            Canon::Text | Canon::Rendered | Canon::JsonbText | Canon::ArrayText(_) => Builtin::Text,
+            Canon::As(builtin) | Canon::Float(builtin) | Canon::Truncated(builtin, _) => builtin,
+            Canon::TrimmedNumeric | Canon::Rounded(_) => Builtin::Numeric,
+            Canon::Text
+            | Canon::Rendered
+            | Canon::JsonbText
+            | Canon::ArrayText(_)
+            | Canon::TrimmedText
+            | Canon::LowerText
+            | Canon::NullAsEmpty => Builtin::Text,
         }
+    }
+
+    /// Whether a rule makes one value of several: then no index over the values proves a key or
+    /// serves its order.
+    pub fn merges(self) -> bool {
+        matches!(
+            self,
+            Canon::TrimmedText
+                | Canon::LowerText
+                | Canon::NullAsEmpty
+                | Canon::Truncated(..)
+                | Canon::Rounded(_)
+        )
     }
 
     /// How it enters the row hash.
@@ -108,6 +140,14 @@ impl Canon {
             Canon::Rendered => "the type's text".into(),
             Canon::JsonbText => "jsonb's text".into(),
             Canon::ArrayText(builtin) => format!("the text of {}[]", builtin.name()),
+            Canon::TrimmedText => "text without whitespace at its ends".into(),
+            Canon::LowerText => "text in lower case".into(),
+            Canon::NullAsEmpty => "text, NULL as an empty one".into(),
+            Canon::Truncated(builtin, unit) => match unit {
+                Precision::Milliseconds => format!("{} cut off to milliseconds", builtin.name()),
+                _ => format!("{} cut off to seconds", builtin.name()),
+            },
+            Canon::Rounded(places) => format!("numeric rounded to {places} places"),
         }
     }
 }

@@ -97,6 +97,8 @@ pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<Str
 /// Whether values that differ in the column also differ in the canon.
 fn keeps_values_apart(canon: Canon, column_type: &ColumnType) -> bool {
     match (canon, column_type.pg_type.base()) {
+        (canon, _) if canon.merges() => false,
+        (Canon::JsonbText, base) => base == &PgType::Builtin(Builtin::Jsonb),
         (Canon::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
         (Canon::Float(builtin), base) => base == &PgType::Builtin(builtin),
         _ => true,
@@ -174,6 +176,7 @@ pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
     let PgType::Builtin(base) = column_type.pg_type.base() else { return false };
     use Builtin as B;
     match canon.wire() {
+        _ if canon.merges() => false,
         // Across integer widths, and between date and timestamp, one operator family compares.
         B::Int2 | B::Int4 | B::Int8 => matches!(base, B::Int2 | B::Int4 | B::Int8),
         B::Timestamp => matches!(base, B::Date | B::Timestamp),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::accept::{AcceptRule, accept_rules, pair_place};
+use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::strategy::{Strategy, choose};
-use super::{Partition, key, meet, partition};
+use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
@@ -175,7 +175,9 @@ pub fn plan_mapping(
             }
         }
     }
-    let chosen = choose(options.strategy, servers).map_err(|why| {
+    let tolerant = candidates.iter().find(|pair| pair.terms.tolerance.is_some());
+    let tolerant = tolerant.map(|pair| pair.name.as_str());
+    let chosen = choose(options.strategy, servers, tolerant).map_err(|why| {
         let message = format!("the strategy \"digest\" cannot be had: {why}");
         let problem = Diagnostic::error(&mapping.span, message);
         problems.push(problem.hinted("Use strategy \"stream\", which compares the rows here."));
@@ -213,8 +215,7 @@ pub fn plan_mapping(
         return Err(problems);
     }
     pairs.extend(other_pairs);
-    let group = mapping.group_by.as_ref();
-    let group = group.and_then(|name| pair_place(&pairs, name, "group_by", &mut problems));
+    let group = group_place(mapping, &pairs, &mut problems);
     let accepts = accept_rules(mapping, &pairs, facts, &mut problems);
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
@@ -248,8 +249,13 @@ fn make_pair(
     in_key: bool,
 ) -> Result<Pair, NoMeeting> {
     let types = BySide::new(|side| type_of(candidate, side, facts[side]));
-    let canon = meet::meet(&types.source, &types.target, candidate.asked)
-        .map_err(|refusal| (types.as_ref().map(|t| t.display.clone()), refusal))?;
+    let refused = |refusal| (types.as_ref().map(|t| t.display.clone()), refusal);
+    let terms = &candidate.terms;
+    let (canon, leeway) =
+        rule::agree(terms, &types.source, &types.target, candidate.asked).map_err(refused)?;
+    if in_key {
+        rule::in_key(terms, canon, leeway.as_ref()).map_err(refused)?;
+    }
     let canon = match canon {
         // Padded, it is not ordered as the server orders it.
         Canon::As(Builtin::Bpchar) if in_key => Canon::Text,
@@ -263,7 +269,8 @@ fn make_pair(
         looked_up_raw: key::looked_up_raw(canon, &types[side]),
         column_type: types[side].clone(),
     });
-    Ok(Pair { name: candidate.name.clone(), canon, sides })
+    let (name, terms) = (candidate.name.clone(), terms.clone());
+    Ok(Pair { name, canon, terms, leeway, sides })
 }
 
 fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {

@@ -179,7 +179,7 @@ fn meet_arrays(
 }
 
 /// Whether values are texts, enums' labels included.
-fn is_textual(pg_type: &PgType) -> bool {
+pub(super) fn is_textual(pg_type: &PgType) -> bool {
     use Builtin as B;
     match pg_type {
         PgType::Builtin(builtin) => {

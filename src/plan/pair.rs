@@ -1,8 +1,9 @@
 //! A pair: two expressions, one a side, whose canons must be equal.
 
 use super::canon::Canon;
+use super::leeway::Leeway;
 use crate::schema::{BySide, ColumnName, ColumnType};
-use crate::spec::Fragment;
+use crate::spec::{Fragment, Terms};
 
 /// How one side says a pair's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Pair {
     pub name: String,
     /// The form in which both sides say the value.
     pub canon: Canon,
+    /// What the spec says of it beside its expressions.
+    pub terms: Terms,
+    /// What its values may differ by at row level.
+    pub leeway: Option<Leeway>,
     /// Each side's expression.
     pub sides: BySide<PairSide>,
 }

@@ -6,7 +6,9 @@
 use super::meet::Refusal;
 use super::pair::Expression;
 use crate::schema::{BySide, ColumnName, Relation, Side};
-use crate::spec::{Diagnostic, Mapping, Placed, SourceExpression, Span, Unmapped, did_you_mean};
+use crate::spec::{
+    Diagnostic, Mapping, Placed, SourceExpression, Span, Terms, Unmapped, did_you_mean,
+};
 
 /// A pair before its types are known to meet.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub(super) struct Candidate {
     /// Whether the spec names it.
     pub(super) asked: bool,
     pub(super) sides: BySide<Expression>,
+    pub(super) terms: Terms,
 }
 
 /// Pairs columns, and reports what does not exist or is left over.
@@ -72,7 +75,8 @@ fn written_out(
             }
         }
         let (name, span) = (rule.pair.value.clone(), rule.pair.span.clone());
-        pairs.push(Candidate { name, span, asked: true, sides });
+        let terms = rule.terms.clone();
+        pairs.push(Candidate { name, span, asked: true, sides, terms });
     }
     pairs
 }
@@ -95,6 +99,7 @@ fn by_name(
             span: mapping.sides.target.reads.span().clone(),
             asked: false,
             sides: BySide::new(|_| Expression::Column(name.clone())),
+            terms: Terms::default(),
         })
         .collect()
 }
@@ -171,5 +176,8 @@ pub(super) fn refuse_meeting(
         "pair \"{}\" compares {} with {}: {}",
         pair.name, types.source, types.target, refusal.why
     );
-    problems.push(Diagnostic::error(&pair.span, message).hinted(refusal.hint));
+    let Terms { rule, tolerance, .. } = &pair.terms;
+    let tolerance = tolerance.as_ref().map(|tolerance| &tolerance.span);
+    let span = tolerance.or(rule.as_ref().map(|rule| &rule.span)).unwrap_or(&pair.span);
+    problems.push(Diagnostic::error(span, message).hinted(refusal.hint));
 }

@@ -22,7 +22,8 @@ impl Strategy {
     }
 }
 
-/// Chooses the strategy of a run.
+/// Chooses the strategy of a mapping; `tolerant` is a pair with a tolerance, if there is one. Within
+/// it every row may differ, and a digest would only lead down to every row.
 ///
 /// # Errors
 /// Why `digest`, asked for by name, cannot be had; and why digests are blind, unless `stream` is asked
@@ -30,6 +31,7 @@ impl Strategy {
 pub(super) fn choose(
     choice: StrategyChoice,
     servers: BySide<&Server>,
+    tolerant: Option<&str>,
 ) -> Result<(Strategy, String), String> {
     let blind = servers.iter().find_map(|(side, server)| match &server.digests {
         DigestTrust::Blind(what) => Some(format!("the {side} cannot be trusted with it: {what}")),
@@ -42,9 +44,13 @@ pub(super) fn choose(
         (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
         (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
         (StrategyChoice::Digest, Some(why)) => Err(why),
-        (StrategyChoice::Auto, None) => {
-            Ok((Strategy::Digest, "both servers hash every type alike".into()))
-        }
+        (StrategyChoice::Auto, None) => Ok(match tolerant {
+            Some(pair) => {
+                let why = format!("pair \"{pair}\" has a tolerance, which is judged row by row");
+                (Strategy::Stream, why)
+            }
+            None => (Strategy::Digest, "both servers hash every type alike".into()),
+        }),
         (StrategyChoice::Auto, Some(why)) => Ok((Strategy::Stream, why)),
     }
 }
@@ -83,7 +89,7 @@ mod tests {
     }
 
     fn auto(source: Server, target: Server) -> (Strategy, String) {
-        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }).unwrap()
+        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }, None).unwrap()
     }
 
     #[test]
@@ -96,11 +102,22 @@ mod tests {
         assert!(auto(good(), latin).1.contains("LATIN1"));
         let blind = server(DigestTrust::Blind("its row hash does not see a sign".into()), "UTF8");
         let servers = BySide { source: &good(), target: &blind };
-        assert!(choose(StrategyChoice::Auto, servers).unwrap_err().contains("a sign"));
-        assert_eq!(choose(StrategyChoice::Stream, servers).unwrap().0, Strategy::Stream);
+        assert!(choose(StrategyChoice::Auto, servers, None).unwrap_err().contains("a sign"));
+        assert_eq!(choose(StrategyChoice::Stream, servers, None).unwrap().0, Strategy::Stream);
         let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
         assert!(auto(good(), old.clone()).1.contains("older than 14"));
         let servers = BySide { source: &good(), target: &old };
-        assert!(choose(StrategyChoice::Digest, servers).is_err());
+        assert!(choose(StrategyChoice::Digest, servers, None).is_err());
+    }
+
+    #[test]
+    fn a_tolerance_is_streamed_unless_digests_are_asked_for() {
+        let good = server(DigestTrust::Probe("1".into()), "UTF8");
+        let servers = BySide { source: &good, target: &good };
+        let (strategy, why) = choose(StrategyChoice::Auto, servers, Some("price")).unwrap();
+        assert_eq!(strategy, Strategy::Stream);
+        assert!(why.contains("\"price\" has a tolerance"));
+        let asked = choose(StrategyChoice::Digest, servers, Some("price")).unwrap();
+        assert_eq!(asked.0, Strategy::Digest);
     }
 }

@@ -76,6 +76,11 @@ struct PairRecord {
     target: PairSideRecord,
     canon: String,
     hashed_as: &'static str,
+    rule: String,
+    tolerance: Option<String>,
+    redacted: bool,
+    #[serde(skip)]
+    terms: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,6 +190,10 @@ fn pair_record(pair: &Pair, key: bool) -> PairRecord {
             DigestForm::Native => pair.canon.wire().name(),
             DigestForm::Send(function) => function,
         },
+        rule: pair.terms.rule().to_string(),
+        tolerance: pair.terms.tolerance.as_ref().map(|tolerance| tolerance.value.clone()),
+        redacted: pair.terms.redact,
+        terms: pair.terms.to_string(),
     }
 }
 
@@ -251,7 +260,11 @@ fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -
         let side = |side: &PairSideRecord| format!("{} {}", side.expression, side.r#type);
         let key = if pair.key { " (key)" } else { "" };
         let PairRecord { source, target, canon, .. } = pair;
-        let text = format!("{}{key}: {} = {}, as {canon}", pair.pair, side(source), side(target));
+        let mut text =
+            format!("{}{key}: {} = {}, as {canon}", pair.pair, side(source), side(target));
+        if !pair.terms.is_empty() {
+            text = format!("{text}; {}", pair.terms);
+        }
         write_wrapped(
             out,
             "",

@@ -1,6 +1,8 @@
-//! Fingerprints of rows and seals of texts: the only door to blake3.
+//! Fingerprints of rows, seals of texts and the veil over values: the only door to blake3.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::Record;
 
@@ -70,6 +72,40 @@ pub fn seal(parts: &[&[u8]]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
+/// What stands in the place of values that must not be shown: a keyed hash of each. Equal values
+/// look equal under one veil, and nobody without its key can try values out against it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Veil([u8; 32]);
+
+impl Veil {
+    /// The veil of a secret: the same in every run that knows it.
+    pub fn of_secret(secret: &[u8]) -> Veil {
+        Veil(blake3::derive_key("pgreconcile redacted values, version 1", secret))
+    }
+
+    /// The veil of this process, which no other process can make.
+    pub fn of_process() -> Veil {
+        static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
+        // Two ulids hold 160 bits of the operating system's randomness.
+        let random = || [ulid::Ulid::generate(), ulid::Ulid::generate()].map(|id| id.to_bytes());
+        let secret = SECRET.get_or_init(|| *blake3::hash(random().as_flattened()).as_bytes());
+        Veil::of_secret(secret)
+    }
+
+    /// What is shown of a value.
+    pub fn over(&self, value: &[u8]) -> String {
+        let hash = blake3::keyed_hash(&self.0, value).to_hex();
+        format!("redacted:{}", &hash[..32])
+    }
+}
+
+/// The key is a secret.
+impl fmt::Debug for Veil {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Veil")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +145,17 @@ mod tests {
     #[test]
     fn the_parts_of_a_seal_do_not_run_into_each_other() {
         assert_ne!(seal(&[b"ab", b"c"]), seal(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn a_veil_tells_values_apart_and_is_known_by_its_secret_only() {
+        let veil = Veil::of_secret(b"secret");
+        assert_eq!(veil.over(b"a"), Veil::of_secret(b"secret").over(b"a"));
+        assert_ne!(veil.over(b"a"), veil.over(b"b"));
+        assert_ne!(veil.over(b"a"), Veil::of_secret(b"other").over(b"a"));
+        assert_ne!(Veil::of_process(), Veil::of_secret(b""));
+        assert_eq!(Veil::of_process(), Veil::of_process());
+        assert_eq!(format!("{veil:?}"), "Veil");
+        assert_eq!(veil.over(b"a").len(), "redacted:".len() + 32);
     }
 }

@@ -1,8 +1,10 @@
 //! Rows as bytes: keys and their order, ranges of keys, fingerprints and digests.
 //!
 //! SQL makes both sides say a value in the same form (the canon); from here on only bytes are
-//! compared, and no value is ever parsed except to put keys in order.
+//! compared, and no value is ever parsed except to put keys in order and to measure how far two values
+//! with a tolerance are apart.
 
+mod decimal;
 mod digest;
 mod fingerprint;
 mod group;
@@ -11,8 +13,9 @@ mod order;
 mod range;
 mod record;
 
+pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
-pub use fingerprint::{Fingerprint, Fingerprinter, seal};
+pub use fingerprint::{Fingerprint, Fingerprinter, Veil, seal};
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};

@@ -90,6 +90,14 @@ impl Account {
         }
     }
 
+    /// A suspect turned out to be no difference, with these rows.
+    pub(super) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+        self.tally.cleared(rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.settled(groups, Tally::cleared);
+        }
+    }
+
     /// A key stands, with these rows.
     pub(super) fn standing(
         &mut self,

@@ -62,12 +62,14 @@ pub async fn compare(
     let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
     let sessions =
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
+    let veil = options.veil.clone();
     let mut dispatcher = Dispatcher {
         world: Arc::new(World {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
             plans,
             pools,
             sessions,
+            veil,
             stop: stop_workers,
             events,
         }),

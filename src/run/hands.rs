@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
+use crate::row::Veil;
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
 
@@ -15,6 +16,7 @@ pub(super) struct Hands<'w> {
     pub(super) plan: &'w MappingPlan,
     pub(super) leases: &'w BySide<Lease>,
     pub(super) sessions: &'w BySide<Session>,
+    pub(super) veil: &'w Veil,
     /// The most groups that a range of the mapping had so far.
     pub(super) groups_seen: &'w AtomicUsize,
 }

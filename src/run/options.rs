@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::row::Veil;
 use crate::spec::{CompareSettings, StrategyChoice};
 
 /// Plain settings of one run; they know nothing of the command line.
@@ -29,6 +30,8 @@ pub struct Options {
     pub keys_only: bool,
     /// The share of the keys to look at, above 0 and below 1, if not all of them.
     pub sample: Option<f64>,
+    /// What redacted values are told under.
+    pub veil: Veil,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
 }
@@ -48,6 +51,7 @@ impl Options {
             expand: false,
             keys_only: false,
             sample: None,
+            veil: Veil::of_process(),
             mappings: Vec::new(),
         }
     }

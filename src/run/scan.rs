@@ -174,7 +174,8 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
-    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
     loop {

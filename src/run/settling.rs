@@ -11,9 +11,27 @@ use super::recheck::Entry;
 use super::work::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
-use crate::plan::AcceptRule;
+use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};
+
+/// What a look has seen of the two sides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// They differ.
+    Apart,
+    /// They agree within a leeway.
+    Within,
+    /// They are alike, or neither is there any more.
+    Alike,
+}
+
+impl Seen {
+    /// Of rows that should not be there at all.
+    fn of_none(rows: u64) -> Seen {
+        if rows == 0 { Seen::Alike } else { Seen::Apart }
+    }
+}
 
 impl MappingState {
     /// Settles one suspect: books what the look has found. Nothing comes back if it has to be looked
@@ -23,12 +41,18 @@ impl MappingState {
         mut entry: Entry,
         image: BySide<Digest>,
         groups: &BySide<Vec<Group>>,
-        agree: bool,
+        seen: Seen,
         desk: &mut Desk<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
         self.account.tally.corrected(booked, rows);
+        let agree = seen != Seen::Apart;
+        // A digest sees no leeway: what the first look clears may never have been beyond it.
+        let never_differed = seen == Seen::Within
+            && self.account.plan.strategy == Strategy::Digest
+            && entry.suspect.looks() == 0
+            && booked.all(|rows| *rows == 1);
         let look = Look { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
             Settled::Again => {
@@ -36,7 +60,10 @@ impl MappingState {
                 return None;
             }
             Settled::Healed => {
-                self.account.healed(rows, groups);
+                match never_differed {
+                    true => self.account.cleared(rows, groups),
+                    false => self.account.healed(rows, groups),
+                }
                 None
             }
             Settled::Standing(ruling) => Some(ruling),
@@ -48,8 +75,12 @@ impl MappingState {
     /// Some keys were looked at again.
     pub(super) fn looked(&mut self, entries: Vec<Entry>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
         for (entry, looked) in entries.into_iter().zip(looked) {
-            let agree = looked.kind.is_none();
-            let settled = self.settle(entry, looked.image, &looked.groups, agree, desk);
+            let seen = match looked.kind {
+                Some(_) => Seen::Apart,
+                None if looked.cleared => Seen::Within,
+                None => Seen::Alike,
+            };
+            let settled = self.settle(entry, looked.image, &looked.groups, seen, desk);
             if let Some((entry, Some(ruling))) = settled
                 && let Some(kind) = looked.kind
             {
@@ -102,7 +133,8 @@ impl MappingState {
         let Subject::NullKeys(side) = entry.suspect.subject else { return };
         let Counted { digest, parts } = std::mem::take(&mut found[side]);
         let image = only(side, digest);
-        let settled = self.settle(entry, image, &BySide::default(), digest.rows == 0, desk);
+        let settled =
+            self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
         let Some((entry, Some(ruling))) = settled else { return };
         let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
         for (group, _, rows) in parts.iter() {
@@ -132,8 +164,8 @@ impl MappingState {
             self.tasks.push_back(Task::Rescan { range });
             return self.settle_piece(piece, None);
         }
-        let agree = image[side].rows == 0;
-        let settled = self.settle(entry, image, &BySide::default(), agree, desk);
+        let seen = Seen::of_none(image[side].rows);
+        let settled = self.settle(entry, image, &BySide::default(), seen, desk);
         let Some((entry, ruling)) = settled else { return };
         let standing = ruling.map(|ruling| {
             let parts = std::mem::take(&mut found[side].parts);

@@ -3,10 +3,10 @@
 use super::hands::{Failed, Hands};
 use super::parts::{self, Counted};
 use super::recheck::Entry;
-use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected};
+use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
-use crate::plan::Strategy;
+use crate::plan::{Pair, Strategy};
 use crate::row::{Bound, Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup, Neighbour};
@@ -72,9 +72,13 @@ fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
     let width = hands.plan.key_width;
     let at_side = |error: PgError| (Some(side), error);
     let key = Key::of(row, width).ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
-    let texts: Result<Vec<String>, PgError> =
-        (width..2 * width).map(|index| row.get(index)).collect();
-    Ok(Bound { key, text: texts.map_err(at_side)?.into() })
+    // A rule may make a key of a NULL; its text is empty then.
+    let text = |(index, pair): (usize, &Pair)| {
+        let text: Option<&str> = row.get(width + index)?;
+        Ok(text.map_or(String::new(), |text| shown(pair, text, hands.veil)))
+    };
+    let text: Result<_, PgError> = hands.plan.key().iter().enumerate().map(text).collect();
+    Ok(Bound { key, text: text.map_err(at_side)? })
 }
 
 /// The keys and images of a one-sided range's rows.
@@ -135,7 +139,8 @@ pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Loo
         })
         .collect();
     let rows = hands.ask_both(|side| sql::look_up(plan, side, &keys)).await?;
-    let mut looked = LookedUp::new(Lookup::of(plan), plan.key_width, keys.into_iter());
+    let (layout, width) = (Lookup::of(plan), plan.key_width);
+    let mut looked = LookedUp::new(layout, &plan.pairs, width, hands.veil, keys.into_iter());
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
         rows.into_iter().for_each(|row| looked.take(side, row));
     }

@@ -14,6 +14,7 @@ use super::{piece, scan, steps};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
+use crate::row::Veil;
 use crate::schema::{BySide, Side};
 
 /// What all workers share.
@@ -21,6 +22,8 @@ pub(super) struct World {
     pub(super) plans: Vec<Arc<MappingPlan>>,
     pub(super) pools: BySide<Pool>,
     pub(super) sessions: BySide<Session>,
+    /// What redacted values are told under.
+    pub(super) veil: Veil,
     /// Of each mapping, the most groups that a range had so far.
     pub(super) groups_seen: Vec<AtomicUsize>,
     pub(super) stop: watch::Receiver<Stop>,
@@ -89,6 +92,7 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
         plan: &world.plans[work.mapping],
         leases: &leases,
         sessions: &world.sessions,
+        veil: &world.veil,
         groups_seen: &world.groups_seen[work.mapping],
     };
     let result = tokio::select! {

@@ -9,7 +9,7 @@ use super::fragment::Fragment;
 use super::later::refuse;
 use super::params::check_params;
 use super::reader::{Problems, Reader, describe, sentence};
-use super::rules::check_rule;
+use super::rules::{Terms, read_terms};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
 
 /// What a side reads its rows from.
@@ -51,6 +51,8 @@ pub struct ColumnRule {
     pub source: SourceExpression,
     /// How the target says it, if not as the column of the pair's name.
     pub target: Option<Fragment>,
+    /// How the two values may differ, and whether they may be shown.
+    pub terms: Terms,
 }
 
 /// How the source says a value.
@@ -248,7 +250,8 @@ fn read_column(
     match value.get_ref() {
         DeValue::String(column) => {
             let column = Placed { value: ColumnName(column.to_string()), span: value.span() };
-            Some(ColumnRule { pair, source: SourceExpression::Column(column), target: None })
+            let source = SourceExpression::Column(column);
+            Some(ColumnRule { pair, source, target: None, terms: Terms::default() })
         }
         DeValue::Table(inner) => {
             let table = Reader::new(inner, value.span(), "a column", problems);
@@ -277,25 +280,7 @@ fn read_column_table(
     let sql = table.string("sql").map(|text| read_fragment(&text, "sql", params, problems));
     let target =
         table.string("target_sql").map(|text| read_fragment(&text, "target_sql", params, problems));
-    if let Some(rule) = table.string("rule") {
-        match check_rule(&rule.value) {
-            Err(hint) => {
-                let message = format!("unknown rule \"{}\"", rule.value);
-                problems.push(Diagnostic::error(&rule.span, message).hinted(hint));
-            }
-            Ok(()) if rule.value != "exact" => refuse(problems, &rule.span, "rule"),
-            Ok(()) => {}
-        }
-    }
-    if let Some((span, _)) = table.value("tolerance") {
-        table.string("tolerance");
-        refuse(problems, &span, "tolerance");
-    }
-    if let Some((span, _)) = table.value("redact")
-        && table.boolean("redact").unwrap_or(false)
-    {
-        refuse(problems, &span, "redact");
-    }
+    let terms = read_terms(&mut table);
     let source = match (from, sql) {
         (Some(from), None) => {
             let column = Placed { value: ColumnName(from.value), span: from.span };
@@ -322,5 +307,5 @@ fn read_column_table(
         Some(fragment) => fragment,
         None => None,
     };
-    Some(ColumnRule { pair, source: source?, target })
+    Some(ColumnRule { pair, source: source?, target, terms })
 }

@@ -27,4 +27,5 @@ pub use durations::parse_duration;
 pub use fragment::{Fragment, Piece};
 pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
 pub use params::Param;
+pub use rules::{Precision, Rule, Terms};
 pub use suggest::did_you_mean;

@@ -4,6 +4,7 @@ use super::canon::row_hash;
 use super::statement::Statement;
 use crate::plan::{CANARIES, Canary, Expression, Pair, PairSide};
 use crate::schema::{BySide, Collation, ColumnName, ColumnType, PgType, Side};
+use crate::spec::Terms;
 
 /// One row: for each canary the sum of one table's row hashes and of the other's, as text.
 pub fn canaries() -> Statement {
@@ -46,7 +47,13 @@ fn pair(canon: crate::plan::Canon) -> Pair {
         searched_raw: false,
         looked_up_raw: false,
     };
-    Pair { name: String::new(), canon, sides: BySide::new(|_| side()) }
+    Pair {
+        name: String::new(),
+        canon,
+        terms: Terms::default(),
+        leeway: None,
+        sides: BySide::new(|_| side()),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::statement::{Writer, column};
 use crate::plan::{Canon, DigestForm, Expression, Pair};
 use crate::schema::{Builtin, PgType, Side};
+use crate::spec::Precision;
 
 /// The name of a pair's value in the inner select: `r.p3`.
 pub(super) fn place(index: usize) -> String {
@@ -41,7 +42,41 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
         Canon::ArrayText(element) => {
             by_bytes(&cast(&format!("{value}::pg_catalog.{}[]", element.name()), "text"))
         }
+        Canon::TrimmedText => {
+            let text = cast(&value, "text");
+            by_bytes(&format!("pg_catalog.btrim({text}, E' \\t\\n\\x0b\\f\\r')"))
+        }
+        // Under "C" only ASCII letters have a case, whatever the server's locale.
+        Canon::LowerText => {
+            by_bytes(&format!("pg_catalog.lower({})", by_bytes(&cast(&value, "text"))))
+        }
+        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", cast(&value, "text"))),
+        Canon::Truncated(builtin, unit) => {
+            let value = if is(builtin) { value } else { cast(&value, builtin.name()) };
+            truncated(&value, builtin, unit)
+        }
+        Canon::Rounded(places) => {
+            let value = if is(Builtin::Numeric) { value } else { cast(&value, "numeric") };
+            format!("pg_catalog.trim_scale(pg_catalog.round({value}, {places}))")
+        }
     }
+}
+
+/// A time cut off behind a unit. `date_trunc` takes times of day as intervals, and an interval of a
+/// whole day is midnight again as a time: 24:00:00, which has nothing to cut off, goes around it.
+fn truncated(value: &str, builtin: Builtin, unit: Precision) -> String {
+    let unit = if unit == Precision::Milliseconds { "milliseconds" } else { "second" };
+    let cut = |value: &str| format!("pg_catalog.date_trunc('{unit}', {value})");
+    if !matches!(builtin, Builtin::Time | Builtin::TimeTz) {
+        return cut(value);
+    }
+    let time = cast(value, "time");
+    let since_midnight = cast(&time, "interval");
+    format!(
+        "case when {time} operator(pg_catalog.=) '24:00:00'::pg_catalog.time then {value} else \
+         {value} operator(pg_catalog.-) ({since_midnight} operator(pg_catalog.-) {}) end",
+        cut(&since_midnight)
+    )
 }
 
 fn cast(value: &str, type_name: &str) -> String {

@@ -166,3 +166,38 @@ fn the_fields_of_an_answer_stand_where_they_are_said_to() {
     let fields = Parting { classes: Some(2), rules: true }.fields(&plan);
     assert_eq!(fields, PartFields { class: Some(4), group: Some(5), rule: Some(6) });
 }
+
+#[test]
+fn a_pair_under_each_rule() {
+    let columns = [
+        ("id", B::Int8, true),
+        ("doc", B::Text, false),
+        ("name", B::Text, false),
+        ("state", B::Text, false),
+        ("note", B::Varchar, false),
+        ("at", B::TimestampTz, false),
+        ("opens", B::Time, false),
+        ("price", B::Numeric, false),
+        ("weight", B::Float4, false),
+    ];
+    let facts = sample::table(&columns, &["id"]);
+    let rules = [
+        ("doc", "rule = 'json'"),
+        ("name", "rule = 'trimmed'"),
+        ("state", "rule = 'case_insensitive'"),
+        ("note", "rule = 'null_as_empty'"),
+        ("at", "rule = 'precision(ms)'"),
+        ("opens", "rule = 'precision(s)'"),
+        ("price", "rule = 'precision(2)'"),
+        ("weight", "tolerance = '0.5'"),
+    ];
+    let mut mapping = "[[mapping]]\n[mapping.source]\ntable = 'public.t'\n[mapping.target]\n\
+                       table = 'public.t'\n[mapping.columns]\n"
+        .to_owned();
+    for (name, rule) in rules {
+        mapping.push_str(&format!("{name} = {{ from = '{name}', {rule} }}\n"));
+    }
+    let plan = sample::plan(&mapping, BySide { source: &facts, target: &facts }).unwrap().0;
+    let everything = Region::whole(KeyRange::everything());
+    insta::assert_snapshot!(digest(&plan, Side::Source, &everything).text);
+}

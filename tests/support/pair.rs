@@ -95,12 +95,16 @@ impl Pair {
 
     /// Compares a spec, with `settle = 0`, and gives what came of it.
     pub fn compare(&self, spec: &Path, flags: &[&str]) -> super::Outcome {
+        self.comparing(spec, flags).run()
+    }
+
+    /// The program, about to compare a spec with `settle = 0`.
+    pub fn comparing(&self, spec: &Path, flags: &[&str]) -> Program {
         self.program()
             .arg("compare")
             .arg(spec.to_str().unwrap())
             .args(&["--settle", "0s", "--format", "jsonl", "--progress", "never"])
             .args(flags)
-            .run()
     }
 }
 
