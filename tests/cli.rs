@@ -135,14 +135,7 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
         (format!("{HEAD}[compare]\ndeadline = \"1h\"\n{MAPPING}"), "deadline"),
         (format!("{HEAD}[pace]\nmax_replica_lag = \"1s\"\n{MAPPING}"), "pace"),
         (format!("{HEAD}[gate]\nclean_runs = 3\n{MAPPING}"), "gate"),
-        (HEAD.to_owned() + &MAPPING.replace("g]]\n", "g]]\ngroup_by = \"id\"\n"), "group_by"),
         (format!("{HEAD}{MAPPING}changed_at = \"at\"\n"), "changed_at"),
-        (
-            format!(
-                "{HEAD}{MAPPING}[[mapping.accept]]\nwhere = \"true\"\nreason = \"r\"\nuntil = \"2030-01-01\"\n"
-            ),
-            "accept",
-        ),
     ] {
         let told = desk.problems("spec.toml", text.as_bytes());
         assert_eq!(told.len(), 1, "{told:#?}");

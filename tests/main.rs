@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod connections;
 mod faults;
+mod groups;
 mod keys;
 mod laws;
 mod mutations;

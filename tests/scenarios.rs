@@ -3,7 +3,7 @@
 //! `spec.toml`, `source.sql`, `target.sql`, and the findings in `expected.txt`, sorted. Each is
 //! compared with both strategies and several chunk sizes, and must give the same findings to the
 //! letter and books that balance. `args.txt` holds further arguments, `env.txt` variables, `chunks.txt`
-//! other chunk sizes.
+//! other chunk sizes, `groups.txt` what the groups come to.
 
 use std::path::Path;
 
@@ -23,6 +23,11 @@ macro_rules! scenarios {
 scenarios! {
     a_backfill_that_has_not_come_by,
     a_query_on_each_side,
+    accept_alone,
+    accept_by_kind_and_column,
+    accept_hostile_strings,
+    accept_long_ranges,
+    accept_rows_that_a_side_cannot_see,
     blind_spot_arrays,
     blind_spot_enum_oids,
     blind_spot_equal_pairs,
@@ -41,6 +46,10 @@ scenarios! {
     empty_target,
     every_type_changed_once,
     every_type_identical,
+    groups_and_duplicates,
+    groups_in_a_backfill,
+    groups_of_many_types,
+    groups_per_tenant,
     hostile_names,
     keys_beyond_the_other_side,
     keys_of_many_types,
@@ -110,7 +119,11 @@ fn run(name: &str) {
             });
             let outcome = program.run();
             assert_eq!(outcome.findings(), expected, "{flags:?}\n{}", outcome.stderr);
-            outcome.balances().exits(i32::from(!expected.is_empty()));
+            if folder.join("groups.txt").exists() {
+                assert_eq!(outcome.groups(), lines("groups.txt"), "{flags:?}\n{}", outcome.stderr);
+            }
+            let accepted = |line: &String| line.contains(" (accepted)");
+            outcome.balances().exits(i32::from(!expected.iter().all(accepted)));
         }
     }
 }

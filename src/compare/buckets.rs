@@ -107,7 +107,8 @@ impl Buckets {
     /// The keys and row hashes of one piece of a side.
     pub fn rows(&mut self, side: Side, found: impl IntoIterator<Item = (Key, Fingerprint)>) {
         let (order, width) = (&self.order, self.key_width);
-        let pairing = self.pairing.get_or_insert_with(|| Pairing::new(order.clone(), width, true));
+        let pairing =
+            self.pairing.get_or_insert_with(|| Pairing::new(order.clone(), width, true, None));
         for (key, fingerprint) in found {
             pairing.add(side, key, fingerprint);
         }
@@ -119,8 +120,8 @@ impl Buckets {
             Ask::Rows(_) => match self.pairing.take() {
                 Some(pairing) => {
                     let rows = pairing.rows();
-                    let (matched, suspects) = pairing.finish();
-                    Compared { rows, matched, suspects, lone: None }
+                    let (matched, suspects, _) = pairing.finish();
+                    Compared { rows, matched, suspects, ..Compared::default() }
                 }
                 None => Compared::default(),
             },

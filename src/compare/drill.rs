@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use super::Suspected;
-use crate::row::{Classes, Digest};
+use crate::row::{Classes, Digest, GroupCounts};
 use crate::schema::{BySide, Side};
 
 /// Rows that may be in hand at once.
@@ -75,6 +75,8 @@ pub struct Compared {
     pub suspects: Vec<Suspected>,
     /// The only side that has rows, with their digest; then no suspects are named.
     pub lone: Option<(Side, Digest)>,
+    /// The groups of the rows that matched, where there are groups.
+    pub groups: GroupCounts,
 }
 
 /// One range on its way down.

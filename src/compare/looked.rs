@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use super::leeway::agree;
 use crate::finding::Kind;
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Key, Record, Veil, alike};
+use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
 use crate::schema::{BySide, Side};
 use crate::sql::Lookup;
 
@@ -34,6 +34,10 @@ pub struct Looked {
     pub key: Vec<String>,
     /// The pairs that differ, by place, with both values.
     pub columns: Vec<(usize, BySide<Option<String>>)>,
+    /// The group of each row of each side, where there are groups, the least first.
+    pub groups: BySide<Vec<Group>>,
+    /// The places of the accept rules whose conditions hold.
+    pub rules: Vec<usize>,
 }
 
 impl<'p, R: Record> LookedUp<'p, R> {
@@ -93,7 +97,27 @@ impl<'p, R: Record> LookedUp<'p, R> {
             }
             _ => Some(Kind::DuplicateKey),
         };
-        Looked { image, kind, cleared, key, columns }
+        let groups = BySide::new(|side| self.groups(&rows[side]));
+        let rules = Side::BOTH.iter().flat_map(|side| self.rules(*side, &rows[*side])).collect();
+        Looked { image, kind, cleared, key, columns, groups, rules }
+    }
+
+    fn groups(&self, rows: &[R]) -> Vec<Group> {
+        let Some(field) = self.layout.group else { return Vec::new() };
+        let text = |row: &R| row.field(field).map(|t| String::from_utf8_lossy(t).into_owned());
+        let mut groups: Vec<Group> = rows.iter().map(text).collect();
+        groups.sort();
+        groups
+    }
+
+    /// A condition holds of the row that stands on its side; of no row it does not.
+    fn rules(&self, side: Side, rows: &[R]) -> impl Iterator<Item = usize> {
+        let holds = |field: usize| {
+            let [row] = rows else { return false };
+            row.field(field) == Some(&[1])
+        };
+        let rules = self.layout.rules[side].iter();
+        rules.filter(move |(field, _)| holds(*field)).map(|(_, place)| *place)
     }
 
     /// The server's row hash where the scan saw one too, else a fingerprint of the canons.
@@ -159,7 +183,7 @@ mod tests {
 
     fn look_under(terms: &str, source: Vec<Row>, target: Vec<Row>) -> Looked {
         let (pairs, veil) = (pairs(terms), Veil::of_secret(b"secret"));
-        let layout = Lookup { canons: 0, texts: 2, row_hash: None };
+        let layout = Lookup { texts: 2, ..Lookup::default() };
         let key = Key::new([&b"k"[..]]);
         let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
         source.into_iter().for_each(|row| looked.take(Side::Source, row));
@@ -196,6 +220,24 @@ mod tests {
         let one = row("k", Some("1"), Some("1"));
         let looked = look(vec![one.clone(), other, one.clone()], vec![one]);
         assert_eq!((looked.kind, looked.image.source.rows), (Some(Kind::DuplicateKey), 2));
+    }
+
+    #[test]
+    fn groups_and_conditions_are_those_of_the_rows_that_stand() {
+        let key = Key::new([&b"k"[..]]);
+        let rules = BySide { source: vec![(5, 0), (6, 2)], target: vec![(5, 1)] };
+        let layout = Lookup { texts: 2, group: Some(4), rules, ..Lookup::default() };
+        let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
+        let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
+        let with = |mut row: Row, more: &[Option<&[u8]>]| {
+            row.extend(more.iter().map(|field| field.map(<[u8]>::to_vec)));
+            row
+        };
+        let source = row("k", Some("1"), Some("1"));
+        looked.take(Side::Source, with(source, &[Some(b"g"), None, Some(&[1])]));
+        let looked = looked.finish().remove(0);
+        assert_eq!(looked.groups, BySide { source: vec![Some("g".into())], target: vec![] });
+        assert_eq!(looked.rules, [2]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod drill;
 mod leeway;
 mod looked;
 mod pairing;
+mod parts;
 mod piece;
 mod runs;
 
@@ -13,5 +14,6 @@ pub use buckets::{Ask, Buckets, Passed};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use looked::{Looked, LookedUp, shown};
 pub use pairing::{Advance, Pairing, Suspected};
+pub use parts::{MatchedGroups, Parts};
 pub use piece::{Gap, Item, Piece, Told};
 pub use runs::Runs;

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use super::leeway::{Kept, rows_agree};
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyOrder, Record, alike};
+use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ at first sight, with what each side has of it.
@@ -41,7 +41,10 @@ pub struct Pairing {
     rows: BySide<u64>,
     digest: BySide<Digest>,
     matched: u64,
-    waiting: HashMap<Key, BySide<Digest>>,
+    /// The field of a row's group, where there are groups, and the groups of what matched.
+    group: Option<usize>,
+    groups: GroupCounts,
+    waiting: HashMap<Key, Waiting>,
     fingerprinter: Fingerprinter,
     /// All pairs, if one of them has a leeway.
     forgiving: Option<Box<[Pair]>>,
@@ -49,12 +52,25 @@ pub struct Pairing {
     kept_bytes: usize,
 }
 
+/// What has come of a key, and the group of its rows: rows that agree are of one group.
+#[derive(Debug, Default)]
+struct Waiting {
+    image: BySide<Digest>,
+    group: u32,
+}
+
 /// Bytes kept of values that count as much as one more key that waits.
 const BYTES_OF_A_KEY: usize = 256;
 
 impl Pairing {
-    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side.
-    pub fn new(order: KeyOrder, key_width: usize, key_proven: bool) -> Pairing {
+    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side, `group`
+    /// which field of a row holds its group's text.
+    pub fn new(
+        order: KeyOrder,
+        key_width: usize,
+        key_proven: bool,
+        group: Option<usize>,
+    ) -> Pairing {
         Pairing {
             order,
             key_width,
@@ -62,6 +78,8 @@ impl Pairing {
             rows: BySide::default(),
             digest: BySide::default(),
             matched: 0,
+            group,
+            groups: GroupCounts::default(),
             waiting: HashMap::new(),
             fingerprinter: Fingerprinter::default(),
             forgiving: None,
@@ -92,6 +110,10 @@ impl Pairing {
             self.rows.source += 1;
             self.rows.target += 1;
             self.matched += 1;
+            if self.group.is_some() {
+                let group = self.group_of(source);
+                self.groups.add(group, 1);
+            }
         } else {
             self.wait(Side::Source, source, width);
             self.wait(Side::Target, target, width);
@@ -107,7 +129,7 @@ impl Pairing {
                 let kept = Kept::of(row, pairs, &mut self.fingerprinter);
                 self.keep(side, &key, kept);
             }
-            self.add(side, key, fingerprint);
+            self.add_row(side, key, fingerprint, row);
         }
     }
 
@@ -139,19 +161,36 @@ impl Pairing {
         source.agrees(&target, pairs)
     }
 
-    /// Takes a key with its row's fingerprint.
+    /// Takes a key with its row's fingerprint, where there are no groups.
     pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
+        self.add_of(side, key, fingerprint, 0);
+    }
+
+    /// Takes a key with its row's fingerprint; of the row itself only the group is read.
+    pub fn add_row<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
+        let group = self.group_of(row);
+        self.add_of(side, key, fingerprint, group);
+    }
+
+    fn add_of(&mut self, side: Side, key: Key, fingerprint: Fingerprint, group: u32) {
         self.rows[side] += 1;
         self.digest[side].add(fingerprint);
         let entry = self.waiting.entry_ref(&key).or_default();
-        entry[side].add(fingerprint);
-        if !self.keeps_all && entry.source.rows == 1 && entry.target.rows == 1 {
-            let alike = entry.source == entry.target;
+        let image = &mut entry.image;
+        image[side].add(fingerprint);
+        entry.group = group;
+        if !self.keeps_all && image.source.rows == 1 && image.target.rows == 1 {
+            let alike = image.source == image.target;
             if self.forgive(&key) || alike {
                 self.matched += 1;
                 self.waiting.remove(&key);
+                self.groups.add(group, 1);
             }
         }
+    }
+
+    fn group_of(&mut self, row: &impl Record) -> u32 {
+        self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
     /// Keys that wait; much that is kept of their rows counts as more of them.
@@ -169,19 +208,22 @@ impl Pairing {
         self.digest[side]
     }
 
-    /// No more rows come: how many matched, and what differs, in no particular order.
-    pub fn finish(mut self) -> (u64, Vec<Suspected>) {
+    /// No more rows come: how many matched, what differs, in no particular order, and the groups of
+    /// what matched.
+    pub fn finish(mut self) -> (u64, Vec<Suspected>, GroupCounts) {
         let mut matched = self.matched;
+        let mut groups = std::mem::take(&mut self.groups);
         let mut suspects = Vec::new();
-        for (key, image) in std::mem::take(&mut self.waiting) {
+        for (key, Waiting { image, group }) in std::mem::take(&mut self.waiting) {
             let one_each = image.all(|digest| digest.rows == 1);
             if one_each && (image.source == image.target || self.forgive(&key)) {
                 matched += 1;
+                groups.add(group, 1);
             } else {
                 suspects.push(Suspected { key, image });
             }
         }
-        (matched, suspects)
+        (matched, suspects, if self.group.is_some() { groups } else { GroupCounts::default() })
     }
 
     fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
@@ -218,7 +260,7 @@ mod tests {
         proven: bool,
     ) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(order.clone(), 1, proven).forgiving(pairs);
+        let mut pairing = Pairing::new(order.clone(), 1, proven, None).forgiving(pairs);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
@@ -241,7 +283,7 @@ mod tests {
                 (None, None) => break,
             }
         }
-        let (matched, suspects) = pairing.finish();
+        let (matched, suspects, _) = pairing.finish();
         let mut suspects: Vec<_> = suspects
             .into_iter()
             .map(|s| {
@@ -290,7 +332,7 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(order.clone(), 1, true);
+        let mut pairing = Pairing::new(order.clone(), 1, true, None);
         for row in &rows {
             assert_eq!(pairing.step(row, row, 2), Advance::Both);
             assert_eq!(pairing.waiting(), 0);
@@ -309,5 +351,22 @@ mod tests {
         let source = [row(1, "a"), row(1, "z")];
         let target = [row(1, "a")];
         assert_eq!(pair(&source, &target, false), (0, vec![(1, 2, 1)]));
+    }
+    #[test]
+    fn the_groups_of_matched_rows_are_counted_in_any_order() {
+        // the value is the group; key 2 differs, key 4 has no counterpart
+        let source = [row(1, "a"), row(2, "a"), row(3, "b")];
+        let target = [row(3, "b"), row(1, "a"), row(2, "b"), row(4, "b")];
+        for proven in [true, false] {
+            let order = KeyOrder(vec![KeyField::Bytes]);
+            let mut pairing = Pairing::new(order, 1, proven, Some(1));
+            source.iter().for_each(|row| pairing.wait(Side::Source, row, 2));
+            target.iter().for_each(|row| pairing.wait(Side::Target, row, 2));
+            let (matched, suspects, groups) = pairing.finish();
+            assert_eq!((matched, suspects.len()), (2, 2));
+            let mut groups: Vec<_> = groups.iter().collect();
+            groups.sort();
+            assert_eq!(groups, [(Some(&b"a"[..]), 1), (Some(b"b"), 1)]);
+        }
     }
 }

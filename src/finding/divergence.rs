@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::{Named, Ruling};
+use crate::row::Group;
 use crate::schema::{BySide, Side};
 
 /// In which way the sides differ.
@@ -51,6 +52,8 @@ pub enum Disposition {
     Confirmed,
     /// It differs and kept changing.
     Unsettled,
+    /// It stood still and differs, and that is agreed to.
+    Accepted,
 }
 
 impl Disposition {
@@ -59,6 +62,7 @@ impl Disposition {
         match self {
             Disposition::Confirmed => "confirmed",
             Disposition::Unsettled => "unsettled",
+            Disposition::Accepted => "accepted",
         }
     }
 }
@@ -77,7 +81,8 @@ pub struct RangeText {
 pub enum Place {
     /// The row of this key.
     Key(Named<String>),
-    /// All rows of a range on one side.
+    /// So many rows of a range in which only one side has any; all of them, unless the finding says
+    /// how many there are.
     Range(RangeText, u64),
     /// Several rows of one key on one side.
     Duplicate(Side, u64, Named<String>),
@@ -96,6 +101,13 @@ pub struct Finding {
     disposition: Disposition,
     /// Which rows.
     pub place: Place,
+    /// Of a range, how many rows there are, if rows of other groups or under another agreement are
+    /// told in findings of their own.
+    pub range_rows: Option<u64>,
+    /// The group of the rows, where there are groups: the source's, if the row stands there.
+    pub group: Option<Group>,
+    /// Why it was agreed to.
+    pub accept_reason: Option<String>,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
     pub columns: Named<BySide<Option<String>>>,
     /// Whether values are left out and only column names are given (`--keys-only`).
@@ -123,6 +135,9 @@ impl Finding {
             kind,
             disposition: ruling.disposition(),
             place,
+            range_rows: None,
+            group: None,
+            accept_reason: None,
             columns,
             keys_only: false,
             first_seen: seen.0,

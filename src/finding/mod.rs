@@ -5,15 +5,18 @@
 //! only a ruling makes a [`Finding`]. A [`Tally`] counts every row exactly once on each side.
 
 mod divergence;
+mod groups;
 mod named;
 mod record;
 mod suspect;
 mod tally;
 
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
+pub use groups::{GroupRecord, GroupTallies};
 pub use named::Named;
 pub use record::{
-    MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code, timestamp,
+    ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,
+    timestamp,
 };
 pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
 pub use tally::{Books, Tally};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use super::{Books, Finding, Named, Place, RangeText};
+use super::{Books, Finding, GroupRecord, Named, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -122,6 +122,27 @@ pub struct MappingRecord {
     pub elapsed_ms: u64,
     /// The books of each side.
     pub books: BySide<Books>,
+    /// The pair by whose values rows are counted and judged apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
+    /// Every value of it that a row of either side has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<GroupRecord>>,
+    /// Rows that were read and could not be judged, so that their group is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ungrouped: Option<BySide<u64>>,
+    /// Accept rules that have expired and count for nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expired_accepts: Vec<ExpiredAccept>,
+}
+
+/// An accept rule that has expired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpiredAccept {
+    /// Why it was agreed to.
+    pub reason: String,
+    /// The last day on which it counted.
+    pub until: String,
 }
 
 impl MappingRecord {
@@ -145,6 +166,10 @@ impl MappingRecord {
             reason: None,
             elapsed_ms: 0,
             books: BySide::default(),
+            group_by: None,
+            groups: None,
+            ungrouped: None,
+            expired_accepts: Vec::new(),
         }
     }
 }
@@ -211,7 +236,7 @@ impl SummaryRecord {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut record = serializer.serialize_struct("Finding", 12)?;
+        let mut record = serializer.serialize_struct("Finding", 15)?;
         record.serialize_field("type", "finding")?;
         record.serialize_field("version", &VERSION)?;
         record.serialize_field("mapping", &self.mapping)?;
@@ -222,6 +247,9 @@ impl Serialize for Finding {
             Place::Range(range, rows) => {
                 record.serialize_field("range", range)?;
                 record.serialize_field("rows", rows)?;
+                if let Some(all) = &self.range_rows {
+                    record.serialize_field("range_rows", all)?;
+                }
             }
             Place::Duplicate(side, rows, key) => {
                 record.serialize_field("side", side.name())?;
@@ -233,6 +261,9 @@ impl Serialize for Finding {
                 record.serialize_field("rows", rows)?;
             }
         }
+        if let Some(group) = &self.group {
+            record.serialize_field("group", group)?;
+        }
         if self.keys_only {
             let names = self.columns.0.iter().map(|(name, _)| (name.clone(), NoValues {}));
             record.serialize_field("columns", &Named(names.collect()))?;
@@ -242,6 +273,9 @@ impl Serialize for Finding {
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
         record.serialize_field("runs", &self.runs)?;
+        if let Some(reason) = &self.accept_reason {
+            record.serialize_field("accept_reason", reason)?;
+        }
         record.end()
     }
 }

@@ -83,6 +83,16 @@ impl Ruling {
     pub fn disposition(&self) -> Disposition {
         self.disposition
     }
+
+    /// The same for rows that an accept rule covers: what is confirmed is accepted. What kept changing
+    /// is covered by no rule.
+    #[must_use]
+    pub fn covered(&self) -> Ruling {
+        match self.disposition {
+            Disposition::Confirmed => Ruling { disposition: Disposition::Accepted },
+            disposition => Ruling { disposition },
+        }
+    }
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -196,6 +206,13 @@ mod tests {
     #[test]
     fn what_stands_still_is_confirmed_when_the_clock_has_run() {
         assert_eq!(watch(SETTLE, &[1]), (vec![1, 3, 7, 15], standing(Disposition::Confirmed)));
+    }
+
+    #[test]
+    fn only_what_is_confirmed_can_be_accepted() {
+        let covered = |disposition| Ruling { disposition }.covered().disposition();
+        assert_eq!(covered(Disposition::Confirmed), Disposition::Accepted);
+        assert_eq!(covered(Disposition::Unsettled), Disposition::Unsettled);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Tally {
     pub key_faults: u64,
     /// Rows that kept changing.
     pub unsettled: u64,
+    /// Rows under an agreed exception.
+    pub accepted: u64,
 }
 
 impl Tally {
@@ -110,20 +112,19 @@ impl Tally {
     /// A suspect stands, with these rows on each side.
     pub fn standing(&mut self, kind: Kind, disposition: Disposition, rows: BySide<u64>) {
         let most = rows.source.max(rows.target);
-        if disposition == Disposition::Unsettled {
-            self.unsettled += most;
-        } else {
-            match kind {
-                Kind::OnlyInSource => self.only_in_source += rows.source,
-                Kind::OnlyInTarget => self.only_in_target += rows.target,
-                Kind::Mismatch => self.mismatch += 1,
-                Kind::DuplicateKey | Kind::NullKey => self.key_faults += 1,
-            }
+        match (disposition, kind) {
+            (Disposition::Unsettled, _) => self.unsettled += most,
+            (Disposition::Accepted, _) => self.accepted += most,
+            (_, Kind::OnlyInSource) => self.only_in_source += rows.source,
+            (_, Kind::OnlyInTarget) => self.only_in_target += rows.target,
+            (_, Kind::Mismatch) => self.mismatch += 1,
+            (_, Kind::DuplicateKey | Kind::NullKey) => self.key_faults += 1,
         }
         for side in Side::BOTH {
             let books = &mut self.books[side];
             let heading = match (disposition, kind) {
                 (Disposition::Unsettled, _) => &mut books.unsettled,
+                (Disposition::Accepted, _) => &mut books.accepted,
                 (_, Kind::OnlyInSource | Kind::OnlyInTarget) => &mut books.only,
                 (_, Kind::Mismatch) => &mut books.mismatch,
                 (_, Kind::DuplicateKey) => &mut books.duplicate,
@@ -175,6 +176,17 @@ mod tests {
         assert_eq!((tally.books.source.read, tally.books.target.read), (16, 15));
         assert_eq!((tally.healed, tally.books.source.matched), (1, 12));
         assert!(tally.diverged());
+    }
+
+    #[test]
+    fn what_is_accepted_is_counted_and_does_not_diverge() {
+        let mut tally = Tally::default();
+        tally.read(BySide { source: 4, target: 1 });
+        tally.standing(Kind::Mismatch, Disposition::Accepted, BOTH);
+        let range = BySide { source: 3, target: 0 };
+        tally.standing(Kind::OnlyInSource, Disposition::Accepted, range);
+        assert!(tally.balances() && !tally.diverged());
+        assert_eq!((tally.accepted, tally.books.source.accepted), (4, 4));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
@@ -25,6 +26,9 @@ pub struct Facts {
     pub relation: Relation,
     /// The types of the side's expressions, by pair name.
     pub expressions: BTreeMap<String, ColumnType>,
+    /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
+    /// does.
+    pub accepts: Vec<Option<Diagnostic>>,
 }
 
 /// What the command line says about planning.
@@ -70,6 +74,12 @@ pub struct MappingPlan {
     pub pairs: Vec<Pair>,
     /// How many of them make the key.
     pub key_width: usize,
+    /// The pair by whose values rows are counted and judged apart, by place.
+    pub group: Option<usize>,
+    /// Divergence that is agreed to.
+    pub accepts: Vec<AcceptRule>,
+    /// Rules that have expired, and count for nothing.
+    pub expired: Vec<AcceptRule>,
     /// The order of keys.
     pub order: KeyOrder,
     /// Each side.
@@ -195,7 +205,8 @@ pub fn plan_mapping(
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled;
-    let (partition, partition_reason) = partition::choose(strategy, &sides, scattered, fixed);
+    let (partition, partition_reason) =
+        partition::choose(strategy, &sides, scattered, fixed, mapping.group_by.is_some());
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
@@ -204,10 +215,18 @@ pub fn plan_mapping(
         return Err(problems);
     }
     pairs.extend(other_pairs);
+    let group = group_place(mapping, &pairs, &mut problems);
+    let accepts = accept_rules(mapping, &pairs, facts, &mut problems);
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(problems);
+    }
     let mut plan = MappingPlan {
         name: mapping.name.clone(),
         pairs,
         key_width,
+        group,
+        accepts,
+        expired: Vec::new(),
         order,
         sides,
         strategy,

@@ -3,6 +3,7 @@
 //! A plan is made of what the spec says and what both servers say of themselves. Everything here is
 //! pure: facts in, plan or diagnostics out.
 
+mod accept;
 mod canary;
 mod canon;
 mod key;
@@ -18,6 +19,7 @@ pub(crate) mod sample;
 mod strategy;
 mod supported;
 
+pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
 pub use leeway::Leeway;

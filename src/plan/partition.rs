@@ -39,6 +39,7 @@ pub(super) fn choose(
     sides: &BySide<SidePlan>,
     scattered: BySide<bool>,
     fixed: bool,
+    grouped: bool,
 ) -> (Partition, String) {
     let proven = sides.all(|side| side.key_proof.is_some());
     let unserved = Side::BOTH.into_iter().find(|side| sides[*side].served_by.is_none());
@@ -46,6 +47,8 @@ pub(super) fn choose(
         scattered[*side] && sides[*side].estimated_rows.is_some_and(|rows| rows >= FEW_ROWS)
     };
     match (strategy, proven, unserved, Side::BOTH.into_iter().find(far)) {
+        // A class of keys is one digest; a class of each group would be as many as there are rows.
+        _ if grouped => (Partition::Ranges, "groups are counted range by range".into()),
         (Strategy::Stream, ..) => (Partition::Ranges, "rows are paired in key order".into()),
         // Duplicates of a key show only in a statement that sees all of them.
         (_, false, ..) => (Partition::Ranges, "no index proves the key".into()),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{
     Builtin, BySide, Collation, Column, ColumnName, ColumnType, DigestTrust, Index, IndexColumn,
-    PgType, Relation, RelationKind, Server,
+    PgType, Relation, RelationKind, Server, Side,
 };
-use crate::spec::{self, Diagnostic, SpecText, StrategyChoice};
+use crate::spec::{self, Accept, Diagnostic, SpecText, StrategyChoice};
 
 /// A column: name, type, NOT NULL.
 pub(crate) type SampleColumn = (&'static str, Builtin, bool);
@@ -48,7 +48,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         populated: true,
         oid: Some(1),
     };
-    Facts { relation, expressions: BTreeMap::new() }
+    Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.
@@ -71,7 +71,17 @@ pub(crate) fn plan(
     };
     let servers = BySide { source: &server, target: &server };
     let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None, sampled: false };
-    plan_mapping(&spec, &spec.mappings[0], servers, facts, options)
+    // A server takes the conditions that name no row but its own.
+    let mut known = facts.map(Facts::clone);
+    for side in Side::BOTH {
+        let other = side.other();
+        let refuse = |rule: &Accept| {
+            let refused = rule.condition.mentions(other.name());
+            refused.then(|| Diagnostic::error(&rule.span, format!("refused by the {side}")))
+        };
+        known[side].accepts = spec.mappings[0].accepts.iter().map(refuse).collect();
+    }
+    plan_mapping(&spec, &spec.mappings[0], servers, known.as_ref(), options)
 }
 
 /// Tables of one name and shape on both sides.

@@ -61,19 +61,22 @@ fn is_formula(cell: &str) -> bool {
 }
 
 /// The key cell: the JSON object of the key, or of the range.
-fn key_cell(place: &Place) -> io::Result<String> {
+fn key_cell(finding: &Finding) -> io::Result<String> {
     #[derive(serde::Serialize)]
     struct Range<'r> {
         after: &'r Option<Named<String>>,
         through: &'r Option<Named<String>>,
         rows: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        range_rows: Option<u64>,
     }
-    Ok(match place {
+    Ok(match &finding.place {
         Place::Key(key) | Place::Duplicate(_, _, key) => serde_json::to_string(key)?,
         Place::Range(range, rows) => serde_json::to_string(&Range {
             after: &range.after,
             through: &range.through,
             rows: *rows,
+            range_rows: finding.range_rows,
         })?,
         Place::NullKey(..) => "{}".to_owned(),
     })
@@ -85,15 +88,16 @@ impl<W: Write + Send> Writer for Csv<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let key = key_cell(&finding.place)?;
+        let key = key_cell(finding)?;
         let runs = finding.runs.to_string();
+        let group = finding.group.as_ref().and_then(Option::as_deref);
         let mut line = |column: Option<&str>, source: Option<&str>, target: Option<&str>| {
             self.line([
                 Some(&finding.mapping),
                 Some(finding.kind.name()),
                 Some(finding.disposition().name()),
                 Some(&key),
-                None,
+                group,
                 column,
                 source,
                 target,

@@ -81,16 +81,27 @@ fn head(finding: &Finding) -> String {
                 key.as_ref().map_or(open.to_owned(), key_text)
             };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
-            format!("{} after {after} through {through}", counted(*rows, "row"))
+            let of =
+                finding.range_rows.map_or(String::new(), |all| format!(" of {}", grouped(all)));
+            format!("{}{of} after {after} through {through}", counted(*rows, "row"))
         }
         Place::Duplicate(side, rows, key) => {
             format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
         }
         Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
     };
-    let moving =
-        if finding.disposition() == Disposition::Unsettled { " (kept changing)" } else { "" };
-    format!("{kind:<15} {place}{moving}")
+    let aside = match (finding.disposition(), &finding.accept_reason) {
+        (Disposition::Confirmed, _) => String::new(),
+        (Disposition::Unsettled, _) => " (kept changing)".to_owned(),
+        (Disposition::Accepted, reason) => {
+            format!(" (accepted: {})", on_one_line(reason.as_deref().unwrap_or_default()))
+        }
+    };
+    let group = match &finding.group {
+        None => String::new(),
+        Some(group) => format!(" in group {}", group_text(group.as_deref())),
+    };
+    format!("{kind:<15} {place}{group}{aside}")
 }
 
 /// Both values as they are written.
@@ -134,8 +145,19 @@ pub(super) fn key_text(key: &Named<String>) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
+/// A group's value, as short as a table's cell has to be.
+pub(super) fn group_text(group: Option<&str>) -> String {
+    const LONGEST: usize = 24;
+    let Some(text) = group else { return "NULL".to_owned() };
+    let text = on_one_line(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
 /// A name or a value: a line break within one must not look like a line of ours.
-fn on_one_line(text: &str) -> String {
+pub(super) fn on_one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n")
 }
 

@@ -7,6 +7,7 @@
 mod csv;
 mod file;
 mod finding;
+mod groups;
 mod json;
 mod jsonl;
 mod plan;

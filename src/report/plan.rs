@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::plan::{DigestForm, Expression, MappingPlan, Pair, SidePlan};
+use crate::plan::{AcceptRule, DigestForm, Expression, MappingPlan, Pair, SidePlan};
 use crate::schema::{BySide, Server, Side};
 use crate::spec::{Fragment, Piece, Reads, printable};
 
@@ -33,6 +33,10 @@ struct MappingPlanRecord {
     partition: &'static str,
     partition_reason: String,
     key: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_by: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accept: Vec<AcceptRecord>,
     rows: BySide<Option<u64>>,
     chunk_rows: Option<u64>,
     chunks: Option<u64>,
@@ -41,6 +45,17 @@ struct MappingPlanRecord {
     pairs: Vec<PairRecord>,
     not_repaired: BySide<Vec<String>>,
     notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AcceptRecord {
+    side: &'static str,
+    r#where: String,
+    kinds: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<String>>,
+    reason: String,
+    until: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +128,8 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
         partition: plan.partition.name(),
         partition_reason: plan.partition_reason.clone(),
         key: names(plan.key().iter().collect()),
+        group_by: plan.group.map(|place| plan.pairs[place].name.clone()),
+        accept: plan.accepts.iter().map(|rule| accept_record(plan, rule)).collect(),
         rows: plan.sides.as_ref().map(|side| side.estimated_rows),
         chunk_rows: plan.chunk_rows,
         chunks: plan.estimated_chunks(),
@@ -126,6 +143,18 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
             .collect(),
         not_repaired: not_repaired.map(names),
         notes: plan.notes.clone(),
+    }
+}
+
+fn accept_record(plan: &MappingPlan, rule: &AcceptRule) -> AcceptRecord {
+    let name = |place: &usize| plan.pairs[*place].name.clone();
+    AcceptRecord {
+        side: rule.side.name(),
+        r#where: text_of(&rule.condition),
+        kinds: rule.kinds.iter().map(|kind| kind.name()).collect(),
+        columns: rule.columns.as_ref().map(|columns| columns.iter().map(name).collect()),
+        reason: rule.reason.clone(),
+        until: rule.until.to_string(),
     }
 }
 
@@ -214,6 +243,12 @@ fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -
     }
     line("strategy", &format!("{}: {}", plan.strategy, plan.reason))?;
     line("key", &format!("{}; {}", plan.key.join(", "), key_text(plan)))?;
+    if let Some(pair) = &plan.group_by {
+        line("groups", &format!("by {pair}"))?;
+    }
+    for rule in &plan.accept {
+        line("accept", &accept_text(rule))?;
+    }
     line("rows", &rows_text(plan))?;
     line("chunks", &chunks_text(plan))?;
     line("repair", &repair_text(plan))?;
@@ -246,6 +281,14 @@ fn key_text(plan: &MappingPlanRecord) -> String {
         None => format!("not proven on the {name}"),
     };
     format!("{}, {}", side("source", &plan.source), side("target", &plan.target))
+}
+
+fn accept_text(rule: &AcceptRecord) -> String {
+    let AcceptRecord { side, kinds, columns, reason, until, .. } = rule;
+    let columns =
+        columns.as_ref().map_or(String::new(), |names| format!(" in {}", names.join(", ")));
+    let kinds = kinds.join(", ");
+    format!("{kinds}{columns} where of the {side}: {}; until {until}: {reason}", rule.r#where)
 }
 
 fn rows_text(plan: &MappingPlanRecord) -> String {

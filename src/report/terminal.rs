@@ -7,8 +7,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::Writer;
-use super::finding::{Position, counted, grouped, key_text, lines_of, position};
+use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
+use super::{Writer, groups};
 use crate::finding::{Finding, MappingRecord, Named, RunRecord, SummaryRecord, Undecided, Verdict};
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -187,6 +187,13 @@ impl<W: Write> Terminal<W> {
                     remarks.push(format!("{name}: {} with {what}", counted(rows, "row")));
                 }
             }
+            if mapping.accepted > 0 {
+                remarks.push(format!("{name}: {} accepted", counted(mapping.accepted, "row")));
+            }
+            for rule in &mapping.expired_accepts {
+                let reason = on_one_line(&rule.reason);
+                remarks.push(format!("{name}: accepted until {} only: {reason}", rule.until));
+            }
             if mapping.unsettled > 0 {
                 remarks
                     .push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
@@ -267,6 +274,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
         self.mappings = mappings;
         self.differences()?;
         self.table()?;
+        for mapping in &self.mappings {
+            groups::write(&mut self.out, mapping, self.style.width)?;
+        }
         self.remarks()?;
         let (colour, said) = match summary.verdict {
             Verdict::Clean => {

@@ -7,6 +7,7 @@
 mod decimal;
 mod digest;
 mod fingerprint;
+mod group;
 mod key;
 mod order;
 mod range;
@@ -15,6 +16,7 @@ mod record;
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, Veil, seal};
+pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
 pub use range::{Blocks, Bound, Classes, KeyRange, Region};

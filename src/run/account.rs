@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::desk::Desk;
 use crate::event::Event;
 use crate::finding::{
-    Finding, Kind, MappingRecord, Named, Place, RangeText, Ruling, Tally, Undecided,
+    Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, Place,
+    RangeText, Ruling, Tally, Undecided,
 };
-use crate::plan::MappingPlan;
-use crate::row::{Bound, KeyRange};
+use crate::plan::{AcceptRule, MappingPlan};
+use crate::row::{Bound, Group, GroupCounts, KeyRange};
 use crate::schema::BySide;
 
 /// One mapping's account.
@@ -20,7 +21,10 @@ pub(super) struct Account {
     pub(super) tally: Tally,
     /// When its scan began.
     pub(super) started: Option<Instant>,
+    /// Group by group, where there are groups.
+    groups: Option<GroupTallies>,
     findings: u64,
+    accepted_findings: u64,
     truncated: bool,
     undecided_rows: u64,
     /// Rows left out of a sample, about.
@@ -29,22 +33,40 @@ pub(super) struct Account {
 }
 
 /// What a finding says beside its ruling.
-pub(super) struct Telling {
+pub(super) struct Telling<'r> {
     pub(super) kind: Kind,
     pub(super) place: Place,
     /// The pairs that differ, by place, with both values.
     pub(super) columns: Vec<(usize, BySide<Option<String>>)>,
     pub(super) first_seen: Duration,
+    /// Of a range, all its rows, if only some are told.
+    pub(super) range_rows: Option<u64>,
+    /// The group of the rows; only told where there are groups.
+    pub(super) group: Option<Group>,
+    /// The rule that covers it.
+    pub(super) rule: Option<&'r AcceptRule>,
 }
+
+impl Telling<'_> {
+    pub(super) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
+        let columns = Vec::new();
+        Telling { kind, place, columns, first_seen, range_rows: None, group: None, rule: None }
+    }
+}
+
+const TOO_MANY_GROUPS: &str =
+    "group_by tells more than 100,000 groups apart; name a pair with fewer values";
 
 impl Account {
     pub(super) fn new(index: usize, plan: Arc<MappingPlan>) -> Account {
         Account {
             index,
-            plan,
             tally: Tally::default(),
             started: None,
+            groups: plan.group.map(|_| GroupTallies::default()),
+            plan,
             findings: 0,
+            accepted_findings: 0,
             truncated: false,
             undecided_rows: 0,
             skipped_rows: 0,
@@ -52,20 +74,97 @@ impl Account {
         }
     }
 
-    /// Tells a finding, unless there were too many; then it only counts.
-    pub(super) fn tell(&mut self, ruling: &Ruling, telling: Telling, desk: &mut Desk<'_>) {
-        if self.findings >= desk.options.max_findings {
-            self.truncated = true;
+    /// Rows of clean ranges and matched keys, with their groups.
+    pub(super) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
+        self.tally.matched(BySide { source: rows, target: rows });
+        if let Some(tallies) = &mut self.groups {
+            tallies.matched(groups);
+        }
+    }
+
+    /// A suspect healed, with these rows.
+    pub(super) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+        self.tally.healed(rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.settled(groups, Tally::healed);
+        }
+    }
+
+    /// A suspect turned out to be no difference, with these rows.
+    pub(super) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+        self.tally.cleared(rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.settled(groups, Tally::cleared);
+        }
+    }
+
+    /// A key stands, with these rows.
+    pub(super) fn standing(
+        &mut self,
+        kind: Kind,
+        disposition: Disposition,
+        rows: BySide<u64>,
+        groups: &BySide<Vec<Group>>,
+    ) {
+        self.tally.standing(kind, disposition, rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.settled(groups, |tally, rows| tally.standing(kind, disposition, rows));
+        }
+    }
+
+    /// Rows of one group stand.
+    pub(super) fn standing_part(
+        &mut self,
+        kind: Kind,
+        disposition: Disposition,
+        group: &Group,
+        rows: BySide<u64>,
+    ) {
+        self.tally.standing(kind, disposition, rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.part(group, rows, |tally, rows| tally.standing(kind, disposition, rows));
+        }
+    }
+
+    /// Rows that were read and will not be judged.
+    pub(super) fn not_judged(&mut self, rows: BySide<u64>) {
+        self.tally.undecided(rows);
+        if let Some(tallies) = &mut self.groups {
+            tallies.unknown(rows);
+        }
+    }
+
+    /// Says once that there are more groups than can be told apart, and why the mapping ends.
+    pub(super) fn too_many_groups(&mut self) -> Option<&'static str> {
+        let too_many = self.groups.as_ref().is_some_and(GroupTallies::too_many);
+        let said = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
+        if !too_many || said {
+            return None;
+        }
+        self.reason = Some(TOO_MANY_GROUPS.to_owned());
+        Some(TOO_MANY_GROUPS)
+    }
+
+    /// Tells a finding, unless there were too many; then it only counts. What is agreed to takes no
+    /// room from what is not, and a list of it that ends early leaves nothing to act on untold.
+    pub(super) fn tell(&mut self, ruling: &Ruling, telling: Telling<'_>, desk: &mut Desk<'_>) {
+        let accepted = ruling.disposition() == Disposition::Accepted;
+        let told = if accepted { &mut self.accepted_findings } else { &mut self.findings };
+        if *told >= desk.options.max_findings {
+            self.truncated |= !accepted;
             return;
         }
-        self.findings += 1;
-        let Telling { kind, place, columns, first_seen } = telling;
+        *told += 1;
+        let Telling { kind, place, columns, first_seen, range_rows, group, rule } = telling;
         let name = |pair: usize| self.plan.pairs[pair].name.clone();
         let columns = columns.into_iter().map(|(pair, values)| (name(pair), values));
         let columns = Named(columns.collect());
         let seen = (desk.clock.text(first_seen), desk.clock.text(desk.clock.now()));
         let mut finding = Finding::new(ruling, &self.plan.name, kind, place, columns, seen);
         finding.keys_only = desk.options.keys_only;
+        finding.range_rows = range_rows;
+        finding.group = group.filter(|_| self.groups.is_some());
+        finding.accept_reason = rule.filter(|_| accepted).map(|rule| rule.reason.clone());
         desk.observer.observe(Event::Finding { mapping: self.index, finding });
     }
 
@@ -109,7 +208,9 @@ impl Account {
         let Tally { books, healed, only_in_source, only_in_target, mismatch, unsettled, .. } =
             self.tally;
         let read = books.source.read.max(books.target.read);
-        let balances = self.tally.balances();
+        let read_by_side = books.map(|side| side.read);
+        let balances = self.tally.balances()
+            && self.groups.as_ref().is_none_or(|groups| groups.balance(read_by_side));
         let reason = match (balances, &self.reason, self.truncated, unsettled > max_unsettled) {
             (false, ..) => Some("the books do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),
@@ -133,6 +234,7 @@ impl Account {
         record.only_in_target = only_in_target;
         record.mismatch = mismatch;
         record.unsettled = unsettled;
+        record.accepted = self.tally.accepted;
         record.coverage = coverage;
         record.complete = reason.is_none();
         record.truncated = self.truncated;
@@ -140,6 +242,17 @@ impl Account {
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         record.books = books;
+        if let Some(groups) = &self.groups {
+            record.group_by = self.plan.group.map(|place| self.plan.pairs[place].name.clone());
+            record.groups = Some(groups.records(record.complete));
+            let ungrouped = groups.ungrouped();
+            record.ungrouped = ungrouped.any(|rows| *rows > 0).then_some(ungrouped);
+        }
+        let expired = self.plan.expired.iter().map(|rule| ExpiredAccept {
+            reason: rule.reason.clone(),
+            until: rule.until.to_string(),
+        });
+        record.expired_accepts = expired.collect();
         record
     }
 }

@@ -27,6 +27,11 @@ impl Clock {
         Clock { started: Instant::now(), wall: jiff::Timestamp::now() }
     }
 
+    /// The day on which the run began, in UTC.
+    pub(super) fn today(&self) -> jiff::civil::Date {
+        self.wall.to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
     /// Since the run began.
     pub(super) fn now(&self) -> Duration {
         self.started.elapsed()

@@ -6,6 +6,7 @@
 //! queue would only grow; a full queue holds the scan.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -53,6 +54,9 @@ pub async fn compare(
     observer.observe(Event::RunStarted(run_record(&spec, run_id, &options)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
+    let clock = Clock::start();
+    let mut plans = plans;
+    plans.iter_mut().for_each(|plan| plan.expire(clock.today()));
     let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
     let states = plans.iter().enumerate();
     let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
@@ -60,8 +64,16 @@ pub async fn compare(
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
     let veil = options.veil.clone();
     let mut dispatcher = Dispatcher {
-        world: Arc::new(World { plans, pools, sessions, veil, stop: stop_workers, events }),
-        desk: Desk { queue: Queue::default(), observer, options, clock: Clock::start() },
+        world: Arc::new(World {
+            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
+            plans,
+            pools,
+            sessions,
+            veil,
+            stop: stop_workers,
+            events,
+        }),
+        desk: Desk { queue: Queue::default(), observer, options, clock },
         mappings,
         in_flight: JoinSet::new(),
         stop_work,
@@ -215,6 +227,9 @@ impl Dispatcher<'_> {
             Some(Err(error)) => self.take_error(index, task, &error),
             None => mapping.abandon_task(task, "interrupted", &mut self.desk),
         }
+        if let Some(reason) = self.mappings[index].account.too_many_groups() {
+            self.end_mapping(index, reason);
+        }
     }
 
     fn take_answer(&mut self, index: usize, task: Task, answer: Answer) {
@@ -275,7 +290,7 @@ impl Dispatcher<'_> {
             (Task::LookAtNullKeys { entry }, Answer::NullKeys(found)) => {
                 mapping.looked_at_null_keys(entry, found, desk);
             }
-            (Task::NameRun { run }, Answer::Named(last)) => mapping.named(run, last, desk),
+            (Task::NameRun { run }, Answer::Named(last)) => mapping.tell_run(run, last, desk),
             // A worker answers with what its task asks for.
             (task, _) => mapping.abandon_task(task, "no answer", desk),
         }

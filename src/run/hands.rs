@@ -1,5 +1,7 @@
 //! What a piece of work is done with: one mapping's plan, one connection of each side.
 
+use std::sync::atomic::AtomicUsize;
+
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
 use crate::row::Veil;
@@ -15,6 +17,8 @@ pub(super) struct Hands<'w> {
     pub(super) leases: &'w BySide<Lease>,
     pub(super) sessions: &'w BySide<Session>,
     pub(super) veil: &'w Veil,
+    /// The most groups that a range of the mapping had so far.
+    pub(super) groups_seen: &'w AtomicUsize,
 }
 
 impl Hands<'_> {

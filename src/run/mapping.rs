@@ -3,20 +3,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::account::{Account, Telling};
+use super::account::Account;
 use super::desk::Desk;
 use super::frontier::Frontier;
 use super::one_sided::{NamedRun, OneSidedRuns, PiecePlace};
 use super::options::Options;
+use super::parts::Counted;
 use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
 use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
-use crate::compare::{Compared, Gap, Item, Piece, Runs, Suspected, Told};
-use crate::finding::{Kind, Place, Subject, Suspect};
+use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
+use crate::finding::{Ruling, Subject, Suspect};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
-use crate::row::{Bound, Digest, KeyRange};
+use crate::row::{Digest, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
@@ -151,8 +152,8 @@ impl MappingState {
 
     /// Books what a range came to, and puts what differs into key order.
     fn book(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
-        let Compared { matched, suspects, lone, .. } = compared;
-        self.account.tally.matched(BySide { source: matched, target: matched });
+        let Compared { matched, suspects, lone, groups, .. } = compared;
+        self.account.matched(matched, &groups);
         if let Some((side, digest)) = lone {
             self.account.tally.read(only(side, digest.rows));
             return vec![Item::Lone(Piece { range, side, digest })];
@@ -233,7 +234,8 @@ impl MappingState {
     }
 
     /// Rows with a NULL in their key were counted for the first time.
-    pub(super) fn null_keys(&mut self, found: BySide<Digest>, desk: &mut Desk<'_>) {
+    pub(super) fn null_keys(&mut self, found: BySide<Counted>, desk: &mut Desk<'_>) {
+        let found = found.map(|counted| counted.digest);
         self.account.tally.read(found.map(|digest| digest.rows));
         let home = Arc::new(KeyRange::everything());
         for side in Side::BOTH {
@@ -248,7 +250,7 @@ impl MappingState {
     pub(super) fn settle_piece(
         &mut self,
         piece: Option<PiecePlace>,
-        standing: Option<(crate::finding::Ruling, u64)>,
+        standing: Option<(Ruling, Parts)>,
     ) {
         if let Some(place) = piece {
             let named = self.one_sided.settled(place, standing);
@@ -259,16 +261,6 @@ impl MappingState {
     /// Runs that stand have to be named.
     pub(super) fn name(&mut self, runs: Vec<NamedRun>) {
         self.tasks.extend(runs.into_iter().map(|run| Task::NameRun { run }));
-    }
-
-    /// A run's last key is known, or cannot be had.
-    pub(super) fn named(&mut self, run: NamedRun, last: Option<Bound>, desk: &mut Desk<'_>) {
-        let NamedRun { ruling, side, after, through, rows, first_seen } = run;
-        let range = KeyRange { after, through: last.or(through) };
-        let place = Place::Range(self.account.range_text(&range), rows);
-        let kind = Kind::only_in(side);
-        let telling = Telling { kind, place, columns: Vec::new(), first_seen };
-        self.account.tell(&ruling, telling, desk);
     }
 
     /// Stops the scan and lets go of everything that is held back.
@@ -292,7 +284,7 @@ impl MappingState {
     pub(super) fn abandon_task(&mut self, task: Task, reason: &str, desk: &mut Desk<'_>) {
         match task {
             Task::Keys { piece } => {
-                self.account.tally.undecided(only(piece.side, piece.digest.rows));
+                self.account.not_judged(only(piece.side, piece.digest.rows));
                 self.account.undecided(&piece.range, piece.digest.rows, reason, desk);
             }
             Task::Rescan { range } => self.account.undecided(&range, 1, reason, desk),
@@ -304,7 +296,7 @@ impl MappingState {
                 entries.into_iter().for_each(|entry| desk.queue.push(entry));
             }
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => desk.queue.push(entry),
-            Task::NameRun { run } => self.named(run, None, desk),
+            Task::NameRun { run } => self.tell_run(run, None, desk),
             // Their chunks are undecided by themselves.
             Task::Histogram { .. }
             | Task::Probe { .. }
@@ -318,13 +310,13 @@ impl MappingState {
     /// A suspect that will not be looked at again.
     pub(super) fn close_entry(&mut self, entry: &Entry) {
         self.open -= 1;
-        self.account.tally.undecided(entry.suspect.image.map(|digest| digest.rows));
+        self.account.not_judged(entry.suspect.image.map(|digest| digest.rows));
     }
 
     /// Names what stands of runs whose pieces will not all be settled.
     pub(super) fn close_runs(&mut self, desk: &mut Desk<'_>) {
         for run in self.one_sided.close_all() {
-            self.named(run, None, desk);
+            self.tell_run(run, None, desk);
         }
     }
 

@@ -13,6 +13,7 @@ mod histogram;
 mod mapping;
 mod one_sided;
 mod options;
+mod parts;
 mod pass;
 mod piece;
 mod prepare;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::compare::Parts;
 use crate::finding::Ruling;
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
@@ -20,7 +21,7 @@ pub(super) struct NamedRun {
     pub(super) side: Side,
     pub(super) after: Option<Bound>,
     pub(super) through: Option<Bound>,
-    pub(super) rows: u64,
+    pub(super) parts: Parts,
     pub(super) first_seen: Duration,
 }
 
@@ -45,7 +46,7 @@ struct Run {
 #[derive(Debug)]
 struct Piece {
     range: KeyRange,
-    standing: Option<(Ruling, u64)>,
+    standing: Option<(Ruling, Parts)>,
 }
 
 impl OneSidedRuns {
@@ -80,12 +81,13 @@ impl OneSidedRuns {
     pub(super) fn settled(
         &mut self,
         place: PiecePlace,
-        standing: Option<(Ruling, u64)>,
+        standing: Option<(Ruling, Parts)>,
     ) -> Vec<NamedRun> {
         let (number, piece) = place;
         if let Some(run) = self.runs.get_mut(&number) {
             run.outstanding -= 1;
             run.pieces[piece].standing = standing;
+            run.gather(piece);
         }
         self.name(number)
     }
@@ -110,6 +112,27 @@ impl OneSidedRuns {
 }
 
 impl Run {
+    /// Moves the parts of a piece that stands, and of the stretch behind it, to the first piece of
+    /// its stretch: what is held is so many groups a stretch, not a piece.
+    fn gather(&mut self, piece: usize) {
+        for at in [piece, piece + 1] {
+            let first = self.first_of_stretch(at);
+            let moved = match self.pieces.get_mut(at).and_then(|piece| piece.standing.as_mut()) {
+                Some((_, parts)) if first != at => std::mem::take(parts),
+                _ => continue,
+            };
+            if let Some((_, parts)) = &mut self.pieces[first].standing {
+                parts.add_all(moved);
+            }
+        }
+    }
+
+    fn first_of_stretch(&self, piece: usize) -> usize {
+        let ruling = |at: usize| self.pieces.get(at)?.standing.as_ref().map(|(ruling, _)| ruling);
+        let goes_on = |at: &usize| ruling(*at).is_some() && ruling(*at) == ruling(piece);
+        (0..piece).rev().take_while(goes_on).last().unwrap_or(piece)
+    }
+
     /// What stands: stretches of neighbouring pieces that were ruled alike.
     fn stretches(self) -> Vec<NamedRun> {
         let mut stretches: Vec<NamedRun> = Vec::new();
@@ -120,14 +143,14 @@ impl Run {
             let next_start = through.clone();
             match (standing, stretches.last_mut()) {
                 (None, _) => goes_on = false,
-                (Some((ruling, rows)), Some(last)) if goes_on && last.ruling == ruling => {
-                    last.rows += rows;
+                (Some((ruling, parts)), Some(last)) if goes_on && last.ruling == ruling => {
+                    last.parts.add_all(parts);
                     last.through = through;
                 }
-                (Some((ruling, rows)), _) => {
+                (Some((ruling, parts)), _) => {
                     let (side, first_seen) = (self.side, self.first_seen);
                     let after = start.take();
-                    stretches.push(NamedRun { ruling, side, after, through, rows, first_seen });
+                    stretches.push(NamedRun { ruling, side, after, through, parts, first_seen });
                     goes_on = true;
                 }
             }
@@ -161,6 +184,13 @@ mod tests {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
     }
 
+    /// So many rows that stand.
+    fn stands(rows: u64) -> Option<(Ruling, Parts)> {
+        let mut parts = Parts::default();
+        parts.add(Some(b"g"), None, rows);
+        Some((confirmed(), parts))
+    }
+
     fn range(after: u8, through: u8) -> KeyRange {
         KeyRange { after: bound(after), through: bound(through) }
     }
@@ -171,12 +201,28 @@ mod tests {
         runs.begin(Side::Source, bound(1), Duration::ZERO);
         let first = runs.piece(range(2, 5)).unwrap();
         let second = runs.piece(range(5, 9)).unwrap();
-        assert!(runs.settled(second, Some((confirmed(), 4))).is_empty());
+        assert!(runs.settled(second, stands(4)).is_empty());
         assert!(runs.close().is_empty());
-        let named = runs.settled(first, Some((confirmed(), 3)));
+        let named = runs.settled(first, stands(3));
         assert_eq!(named.len(), 1);
-        assert_eq!((named[0].rows, &named[0].after, &named[0].through), (7, &bound(1), &bound(9)));
+        assert_eq!(
+            (named[0].parts.rows(), &named[0].after, &named[0].through),
+            (7, &bound(1), &bound(9))
+        );
         assert!(runs.is_empty());
+    }
+
+    #[test]
+    fn the_parts_of_a_stretch_are_held_once() {
+        let mut runs = OneSidedRuns::default();
+        runs.begin(Side::Source, None, Duration::ZERO);
+        let places: Vec<_> = (0..4).map(|n| runs.piece(range(n, n + 1)).unwrap()).collect();
+        for place in [3, 0, 2, 1] {
+            runs.settled(places[place], stands(1));
+        }
+        let held = runs.runs[&0].pieces.iter().map(|piece| &piece.standing.as_ref().unwrap().1);
+        assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
+        assert_eq!(runs.close()[0].parts.rows(), 4);
     }
 
     #[test]
@@ -185,9 +231,9 @@ mod tests {
         runs.begin(Side::Target, None, Duration::ZERO);
         let places: Vec<_> = (0..3).map(|n| runs.piece(range(n, n + 1)).unwrap()).collect();
         runs.close();
-        runs.settled(places[0], Some((confirmed(), 1)));
+        runs.settled(places[0], stands(1));
         runs.settled(places[1], None);
-        let named = runs.settled(places[2], Some((confirmed(), 1)));
+        let named = runs.settled(places[2], stands(1));
         let ends: Vec<_> =
             named.iter().map(|run| (run.after.clone(), run.through.clone())).collect();
         assert_eq!(ends, [(None, bound(1)), (bound(2), bound(3))]);

@@ -106,6 +106,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     }
     problems.extend(side_warnings(&spec, &pools, &servers));
+    problems.extend(expired_rules(&spec, options));
     Ok(Prepared { spec, servers, pools, plans, warnings: problems })
 }
 
@@ -126,6 +127,20 @@ fn unknown_mappings(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
                 None => format!("Its mappings are {}.", known().collect::<Vec<_>>().join(", ")),
             };
             Diagnostic::error(&spec.name_span, message).hinted(hint)
+        })
+        .collect()
+}
+
+/// Accept rules that count for nothing any more.
+fn expired_rules(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let rules = chosen(spec, options).flat_map(|mapping| &mapping.accepts);
+    rules
+        .filter(|rule| rule.until < today)
+        .map(|rule| {
+            let message = format!("an accept rule has expired on {}", rule.until);
+            Diagnostic::warning(&rule.span, message)
+                .hinted("It counts for nothing: agree to it again, or take it out.")
         })
         .collect()
 }
@@ -224,7 +239,7 @@ async fn ask_mapping(
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        return Ok(Some(Facts { relation, expressions: BTreeMap::new() }));
+        return Ok(Some(Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -253,7 +268,28 @@ async fn ask_mapping(
             Err(error) => problems.push(at_fragment(catalog.side, fragment, error)?),
         }
     }
-    Ok((problems.len() == before).then_some(Facts { relation, expressions }))
+    let mut accepts = Vec::new();
+    for rule in &mapping.accepts {
+        accepts.push(ask_condition(catalog, &settings.reads, &rule.condition).await?);
+    }
+    Ok((problems.len() == before).then_some(Facts { relation, expressions, accepts }))
+}
+
+/// Why this side does not take a condition; nothing if it does.
+async fn ask_condition(
+    catalog: &Catalog<'_>,
+    reads: &Reads,
+    condition: &Fragment,
+) -> Result<Option<Diagnostic>, PgError> {
+    let side = catalog.side;
+    match catalog.expression(reads, condition).await {
+        Ok(found) if found.display == "boolean" => Ok(None),
+        Ok(found) => {
+            let message = format!("\"where\" gives {}, not a condition", found.display);
+            Ok(Some(Diagnostic::error(condition.span(), message)))
+        }
+        Err(error) => at_fragment(side, condition, error).map(Some),
+    }
 }
 
 async fn ask_relation(

@@ -1,11 +1,15 @@
 //! Compares one chunk: by digests and drill-down, or by streaming the rows of both sides.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::hands::{Failed, Hands};
+use super::parts;
 use super::work::Answer;
-use crate::compare::{Advance, Compared, Drill, Expectation, Pairing, RangeDigest, Step};
+use crate::compare::{
+    Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
+};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Classes, Digest, Fingerprint, Key, KeyRange, Region};
@@ -47,13 +51,22 @@ async fn digest(
     expected: Expectation,
     started: Instant,
 ) -> Result<Answer, Failed> {
-    let (mut drill, mut step) = Drill::begin(expected);
+    let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
+    let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
     let mut statement = None;
     let mut suspects = 0;
+    let mut groups = MatchedGroups::default();
+    let grouped = hands.plan.group.is_some();
     loop {
         step = match step {
             Step::Digest => {
-                let digests = range_digests(hands, range).await?;
+                let digests = if grouped {
+                    let (digests, counts) = parts::range_digests(hands, range).await?;
+                    groups.whole(counts);
+                    digests
+                } else {
+                    range_digests(hands, range).await?
+                };
                 let counts = digests.map(|side| side.digest.rows);
                 let one_sided = counts.source.abs_diff(counts.target) > MOST_SUSPECTS as u64;
                 if one_sided && counts.all(|rows| *rows > 0) {
@@ -61,18 +74,29 @@ async fn digest(
                 }
                 drill.digests(digests)
             }
+            Step::ByClass(of) if grouped => {
+                let of = parts::fewer_classes(of, groups_seen());
+                let (digests, counts) = parts::class_digests(hands, range, of).await?;
+                groups.by_class(counts);
+                drill.by_class(of, digests)
+            }
             Step::ByClass(of) => drill.by_class(of, class_digests(hands, range, of).await?),
             Step::Rows(classes) => {
+                groups.read(classes.as_ref());
                 let pairing = key_hashes(hands, range, classes).await?;
                 let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
-                let (matched, found) = pairing.finish();
+                let (matched, found, matched_groups) = pairing.finish();
+                groups.paired(&matched_groups);
                 suspects += found.len();
                 if suspects > MOST_SUSPECTS {
                     return Err(too_many());
                 }
                 drill.rows(rows, digest, matched, found)
             }
-            Step::Done(compared) => {
+            Step::Done(mut compared) => {
+                if compared.lone.is_none() {
+                    compared.groups = groups.finish();
+                }
                 let statement = statement.unwrap_or_else(|| started.elapsed());
                 return Ok(Answer::Scanned { compared, statement });
             }
@@ -123,7 +147,8 @@ async fn key_hashes(
     let plan = hands.plan;
     let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
-    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
+    let group = plan.group.map(|_| plan.key_width + 1);
+    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -137,7 +162,7 @@ async fn key_hashes(
         let hash: i64 = row.get(plan.key_width).map_err(|error| (Some(side), error))?;
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
-        pairing.add(side, key, Fingerprint::of_row_hash(hash));
+        pairing.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
     }
     Ok(pairing)
 }
@@ -148,7 +173,8 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let width = plan.pairs.len();
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
-    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven());
+    let group = plan.group.map(|_| width);
+    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
@@ -183,7 +209,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
 fn finish(pairing: Pairing) -> Result<Compared, Failed> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
-    let (matched, suspects) = pairing.finish();
+    let (matched, suspects, groups) = pairing.finish();
     let only = match (rows.source, rows.target) {
         (0, 1..) => Some(Side::Target),
         (1.., 0) => Some(Side::Source),
@@ -192,10 +218,10 @@ fn finish(pairing: Pairing) -> Result<Compared, Failed> {
     let duplicates = suspects.iter().any(|suspect| suspect.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
         let lone = Some((side, digest[side]));
-        return Ok(Compared { rows, matched: 0, suspects: Vec::new(), lone });
+        return Ok(Compared { rows, lone, ..Compared::default() });
     }
     if suspects.len() > MOST_SUSPECTS {
         return Err(too_many());
     }
-    Ok(Compared { rows, matched, suspects, lone: None })
+    Ok(Compared { rows, matched, suspects, lone: None, groups })
 }

@@ -1,15 +1,18 @@
 //! What becomes of a mapping's suspects when they have been looked at again.
 
+use std::sync::Arc;
+
 use super::account::Telling;
 use super::desk::Desk;
 use super::mapping::{MappingState, only};
 use super::one_sided::NamedRun;
+use super::parts::Counted;
 use super::recheck::Entry;
 use super::work::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
-use crate::plan::Strategy;
-use crate::row::{Digest, KeyRange};
+use crate::plan::{AcceptRule, Strategy};
+use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// What a look has seen of the two sides.
@@ -37,6 +40,7 @@ impl MappingState {
         &mut self,
         mut entry: Entry,
         image: BySide<Digest>,
+        groups: &BySide<Vec<Group>>,
         seen: Seen,
         desk: &mut Desk<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
@@ -57,8 +61,8 @@ impl MappingState {
             }
             Settled::Healed => {
                 match never_differed {
-                    true => self.account.tally.cleared(rows),
-                    false => self.account.tally.healed(rows),
+                    true => self.account.cleared(rows, groups),
+                    false => self.account.healed(rows, groups),
                 }
                 None
             }
@@ -76,12 +80,17 @@ impl MappingState {
                 None if looked.cleared => Seen::Within,
                 None => Seen::Alike,
             };
-            if let Some((entry, Some(ruling))) = self.settle(entry, looked.image, seen, desk)
+            let settled = self.settle(entry, looked.image, &looked.groups, seen, desk);
+            if let Some((entry, Some(ruling))) = settled
                 && let Some(kind) = looked.kind
             {
+                let plan = Arc::clone(&self.account.plan);
+                let differing = looked.columns.iter().map(|(pair, _)| *pair);
+                let rule = plan.covering(kind, &looked.rules, differing);
+                let ruling = if rule.is_some() { ruling.covered() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
-                self.account.tally.standing(kind, ruling.disposition(), rows);
-                self.tell_key(&entry, &ruling, kind, looked, desk);
+                self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
+                self.tell_key(&entry, &ruling, rule, kind, looked, desk);
             }
         }
     }
@@ -90,21 +99,25 @@ impl MappingState {
         &mut self,
         entry: &Entry,
         ruling: &Ruling,
+        rule: Option<&AcceptRule>,
         kind: Kind,
         looked: Looked,
         desk: &mut Desk<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
-        let Looked { image, key, columns, .. } = looked;
+        let Looked { image, key, columns, groups, .. } = looked;
         let key = self.account.key_text(key);
         if kind != Kind::DuplicateKey {
-            let place = Place::Key(key);
-            return self.account.tell(ruling, Telling { kind, place, columns, first_seen }, desk);
+            let group = groups.source.first().or(groups.target.first()).cloned();
+            let telling =
+                Telling { columns, group, rule, ..Telling::new(kind, Place::Key(key), first_seen) };
+            return self.account.tell(ruling, telling, desk);
         }
         for side in Side::BOTH {
             if image[side].rows > 1 {
                 let place = Place::Duplicate(side, image[side].rows, key.clone());
-                let telling = Telling { kind, place, columns: Vec::new(), first_seen };
+                let group = groups[side].first().cloned();
+                let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
                 self.account.tell(ruling, telling, desk);
             }
         }
@@ -114,17 +127,21 @@ impl MappingState {
     pub(super) fn looked_at_null_keys(
         &mut self,
         entry: Entry,
-        found: BySide<Digest>,
+        mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
         let Subject::NullKeys(side) = entry.suspect.subject else { return };
-        let rows = found[side].rows;
-        let settled = self.settle(entry, only(side, found[side]), Seen::of_none(rows), desk);
-        if let Some((entry, Some(ruling))) = settled {
-            let kind = Kind::NullKey;
-            self.account.tally.standing(kind, ruling.disposition(), only(side, rows));
-            let (place, first_seen) = (Place::NullKey(side, rows), entry.suspect.first_seen);
-            let telling = Telling { kind, place, columns: Vec::new(), first_seen };
+        let Counted { digest, parts } = std::mem::take(&mut found[side]);
+        let image = only(side, digest);
+        let settled =
+            self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
+        let Some((entry, Some(ruling))) = settled else { return };
+        let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
+        for (group, _, rows) in parts.iter() {
+            self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
+            let place = Place::NullKey(side, rows);
+            let group = Some(group.clone());
+            let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
             self.account.tell(&ruling, telling, desk);
         }
     }
@@ -133,12 +150,13 @@ impl MappingState {
     pub(super) fn looked_at_range(
         &mut self,
         entry: Entry,
-        found: BySide<Digest>,
+        mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
         let Subject::Range(range, side) = entry.suspect.subject.clone() else { return };
         let piece = entry.piece;
-        if found[side.other()].rows > 0 {
+        let image = BySide::new(|side| found[side].digest);
+        if image[side.other()].rows > 0 {
             // The other side has come by: what is left is a matter of keys.
             let booked = entry.suspect.image.map(|digest| digest.rows);
             self.account.tally.corrected(booked, BySide::default());
@@ -146,22 +164,52 @@ impl MappingState {
             self.tasks.push_back(Task::Rescan { range });
             return self.settle_piece(piece, None);
         }
-        let rows = found[side].rows;
-        let Some((entry, ruling)) = self.settle(entry, found, Seen::of_none(rows), desk) else {
-            return;
-        };
-        if let Some(ruling) = &ruling {
-            let kind = Kind::only_in(side);
-            self.account.tally.standing(kind, ruling.disposition(), only(side, rows));
+        let seen = Seen::of_none(image[side].rows);
+        let settled = self.settle(entry, image, &BySide::default(), seen, desk);
+        let Some((entry, ruling)) = settled else { return };
+        let standing = ruling.map(|ruling| {
+            let parts = std::mem::take(&mut found[side].parts);
+            // What kept changing is covered by no rule.
+            let covered = ruling.covered() != ruling;
+            (ruling, if covered { parts } else { parts.without_rules() })
+        });
+        if let Some((ruling, parts)) = &standing {
+            for (group, rule, rows) in parts.iter() {
+                let covered = ruling.covered();
+                let ruling = if rule.is_some() { &covered } else { ruling };
+                let kind = Kind::only_in(side);
+                self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
+            }
         }
-        match (piece, ruling) {
-            (Some(_), ruling) => self.settle_piece(piece, ruling.map(|ruling| (ruling, rows))),
-            (None, Some(ruling)) => {
+        match (piece, standing) {
+            (Some(_), standing) => self.settle_piece(piece, standing),
+            (None, Some((ruling, parts))) => {
                 let KeyRange { after, through } = range;
                 let first_seen = entry.suspect.first_seen;
-                self.name(vec![NamedRun { ruling, side, after, through, rows, first_seen }]);
+                self.name(vec![NamedRun { ruling, side, after, through, parts, first_seen }]);
             }
             (None, None) => {}
+        }
+    }
+
+    /// Tells what stands of a run: a finding for each group in it and for each rule that covers some
+    /// of its rows, all of one range. Telling rows under a rule key by key instead could take as many
+    /// findings as there are rows, and where pieces of a run begin depends on the size of chunks.
+    pub(super) fn tell_run(&mut self, run: NamedRun, last: Option<Bound>, desk: &mut Desk<'_>) {
+        let NamedRun { ruling, side, after, through, parts, first_seen } = run;
+        let plan = Arc::clone(&self.account.plan);
+        let range = KeyRange { after, through: last.or(through) };
+        let range = self.account.range_text(&range);
+        let (kind, covered, all) = (Kind::only_in(side), ruling.covered(), parts.rows());
+        for (group, rule, rows) in parts.iter() {
+            let rule = rule.and_then(|place| plan.accepts.get(place));
+            let ruling = if rule.is_some() { &covered } else { &ruling };
+            let place = Place::Range(range.clone(), rows);
+            let range_rows = (rows < all).then_some(all);
+            let group = Some(group.clone());
+            let telling =
+                Telling { range_rows, group, rule, ..Telling::new(kind, place, first_seen) };
+            self.account.tell(ruling, telling, desk);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The smaller steps: boundaries, gaps, keys of a few rows, looks.
 
 use super::hands::{Failed, Hands};
+use super::parts::{self, Counted};
 use super::recheck::Entry;
 use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::{Pair, Strategy};
-use crate::row::{Bound, Digest, Fingerprint, Fingerprinter, Key, KeyRange, Region};
+use crate::row::{Bound, Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup, Neighbour};
 
@@ -108,11 +109,17 @@ pub(super) async fn keys(hands: &Hands<'_>, piece: &Piece) -> Result<Vec<Suspect
 }
 
 /// Rows with a NULL in their key, on each side.
-pub(super) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<Digest>, Failed> {
+pub(super) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<Counted>, Failed> {
     let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
     BySide::try_new(|side| {
-        let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-        row.and_then(read_sum).map_err(|error| (Some(side), error))
+        let mut counted = Counted::default();
+        for row in &rows[side] {
+            let digest = read_sum(row).map_err(|error| (Some(side), error))?;
+            let group = hands.plan.group.and_then(|_| row.field(2));
+            counted.digest += digest;
+            counted.parts.add(group, None, digest.rows);
+        }
+        Ok(counted)
     })
 }
 
@@ -144,35 +151,11 @@ pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Loo
 pub(super) async fn look_at_range(
     hands: &Hands<'_>,
     entry: &Entry,
-) -> Result<BySide<Digest>, Failed> {
+) -> Result<BySide<Counted>, Failed> {
     let Subject::Range(range, _) = &entry.suspect.subject else { return Ok(BySide::default()) };
-    let plan = hands.plan;
-    if plan.strategy == Strategy::Digest {
-        let region = Region::whole(range.clone());
-        let rows = hands.ask_both(|side| sql::digest(plan, side, &region)).await?;
-        return BySide::try_new(|side| {
-            let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-            row.and_then(read_sum).map_err(|error| (Some(side), error))
-        });
-    }
     let (source, target) = tokio::join!(
-        streamed_digest(hands, Side::Source, range),
-        streamed_digest(hands, Side::Target, range)
+        parts::count(hands, Side::Source, range),
+        parts::count(hands, Side::Target, range)
     );
     Ok(BySide { source: source?, target: target? })
-}
-
-async fn streamed_digest(
-    hands: &Hands<'_>,
-    side: Side,
-    range: &KeyRange,
-) -> Result<Digest, Failed> {
-    let plan = hands.plan;
-    let mut digest = Digest::default();
-    let mut fingerprinter = Fingerprinter::default();
-    let mut rows = hands.rows(side, sql::canons(plan, side, range)).await?;
-    while let Some(row) = rows.next().await? {
-        digest.add(fingerprinter.of(&row, 0..plan.pairs.len()));
-    }
-    Ok(digest)
 }

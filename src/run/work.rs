@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::one_sided::NamedRun;
+use super::parts::Counted;
 use super::pass::{Piece as BlockPiece, Read};
 use super::recheck::Entry;
 use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
-use crate::row::{Bound, Digest, Key, KeyRange};
+use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// One piece of work. `mapping` is the mapping's place in the run.
@@ -57,8 +58,8 @@ pub(super) enum Answer {
     Scanned { compared: Compared, statement: Duration },
     Gap(Gap),
     Keys(Vec<Suspected>),
-    NullKeys(BySide<Digest>),
+    NullKeys(BySide<Counted>),
     Looked(Vec<Looked>),
-    LookedAtRange(BySide<Digest>),
+    LookedAtRange(BySide<Counted>),
     Named(Option<Bound>),
 }

@@ -2,6 +2,7 @@
 //! politely when the run is stopped.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -23,6 +24,8 @@ pub(super) struct World {
     pub(super) sessions: BySide<Session>,
     /// What redacted values are told under.
     pub(super) veil: Veil,
+    /// Of each mapping, the most groups that a range had so far.
+    pub(super) groups_seen: Vec<AtomicUsize>,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
@@ -90,6 +93,7 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
         leases: &leases,
         sessions: &world.sessions,
         veil: &world.veil,
+        groups_seen: &world.groups_seen[work.mapping],
     };
     let result = tokio::select! {
         result = carry_out(&hands, &work.task) => Some(result),

@@ -31,18 +31,3 @@ pub(super) fn read_pace_and_gate(document: &mut Reader<'_>) {
         gate.finish();
     }
 }
-
-/// `[[mapping.accept]]`.
-pub(super) fn read_accept(mapping: &mut Reader<'_>) {
-    for mut accept in mapping.tables("accept", "[[mapping.accept]]") {
-        for key in ["where", "reason", "until"] {
-            if accept.string(key).is_none() {
-                accept.missing(key, "An accept rule has \"where\", \"reason\" and \"until\".");
-            }
-        }
-        accept.strings("kinds");
-        accept.strings("columns");
-        refuse(accept.problems(), &accept.span, "accept");
-        accept.finish();
-    }
-}

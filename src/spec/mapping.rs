@@ -2,10 +2,11 @@
 
 use toml::de::DeValue;
 
+use super::accept::{Accept, read_accepts};
 use super::compare::{CompareSettings, Unmapped};
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
-use super::later::{read_accept, refuse};
+use super::later::refuse;
 use super::params::check_params;
 use super::reader::{Problems, Reader, describe, sentence};
 use super::rules::{Terms, read_terms};
@@ -72,10 +73,14 @@ pub struct Mapping {
     pub span: Span,
     /// The pairs that make the key, if the spec names them.
     pub key: Option<Placed<Vec<Placed<String>>>>,
+    /// The pair by whose values rows are counted and judged apart.
+    pub group_by: Option<Placed<String>>,
     /// What each side reads.
     pub sides: BySide<SideMapping>,
     /// Pairs that the spec writes out.
     pub columns: Vec<ColumnRule>,
+    /// Divergence that is agreed to.
+    pub accepts: Vec<Accept>,
     /// Whether columns of one name pair by themselves.
     pub pair_by_name: bool,
     /// What becomes of a column that is neither mapped nor ignored.
@@ -92,10 +97,7 @@ pub(super) fn read_mapping(
     let key = table.strings("key");
     let pair_by_name = table.boolean("pair_by_name").unwrap_or(settings.pair_by_name);
     let unmapped = table.choice("unmapped", &Unmapped::WORDS).unwrap_or(settings.unmapped);
-    if let Some((span, _)) = table.value("group_by") {
-        table.string("group_by");
-        refuse(problems, &span, "group_by");
-    }
+    let group_by = table.string("group_by");
     let source = read_side(&mut table, Side::Source, params);
     let target = read_side(&mut table, Side::Target, params);
     let columns = match table.table("columns", "[mapping.columns]") {
@@ -105,7 +107,7 @@ pub(super) fn read_mapping(
             .collect(),
         None => Vec::new(),
     };
-    read_accept(&mut table);
+    let accepts = read_accepts(&mut table, params);
     let span = table.span.clone();
     check_key(key.as_ref(), problems);
     let (Some(source), Some(target)) = (source, target) else {
@@ -123,7 +125,7 @@ pub(super) fn read_mapping(
     };
     table.finish();
     let sides = BySide { source, target };
-    Some(Mapping { name, span, key, sides, columns, pair_by_name, unmapped })
+    Some(Mapping { name, span, key, group_by, sides, columns, accepts, pair_by_name, unmapped })
 }
 
 fn check_name(name: Placed<String>, problems: &Problems) -> Option<String> {
@@ -212,7 +214,7 @@ fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<Table
     }
 }
 
-fn read_fragment(
+pub(super) fn read_fragment(
     text: &Placed<String>,
     key: &str,
     params: &[String],

@@ -4,6 +4,7 @@
 //! place (file, line, caret) and what to do. What a file says about columns can only be judged with
 //! both catalogs at hand; that is `plan`'s work, and it uses the places kept here.
 
+mod accept;
 mod compare;
 mod connection;
 mod diagnostic;
@@ -17,6 +18,7 @@ mod reader;
 mod rules;
 mod suggest;
 
+pub use accept::Accept;
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
 pub use connection::{ConnectionText, SideSettings, mask_passwords};
 pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText, printable};

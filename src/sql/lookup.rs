@@ -1,15 +1,15 @@
 //! Rows by their keys: what a recheck reads.
 
 use super::canon::{looked_up, printed, row_hash};
-use super::relation::from;
-use super::rows::canon_list;
+use super::relation::from_blocks;
+use super::rows::{canon_list, group_text};
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::Key;
-use crate::schema::Side;
+use crate::schema::{BySide, Side};
 
 /// Where the parts of a looked-up row stand among its fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookup {
     /// The canons of all pairs come first.
     pub canons: usize,
@@ -17,6 +17,10 @@ pub struct Lookup {
     pub texts: usize,
     /// Then the row's hash, where servers hash rows.
     pub row_hash: Option<usize>,
+    /// Then the group's text, where there are groups.
+    pub group: Option<usize>,
+    /// Then, of the side's accept rules, whether the condition holds: the field and the rule's place.
+    pub rules: BySide<Vec<(usize, usize)>>,
 }
 
 impl Lookup {
@@ -24,7 +28,14 @@ impl Lookup {
     pub fn of(plan: &MappingPlan) -> Lookup {
         let width = plan.pairs.len();
         let hashed = plan.strategy == Strategy::Digest;
-        Lookup { canons: 0, texts: width, row_hash: hashed.then_some(2 * width) }
+        let row_hash = hashed.then_some(2 * width);
+        let group = plan.group.map(|_| 2 * width + usize::from(hashed));
+        let fixed = 2 * width + usize::from(hashed) + usize::from(group.is_some());
+        let rules = BySide::new(|side| {
+            let places = plan.rules_of(side).into_iter();
+            places.enumerate().map(|(at, place)| (fixed + at, place)).collect()
+        });
+        Lookup { canons: 0, texts: width, row_hash, group, rules }
     }
 }
 
@@ -42,7 +53,12 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     if Lookup::of(plan).row_hash.is_some() {
         writer.push(", ").push(&row_hash(&plan.pairs, side));
     }
-    from(&mut writer, plan, side, width);
+    group_text(&mut writer, plan, side);
+    let rules = plan.rules_of(side);
+    for place in &rules {
+        writer.push(&format!(", r.a{place}"));
+    }
+    from_blocks(&mut writer, plan, side, None, &rules);
     match plan.key() {
         [pair] => {
             let keys = field_array(plan, keys, 0);

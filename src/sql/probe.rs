@@ -3,6 +3,7 @@
 use super::canon::{canon, printed, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_unfiltered};
+use super::rows::group_text;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Key, KeyRange};
@@ -53,7 +54,8 @@ pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighb
     writer.finish()
 }
 
-/// Count and sum of the rows with a NULL in their key, over what the plan's strategy hashes.
+/// Count and sum of the rows with a NULL in their key, over what the plan's strategy hashes; where
+/// there are groups, of each that has such rows, with its text.
 pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select pg_catalog.count(*), ");
@@ -68,11 +70,15 @@ pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
             writer.push("null::pg_catalog.text");
         }
     }
+    group_text(&mut writer, plan, side);
     from(&mut writer, plan, side, plan.pairs.len());
     writer.push("\nwhere ");
     writer.list("\nor ", plan.key().iter().enumerate(), |writer, (index, pair)| {
         writer.push(&searched(pair, side, index)).push(" is null");
     });
+    if plan.group.is_some() {
+        writer.push("\ngroup by 3");
+    }
     writer.finish()
 }
 

@@ -14,7 +14,18 @@ pub(super) fn from_region(
     side: Side,
     region: &Region,
 ) {
-    from_blocks(writer, plan, side, plan.pairs.len(), region.blocks);
+    from_region_with_rules(writer, plan, side, region, &[]);
+}
+
+/// The same with the conditions of these accept rules.
+pub(super) fn from_region_with_rules(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    region: &Region,
+    rules: &[usize],
+) {
+    from_blocks(writer, plan, side, region.blocks, rules);
     let mut conditions = Conditions::new(writer);
     conditions.range(plan, side, &region.range);
     conditions.no_null_key(plan, side);

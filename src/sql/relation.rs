@@ -21,19 +21,20 @@ use crate::spec::{Fragment, Reads};
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter, None);
+    from_filtered(writer, plan, side, width, filter, None, &[]);
 }
 
-/// The same, read from these blocks of a table only.
+/// The same with every pair, read from these blocks of a table only, and with the conditions of these
+/// accept rules, each under its place: `a2`.
 pub(super) fn from_blocks(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
     side: Side,
-    width: usize,
     blocks: Option<Blocks>,
+    rules: &[usize],
 ) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter, blocks);
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, blocks, rules);
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
@@ -43,7 +44,7 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None, None);
+    from_filtered(writer, plan, side, width, None, None, &[]);
 }
 
 fn from_filtered(
@@ -53,12 +54,16 @@ fn from_filtered(
     width: usize,
     filter: Option<&Fragment>,
     blocks: Option<Blocks>,
+    rules: &[usize],
 ) {
     writer.push("\nfrom (\nselect ");
     writer.list(", ", plan.pairs[..width].iter().enumerate(), |writer, (index, pair)| {
         expression(writer, pair, side);
         writer.push(&format!(" as p{index}"));
     });
+    for place in rules {
+        writer.push(", ").fragment(&plan.accepts[*place].condition).push(&format!(" as a{place}"));
+    }
     let SidePlan { reads, .. } = &plan.sides[side];
     writer.push("\nfrom ");
     named(writer, reads, side);

@@ -52,6 +52,19 @@ fn range(plan: &MappingPlan) -> KeyRange {
     KeyRange { after: bound(1), through: bound(9) }
 }
 
+/// Statements with their names, texts and parameters.
+fn written(statements: impl IntoIterator<Item = (&'static str, Option<Statement>)>) -> String {
+    let written = statements.into_iter().filter_map(|(name, statement)| {
+        let Statement { text, binds } = statement?;
+        let binds: Vec<String> = binds
+            .iter()
+            .map(|bind| format!("{} {}", bind.oid, bind.value.escape_ascii()))
+            .collect();
+        Some(format!("-- {name}\n{text}\n-- {}\n", binds.join(", ")))
+    });
+    written.collect::<Vec<_>>().join("\n")
+}
+
 fn statements(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
     let some = Classes { of: 64, chosen: vec![3, 60] };
@@ -74,15 +87,7 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
         ("histogram", histogram(plan, side)),
         ("number of blocks", blocks_of(plan, side)),
     ];
-    let written = statements.into_iter().filter_map(|(name, statement)| {
-        let Statement { text, binds } = statement?;
-        let binds: Vec<String> = binds
-            .iter()
-            .map(|bind| format!("{} {}", bind.oid, bind.value.escape_ascii()))
-            .collect();
-        Some(format!("-- {name}\n{text}\n-- {}\n", binds.join(", ")))
-    });
-    written.collect::<Vec<_>>().join("\n")
+    written(statements)
 }
 
 #[test]
@@ -93,6 +98,73 @@ fn a_key_of_one_column() {
 #[test]
 fn a_key_of_two_columns_that_nothing_proves() {
     insta::assert_snapshot!(statements(&wide(), Side::Source));
+}
+
+/// Groups of a type whose equality is not one of bytes, and rules on both sides.
+fn grouped(key: &[&str]) -> MappingPlan {
+    let columns = [("id", B::Int8, true), ("tenant", B::Int4, false), ("span", B::Interval, false)];
+    let facts = sample::table(&columns, key);
+    let mappings = r#"
+[params]
+since = { type = "int8", default = "7" }
+[[mapping]]
+key = ["id"]
+group_by = "GROUP"
+[[mapping.accept]]
+where = "source.id < :since -- old"
+reason = "archived"
+until = "2027-01-31"
+[[mapping.accept]]
+where = "target.tenant = 7"
+kinds = ["mismatch"]
+reason = "known"
+until = "2027-01-31"
+[mapping.source]
+table = "public.t"
+where = "id <> :since"
+[mapping.target]
+table = "public.t"
+"#;
+    let group = if key.is_empty() { "span" } else { "tenant" };
+    let mappings = mappings.replace("GROUP", group);
+    sample::plan(&mappings, BySide { source: &facts, target: &facts }).unwrap().0
+}
+
+fn parted(plan: &MappingPlan, side: Side) -> String {
+    let region = Region::whole(range(plan));
+    let by_class = Parting { classes: Some(64), rules: false };
+    let by_rule = Parting { classes: None, rules: true };
+    let key = Key::new(plan.key().iter().map(|_| &[7][..]));
+    written([
+        ("digest", Some(part_digests(plan, side, &region, Parting::default()))),
+        ("digests by class", Some(part_digests(plan, side, &region, by_class))),
+        ("digests by rule", Some(part_digests(plan, side, &region, by_rule))),
+        ("keys and row hashes", Some(key_hashes(plan, side, &region))),
+        ("canons", Some(canons(plan, side, &region.range))),
+        ("canons with rules", Some(canons_with_rules(plan, side, &region.range))),
+        ("rows by key", Some(look_up(plan, side, &[&key]))),
+        ("rows with a NULL in their key", Some(null_keys(plan, side))),
+    ])
+}
+
+#[test]
+fn groups_and_accept_rules() {
+    insta::assert_snapshot!(parted(&grouped(&["id"]), Side::Source));
+}
+
+#[test]
+fn groups_by_text_and_a_key_that_nothing_proves() {
+    insta::assert_snapshot!(parted(&grouped(&[]), Side::Target));
+}
+
+#[test]
+fn the_fields_of_an_answer_stand_where_they_are_said_to() {
+    let plan = grouped(&["id"]);
+    let Lookup { group, rules, .. } = Lookup::of(&plan);
+    // three canons, three texts, the hash, then these
+    assert_eq!((group, rules), (Some(7), BySide { source: vec![(8, 0)], target: vec![(8, 1)] }));
+    let fields = Parting { classes: Some(2), rules: true }.fields(&plan);
+    assert_eq!(fields, PartFields { class: Some(4), group: Some(5), rule: Some(6) });
 }
 
 #[test]

@@ -162,6 +162,31 @@ impl Outcome {
         findings
     }
 
+    /// Groups as `mapping group verdict`, rows a side and what is not 0 beside them, by mapping.
+    pub fn groups(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut mappings = self.records("mapping");
+        mappings.sort_by_key(|mapping| mapping["mapping"].to_string());
+        for mapping in mappings {
+            for group in mapping["groups"].as_array().into_iter().flatten() {
+                let mut line = format!(
+                    "{} {} {} {}|{}",
+                    mapping["mapping"].as_str().expect("a mapping"),
+                    group["group"],
+                    group["verdict"].as_str().expect("a verdict"),
+                    group["rows"]["source"],
+                    group["rows"]["target"]
+                );
+                let counts = group.as_object().expect("a group").iter();
+                for (name, count) in counts.filter(|(_, count)| count.as_u64() > Some(0)) {
+                    line.push_str(&format!(" {name}={count}"));
+                }
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
     /// The record of the only mapping.
     pub fn mapping(&self) -> Value {
         let mut mappings = self.records("mapping");
@@ -185,6 +210,11 @@ impl Outcome {
                     books.iter().filter(|(name, _)| *name != "read").map(|(_, rows)| rows).sum();
                 assert_eq!(books["read"], judged, "{mapping}");
                 assert_eq!(mapping["rows"][side], books["read"], "{mapping}");
+                if let Some(groups) = mapping["groups"].as_array() {
+                    let rows = groups.iter().map(|group| group["rows"][side].as_u64().unwrap());
+                    let unknown = mapping["ungrouped"][side].as_u64().unwrap_or(0);
+                    assert_eq!(rows.sum::<u64>() + unknown, books["read"], "{mapping}");
+                }
             }
         }
         self
@@ -201,7 +231,10 @@ pub fn told(finding: &Value) -> String {
     if finding["disposition"] != "confirmed" {
         line.push_str(&format!(" ({})", finding["disposition"].as_str().expect("a disposition")));
     }
-    for place in ["side", "key", "range", "rows"] {
+    if let Some(group) = finding.get("group") {
+        line.push_str(&format!(" in {group}"));
+    }
+    for place in ["side", "key", "range", "rows", "range_rows"] {
         match &finding[place] {
             Value::Null => {}
             Value::String(text) => line.push_str(&format!(" {text}")),
@@ -212,6 +245,9 @@ pub fn told(finding: &Value) -> String {
         for (name, values) in columns {
             line.push_str(&format!(" {name}: {} | {}", values["source"], values["target"]));
         }
+    }
+    if let Some(reason) = finding.get("accept_reason") {
+        line.push_str(&format!(" because {reason}"));
     }
     line
 }

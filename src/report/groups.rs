@@ -1,0 +1,127 @@
+//! The groups of a mapping for people: how many are clean, and a short table of those that are not.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::finding::{counted, group_text, grouped};
+use crate::finding::{GroupRecord, MappingRecord, Verdict};
+use crate::spec::printable;
+
+/// Groups shown of each mapping.
+const SHOWN: usize = 10;
+
+/// Writes what a mapping's groups came to; nothing for a mapping without groups.
+pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -> io::Result<()> {
+    let (Some(name), Some(groups)) = (&mapping.group_by, &mapping.groups) else { return Ok(()) };
+    let of = |verdict: Verdict| groups.iter().filter(|g| g.verdict == verdict).count() as u64;
+    let counts = [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete].map(|verdict| {
+        let count = of(verdict);
+        (count > 0).then(|| format!("{} {}", grouped(count), verdict.name()))
+    });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    let said = match counts.as_slice() {
+        [] => "no group has a row".to_owned(),
+        _ => format!("{}: {}", counted(groups.len() as u64, "group"), counts.join(", ")),
+    };
+    writeln!(out, "\n{} by {}: {said}", printable(&mapping.mapping), printable(name))?;
+    // Of a mapping that is not complete no group is clean; what is shown is what is known of some.
+    let differs = |group: &&GroupRecord| {
+        group.verdict != Verdict::Clean && group.divergent() + group.unsettled > 0
+    };
+    let mut worst: Vec<&GroupRecord> = groups.iter().filter(differs).collect();
+    if worst.is_empty() {
+        return Ok(());
+    }
+    worst.sort_by_key(|group| std::cmp::Reverse((group.divergent(), group.unsettled)));
+    for line in table(&worst[..worst.len().min(SHOWN)], width).lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    if worst.len() > SHOWN {
+        writeln!(out, "  … and {} more", grouped((worst.len() - SHOWN) as u64))?;
+    }
+    Ok(())
+}
+
+fn table(groups: &[&GroupRecord], width: u16) -> Table {
+    const HEAD: [&str; 8] = [
+        "group",
+        "rows",
+        "matched",
+        "only in\nsource",
+        "only in\ntarget",
+        "mis-\nmatch",
+        "unsettled",
+        "verdict",
+    ];
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(HEAD.map(Cell::new));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    for column in table.column_iter_mut().skip(1).take(HEAD.len() - 2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for group in groups {
+        table.add_row([
+            group_text(group.group.as_deref()),
+            grouped(group.rows.source.max(group.rows.target)),
+            grouped(group.matched),
+            grouped(group.only_in_source),
+            grouped(group.only_in_target),
+            grouped(group.mismatch),
+            grouped(group.unsettled),
+            group.verdict.name().to_owned(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::BySide;
+
+    fn group(name: Option<&str>, mismatch: u64) -> GroupRecord {
+        GroupRecord {
+            group: name.map(str::to_owned),
+            verdict: if mismatch > 0 { Verdict::Diverged } else { Verdict::Clean },
+            rows: BySide { source: 1_200, target: 1_100 },
+            matched: 1_100 - mismatch,
+            healed: 0,
+            accepted: 0,
+            only_in_source: 0,
+            only_in_target: 0,
+            mismatch,
+            duplicate_key: 0,
+            null_key: 0,
+            unsettled: 0,
+        }
+    }
+
+    #[test]
+    fn groups_that_are_not_clean_are_shown_the_worst_first() {
+        let mut mapping = MappingRecord::new("shipments", "digest");
+        mapping.group_by = Some("tenant_id".into());
+        let mut groups = vec![group(Some("1"), 0), group(Some("2\u{1b}"), 1), group(None, 30)];
+        mapping.groups = Some(groups.clone());
+        let mut out = Vec::new();
+        write(&mut out, &mapping, 100).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+        shipments by tenant_id: 3 groups: 1 clean, 2 diverged
+        group    rows matched only in only in  mis- unsettled verdict
+                               source  target match
+        NULL    1,200   1,070       0       0    30         0 diverged
+        2\u{1b} 1,200   1,099       0       0     1         0 diverged
+        ");
+        groups.truncate(1);
+        mapping.groups = Some(groups);
+        let mut out = Vec::new();
+        write(&mut out, &mapping, 100).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "\nshipments by tenant_id: 1 group: 1 clean\n");
+    }
+}

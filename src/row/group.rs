@@ -1,0 +1,117 @@
+//! The group of a row, and counts of rows by group.
+//!
+//! A group is told by its text alone: the canon of the pair that rows are grouped by, as PostgreSQL
+//! writes it. Both sides write equal canons alike, so the text needs no type and no order.
+
+use hashbrown::HashMap;
+
+/// A group's value as text; nothing for NULL.
+pub type Group = Option<String>;
+
+/// More groups than this in one mapping are a slip of whoever named the pair: memory stays bounded,
+/// and nobody reads so many verdicts.
+pub const MOST_GROUPS: usize = 100_000;
+
+/// Rows by group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    places: HashMap<Box<[u8]>, u32>,
+    /// At place 0 stands NULL.
+    rows: Vec<u64>,
+    beyond: u64,
+}
+
+/// The place of groups that are one too many.
+const BEYOND: u32 = u32::MAX;
+
+impl GroupCounts {
+    /// The place of a group, to count by; the group's text as it came, nothing for NULL.
+    pub fn place(&mut self, group: Option<&[u8]>) -> u32 {
+        if self.rows.is_empty() {
+            self.rows.push(0);
+        }
+        let Some(text) = group else { return 0 };
+        if let Some(place) = self.places.get(text) {
+            return *place;
+        }
+        if self.places.len() >= MOST_GROUPS {
+            return BEYOND;
+        }
+        let place = self.rows.len() as u32;
+        self.rows.push(0);
+        self.places.insert(text.into(), place);
+        place
+    }
+
+    /// Counts rows at a place.
+    pub fn add(&mut self, place: u32, rows: u64) {
+        match self.rows.get_mut(place as usize) {
+            Some(count) => *count += rows,
+            None => self.beyond += rows,
+        }
+    }
+
+    /// Counts the rows of others in.
+    pub fn add_all(&mut self, others: &GroupCounts) {
+        for (group, rows) in others.iter() {
+            let place = self.place(group);
+            self.add(place, rows);
+        }
+        self.beyond += others.beyond;
+    }
+
+    /// Groups with their rows, in no particular order; groups without rows are left out.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<&[u8]>, u64)> {
+        let null = self.rows.first().map(|rows| (None, *rows));
+        let named = self.places.iter().map(|(text, place)| {
+            let rows = self.rows.get(*place as usize).copied().unwrap_or(0);
+            (Some(text.as_ref()), rows)
+        });
+        null.into_iter().chain(named).filter(|(_, rows)| *rows > 0)
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.places.len() + usize::from(self.rows.first().is_some_and(|rows| *rows > 0))
+    }
+
+    /// Whether no row was counted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.beyond == 0
+    }
+
+    /// Rows of groups beyond the limit, which are not told apart.
+    pub fn beyond(&self) -> u64 {
+        self.beyond
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_by_group_and_null_is_one_of_its_own() {
+        let mut counts = GroupCounts::default();
+        for group in [Some(&b"7"[..]), None, Some(b"7"), Some(b"")] {
+            let place = counts.place(group);
+            counts.add(place, 1);
+        }
+        let mut sum = counts.clone();
+        sum.add_all(&counts);
+        let mut found: Vec<_> = sum.iter().collect();
+        found.sort();
+        assert_eq!(found, [(None, 2), (Some(&b""[..]), 2), (Some(b"7"), 4)]);
+        assert_eq!((sum.len(), GroupCounts::default().is_empty()), (3, true));
+    }
+
+    #[test]
+    fn groups_beyond_the_limit_are_counted_together() {
+        let mut counts = GroupCounts::default();
+        for number in 0..MOST_GROUPS as u32 + 5 {
+            let place = counts.place(Some(&number.to_be_bytes()));
+            counts.add(place, 1);
+        }
+        assert_eq!((counts.len(), counts.beyond()), (MOST_GROUPS, 5));
+    }
+}
