@@ -64,6 +64,7 @@ impl Catalog<'_> {
             schema_usable: row.get(5)?,
             heap: kind == RelationKind::Table && row.get(6)?,
             populated: row.get(7)?,
+            large: kind == RelationKind::InheritanceParent || row.get(8)?,
             oid: Some(oid),
         }))
     }
@@ -111,6 +112,7 @@ impl Catalog<'_> {
             schema_usable: true,
             heap: false,
             populated: true,
+            large: true,
             oid: None,
         })
     }

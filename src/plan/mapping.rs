@@ -92,6 +92,8 @@ pub struct MappingPlan {
     pub partition: Partition,
     /// Why so.
     pub partition_reason: String,
+    /// Whether large values are compared by their hash, so that no client has to hold them.
+    pub folds: bool,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
     /// Parameters of the operator's SQL.
@@ -233,6 +235,9 @@ pub fn plan_mapping(
         reason,
         partition,
         partition_reason,
+        // Lengths and hashes mean the same only in one encoding.
+        folds: relations.any(|relation| relation.large)
+            && servers.source.encoding == servers.target.encoding,
         chunk_rows: options.chunk_rows,
         params: spec.params.clone().into(),
         notes: Vec::new(),

@@ -45,6 +45,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         row_security: false,
         schema_usable: true,
         heap: true,
+        large: false,
         populated: true,
         oid: Some(1),
     };

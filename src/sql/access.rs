@@ -10,7 +10,8 @@ use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
 /// row-level security is active, whether the schema may be used, whether its rows lie in a heap,
-/// whether it has been populated.
+/// whether it has been populated,
+/// whether it may hold values that are stored out of line.
 pub fn relation(name: &TableName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -26,7 +27,10 @@ where t.isleaf
 pg_catalog.row_security_active(c.oid),
 pg_catalog.has_schema_privilege(n.oid, 'usage'),
 coalesce(m.amname = 'heap', false),
-c.relispopulated
+c.relispopulated,
+case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) > 0
+else true
+end
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_am as m on m.oid = c.relam
