@@ -7,14 +7,12 @@ use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
+use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
-use crate::schema::{
-    Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
-    Side,
-};
-use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
+use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
+use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec, StrategyChoice};
 
 /// The first version that scans a range of blocks without reading the others.
 const BLOCKS_SINCE: u32 = 140_000;
@@ -40,29 +38,6 @@ pub struct PlanOptions {
     pub chunk_rows: Option<u64>,
     /// Whether only some key ranges are looked at.
     pub sampled: bool,
-}
-
-/// One side of a mapping.
-#[derive(Clone, Debug)]
-pub struct SidePlan {
-    /// What is read.
-    pub reads: Reads,
-    /// Which rows.
-    pub filter: Option<Fragment>,
-    /// Schemas in which the side's own SQL resolves.
-    pub search_path: Vec<SchemaName>,
-    /// What kind of thing is read.
-    pub kind: RelationKind,
-    /// Rows by the statistics.
-    pub estimated_rows: Option<u64>,
-    /// The index that proves the key unique and without NULLs.
-    pub key_proof: Option<String>,
-    /// Whether the key may hold NULLs.
-    pub key_nullable: bool,
-    /// The index that serves key ranges.
-    pub served_by: Option<String>,
-    /// Whether its rows can be read block by block.
-    pub by_blocks: bool,
 }
 
 /// What will be done for one mapping.

@@ -6,7 +6,7 @@
 //! 1.8 s in buckets); and where no index orders keys by bytes, every range would read the whole table.
 //! There both tables are read once, as they lie, into buckets.
 
-use super::mapping::SidePlan;
+use super::side::SidePlan;
 use super::strategy::Strategy;
 use crate::schema::{BySide, Side};
 
