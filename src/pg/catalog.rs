@@ -155,7 +155,9 @@ impl Catalog<'_> {
         let types = self.lease.types(&self.own, &oids).await?;
         rows.iter()
             .zip(&oids)
-            .map(|(row, oid)| Ok(types.column_type(*oid, row.get(1)?, -1, Collation::Linguistic)))
+            .map(|(row, oid)| {
+                Ok(types.column_type(*oid, row.get(1)?, -1, (Collation::Linguistic, None)))
+            })
             .collect()
     }
 
@@ -179,7 +181,7 @@ impl Catalog<'_> {
                         row.oid(2)?,
                         row.get(1)?,
                         row.get(3)?,
-                        collation,
+                        (collation, row.get(8)?),
                     ),
                     not_null: row.get(4)?,
                     readable: row.get(5)?,

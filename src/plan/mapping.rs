@@ -166,9 +166,14 @@ pub fn plan_mapping(
     key_pairs.sort_by_key(|(order, _)| *order);
     let mut pairs: Vec<Pair> = key_pairs.into_iter().map(|(_, pair)| pair).collect();
     let rows = relations.map(|relation| relation.estimated_rows.unwrap_or(0));
-    let served_by = key::order(&mut pairs, relations, rows);
+    let collated = key::share_collations(&mut pairs);
+    let mut served_by = key::order(&mut pairs, relations, rows);
+    if collated && served_by.any(Option::is_none) {
+        key::unshare_collations(&mut pairs);
+        served_by = key::order(&mut pairs, relations, rows);
+    }
     let key_width = pairs.len();
-    let order = KeyOrder(pairs.iter().filter_map(|pair| pair.canon.key_field()).collect());
+    let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         filter: mapping.sides[side].filter.clone(),
@@ -259,6 +264,7 @@ fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {
         pg_type: PgType::OtherBuiltin(0),
         modifier: -1,
         collation: Collation::None,
+        collation_id: None,
     };
     let found = match &candidate.sides[side] {
         Expression::Column(name) => facts.relation.column(name).map(|c| c.column_type.clone()),
@@ -349,6 +355,12 @@ fn notes(
             let kind = side_plan.kind.name();
             notes.push(format!("No index of the {side}'s {kind} serves the key{why}: {how}."));
         }
+    }
+    for pair in plan.key().iter().filter(|pair| key::is_collated(pair)) {
+        notes.push(format!(
+            "Ranges of \"{}\" are in the order of a collation that both sides share.",
+            pair.name
+        ));
     }
     for pair in &plan.pairs {
         if pair.canon == Canon::Float(Builtin::Float4)
