@@ -117,3 +117,17 @@ fn values_of_600_megabytes_are_compared_and_a_row_beyond_the_servers_limit_is_un
         outcome.balances().exits(3);
     }
 }
+
+/// Rows that are told one by one are still read a portion at a time.
+#[test]
+fn a_backfill_that_has_not_begun_is_told_key_by_key_in_little_memory() {
+    let table = "create table t (id int primary key, v text);";
+    let rows = "insert into t select n, 'v' || n from generate_series(1, 150000) n; analyze t;";
+    let pair = Pair::new(&format!("{table}{rows}"), table);
+    for strategy in strategies() {
+        let flags = ["--strategy", strategy, "--expand", "--max-findings", "1000000"];
+        let outcome = within(&pair, 64, &flags);
+        assert_eq!(outcome.balances().exits(1).mapping()["only_in_source"], 150_000);
+        assert_eq!(outcome.records("finding").len(), 150_000);
+    }
+}

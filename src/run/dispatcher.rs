@@ -146,7 +146,7 @@ impl Dispatcher<'_> {
             return Some(work);
         }
         for index in 0..self.mappings.len() {
-            if let Some(task) = self.mappings[index].tasks.pop_front() {
+            if let Some(task) = self.mappings[index].next_task(self.desk.queue.is_full()) {
                 self.start(index);
                 return Some(Work { mapping: index, task });
             }
@@ -262,8 +262,7 @@ impl Dispatcher<'_> {
                     suspects: compared.suspects.len() as u64,
                     elapsed: statement,
                 });
-                mapping.frontier.compared(chunk, compared, statement);
-                mapping.take_chunks(desk);
+                mapping.scanned(chunk, compared, statement, desk);
             }
             (Task::Measure, Answer::Measured(blocks)) => {
                 if let Some(pass) = &mut mapping.pass {

@@ -248,9 +248,14 @@ impl Frontier {
         }
     }
 
+    /// Whether a chunk can be cut in two.
+    pub(super) fn can_be_cut(&self) -> bool {
+        !self.whole || self.cut_whole
+    }
+
     /// A chunk failed. Tells whether the mapping is to be given up.
     pub(super) fn failed(&mut self, chunk: u64, remedy: Remedy, reason: &str) -> bool {
-        let whole = self.whole && !self.cut_whole;
+        let whole = !self.can_be_cut();
         let Some(slot) = self.slots.get(chunk) else { return true };
         let floor = match remedy {
             Remedy::Shrink => FLOOR,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::account::Account;
 use super::desk::Desk;
@@ -41,6 +42,9 @@ pub(super) struct MappingState {
     runs: Runs,
     one_sided: OneSidedRuns,
 }
+
+/// One-sided rows of a chunk that are told one by one.
+const MOST_TOLD_AT_ONCE: u64 = 20_000;
 
 /// Rows of one side.
 pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
@@ -90,10 +94,39 @@ impl MappingState {
         }
     }
 
+    /// The next small task; while the queue is full, one that does not bring more suspects.
+    pub(super) fn next_task(&mut self, full: bool) -> Option<Task> {
+        let fits = |task: &Task| !(full && matches!(task, Task::Keys { .. }));
+        let place = self.tasks.iter().position(fits)?;
+        self.tasks.remove(place)
+    }
+
+    /// Whether one-sided rows are told one by one, however many they are.
+    fn tells_each(&self, desk: &Desk<'_>) -> bool {
+        desk.options.expand || !self.account.plan.order.is_known()
+    }
+
+    /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.
+    pub(super) fn scanned(
+        &mut self,
+        chunk: u64,
+        compared: Compared,
+        statement: Duration,
+        desk: &mut Desk<'_>,
+    ) {
+        let lone = compared.lone.map_or(0, |(_, digest)| digest.rows);
+        if self.tells_each(desk) && lone > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
+            self.frontier.failed(chunk, Remedy::Shrink, "more one-sided rows than can be told");
+        } else {
+            self.frontier.compared(chunk, compared, statement);
+        }
+        self.take_chunks(desk);
+    }
+
     fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
         let agreed = compared.matched > 0;
         let items = self.book(range, compared);
-        if !desk.options.expand && self.account.plan.order.is_known() {
+        if !self.tells_each(desk) {
             let told = self.runs.chunk(items, agreed);
             return self.hear(told, desk);
         }
