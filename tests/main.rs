@@ -12,6 +12,7 @@
 mod architecture;
 mod cli;
 mod connections;
+mod encodings;
 mod faults;
 mod groups;
 mod keys;
@@ -30,7 +31,9 @@ mod secrets;
 mod sizes;
 mod streams;
 mod support;
+mod surroundings;
 mod tables;
 mod tls;
+mod traps;
 mod trust;
 mod types;

@@ -119,6 +119,8 @@ fn of_server(error: &DbError) -> PgError {
     let code = error.code().code();
     let text = error.message();
     let mut told = match (&code[..2], code) {
+        (_, "22021") => PgError::new(Remedy::Isolate, "a text is not valid in UTF-8 (SQLSTATE 22021)")
+            .hinted("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
         ("22" | "23" | "P0", _) => {
             PgError::new(Remedy::Isolate, format!("a value could not be read or computed (SQLSTATE {code})"))
                 .hinted("The server's log has the value; reports and logs of this tool never do.")

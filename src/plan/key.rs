@@ -12,7 +12,7 @@ use super::pair::{Expression, Pair};
 use super::pairing::Candidate;
 use crate::row::KeyField;
 use crate::schema::{
-    Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side,
+    Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Server, Side,
 };
 use crate::spec::{Diagnostic, Mapping, did_you_mean};
 
@@ -187,7 +187,7 @@ pub(super) fn share_collations(key: &mut [Pair]) -> bool {
                 .filter(|_| textual && plain && column.collation == Collation::Linguistic)
         })
     };
-    for pair in key.iter_mut().filter(|pair| pair.canon == Canon::Text) {
+    for pair in key.iter_mut().filter(|pair| pair.canon == Canon::Text && !pair.in_utf8) {
         let BySide { source, target } = ids(pair);
         if source.is_some() && source == target {
             pair.sides.source.searched_raw = true;
@@ -231,6 +231,12 @@ pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
         }
         wire => wire == *base,
     }
+}
+
+/// Whether both servers order texts under "C" as their UTF-8 is ordered, and take each other's.
+pub(super) fn order_alike(servers: BySide<&Server>) -> bool {
+    let both = |set: &[&str]| servers.all(|server| set.contains(&server.encoding.as_str()));
+    both(&["UTF8", "SQL_ASCII"]) || both(&["LATIN1"])
 }
 
 /// Whether the server can look a key pair up by the column itself: equality may find too much (the

@@ -137,7 +137,7 @@ pub fn plan_mapping(
     let mut other_pairs = Vec::new();
     for (place, candidate) in candidates.iter().enumerate() {
         let in_key = key.iter().position(|pair| *pair == place);
-        match make_pair(candidate, facts, in_key.is_some()) {
+        match make_pair(spec, candidate, facts, servers, in_key.is_some()) {
             Ok(pair) => match in_key {
                 Some(order) => key_pairs.push((order, pair)),
                 None => other_pairs.push(pair),
@@ -229,12 +229,23 @@ pub fn plan_mapping(
 type NoMeeting = (BySide<String>, meet::Refusal);
 
 fn make_pair(
+    spec: &Spec,
     candidate: &Candidate,
     facts: BySide<&Facts>,
+    servers: BySide<&Server>,
     in_key: bool,
 ) -> Result<Pair, NoMeeting> {
     let types = BySide::new(|side| type_of(candidate, side, facts[side]));
     let refused = |refusal| (types.as_ref().map(|t| t.display.clone()), refusal);
+    let searching = spec.sides.iter().find(|(_, side)| !side.search_path.is_empty());
+    if let Some((side, _)) = searching
+        && types.any(|t| t.pg_type.names_an_object())
+    {
+        return Err(refused(meet::Refusal {
+            why: format!("names are written otherwise under the search_path of [{side}]"),
+            hint: "Put the column into \"ignore\", or leave the search_path out.".to_owned(),
+        }));
+    }
     let terms = &candidate.terms;
     let (canon, leeway) =
         rule::agree(terms, &types.source, &types.target, candidate.asked).map_err(refused)?;
@@ -248,14 +259,15 @@ fn make_pair(
         canon if in_key && canon.key_field().is_none() => Canon::Rendered,
         canon => canon,
     };
+    let in_utf8 = in_key && canon.wire() == Builtin::Text && !key::order_alike(servers);
     let sides = BySide::new(|side| PairSide {
         expression: candidate.sides[side].clone(),
-        searched_raw: key::searched_raw(canon, &types[side]),
-        looked_up_raw: key::looked_up_raw(canon, &types[side]),
+        searched_raw: !in_utf8 && key::searched_raw(canon, &types[side]),
+        looked_up_raw: !in_utf8 && key::looked_up_raw(canon, &types[side]),
         column_type: types[side].clone(),
     });
     let (name, terms) = (candidate.name.clone(), terms.clone());
-    Ok(Pair { name, canon, terms, leeway, sides })
+    Ok(Pair { name, canon, terms, leeway, in_utf8, sides })
 }
 
 fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {
@@ -346,7 +358,11 @@ fn notes(
                 pair.canon == Canon::Text
                     && pair.sides[side].column_type.collation == Collation::Linguistic
             });
-            let why = if text { " in the byte order of \"C\"" } else { "" };
+            let why = match plan.key().iter().any(|pair| pair.in_utf8) {
+                true => " in the byte order of UTF-8",
+                false if text => " in the byte order of \"C\"",
+                false => "",
+            };
             let how = match (plan.strategy, plan.chunk_rows) {
                 (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
                 (Strategy::Stream, None) => "the server sorts all rows in one statement",

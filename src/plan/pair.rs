@@ -2,7 +2,7 @@
 
 use super::canon::Canon;
 use super::leeway::Leeway;
-use crate::schema::{BySide, ColumnName, ColumnType};
+use crate::schema::{Builtin, BySide, ColumnName, ColumnType};
 use crate::spec::{Fragment, Terms};
 
 /// How one side says a pair's value.
@@ -25,8 +25,18 @@ pub struct Pair {
     pub terms: Terms,
     /// What its values may differ by at row level.
     pub leeway: Option<Leeway>,
+    /// For key pairs: whether a text is ordered and sent as its bytes in UTF-8. A database of another
+    /// encoding orders "C" by bytes of its own, and cannot be asked for a letter that it does not have.
+    pub in_utf8: bool,
     /// Each side's expression.
     pub sides: BySide<PairSide>,
+}
+
+impl Pair {
+    /// The built-in type in which the pair's value travels.
+    pub fn wire(&self) -> Builtin {
+        if self.in_utf8 { Builtin::Bytea } else { self.canon.wire() }
+    }
 }
 
 /// One side of a pair.

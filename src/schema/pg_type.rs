@@ -145,6 +145,18 @@ pub enum PgType {
 }
 
 impl PgType {
+    /// Whether its text is a name that the search path decides how to write: `regclass`.
+    pub fn names_an_object(&self) -> bool {
+        // regproc, regprocedure, regoper, regoperator, regclass, regtype, regconfig, regdictionary,
+        // regcollation
+        const NAMES: [u32; 9] = [24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4191];
+        match self.base() {
+            PgType::OtherBuiltin(oid) => NAMES.contains(oid),
+            PgType::Array(element) => element.names_an_object(),
+            _ => false,
+        }
+    }
+
     /// The type below every domain.
     pub fn base(&self) -> &PgType {
         match self {

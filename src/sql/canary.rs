@@ -53,6 +53,7 @@ fn pair(canon: crate::plan::Canon) -> Pair {
         canon,
         terms: Terms::default(),
         leeway: None,
+        in_utf8: false,
         sides: BySide::new(|_| side()),
     }
 }

@@ -79,6 +79,12 @@ fn truncated(value: &str, builtin: Builtin, unit: Precision) -> String {
     )
 }
 
+/// A pair's value as part of a key.
+pub(super) fn in_key(pair: &Pair, side: Side, index: usize) -> String {
+    let canon = canon(pair, side, index);
+    if pair.in_utf8 { format!("pg_catalog.convert_to({canon}, 'UTF8')") } else { canon }
+}
+
 fn cast(value: &str, type_name: &str) -> String {
     format!("{value}::pg_catalog.{type_name}")
 }
@@ -115,8 +121,8 @@ pub(super) fn row_hash(pairs: &[Pair], side: Side) -> String {
 /// ordinary type its own function costs half of what a record's does.
 pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
     if let [pair] = key {
-        let canon = canon(pair, side, 0);
-        match pair.canon.wire() {
+        let canon = in_key(pair, side, 0);
+        match pair.wire() {
             Builtin::Int2 => return format!("pg_catalog.hashint2extended({canon}, 0)"),
             Builtin::Int4 => return format!("pg_catalog.hashint4extended({canon}, 0)"),
             Builtin::Int8 => return format!("pg_catalog.hashint8extended({canon}, 0)"),
@@ -126,18 +132,18 @@ pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
         }
     }
     let canons: Vec<_> =
-        key.iter().enumerate().map(|(index, pair)| canon(pair, side, index)).collect();
+        key.iter().enumerate().map(|(index, pair)| in_key(pair, side, index)).collect();
     format!("pg_catalog.hash_record_extended(row({}), 0)", canons.join(", "))
 }
 
 /// What key ranges are compared with: the column itself where an index can serve it.
 pub(super) fn searched(pair: &Pair, side: Side, index: usize) -> String {
-    if pair.sides[side].searched_raw { place(index) } else { canon(pair, side, index) }
+    if pair.sides[side].searched_raw { place(index) } else { in_key(pair, side, index) }
 }
 
 /// What keys are looked up by.
 pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
-    if pair.sides[side].looked_up_raw { place(index) } else { canon(pair, side, index) }
+    if pair.sides[side].looked_up_raw { place(index) } else { in_key(pair, side, index) }
 }
 
 /// The value before its canon, as the type's output function writes it. For most types that is what

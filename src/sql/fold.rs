@@ -5,7 +5,7 @@
 //! value on both sides. A short value that looks like a token is turned into one too, so that no two
 //! values share one. Digests need none of this: there no value leaves its server.
 
-use super::canon::{canon, place, printed};
+use super::canon::{canon, in_key, place, printed};
 use crate::plan::{MappingPlan, Pair};
 use crate::schema::{Builtin, PgType, Side};
 
@@ -18,9 +18,12 @@ const TOKEN: &str = "pgreconcile-large:";
 
 /// The canon of a pair as it goes to the client.
 pub(super) fn sent(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
-    let canon = canon(pair, side, index);
     // A key has to be whole, and so has what is judged within a leeway.
-    if !plan.folds || index < plan.key_width || pair.leeway.is_some() {
+    if index < plan.key_width {
+        return in_key(pair, side, index);
+    }
+    let canon = canon(pair, side, index);
+    if !plan.folds || pair.leeway.is_some() {
         return canon;
     }
     match pair.canon.wire() {

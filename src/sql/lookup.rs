@@ -90,5 +90,5 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
 
 fn field_array(plan: &MappingPlan, keys: &[&Key], index: usize) -> Bind {
     let fields: Vec<&[u8]> = keys.iter().filter_map(|key| key.fields().nth(index)).collect();
-    Bind::array(plan.key()[index].canon.wire(), fields.into_iter())
+    Bind::array(plan.key()[index].wire(), fields.into_iter())
 }

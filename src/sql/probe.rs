@@ -1,6 +1,6 @@
 //! Boundaries and ends: keys found by walking an index, without reading the table.
 
-use super::canon::{canon, printed, row_hash, searched};
+use super::canon::{in_key, printed, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_unfiltered};
 use super::rows::group_text;
@@ -86,7 +86,7 @@ fn key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     let key = plan.key();
     writer.push("select ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&canon(pair, side, index));
+        writer.push(&in_key(pair, side, index));
     });
     writer.push(", ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {

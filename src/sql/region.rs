@@ -68,7 +68,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
         let fields: Vec<Bind> = key
             .iter()
             .zip(bound.fields())
-            .map(|(pair, field)| Bind { oid: pair.canon.wire().oid(), value: field.to_vec() })
+            .map(|(pair, field)| Bind { oid: pair.wire().oid(), value: field.to_vec() })
             .collect();
         let writer = self.next();
         let (open, close) = if key.len() == 1 { ("", "") } else { ("row(", ")") };

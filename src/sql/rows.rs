@@ -1,6 +1,6 @@
 //! Rows of a region: keys with row hashes for the drill-down, or every canon for `stream`.
 
-use super::canon::{canon, row_hash};
+use super::canon::{in_key, row_hash};
 use super::fold::sent;
 use super::group::Grouping;
 use super::parts::covering_rule;
@@ -33,7 +33,7 @@ pub fn canons(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     if !plan.served() {
         writer.push("\norder by ");
         writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
-            writer.push(&canon(pair, side, index));
+            writer.push(&in_key(pair, side, index));
         });
     }
     writer.finish()
