@@ -171,6 +171,31 @@ fn a_value_that_the_server_cannot_compute_leaves_its_row_undecided_and_no_other(
     }
 }
 
+/// While one side says that it has failed, the other goes on sending rows. What the failed side has not
+/// sent was once taken for missing.
+#[test]
+fn a_side_that_fails_among_rows_of_the_other_has_not_come_to_its_end() {
+    let pair = Pair::new(
+        &format!("{} update t set v = 'no number' where id = 5000;", table(10_000)),
+        &format!("{} update t set v = '-1';", table(10_000)),
+    );
+    pair.sql(Side::Source, "update t set v = id where id <> 5000");
+    let spec = pair.spec(&format!(
+        "{SPEC}[mapping.columns]\nv = {{ sql = \"v::int\", target_sql = \"v::int\" }}\n"
+    ));
+    for _ in 0..3 {
+        let outcome = pair.compare(&spec, &["--strategy", "digest", "--chunk-rows", "1000"]);
+        let undecided = outcome.records("undecided");
+        assert_eq!(undecided.len(), 1, "{undecided:?}");
+        let range = &undecided[0]["range"];
+        assert_eq!(
+            (&range["after"]["id"], &range["through"]["id"]),
+            (&"4999".into(), &"5000".into())
+        );
+        assert_eq!(outcome.balances().exits(3).mapping()["mismatch"], 9_999);
+    }
+}
+
 #[test]
 fn a_table_that_is_locked_is_not_waited_for_longer_than_a_second() {
     let pair = Pair::new(&table(100), &table(100));

@@ -39,7 +39,17 @@ pub struct Rows<'l> {
     commit: Commit<'l>,
     deadline: Pin<Box<Sleep>>,
     until_clock: u32,
-    ended: bool,
+    stage: Stage,
+}
+
+/// How far an answer has been read. What is known stays known when the future that waits for the rest
+/// is dropped: among rows of the other side that happens at any moment, and an error that was forgotten
+/// there would look like the end.
+enum Stage {
+    Reading,
+    /// No more rows come, for this reason; the commit is waited for.
+    Ending(Result<(), PgError>),
+    Over,
 }
 
 type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
@@ -89,7 +99,7 @@ impl Lease {
                 commit,
                 deadline: Box::pin(sleep_until(deadline)),
                 until_clock: ROWS_PER_CLOCK,
-                ended: false,
+                stage: Stage::Reading,
             }),
         }
     }
@@ -133,40 +143,42 @@ impl Lease {
 }
 
 impl Rows<'_> {
-    /// The next row; nothing at the end, when the transaction has ended too.
+    /// The next row; nothing at the end, when the transaction has ended too. It may be dropped and
+    /// called again without losing anything.
     ///
     /// # Errors
     /// What the server says, or that it says nothing. Nothing more comes after an error.
     pub async fn next(&mut self) -> Result<Option<Row>, PgError> {
-        if self.ended {
+        if let Stage::Reading = self.stage {
+            let next = poll_fn(|context| match self.stream.as_mut().poll_next(context) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending => self.deadline.as_mut().poll(context).map(|()| None),
+            });
+            match next.await {
+                Some(Some(Ok(row))) => {
+                    self.until_clock -= 1;
+                    if self.until_clock == 0 {
+                        self.until_clock = ROWS_PER_CLOCK;
+                        self.deadline.as_mut().reset(Instant::now() + self.session.patience);
+                    }
+                    return Ok(Some(Row(row)));
+                }
+                Some(None) => self.stage = Stage::Ending(Ok(())),
+                Some(Some(Err(error))) => self.stage = Stage::Ending(Err(PgError::of(&error))),
+                None => {
+                    self.stage = Stage::Over;
+                    return Err(PgError::silent("the query"));
+                }
+            }
+        }
+        if let Stage::Over = self.stage {
             return Ok(None);
         }
-        let next = poll_fn(|context| match self.stream.as_mut().poll_next(context) {
-            Poll::Ready(next) => Poll::Ready(Some(next)),
-            Poll::Pending => self.deadline.as_mut().poll(context).map(|()| None),
-        });
-        match next.await {
-            Some(Some(Ok(row))) => {
-                self.until_clock -= 1;
-                if self.until_clock == 0 {
-                    self.until_clock = ROWS_PER_CLOCK;
-                    self.deadline.as_mut().reset(Instant::now() + self.session.patience);
-                }
-                Ok(Some(Row(row)))
-            }
-            Some(None) => {
-                self.ended = true;
-                self.lease.ended(&mut self.commit, self.session).await.map(|()| None)
-            }
-            Some(Some(Err(error))) => {
-                self.ended = true;
-                let _ = self.lease.ended(&mut self.commit, self.session).await;
-                Err(PgError::of(&error))
-            }
-            None => {
-                self.ended = true;
-                Err(PgError::silent("the query"))
-            }
+        let committed = self.lease.ended(&mut self.commit, self.session).await;
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            // The commit rolls back what the error has spoilt; the error is what counts.
+            Stage::Ending(outcome) => outcome.and(committed).map(|()| None),
+            Stage::Reading | Stage::Over => Ok(None),
         }
     }
 }
