@@ -266,7 +266,7 @@ fn options_and_unknown_keywords_are_refused() {
         ),
         ("service=b", "unknown connection parameter \"hots\"; did you mean \"host\"?"),
         ("service=c", "has a line without \"=\""),
-        ("nonsense", "it is neither a postgresql:// URL nor key=value pairs"),
+        ("nonsense", "it is neither a URL nor key=value pairs"),
         ("host='h", "a quote is never closed"),
         ("postgres://u@[::1/d", "a \"[\" is never closed"),
         ("host=h sslmode=verify_full", "\"sslmode\" cannot be \"verify_full\""),

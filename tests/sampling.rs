@@ -65,3 +65,29 @@ fn what_cannot_be_sampled_is_refused() {
         assert!(outcome.stderr.contains("for example 1%"), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn the_share_and_the_coverage_are_what_was_asked_whatever_the_chunks_and_the_filter() {
+    let table = "create table t (id int primary key, v text);
+                 insert into t select n, 'v' || n from generate_series(1, 40000) n; analyze t;";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Target, "update t set v = 'x'");
+    let half = format!("{SPEC}source.where = \"id <= 20000\"\ntarget.where = \"id <= 20000\"\n");
+    for (spec, most, shares) in [(SPEC, 40_000.0, &[10, 50, 90, 99][..]), (&half, 20_000.0, &[50])]
+    {
+        let spec = pair.spec(spec);
+        for share in shares {
+            for rows in [None, Some("10"), Some("1000")] {
+                let sample = format!("{share}%");
+                let mut flags = vec!["--sample", &sample];
+                flags.extend(rows.iter().flat_map(|rows| ["--chunk-rows", rows]));
+                let mapping = pair.compare(&spec, &flags).balances().exits(1).mapping();
+                let asked = f64::from(*share) / 100.0;
+                let read = mapping["rows"]["source"].as_f64().unwrap() / most;
+                let told = mapping["coverage"].as_f64().unwrap();
+                assert!((read - asked).abs() < 0.06, "{flags:?}: {read} was read");
+                assert!((told - asked).abs() < 0.06, "{flags:?}: {told} was told");
+            }
+        }
+    }
+}

@@ -52,6 +52,7 @@
 //! - JSON too deep: `rules::a_text_that_is_no_json_leaves_its_row_undecided_and_no_other`
 //! - an enum's order and OIDs, also within arrays, records, ranges, domains:
 //!   `scenarios::blind_spot_enum_oids`, `scenarios::every_type_identical`
+//! - casts of the users' own: `traps::a_cast_of_the_users_own_does_not_stand_for_the_value`
 //! - bounds and dimensions of arrays: `scenarios::blind_spot_arrays`
 //! - ranges: `scenarios::blind_spot_ranges`
 //! - types without a hash, areas for equality: `scenarios::blind_spot_types_without_hash`
@@ -414,6 +415,33 @@ fn values_with_an_equality_of_their_own() {
                 "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' == '{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}' ;
                  'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' <> 'a0eebc999c0b4ef8bb6d6bb9bd380a12'",
             ),
+        ],
+    );
+}
+
+#[test]
+fn a_cast_of_the_users_own_does_not_stand_for_the_value() {
+    let own = "create type mood as enum ('ok', 'sad'); create type two as (a text, b text);
+        create domain feeling as mood; create domain pair as two;
+        create function same(mood) returns text language sql immutable as $$ select 'same' $$;
+        create function same(two) returns text language sql immutable as $$ select 'same' $$;
+        create cast (mood as text) with function same(mood);
+        create cast (two as text) with function same(two);";
+    tells_apart(
+        own,
+        &[
+            ("mood", "mood", "'ok' <> 'sad' ; 'ok' == 'ok'"),
+            ("two", "two", "row('a', 'b') <> row('a', 'c') ; row('a', 'b') == row('a', 'b')"),
+            ("mood[]", "mood[]", "'{ok}' <> '{sad}' ; '{ok}' == '{ok}'"),
+            ("mood", "text", "'ok' == 'ok' ; 'ok' <> 'sad'"),
+            (
+                "mood[]",
+                "text[]",
+                "'{ok,NULL}' == '{ok,NULL}' ; '{ok}' <> '{same}' ; '{ok}' <> null",
+            ),
+            ("feeling", "feeling", "'ok' <> 'sad' ; 'ok' <> null ; 'ok' == 'ok'"),
+            ("pair", "pair", "row('a', 'b') <> row('a', 'c') ; row(null, null) <> null"),
+            ("pair[]", "pair[]", "array[row('a', 'b')::pair] <> array[row('a', 'c')::pair]"),
         ],
     );
 }

@@ -19,7 +19,7 @@ pub enum ConninfoError {
     #[error("unknown connection parameter \"{0}\"{1}")]
     UnknownKeyword(String, String),
     /// A text that is neither form.
-    #[error("it is neither a postgresql:// URL nor key=value pairs: {0}")]
+    #[error("it is neither a URL nor key=value pairs: {0}")]
     Malformed(&'static str),
     /// A value that the keyword does not take.
     #[error("\"{0}\" cannot be \"{1}\"{2}")]

@@ -132,7 +132,8 @@ fn of_server(error: &DbError) -> PgError {
             "a row is too large for the server to put together",
         ),
         (_, "08P01") => bouncer(text),
-        (_, "57014") => PgError::new(Remedy::Shrink, printable(text)),
+        (_, "57014") => PgError::new(Remedy::Shrink, printable(text))
+            .hinted("statement_timeout in [compare] is what a statement may take."),
         (_, "40001") if text.contains("recovery") => PgError::new(Remedy::Shrink, printable(text)),
         (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40001" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),

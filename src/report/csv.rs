@@ -56,7 +56,7 @@ fn is_formula(cell: &str) -> bool {
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
         && number.chars().all(|c| c.is_ascii_digit() || c == '.');
     // Some spreadsheets skip a line break, and take the wide signs of East Asian text for the narrow.
-    let first = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    let first = ['\'', '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
     cell.starts_with(first) && !is_number
 }
 
@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn formulas_are_defused_and_numbers_are_not() {
-        for formula in ["=1+1", "+cmd", "-2+3", "@x", "\tx", "\rx", "\n=x", "＝x", "-", "+1e5|x"] {
+        for formula in
+            ["=1+1", "+cmd", "-2+3", "@x", "\tx", "\rx", "\n=x", "＝x", "'=x", "-", "+1e5|x"]
+        {
             assert!(cell(Some(formula)).trim_matches('"').starts_with('\''), "{formula}");
         }
         for plain in ["-5", "+5.25", "5", "a=1", "", "2026-01-01"] {

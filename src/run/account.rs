@@ -27,8 +27,8 @@ pub(super) struct Account {
     accepted_findings: u64,
     truncated: bool,
     undecided_rows: u64,
-    /// Rows left out of a sample, about.
-    skipped_rows: u64,
+    /// The share of the rows that a sample takes, if there is one.
+    pub(super) sampled: Option<f64>,
     reason: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Account {
             accepted_findings: 0,
             truncated: false,
             undecided_rows: 0,
-            skipped_rows: 0,
+            sampled: None,
             reason: None,
         }
     }
@@ -182,11 +182,6 @@ impl Account {
         desk.observer.observe(Event::Undecided(undecided));
     }
 
-    /// About so many rows were left out of the sample.
-    pub(super) fn skipped(&mut self, rows: u64) {
-        self.skipped_rows += rows.max(1);
-    }
-
     /// A key as people read it.
     pub(super) fn key_text(&self, fields: Vec<String>) -> Named<String> {
         let names = self.plan.key().iter().map(|pair| pair.name.clone());
@@ -218,14 +213,12 @@ impl Account {
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),
             _ => None,
         };
-        let coverage = match self.undecided_rows + self.skipped_rows {
+        let judged = match self.undecided_rows {
             0 => 1.0,
-            unseen => {
-                let share = read as f64 / (read + unseen) as f64;
-                // Rounded down: only everything is all.
-                (share * 1e4).floor() / 1e4
-            }
+            undecided => read as f64 / (read + undecided) as f64,
         };
+        // Rounded down: only everything is all.
+        let coverage = (judged * self.sampled.unwrap_or(1.0) * 1e4).floor() / 1e4;
         let elapsed = self.started.map_or(Duration::ZERO, |started| started.elapsed());
         let mut record = MappingRecord::new(&self.plan.name, self.plan.strategy.name());
         record.rows = books.map(|side| side.read);

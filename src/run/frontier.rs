@@ -166,8 +166,8 @@ impl Frontier {
     /// Rows of the range that is cut off next.
     fn next_rows(&self) -> u64 {
         match &self.sampling {
-            Some(sampling) if sampling.is_skipping() => sampling.rows(),
-            Some(sampling) => sampling.rows().min(self.sizing.next_rows()),
+            Some(sampling) if sampling.is_skipping() => sampling.left(),
+            Some(sampling) => sampling.left().min(self.sizing.next_rows()),
             None => self.sizing.next_rows(),
         }
     }
@@ -177,13 +177,15 @@ impl Frontier {
         let Boundaries::Known(histogram) = &mut self.boundaries else { return false };
         let Some(rest) = &self.rest else { return false };
         let wanted = match (&self.sampling, histogram.stretch()) {
-            (Some(sampling), Some(rows)) if sampling.is_skipping() => rows.max(sampling.rows()),
+            (Some(sampling), Some(rows)) if sampling.jumps() => rows.max(sampling.left()),
             (Some(_), _) => return false,
             (None, _) => self.sizing.next_rows(),
         };
         let Some((bound, rows)) = histogram.next(rest.after.as_ref(), wanted, &self.order) else {
             return false;
         };
+        // A jump goes to the end of the stretch, of which the sample has had its part.
+        let rows = self.sampling.as_ref().map_or(rows, |sampling| sampling.left().min(rows));
         let (chunk, rest) = rest.clone().cut(bound);
         self.push(chunk, rows);
         self.rest = Some(rest);
@@ -197,8 +199,12 @@ impl Frontier {
             Some(chunk) => self.slots.get(chunk)?.range.clone(),
             None => self.rest.clone()?,
         };
-        // The range's own end cuts nothing off.
-        let found = found.filter(|bound| range.through.as_ref().is_none_or(|t| t.key != bound.key));
+        // The range's own ends cut nothing off.
+        let is_end = |end: &Option<Bound>, bound: &Bound| {
+            end.as_ref().is_some_and(|end| end.key == bound.key)
+        };
+        let found =
+            found.filter(|bound| !is_end(&range.through, bound) && !is_end(&range.after, bound));
         if found.is_none() && !probing.second_try && self.served[probing.side.other()] {
             let side = probing.side.other();
             self.probing = Some(Probing { side, second_try: true, ..probing });
@@ -227,10 +233,9 @@ impl Frontier {
     }
 
     fn push(&mut self, range: KeyRange, rows: u64) {
-        let skips = self.sampling.as_ref().is_some_and(Sampling::is_skipping);
-        let state = if skips { State::Done(Outcome::Skipped(rows)) } else { State::Ready };
+        let skips = self.sampling.as_mut().is_some_and(|sampling| sampling.cut(rows));
+        let state = if skips { State::Done(Outcome::Skipped) } else { State::Ready };
         self.slots.push(range, rows, state);
-        self.sampling.iter_mut().for_each(Sampling::turn);
     }
 
     /// A chunk was compared; `statement` is what its first statement took.
@@ -289,6 +294,11 @@ impl Frontier {
         }
     }
 
+    /// Cuts ranges even where no index serves them.
+    pub(super) fn read_in_ranges(&mut self) {
+        self.whole = false;
+    }
+
     /// Nothing is left to cut: everything was compared in another way.
     pub(super) fn close(&mut self) {
         self.rest = None;
@@ -306,6 +316,11 @@ impl Frontier {
     /// The chunks that are done with all before them, in key order.
     pub(super) fn take_done(&mut self) -> Vec<Told> {
         self.slots.take_done()
+    }
+
+    /// The share of the rows that the sample has taken, if there is one.
+    pub(super) fn sampled(&self) -> Option<f64> {
+        self.sampling.as_ref().map(Sampling::share)
     }
 
     /// Whether everything has been cut, compared and told.

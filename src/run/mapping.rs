@@ -72,11 +72,11 @@ impl MappingState {
 
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
+        self.account.sampled = self.frontier.sampled();
         for ToldChunk { range, outcome } in self.frontier.take_done() {
             match outcome {
                 Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
-                Outcome::Skipped(rows) => {
-                    self.account.skipped(rows);
+                Outcome::Skipped => {
                     let told = self.runs.chunk(Vec::new(), true);
                     self.hear(told, desk);
                 }
@@ -164,10 +164,14 @@ impl MappingState {
         if piece.is_some_and(|piece| pass.failed(piece, remedy)) {
             return false;
         }
-        let ranges = !self.booked && remedy != Remedy::Retry && self.account.plan.served();
+        // Ranges can be cut down to the row that is the cause, if need be at the price of reading the
+        // whole table for each.
+        let cause_is_a_row = remedy == Remedy::Isolate;
+        let ranges = !self.booked
+            && (cause_is_a_row || remedy != Remedy::Retry && self.account.plan.served());
         if ranges {
-            // They can be cut down to the row that is the cause.
             self.pass = None;
+            self.frontier.read_in_ranges();
         }
         !ranges
     }

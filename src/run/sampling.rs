@@ -19,12 +19,16 @@ pub(super) struct Sampling {
     share: f64,
     take: u64,
     skipping: bool,
+    left: u64,
+    taken: u64,
+    skipped: u64,
 }
 
 impl Sampling {
     /// A sample of this share, of a table of about so many rows.
     pub(super) fn new(share: f64, rows: u64) -> Sampling {
-        let mut sampling = Sampling { share, take: 0, skipping: false };
+        let mut sampling =
+            Sampling { share, take: 0, skipping: false, left: 0, taken: 0, skipped: 0 };
         sampling.of_stretches(rows / CHUNKS);
         sampling
     }
@@ -33,6 +37,7 @@ impl Sampling {
     pub(super) fn of_stretches(&mut self, rows: u64) {
         let take = (rows as f64 * self.share) as u64;
         self.take = take.clamp(LEAST_ROWS, MOST_ROWS);
+        self.left = self.take;
     }
 
     /// Whether the next range is one to be left out.
@@ -40,17 +45,36 @@ impl Sampling {
         self.skipping
     }
 
-    /// Rows of the next range.
-    pub(super) fn rows(&self) -> u64 {
-        match self.skipping {
-            false => self.take,
-            true => ((self.take as f64 / self.share) as u64).saturating_sub(self.take).max(1),
-        }
+    /// Whether it may be left out by going to the next bound of the histogram. What is left out of a
+    /// large sample is less than a stretch.
+    pub(super) fn jumps(&self) -> bool {
+        self.skipping && self.share <= 0.5
     }
 
-    /// The next range was cut.
-    pub(super) fn turn(&mut self) {
-        self.skipping = !self.skipping;
+    /// Rows that are still to be taken, or left out, before the turn.
+    pub(super) fn left(&self) -> u64 {
+        self.left.max(1)
+    }
+
+    /// A range of so many rows was cut. Tells whether it is left out.
+    pub(super) fn cut(&mut self, rows: u64) -> bool {
+        let skips = self.skipping;
+        let count = if skips { &mut self.skipped } else { &mut self.taken };
+        *count += rows;
+        self.left = self.left.saturating_sub(rows);
+        if self.left == 0 {
+            self.skipping = !skips;
+            self.left = match skips {
+                true => self.take,
+                false => ((self.take as f64 / self.share) as u64).saturating_sub(self.take).max(1),
+            };
+        }
+        skips
+    }
+
+    /// The share of the rows that was taken so far, about.
+    pub(super) fn share(&self) -> f64 {
+        self.taken as f64 / (self.taken + self.skipped).max(1) as f64
     }
 }
 
@@ -59,13 +83,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_the_share_of_what_is_taken_and_skipped() {
-        for (share, rows) in [(0.01, 2_000_000), (0.5, 1000), (0.2, 100), (1.0, 500)] {
-            let mut sampling = Sampling::new(share, rows);
-            let take = sampling.rows();
-            sampling.turn();
-            let part = take as f64 / (take + sampling.rows()) as f64;
-            assert!((part - share).abs() < 0.03, "{share} of {rows}: {part}");
+    fn what_is_taken_is_the_share_however_it_is_cut() {
+        for (share, rows) in [(0.01, 2_000_000), (0.5, 1000), (0.2, 100), (0.99, 40_000)] {
+            for most in [10, 1_000_000] {
+                let mut sampling = Sampling::new(share, rows);
+                let mut skips = 0;
+                while skips < 20 {
+                    let rows = sampling.left();
+                    let rows = if sampling.is_skipping() { rows } else { rows.min(most) };
+                    skips += u32::from(sampling.cut(rows));
+                }
+                let part = sampling.share();
+                assert!((part - share).abs() < 0.03, "{share} of {rows}: {part}");
+            }
         }
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct Told {
 pub(super) enum Outcome {
     /// Compared.
     Compared(Compared),
-    /// Left out of the sample, with about so many rows.
-    Skipped(u64),
+    /// Left out of the sample.
+    Skipped,
     /// Not to be had, with the rows that were meant and the reason.
     Undecided(u64, String),
 }

@@ -150,10 +150,13 @@ fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     // Where the last value without quotes ends, outside a URL and in one: what stands within it is
     // seen to, and reading it again and again would take a long line's length squared.
     let mut seen = [0, 0];
-    for (at, word) in text.match_indices("password") {
-        let after = text[at + word.len()..].trim_start_matches(' ');
-        let Some(value) = after.strip_prefix('=') else { continue };
-        let value = value.trim_start_matches(' ');
+    for (equals, _) in text.match_indices('=') {
+        let before = text[..equals].trim_end_matches(' ');
+        let at = before.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '_').len();
+        if !means_a_password(&before[at..]) {
+            continue;
+        }
+        let value = text[equals + 1..].trim_start_matches(' ');
         let start = text.len() - value.len();
         let in_url = text[..at].ends_with(['?', '&']);
         let seen = &mut seen[usize::from(in_url)];
@@ -169,6 +172,13 @@ fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     }
     places.retain(|place| !place.is_empty());
     places
+}
+
+/// Whether a keyword names a password, well spelt or not.
+fn means_a_password(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    let spelt = word.starts_with('p') && word.contains('w');
+    (word.contains("pass") && word != "passfile") || spelt || word.contains("secret")
 }
 
 /// To the closing quote or to a blank; a backslash keeps the next character.
@@ -233,6 +243,8 @@ mod tests {
             ("postgres://u:p@ss@h/d", "postgres://u:****@h/d"),
             ("postgres://u@h/d?password=pw&x=1", "postgres://u@h/d?password=**&x=1"),
             ("host=h password=pw user=u", "host=h password=** user=u"),
+            ("postgres://u@h/d?pasword=pw&x=1", "postgres://u@h/d?pasword=**&x=1"),
+            ("host=h PASSWD = pw passfile=/p", "host=h PASSWD = ** passfile=/p"),
             ("host=h password = 'p w' user=u", "host=h password = ***** user=u"),
             (r"password='p\'w x' user=u", "password=******** user=u"),
             ("password=p'w&x user=u", "password=***** user=u"),

@@ -37,20 +37,24 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
                  'NaN'::pg_catalog.{name} else {value} operator(pg_catalog.+) '0'::pg_catalog.{name} end"
             )
         }
-        Canon::Text | Canon::Rendered => by_bytes(&cast(&value, "text")),
+        Canon::Text | Canon::Rendered => by_bytes(&text(pair, side, &value)),
         Canon::JsonbText => by_bytes(&cast(&cast(&value, "jsonb"), "text")),
         Canon::ArrayText(element) => {
-            by_bytes(&cast(&format!("{value}::pg_catalog.{}[]", element.name()), "text"))
+            let written = match &pair.sides[side].column_type.pg_type {
+                PgType::Array(element) if element.base() == &PgType::Enum => cast(&value, "text"),
+                _ => value,
+            };
+            by_bytes(&cast(&format!("{written}::pg_catalog.{}[]", element.name()), "text"))
         }
         Canon::TrimmedText => {
-            let text = cast(&value, "text");
+            let text = text(pair, side, &value);
             by_bytes(&format!("pg_catalog.btrim({text}, E' \\t\\n\\x0b\\f\\r')"))
         }
         // Under "C" only ASCII letters have a case, whatever the server's locale.
         Canon::LowerText => {
-            by_bytes(&format!("pg_catalog.lower({})", by_bytes(&cast(&value, "text"))))
+            by_bytes(&format!("pg_catalog.lower({})", by_bytes(&text(pair, side, &value))))
         }
-        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", cast(&value, "text"))),
+        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", text(pair, side, &value))),
         Canon::Truncated(builtin, unit) => {
             let value = if is(builtin) { value } else { cast(&value, builtin.name()) };
             truncated(&value, builtin, unit)
@@ -59,6 +63,22 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
             let value = if is(Builtin::Numeric) { value } else { cast(&value, "numeric") };
             format!("pg_catalog.trim_scale(pg_catalog.round({value}, {places}))")
         }
+    }
+}
+
+/// The text of a value. A cast from a user's own type to text may be a function of the user's, so an
+/// enum and a record are written by their output functions.
+fn text(pair: &Pair, side: Side, value: &str) -> String {
+    match &pair.sides[side].column_type.pg_type {
+        PgType::Enum => format!("pg_catalog.textin(pg_catalog.enum_out({value}))"),
+        // The output function of an enum does not take a domain over it; "%s" does, but not NULL.
+        PgType::Domain(_) if pair.sides[side].column_type.pg_type.base() == &PgType::Enum => {
+            format!("case when {value} is not null then pg_catalog.format('%s', {value}) end")
+        }
+        other if other.base() == &PgType::Composite => {
+            format!("pg_catalog.textin(pg_catalog.record_out({value}))")
+        }
+        _ => cast(value, "text"),
     }
 }
 
@@ -156,7 +176,7 @@ pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
         PgType::Builtin(Builtin::Char) => "charout",
         PgType::Builtin(Builtin::Inet) => "inet_out",
         PgType::Builtin(Builtin::Cidr) => "cidr_out",
-        _ => return cast(&value, "text"),
+        _ => return text(pair, side, &value),
     };
     format!("pg_catalog.textin(pg_catalog.{function}({value}))")
 }
