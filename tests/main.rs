@@ -16,6 +16,7 @@ mod faults;
 mod groups;
 mod keys;
 mod laws;
+mod ledger;
 mod mutations;
 mod network;
 mod outputs;

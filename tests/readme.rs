@@ -398,7 +398,7 @@ fn keys_are_those_that_the_program_knows() {
 #[test]
 fn keys_of_later_versions_are_refused() {
     let text = format!(
-        "{HEAD}compare.deadline = \"1h\"\n[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
+        "{HEAD}[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
          [[mapping]]\n{SIDES}source.changed_at = \"a\"\n"
     );
     let said = complaint(&text);

@@ -10,12 +10,14 @@ use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
 use super::exit::Exit;
+use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
+use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
 use crate::run::{self, Options, Stop};
@@ -49,6 +51,10 @@ pub(super) struct Compare {
     /// How long a difference must stand still before it is called one
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration, help_heading = "How to compare")]
     settle: Option<Duration>,
+
+    /// How long a run may take; it stops in time, says what is left and exits with 3
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_DEADLINE", value_parser = parse_deadline, help_heading = "Run")]
+    deadline: Option<Duration>,
 
     /// Findings reported per mapping; more are counted
     #[arg(long, value_name = "N", env = "PGRECONCILE_MAX_FINDINGS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
@@ -92,9 +98,6 @@ pub(super) struct Compare {
     )]
     progress: When,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_DEADLINE", value_parser = not_yet)]
-    deadline: Option<Infallible>,
-
     #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
     since: Option<Infallible>,
 
@@ -123,7 +126,7 @@ impl Compare {
     }
 
     /// The spec's settings under the flags.
-    fn options(&self, spec: &Spec) -> Options {
+    fn options(&self, spec: &Spec, ledgers: &Ledgers) -> Options {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
         options.sample = self.sample.filter(|share| *share < 1.0);
@@ -132,8 +135,12 @@ impl Compare {
         options.mappings.clone_from(&self.specs.mappings);
         // An empty one is no secret.
         let secret = std::env::var_os("PGRECONCILE_REDACT_KEY").filter(|key| !key.is_empty());
-        if let Some(secret) = secret {
-            options.veil = Veil::of_secret(secret.as_encoded_bytes());
+        let given = secret.map(|secret| Veil::of_secret(secret.as_encoded_bytes()));
+        if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
+            options.veil = veil;
+        }
+        if self.deadline.is_some() {
+            options.deadline = self.deadline;
         }
         if let Some(strategy) = self.strategy {
             options.strategy = strategy;
@@ -161,6 +168,14 @@ impl Compare {
             words.extend(["--mapping".to_owned(), mapping.clone()]);
         }
         words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Reads a duration in which something can be done.
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("a deadline must be more than zero".to_owned()),
+        deadline => Ok(deadline),
     }
 }
 
@@ -210,26 +225,33 @@ pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
         colour: ui.colours_stdout(),
         command: args.command(),
         reports: !args.reports.is_empty(),
+        forgotten: args.common.ledger() == Place::Off,
     };
+    let mut specs = specs;
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &mut specs, ui);
+    if specs.is_empty() {
+        return Exit::Locked;
+    }
+    let worst = if locked { Exit::Locked } else { Exit::Clean };
     tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        exit = run_all(args, specs, outputs, stop, ui) => exit,
+        exit = run_all(args, specs, (outputs, ledgers), stop, ui) => exit.max(worst),
     }
 }
 
 async fn run_all(
     args: &Compare,
     specs: Vec<Spec>,
-    outputs: Outputs,
+    (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
     let mut interrupted = stop.clone();
     let prepared = tokio::select! {
-        prepared = specs::prepare_all(specs, |spec| args.options(spec), ui) => prepared,
+        prepared = specs::prepare_all(specs, |spec| args.options(spec, &ledgers), ui) => prepared,
         _ = interrupted.changed() => {
             ui.error("interrupted before the first row was read", None);
             None
@@ -241,7 +263,12 @@ async fn run_all(
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         let run_id = ulid::Ulid::generate().to_string();
-        let summary = run::compare(prepared, run_id, options, &mut audience, stop.clone()).await;
+        let recorder = ledgers.take(&prepared.spec.name);
+        let mut heard = Remembered { recorder, audience: &mut audience };
+        let summary = run::compare(prepared, run_id, options, &mut heard, stop.clone()).await;
+        if let Some(recorder) = &heard.recorder {
+            warn_of_trouble(recorder, ui);
+        }
         exit = exit.max(summary.verdict.into());
     }
     if !audience.outputs.finish() {

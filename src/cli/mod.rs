@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod compare;
 mod exit;
+mod ledgers;
 mod outputs;
 mod plan;
 mod progress;

@@ -7,6 +7,7 @@
 mod divergence;
 mod groups;
 mod named;
+mod reading;
 mod record;
 mod suspect;
 mod tally;

@@ -24,6 +24,8 @@ pub struct Style {
     pub command: String,
     /// Whether a report file was asked for.
     pub reports: bool,
+    /// Whether no ledger remembers the run, because none was wanted.
+    pub forgotten: bool,
 }
 
 /// Findings shown of each mapping.
@@ -296,7 +298,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
         };
         writeln!(self.out, "\n{spec}: {verdict}, {said}")?;
         let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
-        writeln!(self.out, "run {run} took {elapsed}, exit code {}", summary.exit_code)?;
+        let forgotten =
+            if self.style.forgotten { "; no ledger: not remembered, not locked" } else { "" };
+        writeln!(self.out, "run {run} took {elapsed}, exit code {}{forgotten}", summary.exit_code)?;
         if let Some(next) = self.next_command(summary.verdict) {
             writeln!(self.out, "next: {next}")?;
         }

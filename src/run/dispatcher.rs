@@ -30,7 +30,8 @@ use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
 const PAIRS_AT_ONCE: usize = 20_000;
-/// How long work in hand may go on after a wish to stop, before it is cancelled.
+/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
+/// coming by as much.
 const GRACE: Duration = Duration::from_secs(3);
 
 struct Dispatcher<'o> {
@@ -40,6 +41,8 @@ struct Dispatcher<'o> {
     in_flight: JoinSet<Done>,
     stop_work: watch::Sender<Stop>,
     next_batch: u64,
+    /// Why it is to stop, once it is.
+    stopping: &'static str,
 }
 
 /// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
@@ -78,7 +81,10 @@ pub async fn compare(
         in_flight: JoinSet::new(),
         stop_work,
         next_batch: 0,
+        stopping: "interrupted",
     };
+    let deadline = dispatcher.desk.options.deadline;
+    let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
     while !dispatcher.is_done() {
         dispatcher.give_out();
         if dispatcher.is_stuck() {
@@ -94,11 +100,24 @@ pub async fn compare(
                 dispatcher.finish_soon(&mut stop).await;
                 break;
             }
+            () = reached(deadline) => {
+                dispatcher.stopping = "the deadline was reached";
+                dispatcher.finish_soon(&mut stop).await;
+                break;
+            }
         }
         dispatcher.finish_mappings();
     }
     dispatcher.finish_mappings();
     dispatcher.summary()
+}
+
+/// Waits for the deadline; without one, for ever.
+async fn reached(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
@@ -225,7 +244,7 @@ impl Dispatcher<'_> {
         match result {
             Some(Ok(answer)) => self.take_answer(index, task, answer),
             Some(Err(error)) => self.take_error(index, task, &error),
-            None => mapping.abandon_task(task, "interrupted", &mut self.desk),
+            None => mapping.abandon_task(task, self.stopping, &mut self.desk),
         }
         if let Some(reason) = self.mappings[index].account.too_many_groups() {
             self.end_mapping(index, reason);
@@ -362,9 +381,9 @@ impl Dispatcher<'_> {
 
     /// Lets what is in hand come to its end, for a while; then cancels it.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let mut urgency = *stop.borrow();
+        let mut urgency = Stop::Soon.max(*stop.borrow());
         if urgency < Stop::Now {
-            self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
+            self.desk.observer.observe(Event::Stopping { reason: self.stopping.into() });
         }
         self.stop_work.send_replace(urgency);
         let grace = tokio::time::sleep(GRACE);
@@ -377,7 +396,7 @@ impl Dispatcher<'_> {
             }
             self.stop_work.send_replace(urgency);
         }
-        self.let_go("interrupted");
+        self.let_go(self.stopping);
     }
 
     /// Ends every mapping, and closes every suspect as not judged.
