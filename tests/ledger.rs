@@ -284,3 +284,128 @@ fn a_place_that_is_a_slip_is_refused() {
         assert!(told.len() == 1 && told[0].headline.contains(why), "{told:#?}");
     }
 }
+
+/// A call of another verb over the ledger beside the spec, without any of the spec's variables.
+fn telling(pair: &Pair, arguments: &[&str]) -> Outcome {
+    let program = Program::new().current_dir(pair.scratch.path()).args(arguments);
+    program.without("PGRECONCILE_LEDGER").run()
+}
+
+#[test]
+fn history_tells_of_every_run_and_what_has_changed_since_the_one_before() {
+    let pair = diverged();
+    let spec = pair.spec(MAPPING);
+    let run = |flags: &[&str]| comparing(&pair, &spec, flags).run();
+    run(&[]).exits(1);
+    pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'x' where id = 2");
+    pair.sql(Side::Target, "update t set v = 'y' where id = 1");
+    run(&[]).exits(1);
+    run(&["--max-findings", "1"]).exits(3);
+    let _ = run(&["--sample", "50%", "--chunk-rows", "1"]);
+    let history = telling(&pair, &["history", "spec.toml", "--format", "json"]);
+    let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+    assert_eq!(history["spec"], "test");
+    let told = |run: &Value| {
+        let trend = ["new", "changed", "same", "gone"].map(|name| run["trend"][name].as_u64());
+        (
+            run["summary"]["verdict"].as_str().unwrap().to_owned(),
+            trend.map(Option::unwrap_or_default),
+        )
+    };
+    let runs: Vec<_> = history["runs"].as_array().unwrap().iter().collect();
+    assert_eq!(runs[0]["trend"], Value::Null);
+    assert_eq!(told(runs[1]), ("diverged".to_owned(), [1, 1, 1, 1]));
+    // What was not told, or not looked at, is not gone.
+    assert_eq!(told(runs[2]), ("incomplete".to_owned(), [0, 0, 1, 0]));
+    assert_eq!(told(runs[3]).1[3], 0);
+    assert_eq!((&runs[3]["sample"], runs.len()), (&"50%".into(), 4));
+    let kinds = &runs[0]["findings"];
+    let one = serde_json::json!({"mismatch": 1, "only_in_source": 1, "only_in_target": 1});
+    assert_eq!(
+        (kinds, &runs[0]["rows"]["source"], &runs[0]["coverage"]),
+        (&one, &4.into(), &1.0.into())
+    );
+    for run in &runs {
+        assert!(run["started_at"].as_str().unwrap().ends_with('Z') && run["verb"] == "compare");
+        assert!(run["summary"]["elapsed_ms"].is_u64() && run["scope"].is_string());
+    }
+    let people = telling(&pair, &["history", "spec.toml"]);
+    assert!(people.exits(0).stdout.starts_with("test: 4 runs\n"), "{}", people.stdout);
+    assert!(people.stdout.contains("(50%)"), "{}", people.stdout);
+    assert_eq!(telling(&pair, &["history", "spec.toml", "--quiet"]).exits(0).stdout, "");
+}
+
+#[test]
+fn a_finished_run_is_told_again_in_every_format() {
+    let pair = diverged();
+    let both = "[[mapping]]\nkey = [\"k\"]\n[mapping.source]\ntable = \"public.d\"\n\
+                [mapping.target]\ntable = \"public.d\"\n";
+    let spec = pair.spec(&format!("{MAPPING}{both}"));
+    let flags = ["--report", "a.json", "--report", "a.csv"];
+    let first = comparing(&pair, &spec, &flags).run();
+    first.exits(1);
+    let read = |name: &str| std::fs::read_to_string(pair.scratch.path().join(name)).unwrap();
+    let tell = |flags: &[&str]| telling(&pair, &[&["report", "spec.toml"], flags].concat());
+    let again = tell(&["--format", "jsonl", "--report", "b.json", "--report", "b.csv"]);
+    let sorted = |outcome: &Outcome| {
+        let mut lines: Vec<String> = outcome.stdout.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(again.exits(0)), sorted(&first));
+    assert_eq!(read("a.csv"), read("b.csv"));
+    let value = |name: &str| serde_json::from_str::<Value>(&read(name)).unwrap();
+    for part in ["run", "findings", "undecided", "summary"] {
+        assert_eq!(value("a.json")[part], value("b.json")[part]);
+    }
+    let id = first.records("run")[0]["run"].as_str().unwrap().to_owned();
+    let people = tell(&[]).exits(0).stdout.clone();
+    assert!(
+        people.contains(&format!("run {id} took")) && people.contains("exit code 1"),
+        "{people}"
+    );
+    // Any run can be named; the newest is meant else.
+    pair.sql(Side::Source, "delete from t");
+    comparing(&pair, &spec, &["--keys-only"]).run().exits(1);
+    assert_eq!(sorted(&tell(&["--run", &id, "--format", "jsonl"])), sorted(&first));
+    let newest = tell(&["--format", "jsonl"]);
+    assert_ne!(newest.records("run")[0]["run"], id);
+    assert!(newest.stdout.contains("\"columns\":{}"), "{}", newest.stdout);
+}
+
+#[test]
+fn what_cannot_be_told_is_said_with_the_remedy() {
+    let (pair, spec) = slow(20_000);
+    let tell = |arguments: &[&str]| {
+        let told = refused(&telling(&pair, arguments));
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(!told[0].hint.is_empty(), "{told:#?}");
+        told[0].headline.clone()
+    };
+    for verb in ["history", "report"] {
+        assert!(tell(&[verb, "spec.toml"]).contains("no run is remembered there"));
+        assert!(tell(&[verb, "spec.toml", "--ledger", "off"]).contains("without a ledger"));
+        assert!(tell(&[verb, "no.toml"]).contains("no.toml cannot be read"));
+        pair.scratch.file("l.db", &"no ledger ".repeat(1000));
+        assert!(tell(&[verb, "spec.toml", "--ledger", "l.db"]).contains("it is damaged"));
+    }
+    // A run that was killed is remembered as one that has no end, with what it had told.
+    let mut running = comparing(&pair, &spec, SLOWLY).start();
+    running.await_line("chunk=2 ");
+    let history = telling(&pair, &["history", "spec.toml"]);
+    assert!(history.exits(0).stdout.contains("no end"), "{}", history.stdout);
+    running.signal("KILL");
+    let _ = running.finish();
+    assert!(tell(&["report", "spec.toml"]).contains("no finished run"));
+    assert!(tell(&["report", "spec.toml", "--run", "01J"]).contains("has no run 01J"));
+    let history = telling(&pair, &["history", "spec.toml", "--format", "json"]);
+    let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+    assert_eq!(history["runs"][0]["summary"], Value::Null);
+    let id = history["runs"][0]["run"].as_str().unwrap();
+    assert!(tell(&["report", "spec.toml", "--run", id]).contains("has not come to its end"));
+    // A newer ledger is read.
+    comparing(&pair, &spec, &["--deadline", "1s"]).run().exits(3);
+    set_version(&pair.scratch.path().join(".pgreconcile/test.db"), 99);
+    let told = telling(&pair, &["report", "spec.toml", "--format", "jsonl"]);
+    assert!(!told.exits(0).records("undecided").is_empty());
+}

@@ -139,3 +139,12 @@ pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::Ar
     }
     from_environment
 }
+
+/// The same for paths.
+pub(super) fn split_paths(paths: &mut Vec<PathBuf>, id: &str, matches: &clap::ArgMatches) {
+    let mut lines: Vec<String> =
+        paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    if split_lines(&mut lines, id, matches) {
+        *paths = lines.into_iter().map(PathBuf::from).collect();
+    }
+}

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
+use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
 use super::exit::Exit;
 use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
@@ -118,11 +118,7 @@ impl Compare {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
-        let mut reports: Vec<String> =
-            self.reports.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        if split_lines(&mut reports, "reports", matches) {
-            self.reports = reports.into_iter().map(PathBuf::from).collect();
-        }
+        split_paths(&mut self.reports, "reports", matches);
     }
 
     /// The spec's settings under the flags.
@@ -189,7 +185,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 /// Quotes a word for a shell, where it needs quotes.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
     let word = crate::spec::printable(word);
     if !word.is_empty() && word.chars().all(plain) {

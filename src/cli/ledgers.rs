@@ -106,6 +106,23 @@ pub(super) fn warn_of_trouble(recorder: &Recorder, ui: &Ui) {
     }
 }
 
+/// Opens the ledger of a spec to read. Nothing if that cannot be done, which has been said.
+pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<Store> {
+    let Some(file) = place.file(path, name) else {
+        ui.error("without a ledger there are no runs to tell", Some("Leave --ledger off out."));
+        return None;
+    };
+    let (why, hint) = match Store::read(&file) {
+        Ok(Some(store)) => return Some(store),
+        Ok(None) => {
+            ("no run is remembered there".to_owned(), "Compare first, or name the --ledger.")
+        }
+        Err(error) => (error.to_string(), "Move the file away; the next run begins a new one."),
+    };
+    ui.error(&format!("ledger {}: {why}", file.display()), Some(hint));
+    None
+}
+
 /// Everyone who hears of a run, behind the ledger: it says of findings how long they have been there.
 pub(super) struct Remembered<'o> {
     pub(super) recorder: Option<Recorder>,

@@ -7,10 +7,12 @@ mod args;
 mod check;
 mod compare;
 mod exit;
+mod history;
 mod ledgers;
 mod outputs;
 mod plan;
 mod progress;
+mod report;
 mod signals;
 mod specs;
 mod telemetry;
@@ -52,6 +54,10 @@ enum Verb {
     Plan(plan::Plan),
     #[command(after_help = EXIT_CODES)]
     Compare(compare::Compare),
+    #[command(after_help = EXIT_CODES)]
+    History(history::History),
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Report),
 }
 
 /// Runs the program with these arguments and gives its exit code.
@@ -65,6 +71,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Check(verb) => verb.specs.split_environment(&matches),
                 Verb::Plan(verb) => verb.specs.split_environment(&matches),
                 Verb::Compare(verb) => verb.split_environment(&matches),
+                Verb::History(_) => {}
+                Verb::Report(verb) => verb.split_environment(&matches),
             }
         }
         Ok(cli)
@@ -77,6 +85,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Check(verb) => &verb.common,
         Verb::Plan(verb) => &verb.common,
         Verb::Compare(verb) => &verb.common,
+        Verb::History(verb) => &verb.common,
+        Verb::Report(verb) => &verb.common,
     };
     let ui = Ui::new(common);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -86,6 +96,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Check(verb) => check::run(verb, &ui).await,
                 Verb::Plan(verb) => plan::run(verb, &ui).await,
                 Verb::Compare(verb) => compare::run(verb, &ui).await,
+                Verb::History(verb) => history::run(verb, &ui),
+                Verb::Report(verb) => report::run(verb, &ui),
             }
         }),
         Err(error) => {

@@ -7,6 +7,7 @@
 mod divergence;
 mod groups;
 mod named;
+mod past;
 mod reading;
 mod record;
 mod suspect;
@@ -15,6 +16,7 @@ mod tally;
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
 pub use groups::{GroupRecord, GroupTallies};
 pub use named::Named;
+pub use past::{History, PastRun, Trend};
 pub use record::{
     ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,
     timestamp,

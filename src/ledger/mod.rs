@@ -17,7 +17,7 @@ mod retention;
 mod store;
 
 pub use lock::Lock;
-pub use past::{History, PastRun, Retold, Trend};
+pub use past::Retold;
 pub use place::{Place, place_beside};
 pub use recorder::Recorder;
 pub use store::{LedgerError, Store};

@@ -1,73 +1,20 @@
 //! Runs of the past: what each came to, what has changed since the run before it, and a run told again.
 //!
-//! A run is held against the last one before it of the same scope that came to its end: the same spec
-//! and parameters, or the difference would be in the question. What is gone is only said of mappings
-//! that were compared whole, for what was not looked at may still be there.
+//! A run is held against one of the same scope: the same spec and parameters, or the difference would
+//! be in the question. It is the last one before it that compared a mapping whole, and only of such
+//! mappings is anything said: what was not looked at is neither new nor gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
 use super::store::{LedgerError, Row, Store, count, text};
 use crate::event::Event;
-use crate::finding::{MappingRecord, RunRecord, SummaryRecord};
+use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, Trend};
 use crate::schema::BySide;
 
-/// The runs of one spec, the oldest first.
-#[derive(Debug, Serialize)]
-pub struct History {
-    /// The spec's name.
-    pub spec: String,
-    /// The runs that are remembered.
-    pub runs: Vec<PastRun>,
-}
-
-/// One run of the past.
-#[derive(Debug, Serialize)]
-pub struct PastRun {
-    /// Its id.
-    pub run: String,
-    /// What it was.
-    pub verb: String,
-    /// Spec and parameters together.
-    pub scope: String,
-    /// When it began.
-    pub started_at: String,
-    /// The share of the keys that it looked at, if not all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sample: Option<String>,
-    /// How it ended; nothing if it was killed or is still under way.
-    pub summary: Option<SummaryRecord>,
-    /// Rows of each side, of all mappings.
-    pub rows: BySide<u64>,
-    /// The least share of a mapping's rows that was judged.
-    pub coverage: Option<f64>,
-    /// Findings that were told, by kind; those under an accept rule and those that kept changing apart.
-    pub findings: BTreeMap<String, u64>,
-    /// Against the run before it, if there is one.
-    pub trend: Option<Trend>,
-    #[serde(skip)]
+/// A run with its number in the ledger.
+struct Numbered {
     number: i64,
-}
-
-/// Findings of a run against those of the run before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Trend {
-    /// Those that the run before did not have.
-    pub new: u64,
-    /// Those of both, with other values.
-    pub changed: u64,
-    /// Those of both, with the same values.
-    pub same: u64,
-    /// Those that only the run before had, of mappings that were compared whole.
-    pub gone: u64,
-}
-
-impl PastRun {
-    /// Findings that were told, of every kind.
-    pub fn found(&self) -> u64 {
-        self.findings.values().sum()
-    }
+    run: PastRun,
 }
 
 /// What became of the wish to hear of a run again.
@@ -88,11 +35,11 @@ impl Store {
     /// When the ledger cannot be read.
     pub fn history(&self, spec: &str) -> Result<History, LedgerError> {
         let mut runs = self.runs(spec)?;
-        // Of each scope the last run that came to its end.
-        let mut before: BTreeMap<String, i64> = BTreeMap::new();
-        for run in &mut runs {
+        // Of each scope the last run that compared a mapping whole, and those mappings.
+        let mut before: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
+        for Numbered { number, run } in &mut runs {
             let mut whole = BTreeSet::new();
-            self.each_mapping(run.number, |_, mapping| {
+            self.each_mapping(*number, |_, mapping| {
                 run.rows.source += mapping.rows.source;
                 run.rows.target += mapping.rows.target;
                 let least = run.coverage.unwrap_or(1.0).min(mapping.coverage);
@@ -102,14 +49,17 @@ impl Store {
                 }
                 Ok(())
             })?;
-            self.count(run)?;
+            self.count(*number, run)?;
             if run.summary.is_some() {
-                if let Some(earlier) = before.get(&run.scope) {
-                    run.trend = Some(self.trend(run.number, *earlier, &whole)?);
+                if let Some((earlier, known)) = before.get(&run.scope) {
+                    run.trend = Some(self.trend(*number, *earlier, known, &whole)?);
                 }
-                before.insert(run.scope.clone(), run.number);
+                if !whole.is_empty() {
+                    before.insert(run.scope.clone(), (*number, whole));
+                }
             }
         }
+        let runs = runs.into_iter().map(|numbered| numbered.run).collect();
         Ok(History { spec: spec.to_owned(), runs })
     }
 
@@ -125,11 +75,11 @@ impl Store {
     ) -> Result<Retold, LedgerError> {
         let mut runs = self.runs(spec)?.into_iter().rev();
         let found = match run {
-            Some(id) => runs.find(|known| known.run == id),
-            None => runs.find(|known| known.summary.is_some()),
+            Some(id) => runs.find(|known| known.run.run == id),
+            None => runs.find(|known| known.run.summary.is_some()),
         };
         let Some(found) = found else { return Ok(Retold::Unknown) };
-        let Some(summary) = found.summary else { return Ok(Retold::Unfinished) };
+        let Some(summary) = found.run.summary else { return Ok(Retold::Unfinished) };
         let statement = include_str!("statements/run_record.sql");
         let Some(record) = self.first(statement, [found.number], text)? else {
             return Ok(Retold::Unknown);
@@ -149,7 +99,7 @@ impl Store {
             mappings.iter().find(|(_, record)| record.mapping == name).map_or(0, |m| m.0)
         };
         self.each(include_str!("statements/findings_of_run.sql"), [found.number], text, |text| {
-            let finding: crate::finding::Finding = serde_json::from_str(&text)?;
+            let finding: Finding = serde_json::from_str(&text)?;
             hear(Event::Finding { mapping: place(&finding.mapping), finding });
             Ok(())
         })?;
@@ -165,7 +115,7 @@ impl Store {
     }
 
     /// The runs of a spec as they stand, the oldest first.
-    fn runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
+    fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
         let mut runs = Vec::new();
         let read = |row: &Row<'_>| {
             let (number, verb, scope): (i64, String, String) =
@@ -176,7 +126,7 @@ impl Store {
         self.each(include_str!("statements/runs_of_spec.sql"), [spec], read, |row| {
             let (number, verb, scope, record, summary) = row;
             let record: RunRecord = serde_json::from_str(&record)?;
-            runs.push(PastRun {
+            let run = PastRun {
                 run: record.run,
                 verb,
                 scope,
@@ -187,8 +137,8 @@ impl Store {
                 coverage: None,
                 findings: BTreeMap::new(),
                 trend: None,
-                number,
-            });
+            };
+            runs.push(Numbered { number, run });
             Ok(())
         })?;
         Ok(runs)
@@ -206,12 +156,12 @@ impl Store {
     }
 
     /// Counts a run's findings: what is confirmed by kind, the others by what was ruled.
-    fn count(&self, run: &mut PastRun) -> Result<(), LedgerError> {
+    fn count(&self, number: i64, run: &mut PastRun) -> Result<(), LedgerError> {
         let read = |row: &Row<'_>| {
             let (kind, disposition): (String, String) = (row.get(0)?, row.get(1)?);
             Ok((kind, disposition, count(row, 2)?))
         };
-        self.each(include_str!("statements/counts_of_run.sql"), [run.number], read, |row| {
+        self.each(include_str!("statements/counts_of_run.sql"), [number], read, |row| {
             let (kind, disposition, count) = row;
             let name = if disposition == "confirmed" { kind } else { disposition };
             *run.findings.entry(name).or_default() += count;
@@ -223,6 +173,7 @@ impl Store {
         &self,
         run: i64,
         earlier: i64,
+        known: &BTreeSet<String>,
         whole: &BTreeSet<String>,
     ) -> Result<Trend, LedgerError> {
         let mut trend = Trend::default();
@@ -232,6 +183,9 @@ impl Store {
         };
         self.each(include_str!("statements/trend.sql"), [run, earlier], read, |row| {
             let (mapping, [new, changed, same, gone]) = row;
+            if !known.contains(&mapping) {
+                return Ok(());
+            }
             trend.new += new;
             trend.changed += changed;
             trend.same += same;

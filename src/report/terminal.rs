@@ -315,7 +315,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
 }
 
 /// Rounded down, so that 100% means all.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let thousandths = (share * 1000.0).floor();
     if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
 }
@@ -329,7 +329,7 @@ fn rate(rows: u64, elapsed: Duration) -> String {
     }
 }
 
-fn seconds(elapsed: Duration) -> String {
+pub(super) fn seconds(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
         seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
