@@ -63,6 +63,7 @@ const KEYS: &[Keyed] = &[
     meeting(("int2", "n"), ("numeric", "n || '.00'")),
     meeting(("numeric(8,2)", "n / 4.0"), ("numeric", "n / 4.0")),
     meeting(("text collate \"C\"", LETTERS), ("text collate \"und-x-icu\"", LETTERS)),
+    meeting(("text collate \"da-x-icu\"", LETTERS), ("text collate \"sv-x-icu\"", LETTERS)),
     meeting(("citext", LETTERS), ("text", LETTERS)),
     meeting(("char(12)", LETTERS), ("varchar(12)", LETTERS)),
     meeting(("char(12)", LETTERS), ("char(20)", LETTERS)),
@@ -189,5 +190,42 @@ fn a_key_that_is_computed_and_a_text_that_is_no_uuid() {
         assert_eq!(outcome.findings(), Vec::<String>::new());
         outcome.balances().exits(3);
         assert!(outcome.stdout.contains("\"type\":\"undecided\""), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn a_collation_that_both_sides_share_serves_ranges_and_no_other_does() {
+    let table = |collation: &str| {
+        format!(
+            "create table t (id text collate \"{collation}\" primary key, v text);
+             insert into t select chr(64 + n % 26 + 32 * (n % 2)) || n, 'v' || n from generate_series(1, 900) n;
+             create table other (id int); analyze t;"
+        )
+    };
+    for (other, partition) in [("und-x-icu", "ranges"), ("sv-x-icu", "buckets"), ("C", "buckets")] {
+        let pair = Pair::new(&table("und-x-icu"), &table(other));
+        let spec =
+            pair.spec("[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n");
+        let plan = pair.program().args(&["plan", spec.to_str().unwrap(), "--format", "json"]).run();
+        let plan: serde_json::Value = serde_json::from_str(&plan.exits(0).stdout).unwrap();
+        let found =
+            plan.pointer("/mappings/0/partition").or(plan.pointer("/0/mappings/0/partition"));
+        if strategies()[0] == "digest" {
+            assert_eq!(found.unwrap(), partition, "{other}: {plan}");
+        }
+        pair.sql(
+            Side::Source,
+            "delete from t where id like '%7'; update t set v = 'x' where id like '%44'",
+        );
+        for strategy in strategies() {
+            for rows in ["1", "50", "1000"] {
+                let outcome = pair.compare(&spec, &["--strategy", strategy, "--chunk-rows", rows]);
+                let mapping = outcome.balances().exits(1).mapping();
+                assert_eq!(
+                    (&mapping["only_in_target"], &mapping["mismatch"]),
+                    (&90.into(), &9.into())
+                );
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ mod rules;
 mod sampling;
 mod scenarios;
 mod secrets;
+mod sizes;
 mod streams;
 mod support;
 mod tables;

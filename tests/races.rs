@@ -76,7 +76,7 @@ fn tables(key: &str) -> Pair {
         "create table t (id {key} primary key, v text, n int8);
          insert into t select n, 'v' || n, n from generate_series(0, {ROWS}) n; analyze t;"
     );
-    Pair::new(&rows, &rows)
+    Pair::new(&rows, &rows.replace("da-x", "sv-x"))
 }
 
 const SPEC: &str = "[compare]\nsettle = \"3s\"\n[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
@@ -88,10 +88,10 @@ fn a_change_on_its_way_is_no_finding_and_a_planted_one_is_not_lost() {
     planted_and_nothing_else("int", &runs);
 }
 
-/// No index orders these keys by bytes: the tables are read as rows lie, and rows move meanwhile.
+/// The sides order these keys otherwise: the tables are read as rows lie, and rows move meanwhile.
 #[test]
 fn a_row_that_moves_while_buckets_are_filled_is_no_finding() {
-    planted_and_nothing_else("text collate \"und-x-icu\"", &[("digest", "10"), ("digest", "100")]);
+    planted_and_nothing_else("text collate \"da-x-icu\"", &[("digest", "10"), ("digest", "100")]);
 }
 
 fn planted_and_nothing_else(key: &str, runs: &[(&str, &str)]) {

@@ -142,8 +142,27 @@ impl<'p, R: Record> LookedUp<'p, R> {
     }
 
     fn text(&self, row: &R, pair: usize) -> Option<String> {
-        let bytes = row.field(self.layout.texts + pair)?;
+        let bytes = element(row.field(self.layout.texts)?, pair)?;
         Some(shown(&self.pairs[pair], &String::from_utf8_lossy(bytes), self.veil))
+    }
+}
+
+/// The element of a one-dimensional array in its binary form; nothing for NULL.
+fn element(array: &[u8], place: usize) -> Option<&[u8]> {
+    // dimensions, has-nulls, element type, length and lower bound; then each element behind its length
+    let mut rest = array.get(20..)?;
+    for _ in 0..place {
+        rest = split(rest)?.1;
+    }
+    split(rest)?.0
+}
+
+/// The first element, if it is not NULL, and what follows it.
+fn split(array: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = array.split_first_chunk::<4>()?;
+    match usize::try_from(i32::from_be_bytes(*length)) {
+        Ok(length) => Some((Some(rest.get(..length)?), rest.get(length..)?)),
+        Err(_) => Some((None, rest)),
     }
 }
 
@@ -171,10 +190,21 @@ mod tests {
         sample::plan(&mapping, BySide { source: &facts, target: &facts }).unwrap().0.pairs
     }
 
-    /// key, value, then both as text
+    fn sql_array(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+        let mut array = vec![0; 20];
+        for element in elements {
+            let length = element.as_ref().map_or(-1, |bytes| bytes.len() as i32);
+            array.extend(length.to_be_bytes());
+            array.extend(element.iter().flatten());
+        }
+        array
+    }
+
+    /// key, value, then an array of both as text
     fn row(key: &str, canon: Option<&str>, text: Option<&str>) -> Row {
         let bytes = |text: &str| text.as_bytes().to_vec();
-        vec![Some(bytes(key)), canon.map(bytes), Some(bytes(key)), text.map(bytes)]
+        let texts = sql_array(&[Some(bytes(key)), text.map(bytes)]);
+        vec![Some(bytes(key)), canon.map(bytes), Some(texts)]
     }
 
     fn look(source: Vec<Row>, target: Vec<Row>) -> Looked {
@@ -208,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn an_array_cut_short_is_no_panic() {
+        let array = sql_array(&[Some(b"ab".to_vec()), None, Some(b"c".to_vec())]);
+        let found = [0, 1, 2, 3].map(|place| element(&array, place));
+        assert_eq!(found, [Some(&b"ab"[..]), None, Some(&b"c"[..]), None]);
+        for end in 0..array.len() {
+            assert_eq!(element(&array[..end], 2), None);
+        }
+    }
+
+    #[test]
     fn null_and_empty_differ() {
         let looked = look(vec![row("k", Some(""), Some(""))], vec![row("k", None, None)]);
         assert_eq!(looked.kind, Some(Kind::Mismatch));
@@ -225,8 +265,8 @@ mod tests {
     #[test]
     fn groups_and_conditions_are_those_of_the_rows_that_stand() {
         let key = Key::new([&b"k"[..]]);
-        let rules = BySide { source: vec![(5, 0), (6, 2)], target: vec![(5, 1)] };
-        let layout = Lookup { texts: 2, group: Some(4), rules, ..Lookup::default() };
+        let rules = BySide { source: vec![(4, 0), (5, 2)], target: vec![(4, 1)] };
+        let layout = Lookup { texts: 2, group: Some(3), rules, ..Lookup::default() };
         let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
         let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
         let with = |mut row: Row, more: &[Option<&[u8]>]| {

@@ -101,6 +101,11 @@ impl Pairing {
     /// of fields of a row.
     pub fn step<R: Record>(&mut self, source: &R, target: &R, width: usize) -> Advance {
         if !alike(source, target, 0..self.key_width) {
+            if !self.order.is_known() {
+                self.wait(Side::Source, source, width);
+                self.wait(Side::Target, target, width);
+                return Advance::Both;
+            }
             let side = self.smaller(source, target);
             let row = if side == Side::Source { source } else { target };
             self.wait(side, row, width);

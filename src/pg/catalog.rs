@@ -64,6 +64,7 @@ impl Catalog<'_> {
             schema_usable: row.get(5)?,
             heap: kind == RelationKind::Table && row.get(6)?,
             populated: row.get(7)?,
+            large: kind == RelationKind::InheritanceParent || row.get(8)?,
             oid: Some(oid),
         }))
     }
@@ -111,6 +112,7 @@ impl Catalog<'_> {
             schema_usable: true,
             heap: false,
             populated: true,
+            large: true,
             oid: None,
         })
     }
@@ -153,7 +155,9 @@ impl Catalog<'_> {
         let types = self.lease.types(&self.own, &oids).await?;
         rows.iter()
             .zip(&oids)
-            .map(|(row, oid)| Ok(types.column_type(*oid, row.get(1)?, -1, Collation::Linguistic)))
+            .map(|(row, oid)| {
+                Ok(types.column_type(*oid, row.get(1)?, -1, (Collation::Linguistic, None)))
+            })
             .collect()
     }
 
@@ -177,7 +181,7 @@ impl Catalog<'_> {
                         row.oid(2)?,
                         row.get(1)?,
                         row.get(3)?,
-                        collation,
+                        (collation, row.get(8)?),
                     ),
                     not_null: row.get(4)?,
                     readable: row.get(5)?,

@@ -38,6 +38,11 @@ impl Row {
         })
     }
 
+    /// Bytes of the message that it came in.
+    pub(crate) fn size(&self) -> usize {
+        self.0.raw_size_bytes()
+    }
+
     /// An OID, which is asked for as int8.
     pub(super) fn oid(&self, index: usize) -> Result<u32, PgError> {
         let number: i64 = self.get(index)?;

@@ -51,12 +51,12 @@ impl Types {
         oid: u32,
         display: String,
         modifier: i32,
-        collation: Collation,
+        (collation, collation_id): (Collation, Option<String>),
     ) -> ColumnType {
         let domain = self.0.get(&oid).filter(|shape| shape.kind == "d");
         // A domain's column has no modifier of its own; the domain has.
         let modifier = domain.map_or(modifier, |domain| domain.modifier);
-        ColumnType { display, pg_type: self.resolve(oid), modifier, collation }
+        ColumnType { display, pg_type: self.resolve(oid), modifier, collation, collation_id }
     }
 
     fn resolve(&self, oid: u32) -> PgType {

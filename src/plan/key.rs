@@ -10,6 +10,7 @@
 use super::canon::Canon;
 use super::pair::{Expression, Pair};
 use super::pairing::Candidate;
+use crate::row::KeyField;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Side,
 };
@@ -169,6 +170,49 @@ fn serving_index(key: &[&Pair], relation: &Relation, side: Side) -> Option<Strin
 pub(super) fn scattered(first: Option<&Pair>, side: Side, relation: &Relation) -> bool {
     let first = first.and_then(|pair| relation.column(column(pair, side)?));
     first.is_some_and(|column| column.scattered)
+}
+
+/// Searches text keys by the columns themselves where both sides order them by one and the same
+/// collation. Tells whether there are such.
+pub(super) fn share_collations(key: &mut [Pair]) -> bool {
+    let ids = |pair: &Pair| {
+        pair.sides.as_ref().map(|side| {
+            let column = &side.column_type;
+            let textual =
+                matches!(column.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
+            let plain = matches!(side.expression, Expression::Column(_));
+            column
+                .collation_id
+                .clone()
+                .filter(|_| textual && plain && column.collation == Collation::Linguistic)
+        })
+    };
+    for pair in key.iter_mut().filter(|pair| pair.canon == Canon::Text) {
+        let BySide { source, target } = ids(pair);
+        if source.is_some() && source == target {
+            pair.sides.source.searched_raw = true;
+            pair.sides.target.searched_raw = true;
+        }
+    }
+    key.iter().any(is_collated)
+}
+
+/// How a key pair is ordered.
+pub(super) fn field(pair: &Pair) -> Option<KeyField> {
+    if is_collated(pair) { Some(KeyField::Collated) } else { pair.canon.key_field() }
+}
+
+/// Goes back to the order of bytes.
+pub(super) fn unshare_collations(key: &mut [Pair]) {
+    for pair in key.iter_mut().filter(|pair| is_collated(pair)) {
+        pair.sides.source.searched_raw = false;
+        pair.sides.target.searched_raw = false;
+    }
+}
+
+/// Whether a key pair is searched in the order of a collation that the sides share.
+pub(super) fn is_collated(pair: &Pair) -> bool {
+    pair.sides.any(|side| side.searched_raw && side.column_type.collation == Collation::Linguistic)
 }
 
 /// Whether the server can search a key pair by the column itself, in the order of its canon.

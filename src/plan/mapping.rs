@@ -7,14 +7,12 @@ use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
+use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
-use crate::schema::{
-    Builtin, BySide, Collation, ColumnType, PgType, Relation, RelationKind, SchemaName, Server,
-    Side,
-};
-use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, Spec, StrategyChoice};
+use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
+use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec, StrategyChoice};
 
 /// The first version that scans a range of blocks without reading the others.
 const BLOCKS_SINCE: u32 = 140_000;
@@ -40,29 +38,6 @@ pub struct PlanOptions {
     pub chunk_rows: Option<u64>,
     /// Whether only some key ranges are looked at.
     pub sampled: bool,
-}
-
-/// One side of a mapping.
-#[derive(Clone, Debug)]
-pub struct SidePlan {
-    /// What is read.
-    pub reads: Reads,
-    /// Which rows.
-    pub filter: Option<Fragment>,
-    /// Schemas in which the side's own SQL resolves.
-    pub search_path: Vec<SchemaName>,
-    /// What kind of thing is read.
-    pub kind: RelationKind,
-    /// Rows by the statistics.
-    pub estimated_rows: Option<u64>,
-    /// The index that proves the key unique and without NULLs.
-    pub key_proof: Option<String>,
-    /// Whether the key may hold NULLs.
-    pub key_nullable: bool,
-    /// The index that serves key ranges.
-    pub served_by: Option<String>,
-    /// Whether its rows can be read block by block.
-    pub by_blocks: bool,
 }
 
 /// What will be done for one mapping.
@@ -92,6 +67,8 @@ pub struct MappingPlan {
     pub partition: Partition,
     /// Why so.
     pub partition_reason: String,
+    /// Whether large values are compared by their hash, so that no client has to hold them.
+    pub folds: bool,
     /// Rows of a chunk, where they are fixed.
     pub chunk_rows: Option<u64>,
     /// Parameters of the operator's SQL.
@@ -189,9 +166,14 @@ pub fn plan_mapping(
     key_pairs.sort_by_key(|(order, _)| *order);
     let mut pairs: Vec<Pair> = key_pairs.into_iter().map(|(_, pair)| pair).collect();
     let rows = relations.map(|relation| relation.estimated_rows.unwrap_or(0));
-    let served_by = key::order(&mut pairs, relations, rows);
+    let collated = key::share_collations(&mut pairs);
+    let mut served_by = key::order(&mut pairs, relations, rows);
+    if collated && served_by.any(Option::is_none) {
+        key::unshare_collations(&mut pairs);
+        served_by = key::order(&mut pairs, relations, rows);
+    }
     let key_width = pairs.len();
-    let order = KeyOrder(pairs.iter().filter_map(|pair| pair.canon.key_field()).collect());
+    let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         filter: mapping.sides[side].filter.clone(),
@@ -233,6 +215,9 @@ pub fn plan_mapping(
         reason,
         partition,
         partition_reason,
+        // Lengths and hashes mean the same only in one encoding.
+        folds: relations.any(|relation| relation.large)
+            && servers.source.encoding == servers.target.encoding,
         chunk_rows: options.chunk_rows,
         params: spec.params.clone().into(),
         notes: Vec::new(),
@@ -279,6 +264,7 @@ fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {
         pg_type: PgType::OtherBuiltin(0),
         modifier: -1,
         collation: Collation::None,
+        collation_id: None,
     };
     let found = match &candidate.sides[side] {
         Expression::Column(name) => facts.relation.column(name).map(|c| c.column_type.clone()),
@@ -369,6 +355,12 @@ fn notes(
             let kind = side_plan.kind.name();
             notes.push(format!("No index of the {side}'s {kind} serves the key{why}: {how}."));
         }
+    }
+    for pair in plan.key().iter().filter(|pair| key::is_collated(pair)) {
+        notes.push(format!(
+            "Ranges of \"{}\" are in the order of a collation that both sides share.",
+            pair.name
+        ));
     }
     for pair in &plan.pairs {
         if pair.canon == Canon::Float(Builtin::Float4)

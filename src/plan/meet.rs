@@ -197,7 +197,13 @@ mod tests {
     use crate::schema::Collation;
 
     fn of(pg_type: PgType, modifier: i32) -> ColumnType {
-        ColumnType { display: String::new(), pg_type, modifier, collation: Collation::None }
+        ColumnType {
+            display: String::new(),
+            pg_type,
+            modifier,
+            collation: Collation::None,
+            collation_id: None,
+        }
     }
 
     fn builtins(a: Builtin, b: Builtin) -> Result<Canon, Refusal> {

@@ -16,6 +16,7 @@ mod partition;
 mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
+mod side;
 mod strategy;
 mod supported;
 
@@ -23,9 +24,10 @@ pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
 pub use leeway::Leeway;
-pub use mapping::{Facts, MappingPlan, PlanOptions, SidePlan, plan_mapping};
+pub use mapping::{Facts, MappingPlan, PlanOptions, plan_mapping};
 pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
 pub use partition::Partition;
+pub use side::SidePlan;
 pub use strategy::Strategy;
 pub use supported::{Supported, supported};

@@ -1,12 +1,12 @@
 //! How a mapping's rows are parted into statements of half a second, and why so.
 //!
-//! Ranges of the key need an index on both sides whose order means the same on both, and cost one scan
-//! of the table where rows lie in the order of their keys. Where they lie scattered, as under random
-//! uuids, an index scan fetches a page for each row (2,000,000 rows of 240 bytes: 6.0 s in ranges,
-//! 1.8 s in buckets); and where no index orders keys by bytes, every range would read the whole table.
-//! There both tables are read once, as they lie, into buckets.
+//! Ranges of the key need an index on both sides whose order means the same on both, and cost one
+//! scan of the table where rows lie in the order of their keys. Where they lie scattered, as under
+//! random uuids, an index scan fetches a page for each row (2,000,000 rows of 240 bytes: 6.0 s in
+//! ranges, 1.8 s in buckets); and where no index orders keys alike on both sides, every range would
+//! read the whole table. There both tables are read once, as they lie, into buckets.
 
-use super::mapping::SidePlan;
+use super::side::SidePlan;
 use super::strategy::Strategy;
 use crate::schema::{BySide, Side};
 
@@ -53,7 +53,7 @@ pub(super) fn choose(
         // Duplicates of a key show only in a statement that sees all of them.
         (_, false, ..) => (Partition::Ranges, "no index proves the key".into()),
         (_, true, Some(side), _) => {
-            (Partition::Buckets, format!("no index of the {side} orders keys by their bytes"))
+            (Partition::Buckets, format!("no index of the {side} orders keys as both sides do"))
         }
         (_, true, None, Some(side)) if !fixed => {
             (Partition::Buckets, format!("the {side}'s rows do not lie in the order of their keys"))

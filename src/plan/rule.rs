@@ -104,6 +104,7 @@ mod tests {
             pg_type: PgType::Domain(Box::new(PgType::Builtin(builtin))),
             modifier: -1,
             collation: Collation::None,
+            collation_id: None,
         };
         let rule = Some(Placed { value: rule, span: 0..0 });
         let terms = Terms { rule, ..Terms::default() };

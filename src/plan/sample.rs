@@ -24,6 +24,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
                 Builtin::Text => Collation::Bytes,
                 _ => Collation::None,
             },
+            collation_id: None,
         },
         not_null: *not_null,
         readable: true,
@@ -45,6 +46,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         row_security: false,
         schema_usable: true,
         heap: true,
+        large: false,
         populated: true,
         oid: Some(1),
     };

@@ -40,8 +40,13 @@ pub fn supported() -> Vec<Supported> {
     let others = others.into_iter().map(|(name, pg_type)| (name.to_owned(), pg_type));
     let mut lines: Vec<Supported> = Vec::new();
     for (name, pg_type) in builtins.chain(others) {
-        let column =
-            ColumnType { display: name.clone(), pg_type, modifier: -1, collation: Collation::None };
+        let column = ColumnType {
+            display: name.clone(),
+            pg_type,
+            modifier: -1,
+            collation: Collation::None,
+            collation_id: None,
+        };
         // A type always meets itself, where it is asked for.
         let Ok(canon) = meet(&column, &column, true) else { continue };
         let name = if meet(&column, &column, false).is_err() {

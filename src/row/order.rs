@@ -19,6 +19,8 @@ pub enum KeyField {
     Numeric,
     /// `float4` and `float8`; NaN is above everything.
     Float,
+    /// Text under a collation that both servers share: only they can tell.
+    Collated,
 }
 
 /// The order of keys of one mapping: field by field.
@@ -26,12 +28,18 @@ pub enum KeyField {
 pub struct KeyOrder(pub Vec<KeyField>);
 
 impl KeyOrder {
-    /// Compares two keys of this mapping.
+    /// Whether the client can tell which of two keys comes first. If not, it only cuts and searches
+    /// ranges by the servers' word, and puts nothing in order itself.
+    pub fn is_known(&self) -> bool {
+        !self.0.contains(&KeyField::Collated)
+    }
+
+    /// Compares two keys of this mapping. Where the order is not known, it is some order.
     pub fn compare(&self, one: &Key, other: &Key) -> Ordering {
         for (field, (a, b)) in self.0.iter().zip(one.fields().zip(other.fields())) {
             let ordering = match field {
                 KeyField::Signed => signed(a).cmp(&signed(b)),
-                KeyField::Bytes => a.cmp(b),
+                KeyField::Bytes | KeyField::Collated => a.cmp(b),
                 KeyField::Numeric => numeric(a, b),
                 KeyField::Float => float(a, b),
             };

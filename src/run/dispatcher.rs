@@ -30,6 +30,9 @@ use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
 const PAIRS_AT_ONCE: usize = 20_000;
+const MOST_ROWS: usize = 2_000;
+/// The same where values may be large: the findings of a batch are held at once.
+const MOST_LARGE_ROWS: usize = 200;
 /// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
 /// coming by as much.
 const GRACE: Duration = Duration::from_secs(3);
@@ -220,7 +223,11 @@ impl Dispatcher<'_> {
 
     fn due_look(&mut self) -> Option<Work> {
         let plans = &self.world.plans;
-        let batch = |mapping: usize| (PAIRS_AT_ONCE / plans[mapping].pairs.len()).clamp(20, 2_000);
+        let batch = |mapping: usize| {
+            let plan = &plans[mapping];
+            let most = if plan.folds { MOST_LARGE_ROWS } else { MOST_ROWS };
+            (PAIRS_AT_ONCE / plan.pairs.len()).clamp(20, most)
+        };
         let mut entries = self.desk.queue.take_due(self.desk.clock.now(), batch)?;
         let mapping = entries.first()?.suspect.mapping;
         let task = match &entries.first()?.suspect.subject {

@@ -91,8 +91,8 @@ impl Frontier {
             rest: Some(KeyRange::everything()),
             slots: Slots::default(),
             order: plan.order.clone(),
-            // Of use only where chunks are sized by time.
-            boundaries: match sizing.is_fixed() {
+            // Of use only where chunks are sized by time, and where its order can be told from here.
+            boundaries: match sizing.is_fixed() || !plan.order.is_known() {
                 true => Boundaries::Known(Histogram::new(Vec::new(), 0)),
                 false => Boundaries::Unknown,
             },

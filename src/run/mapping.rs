@@ -93,7 +93,7 @@ impl MappingState {
     fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
         let agreed = compared.matched > 0;
         let items = self.book(range, compared);
-        if !desk.options.expand {
+        if !desk.options.expand && self.account.plan.order.is_known() {
             let told = self.runs.chunk(items, agreed);
             return self.hear(told, desk);
         }

@@ -30,7 +30,9 @@ pub(super) struct Sizing {
 impl Sizing {
     /// Nothing measured yet.
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Sizing {
-        let most = if plan.strategy == Strategy::Stream { MOST_STREAMED } else { MOST_ROWS };
+        // Without a known order one-sided rows are told one by one.
+        let few = plan.strategy == Strategy::Stream || !plan.order.is_known();
+        let most = if few { MOST_STREAMED } else { MOST_ROWS };
         let rows = match plan.chunk_rows {
             Some(rows) => rows,
             // Every chunk reads the whole table: better few of them.

@@ -128,6 +128,11 @@ fn read_sum(row: &Row) -> Result<Digest, PgError> {
     Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))
 }
 
+/// Keys that are looked at first where rows may be large.
+const FIRST_LOOKED_AT: usize = 8;
+/// Bytes of looked-up rows that may be held.
+const BYTES_IN_HAND: usize = 16 << 20;
+
 /// Looks at some keys again.
 pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Looked>, Failed> {
     let plan = hands.plan;
@@ -138,13 +143,26 @@ pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Loo
             Subject::Range(..) | Subject::NullKeys(_) => None,
         })
         .collect();
-    let rows = hands.ask_both(|side| sql::look_up(plan, side, &keys)).await?;
-    let (layout, width) = (Lookup::of(plan), plan.key_width);
-    let mut looked = LookedUp::new(layout, &plan.pairs, width, hands.veil, keys.into_iter());
-    for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
-        rows.into_iter().for_each(|row| looked.take(side, row));
+    let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys.as_slice());
+    // Rows may be large: a few tell how many can be held.
+    let mut several = if plan.folds { FIRST_LOOKED_AT } else { keys.len() };
+    while let Some((some, more)) = rest.split_at_checked(several.min(rest.len()))
+        && !some.is_empty()
+    {
+        let rows = hands.ask_both(|side| sql::look_up(plan, side, some)).await?;
+        let (layout, width) = (Lookup::of(plan), plan.key_width);
+        let keys = some.iter().copied();
+        let mut looked = LookedUp::new(layout, &plan.pairs, width, hands.veil, keys);
+        let mut bytes = 0;
+        for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
+            bytes += rows.iter().map(Row::size).sum::<usize>();
+            rows.into_iter().for_each(|row| looked.take(side, row));
+        }
+        found.extend(looked.finish());
+        several = (BYTES_IN_HAND / (bytes / some.len()).max(1)).max(1);
+        rest = more;
     }
-    Ok(looked.finish())
+    Ok(found)
 }
 
 /// Looks at a one-sided range again: what each side has of it now.

@@ -178,6 +178,10 @@ pub struct ColumnType {
     pub modifier: i32,
     /// How it is ordered.
     pub collation: Collation,
+    /// Provider, locale and version of a linguistic collation: where both sides have the same, both
+    /// order texts alike. Nothing where the version is unknown, or is not the one that indexes were
+    /// built with.
+    pub collation_id: Option<String>,
 }
 
 impl ColumnType {
@@ -211,6 +215,7 @@ mod tests {
             pg_type: PgType::Domain(Box::new(PgType::Builtin(Builtin::Numeric))),
             modifier,
             collation: Collation::None,
+            collation_id: None,
         };
         assert_eq!(numeric(-1).numeric_scale(), None);
         assert_eq!(numeric((10 << 16) | (2 + 4)).numeric_scale(), Some(2));

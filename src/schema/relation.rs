@@ -90,6 +90,8 @@ pub struct Relation {
     pub schema_usable: bool,
     /// Whether it is one heap of blocks: an ordinary table without children.
     pub heap: bool,
+    /// Whether it may hold values that are stored out of line.
+    pub large: bool,
     /// Whether it can be read: a materialized view may have no data yet.
     pub populated: bool,
     /// Identifies the relation within its database; nothing for a query.

@@ -10,7 +10,8 @@ use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
 /// row-level security is active, whether the schema may be used, whether its rows lie in a heap,
-/// whether it has been populated.
+/// whether it has been populated,
+/// whether it may hold values that are stored out of line.
 pub fn relation(name: &TableName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -26,7 +27,10 @@ where t.isleaf
 pg_catalog.row_security_active(c.oid),
 pg_catalog.has_schema_privilege(n.oid, 'usage'),
 coalesce(m.amname = 'heap', false),
-c.relispopulated
+c.relispopulated,
+case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) > 0
+else true
+end
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 left join pg_catalog.pg_am as m on m.oid = c.relam
@@ -54,7 +58,8 @@ and n.nspname = ",
 
 /// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
 /// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
-/// where rows lie.
+/// where rows lie, and what a linguistic collation is: provider, locale, version, if indexes were built
+/// with that version. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
 pub fn relation_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -74,7 +79,33 @@ when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovide
 and d.datcollate in ('C', 'POSIX') then 'b'
 else 'l'
 end,
-coalesce(pg_catalog.abs(s.correlation) < 0.5, false)
+coalesce(pg_catalog.abs(s.correlation) < 0.5, false),
+case
+when l.collprovider in ('c', 'i') then
+l.collprovider::pg_catalog.text || ' '
+|| coalesce(pg_catalog.to_jsonb(l) ->> 'colllocale', pg_catalog.to_jsonb(l) ->> 'colliculocale', l.collcollate::pg_catalog.text)
+|| ' ' || coalesce(pg_catalog.to_jsonb(l) ->> 'collicurules', '')
+|| ' ' || case when l.collversion = pg_catalog.pg_collation_actual_version(l.oid) then l.collversion end
+when l.collprovider = 'd' and pg_catalog.to_jsonb(d) ->> 'datlocprovider' = 'i' then
+'i ' || coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale')
+|| ' ' || coalesce(pg_catalog.to_jsonb(d) ->> 'daticurules', '') || ' ' || (
+select o.collversion
+from pg_catalog.pg_collation as o
+where o.collprovider = 'i'
+and o.collversion = pg_catalog.to_jsonb(d) ->> 'datcollversion'
+and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
+limit 1
+)
+when l.collprovider = 'd' then
+'c ' || d.datcollate || '  ' || (
+select o.collversion
+from pg_catalog.pg_collation as o
+where o.collprovider = 'c'
+and o.collversion = coalesce(pg_catalog.to_jsonb(d) ->> 'datcollversion', o.collversion)
+and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
+limit 1
+)
+end
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_class as c on c.oid = a.attrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace

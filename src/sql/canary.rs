@@ -43,6 +43,7 @@ fn pair(canon: crate::plan::Canon) -> Pair {
             pg_type: PgType::OtherBuiltin(0),
             modifier: -1,
             collation: Collation::None,
+            collation_id: None,
         },
         searched_raw: false,
         looked_up_raw: false,

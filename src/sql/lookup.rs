@@ -1,6 +1,7 @@
 //! Rows by their keys: what a recheck reads.
 
-use super::canon::{looked_up, printed, row_hash};
+use super::canon::{looked_up, row_hash};
+use super::fold::shown;
 use super::relation::from_blocks;
 use super::rows::{canon_list, group_text};
 use super::statement::{Bind, Statement, Writer};
@@ -13,7 +14,7 @@ use crate::schema::{BySide, Side};
 pub struct Lookup {
     /// The canons of all pairs come first.
     pub canons: usize,
-    /// Then each pair's value as people read it.
+    /// Then an array of each pair's value as people read it.
     pub texts: usize,
     /// Then the row's hash, where servers hash rows.
     pub row_hash: Option<usize>,
@@ -28,9 +29,9 @@ impl Lookup {
     pub fn of(plan: &MappingPlan) -> Lookup {
         let width = plan.pairs.len();
         let hashed = plan.strategy == Strategy::Digest;
-        let row_hash = hashed.then_some(2 * width);
-        let group = plan.group.map(|_| 2 * width + usize::from(hashed));
-        let fixed = 2 * width + usize::from(hashed) + usize::from(group.is_some());
+        let row_hash = hashed.then_some(width + 1);
+        let group = plan.group.map(|_| width + 1 + usize::from(hashed));
+        let fixed = width + 1 + usize::from(hashed) + usize::from(group.is_some());
         let rules = BySide::new(|side| {
             let places = plan.rules_of(side).into_iter();
             places.enumerate().map(|(at, place)| (fixed + at, place)).collect()
@@ -46,10 +47,12 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     let width = plan.pairs.len();
     writer.push("select ");
     canon_list(&mut writer, plan, side, width);
-    writer.push(", ");
+    // One array: a list of 1,600 columns has no room for their texts as well.
+    writer.push(", array[");
     writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&printed(pair, side, index));
+        writer.push(&shown(plan, pair, side, index));
     });
+    writer.push("]");
     if Lookup::of(plan).row_hash.is_some() {
         writer.push(", ").push(&row_hash(&plan.pairs, side));
     }

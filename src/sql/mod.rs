@@ -11,6 +11,7 @@ mod access;
 mod canary;
 mod canon;
 mod digest;
+mod fold;
 mod group;
 mod histogram;
 mod lookup;

@@ -1,6 +1,7 @@
 //! Rows of a region: keys with row hashes for the drill-down, or every canon for `stream`.
 
 use super::canon::{canon, row_hash};
+use super::fold::sent;
 use super::group::Grouping;
 use super::parts::covering_rule;
 use super::region::{from_region, from_region_with_rules};
@@ -54,7 +55,7 @@ pub fn canons_with_rules(plan: &MappingPlan, side: Side, range: &KeyRange) -> St
 /// Writes the canons of the first `width` pairs.
 pub(super) fn canon_list(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     writer.list(", ", plan.pairs[..width].iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&canon(pair, side, index));
+        writer.push(&sent(plan, pair, side, index));
     });
 }
 

@@ -80,6 +80,22 @@ impl Program {
         }
     }
 
+    /// Runs it to its end, and gives the most memory that it had resident, in MiB.
+    pub fn run_measured(self) -> (Outcome, u64) {
+        let running = self.start();
+        let status = format!("/proc/{}/status", running.child.id());
+        let mut peak = 0;
+        // The kernel keeps the peak until the process is reaped; a zombie has none.
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else {
+                break;
+            };
+            peak = line.trim().trim_end_matches(" kB").parse().unwrap_or(peak);
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        (running.finish(), peak / 1024)
+    }
+
     /// Starts it; stdout and stderr can be read.
     pub fn spawn(mut self) -> std::process::Child {
         self.command

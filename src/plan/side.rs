@@ -1,0 +1,27 @@
+//! One side of a mapping's plan: what is read there, and what helps to read it.
+
+use crate::schema::{RelationKind, SchemaName};
+use crate::spec::{Fragment, Reads};
+
+/// One side of a mapping.
+#[derive(Clone, Debug)]
+pub struct SidePlan {
+    /// What is read.
+    pub reads: Reads,
+    /// Which rows.
+    pub filter: Option<Fragment>,
+    /// Schemas in which the side's own SQL resolves.
+    pub search_path: Vec<SchemaName>,
+    /// What kind of thing is read.
+    pub kind: RelationKind,
+    /// Rows by the statistics.
+    pub estimated_rows: Option<u64>,
+    /// The index that proves the key unique and without NULLs.
+    pub key_proof: Option<String>,
+    /// Whether the key may hold NULLs.
+    pub key_nullable: bool,
+    /// The index that serves key ranges.
+    pub served_by: Option<String>,
+    /// Whether its rows can be read block by block.
+    pub by_blocks: bool,
+}

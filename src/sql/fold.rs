@@ -1,0 +1,80 @@
+//! Large values by their hash: what a client need not hold, it is not sent.
+//!
+//! A value of 100 MB is compared as well by its SHA-256 and length. Where a table may hold such values,
+//! texts and bytes above a limit come as a token instead of themselves, the same token for the same
+//! value on both sides. A short value that looks like a token is turned into one too, so that no two
+//! values share one. Digests need none of this: there no value leaves its server.
+
+use super::canon::{canon, place, printed};
+use crate::plan::{MappingPlan, Pair};
+use crate::schema::{Builtin, PgType, Side};
+
+/// Values of more bytes than this come as a token.
+const LIMIT: u32 = 1 << 16;
+/// So much of a large value is shown to people.
+const SHOWN: u32 = 1_000;
+/// How a token begins.
+const TOKEN: &str = "pgreconcile-large:";
+
+/// The canon of a pair as it goes to the client.
+pub(super) fn sent(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
+    let canon = canon(pair, side, index);
+    // A key has to be whole, and so has what is judged within a leeway.
+    if !plan.folds || index < plan.key_width || pair.leeway.is_some() {
+        return canon;
+    }
+    match pair.canon.wire() {
+        Builtin::Text => format!(
+            "case when pg_catalog.octet_length({canon}) operator(pg_catalog.>) {LIMIT} \
+             or pg_catalog.starts_with({canon}, '{TOKEN}') \
+             then '{TOKEN}' operator(pg_catalog.||) pg_catalog.octet_length({canon})::pg_catalog.text \
+             operator(pg_catalog.||) ':' operator(pg_catalog.||) pg_catalog.encode({}, 'hex') \
+             else {canon} end",
+            sha256_of_text(&canon)
+        ),
+        Builtin::Bytea => format!(
+            "case when pg_catalog.octet_length({canon}) operator(pg_catalog.>) {LIMIT} \
+             or pg_catalog.substring({canon}, 1, {}) operator(pg_catalog.=) {token} \
+             then {token} operator(pg_catalog.||) pg_catalog.int4send(pg_catalog.octet_length({canon})) \
+             operator(pg_catalog.||) pg_catalog.sha256({canon}) \
+             else {canon} end",
+            TOKEN.len(),
+            token = format_args!("pg_catalog.convert_to('{TOKEN}', 'SQL_ASCII')"),
+        ),
+        _ => canon,
+    }
+}
+
+/// The value as people read it; of a large one its beginning, size and hash.
+pub(super) fn shown(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
+    let text = printed(pair, side, index);
+    if !plan.folds || index < plan.key_width {
+        return text;
+    }
+    let value = place(index);
+    let base = pair.sides[side].column_type.pg_type.base();
+    let (size, beginning, hash) = match (base, pair.canon.wire()) {
+        // Its text is twice as long as it is, and at most 1 GB.
+        (PgType::Builtin(Builtin::Bytea), _) => (
+            format!("pg_catalog.octet_length({value})"),
+            format!("pg_catalog.substring({value}, 1, {SHOWN})::pg_catalog.text"),
+            format!("pg_catalog.sha256({value})"),
+        ),
+        (_, Builtin::Text) => (
+            format!("pg_catalog.octet_length({text})"),
+            format!("pg_catalog.left({text}, {SHOWN})"),
+            sha256_of_text(&text),
+        ),
+        _ => return text,
+    };
+    format!(
+        "case when {size} operator(pg_catalog.>) {LIMIT} \
+         then {beginning} operator(pg_catalog.||) '… (' operator(pg_catalog.||) {size}::pg_catalog.text \
+         operator(pg_catalog.||) ' bytes, sha256 ' operator(pg_catalog.||) pg_catalog.encode({hash}, 'hex') \
+         operator(pg_catalog.||) ')' else {text} end"
+    )
+}
+
+fn sha256_of_text(text: &str) -> String {
+    format!("pg_catalog.sha256(pg_catalog.convert_to({text}, 'UTF8'))")
+}
