@@ -23,6 +23,7 @@ mod outputs;
 mod pooling;
 mod races;
 mod readme;
+mod recheck;
 mod refused;
 mod rules;
 mod sampling;

@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
+use super::recheck::{Earlier, remember};
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
@@ -42,7 +43,7 @@ pub(super) struct Compare {
 
     /// Look at this share of the keys only, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
-    sample: Option<f64>,
+    pub(super) sample: Option<f64>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -212,8 +213,8 @@ impl Observer for Audience {
     }
 }
 
-/// Reads and plans every spec, then runs one after the other.
-pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
+/// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
+pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
     let style = Style {
@@ -224,27 +225,35 @@ pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
         forgotten: args.common.ledger() == Place::Off,
     };
     let mut specs = specs;
+    let verb = if earlier.is_some() { "recheck" } else { "compare" };
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
-    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &mut specs, ui);
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui);
     if specs.is_empty() {
         return Exit::Locked;
     }
     let worst = if locked { Exit::Locked } else { Exit::Clean };
     tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        exit = run_all(args, specs, (outputs, ledgers), stop, ui) => exit.max(worst),
+        exit = run_all((args, earlier), specs, (outputs, ledgers), stop, ui) => exit.max(worst),
     }
 }
 
 async fn run_all(
-    args: &Compare,
+    (args, earlier): (&Compare, Option<&Earlier>),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
+    let mut memories = Vec::new();
+    for spec in earlier.iter().flat_map(|_| &specs) {
+        let memory = earlier.and_then(|earlier| remember(earlier, &args.common, spec, ui));
+        let Some(memory) = memory else { return Exit::Trouble };
+        memories.push(memory);
+    }
+    let mut memories = memories.into_iter();
     let mut interrupted = stop.clone();
     let prepared = tokio::select! {
         prepared = specs::prepare_all(specs, |spec| args.options(spec, &ledgers), ui) => prepared,
@@ -261,7 +270,20 @@ async fn run_all(
         let run_id = ulid::Ulid::generate().to_string();
         let recorder = ledgers.take(&prepared.spec.name);
         let mut heard = Remembered { recorder, audience: &mut audience };
-        let summary = run::compare(prepared, run_id, options, &mut heard, stop.clone()).await;
+        let stop = stop.clone();
+        let summary = match memories.next() {
+            None => run::compare(prepared, run_id, options, &mut heard, stop).await,
+            Some(memory) => {
+                let text = prepared.spec.text.clone();
+                match run::recheck(prepared, memory, run_id, options, &mut heard, stop).await {
+                    Ok(summary) => summary,
+                    Err(trouble) => {
+                        ui.trouble(&text, &trouble);
+                        return Exit::Trouble;
+                    }
+                }
+            }
+        };
         if let Some(recorder) = &heard.recorder {
             warn_of_trouble(recorder, ui);
         }

@@ -23,7 +23,12 @@ pub(super) struct Ledgers {
 impl Ledgers {
     /// Locks and opens the ledger of each spec. Specs whose lock another process holds are taken off
     /// the list; whether there was one comes back too.
-    pub(super) fn open(place: &Place, specs: &mut Vec<Spec>, ui: &Ui) -> (Ledgers, bool) {
+    pub(super) fn open(
+        place: &Place,
+        verb: &'static str,
+        specs: &mut Vec<Spec>,
+        ui: &Ui,
+    ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
         let before = specs.len();
         specs.retain(|spec| {
@@ -33,7 +38,7 @@ impl Ledgers {
             }
             // A file that could not be locked has had its warning.
             if matches!(ledgers.locks.get(&file), Some(Some(_))) {
-                ledgers.record(&file, spec, ui);
+                ledgers.record(&file, verb, spec, ui);
             }
             true
         });
@@ -68,13 +73,13 @@ impl Ledgers {
         true
     }
 
-    fn record(&mut self, file: &Path, spec: &Spec, ui: &Ui) {
+    fn record(&mut self, file: &Path, verb: &'static str, spec: &Spec, ui: &Ui) {
         let recorder = Store::create(file).and_then(|store| {
             if store.is_newer() {
                 let why = "a newer version of this program has written it";
                 warn(file, why, ui);
             }
-            Recorder::new(store, "compare")
+            Recorder::new(store, verb)
         });
         match recorder {
             Ok(recorder) => drop(self.recorders.insert(spec.name.clone(), recorder)),

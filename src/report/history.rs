@@ -90,12 +90,13 @@ fn line(run: &PastRun) -> Vec<String> {
     let trend = |of: fn(&crate::finding::Trend) -> u64| {
         run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
     };
+    let verb = if run.verb == "compare" { "" } else { " (again)" };
     let sample = run.sample.as_ref().map_or(String::new(), |share| format!(" ({share})"));
     let verdict = run.summary.as_ref().map_or("no end", |summary| summary.verdict.name());
     let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
     vec![
         minute(&run.started_at),
-        format!("{verdict}{sample}"),
+        format!("{verdict}{sample}{verb}"),
         grouped(run.rows.source.max(run.rows.target)),
         grouped(kinds[0]),
         grouped(kinds[1]),

@@ -238,7 +238,7 @@ impl Account {
         record.coverage = coverage;
         record.complete = reason.is_none();
         record.truncated = self.truncated;
-        record.empty = read == 0 && self.undecided_rows == 0;
+        record.empty = read == 0 && self.undecided_rows + self.skipped_rows == 0;
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         record.books = books;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::desk::{Clock, Desk};
+use super::again::Again;
+use super::desk::{Clock, Desk, reached};
 use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
@@ -54,6 +55,18 @@ pub async fn compare(
     run_id: String,
     options: Options,
     observer: &mut dyn Observer,
+    stop: watch::Receiver<Stop>,
+) -> SummaryRecord {
+    conduct(prepared, None, run_id, options, observer, stop).await
+}
+
+/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
+pub(super) async fn conduct(
+    prepared: Prepared,
+    again: Option<Vec<Again>>,
+    run_id: String,
+    options: Options,
+    observer: &mut dyn Observer,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, pools, plans, .. } = prepared;
@@ -65,7 +78,12 @@ pub async fn compare(
     plans.iter_mut().for_each(|plan| plan.expire(clock.today()));
     let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
     let states = plans.iter().enumerate();
-    let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
+    let mut again = again.map(Vec::into_iter);
+    let mappings = states.map(|(index, plan)| match again.as_mut().and_then(Iterator::next) {
+        Some(again) => MappingState::again(index, plan, &options, again),
+        None => MappingState::new(index, plan, &options),
+    });
+    let mappings = mappings.collect();
     let sessions =
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
     let veil = options.veil.clone();
@@ -113,14 +131,6 @@ pub async fn compare(
     }
     dispatcher.finish_mappings();
     dispatcher.summary()
-}
-
-/// Waits for the deadline; without one, for ever.
-async fn reached(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
@@ -174,6 +184,10 @@ impl Dispatcher<'_> {
             return None;
         }
         for index in 0..self.mappings.len() {
+            if let Some(keys) = self.mappings[index].again.pop_front() {
+                self.start(index);
+                return Some(Work { mapping: index, task: Task::Recall { keys } });
+            }
             if let Some(pass) = &mut self.mappings[index].pass {
                 let Some(next) = pass.next() else { continue };
                 self.start(index);
@@ -305,6 +319,9 @@ impl Dispatcher<'_> {
             (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
             (Task::NullKeys, Answer::NullKeys(found)) => mapping.null_keys(found, desk),
+            (Task::Recall { keys }, Answer::Recalled(looked)) => {
+                mapping.recalled(keys, looked, desk);
+            }
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
@@ -336,6 +353,11 @@ impl Dispatcher<'_> {
             }
             Task::Measure => mapping.piece_failed(None, error.remedy),
             Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
+            Task::Recall { mut keys } if keys.len() > 1 && smaller_helps => {
+                let half = keys.split_off(keys.len() / 2);
+                mapping.again.extend([keys, half]);
+                false
+            }
             Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps => {
                 // Halves, until the one key is found that is the cause.
                 let half = entries.split_off(entries.len() / 2);
