@@ -97,6 +97,8 @@ told() {
 compare() {
     local code=0 planted
     export PATH=$program:$PATH PGRECONCILE_SETTLE=1s
+    # Beside the spec it would be a file more in the repository.
+    export PGRECONCILE_LEDGER=$home/ledger.db
     export MONOLITH_URL=$monolith_url TRACKING_URL=$tracking_url
     printf '\n$ pgreconcile compare %s\n\n' "$SPEC"
     PGRECONCILE_REPORT=$home/findings.jsonl pgreconcile compare "$SPEC" || code=$?
@@ -122,6 +124,7 @@ The servers stay up. To look further, paste this:
   export MONOLITH_URL=$monolith_url
   export TRACKING_URL=$tracking_url
   export PGRECONCILE_SETTLE=1s    # nobody writes here but you
+  export PGRECONCILE_LEDGER=$(printf '%q' "$home/ledger.db")
 
 What a comparison would do, then one mapping's findings for a machine:
 
@@ -133,6 +136,10 @@ Mend the refund in the service, and compare again:
   $psql -h $(printf '%q' "$home/tracking") -p $port -U postgres tracking \\
     -c 'update tracking.charge set amount = -amount where charge_id = 620'
   pgreconcile compare $SPEC
+
+Both runs, and what has gone since the first:
+
+  pgreconcile history $SPEC
 
 Stop the servers and remove their files:
 

@@ -2,8 +2,8 @@
 //!
 //! A comparison is a pipeline of nouns, each made once and handed on: *what was agreed* ([`spec`]),
 //! *what will be done* ([`plan`]), a piece of work, *a doubt* and *a fact* ([`finding`]), *a telling*
-//! ([`report`]). Everything that decides is pure and synchronous; one room touches the world
-//! ([`pg`]), moved by one conductor ([`run`]), behind one door, the command line.
+//! ([`report`]). Everything that decides is pure and synchronous; two rooms touch the world
+//! ([`pg`], [`ledger`]), moved by one conductor ([`run`]), behind one door, the command line.
 //!
 //! The rooms, each importing only from those above it in this list (`tests/architecture.rs` holds
 //! them to it):
@@ -20,6 +20,7 @@
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
+//! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
 //! | [`run`] | the conductor: dispatcher, workers, rechecks |
 //! | `cli` | the door: verbs, flags, progress, logs, exit codes |
 //!
@@ -28,6 +29,7 @@
 pub mod compare;
 pub mod event;
 pub mod finding;
+pub mod ledger;
 pub mod pg;
 pub mod plan;
 pub mod report;

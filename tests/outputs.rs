@@ -242,7 +242,7 @@ fn an_interrupted_run_is_incomplete_and_its_report_is_whole() {
 pub fn in_shell(pair: &Pair, script: &str) -> Outcome {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).current_dir(pair.scratch.path()).stdin(Stdio::null());
-    command.env("BIN", env!("CARGO_BIN_EXE_pgreconcile"));
+    command.env("BIN", env!("CARGO_BIN_EXE_pgreconcile")).env("PGRECONCILE_LEDGER", "off");
     for (name, side) in [("SOURCE_URL", Side::Source), ("TARGET_URL", Side::Target)] {
         command.env(name, pair.url(side));
     }

@@ -259,7 +259,7 @@ fn takes_lines(variable: &str) -> bool {
     ["PGRECONCILE_PARAM", "PGRECONCILE_MAPPING"].contains(&variable)
 }
 
-const VERBS: [&str; 3] = ["check", "plan", "compare"];
+const VERBS: [&str; 6] = ["check", "plan", "compare", "recheck", "history", "report"];
 
 /// The flags of a verb, without dashes.
 fn flags(verb: &str) -> Words {
@@ -295,6 +295,11 @@ fn types_are_those_that_plans_know() {
     assert!(section("## Types").contains(&table), "the table of types should be\n{table}");
 }
 
+/// Whether a verb understands the flag of a row.
+fn understood(row: &[String], verb: &str) -> bool {
+    row[2] == "all" || row[2].split(", ").any(|known| known == verb)
+}
+
 #[test]
 fn flags_and_variables_are_the_programs() {
     let stage = Stage::new();
@@ -305,7 +310,7 @@ fn flags_and_variables_are_the_programs() {
     for row in rows("## Commands").iter().filter(|row| row[0].starts_with("`--")) {
         for flag in code(&row[0]) {
             let flag = flag.split(' ').next().unwrap().to_owned();
-            for verb in VERBS.iter().filter(|verb| row[2] == "all" || row[2].contains(**verb)) {
+            for verb in VERBS.iter().filter(|verb| understood(row, verb)) {
                 told.entry(verb).or_default().insert(flag.clone());
             }
             let name = flag.trim_start_matches("--").replace('-', "_").to_uppercase();
@@ -317,7 +322,9 @@ fn flags_and_variables_are_the_programs() {
             // It is read, for nonsense in it is refused, and nothing in it too.
             for value in ["nonsense", ""].iter().take(if takes_lines(&variable) { 1 } else { 2 }) {
                 let program = stage.program("reader").env(&variable, value);
-                let _ = program.args(&["compare", "specs"]).run().exits(2);
+                let verb =
+                    ["compare", "recheck"].into_iter().find(|verb| understood(row, verb)).unwrap();
+                let _ = program.args(&[verb, "specs"]).run().exits(2);
             }
             variables.insert(variable);
         }
@@ -330,7 +337,7 @@ fn flags_and_variables_are_the_programs() {
     // Every other flag of the README is one of a later version, and refused as such.
     let prose = prose();
     let others = words(&prose, "--", "-").into_iter().filter(|flag| !flag.starts_with("---"));
-    for flag in others.filter(|flag| !told["compare"].contains(*flag)) {
+    for flag in others.filter(|flag| !told.values().any(|flags| flags.contains(*flag))) {
         let refused = Program::new().args(&["compare", "x.toml", &format!("{flag}=1")]).run();
         assert!(refused.exits(2).stderr.contains("does nothing in this version yet"), "{flag}");
     }
@@ -398,7 +405,7 @@ fn keys_are_those_that_the_program_knows() {
 #[test]
 fn keys_of_later_versions_are_refused() {
     let text = format!(
-        "{HEAD}compare.deadline = \"1h\"\n[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
+        "{HEAD}[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
          [[mapping]]\n{SIDES}source.changed_at = \"a\"\n"
     );
     let said = complaint(&text);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
+use crate::ledger::Place;
 use crate::spec::StrategyChoice;
 
 /// What every verb understands.
@@ -38,9 +39,16 @@ pub(super) struct Common {
     )]
     pub(super) color: When,
 
-    /// Where runs are remembered; this version remembers none
-    #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
-    pub(super) ledger: Option<NoLedger>,
+    /// Where runs are remembered: a file, or off; by default in .pgreconcile beside the spec
+    #[arg(long, value_name = "PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
+    ledger: Option<Place>,
+}
+
+impl Common {
+    /// Where runs are remembered.
+    pub(super) fn ledger(&self) -> Place {
+        self.ledger.clone().unwrap_or(Place::Beside)
+    }
 }
 
 /// Which specs, and with which parameters.
@@ -89,15 +97,18 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// `--ledger off`, the only setting that this version acts on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoLedger;
-
-fn parse_ledger(text: &str) -> Result<NoLedger, String> {
-    match text {
-        "off" => Ok(NoLedger),
-        _ => Err("this version remembers no runs yet; only \"off\" is understood".to_owned()),
+/// A bare word is no path: `--ledger none` would else be a file of that name, and remembered.
+fn parse_ledger(text: &str) -> Result<Place, String> {
+    if text == "off" {
+        return Ok(Place::Off);
     }
+    if text.contains("://") {
+        return Err("a ledger in PostgreSQL does nothing in this version yet".to_owned());
+    }
+    if !text.contains(['/', '.']) {
+        return Err("write \"off\", or a path such as ledger.db".to_owned());
+    }
+    Ok(Place::At(text.into()))
 }
 
 /// Reads a strategy's word.
@@ -127,4 +138,13 @@ pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::Ar
         *values = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
     }
     from_environment
+}
+
+/// The same for paths.
+pub(super) fn split_paths(paths: &mut Vec<PathBuf>, id: &str, matches: &clap::ArgMatches) {
+    let mut lines: Vec<String> =
+        paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    if split_lines(&mut lines, id, matches) {
+        *paths = lines.into_iter().map(PathBuf::from).collect();
+    }
 }

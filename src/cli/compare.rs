@@ -8,14 +8,17 @@ use clap::Args;
 use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, not_yet, parse_strategy, split_lines};
+use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
 use super::exit::Exit;
+use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
+use super::recheck::{Earlier, remember};
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
+use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
 use crate::run::{self, Options, Stop};
@@ -40,7 +43,7 @@ pub(super) struct Compare {
 
     /// Look at this share of the keys only, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
-    sample: Option<f64>,
+    pub(super) sample: Option<f64>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -49,6 +52,10 @@ pub(super) struct Compare {
     /// How long a difference must stand still before it is called one
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration, help_heading = "How to compare")]
     settle: Option<Duration>,
+
+    /// How long a run may take; it stops in time, says what is left and exits with 3
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_DEADLINE", value_parser = parse_deadline, help_heading = "Run")]
+    deadline: Option<Duration>,
 
     /// Findings reported per mapping; more are counted
     #[arg(long, value_name = "N", env = "PGRECONCILE_MAX_FINDINGS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
@@ -92,9 +99,6 @@ pub(super) struct Compare {
     )]
     progress: When,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_DEADLINE", value_parser = not_yet)]
-    deadline: Option<Infallible>,
-
     #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
     since: Option<Infallible>,
 
@@ -115,15 +119,11 @@ impl Compare {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
-        let mut reports: Vec<String> =
-            self.reports.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        if split_lines(&mut reports, "reports", matches) {
-            self.reports = reports.into_iter().map(PathBuf::from).collect();
-        }
+        split_paths(&mut self.reports, "reports", matches);
     }
 
     /// The spec's settings under the flags.
-    fn options(&self, spec: &Spec) -> Options {
+    fn options(&self, spec: &Spec, ledgers: &Ledgers) -> Options {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
         options.sample = self.sample.filter(|share| *share < 1.0);
@@ -132,8 +132,12 @@ impl Compare {
         options.mappings.clone_from(&self.specs.mappings);
         // An empty one is no secret.
         let secret = std::env::var_os("PGRECONCILE_REDACT_KEY").filter(|key| !key.is_empty());
-        if let Some(secret) = secret {
-            options.veil = Veil::of_secret(secret.as_encoded_bytes());
+        let given = secret.map(|secret| Veil::of_secret(secret.as_encoded_bytes()));
+        if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
+            options.veil = veil;
+        }
+        if self.deadline.is_some() {
+            options.deadline = self.deadline;
         }
         if let Some(strategy) = self.strategy {
             options.strategy = strategy;
@@ -164,6 +168,14 @@ impl Compare {
     }
 }
 
+/// Reads a duration in which something can be done.
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("a deadline must be more than zero".to_owned()),
+        deadline => Ok(deadline),
+    }
+}
+
 /// Reads `1%` as a share.
 fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
@@ -174,7 +186,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 /// Quotes a word for a shell, where it needs quotes.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
     let word = crate::spec::printable(word);
     if !word.is_empty() && word.chars().all(plain) {
@@ -201,8 +213,8 @@ impl Observer for Audience {
     }
 }
 
-/// Reads and plans every spec, then runs one after the other.
-pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
+/// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
+pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
     let style = Style {
@@ -210,26 +222,41 @@ pub(super) async fn run(args: &Compare, ui: &Ui) -> Exit {
         colour: ui.colours_stdout(),
         command: args.command(),
         reports: !args.reports.is_empty(),
+        forgotten: args.common.ledger() == Place::Off,
     };
+    let mut specs = specs;
+    let verb = if earlier.is_some() { "recheck" } else { "compare" };
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui);
+    if specs.is_empty() {
+        return Exit::Locked;
+    }
+    let worst = if locked { Exit::Locked } else { Exit::Clean };
     tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        exit = run_all(args, specs, outputs, stop, ui) => exit,
+        exit = run_all((args, earlier), specs, (outputs, ledgers), stop, ui) => exit.max(worst),
     }
 }
 
 async fn run_all(
-    args: &Compare,
+    (args, earlier): (&Compare, Option<&Earlier>),
     specs: Vec<Spec>,
-    outputs: Outputs,
+    (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
+    let mut memories = Vec::new();
+    for spec in earlier.iter().flat_map(|_| &specs) {
+        let memory = earlier.and_then(|earlier| remember(earlier, &args.common, spec, ui));
+        let Some(memory) = memory else { return Exit::Trouble };
+        memories.push(memory);
+    }
+    let mut memories = memories.into_iter();
     let mut interrupted = stop.clone();
     let prepared = tokio::select! {
-        prepared = specs::prepare_all(specs, |spec| args.options(spec), ui) => prepared,
+        prepared = specs::prepare_all(specs, |spec| args.options(spec, &ledgers), ui) => prepared,
         _ = interrupted.changed() => {
             ui.error("interrupted before the first row was read", None);
             None
@@ -241,7 +268,25 @@ async fn run_all(
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         let run_id = ulid::Ulid::generate().to_string();
-        let summary = run::compare(prepared, run_id, options, &mut audience, stop.clone()).await;
+        let recorder = ledgers.take(&prepared.spec.name);
+        let mut heard = Remembered { recorder, audience: &mut audience };
+        let stop = stop.clone();
+        let summary = match memories.next() {
+            None => run::compare(prepared, run_id, options, &mut heard, stop).await,
+            Some(memory) => {
+                let text = prepared.spec.text.clone();
+                match run::recheck(prepared, memory, run_id, options, &mut heard, stop).await {
+                    Ok(summary) => summary,
+                    Err(trouble) => {
+                        ui.trouble(&text, &trouble);
+                        return Exit::Trouble;
+                    }
+                }
+            }
+        };
+        if let Some(recorder) = &heard.recorder {
+            warn_of_trouble(recorder, ui);
+        }
         exit = exit.max(summary.verdict.into());
     }
     if !audience.outputs.finish() {

@@ -11,6 +11,8 @@ pub(super) enum Exit {
     Diverged,
     /// Not everything asked was compared.
     Incomplete,
+    /// Another run holds the lock.
+    Locked,
     /// Trouble before the first row was read.
     Trouble,
 }
@@ -22,6 +24,7 @@ impl Exit {
             Exit::Clean => 0,
             Exit::Diverged => 1,
             Exit::Incomplete => 3,
+            Exit::Locked => 4,
             Exit::Trouble => 2,
         }
     }
@@ -47,9 +50,11 @@ mod tests {
         for verdict in [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete] {
             assert_eq!(Exit::from(verdict).code(), exit_code(verdict));
         }
-        assert_eq!(Exit::Trouble.code(), 2);
+        assert_eq!((Exit::Trouble.code(), Exit::Locked.code()), (2, 4));
         // of several specs the worst counts: 2, 4, 3, 1, 0
-        let worst = [Exit::Diverged, Exit::Trouble, Exit::Incomplete].into_iter().max();
-        assert_eq!(worst, Some(Exit::Trouble));
+        let mut exits =
+            [Exit::Diverged, Exit::Trouble, Exit::Clean, Exit::Locked, Exit::Incomplete];
+        exits.sort();
+        assert_eq!(exits.map(Exit::code), [0, 1, 3, 4, 2]);
     }
 }

@@ -7,9 +7,13 @@ mod args;
 mod check;
 mod compare;
 mod exit;
+mod history;
+mod ledgers;
 mod outputs;
 mod plan;
 mod progress;
+mod recheck;
+mod report;
 mod signals;
 mod specs;
 mod telemetry;
@@ -51,12 +55,20 @@ enum Verb {
     Plan(plan::Plan),
     #[command(after_help = EXIT_CODES)]
     Compare(compare::Compare),
+    #[command(after_help = EXIT_CODES)]
+    Recheck(recheck::Recheck),
+    #[command(after_help = EXIT_CODES)]
+    History(history::History),
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Report),
 }
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     // The variables are named after the flags, as the help says; listing each would only be long.
-    let command = Cli::command().mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)));
+    let command = Cli::command()
+        .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
+        .mut_subcommand("recheck", |verb| verb.mut_arg("sample", |sample| sample.hide(true)));
     let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let Some((_, matches)) = matches.remove_subcommand() {
@@ -64,6 +76,9 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Check(verb) => verb.specs.split_environment(&matches),
                 Verb::Plan(verb) => verb.specs.split_environment(&matches),
                 Verb::Compare(verb) => verb.split_environment(&matches),
+                Verb::Recheck(verb) => verb.how.split_environment(&matches),
+                Verb::History(_) => {}
+                Verb::Report(verb) => verb.split_environment(&matches),
             }
         }
         Ok(cli)
@@ -76,6 +91,9 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Check(verb) => &verb.common,
         Verb::Plan(verb) => &verb.common,
         Verb::Compare(verb) => &verb.common,
+        Verb::Recheck(verb) => &verb.how.common,
+        Verb::History(verb) => &verb.common,
+        Verb::Report(verb) => &verb.common,
     };
     let ui = Ui::new(common);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -84,7 +102,10 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
             match &cli.verb {
                 Verb::Check(verb) => check::run(verb, &ui).await,
                 Verb::Plan(verb) => plan::run(verb, &ui).await,
-                Verb::Compare(verb) => compare::run(verb, &ui).await,
+                Verb::Compare(verb) => compare::run(verb, None, &ui).await,
+                Verb::Recheck(verb) => recheck::run(verb, &ui).await,
+                Verb::History(verb) => history::run(verb, &ui),
+                Verb::Report(verb) => report::run(verb, &ui),
             }
         }),
         Err(error) => {

@@ -118,6 +118,38 @@ fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
 }
 
 fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Spec> {
+    let text = read_text(path, ui)?;
+    let environment = |name: &str| std::env::var(name).ok();
+    match spec::read(text.clone(), given, &environment) {
+        Ok(spec) => Some(spec),
+        Err(problems) => {
+            ui.diagnostics(&text, &problems);
+            None
+        }
+    }
+}
+
+/// The names of specs with their files: for verbs that ask no server. Nothing if there was a problem.
+pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>> {
+    let mut names = Vec::new();
+    let mut failed = false;
+    for path in files(paths, ui)? {
+        let Some(text) = read_text(&path, ui) else {
+            failed = true;
+            continue;
+        };
+        match spec::read_name_of(&text) {
+            Ok(name) => names.push((path, name)),
+            Err(problems) => {
+                ui.diagnostics(&text, &problems);
+                failed = true;
+            }
+        }
+    }
+    (!failed).then_some(names)
+}
+
+fn read_text(path: &Path, ui: &Ui) -> Option<SpecText> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
         Err((why, hint)) => {
@@ -138,14 +170,7 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
         ui.diagnostics(&text, &[problem.hinted("Save the file as UTF-8.")]);
         return None;
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    match spec::read(text.clone(), given, &environment) {
-        Ok(spec) => Some(spec),
-        Err(problems) => {
-            ui.diagnostics(&text, &problems);
-            None
-        }
-    }
+    Some(text)
 }
 
 type Unreadable = (String, &'static str);

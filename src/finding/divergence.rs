@@ -1,14 +1,14 @@
 //! A finding: what differs, where, and whether it stood still. A fact without blame: neither side
 //! is right until an authority is named.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Named, Ruling};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
 /// In which way the sides differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The row stands on the source only.
@@ -45,7 +45,7 @@ impl Kind {
 }
 
 /// What became of a suspect that differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
     /// It stood still and differs.
@@ -68,7 +68,7 @@ impl Disposition {
 }
 
 /// A key range as people read it; `None` is an open end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeText {
     /// The last key before the range.
     pub after: Option<Named<String>>,
@@ -142,6 +142,30 @@ impl Finding {
             keys_only: false,
             first_seen: seen.0,
             last_seen: seen.1,
+            runs: 1,
+        }
+    }
+
+    /// The same finding, ruled as it was when it was written down: a record says what a ruling has
+    /// said, and reading it back rules on nothing anew.
+    pub(super) fn written(
+        disposition: Disposition,
+        mapping: String,
+        kind: Kind,
+        place: Place,
+    ) -> Finding {
+        Finding {
+            mapping,
+            kind,
+            disposition,
+            place,
+            range_rows: None,
+            group: None,
+            accept_reason: None,
+            columns: Named::default(),
+            keys_only: false,
+            first_seen: String::new(),
+            last_seen: String::new(),
             runs: 1,
         }
     }

@@ -5,7 +5,7 @@
 //! to the mapping's.
 
 use hashbrown::HashMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Tally, Verdict};
 use crate::row::{Group, GroupCounts, MOST_GROUPS};
@@ -20,7 +20,7 @@ pub struct GroupTallies {
 }
 
 /// One group of a mapping.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRecord {
     /// Its value; nothing for NULL.
     pub group: Group,

@@ -7,6 +7,8 @@
 mod divergence;
 mod groups;
 mod named;
+mod past;
+mod reading;
 mod record;
 mod suspect;
 mod tally;
@@ -14,6 +16,7 @@ mod tally;
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
 pub use groups::{GroupRecord, GroupTallies};
 pub use named::Named;
+pub use past::{History, PastRun, Trend};
 pub use record::{
     ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,
     timestamp,

@@ -3,8 +3,8 @@
 //! Field names and their order are a contract with other programs; they change only by adding.
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{Books, Finding, GroupRecord, Named, Place, RangeText};
 use crate::schema::BySide;
@@ -19,7 +19,7 @@ pub fn timestamp(at: Timestamp) -> String {
 }
 
 /// What a run was asked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "run")]
 pub struct RunRecord {
     version: u32,
@@ -66,7 +66,7 @@ impl RunRecord {
 }
 
 /// A range of keys that could not be judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "undecided")]
 pub struct Undecided {
     version: u32,
@@ -86,7 +86,7 @@ impl Undecided {
 }
 
 /// What a mapping's comparison came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "mapping")]
 pub struct MappingRecord {
     version: u32,
@@ -132,12 +132,12 @@ pub struct MappingRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ungrouped: Option<BySide<u64>>,
     /// Accept rules that have expired and count for nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired_accepts: Vec<ExpiredAccept>,
 }
 
 /// An accept rule that has expired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiredAccept {
     /// Why it was agreed to.
     pub reason: String,
@@ -175,7 +175,7 @@ impl MappingRecord {
 }
 
 /// What a run says in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Everything asked was compared, and agrees.
@@ -207,7 +207,7 @@ pub fn exit_code(verdict: Verdict) -> u8 {
 }
 
 /// The end of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "summary")]
 pub struct SummaryRecord {
     version: u32,

@@ -3,13 +3,13 @@
 //! `read` is counted where rows are read, the headings where rows are judged, so the two can
 //! disagree; if they do, the run is incomplete. That is checked in release builds too.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Disposition, Kind};
 use crate::schema::{BySide, Side};
 
 /// One side's books, in rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
     /// Rows found: the scan's count, corrected by the last look at each suspect.
     pub read: u64,

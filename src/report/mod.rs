@@ -8,6 +8,7 @@ mod csv;
 mod file;
 mod finding;
 mod groups;
+mod history;
 mod json;
 mod jsonl;
 mod plan;
@@ -17,6 +18,7 @@ use std::io;
 
 pub use self::csv::Csv;
 pub use file::{ReportFile, ReportFormat};
+pub use history::write_history;
 pub use json::Json;
 pub use jsonl::Jsonl;
 pub use plan::{PlanRecord, write_plan};

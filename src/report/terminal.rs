@@ -24,6 +24,8 @@ pub struct Style {
     pub command: String,
     /// Whether a report file was asked for.
     pub reports: bool,
+    /// Whether no ledger remembers the run, because none was wanted.
+    pub forgotten: bool,
 }
 
 /// Findings shown of each mapping.
@@ -296,7 +298,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
         };
         writeln!(self.out, "\n{spec}: {verdict}, {said}")?;
         let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
-        writeln!(self.out, "run {run} took {elapsed}, exit code {}", summary.exit_code)?;
+        let forgotten =
+            if self.style.forgotten { "; no ledger: not remembered, not locked" } else { "" };
+        writeln!(self.out, "run {run} took {elapsed}, exit code {}{forgotten}", summary.exit_code)?;
         if let Some(next) = self.next_command(summary.verdict) {
             writeln!(self.out, "next: {next}")?;
         }
@@ -311,7 +315,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
 }
 
 /// Rounded down, so that 100% means all.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let thousandths = (share * 1000.0).floor();
     if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
 }
@@ -325,7 +329,7 @@ fn rate(rows: u64, elapsed: Duration) -> String {
     }
 }
 
-fn seconds(elapsed: Duration) -> String {
+pub(super) fn seconds(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
         seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),

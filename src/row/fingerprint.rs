@@ -86,10 +86,7 @@ impl Veil {
     /// The veil of this process, which no other process can make.
     pub fn of_process() -> Veil {
         static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
-        // Two ulids hold 160 bits of the operating system's randomness.
-        let random = || [ulid::Ulid::generate(), ulid::Ulid::generate()].map(|id| id.to_bytes());
-        let secret = SECRET.get_or_init(|| *blake3::hash(random().as_flattened()).as_bytes());
-        Veil::of_secret(secret)
+        Veil::of_secret(SECRET.get_or_init(random_secret))
     }
 
     /// What is shown of a value.
@@ -97,6 +94,13 @@ impl Veil {
         let hash = blake3::keyed_hash(&self.0, value).to_hex();
         format!("redacted:{}", &hash[..32])
     }
+}
+
+/// A secret that nobody knows.
+pub fn random_secret() -> [u8; 32] {
+    // Two ulids hold 160 bits of the operating system's randomness.
+    let ids = [ulid::Ulid::generate(), ulid::Ulid::generate()].map(|id| id.to_bytes());
+    *blake3::hash(ids.as_flattened()).as_bytes()
 }
 
 /// The key is a secret.

@@ -27,6 +27,8 @@ pub(super) struct Account {
     accepted_findings: u64,
     truncated: bool,
     undecided_rows: u64,
+    /// Rows that this run is not to look at, about.
+    skipped_rows: u64,
     /// The share of the rows that a sample takes, if there is one.
     pub(super) sampled: Option<f64>,
     reason: Option<String>,
@@ -69,6 +71,7 @@ impl Account {
             accepted_findings: 0,
             truncated: false,
             undecided_rows: 0,
+            skipped_rows: 0,
             sampled: None,
             reason: None,
         }
@@ -182,6 +185,11 @@ impl Account {
         desk.observer.observe(Event::Undecided(undecided));
     }
 
+    /// About so many rows are not to be looked at.
+    pub(super) fn skipped(&mut self, rows: u64) {
+        self.skipped_rows += rows;
+    }
+
     /// A key as people read it.
     pub(super) fn key_text(&self, fields: Vec<String>) -> Named<String> {
         let names = self.plan.key().iter().map(|pair| pair.name.clone());
@@ -213,9 +221,9 @@ impl Account {
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),
             _ => None,
         };
-        let judged = match self.undecided_rows {
+        let judged = match self.undecided_rows + self.skipped_rows {
             0 => 1.0,
-            undecided => read as f64 / (read + undecided) as f64,
+            unseen => read as f64 / (read + unseen) as f64,
         };
         // Rounded down: only everything is all.
         let coverage = (judged * self.sampled.unwrap_or(1.0) * 1e4).floor() / 1e4;
@@ -231,7 +239,7 @@ impl Account {
         record.coverage = coverage;
         record.complete = reason.is_none();
         record.truncated = self.truncated;
-        record.empty = read == 0 && self.undecided_rows == 0;
+        record.empty = read == 0 && self.undecided_rows + self.skipped_rows == 0;
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         record.books = books;

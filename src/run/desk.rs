@@ -43,3 +43,11 @@ impl Clock {
         timestamp(self.wall.checked_add(since).unwrap_or(self.wall))
     }
 }
+
+/// Waits for the deadline; without one, for ever.
+pub(super) async fn reached(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::desk::{Clock, Desk};
+use super::again::Again;
+use super::desk::{Clock, Desk, reached};
 use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
@@ -33,7 +34,8 @@ const PAIRS_AT_ONCE: usize = 20_000;
 const MOST_ROWS: usize = 2_000;
 /// The same where values may be large: the findings of a batch are held at once.
 const MOST_LARGE_ROWS: usize = 200;
-/// How long work in hand may go on after a wish to stop, before it is cancelled.
+/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
+/// coming by as much.
 const GRACE: Duration = Duration::from_secs(3);
 
 struct Dispatcher<'o> {
@@ -43,11 +45,25 @@ struct Dispatcher<'o> {
     in_flight: JoinSet<Done>,
     stop_work: watch::Sender<Stop>,
     next_batch: u64,
+    /// Why it is to stop, once it is.
+    stopping: &'static str,
 }
 
 /// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
 pub async fn compare(
     prepared: Prepared,
+    run_id: String,
+    options: Options,
+    observer: &mut dyn Observer,
+    stop: watch::Receiver<Stop>,
+) -> SummaryRecord {
+    conduct(prepared, None, run_id, options, observer, stop).await
+}
+
+/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
+pub(super) async fn conduct(
+    prepared: Prepared,
+    again: Option<Vec<Again>>,
     run_id: String,
     options: Options,
     observer: &mut dyn Observer,
@@ -62,7 +78,12 @@ pub async fn compare(
     plans.iter_mut().for_each(|plan| plan.expire(clock.today()));
     let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
     let states = plans.iter().enumerate();
-    let mappings = states.map(|(index, plan)| MappingState::new(index, plan, &options)).collect();
+    let mut again = again.map(Vec::into_iter);
+    let mappings = states.map(|(index, plan)| match again.as_mut().and_then(Iterator::next) {
+        Some(again) => MappingState::again(index, plan, &options, again),
+        None => MappingState::new(index, plan, &options),
+    });
+    let mappings = mappings.collect();
     let sessions =
         BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
     let veil = options.veil.clone();
@@ -81,7 +102,10 @@ pub async fn compare(
         in_flight: JoinSet::new(),
         stop_work,
         next_batch: 0,
+        stopping: "interrupted",
     };
+    let deadline = dispatcher.desk.options.deadline;
+    let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
     while !dispatcher.is_done() {
         dispatcher.give_out();
         if dispatcher.is_stuck() {
@@ -94,6 +118,11 @@ pub async fn compare(
             Some(event) = retries.recv() => dispatcher.desk.observer.observe(event),
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             Ok(()) = stop.changed() => {
+                dispatcher.finish_soon(&mut stop).await;
+                break;
+            }
+            () = reached(deadline) => {
+                dispatcher.stopping = "the deadline was reached";
                 dispatcher.finish_soon(&mut stop).await;
                 break;
             }
@@ -155,6 +184,10 @@ impl Dispatcher<'_> {
             return None;
         }
         for index in 0..self.mappings.len() {
+            if let Some(keys) = self.mappings[index].again.pop_front() {
+                self.start(index);
+                return Some(Work { mapping: index, task: Task::Recall { keys } });
+            }
             if let Some(pass) = &mut self.mappings[index].pass {
                 let Some(next) = pass.next() else { continue };
                 self.start(index);
@@ -232,7 +265,7 @@ impl Dispatcher<'_> {
         match result {
             Some(Ok(answer)) => self.take_answer(index, task, answer),
             Some(Err(error)) => self.take_error(index, task, &error),
-            None => mapping.abandon_task(task, "interrupted", &mut self.desk),
+            None => mapping.abandon_task(task, self.stopping, &mut self.desk),
         }
         if let Some(reason) = self.mappings[index].account.too_many_groups() {
             self.end_mapping(index, reason);
@@ -285,6 +318,9 @@ impl Dispatcher<'_> {
             (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
             (Task::NullKeys, Answer::NullKeys(found)) => mapping.null_keys(found, desk),
+            (Task::Recall { keys }, Answer::Recalled(looked)) => {
+                mapping.recalled(keys, looked, desk);
+            }
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
@@ -316,6 +352,11 @@ impl Dispatcher<'_> {
             }
             Task::Measure => mapping.piece_failed(None, error.remedy),
             Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
+            Task::Recall { mut keys } if keys.len() > 1 && smaller_helps => {
+                let half = keys.split_off(keys.len() / 2);
+                mapping.again.extend([keys, half]);
+                false
+            }
             Task::Look { mut entries, batch } if entries.len() > 1 && smaller_helps => {
                 // Halves, until the one key is found that is the cause.
                 let half = entries.split_off(entries.len() / 2);
@@ -368,9 +409,9 @@ impl Dispatcher<'_> {
 
     /// Lets what is in hand come to its end, for a while; then cancels it.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let mut urgency = *stop.borrow();
+        let mut urgency = Stop::Soon.max(*stop.borrow());
         if urgency < Stop::Now {
-            self.desk.observer.observe(Event::Stopping { reason: "interrupted".into() });
+            self.desk.observer.observe(Event::Stopping { reason: self.stopping.into() });
         }
         self.stop_work.send_replace(urgency);
         let grace = tokio::time::sleep(GRACE);
@@ -383,7 +424,7 @@ impl Dispatcher<'_> {
             }
             self.stop_work.send_replace(urgency);
         }
-        self.let_go("interrupted");
+        self.let_go(self.stopping);
     }
 
     /// Ends every mapping, and closes every suspect as not judged.

@@ -113,6 +113,27 @@ impl Frontier {
         }
     }
 
+    /// Only these ranges, in key order, each with about so many rows; what lies between them is left
+    /// out.
+    pub(super) fn of_ranges(
+        plan: &MappingPlan,
+        options: &Options,
+        ranges: Vec<(KeyRange, u64)>,
+    ) -> Frontier {
+        let mut frontier = Frontier::new(plan, options);
+        frontier.rest = None;
+        frontier.whole = false;
+        frontier.sampling = None;
+        frontier.boundaries = Boundaries::Known(Histogram::new(Vec::new(), 0));
+        for (range, rows) in ranges {
+            let behind = KeyRange { after: range.through.clone(), through: range.through.clone() };
+            frontier.slots.push(range, rows, State::Ready);
+            // It ends a run of one-sided rows: what follows is no neighbour.
+            frontier.slots.push(behind, 0, State::Done(Outcome::Skipped));
+        }
+        frontier
+    }
+
     /// What to do next, if anything can be done now.
     pub(super) fn next(&mut self) -> Option<Next> {
         if self.whole

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::Account;
+use super::again::Again;
 use super::desk::Desk;
 use super::frontier::Frontier;
 use super::one_sided::{NamedRun, OneSidedRuns, PiecePlace};
@@ -14,15 +15,18 @@ use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
 use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
-use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
+use crate::compare::{Compared, Gap, Item, Looked, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
-use crate::row::{Digest, KeyRange};
+use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
 const RUN_LIMIT: u64 = 10_000;
+
+/// Keys of an earlier run that are looked at together.
+const KEYS_AT_ONCE: usize = 1_000;
 
 /// One mapping's state.
 pub(super) struct MappingState {
@@ -39,6 +43,8 @@ pub(super) struct MappingState {
     pub(super) finished: bool,
     /// Suspects that are open, on their way or waiting.
     pub(super) open: usize,
+    /// Keys of an earlier run that are still to be looked at.
+    pub(super) again: VecDeque<Vec<Key>>,
     runs: Runs,
     one_sided: OneSidedRuns,
 }
@@ -65,8 +71,43 @@ impl MappingState {
             busy: 0,
             finished: false,
             open: 0,
+            again: VecDeque::new(),
             runs: Runs::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
+        }
+    }
+
+    /// The same for what an earlier run found, and nothing else.
+    pub(super) fn again(
+        index: usize,
+        plan: &Arc<MappingPlan>,
+        options: &Options,
+        again: Again,
+    ) -> MappingState {
+        let mut state = MappingState::new(index, plan, options);
+        let Again { keys, ranges, null_keys } = again;
+        state.pass = None;
+        state.frontier = Frontier::of_ranges(plan, options, ranges);
+        state.tasks = null_keys.then_some(Task::NullKeys).into_iter().collect();
+        state.again = keys.chunks(KEYS_AT_ONCE).map(<[Key]>::to_vec).collect();
+        state.account.skipped(plan.estimated_rows().unwrap_or(0));
+        state
+    }
+
+    /// Keys of an earlier run were looked at: those that differ are suspects, as if a scan had met
+    /// them; those that agree have healed since.
+    pub(super) fn recalled(&mut self, keys: Vec<Key>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
+        let home = Arc::new(KeyRange::everything());
+        for (key, looked) in keys.into_iter().zip(looked) {
+            let rows = looked.image.map(|digest| digest.rows);
+            self.account.tally.read(rows);
+            match looked.kind {
+                None => self.account.healed(rows, &looked.groups),
+                Some(_) => {
+                    let image = looked.image;
+                    self.suspect(Suspected { key, image }, Arc::clone(&home), desk);
+                }
+            }
         }
     }
 
@@ -312,6 +353,9 @@ impl MappingState {
             self.hear(told, desk);
             self.take_chunks(desk);
         }
+        for keys in std::mem::take(&mut self.again) {
+            self.abandon_task(Task::Recall { keys }, reason, desk);
+        }
         for task in std::mem::take(&mut self.tasks) {
             self.abandon_task(task, reason, desk);
         }
@@ -323,6 +367,10 @@ impl MappingState {
             Task::Keys { piece } => {
                 self.account.not_judged(only(piece.side, piece.digest.rows));
                 self.account.undecided(&piece.range, piece.digest.rows, reason, desk);
+            }
+            Task::Recall { keys } => {
+                let rows = keys.len() as u64;
+                self.account.undecided(&KeyRange::everything(), rows, reason, desk);
             }
             Task::Rescan { range } => self.account.undecided(&range, 1, reason, desk),
             Task::NullKeys => {
@@ -363,6 +411,7 @@ impl MappingState {
             && self.frontier.is_finished()
             && self.runs.is_idle()
             && self.tasks.is_empty()
+            && self.again.is_empty()
             && self.busy == 0
             && self.open == 0
             && self.one_sided.is_empty()

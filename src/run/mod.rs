@@ -5,6 +5,7 @@
 //! there are a dozen kinds of work, and one loop that picks the next.
 
 mod account;
+mod again;
 mod desk;
 mod dispatcher;
 mod frontier;
@@ -27,6 +28,7 @@ mod steps;
 mod work;
 mod worker;
 
+pub use again::{Memory, recheck};
 pub use dispatcher::compare;
 pub use options::{Options, Stop};
 pub use prepare::{Prepared, Trouble, prepare};

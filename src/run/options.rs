@@ -20,6 +20,8 @@ pub struct Options {
     pub jobs: usize,
     /// How long a difference must stand still before it is called one.
     pub settle: Duration,
+    /// How long the run may take, if there is a bound.
+    pub deadline: Option<Duration>,
     /// Findings reported per mapping.
     pub max_findings: u64,
     /// Rows that may stay in motion without making the run incomplete.
@@ -46,6 +48,7 @@ impl Options {
             statement_timeout: settings.statement_timeout,
             jobs: settings.jobs,
             settle: settings.settle,
+            deadline: settings.deadline,
             max_findings: settings.max_findings,
             max_unsettled: settings.max_unsettled,
             expand: false,

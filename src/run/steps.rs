@@ -135,7 +135,6 @@ const BYTES_IN_HAND: usize = 16 << 20;
 
 /// Looks at some keys again.
 pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Looked>, Failed> {
-    let plan = hands.plan;
     let keys: Vec<&Key> = entries
         .iter()
         .filter_map(|entry| match &entry.suspect.subject {
@@ -143,7 +142,13 @@ pub(super) async fn look(hands: &Hands<'_>, entries: &[Entry]) -> Result<Vec<Loo
             Subject::Range(..) | Subject::NullKeys(_) => None,
         })
         .collect();
-    let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys.as_slice());
+    look_at(hands, &keys).await
+}
+
+/// Looks at some keys, each of them another.
+pub(super) async fn look_at(hands: &Hands<'_>, keys: &[&Key]) -> Result<Vec<Looked>, Failed> {
+    let plan = hands.plan;
+    let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys);
     // Rows may be large: a few tell how many can be held.
     let mut several = if plan.folds { FIRST_LOOKED_AT } else { keys.len() };
     while let Some((some, more)) = rest.split_at_checked(several.min(rest.len()))

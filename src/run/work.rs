@@ -38,6 +38,8 @@ pub(super) enum Task {
     Keys { piece: Piece },
     /// Count the rows with a NULL in their key.
     NullKeys,
+    /// Look at keys of an earlier run for the first time.
+    Recall { keys: Vec<Key> },
     /// Look at some keys again.
     Look { batch: u64, entries: Vec<Entry> },
     /// Look at a one-sided range again.
@@ -59,6 +61,7 @@ pub(super) enum Answer {
     Gap(Gap),
     Keys(Vec<Suspected>),
     NullKeys(BySide<Counted>),
+    Recalled(Vec<Looked>),
     Looked(Vec<Looked>),
     LookedAtRange(BySide<Counted>),
     Named(Option<Bound>),

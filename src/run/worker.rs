@@ -14,7 +14,7 @@ use super::{piece, scan, steps};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
-use crate::row::Veil;
+use crate::row::{Key, Veil};
 use crate::schema::{BySide, Side};
 
 /// What all workers share.
@@ -130,6 +130,10 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
         Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
         Task::NullKeys | Task::LookAtNullKeys { .. } => {
             steps::null_keys(hands).await.map(Answer::NullKeys)
+        }
+        Task::Recall { keys } => {
+            let keys: Vec<&Key> = keys.iter().collect();
+            steps::look_at(hands, &keys).await.map(Answer::Recalled)
         }
         Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
         Task::LookAtRange { entry } => {

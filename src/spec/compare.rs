@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::later::refuse;
 use super::reader::Reader;
 
 /// What `strategy` asks for.
@@ -55,6 +54,8 @@ pub struct CompareSettings {
     pub chunk_time: Duration,
     /// What one statement may take at the most.
     pub statement_timeout: Duration,
+    /// How long a run may take, if there is a bound.
+    pub deadline: Option<Duration>,
     /// Findings reported per mapping; beyond it they are counted only.
     pub max_findings: u64,
     /// Rows that may stay in motion without making the run incomplete.
@@ -73,6 +74,7 @@ impl Default for CompareSettings {
             jobs: 2,
             chunk_time: Duration::from_millis(500),
             statement_timeout: Duration::from_secs(60),
+            deadline: None,
             max_findings: 100_000,
             max_unsettled: 0,
             pair_by_name: true,
@@ -114,10 +116,7 @@ pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {
     if let Some(unmapped) = table.choice("unmapped", &Unmapped::WORDS) {
         settings.unmapped = unmapped;
     }
-    if let Some((span, _)) = table.value("deadline") {
-        table.duration("deadline");
-        refuse(table.problems(), &span, "deadline");
-    }
+    settings.deadline = table.time("deadline");
     table.finish();
     settings
 }
@@ -134,6 +133,7 @@ mod tests {
             ("jobs = 65", "\"jobs\" must be at most 64"),
             ("jobs = 0", "\"jobs\" must be at least 1"),
             ("chunk_time = \"0s\"", "\"chunk_time\" must be more than zero"),
+            ("deadline = \"0s\"", "\"deadline\" must be more than zero"),
             ("statement_timeout = \"0ms\"", "\"statement_timeout\" must be more than zero"),
         ] {
             let text = format!("[compare]\n{setting}\n");

@@ -65,12 +65,7 @@ pub fn read(
         None => text,
     };
     let (table, syntax) = DeTable::parse_recoverable(&text.text);
-    let syntax = syntax.iter().map(|error| {
-        let message = format!("the file is not TOML: {}", error.message());
-        Diagnostic::error(&error.span().unwrap_or(0..0), message)
-            .hinted(sentence("see https://toml.io for the syntax"))
-    });
-    let problems = Problems::of_file(syntax.collect());
+    let problems = Problems::of_file(syntax_problems(&syntax));
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     let parts = read_document(document, given, environment);
     let list = problems.into_list();
@@ -101,6 +96,32 @@ struct Parts {
     params: Vec<Param>,
     compare: CompareSettings,
     mappings: Vec<Mapping>,
+}
+
+/// The name that a file gives its spec; parameters and connections need not be there.
+///
+/// # Errors
+/// What is wrong with the syntax, the version or the name.
+pub fn read_name_of(text: &SpecText) -> Result<String, Vec<Diagnostic>> {
+    let (table, syntax) = DeTable::parse_recoverable(&text.text);
+    let problems = Problems::of_file(syntax_problems(&syntax));
+    let mut document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
+    read_version(&mut document);
+    let name = read_name(&mut document);
+    let list = problems.into_list();
+    match name {
+        Some(name) if !list.iter().any(Diagnostic::is_error) => Ok(name.value),
+        _ => Err(list),
+    }
+}
+
+fn syntax_problems(errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let problem = |error: &toml::de::Error| {
+        let message = format!("the file is not TOML: {}", error.message());
+        Diagnostic::error(&error.span().unwrap_or(0..0), message)
+            .hinted(sentence("see https://toml.io for the syntax"))
+    };
+    errors.iter().map(problem).collect()
 }
 
 fn read_document(

@@ -22,7 +22,7 @@ pub use accept::Accept;
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
 pub use connection::{ConnectionText, SideSettings, mask_passwords};
 pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText, printable};
-pub use document::{Spec, read};
+pub use document::{Spec, read, read_name_of};
 pub use durations::parse_duration;
 pub use fragment::{Fragment, Piece};
 pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};

@@ -25,6 +25,7 @@ mod settings;
 #[cfg(test)]
 mod snapshots;
 mod statement;
+mod told;
 
 pub use access::{
     expression_type, param_value, query_column_types, query_columns, query_stands_alone, relation,
@@ -40,3 +41,4 @@ pub use rows::{canons, canons_with_rules, key_hashes};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use statement::{Bind, Statement};
+pub use told::told_keys;

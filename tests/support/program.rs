@@ -31,6 +31,8 @@ impl Program {
     pub fn new() -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
         command.env_clear().env("HOME", "/nonexistent").env("USER", "nobody").stdin(Stdio::null());
+        // What a test does not ask for it should not find: runs of one spec side by side, files.
+        command.env("PGRECONCILE_LEDGER", "off");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -39,6 +41,12 @@ impl Program {
 
     pub fn env(mut self, name: &str, value: &str) -> Program {
         self.command.env(name, value);
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn without(mut self, name: &str) -> Program {
+        self.command.env_remove(name);
         self
     }
 

@@ -1,0 +1,93 @@
+//! `history`: past runs and their trend.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::Common;
+use super::exit::Exit;
+use super::ledgers::past;
+use super::specs;
+use super::ui::Ui;
+use crate::finding;
+use crate::report::write_history;
+
+/// Show past runs and their trend: what each came to, what is new and gone since the run before
+#[derive(Args, Clone, Debug)]
+pub(super) struct History {
+    /// Spec files, or folders of them
+    #[arg(value_name = "SPEC", required = true)]
+    specs: Vec<PathBuf>,
+
+    /// How runs are shown
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        help_heading = "Output"
+    )]
+    format: HistoryFormat,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// How past runs are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum HistoryFormat {
+    /// A line a run, the newest last.
+    Terminal,
+    /// One JSON document.
+    Json,
+}
+
+/// Reads the ledger of each spec; no server is asked.
+pub(super) fn run(args: &History, ui: &Ui) -> Exit {
+    let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
+    let mut histories = Vec::new();
+    for (path, name) in names {
+        let Some(store) = past(&args.common.ledger(), &path, &name, ui) else {
+            return Exit::Trouble;
+        };
+        match store.history(&name) {
+            Ok(history) => histories.push(history),
+            Err(error) => {
+                let message = format!("ledger {}: {error}", store.path().display());
+                ui.error(&message, Some("Move the file away; the next run begins a new one."));
+                return Exit::Trouble;
+            }
+        }
+    }
+    match show(args, ui, &histories) {
+        Ok(()) => Exit::Clean,
+        // A reader who has seen enough is no trouble.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(error) => {
+            ui.error(&format!("stdout cannot be written: {error}"), None);
+            Exit::Trouble
+        }
+    }
+}
+
+fn show(args: &History, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match (args.format, histories) {
+        (HistoryFormat::Terminal, _) if ui.quiet => {}
+        (HistoryFormat::Terminal, histories) => {
+            for (place, history) in histories.iter().enumerate() {
+                if place > 0 {
+                    writeln!(out)?;
+                }
+                write_history(&mut out, history, ui.width())?;
+            }
+        }
+        (HistoryFormat::Json, [history]) => serde_json::to_writer(&mut out, history)?,
+        (HistoryFormat::Json, histories) => serde_json::to_writer(&mut out, histories)?,
+    }
+    if args.format == HistoryFormat::Json {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}

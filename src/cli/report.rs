@@ -1,0 +1,100 @@
+//! `report`: tells a finished run again, in any format that `compare` has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{EnumValueParser, TypedValueParser};
+use tokio::sync::watch;
+
+use super::args::{Common, split_paths};
+use super::compare::shell_word;
+use super::exit::Exit;
+use super::ledgers::past;
+use super::outputs::{Format, Outputs, written};
+use super::specs;
+use super::ui::Ui;
+use crate::event::Observer;
+use crate::ledger::Retold;
+use crate::report::Style;
+use crate::run::Stop;
+
+/// Tell a finished run again, as the ledger remembers it
+///
+/// Without `--run` it is the newest run that came to its end. No server is asked.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Report {
+    /// A spec file
+    #[arg(value_name = "SPEC")]
+    spec: PathBuf,
+
+    /// Which run
+    #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
+    run: Option<String>,
+
+    /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
+    #[arg(
+        long = "report",
+        value_name = "FILE",
+        env = "PGRECONCILE_REPORT",
+        help_heading = "Output"
+    )]
+    reports: Vec<PathBuf>,
+
+    /// How stdout tells the run
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        value_parser = EnumValueParser::<Format>::new().try_map(written),
+        help_heading = "Output"
+    )]
+    format: Format,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+impl Report {
+    /// Splits what the environment gives for repeatable flags.
+    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+        split_paths(&mut self.reports, "reports", matches);
+    }
+}
+
+/// Reads the run from the ledger and tells it.
+pub(super) fn run(args: &Report, ui: &Ui) -> Exit {
+    let one = std::slice::from_ref(&args.spec);
+    let Some(names) = specs::names(one, ui) else { return Exit::Trouble };
+    let [(path, name)] = names.as_slice() else {
+        let message = format!("folder {} holds several specs", args.spec.display());
+        ui.error(&message, Some("Name the one whose run is to be told."));
+        return Exit::Trouble;
+    };
+    let Some(store) = past(&args.common.ledger(), path, name, ui) else { return Exit::Trouble };
+    let style = Style {
+        width: ui.width(),
+        colour: ui.colours_stdout(),
+        command: format!("pgreconcile compare {}", shell_word(&path.display().to_string())),
+        reports: !args.reports.is_empty(),
+        forgotten: false,
+    };
+    // A reader who goes away stops nothing: what is told is all there.
+    let (wishes, _) = watch::channel(Stop::No);
+    let outputs = Outputs::open(args.format, style, &args.reports, false, wishes, ui);
+    let Some(mut outputs) = outputs else { return Exit::Trouble };
+    let message = match store.retell(name, args.run.as_deref(), |event| outputs.observe(event)) {
+        Ok(Retold::Told) => {
+            return if outputs.finish() { Exit::Clean } else { Exit::Incomplete };
+        }
+        Ok(Retold::Unfinished) => "that run has not come to its end".to_owned(),
+        Ok(Retold::Unknown) => match &args.run {
+            Some(run) => format!("spec \"{name}\" has no run {run}"),
+            None => format!("spec \"{name}\" has no finished run"),
+        },
+        Err(error) => error.to_string(),
+    };
+    let message = format!("ledger {}: {message}", store.path().display());
+    ui.error(&message, Some("pgreconcile history SPEC --format json lists the runs."));
+    Exit::Trouble
+}

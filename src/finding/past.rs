@@ -1,0 +1,63 @@
+//! Runs of the past as they are told: what each came to, and what has changed since the run before.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::SummaryRecord;
+use crate::schema::BySide;
+
+/// The runs of one spec, the oldest first.
+#[derive(Debug, Serialize)]
+pub struct History {
+    /// The spec's name.
+    pub spec: String,
+    /// The runs that are remembered.
+    pub runs: Vec<PastRun>,
+}
+
+/// One run of the past.
+#[derive(Debug, Serialize)]
+pub struct PastRun {
+    /// Its id.
+    pub run: String,
+    /// What it was: `compare`.
+    pub verb: String,
+    /// Spec and parameters together: only runs of one scope can be held against each other.
+    pub scope: String,
+    /// When it began.
+    pub started_at: String,
+    /// The share of the keys that it looked at, if not all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+    /// How it ended; nothing if it was killed or is still under way.
+    pub summary: Option<SummaryRecord>,
+    /// Rows of each side, of all mappings that came to their end.
+    pub rows: BySide<u64>,
+    /// The least share of a mapping's rows that was judged.
+    pub coverage: Option<f64>,
+    /// Findings that were told: the confirmed ones by kind, the others as `accepted` and `unsettled`.
+    pub findings: BTreeMap<String, u64>,
+    /// Against the last run before it of its scope that compared a mapping whole, if there is one.
+    pub trend: Option<Trend>,
+}
+
+impl PastRun {
+    /// Findings that were told, of every kind.
+    pub fn found(&self) -> u64 {
+        self.findings.values().sum()
+    }
+}
+
+/// Findings of a run against those of the run before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Trend {
+    /// Those that the run before did not have.
+    pub new: u64,
+    /// Those of both, with other values.
+    pub changed: u64,
+    /// Those of both, with the same values.
+    pub same: u64,
+    /// Those that only the run before had, of mappings that were compared whole.
+    pub gone: u64,
+}

@@ -1,0 +1,119 @@
+//! Records read back: what a ledger has kept, or a file of findings, as it was written.
+//!
+//! A record is what a ruling has said, so reading one makes no finding that was not one before.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::{Disposition, Finding, Kind, Named, Place, RangeText};
+use crate::row::Group;
+use crate::schema::{BySide, Side};
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BySide<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Pair<T> {
+            source: T,
+            target: T,
+        }
+        let Pair { source, target } = Pair::deserialize(deserializer)?;
+        Ok(BySide { source, target })
+    }
+}
+
+/// A finding's record as it stands.
+#[derive(Deserialize)]
+struct Written {
+    mapping: String,
+    kind: Kind,
+    disposition: Disposition,
+    key: Option<Named<String>>,
+    range: Option<RangeText>,
+    side: Option<String>,
+    rows: Option<u64>,
+    range_rows: Option<u64>,
+    #[serde(default, deserialize_with = "there")]
+    group: Option<Group>,
+    columns: Named<Values>,
+    first_seen: String,
+    last_seen: String,
+    runs: u64,
+    accept_reason: Option<String>,
+}
+
+/// A column's two values; neither is there if only its name was told.
+#[derive(Deserialize)]
+struct Values {
+    #[serde(default, deserialize_with = "there")]
+    source: Option<Option<String>>,
+    #[serde(default, deserialize_with = "there")]
+    target: Option<Option<String>>,
+}
+
+/// Tells a null from what is not there.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl<'de> Deserialize<'de> for Finding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        let side = match written.side.as_deref() {
+            None => None,
+            Some("source") => Some(Side::Source),
+            Some("target") => Some(Side::Target),
+            Some(_) => return Err(D::Error::custom("\"side\" is neither source nor target")),
+        };
+        let place = match (written.key, written.range, side, written.rows) {
+            (Some(key), None, None, None) => Place::Key(key),
+            (Some(key), None, Some(side), Some(rows)) => Place::Duplicate(side, rows, key),
+            (None, Some(range), None, Some(rows)) => Place::Range(range, rows),
+            (None, None, Some(side), Some(rows)) => Place::NullKey(side, rows),
+            _ => return Err(D::Error::custom("a finding without a place")),
+        };
+        let told = |values: &Values| values.source.is_some() || values.target.is_some();
+        let keys_only = written.columns.0.iter().any(|(_, values)| !told(values));
+        let columns = written.columns.0.into_iter().map(|(name, values)| {
+            let Values { source, target } = values;
+            (name, BySide { source: source.flatten(), target: target.flatten() })
+        });
+        let Written { mapping, kind, disposition, .. } = written;
+        let mut finding = Finding::written(disposition, mapping, kind, place);
+        finding.range_rows = written.range_rows;
+        finding.group = written.group;
+        finding.accept_reason = written.accept_reason;
+        finding.columns = Named(columns.collect());
+        finding.keys_only = keys_only;
+        finding.first_seen = written.first_seen;
+        finding.last_seen = written.last_seen;
+        finding.runs = written.runs;
+        Ok(finding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_reads_back_as_it_was() {
+        let head = r#"{"type":"finding","version":1,"mapping":"m","kind":"#;
+        let tail = r#""first_seen":"a","last_seen":"b","runs":3"#;
+        for middle in [
+            r#""mismatch","disposition":"confirmed","key":{"b":"1","a":""},"group":null,"columns":{"v":{"source":null,"target":""}},"#,
+            r#""mismatch","disposition":"unsettled","key":{"id":"1"},"columns":{"v":{}},"#,
+            r#""only_in_source","disposition":"accepted","range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":8,"group":"g","columns":{},"#,
+            r#""duplicate_key","disposition":"confirmed","side":"source","rows":2,"key":{"id":"1"},"columns":{},"#,
+            r#""null_key","disposition":"confirmed","side":"target","rows":2,"columns":{},"#,
+        ] {
+            let accepted = middle.contains("accepted");
+            let reason = if accepted { r#","accept_reason":"old""# } else { "" };
+            let text = format!("{head}{middle}{tail}{reason}}}");
+            let finding: Finding = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&finding).unwrap(), text);
+        }
+        let nowhere =
+            format!("{head}\"mismatch\",\"disposition\":\"confirmed\",\"columns\":{{}},{tail}}}");
+        assert!(serde_json::from_str::<Finding>(&nowhere).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! Which difference a finding is, from run to run, and whether it still has the same values.
+
+use crate::finding::{Finding, Place};
+use crate::row::{Veil, seal};
+
+/// The same in every run of one scope for the same difference, whatever its values and whatever was
+/// ruled: mapping, kind and place. Several findings may speak of one range, so there the group and
+/// the rule belong to it.
+pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
+    let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let (place, side) = match &finding.place {
+        Place::Key(key) => (json(serde_json::to_string(key)), ""),
+        Place::Duplicate(side, _, key) => (json(serde_json::to_string(key)), side.name()),
+        Place::Range(range, _) => (json(serde_json::to_string(range)), ""),
+        Place::NullKey(side, _) => (String::new(), side.name()),
+    };
+    let several = matches!(finding.place, Place::Range(..) | Place::NullKey(..));
+    let group = json(serde_json::to_string(&finding.group));
+    let reason = finding.accept_reason.as_deref().unwrap_or_default();
+    let (group, reason) = if several { (group.as_str(), reason) } else { ("", "") };
+    let parts = [scope, &finding.mapping, finding.kind.name(), side, &place, group, reason];
+    let seal = seal(&parts.map(str::as_bytes));
+    // Half of a blake3 is far from any collision.
+    u128::from_str_radix(&seal[..32], 16).unwrap_or_default().to_be_bytes()
+}
+
+/// A keyed hash of what a finding says of its rows: of values that were left out it must tell nobody
+/// anything.
+pub(super) fn image(veil: &Veil, finding: &Finding) -> String {
+    let columns = serde_json::to_string(&finding.columns).unwrap_or_default();
+    veil.over(format!("{} {columns}", finding.rows()).as_bytes())
+}

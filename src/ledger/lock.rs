@@ -1,0 +1,66 @@
+//! The lock that keeps two runs of one ledger apart: `<ledger>.lock`.
+//!
+//! The operating system holds it for the process and lets go of it when the process ends, however it
+//! ends. So a file that is left there is no lock, and its content only says whom one waits for.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::place::{make_file, make_folder};
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// The lock's file.
+    pub fn path(ledger: &Path) -> PathBuf {
+        let mut path = ledger.as_os_str().to_owned();
+        path.push(".lock");
+        path.into()
+    }
+
+    /// Takes the lock of a ledger; if another process holds it, gives what that one says of itself.
+    ///
+    /// # Errors
+    /// When the file cannot be made, or the file system has no locks.
+    pub fn take(ledger: &Path) -> io::Result<Result<Lock, String>> {
+        make_folder(ledger)?;
+        let mut file = make_file(&Lock::path(ledger))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Only to say who it is; the lock alone counts.
+                let _ = file.take(100).read_to_string(&mut holder);
+                return Ok(Err(holder.trim_end().to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        file.rewind()?;
+        file.set_len(0)?;
+        writeln!(file, "process {}", std::process::id())?;
+        Ok(Ok(Lock { _file: file }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_a_file_that_is_left_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("x.db");
+        let held = Lock::take(&ledger).unwrap().unwrap();
+        let holder = Lock::take(&ledger).unwrap().unwrap_err();
+        assert_eq!(holder, format!("process {}", std::process::id()));
+        drop(held);
+        assert!(Lock::path(&ledger).exists());
+        assert!(Lock::take(&ledger).unwrap().is_ok());
+        assert!(Lock::take(&folder.path().join("no/x.db")).is_err());
+    }
+}

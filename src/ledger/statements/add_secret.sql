@@ -1,0 +1,1 @@
+insert into secret (name, value) values (?1, ?2)

@@ -1,0 +1,1 @@
+update run set findings = findings + ?2 where number = ?1

@@ -1,0 +1,1 @@
+update run set summary = ?2 where number = ?1

@@ -1,0 +1,4 @@
+select record
+from finding
+where run = ?1
+order by place

@@ -1,0 +1,1 @@
+delete from mapping where run = ?1

@@ -1,0 +1,1 @@
+delete from undecided where run = ?1

@@ -1,0 +1,3 @@
+select number, findings
+from run
+order by number desc

@@ -1,0 +1,4 @@
+select record
+from undecided
+where run = ?1
+order by place

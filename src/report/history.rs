@@ -1,0 +1,152 @@
+//! Past runs as people read them: a line a run, the newest last, what differs and what has changed.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::finding::{counted, grouped};
+use super::terminal::{percent, seconds};
+use crate::finding::{History, PastRun};
+use crate::spec::printable;
+
+/// Runs shown; all of them are in the machine's format.
+const SHOWN: usize = 30;
+
+const HEAD: [&str; 11] = [
+    "started",
+    "verdict",
+    "rows",
+    "only in\nsource",
+    "only in\ntarget",
+    "mis-\nmatch",
+    "other",
+    "new",
+    "gone",
+    "cover-\nage",
+    "time",
+];
+
+/// Writes the runs of one spec.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io::Result<()> {
+    let History { spec, runs } = history;
+    writeln!(out, "{}: {}", printable(spec), counted(runs.len() as u64, "run"))?;
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .set_header(HEAD.map(Cell::new));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let from = runs.len().saturating_sub(SHOWN);
+    if from > 0 {
+        writeln!(out, "… {} before these", counted(from as u64, "run"))?;
+    }
+    for run in &runs[from..] {
+        table.add_row(line(run));
+    }
+    if !runs.is_empty() {
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+    let scopes = |run: &PastRun| run.scope != runs[runs.len() - 1].scope;
+    let others = runs[from..].iter().filter(|run| scopes(run)).count();
+    if others > 0 {
+        writeln!(out, "{} of another spec or other parameters", counted(others as u64, "run"))?;
+    }
+    if let Some(last) = runs.last() {
+        write_last(out, last)?;
+    }
+    out.flush()
+}
+
+/// What has become of the findings of the run before the last.
+fn write_last(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
+    let run = printable(&last.run);
+    let Some(trend) = last.trend else { return writeln!(out, "last run: {run}") };
+    let parts = [
+        (trend.new, "new"),
+        (trend.changed, "with other values"),
+        (trend.same, "still the same"),
+        (trend.gone, "gone"),
+    ];
+    let parts = parts.map(|(count, what)| format!("{} {what}", grouped(count)));
+    writeln!(out, "last run: {run}; since the one before it: {}", parts.join(", "))
+}
+
+fn line(run: &PastRun) -> Vec<String> {
+    let found = |kind: &str| run.findings.get(kind).copied().unwrap_or(0);
+    let kinds = ["only_in_source", "only_in_target", "mismatch"].map(found);
+    let other = run.found() - kinds.iter().sum::<u64>();
+    let trend = |of: fn(&crate::finding::Trend) -> u64| {
+        run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
+    };
+    let verb = if run.verb == "compare" { "" } else { " (again)" };
+    let sample = run.sample.as_ref().map_or(String::new(), |share| format!(" ({share})"));
+    let verdict = run.summary.as_ref().map_or("no end", |summary| summary.verdict.name());
+    let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
+    vec![
+        minute(&run.started_at),
+        format!("{verdict}{sample}{verb}"),
+        grouped(run.rows.source.max(run.rows.target)),
+        grouped(kinds[0]),
+        grouped(kinds[1]),
+        grouped(kinds[2]),
+        grouped(other),
+        trend(|trend| trend.new),
+        trend(|trend| trend.gone),
+        run.coverage.map_or_else(String::new, percent),
+        time.map_or_else(String::new, seconds),
+    ]
+}
+
+/// A moment to the minute, in UTC. Which year it was, everybody knows of the last thirty runs.
+fn minute(moment: &str) -> String {
+    let minute = moment.get(5..16).unwrap_or(moment);
+    format!("{}Z", printable(&minute.replace('T', " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{SummaryRecord, Trend, Verdict};
+    use crate::schema::BySide;
+
+    #[test]
+    fn a_run_is_a_line_and_the_last_says_what_has_changed() {
+        let run = |summary: Option<Verdict>, trend| PastRun {
+            run: "01J".into(),
+            verb: "compare".into(),
+            scope: "s".into(),
+            started_at: "2026-11-22T06:00:03.123Z".into(),
+            sample: None,
+            coverage: summary.map(|_| 0.99999),
+            summary: summary.map(|verdict| SummaryRecord::new(verdict, 61_000)),
+            rows: BySide { source: 12_000, target: 11_999 },
+            findings: [("mismatch".to_owned(), 3), ("accepted".to_owned(), 1)].into(),
+            trend,
+        };
+        let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
+        let runs = vec![run(None, None), run(Some(Verdict::Diverged), Some(trend))];
+        let history = History { spec: "tracking".into(), runs };
+        let mut out = Vec::new();
+        write_history(&mut out, &history, 100).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+        tracking: 2 runs
+        started      verdict    rows only in only in  mis- other new  gone cover-  time
+                                      source  target match                    age
+        11-22 06:00Z no end   12,000       0       0     3     1
+        11-22 06:00Z diverged 12,000       0       0     3     1   1 1,200  99.9% 1m01s
+        last run: 01J; since the one before it: 1 new, 0 with other values, 3 still the same, 1,200 gone
+        ");
+    }
+}

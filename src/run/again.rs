@@ -1,0 +1,212 @@
+//! Rows of an earlier run, to be looked at again: its findings with their keys and ranges as this
+//! run's plan knows them.
+//!
+//! A finding is told in texts. The side that told it reads them back; of a key that only the other
+//! side can read, the other one does. Keys become suspects after a first look, as if a scan had met
+//! them; ranges are scanned as chunks, with a break between them, since nothing is known of what
+//! lies there.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+
+use hashbrown::HashSet;
+use tokio::sync::watch;
+
+use super::dispatcher::conduct;
+use super::hands::{Failed, Hands};
+use super::options::{Options, Stop};
+use super::prepare::{Prepared, Trouble};
+use crate::event::Observer;
+use crate::finding::{Finding, Kind, Named, Place, RangeText, SummaryRecord};
+use crate::pg::{PgError, Session};
+use crate::plan::MappingPlan;
+use crate::row::{Bound, Key, KeyRange};
+use crate::schema::{BySide, Side};
+use crate::spec::Diagnostic;
+use crate::sql;
+
+/// Keys that are read back at once.
+const AT_ONCE: usize = 1_000;
+
+/// What an earlier run found, by mapping.
+#[derive(Debug, Default)]
+pub struct Memory(BTreeMap<String, Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    keys: BySide<Vec<Named<String>>>,
+    ranges: Vec<(RangeText, Side, u64)>,
+    null_keys: bool,
+}
+
+impl Memory {
+    /// Takes a finding in.
+    pub fn add(&mut self, finding: &Finding) {
+        let found = self.0.entry(finding.mapping.clone()).or_default();
+        let side = match finding.kind {
+            Kind::OnlyInTarget => Side::Target,
+            _ => Side::Source,
+        };
+        match &finding.place {
+            Place::Key(key) => found.keys[side].push(key.clone()),
+            Place::Duplicate(side, _, key) => found.keys[*side].push(key.clone()),
+            Place::NullKey(..) => found.null_keys = true,
+            Place::Range(range, rows) => {
+                let rows = finding.range_rows.unwrap_or(*rows);
+                // Groups and rules of one range are findings of their own.
+                if !found.ranges.iter().any(|(known, ..)| known == range) {
+                    found.ranges.push((range.clone(), side, rows));
+                }
+            }
+        }
+    }
+}
+
+/// What a mapping is to look at again.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    pub(super) keys: Vec<Key>,
+    /// In key order, with about how many rows each has.
+    pub(super) ranges: Vec<(KeyRange, u64)>,
+    pub(super) null_keys: bool,
+}
+
+/// Looks again at what an earlier run found, and at nothing else.
+///
+/// # Errors
+/// When a finding is not of this spec, or a server cannot read its key; no row was read then.
+pub async fn recheck(
+    mut prepared: Prepared,
+    memory: Memory,
+    run_id: String,
+    options: Options,
+    observer: &mut dyn Observer,
+    stop: watch::Receiver<Stop>,
+) -> Result<SummaryRecord, Trouble> {
+    let again = recall(&mut prepared, memory, &options).await?;
+    Ok(conduct(prepared, Some(again), run_id, options, observer, stop).await)
+}
+
+/// Reads back what an earlier run found, and leaves out the mappings of which it found nothing.
+///
+/// # Errors
+/// When a mapping or key is not this spec's, or a server cannot read it.
+async fn recall(
+    prepared: &mut Prepared,
+    mut memory: Memory,
+    options: &Options,
+) -> Result<Vec<Again>, Trouble> {
+    let plans = std::mem::take(&mut prepared.plans);
+    let mut all = Vec::new();
+    for plan in plans {
+        let Some(found) = memory.0.remove(&plan.name) else { continue };
+        all.push(read_back(prepared, &plan, found, options).await?);
+        prepared.plans.push(plan);
+    }
+    Ok(all)
+}
+
+async fn read_back(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    found: Found,
+    options: &Options,
+) -> Result<Again, Trouble> {
+    if plan.key().iter().any(|pair| pair.terms.redact) {
+        let message = format!("the key of \"{}\" is redacted: its findings name no row", plan.name);
+        return Err(of_spec(prepared, message, "Compare again."));
+    }
+    let lease = async |side: Side| {
+        let lease = prepared.pools[side].lease().await;
+        lease.map_err(|error| Trouble::Server(side, error, Vec::new()))
+    };
+    let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+    let sessions = BySide::new(|side| {
+        Session::new(&prepared.spec.sides[side].search_path, options.statement_timeout)
+    });
+    let groups_seen = AtomicUsize::new(0);
+    let veil = &options.veil;
+    let hands =
+        Hands { plan, leases: &leases, sessions: &sessions, veil, groups_seen: &groups_seen };
+    let again = read_all(&hands, found).await;
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    again.map_err(|failed| match failed {
+        Unread::Name => {
+            let message = format!("findings of \"{}\" name another key than the spec", plan.name);
+            of_spec(prepared, message, "Compare again.")
+        }
+        Unread::Server((side, error)) => {
+            Trouble::Server(side.unwrap_or(Side::Source), error, Vec::new())
+        }
+    })
+}
+
+fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
+    let problem = Diagnostic::error(&prepared.spec.name_span, message).hinted(hint);
+    Trouble::Spec(vec![problem])
+}
+
+enum Unread {
+    Name,
+    Server(Failed),
+}
+
+async fn read_all(hands: &Hands<'_>, found: Found) -> Result<Again, Unread> {
+    let mut again = Again { null_keys: found.null_keys, ..Again::default() };
+    let mut seen = HashSet::new();
+    for side in Side::BOTH {
+        let texts: Vec<Vec<String>> =
+            found.keys[side].iter().map(|key| fields(hands.plan, key)).collect::<Result<_, _>>()?;
+        for texts in texts.chunks(AT_ONCE) {
+            let keys = keys_of(hands, side, texts).await.map_err(Unread::Server)?;
+            again.keys.extend(keys.into_iter().filter(|key| seen.insert(key.clone())));
+        }
+    }
+    for (range, side, rows) in &found.ranges {
+        let after = bound(hands, *side, range.after.as_ref()).await?;
+        let through = bound(hands, *side, range.through.as_ref()).await?;
+        again.ranges.push((KeyRange { after, through }, *rows));
+    }
+    let order = &hands.plan.order;
+    again.ranges.sort_by(|(a, _), (b, _)| match (&a.after, &b.after) {
+        (Some(a), Some(b)) => order.compare(&a.key, &b.key),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    });
+    Ok(again)
+}
+
+/// A key's texts in the plan's order.
+fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, Unread> {
+    let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
+    let texts: Option<Vec<String>> =
+        plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
+    texts.filter(|texts| texts.len() == key.0.len()).ok_or(Unread::Name)
+}
+
+async fn bound(
+    hands: &Hands<'_>,
+    side: Side,
+    key: Option<&Named<String>>,
+) -> Result<Option<Bound>, Unread> {
+    let Some(key) = key else { return Ok(None) };
+    let texts = fields(hands.plan, key)?;
+    let keys = keys_of(hands, side, std::slice::from_ref(&texts)).await.map_err(Unread::Server)?;
+    Ok(keys.into_iter().next().map(|key| Bound { key, text: texts.into() }))
+}
+
+/// Keys by their texts: as this side reads them, or the other.
+async fn keys_of(hands: &Hands<'_>, side: Side, texts: &[Vec<String>]) -> Result<Vec<Key>, Failed> {
+    match keys_by(hands, side, texts).await {
+        Ok(keys) => Ok(keys),
+        Err(error) => keys_by(hands, side.other(), texts).await.map_err(|_| error),
+    }
+}
+
+async fn keys_by(hands: &Hands<'_>, side: Side, texts: &[Vec<String>]) -> Result<Vec<Key>, Failed> {
+    let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
+    let rows = hands.ask(side, sql::told_keys(hands.plan, side, &texts)).await?;
+    let keys: Option<Vec<Key>> =
+        rows.iter().map(|row| Key::of(row, hands.plan.key_width)).collect();
+    keys.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
+}

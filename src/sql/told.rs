@@ -1,0 +1,34 @@
+//! Keys that were told as texts, read back into the form in which rows are paired.
+
+use super::canon::canon;
+use super::statement::{Bind, Statement, Writer};
+use crate::plan::MappingPlan;
+use crate::schema::{Builtin, Side};
+
+/// The canons of keys that a side once wrote as texts, in their order. A text of another form than
+/// the side's own is an error of the server's.
+pub fn told_keys(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    let key = plan.key();
+    writer.push("select ");
+    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
+        writer.push(&canon(pair, side, index));
+    });
+    writer.push("\nfrom (\nselect ");
+    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
+        let type_name = &pair.sides[side].column_type.display;
+        writer.push(&format!("cast(k.k{index} as {type_name}) as p{index}"));
+    });
+    // A bare "unnest" of several arrays is syntax, and always pg_catalog's.
+    writer.push(", k.place\nfrom unnest(");
+    writer.list(", ", 0..key.len(), |writer, index| {
+        let fields = keys.iter().map(|key| key.get(index).map_or(&b""[..], |text| text.as_bytes()));
+        writer.bind(Bind::array(Builtin::Text, fields));
+    });
+    writer.push(") with ordinality as k(");
+    writer.list(", ", 0..key.len(), |writer, index| {
+        writer.push(&format!("k{index}"));
+    });
+    writer.push(", place)\n) as r\norder by r.place");
+    writer.finish()
+}
