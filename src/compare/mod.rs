@@ -12,6 +12,7 @@ mod runs;
 
 pub use buckets::{Ask, Buckets, Passed};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
+pub use leeway::agree;
 pub use looked::{Looked, LookedUp, shown};
 pub use pairing::{Advance, Pairing, Suspected};
 pub use parts::{MatchedGroups, Parts};

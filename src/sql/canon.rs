@@ -143,14 +143,18 @@ pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
 /// The value before its canon, as the type's output function writes it. For most types that is what
 /// a cast to text gives; for these the cast is a function of its own that says something else.
 pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
-    let value = place(index);
-    let function = match pair.sides[side].column_type.pg_type.base() {
+    printed_as(&place(index), &pair.sides[side].column_type.pg_type)
+}
+
+/// A value of this type, as the type's output function writes it.
+pub(super) fn printed_as(value: &str, pg_type: &PgType) -> String {
+    let function = match pg_type.base() {
         PgType::Builtin(Builtin::Bool) => "boolout",
         PgType::Builtin(Builtin::Bpchar) => "bpcharout",
         PgType::Builtin(Builtin::Char) => "charout",
         PgType::Builtin(Builtin::Inet) => "inet_out",
         PgType::Builtin(Builtin::Cidr) => "cidr_out",
-        _ => return cast(&value, "text"),
+        _ => return cast(value, "text"),
     };
     format!("pg_catalog.textin(pg_catalog.{function}({value}))")
 }
