@@ -18,6 +18,7 @@
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
+//! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`run`] | the conductor: dispatcher, workers, rechecks |
@@ -30,6 +31,7 @@ pub mod event;
 pub mod finding;
 pub mod pg;
 pub mod plan;
+pub mod repair;
 pub mod report;
 pub mod row;
 pub mod run;
