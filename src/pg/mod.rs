@@ -19,6 +19,7 @@ mod session;
 mod stored;
 mod tls;
 mod types;
+mod writing;
 
 pub use catalog::Catalog;
 pub use conninfo::{Conninfo, ConninfoError, SslMode};
@@ -28,3 +29,4 @@ pub use lease::{Lease, Rows};
 pub use pool::Pool;
 pub use row::Row;
 pub use session::Session;
+pub use writing::Writing;

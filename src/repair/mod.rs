@@ -25,4 +25,4 @@ pub use order::{Cycle, parents_first};
 pub use quote::{file_stem, literal, one_line};
 pub use scope::{Filled, Scope};
 pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};
-pub use statements::{GUARD, closing, fill, opening};
+pub use statements::{GUARD, closing, fields, fill, opening};

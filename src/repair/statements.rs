@@ -82,7 +82,7 @@ pub(super) fn columns(shape: &Shape, write: impl Fn(char, usize, &str) -> String
 }
 
 /// Which fields a row of the table of rows has.
-pub(super) fn fields(shape: &Shape) -> impl Iterator<Item = (char, usize)> {
+pub fn fields(shape: &Shape) -> impl Iterator<Item = (char, usize)> {
     let all = 0..shape.columns.len();
     let (old, new) = match shape.act {
         Act::Insert => (0..0, all.collect()),

@@ -16,6 +16,7 @@ mod terminal;
 use std::io;
 
 pub use self::csv::Csv;
+pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use json::Json;
 pub use jsonl::Jsonl;

@@ -5,8 +5,12 @@
 //! there are a dozen kinds of work, and one loop that picks the next.
 
 mod account;
+mod apply;
+mod blocked;
+mod changes;
 mod desk;
 mod dispatcher;
+mod folder;
 mod frontier;
 mod hands;
 mod histogram;
@@ -18,6 +22,8 @@ mod pass;
 mod piece;
 mod prepare;
 mod recheck;
+mod repair;
+mod repairing;
 mod sampling;
 mod scan;
 mod settling;
@@ -27,6 +33,9 @@ mod steps;
 mod work;
 mod worker;
 
+pub use apply::{Applied, Progress, Ready, ready};
+pub use blocked::Blocked;
 pub use dispatcher::compare;
 pub use options::{Options, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
+pub use repair::{RepairOptions, Repaired, repair};
