@@ -3,6 +3,7 @@
 //! One verb, one file: its arguments, whose comments are the help, and one function. Arguments are
 //! lowered into the plain options of the rooms behind, which know nothing of clap.
 
+mod apply;
 mod args;
 mod check;
 mod compare;
@@ -10,6 +11,7 @@ mod exit;
 mod outputs;
 mod plan;
 mod progress;
+mod repair;
 mod signals;
 mod specs;
 mod telemetry;
@@ -25,7 +27,7 @@ use self::ui::Ui;
 /// Compares a monolith's tables with a service's, row by row, and says what differs.
 ///
 /// Both databases may be written while it looks: a difference is called one only after it has stood
-/// still. It reads in short read-only transactions and never writes.
+/// still. It reads in short read-only transactions; only `apply --execute` writes.
 #[derive(Debug, Parser)]
 #[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
 #[command(max_term_width = 80)]
@@ -37,9 +39,12 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
-first row was read, 3 incomplete, 4 another run holds the lock.
+first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
+apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
 
-Every flag has an environment variable, PGRECONCILE_ and its name in capitals.
+Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
+but those that arm something: --authority, --kinds, --triggers,
+--allow-cascade, --execute.
 PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
 they look alike in every run.";
 
@@ -51,6 +56,10 @@ enum Verb {
     Plan(plan::Plan),
     #[command(after_help = EXIT_CODES)]
     Compare(compare::Compare),
+    #[command(after_help = EXIT_CODES)]
+    Repair(repair::Repair),
+    #[command(after_help = EXIT_CODES)]
+    Apply(apply::Apply),
 }
 
 /// Runs the program with these arguments and gives its exit code.
@@ -64,6 +73,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Check(verb) => verb.specs.split_environment(&matches),
                 Verb::Plan(verb) => verb.specs.split_environment(&matches),
                 Verb::Compare(verb) => verb.split_environment(&matches),
+                Verb::Repair(verb) => verb.specs.split_environment(&matches),
+                Verb::Apply(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
             }
         }
         Ok(cli)
@@ -76,6 +87,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Check(verb) => &verb.common,
         Verb::Plan(verb) => &verb.common,
         Verb::Compare(verb) => &verb.common,
+        Verb::Repair(verb) => &verb.common,
+        Verb::Apply(verb) => &verb.common,
     };
     let ui = Ui::new(common);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -85,6 +98,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Check(verb) => check::run(verb, &ui).await,
                 Verb::Plan(verb) => plan::run(verb, &ui).await,
                 Verb::Compare(verb) => compare::run(verb, &ui).await,
+                Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
+                Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
             }
         }),
         Err(error) => {

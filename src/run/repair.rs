@@ -33,6 +33,8 @@ pub struct RepairOptions {
     pub authority: Side,
     /// What may be done.
     pub kinds: Vec<Act>,
+    /// Only these mappings, if any are named.
+    pub mappings: Vec<String>,
     /// Rows of a batch.
     pub batch: usize,
     /// Whether a DELETE may reach other tables.
@@ -64,7 +66,13 @@ pub async fn repair(
     let mut plans = prepared.plans.clone();
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     plans.iter_mut().for_each(|plan| plan.expire(today));
-    let read = read_report(prepared, &plans, report).map_err(one)?;
+    let mut read = read_report(prepared, &plans, report).map_err(one)?;
+    let names = &options.mappings;
+    if let Some(name) = names.iter().find(|name| !plans.iter().any(|plan| plan.name == **name)) {
+        return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
+    }
+    read.wanted.retain(|place, _| names.is_empty() || names.contains(&plans[*place].name));
+    read.left_out.retain(|(name, ..)| names.is_empty() || names.contains(name));
     redacted_keys(&plans, &read.wanted)?;
     let leases = lease_both(prepared).await.map_err(one)?;
     let made = make(prepared, options, &plans, read, &leases, out).await;
