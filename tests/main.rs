@@ -23,6 +23,7 @@ mod pooling;
 mod races;
 mod readme;
 mod refused;
+mod repair;
 mod rules;
 mod sampling;
 mod scenarios;

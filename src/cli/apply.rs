@@ -51,8 +51,11 @@ pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
 }
 
 async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
-    let of_spec =
-        args::Specs { specs: vec![args.spec.clone()], params: args.params.clone(), mappings: Vec::new() };
+    let of_spec = args::Specs {
+        specs: vec![args.spec.clone()],
+        params: args.params.clone(),
+        mappings: Vec::new(),
+    };
     let Some(specs) = specs::read(&of_spec, ui) else { return Exit::Trouble };
     if specs.len() != 1 {
         ui.error("a repair is applied for one spec at a time", Some("Name one spec file."));
@@ -105,7 +108,8 @@ async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Ex
         Applied::Done { keys, agree } => {
             if !ui.quiet {
                 // There is nowhere to complain to when stdout is gone; the exit code says it too.
-                let _ = writeln!(io::stdout(), "applied: {}, of which {agree} agree now", rows(keys));
+                let _ =
+                    writeln!(io::stdout(), "applied: {}, of which {agree} agree now", rows(keys));
             }
             if agree == keys { Exit::Clean } else { Exit::Diverged }
         }

@@ -166,7 +166,12 @@ fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     write_parts(manifest, &mut line)?;
     for left_out in &manifest.left_out {
-        line(&format!("left out: {}: {} {}", left_out.mapping, rows(left_out.rows), left_out.reason))?;
+        line(&format!(
+            "left out: {}: {} {}",
+            left_out.mapping,
+            rows(left_out.rows),
+            left_out.reason
+        ))?;
     }
     line(&format!("agree meanwhile: {}", rows(*agreed)))?;
     if manifest.parts.is_empty() {

@@ -57,7 +57,9 @@ impl Catalog<'_> {
             stored.referrers.push(Referrer {
                 table: TableName { schema: SchemaName(row.get(2)?), name: row.get(3)? },
                 action,
-                columns: columns.map(|(own, theirs)| (ColumnName(own), ColumnName(theirs))).collect(),
+                columns: columns
+                    .map(|(own, theirs)| (ColumnName(own), ColumnName(theirs)))
+                    .collect(),
             });
         }
         Ok(stored)

@@ -76,7 +76,9 @@ impl<'s> ReportReader<'s> {
     ) -> Result<Option<Wanted>, Refused> {
         let refuse = |why: &str| Err(Refused(why.to_owned()));
         let Ok(Value::Object(record)) = serde_json::from_str::<Value>(line) else {
-            return refuse("a line of it is not a JSON object: it is no .jsonl report, or it was cut off");
+            return refuse(
+                "a line of it is not a JSON object: it is no .jsonl report, or it was cut off",
+            );
         };
         if record.get("version").and_then(Value::as_u64) != Some(1) {
             return refuse("it is not version 1 of the format");
@@ -186,7 +188,8 @@ fn text<'r>(record: &'r Map<String, Value>, name: &str) -> Option<&'r str> {
 mod tests {
     use super::*;
 
-    const RUN: &str = r#"{"type":"run","version":1,"run":"R","spec":"s","spec_hash":"h","scope":"c"}"#;
+    const RUN: &str =
+        r#"{"type":"run","version":1,"run":"R","spec":"s","spec_hash":"h","scope":"c"}"#;
     const END: &str = r#"{"type":"summary","version":1,"complete":true}"#;
 
     fn read(lines: &[&str]) -> Result<Vec<Wanted>, String> {
@@ -202,12 +205,16 @@ mod tests {
     #[test]
     fn keys_and_ranges_are_wanted_and_accepted_rows_are_not() {
         let finding = |more: &str| {
-            format!(r#"{{"type":"finding","version":1,"mapping":"m","kind":"only_in_source",{more}}}"#)
+            format!(
+                r#"{{"type":"finding","version":1,"mapping":"m","kind":"only_in_source",{more}}}"#
+            )
         };
         let lines = [
             finding(r#""disposition":"confirmed","key":{"id":"4"},"columns":{}"#),
             finding(r#""disposition":"accepted","key":{"id":"5"}"#),
-            finding(r#""range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#),
+            finding(
+                r#""range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#,
+            ),
         ];
         let wanted = read(&[RUN, &lines[0], &lines[1], &lines[2], END]).unwrap();
         assert_eq!(wanted.len(), 2);

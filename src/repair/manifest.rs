@@ -112,7 +112,10 @@ impl Manifest {
     /// Why a manifest is not one of this spec; nothing if it is.
     pub fn stranger(&self, spec: &str, hash: &str, scope: &str) -> Option<String> {
         if self.version != Self::VERSION {
-            return Some(format!("it is of version {}, which this program does not read", self.version));
+            return Some(format!(
+                "it is of version {}, which this program does not read",
+                self.version
+            ));
         }
         if self.spec != spec {
             return Some(format!("it was made for spec \"{}\"", self.spec));

@@ -44,10 +44,14 @@ impl Scope {
         let mut refused = Vec::new();
         let side = &plan.sides[written];
         let table = match (&side.reads, side.kind) {
-            (Reads::Table(table), RelationKind::Table | RelationKind::Partitioned) => table.value.clone(),
+            (Reads::Table(table), RelationKind::Table | RelationKind::Partitioned) => {
+                table.value.clone()
+            }
             (_, kind) => {
                 let kind = kind.name();
-                return Err(vec![format!("the {written} is a {kind}; only a table can be repaired")]);
+                return Err(vec![format!(
+                    "the {written} is a {kind}; only a table can be repaired"
+                )]);
             }
         };
         let mut filled: Vec<Filled> = Vec::new();
@@ -56,7 +60,10 @@ impl Scope {
             let name = match &pair.sides[written].expression {
                 Expression::Column(name) => name,
                 Expression::Sql(_) if place < plan.key_width => {
-                    refused.push(format!("key pair \"{}\" is an expression of the {written}", pair.name));
+                    refused.push(format!(
+                        "key pair \"{}\" is an expression of the {written}",
+                        pair.name
+                    ));
                     continue;
                 }
                 Expression::Sql(_) if written == Side::Source => {
@@ -76,13 +83,13 @@ impl Scope {
                 continue;
             };
             if filled.iter().any(|other| other.column == column) {
-                refused.push(format!("two pairs say what column \"{name}\" of the {written} holds"));
+                refused
+                    .push(format!("two pairs say what column \"{name}\" of the {written} holds"));
                 continue;
             }
             let found = &stored.columns[column];
-            let settable = !found.generated
-                && found.identity != Identity::Always
-                && place >= plan.key_width;
+            let settable =
+                !found.generated && found.identity != Identity::Always && place >= plan.key_width;
             filled.push(Filled { column, pair: place, settable });
         }
         if !refused.is_empty() {
@@ -100,21 +107,25 @@ impl Scope {
             Act::Update => Vec::new(),
             Act::Insert => {
                 let empty = columns.clone().filter(|(place, column)| {
-                    let server = column.has_default
-                        || column.generated
-                        || column.identity != Identity::None;
+                    let server =
+                        column.has_default || column.generated || column.identity != Identity::None;
                     column.not_null && !server && !filled(*place)
                 });
                 let mut refused: Vec<String> = empty
                     .map(|(_, column)| {
-                        format!("column \"{}\" is NOT NULL, has no default, and no pair fills it", column.name)
+                        format!(
+                            "column \"{}\" is NOT NULL, has no default, and no pair fills it",
+                            column.name
+                        )
                     })
                     .collect();
                 let keys = self.filled.iter().take(self.key_width);
                 let generated = keys.map(|filled| &self.stored.columns[filled.column]);
-                refused.extend(generated.filter(|column| column.generated).map(|column| {
-                    format!("key column \"{}\" is generated", column.name)
-                }));
+                refused.extend(
+                    generated
+                        .filter(|column| column.generated)
+                        .map(|column| format!("key column \"{}\" is generated", column.name)),
+                );
                 refused
             }
             // The guard and the undo of a DELETE hold the whole row, or data would be lost.
@@ -181,10 +192,7 @@ impl Scope {
 /// Whether `pg_catalog` has an equality and an order for a type that tell its values apart.
 fn ordered(pg_type: &PgType) -> bool {
     match pg_type.base() {
-        PgType::Builtin(builtin) => !matches!(
-            builtin,
-            Builtin::Json | Builtin::Xid | Builtin::Cid
-        ),
+        PgType::Builtin(builtin) => !matches!(builtin, Builtin::Json | Builtin::Xid | Builtin::Cid),
         PgType::Enum | PgType::Range => true,
         _ => false,
     }

@@ -88,7 +88,9 @@ pub fn head(shape: &Shape, head: &Head<'_>) -> String {
     });
     lines.push(format!("run        psql -X -f {file}"));
     lines.push(String::new());
-    lines.push("Without the last line \"pgreconcile: applied\" it was not applied to its end.".into());
+    lines.push(
+        "Without the last line \"pgreconcile: applied\" it was not applied to its end.".into(),
+    );
     lines.push("Names are %-escaped here. It may be run again: what is as intended stays.".into());
     let lines: Vec<String> =
         lines.iter().map(|line| format!("-- {line}").trim_end().to_owned()).collect();
@@ -106,7 +108,13 @@ fn legend(shape: &Shape) -> String {
 }
 
 /// Writes one batch.
-pub fn batch(shape: &Shape, place: &Place, expires: Option<&str>, changes: &[Change], plain: bool) -> String {
+pub fn batch(
+    shape: &Shape,
+    place: &Place,
+    expires: Option<&str>,
+    changes: &[Change],
+    plain: bool,
+) -> String {
     let mut text = format!("\n{}", opening(shape, place, expires));
     let names = columns(shape, |prefix, index, _| format!("{prefix}{index}")).join(", ");
     let row = |change: &Change, write: fn(Option<&str>) -> String| {

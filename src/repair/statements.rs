@@ -243,9 +243,10 @@ fn one_line_table(shape: &Shape) -> String {
 /// Raises if rows of another table would go or change along.
 fn unreached(shape: &Shape, cascade: &super::change::Cascade, key: &str) -> String {
     let (table, child) = (quoted_table(&shape.table), quoted_table(&cascade.table));
-    let on = cascade.columns.iter().map(|(own, theirs)| {
-        format!("c.{} = t.{}", quoted(&own.0), quoted(&theirs.0))
-    });
+    let on = cascade
+        .columns
+        .iter()
+        .map(|(own, theirs)| format!("c.{} = t.{}", quoted(&own.0), quoted(&theirs.0)));
     let on = on.collect::<Vec<_>>().join(" AND ");
     // Rows of the same table that go in this very batch are no surprise.
     let own = if cascade.table == shape.table {

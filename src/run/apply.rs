@@ -78,12 +78,16 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
     let spec = &prepared.spec;
     if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
-        return Err(Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again));
+        return Err(
+            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
+        );
     }
     for sealed in manifest.files() {
         if seal(folder, &sealed.file)? != sealed.blake3 {
-            let message = format!("the seal of {} is broken: it was edited or damaged", sealed.file);
-            return Err(Blocked::new(message).hinted("Apply what was reviewed, or run your own script with psql."));
+            let message =
+                format!("the seal of {} is broken: it was edited or damaged", sealed.file);
+            return Err(Blocked::new(message)
+                .hinted("Apply what was reviewed, or run your own script with psql."));
         }
     }
     let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
@@ -91,7 +95,8 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         let message = format!("the repair was valid until {}", manifest.expires_at);
         return Err(Blocked::new(message).hinted(again));
     }
-    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side) else {
+    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
+    else {
         return Err(Blocked::new("the manifest names no side"));
     };
     let server = &prepared.servers[written];
@@ -127,7 +132,8 @@ async fn check_tables(
         let same = matches!(&plan.sides[written].reads, Reads::Table(table) if table.value == part.table.table)
             && identity(&part.table.table, &relation) == part.table;
         if !same {
-            let message = format!("table {} was changed since the repair was made", part.table.table);
+            let message =
+                format!("table {} was changed since the repair was made", part.table.table);
             return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
         }
         places.push(place);
@@ -186,21 +192,29 @@ impl Ready<'_> {
         let fits = heading.rows == part.rows
             && heading.shape.act == part.kind
             && heading.shape.table == part.table.table;
-        if fits { Ok(changes) } else { Err(Blocked::new(format!("{} is not readable", part.changes.file))) }
+        if fits {
+            Ok(changes)
+        } else {
+            Err(Blocked::new(format!("{} is not readable", part.changes.file)))
+        }
     }
 
     fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
-        let refused = error.sqlstate.as_deref().is_some_and(|code| {
-            code == GUARD || code.starts_with("23") || code.starts_with("P0")
-        });
+        let refused = error
+            .sqlstate
+            .as_deref()
+            .is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"));
         let file = &part.script.file;
         if refused {
             let message = format!("batch {number} of {file} was refused: {}", error.message);
             let hint = "Nothing of this batch was changed, earlier ones stand. Compare again and make a new repair; run the script with psql to see the keys.";
             return Applied::Refused(Blocked::new(message).hinted(hint));
         }
-        let blocked = Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
-        let hint = error.hint.unwrap_or_else(|| "Nothing is half done; start it again when that is solved.".to_owned());
+        let blocked =
+            Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
+        let hint = error.hint.unwrap_or_else(|| {
+            "Nothing is half done; start it again when that is solved.".to_owned()
+        });
         Applied::Failed(blocked.hinted(hint))
     }
 
@@ -223,9 +237,13 @@ impl Ready<'_> {
         }
     }
 
-    async fn write_batch(&self, lease: &Lease, shape: &Shape, batch: &[Change]) -> Result<(), PgError> {
-        let opening =
-            repair::opening(shape, &self.manifest.place, Some(&self.manifest.expires_at));
+    async fn write_batch(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        batch: &[Change],
+    ) -> Result<(), PgError> {
+        let opening = repair::opening(shape, &self.manifest.place, Some(&self.manifest.expires_at));
         let writing = lease.begin_writing(&opening).await?;
         let work = async {
             let fill = repair::fill(shape);
@@ -252,10 +270,12 @@ impl Ready<'_> {
             let lease = self.prepared.pools[side].lease().await;
             lease.map_err(|error| Blocked::from((Some(side), error)))
         };
-        let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+        let leases =
+            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
         let (sessions, veil) = (sessions(self.prepared), Veil::of_process());
         let groups = AtomicUsize::new(0);
-        let reach = Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+        let reach =
+            Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
         let (mut keys, mut agree) = (0, 0);
         for (part, place) in self.manifest.parts.iter().zip(&self.plans) {
             let plan = &self.prepared.plans[*place];

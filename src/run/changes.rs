@@ -145,8 +145,8 @@ impl Changes {
     pub(super) fn open(folder: &Path, name: &str) -> Result<Changes, Blocked> {
         let mut lines = BufReader::new(open(folder, name)?).lines();
         let first = lines.next().and_then(Result::ok).unwrap_or_default();
-        let heading: Heading =
-            serde_json::from_str(&first).map_err(|_| Blocked::new(format!("{name} is not readable")))?;
+        let heading: Heading = serde_json::from_str(&first)
+            .map_err(|_| Blocked::new(format!("{name} is not readable")))?;
         Ok(Changes { heading, lines, name: name.to_owned() })
     }
 

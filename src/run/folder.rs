@@ -24,7 +24,8 @@ impl Folder {
     pub(super) fn create(place: &Path) -> Result<Folder, Blocked> {
         let hint = "Name a folder that is not there yet, within one that only you may write to.";
         let blocked = |why: String| {
-            Blocked::new(format!("folder {} cannot be written: {why}", place.display())).hinted(hint)
+            Blocked::new(format!("folder {} cannot be written: {why}", place.display()))
+                .hinted(hint)
         };
         let parent = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

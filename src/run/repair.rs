@@ -106,7 +106,8 @@ fn read_report(
     let mut reader = ReportReader::new(&spec.name, &spec.hash, &scope);
     let mut wanted: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
     for line in report.lines() {
-        let line = line.map_err(|error| Blocked::new(format!("the findings cannot be read: {error}")))?;
+        let line =
+            line.map_err(|error| Blocked::new(format!("the findings cannot be read: {error}")))?;
         let found = reader.line(&line, |name| keys.get(name).map(|(_, names)| names.as_slice()))?;
         let place = found.as_ref().and_then(|found| keys.get(found.mapping.as_str()));
         if let (Some(found), Some((place, _))) = (found.clone(), place) {
@@ -124,8 +125,10 @@ fn redacted_keys(
 ) -> Result<(), Vec<Blocked>> {
     let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
         let pair = plan.key().iter().find(|pair| pair.terms.redact)?;
-        let message =
-            format!("mapping \"{}\": key pair \"{}\" is redacted in the findings", plan.name, pair.name);
+        let message = format!(
+            "mapping \"{}\": key pair \"{}\" is redacted in the findings",
+            plan.name, pair.name
+        );
         Some(Blocked::new(message).hinted("Redact no pair of the key, compare again, then repair."))
     });
     let hidden: Vec<Blocked> = hidden.collect();
@@ -147,7 +150,10 @@ pub(super) async fn relation_of(
     catalog: &Catalog<'_>,
 ) -> Result<Relation, Blocked> {
     let Reads::Table(table) = &plan.sides[side].reads else {
-        let message = format!("mapping \"{}\": the {side} is a query; only a table can be repaired", plan.name);
+        let message = format!(
+            "mapping \"{}\": the {side} is a query; only a table can be repaired",
+            plan.name
+        );
         return Err(Blocked::new(message));
     };
     let gone = || PgError::unexpected(format!("table {} is gone", table.value));
@@ -171,7 +177,10 @@ pub(super) fn sessions(prepared: &Prepared) -> BySide<Session> {
     BySide::new(|side| Session::new(&prepared.spec.sides[side].search_path, timeout))
 }
 
-pub(super) fn identity(scope_table: &crate::schema::TableName, relation: &Relation) -> TableIdentity {
+pub(super) fn identity(
+    scope_table: &crate::schema::TableName,
+    relation: &Relation,
+) -> TableIdentity {
     let columns = relation.columns.iter();
     let columns = columns.map(|c| (c.name.0.clone(), c.column_type.display.clone()));
     TableIdentity {
@@ -224,8 +233,9 @@ async fn judge(
             }
             Err(why) => refused.extend(why.into_iter().map(|why| {
                 let message = format!("mapping \"{}\" cannot be repaired: {why}", plan.name);
-                Blocked::new(message)
-                    .hinted("Leave it out with --mapping or --kinds, or change the spec or the table.")
+                Blocked::new(message).hinted(
+                    "Leave it out with --mapping or --kinds, or change the spec or the table.",
+                )
             })),
         }
     }

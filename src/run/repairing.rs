@@ -165,7 +165,8 @@ impl<'r> Repairing<'r> {
         let (layout, lone) = (Lookup::of(plan), plan.rules_of_lone(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
-            let of_group = wanted.group.as_ref().is_none_or(|g| g.as_deref().map(str::as_bytes) == group);
+            let of_group =
+                wanted.group.as_ref().is_none_or(|g| g.as_deref().map(str::as_bytes) == group);
             let holds = |(field, place): &(usize, usize)| {
                 lone.contains(place) && row.field(*field) == Some(&[1])
             };
