@@ -259,7 +259,7 @@ fn takes_lines(variable: &str) -> bool {
     ["PGRECONCILE_PARAM", "PGRECONCILE_MAPPING"].contains(&variable)
 }
 
-const VERBS: [&str; 3] = ["check", "plan", "compare"];
+const VERBS: [&str; 5] = ["check", "plan", "compare", "repair", "apply"];
 
 /// The flags of a verb, without dashes.
 fn flags(verb: &str) -> Words {
@@ -317,7 +317,8 @@ fn flags_and_variables_are_the_programs() {
             // It is read, for nonsense in it is refused, and nothing in it too.
             for value in ["nonsense", ""].iter().take(if takes_lines(&variable) { 1 } else { 2 }) {
                 let program = stage.program("reader").env(&variable, value);
-                let _ = program.args(&["compare", "specs"]).run().exits(2);
+                let verb = if row[2] == "repair" { "repair" } else { "compare" };
+                let _ = program.args(&[verb, "specs"]).run().exits(2);
             }
             variables.insert(variable);
         }
@@ -330,7 +331,7 @@ fn flags_and_variables_are_the_programs() {
     // Every other flag of the README is one of a later version, and refused as such.
     let prose = prose();
     let others = words(&prose, "--", "-").into_iter().filter(|flag| !flag.starts_with("---"));
-    for flag in others.filter(|flag| !told["compare"].contains(*flag)) {
+    for flag in others.filter(|flag| !told.values().any(|flags| flags.contains(*flag))) {
         let refused = Program::new().args(&["compare", "x.toml", &format!("{flag}=1")]).run();
         assert!(refused.exits(2).stderr.contains("does nothing in this version yet"), "{flag}");
     }

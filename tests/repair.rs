@@ -3,4 +3,5 @@
 
 mod refusals;
 mod round;
+mod scenarios;
 mod shapes;

@@ -43,8 +43,8 @@ first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
 apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
 
 Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
-but those that arm something: --authority, --kinds, --triggers,
---allow-cascade, --execute.
+but for those that arm something: --authority, --kinds, --triggers, as well
+as --allow-cascade and --execute.
 PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
 they look alike in every run.";
 

@@ -138,6 +138,9 @@ impl<'s> ReportReader<'s> {
         if text(record, "disposition") == Some("accepted") {
             return leave("accepted");
         }
+        if text(record, "disposition") == Some("unsettled") {
+            return leave("that kept changing");
+        }
         let kind = match text(record, "kind") {
             Some("only_in_source") => Kind::OnlyInSource,
             Some("only_in_target") => Kind::OnlyInTarget,

@@ -59,7 +59,11 @@ pub fn head(shape: &Shape, head: &Head<'_>) -> String {
     };
     let Head { file, counterpart, undo, spec, mapping, run, authority, place, .. } = head;
     let mut lines = vec![
-        format!("pgreconcile {}: {verb} {table}, {} rows", env!("CARGO_PKG_VERSION"), head.rows),
+        format!(
+            "pgreconcile {}: {verb} {table}, {}",
+            env!("CARGO_PKG_VERSION"),
+            counted(head.rows)
+        ),
         String::new(),
         format!("database   {} (the {} of spec {spec})", one_line(&place.database), place.side),
     ];
@@ -105,6 +109,10 @@ fn legend(shape: &Shape) -> String {
         format!("{prefix}{} {name} {when}", index + 1)
     };
     fields(shape).map(field).collect::<Vec<_>>().join(", ")
+}
+
+fn counted(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
 /// Writes one batch.

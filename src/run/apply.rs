@@ -206,7 +206,13 @@ impl Ready<'_> {
             .is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"));
         let file = &part.script.file;
         if refused {
-            let message = format!("batch {number} of {file} was refused: {}", error.message);
+            let by = match error.sqlstate.as_deref() {
+                Some(GUARD) => error.message,
+                code => {
+                    format!("a constraint or a trigger (SQLSTATE {})", code.unwrap_or_default())
+                }
+            };
+            let message = format!("batch {number} of {file} was refused: {by}");
             let hint = "Nothing of this batch was changed, earlier ones stand. Compare again and make a new repair; run the script with psql to see the keys.";
             return Applied::Refused(Blocked::new(message).hinted(hint));
         }

@@ -294,3 +294,34 @@ fn the_source_can_be_written_too() {
     let round = Round::new(&source, &target, &same("public.t"));
     Round { written: Side::Source, ..round }.trip(&ALL);
 }
+
+#[test]
+fn a_key_whose_uniqueness_is_deferred_or_not_proven() {
+    let create = "create table d (id int primary key deferrable initially deferred, v text);
+        create table n (id int not null, v text);";
+    let fill =
+        |rows: &str| format!("{create} insert into d values {rows}; insert into n values {rows};");
+    let (source, target) = (fill("(1,'a'),(2,'b'),(3,'c')"), fill("(1,'a'),(2,'x'),(4,'d')"));
+    let spec = ["public.d", "public.n"]
+        .map(|name| same(name).replace("]]\n", "]]\nkey = ['id']\n"))
+        .concat();
+    Round::new(&source, &target, &spec).trip(&ALL);
+}
+
+#[test]
+fn eight_overlapping_applies_end_in_one_state() {
+    let table = "create table t (id bigint primary key, v text);";
+    let source =
+        format!("{table} insert into t select n, 'v' || n from generate_series(1, 3000) n;");
+    let target = format!("{table} insert into t select n, 'x' from generate_series(1, 1000) n;");
+    let round = Round::new(&source, &target, &same("public.t"));
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &["--batch", "500"]).exits(0);
+    let spec = round.spec.to_str().unwrap();
+    let start = |_| round.program().args(&["apply", spec, "r", "--execute"]).start();
+    let running: Vec<_> = (0..8).map(start).collect();
+    for running in running {
+        let _ = running.finish().exits(0);
+    }
+    let _ = round.compare().exits(0);
+}
