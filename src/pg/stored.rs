@@ -36,8 +36,13 @@ impl Catalog<'_> {
                 })
             })
             .collect();
-        let mut stored =
-            Stored { oid, columns: columns?, parents: Vec::new(), referrers: Vec::new() };
+        let mut stored = Stored {
+            oid,
+            columns: columns?,
+            deferrable: rows.first().map_or(Ok(false), |row| row.get(9))?,
+            parents: Vec::new(),
+            referrers: Vec::new(),
+        };
         for row in self.lease.all(&self.own, &sql::stored_links(oid)).await? {
             let (child, parent) = (row.oid(0)?, row.oid(1)?);
             if child == oid {

@@ -100,7 +100,8 @@ pub struct Shape {
     pub key: Vec<usize>,
     /// Which of them an update sets.
     pub set: Vec<usize>,
-    /// Whether a unique index proves the key: otherwise nobody else may insert meanwhile.
+    /// Whether unique indexes keep two writers of one key apart at every moment: otherwise nobody
+    /// else may insert meanwhile.
     pub proven: bool,
     /// Sequences that must not fall behind, each with the column that it fills.
     pub sequences: Vec<(usize, String)>,

@@ -95,7 +95,8 @@ impl Scope {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let (key_width, proven) = (plan.key_width, side.key_proof.is_some());
+        let key_width = plan.key_width;
+        let proven = side.key_proof.is_some() && !stored.deferrable;
         Ok(Scope { table, stored, filled, key_width, proven, compared_only })
     }
 

@@ -131,8 +131,9 @@ WHERE NOT EXISTS (
   SELECT FROM {table} AS t
   WHERE {key}
 )
-{}ON CONFLICT DO NOTHING;\n",
-            order(shape, "u", key_of)
+{}{};\n",
+            order(shape, "u", key_of).trim_end(),
+            if shape.proven { "\nON CONFLICT DO NOTHING" } else { "" }
         ));
     } else {
         texts.push(block(&format!(

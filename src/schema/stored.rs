@@ -54,6 +54,8 @@ pub struct Stored {
     pub oid: u32,
     /// Its columns, in the catalog's order.
     pub columns: Vec<StoredColumn>,
+    /// Whether it has a unique index that may be checked late: no INSERT can step aside there.
+    pub deferrable: bool,
     /// The tables that its foreign keys refer to.
     pub parents: Vec<u32>,
     /// The tables that a DELETE reaches.

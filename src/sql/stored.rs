@@ -10,7 +10,8 @@ use crate::row::Key;
 use crate::schema::{Side, StoredColumn};
 
 /// A row for each column: name, type without modifier, type's OID, whether it refuses NULL, whether
-/// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable.
+/// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable,
+/// and for the whole table whether a unique index of it may be checked late.
 pub fn stored_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -23,7 +24,8 @@ a.attgenerated operator(pg_catalog.<>) '',
 a.attidentity::pg_catalog.text,
 a.atthasdef or t.typdefault is not null,
 pg_catalog.pg_get_serial_sequence(a.attrelid::pg_catalog.regclass::pg_catalog.text, a.attname::pg_catalog.text),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select')
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate)
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid
 where a.attnum > 0
