@@ -210,8 +210,11 @@ fn proof(shape: &Shape, rows: usize, key: &str, image: &str, key_of: char) -> St
         Act::Delete => "t.tableoid IS NOT NULL".to_owned(),
         _ => format!("t.tableoid IS NULL OR NOT {image}"),
     };
-    let keys = shape.key.iter().map(|index| format!("u.{key_of}{}::text", index + 1));
-    let keys = keys.collect::<Vec<_>>().join(", ");
+    let each = |write: &dyn Fn(usize) -> String| {
+        shape.key.iter().map(|index| write(index + 1)).collect::<Vec<_>>().join(", ")
+    };
+    let fields = each(&|at| format!("u.{key_of}{at} AS k{at}"));
+    let keys = each(&|at| format!("x.k{at}::text"));
     let what = literal(&format!("{} of {}", shape.act.name(), one_line_table(shape)));
     block(&format!(
         "DECLARE
@@ -220,13 +223,20 @@ fn proof(shape: &Shape, rows: usize, key: &str, image: &str, key_of: char) -> St
   gone bigint;
   keys text;
 BEGIN
+  -- OFFSET keeps each row's images from being compared more than once.
   SELECT pg_catalog.count(*),
-    pg_catalog.count(*) FILTER (WHERE {wrong}),
-    pg_catalog.count(*) FILTER (WHERE t.tableoid IS NULL),
-    pg_catalog.left(pg_catalog.string_agg(ROW({keys})::text, ', ') FILTER (WHERE {wrong}), 200)
+    pg_catalog.count(*) FILTER (WHERE x.wrong),
+    pg_catalog.count(*) FILTER (WHERE x.gone),
+    pg_catalog.left(pg_catalog.string_agg(ROW({keys})::text, ', ') FILTER (WHERE x.wrong), 200)
   INTO n, bad, gone, keys
-  FROM {ROWS} AS u
-  LEFT JOIN {table} AS t ON {key};
+  FROM (
+    SELECT {fields},
+      {wrong} AS wrong,
+      t.tableoid IS NULL AS gone
+    FROM {ROWS} AS u
+    LEFT JOIN {table} AS t ON {key}
+    OFFSET 0
+  ) AS x;
   IF bad > 0 OR n <> {rows} THEN
     RAISE EXCEPTION 'pgreconcile: % NOT applied: % of {rows} rows are not as intended (% gone, % found); nothing was changed',
       {what}, bad, gone, n - gone

@@ -1,9 +1,9 @@
 //! A folder of scripts on its way into its place: written beside it, sealed as it is written, renamed
 //! when it is whole. Only its owner may read it; it holds row data.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -41,6 +41,7 @@ impl Folder {
         check_folder(parent).map_err(|error| blocked(error.to_string()))?;
         let beside = tempfile::Builder::new()
             .prefix(".pgreconcile-repair-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(|error| blocked(error.to_string()))?;
         Ok(Folder { beside, place: place.to_owned() })

@@ -178,6 +178,8 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
         }
         assert_eq!(round.state(true), before);
     };
+    let folder = std::fs::metadata(round.path("r")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&folder) & 0o777, 0o700);
     let entries = std::fs::read_dir(round.path("r")).unwrap();
     for entry in entries {
         use std::os::unix::fs::PermissionsExt;
