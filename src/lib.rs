@@ -18,6 +18,7 @@
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
+//! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
@@ -32,6 +33,7 @@ pub mod finding;
 pub mod ledger;
 pub mod pg;
 pub mod plan;
+pub mod repair;
 pub mod report;
 pub mod row;
 pub mod run;

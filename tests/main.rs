@@ -26,6 +26,7 @@ mod races;
 mod readme;
 mod recheck;
 mod refused;
+mod repair;
 mod rules;
 mod sampling;
 mod scenarios;

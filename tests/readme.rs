@@ -259,7 +259,8 @@ fn takes_lines(variable: &str) -> bool {
     ["PGRECONCILE_PARAM", "PGRECONCILE_MAPPING"].contains(&variable)
 }
 
-const VERBS: [&str; 6] = ["check", "plan", "compare", "recheck", "history", "report"];
+const VERBS: [&str; 8] =
+    ["check", "plan", "compare", "recheck", "history", "report", "repair", "apply"];
 
 /// The flags of a verb, without dashes.
 fn flags(verb: &str) -> Words {
@@ -322,8 +323,8 @@ fn flags_and_variables_are_the_programs() {
             // It is read, for nonsense in it is refused, and nothing in it too.
             for value in ["nonsense", ""].iter().take(if takes_lines(&variable) { 1 } else { 2 }) {
                 let program = stage.program("reader").env(&variable, value);
-                let verb =
-                    ["compare", "recheck"].into_iter().find(|verb| understood(row, verb)).unwrap();
+                let verbs = ["compare", "recheck", "repair"];
+                let verb = verbs.into_iter().find(|verb| understood(row, verb)).unwrap();
                 let _ = program.args(&[verb, "specs"]).run().exits(2);
             }
             variables.insert(variable);

@@ -11,7 +11,7 @@ use crate::support::{Pair, strategies};
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
 
         $(#[test]
         fn $name() {
@@ -72,7 +72,8 @@ scenarios! {
     types_that_meet,
 }
 
-fn folder() -> &'static Path {
+/// The folder of all scenarios.
+pub fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios"))
 }
 

@@ -3,6 +3,7 @@
 //! One verb, one file: its arguments, whose comments are the help, and one function. Arguments are
 //! lowered into the plain options of the rooms behind, which know nothing of clap.
 
+mod apply;
 mod args;
 mod check;
 mod compare;
@@ -13,6 +14,7 @@ mod outputs;
 mod plan;
 mod progress;
 mod recheck;
+mod repair;
 mod report;
 mod signals;
 mod specs;
@@ -29,7 +31,7 @@ use self::ui::Ui;
 /// Compares a monolith's tables with a service's, row by row, and says what differs.
 ///
 /// Both databases may be written while it looks: a difference is called one only after it has stood
-/// still. It reads in short read-only transactions and never writes.
+/// still. It reads in short read-only transactions; only `apply --execute` writes.
 #[derive(Debug, Parser)]
 #[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
 #[command(max_term_width = 80)]
@@ -41,9 +43,12 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
-first row was read, 3 incomplete, 4 another run holds the lock.
+first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
+apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
 
-Every flag has an environment variable, PGRECONCILE_ and its name in capitals.
+Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
+but for those that arm something: --authority, --kinds, --triggers, as well
+as --allow-cascade and --execute.
 PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
 they look alike in every run.";
 
@@ -61,6 +66,9 @@ enum Verb {
     History(history::History),
     #[command(after_help = EXIT_CODES)]
     Report(report::Report),
+    Repair(repair::Repair),
+    #[command(after_help = EXIT_CODES)]
+    Apply(apply::Apply),
 }
 
 /// Runs the program with these arguments and gives its exit code.
@@ -79,6 +87,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Recheck(verb) => verb.how.split_environment(&matches),
                 Verb::History(_) => {}
                 Verb::Report(verb) => verb.split_environment(&matches),
+                Verb::Repair(verb) => verb.specs.split_environment(&matches),
+                Verb::Apply(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
             }
         }
         Ok(cli)
@@ -94,6 +104,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Recheck(verb) => &verb.how.common,
         Verb::History(verb) => &verb.common,
         Verb::Report(verb) => &verb.common,
+        Verb::Repair(verb) => &verb.common,
+        Verb::Apply(verb) => &verb.common,
     };
     let ui = Ui::new(common);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -106,6 +118,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Recheck(verb) => recheck::run(verb, &ui).await,
                 Verb::History(verb) => history::run(verb, &ui),
                 Verb::Report(verb) => report::run(verb, &ui),
+                Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
+                Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
             }
         }),
         Err(error) => {

@@ -10,7 +10,7 @@ use crate::row::{Decimal, Fingerprint, Fingerprinter, Record};
 use crate::schema::Builtin;
 
 /// Whether two canons of a pair agree.
-pub(super) fn agree(pair: &Pair, source: Option<&[u8]>, target: Option<&[u8]>) -> bool {
+pub fn agree(pair: &Pair, source: Option<&[u8]>, target: Option<&[u8]>) -> bool {
     source == target
         || match (&pair.leeway, source, target) {
             (Some(leeway), Some(source), Some(target)) => {

@@ -142,9 +142,14 @@ impl<'p, R: Record> LookedUp<'p, R> {
     }
 
     fn text(&self, row: &R, pair: usize) -> Option<String> {
-        let bytes = element(row.field(self.layout.texts)?, pair)?;
+        let bytes = told(row, &self.layout, pair)?;
         Some(shown(&self.pairs[pair], &String::from_utf8_lossy(bytes), self.veil))
     }
+}
+
+/// What a looked-up row says of a pair, as people read it; nothing for NULL.
+pub fn told<'r>(row: &'r impl Record, layout: &Lookup, pair: usize) -> Option<&'r [u8]> {
+    element(row.field(layout.texts)?, pair)
 }
 
 /// The element of a one-dimensional array in its binary form; nothing for NULL.

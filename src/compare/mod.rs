@@ -12,7 +12,8 @@ mod runs;
 
 pub use buckets::{Ask, Buckets, Passed};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
-pub use looked::{Looked, LookedUp, shown};
+pub use leeway::agree;
+pub use looked::{Looked, LookedUp, shown, told};
 pub use pairing::{Advance, Pairing, Suspected};
 pub use parts::{MatchedGroups, Parts};
 pub use piece::{Gap, Item, Piece, Told};

@@ -25,10 +25,10 @@ use crate::sql::Statement;
 
 /// A connection on loan.
 pub struct Lease {
-    object: Option<Object>,
+    pub(super) object: Option<Object>,
     connector: Arc<Connector>,
     /// Set while a transaction of ours may be open.
-    busy: AtomicBool,
+    pub(super) busy: AtomicBool,
 }
 
 /// The rows of one statement, as they come.

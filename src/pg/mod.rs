@@ -16,8 +16,10 @@ mod pool;
 mod row;
 mod server;
 mod session;
+mod stored;
 mod tls;
 mod types;
+mod writing;
 
 pub use catalog::Catalog;
 pub use conninfo::{Conninfo, ConninfoError, SslMode};
@@ -27,3 +29,4 @@ pub use lease::{Lease, Rows};
 pub use pool::Pool;
 pub use row::Row;
 pub use session::Session;
+pub use writing::Writing;

@@ -59,7 +59,8 @@ impl Types {
         ColumnType { display, pg_type: self.resolve(oid), modifier, collation, collation_id }
     }
 
-    fn resolve(&self, oid: u32) -> PgType {
+    /// What a type is.
+    pub(super) fn resolve(&self, oid: u32) -> PgType {
         if let Some(builtin) = Builtin::from_oid(oid) {
             return PgType::Builtin(builtin);
         }

@@ -85,7 +85,7 @@ impl ReportFile {
 
 /// In a folder that everybody may write to, and that is not sticky, another user could swap the file.
 #[cfg(unix)]
-fn check_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(folder)?.permissions().mode();
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
@@ -98,7 +98,7 @@ fn check_folder(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn check_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
     std::fs::metadata(folder).map(drop)
 }
 

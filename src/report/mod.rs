@@ -17,6 +17,7 @@ mod terminal;
 use std::io;
 
 pub use self::csv::Csv;
+pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use history::write_history;
 pub use json::Json;

@@ -72,6 +72,22 @@ pub fn seal(parts: &[&[u8]]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
+/// The blake3 of a file as it is written or read, as `b3sum` tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Sealer(blake3::Hasher);
+
+impl Sealer {
+    /// Takes in what comes next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The seal of all that came.
+    pub fn finish(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
+}
+
 /// What stands in the place of values that must not be shown: a keyed hash of each. Equal values
 /// look equal under one veil, and nobody without its key can try values out against it.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,8 +6,12 @@
 
 mod account;
 mod again;
+mod apply;
+mod blocked;
+mod changes;
 mod desk;
 mod dispatcher;
+mod folder;
 mod frontier;
 mod hands;
 mod histogram;
@@ -19,6 +23,8 @@ mod pass;
 mod piece;
 mod prepare;
 mod recheck;
+mod repair;
+mod repairing;
 mod sampling;
 mod scan;
 mod settling;
@@ -29,6 +35,9 @@ mod work;
 mod worker;
 
 pub use again::{Memory, recheck};
+pub use apply::{Applied, Progress, Ready, ready};
+pub use blocked::Blocked;
 pub use dispatcher::compare;
 pub use options::{Options, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
+pub use repair::{RepairOptions, Repaired, repair};

@@ -7,9 +7,11 @@ mod pg_type;
 mod relation;
 mod server;
 mod side;
+mod stored;
 
 pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
 pub use server::{DigestTrust, Server};
 pub use side::{BySide, Side};
+pub use stored::{Identity, Referrer, Stored, StoredColumn};

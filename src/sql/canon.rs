@@ -21,7 +21,8 @@ pub(super) fn expression(writer: &mut Writer<'_>, pair: &Pair, side: Side) {
 /// The canon of a pair's value.
 pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
     let value = place(index);
-    let is = |builtin| pair.sides[side].column_type.pg_type == PgType::Builtin(builtin);
+    let pg_type = &pair.sides[side].column_type.pg_type;
+    let is = |builtin| *pg_type == PgType::Builtin(builtin);
     match pair.canon {
         Canon::As(Builtin::Bpchar) => by_bytes(&cast(&value, "bpchar")),
         Canon::As(builtin) if is(builtin) => value,
@@ -37,7 +38,7 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
                  'NaN'::pg_catalog.{name} else {value} operator(pg_catalog.+) '0'::pg_catalog.{name} end"
             )
         }
-        Canon::Text | Canon::Rendered => by_bytes(&text(pair, side, &value)),
+        Canon::Text | Canon::Rendered => by_bytes(&text(pg_type, &value)),
         Canon::JsonbText => by_bytes(&cast(&cast(&value, "jsonb"), "text")),
         Canon::ArrayText(element) => {
             let written = match &pair.sides[side].column_type.pg_type {
@@ -47,14 +48,14 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
             by_bytes(&cast(&format!("{written}::pg_catalog.{}[]", element.name()), "text"))
         }
         Canon::TrimmedText => {
-            let text = text(pair, side, &value);
+            let text = text(pg_type, &value);
             by_bytes(&format!("pg_catalog.btrim({text}, E' \\t\\n\\x0b\\f\\r')"))
         }
         // Under "C" only ASCII letters have a case, whatever the server's locale.
         Canon::LowerText => {
-            by_bytes(&format!("pg_catalog.lower({})", by_bytes(&text(pair, side, &value))))
+            by_bytes(&format!("pg_catalog.lower({})", by_bytes(&text(pg_type, &value))))
         }
-        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", text(pair, side, &value))),
+        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", text(pg_type, &value))),
         Canon::Truncated(builtin, unit) => {
             let value = if is(builtin) { value } else { cast(&value, builtin.name()) };
             truncated(&value, builtin, unit)
@@ -68,11 +69,11 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
 
 /// The text of a value. A cast from a user's own type to text may be a function of the user's, so an
 /// enum and a record are written by their output functions.
-fn text(pair: &Pair, side: Side, value: &str) -> String {
-    match &pair.sides[side].column_type.pg_type {
+fn text(pg_type: &PgType, value: &str) -> String {
+    match pg_type {
         PgType::Enum => format!("pg_catalog.textin(pg_catalog.enum_out({value}))"),
         // The output function of an enum does not take a domain over it; "%s" does, but not NULL.
-        PgType::Domain(_) if pair.sides[side].column_type.pg_type.base() == &PgType::Enum => {
+        PgType::Domain(_) if pg_type.base() == &PgType::Enum => {
             format!("case when {value} is not null then pg_catalog.format('%s', {value}) end")
         }
         other if other.base() == &PgType::Composite => {
@@ -169,14 +170,18 @@ pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
 /// The value before its canon, as the type's output function writes it. For most types that is what
 /// a cast to text gives; for these the cast is a function of its own that says something else.
 pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
-    let value = place(index);
-    let function = match pair.sides[side].column_type.pg_type.base() {
+    printed_as(&place(index), &pair.sides[side].column_type.pg_type)
+}
+
+/// A value of this type, as the type's output function writes it.
+pub(super) fn printed_as(value: &str, pg_type: &PgType) -> String {
+    let function = match pg_type.base() {
         PgType::Builtin(Builtin::Bool) => "boolout",
         PgType::Builtin(Builtin::Bpchar) => "bpcharout",
         PgType::Builtin(Builtin::Char) => "charout",
         PgType::Builtin(Builtin::Inet) => "inet_out",
         PgType::Builtin(Builtin::Cidr) => "cidr_out",
-        _ => return text(pair, side, &value),
+        _ => return text(pg_type, value),
     };
     format!("pg_catalog.textin(pg_catalog.{function}({value}))")
 }

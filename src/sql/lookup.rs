@@ -62,6 +62,12 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
         writer.push(&format!(", r.a{place}"));
     }
     from_blocks(&mut writer, plan, side, None, &rules);
+    by_keys(&mut writer, plan, side, keys);
+    writer.finish()
+}
+
+/// Writes which rows: those of these keys.
+pub(super) fn by_keys(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, keys: &[&Key]) {
     match plan.key() {
         [pair] => {
             let keys = field_array(plan, keys, 0);
@@ -85,7 +91,6 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
             });
         }
     }
-    writer.finish()
 }
 
 fn field_array(plan: &MappingPlan, keys: &[&Key], index: usize) -> Bind {

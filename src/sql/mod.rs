@@ -25,6 +25,7 @@ mod settings;
 #[cfg(test)]
 mod snapshots;
 mod statement;
+mod stored;
 mod told;
 
 pub use access::{
@@ -40,5 +41,6 @@ pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
-pub use statement::{Bind, Statement};
+pub use statement::{Bind, Statement, quoted, table as quoted_table};
+pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
 pub use told::told_keys;

@@ -12,10 +12,10 @@
 //! ranges reach the index.
 
 use super::canon::expression;
-use super::statement::{Bind, Writer, table};
+use super::statement::{Bind, Writer, column, table};
 use crate::plan::{MappingPlan, SidePlan};
 use crate::row::Blocks;
-use crate::schema::Side;
+use crate::schema::{Side, StoredColumn};
 use crate::spec::{Fragment, Reads};
 
 /// Writes ` from (…) as r` with the first `width` pairs.
@@ -79,6 +79,30 @@ fn from_filtered(
     }
     if let Some(filter) = filter {
         writer.push(word).fragment(filter);
+    }
+    writer.push("\n) as r");
+}
+
+/// The same with every pair and these columns of the table itself, each under its place: `c2`.
+pub(super) fn from_stored(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    columns: &[StoredColumn],
+) {
+    writer.push("\nfrom (\nselect ");
+    writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
+        expression(writer, pair, side);
+        writer.push(&format!(" as p{index}"));
+    });
+    for (index, stored) in columns.iter().enumerate() {
+        let name = column(&stored.name);
+        writer.push(&format!(", {side}.{name} as c{index}"));
+    }
+    writer.push("\nfrom ");
+    named(writer, &plan.sides[side].reads, side);
+    if let Some(filter) = &plan.sides[side].filter {
+        writer.push("\nwhere ").fragment(filter);
     }
     writer.push("\n) as r");
 }

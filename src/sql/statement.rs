@@ -29,6 +29,25 @@ impl Bind {
         Bind { oid: Builtin::Tid.oid(), value }
     }
 
+    /// An array of texts, some of which may be NULL.
+    pub fn texts<'v>(values: impl ExactSizeIterator<Item = Option<&'v str>>) -> Bind {
+        let mut bytes = Vec::new();
+        let dimensions = u32::from(values.len() > 0);
+        for word in [dimensions, 1, Builtin::Text.oid()] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        if dimensions == 1 {
+            bytes.extend_from_slice(&(values.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(&1u32.to_be_bytes());
+        }
+        for value in values {
+            let length = value.map_or(u32::MAX, |text| text.len() as u32);
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(value.unwrap_or_default().as_bytes());
+        }
+        Bind { oid: Builtin::Text.array_oid(), value: bytes }
+    }
+
     /// An array of values of one type, none of them NULL.
     pub fn array<'v>(element: Builtin, values: impl ExactSizeIterator<Item = &'v [u8]>) -> Bind {
         let dimensions = u32::from(values.len() > 0);
@@ -144,7 +163,7 @@ impl<'p> Writer<'p> {
 }
 
 /// Quotes an identifier.
-pub(super) fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -152,7 +171,8 @@ pub(super) fn column(name: &ColumnName) -> String {
     quoted(&name.0)
 }
 
-pub(super) fn table(name: &TableName) -> String {
+/// Quotes a table's name with its schema.
+pub fn table(name: &TableName) -> String {
     format!("{}.{}", quoted(&name.schema.0), quoted(&name.name))
 }
 

@@ -1,0 +1,129 @@
+//! `apply`: runs what was reviewed, or tells what it would run.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::args::Common;
+use super::exit::Exit;
+use super::repair::{rows, write_parts};
+use super::ui::Ui;
+use super::{args, signals, specs};
+use crate::repair::Manifest;
+use crate::run::{self, Applied, Options, Progress, Ready, Stop};
+use crate::spec::printable;
+
+/// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
+///
+/// Every batch is one transaction, and all of its rows or none are changed. The first guard that
+/// refuses stops it. Started again after an interruption it goes on: what is done stays as it is.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Apply {
+    /// The spec file
+    #[arg(value_name = "SPEC")]
+    spec: PathBuf,
+
+    /// The folder that `repair` wrote
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Change the database
+    #[arg(long)]
+    execute: bool,
+
+    /// Set a parameter of the spec (repeatable)
+    #[arg(long = "param", value_name = "NAME=VALUE", env = "PGRECONCILE_PARAM")]
+    pub(super) params: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Verifies, and runs if it is to.
+pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
+    let (wishes, stop) = watch::channel(Stop::No);
+    tokio::select! {
+        () = signals::relay(&wishes) => Exit::Incomplete,
+        exit = apply(args, ui, stop) => exit,
+    }
+}
+
+async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
+    let of_spec = args::Specs {
+        specs: vec![args.spec.clone()],
+        params: args.params.clone(),
+        mappings: Vec::new(),
+    };
+    let Some(specs) = specs::read(&of_spec, ui) else { return Exit::Trouble };
+    if specs.len() != 1 {
+        ui.error("a repair is applied for one spec at a time", Some("Name one spec file."));
+        return Exit::Trouble;
+    }
+    let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
+    let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
+    let ready = match run::ready(prepared, &args.folder).await {
+        Ok(ready) => ready,
+        Err(blocked) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            return Exit::Trouble;
+        }
+    };
+    if !args.execute {
+        return match describe(&ready.manifest, ui) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                ui.error(&format!("stdout cannot be written: {error}"), None);
+                Exit::Trouble
+            }
+            _ => Exit::Clean,
+        };
+    }
+    execute(&ready, &stop, ui).await
+}
+
+fn describe(manifest: &Manifest, ui: &Ui) -> io::Result<()> {
+    if ui.quiet {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    let mut line = |text: &str| writeln!(out, "{}", printable(text));
+    line(&format!(
+        "made of run {}, the {} being right; for database {}, valid until {}",
+        manifest.run, manifest.authority, manifest.place.database, manifest.expires_at
+    ))?;
+    write_parts(manifest, &mut line)?;
+    line("every seal is whole; nothing was changed: add --execute to change it")
+}
+
+async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Exit {
+    let tell = |progress: Progress<'_>| match progress {
+        Progress::Part(part) => {
+            ui.status(&format!("{}: applied, {}", part.script.file, rows(part.rows)));
+        }
+        Progress::Looking => ui.status("reading every key again on both sides"),
+    };
+    match ready.execute(stop, tell).await {
+        Applied::Done { keys, agree } => {
+            if !ui.quiet {
+                // There is nowhere to complain to when stdout is gone; the exit code says it too.
+                let _ =
+                    writeln!(io::stdout(), "applied: {}, of which {agree} agree now", rows(keys));
+            }
+            if agree == keys { Exit::Clean } else { Exit::Diverged }
+        }
+        Applied::Refused(blocked) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Diverged
+        }
+        Applied::Failed(blocked) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Trouble
+        }
+        Applied::Stopped => {
+            ui.error("interrupted between two batches", Some("Start it again: it goes on."));
+            Exit::Incomplete
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `repair`: from findings to scripts for review.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::{Common, Specs, not_yet};
+use super::exit::Exit;
+use super::specs;
+use super::ui::Ui;
+use crate::repair::{Act, BATCH_ROWS, Manifest};
+use crate::run::{self, Options, RepairOptions, Repaired};
+use crate::schema::Side;
+use crate::spec::printable;
+
+/// Write scripts that make one side what the other is, each with its undo, for review
+///
+/// The keys come from a report of `compare`, the values are read again: what has agreed meanwhile is
+/// left alone. Nothing is changed; `psql -f` or `pgreconcile apply` run what was reviewed.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Repair {
+    #[command(flatten)]
+    pub(super) specs: Specs,
+
+    /// The side that is right
+    #[arg(long, value_name = "SIDE")]
+    authority: Authority,
+
+    /// The folder to write; it must not be there yet
+    #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT")]
+    out: PathBuf,
+
+    /// The report of the run: a .jsonl file that `compare --report` wrote
+    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM")]
+    from: Option<PathBuf>,
+
+    /// What may be done: insert, update, delete
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
+    kinds: Vec<KindChoice>,
+
+    /// Rows of a batch, which is one transaction
+    #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    batch: u64,
+
+    /// Whether triggers fire; this version leaves them on
+    #[arg(long, value_name = "on", value_parser = parse_triggers)]
+    triggers: Option<()>,
+
+    /// Let a DELETE reach other tables by ON DELETE
+    #[arg(long)]
+    allow_cascade: bool,
+
+    #[arg(long, hide = true, env = "PGRECONCILE_RUN", value_parser = not_yet)]
+    run: Option<Infallible>,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Authority {
+    /// The source is right: the target is written.
+    Source,
+    /// The target is right: the source is written.
+    Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KindChoice {
+    /// Rows that are missing.
+    Insert,
+    /// Rows that differ.
+    Update,
+    /// Rows that are too many.
+    Delete,
+}
+
+fn parse_triggers(word: &str) -> Result<(), String> {
+    match word {
+        "on" => Ok(()),
+        "off" => Err("it does nothing in this version yet; leave it out".to_owned()),
+        _ => Err("use on".to_owned()),
+    }
+}
+
+impl Repair {
+    fn options(&self) -> RepairOptions {
+        let act = |kind: &KindChoice| match kind {
+            KindChoice::Insert => Act::Insert,
+            KindChoice::Update => Act::Update,
+            KindChoice::Delete => Act::Delete,
+        };
+        RepairOptions {
+            authority: match self.authority {
+                Authority::Source => Side::Source,
+                Authority::Target => Side::Target,
+            },
+            kinds: self.kinds.iter().map(act).collect(),
+            batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
+            allow_cascade: self.allow_cascade,
+            mappings: self.specs.mappings.clone(),
+        }
+    }
+}
+
+/// Reads the report, reads the rows again, and writes the folder.
+pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
+    let Some(from) = &args.from else {
+        let hint = "Write one with pgreconcile compare … --report findings.jsonl.";
+        ui.error("this version repairs from a report only: --from FILE is missing", Some(hint));
+        return Exit::Trouble;
+    };
+    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    if specs.len() != 1 {
+        ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
+        return Exit::Trouble;
+    }
+    let report = match File::open(from) {
+        Ok(file) => BufReader::new(file),
+        Err(error) => {
+            let message = format!("report {} cannot be read: {error}", from.display());
+            ui.error(&message, Some("Name the .jsonl file that compare --report wrote."));
+            return Exit::Trouble;
+        }
+    };
+    // Every mapping is planned: a report tells of all of them.
+    let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
+    let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
+    match run::repair(prepared, &args.options(), report, &args.out).await {
+        Ok(repaired) => told(args, ui, &repaired),
+        Err(blocked) => {
+            for blocked in blocked {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+            }
+            Exit::Trouble
+        }
+    }
+}
+
+fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
+    if !repaired.complete {
+        let hint = "What it did not see is not repaired.";
+        ui.warning("the run of the report was not complete", Some(hint));
+    }
+    match write(args, ui, repaired) {
+        Ok(()) => Exit::Clean,
+        // A reader who has seen enough is no trouble.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(error) => {
+            ui.error(&format!("stdout cannot be written: {error}"), None);
+            Exit::Trouble
+        }
+    }
+}
+
+fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+    if ui.quiet {
+        return Ok(());
+    }
+    let Repaired { manifest, agreed, .. } = repaired;
+    let mut out = io::stdout().lock();
+    let mut line = |text: &str| writeln!(out, "{}", printable(text));
+    write_parts(manifest, &mut line)?;
+    for left_out in &manifest.left_out {
+        line(&format!(
+            "left out: {}: {} {}",
+            left_out.mapping,
+            rows(left_out.rows),
+            left_out.reason
+        ))?;
+    }
+    line(&format!("agree meanwhile: {}", rows(*agreed)))?;
+    if manifest.parts.is_empty() {
+        return line("nothing to repair, nothing written");
+    }
+    let (out, spec) = (args.out.display(), args.specs.specs.first());
+    line(&format!("written: {out}, valid until {}", manifest.expires_at))?;
+    let spec = spec.map_or(String::new(), |spec| spec.display().to_string());
+    line(&format!("next: read the scripts, then pgreconcile apply {spec} {out} --execute"))
+}
+
+/// A line a part: what it does, to how many rows, in which table.
+pub(super) fn write_parts(
+    manifest: &Manifest,
+    line: &mut impl FnMut(&str) -> io::Result<()>,
+) -> io::Result<()> {
+    for part in &manifest.parts {
+        line(&format!(
+            "{}: {} {} of {} table {}",
+            part.script.file,
+            part.kind.name(),
+            rows(part.rows),
+            manifest.place.side,
+            part.table.table
+        ))?;
+    }
+    Ok(())
+}
+
+/// `3 rows`, `1 row`.
+pub(super) fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}

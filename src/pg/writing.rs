@@ -1,0 +1,90 @@
+//! A transaction that writes: only `apply` opens one. One batch, one transaction; what is not committed
+//! is rolled back, and nothing outlives it, so that it passes a pooler as reads do.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+
+use super::error::PgError;
+use super::lease::Lease;
+use super::row::values;
+use crate::sql::Bind;
+
+/// The server gives a statement up before this.
+const PATIENCE: Duration = Duration::from_secs(11 * 60);
+
+/// An open transaction.
+pub struct Writing<'l>(&'l Lease);
+
+impl Lease {
+    /// Begins with these statements, the first of which is a BEGIN.
+    ///
+    /// # Errors
+    /// What the server says; nothing is open then.
+    pub async fn begin_writing(&self, opening: &str) -> Result<Writing<'_>, PgError> {
+        self.busy.store(true, Ordering::Release);
+        let writing = Writing(self);
+        match writing.run(opening).await {
+            Ok(()) => Ok(writing),
+            Err(error) => {
+                writing.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Writing<'_> {
+    /// Runs statements without parameters.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn run(&self, text: &str) -> Result<(), PgError> {
+        let Some(client) = self.0.object.as_ref() else {
+            return Err(PgError::unexpected("the connection is gone"));
+        };
+        in_time(client.batch_execute(text)).await
+    }
+
+    /// Runs one statement with parameters.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn fill(&self, text: &str, binds: &[Bind]) -> Result<(), PgError> {
+        let Some(client) = self.0.object.as_ref() else {
+            return Err(PgError::unexpected("the connection is gone"));
+        };
+        let values = values(binds);
+        let params: Vec<_> =
+            values.iter().map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone())).collect();
+        in_time(client.execute_typed(text, &params)).await.map(drop)
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// What the server says; whether it was committed is then unknown if the connection was lost.
+    pub async fn commit(self) -> Result<(), PgError> {
+        self.run("commit").await?;
+        self.0.busy.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Rolls back. A connection that cannot even do that is not given back.
+    pub async fn roll_back(self) {
+        if self.run("rollback").await.is_ok() {
+            self.0.busy.store(false, Ordering::Release);
+        }
+    }
+}
+
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, PgError> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(PgError::of(&error)),
+        Err(_) => Err(PgError::silent("the statement")),
+    }
+}

@@ -1,0 +1,128 @@
+//! The manifest: what a folder of scripts was made of, for which table, until when, and the seal of
+//! every file.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::Act;
+use crate::schema::TableName;
+
+/// The database that is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// `source` or `target`.
+    pub side: String,
+    /// The database's name.
+    pub database: String,
+    /// Which cluster it is, where the role may ask.
+    pub system_identifier: Option<String>,
+}
+
+/// A table as it was when the script was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableIdentity {
+    /// Its name.
+    pub table: TableName,
+    /// Its OID.
+    pub oid: u32,
+    /// Its columns with their types.
+    pub columns: Vec<(String, String)>,
+}
+
+/// A file and the blake3 of its bytes, as `b3sum` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSeal {
+    /// Its name within the folder.
+    pub file: String,
+    /// Its seal.
+    pub blake3: String,
+}
+
+/// One script with its undo and its machine form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The mapping.
+    pub mapping: String,
+    /// What it does.
+    pub kind: Act,
+    /// To how many rows.
+    pub rows: u64,
+    /// Rows of a batch, which is one transaction.
+    pub batch: usize,
+    /// The table that is written.
+    pub table: TableIdentity,
+    /// For psql.
+    pub script: FileSeal,
+    /// What takes it back, for psql.
+    pub undo: FileSeal,
+    /// For `apply`.
+    pub changes: FileSeal,
+}
+
+/// Findings that led to no change, by reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// The mapping.
+    pub mapping: String,
+    /// Why.
+    pub reason: String,
+    /// How many rows.
+    pub rows: u64,
+}
+
+/// The manifest of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format's version.
+    pub version: u32,
+    /// The program that made it.
+    pub tool: String,
+    /// The spec.
+    pub spec: String,
+    /// The blake3 of the spec's file.
+    pub spec_hash: String,
+    /// Spec and parameters together.
+    pub scope: String,
+    /// The run whose findings it repairs.
+    pub run: String,
+    /// The side declared right.
+    pub authority: String,
+    /// What is written.
+    pub place: Place,
+    /// When it was made, in UTC.
+    pub created_at: String,
+    /// Until when it may be applied, in UTC.
+    pub expires_at: String,
+    /// The scripts, in the order in which they run.
+    pub parts: Vec<Part>,
+    /// What is not repaired.
+    pub left_out: Vec<Described>,
+}
+
+impl Manifest {
+    /// The only version there is.
+    pub const VERSION: u32 = 1;
+    /// Its file's name.
+    pub const FILE: &'static str = "manifest.json";
+
+    /// The files that the manifest vouches for.
+    pub fn files(&self) -> impl Iterator<Item = &FileSeal> {
+        self.parts.iter().flat_map(|part| [&part.script, &part.undo, &part.changes])
+    }
+
+    /// Why a manifest is not one of this spec; nothing if it is.
+    pub fn stranger(&self, spec: &str, hash: &str, scope: &str) -> Option<String> {
+        if self.version != Self::VERSION {
+            return Some(format!(
+                "it is of version {}, which this program does not read",
+                self.version
+            ));
+        }
+        if self.spec != spec {
+            return Some(format!("it was made for spec \"{}\"", self.spec));
+        }
+        if self.spec_hash != hash {
+            return Some("the spec was changed since it was made".to_owned());
+        }
+        (self.scope != scope).then(|| "it was made with other parameters".to_owned())
+    }
+}

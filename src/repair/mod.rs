@@ -1,0 +1,28 @@
+//! From findings to changes, and from changes to scripts that somebody signs.
+//!
+//! ```text
+//! findings.jsonl ─▶ wanted keys ─▶ rows of both sides, read again ─▶ changes ─▶ NNN-….sql, .undo.sql
+//!                                     (by `run`)                           └─▶ NNN-….jsonl, for `apply`
+//! ```
+//!
+//! A change carries its guard: the row's image as it was read. A script changes only rows that still
+//! have it, then proves that every row is as intended, or changes nothing. Everything here is pure;
+//! the script is a document, and the only place where values stand as quoted literals.
+
+mod change;
+mod findings;
+mod manifest;
+mod order;
+mod quote;
+mod scope;
+mod script;
+mod statements;
+
+pub use change::{Act, Cascade, Change, Image, ImageColumn, Shape};
+pub use findings::{Refused, ReportReader, Wanted, WantedPlace};
+pub use manifest::{Described, FileSeal, Manifest, Part, Place, TableIdentity};
+pub use order::{Cycle, parents_first};
+pub use quote::{file_stem, literal, one_line};
+pub use scope::{Filled, Scope};
+pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};
+pub use statements::{GUARD, closing, fields, fill, opening};

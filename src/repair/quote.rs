@@ -1,0 +1,195 @@
+//! Values and names as a script may hold them.
+//!
+//! A value stands in a literal or in COPY's text form, never in a comment; a name stands in quotes, or
+//! %-escaped on one line where people read it.
+
+/// A value as a literal, whatever `standard_conforming_strings` says.
+pub fn literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if text.contains('\\') {
+        format!("E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+/// A value or NULL.
+pub(super) fn nullable(value: Option<&str>) -> String {
+    value.map_or_else(|| "NULL".to_owned(), literal)
+}
+
+/// A field of COPY's text form.
+pub(super) fn copy_field(value: Option<&str>) -> String {
+    let Some(text) = value else { return "\\N".to_owned() };
+    let mut field = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => field.push_str("\\\\"),
+            '\n' => field.push_str("\\n"),
+            '\r' => field.push_str("\\r"),
+            '\t' => field.push_str("\\t"),
+            '\u{8}' => field.push_str("\\b"),
+            '\u{b}' => field.push_str("\\v"),
+            '\u{c}' => field.push_str("\\f"),
+            c => field.push(c),
+        }
+    }
+    field
+}
+
+/// A name where people read it: one line without anything that a comment, psql or a shell would take
+/// for its own.
+pub fn one_line(text: &str) -> String {
+    escaped(text, "_-.")
+}
+
+/// A mapping's name as part of a file's.
+pub fn file_stem(name: &str) -> String {
+    // Names of files end at 255 bytes; what tells long ones apart is the number before them.
+    let stem = escaped(name, "_-");
+    if stem.len() <= 150 { stem } else { format!("{}~", &stem[..150]) }
+}
+
+fn escaped(text: &str, others: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || others.contains(char::from(byte)) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+/// A block of PL/pgSQL between dollar quotes that do not stand in it.
+pub(super) fn block(body: &str) -> String {
+    let tag = (0..).map(|n| if n == 0 { "$pgr$".to_owned() } else { format!("$pgr{n}$") });
+    let tag = tag.into_iter().find(|tag| !body.contains(tag.as_str())).unwrap_or_default();
+    format!("DO {tag}\n{body}\n{tag};\n")
+}
+
+#[cfg(test)]
+pub(crate) const HOSTILE: [&str; 36] = [
+    "",
+    " ",
+    "'",
+    "''",
+    "\\",
+    "\\\\",
+    "\\'",
+    "'; drop table victim; --",
+    "1; commit; drop table public.victim; --",
+    "\\.",
+    "\n\\.\n",
+    "\\N",
+    "NULL",
+    "\\! touch /tmp/pgr",
+    "\\q",
+    ":var",
+    ":'var'",
+    ":\"var\"",
+    "$$",
+    "$pgr$",
+    "$pgr$; drop table victim; $pgr$",
+    "%",
+    "%s %I %%",
+    "two\nlines",
+    "two\r\nlines",
+    "\r",
+    "tab\there",
+    "\u{8}\u{b}\u{c}\u{1}\u{1b}[31m",
+    "-- comment",
+    "/* comment",
+    "\"quoted\"",
+    "\u{2028}\u{2029}",
+    "\u{feff}bom",
+    "\u{1f680}\u{202e}",
+    "`id`",
+    "E'\\x41'",
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads a literal as the server does.
+    fn read(literal: &str) -> String {
+        let (escapes, body) = match literal.strip_prefix('E') {
+            Some(rest) => (true, rest),
+            None => (false, literal),
+        };
+        let body = body.strip_prefix('\'').and_then(|body| body.strip_suffix('\'')).unwrap();
+        let mut chars = body.chars();
+        let mut text = String::new();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => assert_eq!(chars.next(), Some('\''), "it ends early: {literal}"),
+                '\\' => {
+                    // Without E the meaning of a backslash hangs on a setting.
+                    assert!(escapes, "{literal}");
+                    assert_eq!(chars.next(), Some('\\'));
+                }
+                _ => {}
+            }
+            text.push(c);
+        }
+        text
+    }
+
+    fn uncopied(field: &str) -> Option<String> {
+        assert!(!field.contains(['\n', '\r', '\t']));
+        if field == "\\N" {
+            return None;
+        }
+        let mut chars = field.chars();
+        let mut text = String::new();
+        while let Some(c) = chars.next() {
+            text.push(match c {
+                '\\' => match chars.next().unwrap() {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'b' => '\u{8}',
+                    'v' => '\u{b}',
+                    'f' => '\u{c}',
+                    other => other,
+                },
+                c => c,
+            });
+        }
+        Some(text)
+    }
+
+    #[test]
+    fn hostile_values_come_back() {
+        for value in HOSTILE {
+            assert_eq!(read(&literal(value)), value);
+            assert_eq!(uncopied(&copy_field(Some(value))).as_deref(), Some(value));
+            assert!(one_line(value).is_ascii() && !one_line(value).contains(char::is_whitespace));
+        }
+        assert_eq!((nullable(None), copy_field(None)), ("NULL".into(), "\\N".into()));
+    }
+
+    #[test]
+    fn a_block_cannot_be_left() {
+        let body = "x $pgr$ y $pgr1$ z";
+        assert_eq!(block(body), format!("DO $pgr2$\n{body}\n$pgr2$;\n"));
+    }
+
+    #[test]
+    fn a_file_is_named_within_its_folder() {
+        assert_eq!(file_stem("../a b/ü"), "%2E%2E%2Fa%20b%2F%C3%BC");
+        assert!(file_stem(&"/".repeat(200)).len() < 160);
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_comes_back(value in "\\PC*[\\\\'\n\r\t\u{8}\u{b}\u{c}$:.N]*\\PC*") {
+            prop_assert_eq!(read(&literal(&value)), value.clone());
+            prop_assert_eq!(uncopied(&copy_field(Some(&value))), Some(value));
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Applies a folder of changes that somebody has reviewed. First everything is verified: seals, time,
+//! the database, the tables. Then batch by batch runs, each one transaction, in the scripts' order; the
+//! first guard that refuses stops it. In the end every key that was touched is read again on both
+//! sides. Every batch may run twice, so an interrupted `apply` is simply started again.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::blocked::Blocked;
+use super::changes::Changes;
+use super::folder::{open, seal};
+use super::options::Stop;
+use super::repair::{catalog, identity, relation_of, sessions};
+use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
+use super::{Prepared, hands::Hands};
+use crate::compare::LookedUp;
+use crate::pg::{Lease, PgError, Remedy};
+use crate::plan::MappingPlan;
+use crate::repair::{self, Change, GUARD, Manifest, Part, Shape};
+use crate::row::{Key, Veil};
+use crate::schema::{BySide, Side};
+use crate::spec::Reads;
+use crate::sql::{self, Bind, Lookup};
+
+/// Rows that travel as one statement's parameters.
+const FILL_ROWS: usize = 5_000;
+/// Tries of a batch that met a lock or a lost connection.
+const TRIES: u32 = 3;
+
+/// A folder that was verified and may be applied.
+pub struct Ready<'p> {
+    /// Its manifest.
+    pub manifest: Manifest,
+    prepared: &'p Prepared,
+    folder: PathBuf,
+    written: Side,
+    plans: Vec<usize>,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug)]
+pub enum Progress<'p> {
+    /// A part is done.
+    Part(&'p Part),
+    /// Keys are being read again.
+    Looking,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// All of it ran; so many keys were read again, of which so many agree.
+    Done {
+        /// Keys that were touched.
+        keys: u64,
+        /// Those that agree now.
+        agree: u64,
+    },
+    /// A guard refused.
+    Refused(Blocked),
+    /// Something else stood in the way.
+    Failed(Blocked),
+    /// It was asked to stop between two batches.
+    Stopped,
+}
+
+/// Verifies a folder: seals, time, spec, database, tables.
+///
+/// # Errors
+/// The first thing that is not as it was when the scripts were made.
+pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
+    let file = open(folder, Manifest::FILE)?;
+    let again = "Make a new one: compare, then repair.";
+    let manifest: Manifest = serde_json::from_reader(std::io::BufReader::new(file))
+        .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
+    let spec = &prepared.spec;
+    if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
+        return Err(
+            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
+        );
+    }
+    for sealed in manifest.files() {
+        if seal(folder, &sealed.file)? != sealed.blake3 {
+            let message =
+                format!("the seal of {} is broken: it was edited or damaged", sealed.file);
+            return Err(Blocked::new(message)
+                .hinted("Apply what was reviewed, or run your own script with psql."));
+        }
+    }
+    let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
+    if expires.is_none_or(|expires| Timestamp::now() > expires) {
+        let message = format!("the repair was valid until {}", manifest.expires_at);
+        return Err(Blocked::new(message).hinted(again));
+    }
+    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
+    else {
+        return Err(Blocked::new("the manifest names no side"));
+    };
+    let server = &prepared.servers[written];
+    let (made_for, here) = (&manifest.place, (&server.database, &server.system_identifier));
+    if (&made_for.database, &made_for.system_identifier) != here {
+        let message = format!(
+            "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
+            made_for.database, server.database
+        );
+        return Err(Blocked::new(message).hinted("Check url in the spec."));
+    }
+    let plans = check_tables(prepared, &manifest, written).await?;
+    Ok(Ready { manifest, prepared, folder: folder.to_owned(), written, plans })
+}
+
+/// Each part's table is the one that the script was made for, columns and all.
+async fn check_tables(
+    prepared: &Prepared,
+    manifest: &Manifest,
+    written: Side,
+) -> Result<Vec<usize>, Blocked> {
+    let at_side = |error| Blocked::from((Some(written), error));
+    let lease = prepared.pools[written].lease().await.map_err(at_side)?;
+    let catalog = catalog(prepared, &lease, written);
+    let mut places = Vec::new();
+    for part in &manifest.parts {
+        let place = prepared.plans.iter().position(|plan| plan.name == part.mapping);
+        let Some(place) = place else {
+            return Err(Blocked::new(format!("the spec has no mapping \"{}\"", part.mapping)));
+        };
+        let plan = &prepared.plans[place];
+        let relation = relation_of(plan, written, &catalog).await?;
+        let same = matches!(&plan.sides[written].reads, Reads::Table(table) if table.value == part.table.table)
+            && identity(&part.table.table, &relation) == part.table;
+        if !same {
+            let message =
+                format!("table {} was changed since the repair was made", part.table.table);
+            return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
+        }
+        places.push(place);
+    }
+    lease.give_back().await;
+    Ok(places)
+}
+
+impl Ready<'_> {
+    /// Runs every batch in order, then reads every key again.
+    pub async fn execute(
+        &self,
+        stop: &watch::Receiver<Stop>,
+        mut tell: impl FnMut(Progress<'_>),
+    ) -> Applied {
+        for part in &self.manifest.parts {
+            match self.run_part(part, stop).await {
+                Ok(None) => tell(Progress::Part(part)),
+                Ok(Some(ended)) => return ended,
+                Err(blocked) => return Applied::Failed(blocked),
+            }
+        }
+        tell(Progress::Looking);
+        match self.look().await {
+            Ok((keys, agree)) => Applied::Done { keys, agree },
+            Err(blocked) => Applied::Failed(blocked),
+        }
+    }
+
+    /// Runs a part; what ended it early, if anything did.
+    async fn run_part(
+        &self,
+        part: &Part,
+        stop: &watch::Receiver<Stop>,
+    ) -> Result<Option<Applied>, Blocked> {
+        let mut changes = self.changes(part)?;
+        let mut number = 0;
+        loop {
+            if *stop.borrow() != Stop::No {
+                return Ok(Some(Applied::Stopped));
+            }
+            let batch = changes.next(part.batch)?;
+            if batch.is_empty() {
+                return Ok(None);
+            }
+            number += 1;
+            if let Err(error) = self.run_batch(&changes.heading.shape, &batch).await {
+                return Ok(Some(self.ended(part, number, error)));
+            }
+        }
+    }
+
+    fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
+        let changes = Changes::open(&self.folder, &part.changes.file)?;
+        let heading = &changes.heading;
+        let fits = heading.rows == part.rows
+            && heading.shape.act == part.kind
+            && heading.shape.table == part.table.table;
+        if fits {
+            Ok(changes)
+        } else {
+            Err(Blocked::new(format!("{} is not readable", part.changes.file)))
+        }
+    }
+
+    fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
+        let refused = error
+            .sqlstate
+            .as_deref()
+            .is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"));
+        let file = &part.script.file;
+        if refused {
+            let by = match error.sqlstate.as_deref() {
+                Some(GUARD) => error.message,
+                code => {
+                    format!("a constraint or a trigger (SQLSTATE {})", code.unwrap_or_default())
+                }
+            };
+            let message = format!("batch {number} of {file} was refused: {by}");
+            let hint = "Nothing of this batch was changed, earlier ones stand. Compare again and make a new repair; run the script with psql to see the keys.";
+            return Applied::Refused(Blocked::new(message).hinted(hint));
+        }
+        let blocked =
+            Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
+        let hint = error.hint.unwrap_or_else(|| {
+            "Nothing is half done; start it again when that is solved.".to_owned()
+        });
+        Applied::Failed(blocked.hinted(hint))
+    }
+
+    async fn run_batch(&self, shape: &Shape, batch: &[Change]) -> Result<(), PgError> {
+        let mut tries = 0;
+        loop {
+            let result = match self.prepared.pools[self.written].lease().await {
+                Ok(lease) => {
+                    let result = self.write_batch(&lease, shape, batch).await;
+                    lease.give_back().await;
+                    result
+                }
+                Err(error) => Err(error),
+            };
+            tries += 1;
+            match result {
+                Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn write_batch(
+        &self,
+        lease: &Lease,
+        shape: &Shape,
+        batch: &[Change],
+    ) -> Result<(), PgError> {
+        let opening = repair::opening(shape, &self.manifest.place, Some(&self.manifest.expires_at));
+        let writing = lease.begin_writing(&opening).await?;
+        let work = async {
+            let fill = repair::fill(shape);
+            for rows in batch.chunks(FILL_ROWS) {
+                writing.fill(&fill, &binds(shape, rows)).await?;
+            }
+            for text in repair::closing(shape, batch.len()) {
+                writing.run(&text).await?;
+            }
+            Ok(())
+        };
+        match work.await {
+            Ok(()) => writing.commit().await,
+            Err(error) => {
+                writing.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads every key again: how many there are, and how many agree.
+    async fn look(&self) -> Result<(u64, u64), Blocked> {
+        let lease = async |side: Side| {
+            let lease = self.prepared.pools[side].lease().await;
+            lease.map_err(|error| Blocked::from((Some(side), error)))
+        };
+        let leases =
+            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+        let (sessions, veil) = (sessions(self.prepared), Veil::of_process());
+        let groups = AtomicUsize::new(0);
+        let reach =
+            Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+        let (mut keys, mut agree) = (0, 0);
+        for (part, place) in self.manifest.parts.iter().zip(&self.plans) {
+            let plan = &self.prepared.plans[*place];
+            let mut changes = self.changes(part)?;
+            loop {
+                let batch = changes.next(KEYS_AT_ONCE)?;
+                if batch.is_empty() {
+                    break;
+                }
+                keys += batch.len() as u64;
+                let shape = &changes.heading.shape;
+                agree += agreeing(&reach.hands(plan), self.written, shape, &batch).await?;
+            }
+        }
+        let BySide { source, target } = leases;
+        tokio::join!(source.give_back(), target.give_back());
+        Ok((keys, agree))
+    }
+}
+
+/// How many of these rows agree on both sides now.
+async fn agreeing(
+    hands: &Hands<'_>,
+    written: Side,
+    shape: &Shape,
+    batch: &[Change],
+) -> Result<u64, Blocked> {
+    let plan: &MappingPlan = hands.plan;
+    let texts: Vec<Vec<String>> = batch
+        .iter()
+        .filter_map(|change| {
+            let image = change.keyed()?;
+            Some(shape.key.iter().map(|at| image[*at].clone().unwrap_or_default()).collect())
+        })
+        .collect();
+    let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
+    let keys = keys_of(hands, written, &texts).await?;
+    let asked: Vec<&Key> = keys.iter().collect();
+    let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
+    let layout = Lookup::of(plan);
+    let mut looked =
+        LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
+    for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
+        rows.into_iter().for_each(|row| looked.take(side, row));
+    }
+    Ok(looked.finish().iter().filter(|looked| looked.kind.is_none()).count() as u64)
+}
+
+/// The rows as parameters: one array of texts a field.
+fn binds(shape: &Shape, rows: &[Change]) -> Vec<Bind> {
+    repair::fields(shape)
+        .map(|(prefix, index)| {
+            let values = rows.iter().map(|change| {
+                let image = if prefix == 'o' { &change.old } else { &change.new };
+                image.as_ref().and_then(|image| image[index].as_deref())
+            });
+            Bind::texts(values)
+        })
+        .collect()
+}

@@ -1,0 +1,43 @@
+//! Why a repair cannot be made or applied.
+
+use super::hands::Failed;
+use crate::pg::PgError;
+use crate::repair::Refused;
+
+/// What stands in the way: a lowercase line, and a sentence about what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// What went wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Blocked {
+    pub(super) fn new(message: impl Into<String>) -> Blocked {
+        Blocked { message: message.into(), hint: None }
+    }
+
+    pub(super) fn hinted(self, hint: impl Into<String>) -> Blocked {
+        Blocked { hint: Some(hint.into()), ..self }
+    }
+
+    pub(super) fn io(what: &std::path::Path, error: &std::io::Error) -> Blocked {
+        Blocked::new(format!("{}: {error}", what.display()))
+    }
+}
+
+impl From<Failed> for Blocked {
+    fn from((side, error): Failed) -> Blocked {
+        let PgError { message, hint, .. } = error;
+        let message = side.map_or(message.clone(), |side| format!("{side}: {message}"));
+        Blocked { message, hint }
+    }
+}
+
+impl From<Refused> for Blocked {
+    fn from(Refused(why): Refused) -> Blocked {
+        Blocked::new(format!("the findings are refused: {why}"))
+            .hinted("Compare again with --report FILE.jsonl, and repair from that file.")
+    }
+}

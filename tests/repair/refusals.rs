@@ -1,0 +1,329 @@
+//! What is refused, and that nothing is changed then.
+
+use pgreconcile::schema::Side;
+
+use super::round::{ALL, Round, same};
+use crate::support::Bouncer;
+
+const TABLE: &str = "create table t (id int primary key, name text);";
+
+fn round() -> Round {
+    let source = format!("{TABLE} insert into t values (1,'a'),(2,'b'),(3,'c');");
+    let target = format!("{TABLE} insert into t values (1,'x'),(2,'y');");
+    let round = Round::new(&source, &target, &same("public.t"));
+    let _ = round.compare().exits(1);
+    round
+}
+
+/// Both forms refuse, and leave everything as it is.
+fn refuses(round: &Round, folder: &str) {
+    let before = round.state(true);
+    let mut refused = false;
+    for script in round.scripts(folder, ".sql") {
+        let said = round.psql(&script);
+        if said.code != 0 {
+            assert_eq!(said.code, 3, "{}", said.stderr);
+            assert!(!said.stdout.contains("applied"), "{}", said.stdout);
+            refused = true;
+        }
+    }
+    assert!(refused);
+    assert_eq!(round.state(true), before);
+    let applied = round.apply(folder, &["--execute"]);
+    assert!(applied.exits(1).stderr.contains("was refused"), "{}", applied.stderr);
+    assert_eq!(round.state(true), before);
+}
+
+#[test]
+fn a_row_that_changed_after_the_report_refuses_its_whole_batch() {
+    let round = round();
+    let _ = round.repair("r", &["--kinds", "update"]).exits(0);
+    round.pair.sql(Side::Target, "update t set name = 'meanwhile' where id = 2");
+    refuses(&round, "r");
+    round.pair.sql(Side::Target, "delete from t where id = 2");
+    refuses(&round, "r");
+}
+
+#[test]
+fn what_agrees_meanwhile_is_dropped_and_counted() {
+    let round = round();
+    round.pair.sql(Side::Target, "update t set name = 'a' where id = 1");
+    let told = round.repair("r", &[]);
+    assert!(told.exits(0).stdout.contains("agree meanwhile: 1 row\n"), "{}", told.stdout);
+    round
+        .pair
+        .sql(Side::Target, "update t set name = 'b' where id = 2; insert into t values (3,'c')");
+    let told = round.repair("none", &[]);
+    assert!(told.exits(0).stdout.contains("nothing written"), "{}", told.stdout);
+    assert!(!round.path("none").exists());
+}
+
+#[test]
+fn triggers_that_rewrite_or_skip_are_noticed() {
+    for body in ["new.name := 'rewritten'; return new;", "return null;"] {
+        let round = round();
+        round.pair.sql(
+            Side::Target,
+            &format!(
+                "create function f() returns trigger language plpgsql as $$ begin {body} end $$;
+             create trigger f before insert or update on t for each row execute function f();"
+            ),
+        );
+        let _ = round.repair("r", &[]).exits(0);
+        refuses(&round, "r");
+    }
+    let round = round();
+    round.pair.sql(Side::Target, "create function f() returns trigger language plpgsql as $$ begin return null; end $$;
+        create trigger f before delete on t for each row execute function f(); insert into t values (9,'too many')");
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &["--kinds", "delete"]).exits(0);
+    refuses(&round, "r");
+}
+
+#[test]
+fn a_delete_reaches_no_other_table_unless_it_may() {
+    let round = round();
+    round.pair.sql(Side::Target, "insert into t values (9,'z');
+        create table c (id int primary key, t int references t on delete cascade); insert into c values (1, 9)");
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &["--kinds", "delete"]).exits(0);
+    refuses(&round, "r");
+    let _ = round.repair("allowed", &["--kinds", "delete", "--allow-cascade"]).exits(0);
+    round.run_all("allowed", ".sql");
+    assert_eq!(round.pair.sql(Side::Target, "select count(*) from c"), "0");
+}
+
+#[test]
+fn deletes_are_written_only_when_they_are_asked_for() {
+    let round = round();
+    round.pair.sql(Side::Target, "insert into t values (9,'z')");
+    let _ = round.compare().exits(1);
+    let told = round.repair("r", &[]);
+    assert!(told.exits(0).stdout.contains("left out: t: 1 row to delete"), "{}", told.stdout);
+    assert!(
+        round.scripts("r", ".sql").iter().all(|path| !path.to_str().unwrap().contains("delete"))
+    );
+}
+
+#[test]
+fn the_undo_of_a_delete_holds_columns_that_are_not_mapped() {
+    let round = round();
+    round.pair.sql(
+        Side::Target,
+        "alter table t add extra text default 'd'; insert into t values (9,'z','precious')",
+    );
+    let spec = round.pair.spec(&format!("{}target.ignore = ['extra']\n", same("public.t")));
+    let round = Round { spec, ..round };
+    let _ = round.compare().exits(1);
+    let before = round.state(false);
+    let _ = round.repair("r", &ALL).exits(0);
+    round.run_all("r", ".sql");
+    round.run_all("r", ".undo.sql");
+    assert_eq!(round.state(false), before);
+}
+
+#[test]
+fn a_column_that_nothing_fills_is_named_before_anything_is_written() {
+    let round = round();
+    round.pair.sql(Side::Target, "alter table t add needed int; update t set needed = 1; alter table t alter needed set not null");
+    let spec = round.pair.spec(&format!("{}target.ignore = ['needed']\n", same("public.t")));
+    let round = Round { spec, ..round };
+    let _ = round.compare().exits(1);
+    let refused = round.repair("r", &[]);
+    assert!(
+        refused.exits(2).stderr.contains("column \"needed\" is NOT NULL"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!round.path("r").exists());
+    let _ = round.repair("r", &["--kinds", "update"]).exits(0);
+}
+
+#[test]
+fn findings_of_another_spec_and_truncated_ones_are_refused() {
+    let round = round();
+    let file = round.path("findings.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let cut = text.rfind("{\"type\":\"summary\"").unwrap();
+    let refused = |text: &str, why: &str| {
+        std::fs::write(&file, text).unwrap();
+        let outcome = round.repair("r", &[]);
+        assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
+        assert!(!round.path("r").exists());
+    };
+    refused(&text[..cut], "it has no summary");
+    refused(&text[..cut + 9], "it was cut off");
+    refused(&text.replace("\"spec\":\"test\"", "\"spec\":\"other\""), "tells of no run of spec");
+    refused("", "tells of no run of spec");
+    std::fs::write(&file, &text).unwrap();
+    let spec = std::fs::read_to_string(&round.spec).unwrap();
+    std::fs::write(&round.spec, format!("{spec}# changed\n")).unwrap();
+    let outcome = round.repair("r", &[]);
+    assert!(outcome.exits(2).stderr.contains("the spec was changed"), "{}", outcome.stderr);
+    std::fs::write(&round.spec, &spec).unwrap();
+    let bare =
+        round.program().args(&["repair", "spec.toml", "--authority", "source", "--out", "r"]).run();
+    assert!(bare.exits(2).stderr.contains("--from"), "{}", bare.stderr);
+}
+
+#[test]
+fn an_edited_an_expired_and_a_strange_repair_are_refused() {
+    let round = round();
+    let _ = round.repair("r", &[]).exits(0);
+    let before = round.state(true);
+    let refused = |why: &str| {
+        for flags in [&[][..], &["--execute"]] {
+            let outcome = round.apply("r", flags);
+            assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
+        }
+        assert_eq!(round.state(true), before);
+    };
+    let folder = std::fs::metadata(round.path("r")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&folder) & 0o777, 0o700);
+    let entries = std::fs::read_dir(round.path("r")).unwrap();
+    for entry in entries {
+        use std::os::unix::fs::PermissionsExt;
+        let (path, mode) = (
+            entry.as_ref().unwrap().path(),
+            entry.unwrap().metadata().unwrap().permissions().mode(),
+        );
+        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+        if path.ends_with("manifest.json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace('a', "b")).unwrap();
+        refused("the seal of");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        refused("is not a plain file");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let manifest = round.path("r/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let year = text.split("\"expires_at\": \"").nth(1).unwrap()[..4].to_owned();
+    for (from, to, why) in [
+        (
+            format!("\"expires_at\": \"{year}"),
+            "\"expires_at\": \"2001".to_owned(),
+            "was valid until 2001",
+        ),
+        (
+            format!("\"database\": \"{}\"", round.pair.database),
+            "\"database\": \"other\"".to_owned(),
+            "made for database \"other\"",
+        ),
+        (
+            "\"spec\": \"test\"".to_owned(),
+            "\"spec\": \"other\"".to_owned(),
+            "made for spec \"other\"",
+        ),
+        ("\"integer\"".to_owned(), "\"bigint\"".to_owned(), "was changed since"),
+    ] {
+        std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
+        refused(why);
+    }
+    std::fs::write(&manifest, &text).unwrap();
+    let again = round.repair("r", &[]);
+    assert!(again.exits(2).stderr.contains("there is something already"), "{}", again.stderr);
+    round.pair.sql(Side::Target, "alter table t add more text");
+    let outcome = round.apply("r", &[]);
+    // The new column is unmapped, and the plan says so first.
+    assert!(outcome.exits(2).stderr.contains("\"more\""), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_script_cut_off_anywhere_applies_nothing_in_silence() {
+    let source = format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 40) n;");
+    let round = Round::new(&source, TABLE, &same("public.t"));
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &[]).exits(0);
+    let script = round.scripts("r", ".sql").remove(0);
+    let text = std::fs::read_to_string(script).unwrap();
+    let commit = text.find("COMMIT;").unwrap();
+    let before = round.state(true);
+    for at in (0..commit).step_by(commit / 40) {
+        let cut = round.pair.scratch.file("cut.sql", &text[..at]);
+        let said = round.psql(&cut);
+        assert!(!said.stdout.contains("applied"), "{}", said.stdout);
+        assert_eq!(round.state(true), before, "cut at {at}");
+    }
+}
+
+#[test]
+fn a_script_for_another_database_is_refused() {
+    let round = round();
+    let _ = round.repair("r", &[]).exits(0);
+    let script = round.scripts("r", ".sql").remove(0);
+    let there = Round { written: Side::Source, ..round };
+    let text = std::fs::read_to_string(&script).unwrap();
+    let text = text.replace(&format!("'{}'", there.pair.database), "'elsewhere'");
+    let other = there.pair.scratch.file("other.sql", &text);
+    let said = there.psql(&other);
+    assert_eq!(said.code, 3);
+    assert!(said.stderr.contains("made for database \"elsewhere\""), "{}", said.stderr);
+}
+
+#[test]
+fn apply_passes_a_pooler() {
+    let round = round();
+    round.pair.sql(Side::Target, "grant insert, update, delete on t to reader");
+    let bouncer = Bouncer::start(round.pair.clusters, &round.pair.database, 2);
+    let through = || {
+        let program = round.program();
+        let program = program.env("SOURCE_URL", &bouncer.url(Side::Source));
+        program.env("TARGET_URL", &bouncer.url(Side::Target))
+    };
+    let spec = round.spec.to_str().unwrap();
+    let flags = ["--authority", "source", "--out", "r", "--from", "findings.jsonl"];
+    let _ = through().args(&["repair", spec]).args(&flags).run().exits(0);
+    for _ in 0..2 {
+        let _ = through().args(&["apply", spec, "r", "--execute"]).run().exits(0);
+    }
+    let _ = round.compare().exits(0);
+}
+
+#[test]
+fn values_that_two_rows_exchange_and_circles_of_tables_are_refused_whole() {
+    let table = "create table t (id int primary key, name text unique);";
+    let source = format!("{table} insert into t values (1,'a'),(2,'b');");
+    let target = format!("{table} insert into t values (1,'b'),(2,'a');");
+    let round = Round::new(&source, &target, &same("public.t"));
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &[]).exits(0);
+    refuses(&round, "r");
+
+    let create = "create table a (id int primary key, b int); create table b (id int primary key, a int references a);
+        alter table a add foreign key (b) references b;";
+    let source = format!(
+        "{create} insert into a values (1, null); insert into b values (1, 1); update a set b = 1;"
+    );
+    let spec = ["public.a", "public.b"].map(same).concat();
+    let round = Round::new(&source, create, &spec);
+    let _ = round.compare().exits(1);
+    let refused = round.repair("r", &[]);
+    assert!(refused.exits(2).stderr.contains("in a circle"), "{}", refused.stderr);
+    assert!(!round.path("r").exists());
+}
+
+#[test]
+fn a_killed_apply_goes_on_when_it_is_started_again() {
+    let source =
+        format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 4000) n;");
+    let round = Round::new(&source, TABLE, &same("public.t"));
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &["--batch", "50"]).exits(0);
+    let spec = round.spec.to_str().unwrap();
+    for pause in [5, 60, 120, 180] {
+        let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
+        let until = format!("select pg_sleep({pause} / 1000.0)");
+        round.pair.sql(Side::Source, &until);
+        running.signal("KILL");
+        let _ = running.finish();
+        let rows: u32 = round.pair.sql(Side::Target, "select count(*) from t").parse().unwrap();
+        assert_eq!(rows % 50, 0);
+    }
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    let _ = round.compare().exits(0);
+}
