@@ -4,7 +4,7 @@ use pgreconcile::schema::Side;
 
 use crate::support::{Pair, strategies};
 
-const TABLE: &str = "create table t (id int primary key, v text);
+const TABLE: &str = "create table t (id int primary key, v text) with (autovacuum_enabled = off);
                      insert into t select n, 'v' || n from generate_series(1, 100000) n;";
 const SPEC: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
@@ -68,7 +68,7 @@ fn what_cannot_be_sampled_is_refused() {
 
 #[test]
 fn the_share_and_the_coverage_are_what_was_asked_whatever_the_chunks_and_the_filter() {
-    let table = "create table t (id int primary key, v text);
+    let table = "create table t (id int primary key, v text) with (autovacuum_enabled = off);
                  insert into t select n, 'v' || n from generate_series(1, 40000) n; analyze t;";
     let pair = Pair::new(table, table);
     pair.sql(Side::Target, "update t set v = 'x'");

@@ -53,6 +53,7 @@ scenarios! {
     hostile_names,
     keys_beyond_the_other_side,
     keys_of_many_types,
+    large_values,
     null_against_empty,
     numbers_and_letters_at_the_edge,
     one_row_a_side,
