@@ -286,6 +286,7 @@ fn a_full_disk_leaves_the_old_report_and_makes_the_run_incomplete() {
     );
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", &program])
+        .env("PGRECONCILE_LEDGER", "off")
         .env("SOURCE_URL", pair.url(Side::Source))
         .env("TARGET_URL", pair.url(Side::Target))
         .output()

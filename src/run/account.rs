@@ -187,7 +187,7 @@ impl Account {
 
     /// About so many rows are not to be looked at.
     pub(super) fn skipped(&mut self, rows: u64) {
-        self.skipped_rows += rows;
+        self.skipped_rows += rows.max(1);
     }
 
     /// A key as people read it.
