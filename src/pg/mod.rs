@@ -16,6 +16,7 @@ mod pool;
 mod row;
 mod server;
 mod session;
+mod shape;
 mod stored;
 mod tls;
 mod types;

@@ -6,6 +6,7 @@ mod name;
 mod pg_type;
 mod relation;
 mod server;
+mod shape;
 mod side;
 mod stored;
 
@@ -13,5 +14,6 @@ pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
 pub use server::{DigestTrust, Server};
+pub use shape::{Shape, ShapeColumn};
 pub use side::{BySide, Side};
 pub use stored::{Identity, Referrer, Stored, StoredColumn};

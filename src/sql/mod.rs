@@ -22,6 +22,7 @@ mod relation;
 mod rows;
 mod server;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod snapshots;
 mod statement;
@@ -41,6 +42,7 @@ pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
+pub use shape::shape;
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
 pub use told::told_keys;
