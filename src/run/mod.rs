@@ -37,7 +37,7 @@ mod worker;
 pub use again::{Memory, recheck};
 pub use apply::{Applied, Progress, Ready, ready};
 pub use blocked::Blocked;
-pub use dispatcher::compare;
+pub use dispatcher::{Audience, compare};
 pub use options::{Options, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
 pub use repair::{RepairOptions, Repaired, repair};
