@@ -6,7 +6,6 @@
 //! queue would only grow; a full queue holds the scan.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -24,9 +23,8 @@ use super::worker::{Done, World, perform};
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, Subject, SummaryRecord, Verdict};
 use crate::ledger::Recorder;
-use crate::pg::{PgError, Remedy, Session};
+use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
-use crate::schema::BySide;
 use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
@@ -94,19 +92,9 @@ pub(super) async fn conduct(
         None => MappingState::new(index, plan, &options),
     });
     let mappings = mappings.collect();
-    let sessions =
-        BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
-    let veil = options.veil.clone();
+    let world = World::new(&spec, pools, plans, &options, stop_workers, events);
     let mut dispatcher = Dispatcher {
-        world: Arc::new(World {
-            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
-            plans,
-            pools,
-            sessions,
-            veil,
-            stop: stop_workers,
-            events,
-        }),
+        world: Arc::new(world),
         desk,
         mappings,
         in_flight: JoinSet::new(),
@@ -356,6 +344,9 @@ impl Dispatcher<'_> {
         let reason = error.to_string();
         let mapping = &mut self.mappings[index];
         let desk = &mut self.desk;
+        if error.remedy == Remedy::Replan {
+            return mapping.end_as_changed(task, &reason, desk);
+        }
         let smaller_helps = matches!(error.remedy, Remedy::Shrink | Remedy::Isolate);
         let ends = match task {
             Task::Scan { chunk, .. } => {

@@ -8,6 +8,7 @@ mod account;
 mod again;
 mod apply;
 mod blocked;
+mod changed;
 mod changes;
 mod desk;
 mod dispatcher;
