@@ -54,6 +54,7 @@ pub(super) enum Earlier {
 pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
     let refused = match (&args.run, &args.from, args.how.specs.specs.as_slice()) {
         (Some(_), Some(_), _) => Some("--run and --from exclude each other"),
+        (_, _, [_]) if args.how.resume.is_some() => Some("--resume has no meaning here"),
         (_, _, [_]) if args.how.sample.is_some() => Some("--sample has no meaning here"),
         (_, _, [one]) if !one.is_dir() => None,
         _ => Some("one spec file is rechecked at a time"),
