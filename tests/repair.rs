@@ -3,5 +3,6 @@
 
 mod refusals;
 mod round;
+mod runs;
 mod scenarios;
 mod shapes;

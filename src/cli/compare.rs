@@ -9,11 +9,12 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
+use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
-use super::recheck::{Earlier, remember};
+use super::recheck::remember;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};

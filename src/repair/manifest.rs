@@ -69,6 +69,15 @@ pub struct Described {
     pub rows: u64,
 }
 
+/// A mapping of which the run did not see everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The mapping.
+    pub mapping: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// The manifest of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -96,6 +105,8 @@ pub struct Manifest {
     pub parts: Vec<Part>,
     /// What is not repaired.
     pub left_out: Vec<Described>,
+    /// What the run did not see, and no script repairs: mapping and reason.
+    pub unseen: Vec<Unseen>,
 }
 
 impl Manifest {

@@ -1,8 +1,8 @@
 //! From findings to changes, and from changes to scripts that somebody signs.
 //!
 //! ```text
-//! findings.jsonl ─▶ wanted keys ─▶ rows of both sides, read again ─▶ changes ─▶ NNN-….sql, .undo.sql
-//!                                     (by `run`)                           └─▶ NNN-….jsonl, for `apply`
+//! findings ─▶ wanted keys ─▶ rows of both sides, read again ─▶ changes ─▶ NNN-….sql, .undo.sql
+//!                               (by `run`)                           └─▶ NNN-….jsonl, for `apply`
 //! ```
 //!
 //! A change carries its guard: the row's image as it was read. A script changes only rows that still
@@ -19,8 +19,8 @@ mod script;
 mod statements;
 
 pub use change::{Act, Cascade, Change, Image, ImageColumn, Shape};
-pub use findings::{Refused, ReportReader, Wanted, WantedPlace};
-pub use manifest::{Described, FileSeal, Manifest, Part, Place, TableIdentity};
+pub use findings::{Findings, Wanted, WantedPlace};
+pub use manifest::{Described, FileSeal, Manifest, Part, Place, TableIdentity, Unseen};
 pub use order::{Cycle, parents_first};
 pub use quote::{file_stem, literal, one_line};
 pub use scope::{Filled, Scope};

@@ -38,6 +38,8 @@ pub struct Head<'h> {
     pub created: &'h str,
     /// Until when it is valid; an undo has no end.
     pub expires: Option<&'h str>,
+    /// What the run did not see of the mapping.
+    pub unseen: Vec<&'h str>,
     /// How many rows.
     pub rows: u64,
     /// Rows of a batch.
@@ -72,6 +74,7 @@ pub fn head(shape: &Shape, head: &Head<'_>) -> String {
     }
     lines.push(format!("mapping    {}", one_line(mapping)));
     lines.push(format!("made of    run {run}, the {authority} being right"));
+    lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
     lines.push(match head.expires {
         Some(expires) => format!("valid      from {} until {expires}", head.created),
         None => format!("made       {}", head.created),
@@ -99,6 +102,11 @@ pub fn head(shape: &Shape, head: &Head<'_>) -> String {
     let lines: Vec<String> =
         lines.iter().map(|line| format!("-- {line}").trim_end().to_owned()).collect();
     format!("{}\n\\set ON_ERROR_STOP on\n", lines.join("\n"))
+}
+
+/// A sentence as a comment may hold it: what ends a line, and what is not ASCII, becomes a blank.
+fn in_comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
 /// What the fields of the rows are called.

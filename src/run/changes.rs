@@ -60,6 +60,8 @@ impl Spool {
         let mut changes = folder.file(&names[2])?;
         let heading = Heading { version: 1, rows, shape: shape.clone() };
         changes.write(&format!("{}\n", serde_json::to_string(&heading).map_err(spool_error)?))?;
+        let unseen = manifest.unseen.iter().filter(|unseen| unseen.mapping == mapping);
+        let unseen: Vec<&str> = unseen.map(|unseen| unseen.reason.as_str()).collect();
         let head = |undo: bool| Head {
             file: &names[usize::from(undo)],
             counterpart: &names[usize::from(!undo)],
@@ -71,6 +73,7 @@ impl Spool {
             place: &manifest.place,
             created: &manifest.created_at,
             expires: (!undo).then_some(manifest.expires_at.as_str()),
+            unseen: unseen.clone(),
             rows,
             batch,
         };

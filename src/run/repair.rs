@@ -1,8 +1,7 @@
-//! Makes a repair: reads a findings file, judges what can be written, reads the rows again and writes
+//! Makes a repair: judges what can be written, reads the rows again and writes
 //! the folder of scripts. Nothing is written before every refusal is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufRead;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
@@ -17,7 +16,7 @@ use crate::finding::{Kind, timestamp};
 use crate::pg::{Catalog, Lease, PgError, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{
-    Act, Described, Manifest, Place, ReportReader, Scope, TableIdentity, Wanted, parents_first,
+    Act, Described, Findings, Manifest, Place, Scope, TableIdentity, Unseen, Wanted, parents_first,
 };
 use crate::row::Veil;
 use crate::schema::{BySide, Relation, Side};
@@ -48,18 +47,16 @@ pub struct Repaired {
     pub manifest: Manifest,
     /// Rows that have agreed meanwhile.
     pub agreed: u64,
-    /// Whether the findings are of a complete run.
-    pub complete: bool,
 }
 
-/// Makes a repair of the findings of a report.
+/// Makes a repair of what a run found.
 ///
 /// # Errors
 /// Everything that stands in the way; nothing is written then.
 pub async fn repair(
     prepared: &Prepared,
     options: &RepairOptions,
-    report: impl BufRead,
+    findings: Findings,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
@@ -70,62 +67,41 @@ pub async fn repair(
         // A script holds every value whole.
         plan.folds = false;
     });
-    let mut read = read_report(prepared, &plans, report).map_err(one)?;
     let names = &options.mappings;
-    if let Some(name) = names.iter().find(|name| !plans.iter().any(|plan| plan.name == **name)) {
+    let known = |name: &str| plans.iter().any(|plan| plan.name == name);
+    let found = findings.wanted.keys();
+    if let Some(name) = names.iter().chain(found).find(|name| !known(name)) {
         return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
     }
-    read.wanted.retain(|place, _| names.is_empty() || names.contains(&plans[*place].name));
-    read.left_out.retain(|(name, ..)| names.is_empty() || names.contains(name));
-    redacted_keys(&plans, &read.wanted)?;
+    let asked = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
+    let wanted: BTreeMap<usize, &[Wanted]> = plans
+        .iter()
+        .enumerate()
+        .filter(|(_, plan)| asked(&plan.name))
+        .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
+        .collect();
+    redacted_keys(&plans, &wanted)?;
     let leases = lease_both(prepared).await.map_err(one)?;
-    let made = make(prepared, options, &plans, read, &leases, out).await;
+    let mut manifest = empty_manifest(prepared, options, &findings.run);
+    let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
+    manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
+        mapping: mapping.clone(),
+        reason: (*reason).to_owned(),
+        rows: *rows,
+    }));
+    let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
+    let unseen = findings.unseen(asked).into_iter();
+    manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
+    let made = make(prepared, options, &plans, (&wanted, manifest), &leases, out).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
     made
 }
 
-struct Read {
-    run: String,
-    complete: bool,
-    wanted: BTreeMap<usize, Vec<Wanted>>,
-    left_out: Vec<(String, &'static str, u64)>,
-}
-
-fn read_report(
-    prepared: &Prepared,
-    plans: &[MappingPlan],
-    report: impl BufRead,
-) -> Result<Read, Blocked> {
-    let spec = &prepared.spec;
-    let scope = spec.scope();
-    let keys: BTreeMap<&str, (usize, Vec<String>)> = plans
-        .iter()
-        .enumerate()
-        .map(|(place, plan)| {
-            let names = plan.key().iter().map(|pair| pair.name.clone());
-            (plan.name.as_str(), (place, names.collect()))
-        })
-        .collect();
-    let mut reader = ReportReader::new(&spec.name, &spec.hash, &scope);
-    let mut wanted: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
-    for line in report.lines() {
-        let line =
-            line.map_err(|error| Blocked::new(format!("the findings cannot be read: {error}")))?;
-        let found = reader.line(&line, |name| keys.get(name).map(|(_, names)| names.as_slice()))?;
-        let place = found.as_ref().and_then(|found| keys.get(found.mapping.as_str()));
-        if let (Some(found), Some((place, _))) = (found.clone(), place) {
-            wanted.entry(*place).or_default().push(found);
-        }
-    }
-    let run = reader.finish()?.to_owned();
-    Ok(Read { run, complete: reader.complete, wanted, left_out: reader.left_out })
-}
-
 /// Where a key is redacted, a report does not say which row it means.
 fn redacted_keys(
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, Vec<Wanted>>,
+    wanted: &BTreeMap<usize, &[Wanted]>,
 ) -> Result<(), Vec<Blocked>> {
     let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
         let pair = plan.key().iter().find(|pair| pair.terms.redact)?;
@@ -199,7 +175,7 @@ async fn judge(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, Vec<Wanted>>,
+    wanted: &BTreeMap<usize, &[Wanted]>,
     lease: &Lease,
 ) -> Result<BTreeMap<usize, (Scope, TableIdentity)>, Vec<Blocked>> {
     let written = options.authority.other();
@@ -250,26 +226,25 @@ async fn make(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    read: Read,
+    (wanted, mut manifest): (&BTreeMap<usize, &[Wanted]>, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
     let written = options.authority.other();
-    let scopes = judge(prepared, options, plans, &read.wanted, &leases[written]).await?;
+    let scopes = judge(prepared, options, plans, wanted, &leases[written]).await?;
     let places: Vec<usize> = scopes.keys().copied().collect();
     let order = write_order(plans, &scopes, &places).map_err(one)?;
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
-    let mut manifest = empty_manifest(prepared, options, &read);
     let mut agreed = 0;
     let mut spools: BTreeMap<(usize, Act), Spool> = BTreeMap::new();
     for place in &places {
         let hands = reach.hands(&plans[*place]);
         let mut repairing =
             Repairing::new(hands, &scopes[place].0, options.authority, &options.kinds);
-        repairing.take_all(&read.wanted[place]).await.map_err(one)?;
+        repairing.take_all(wanted[place]).await.map_err(one)?;
         agreed += repairing.agreed;
         let left_out = repairing.left_out.into_iter().map(|(reason, rows)| Described {
             mapping: plans[*place].name.clone(),
@@ -305,7 +280,7 @@ async fn make(
     if !manifest.parts.is_empty() {
         write_manifest(folder, &manifest).map_err(one)?;
     }
-    Ok(Repaired { manifest, agreed, complete: read.complete })
+    Ok(Repaired { manifest, agreed })
 }
 
 fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
@@ -318,26 +293,17 @@ fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
     folder.finish()
 }
 
-fn empty_manifest(prepared: &Prepared, options: &RepairOptions, read: &Read) -> Manifest {
+fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Manifest {
     let (spec, written) = (&prepared.spec, options.authority.other());
     let server = &prepared.servers[written];
     let now = Timestamp::now();
-    let mut left_out: BTreeMap<(String, &str), u64> = BTreeMap::new();
-    for (mapping, reason, rows) in &read.left_out {
-        *left_out.entry((mapping.clone(), reason)).or_default() += rows;
-    }
-    let left_out = left_out.into_iter().map(|((mapping, reason), rows)| Described {
-        mapping,
-        reason: reason.to_owned(),
-        rows,
-    });
     Manifest {
         version: Manifest::VERSION,
         tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: spec.name.clone(),
         spec_hash: spec.hash.clone(),
         scope: spec.scope(),
-        run: read.run.clone(),
+        run: run.to_owned(),
         authority: options.authority.name().to_owned(),
         place: Place {
             side: written.name().to_owned(),
@@ -347,7 +313,8 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, read: &Read) -> 
         created_at: timestamp(now),
         expires_at: timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
-        left_out: left_out.collect(),
+        left_out: Vec::new(),
+        unseen: Vec::new(),
     }
 }
 
