@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::args::{Common, Specs};
 use super::earlier::Earlier;
@@ -49,9 +50,13 @@ pub(super) struct Repair {
     #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     batch: u64,
 
-    /// Whether triggers fire; this version leaves them on
-    #[arg(long, value_name = "on", value_parser = parse_triggers)]
-    triggers: Option<()>,
+    /// Whether triggers fire; off also leaves audit triggers out, and takes a privilege
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    triggers: Triggers,
+
+    /// Do without temporary tables: rows wait in settings of the transaction
+    #[arg(long, env = "PGRECONCILE_NO_TEMP", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    no_temp: bool,
 
     /// Let a DELETE reach other tables by ON DELETE
     #[arg(long)]
@@ -79,12 +84,12 @@ enum KindChoice {
     Delete,
 }
 
-fn parse_triggers(word: &str) -> Result<(), String> {
-    match word {
-        "on" => Ok(()),
-        "off" => Err("it does nothing in this version yet; leave it out".to_owned()),
-        _ => Err("use on".to_owned()),
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Triggers {
+    /// As in any other transaction.
+    On,
+    /// Only those enabled ALWAYS or REPLICA fire; the scripts check foreign keys themselves.
+    Off,
 }
 
 impl Repair {
@@ -102,6 +107,8 @@ impl Repair {
             kinds: self.kinds.iter().map(act).collect(),
             batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
             allow_cascade: self.allow_cascade,
+            triggers: self.triggers == Triggers::On,
+            no_temp: self.no_temp,
             mappings: self.specs.mappings.clone(),
         }
     }
@@ -145,6 +152,9 @@ fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
         let hint = "What the run did not see is not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
+    for note in &repaired.notes {
+        ui.warning(&printable(note), None);
+    }
     match write(args, ui, repaired) {
         Ok(()) => Exit::Clean,
         // A reader who has seen enough is no trouble.
@@ -160,7 +170,7 @@ fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
-    let Repaired { manifest, agreed } = repaired;
+    let Repaired { manifest, agreed, .. } = repaired;
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     write_parts(manifest, &mut line)?;
@@ -188,14 +198,12 @@ pub(super) fn write_parts(
     line: &mut impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
     for part in &manifest.parts {
-        line(&format!(
-            "{}: {} {} of {} table {}",
-            part.script.file,
-            part.kind.name(),
-            rows(part.rows),
-            manifest.place.side,
-            part.table.table
-        ))?;
+        let stages = part.stages.iter().map(|stage| {
+            let (kind, rows) = (stage.kind.name(), rows(stage.rows));
+            format!("{kind} {rows} of {} table {}", manifest.place.side, stage.table.table)
+        });
+        let stages = stages.collect::<Vec<_>>().join(", ");
+        line(&format!("{}: {stages}", part.script.file))?;
     }
     Ok(())
 }

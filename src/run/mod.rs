@@ -7,6 +7,7 @@
 mod account;
 mod again;
 mod apply;
+mod arranging;
 mod blocked;
 mod changes;
 mod desk;
@@ -33,6 +34,7 @@ mod slots;
 mod steps;
 mod work;
 mod worker;
+mod writing;
 
 pub use again::{Memory, recheck};
 pub use apply::{Applied, Progress, Ready, ready};

@@ -8,18 +8,20 @@ use std::sync::atomic::AtomicUsize;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Prepared;
+use super::arranging::arrange;
 use super::blocked::Blocked;
-use super::changes::{Spool, Unwritten};
+use super::changes::Spool;
 use super::folder::Folder;
 use super::repairing::{Reach, Repairing};
+use super::writing::{Unwritten, write};
 use crate::finding::{Kind, timestamp};
 use crate::pg::{Catalog, Lease, PgError, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{
-    Act, Described, Findings, Manifest, Place, Scope, TableIdentity, Unseen, Wanted, parents_first,
+    Act, Described, Findings, Manifest, Manner, Place, Scope, TableIdentity, Unseen, Wanted,
 };
 use crate::row::Veil;
-use crate::schema::{BySide, Relation, Side};
+use crate::schema::{BySide, Relation, Rights, Side};
 use crate::spec::Reads;
 
 /// How long a repair may be applied.
@@ -38,6 +40,10 @@ pub struct RepairOptions {
     pub batch: usize,
     /// Whether a DELETE may reach other tables.
     pub allow_cascade: bool,
+    /// Whether triggers fire.
+    pub triggers: bool,
+    /// Whether to do without temporary tables.
+    pub no_temp: bool,
 }
 
 /// What came of it.
@@ -47,6 +53,8 @@ pub struct Repaired {
     pub manifest: Manifest,
     /// Rows that have agreed meanwhile.
     pub agreed: u64,
+    /// What is worth knowing before somebody applies it.
+    pub notes: Vec<String>,
 }
 
 /// Makes a repair of what a run found.
@@ -170,6 +178,13 @@ pub(super) fn identity(
     }
 }
 
+/// A table that is to be written.
+struct Target {
+    scope: Scope,
+    identity: TableIdentity,
+    rights: Rights,
+}
+
 /// Judges each mapping that is to be written; every refusal at once.
 async fn judge(
     prepared: &Prepared,
@@ -177,11 +192,11 @@ async fn judge(
     plans: &[MappingPlan],
     wanted: &BTreeMap<usize, &[Wanted]>,
     lease: &Lease,
-) -> Result<BTreeMap<usize, (Scope, TableIdentity)>, Vec<Blocked>> {
+) -> Result<BTreeMap<usize, Target>, Vec<Blocked>> {
     let written = options.authority.other();
     let catalog = catalog(prepared, lease, written);
     let mut refused = Vec::new();
-    let mut scopes = BTreeMap::new();
+    let mut targets = BTreeMap::new();
     for (place, wanted) in wanted {
         let plan = &plans[*place];
         let relation = match relation_of(plan, written, &catalog).await {
@@ -191,8 +206,10 @@ async fn judge(
                 continue;
             }
         };
-        let stored = catalog.stored(relation.oid.unwrap_or(0)).await;
-        let stored = stored.map_err(|error| vec![Blocked::from((Some(written), error))])?;
+        let oid = relation.oid.unwrap_or(0);
+        let at_side = |error| vec![Blocked::from((Some(written), error))];
+        let stored = catalog.stored(oid).await.map_err(at_side)?;
+        let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let judged = Scope::of(plan, written, stored).and_then(|scope| {
             let asked = |act: &&Act| {
                 let kind = match act {
@@ -202,14 +219,14 @@ async fn judge(
                 };
                 wanted.iter().any(|wanted| wanted.kind == kind)
             };
-            let why: Vec<String> =
-                options.kinds.iter().filter(asked).flat_map(|act| scope.refusals(*act)).collect();
+            let refusals = |act: &Act| scope.refusals(*act, options.triggers);
+            let why: Vec<String> = options.kinds.iter().filter(asked).flat_map(refusals).collect();
             if why.is_empty() { Ok(scope) } else { Err(why) }
         });
         match judged {
             Ok(scope) => {
                 let identity = identity(&scope.table, &relation);
-                scopes.insert(*place, (scope, identity));
+                targets.insert(*place, Target { scope, identity, rights });
             }
             Err(why) => refused.extend(why.into_iter().map(|why| {
                 let message = format!("mapping \"{}\" cannot be repaired: {why}", plan.name);
@@ -219,7 +236,7 @@ async fn judge(
             })),
         }
     }
-    if refused.is_empty() { Ok(scopes) } else { Err(refused) }
+    if refused.is_empty() { Ok(targets) } else { Err(refused) }
 }
 
 async fn make(
@@ -232,18 +249,15 @@ async fn make(
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
     let written = options.authority.other();
-    let scopes = judge(prepared, options, plans, wanted, &leases[written]).await?;
-    let places: Vec<usize> = scopes.keys().copied().collect();
-    let order = write_order(plans, &scopes, &places).map_err(one)?;
+    let targets = judge(prepared, options, plans, wanted, &leases[written]).await?;
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
     let mut agreed = 0;
-    let mut spools: BTreeMap<(usize, Act), Spool> = BTreeMap::new();
-    for place in &places {
+    let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
+    for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
-        let mut repairing =
-            Repairing::new(hands, &scopes[place].0, options.authority, &options.kinds);
+        let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
         repairing.take_all(wanted[place]).await.map_err(one)?;
         agreed += repairing.agreed;
         let left_out = repairing.left_out.into_iter().map(|(reason, rows)| Described {
@@ -252,35 +266,79 @@ async fn make(
             rows,
         });
         manifest.left_out.extend(left_out);
-        spools.extend(repairing.spools.into_iter().map(|(act, spool)| ((*place, act), spool)));
+        spools.extend(repairing.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
     }
-    // Children are deleted before their parents, and put in after them.
-    let forwards = [Act::Insert, Act::Update].map(|act| (act, order.clone()));
-    let backwards = (Act::Delete, order.iter().rev().copied().collect());
-    for (act, order) in forwards.into_iter().chain([backwards]) {
-        for place in order {
-            let Some(spool) = spools.remove(&(place, act)) else { continue };
-            let (scope, identity) = &scopes[&place];
-            let mut shape = scope.shape(act, options.allow_cascade);
-            shape.set = spool.set.iter().copied().collect();
-            // Rows that refer to rows of the same table stand and fall together.
-            let of_itself = scope.stored.parents.contains(&scope.stored.oid);
-            let whole = usize::try_from(spool.rows).unwrap_or(usize::MAX).max(1);
-            let part = Unwritten {
-                number: manifest.parts.len() + 1,
-                mapping: &plans[place].name,
-                batch: if of_itself { whole } else { options.batch },
-                table: identity.clone(),
-                shape,
-            };
-            let part = spool.write(&folder, part, &manifest).map_err(one)?;
-            manifest.parts.push(part);
-        }
+    let notes = notes(&mut manifest, options, &targets, spools.keys());
+    let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
+    let shape = |act: Act, place: usize| {
+        let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
+        targets[&place].scope.shape(act, options.allow_cascade, redacted)
+    };
+    for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+        let tables = arranged
+            .members
+            .iter()
+            .map(|member| (plans[member.place].name.as_str(), &targets[&member.place].identity));
+        let part = Unwritten {
+            number: manifest.parts.len() + 1,
+            batch: options.batch,
+            tables: tables.collect(),
+        };
+        let part = write(&folder, &part, &mut arranged, &manifest).map_err(one)?;
+        manifest.parts.push(part);
     }
     if !manifest.parts.is_empty() {
         write_manifest(folder, &manifest).map_err(one)?;
     }
-    Ok(Repaired { manifest, agreed })
+    Ok(Repaired { manifest, agreed, notes })
+}
+
+/// What the role that asked may not do: another one may run the scripts, so it is no obstacle.
+fn notes<'k>(
+    manifest: &mut Manifest,
+    options: &RepairOptions,
+    targets: &BTreeMap<usize, Target>,
+    spools: impl Iterator<Item = &'k (Act, usize)>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut grants: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (act, place) in spools {
+        let Target { scope, rights, .. } = &targets[place];
+        let table = scope.table.to_string();
+        let lacking = missing(*act, rights);
+        if !lacking.is_empty() {
+            grants.entry(table).or_default().extend(lacking);
+        }
+        if !rights.temporary {
+            manifest.manner.temporary = false;
+        }
+        if !options.triggers && !rights.replica {
+            grants
+                .entry("parameter session_replication_role".to_owned())
+                .or_default()
+                .insert("SET");
+        }
+    }
+    notes.extend(grants.into_iter().map(|(what, rights)| {
+        let rights = rights.into_iter().collect::<Vec<_>>().join(", ");
+        format!("whoever applies the repair needs {rights} on {what}, which this role has not")
+    }));
+    if !manifest.manner.temporary && !options.no_temp {
+        notes.push(
+            "this role may make no temporary tables: rows wait in settings instead".to_owned(),
+        );
+    }
+    notes
+}
+
+/// Privileges on a table that an act needs and the role has not. To lock a row is to update it.
+pub(super) fn missing(act: Act, rights: &Rights) -> Vec<&'static str> {
+    let needs = match act {
+        Act::Insert => [(rights.insert, "INSERT"), (true, "")],
+        Act::Update => [(rights.update, "UPDATE"), (true, "")],
+        Act::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
+    };
+    needs.into_iter().filter(|(has, _)| !has).map(|(_, name)| name).collect()
 }
 
 fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
@@ -310,34 +368,11 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
         },
+        manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
         created_at: timestamp(now),
         expires_at: timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
         left_out: Vec::new(),
         unseen: Vec::new(),
     }
-}
-
-/// The mappings in the order in which their tables are written.
-fn write_order(
-    plans: &[MappingPlan],
-    scopes: &BTreeMap<usize, (Scope, TableIdentity)>,
-    places: &[usize],
-) -> Result<Vec<usize>, Blocked> {
-    let oids: Vec<u32> = places.iter().map(|place| scopes[place].0.stored.oid).collect();
-    let parents: Vec<BTreeSet<usize>> = places
-        .iter()
-        .map(|place| {
-            let parents = &scopes[place].0.stored.parents;
-            let known = parents.iter().filter_map(|oid| oids.iter().position(|own| own == oid));
-            known.collect()
-        })
-        .collect();
-    let order = parents_first(&parents).map_err(|cycle| {
-        let names = cycle.0.iter().map(|at| format!("\"{}\"", plans[places[*at]].name));
-        let names = names.collect::<Vec<_>>().join(", ");
-        Blocked::new(format!("the tables of mappings {names} refer to each other in a circle"))
-            .hinted("This version repairs no circle: repair one of them alone with --mapping.")
-    })?;
-    Ok(order.into_iter().map(|at| places[at]).collect())
 }

@@ -14,4 +14,4 @@ pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
 pub use server::{DigestTrust, Server};
 pub use side::{BySide, Side};
-pub use stored::{Identity, Referrer, Stored, StoredColumn};
+pub use stored::{Identity, Link, Rights, Stored, StoredColumn, Unique};

@@ -283,29 +283,6 @@ fn apply_passes_a_pooler() {
 }
 
 #[test]
-fn values_that_two_rows_exchange_and_circles_of_tables_are_refused_whole() {
-    let table = "create table t (id int primary key, name text unique);";
-    let source = format!("{table} insert into t values (1,'a'),(2,'b');");
-    let target = format!("{table} insert into t values (1,'b'),(2,'a');");
-    let round = Round::new(&source, &target, &same("public.t"));
-    let _ = round.compare().exits(1);
-    let _ = round.repair("r", &[]).exits(0);
-    refuses(&round, "r");
-
-    let create = "create table a (id int primary key, b int); create table b (id int primary key, a int references a);
-        alter table a add foreign key (b) references b;";
-    let source = format!(
-        "{create} insert into a values (1, null); insert into b values (1, 1); update a set b = 1;"
-    );
-    let spec = ["public.a", "public.b"].map(same).concat();
-    let round = Round::new(&source, create, &spec);
-    let _ = round.compare().exits(1);
-    let refused = round.repair("r", &[]);
-    assert!(refused.exits(2).stderr.contains("in a circle"), "{}", refused.stderr);
-    assert!(!round.path("r").exists());
-}
-
-#[test]
 fn a_killed_apply_goes_on_when_it_is_started_again() {
     let source =
         format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 4000) n;");
