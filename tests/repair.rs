@@ -3,6 +3,7 @@
 
 mod circles;
 mod refusals;
+mod roles;
 mod round;
 mod runs;
 mod scenarios;
