@@ -10,11 +10,12 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
+use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
-use super::recheck::{Earlier, remember};
+use super::recheck::remember;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
@@ -347,7 +348,7 @@ async fn begin_all(
             Ok(Some(interrupted)) => {
                 let run = &interrupted.record;
                 ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
-                begins.push_back(Begin::Resumed(interrupted));
+                begins.push_back(Begin::Resumed(Box::new(interrupted)));
             }
             Ok(None) => {
                 if wanted.is_some() {

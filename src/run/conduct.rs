@@ -30,7 +30,7 @@ pub enum Begin {
     /// A new one, with this id.
     New(String),
     /// One that was interrupted goes on.
-    Resumed(Interrupted),
+    Resumed(Box<Interrupted>),
 }
 
 /// Who hears of a run: the ledger first, which says of findings how long they have been there.

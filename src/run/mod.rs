@@ -7,6 +7,7 @@
 mod account;
 mod again;
 mod apply;
+mod arranging;
 mod blocked;
 mod changed;
 mod changes;
@@ -38,6 +39,7 @@ mod steps;
 mod terms;
 mod work;
 mod worker;
+mod writing;
 
 pub use again::{Memory, recheck};
 pub use apply::{Applied, Progress, Ready, ready};
