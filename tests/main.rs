@@ -14,6 +14,7 @@ mod cli;
 mod connections;
 mod encodings;
 mod faults;
+mod gate;
 mod groups;
 mod keys;
 mod laws;

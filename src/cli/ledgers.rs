@@ -128,6 +128,11 @@ pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<St
     None
 }
 
+/// Whether a run holds the lock of a spec's ledger right now.
+pub(super) fn under_way(place: &Place, path: &Path, name: &str) -> bool {
+    place.file(path, name).is_some_and(|file| Lock::is_held(&file))
+}
+
 /// Everyone who hears of a run, behind the ledger: it says of findings how long they have been there.
 pub(super) struct Remembered<'o> {
     pub(super) recorder: Option<Recorder>,

@@ -129,6 +129,7 @@ impl Store {
             let run = PastRun {
                 run: record.run,
                 verb,
+                spec_hash: record.spec_hash,
                 scope,
                 started_at: record.started_at,
                 sample: record.sample,

@@ -5,6 +5,7 @@
 mod name;
 mod pg_type;
 mod relation;
+mod sequence;
 mod server;
 mod side;
 mod stored;
@@ -12,6 +13,7 @@ mod stored;
 pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
+pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
 pub use side::{BySide, Side};
 pub use stored::{Identity, Referrer, Stored, StoredColumn};

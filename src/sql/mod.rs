@@ -20,6 +20,7 @@ mod probe;
 mod region;
 mod relation;
 mod rows;
+mod sequences;
 mod server;
 mod settings;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
+pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
