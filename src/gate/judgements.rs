@@ -101,7 +101,7 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
     let case_of = |last: Run| Case { runs: vec![last, run("B", 7)], ..case() };
     assert_eq!(
         closed_by(Condition::CleanRuns, &case_of(diverged())),
-        "run C of 2026-11-24 11:00Z differs in 3 rows of mapping \"u\""
+        "run C of 2026-11-24T11:00:00Z differs in 3 rows of mapping \"u\""
     );
     let mut incomplete = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
     let cut = &mut incomplete.mappings[0];
@@ -109,14 +109,14 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
     cut.reason = Some("the deadline was reached".into());
     assert_eq!(
         closed_by(Condition::CleanRuns, &case_of(incomplete)),
-        "run C of 2026-11-24 11:00Z is incomplete: mapping \"t\": the deadline was reached"
+        "run C of 2026-11-24T11:00:00Z is incomplete: mapping \"t\": the deadline was reached"
     );
     let lost = Run { end: End::Lost, mappings: Vec::new(), ..run("C", 1) };
     let said = reasons(&case_of(lost));
-    assert_eq!(said, ["run C of 2026-11-24 11:00Z has no end: it was killed"]);
+    assert_eq!(said, ["run C of 2026-11-24T11:00:00Z has no end: it was killed"]);
     // A verdict that no mapping explains counts all the same.
     let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
-    assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24 11:00Z is incomplete"]);
+    assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
     // One clean run more is not enough, two are.
     let mut runs = vec![run("D", 0), diverged(), run("B", 7)];
     assert_eq!(reasons(&Case { runs: runs.clone(), ..case() }).len(), 1);
@@ -134,7 +134,7 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
     };
     assert!(reasons(&with(under_way.clone())).is_empty());
     let said = closed_by(Condition::CleanRuns, &with(Run { found: 1, ..under_way.clone() }));
-    assert_eq!(said, "run D of 2026-11-24 12:00Z is under way and differs already");
+    assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
     // It is none of the two that are wanted.
     let case = Case { runs: vec![under_way, run("C", 1)], ..case() };
     assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
@@ -164,7 +164,7 @@ fn runs_of_a_part_never_count_as_whole() {
         let runs = vec![found, run("C", 1), run("B", 7)];
         let said = closed_by(Condition::CleanRuns, &Case { runs, ..case() });
         assert!(
-            said.ends_with(" D of 2026-11-24 12:00Z differs in 1 row of mapping \"t\""),
+            said.ends_with(" D of 2026-11-24T12:00:00Z differs in 1 row of mapping \"t\""),
             "{said}"
         );
     }
@@ -200,7 +200,7 @@ fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
     case.runs[1].unsettled = [row("1"), row("2")].into();
     assert_eq!(
         closed_by(Condition::Unsettled, &case),
-        "2 rows of mapping \"t\" kept changing in run B of 2026-11-24 05:00Z"
+        "2 rows of mapping \"t\" kept changing in run B of 2026-11-24T05:00:00Z"
     );
     case.runs[0].unsettled = [row("2"), row("3")].into();
     let said = reasons(&case);
@@ -216,7 +216,7 @@ fn an_empty_mapping_never_opens_it() {
     case.runs[0].mappings[1].empty = true;
     assert_eq!(
         closed_by(Condition::Empty, &case),
-        "mapping \"u\" had no row on either side in run C of 2026-11-24 11:00Z"
+        "mapping \"u\" had no row on either side in run C of 2026-11-24T11:00:00Z"
     );
 }
 
@@ -251,7 +251,7 @@ fn the_newest_run_must_be_young() {
     old.policy.max_age = Duration::from_secs(3_539);
     assert_eq!(
         closed_by(Condition::Age, &old),
-        "the newest whole run C of 2026-11-24 11:00Z ended 59m ago, max_age is 58m 59s"
+        "the newest whole run C of 2026-11-24T11:00:00Z ended 59m ago, max_age is 58m 59s"
     );
     // A part that is younger makes nothing surer.
     old.runs.insert(0, Run { part: Some("1%".into()), ..run("D", 0) });
@@ -333,7 +333,7 @@ fn a_group_is_judged_on_its_own_records() {
     case.runs[1].mappings[0].groups = Some(vec![group("1"), other]);
     assert_eq!(
         closed_by(Condition::CleanRuns, &case),
-        "run B of 2026-11-24 05:00Z differs in 3 rows of group \"2\" of mapping \"t\""
+        "run B of 2026-11-24T05:00:00Z differs in 3 rows of group \"2\" of mapping \"t\""
     );
     let answers = judge(&case).groups;
     let answers: Vec<_> = answers.iter().map(|a| (a.group.as_str(), a.verdict)).collect();
@@ -352,8 +352,8 @@ fn a_group_that_no_run_has_seen_is_not_open() {
     assert_eq!(
         said,
         [
-            "run C of 2026-11-24 11:00Z has no row of group \"9\"",
-            "run B of 2026-11-24 05:00Z has no row of group \"9\""
+            "run C of 2026-11-24T11:00:00Z has no row of group \"9\"",
+            "run B of 2026-11-24T05:00:00Z has no row of group \"9\""
         ]
     );
     assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::Group));

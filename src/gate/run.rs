@@ -117,7 +117,7 @@ impl Run {
     pub(super) fn named(&self) -> String {
         let Run { run, started_at, .. } = self;
         let kind = if self.recheck { "recheck" } else { "run" };
-        format!("{kind} {run} of {}", started_at.strftime("%Y-%m-%d %H:%MZ"))
+        format!("{kind} {run} of {}", started_at.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }
 
     /// Why it was not complete and clean: as a whole, or as far as these groups go.
