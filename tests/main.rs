@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod change;
 mod cli;
 mod connections;
 mod encodings;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
 use super::exit::Exit;
-use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
+use super::ledgers::{Ledgers, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::recheck::{Earlier, remember};
@@ -229,7 +229,7 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
-    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui);
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui).await;
     if specs.is_empty() {
         return Exit::Locked;
     }
@@ -248,8 +248,9 @@ async fn run_all(
     ui: &Ui,
 ) -> Exit {
     let mut memories = Vec::new();
-    for spec in earlier.iter().flat_map(|_| &specs) {
-        let memory = earlier.and_then(|earlier| remember(earlier, &args.common, spec, ui));
+    for spec in &specs {
+        let Some(earlier) = earlier else { continue };
+        let memory = remember(earlier, &args.common, spec, ui).await;
         let Some(memory) = memory else { return Exit::Trouble };
         memories.push(memory);
     }
@@ -268,14 +269,14 @@ async fn run_all(
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         let run_id = ulid::Ulid::generate().to_string();
-        let recorder = ledgers.take(&prepared.spec.name);
-        let mut heard = Remembered { recorder, audience: &mut audience };
+        let mut recorder = ledgers.take(&prepared.spec.name);
+        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
         let summary = match memories.next() {
-            None => run::compare(prepared, run_id, options, &mut heard, stop).await,
+            None => run::compare(prepared, run_id, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                match run::recheck(prepared, memory, run_id, options, &mut heard, stop).await {
+                match run::recheck(prepared, memory, run_id, options, heard, stop).await {
                     Ok(summary) => summary,
                     Err(trouble) => {
                         ui.trouble(&text, &trouble);
@@ -284,7 +285,7 @@ async fn run_all(
                 }
             }
         };
-        if let Some(recorder) = &heard.recorder {
+        if let Some(recorder) = &recorder {
             warn_of_trouble(recorder, ui);
         }
         exit = exit.max(summary.verdict.into());

@@ -76,7 +76,7 @@ enum GateFormat {
 pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
     let now = Timestamp::now();
-    let Some(mut case) = remembered(args, &spec, now, ui) else { return Exit::Trouble };
+    let Some(mut case) = remembered(args, &spec, now, ui).await else { return Exit::Trouble };
     if !ask_servers(&spec, &mut case, ui).await {
         return Exit::Trouble;
     }
@@ -119,11 +119,11 @@ fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
 }
 
 /// What the ledger remembers. Nothing if it cannot be had, which has been said.
-fn remembered(args: &Gate, spec: &Spec, now: Timestamp, ui: &Ui) -> Option<Case> {
+async fn remembered(args: &Gate, spec: &Spec, now: Timestamp, ui: &Ui) -> Option<Case> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui)?;
     let under_way = || under_way(&place, &spec.text.path, &spec.name);
-    match of_ledger(&store, spec, now, under_way) {
+    match of_ledger(&store, spec, now, under_way).await {
         Ok(case) => {
             let mut groups = args.groups.clone();
             groups.sort();
@@ -131,20 +131,20 @@ fn remembered(args: &Gate, spec: &Spec, now: Timestamp, ui: &Ui) -> Option<Case>
             Some(Case { groups, ..case })
         }
         Err(why) => {
-            let message = format!("ledger {}: {why}", store.path().display());
+            let message = format!("{store}: {why}");
             ui.error(&message, Some("Move the file away; the next run begins a new one."));
             None
         }
     }
 }
 
-fn of_ledger(
+async fn of_ledger(
     store: &Store,
     spec: &Spec,
     now: Timestamp,
     under_way: impl Fn() -> bool,
 ) -> Result<Case, String> {
-    let history = store.history(&spec.name).map_err(|error| error.to_string())?;
+    let history = store.history(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
     let comparisons = || history.runs.iter().rev().filter(|run| run.verb == "compare");
     let newest = history.runs.last().map(|run| run.run.as_str());
@@ -157,7 +157,7 @@ fn of_ledger(
         let mut run = Run::new(past, last_open && under_way())?;
         if past.summary.is_some() {
             let told = store.retell(&spec.name, Some(&past.run), |event| run.hear(event));
-            match told.map_err(|error| error.to_string())? {
+            match told.await.map_err(|error| error.to_string())? {
                 Retold::Told => {}
                 Retold::Unknown | Retold::Unfinished => {
                     return Err(format!("run {} cannot be told again", past.run));

@@ -44,17 +44,17 @@ enum HistoryFormat {
 }
 
 /// Reads the ledger of each spec; no server is asked.
-pub(super) fn run(args: &History, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &History, ui: &Ui) -> Exit {
     let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
     let mut histories = Vec::new();
     for (path, name) in names {
         let Some(store) = past(&args.common.ledger(), &path, &name, ui) else {
             return Exit::Trouble;
         };
-        match store.history(&name) {
+        match store.history(&name).await {
             Ok(history) => histories.push(history),
             Err(error) => {
-                let message = format!("ledger {}: {error}", store.path().display());
+                let message = format!("{store}: {error}");
                 ui.error(&message, Some("Move the file away; the next run begins a new one."));
                 return Exit::Trouble;
             }

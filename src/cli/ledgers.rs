@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ui::Ui;
-use crate::event::{Event, Observer};
 use crate::ledger::{Lock, Place, Recorder, Store};
 use crate::row::Veil;
 use crate::spec::Spec;
@@ -23,7 +22,7 @@ pub(super) struct Ledgers {
 impl Ledgers {
     /// Locks and opens the ledger of each spec. Specs whose lock another process holds are taken off
     /// the list; whether there was one comes back too.
-    pub(super) fn open(
+    pub(super) async fn open(
         place: &Place,
         verb: &'static str,
         specs: &mut Vec<Spec>,
@@ -31,17 +30,20 @@ impl Ledgers {
     ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
         let before = specs.len();
-        specs.retain(|spec| {
-            let Some(file) = place.file(&spec.text.path, &spec.name) else { return true };
+        for spec in std::mem::take(specs) {
+            let Some(file) = place.file(&spec.text.path, &spec.name) else {
+                specs.push(spec);
+                continue;
+            };
             if !ledgers.lock(&file, ui) {
-                return false;
+                continue;
             }
             // A file that could not be locked has had its warning.
             if matches!(ledgers.locks.get(&file), Some(Some(_))) {
-                ledgers.record(&file, verb, spec, ui);
+                ledgers.record(&file, verb, &spec, ui).await;
             }
-            true
-        });
+            specs.push(spec);
+        }
         let locked = specs.len() < before;
         (ledgers, locked)
     }
@@ -73,15 +75,16 @@ impl Ledgers {
         true
     }
 
-    fn record(&mut self, file: &Path, verb: &'static str, spec: &Spec, ui: &Ui) {
-        let recorder = Store::create(file).and_then(|store| {
+    async fn record(&mut self, file: &Path, verb: &'static str, spec: &Spec, ui: &Ui) {
+        let recorder = async {
+            let store = Store::create(file)?;
             if store.is_newer() {
                 let why = "a newer version of this program has written it";
                 warn(file, why, ui);
             }
-            Recorder::new(store, verb)
-        });
-        match recorder {
+            Recorder::new(store, verb).await
+        };
+        match recorder.await {
             Ok(recorder) => drop(self.recorders.insert(spec.name.clone(), recorder)),
             Err(error) => warn(file, &error.to_string(), ui),
         }
@@ -131,19 +134,4 @@ pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<St
 /// Whether a run holds the lock of a spec's ledger right now.
 pub(super) fn under_way(place: &Place, path: &Path, name: &str) -> bool {
     place.file(path, name).is_some_and(|file| Lock::is_held(&file))
-}
-
-/// Everyone who hears of a run, behind the ledger: it says of findings how long they have been there.
-pub(super) struct Remembered<'o> {
-    pub(super) recorder: Option<Recorder>,
-    pub(super) audience: &'o mut dyn Observer,
-}
-
-impl Observer for Remembered<'_> {
-    fn observe(&mut self, mut event: Event) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.take(&mut event);
-        }
-        self.audience.observe(event);
-    }
 }

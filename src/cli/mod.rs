@@ -123,8 +123,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Compare(verb) => compare::run(verb, None, &ui).await,
                 Verb::Recheck(verb) => recheck::run(verb, &ui).await,
                 Verb::Gate(verb) => Box::pin(gate::run(verb, &ui)).await,
-                Verb::History(verb) => history::run(verb, &ui),
-                Verb::Report(verb) => report::run(verb, &ui),
+                Verb::History(verb) => history::run(verb, &ui).await,
+                Verb::Report(verb) => report::run(verb, &ui).await,
                 Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
                 Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
             }

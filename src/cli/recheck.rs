@@ -13,7 +13,7 @@ use super::ledgers::past;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::{Finding, RunRecord};
-use crate::ledger::Retold;
+use crate::ledger::{Retold, Store};
 use crate::run::Memory;
 use crate::spec::Spec;
 
@@ -70,14 +70,19 @@ pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
 }
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
-pub(super) fn remember(earlier: &Earlier, common: &Common, spec: &Spec, ui: &Ui) -> Option<Memory> {
+pub(super) async fn remember(
+    earlier: &Earlier,
+    common: &Common,
+    spec: &Spec,
+    ui: &Ui,
+) -> Option<Memory> {
     let (message, hint) = match earlier {
         Earlier::Ledger(run) => {
             let store = past(&common.ledger(), &spec.text.path, &spec.name, ui)?;
-            match of_ledger(&store, run.as_deref(), spec) {
+            match of_ledger(&store, run.as_deref(), spec).await {
                 Ok(memory) => return Some(memory),
                 Err(why) => (
-                    format!("ledger {}: {why}", store.path().display()),
+                    format!("{store}: {why}"),
                     "pgreconcile history SPEC --format json lists the runs.",
                 ),
             }
@@ -96,11 +101,7 @@ pub(super) fn remember(earlier: &Earlier, common: &Common, spec: &Spec, ui: &Ui)
 
 const OTHER: &str = "that run was of another spec or of other parameters";
 
-fn of_ledger(
-    store: &crate::ledger::Store,
-    run: Option<&str>,
-    spec: &Spec,
-) -> Result<Memory, String> {
+async fn of_ledger(store: &Store, run: Option<&str>, spec: &Spec) -> Result<Memory, String> {
     let mut memory = Memory::default();
     let mut same = false;
     let told = store.retell(&spec.name, run, |event| match event {
@@ -108,7 +109,7 @@ fn of_ledger(
         Event::Finding { finding, .. } => memory.add(&finding),
         _ => {}
     });
-    match told.map_err(|error| error.to_string())? {
+    match told.await.map_err(|error| error.to_string())? {
         Retold::Told if same => Ok(memory),
         Retold::Told => Err(OTHER.to_owned()),
         Retold::Unfinished => Err("that run has not come to its end".to_owned()),

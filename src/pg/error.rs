@@ -18,6 +18,8 @@ pub enum Remedy {
     Shrink,
     /// Smaller ranges until the one row is found that is the cause.
     Isolate,
+    /// A new plan: what is read is not what was planned any more.
+    Replan,
     /// Nothing.
     GiveUp,
 }
@@ -81,6 +83,11 @@ impl PgError {
     /// More rows than may be in hand.
     pub(crate) fn too_much(what: &str) -> PgError {
         PgError::new(Remedy::Shrink, what)
+    }
+
+    /// One side is not what was planned any more.
+    pub(crate) fn changed(what: String) -> PgError {
+        PgError::new(Remedy::Replan, what)
     }
 
     /// An error of the driver.

@@ -117,6 +117,11 @@ impl Lease {
         Ok(all)
     }
 
+    /// Whether a transaction of ours may be open.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
     /// Gives the connection back. One that is in the middle of something is cancelled and dropped.
     pub async fn give_back(mut self) {
         if self.busy.load(Ordering::Acquire)

@@ -17,6 +17,7 @@ mod row;
 mod sequences;
 mod server;
 mod session;
+mod shape;
 mod stored;
 mod tls;
 mod types;

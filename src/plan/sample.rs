@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{
     Builtin, BySide, Collation, Column, ColumnName, ColumnType, DigestTrust, Index, IndexColumn,
-    PgType, Relation, RelationKind, Server, Side,
+    PgType, Relation, RelationKind, Server, Shape, Side,
 };
 use crate::spec::{self, Accept, Diagnostic, SpecText, StrategyChoice};
 
@@ -50,7 +50,8 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         populated: true,
         oid: Some(1),
     };
-    Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }
+    let shape = Shape::default();
+    Facts { shape, relation, expressions: BTreeMap::new(), accepts: Vec::new() }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.

@@ -1,6 +1,6 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
-use crate::schema::{RelationKind, SchemaName};
+use crate::schema::{RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
 /// One side of a mapping.
@@ -24,4 +24,6 @@ pub struct SidePlan {
     pub served_by: Option<String>,
     /// Whether its rows can be read block by block.
     pub by_blocks: bool,
+    /// What it was when it was planned.
+    pub shape: Shape,
 }

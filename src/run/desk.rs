@@ -1,18 +1,52 @@
-//! What all mappings of a run share: the queue of suspects, the observer, the options, the clock.
+//! What all mappings of a run share: the queue of suspects, what is to be told, the options, the clock.
+//!
+//! Nobody speaks to the observer in the middle of a thought: what happens is put down here, and told
+//! in one go before the run waits again. On the way the ledger writes it down and says of findings how
+//! long they have been there; it may lie on another machine.
 
 use std::time::{Duration, Instant};
 
 use super::options::Options;
 use super::recheck::Queue;
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::finding::timestamp;
+use crate::ledger::Recorder;
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
     pub(super) queue: Queue,
-    pub(super) observer: &'o mut dyn Observer,
+    /// What has happened since the last telling.
+    untold: Vec<Event>,
+    recorder: Option<&'o mut Recorder>,
+    observer: &'o mut dyn Observer,
     pub(super) options: Options,
     pub(super) clock: Clock,
+}
+
+impl<'o> Desk<'o> {
+    pub(super) fn new(
+        options: Options,
+        recorder: Option<&'o mut Recorder>,
+        observer: &'o mut dyn Observer,
+    ) -> Desk<'o> {
+        let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
+        Desk { queue, untold, recorder, observer, options, clock }
+    }
+
+    /// Something has happened.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.untold.push(event);
+    }
+
+    /// Tells what has happened.
+    pub(super) async fn tell_all(&mut self) {
+        let mut events = std::mem::take(&mut self.untold);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(&mut events).await;
+        }
+        events.drain(..).for_each(|event| self.observer.observe(event));
+        self.untold = events;
+    }
 }
 
 /// The run's own clock: monotonic, with the wall time at which it began. A wall clock that steps

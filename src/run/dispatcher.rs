@@ -6,27 +6,25 @@
 //! queue would only grow; a full queue holds the scan.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::again::Again;
-use super::desk::{Clock, Desk, reached};
+use super::desk::{Desk, reached};
 use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::pass::NextPiece;
 use super::prepare::Prepared;
-use super::recheck::Queue;
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, Subject, SummaryRecord, Verdict};
-use crate::pg::{PgError, Remedy, Session};
+use crate::ledger::Recorder;
+use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
-use crate::schema::BySide;
 use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
@@ -54,10 +52,18 @@ pub async fn compare(
     prepared: Prepared,
     run_id: String,
     options: Options,
-    observer: &mut dyn Observer,
+    audience: Audience<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    conduct(prepared, None, run_id, options, observer, stop).await
+    conduct(prepared, None, run_id, options, audience, stop).await
+}
+
+/// Who hears of a run: the ledger first, which says of findings how long they have been there.
+pub struct Audience<'o> {
+    /// The ledger, if the run is remembered.
+    pub recorder: Option<&'o mut Recorder>,
+    /// Everyone else.
+    pub observer: &'o mut dyn Observer,
 }
 
 /// Moves a run from its beginning to its summary: everything, or what an earlier run found.
@@ -66,16 +72,18 @@ pub(super) async fn conduct(
     again: Option<Vec<Again>>,
     run_id: String,
     options: Options,
-    observer: &mut dyn Observer,
+    audience: Audience<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, pools, plans, .. } = prepared;
-    observer.observe(Event::RunStarted(run_record(&spec, run_id, &options)));
+    let Audience { recorder, observer } = audience;
+    let mut desk = Desk::new(options, recorder, observer);
+    let options = desk.options.clone();
+    desk.tell(Event::RunStarted(run_record(&spec, run_id, &options)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let clock = Clock::start();
     let mut plans = plans;
-    plans.iter_mut().for_each(|plan| plan.expire(clock.today()));
+    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
     let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
     let states = plans.iter().enumerate();
     let mut again = again.map(Vec::into_iter);
@@ -84,20 +92,10 @@ pub(super) async fn conduct(
         None => MappingState::new(index, plan, &options),
     });
     let mappings = mappings.collect();
-    let sessions =
-        BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
-    let veil = options.veil.clone();
+    let world = World::new(&spec, pools, plans, &options, stop_workers, events);
     let mut dispatcher = Dispatcher {
-        world: Arc::new(World {
-            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
-            plans,
-            pools,
-            sessions,
-            veil,
-            stop: stop_workers,
-            events,
-        }),
-        desk: Desk { queue: Queue::default(), observer, options, clock },
+        world: Arc::new(world),
+        desk,
         mappings,
         in_flight: JoinSet::new(),
         stop_work,
@@ -108,6 +106,7 @@ pub(super) async fn conduct(
     let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
     while !dispatcher.is_done() {
         dispatcher.give_out();
+        dispatcher.desk.tell_all().await;
         if dispatcher.is_stuck() {
             dispatcher.let_go("the run lost its thread");
             break;
@@ -115,7 +114,7 @@ pub(super) async fn conduct(
         let pause = dispatcher.until_due();
         tokio::select! {
             Some(done) = dispatcher.in_flight.join_next() => dispatcher.take_in(done.ok()),
-            Some(event) = retries.recv() => dispatcher.desk.observer.observe(event),
+            Some(event) = retries.recv() => dispatcher.desk.tell(event),
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             Ok(()) = stop.changed() => {
                 dispatcher.finish_soon(&mut stop).await;
@@ -130,7 +129,9 @@ pub(super) async fn conduct(
         dispatcher.finish_mappings();
     }
     dispatcher.finish_mappings();
-    dispatcher.summary()
+    let summary = dispatcher.summary();
+    dispatcher.desk.tell_all().await;
+    summary
 }
 
 fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
@@ -206,7 +207,7 @@ impl Dispatcher<'_> {
             Next::Histogram { side } => Task::Histogram { side },
             Next::Probe { side, range, rows } => Task::Probe { side, range, rows },
             Next::Scan { chunk, range, expected } => {
-                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                self.desk.tell(Event::ChunkStarted { mapping, chunk });
                 Task::Scan { chunk, range, expected }
             }
         }
@@ -217,7 +218,7 @@ impl Dispatcher<'_> {
             NextPiece::Measure => Task::Measure,
             NextPiece::Read(piece) => {
                 let chunk = piece.number;
-                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                self.desk.tell(Event::ChunkStarted { mapping, chunk });
                 Task::Read { piece }
             }
         }
@@ -227,7 +228,7 @@ impl Dispatcher<'_> {
         let account = &mut self.mappings[index].account;
         if account.started.is_none() {
             account.started = Some(Instant::now());
-            self.desk.observer.observe(Event::MappingStarted {
+            self.desk.tell(Event::MappingStarted {
                 mapping: index,
                 name: account.plan.name.clone(),
                 estimated_rows: account.plan.estimated_rows(),
@@ -250,7 +251,7 @@ impl Dispatcher<'_> {
             Subject::Key(_) => {
                 self.next_batch += 1;
                 let (batch, suspects) = (self.next_batch, entries.len() as u64);
-                self.desk.observer.observe(Event::RecheckStarted { batch, suspects });
+                self.desk.tell(Event::RecheckStarted { batch, suspects });
                 Task::Look { batch, entries }
             }
         };
@@ -288,7 +289,7 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
             }
             (Task::Scan { chunk, .. }, Answer::Scanned { compared, statement }) => {
-                desk.observer.observe(Event::ChunkFinished {
+                desk.tell(Event::ChunkFinished {
                     mapping: index,
                     chunk,
                     rows: compared.rows,
@@ -303,7 +304,7 @@ impl Dispatcher<'_> {
                 }
             }
             (Task::Read { piece }, Answer::Read(read)) => {
-                desk.observer.observe(Event::ChunkFinished {
+                desk.tell(Event::ChunkFinished {
                     mapping: index,
                     chunk: piece.number,
                     rows: read.rows(),
@@ -324,7 +325,7 @@ impl Dispatcher<'_> {
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
-                desk.observer.observe(Event::RecheckFinished { batch, open });
+                desk.tell(Event::RecheckFinished { batch, open });
             }
             (Task::LookAtRange { entry }, Answer::LookedAtRange(found)) => {
                 mapping.looked_at_range(entry, found, desk);
@@ -343,6 +344,9 @@ impl Dispatcher<'_> {
         let reason = error.to_string();
         let mapping = &mut self.mappings[index];
         let desk = &mut self.desk;
+        if error.remedy == Remedy::Replan {
+            return mapping.end_as_changed(task, &reason, desk);
+        }
         let smaller_helps = matches!(error.remedy, Remedy::Shrink | Remedy::Isolate);
         let ends = match task {
             Task::Scan { chunk, .. } => {
@@ -411,9 +415,10 @@ impl Dispatcher<'_> {
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
         let mut urgency = Stop::Soon.max(*stop.borrow());
         if urgency < Stop::Now {
-            self.desk.observer.observe(Event::Stopping { reason: self.stopping.into() });
+            self.desk.tell(Event::Stopping { reason: self.stopping.into() });
         }
         self.stop_work.send_replace(urgency);
+        self.desk.tell_all().await;
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
         while !self.in_flight.is_empty() {
@@ -423,6 +428,7 @@ impl Dispatcher<'_> {
                 Ok(()) = stop.changed() => urgency = *stop.borrow(),
             }
             self.stop_work.send_replace(urgency);
+            self.desk.tell_all().await;
         }
         self.let_go(self.stopping);
     }
@@ -455,7 +461,7 @@ impl Dispatcher<'_> {
                 mapping.finished = true;
                 let record = mapping.account.record(self.desk.options.max_unsettled);
                 let mapping = mapping.account.index;
-                self.desk.observer.observe(Event::MappingFinished { mapping, record });
+                self.desk.tell(Event::MappingFinished { mapping, record });
             }
         }
     }
@@ -475,7 +481,7 @@ impl Dispatcher<'_> {
         };
         let elapsed = self.desk.clock.now().as_millis();
         let summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
-        self.desk.observer.observe(Event::RunFinished(summary.clone()));
+        self.desk.tell(Event::RunFinished(summary.clone()));
         summary
     }
 }

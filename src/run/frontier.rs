@@ -286,7 +286,7 @@ impl Frontier {
         let floor = match remedy {
             Remedy::Shrink => FLOOR,
             Remedy::Isolate => 1,
-            Remedy::Retry | Remedy::GiveUp => u64::MAX,
+            Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
         };
         let rows = slot.rows;
         let smaller = rows > floor && !whole;

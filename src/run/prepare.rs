@@ -6,7 +6,7 @@ use std::fmt;
 use super::Options;
 use crate::pg::{Catalog, Lease, PgError, Pool, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
-use crate::schema::{BySide, Relation, Server, Side};
+use crate::schema::{BySide, Relation, Server, Shape, Side};
 use crate::spec::{
     Diagnostic, Fragment, Mapping, Param, Reads, SourceExpression, Spec, did_you_mean,
 };
@@ -234,12 +234,16 @@ async fn ask_mapping(
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Facts>, PgError> {
     let settings = &mapping.sides[catalog.side];
+    let Some(shape) = ask_shape(catalog, &settings.reads, problems).await? else {
+        return Ok(None);
+    };
     let Some(relation) = ask_relation(catalog, &settings.reads, server, problems).await? else {
         return Ok(None);
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        return Ok(Some(Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }));
+        let (expressions, accepts) = Default::default();
+        return Ok(Some(Facts { shape, relation, expressions, accepts }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -272,7 +276,7 @@ async fn ask_mapping(
     for rule in &mapping.accepts {
         accepts.push(ask_condition(catalog, &settings.reads, &rule.condition).await?);
     }
-    Ok((problems.len() == before).then_some(Facts { relation, expressions, accepts }))
+    Ok((problems.len() == before).then_some(Facts { shape, relation, expressions, accepts }))
 }
 
 /// Why this side does not take a condition; nothing if it does.
@@ -289,6 +293,23 @@ async fn ask_condition(
             Ok(Some(Diagnostic::error(condition.span(), message)))
         }
         Err(error) => at_fragment(side, condition, error).map(Some),
+    }
+}
+
+/// Before anything else is asked: what changes between the answers is noticed when rows are read.
+async fn ask_shape(
+    catalog: &Catalog<'_>,
+    reads: &Reads,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Option<Shape>, PgError> {
+    let Catalog { lease, own, operators, params, side } = catalog;
+    match (lease.shape(own, operators, reads, params).await, reads) {
+        (Ok(shape), _) => Ok(Some(shape)),
+        (Err(error), Reads::Query(query)) => {
+            problems.push(at_fragment(*side, query, error)?);
+            Ok(None)
+        }
+        (Err(error), Reads::Table(_)) => Err(error),
     }
 }
 

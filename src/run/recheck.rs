@@ -84,6 +84,16 @@ impl Queue {
         (!taken.is_empty()).then_some(taken)
     }
 
+    /// Takes every suspect of a mapping out: it was ended.
+    pub(super) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
+        let (taken, waiting): (BTreeMap<_, _>, _) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(_, entry)| entry.suspect.mapping == mapping);
+        self.waiting = waiting;
+        self.bytes -= taken.values().map(|entry| entry.suspect.heap_size()).sum::<usize>();
+        taken.into_values().collect()
+    }
+
     /// Takes every suspect out: the run was stopped.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> {
         self.bytes = 0;

@@ -8,26 +8,52 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::hands::{Failed, Hands};
-use super::options::Stop;
+use super::options::{Options, Stop};
 use super::work::{Answer, Task, Work};
-use super::{piece, scan, steps};
+use super::{changed, piece, scan, steps};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::schema::{BySide, Side};
+use crate::spec::Spec;
 
 /// What all workers share.
 pub(super) struct World {
     pub(super) plans: Vec<Arc<MappingPlan>>,
     pub(super) pools: BySide<Pool>,
     pub(super) sessions: BySide<Session>,
+    /// For questions of our own: names resolve in `pg_catalog` alone.
+    pub(super) own: Session,
     /// What redacted values are told under.
     pub(super) veil: Veil,
     /// Of each mapping, the most groups that a range had so far.
     pub(super) groups_seen: Vec<AtomicUsize>,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl World {
+    pub(super) fn new(
+        spec: &Spec,
+        pools: BySide<Pool>,
+        plans: Vec<Arc<MappingPlan>>,
+        options: &Options,
+        stop: watch::Receiver<Stop>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> World {
+        let timeout = options.statement_timeout;
+        World {
+            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
+            plans,
+            pools,
+            sessions: BySide::new(|side| Session::new(&spec.sides[side].search_path, timeout)),
+            own: Session::new(&[], timeout),
+            veil: options.veil.clone(),
+            stop,
+            events,
+        }
+    }
 }
 
 /// Work with its result; nothing if it was stopped.
@@ -96,7 +122,7 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
         groups_seen: &world.groups_seen[work.mapping],
     };
     let result = tokio::select! {
-        result = carry_out(&hands, &work.task) => Some(result),
+        result = on_plan(&hands, &world.own, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
     };
     let BySide { source, target } = leases;
@@ -111,6 +137,12 @@ async fn stopped(world: &World, urgency: Stop) {
         // Nobody is left who could ask.
         std::future::pending::<()>().await;
     }
+}
+
+/// Does what a task asks for; what comes of it counts if the sides are still what was planned.
+async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer, Failed> {
+    let answer = carry_out(hands, task).await;
+    changed::judge(hands, own, task, answer).await
 }
 
 /// Does what a task asks for.

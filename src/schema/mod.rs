@@ -7,6 +7,7 @@ mod pg_type;
 mod relation;
 mod sequence;
 mod server;
+mod shape;
 mod side;
 mod stored;
 
@@ -15,5 +16,6 @@ pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
 pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
+pub use shape::{Shape, ShapeColumn};
 pub use side::{BySide, Side};
 pub use stored::{Identity, Referrer, Stored, StoredColumn};

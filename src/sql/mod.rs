@@ -23,6 +23,7 @@ mod rows;
 mod sequences;
 mod server;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod snapshots;
 mod statement;
@@ -43,6 +44,7 @@ pub use rows::{canons, canons_with_rules, key_hashes};
 pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
+pub use shape::shape;
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
 pub use told::told_keys;

@@ -1,1 +1,1 @@
-insert into mapping (run, place, record) values (?1, ?2, ?3)
+insert into mapping (run, place, record) values ($1, $2, $3)
