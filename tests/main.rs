@@ -13,6 +13,7 @@ mod architecture;
 mod change;
 mod cli;
 mod connections;
+mod deploy;
 mod encodings;
 mod faults;
 mod gate;
