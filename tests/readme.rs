@@ -259,8 +259,8 @@ fn takes_lines(variable: &str) -> bool {
     ["PGRECONCILE_PARAM", "PGRECONCILE_MAPPING"].contains(&variable)
 }
 
-const VERBS: [&str; 8] =
-    ["check", "plan", "compare", "recheck", "history", "report", "repair", "apply"];
+const VERBS: [&str; 9] =
+    ["check", "plan", "compare", "recheck", "gate", "history", "report", "repair", "apply"];
 
 /// The flags of a verb, without dashes.
 fn flags(verb: &str) -> Words {
@@ -323,7 +323,7 @@ fn flags_and_variables_are_the_programs() {
             // It is read, for nonsense in it is refused, and nothing in it too.
             for value in ["nonsense", ""].iter().take(if takes_lines(&variable) { 1 } else { 2 }) {
                 let program = stage.program("reader").env(&variable, value);
-                let verbs = ["compare", "recheck", "repair"];
+                let verbs = ["compare", "recheck", "repair", "gate"];
                 let verb = verbs.into_iter().find(|verb| understood(row, verb)).unwrap();
                 let _ = program.args(&[verb, "specs"]).run().exits(2);
             }
@@ -375,6 +375,7 @@ fn keys_are_those_that_the_program_knows() {
             "`[compare]`",
             format!("{HEAD}compare.{unknown}\n[[mapping]]\n{SIDES}"),
         ),
+        ("### `[gate]`", "`[gate]`", format!("{HEAD}gate.{unknown}\n[[mapping]]\n{SIDES}")),
         ("### `[[mapping]]`", "`[[mapping]]`", format!("{HEAD}[[mapping]]\n{SIDES}{unknown}\n")),
         (
             "### `[mapping.source]` and `[mapping.target]`",
@@ -406,7 +407,7 @@ fn keys_are_those_that_the_program_knows() {
 #[test]
 fn keys_of_later_versions_are_refused() {
     let text = format!(
-        "{HEAD}[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
+        "{HEAD}[pace]\npause_file = \"x\"\n\
          [[mapping]]\n{SIDES}source.changed_at = \"a\"\n"
     );
     let said = complaint(&text);

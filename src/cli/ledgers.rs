@@ -135,3 +135,8 @@ pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<St
     ui.error(&format!("ledger {}: {why}", file.display()), Some(hint));
     None
 }
+
+/// Whether a run holds the lock of a spec's ledger right now.
+pub(super) fn under_way(place: &Place, path: &Path, name: &str) -> bool {
+    place.file(path, name).is_some_and(|file| Lock::is_held(&file))
+}

@@ -14,6 +14,7 @@ mod files;
 mod lease;
 mod pool;
 mod row;
+mod sequences;
 mod server;
 mod session;
 mod shape;

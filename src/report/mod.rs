@@ -7,6 +7,7 @@
 mod csv;
 mod file;
 mod finding;
+mod gate;
 mod groups;
 mod history;
 mod json;
@@ -19,6 +20,7 @@ use std::io;
 pub use self::csv::Csv;
 pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
+pub use gate::{GateRecord, write_gate};
 pub use history::write_history;
 pub use json::Json;
 pub use jsonl::Jsonl;

@@ -7,7 +7,8 @@ use toml::de::DeTable;
 use super::compare::{CompareSettings, read_compare};
 use super::connection::{Environment, SideSettings, read_side};
 use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
-use super::later::read_pace_and_gate;
+use super::gate::{GateSettings, read_gate};
+use super::later::read_pace;
 use super::mapping::{Mapping, read_mapping};
 use super::params::{Param, read_params};
 use super::reader::{Problems, Reader, sentence};
@@ -29,6 +30,8 @@ pub struct Spec {
     pub params: Vec<Param>,
     /// How to compare.
     pub compare: CompareSettings,
+    /// What must hold before reads are flipped.
+    pub gate: GateSettings,
     /// The mappings, in the file's order.
     pub mappings: Vec<Mapping>,
     /// The blake3 of the file.
@@ -79,6 +82,7 @@ pub fn read(
                 sides: parts.sides,
                 params: parts.params,
                 compare: parts.compare,
+                gate: parts.gate,
                 mappings: parts.mappings,
                 hash,
                 text,
@@ -95,6 +99,7 @@ struct Parts {
     sides: BySide<SideSettings>,
     params: Vec<Param>,
     compare: CompareSettings,
+    gate: GateSettings,
     mappings: Vec<Mapping>,
 }
 
@@ -137,7 +142,8 @@ fn read_document(
     let target = read_side(&mut document, Side::Target, environment);
     let (declared, params) = read_params(&mut document, given);
     let compare = read_compare(&mut document);
-    read_pace_and_gate(&mut document);
+    read_pace(&mut document);
+    let gate = read_gate(&mut document);
     let tables = document.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
@@ -147,7 +153,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, mappings })
+    Some(Parts { name: name?, description, sides, params, compare, gate, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {
