@@ -12,6 +12,7 @@
 mod architecture;
 mod cli;
 mod connections;
+mod diagnosis;
 mod encodings;
 mod faults;
 mod groups;

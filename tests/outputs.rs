@@ -81,7 +81,7 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
                 assert_eq!(names(&line["books"]), "source target");
                 assert_eq!(names(&line["books"]["source"]), books);
                 "type version mapping strategy rows healed accepted only_in_source only_in_target mismatch \
-                 unsettled coverage complete truncated empty reason elapsed_ms books"
+                 unsettled coverage complete truncated empty reason elapsed_ms books hints"
                     .to_owned()
             }
             ("summary", _) => "type version verdict complete exit_code elapsed_ms".to_owned(),

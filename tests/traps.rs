@@ -40,6 +40,8 @@
 //! - bytes that are no text:
 //!   `encodings::bytes_that_are_no_text_leave_their_row_undecided_and_can_be_compared_as_bytes`,
 //!   `encodings::a_key_of_bytes_that_are_no_text_ends_no_run_and_can_be_compared_as_bytes`
+//! - what many findings have in common (NFC and NFD, 1 and 1.0 in jsonb, an older state):
+//!   `diagnosis::what_a_column_has_gone_through_is_named`
 //! - NULL and empty, delimiters, "NULL": `scenarios::null_against_empty`,
 //!   `traps::records_and_maps_do_not_run_into_each_other_and_null_is_no_word`
 //!

@@ -19,7 +19,7 @@ use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::Place;
-use crate::report::Style;
+use crate::report::{Diagnosis, Style};
 use crate::row::Veil;
 use crate::run::{self, Options, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
@@ -269,7 +269,8 @@ async fn run_all(
     for (prepared, options) in prepared {
         let run_id = ulid::Ulid::generate().to_string();
         let recorder = ledgers.take(&prepared.spec.name);
-        let mut heard = Remembered { recorder, audience: &mut audience };
+        let diagnosis = Diagnosis::new(&prepared.plans);
+        let mut heard = Remembered { diagnosis, recorder, audience: &mut audience };
         let stop = stop.clone();
         let summary = match memories.next() {
             None => run::compare(prepared, run_id, options, &mut heard, stop).await,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{Lock, Place, Recorder, Store};
+use crate::report::Diagnosis;
 use crate::row::Veil;
 use crate::spec::Spec;
 
@@ -130,12 +131,14 @@ pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<St
 
 /// Everyone who hears of a run, behind the ledger: it says of findings how long they have been there.
 pub(super) struct Remembered<'o> {
+    pub(super) diagnosis: Diagnosis,
     pub(super) recorder: Option<Recorder>,
     pub(super) audience: &'o mut dyn Observer,
 }
 
 impl Observer for Remembered<'_> {
     fn observe(&mut self, mut event: Event) {
+        self.diagnosis.take(&mut event);
         if let Some(recorder) = &mut self.recorder {
             recorder.take(&mut event);
         }

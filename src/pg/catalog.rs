@@ -69,6 +69,19 @@ impl Catalog<'_> {
         }))
     }
 
+    /// The histogram of a column's values as texts, in order; nothing where nothing was analyzed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn spread(
+        &self,
+        table: &TableName,
+        column: &ColumnName,
+    ) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::column_spread(table, column)).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// Names of relations in a table's schema.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
+use super::changed_at::changed_at;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::side::SidePlan;
@@ -27,6 +28,8 @@ pub struct Facts {
     /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
     /// does.
     pub accepts: Vec<Option<Diagnostic>>,
+    /// How the values of the last-modified column are spread, by the statistics, as texts in order.
+    pub changed_at: Vec<String>,
 }
 
 /// What the command line says about planning.
@@ -174,6 +177,8 @@ pub fn plan_mapping(
     }
     let key_width = pairs.len();
     let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
+    let mut changed =
+        BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         filter: mapping.sides[side].filter.clone(),
@@ -184,6 +189,7 @@ pub fn plan_mapping(
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
         by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
+        changed_at: changed[side].take(),
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled;

@@ -50,7 +50,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         populated: true,
         oid: Some(1),
     };
-    Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }
+    Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new(), changed_at: Vec::new() }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.

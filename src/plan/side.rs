@@ -1,6 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
-use crate::schema::{RelationKind, SchemaName};
+use super::changed_at::ChangedAt;
+use crate::schema::{ColumnName, RelationKind, SchemaName};
 use crate::spec::{Fragment, Reads};
 
 /// One side of a mapping.
@@ -24,4 +25,14 @@ pub struct SidePlan {
     pub served_by: Option<String>,
     /// Whether its rows can be read block by block.
     pub by_blocks: bool,
+    /// The column that says when a row was last changed.
+    pub changed_at: Option<ChangedAt>,
+}
+
+impl SidePlan {
+    /// The last-modified column, if findings may tell what it says.
+    pub fn told_changed_at(&self) -> Option<&ColumnName> {
+        let told = self.changed_at.as_ref().filter(|changed| !changed.redacted);
+        told.map(|changed| &changed.column)
+    }
 }

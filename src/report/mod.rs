@@ -5,9 +5,11 @@
 //! is given.
 
 mod csv;
+mod diagnosis;
 mod file;
 mod finding;
 mod groups;
+mod hints;
 mod history;
 mod json;
 mod jsonl;
@@ -17,6 +19,7 @@ mod terminal;
 use std::io;
 
 pub use self::csv::Csv;
+pub use diagnosis::Diagnosis;
 pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use history::write_history;

@@ -239,7 +239,8 @@ async fn ask_mapping(
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        return Ok(Some(Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new() }));
+        let (expressions, accepts, changed_at) = Default::default();
+        return Ok(Some(Facts { relation, expressions, accepts, changed_at }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -272,7 +273,12 @@ async fn ask_mapping(
     for rule in &mapping.accepts {
         accepts.push(ask_condition(catalog, &settings.reads, &rule.condition).await?);
     }
-    Ok((problems.len() == before).then_some(Facts { relation, expressions, accepts }))
+    let changed_at = match (&settings.reads, &settings.changed_at) {
+        (Reads::Table(table), Some(column)) => catalog.spread(&table.value, &column.value).await?,
+        _ => Vec::new(),
+    };
+    let facts = Facts { relation, expressions, accepts, changed_at };
+    Ok((problems.len() == before).then_some(facts))
 }
 
 /// Why this side does not take a condition; nothing if it does.

@@ -6,7 +6,6 @@ use super::accept::{Accept, read_accepts};
 use super::compare::{CompareSettings, Unmapped};
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
-use super::later::refuse;
 use super::params::check_params;
 use super::reader::{Problems, Reader, describe, sentence};
 use super::rules::{Terms, read_terms};
@@ -40,6 +39,8 @@ pub struct SideMapping {
     pub filter: Option<Fragment>,
     /// Columns that are not compared.
     pub ignore: Vec<Placed<ColumnName>>,
+    /// The column that says when a row was last changed.
+    pub changed_at: Option<Placed<ColumnName>>,
 }
 
 /// One entry of `[mapping.columns]`.
@@ -167,10 +168,8 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
     let of_query = table.string("query");
     let filter = table.string("where");
     let ignore = table.strings("ignore");
-    if let Some((span, _)) = table.value("changed_at") {
-        table.string("changed_at");
-        refuse(problems, &span, "changed_at");
-    }
+    let column = |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
+    let changed_at = table.string("changed_at").map(column);
     let reads = match (of_table, of_query) {
         (Some(text), None) => read_table(&text, problems).map(Reads::Table),
         (None, Some(query)) => read_fragment(&query, "query", params, problems).map(Reads::Query),
@@ -186,15 +185,10 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
         }
     };
     let filter = filter.and_then(|text| read_fragment(&text, "where", params, problems));
-    let ignore = ignore
-        .map(|list| {
-            let column =
-                |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
-            list.value.into_iter().map(column).collect()
-        })
-        .unwrap_or_default();
+    let ignore =
+        ignore.map(|list| list.value.into_iter().map(column).collect()).unwrap_or_default();
     table.finish();
-    Some(SideMapping { reads: reads?, filter, ignore })
+    Some(SideMapping { reads: reads?, filter, ignore, changed_at })
 }
 
 fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<TableName>> {

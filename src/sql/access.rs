@@ -5,7 +5,7 @@
 
 use super::relation::named;
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::{Builtin, Side, TableName};
+use crate::schema::{Builtin, ColumnName, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
@@ -119,6 +119,33 @@ and a.attrelid = ",
         )
         .bind(Bind::int8(i64::from(oid)))
         .push("::pg_catalog.oid\norder by a.attnum");
+    writer.finish()
+}
+
+/// The histogram of a column's values as texts, in order: one a row; none where nothing was analyzed.
+pub fn column_spread(table: &TableName, column: &ColumnName) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select h.value
+from (
+select s.histogram_bounds
+from pg_catalog.pg_stats as s
+where s.schemaname = ",
+        )
+        .bind(Bind::text(&table.schema.0))
+        .push("\nand s.tablename = ")
+        .bind(Bind::text(&table.name))
+        .push("\nand s.attname = ")
+        .bind(Bind::text(&column.0))
+        // A partitioned table's own statistics are those with its children.
+        .push(
+            "\norder by s.inherited desc
+limit 1
+) as s,
+pg_catalog.unnest(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) with ordinality as h(value, place)
+order by h.place",
+        );
     writer.finish()
 }
 
