@@ -75,6 +75,7 @@
 //!   `tables::columns_count_by_name_whatever_their_order_and_history`
 //! - partitions, inheritance: `tables::a_partitioned_table_is_read_with_all_its_partitions`,
 //!   `tables::an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing`,
+//!   `tables::a_parent_alone_is_read_without_its_children_and_its_index_proves_its_key`,
 //!   `surroundings::partitions_whose_columns_stand_otherwise_and_children_of_more_columns`
 //! - views, foreign and unlogged tables: `tables::views_and_foreign_and_unlogged_tables_are_read`
 //! - row-level security, columns that may not be read:

@@ -181,6 +181,7 @@ pub fn plan_mapping(
         BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
+        only: mapping.sides[side].only,
         filter: mapping.sides[side].filter.clone(),
         search_path: spec.sides[side].search_path.clone(),
         kind: relations[side].kind,

@@ -9,6 +9,8 @@ use crate::spec::{Fragment, Reads};
 pub struct SidePlan {
     /// What is read.
     pub reads: Reads,
+    /// Whether rows of tables that inherit from it are left out.
+    pub only: bool,
     /// Which rows.
     pub filter: Option<Fragment>,
     /// Schemas in which the side's own SQL resolves.

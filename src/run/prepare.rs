@@ -6,9 +6,9 @@ use std::fmt;
 use super::Options;
 use crate::pg::{Catalog, Lease, PgError, Pool, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
-use crate::schema::{BySide, Relation, Server, Side};
+use crate::schema::{BySide, Relation, RelationKind, Server, Side};
 use crate::spec::{
-    Diagnostic, Fragment, Mapping, Param, Reads, SourceExpression, Spec, did_you_mean,
+    Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, SourceExpression, Spec, did_you_mean,
 };
 
 /// A spec that can be run: both servers known, every mapping planned.
@@ -234,7 +234,7 @@ async fn ask_mapping(
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Facts>, PgError> {
     let settings = &mapping.sides[catalog.side];
-    let Some(relation) = ask_relation(catalog, &settings.reads, server, problems).await? else {
+    let Some(relation) = ask_relation(catalog, settings, server, problems).await? else {
         return Ok(None);
     };
     if !relation.schema_usable {
@@ -300,11 +300,11 @@ async fn ask_condition(
 
 async fn ask_relation(
     catalog: &Catalog<'_>,
-    reads: &Reads,
+    settings: &SideMapping,
     server: &Server,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Relation>, PgError> {
-    let table = match reads {
+    let table = match &settings.reads {
         Reads::Table(table) => table,
         Reads::Query(query) => {
             return match catalog.query(query).await {
@@ -316,7 +316,7 @@ async fn ask_relation(
             };
         }
     };
-    let found = catalog.table(&table.value).await?;
+    let found = catalog.table(&table.value, settings.only).await?;
     if found.is_none() {
         let (side, database) = (catalog.side, &server.database);
         let message =
@@ -333,6 +333,13 @@ async fn ask_relation(
             None => "Check the name; unquoted parts fold to lower case.".to_owned(),
         };
         problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+    }
+    let partitioned = found.as_ref().is_some_and(|found| found.kind == RelationKind::Partitioned);
+    if settings.only && partitioned {
+        let message = format!("\"only\" leaves nothing of partitioned table {}", table.value);
+        let hint = "All its rows stand in its partitions: leave \"only\" out, or name a partition.";
+        problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+        return Ok(None);
     }
     Ok(found)
 }

@@ -35,6 +35,8 @@ impl Reads {
 pub struct SideMapping {
     /// What it reads.
     pub reads: Reads,
+    /// Whether rows of tables that inherit from it are left out.
+    pub only: bool,
     /// Which rows of it.
     pub filter: Option<Fragment>,
     /// Columns that are not compared.
@@ -170,6 +172,13 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
     let ignore = table.strings("ignore");
     let column = |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
     let changed_at = table.string("changed_at").map(column);
+    let only_at = table.value("only").map(|(span, _)| span);
+    let only = table.boolean("only").unwrap_or(false);
+    if let (true, Some(span), Some(_)) = (only, only_at, &of_query) {
+        let message = "\"only\" is for a table that others inherit from, not for a query";
+        let hint = "Write FROM ONLY within the query, and leave \"only\" out.";
+        problems.push(Diagnostic::error(&span, message).hinted(hint));
+    }
     let reads = match (of_table, of_query) {
         (Some(text), None) => read_table(&text, problems).map(Reads::Table),
         (None, Some(query)) => read_fragment(&query, "query", params, problems).map(Reads::Query),
@@ -188,7 +197,7 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
     let ignore =
         ignore.map(|list| list.value.into_iter().map(column).collect()).unwrap_or_default();
     table.finish();
-    Some(SideMapping { reads: reads?, filter, ignore, changed_at })
+    Some(SideMapping { reads: reads?, only, filter, ignore, changed_at })
 }
 
 fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<TableName>> {

@@ -89,9 +89,7 @@ fn from_filtered(
             Extra::Changed(name) => writer.push(&format!("{side}.{} as changed", column(name))),
         };
     }
-    let SidePlan { reads, .. } = &plan.sides[side];
-    writer.push("\nfrom ");
-    named(writer, reads, side);
+    rows_of(writer, &plan.sides[side], side);
     let mut word = "\nwhere ";
     if let Some(Blocks { from, until }) = blocks {
         // PostgreSQL reads just these blocks: a TID range scan, since version 14.
@@ -124,12 +122,18 @@ pub(super) fn from_stored(
         let name = column(&stored.name);
         writer.push(&format!(", {side}.{name} as c{index}"));
     }
-    writer.push("\nfrom ");
-    named(writer, &plan.sides[side].reads, side);
+    rows_of(writer, &plan.sides[side], side);
     if let Some(filter) = &plan.sides[side].filter {
         writer.push("\nwhere ").fragment(filter);
     }
     writer.push("\n) as r");
+}
+
+/// Writes whose rows are read; those of tables that inherit from it are among them, unless the spec
+/// says otherwise.
+fn rows_of(writer: &mut Writer<'_>, plan: &SidePlan, side: Side) {
+    writer.push(if plan.only { "\nfrom only " } else { "\nfrom " });
+    named(writer, &plan.reads, side);
 }
 
 /// Writes the relation under its side's name.
