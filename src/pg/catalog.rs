@@ -116,6 +116,7 @@ impl Catalog<'_> {
             not_null: false,
             readable: true,
             scattered: false,
+            distinct: None,
         });
         Ok(Relation {
             kind: RelationKind::Query,
@@ -200,6 +201,7 @@ impl Catalog<'_> {
                     not_null: row.get(4)?,
                     readable: row.get(5)?,
                     scattered: row.get(7)?,
+                    distinct: row.get::<Option<f64>>(9)?.map(|values| values.ceil() as u64),
                 })
             })
             .collect()

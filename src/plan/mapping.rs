@@ -8,6 +8,7 @@ use super::canon::Canon;
 use super::changed_at::changed_at;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
+use super::partition::Groups;
 use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
@@ -54,6 +55,8 @@ pub struct MappingPlan {
     pub key_width: usize,
     /// The pair by whose values rows are counted and judged apart, by place.
     pub group: Option<usize>,
+    /// How many groups there are, by the statistics.
+    pub groups: Option<u64>,
     /// Divergence that is agreed to.
     pub accepts: Vec<AcceptRule>,
     /// Rules that have expired, and count for nothing.
@@ -194,8 +197,9 @@ pub fn plan_mapping(
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled;
+    let groups = partition::groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
-        partition::choose(strategy, &sides, scattered, fixed, mapping.group_by.is_some());
+        partition::choose(strategy, &sides, scattered, fixed, groups);
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
@@ -214,6 +218,7 @@ pub fn plan_mapping(
         pairs,
         key_width,
         group,
+        groups: if let Groups::About(groups) = groups { Some(groups) } else { None },
         accepts,
         expired: Vec::new(),
         order,

@@ -29,6 +29,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         not_null: *not_null,
         readable: true,
         scattered: false,
+        distinct: None,
     };
     let indexed =
         |name: &&str| IndexColumn { name: Some(ColumnName((*name).to_owned())), plain_order: true };

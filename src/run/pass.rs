@@ -5,13 +5,14 @@
 //! should take. The sides' stretches have nothing to do with each other: only sums meet. The last
 //! stretch has an open end, since a table grows while it is read.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::options::Options;
-use crate::compare::{Ask, Buckets, Compared, Passed};
+use crate::compare::{Ask, BucketRow, Buckets, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{Blocks, Digest, Fingerprint, Key};
+use crate::row::{Blocks, Digest, GroupCounts};
 use crate::schema::{BySide, Side};
 
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
@@ -48,8 +49,9 @@ pub(super) enum Stretch {
 /// What a piece of a side came to.
 #[derive(Debug)]
 pub(super) enum Found {
-    Digests(Vec<(u32, Digest)>),
-    Rows(Vec<(Key, Fingerprint)>),
+    /// Digests by bucket, and of the source the groups of its rows.
+    Digests(Vec<(u32, Digest)>, HashMap<u32, GroupCounts>),
+    Rows(Vec<BucketRow>),
 }
 
 /// What came of a piece, and how long each side took.
@@ -63,7 +65,7 @@ impl Read {
     /// Rows of each side that were digested.
     pub(super) fn rows(&self) -> BySide<u64> {
         self.found.as_ref().map(|found| match found {
-            Some(Found::Digests(digests)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
+            Some(Found::Digests(digests, _)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
             Some(Found::Rows(_)) | None => 0,
         })
     }
@@ -107,12 +109,8 @@ pub(super) struct Pass {
 impl Pass {
     /// Nothing read yet; nothing at all if the plan has ranges.
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Option<Pass> {
-        let rows = plan.estimated_rows().unwrap_or(0);
-        let buckets = || {
-            Buckets::begin(plan.order.clone(), plan.key_width, rows, plan.chunk_rows, plan.served())
-        };
         (plan.partition == Partition::Buckets).then(|| Pass {
-            buckets: buckets(),
+            buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
             tables: None,
             measuring: false,
@@ -160,7 +158,10 @@ impl Pass {
         let Read { found, took } = read;
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
             match found {
-                Some(Found::Digests(digests)) => self.buckets.digests(side, digests),
+                Some(Found::Digests(digests, counts)) => {
+                    self.buckets.digests(side, digests);
+                    self.buckets.counts(counts);
+                }
                 Some(Found::Rows(rows)) => self.buckets.rows(side, rows),
                 None => {}
             }
@@ -261,7 +262,7 @@ mod tests {
     }
 
     fn none() -> Read {
-        let found = BySide::new(|_| Some(Found::Digests(Vec::new())));
+        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), HashMap::new())));
         Read { found, took: BySide::new(|_| Duration::from_millis(500)) }
     }
 

@@ -58,8 +58,8 @@ and n.nspname = ",
 
 /// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
 /// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
-/// where rows lie, and what a linguistic collation is: provider, locale, version, if indexes were built
-/// with that version. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
+/// where rows lie, what a linguistic collation is: provider, locale, version, if indexes were built
+/// with that version, and how many values are distinct. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
 pub fn relation_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -105,7 +105,8 @@ and o.collversion = coalesce(pg_catalog.to_jsonb(d) ->> 'datcollversion', o.coll
 and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
 limit 1
 )
-end
+end,
+case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_class as c on c.oid = a.attrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
