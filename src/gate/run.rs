@@ -81,7 +81,7 @@ impl Run {
     /// Takes in what happened in it.
     pub fn hear(&mut self, event: Event) {
         match event {
-            Event::MappingFinished { record, .. } => self.mappings.push(record),
+            Event::MappingFinished { record, .. } => self.mappings.push(*record),
             Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
                 let Finding { mapping, group, .. } = &finding;
                 let (mapping, group) = (mapping.clone(), group.clone());

@@ -180,9 +180,7 @@ fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
     let mut behind: HashMap<Option<Key>, Kept> =
         kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
     let mut chain: Vec<Kept> = Vec::new();
-    while let Some(next) =
-        behind.remove(&chain.last().and_then(|kept| key(&kept.range.through)))
-    {
+    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
         let ends = next.range.through.is_none();
         chain.push(next);
         if ends {
