@@ -246,7 +246,7 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
         () = keep(leases.clone()) => Exit::Incomplete,
-        exit = run_all((args, earlier), specs, (outputs, ledgers), stop, ui) => exit.max(worst),
+        exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
     give_back(leases).await;
     exit
