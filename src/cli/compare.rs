@@ -211,10 +211,15 @@ struct Audience {
 
 impl Observer for Audience {
     fn observe(&mut self, event: Event) {
+        let mut logged = false;
         if let Some(log) = &mut self.log {
             log.observe(event.clone());
+            logged = matches!(event, Event::Retried { .. });
         }
-        self.progress.observe(event.clone());
+        // What the log has said on stderr is said there once.
+        if !logged {
+            self.progress.observe(event.clone());
+        }
         self.outputs.observe(event);
     }
 }
