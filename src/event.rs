@@ -23,6 +23,15 @@ pub enum Event {
         /// Rows of the larger side by the statistics.
         estimated_rows: Option<u64>,
     },
+    /// A mapping goes on where an interrupted run has left it.
+    MappingResumed {
+        /// Which mapping.
+        mapping: usize,
+        /// Chunks that are not read again.
+        chunks: u64,
+        /// Their rows on a side, about.
+        rows: u64,
+    },
     /// A chunk is on its way.
     ChunkStarted {
         /// Which mapping.

@@ -30,6 +30,7 @@ mod readme;
 mod recheck;
 mod refused;
 mod repair;
+mod resume;
 mod rules;
 mod sampling;
 mod scenarios;

@@ -96,6 +96,11 @@ impl Ledgers {
     }
 
     /// The recorder of a spec's run, if it is remembered.
+    pub(super) fn recorder(&mut self, spec: &str) -> Option<&mut Recorder> {
+        self.recorders.get_mut(spec)
+    }
+
+    /// The recorder of a spec's run, to write it with.
     pub(super) fn take(&mut self, spec: &str) -> Option<Recorder> {
         self.recorders.remove(spec)
     }

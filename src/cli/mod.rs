@@ -7,6 +7,7 @@ mod apply;
 mod args;
 mod check;
 mod compare;
+mod earlier;
 mod exit;
 mod gate;
 mod history;

@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::drill::parts;
 use super::{Compared, Pairing};
 use crate::row::{Classes, Digest, Fingerprint, Key, KeyOrder};
@@ -29,7 +31,7 @@ const MOST_BUCKETS: u64 = 1 << 13;
 const LEAST_REFINEMENT: u32 = 4;
 
 /// What a pass asks of every piece of both tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// A digest of each of so many classes, or of those within the chosen ones.
     Digests {
@@ -51,6 +53,16 @@ pub enum Passed {
     Done(Compared),
     /// So much differs that buckets are of no use; nothing was compared for good.
     Useless,
+}
+
+/// How far a comparison has come, to be written down between two pieces. Rows in hand are left out:
+/// a pass that reads rows begins again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    asked: Ask,
+    digests: BySide<BTreeMap<u32, Digest>>,
+    parts: Vec<Classes>,
+    first: bool,
 }
 
 /// A comparison by buckets.
@@ -90,6 +102,31 @@ impl Buckets {
             has_ranges,
             first: true,
         }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        let Buckets { asked, digests, parts, first, .. } = self;
+        Progress {
+            asked: asked.clone(),
+            digests: digests.clone(),
+            parts: parts.clone(),
+            first: *first,
+        }
+    }
+
+    /// Goes on from there.
+    pub fn go_on(&mut self, progress: Progress) {
+        let Progress { asked, digests, parts, first } = progress;
+        *self = Buckets {
+            order: self.order.clone(),
+            asked,
+            digests,
+            parts,
+            first,
+            pairing: None,
+            ..*self
+        };
     }
 
     /// What the pass under way asks.

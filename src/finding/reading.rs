@@ -9,18 +9,6 @@ use super::{Disposition, Finding, Kind, Named, Place, RangeText};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for BySide<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Pair<T> {
-            source: T,
-            target: T,
-        }
-        let Pair { source, target } = Pair::deserialize(deserializer)?;
-        Ok(BySide { source, target })
-    }
-}
-
 /// A finding's record as it stands.
 #[derive(Deserialize)]
 struct Written {

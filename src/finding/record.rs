@@ -36,8 +36,14 @@ pub struct RunRecord {
     /// The share of the keys that is looked at, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// The only mappings that are compared, if not all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<String>,
     /// When it started.
     pub started_at: String,
+    /// When it went on after an interruption, each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<String>,
     /// Name and version of this program.
     pub tool: String,
 }
@@ -59,7 +65,9 @@ impl RunRecord {
             scope,
             params,
             sample: None,
+            mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
+            resumed_at: Vec::new(),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -283,12 +291,3 @@ impl Serialize for Finding {
 /// A differing column whose values are left out.
 #[derive(Serialize)]
 struct NoValues {}
-
-impl<T: Serialize> Serialize for BySide<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_struct("BySide", 2)?;
-        pair.serialize_field("source", &self.source)?;
-        pair.serialize_field("target", &self.target)?;
-        pair.end()
-    }
-}

@@ -4,13 +4,20 @@
 //! in one go before the run waits again. On the way the ledger writes it down and says of findings how
 //! long they have been there; it may lie on another machine.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::options::Options;
 use super::recheck::Queue;
+use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
-use crate::ledger::Recorder;
+use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::row::KeyRange;
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
@@ -36,6 +43,90 @@ impl<'o> Desk<'o> {
     /// Something has happened.
     pub(super) fn tell(&mut self, event: Event) {
         self.untold.push(event);
+    }
+
+    /// The run that begins is one that goes on.
+    pub(super) fn resume(&mut self, interrupted: &Interrupted) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resume(interrupted);
+        }
+    }
+
+    /// Whether it is written down where the run stands.
+    pub(super) fn keeps(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.keeps())
+    }
+
+    /// Whether the last writing was long enough ago for something that costs more than a line.
+    pub(super) fn is_time_to_keep(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.is_time())
+    }
+
+    /// How long until something has to be written, if anything waits.
+    pub(super) fn until_written(&self) -> Option<Duration> {
+        self.recorder.as_ref().and_then(|recorder| recorder.due())
+    }
+
+    pub(super) fn keep_chunk(
+        &mut self,
+        mapping: &str,
+        of: (u64, &KeyRange, u64),
+        checked: Checked<'_>,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_chunk(mapping, of, checked);
+        }
+    }
+
+    pub(super) fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_pass(mapping, state);
+        }
+    }
+
+    pub(super) fn keep_ruling(
+        &mut self,
+        mapping: &str,
+        of: &impl Serialize,
+        ruled: &impl Serialize,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_ruling(mapping, of, ruled);
+        }
+    }
+
+    pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<HashMap<K, V>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.rulings(mapping).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    pub(super) async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.kept(mapping).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn kept_pass<T: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<Option<T>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.pass(mapping).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.outcome(mapping, chunk).await,
+            None => Ok(Compared::default()),
+        }
     }
 
     /// Tells what has happened.

@@ -149,7 +149,7 @@ impl MappingState {
     /// A one-sided range was looked at again.
     pub(super) fn looked_at_range(
         &mut self,
-        entry: Entry,
+        mut entry: Entry,
         mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
@@ -164,15 +164,24 @@ impl MappingState {
             self.tasks.push_back(Task::Rescan { range });
             return self.settle_piece(piece, None);
         }
-        let seen = Seen::of_none(image[side].rows);
-        let settled = self.settle(entry, image, &BySide::default(), seen, desk);
-        let Some((entry, ruling)) = settled else { return };
-        let standing = ruling.map(|ruling| {
-            let parts = std::mem::take(&mut found[side].parts);
-            // What kept changing is covered by no rule.
-            let covered = ruling.covered() != ruling;
-            (ruling, if covered { parts } else { parts.without_rules() })
-        });
+        let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
+            self.open -= 1;
+            (entry, Some(ruled))
+        } else {
+            let seen = Seen::of_none(image[side].rows);
+            let settled = self.settle(entry, image, &BySide::default(), seen, desk);
+            let Some((entry, ruling)) = settled else { return };
+            let standing = ruling.map(|ruling| {
+                let parts = std::mem::take(&mut found[side].parts);
+                // What kept changing is covered by no rule.
+                let covered = ruling.covered() != ruling;
+                (ruling, if covered { parts } else { parts.without_rules() })
+            });
+            if let Some((ruling, parts)) = &standing {
+                self.keep_ruling((&range, side), (ruling, parts), desk);
+            }
+            (entry, standing)
+        };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.covered();

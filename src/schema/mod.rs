@@ -18,4 +18,4 @@ pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
 pub use shape::{Shape, ShapeColumn};
 pub use side::{BySide, Side};
-pub use stored::{Identity, Referrer, Stored, StoredColumn};
+pub use stored::{Identity, Link, Rights, Stored, StoredColumn, Unique};

@@ -46,5 +46,7 @@ pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::shape;
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
+pub use stored::{
+    keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,
+};
 pub use told::told_keys;
