@@ -112,6 +112,17 @@ impl Store {
         Ok(Retold::Told)
     }
 
+    /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
+    /// recheck, or of a run of an older version.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn terms(&self, run: &str) -> Result<Option<String>, LedgerError> {
+        let statement = include_str!("statements/terms_of_run.sql");
+        let found = self.first(statement, values![run]).await?;
+        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+    }
+
     /// Hands on what was told during a run, in its order; a few hundred records are held at a time.
     async fn each_told(
         &self,
