@@ -13,7 +13,7 @@ mod record;
 mod suspect;
 mod tally;
 
-pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
+pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupTallies};
 pub use named::Named;
 pub use past::{History, PastRun, Trend};

@@ -244,7 +244,7 @@ impl SummaryRecord {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut record = serializer.serialize_struct("Finding", 15)?;
+        let mut record = serializer.serialize_struct("Finding", 16)?;
         record.serialize_field("type", "finding")?;
         record.serialize_field("version", &VERSION)?;
         record.serialize_field("mapping", &self.mapping)?;
@@ -281,6 +281,9 @@ impl Serialize for Finding {
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
         record.serialize_field("runs", &self.runs)?;
+        if let Some(recurrence) = &self.recurrence {
+            record.serialize_field("recurrence", recurrence)?;
+        }
         if let Some(reason) = &self.accept_reason {
             record.serialize_field("accept_reason", reason)?;
         }
