@@ -132,7 +132,6 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     let desk = Desk::new();
     let nothing = "does nothing in this version yet";
     for (text, at) in [
-        (format!("{HEAD}[pace]\nmax_replica_lag = \"1s\"\n{MAPPING}"), "pace"),
         (format!("{HEAD}[gate]\nclean_runs = 3\n{MAPPING}"), "gate"),
         (format!("{HEAD}{MAPPING}changed_at = \"at\"\n"), "changed_at"),
     ] {

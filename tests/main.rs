@@ -22,6 +22,7 @@ mod ledger;
 mod mutations;
 mod network;
 mod outputs;
+mod pace;
 mod pooling;
 mod races;
 mod readme;

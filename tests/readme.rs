@@ -375,6 +375,7 @@ fn keys_are_those_that_the_program_knows() {
             "`[compare]`",
             format!("{HEAD}compare.{unknown}\n[[mapping]]\n{SIDES}"),
         ),
+        ("### `[pace]`", "", format!("{HEAD}pace.{unknown}\n[[mapping]]\n{SIDES}")),
         ("### `[[mapping]]`", "`[[mapping]]`", format!("{HEAD}[[mapping]]\n{SIDES}{unknown}\n")),
         (
             "### `[mapping.source]` and `[mapping.target]`",
@@ -406,7 +407,7 @@ fn keys_are_those_that_the_program_knows() {
 #[test]
 fn keys_of_later_versions_are_refused() {
     let text = format!(
-        "{HEAD}[pace]\npause_file = \"x\"\n[gate]\nclean_runs = 3\n\
+        "{HEAD}[gate]\nclean_runs = 3\n\
          [[mapping]]\n{SIDES}source.changed_at = \"a\"\n"
     );
     let said = complaint(&text);

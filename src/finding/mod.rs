@@ -7,6 +7,7 @@
 mod divergence;
 mod groups;
 mod named;
+mod paced;
 mod past;
 mod reading;
 mod record;
@@ -16,6 +17,7 @@ mod tally;
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
 pub use groups::{GroupRecord, GroupTallies};
 pub use named::Named;
+pub use paced::Paced;
 pub use past::{History, PastRun, Trend};
 pub use record::{
     ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,

@@ -11,6 +11,7 @@ mod groups;
 mod history;
 mod json;
 mod jsonl;
+mod paced;
 mod plan;
 mod terminal;
 

@@ -18,14 +18,14 @@ use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::pass::NextPiece;
 use super::prepare::Prepared;
+use super::watch::{Answers, Watch};
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
 use crate::event::{Event, Observer};
-use crate::finding::{Named, RunRecord, Subject, SummaryRecord, Verdict};
+use crate::finding::{Subject, SummaryRecord, Verdict};
 use crate::ledger::Recorder;
 use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
-use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
 const PAIRS_AT_ONCE: usize = 20_000;
@@ -41,6 +41,7 @@ struct Dispatcher<'o> {
     desk: Desk<'o>,
     mappings: Vec<MappingState>,
     in_flight: JoinSet<Done>,
+    watch: Watch,
     stop_work: watch::Sender<Stop>,
     next_batch: u64,
     /// Why it is to stop, once it is.
@@ -75,11 +76,11 @@ pub(super) async fn conduct(
     audience: Audience<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    let Prepared { spec, pools, plans, .. } = prepared;
+    let Prepared { spec, servers, pools, plans, .. } = prepared;
     let Audience { recorder, observer } = audience;
     let mut desk = Desk::new(options, recorder, observer);
     let options = desk.options.clone();
-    desk.tell(Event::RunStarted(run_record(&spec, run_id, &options)));
+    desk.tell(Event::RunStarted(options.record(&spec, run_id)));
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
     let mut plans = plans;
@@ -93,8 +94,10 @@ pub(super) async fn conduct(
     });
     let mappings = mappings.collect();
     let world = World::new(&spec, pools, plans, &options, stop_workers, events);
+    let world = Arc::new(world);
     let mut dispatcher = Dispatcher {
-        world: Arc::new(world),
+        watch: Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle),
+        world,
         desk,
         mappings,
         in_flight: JoinSet::new(),
@@ -114,6 +117,7 @@ pub(super) async fn conduct(
         let pause = dispatcher.until_due();
         tokio::select! {
             Some(done) = dispatcher.in_flight.join_next() => dispatcher.take_in(done.ok()),
+            answers = dispatcher.watch.next() => dispatcher.watched(answers),
             Some(event) = retries.recv() => dispatcher.desk.tell(event),
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             Ok(()) = stop.changed() => {
@@ -126,20 +130,17 @@ pub(super) async fn conduct(
                 break;
             }
         }
+        if dispatcher.watch.is_blind() {
+            dispatcher.stopping = "a server that has limits could not say how it is";
+            dispatcher.finish_soon(&mut stop).await;
+            break;
+        }
         dispatcher.finish_mappings();
     }
     dispatcher.finish_mappings();
     let summary = dispatcher.summary();
     dispatcher.desk.tell_all().await;
     summary
-}
-
-fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
-    let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    let params = Named(params.collect());
-    let mut record = RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), params);
-    record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
-    record
 }
 
 impl Dispatcher<'_> {
@@ -154,17 +155,24 @@ impl Dispatcher<'_> {
     /// Nothing on its way, nothing waiting, and yet not done. It cannot happen; if it does, the run
     /// says that it is incomplete instead of waiting for ever.
     fn is_stuck(&self) -> bool {
-        self.in_flight.is_empty() && self.desk.queue.is_empty()
+        self.in_flight.is_empty() && self.desk.queue.is_empty() && !self.watch.holds()
     }
 
-    /// How long until a suspect falls due, if there is a permit for a look.
+    /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
     fn until_due(&self) -> Option<Duration> {
-        let due = self.desk.queue.next_due().filter(|_| self.has_permit())?;
-        Some(due.saturating_sub(self.desk.clock.now()))
+        let can_look = self.has_permit() && !self.watch.waits();
+        let due = self.desk.queue.next_due().filter(|_| can_look);
+        let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
+        due.into_iter().chain(self.watch.until_rested()).min()
+    }
+
+    fn watched(&mut self, answers: Answers) {
+        self.watch.take(answers, &mut self.desk);
+        self.mappings.iter_mut().for_each(|mapping| mapping.ease(self.watch.eases()));
     }
 
     fn give_out(&mut self) {
-        while self.has_permit() {
+        while self.has_permit() && !self.watch.waits() {
             let Some(work) = self.next_work() else { return };
             self.mappings[work.mapping].busy += 1;
             self.in_flight.spawn(perform(Arc::clone(&self.world), work));
@@ -174,6 +182,9 @@ impl Dispatcher<'_> {
     fn next_work(&mut self) -> Option<Work> {
         if let Some(work) = self.due_look() {
             return Some(work);
+        }
+        if self.in_flight.len() + self.watch.resting() >= self.desk.options.jobs {
+            return None;
         }
         for index in 0..self.mappings.len() {
             if let Some(task) = self.mappings[index].next_task(self.desk.queue.is_full()) {
@@ -260,7 +271,8 @@ impl Dispatcher<'_> {
 
     fn take_in(&mut self, done: Option<Done>) {
         // A worker ends early only if it panics, and then the run is stuck, which ends it.
-        let Some(Done { work: Work { mapping: index, task }, result }) = done else { return };
+        let Some(Done { work: Work { mapping: index, task }, result, took }) = done else { return };
+        self.watch.worked(took);
         let mapping = &mut self.mappings[index];
         mapping.busy -= 1;
         match result {
@@ -480,7 +492,8 @@ impl Dispatcher<'_> {
             Verdict::Clean
         };
         let elapsed = self.desk.clock.now().as_millis();
-        let summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.watch.sum_up(&mut summary, &mut self.desk);
         self.desk.tell(Event::RunFinished(summary.clone()));
         summary
     }

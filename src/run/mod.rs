@@ -6,6 +6,7 @@
 
 mod account;
 mod again;
+mod allowed;
 mod apply;
 mod blocked;
 mod changed;
@@ -16,9 +17,11 @@ mod folder;
 mod frontier;
 mod hands;
 mod histogram;
+mod lag;
 mod mapping;
 mod one_sided;
 mod options;
+mod pace;
 mod parts;
 mod pass;
 mod piece;
@@ -32,6 +35,7 @@ mod settling;
 mod sizing;
 mod slots;
 mod steps;
+mod watch;
 mod work;
 mod worker;
 

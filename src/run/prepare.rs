@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Options;
+use super::{Options, allowed};
 use crate::pg::{Catalog, Lease, PgError, Pool, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Relation, Server, Shape, Side};
@@ -84,6 +84,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
+    problems.extend(allowed::limits(&spec, &servers, options.settle));
     let plan_options = PlanOptions {
         strategy: options.strategy,
         chunk_rows: options.chunk_rows,

@@ -1,14 +1,16 @@
 //! The whole file: sides, parameters, settings and mappings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use toml::de::DeTable;
 
 use super::compare::{CompareSettings, read_compare};
 use super::connection::{Environment, SideSettings, read_side};
 use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
-use super::later::read_pace_and_gate;
+use super::later::read_gate;
 use super::mapping::{Mapping, read_mapping};
+use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
 use super::reader::{Problems, Reader, sentence};
 use crate::row::seal;
@@ -29,6 +31,8 @@ pub struct Spec {
     pub params: Vec<Param>,
     /// How to compare.
     pub compare: CompareSettings,
+    /// What the servers must not be pushed beyond.
+    pub pace: PaceSettings,
     /// The mappings, in the file's order.
     pub mappings: Vec<Mapping>,
     /// The blake3 of the file.
@@ -67,7 +71,8 @@ pub fn read(
     let (table, syntax) = DeTable::parse_recoverable(&text.text);
     let problems = Problems::of_file(syntax_problems(&syntax));
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
-    let parts = read_document(document, given, environment);
+    let folder = text.path.parent().unwrap_or(Path::new(""));
+    let parts = read_document(document, folder, given, environment);
     let list = problems.into_list();
     match parts {
         Some(parts) if !list.iter().any(Diagnostic::is_error) => {
@@ -79,6 +84,7 @@ pub fn read(
                 sides: parts.sides,
                 params: parts.params,
                 compare: parts.compare,
+                pace: parts.pace,
                 mappings: parts.mappings,
                 hash,
                 text,
@@ -95,6 +101,7 @@ struct Parts {
     sides: BySide<SideSettings>,
     params: Vec<Param>,
     compare: CompareSettings,
+    pace: PaceSettings,
     mappings: Vec<Mapping>,
 }
 
@@ -126,6 +133,7 @@ fn syntax_problems(errors: &[toml::de::Error]) -> Vec<Diagnostic> {
 
 fn read_document(
     mut document: Reader<'_>,
+    folder: &Path,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
 ) -> Option<Parts> {
@@ -137,7 +145,8 @@ fn read_document(
     let target = read_side(&mut document, Side::Target, environment);
     let (declared, params) = read_params(&mut document, given);
     let compare = read_compare(&mut document);
-    read_pace_and_gate(&mut document);
+    let pace = read_pace(&mut document, folder, environment);
+    read_gate(&mut document);
     let tables = document.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
@@ -147,7 +156,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, mappings })
+    Some(Parts { name: name?, description, sides, params, compare, pace, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {

@@ -14,15 +14,8 @@ pub(super) fn refuse(problems: &Problems, span: &Span, key: &str) {
     );
 }
 
-/// `[pace]` and `[gate]`.
-pub(super) fn read_pace_and_gate(document: &mut Reader<'_>) {
-    if let Some(mut pace) = document.table("pace", "[pace]") {
-        pace.duration("max_replica_lag");
-        pace.number("max_active_sessions", 1);
-        pace.string("pause_file");
-        refuse(pace.problems(), &pace.span, "[pace]");
-        pace.finish();
-    }
+/// `[gate]`.
+pub(super) fn read_gate(document: &mut Reader<'_>) {
     if let Some(mut gate) = document.table("gate", "[gate]") {
         gate.number("clean_runs", 1);
         gate.duration("window");
