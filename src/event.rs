@@ -23,6 +23,15 @@ pub enum Event {
         /// Rows of the larger side by the statistics.
         estimated_rows: Option<u64>,
     },
+    /// A mapping goes on where an interrupted run has left it.
+    MappingResumed {
+        /// Which mapping.
+        mapping: usize,
+        /// Chunks that are not read again.
+        chunks: u64,
+        /// Their rows on a side, about.
+        rows: u64,
+    },
     /// A chunk is on its way.
     ChunkStarted {
         /// Which mapping.
@@ -94,7 +103,7 @@ pub enum Event {
         /// Which mapping.
         mapping: usize,
         /// What it came to.
-        record: MappingRecord,
+        record: Box<MappingRecord>,
     },
     /// The run was asked to stop and finishes what is in hand.
     Stopping {

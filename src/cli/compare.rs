@@ -1,5 +1,6 @@
 //! `compare`: the main job.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
+use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
-use super::recheck::{Earlier, remember};
+use super::recheck::remember;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
@@ -21,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Options, Stop};
+use crate::run::{self, Begin, Options, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -105,8 +107,12 @@ pub(super) struct Compare {
     #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
     slice: Option<Infallible>,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_RESUME", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
-    resume: Option<Infallible>,
+    /// Go on with the newest interrupted run of the spec, or with this one
+    ///
+    /// Chunks that it has compared are not read again; keys that differed are looked at anew. Without
+    /// an interrupted run a new one begins.
+    #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
+    pub(super) resume: Option<String>,
 
     #[arg(long, hide = true, env = "PGRECONCILE_RUN_ID", value_parser = not_yet)]
     run_id: Option<Infallible>,
@@ -264,18 +270,27 @@ async fn run_all(
         }
     };
     let Some(prepared) = prepared else { return Exit::Trouble };
+    let mut begins = VecDeque::new();
+    if earlier.is_none() {
+        let wanted = args.resume.as_deref().and_then(resumption);
+        let Some(all) = begin_all(wanted, &prepared, &mut ledgers, ui).await else {
+            return Exit::Trouble;
+        };
+        begins = all;
+    }
     let progress = Progress::new(args.progress, ui);
     let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
-        let run_id = ulid::Ulid::generate().to_string();
+        let begin = begins.pop_front().unwrap_or_else(new_run);
         let mut recorder = ledgers.take(&prepared.spec.name);
         let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
         let summary = match memories.next() {
-            None => run::compare(prepared, run_id, options, heard, stop).await,
+            None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
+                let run_id = ulid::Ulid::generate().to_string();
                 match run::recheck(prepared, memory, run_id, options, heard, stop).await {
                     Ok(summary) => summary,
                     Err(trouble) => {
@@ -294,6 +309,60 @@ async fn run_all(
         exit = exit.max(Exit::Incomplete);
     }
     exit
+}
+
+/// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.
+fn resumption(wanted: &str) -> Option<&str> {
+    match wanted {
+        "false" | "no" | "off" | "0" => None,
+        "true" | "yes" | "on" | "1" => Some(""),
+        run => Some(run),
+    }
+}
+
+fn new_run() -> Begin {
+    Begin::New(ulid::Ulid::generate().to_string())
+}
+
+/// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
+/// been said.
+async fn begin_all(
+    wanted: Option<&str>,
+    prepared: &[(run::Prepared, Options)],
+    ledgers: &mut Ledgers,
+    ui: &Ui,
+) -> Option<VecDeque<Begin>> {
+    let mut begins = VecDeque::new();
+    for (prepared, options) in prepared {
+        let name = &prepared.spec.name;
+        let Some(recorder) = ledgers.recorder(name) else {
+            if wanted.is_some() {
+                let message = format!("no ledger remembers where a run of \"{name}\" stood");
+                ui.error(&message, Some("--resume needs a ledger that can be read and written."));
+                return None;
+            }
+            begins.push_back(new_run());
+            continue;
+        };
+        match run::agree(prepared, options, recorder, wanted).await {
+            Ok(Some(interrupted)) => {
+                let run = &interrupted.record;
+                ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
+                begins.push_back(Begin::Resumed(Box::new(interrupted)));
+            }
+            Ok(None) => {
+                if wanted.is_some() {
+                    ui.status(&format!("{name}: no run was interrupted; a new one begins"));
+                }
+                begins.push_back(new_run());
+            }
+            Err(blocked) => {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+                return None;
+            }
+        }
+    }
+    Some(begins)
 }
 
 #[cfg(test)]

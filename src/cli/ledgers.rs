@@ -96,6 +96,11 @@ impl Ledgers {
     }
 
     /// The recorder of a spec's run, if it is remembered.
+    pub(super) fn recorder(&mut self, spec: &str) -> Option<&mut Recorder> {
+        self.recorders.get_mut(spec)
+    }
+
+    /// The recorder of a spec's run, to write it with.
     pub(super) fn take(&mut self, spec: &str) -> Option<Recorder> {
         self.recorders.remove(spec)
     }
@@ -129,4 +134,9 @@ pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<St
     };
     ui.error(&format!("ledger {}: {why}", file.display()), Some(hint));
     None
+}
+
+/// Whether a run holds the lock of a spec's ledger right now.
+pub(super) fn under_way(place: &Place, path: &Path, name: &str) -> bool {
+    place.file(path, name).is_some_and(|file| Lock::is_held(&file))
 }

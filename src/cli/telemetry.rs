@@ -44,6 +44,9 @@ impl Observer for Log {
             Event::MappingStarted { name, estimated_rows, .. } => {
                 tracing::info!(target: "pgreconcile", mapping = name, estimated_rows, "mapping started");
             }
+            Event::MappingResumed { mapping, chunks, rows } => {
+                tracing::info!(target: "pgreconcile", mapping, chunks, rows, "mapping goes on");
+            }
             Event::ChunkStarted { mapping, chunk } => {
                 tracing::debug!(target: "pgreconcile", mapping, chunk, "chunk started");
             }

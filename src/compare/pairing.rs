@@ -6,6 +6,7 @@
 //! chunk's keys wait at the most, which is why a chunk has a bounded number of rows.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::leeway::{Kept, rows_agree};
 use crate::plan::Pair;
@@ -13,7 +14,7 @@ use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder,
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ at first sight, with what each side has of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspected {
     /// The key.
     pub key: Key,
@@ -166,9 +167,16 @@ impl Pairing {
         source.agrees(&target, pairs)
     }
 
-    /// Takes a key with its row's fingerprint, where there are no groups.
-    pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
-        self.add_of(side, key, fingerprint, 0);
+    /// Takes a key with its row's fingerprint and its group's text, if there are groups.
+    pub fn add_grouped(
+        &mut self,
+        side: Side,
+        key: Key,
+        fingerprint: Fingerprint,
+        group: Option<&[u8]>,
+    ) {
+        let group = self.groups.place(group);
+        self.add_of(side, key, fingerprint, group);
     }
 
     /// Takes a key with its row's fingerprint; of the row itself only the group is read.

@@ -6,6 +6,7 @@
 
 mod divergence;
 mod groups;
+mod hint;
 mod named;
 mod paced;
 mod past;
@@ -16,6 +17,7 @@ mod tally;
 
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
 pub use groups::{GroupRecord, GroupTallies};
+pub use hint::{Hint, LEAST_SHARE};
 pub use named::Named;
 pub use paced::Paced;
 pub use past::{History, PastRun, Trend};

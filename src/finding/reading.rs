@@ -9,18 +9,6 @@ use super::{Disposition, Finding, Kind, Named, Place, RangeText};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for BySide<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Pair<T> {
-            source: T,
-            target: T,
-        }
-        let Pair { source, target } = Pair::deserialize(deserializer)?;
-        Ok(BySide { source, target })
-    }
-}
-
 /// A finding's record as it stands.
 #[derive(Deserialize)]
 struct Written {
@@ -35,6 +23,8 @@ struct Written {
     #[serde(default, deserialize_with = "there")]
     group: Option<Group>,
     columns: Named<Values>,
+    #[serde(default)]
+    changed_at: BySide<Option<String>>,
     first_seen: String,
     last_seen: String,
     runs: u64,
@@ -83,6 +73,7 @@ impl<'de> Deserialize<'de> for Finding {
         finding.group = written.group;
         finding.accept_reason = written.accept_reason;
         finding.columns = Named(columns.collect());
+        finding.changed_at = written.changed_at;
         finding.keys_only = keys_only;
         finding.first_seen = written.first_seen;
         finding.last_seen = written.last_seen;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Finding, GroupRecord, Named, Paced, Place, RangeText};
+use super::{Books, Finding, GroupRecord, Hint, Named, Paced, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -36,8 +36,14 @@ pub struct RunRecord {
     /// The share of the keys that is looked at, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// The only mappings that are compared, if not all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<String>,
     /// When it started.
     pub started_at: String,
+    /// When it went on after an interruption, each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<String>,
     /// Name and version of this program.
     pub tool: String,
 }
@@ -59,7 +65,9 @@ impl RunRecord {
             scope,
             params,
             sample: None,
+            mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
+            resumed_at: Vec::new(),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -134,6 +142,12 @@ pub struct MappingRecord {
     /// Accept rules that have expired and count for nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired_accepts: Vec<ExpiredAccept>,
+    /// What many of its findings have in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Hint>,
+    /// The first and the last key of each side, where they were asked for: hints are made of them.
+    #[serde(skip)]
+    pub ends: BySide<Option<[Named<String>; 2]>>,
 }
 
 /// An accept rule that has expired.
@@ -170,6 +184,8 @@ impl MappingRecord {
             groups: None,
             ungrouped: None,
             expired_accepts: Vec::new(),
+            hints: Vec::new(),
+            ends: BySide::default(),
         }
     }
 }
@@ -244,7 +260,7 @@ impl SummaryRecord {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut record = serializer.serialize_struct("Finding", 15)?;
+        let mut record = serializer.serialize_struct("Finding", 16)?;
         record.serialize_field("type", "finding")?;
         record.serialize_field("version", &VERSION)?;
         record.serialize_field("mapping", &self.mapping)?;
@@ -277,6 +293,9 @@ impl Serialize for Finding {
             record.serialize_field("columns", &Named(names.collect()))?;
         } else {
             record.serialize_field("columns", &self.columns)?;
+            if self.changed_at.any(Option::is_some) {
+                record.serialize_field("changed_at", &self.changed_at)?;
+            }
         }
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
@@ -291,12 +310,3 @@ impl Serialize for Finding {
 /// A differing column whose values are left out.
 #[derive(Serialize)]
 struct NoValues {}
-
-impl<T: Serialize> Serialize for BySide<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_struct("BySide", 2)?;
-        pair.serialize_field("source", &self.source)?;
-        pair.serialize_field("target", &self.target)?;
-        pair.end()
-    }
-}

@@ -15,6 +15,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Disposition;
 use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -74,8 +76,9 @@ pub enum Settled {
     Again,
 }
 
-/// The right to make a [`super::Finding`]; only [`Suspect::settle`] gives it.
-#[derive(Debug, PartialEq, Eq)]
+/// The right to make a [`super::Finding`]; only [`Suspect::settle`] gives it. A ledger keeps what it
+/// has given.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruling {
     disposition: Disposition,
 }

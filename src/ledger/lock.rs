@@ -45,6 +45,13 @@ impl Lock {
         writeln!(file, "process {}", std::process::id())?;
         Ok(Ok(Lock { _file: file }))
     }
+
+    /// Whether a process holds the lock of a ledger. To find out, it is held for a moment, together
+    /// with everyone else who asks; so ask only where a run seems to be under way.
+    pub fn is_held(ledger: &Path) -> bool {
+        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(Lock::path(ledger)).is_ok_and(held)
+    }
 }
 
 #[cfg(test)]
@@ -58,8 +65,10 @@ mod tests {
         let held = Lock::take(&ledger).unwrap().unwrap();
         let holder = Lock::take(&ledger).unwrap().unwrap_err();
         assert_eq!(holder, format!("process {}", std::process::id()));
+        assert!(Lock::is_held(&ledger));
         drop(held);
         assert!(Lock::path(&ledger).exists());
+        assert!(!Lock::is_held(&ledger) && !Lock::is_held(&folder.path().join("no.db")));
         assert!(Lock::take(&ledger).unwrap().is_ok());
         assert!(Lock::take(&folder.path().join("no/x.db")).is_err());
     }

@@ -8,8 +8,10 @@
 //! Rows' values stand in it as the outputs tell them: redacted ones hashed, none with `--keys-only`.
 //! So the folder and the files are their owner's alone.
 
+mod checkpoint;
 mod file;
 mod identity;
+mod interrupted;
 mod lock;
 mod past;
 mod place;
@@ -19,6 +21,8 @@ mod shared;
 mod store;
 mod value;
 
+pub use checkpoint::{Checked, Kept, KeptState};
+pub use interrupted::Interrupted;
 pub use lock::Lock;
 pub use past::Retold;
 pub use place::{Place, place_beside};

@@ -106,7 +106,7 @@ impl Store {
         })
         .await?;
         for (mapping, record) in mappings {
-            hear(Event::MappingFinished { mapping, record });
+            hear(Event::MappingFinished { mapping, record: Box::new(record) });
         }
         hear(Event::RunFinished(summary));
         Ok(Retold::Told)
@@ -139,6 +139,7 @@ impl Store {
             let run = PastRun {
                 run: record.run,
                 verb: row.text(1)?.to_owned(),
+                spec_hash: record.spec_hash,
                 scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
                 sample: record.sample,

@@ -7,17 +7,18 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::identity::{identity, image};
+use super::interrupted::Interrupted;
 use super::retention;
-use super::store::{Change, LedgerError, Store};
+use super::store::{Change, LedgerError, Sight, Store};
 use super::value::values;
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
 use crate::row::{Veil, random_secret};
 
-/// Findings that may wait to be written.
+/// Changes that may wait to be written.
 const TOGETHER: usize = 1_000;
-/// How long one may wait while events come in: what was told survives a `kill -9` a moment later.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How long one may wait: what was told survives a `kill -9` a moment later.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// A run on its way into the ledger.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub struct Recorder {
     verb: &'static str,
     veil: Veil,
     secret: Vec<u8>,
+    /// What the run is asked, to be held against what a resumption is asked.
+    terms: Option<String>,
+    /// The run that goes on, if it is not a new one.
+    resumed: Option<i64>,
     run: Option<Running>,
     /// What waits to be written.
     waiting: Vec<Change>,
@@ -38,8 +43,11 @@ struct Running {
     number: i64,
     spec: String,
     scope: String,
-    /// Places given so far: findings and undecided ranges in the order in which they were told.
-    places: i64,
+    /// The next place: findings and undecided ranges stand in the order in which they were told.
+    next_place: i64,
+    /// The first place since the run was resumed. What was told before is told again, or not true any
+    /// more.
+    first_place: i64,
     /// Findings that wait to be written.
     findings: u64,
 }
@@ -61,12 +69,73 @@ impl Recorder {
         let secret = secret_of(&store).await?;
         let veil = Veil::of_secret(&secret);
         let (waiting, written) = (Vec::new(), Instant::now());
-        Ok(Recorder { store, verb, veil, secret, run: None, waiting, written, trouble: None })
+        Ok(Recorder {
+            store,
+            verb,
+            veil,
+            secret,
+            terms: None,
+            resumed: None,
+            run: None,
+            waiting,
+            written,
+            trouble: None,
+        })
     }
 
     /// The ledger's own secret, under which redacted values look alike in all of its runs.
     pub fn secret(&self) -> &[u8] {
         &self.secret
+    }
+
+    /// What the run is asked, before it begins.
+    pub fn set_terms(&mut self, terms: String) {
+        self.terms = Some(terms);
+    }
+
+    /// The run that begins is this one, which goes on.
+    pub fn resume(&mut self, interrupted: &Interrupted) {
+        self.resumed = Some(interrupted.number);
+    }
+
+    /// Whether a run goes on that was begun before.
+    pub fn resumes(&self) -> bool {
+        self.resumed.is_some()
+    }
+
+    /// How long what waits may still wait; nothing if nothing waits.
+    pub fn due(&self) -> Option<Duration> {
+        let waits = !self.waiting.is_empty() && self.trouble.is_none();
+        waits.then(|| LONGEST_WAIT.saturating_sub(self.written.elapsed()))
+    }
+
+    /// Whether it is written down where the run stands.
+    pub fn keeps(&self) -> bool {
+        self.keeping().is_some()
+    }
+
+    /// Whether what waits is about to be written anyway.
+    pub fn is_time(&self) -> bool {
+        self.written.elapsed() >= LONGEST_WAIT
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The number of the run under way, or of the one that is to go on.
+    pub(super) fn number(&self) -> Option<i64> {
+        self.run.as_ref().map(|run| run.number).or(self.resumed)
+    }
+
+    /// The number of the run under way if it can be resumed one day.
+    pub(super) fn keeping(&self) -> Option<i64> {
+        self.number().filter(|_| self.terms.is_some() && self.trouble.is_none())
+    }
+
+    /// Has something written soon.
+    pub(super) fn put(&mut self, change: Change) {
+        self.waiting.push(change);
     }
 
     /// Takes events in, in their order; findings come to know when they were first seen.
@@ -92,14 +161,16 @@ impl Recorder {
                     self.mapping(*mapping, record).await?
                 }
                 Event::RunFinished(summary) => self.end(summary).await?,
-                _ if self.written.elapsed() > LONGEST_WAIT => self.write().await?,
                 _ => {}
             }
         }
-        Ok(())
+        self.write_some().await
     }
 
     async fn begin(&mut self, run: &RunRecord) -> Result<(), LedgerError> {
+        if let Some(number) = self.resumed {
+            return self.go_on(number, run).await;
+        }
         let statement = include_str!("statements/begin_run.sql");
         let record = serde_json::to_string(run)?;
         let (spec, scope) = (run.spec.clone(), run.scope.clone());
@@ -114,8 +185,28 @@ impl Recorder {
         ];
         let added = self.store.change(statement, params).await?;
         let number = added.first().map_or(Ok(0), |record| record.int(0))?;
-        self.run = Some(Running { number, spec, scope, places: 0, findings: 0 });
-        Ok(())
+        let (next_place, first_place, findings) = (0, 0, 0);
+        self.run = Some(Running { number, spec, scope, next_place, first_place, findings });
+        self.agree(number).await?;
+        retention::forget_checkpoints(&self.store, &run.spec).await
+    }
+
+    /// Goes on with a run: what it told before is known until it is at its end.
+    async fn go_on(&mut self, number: i64, run: &RunRecord) -> Result<(), LedgerError> {
+        let last = self.store.first(include_str!("statements/last_place.sql"), values![number]);
+        let next_place = last.await?.map_or(Ok(-1), |record| record.int(0))? + 1;
+        let params = values![serde_json::to_string(run)?, number];
+        self.store.change(include_str!("statements/resume_run.sql"), params).await?;
+        let (spec, scope) = (run.spec.clone(), run.scope.clone());
+        let first_place = next_place;
+        self.run = Some(Running { number, spec, scope, next_place, first_place, findings: 0 });
+        self.agree(number).await
+    }
+
+    async fn agree(&self, number: i64) -> Result<(), LedgerError> {
+        let Some(terms) = &self.terms else { return Ok(()) };
+        let params = values![number, terms.as_str()];
+        self.store.change(include_str!("statements/put_terms.sql"), params).await.map(drop)
     }
 
     /// Tells findings when they were first seen, and in how many runs.
@@ -133,9 +224,10 @@ impl Recorder {
         }
         let earlier = self.store.earlier(&identities).await?;
         for (identity, finding) in &mut findings {
-            if let Some((first_seen, runs)) = earlier.get(identity) {
+            if let Some(Sight { first_seen, runs, run: seen_by }) = earlier.get(identity) {
                 finding.first_seen.clone_from(first_seen);
-                finding.runs = runs + 1;
+                // Before an interruption it was the same run.
+                finding.runs = runs + u64::from(*seen_by != run.number);
             }
         }
         Ok(())
@@ -181,12 +273,11 @@ impl Recorder {
         self.written = Instant::now();
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return Ok(());
+        let findings = std::mem::take(&mut run.findings);
+        if findings > 0 {
+            let statement = include_str!("statements/count_findings.sql");
+            waiting.push(Change { statement, params: values![findings, run.number] });
         }
-        let statement = include_str!("statements/count_findings.sql");
-        let params = values![std::mem::take(&mut run.findings), run.number];
-        waiting.push(Change { statement, params });
         self.store.together(waiting).await.map(drop)
     }
 
@@ -201,16 +292,32 @@ impl Recorder {
     async fn end(&mut self, summary: &SummaryRecord) -> Result<(), LedgerError> {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
-        let params = values![serde_json::to_string(summary)?, run.number];
-        self.store.change(include_str!("statements/end_run.sql"), params).await?;
+        let (number, first) = (run.number, run.first_place);
+        let change = |statement, params| Change { statement, params };
+        let summary_text = serde_json::to_string(summary)?;
+        let mut changes = Vec::new();
+        if first > 0 {
+            for statement in [
+                include_str!("statements/forget_earlier_findings.sql"),
+                include_str!("statements/forget_earlier_undecided.sql"),
+            ] {
+                changes.push(change(statement, values![number, first]));
+            }
+            changes.push(change(include_str!("statements/count_again.sql"), values![number]));
+        }
+        if summary.complete {
+            changes.extend(retention::CHECKPOINTS.map(|stale| change(stale, values![number])));
+        }
+        changes.push(change(include_str!("statements/end_run.sql"), values![summary_text, number]));
+        self.store.together(changes).await?;
         retention::forget(&self.store, &run.spec).await
     }
 }
 
 impl Running {
     fn next_place(&mut self) -> i64 {
-        self.places += 1;
-        self.places - 1
+        self.next_place += 1;
+        self.next_place - 1
     }
 }
 

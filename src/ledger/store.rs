@@ -42,6 +42,15 @@ pub(super) struct Change {
     pub(super) params: Vec<Value>,
 }
 
+/// The last sight of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) first_seen: String,
+    pub(super) runs: u64,
+    /// The number of the run that saw it last.
+    pub(super) run: i64,
+}
+
 /// An open ledger.
 #[derive(Debug)]
 pub struct Store(Kind);
@@ -148,15 +157,17 @@ impl Store {
         }
     }
 
-    /// When each of these differences was first seen, and in how many runs, by identity.
+    /// The last sight of each of these differences, by identity.
     pub(super) async fn earlier(
         &self,
         identities: &[[u8; 16]],
-    ) -> Result<HashMap<[u8; 16], (String, u64)>, LedgerError> {
+    ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
         let mut found = HashMap::new();
         let mut take = |record: &Record| -> Result<(), LedgerError> {
             if let Ok(identity) = record.bytes(0)?.try_into() {
-                found.insert(identity, (record.text(1)?.to_owned(), record.count(2)?));
+                let first_seen = record.text(1)?.to_owned();
+                let (runs, run) = (record.count(2)?, record.int(3)?);
+                found.insert(identity, Sight { first_seen, runs, run });
             }
             Ok(())
         };

@@ -15,6 +15,7 @@ mod lease;
 mod load;
 mod pool;
 mod row;
+mod sequences;
 mod server;
 mod session;
 mod shape;

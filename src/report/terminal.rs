@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
-use super::{Writer, groups, paced};
+use super::{Writer, groups, hints, paced};
 use crate::finding::{Finding, MappingRecord, Named, RunRecord, SummaryRecord, Undecided, Verdict};
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -30,6 +30,8 @@ pub struct Style {
 
 /// Findings shown of each mapping.
 const SHOWN: usize = 10;
+/// Hints shown of each mapping.
+const SHOWN_HINTS: usize = 6;
 /// Undecided ranges shown of each mapping.
 const SHOWN_RANGES: usize = 3;
 
@@ -100,6 +102,14 @@ impl<W: Write> Terminal<W> {
                 }
                 if findings > SHOWN as u64 {
                     writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
+                }
+                let all_shown = findings <= SHOWN as u64;
+                let record = self.mappings.iter().find(|record| record.mapping == mapping);
+                let hints = record.into_iter().flat_map(|record| &record.hints);
+                for hint in hints.take(SHOWN_HINTS) {
+                    for line in hints::lines_of(hint, all_shown, usize::from(self.style.width)) {
+                        writeln!(self.out, "{line}")?;
+                    }
                 }
                 writeln!(self.out)?;
             }

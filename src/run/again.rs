@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use super::dispatcher::{Audience, conduct};
+use super::conduct::{Audience, Begin, conduct};
 use super::hands::{Failed, Hands};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
@@ -83,7 +83,8 @@ pub async fn recheck(
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let again = recall(&mut prepared, memory, &options).await?;
-    Ok(conduct(prepared, Some(again), run_id, options, audience, stop).await)
+    let begin = Begin::New(run_id);
+    Ok(conduct(prepared, Some(again), begin, options, audience, stop).await)
 }
 
 /// Reads back what an earlier run found, and leaves out the mappings of which it found nothing.

@@ -8,22 +8,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::again::Again;
-use super::desk::{Desk, reached};
+use super::desk::Desk;
 use super::frontier::Next;
 use super::mapping::MappingState;
-use super::options::{Options, Stop};
+use super::options::Stop;
 use super::pass::NextPiece;
-use super::prepare::Prepared;
 use super::watch::{Answers, Watch};
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
-use crate::event::{Event, Observer};
+use crate::event::Event;
 use crate::finding::{Subject, SummaryRecord, Verdict};
-use crate::ledger::Recorder;
 use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
 
@@ -32,115 +29,38 @@ const PAIRS_AT_ONCE: usize = 20_000;
 const MOST_ROWS: usize = 2_000;
 /// The same where values may be large: the findings of a batch are held at once.
 const MOST_LARGE_ROWS: usize = 200;
-/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
-/// coming by as much.
-const GRACE: Duration = Duration::from_secs(3);
-
-struct Dispatcher<'o> {
-    world: Arc<World>,
-    desk: Desk<'o>,
-    mappings: Vec<MappingState>,
-    in_flight: JoinSet<Done>,
-    watch: Watch,
-    stop_work: watch::Sender<Stop>,
+pub(super) struct Dispatcher<'o> {
+    pub(super) world: Arc<World>,
+    pub(super) desk: Desk<'o>,
+    pub(super) mappings: Vec<MappingState>,
+    pub(super) in_flight: JoinSet<Done>,
+    pub(super) watch: Watch,
+    pub(super) stop_work: watch::Sender<Stop>,
     next_batch: u64,
     /// Why it is to stop, once it is.
-    stopping: &'static str,
+    pub(super) stopping: &'static str,
 }
 
-/// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
-pub async fn compare(
-    prepared: Prepared,
-    run_id: String,
-    options: Options,
-    audience: Audience<'_>,
-    stop: watch::Receiver<Stop>,
-) -> SummaryRecord {
-    conduct(prepared, None, run_id, options, audience, stop).await
-}
-
-/// Who hears of a run: the ledger first, which says of findings how long they have been there.
-pub struct Audience<'o> {
-    /// The ledger, if the run is remembered.
-    pub recorder: Option<&'o mut Recorder>,
-    /// Everyone else.
-    pub observer: &'o mut dyn Observer,
-}
-
-/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
-pub(super) async fn conduct(
-    prepared: Prepared,
-    again: Option<Vec<Again>>,
-    run_id: String,
-    options: Options,
-    audience: Audience<'_>,
-    mut stop: watch::Receiver<Stop>,
-) -> SummaryRecord {
-    let Prepared { spec, servers, pools, plans, .. } = prepared;
-    let Audience { recorder, observer } = audience;
-    let mut desk = Desk::new(options, recorder, observer);
-    let options = desk.options.clone();
-    desk.tell(Event::RunStarted(options.record(&spec, run_id)));
-    let (stop_work, stop_workers) = watch::channel(Stop::No);
-    let (events, mut retries) = mpsc::unbounded_channel();
-    let mut plans = plans;
-    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
-    let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
-    let states = plans.iter().enumerate();
-    let mut again = again.map(Vec::into_iter);
-    let mappings = states.map(|(index, plan)| match again.as_mut().and_then(Iterator::next) {
-        Some(again) => MappingState::again(index, plan, &options, again),
-        None => MappingState::new(index, plan, &options),
-    });
-    let mappings = mappings.collect();
-    let world = World::new(&spec, pools, plans, &options, stop_workers, events);
-    let world = Arc::new(world);
-    let mut dispatcher = Dispatcher {
-        watch: Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle),
-        world,
-        desk,
-        mappings,
-        in_flight: JoinSet::new(),
-        stop_work,
-        next_batch: 0,
-        stopping: "interrupted",
-    };
-    let deadline = dispatcher.desk.options.deadline;
-    let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
-    while !dispatcher.is_done() {
-        dispatcher.give_out();
-        dispatcher.desk.tell_all().await;
-        if dispatcher.is_stuck() {
-            dispatcher.let_go("the run lost its thread");
-            break;
+impl<'o> Dispatcher<'o> {
+    pub(super) fn new(
+        world: Arc<World>,
+        desk: Desk<'o>,
+        watch: Watch,
+        stop_work: watch::Sender<Stop>,
+    ) -> Self {
+        let plans = world.plans.iter().enumerate();
+        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &desk.options));
+        Dispatcher {
+            mappings: mappings.collect(),
+            world,
+            desk,
+            in_flight: JoinSet::new(),
+            watch,
+            stop_work,
+            next_batch: 0,
+            stopping: "interrupted",
         }
-        let pause = dispatcher.until_due();
-        tokio::select! {
-            Some(done) = dispatcher.in_flight.join_next() => dispatcher.take_in(done.ok()),
-            answers = dispatcher.watch.next() => dispatcher.watched(answers),
-            Some(event) = retries.recv() => dispatcher.desk.tell(event),
-            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
-            Ok(()) = stop.changed() => {
-                dispatcher.finish_soon(&mut stop).await;
-                break;
-            }
-            () = reached(deadline) => {
-                dispatcher.stopping = "the deadline was reached";
-                dispatcher.finish_soon(&mut stop).await;
-                break;
-            }
-        }
-        if dispatcher.watch.is_blind() {
-            dispatcher.stopping = "a server that has limits could not say how it is";
-            dispatcher.finish_soon(&mut stop).await;
-            break;
-        }
-        dispatcher.finish_mappings();
     }
-    dispatcher.finish_mappings();
-    let summary = dispatcher.summary();
-    dispatcher.desk.tell_all().await;
-    summary
 }
 
 impl Dispatcher<'_> {
@@ -148,30 +68,45 @@ impl Dispatcher<'_> {
         self.in_flight.len() < self.desk.options.jobs
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.mappings.iter().all(|mapping| mapping.finished)
     }
 
     /// Nothing on its way, nothing waiting, and yet not done. It cannot happen; if it does, the run
     /// says that it is incomplete instead of waiting for ever.
-    fn is_stuck(&self) -> bool {
-        self.in_flight.is_empty() && self.desk.queue.is_empty() && !self.watch.holds()
+    pub(super) fn is_stuck(&self) -> bool {
+        let holds = self.recalls() || self.watch.holds();
+        self.in_flight.is_empty() && self.desk.queue.is_empty() && !holds
+    }
+
+    /// Whether something is to be read from the ledger now.
+    pub(super) fn recalls(&self) -> bool {
+        self.mappings.iter().any(|mapping| mapping.recalls(&self.desk))
+    }
+
+    /// Reads one thing from the ledger.
+    pub(super) async fn recall(&mut self) {
+        let waiting = self.mappings.iter_mut().find(|mapping| mapping.recalls(&self.desk));
+        if let Some(mapping) = waiting {
+            mapping.recall(&mut self.desk).await;
+        }
     }
 
     /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
-    fn until_due(&self) -> Option<Duration> {
+    pub(super) fn until_due(&self) -> Option<Duration> {
         let can_look = self.has_permit() && !self.watch.waits();
         let due = self.desk.queue.next_due().filter(|_| can_look);
         let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
         due.into_iter().chain(self.watch.until_rested()).min()
     }
 
-    fn watched(&mut self, answers: Answers) {
+    /// The servers have said how they are.
+    pub(super) fn watched(&mut self, answers: Answers) {
         self.watch.take(answers, &mut self.desk);
         self.mappings.iter_mut().for_each(|mapping| mapping.ease(self.watch.eases()));
     }
 
-    fn give_out(&mut self) {
+    pub(super) fn give_out(&mut self) {
         while self.has_permit() && !self.watch.waits() {
             let Some(work) = self.next_work() else { return };
             self.mappings[work.mapping].busy += 1;
@@ -235,7 +170,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         let account = &mut self.mappings[index].account;
         if account.started.is_none() {
             account.started = Some(Instant::now());
@@ -269,7 +204,7 @@ impl Dispatcher<'_> {
         Some(Work { mapping, task })
     }
 
-    fn take_in(&mut self, done: Option<Done>) {
+    pub(super) fn take_in(&mut self, done: Option<Done>) {
         // A worker ends early only if it panics, and then the run is stuck, which ends it.
         let Some(Done { work: Work { mapping: index, task }, result, took }) = done else { return };
         self.watch.worked(took);
@@ -346,6 +281,7 @@ impl Dispatcher<'_> {
                 mapping.looked_at_null_keys(entry, found, desk);
             }
             (Task::NameRun { run }, Answer::Named(last)) => mapping.tell_run(run, last, desk),
+            (Task::Ends { side }, Answer::Ends(ends)) => mapping.account.ends(side, ends),
             // A worker answers with what its task asks for.
             (task, _) => mapping.abandon_task(task, "no answer", desk),
         }
@@ -366,8 +302,8 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
                 ends
             }
-            Task::Measure => mapping.piece_failed(None, error.remedy),
-            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
+            Task::Measure => mapping.piece_failed(None, error.remedy, desk),
+            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy, desk),
             Task::Recall { mut keys } if keys.len() > 1 && smaller_helps => {
                 let half = keys.split_off(keys.len() / 2);
                 mapping.again.extend([keys, half]);
@@ -401,6 +337,8 @@ impl Dispatcher<'_> {
                 false
             }
             Task::Histogram { .. } | Task::Probe { .. } | Task::Gap { .. } => true,
+            // A hint less.
+            Task::Ends { .. } => false,
             task => {
                 mapping.abandon_task(task, &reason, desk);
                 !smaller_helps
@@ -423,30 +361,8 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Lets what is in hand come to its end, for a while; then cancels it.
-    async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let mut urgency = Stop::Soon.max(*stop.borrow());
-        if urgency < Stop::Now {
-            self.desk.tell(Event::Stopping { reason: self.stopping.into() });
-        }
-        self.stop_work.send_replace(urgency);
-        self.desk.tell_all().await;
-        let grace = tokio::time::sleep(GRACE);
-        tokio::pin!(grace);
-        while !self.in_flight.is_empty() {
-            tokio::select! {
-                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
-                () = &mut grace, if urgency < Stop::Now => urgency = Stop::Now,
-                Ok(()) = stop.changed() => urgency = *stop.borrow(),
-            }
-            self.stop_work.send_replace(urgency);
-            self.desk.tell_all().await;
-        }
-        self.let_go(self.stopping);
-    }
-
     /// Ends every mapping, and closes every suspect as not judged.
-    fn let_go(&mut self, reason: &str) {
+    pub(super) fn let_go(&mut self, reason: &str) {
         (0..self.mappings.len()).for_each(|index| self.end_mapping(index, reason));
         let open: Vec<_> = self.desk.queue.drain().collect();
         let mut homes: Vec<(usize, Arc<KeyRange>, u64)> = Vec::new();
@@ -467,11 +383,11 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn finish_mappings(&mut self) {
+    pub(super) fn finish_mappings(&mut self) {
         for mapping in &mut self.mappings {
             if !mapping.finished && mapping.is_done() {
                 mapping.finished = true;
-                let record = mapping.account.record(self.desk.options.max_unsettled);
+                let record = Box::new(mapping.account.record(self.desk.options.max_unsettled));
                 let mapping = mapping.account.index;
                 self.desk.tell(Event::MappingFinished { mapping, record });
             }
@@ -479,7 +395,7 @@ impl Dispatcher<'_> {
     }
 
     /// What the run says in the end.
-    fn summary(&mut self) -> SummaryRecord {
+    pub(super) fn summary(&mut self) -> SummaryRecord {
         let most = self.desk.options.max_unsettled;
         let accounts = || self.mappings.iter().map(|mapping| &mapping.account);
         let complete = self.is_done() && accounts().all(|account| account.record(most).complete);

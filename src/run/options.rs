@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::finding::{Named, RunRecord};
 use crate::row::Veil;
-use crate::spec::{CompareSettings, Spec, StrategyChoice};
+use crate::spec::{CompareSettings, StrategyChoice};
 
 /// Plain settings of one run; they know nothing of the command line.
 #[derive(Clone, Debug)]
@@ -58,16 +57,6 @@ impl Options {
             veil: Veil::of_process(),
             mappings: Vec::new(),
         }
-    }
-
-    /// What a run with these options was asked.
-    pub(super) fn record(&self, spec: &Spec, run_id: String) -> RunRecord {
-        let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-        let params = Named(params.collect());
-        let hash = spec.hash.clone();
-        let mut record = RunRecord::new(run_id, &spec.name, hash, spec.scope(), params);
-        record.sample = self.sample.map(|share| format!("{}%", share * 100.0));
-        record
     }
 }
 

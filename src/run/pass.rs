@@ -5,14 +5,17 @@
 //! should take. The sides' stretches have nothing to do with each other: only sums meet. The last
 //! stretch has an open end, since a table grows while it is read.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::options::Options;
 use super::sizing::EASED;
-use crate::compare::{Ask, Buckets, Compared, Passed};
+use crate::compare::{Ask, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{Blocks, Digest, Fingerprint, Key};
+use crate::row::{Blocks, Digest, GroupCounts};
 use crate::schema::{BySide, Side};
 
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
@@ -31,7 +34,7 @@ pub(super) enum NextPiece {
 }
 
 /// A stretch of each side, where there is one left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) number: u64,
     pub(super) ask: Ask,
@@ -53,7 +56,7 @@ impl Piece {
 }
 
 /// What of a side's table is read in one statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stretch {
     /// All of it.
     Whole,
@@ -64,8 +67,9 @@ pub(super) enum Stretch {
 /// What a piece of a side came to.
 #[derive(Debug)]
 pub(super) enum Found {
-    Digests(Vec<(u32, Digest)>),
-    Rows(Vec<(Key, Fingerprint)>),
+    /// Digests by bucket, and of the source the groups of its rows.
+    Digests(Vec<(u32, Digest)>, HashMap<u32, GroupCounts>),
+    Rows(Vec<BucketRow>),
 }
 
 /// What came of a piece, and how long each side took.
@@ -79,7 +83,7 @@ impl Read {
     /// Rows of each side that were digested.
     pub(super) fn rows(&self) -> BySide<u64> {
         self.found.as_ref().map(|found| match found {
-            Some(Found::Digests(digests)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
+            Some(Found::Digests(digests, _)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
             Some(Found::Rows(_)) | None => 0,
         })
     }
@@ -97,7 +101,7 @@ pub(super) enum Progress {
 }
 
 /// One side's blocks.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     /// All blocks; nothing for what is read in one statement.
     blocks: Option<u32>,
@@ -115,7 +119,7 @@ pub(super) struct Pass {
     tables: Option<BySide<Table>>,
     measuring: bool,
     again: Vec<Piece>,
-    in_flight: usize,
+    in_flight: Vec<Piece>,
     next_piece: u64,
     chunk_time: Duration,
     /// Whether pieces are to be smaller than time allows.
@@ -125,21 +129,22 @@ pub(super) struct Pass {
 impl Pass {
     /// Nothing read yet; nothing at all if the plan has ranges.
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Option<Pass> {
-        let rows = plan.estimated_rows().unwrap_or(0);
-        let buckets = || {
-            Buckets::begin(plan.order.clone(), plan.key_width, rows, plan.chunk_rows, plan.served())
-        };
-        (plan.partition == Partition::Buckets).then(|| Pass {
-            buckets: buckets(),
+        (plan.partition == Partition::Buckets).then(|| Pass::of(plan, options))
+    }
+
+    /// Nothing read yet, whatever the plan has.
+    pub(super) fn of(plan: &MappingPlan, options: &Options) -> Pass {
+        Pass {
+            buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
             tables: None,
             measuring: false,
             again: Vec::new(),
-            in_flight: 0,
+            in_flight: Vec::new(),
             next_piece: 0,
             chunk_time: options.chunk_time,
             eases: false,
-        })
+        }
     }
 
     /// What to do next, if anything can be done now.
@@ -159,7 +164,7 @@ impl Pass {
                 Piece { number: self.next_piece, ask: self.buckets.asked().clone(), stretch }
             }
         };
-        self.in_flight += 1;
+        self.in_flight.push(piece.clone());
         Some(NextPiece::Read(piece))
     }
 
@@ -181,11 +186,14 @@ impl Pass {
 
     /// A piece was read.
     pub(super) fn read(&mut self, piece: &Piece, read: Read) -> Option<Progress> {
-        self.in_flight -= 1;
+        self.came_back(piece);
         let Read { found, took } = read;
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
             match found {
-                Some(Found::Digests(digests)) => self.buckets.digests(side, digests),
+                Some(Found::Digests(digests, counts)) => {
+                    self.buckets.digests(side, digests);
+                    self.buckets.counts(counts);
+                }
                 Some(Found::Rows(rows)) => self.buckets.rows(side, rows),
                 None => {}
             }
@@ -198,25 +206,47 @@ impl Pass {
             }
         }
         let through = Side::BOTH.into_iter().all(|side| tables[side].through);
-        if !through || self.in_flight > 0 || !self.again.is_empty() {
+        if !through || !self.in_flight.is_empty() || !self.again.is_empty() {
             return None;
         }
         Some(match self.buckets.passed() {
             Passed::Useless => Progress::Useless,
             Passed::Done(compared) => Progress::Finished(compared),
             Passed::Again(_, compared) => {
-                for side in Side::BOTH {
-                    tables[side].next = 0;
-                    tables[side].through = false;
-                }
+                Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
                 Progress::Compared(compared)
             }
         })
     }
 
+    fn came_back(&mut self, piece: &Piece) {
+        self.in_flight.retain(|known| known.number != piece.number);
+    }
+
+    /// How far it has come; what is on its way has not been read.
+    pub(super) fn progress(&self) -> PassProgress {
+        let mut tables = self.tables;
+        let mut unread = [&self.again[..], &self.in_flight].concat();
+        if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
+            Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
+            unread.clear();
+        }
+        PassProgress { buckets: self.buckets.progress(), tables, unread, pieces: self.next_piece }
+    }
+
+    /// Goes on from there.
+    pub(super) fn go_on(&mut self, progress: PassProgress) {
+        let PassProgress { buckets, tables, unread, pieces } = progress;
+        self.buckets.go_on(buckets);
+        self.measuring = tables.is_some();
+        self.tables = tables;
+        self.again = unread;
+        self.next_piece = pieces;
+    }
+
     /// A piece failed. Tells whether smaller ones are tried instead.
     pub(super) fn failed(&mut self, piece: &Piece, remedy: Remedy) -> bool {
-        self.in_flight -= 1;
+        self.came_back(piece);
         let Some(tables) = &mut self.tables else { return false };
         if remedy != Remedy::Shrink {
             return false;
@@ -234,7 +264,24 @@ impl Pass {
     }
 }
 
+/// How far a pass has come, as the ledger keeps it: what differs between blocks that have moved since
+/// is cleared like anything that moves during a pass.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PassProgress {
+    buckets: BucketsProgress,
+    tables: Option<BySide<Table>>,
+    /// Pieces that were handed out and not read.
+    unread: Vec<Piece>,
+    pieces: u64,
+}
+
 impl Table {
+    /// The next pass is to read it from its beginning.
+    fn begin_again(&mut self) {
+        self.next = 0;
+        self.through = false;
+    }
+
     /// The next stretch, if there is one: a part of what time allows.
     fn take(&mut self, part: u32) -> Option<Stretch> {
         if self.through {
@@ -286,7 +333,7 @@ mod tests {
     }
 
     fn none() -> Read {
-        let found = BySide::new(|_| Some(Found::Digests(Vec::new())));
+        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), HashMap::new())));
         Read { found, took: BySide::new(|_| Duration::from_millis(500)) }
     }
 
@@ -302,7 +349,6 @@ mod tests {
             if fails.next() == Some(true) && pass.failed(&piece, Remedy::Shrink) {
                 continue;
             }
-            pass.in_flight = 1;
             for side in Side::BOTH {
                 if let Some(Stretch::Blocks(blocks)) = piece.stretch[side] {
                     read[side].push(blocks);

@@ -93,6 +93,7 @@ impl MappingState {
                 self.tell_key(&entry, &ruling, rule, kind, looked, desk);
             }
         }
+        self.ask_for_ends();
     }
 
     fn tell_key(
@@ -105,12 +106,18 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
-        let Looked { image, key, columns, groups, .. } = looked;
+        let Looked { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.account.key_text(key);
         if kind != Kind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
-            let telling =
-                Telling { columns, group, rule, ..Telling::new(kind, Place::Key(key), first_seen) };
+            let place = Place::Key(key);
+            let telling = Telling {
+                columns,
+                changed_at,
+                group,
+                rule,
+                ..Telling::new(kind, place, first_seen)
+            };
             return self.account.tell(ruling, telling, desk);
         }
         for side in Side::BOTH {
@@ -149,7 +156,7 @@ impl MappingState {
     /// A one-sided range was looked at again.
     pub(super) fn looked_at_range(
         &mut self,
-        entry: Entry,
+        mut entry: Entry,
         mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
@@ -164,15 +171,24 @@ impl MappingState {
             self.tasks.push_back(Task::Rescan { range });
             return self.settle_piece(piece, None);
         }
-        let seen = Seen::of_none(image[side].rows);
-        let settled = self.settle(entry, image, &BySide::default(), seen, desk);
-        let Some((entry, ruling)) = settled else { return };
-        let standing = ruling.map(|ruling| {
-            let parts = std::mem::take(&mut found[side].parts);
-            // What kept changing is covered by no rule.
-            let covered = ruling.covered() != ruling;
-            (ruling, if covered { parts } else { parts.without_rules() })
-        });
+        let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
+            self.open -= 1;
+            (entry, Some(ruled))
+        } else {
+            let seen = Seen::of_none(image[side].rows);
+            let settled = self.settle(entry, image, &BySide::default(), seen, desk);
+            let Some((entry, ruling)) = settled else { return };
+            let standing = ruling.map(|ruling| {
+                let parts = std::mem::take(&mut found[side].parts);
+                // What kept changing is covered by no rule.
+                let covered = ruling.covered() != ruling;
+                (ruling, if covered { parts } else { parts.without_rules() })
+            });
+            if let Some((ruling, parts)) = &standing {
+                self.keep_ruling((&range, side), (ruling, parts), desk);
+            }
+            (entry, standing)
+        };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.covered();
@@ -211,5 +227,6 @@ impl MappingState {
                 Telling { range_rows, group, rule, ..Telling::new(kind, place, first_seen) };
             self.account.tell(ruling, telling, desk);
         }
+        self.ask_for_ends();
     }
 }

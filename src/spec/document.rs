@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::compare::{CompareSettings, read_compare};
 use super::connection::{Environment, SideSettings, read_side};
 use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
-use super::later::read_gate;
+use super::gate::{GateSettings, read_gate};
 use super::mapping::{Mapping, read_mapping};
 use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
@@ -33,6 +33,8 @@ pub struct Spec {
     pub compare: CompareSettings,
     /// What the servers must not be pushed beyond.
     pub pace: PaceSettings,
+    /// What must hold before reads are flipped.
+    pub gate: GateSettings,
     /// The mappings, in the file's order.
     pub mappings: Vec<Mapping>,
     /// The blake3 of the file.
@@ -85,6 +87,7 @@ pub fn read(
                 params: parts.params,
                 compare: parts.compare,
                 pace: parts.pace,
+                gate: parts.gate,
                 mappings: parts.mappings,
                 hash,
                 text,
@@ -102,6 +105,7 @@ struct Parts {
     params: Vec<Param>,
     compare: CompareSettings,
     pace: PaceSettings,
+    gate: GateSettings,
     mappings: Vec<Mapping>,
 }
 
@@ -146,7 +150,7 @@ fn read_document(
     let (declared, params) = read_params(&mut document, given);
     let compare = read_compare(&mut document);
     let pace = read_pace(&mut document, folder, environment);
-    read_gate(&mut document);
+    let gate = read_gate(&mut document);
     let tables = document.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
@@ -156,7 +160,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, pace, mappings })
+    Some(Parts { name: name?, description, sides, params, compare, pace, gate, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {

@@ -21,6 +21,7 @@ mod probe;
 mod region;
 mod relation;
 mod rows;
+mod sequences;
 mod server;
 mod settings;
 mod shape;
@@ -31,8 +32,8 @@ mod stored;
 mod told;
 
 pub use access::{
-    expression_type, param_value, query_column_types, query_columns, query_stands_alone, relation,
-    relation_columns, relation_indexes, relation_names, type_shapes,
+    column_spread, expression_type, param_value, query_column_types, query_columns,
+    query_stands_alone, relation, relation_columns, relation_indexes, relation_names, type_shapes,
 };
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
@@ -42,9 +43,12 @@ pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
+pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::shape;
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
+pub use stored::{
+    keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,
+};
 pub use told::told_keys;

@@ -20,6 +20,15 @@ create table chunk (
     primary key (run, mapping, place)
 ) without rowid;
 
+-- A range of one-sided rows that stood when it was looked at again; place is where it begins.
+create table ruling (
+    run integer not null,
+    mapping text not null,
+    place blob not null,
+    ruled blob not null,
+    primary key (run, mapping, place)
+) without rowid;
+
 -- How far a comparison by buckets has come, in a binary form of this program's.
 create table pass (
     run integer not null,

@@ -69,6 +69,14 @@ create table pgreconcile.chunk (
     primary key (run, mapping, place)
 );
 
+create table pgreconcile.ruling (
+    run bigint not null,
+    mapping text not null,
+    place bytea not null,
+    ruled bytea not null,
+    primary key (run, mapping, place)
+);
+
 create table pgreconcile.pass (
     run bigint not null,
     mapping text not null,
