@@ -87,7 +87,7 @@ pub enum Event {
         /// Which mapping.
         mapping: usize,
         /// What it came to.
-        record: MappingRecord,
+        record: Box<MappingRecord>,
     },
     /// The run was asked to stop and finishes what is in hand.
     Stopping {

@@ -14,6 +14,7 @@ mod change;
 mod cli;
 mod connections;
 mod deploy;
+mod diagnosis;
 mod encodings;
 mod faults;
 mod gate;

@@ -87,7 +87,8 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
             ("summary", _) => "type version verdict complete exit_code elapsed_ms".to_owned(),
             (other, _) => panic!("{other}: {line}"),
         };
-        assert_eq!(names(line), expected);
+        // Hints stand there where there is something to say.
+        assert_eq!(names(line).trim_end_matches(" hints"), expected);
         assert_eq!(line["version"], 1, "{line}");
     }
     let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();

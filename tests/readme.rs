@@ -405,10 +405,23 @@ fn keys_are_those_that_the_program_knows() {
 }
 
 #[test]
+fn hints_are_those_that_the_program_has() {
+    let files = std::fs::read_dir("src/report/diagnosis").unwrap();
+    let code_of_hints: String =
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let told: Words = rows("## Hints").iter().flat_map(|row| code(&row[0])).collect();
+    for word in &told {
+        assert!(code_of_hints.contains(&format!("\"{word}\"")), "{word}");
+    }
+    let tested = include_str!("diagnosis.rs");
+    told.iter().for_each(|word| assert!(tested.contains(word.as_str()), "{word} has no test"));
+}
+
+#[test]
 fn keys_of_later_versions_are_refused() {
     let text = format!(
         "{HEAD}[pace]\npause_file = \"x\"\n\
-         [[mapping]]\n{SIDES}source.changed_at = \"a\"\n"
+         [[mapping]]\n{SIDES}"
     );
     let said = complaint(&text);
     for key in rows("### Not in this version").iter().flat_map(|row| code(&row[0])) {

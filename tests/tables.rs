@@ -82,6 +82,63 @@ fn an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing() 
     }
 }
 
+/// A child's row of a key that the parent has too, and one of a key of its own: neither is the parent's.
+#[test]
+fn a_parent_alone_is_read_without_its_children_and_its_index_proves_its_key() {
+    let table = "create table t (id int primary key, v text);
+                 create table child (primary key (id)) inherits (t);
+                 insert into t select n, 'v' || n from generate_series(1, 300) n;
+                 insert into child values (5, 'other'), (1000, 'own'); analyze t;";
+    let pair = Pair::new(PLAIN, table);
+    let spec = pair.spec(&format!("{SPEC}only = true\n"));
+    let path = spec.to_str().unwrap();
+    let plan = pair.program().args(&["plan", path]).run();
+    for said in ["inheritance parent only public.t", "proven by t_pkey on the target", "about 300"]
+    {
+        assert!(
+            plan.exits(0).stdout.replace("\n           ", " ").contains(said),
+            "{}",
+            plan.stdout
+        );
+    }
+    let compare = |expected: &[&str]| {
+        for strategy in strategies() {
+            for rows in ["7", "1000", "0"] {
+                let flags = ["--strategy", strategy, "--chunk-rows", rows];
+                let flags = if rows == "0" { &flags[..2] } else { &flags };
+                let outcome = pair.compare(&spec, flags);
+                assert_eq!(outcome.findings(), expected, "{strategy}: {}", outcome.stderr);
+                outcome.balances().exits(i32::from(!expected.is_empty()));
+            }
+        }
+    };
+    compare(&[]);
+    pair.sql(
+        Side::Target,
+        "update only t set v = 'x' where id = 5; delete from only t where id = 7;",
+    );
+    compare(&["t mismatch {\"id\":\"5\"} v: \"v5\" | \"x\"", "t only_in_source {\"id\":\"7\"}"]);
+    // A script would have to leave the children alone as well, and says so nowhere.
+    let found = pair.compare(&spec, &["--report", "found.jsonl"]);
+    found.exits(1);
+    let repair = ["repair", path, "--authority", "source", "--out", "r", "--from", "found.jsonl"];
+    let repair = pair.program().args(&repair).run();
+    assert!(repair.exits(2).stderr.contains("only a table can be repaired"), "{}", repair.stderr);
+}
+
+#[test]
+fn only_a_table_can_be_read_without_its_children() {
+    let parted = "create table t (id int primary key, v text) partition by hash (id);
+                  create table t0 partition of t for values with (modulus 1, remainder 0);";
+    let pair = Pair::new(PLAIN, parted);
+    let refused = |mapping: &str| pair.compare(&pair.spec(mapping), &[]).exits(2).stderr.clone();
+    let said = refused(&format!("{SPEC}only = true\n"));
+    assert!(said.contains("\"only\" leaves nothing of partitioned table public.t"), "{said}");
+    let query = SPEC.replacen("table = \"public.t\"", "only = true\nquery = \"select 1 as id\"", 1);
+    let said = refused(&query);
+    assert!(said.contains("\"only\" is for a table that others inherit from"), "{said}");
+}
+
 #[test]
 fn views_and_foreign_and_unlogged_tables_are_read() {
     let base = PLAIN.replace("table t", "table base").replace("into t", "into base");

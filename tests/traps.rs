@@ -40,6 +40,8 @@
 //! - bytes that are no text:
 //!   `encodings::bytes_that_are_no_text_leave_their_row_undecided_and_can_be_compared_as_bytes`,
 //!   `encodings::a_key_of_bytes_that_are_no_text_ends_no_run_and_can_be_compared_as_bytes`
+//! - what many findings have in common (NFC and NFD, 1 and 1.0 in jsonb, an older state):
+//!   `diagnosis::what_a_column_has_gone_through_is_named`
 //! - NULL and empty, delimiters, "NULL": `scenarios::null_against_empty`,
 //!   `traps::records_and_maps_do_not_run_into_each_other_and_null_is_no_word`
 //!
@@ -73,6 +75,7 @@
 //!   `tables::columns_count_by_name_whatever_their_order_and_history`
 //! - partitions, inheritance: `tables::a_partitioned_table_is_read_with_all_its_partitions`,
 //!   `tables::an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing`,
+//!   `tables::a_parent_alone_is_read_without_its_children_and_its_index_proves_its_key`,
 //!   `surroundings::partitions_whose_columns_stand_otherwise_and_children_of_more_columns`
 //! - views, foreign and unlogged tables: `tables::views_and_foreign_and_unlogged_tables_are_read`
 //! - row-level security, columns that may not be read:

@@ -38,6 +38,8 @@ pub struct Looked {
     pub groups: BySide<Vec<Group>>,
     /// The places of the accept rules whose conditions hold.
     pub rules: Vec<usize>,
+    /// When the row of each side was last changed, as its column says.
+    pub changed_at: BySide<Option<String>>,
 }
 
 impl<'p, R: Record> LookedUp<'p, R> {
@@ -99,7 +101,9 @@ impl<'p, R: Record> LookedUp<'p, R> {
         };
         let groups = BySide::new(|side| self.groups(&rows[side]));
         let rules = Side::BOTH.iter().flat_map(|side| self.rules(*side, &rows[*side])).collect();
-        Looked { image, kind, cleared, key, columns, groups, rules }
+        let changed_at =
+            BySide::new(|side| changed_at(&rows[side], &self.layout, self.pairs.len()));
+        Looked { image, kind, cleared, key, columns, groups, rules, changed_at }
     }
 
     fn groups(&self, rows: &[R]) -> Vec<Group> {
@@ -145,6 +149,12 @@ impl<'p, R: Record> LookedUp<'p, R> {
         let bytes = told(row, &self.layout, pair)?;
         Some(shown(&self.pairs[pair], &String::from_utf8_lossy(bytes), self.veil))
     }
+}
+
+/// When the only row of a side was last changed; its text stands behind those of the pairs.
+fn changed_at<R: Record>(rows: &[R], layout: &Lookup, pairs: usize) -> Option<String> {
+    let [row] = rows else { return None };
+    Some(String::from_utf8_lossy(told(row, layout, pairs)?).into_owned())
 }
 
 /// What a looked-up row says of a pair, as people read it; nothing for NULL.

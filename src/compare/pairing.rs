@@ -167,9 +167,16 @@ impl Pairing {
         source.agrees(&target, pairs)
     }
 
-    /// Takes a key with its row's fingerprint, where there are no groups.
-    pub fn add(&mut self, side: Side, key: Key, fingerprint: Fingerprint) {
-        self.add_of(side, key, fingerprint, 0);
+    /// Takes a key with its row's fingerprint and its group's text, if there are groups.
+    pub fn add_grouped(
+        &mut self,
+        side: Side,
+        key: Key,
+        fingerprint: Fingerprint,
+        group: Option<&[u8]>,
+    ) {
+        let group = self.groups.place(group);
+        self.add_of(side, key, fingerprint, group);
     }
 
     /// Takes a key with its row's fingerprint; of the row itself only the group is read.

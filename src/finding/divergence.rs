@@ -122,6 +122,8 @@ pub struct Finding {
     pub accept_reason: Option<String>,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
     pub columns: Named<BySide<Option<String>>>,
+    /// When each side's row was last changed, where the spec names a column that says so.
+    pub changed_at: BySide<Option<String>>,
     /// Whether values are left out and only column names are given (`--keys-only`).
     pub keys_only: bool,
     /// When it was first seen.
@@ -153,6 +155,7 @@ impl Finding {
             group: None,
             accept_reason: None,
             columns,
+            changed_at: BySide::default(),
             keys_only: false,
             first_seen: seen.0,
             last_seen: seen.1,
@@ -178,6 +181,7 @@ impl Finding {
             group: None,
             accept_reason: None,
             columns: Named::default(),
+            changed_at: BySide::default(),
             keys_only: false,
             first_seen: String::new(),
             last_seen: String::new(),

@@ -6,6 +6,7 @@
 
 mod divergence;
 mod groups;
+mod hint;
 mod named;
 mod past;
 mod reading;
@@ -15,6 +16,7 @@ mod tally;
 
 pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupTallies};
+pub use hint::{Hint, LEAST_SHARE};
 pub use named::Named;
 pub use past::{History, PastRun, Trend};
 pub use record::{

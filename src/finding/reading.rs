@@ -23,6 +23,8 @@ struct Written {
     #[serde(default, deserialize_with = "there")]
     group: Option<Group>,
     columns: Named<Values>,
+    #[serde(default)]
+    changed_at: BySide<Option<String>>,
     first_seen: String,
     last_seen: String,
     runs: u64,
@@ -72,6 +74,7 @@ impl<'de> Deserialize<'de> for Finding {
         finding.group = written.group;
         finding.accept_reason = written.accept_reason;
         finding.columns = Named(columns.collect());
+        finding.changed_at = written.changed_at;
         finding.keys_only = keys_only;
         finding.first_seen = written.first_seen;
         finding.last_seen = written.last_seen;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Finding, GroupRecord, Named, Place, RangeText};
+use super::{Books, Finding, GroupRecord, Hint, Named, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -142,6 +142,12 @@ pub struct MappingRecord {
     /// Accept rules that have expired and count for nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired_accepts: Vec<ExpiredAccept>,
+    /// What many of its findings have in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Hint>,
+    /// The first and the last key of each side, where they were asked for: hints are made of them.
+    #[serde(skip)]
+    pub ends: BySide<Option<[Named<String>; 2]>>,
 }
 
 /// An accept rule that has expired.
@@ -178,6 +184,8 @@ impl MappingRecord {
             groups: None,
             ungrouped: None,
             expired_accepts: Vec::new(),
+            hints: Vec::new(),
+            ends: BySide::default(),
         }
     }
 }
@@ -277,6 +285,9 @@ impl Serialize for Finding {
             record.serialize_field("columns", &Named(names.collect()))?;
         } else {
             record.serialize_field("columns", &self.columns)?;
+            if self.changed_at.any(Option::is_some) {
+                record.serialize_field("changed_at", &self.changed_at)?;
+            }
         }
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;

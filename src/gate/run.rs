@@ -87,7 +87,7 @@ impl Run {
             Event::RunStarted(record) => {
                 self.resumed_at = record.resumed_at.last().and_then(|moment| moment.parse().ok());
             }
-            Event::MappingFinished { record, .. } => self.mappings.push(record),
+            Event::MappingFinished { record, .. } => self.mappings.push(*record),
             Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
                 let Finding { mapping, group, .. } = &finding;
                 let (mapping, group) = (mapping.clone(), group.clone());

@@ -189,13 +189,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::create(&folder.path().join("x.db")).unwrap();
         let add = |run: i64| Change {
-            statement: include_str!("statements/add_mapping.sql"),
+            statement: include_str!("statements/add_undecided.sql"),
             params: vec![run.into(), 0_i64.into(), "{}".into()],
         };
         assert_eq!(store.together(&[add(1), add(2)]), Ok(vec![1, 1]));
         assert!(store.together(&[add(3), add(1)]).is_err());
-        let find = include_str!("statements/mappings_of_run.sql");
-        let found = |run: i64| store.rows(find, &[run.into()]).unwrap().len();
+        let find = include_str!("statements/undecided_of_run.sql");
+        let found = |run: i64| store.rows(find, &[run.into(), Value::Int(-1)]).unwrap().len();
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
 

@@ -106,7 +106,7 @@ impl Store {
         })
         .await?;
         for (mapping, record) in mappings {
-            hear(Event::MappingFinished { mapping, record });
+            hear(Event::MappingFinished { mapping, record: Box::new(record) });
         }
         hear(Event::RunFinished(summary));
         Ok(Retold::Told)

@@ -27,11 +27,12 @@ pub struct Catalog<'l> {
 }
 
 impl Catalog<'_> {
-    /// A table, view or other relation by name; nothing if there is none.
+    /// A table, view or other relation by name, with the rows of tables that inherit from it or, `only`,
+    /// without them; nothing if there is none.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn table(&self, name: &TableName) -> Result<Option<Relation>, PgError> {
+    pub async fn table(&self, name: &TableName, only: bool) -> Result<Option<Relation>, PgError> {
         let rows = self.lease.all(&self.own, &sql::relation(name)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let oid = row.oid(0)?;
@@ -46,15 +47,15 @@ impl Catalog<'_> {
             _ => return Ok(None),
         };
         let estimate: Option<f64> = row.get(3)?;
-        // -1 says that the table was never analyzed; an inheritance parent's number leaves out its
-        // children.
-        let counted =
-            estimate.filter(|rows| *rows > 0.0 && kind != RelationKind::InheritanceParent);
+        // No index of a parent covers the children's rows, nor does any number that is known of it.
+        let with_children = kind == RelationKind::InheritanceParent && !only;
+        // -1 says that the table was never analyzed.
+        let counted = estimate.filter(|rows| *rows > 0.0 && !with_children);
         let mut indexes = self.indexes(oid).await?;
-        if kind == RelationKind::InheritanceParent {
-            // No index of the parent covers the children's rows.
+        if with_children {
             indexes.clear();
         }
+        let heap = kind == RelationKind::Table || kind == RelationKind::InheritanceParent && only;
         Ok(Some(Relation {
             kind,
             columns: self.columns(oid).await?,
@@ -62,11 +63,24 @@ impl Catalog<'_> {
             estimated_rows: counted.map(|rows| rows as u64),
             row_security: row.get(4)?,
             schema_usable: row.get(5)?,
-            heap: kind == RelationKind::Table && row.get(6)?,
+            heap: heap && row.get(6)?,
             populated: row.get(7)?,
-            large: kind == RelationKind::InheritanceParent || row.get(8)?,
+            large: with_children || row.get(8)?,
             oid: Some(oid),
         }))
+    }
+
+    /// The histogram of a column's values as texts, in order; nothing where nothing was analyzed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn spread(
+        &self,
+        table: &TableName,
+        column: &ColumnName,
+    ) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::column_spread(table, column)).await?;
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Names of relations in a table's schema.
@@ -102,6 +116,7 @@ impl Catalog<'_> {
             not_null: false,
             readable: true,
             scattered: false,
+            distinct: None,
         });
         Ok(Relation {
             kind: RelationKind::Query,
@@ -186,6 +201,7 @@ impl Catalog<'_> {
                     not_null: row.get(4)?,
                     readable: row.get(5)?,
                     scattered: row.get(7)?,
+                    distinct: row.get::<Option<f64>>(9)?.map(|values| values.ceil() as u64),
                 })
             })
             .collect()

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
+use super::changed_at::changed_at;
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
+use super::partition::Groups;
 use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
@@ -31,6 +33,8 @@ pub struct Facts {
     /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
     /// does.
     pub accepts: Vec<Option<Diagnostic>>,
+    /// How the values of the last-modified column are spread, by the statistics, as texts in order.
+    pub changed_at: Vec<String>,
 }
 
 /// What the command line says about planning.
@@ -55,6 +59,8 @@ pub struct MappingPlan {
     pub key_width: usize,
     /// The pair by whose values rows are counted and judged apart, by place.
     pub group: Option<usize>,
+    /// How many groups there are, by the statistics.
+    pub groups: Option<u64>,
     /// Divergence that is agreed to.
     pub accepts: Vec<AcceptRule>,
     /// Rules that have expired, and count for nothing.
@@ -178,8 +184,11 @@ pub fn plan_mapping(
     }
     let key_width = pairs.len();
     let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
+    let mut changed =
+        BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
     let mut sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
+        only: mapping.sides[side].only,
         filter: mapping.sides[side].filter.clone(),
         search_path: spec.sides[side].search_path.clone(),
         kind: relations[side].kind,
@@ -189,11 +198,13 @@ pub fn plan_mapping(
         served_by: served_by[side].clone(),
         by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
         shape: facts[side].shape.clone(),
+        changed_at: changed[side].take(),
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled;
+    let groups = partition::groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
-        partition::choose(strategy, &sides, scattered, fixed, mapping.group_by.is_some());
+        partition::choose(strategy, &sides, scattered, fixed, groups);
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
@@ -218,6 +229,7 @@ pub fn plan_mapping(
         pairs,
         key_width,
         group,
+        groups: if let Groups::About(groups) = groups { Some(groups) } else { None },
         accepts,
         expired: Vec::new(),
         order,

@@ -6,6 +6,7 @@
 mod accept;
 mod canary;
 mod canon;
+mod changed_at;
 mod key;
 mod leeway;
 mod mapping;
@@ -23,6 +24,7 @@ mod supported;
 pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
+pub use changed_at::ChangedAt;
 pub use leeway::Leeway;
 pub use mapping::{Facts, MappingPlan, PlanOptions, plan_mapping};
 pub use meet::{Refusal, meet};

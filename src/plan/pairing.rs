@@ -146,7 +146,7 @@ fn is_ignored(mapping: &Mapping, side: Side, column: &ColumnName) -> bool {
     mapping.sides[side].ignore.iter().any(|ignored| ignored.value == *column)
 }
 
-fn require_column(
+pub(super) fn require_column(
     relation: &Relation,
     side: Side,
     name: &ColumnName,

@@ -6,9 +6,12 @@
 //! ranges, 1.8 s in buckets); and where no index orders keys alike on both sides, every range would
 //! read the whole table. There both tables are read once, as they lie, into buckets.
 
+use super::pair::Expression;
+use super::pairing::Candidate;
 use super::side::SidePlan;
 use super::strategy::Strategy;
-use crate::schema::{BySide, Side};
+use crate::schema::{BySide, Relation, Side};
+use crate::spec::Mapping;
 
 /// How rows are parted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,40 @@ impl Partition {
 /// With fewer rows than this an index scan of scattered rows is as good as any.
 const FEW_ROWS: u64 = 50_000;
 
+/// With more groups than this a bucket of few rows is cut into as many parts as it has rows.
+const MOST_GROUPS: u64 = 4_096;
+
+/// What is known of a mapping's groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Groups {
+    /// There are none.
+    None,
+    /// So many, by the statistics.
+    About(u64),
+    /// Nobody knows how many.
+    Unknown,
+}
+
+/// How many groups the statistics know of.
+pub(super) fn groups(
+    mapping: &Mapping,
+    pairs: &[Candidate],
+    relations: BySide<&Relation>,
+) -> Groups {
+    let Some(name) = &mapping.group_by else { return Groups::None };
+    let Some(pair) = pairs.iter().find(|pair| pair.name == name.value) else {
+        return Groups::Unknown;
+    };
+    let distinct = |side: Side| match &pair.sides[side] {
+        Expression::Column(column) => relations[side].column(column)?.distinct,
+        Expression::Sql(_) => None,
+    };
+    match distinct(Side::Source).max(distinct(Side::Target)) {
+        Some(groups) => Groups::About(groups),
+        None => Groups::Unknown,
+    }
+}
+
 /// Chooses, with the reason. `scattered` tells of each side whether rows lie far from their
 /// neighbours by key.
 pub(super) fn choose(
@@ -39,7 +76,7 @@ pub(super) fn choose(
     sides: &BySide<SidePlan>,
     scattered: BySide<bool>,
     fixed: bool,
-    grouped: bool,
+    groups: Groups,
 ) -> (Partition, String) {
     let proven = sides.all(|side| side.key_proof.is_some());
     let unserved = Side::BOTH.into_iter().find(|side| sides[*side].served_by.is_none());
@@ -47,13 +84,17 @@ pub(super) fn choose(
         scattered[*side] && sides[*side].estimated_rows.is_some_and(|rows| rows >= FEW_ROWS)
     };
     match (strategy, proven, unserved, Side::BOTH.into_iter().find(far)) {
-        // A class of keys is one digest; a class of each group would be as many as there are rows.
-        _ if grouped => (Partition::Ranges, "groups are counted range by range".into()),
         (Strategy::Stream, ..) => (Partition::Ranges, "rows are paired in key order".into()),
         // Duplicates of a key show only in a statement that sees all of them.
         (_, false, ..) => (Partition::Ranges, "no index proves the key".into()),
         (_, true, Some(side), _) => {
             (Partition::Buckets, format!("no index of the {side} orders keys as both sides do"))
+        }
+        (_, true, None, Some(_)) if !fixed && groups == Groups::Unknown => {
+            (Partition::Ranges, "no statistics tell how many groups there are".into())
+        }
+        (_, true, None, Some(_)) if !fixed && matches!(groups, Groups::About(MOST_GROUPS..)) => {
+            (Partition::Ranges, "there are too many groups to count them in buckets".into())
         }
         (_, true, None, Some(side)) if !fixed => {
             (Partition::Buckets, format!("the {side}'s rows do not lie in the order of their keys"))

@@ -29,6 +29,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         not_null: *not_null,
         readable: true,
         scattered: false,
+        distinct: None,
     };
     let indexed =
         |name: &&str| IndexColumn { name: Some(ColumnName((*name).to_owned())), plain_order: true };
@@ -50,8 +51,8 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         populated: true,
         oid: Some(1),
     };
-    let shape = Shape::default();
-    Facts { shape, relation, expressions: BTreeMap::new(), accepts: Vec::new() }
+    let (shape, changed_at) = (Shape::default(), Vec::new());
+    Facts { shape, relation, expressions: BTreeMap::new(), accepts: Vec::new(), changed_at }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.

@@ -1,6 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
-use crate::schema::{RelationKind, SchemaName, Shape};
+use super::changed_at::ChangedAt;
+use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
 /// One side of a mapping.
@@ -8,6 +9,8 @@ use crate::spec::{Fragment, Reads};
 pub struct SidePlan {
     /// What is read.
     pub reads: Reads,
+    /// Whether rows of tables that inherit from it are left out.
+    pub only: bool,
     /// Which rows.
     pub filter: Option<Fragment>,
     /// Schemas in which the side's own SQL resolves.
@@ -26,4 +29,14 @@ pub struct SidePlan {
     pub by_blocks: bool,
     /// What it was when it was planned.
     pub shape: Shape,
+    /// The column that says when a row was last changed.
+    pub changed_at: Option<ChangedAt>,
+}
+
+impl SidePlan {
+    /// The last-modified column, if findings may tell what it says.
+    pub fn told_changed_at(&self) -> Option<&ColumnName> {
+        let told = self.changed_at.as_ref().filter(|changed| !changed.redacted);
+        told.map(|changed| &changed.column)
+    }
 }

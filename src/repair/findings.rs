@@ -146,7 +146,7 @@ mod tests {
             let mut record = MappingRecord::new(name, "digest");
             (record.complete, record.coverage) = (complete, coverage);
             record.reason = reason.map(str::to_owned);
-            Event::MappingFinished { mapping: 0, record }
+            Event::MappingFinished { mapping: 0, record: Box::new(record) }
         };
         findings.hear(told("m", false, 1.0, Some("too many")));
         findings.hear(told("part", true, 0.0125, None));

@@ -174,7 +174,15 @@ pub(super) fn on_one_line(text: &str) -> String {
 
 /// `3 findings`, `1 finding`.
 pub(super) fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+    let plural = match what {
+        _ if count == 1 => what.to_owned(),
+        what if what.ends_with("ch") => format!("{what}es"),
+        what => match what.split_once(' ') {
+            Some(("row", rest)) => format!("rows {rest}"),
+            _ => format!("{what}s"),
+        },
+    };
+    format!("{} {plural}", grouped(count))
 }
 
 /// Digits in groups of three: `2,000,000`.

@@ -5,10 +5,12 @@
 //! is given.
 
 mod csv;
+mod diagnosis;
 mod file;
 mod finding;
 mod gate;
 mod groups;
+mod hints;
 mod history;
 mod json;
 mod jsonl;
@@ -18,6 +20,7 @@ mod terminal;
 use std::io;
 
 pub use self::csv::Csv;
+pub use diagnosis::Diagnosis;
 pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use gate::{GateRecord, write_gate};

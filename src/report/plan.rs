@@ -161,6 +161,7 @@ fn accept_record(plan: &MappingPlan, rule: &AcceptRule) -> AcceptRecord {
 fn side_record(side: &SidePlan) -> SideRecord {
     SideRecord {
         reads: match &side.reads {
+            Reads::Table(table) if side.only => format!("only {}", table.value),
             Reads::Table(table) => table.value.to_string(),
             Reads::Query(query) => text_of(query),
         },

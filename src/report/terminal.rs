@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
-use super::{Writer, groups};
+use super::{Writer, groups, hints};
 use crate::finding::{
     Finding, MappingRecord, Named, Recurrence, RunRecord, SummaryRecord, Undecided, Verdict,
 };
@@ -32,6 +32,8 @@ pub struct Style {
 
 /// Findings shown of each mapping.
 const SHOWN: usize = 10;
+/// Hints shown of each mapping.
+const SHOWN_HINTS: usize = 6;
 /// Undecided ranges shown of each mapping.
 const SHOWN_RANGES: usize = 3;
 
@@ -105,6 +107,14 @@ impl<W: Write> Terminal<W> {
                 }
                 if findings > SHOWN as u64 {
                     writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
+                }
+                let all_shown = findings <= SHOWN as u64;
+                let record = self.mappings.iter().find(|record| record.mapping == mapping);
+                let hints = record.into_iter().flat_map(|record| &record.hints);
+                for hint in hints.take(SHOWN_HINTS) {
+                    for line in hints::lines_of(hint, all_shown, usize::from(self.style.width)) {
+                        writeln!(self.out, "{line}")?;
+                    }
                 }
                 for (count, what) in [
                     (same, "had the same values in the run before: structural, not lag"),

@@ -11,7 +11,7 @@ use crate::finding::{
 };
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
-use crate::schema::BySide;
+use crate::schema::{BySide, Side};
 
 /// One mapping's account.
 pub(super) struct Account {
@@ -32,6 +32,8 @@ pub(super) struct Account {
     /// The share of the rows that a sample takes, if there is one.
     pub(super) sampled: Option<f64>,
     reason: Option<String>,
+    /// The first and the last key of a side, where asked for.
+    ends: BySide<Option<[Named<String>; 2]>>,
 }
 
 /// What a finding says beside its ruling.
@@ -40,6 +42,8 @@ pub(super) struct Telling<'r> {
     pub(super) place: Place,
     /// The pairs that differ, by place, with both values.
     pub(super) columns: Vec<(usize, BySide<Option<String>>)>,
+    /// When the row of each side was last changed.
+    pub(super) changed_at: BySide<Option<String>>,
     pub(super) first_seen: Duration,
     /// Of a range, all its rows, if only some are told.
     pub(super) range_rows: Option<u64>,
@@ -51,8 +55,16 @@ pub(super) struct Telling<'r> {
 
 impl Telling<'_> {
     pub(super) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
-        let columns = Vec::new();
-        Telling { kind, place, columns, first_seen, range_rows: None, group: None, rule: None }
+        Telling {
+            kind,
+            place,
+            columns: Vec::new(),
+            changed_at: BySide::default(),
+            first_seen,
+            range_rows: None,
+            group: None,
+            rule: None,
+        }
     }
 }
 
@@ -74,6 +86,7 @@ impl Account {
             skipped_rows: 0,
             sampled: None,
             reason: None,
+            ends: BySide::default(),
         }
     }
 
@@ -158,12 +171,14 @@ impl Account {
             return;
         }
         *told += 1;
-        let Telling { kind, place, columns, first_seen, range_rows, group, rule } = telling;
+        let Telling { kind, place, columns, changed_at, first_seen, range_rows, group, rule } =
+            telling;
         let name = |pair: usize| self.plan.pairs[pair].name.clone();
         let columns = columns.into_iter().map(|(pair, values)| (name(pair), values));
         let columns = Named(columns.collect());
         let seen = (desk.clock.text(first_seen), desk.clock.text(desk.clock.now()));
         let mut finding = Finding::new(ruling, &self.plan.name, kind, place, columns, seen);
+        finding.changed_at = changed_at;
         finding.keys_only = desk.options.keys_only;
         finding.range_rows = range_rows;
         finding.group = group.filter(|_| self.groups.is_some());
@@ -205,6 +220,11 @@ impl Account {
         RangeText { after: text(&range.after), through: text(&range.through) }
     }
 
+    /// The first and the last key of a side are known.
+    pub(super) fn ends(&mut self, side: Side, ends: Option<[Bound; 2]>) {
+        self.ends[side] = ends.map(|ends| ends.map(|end| self.key_text(end.text.to_vec())));
+    }
+
     /// What the mapping came to. Rows that keep changing make it incomplete if there are more of
     /// them than `max_unsettled`.
     pub(super) fn record(&self, max_unsettled: u64) -> MappingRecord {
@@ -243,6 +263,7 @@ impl Account {
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         record.books = books;
+        record.ends = self.ends.clone();
         if let Some(groups) = &self.groups {
             record.group_by = self.plan.group.map(|place| self.plan.pairs[place].name.clone());
             record.groups = Some(groups.records(record.complete));

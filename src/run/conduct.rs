@@ -18,6 +18,7 @@ use super::worker::World;
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
+use crate::report::Diagnosis;
 use crate::spec::Spec;
 
 /// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
@@ -65,7 +66,8 @@ pub(super) async fn conduct(
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, retries) = mpsc::unbounded_channel();
     let Audience { recorder, observer } = audience;
-    let mut desk = Desk::new(options, recorder, observer);
+    let diagnosis = Diagnosis::new(&plans);
+    let mut desk = Desk::new(options, diagnosis, recorder, observer);
     let record = record(&spec, &begin, &mut desk);
     desk.tell(Event::RunStarted(record));
     plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));

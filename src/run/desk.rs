@@ -1,8 +1,8 @@
 //! What all mappings of a run share: the queue of suspects, what is to be told, the options, the clock.
 //!
 //! Nobody speaks to the observer in the middle of a thought: what happens is put down here, and told
-//! in one go before the run waits again. On the way the ledger writes it down and says of findings how
-//! long they have been there; it may lie on another machine.
+//! in one go before the run waits again. On the way the diagnosis says why rows differ, and the ledger,
+//! which may lie on another machine, writes it down and says how long they have.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,6 +17,7 @@ use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
 /// The dispatcher's desk.
@@ -24,6 +25,7 @@ pub(super) struct Desk<'o> {
     pub(super) queue: Queue,
     /// What has happened since the last telling.
     untold: Vec<Event>,
+    diagnosis: Diagnosis,
     recorder: Option<&'o mut Recorder>,
     observer: &'o mut dyn Observer,
     pub(super) options: Options,
@@ -33,11 +35,12 @@ pub(super) struct Desk<'o> {
 impl<'o> Desk<'o> {
     pub(super) fn new(
         options: Options,
+        diagnosis: Diagnosis,
         recorder: Option<&'o mut Recorder>,
         observer: &'o mut dyn Observer,
     ) -> Desk<'o> {
         let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
-        Desk { queue, untold, recorder, observer, options, clock }
+        Desk { queue, untold, diagnosis, recorder, observer, options, clock }
     }
 
     /// Something has happened.
@@ -132,6 +135,7 @@ impl<'o> Desk<'o> {
     /// Tells what has happened.
     pub(super) async fn tell_all(&mut self) {
         let mut events = std::mem::take(&mut self.untold);
+        events.iter_mut().for_each(|event| self.diagnosis.take(event));
         if let Some(recorder) = &mut self.recorder {
             recorder.take(&mut events).await;
         }

@@ -260,6 +260,7 @@ impl Dispatcher<'_> {
                 mapping.looked_at_null_keys(entry, found, desk);
             }
             (Task::NameRun { run }, Answer::Named(last)) => mapping.tell_run(run, last, desk),
+            (Task::Ends { side }, Answer::Ends(ends)) => mapping.account.ends(side, ends),
             // A worker answers with what its task asks for.
             (task, _) => mapping.abandon_task(task, "no answer", desk),
         }
@@ -315,6 +316,8 @@ impl Dispatcher<'_> {
                 false
             }
             Task::Histogram { .. } | Task::Probe { .. } | Task::Gap { .. } => true,
+            // A hint less.
+            Task::Ends { .. } => false,
             task => {
                 mapping.abandon_task(task, &reason, desk);
                 !smaller_helps
@@ -363,7 +366,7 @@ impl Dispatcher<'_> {
         for mapping in &mut self.mappings {
             if !mapping.finished && mapping.is_done() {
                 mapping.finished = true;
-                let record = mapping.account.record(self.desk.options.max_unsettled);
+                let record = Box::new(mapping.account.record(self.desk.options.max_unsettled));
                 let mapping = mapping.account.index;
                 self.desk.tell(Event::MappingFinished { mapping, record });
             }

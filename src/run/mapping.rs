@@ -52,7 +52,12 @@ pub(super) struct MappingState {
     pub(super) again: VecDeque<Vec<Key>>,
     runs: Runs,
     one_sided: OneSidedRuns,
+    /// Whether the ends of a side have been asked for.
+    ends_asked: BySide<bool>,
 }
+
+/// Fewer one-sided rows are no backfill that has come so far.
+const LEAST_ONE_SIDED: u64 = 5;
 
 /// One-sided rows of a chunk that are told one by one.
 const MOST_TOLD_AT_ONCE: u64 = 20_000;
@@ -81,6 +86,7 @@ impl MappingState {
             again: VecDeque::new(),
             runs: Runs::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
+            ends_asked: BySide::default(),
         }
     }
 
@@ -142,6 +148,7 @@ impl MappingState {
             let told = self.runs.finish();
             self.hear(told, desk);
         }
+        self.ask_for_ends();
     }
 
     /// The next small task; while the queue is full, one that does not bring more suspects.
@@ -414,7 +421,8 @@ impl MappingState {
             | Task::Scan { .. }
             | Task::Measure
             | Task::Read { .. }
-            | Task::Gap { .. } => {}
+            | Task::Gap { .. }
+            | Task::Ends { .. } => {}
         }
     }
 
@@ -434,6 +442,24 @@ impl MappingState {
     /// Whether it is being asked where a run of one-sided rows ends.
     pub(super) fn is_asking(&self) -> bool {
         self.runs.is_asking()
+    }
+
+    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
+    /// whether they all lie beyond. Only where an index finds them without reading on.
+    pub(super) fn ask_for_ends(&mut self) {
+        let plan = &self.account.plan;
+        let tally = &self.account.tally;
+        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
+        if !plan.served() || plan.key_width > 1 || !self.is_done() {
+            return;
+        }
+        for side in Side::BOTH {
+            let cheap = plan.sides[side].filter.is_none();
+            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
+                self.ends_asked[side] = true;
+                self.tasks.push_back(Task::Ends { side });
+            }
+        }
     }
 
     /// Whether nothing of the mapping is left to do.

@@ -42,9 +42,9 @@ fn too_many_groups(side: Side) -> Failed {
 
 /// What one side's parts add up to, class by class.
 #[derive(Default)]
-struct Digested {
-    digests: BTreeMap<u32, RangeDigest>,
-    groups: HashMap<u32, GroupCounts>,
+pub(super) struct Digested {
+    pub(super) digests: BTreeMap<u32, RangeDigest>,
+    pub(super) groups: HashMap<u32, GroupCounts>,
 }
 
 /// A range's digests, and the groups of the source's rows; equal digests have equal groups.
@@ -76,22 +76,32 @@ async fn both(
     range: &KeyRange,
     parting: Parting,
 ) -> Result<BySide<Digested>, Failed> {
+    let region = Region::whole(range.clone());
     let (source, target) = tokio::join!(
-        one(hands, Side::Source, range, parting),
-        one(hands, Side::Target, range, parting)
+        one(hands, Side::Source, &region, parting),
+        one(hands, Side::Target, &region, parting)
     );
     Ok(BySide { source: source?, target: target? })
+}
+
+/// One side's digests of each class of a region, with the groups of its rows.
+pub(super) async fn region_digests(
+    hands: &Hands<'_>,
+    side: Side,
+    region: &Region,
+    of: u32,
+) -> Result<Digested, Failed> {
+    one(hands, side, region, Parting { classes: Some(of), rules: false }).await
 }
 
 async fn one(
     hands: &Hands<'_>,
     side: Side,
-    range: &KeyRange,
+    region: &Region,
     parting: Parting,
 ) -> Result<Digested, Failed> {
     let fields = parting.fields(hands.plan);
-    let region = Region::whole(range.clone());
-    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, &region, parting)).await?;
+    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
     let mut read = Digested::default();
     let mut parts = 0;
     while let Some(row) = rows.next().await? {

@@ -5,15 +5,16 @@
 //! should take. The sides' stretches have nothing to do with each other: only sums meet. The last
 //! stretch has an open end, since a table grows while it is read.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::options::Options;
-use crate::compare::{Ask, Buckets, BucketsProgress, Compared, Passed};
+use crate::compare::{Ask, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{Blocks, Digest, Fingerprint, Key};
+use crate::row::{Blocks, Digest, GroupCounts};
 use crate::schema::{BySide, Side};
 
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
@@ -50,8 +51,9 @@ pub(super) enum Stretch {
 /// What a piece of a side came to.
 #[derive(Debug)]
 pub(super) enum Found {
-    Digests(Vec<(u32, Digest)>),
-    Rows(Vec<(Key, Fingerprint)>),
+    /// Digests by bucket, and of the source the groups of its rows.
+    Digests(Vec<(u32, Digest)>, HashMap<u32, GroupCounts>),
+    Rows(Vec<BucketRow>),
 }
 
 /// What came of a piece, and how long each side took.
@@ -65,7 +67,7 @@ impl Read {
     /// Rows of each side that were digested.
     pub(super) fn rows(&self) -> BySide<u64> {
         self.found.as_ref().map(|found| match found {
-            Some(Found::Digests(digests)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
+            Some(Found::Digests(digests, _)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
             Some(Found::Rows(_)) | None => 0,
         })
     }
@@ -114,10 +116,8 @@ impl Pass {
 
     /// Nothing read yet, whatever the plan has.
     pub(super) fn of(plan: &MappingPlan, options: &Options) -> Pass {
-        let rows = plan.estimated_rows().unwrap_or(0);
-        let (order, leaf) = (plan.order.clone(), plan.chunk_rows);
         Pass {
-            buckets: Buckets::begin(order, plan.key_width, rows, leaf, plan.served()),
+            buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
             tables: None,
             measuring: false,
@@ -165,7 +165,10 @@ impl Pass {
         let Read { found, took } = read;
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
             match found {
-                Some(Found::Digests(digests)) => self.buckets.digests(side, digests),
+                Some(Found::Digests(digests, counts)) => {
+                    self.buckets.digests(side, digests);
+                    self.buckets.counts(counts);
+                }
                 Some(Found::Rows(rows)) => self.buckets.rows(side, rows),
                 None => {}
             }
@@ -305,7 +308,7 @@ mod tests {
     }
 
     fn none() -> Read {
-        let found = BySide::new(|_| Some(Found::Digests(Vec::new())));
+        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), HashMap::new())));
         Read { found, took: BySide::new(|_| Duration::from_millis(500)) }
     }
 

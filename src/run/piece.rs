@@ -1,13 +1,15 @@
 //! Reads one piece of a pass over both tables: digests by bucket, or the rows of dirty buckets.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::hands::{Failed, Hands};
+use super::parts::{self, Digested};
 use super::pass::{Found, Piece, Read, Stretch};
 use super::scan::read_digest;
-use crate::compare::Ask;
+use crate::compare::{Ask, BucketRow};
 use crate::pg::{PgError, Row};
-use crate::row::{Digest, Fingerprint, Key, KeyRange, Region};
+use crate::row::{Fingerprint, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
@@ -47,33 +49,31 @@ async fn read_side(
     let started = Instant::now();
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
     let found = match &piece.ask {
-        Ask::Digests { of, within } => {
-            Found::Digests(digests(hands, side, &region(within.clone()), *of).await?)
-        }
+        Ask::Digests { of, within } => digests(hands, side, &region(within.clone()), *of).await?,
         Ask::Rows(classes) => Found::Rows(rows(hands, side, &region(Some(classes.clone()))).await?),
     };
     Ok((Some(found), started.elapsed()))
 }
 
-async fn digests(
-    hands: &Hands<'_>,
-    side: Side,
-    region: &Region,
-    of: u32,
-) -> Result<Vec<(u32, Digest)>, Failed> {
+async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Result<Found, Failed> {
+    if hands.plan.group.is_some() {
+        let Digested { digests, groups } = parts::region_digests(hands, side, region, of).await?;
+        let digests = digests.into_iter().map(|(class, found)| (class, found.digest)).collect();
+        let groups = if side == Side::Source { groups } else { HashMap::new() };
+        return Ok(Found::Digests(digests, groups));
+    }
     let rows = hands.ask(side, sql::class_digests(hands.plan, side, region, of)).await?;
     let read = |row: &Row| {
         let class: i64 = row.get(0)?;
         Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?.digest))
     };
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| (Some(side), error))
+    let digests = rows.iter().map(read).collect::<Result<_, _>>();
+    digests
+        .map(|digests| Found::Digests(digests, HashMap::new()))
+        .map_err(|error| (Some(side), error))
 }
 
-async fn rows(
-    hands: &Hands<'_>,
-    side: Side,
-    region: &Region,
-) -> Result<Vec<(Key, Fingerprint)>, Failed> {
+async fn rows(hands: &Hands<'_>, side: Side, region: &Region) -> Result<Vec<BucketRow>, Failed> {
     let plan = hands.plan;
     let at_side = |error: PgError| (Some(side), error);
     let mut found = Vec::new();
@@ -82,7 +82,8 @@ async fn rows(
         let hash: i64 = row.get(plan.key_width).map_err(at_side)?;
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
-        found.push((key, Fingerprint::of_row_hash(hash)));
+        let group = plan.group.and_then(|_| row.field(plan.key_width + 1)).map(Into::into);
+        found.push(BucketRow { key, fingerprint: Fingerprint::of_row_hash(hash), group });
     }
     Ok(found)
 }

@@ -6,9 +6,9 @@ use std::fmt;
 use super::Options;
 use crate::pg::{Catalog, Lease, PgError, Pool, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
-use crate::schema::{BySide, Relation, Server, Shape, Side};
+use crate::schema::{BySide, Relation, RelationKind, Server, Shape, Side};
 use crate::spec::{
-    Diagnostic, Fragment, Mapping, Param, Reads, SourceExpression, Spec, did_you_mean,
+    Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, SourceExpression, Spec, did_you_mean,
 };
 
 /// A spec that can be run: both servers known, every mapping planned.
@@ -237,13 +237,13 @@ async fn ask_mapping(
     let Some(shape) = ask_shape(catalog, &settings.reads, problems).await? else {
         return Ok(None);
     };
-    let Some(relation) = ask_relation(catalog, &settings.reads, server, problems).await? else {
+    let Some(relation) = ask_relation(catalog, settings, server, problems).await? else {
         return Ok(None);
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        let (expressions, accepts) = Default::default();
-        return Ok(Some(Facts { shape, relation, expressions, accepts }));
+        let (expressions, accepts, changed_at) = Default::default();
+        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -276,7 +276,12 @@ async fn ask_mapping(
     for rule in &mapping.accepts {
         accepts.push(ask_condition(catalog, &settings.reads, &rule.condition).await?);
     }
-    Ok((problems.len() == before).then_some(Facts { shape, relation, expressions, accepts }))
+    let changed_at = match (&settings.reads, &settings.changed_at) {
+        (Reads::Table(table), Some(column)) => catalog.spread(&table.value, &column.value).await?,
+        _ => Vec::new(),
+    };
+    let facts = Facts { shape, relation, expressions, accepts, changed_at };
+    Ok((problems.len() == before).then_some(facts))
 }
 
 /// Why this side does not take a condition; nothing if it does.
@@ -315,11 +320,11 @@ async fn ask_shape(
 
 async fn ask_relation(
     catalog: &Catalog<'_>,
-    reads: &Reads,
+    settings: &SideMapping,
     server: &Server,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Relation>, PgError> {
-    let table = match reads {
+    let table = match &settings.reads {
         Reads::Table(table) => table,
         Reads::Query(query) => {
             return match catalog.query(query).await {
@@ -331,7 +336,7 @@ async fn ask_relation(
             };
         }
     };
-    let found = catalog.table(&table.value).await?;
+    let found = catalog.table(&table.value, settings.only).await?;
     if found.is_none() {
         let (side, database) = (catalog.side, &server.database);
         let message =
@@ -348,6 +353,13 @@ async fn ask_relation(
             None => "Check the name; unquoted parts fold to lower case.".to_owned(),
         };
         problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+    }
+    let partitioned = found.as_ref().is_some_and(|found| found.kind == RelationKind::Partitioned);
+    if settings.only && partitioned {
+        let message = format!("\"only\" leaves nothing of partitioned table {}", table.value);
+        let hint = "All its rows stand in its partitions: leave \"only\" out, or name a partition.";
+        problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+        return Ok(None);
     }
     Ok(found)
 }

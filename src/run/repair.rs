@@ -145,7 +145,10 @@ pub(super) async fn relation_of(
         return Err(Blocked::new(message));
     };
     let gone = || PgError::unexpected(format!("table {} is gone", table.value));
-    let found = catalog.table(&table.value).await.and_then(|found| found.ok_or_else(gone));
+    let found = catalog
+        .table(&table.value, plan.sides[side].only)
+        .await
+        .and_then(|found| found.ok_or_else(gone));
     found.map_err(|error| Blocked::from((Some(side), error)))
 }
 

@@ -41,7 +41,7 @@ struct PassState {
 #[derive(Debug, Serialize, Deserialize)]
 enum Stand {
     /// It goes on from here.
-    Open(PassProgress),
+    Open(Box<PassProgress>),
     /// Everything is compared.
     Finished,
     /// Key ranges are compared instead.
@@ -112,7 +112,7 @@ impl MappingState {
             return;
         }
         let stand = match &self.pass {
-            Some(pass) => Stand::Open(pass.progress()),
+            Some(pass) => Stand::Open(Box::new(pass.progress())),
             None if self.booked > 0 => Stand::Finished,
             None => Stand::Useless,
         };
@@ -134,7 +134,7 @@ impl MappingState {
             (Some(PassState { booked, stand: Stand::Open(progress) }), pass) => {
                 self.booked = booked;
                 let plan = &self.account.plan;
-                pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(progress);
+                pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(*progress);
             }
             (Some(PassState { booked, stand: Stand::Finished }), pass) => {
                 self.booked = booked;

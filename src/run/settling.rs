@@ -93,6 +93,7 @@ impl MappingState {
                 self.tell_key(&entry, &ruling, rule, kind, looked, desk);
             }
         }
+        self.ask_for_ends();
     }
 
     fn tell_key(
@@ -105,12 +106,18 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
-        let Looked { image, key, columns, groups, .. } = looked;
+        let Looked { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.account.key_text(key);
         if kind != Kind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
-            let telling =
-                Telling { columns, group, rule, ..Telling::new(kind, Place::Key(key), first_seen) };
+            let place = Place::Key(key);
+            let telling = Telling {
+                columns,
+                changed_at,
+                group,
+                rule,
+                ..Telling::new(kind, place, first_seen)
+            };
             return self.account.tell(ruling, telling, desk);
         }
         for side in Side::BOTH {
@@ -220,5 +227,6 @@ impl MappingState {
                 Telling { range_rows, group, rule, ..Telling::new(kind, place, first_seen) };
             self.account.tell(ruling, telling, desk);
         }
+        self.ask_for_ends();
     }
 }

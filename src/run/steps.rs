@@ -57,6 +57,13 @@ pub(super) async fn last_key(
     neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
 }
 
+/// The first and the last key of a side, if it has any.
+pub(super) async fn ends(hands: &Hands<'_>, side: Side) -> Result<Option<[Bound; 2]>, Failed> {
+    let first = neighbour(hands, side, None, Neighbour::Behind).await?;
+    let last = neighbour(hands, side, None, Neighbour::UpTo).await?;
+    Ok(first.zip(last).map(|(first, last)| [first, last]))
+}
+
 async fn neighbour(
     hands: &Hands<'_>,
     side: Side,

@@ -48,6 +48,8 @@ pub(super) enum Task {
     LookAtNullKeys { entry: Entry },
     /// Find the last key of a confirmed run, to name it.
     NameRun { run: NamedRun },
+    /// Find the first and the last key of a side, to tell what stands beyond them.
+    Ends { side: Side },
 }
 
 /// What came of it.
@@ -65,4 +67,5 @@ pub(super) enum Answer {
     Looked(Vec<Looked>),
     LookedAtRange(BySide<Counted>),
     Named(Option<Bound>),
+    Ends(Option<[Bound; 2]>),
 }

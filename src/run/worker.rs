@@ -174,5 +174,6 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
         Task::NameRun { run } => {
             steps::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
         }
+        Task::Ends { side } => steps::ends(hands, *side).await.map(Answer::Ends),
     }
 }

@@ -49,6 +49,8 @@ pub struct Column {
     pub readable: bool,
     /// Whether its order says little about where rows lie, by the statistics.
     pub scattered: bool,
+    /// How many different values it has, by the statistics.
+    pub distinct: Option<u64>,
 }
 
 /// One key column of an index.

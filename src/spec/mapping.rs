@@ -6,7 +6,6 @@ use super::accept::{Accept, read_accepts};
 use super::compare::{CompareSettings, Unmapped};
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
-use super::later::refuse;
 use super::params::check_params;
 use super::reader::{Problems, Reader, describe, sentence};
 use super::rules::{Terms, read_terms};
@@ -36,10 +35,14 @@ impl Reads {
 pub struct SideMapping {
     /// What it reads.
     pub reads: Reads,
+    /// Whether rows of tables that inherit from it are left out.
+    pub only: bool,
     /// Which rows of it.
     pub filter: Option<Fragment>,
     /// Columns that are not compared.
     pub ignore: Vec<Placed<ColumnName>>,
+    /// The column that says when a row was last changed.
+    pub changed_at: Option<Placed<ColumnName>>,
 }
 
 /// One entry of `[mapping.columns]`.
@@ -167,9 +170,14 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
     let of_query = table.string("query");
     let filter = table.string("where");
     let ignore = table.strings("ignore");
-    if let Some((span, _)) = table.value("changed_at") {
-        table.string("changed_at");
-        refuse(problems, &span, "changed_at");
+    let column = |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
+    let changed_at = table.string("changed_at").map(column);
+    let only_at = table.value("only").map(|(span, _)| span);
+    let only = table.boolean("only").unwrap_or(false);
+    if let (true, Some(span), Some(_)) = (only, only_at, &of_query) {
+        let message = "\"only\" is for a table that others inherit from, not for a query";
+        let hint = "Write FROM ONLY within the query, and leave \"only\" out.";
+        problems.push(Diagnostic::error(&span, message).hinted(hint));
     }
     let reads = match (of_table, of_query) {
         (Some(text), None) => read_table(&text, problems).map(Reads::Table),
@@ -186,15 +194,10 @@ fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<
         }
     };
     let filter = filter.and_then(|text| read_fragment(&text, "where", params, problems));
-    let ignore = ignore
-        .map(|list| {
-            let column =
-                |name: Placed<String>| Placed { value: ColumnName(name.value), span: name.span };
-            list.value.into_iter().map(column).collect()
-        })
-        .unwrap_or_default();
+    let ignore =
+        ignore.map(|list| list.value.into_iter().map(column).collect()).unwrap_or_default();
     table.finish();
-    Some(SideMapping { reads: reads?, filter, ignore })
+    Some(SideMapping { reads: reads?, only, filter, ignore, changed_at })
 }
 
 fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<TableName>> {

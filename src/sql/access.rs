@@ -5,7 +5,7 @@
 
 use super::relation::named;
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::{Builtin, Side, TableName};
+use crate::schema::{Builtin, ColumnName, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
 
 /// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
@@ -58,8 +58,8 @@ and n.nspname = ",
 
 /// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
 /// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
-/// where rows lie, and what a linguistic collation is: provider, locale, version, if indexes were built
-/// with that version. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
+/// where rows lie, what a linguistic collation is: provider, locale, version, if indexes were built
+/// with that version, and how many values are distinct. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
 pub fn relation_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -105,7 +105,8 @@ and o.collversion = coalesce(pg_catalog.to_jsonb(d) ->> 'datcollversion', o.coll
 and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
 limit 1
 )
-end
+end,
+case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_class as c on c.oid = a.attrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
@@ -119,6 +120,33 @@ and a.attrelid = ",
         )
         .bind(Bind::int8(i64::from(oid)))
         .push("::pg_catalog.oid\norder by a.attnum");
+    writer.finish()
+}
+
+/// The histogram of a column's values as texts, in order: one a row; none where nothing was analyzed.
+pub fn column_spread(table: &TableName, column: &ColumnName) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select h.value
+from (
+select s.histogram_bounds
+from pg_catalog.pg_stats as s
+where s.schemaname = ",
+        )
+        .bind(Bind::text(&table.schema.0))
+        .push("\nand s.tablename = ")
+        .bind(Bind::text(&table.name))
+        .push("\nand s.attname = ")
+        .bind(Bind::text(&column.0))
+        // A partitioned table's own statistics are those with its children.
+        .push(
+            "\norder by s.inherited desc
+limit 1
+) as s,
+pg_catalog.unnest(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) with ordinality as h(value, place)
+order by h.place",
+        );
     writer.finish()
 }
 

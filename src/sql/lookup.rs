@@ -2,7 +2,7 @@
 
 use super::canon::{looked_up, row_hash};
 use super::fold::shown;
-use super::relation::from_blocks;
+use super::relation::from_looked_up;
 use super::rows::{canon_list, group_text};
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
@@ -14,7 +14,8 @@ use crate::schema::{BySide, Side};
 pub struct Lookup {
     /// The canons of all pairs come first.
     pub canons: usize,
-    /// Then an array of each pair's value as people read it.
+    /// Then an array of each pair's value as people read it, and the time of the row's last change where
+    /// the side tells it.
     pub texts: usize,
     /// Then the row's hash, where servers hash rows.
     pub row_hash: Option<usize>,
@@ -52,16 +53,18 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
         writer.push(&shown(plan, pair, side, index));
     });
+    if plan.sides[side].told_changed_at().is_some() {
+        writer.push(", r.changed::pg_catalog.text");
+    }
     writer.push("]");
     if Lookup::of(plan).row_hash.is_some() {
         writer.push(", ").push(&row_hash(&plan.pairs, side));
     }
     group_text(&mut writer, plan, side);
-    let rules = plan.rules_of(side);
-    for place in &rules {
+    for place in plan.rules_of(side) {
         writer.push(&format!(", r.a{place}"));
     }
-    from_blocks(&mut writer, plan, side, None, &rules);
+    from_looked_up(&mut writer, plan, side);
     by_keys(&mut writer, plan, side, keys);
     writer.finish()
 }

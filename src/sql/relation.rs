@@ -15,13 +15,23 @@ use super::canon::expression;
 use super::statement::{Bind, Writer, column, table};
 use crate::plan::{MappingPlan, SidePlan};
 use crate::row::Blocks;
-use crate::schema::{Side, StoredColumn};
+use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::spec::{Fragment, Reads};
 
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
     from_filtered(writer, plan, side, width, filter, None, &[]);
+}
+
+/// The same with every pair, with the conditions of the side's accept rules, and with the time of the
+/// row's last change as `changed`, where that is told.
+pub(super) fn from_looked_up(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
+    let filter = plan.sides[side].filter.as_ref();
+    let rules = plan.rules_of(side);
+    let mut more: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
+    more.extend(plan.sides[side].told_changed_at().map(Extra::Changed));
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, None, &more);
 }
 
 /// The same with every pair, read from these blocks of a table only, and with the conditions of these
@@ -34,7 +44,16 @@ pub(super) fn from_blocks(
     rules: &[usize],
 ) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, plan.pairs.len(), filter, blocks, rules);
+    let rules: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, blocks, &rules);
+}
+
+/// What stands in the inner select beside the pairs.
+enum Extra<'p> {
+    /// The condition of the accept rule at this place: `a2`.
+    Rule(usize),
+    /// When the row was last changed: `changed`.
+    Changed(&'p ColumnName),
 }
 
 /// The same without the operator's `where`: for boundaries, which need not be rows that count.
@@ -54,19 +73,23 @@ fn from_filtered(
     width: usize,
     filter: Option<&Fragment>,
     blocks: Option<Blocks>,
-    rules: &[usize],
+    more: &[Extra<'_>],
 ) {
     writer.push("\nfrom (\nselect ");
     writer.list(", ", plan.pairs[..width].iter().enumerate(), |writer, (index, pair)| {
         expression(writer, pair, side);
         writer.push(&format!(" as p{index}"));
     });
-    for place in rules {
-        writer.push(", ").fragment(&plan.accepts[*place].condition).push(&format!(" as a{place}"));
+    for extra in more {
+        writer.push(", ");
+        match extra {
+            Extra::Rule(place) => {
+                writer.fragment(&plan.accepts[*place].condition).push(&format!(" as a{place}"))
+            }
+            Extra::Changed(name) => writer.push(&format!("{side}.{} as changed", column(name))),
+        };
     }
-    let SidePlan { reads, .. } = &plan.sides[side];
-    writer.push("\nfrom ");
-    named(writer, reads, side);
+    rows_of(writer, &plan.sides[side], side);
     let mut word = "\nwhere ";
     if let Some(Blocks { from, until }) = blocks {
         // PostgreSQL reads just these blocks: a TID range scan, since version 14.
@@ -99,12 +122,18 @@ pub(super) fn from_stored(
         let name = column(&stored.name);
         writer.push(&format!(", {side}.{name} as c{index}"));
     }
-    writer.push("\nfrom ");
-    named(writer, &plan.sides[side].reads, side);
+    rows_of(writer, &plan.sides[side], side);
     if let Some(filter) = &plan.sides[side].filter {
         writer.push("\nwhere ").fragment(filter);
     }
     writer.push("\n) as r");
+}
+
+/// Writes whose rows are read; those of tables that inherit from it are among them, unless the spec
+/// says otherwise.
+fn rows_of(writer: &mut Writer<'_>, plan: &SidePlan, side: Side) {
+    writer.push(if plan.only { "\nfrom only " } else { "\nfrom " });
+    named(writer, &plan.reads, side);
 }
 
 /// Writes the relation under its side's name.

@@ -1,0 +1,49 @@
+//! A hint: what many findings of a mapping have in common, with its evidence.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Named};
+
+/// What explains findings. It is never claimed of fewer than [`LEAST_SHARE`] of those that it speaks
+/// of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The explanation, as one word for programs.
+    pub hint: String,
+    /// The kind of findings that it speaks of; all kinds, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// The pairs that it speaks of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// The explanation with its evidence, for people.
+    pub says: String,
+    /// Confirmed findings that fit; of ranges, their rows.
+    pub fit: u64,
+    /// Confirmed findings of this kind in which these pairs differ.
+    pub of: u64,
+    /// The share of those that fit, rounded down.
+    pub share: f64,
+    /// Keys of some that fit.
+    pub examples: Vec<Named<String>>,
+}
+
+/// The least share of findings that has to fit.
+pub const LEAST_SHARE: f64 = 0.8;
+
+impl Hint {
+    /// A hint of so many findings, unless too few fit.
+    pub fn of(hint: &str, kind: Option<Kind>, says: String, fit: u64, of: u64) -> Option<Hint> {
+        let share = fit as f64 / of as f64;
+        (fit > 0 && share >= LEAST_SHARE).then(|| Hint {
+            hint: hint.to_owned(),
+            kind,
+            columns: Vec::new(),
+            says,
+            fit,
+            of,
+            share: (share * 1e4).floor() / 1e4,
+            examples: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The column that says when a row was last changed, as the spec names it.
+//!
+//! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
+
+use super::mapping::Facts;
+use super::pair::Expression;
+use super::pairing::{Candidate, require_column};
+use crate::schema::{Builtin, ColumnName, PgType, Side};
+use crate::spec::{Diagnostic, Mapping, Placed};
+
+/// A side's last-modified column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedAt {
+    /// The column.
+    pub column: ColumnName,
+    /// Whether it is of a redacted pair, so that it may not be told.
+    pub redacted: bool,
+    /// Values that part the table into stretches of about equally many rows, by its statistics.
+    pub spread: Vec<String>,
+}
+
+/// A side's last-modified column, or what is wrong with it.
+pub(super) fn changed_at(
+    mapping: &Mapping,
+    side: Side,
+    facts: &Facts,
+    pairs: &[Candidate],
+    problems: &mut Vec<Diagnostic>,
+) -> Option<ChangedAt> {
+    let relation = &facts.relation;
+    let Placed { value: name, span } = mapping.sides[side].changed_at.as_ref()?;
+    let Some(column) = relation.column(name) else {
+        require_column(relation, side, name, span, problems);
+        return None;
+    };
+    let times = [Builtin::Date, Builtin::Timestamp, Builtin::TimestampTz];
+    let is_time = |pg_type: &PgType| times.iter().any(|time| *pg_type == PgType::Builtin(*time));
+    if !is_time(column.column_type.pg_type.base()) {
+        let display = &column.column_type.display;
+        let message = format!("\"changed_at\" names {side} column \"{name}\", which is {display}");
+        let hint = "Name a column of a date or timestamp type, or leave it out.";
+        problems.push(Diagnostic::error(span, message).hinted(hint));
+        return None;
+    }
+    if !column.readable {
+        let message = format!("the role may not read {side} column \"{name}\" of \"changed_at\"");
+        let hint = "GRANT SELECT on it, or leave \"changed_at\" out.";
+        problems.push(Diagnostic::error(span, message).hinted(hint));
+        return None;
+    }
+    let redacted =
+        pairs.iter().filter(|pair| pair.terms.redact).any(|pair| match &pair.sides[side] {
+            Expression::Column(column) => column == name,
+            Expression::Sql(fragment) => fragment.mentions(&name.0),
+        });
+    Some(ChangedAt { column: name.clone(), redacted, spread: facts.changed_at.clone() })
+}

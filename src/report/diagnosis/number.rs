@@ -1,0 +1,161 @@
+//! Numbers as texts, compared to the last digit: the same number in another scale, rounded, with
+//! another sign, wrapped around, or so many times as large.
+
+use super::value::Cause;
+use crate::schema::Side;
+
+/// A decimal number of at most 38 digits: `units` of 10^-`places`, without zeros at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Number {
+    units: i128,
+    places: u32,
+}
+
+/// The most digits before and behind the point.
+const MOST: i64 = 36;
+/// Factors of more zeros are no unit of measurement.
+const MOST_ZEROS: u32 = 9;
+
+impl Number {
+    fn parse(text: &str) -> Option<Number> {
+        let (number, power) = match text.split_once(['e', 'E']) {
+            Some((number, power)) => (number, power.parse::<i64>().ok()?),
+            None => (text, 0),
+        };
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if digits.is_empty() || !plain(digits) || !plain(part) || text.len() > 100 {
+            return None;
+        }
+        let mut units: i128 = format!("{whole}{part}").parse().ok()?;
+        let mut places = part.len() as i64 - power;
+        while units != 0 && units % 10 == 0 && places > 0 {
+            (units, places) = (units / 10, places - 1);
+        }
+        if units == 0 {
+            places = 0;
+        }
+        if !(-MOST..=MOST).contains(&places) {
+            return None;
+        }
+        if places < 0 {
+            units = units.checked_mul(10_i128.pow(places.unsigned_abs() as u32))?;
+        }
+        Some(Number { units, places: places.max(0) as u32 })
+    }
+
+    /// So many whole units of 10^-`places`, and what is left.
+    fn split(self, places: u32) -> (i128, i128, i128) {
+        let one = 10_i128.pow(self.places - places);
+        (self.units / one, self.units % one, one)
+    }
+
+    fn cut(self, places: u32) -> i128 {
+        self.split(places).0
+    }
+
+    /// Halves go away from zero, as in `numeric`.
+    fn rounded(self, places: u32) -> i128 {
+        let (cut, rest, one) = self.split(places);
+        if rest.abs() * 2 >= one { cut + rest.signum() } else { cut }
+    }
+
+    /// The digits without zeros at the end, and how many zeros there are; below one, how many places.
+    fn scientific(self) -> (i128, i64) {
+        let (mut digits, mut power) = (self.units, -i64::from(self.places));
+        while digits != 0 && digits % 10 == 0 {
+            (digits, power) = (digits / 10, power + 1);
+        }
+        (digits, power)
+    }
+}
+
+/// Whether two texts are one number.
+pub(super) fn same(source: &str, target: &str) -> bool {
+    let (source, target) = (Number::parse(source), Number::parse(target));
+    source.is_some() && source == target
+}
+
+/// What makes two numbers differ.
+pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
+    let (Some(source), Some(target)) = (Number::parse(source), Number::parse(target)) else {
+        return;
+    };
+    if source == target {
+        return found.push(Cause::NumberScale);
+    }
+    if source.units == -target.units && source.places == target.places {
+        found.push(Cause::Sign);
+    }
+    if source.places == 0 && target.places == 0 {
+        let apart = target.units.abs_diff(source.units);
+        let bits = [32, 64].into_iter().find(|bits| apart == 1_u128 << bits);
+        found.extend(bits.map(Cause::Wrapped));
+    }
+    let (one, other) = (source.scientific(), target.scientific());
+    let zeros = other.1 - one.1;
+    if one.0 == other.0 && one.0 != 0 && zeros.unsigned_abs() <= u64::from(MOST_ZEROS) {
+        found.push(Cause::Factor(zeros as i32));
+    }
+    let (coarse, fine, side) = match source.places.cmp(&target.places) {
+        std::cmp::Ordering::Greater => (target, source, Side::Target),
+        std::cmp::Ordering::Less => (source, target, Side::Source),
+        std::cmp::Ordering::Equal => return,
+    };
+    if fine.rounded(coarse.places) == coarse.units {
+        found.push(Cause::Rounded(side, coarse.places));
+    }
+    if fine.cut(coarse.places) == coarse.units {
+        found.push(Cause::CutOff(side, coarse.places));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(source: &str, target: &str) -> Vec<Cause> {
+        let mut found = Vec::new();
+        causes(source, target, &mut found);
+        found
+    }
+
+    #[test]
+    fn the_same_number_is_the_same_whatever_its_scale() {
+        for (one, other) in [("1", "1.0"), ("100", "1e2"), ("-0.50", "-5E-1"), ("0", "-0.0")] {
+            assert!(same(one, other), "{one} {other}");
+            assert_eq!(found(one, other), [Cause::NumberScale]);
+        }
+        for (one, other) in [("1", "1.01"), ("1", "x"), ("", ""), ("NaN", "NaN"), ("1.", "1e999")] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_no_numbers() {
+        let long = "9".repeat(60);
+        for text in [long.as_str(), "1e37", "1e-40", "--1", "1_000", "+1", "1e"] {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn signs_wraps_factors_and_roundings() {
+        assert_eq!(found("79.78", "-79.78"), [Cause::Sign]);
+        assert_eq!(found("-5", "4294967291"), [Cause::Wrapped(32)]);
+        assert_eq!(found("-1", "18446744073709551615"), [Cause::Wrapped(64)]);
+        assert_eq!(found("12.5", "1250"), [Cause::Factor(2)]);
+        assert_eq!(found("4000", "4"), [Cause::Factor(-3)]);
+        let (rounded, cut) = (Cause::Rounded, Cause::CutOff);
+        let target = Side::Target;
+        assert_eq!(found("1.005", "1.01"), [rounded(target, 2)]);
+        assert_eq!(found("-1.009", "-1"), [rounded(target, 0), cut(target, 0)]);
+        assert_eq!(found("1.9", "1"), [cut(target, 0)]);
+        assert_eq!(
+            found("1.1", "1.100000023841858"),
+            [rounded(Side::Source, 1), cut(Side::Source, 1)]
+        );
+        assert_eq!(found("3", "5"), []);
+    }
+}

@@ -1,0 +1,167 @@
+//! Where findings of one kind lie: in a window of keys, in a window of time, beyond the other side.
+
+use super::evidence::Example;
+use super::moment::{Moment, written};
+use super::window::{Points, SMALL, Window};
+use crate::finding::{Finding, Hint, Kind, MappingRecord, Named, Place, RangeText};
+use crate::plan::MappingPlan;
+use crate::report::finding::{grouped, key_text};
+use crate::schema::{Builtin, BySide, Side};
+
+/// Statistics of fewer stretches tell too little of where rows lie in time.
+const LEAST_STRETCHES: usize = 10;
+
+/// The findings of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    findings: u64,
+    rows: u64,
+    keys: Points,
+    /// When the row was last changed; of two rows the one that was changed last.
+    changed: BySide<Points>,
+    dated: u64,
+    /// Ranges on the line of keys: behind which point, up to which, how many rows.
+    ranges: Vec<(i128, i128, u64)>,
+}
+
+/// Ranges that are held.
+const MOST_RANGES: usize = 10_000;
+
+impl Places {
+    pub(super) fn findings(&self) -> u64 {
+        self.findings
+    }
+
+    pub(super) fn take(&mut self, finding: &Finding, example: &Example) {
+        self.findings += 1;
+        self.rows += finding.rows();
+        match &finding.place {
+            Place::Key(key) => {
+                if let Some(at) = on_line(key) {
+                    self.keys.add(at, example);
+                }
+            }
+            Place::Range(RangeText { after, through }, rows) => {
+                let at =
+                    |key: &Option<Named<String>>, open| key.as_ref().map_or(Some(open), on_line);
+                if let (Some(after), Some(through)) = (at(after, i128::MIN), at(through, i128::MAX))
+                    && self.ranges.len() < MOST_RANGES
+                {
+                    self.ranges.push((after, through, *rows));
+                }
+            }
+            Place::Duplicate(..) | Place::NullKey(..) => {}
+        }
+        if finding.keys_only {
+            return;
+        }
+        let moment = |side: Side| Moment::parse(finding.changed_at[side].as_deref()?);
+        let last =
+            Side::BOTH.into_iter().filter_map(|side| Some((moment(side)?.nanos, side))).max();
+        if let Some((at, side)) = last {
+            self.dated += 1;
+            self.changed[side].add(at, example);
+        }
+    }
+
+    /// What is to be said of them, by what is known of the mapping.
+    pub(super) fn hints(
+        &self,
+        kind: Kind,
+        plan: &MappingPlan,
+        record: &MappingRecord,
+    ) -> Vec<Hint> {
+        let rows = record.rows.source.max(record.rows.target);
+        let beyond = match kind {
+            Kind::OnlyInSource => self.beyond(kind, Side::Source, record),
+            Kind::OnlyInTarget => self.beyond(kind, Side::Target, record),
+            _ => None,
+        };
+        let changed = Side::BOTH.into_iter().filter_map(|side| self.of_time(kind, plan, side));
+        beyond.into_iter().chain(self.of_keys(kind, plan, rows)).chain(changed).collect()
+    }
+
+    /// A window of whole numbers cannot hold more rows than numbers.
+    fn of_keys(&self, kind: Kind, plan: &MappingPlan, rows: u64) -> Option<Hint> {
+        let [pair] = plan.key() else { return None };
+        if !matches!(pair.wire(), Builtin::Int2 | Builtin::Int4 | Builtin::Int8) {
+            return None;
+        }
+        let width = |window: &Window| (window.through - window.from + 1) as f64;
+        let is_small = |window: &Window| width(window) <= SMALL * rows as f64;
+        let is_dense =
+            |window: &Window| window.fit as f64 >= width(window) / 2.0 && window.fit <= rows / 2;
+        let window = self.keys.window(|window| is_small(window) || is_dense(window))?;
+        let (from, through) = (window.from, window.through);
+        let evidence = match is_small(&window) {
+            true => {
+                let share = (width(&window) / rows as f64 * 1_000.0).ceil() / 10.0;
+                format!("where at most {share:.1}% of the rows can be")
+            }
+            false => {
+                format!("{} of these {} keys", grouped(window.fit), grouped(width(&window) as u64))
+            }
+        };
+        let says = format!("{} from {from} through {through}, {evidence}", pair.name);
+        let mut hint = Hint::of("key_window", Some(kind), says, window.fit, self.findings)?;
+        hint.columns = vec![pair.name.clone()];
+        hint.examples = self.keys.examples(&window);
+        Some(hint)
+    }
+
+    fn of_time(&self, kind: Kind, plan: &MappingPlan, side: Side) -> Option<Hint> {
+        let changed = plan.sides[side].changed_at.as_ref()?;
+        let spread: Vec<i128> = changed
+            .spread
+            .iter()
+            .filter_map(|bound| Moment::parse(bound).map(|moment| moment.nanos))
+            .collect();
+        if spread.len() <= LEAST_STRETCHES {
+            return None;
+        }
+        let share = |window: &Window| {
+            let meets = |ends: &&[i128]| ends[0] <= window.through && ends[1] >= window.from;
+            spread.windows(2).filter(meets).count() as f64 / (spread.len() - 1) as f64
+        };
+        let window = self.changed[side].window(|window| share(window) <= SMALL)?;
+        let within = match share(&window) {
+            0.0 => "none".to_owned(),
+            share => format!("{:.1}%", share * 100.0),
+        };
+        let (from, through) = (written(window.from), written(window.through));
+        let says = format!(
+            "last changed in the {side} from {from} to {through}, where its statistics see {within} of the rows"
+        );
+        let mut hint = Hint::of("change_window", Some(kind), says, window.fit, self.dated)?;
+        hint.columns = vec![changed.column.0.clone()];
+        hint.examples = self.changed[side].examples(&window);
+        Some(hint)
+    }
+
+    /// Every row stands beyond all of the other side's: a backfill that has come so far, or writes that
+    /// go to one side only since then.
+    fn beyond(&self, kind: Kind, only: Side, record: &MappingRecord) -> Option<Hint> {
+        let other = only.other();
+        let [first, last] = record.ends[other].as_ref()?;
+        let (before, behind) = (on_line(first)?, on_line(last)?);
+        let in_ranges = |is: &dyn Fn(i128, i128) -> bool| -> u64 {
+            let ranges = self.ranges.iter().filter(|(after, through, _)| is(*after, *through));
+            ranges.map(|(.., rows)| rows).sum()
+        };
+        let newer = self.keys.count(|at| at > behind) + in_ranges(&|after, _| after >= behind);
+        let older = self.keys.count(|at| at < before) + in_ranges(&|_, through| through < before);
+        let (rows, word, end) = match newer >= older {
+            true => (newer, "behind the last", last),
+            false => (older, "before the first", first),
+        };
+        let says = format!("{word} row of the {other}, {}", key_text(end));
+        Hint::of("beyond_the_other_side", Some(kind), says, rows, self.rows)
+    }
+}
+
+/// Where a key lies, if it is one number or moment.
+fn on_line(key: &Named<String>) -> Option<i128> {
+    let [(_, text)] = key.0.as_slice() else { return None };
+    let number = text.parse::<i64>().ok().map(i128::from);
+    number.or_else(|| Moment::parse(text).map(|moment| moment.nanos))
+}
