@@ -36,6 +36,7 @@ mod rules;
 mod sampling;
 mod scenarios;
 mod secrets;
+mod shared;
 mod sizes;
 mod streams;
 mod support;

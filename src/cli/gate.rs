@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::args::{self, Common};
 use super::exit::Exit;
-use super::ledgers::{past, under_way};
+use super::ledgers::{past, under_way, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding::ExpiredAccept;
@@ -128,8 +128,8 @@ async fn remembered(
     ui: &Ui,
 ) -> Option<(Case, Option<String>)> {
     let place = args.common.ledger();
-    let store = past(&place, &spec.text.path, &spec.name, ui)?;
-    let under_way = || under_way(&place, &spec.text.path, &spec.name);
+    let store = past(&place, &spec.text.path, &spec.name, ui).await?;
+    let under_way = async || under_way(&place, &spec.text.path, &spec.name, &store).await;
     match of_ledger(&store, spec, now, under_way).await {
         Ok((case, terms)) => {
             let mut groups = args.groups.clone();
@@ -139,7 +139,8 @@ async fn remembered(
         }
         Err(why) => {
             let message = format!("{store}: {why}");
-            ui.error(&message, Some("Move the file away; the next run begins a new one."));
+            let location = place.of(&spec.text.path, &spec.name);
+            ui.error(&message, location.as_ref().map(unusable));
             None
         }
     }
@@ -149,7 +150,7 @@ async fn of_ledger(
     store: &Store,
     spec: &Spec,
     now: Timestamp,
-    under_way: impl Fn() -> bool,
+    under_way: impl AsyncFn() -> bool,
 ) -> Result<(Case, Option<String>), String> {
     let history = store.history(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
@@ -161,7 +162,7 @@ async fn of_ledger(
             break;
         }
         let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
-        let mut run = Run::new(past, last_open && under_way())?;
+        let mut run = Run::new(past, last_open && under_way().await)?;
         if past.summary.is_some() {
             let told = store.retell(&spec.name, Some(&past.run), |event| run.hear(event));
             match told.await.map_err(|error| error.to_string())? {
