@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
-use super::{Writer, groups, hints};
+use super::{Writer, groups, hints, paced};
 use crate::finding::{
     Finding, MappingRecord, Named, Recurrence, RunRecord, SummaryRecord, Undecided, Verdict,
 };
@@ -308,6 +308,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
             groups::write(&mut self.out, mapping, self.style.width)?;
         }
         self.remarks()?;
+        for line in paced::lines(summary) {
+            writeln!(self.out, "{line}")?;
+        }
         let (colour, said) = match summary.verdict {
             Verdict::Clean => {
                 (AnsiColor::Green, "everything that was asked was compared, and agrees")

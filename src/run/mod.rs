@@ -6,6 +6,7 @@
 
 mod account;
 mod again;
+mod allowed;
 mod apply;
 mod arranging;
 mod blocked;
@@ -19,9 +20,11 @@ mod folder;
 mod frontier;
 mod hands;
 mod histogram;
+mod lag;
 mod mapping;
 mod one_sided;
 mod options;
+mod pace;
 mod parts;
 mod pass;
 mod piece;
@@ -38,6 +41,7 @@ mod sizing;
 mod slots;
 mod steps;
 mod terms;
+mod watch;
 mod work;
 mod worker;
 mod writing;
