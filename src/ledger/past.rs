@@ -72,6 +72,21 @@ impl Store {
         Ok(History { spec: spec.to_owned(), runs, verified })
     }
 
+    /// The runs of a spec, the oldest first, without what each came to: only of those that have no end
+    /// findings are counted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
+        let mut runs = self.runs(spec).await?;
+        for Numbered { number, run } in &mut runs {
+            if run.summary.is_none() {
+                self.count(*number, run).await?;
+            }
+        }
+        Ok(runs.into_iter().map(|numbered| numbered.run).collect())
+    }
+
     /// Tells a run again as it was told: this one, or the newest that came to its end.
     ///
     /// # Errors
