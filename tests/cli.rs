@@ -135,8 +135,6 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     for flags in [
         &["--since", "1h"][..],
         &["--slice"],
-        &["--resume"],
-        &["--resume=01J"],
         &["--run-id", "01J"],
         &["--format", "html"],
         &["--format", "markdown"],
