@@ -41,15 +41,14 @@ fn pair(rows: u32, key: &str) -> Pair {
          insert into t select {id}, n from generate_series(1, {rows}) n;"
     );
     let (low, high) = (rows / 2, rows / 2 + 25_000);
-    let pair = Pair::new(
+    Pair::new(
         &format!("{fill} analyze t;"),
         &format!(
             "{fill} delete from t where v between {low} and {high}; delete from t where v % 9777 = 0; \
              update t set v = -v where v % 7333 = 0; insert into t select {}, 0; analyze t;",
             id.replace('n', "-1")
         ),
-    );
-    pair
+    )
 }
 
 fn spec(pair: &Pair, pause: &str) -> PathBuf {

@@ -116,7 +116,7 @@ impl Sharing {
     /// When the ledger cannot be read.
     pub async fn is_cut(&self, mapping: &str) -> Result<bool, LedgerError> {
         let find = include_str!("statements/shared_is_cut.sql");
-        Ok(!self.store.rows(find, &values![self.run, mapping]).await?.is_empty())
+        Ok(!self.store.rows(find, &[self.run.into(), mapping.into()]).await?.is_empty())
     }
 
     /// The right to tell the whole, if no other process has it.
@@ -144,7 +144,7 @@ impl Sharing {
     /// When the ledger cannot be written.
     pub async fn take(&self) -> Result<Option<Shard>, LedgerError> {
         let take = include_str!("statements/shared_take_shard.sql");
-        let taken = self.store.change(take, &values![self.holder.as_str(), self.run]).await?;
+        let taken = self.store.change(take, &[self.holder.as_str().into(), self.run.into()]).await?;
         let Some(record) = taken.first() else { return Ok(None) };
         Ok(Some(Shard {
             mapping: record.text(0)?.to_owned(),
