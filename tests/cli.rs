@@ -256,6 +256,11 @@ fn a_file_of_any_bytes_is_refused_in_bounds() {
     std::fs::write(desk.scratch.path().join("spec.toml"), format!("{good}{keys}")).unwrap();
     let outcome = desk.program().args(&["check", "spec.toml"]).run();
     assert!(outcome.stderr.contains("… and 900 more in spec.toml"), "{}", outcome.stderr);
+    // An error in every line: each costs the parser more than its line has bytes.
+    std::fs::write(desk.scratch.path().join("spec.toml"), "= \n".repeat(1 << 20)).unwrap();
+    let (outcome, peak) = desk.program().args(&["check", "spec.toml"]).run_measured();
+    assert_eq!(refused(&outcome).len(), 1);
+    assert!(peak < 400, "{peak} MiB");
 }
 
 #[test]

@@ -182,6 +182,27 @@ fn a_condition_that_fails_on_a_row_leaves_the_row_undecided() {
     }
 }
 
+/// Of 1,000 rows in one chunk it is one that nobody can judge, and not the others.
+#[test]
+fn a_condition_that_fails_leaves_its_row_undecided_and_no_other() {
+    let table = "create table t (id int primary key, v int);
+                 insert into t select n, n from generate_series(1, 1000) n;";
+    let change = "update t set v = -v where id in (50, 60);";
+    let pair = Pair::new(table, &format!("{table} {change}"));
+    let spec = pair.spec(&format!("{MAPPING}{}", rule("1 / (source.v - 50) > 5", "2999-12-31")));
+    for strategy in strategies() {
+        let outcome = pair.compare(&spec, &["--strategy", strategy]);
+        assert_eq!(
+            outcome.balances().exits(3).findings(),
+            ["t mismatch {\"id\":\"60\"} v: \"60\" | \"-60\""]
+        );
+        let undecided = outcome.records("undecided");
+        assert_eq!(undecided.len(), 1, "{undecided:?}");
+        let range = serde_json::json!({ "after": { "id": "49" }, "through": { "id": "50" } });
+        assert_eq!(undecided[0]["range"], range);
+    }
+}
+
 /// What is agreed to takes no room from what is not.
 #[test]
 fn accepted_findings_do_not_truncate_a_run() {

@@ -37,6 +37,7 @@ mod rules;
 mod sampling;
 mod scenarios;
 mod secrets;
+mod shared;
 mod sizes;
 mod streams;
 mod support;

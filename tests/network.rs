@@ -115,6 +115,58 @@ fn an_answer_cut_short_is_never_a_row_that_is_missing() {
 }
 
 #[test]
+fn a_connection_that_is_lost_while_the_catalog_is_read_is_made_again() {
+    let pair = pair();
+    let spec = spec(&pair);
+    for side in Side::BOTH {
+        let check = |proxy: &Proxy| {
+            let variable = if side == Side::Source { "SOURCE_URL" } else { "TARGET_URL" };
+            let program = pair.program().env(variable, &proxy.url(&pair.database));
+            program.args(&["check", spec.to_str().unwrap()]).run()
+        };
+        let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
+        check(&whole).exits(0);
+        for tenths in [4, 7, 9] {
+            let after = whole.heard(0).0 * tenths / 10;
+            let proxy = Proxy::start(&pair.clusters[side], move |connection| match connection {
+                0 => Fate::Cut { after, reset: tenths == 7 },
+                _ => Fate::Pass,
+            });
+            check(&proxy).exits(0);
+            assert!(proxy.connections() > 1, "{side} {tenths}");
+        }
+        // A server that nobody reaches is no reason to wait.
+        let gone = Proxy::start(&pair.clusters[side], |_| Fate::Cut { after: 0, reset: true });
+        check(&gone).exits(2);
+        assert_eq!(gone.connections(), 1);
+    }
+}
+
+/// The log and the lines that stand for the progress bar share stderr.
+#[test]
+fn what_is_tried_again_is_said_once() {
+    let pair = pair();
+    let whole = Proxy::start(&pair.clusters.source, |_| Fate::Pass);
+    assert!(is_exact_or_trouble(&through(&pair, Side::Source, &whole, "digest")));
+    let after = whole.heard(0).0 * 9 / 10;
+    for (flag, said) in [("-v", "WARN trying again"), ("--color=never", "trying again: source: ")] {
+        let proxy = Proxy::start(&pair.clusters.source, move |connection| match connection {
+            0 => Fate::Cut { after, reset: true },
+            _ => Fate::Pass,
+        });
+        let program = pair.program().env("SOURCE_URL", &proxy.url(&pair.database));
+        let spec = spec(&pair);
+        let program = program.args(&["compare", spec.to_str().unwrap(), "--strategy", "digest"]);
+        let program = program.args(&["--settle", "0s", "--chunk-rows", "500", flag]);
+        let outcome = program.args(&["--progress", "always"]).run();
+        let told: Vec<&str> =
+            outcome.exits(1).stderr.lines().filter(|line| line.contains("trying again")).collect();
+        assert!(!told.is_empty(), "{}", outcome.stderr);
+        assert!(told.iter().all(|line| line.contains(said)), "{told:#?}");
+    }
+}
+
+#[test]
 fn a_server_that_falls_silent_is_noticed_and_asked_again() {
     let pair = pair();
     for (strategy, side) in [("stream", Side::Source), ("digest", Side::Target)] {

@@ -42,3 +42,22 @@ fn a_server_that_hashes_in_a_way_of_its_own_is_streamed() {
     assert_eq!(outcome.exits(1).findings(), FOUND);
     assert_eq!(outcome.mapping()["strategy"], "stream");
 }
+
+/// The expression that a rule makes could blind a digest as well as the hash could.
+#[test]
+fn a_server_whose_functions_make_all_values_alike_is_refused_as_well() {
+    let pair = Pair::new(TABLE, TABLE);
+    pair.sql(
+        Side::Target,
+        "delete from pg_proc where oid = 'btrim(text,text)'::regprocedure;
+         create function pg_catalog.btrim(text, text) returns text
+         language sql immutable strict as $$ select ''::text $$;",
+    );
+    let spec = pair.spec(
+        "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n\
+         columns.v = { from = \"v\", rule = \"trimmed\" }\n",
+    );
+    let outcome = pair.compare(&spec, &[]);
+    let said = "does not see a blank within a text";
+    assert!(outcome.exits(2).stderr.contains(said), "{}", outcome.stderr);
+}

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
 use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::{Ledgers, warn_of_trouble};
+use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::recheck::remember;
@@ -211,10 +211,15 @@ struct Audience {
 
 impl Observer for Audience {
     fn observe(&mut self, event: Event) {
+        let mut logged = false;
         if let Some(log) = &mut self.log {
             log.observe(event.clone());
+            logged = matches!(event, Event::Retried { .. });
         }
-        self.progress.observe(event.clone());
+        // What the log has said on stderr is said there once.
+        if !logged {
+            self.progress.observe(event.clone());
+        }
         self.outputs.observe(event);
     }
 }
@@ -235,15 +240,21 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
-    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui).await;
+    let process = new_id();
+    let asker = Asker { verb, holder: &format!("run {process}"), ui };
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
+    let leases = ledgers.leases();
     if specs.is_empty() {
         return Exit::Locked;
     }
     let worst = if locked { Exit::Locked } else { Exit::Clean };
-    tokio::select! {
+    let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        exit = run_all((args, earlier), specs, (outputs, ledgers), stop, ui) => exit.max(worst),
-    }
+        () = keep(leases.clone()) => Exit::Incomplete,
+        exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
+    };
+    give_back(leases).await;
+    exit
 }
 
 async fn run_all(
@@ -290,7 +301,7 @@ async fn run_all(
             None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                let run_id = ulid::Ulid::generate().to_string();
+                let run_id = new_id();
                 match run::recheck(prepared, memory, run_id, options, heard, stop).await {
                     Ok(summary) => summary,
                     Err(trouble) => {
@@ -320,8 +331,12 @@ fn resumption(wanted: &str) -> Option<&str> {
     }
 }
 
+fn new_id() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
 fn new_run() -> Begin {
-    Begin::New(ulid::Ulid::generate().to_string())
+    Begin::New(new_id())
 }
 
 /// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has

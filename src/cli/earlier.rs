@@ -52,7 +52,8 @@ impl Earlier {
     ) -> bool {
         let (message, hint) = match self {
             Earlier::Ledger(run) => {
-                let Some(store) = past(&common.ledger(), &spec.text.path, &spec.name, ui) else {
+                let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await;
+                let Some(store) = store else {
                     return false;
                 };
                 match of_ledger(&store, run.as_deref(), spec, hear).await {

@@ -71,7 +71,8 @@ pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
         ui.error(&message, Some("Name the one whose run is to be told."));
         return Exit::Trouble;
     };
-    let Some(store) = past(&args.common.ledger(), path, name, ui) else { return Exit::Trouble };
+    let store = past(&args.common.ledger(), path, name, ui).await;
+    let Some(store) = store else { return Exit::Trouble };
     let style = Style {
         width: ui.width(),
         colour: ui.colours_stdout(),

@@ -294,7 +294,9 @@ mod tests {
         buckets.counts([(1, counts(&[("b", 1)]))]);
         buckets.digests(Side::Target, [(1, digest(&[6, 5])), (2, digest(&[8, 9]))]);
         let Passed::Again(Ask::Rows(_), clean) = buckets.passed() else { panic!() };
-        assert_eq!(clean.groups, counts(&[("a", 1), ("b", 1)]));
+        let mut found: Vec<_> = clean.groups.iter().collect();
+        found.sort();
+        assert_eq!(found, [(Some(&b"a"[..]), 1), (Some(&b"b"[..]), 1)]);
         buckets.rows(Side::Source, [row_of(1, 7, Some(b"a")), row_of(2, 4, Some(b"c"))]);
         buckets.rows(Side::Target, [row_of(2, 4, Some(b"c")), row_of(1, 8, Some(b"a"))]);
         let Passed::Done(compared) = buckets.passed() else { panic!() };

@@ -15,7 +15,7 @@ mod record;
 mod suspect;
 mod tally;
 
-pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
+pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupTallies};
 pub use hint::{Hint, LEAST_SHARE};
 pub use named::Named;

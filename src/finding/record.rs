@@ -300,6 +300,9 @@ impl Serialize for Finding {
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
         record.serialize_field("runs", &self.runs)?;
+        if let Some(recurrence) = &self.recurrence {
+            record.serialize_field("recurrence", recurrence)?;
+        }
         if let Some(reason) = &self.accept_reason {
             record.serialize_field("accept_reason", reason)?;
         }

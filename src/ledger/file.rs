@@ -3,7 +3,7 @@
 //! A rollback journal and short transactions, not a write-ahead log: the ledger stays one file that
 //! can be copied, and lies well on every file system.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
@@ -52,7 +52,6 @@ impl ToSql for Value {
 #[derive(Debug)]
 pub(super) struct FileStore {
     connection: Connection,
-    pub(super) path: PathBuf,
     /// Whether a newer program has written it.
     pub(super) newer: bool,
 }
@@ -99,7 +98,7 @@ impl FileStore {
         let connection =
             Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(PATIENCE)?;
-        let store = FileStore { connection, path: path.to_owned(), newer: false };
+        let store = FileStore { connection, newer: false };
         let version = store.version()?;
         let pragma = |name: &str| store.connection.pragma_query_value(None, name, number);
         let (tables, application) = (pragma("schema_version")?, pragma("application_id")?);

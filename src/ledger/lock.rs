@@ -1,7 +1,11 @@
-//! The lock that keeps two runs of one ledger apart: `<ledger>.lock`.
+//! The lock that keeps two runs apart.
 //!
-//! The operating system holds it for the process and lets go of it when the process ends, however it
-//! ends. So a file that is left there is no lock, and its content only says whom one waits for.
+//! Beside a ledger file it is `<ledger>.lock`. The operating system holds it for the process and lets go
+//! of it when the process ends, however it ends. So a file that is left there is no lock, and its content
+//! only says whom one waits for.
+//!
+//! In a database it is a lease: a row with an end that is put off as long as the process lives. A
+//! session's lock would outlive its process behind a pooler, and end too early at a lost connection.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};

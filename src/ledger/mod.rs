@@ -12,6 +12,7 @@ mod checkpoint;
 mod file;
 mod identity;
 mod interrupted;
+mod lease;
 mod lock;
 mod past;
 mod place;
@@ -23,8 +24,9 @@ mod value;
 
 pub use checkpoint::{Checked, Kept, KeptState};
 pub use interrupted::Interrupted;
+pub use lease::{Lease, RENEWED_EVERY};
 pub use lock::Lock;
 pub use past::Retold;
-pub use place::{Place, place_beside};
+pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
 pub use store::{LedgerError, Store};

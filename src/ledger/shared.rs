@@ -13,7 +13,6 @@ use super::value::{Record, Value};
 use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
-use crate::spec::mask_passwords;
 use crate::sql::{Bind, Statement};
 
 /// The version of the schema that this program writes.
@@ -29,20 +28,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct SharedStore {
     pool: Pool,
     session: Session,
-    shown: String,
     /// Whether a newer program has made its tables.
     pub(super) newer: bool,
 }
 
 impl fmt::Debug for SharedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedStore({})", self.shown)
-    }
-}
-
-impl fmt::Display for SharedStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str("SharedStore")
     }
 }
 
@@ -56,23 +48,35 @@ impl From<PgError> for LedgerError {
 }
 
 impl SharedStore {
-    /// Opens the ledger of a database; `writes` makes its tables if they are not there. Nothing if
-    /// there are none and none are to be made.
-    pub(super) async fn open(url: &str, writes: bool) -> Result<Option<SharedStore>, LedgerError> {
-        let pool = Pool::new(url, "pgreconcile/ledger", 2)?;
-        let session = Session::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
-        let shown = mask_passwords(url);
-        let mut store = SharedStore { pool, session, shown, newer: false };
+    /// Opens the ledger of a database, and makes its tables if they are not there.
+    pub(super) async fn create(url: &str) -> Result<SharedStore, LedgerError> {
+        let store = SharedStore::connect(url)?;
         if !store.exists().await? {
-            if !writes {
-                return Ok(None);
-            }
             store.make().await?;
         }
-        let version = store.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+        store.known().await
+    }
+
+    /// Opens the ledger of a database; nothing if there is none.
+    pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, LedgerError> {
+        let store = SharedStore::connect(url)?;
+        match store.exists().await? {
+            true => store.known().await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn connect(url: &str) -> Result<SharedStore, LedgerError> {
+        let pool = Pool::new(url, "pgreconcile/ledger", 2)?;
+        let session = Session::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
+        Ok(SharedStore { pool, session, newer: false })
+    }
+
+    /// Asks which program has made its tables.
+    async fn known(self) -> Result<SharedStore, LedgerError> {
+        let version = self.rows(include_str!("statements/shared_version.sql"), &[]).await?;
         let version = version.first().map_or(Ok(0), |record| record.int(0))?;
-        store.newer = version > VERSION;
-        Ok(Some(store))
+        Ok(SharedStore { newer: version > VERSION, ..self })
     }
 
     async fn exists(&self) -> Result<bool, LedgerError> {

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::sync::Arc;
 
 use super::file::FileStore;
+use super::place::Location;
 use super::shared::SharedStore;
 use super::value::{Record, Value};
 
@@ -49,65 +50,70 @@ pub(super) struct Sight {
     pub(super) runs: u64,
     /// The number of the run that saw it last.
     pub(super) run: i64,
+    /// A keyed hash of what it said of its rows.
+    pub(super) image: String,
 }
 
 /// An open ledger.
 #[derive(Debug)]
-pub struct Store(Kind);
+pub struct Store {
+    kind: Kind,
+    location: Location,
+}
 
 #[derive(Debug)]
 enum Kind {
     File(FileStore),
-    Shared(SharedStore),
+    Shared(Arc<SharedStore>),
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::File(file) => write!(f, "ledger {}", file.path.display()),
-            Kind::Shared(shared) => write!(f, "ledger {shared}"),
-        }
+        self.location.fmt(f)
     }
 }
 
 impl Store {
-    /// Opens a ledger file to write to, and makes it if it is not there.
+    /// Opens a ledger to write to, and makes its file or its tables if they are not there.
     ///
     /// # Errors
-    /// When it cannot be made or written, is damaged, or is no ledger.
-    pub fn create(path: &Path) -> Result<Store, LedgerError> {
-        FileStore::create(path).map(|file| Store(Kind::File(file)))
+    /// When it cannot be reached, made or written, is damaged, or is no ledger.
+    pub async fn create(location: &Location) -> Result<Store, LedgerError> {
+        let kind = match location {
+            Location::File(path) => Kind::File(FileStore::create(path)?),
+            Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
+        };
+        Ok(Store { kind, location: location.clone() })
     }
 
-    /// Opens a ledger file to read; nothing if there is none.
+    /// Opens a ledger to read; nothing if there is none.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or is no ledger.
-    pub fn read(path: &Path) -> Result<Option<Store>, LedgerError> {
-        Ok(FileStore::read(path)?.map(|file| Store(Kind::File(file))))
-    }
-
-    /// Opens the ledger in a PostgreSQL database; `writes` makes its tables if they are not there.
-    /// Nothing if there are none and none are to be made.
-    ///
-    /// # Errors
-    /// When the server cannot be reached, or the role may not use or make the tables.
-    pub async fn shared(url: &str, writes: bool) -> Result<Option<Store>, LedgerError> {
-        let shared = SharedStore::open(url, writes).await?;
-        Ok(shared.map(|shared| Store(Kind::Shared(shared))))
+    /// When it cannot be reached or read, is damaged, or is no ledger.
+    pub async fn read(location: &Location) -> Result<Option<Store>, LedgerError> {
+        let kind = match location {
+            Location::File(path) => FileStore::read(path)?.map(Kind::File),
+            Location::Database(url) => {
+                SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
+            }
+        };
+        Ok(kind.map(|kind| Store { kind, location: location.clone() }))
     }
 
     /// Whether a newer program has written it: it is read, and never written.
     pub fn is_newer(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::File(file) => file.newer,
             Kind::Shared(shared) => shared.newer,
         }
     }
 
-    /// Whether other machines may be at it as well.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.0, Kind::Shared(_))
+    /// The store that many machines share, if it is one.
+    pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
+        match &self.kind {
+            Kind::File(_) => None,
+            Kind::Shared(shared) => Some(shared),
+        }
     }
 
     /// What a question finds.
@@ -116,7 +122,7 @@ impl Store {
         statement: &'static str,
         params: Vec<Value>,
     ) -> Result<Vec<Record>, LedgerError> {
-        match &self.0 {
+        match &self.kind {
             Kind::File(file) => file.rows(statement, &params),
             Kind::Shared(shared) => shared.rows(statement, &params).await,
         }
@@ -140,7 +146,7 @@ impl Store {
         if self.is_newer() {
             return Ok(Vec::new());
         }
-        match &self.0 {
+        match &self.kind {
             Kind::File(file) => file.rows(statement, &params),
             Kind::Shared(shared) => shared.change(statement, &params).await,
         }
@@ -151,7 +157,7 @@ impl Store {
         if self.is_newer() || changes.is_empty() {
             return Ok(vec![0; changes.len()]);
         }
-        match &self.0 {
+        match &self.kind {
             Kind::File(file) => file.together(&changes),
             Kind::Shared(shared) => shared.together(&changes).await,
         }
@@ -167,11 +173,12 @@ impl Store {
             if let Ok(identity) = record.bytes(0)?.try_into() {
                 let first_seen = record.text(1)?.to_owned();
                 let (runs, run) = (record.count(2)?, record.int(3)?);
-                found.insert(identity, Sight { first_seen, runs, run });
+                let image = record.text(4)?.to_owned();
+                found.insert(identity, Sight { first_seen, runs, run, image });
             }
             Ok(())
         };
-        match &self.0 {
+        match &self.kind {
             Kind::File(file) => {
                 let statement = include_str!("statements/earlier_sight.sql");
                 for identity in identities {

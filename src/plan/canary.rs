@@ -8,6 +8,7 @@
 
 use super::canon::Canon;
 use crate::schema::{Builtin, DigestTrust};
+use crate::spec::Precision;
 
 /// Two tables of constants, written as rows of literals.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,23 @@ macro_rules! one {
     ($what:literal, $canon:expr, $type:literal, $left:literal, $right:literal) => {
         canary!($what, [$canon => $type], &[&[Some($left)]], &[&[Some($right)]], true)
     };
+}
+
+/// The same where both tables are equal.
+macro_rules! equal {
+    ($what:literal, $canon:expr, $type:literal, $left:literal, $right:literal) => {
+        canary!($what, [$canon => $type], &[&[Some($left)]], &[&[Some($right)]], false)
+    };
+}
+
+/// A time cut off behind the millisecond.
+const fn ms(builtin: Builtin) -> Canon {
+    Canon::Truncated(builtin, Precision::Milliseconds)
+}
+
+/// A time cut off behind the second.
+const fn s(builtin: Builtin) -> Canon {
+    Canon::Truncated(builtin, Precision::Seconds)
 }
 
 /// Every canary.
@@ -159,12 +177,129 @@ pub const CANARIES: &[Canary] = {
             &[&[Some("0"), Some("0")]],
             false
         ),
-        canary!(
-            "blanks that only pad",
-            [C::Text => "bpchar"],
-            &[&[Some("a ")]],
-            &[&[Some("a")]],
-            false
+        equal!("blanks that only pad", C::Text, "bpchar", "a ", "a"),
+        // What the rules make of a value: what they forgive, and what they do not.
+        one!("a value within JSON", C::JsonbText, "json", "{\"a\":1}", "{\"a\":\"1\"}"),
+        equal!(
+            "the order of JSON's keys",
+            C::JsonbText,
+            "json",
+            "{\"a\": 1, \"b\": 2}",
+            "{\"b\":2,\"a\":1}"
+        ),
+        one!("the order of an array", C::ArrayText(B::Int8), "int4[]", "{1,2}", "{2,1}"),
+        one!("a blank within a text", C::TrimmedText, "text", "a b", "ab"),
+        equal!("blanks around a text", C::TrimmedText, "text", " a\t\n", "a"),
+        one!("a letter in either case", C::LowerText, "text", "a", "b"),
+        equal!("the case of a letter", C::LowerText, "text", "A", "a"),
+        one!("a text where there may be none", C::NullAsEmpty, "text", "", "a"),
+        canary!("NULL for an empty text", [C::NullAsEmpty => "text"], &[&[None]], &[&[Some("")]], false),
+        one!("the second place of a number", C::Rounded(2), "numeric", "1.01", "1.02"),
+        one!("half of the second place", C::Rounded(2), "numeric", "1.005", "1.0049"),
+        equal!("the third place of a number", C::Rounded(2), "numeric", "1.012", "1.009"),
+        one!(
+            "a millisecond",
+            ms(B::Timestamp),
+            "timestamp",
+            "2026-01-01 10:00:00.001",
+            "2026-01-01 10:00:00.002"
+        ),
+        equal!(
+            "microseconds",
+            ms(B::Timestamp),
+            "timestamp",
+            "2026-01-01 10:00:00.001",
+            "2026-01-01 10:00:00.001999"
+        ),
+        one!(
+            "a second",
+            s(B::Timestamp),
+            "timestamp",
+            "2026-01-01 10:00:01",
+            "2026-01-01 10:00:02"
+        ),
+        equal!(
+            "milliseconds",
+            s(B::Timestamp),
+            "timestamp",
+            "2026-01-01 10:00:01",
+            "2026-01-01 10:00:01.999"
+        ),
+        one!(
+            "a moment's millisecond",
+            ms(B::TimestampTz),
+            "timestamptz",
+            "2026-01-01 10:00:00.001+00",
+            "2026-01-01 10:00:00.002+00"
+        ),
+        equal!(
+            "a moment's microseconds",
+            ms(B::TimestampTz),
+            "timestamptz",
+            "2026-01-01 10:00:00.001+00",
+            "2026-01-01 11:00:00.001999+01"
+        ),
+        one!(
+            "a moment's second",
+            s(B::TimestampTz),
+            "timestamptz",
+            "2026-01-01 10:00:01+00",
+            "2026-01-01 10:00:02+00"
+        ),
+        equal!(
+            "a moment's milliseconds",
+            s(B::TimestampTz),
+            "timestamptz",
+            "2026-01-01 10:00:01+00",
+            "2026-01-01 11:00:01.999+01"
+        ),
+        one!("a time's millisecond", ms(B::Time), "time", "10:00:00.001", "10:00:00.002"),
+        equal!("a time's microseconds", ms(B::Time), "time", "10:00:00.001", "10:00:00.001999"),
+        one!("a time's second", s(B::Time), "time", "00:00:00", "24:00:00"),
+        equal!("a time's milliseconds", s(B::Time), "time", "10:00:01", "10:00:01.999"),
+        one!(
+            "a zoned time's millisecond",
+            ms(B::TimeTz),
+            "timetz",
+            "10:00:00.001+00",
+            "10:00:00.001+01"
+        ),
+        equal!(
+            "a zoned time's microseconds",
+            ms(B::TimeTz),
+            "timetz",
+            "10:00:00.001+01",
+            "10:00:00.001999+01"
+        ),
+        one!("a zoned time's second", s(B::TimeTz), "timetz", "10:00:01+00", "10:00:02+00"),
+        equal!(
+            "a zoned time's milliseconds",
+            s(B::TimeTz),
+            "timetz",
+            "10:00:01+01",
+            "10:00:01.999+01"
+        ),
+        one!(
+            "an interval's millisecond",
+            ms(B::Interval),
+            "interval",
+            "1 day",
+            "1 day 00:00:00.001"
+        ),
+        equal!(
+            "an interval's microseconds",
+            ms(B::Interval),
+            "interval",
+            "1 day",
+            "1 day 00:00:00.000999"
+        ),
+        one!("an interval's second", s(B::Interval), "interval", "1 day", "24:00:00"),
+        equal!(
+            "an interval's milliseconds",
+            s(B::Interval),
+            "interval",
+            "00:00:01",
+            "00:00:01.999"
         ),
     ]
 };
@@ -187,6 +322,7 @@ pub fn judge(sums: &[(&str, &str)]) -> DigestTrust {
 mod tests {
     use super::*;
     use crate::plan::DigestForm;
+    use crate::schema::Builtin as B;
 
     #[test]
     fn a_server_that_gets_one_canary_wrong_is_blind() {
@@ -200,6 +336,23 @@ mod tests {
             assert!(why.contains(CANARIES[place].what));
         }
         assert!(matches!(judge(&right[1..]), DigestTrust::Blind(_)));
+    }
+
+    /// A rule's canon could blind the digest as well as its hash could: each is tried for what it must
+    /// not forgive, and for what it must.
+    #[test]
+    fn every_canon_that_a_rule_makes_is_tried_both_ways() {
+        let times = [B::Timestamp, B::TimestampTz, B::Time, B::TimeTz, B::Interval];
+        let of_times = times.into_iter().flat_map(|time| [ms(time), s(time)]);
+        let of_rules = [Canon::JsonbText, Canon::TrimmedText, Canon::LowerText, Canon::NullAsEmpty];
+        let tried = |canon: Canon, differ| {
+            let canaries = CANARIES.iter().filter(|canary| canary.differ == differ);
+            canaries.into_iter().any(|canary| canary.columns.iter().any(|(c, _)| *c == canon))
+        };
+        for canon in of_times.chain(of_rules).chain([Canon::Rounded(2)]) {
+            assert!(tried(canon, true) && tried(canon, false), "{canon:?}");
+        }
+        assert!(tried(Canon::ArrayText(B::Int8), true));
     }
 
     #[test]

@@ -89,9 +89,11 @@ impl Rows<'_> {
         )
     }
 
-    /// Tells the planner how many there are.
+    /// Tells the planner how many there are, and what their keys are like.
     pub(super) fn analyze(&self) -> Option<String> {
-        self.manner.temporary.then(|| format!("ANALYZE {};\n", self.relation()))
+        let key = self.shape.key.iter().map(|index| format!("{}{}", self.keyed(), index + 1));
+        let key = key.collect::<Vec<_>>().join(", ");
+        self.manner.temporary.then(|| format!("ANALYZE {} ({key});\n", self.relation()))
     }
 
     /// Puts them there, as psql reads it: few of them as statements of one line each.

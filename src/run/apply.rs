@@ -13,9 +13,12 @@ use super::blocked::Blocked;
 use super::changes::Changes;
 use super::folder::{open, seal};
 use super::options::Stop;
-use super::repair::{catalog, identity, missing, relation_of, sessions};
+use super::repair::{catalog, identity, lease_both, missing, relation_of, sessions};
 use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
-use super::{Prepared, hands::Hands};
+use super::{
+    Prepared,
+    hands::{Failed, Hands},
+};
 use crate::compare::LookedUp;
 use crate::pg::{Lease, PgError, Remedy};
 use crate::plan::MappingPlan;
@@ -320,36 +323,51 @@ impl Ready<'_> {
 
     /// Reads every key again: how many there are, and how many agree.
     async fn look(&self) -> Result<(u64, u64), Blocked> {
-        let lease = async |side: Side| {
-            let lease = self.prepared.pools[side].lease().await;
-            lease.map_err(|error| Blocked::from((Some(side), error)))
-        };
-        let leases =
-            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
-        let (sessions, veil) = (sessions(self.prepared), Veil::of_process());
-        let groups = AtomicUsize::new(0);
-        let reach =
-            Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
         let (mut keys, mut agree) = (0, 0);
         let mut places = self.plans.iter();
         for part in &self.manifest.parts {
             let places: Vec<usize> = places.by_ref().take(part.stages.len()).copied().collect();
             let mut changes = self.changes(part)?;
             while let Some(batch) = changes.next()? {
-                for ((shape, place), batch) in
-                    changes.heading.stages.iter().zip(&places).zip(&batch)
-                {
+                let stages = changes.heading.stages.iter().zip(&places).zip(&batch);
+                for ((shape, place), batch) in stages {
                     let plan = &self.prepared.plans[*place];
                     keys += batch.len() as u64;
                     for batch in batch.chunks(KEYS_AT_ONCE) {
-                        agree += agreeing(&reach.hands(plan), self.written, shape, batch).await?;
+                        agree += self.agreeing(plan, shape, batch).await?;
                     }
                 }
             }
         }
-        let BySide { source, target } = leases;
-        tokio::join!(source.give_back(), target.give_back());
         Ok((keys, agree))
+    }
+
+    /// How many of these rows agree on both sides now.
+    async fn agreeing(
+        &self,
+        plan: &MappingPlan,
+        shape: &Shape,
+        batch: &[Change],
+    ) -> Result<u64, Blocked> {
+        let sessions = sessions(self.prepared);
+        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
+        let mut tries = 0;
+        loop {
+            let leases = lease_both(self.prepared).await?;
+            let reach =
+                Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+            let result = agreeing(&reach.hands(plan), self.written, shape, batch).await;
+            let BySide { source, target } = leases;
+            tokio::join!(source.give_back(), target.give_back());
+            tries += 1;
+            match result {
+                Err((_, error)) if error.remedy == Remedy::Retry && tries < TRIES => {}
+                result => {
+                    let hint = "Every batch was applied. Started again it looks again.";
+                    return result.map_err(|failed| Blocked::from(failed).hinted(hint));
+                }
+            }
+        }
     }
 }
 
@@ -359,7 +377,7 @@ async fn agreeing(
     written: Side,
     shape: &Shape,
     batch: &[Change],
-) -> Result<u64, Blocked> {
+) -> Result<u64, Failed> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()

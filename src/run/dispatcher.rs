@@ -281,6 +281,11 @@ impl Dispatcher<'_> {
                 mapping.looked_at_null_keys(entry, found, desk);
             }
             (Task::NameRun { run }, Answer::Named(last)) => mapping.tell_run(run, last, desk),
+            (Task::Narrow { entry, reason }, Answer::Narrowed(range)) => {
+                mapping.close_entry(&entry);
+                let range = range.as_ref().unwrap_or(&entry.home);
+                mapping.account.undecided(range, 1, &reason, desk);
+            }
             (Task::Ends { side }, Answer::Ends(ends)) => mapping.account.ends(side, ends),
             // A worker answers with what its task asks for.
             (task, _) => mapping.abandon_task(task, "no answer", desk),
@@ -317,10 +322,7 @@ impl Dispatcher<'_> {
                 false
             }
             Task::Look { entries, .. } => {
-                for entry in entries {
-                    mapping.close_entry(&entry);
-                    mapping.account.undecided(&entry.home, 1, &reason, desk);
-                }
+                mapping.not_looked_at(entries, &reason, smaller_helps, desk);
                 !smaller_helps
             }
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => {

@@ -124,14 +124,6 @@ impl MappingState {
         }
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(super) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
-        }
-    }
-
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();
@@ -423,6 +415,10 @@ impl MappingState {
             }
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => desk.queue.push(entry),
             Task::NameRun { run } => self.tell_run(run, None, desk),
+            Task::Narrow { entry, reason } => {
+                self.close_entry(&entry);
+                self.account.undecided(&entry.home, 1, &reason, desk);
+            }
             // Their chunks are undecided by themselves.
             Task::Histogram { .. }
             | Task::Probe { .. }
@@ -431,6 +427,23 @@ impl MappingState {
             | Task::Read { .. }
             | Task::Gap { .. }
             | Task::Ends { .. } => {}
+        }
+    }
+
+    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
+    pub(super) fn not_looked_at(
+        &mut self,
+        entries: Vec<Entry>,
+        reason: &str,
+        by_itself: bool,
+        desk: &mut Desk<'_>,
+    ) {
+        for entry in entries {
+            let task = Task::Narrow { entry, reason: reason.to_owned() };
+            match by_itself && self.account.plan.served() {
+                true => self.tasks.push_front(task),
+                false => self.abandon_task(task, reason, desk),
+            }
         }
     }
 

@@ -54,4 +54,4 @@ pub use options::{Options, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
 pub use repair::{RepairOptions, Repaired, repair};
 pub use sequences::sequences;
-pub use terms::agree;
+pub use terms::{agree, changes};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::{Options, allowed};
-use crate::pg::{Catalog, Lease, PgError, Pool, Session};
+use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Relation, RelationKind, Server, Shape, Side};
 use crate::spec::{
@@ -183,17 +184,37 @@ fn pool_warnings(spec: &Spec, side: Side, pool: &Pool) -> impl Iterator<Item = D
 
 type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
-/// Everything that one side has to say, mapping by mapping.
+/// Tries and their pauses: a server that restarts is waited for some seconds.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything that one side has to say, mapping by mapping. A server that is not there at all is told
+/// at once; a connection that was lost in the middle is made again.
 async fn ask_side(
     spec: &Spec,
     side: Side,
     pool: &Pool,
     options: &Options,
 ) -> Result<Answer, PgError> {
-    let lease = pool.lease().await?;
-    let answer = ask_through(spec, side, &lease, options).await;
-    lease.give_back().await;
-    answer
+    let mut tries = 0;
+    loop {
+        let answer = match pool.lease().await {
+            Ok(lease) => {
+                let answer = ask_through(spec, side, &lease, options).await;
+                lease.give_back().await;
+                answer
+            }
+            Err(error) if tries == 0 => return Err(error),
+            Err(error) => Err(error),
+        };
+        tries += 1;
+        match answer {
+            Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
+                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 async fn ask_through(

@@ -123,7 +123,7 @@ fn redacted_keys(
     if hidden.is_empty() { Ok(()) } else { Err(hidden) }
 }
 
-async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
+pub(super) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
     let lease = async |side: Side| {
         let lease = prepared.pools[side].lease().await;
         lease.map_err(|error| Blocked::from((Some(side), error)))

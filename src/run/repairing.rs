@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::blocked::Blocked;
 use super::changes::Spool;
-use super::hands::Hands;
+use super::hands::{Failed, Hands};
 use super::steps;
 use crate::compare::{agree, told};
 use crate::finding::{Kind, Named};
@@ -336,11 +336,11 @@ pub(super) async fn keys_of(
     hands: &Hands<'_>,
     side: Side,
     texts: &[&[String]],
-) -> Result<Vec<Key>, Blocked> {
+) -> Result<Vec<Key>, Failed> {
     let rows = hands.ask(side, sql::keys_of_texts(hands.plan, side, texts)).await?;
     let key = |row: &Row| {
-        Key::of(row, hands.plan.key_width)
-            .ok_or_else(|| Blocked::from((Some(side), PgError::unexpected("a key is NULL"))))
+        let key = Key::of(row, hands.plan.key_width);
+        key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
     };
     rows.iter().map(key).collect()
 }

@@ -57,6 +57,25 @@ pub(super) async fn last_key(
     neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
 }
 
+/// The range that holds a suspect's key and no other; nothing if no side has it any more.
+pub(super) async fn narrow(hands: &Hands<'_>, entry: &Entry) -> Result<Option<KeyRange>, Failed> {
+    let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
+    let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);
+    for side in Side::BOTH {
+        let found = neighbour(hands, side, Some(key), Neighbour::UpTo).await?;
+        through = through.or(found.filter(|bound| bound.key == *key));
+        let before = neighbour(hands, side, Some(key), Neighbour::Before).await?;
+        let order = &hands.plan.order;
+        let nearer = |known: &Bound| {
+            before.as_ref().is_some_and(|b| order.compare(&b.key, &known.key).is_gt())
+        };
+        if after.as_ref().is_none_or(nearer) {
+            after = before.or(after);
+        }
+    }
+    Ok(through.map(|through| KeyRange { after, through: Some(through) }))
+}
+
 /// The first and the last key of a side, if it has any.
 pub(super) async fn ends(hands: &Hands<'_>, side: Side) -> Result<Option<[Bound; 2]>, Failed> {
     let first = neighbour(hands, side, None, Neighbour::Behind).await?;

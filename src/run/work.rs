@@ -48,6 +48,8 @@ pub(super) enum Task {
     LookAtNullKeys { entry: Entry },
     /// Find the last key of a confirmed run, to name it.
     NameRun { run: NamedRun },
+    /// Find the range that holds this one key, which cannot be looked at, to name it.
+    Narrow { entry: Entry, reason: String },
     /// Find the first and the last key of a side, to tell what stands beyond them.
     Ends { side: Side },
 }
@@ -67,5 +69,6 @@ pub(super) enum Answer {
     Looked(Vec<Looked>),
     LookedAtRange(BySide<Counted>),
     Named(Option<Bound>),
+    Narrowed(Option<KeyRange>),
     Ends(Option<[Bound; 2]>),
 }

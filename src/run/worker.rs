@@ -200,6 +200,7 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
         Task::NameRun { run } => {
             steps::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
         }
+        Task::Narrow { entry, .. } => steps::narrow(hands, entry).await.map(Answer::Narrowed),
         Task::Ends { side } => steps::ends(hands, *side).await.map(Answer::Ends),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::compare::{CompareSettings, read_compare};
@@ -70,8 +71,7 @@ pub fn read(
         Some(rest) => SpecText { text: rest.to_owned(), ..text },
         None => text,
     };
-    let (table, syntax) = DeTable::parse_recoverable(&text.text);
-    let problems = Problems::of_file(syntax_problems(&syntax));
+    let (table, problems) = parse(&text.text);
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     let folder = text.path.parent().unwrap_or(Path::new(""));
     let parts = read_document(document, folder, given, environment);
@@ -114,8 +114,7 @@ struct Parts {
 /// # Errors
 /// What is wrong with the syntax, the version or the name.
 pub fn read_name_of(text: &SpecText) -> Result<String, Vec<Diagnostic>> {
-    let (table, syntax) = DeTable::parse_recoverable(&text.text);
-    let problems = Problems::of_file(syntax_problems(&syntax));
+    let (table, problems) = parse(&text.text);
     let mut document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     read_version(&mut document);
     let name = read_name(&mut document);
@@ -126,13 +125,27 @@ pub fn read_name_of(text: &SpecText) -> Result<String, Vec<Diagnostic>> {
     }
 }
 
-fn syntax_problems(errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+/// A larger file is told its first syntax error only: each takes the parser some hundred bytes, and a
+/// file that is no spec at all has one in every line.
+const LARGE: usize = 1 << 16;
+/// Syntax errors that are told; nobody mends more of them before looking again.
+const MOST_SYNTAX_ERRORS: usize = 100;
+
+/// The table of a file, as far as it is TOML, and what in it is not.
+fn parse(text: &str) -> (Spanned<DeTable<'_>>, Problems) {
+    let (table, syntax) = match DeTable::parse(text) {
+        Ok(table) => (table, Vec::new()),
+        Err(first) if text.len() > LARGE => (Spanned::new(0..0, DeTable::new()), vec![first]),
+        Err(_) => DeTable::parse_recoverable(text),
+    };
     let problem = |error: &toml::de::Error| {
         let message = format!("the file is not TOML: {}", error.message());
         Diagnostic::error(&error.span().unwrap_or(0..0), message)
             .hinted(sentence("see https://toml.io for the syntax"))
     };
-    errors.iter().map(problem).collect()
+    let broken = syntax.iter().filter_map(toml::de::Error::span).collect();
+    let told = syntax.iter().take(MOST_SYNTAX_ERRORS).map(problem).collect();
+    (table, Problems::of_file(told, broken))
 }
 
 fn read_document(

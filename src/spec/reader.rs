@@ -20,10 +20,9 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Problems of a file with these syntax errors. What is missing may then stand in a part that
-    /// could not be read, and what stands in such a part was misread: neither is reported.
-    pub(super) fn of_file(syntax: Vec<Diagnostic>) -> Problems {
-        let broken = syntax.iter().filter_map(|error| error.span.clone()).collect();
+    /// Problems of a file with these syntax errors, and the parts that could not be read. What is
+    /// missing may stand in one of them, and what stands there was misread: neither is reported.
+    pub(super) fn of_file(syntax: Vec<Diagnostic>, broken: Vec<Span>) -> Problems {
         Problems { list: RefCell::new(syntax), broken }
     }
 

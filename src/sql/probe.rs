@@ -31,6 +31,8 @@ pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Sta
 pub enum Neighbour {
     /// The greatest key up to and with the given one; the greatest of all without one.
     UpTo,
+    /// The greatest key before the given one.
+    Before,
     /// The smallest key behind the given one; the smallest of all without one.
     Behind,
 }
@@ -39,6 +41,7 @@ pub enum Neighbour {
 pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighbour) -> Statement {
     let (operator, direction) = match which {
         Neighbour::UpTo => ("<=", " desc"),
+        Neighbour::Before => ("<", " desc"),
         Neighbour::Behind => (">", ""),
     };
     let mut writer = Writer::new(&plan.params);

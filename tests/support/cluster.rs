@@ -292,6 +292,15 @@ impl Cluster {
         self.sql_as("postgres", database, sql)
     }
 
+    /// The same through another way to a server.
+    pub fn sql_through(&self, url: &str, sql: &str) -> String {
+        let mut psql = Command::new(binaries().join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
+        let output = psql.output().expect("psql runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     /// The same as another role.
     pub fn sql_as(&self, user: &str, database: &str, sql: &str) -> String {
         let mut psql = Command::new(binaries().join("psql"))
