@@ -38,6 +38,7 @@ mod sampling;
 mod scenarios;
 mod secrets;
 mod shared;
+mod since;
 mod sizes;
 mod streams;
 mod support;
