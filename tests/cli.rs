@@ -133,9 +133,7 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     let nothing = "does nothing in this version yet";
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
     for flags in [
-        &["--since", "1h"][..],
-        &["--slice"],
-        &["--run-id", "01J"],
+        &["--slice"][..],
         &["--format", "html"],
         &["--format", "markdown"],
         &["--format", "github"],

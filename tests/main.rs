@@ -39,6 +39,7 @@ mod sampling;
 mod scenarios;
 mod secrets;
 mod shared;
+mod since;
 mod sizes;
 mod streams;
 mod support;

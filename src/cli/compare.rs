@@ -23,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::{Place, Recorder};
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Begin, Options, Parted, Shared, Stop};
+use crate::run::{self, Begin, Options, Parted, Shared, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -46,6 +46,10 @@ pub(super) struct Compare {
     /// Look at this share of the keys only, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
     pub(super) sample: Option<f64>,
+
+    /// Look only at keys whose row on either side is younger than this; deletions are not seen
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
+    pub(super) since: Option<Since>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -101,9 +105,6 @@ pub(super) struct Compare {
     )]
     progress: When,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
-    since: Option<Infallible>,
-
     #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
     slice: Option<Infallible>,
 
@@ -137,6 +138,7 @@ impl Compare {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
         options.sample = self.sample.filter(|share| *share < 1.0);
+        options.since.clone_from(&self.since);
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
@@ -183,6 +185,14 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("a deadline must be more than zero".to_owned()),
         deadline => Ok(deadline),
+    }
+}
+
+/// Reads how young a row has to be.
+fn parse_since(text: &str) -> Result<Since, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nothing is younger than no time at all".to_owned()),
+        time => Ok(Since { text: text.to_owned(), time }),
     }
 }
 

@@ -45,6 +45,9 @@ pub struct PastRun {
     /// The share of the keys that it looked at, if not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// How young a row had to be on either side for its key to be looked at, if not all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// How it ended; nothing if it was killed or is still under way.
     pub summary: Option<SummaryRecord>,
     /// Rows of each side, of all mappings that came to their end.

@@ -146,7 +146,7 @@ impl Store {
         for row in self.rows(statement, values![scope, run]).await? {
             let record: RunRecord = serde_json::from_str(row.text(1)?)?;
             let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
-            if summary.complete && record.sample.is_none() && record.mappings.is_empty() {
+            if summary.complete && record.is_of_everything() {
                 return row.int(0).map(Some);
             }
         }
@@ -195,6 +195,7 @@ impl Store {
                 scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
                 sample: record.sample,
+                since: record.since,
                 summary: row.maybe_text(4)?.map(serde_json::from_str).transpose()?,
                 rows: BySide::default(),
                 coverage: None,

@@ -95,12 +95,14 @@ fn line(run: &PastRun) -> Vec<String> {
         run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
     };
     let verb = if run.verb == "compare" { "" } else { " (again)" };
-    let sample = run.sample.as_ref().map_or(String::new(), |share| format!(" ({share})"));
+    let part =
+        run.sample.clone().or_else(|| run.since.as_ref().map(|time| format!("since {time}")));
+    let part = part.map_or(String::new(), |part| format!(" ({part})"));
     let verdict = run.summary.as_ref().map_or("no end", |summary| summary.verdict.name());
     let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
     vec![
         minute(&run.started_at),
-        format!("{verdict}{sample}{verb}"),
+        format!("{verdict}{part}{verb}"),
         grouped(run.rows.source.max(run.rows.target)),
         grouped(kinds[0]),
         grouped(kinds[1]),
@@ -134,6 +136,7 @@ mod tests {
             scope: "s".into(),
             started_at: "2026-11-22T06:00:03.123Z".into(),
             sample: None,
+            since: None,
             coverage: summary.map(|_| 0.99999),
             summary: summary.map(|verdict| SummaryRecord::new(verdict, 61_000)),
             rows: BySide { source: 12_000, target: 11_999 },

@@ -107,6 +107,7 @@ pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecor
     let params = Named(params.collect());
     let mut record = RunRecord::new(id, &spec.name, spec.hash.clone(), spec.scope(), params);
     record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
+    record.since = options.since.as_ref().map(|since| since.text.clone());
     record.mappings.clone_from(&options.mappings);
     record
 }

@@ -80,7 +80,8 @@ impl Frontier {
             probing: None,
             // Each range of a side that no index serves would read the whole of it. Digests are drilled
             // into by class, streams come sorted; only a stream can be cut if it is too much.
-            whole: !plan.served()
+            whole: !plan.looks_since()
+                && !plan.served()
                 && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
             cut_whole: plan.strategy == Strategy::Stream,
             whole_rows: estimated.source.max(estimated.target),

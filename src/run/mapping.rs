@@ -75,7 +75,7 @@ pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
 
 impl MappingState {
     pub(super) fn new(index: usize, plan: &Arc<MappingPlan>, options: &Options) -> MappingState {
-        let nullable = plan.sides.any(|side| side.key_nullable);
+        let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
@@ -130,14 +130,6 @@ impl MappingState {
         }
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(super) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
-        }
-    }
-
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();
@@ -177,7 +169,8 @@ impl MappingState {
 
     /// Whether one-sided rows are told one by one, however many they are.
     fn tells_each(&self, desk: &Desk<'_>) -> bool {
-        desk.options.expand || !self.account.plan.order.is_known()
+        let plan = &self.account.plan;
+        desk.options.expand || !plan.order.is_known() || plan.looks_since()
     }
 
     /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.

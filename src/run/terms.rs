@@ -12,6 +12,7 @@ use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
 use crate::ledger::{Interrupted, Recorder};
+use crate::plan::MappingPlan;
 use crate::schema::{BySide, Shape, Side};
 
 /// What a run is asked.
@@ -25,6 +26,9 @@ struct Terms {
     /// The only mappings, if not all.
     mappings: Vec<String>,
     sample: Option<String>,
+    /// The moments since which rows have to have changed, one a side.
+    #[serde(default)]
+    since: Option<BySide<String>>,
     /// How each mapping's rows are compared: what was seen by one strategy means nothing to another.
     strategies: BTreeMap<String, String>,
     /// What each mapping's sides are read from.
@@ -48,6 +52,7 @@ impl Terms {
             scope: prepared.spec.scope(),
             mappings,
             sample: options.sample.map(|share| share.to_string()),
+            since: prepared.plans.first().and_then(moments),
             strategies: strategies.collect(),
             shapes: shapes.collect(),
         }
@@ -70,6 +75,9 @@ impl Terms {
         if self.sample != now.sample {
             return Some("it takes another sample (--sample)".to_owned());
         }
+        if self.since != now.since {
+            return Some("it looks at what changed since another moment (--since)".to_owned());
+        }
         let other = now.strategies.iter().find_map(|(name, now)| {
             let before = self.strategies.get(name).filter(|before| *before != now)?;
             Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
@@ -86,6 +94,11 @@ impl Terms {
             Some(format!("the {side} of \"{name}\" is not what it was: {why}"))
         })
     }
+}
+
+fn moments(plan: &MappingPlan) -> Option<BySide<String>> {
+    let moment = |side: Side| plan.sides[side].since.as_ref().map(|since| since.moment.clone());
+    Some(BySide { source: moment(Side::Source)?, target: moment(Side::Target)? })
 }
 
 /// What is not what the mappings were read from, when the run of these terms compared them. Where a
@@ -186,6 +199,7 @@ mod tests {
             scope: "s".to_owned(),
             mappings: Vec::new(),
             sample: None,
+            since: None,
             strategies: [("t".to_owned(), "digest".to_owned())].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
         }
