@@ -12,7 +12,7 @@
 //! update moves to a block on the other side of the pass is seen twice or not at all: its bucket is
 //! dirty, and the recheck finds that nothing is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::drill::parts;
 use super::{Compared, Pairing};
@@ -48,6 +48,17 @@ pub enum Ask {
     Rows(Classes),
 }
 
+/// Rows of one group in one bucket.
+#[derive(Debug)]
+pub struct BucketGroup {
+    /// The bucket.
+    pub class: u32,
+    /// The group's text; nothing for NULL.
+    pub group: Option<Box<[u8]>>,
+    /// How many there are.
+    pub rows: u64,
+}
+
 /// A row of a dirty bucket.
 #[derive(Debug)]
 pub struct BucketRow {
@@ -79,8 +90,10 @@ pub struct Buckets {
     groups: Option<u64>,
     asked: Ask,
     digests: BySide<BTreeMap<u32, Digest>>,
-    /// The groups of the source's rows, by bucket; equal digests have equal groups.
-    counts: BTreeMap<u32, GroupCounts>,
+    /// The groups of the source's rows, by bucket and place; equal digests have equal groups.
+    counts: BTreeMap<(u32, u32), u64>,
+    /// The places of all groups that were seen.
+    seen: GroupCounts,
     pairing: Option<Pairing>,
     /// Parts that wait for their pass.
     parts: Vec<Classes>,
@@ -103,6 +116,7 @@ impl Buckets {
             asked: Ask::Digests { of, within: None },
             digests: BySide::default(),
             counts: BTreeMap::new(),
+            seen: GroupCounts::default(),
             pairing: None,
             parts: Vec::new(),
             has_ranges,
@@ -123,9 +137,10 @@ impl Buckets {
     }
 
     /// The groups of the source's rows in one piece, bucket by bucket.
-    pub fn counts(&mut self, found: impl IntoIterator<Item = (u32, GroupCounts)>) {
-        for (class, counts) in found {
-            self.counts.entry(class).or_default().add_all(&counts);
+    pub fn counts(&mut self, found: impl IntoIterator<Item = BucketGroup>) {
+        for BucketGroup { class, group, rows } in found {
+            let place = self.seen.place(group.as_deref());
+            *self.counts.entry((class, place)).or_default() += rows;
         }
     }
 
@@ -178,19 +193,22 @@ impl Buckets {
     /// What is clean, and the dirty classes with the rows of their larger side.
     fn judge(&mut self) -> (Compared, Vec<(u32, u64)>) {
         let BySide { source, mut target } = std::mem::take(&mut self.digests);
-        let counts = std::mem::take(&mut self.counts);
+        let mut counts = std::mem::take(&mut self.counts);
         let mut clean = Compared::default();
         let mut dirty = Vec::new();
         for (class, digest) in source {
             let other = target.remove(&class).unwrap_or_default();
             if digest == other {
                 clean.matched += digest.rows;
-                counts.get(&class).into_iter().for_each(|groups| clean.groups.add_all(groups));
             } else {
                 dirty.push((class, digest.rows.max(other.rows)));
             }
         }
         dirty.extend(target.into_iter().map(|(class, digest)| (class, digest.rows)));
+        let is_dirty: BTreeSet<u32> = dirty.iter().map(|(class, _)| *class).collect();
+        counts.retain(|(class, _), _| !is_dirty.contains(class));
+        clean.groups =
+            self.seen.counted(counts.into_iter().map(|((_, place), rows)| (place, rows)));
         clean.rows = BySide { source: clean.matched, target: clean.matched };
         (clean, dirty)
     }
@@ -250,21 +268,17 @@ mod tests {
         BucketRow { key: Key::new([&[key][..]]), fingerprint, group: group.map(Into::into) }
     }
 
-    fn counts(groups: &[(&str, u64)]) -> GroupCounts {
-        let mut counts = GroupCounts::default();
-        for (group, rows) in groups {
-            let place = counts.place(Some(group.as_bytes()));
-            counts.add(place, *rows);
-        }
-        counts
-    }
-
     #[test]
     fn groups_of_clean_buckets_and_of_rows_that_agree_are_counted() {
         let mut buckets = begin_with(1000, false, Some(10));
         buckets.digests(Side::Source, [(1, digest(&[5, 6])), (2, digest(&[7]))]);
-        buckets.counts([(1, counts(&[("a", 1)])), (2, counts(&[("a", 1)]))]);
-        buckets.counts([(1, counts(&[("b", 1)]))]);
+        let count = |class, group: &str| BucketGroup {
+            class,
+            group: Some(group.as_bytes().into()),
+            rows: 1,
+        };
+        buckets.counts([count(1, "a"), count(2, "a")]);
+        buckets.counts([count(1, "b")]);
         buckets.digests(Side::Target, [(1, digest(&[6, 5])), (2, digest(&[8, 9]))]);
         let Passed::Again(Ask::Rows(_), clean) = buckets.passed() else { panic!() };
         let mut found: Vec<_> = clean.groups.iter().collect();

@@ -60,6 +60,15 @@ impl GroupCounts {
         self.beyond += others.beyond;
     }
 
+    /// The same groups with these rows, by place.
+    #[must_use]
+    pub fn counted(&self, rows: impl Iterator<Item = (u32, u64)>) -> GroupCounts {
+        let none = vec![0; self.rows.len()];
+        let mut counts = GroupCounts { places: self.places.clone(), rows: none, beyond: 0 };
+        rows.for_each(|(place, rows)| counts.add(place, rows));
+        counts
+    }
+
     /// Groups with their rows, in no particular order; groups without rows are left out.
     pub fn iter(&self) -> impl Iterator<Item = (Option<&[u8]>, u64)> {
         let null = self.rows.first().map(|rows| (None, *rows));
