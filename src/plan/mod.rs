@@ -20,6 +20,7 @@ pub(crate) mod sample;
 mod side;
 mod strategy;
 mod supported;
+mod zone;
 
 pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
@@ -33,3 +34,4 @@ pub use partition::Partition;
 pub use side::SidePlan;
 pub use strategy::Strategy;
 pub use supported::{Supported, supported};
+pub use zone::{InZone, depends_on_zone, may_depend_on_zone};
