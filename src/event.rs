@@ -23,6 +23,15 @@ pub enum Event {
         /// Rows of the larger side by the statistics.
         estimated_rows: Option<u64>,
     },
+    /// A mapping goes on where an interrupted run has left it.
+    MappingResumed {
+        /// Which mapping.
+        mapping: usize,
+        /// Chunks that are not read again.
+        chunks: u64,
+        /// Their rows on a side, about.
+        rows: u64,
+    },
     /// A chunk is on its way.
     ChunkStarted {
         /// Which mapping.
@@ -63,6 +72,22 @@ pub enum Event {
         side: Option<Side>,
         /// Why, without any row value.
         reason: String,
+    },
+    /// The run is held back for the sake of others.
+    PaceStarted {
+        /// The number of this time within the run.
+        period: u64,
+        /// Whether nothing new is started; otherwise it goes slower.
+        waits: bool,
+        /// Why.
+        reason: String,
+    },
+    /// That is over.
+    PaceFinished {
+        /// The number of this time within the run.
+        period: u64,
+        /// How long it was.
+        elapsed: Duration,
     },
     /// A difference stands.
     Finding {

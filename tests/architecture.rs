@@ -114,7 +114,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("deadpool", &["pg/"]),
     ("rustls", &["pg/tls.rs", "pg/connector.rs", "pg/cancel.rs"]),
     ("blake3::", &["row/fingerprint.rs"]),
-    ("rusqlite", &["ledger/store.rs"]),
+    ("rusqlite", &["ledger/file.rs"]),
     ("toml::", &["spec/"]),
     ("csv::Writer", &["report/csv.rs"]),
     ("comfy_table", &["report/"]),

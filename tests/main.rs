@@ -10,11 +10,14 @@
 )]
 
 mod architecture;
+mod change;
 mod cli;
 mod connections;
+mod deploy;
 mod diagnosis;
 mod encodings;
 mod faults;
+mod gate;
 mod groups;
 mod keys;
 mod laws;
@@ -22,16 +25,19 @@ mod ledger;
 mod mutations;
 mod network;
 mod outputs;
+mod pace;
 mod pooling;
 mod races;
 mod readme;
 mod recheck;
 mod refused;
 mod repair;
+mod resume;
 mod rules;
 mod sampling;
 mod scenarios;
 mod secrets;
+mod shared;
 mod sizes;
 mod streams;
 mod support;

@@ -1,7 +1,12 @@
 //! The round trip: compare, repair, apply, compare is clean; again changes nothing; undo, and compare
 //! gives the first findings. Both forms of a repair, psql's and `apply`'s, leave the same state.
 
+mod circles;
+mod races;
 mod refusals;
+mod roles;
 mod round;
+mod runs;
 mod scenarios;
+mod session;
 mod shapes;

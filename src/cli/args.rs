@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::ledger::Place;
+use crate::ledger::{Location, Place};
 use crate::spec::StrategyChoice;
 
 /// What every verb understands.
@@ -39,8 +39,9 @@ pub(super) struct Common {
     )]
     pub(super) color: When,
 
-    /// Where runs are remembered: a file, or off; by default in .pgreconcile beside the spec
-    #[arg(long, value_name = "PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
+    /// Where runs are remembered: a file, a PostgreSQL database that many machines share, or off; by
+    /// default in .pgreconcile beside the spec
+    #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
     ledger: Option<Place>,
 }
 
@@ -102,13 +103,16 @@ fn parse_ledger(text: &str) -> Result<Place, String> {
     if text == "off" {
         return Ok(Place::Off);
     }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Place::At(Location::Database(text.to_owned())));
+    }
     if text.contains("://") {
-        return Err("a ledger in PostgreSQL does nothing in this version yet".to_owned());
+        return Err("write postgres://USER@HOST/DATABASE for a ledger that is shared".to_owned());
     }
     if !text.contains(['/', '.']) {
         return Err("write \"off\", or a path such as ledger.db".to_owned());
     }
-    Ok(Place::At(text.into()))
+    Ok(Place::At(Location::File(text.into())))
 }
 
 /// Reads a strategy's word.

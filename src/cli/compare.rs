@@ -1,5 +1,6 @@
 //! `compare`: the main job.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,19 +10,20 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
+use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::{Ledgers, Remembered, warn_of_trouble};
+use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
-use super::recheck::{Earlier, remember};
+use super::recheck::remember;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::Place;
-use crate::report::{Diagnosis, Style};
+use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Options, Stop};
+use crate::run::{self, Begin, Options, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -105,8 +107,12 @@ pub(super) struct Compare {
     #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
     slice: Option<Infallible>,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_RESUME", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
-    resume: Option<Infallible>,
+    /// Go on with the newest interrupted run of the spec, or with this one
+    ///
+    /// Chunks that it has compared are not read again; keys that differed are looked at anew. Without
+    /// an interrupted run a new one begins.
+    #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
+    pub(super) resume: Option<String>,
 
     #[arg(long, hide = true, env = "PGRECONCILE_RUN_ID", value_parser = not_yet)]
     run_id: Option<Infallible>,
@@ -234,15 +240,21 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
-    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), verb, &mut specs, ui);
+    let process = new_id();
+    let asker = Asker { verb, holder: &format!("run {process}"), ui };
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
+    let leases = ledgers.leases();
     if specs.is_empty() {
         return Exit::Locked;
     }
     let worst = if locked { Exit::Locked } else { Exit::Clean };
-    tokio::select! {
+    let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        exit = run_all((args, earlier), specs, (outputs, ledgers), stop, ui) => exit.max(worst),
-    }
+        () = keep(leases.clone()) => Exit::Incomplete,
+        exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
+    };
+    give_back(leases).await;
+    exit
 }
 
 async fn run_all(
@@ -253,8 +265,9 @@ async fn run_all(
     ui: &Ui,
 ) -> Exit {
     let mut memories = Vec::new();
-    for spec in earlier.iter().flat_map(|_| &specs) {
-        let memory = earlier.and_then(|earlier| remember(earlier, &args.common, spec, ui));
+    for spec in &specs {
+        let Some(earlier) = earlier else { continue };
+        let memory = remember(earlier, &args.common, spec, ui).await;
         let Some(memory) = memory else { return Exit::Trouble };
         memories.push(memory);
     }
@@ -268,20 +281,28 @@ async fn run_all(
         }
     };
     let Some(prepared) = prepared else { return Exit::Trouble };
+    let mut begins = VecDeque::new();
+    if earlier.is_none() {
+        let wanted = args.resume.as_deref().and_then(resumption);
+        let Some(all) = begin_all(wanted, &prepared, &mut ledgers, ui).await else {
+            return Exit::Trouble;
+        };
+        begins = all;
+    }
     let progress = Progress::new(args.progress, ui);
     let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
-        let run_id = ulid::Ulid::generate().to_string();
-        let recorder = ledgers.take(&prepared.spec.name);
-        let diagnosis = Diagnosis::new(&prepared.plans);
-        let mut heard = Remembered { diagnosis, recorder, audience: &mut audience };
+        let begin = begins.pop_front().unwrap_or_else(new_run);
+        let mut recorder = ledgers.take(&prepared.spec.name);
+        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
         let summary = match memories.next() {
-            None => run::compare(prepared, run_id, options, &mut heard, stop).await,
+            None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                match run::recheck(prepared, memory, run_id, options, &mut heard, stop).await {
+                let run_id = new_id();
+                match run::recheck(prepared, memory, run_id, options, heard, stop).await {
                     Ok(summary) => summary,
                     Err(trouble) => {
                         ui.trouble(&text, &trouble);
@@ -290,7 +311,7 @@ async fn run_all(
                 }
             }
         };
-        if let Some(recorder) = &heard.recorder {
+        if let Some(recorder) = &recorder {
             warn_of_trouble(recorder, ui);
         }
         exit = exit.max(summary.verdict.into());
@@ -299,6 +320,64 @@ async fn run_all(
         exit = exit.max(Exit::Incomplete);
     }
     exit
+}
+
+/// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.
+fn resumption(wanted: &str) -> Option<&str> {
+    match wanted {
+        "false" | "no" | "off" | "0" => None,
+        "true" | "yes" | "on" | "1" => Some(""),
+        run => Some(run),
+    }
+}
+
+fn new_id() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
+fn new_run() -> Begin {
+    Begin::New(new_id())
+}
+
+/// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
+/// been said.
+async fn begin_all(
+    wanted: Option<&str>,
+    prepared: &[(run::Prepared, Options)],
+    ledgers: &mut Ledgers,
+    ui: &Ui,
+) -> Option<VecDeque<Begin>> {
+    let mut begins = VecDeque::new();
+    for (prepared, options) in prepared {
+        let name = &prepared.spec.name;
+        let Some(recorder) = ledgers.recorder(name) else {
+            if wanted.is_some() {
+                let message = format!("no ledger remembers where a run of \"{name}\" stood");
+                ui.error(&message, Some("--resume needs a ledger that can be read and written."));
+                return None;
+            }
+            begins.push_back(new_run());
+            continue;
+        };
+        match run::agree(prepared, options, recorder, wanted).await {
+            Ok(Some(interrupted)) => {
+                let run = &interrupted.record;
+                ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
+                begins.push_back(Begin::Resumed(Box::new(interrupted)));
+            }
+            Ok(None) => {
+                if wanted.is_some() {
+                    ui.status(&format!("{name}: no run was interrupted; a new one begins"));
+                }
+                begins.push_back(new_run());
+            }
+            Err(blocked) => {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+                return None;
+            }
+        }
+    }
+    Some(begins)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::args::Common;
 use super::exit::Exit;
-use super::ledgers::past;
+use super::ledgers::{past, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding;
@@ -44,18 +44,19 @@ enum HistoryFormat {
 }
 
 /// Reads the ledger of each spec; no server is asked.
-pub(super) fn run(args: &History, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &History, ui: &Ui) -> Exit {
     let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
     let mut histories = Vec::new();
     for (path, name) in names {
-        let Some(store) = past(&args.common.ledger(), &path, &name, ui) else {
+        let place = args.common.ledger();
+        let Some(store) = past(&place, &path, &name, ui).await else {
             return Exit::Trouble;
         };
-        match store.history(&name) {
+        match store.history(&name).await {
             Ok(history) => histories.push(history),
             Err(error) => {
-                let message = format!("ledger {}: {error}", store.path().display());
-                ui.error(&message, Some("Move the file away; the next run begins a new one."));
+                let message = format!("{store}: {error}");
+                ui.error(&message, place.of(&path, &name).as_ref().map(unusable));
                 return Exit::Trouble;
             }
         }

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ui::Ui;
-use crate::event::{Event, Observer};
-use crate::ledger::{Lock, Place, Recorder, Store};
-use crate::report::Diagnosis;
+use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
 use crate::row::Veil;
 use crate::spec::Spec;
 
@@ -17,75 +15,109 @@ use crate::spec::Spec;
 #[derive(Default)]
 pub(super) struct Ledgers {
     recorders: BTreeMap<String, Recorder>,
-    /// Held until every run is over; several specs may share a ledger.
+    /// Held until every run is over; several specs may share a file.
     locks: BTreeMap<PathBuf, Option<Lock>>,
+    leases: Vec<Lease>,
+}
+
+/// Who asks for ledgers.
+pub(super) struct Asker<'a> {
+    /// What each run is.
+    pub(super) verb: &'static str,
+    /// What the holder of a lease calls itself: processes of one run all the same.
+    pub(super) holder: &'a str,
+    pub(super) ui: &'a Ui,
 }
 
 impl Ledgers {
     /// Locks and opens the ledger of each spec. Specs whose lock another process holds are taken off
     /// the list; whether there was one comes back too.
-    pub(super) fn open(
+    pub(super) async fn open(
         place: &Place,
-        verb: &'static str,
+        asker: &Asker<'_>,
         specs: &mut Vec<Spec>,
-        ui: &Ui,
     ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
         let before = specs.len();
-        specs.retain(|spec| {
-            let Some(file) = place.file(&spec.text.path, &spec.name) else { return true };
-            if !ledgers.lock(&file, ui) {
-                return false;
+        for spec in std::mem::take(specs) {
+            let location = place.of(&spec.text.path, &spec.name);
+            let may_run = match &location {
+                None => true,
+                Some(location) => ledgers.open_one(location, &spec.name, asker).await,
+            };
+            if may_run {
+                specs.push(spec);
             }
-            // A file that could not be locked has had its warning.
-            if matches!(ledgers.locks.get(&file), Some(Some(_))) {
-                ledgers.record(&file, verb, spec, ui);
-            }
-            true
-        });
+        }
         let locked = specs.len() < before;
         (ledgers, locked)
     }
 
     /// Tells whether the run may go on.
-    fn lock(&mut self, file: &Path, ui: &Ui) -> bool {
-        if self.locks.contains_key(file) {
-            return true;
+    async fn open_one(&mut self, location: &Location, spec: &str, asker: &Asker<'_>) -> bool {
+        if let Location::File(file) = location {
+            match self.lock(file, asker.ui) {
+                Some(false) => return false,
+                Some(true) => {}
+                // It has had its warning.
+                None => return true,
+            }
+        }
+        match Store::create(location).await {
+            Ok(store) => self.record(store, spec, asker).await,
+            Err(error) => {
+                warn(location, &error.to_string(), asker.ui);
+                true
+            }
+        }
+    }
+
+    /// Whether the lock of a file is ours; nothing if it can have none.
+    fn lock(&mut self, file: &Path, ui: &Ui) -> Option<bool> {
+        if let Some(lock) = self.locks.get(file) {
+            return lock.is_some().then_some(true);
         }
         let lock = match Lock::take(file) {
             Ok(Ok(lock)) => Some(lock),
             Ok(Err(holder)) => {
                 let holder = if holder.is_empty() { "another process" } else { &holder };
                 let path = Lock::path(file);
-                let message =
-                    format!("another run is under way: {holder} holds {}", path.display());
-                ui.error(
-                    &message,
-                    Some("Wait until it is over, or give this one another --ledger."),
-                );
-                return false;
+                locked(&format!("{holder} holds {}", path.display()), ui);
+                return Some(false);
             }
             Err(error) => {
-                warn(file, &error.to_string(), ui);
+                warn(&Location::File(file.to_owned()), &error.to_string(), ui);
                 None
             }
         };
+        let held = lock.is_some();
         self.locks.insert(file.to_owned(), lock);
-        true
+        held.then_some(true)
     }
 
-    fn record(&mut self, file: &Path, verb: &'static str, spec: &Spec, ui: &Ui) {
-        let recorder = Store::create(file).and_then(|store| {
-            if store.is_newer() {
-                let why = "a newer version of this program has written it";
-                warn(file, why, ui);
-            }
-            Recorder::new(store, verb)
-        });
-        match recorder {
-            Ok(recorder) => drop(self.recorders.insert(spec.name.clone(), recorder)),
-            Err(error) => warn(file, &error.to_string(), ui),
+    /// Tells whether the run may go on.
+    async fn record(&mut self, store: Store, spec: &str, asker: &Asker<'_>) -> bool {
+        let shown = store.to_string();
+        if store.is_newer() {
+            not_remembered(&shown, "a newer version of this program has written it", asker.ui);
         }
+        match store.lease(spec, asker.holder).await {
+            Ok(Some(Ok(lease))) => self.leases.push(lease),
+            Ok(Some(Err(holder))) => {
+                locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), asker.ui);
+                return false;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                not_remembered(&shown, &error.to_string(), asker.ui);
+                return true;
+            }
+        }
+        match Recorder::new(store, asker.verb).await {
+            Ok(recorder) => drop(self.recorders.insert(spec.to_owned(), recorder)),
+            Err(error) => not_remembered(&shown, &error.to_string(), asker.ui),
+        }
+        true
     }
 
     /// What redacted values are told under where no secret was given: alike in all runs of a ledger.
@@ -94,14 +126,54 @@ impl Ledgers {
     }
 
     /// The recorder of a spec's run, if it is remembered.
+    pub(super) fn recorder(&mut self, spec: &str) -> Option<&mut Recorder> {
+        self.recorders.get_mut(spec)
+    }
+
+    /// The recorder of a spec's run, to write it with.
     pub(super) fn take(&mut self, spec: &str) -> Option<Recorder> {
         self.recorders.remove(spec)
     }
+
+    /// The leases that have to be kept as long as anything is run.
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        self.leases.clone()
+    }
 }
 
-fn warn(file: &Path, why: &str, ui: &Ui) {
-    let message = format!("this run is not remembered: ledger {}: {why}", file.display());
-    ui.warning(&message, Some("Name another file with --ledger, or off."));
+/// Puts the end of leases off for ever. A ledger that does not answer is asked again.
+pub(super) async fn keep(leases: Vec<Lease>) {
+    if leases.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        tokio::time::sleep(RENEWED_EVERY).await;
+        for lease in &leases {
+            // Whoever took it over in the meantime only reads, as this one does.
+            let _ = lease.renew().await;
+        }
+    }
+}
+
+/// Gives leases back. One that cannot be given back ends by itself.
+pub(super) async fn give_back(leases: Vec<Lease>) {
+    for lease in leases {
+        let _ = lease.give_back().await;
+    }
+}
+
+fn locked(why: &str, ui: &Ui) {
+    let hint = "Wait until it is over, or give this one another --ledger.";
+    ui.error(&format!("another run is under way: {why}"), Some(hint));
+}
+
+fn warn(location: &Location, why: &str, ui: &Ui) {
+    not_remembered(&location.to_string(), why, ui);
+}
+
+fn not_remembered(ledger: &str, why: &str, ui: &Ui) {
+    let message = format!("this run is not remembered: {ledger}: {why}");
+    ui.warning(&message, Some("Name another one with --ledger, or off."));
 }
 
 /// Says so if a run could not be remembered to its end.
@@ -113,35 +185,39 @@ pub(super) fn warn_of_trouble(recorder: &Recorder, ui: &Ui) {
 }
 
 /// Opens the ledger of a spec to read. Nothing if that cannot be done, which has been said.
-pub(super) fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<Store> {
-    let Some(file) = place.file(path, name) else {
+pub(super) async fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<Store> {
+    let Some(location) = place.of(path, name) else {
         ui.error("without a ledger there are no runs to tell", Some("Leave --ledger off out."));
         return None;
     };
-    let (why, hint) = match Store::read(&file) {
+    let (why, hint) = match Store::read(&location).await {
         Ok(Some(store)) => return Some(store),
         Ok(None) => {
             ("no run is remembered there".to_owned(), "Compare first, or name the --ledger.")
         }
-        Err(error) => (error.to_string(), "Move the file away; the next run begins a new one."),
+        Err(error) => (error.to_string(), unusable(&location)),
     };
-    ui.error(&format!("ledger {}: {why}", file.display()), Some(hint));
+    ui.error(&format!("{location}: {why}"), Some(hint));
     None
 }
 
-/// Everyone who hears of a run, behind the ledger: it says of findings how long they have been there.
-pub(super) struct Remembered<'o> {
-    pub(super) diagnosis: Diagnosis,
-    pub(super) recorder: Option<Recorder>,
-    pub(super) audience: &'o mut dyn Observer,
+/// What to do about a ledger that cannot be read.
+pub(super) fn unusable(location: &Location) -> &'static str {
+    match location {
+        Location::File(_) => "Move the file away; the next run begins a new one.",
+        Location::Database(_) => {
+            "Check the connection, and what the role may do in schema pgreconcile."
+        }
+    }
 }
 
-impl Observer for Remembered<'_> {
-    fn observe(&mut self, mut event: Event) {
-        self.diagnosis.take(&mut event);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.take(&mut event);
+/// Whether a run holds the lock of a spec's ledger right now.
+pub(super) async fn under_way(place: &Place, path: &Path, name: &str, store: &Store) -> bool {
+    match place.of(path, name) {
+        None => false,
+        Some(Location::File(file)) => Lock::is_held(&file),
+        Some(Location::Database(_)) => {
+            store.leased_to(name).await.is_ok_and(|holder| holder.is_some())
         }
-        self.audience.observe(event);
     }
 }

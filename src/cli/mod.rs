@@ -7,7 +7,9 @@ mod apply;
 mod args;
 mod check;
 mod compare;
+mod earlier;
 mod exit;
+mod gate;
 mod history;
 mod ledgers;
 mod outputs;
@@ -45,6 +47,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
 first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
 apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
+Of gate: 0 open, 1 closed, 2 trouble.
 
 Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
 but for those that arm something: --authority, --kinds, --triggers, as well
@@ -62,6 +65,8 @@ enum Verb {
     Compare(compare::Compare),
     #[command(after_help = EXIT_CODES)]
     Recheck(recheck::Recheck),
+    #[command(after_help = EXIT_CODES)]
+    Gate(gate::Gate),
     #[command(after_help = EXIT_CODES)]
     History(history::History),
     #[command(after_help = EXIT_CODES)]
@@ -85,6 +90,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Plan(verb) => verb.specs.split_environment(&matches),
                 Verb::Compare(verb) => verb.split_environment(&matches),
                 Verb::Recheck(verb) => verb.how.split_environment(&matches),
+                Verb::Gate(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
                 Verb::History(_) => {}
                 Verb::Report(verb) => verb.split_environment(&matches),
                 Verb::Repair(verb) => verb.specs.split_environment(&matches),
@@ -102,6 +108,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Plan(verb) => &verb.common,
         Verb::Compare(verb) => &verb.common,
         Verb::Recheck(verb) => &verb.how.common,
+        Verb::Gate(verb) => &verb.common,
         Verb::History(verb) => &verb.common,
         Verb::Report(verb) => &verb.common,
         Verb::Repair(verb) => &verb.common,
@@ -116,8 +123,9 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Plan(verb) => plan::run(verb, &ui).await,
                 Verb::Compare(verb) => compare::run(verb, None, &ui).await,
                 Verb::Recheck(verb) => recheck::run(verb, &ui).await,
-                Verb::History(verb) => history::run(verb, &ui),
-                Verb::Report(verb) => report::run(verb, &ui),
+                Verb::Gate(verb) => Box::pin(gate::run(verb, &ui)).await,
+                Verb::History(verb) => history::run(verb, &ui).await,
+                Verb::Report(verb) => report::run(verb, &ui).await,
                 Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
                 Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
             }

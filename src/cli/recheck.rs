@@ -1,19 +1,15 @@
 //! `recheck`: looks again only at the rows that an earlier run found.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::args::Common;
 use super::compare::{self, Compare};
+use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::past;
 use super::ui::Ui;
 use crate::event::Event;
-use crate::finding::{Finding, RunRecord};
-use crate::ledger::Retold;
 use crate::run::Memory;
 use crate::spec::Spec;
 
@@ -42,119 +38,39 @@ pub(super) struct Recheck {
     pub(super) how: Compare,
 }
 
-/// Where an earlier run's findings come from.
-pub(super) enum Earlier {
-    /// The ledger: this run, or the newest that came to its end.
-    Ledger(Option<String>),
-    /// A `.jsonl` report.
-    File(PathBuf),
-}
-
 /// Runs one spec.
 pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
-    let refused = match (&args.run, &args.from, args.how.specs.specs.as_slice()) {
-        (Some(_), Some(_), _) => Some("--run and --from exclude each other"),
-        (_, _, [_]) if args.how.sample.is_some() => Some("--sample has no meaning here"),
-        (_, _, [one]) if !one.is_dir() => None,
+    let hint = "pgreconcile recheck SPEC, with --run ID or --from FILE.";
+    let refused = match args.how.specs.specs.as_slice() {
+        [_] if args.how.resume.is_some() => Some("--resume has no meaning here"),
+        [_] if args.how.sample.is_some() => Some("--sample has no meaning here"),
+        [one] if !one.is_dir() => None,
         _ => Some("one spec file is rechecked at a time"),
     };
-    if let Some(refused) = refused {
-        ui.error(refused, Some("pgreconcile recheck SPEC, with --run ID or --from FILE."));
-        return Exit::Trouble;
-    }
-    let earlier = match &args.from {
-        Some(file) => Earlier::File(file.clone()),
-        None => Earlier::Ledger(args.run.clone()),
+    let earlier = Earlier::of(args.run.as_ref(), args.from.as_ref());
+    let earlier = match refused.map_or(earlier, Err) {
+        Ok(earlier) => earlier,
+        Err(refused) => {
+            ui.error(refused, Some(hint));
+            return Exit::Trouble;
+        }
     };
     compare::run(&args.how, Some(&earlier), ui).await
 }
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
-pub(super) fn remember(earlier: &Earlier, common: &Common, spec: &Spec, ui: &Ui) -> Option<Memory> {
-    let (message, hint) = match earlier {
-        Earlier::Ledger(run) => {
-            let store = past(&common.ledger(), &spec.text.path, &spec.name, ui)?;
-            match of_ledger(&store, run.as_deref(), spec) {
-                Ok(memory) => return Some(memory),
-                Err(why) => (
-                    format!("ledger {}: {why}", store.path().display()),
-                    "pgreconcile history SPEC --format json lists the runs.",
-                ),
-            }
-        }
-        Earlier::File(file) => match of_file(file, spec) {
-            Ok(memory) => return Some(memory),
-            Err(why) => (
-                format!("findings {} cannot be used: {why}", file.display()),
-                "Write one: compare with --report findings.jsonl.",
-            ),
-        },
-    };
-    ui.error(&message, Some(hint));
-    None
-}
-
-const OTHER: &str = "that run was of another spec or of other parameters";
-
-fn of_ledger(
-    store: &crate::ledger::Store,
-    run: Option<&str>,
+pub(super) async fn remember(
+    earlier: &Earlier,
+    common: &Common,
     spec: &Spec,
-) -> Result<Memory, String> {
+    ui: &Ui,
+) -> Option<Memory> {
     let mut memory = Memory::default();
-    let mut same = false;
-    let told = store.retell(&spec.name, run, |event| match event {
-        Event::RunStarted(record) => same = record.scope == spec.scope(),
-        Event::Finding { finding, .. } => memory.add(&finding),
-        _ => {}
-    });
-    match told.map_err(|error| error.to_string())? {
-        Retold::Told if same => Ok(memory),
-        Retold::Told => Err(OTHER.to_owned()),
-        Retold::Unfinished => Err("that run has not come to its end".to_owned()),
-        Retold::Unknown => Err("there is no such finished run".to_owned()),
-    }
-}
-
-/// Findings of a report, in which there may be runs of other specs as well.
-fn of_file(file: &Path, spec: &Spec) -> Result<Memory, String> {
-    let lines = BufReader::new(File::open(file).map_err(|error| error.to_string())?).lines();
-    read_lines(lines, &spec.name, &spec.scope())
-}
-
-fn read_lines(
-    lines: impl Iterator<Item = io::Result<String>>,
-    name: &str,
-    scope: &str,
-) -> Result<Memory, String> {
-    let mut memory = Memory::default();
-    let (mut ours, mut found, mut open) = (false, false, false);
-    for (number, line) in lines.enumerate() {
-        let line = line.map_err(|error| error.to_string())?;
-        let unreadable = |_| format!("line {} is no record of a run", number + 1);
-        let record: serde_json::Value = serde_json::from_str(&line).map_err(unreadable)?;
-        match record["type"].as_str() {
-            Some("run") => {
-                let run: RunRecord = serde_json::from_str(&line).map_err(unreadable)?;
-                ours = run.spec == name;
-                if ours && run.scope != scope {
-                    return Err(OTHER.to_owned());
-                }
-                found |= ours;
-                open = true;
-            }
-            Some("finding") if ours => {
-                let finding: Finding = serde_json::from_str(&line).map_err(unreadable)?;
-                memory.add(&finding);
-            }
-            Some("summary") => open = false,
-            Some("finding" | "undecided" | "mapping") => {}
-            _ => return Err(format!("line {} is no record of a run", number + 1)),
+    let mut hear = |event| {
+        if let Event::Finding { finding, .. } = event {
+            memory.add(&finding);
         }
-    }
-    match (found, open) {
-        (_, true) => Err("it is cut off before the run's end".to_owned()),
-        (false, _) => Err(format!("it has no run of spec \"{name}\"")),
-        (true, false) => Ok(memory),
-    }
+    };
+    let told = earlier.tell(common, spec, ui, &mut hear).await;
+    told.then_some(memory)
 }

@@ -1,25 +1,26 @@
 //! `repair`: from findings to scripts for review.
 
-use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum};
 
-use super::args::{Common, Specs, not_yet};
+use super::args::{Common, Specs};
+use super::earlier::Earlier;
 use super::exit::Exit;
 use super::specs;
 use super::ui::Ui;
-use crate::repair::{Act, BATCH_ROWS, Manifest};
+use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
 use crate::run::{self, Options, RepairOptions, Repaired};
 use crate::schema::Side;
 use crate::spec::printable;
 
 /// Write scripts that make one side what the other is, each with its undo, for review
 ///
-/// The keys come from a report of `compare`, the values are read again: what has agreed meanwhile is
-/// left alone. Nothing is changed; `psql -f` or `pgreconcile apply` run what was reviewed.
+/// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read again,
+/// and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or `pgreconcile apply`
+/// run what was reviewed.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Repair {
     #[command(flatten)]
@@ -33,7 +34,11 @@ pub(super) struct Repair {
     #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT")]
     out: PathBuf,
 
-    /// The report of the run: a .jsonl file that `compare --report` wrote
+    /// Which run of the ledger; without it the newest that came to its end
+    #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN")]
+    run: Option<String>,
+
+    /// A .jsonl report that `compare --report` wrote, instead of the ledger
     #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM")]
     from: Option<PathBuf>,
 
@@ -45,16 +50,17 @@ pub(super) struct Repair {
     #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     batch: u64,
 
-    /// Whether triggers fire; this version leaves them on
-    #[arg(long, value_name = "on", value_parser = parse_triggers)]
-    triggers: Option<()>,
+    /// Whether triggers fire; off also leaves audit triggers out, and takes a privilege
+    #[arg(long, value_name = "WHEN", default_value = "on")]
+    triggers: Triggers,
+
+    /// Do without temporary tables: rows wait in settings of the transaction
+    #[arg(long, env = "PGRECONCILE_NO_TEMP", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
+    no_temp: bool,
 
     /// Let a DELETE reach other tables by ON DELETE
     #[arg(long)]
     allow_cascade: bool,
-
-    #[arg(long, hide = true, env = "PGRECONCILE_RUN", value_parser = not_yet)]
-    run: Option<Infallible>,
 
     #[command(flatten)]
     pub(super) common: Common,
@@ -78,12 +84,12 @@ enum KindChoice {
     Delete,
 }
 
-fn parse_triggers(word: &str) -> Result<(), String> {
-    match word {
-        "on" => Ok(()),
-        "off" => Err("it does nothing in this version yet; leave it out".to_owned()),
-        _ => Err("use on".to_owned()),
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Triggers {
+    /// As in any other transaction.
+    On,
+    /// Only those enabled ALWAYS or REPLICA fire; the scripts check foreign keys themselves.
+    Off,
 }
 
 impl Repair {
@@ -101,6 +107,8 @@ impl Repair {
             kinds: self.kinds.iter().map(act).collect(),
             batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
             allow_cascade: self.allow_cascade,
+            triggers: self.triggers == Triggers::On,
+            no_temp: self.no_temp,
             mappings: self.specs.mappings.clone(),
         }
     }
@@ -108,29 +116,27 @@ impl Repair {
 
 /// Reads the report, reads the rows again, and writes the folder.
 pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
-    let Some(from) = &args.from else {
-        let hint = "Write one with pgreconcile compare … --report findings.jsonl.";
-        ui.error("this version repairs from a report only: --from FILE is missing", Some(hint));
-        return Exit::Trouble;
-    };
-    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
-    if specs.len() != 1 {
-        ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
-        return Exit::Trouble;
-    }
-    let report = match File::open(from) {
-        Ok(file) => BufReader::new(file),
-        Err(error) => {
-            let message = format!("report {} cannot be read: {error}", from.display());
-            ui.error(&message, Some("Name the .jsonl file that compare --report wrote."));
+    let earlier = match Earlier::of(args.run.as_ref(), args.from.as_ref()) {
+        Ok(earlier) => earlier,
+        Err(refused) => {
+            ui.error(refused, Some("Name a run of the ledger, or a report."));
             return Exit::Trouble;
         }
     };
-    // Every mapping is planned: a report tells of all of them.
+    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    let [spec] = specs.as_slice() else {
+        ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
+        return Exit::Trouble;
+    };
+    let mut findings = Findings::default();
+    if !earlier.tell(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
+        return Exit::Trouble;
+    }
+    // Every mapping is planned: a run tells of all of them.
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
     let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
     let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
-    match run::repair(prepared, &args.options(), report, &args.out).await {
+    match run::repair(prepared, &args.options(), findings, &args.out).await {
         Ok(repaired) => told(args, ui, &repaired),
         Err(blocked) => {
             for blocked in blocked {
@@ -142,9 +148,12 @@ pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
 }
 
 fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
-    if !repaired.complete {
-        let hint = "What it did not see is not repaired.";
-        ui.warning("the run of the report was not complete", Some(hint));
+    for Unseen { mapping, reason } in &repaired.manifest.unseen {
+        let hint = "What the run did not see is not repaired: compare again afterwards.";
+        ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
+    }
+    for note in &repaired.notes {
+        ui.warning(&printable(note), None);
     }
     match write(args, ui, repaired) {
         Ok(()) => Exit::Clean,
@@ -189,14 +198,12 @@ pub(super) fn write_parts(
     line: &mut impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
     for part in &manifest.parts {
-        line(&format!(
-            "{}: {} {} of {} table {}",
-            part.script.file,
-            part.kind.name(),
-            rows(part.rows),
-            manifest.place.side,
-            part.table.table
-        ))?;
+        let stages = part.stages.iter().map(|stage| {
+            let (kind, rows) = (stage.kind.name(), rows(stage.rows));
+            format!("{kind} {rows} of {} table {}", manifest.place.side, stage.table.table)
+        });
+        let stages = stages.collect::<Vec<_>>().join(", ");
+        line(&format!("{}: {stages}", part.script.file))?;
     }
     Ok(())
 }

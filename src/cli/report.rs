@@ -63,7 +63,7 @@ impl Report {
 }
 
 /// Reads the run from the ledger and tells it.
-pub(super) fn run(args: &Report, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
     let one = std::slice::from_ref(&args.spec);
     let Some(names) = specs::names(one, ui) else { return Exit::Trouble };
     let [(path, name)] = names.as_slice() else {
@@ -71,7 +71,8 @@ pub(super) fn run(args: &Report, ui: &Ui) -> Exit {
         ui.error(&message, Some("Name the one whose run is to be told."));
         return Exit::Trouble;
     };
-    let Some(store) = past(&args.common.ledger(), path, name, ui) else { return Exit::Trouble };
+    let store = past(&args.common.ledger(), path, name, ui).await;
+    let Some(store) = store else { return Exit::Trouble };
     let style = Style {
         width: ui.width(),
         colour: ui.colours_stdout(),
@@ -83,7 +84,8 @@ pub(super) fn run(args: &Report, ui: &Ui) -> Exit {
     let (wishes, _) = watch::channel(Stop::No);
     let outputs = Outputs::open(args.format, style, &args.reports, false, wishes, ui);
     let Some(mut outputs) = outputs else { return Exit::Trouble };
-    let message = match store.retell(name, args.run.as_deref(), |event| outputs.observe(event)) {
+    let told = store.retell(name, args.run.as_deref(), |event| outputs.observe(event)).await;
+    let message = match told {
         Ok(Retold::Told) => {
             return if outputs.finish() { Exit::Clean } else { Exit::Incomplete };
         }
@@ -94,7 +96,7 @@ pub(super) fn run(args: &Report, ui: &Ui) -> Exit {
         },
         Err(error) => error.to_string(),
     };
-    let message = format!("ledger {}: {message}", store.path().display());
+    let message = format!("{store}: {message}");
     ui.error(&message, Some("pgreconcile history SPEC --format json lists the runs."));
     Exit::Trouble
 }

@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::drill::parts;
 use super::{Compared, Pairing};
 use crate::plan::MappingPlan;
@@ -35,7 +37,7 @@ const UNKNOWN_GROUPS: u64 = 1_000;
 const LEAST_REFINEMENT: u32 = 4;
 
 /// What a pass asks of every piece of both tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// A digest of each of so many classes, or of those within the chosen ones.
     Digests {
@@ -81,6 +83,19 @@ pub enum Passed {
     Useless,
 }
 
+/// How far a comparison has come, to be written down between two pieces. Rows in hand are left out:
+/// a pass that reads rows begins again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    asked: Ask,
+    digests: BySide<BTreeMap<u32, Digest>>,
+    /// Bucket, place among the groups, rows.
+    counts: Vec<(u32, u32, u64)>,
+    groups: Vec<Option<Vec<u8>>>,
+    parts: Vec<Classes>,
+    first: bool,
+}
+
 /// A comparison by buckets.
 #[derive(Debug)]
 pub struct Buckets {
@@ -122,6 +137,33 @@ impl Buckets {
             has_ranges,
             first: true,
         }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        let Buckets { asked, digests, counts, parts, first, .. } = self;
+        Progress {
+            asked: asked.clone(),
+            digests: digests.clone(),
+            counts: counts.iter().map(|((class, place), rows)| (*class, *place, *rows)).collect(),
+            groups: self.seen.by_place(),
+            parts: parts.clone(),
+            first: *first,
+        }
+    }
+
+    /// Goes on from there.
+    pub fn go_on(&mut self, progress: Progress) {
+        let Progress { asked, digests, counts, groups, parts, first } = progress;
+        (self.asked, self.digests) = (asked, digests);
+        self.counts =
+            counts.into_iter().map(|(class, place, rows)| ((class, place), rows)).collect();
+        self.seen = GroupCounts::default();
+        // In their order they come to the same places again.
+        for group in &groups {
+            self.seen.place(group.as_deref());
+        }
+        (self.parts, self.first, self.pairing) = (parts, first, None);
     }
 
     /// What the pass under way asks.
@@ -289,6 +331,31 @@ mod tests {
         let Passed::Done(compared) = buckets.passed() else { panic!() };
         let found: Vec<_> = compared.groups.iter().collect();
         assert_eq!((found, compared.suspects.len()), (vec![(Some(&b"c"[..]), 1)], 1));
+    }
+
+    #[test]
+    fn groups_are_the_same_when_a_pass_goes_on_later() {
+        let mut before = begin_with(1000, false, Some(10));
+        let count = |class, group: Option<&str>| BucketGroup {
+            class,
+            group: group.map(|text| text.as_bytes().into()),
+            rows: 1,
+        };
+        for side in Side::BOTH {
+            before.digests(side, [(1, digest(&[5, 6])), (2, digest(&[7]))]);
+        }
+        before.counts([count(1, Some("b")), count(1, None), count(2, Some("a"))]);
+        let written = serde_json::to_string(&before.progress()).unwrap();
+        let mut after = begin_with(1000, false, Some(10));
+        after.go_on(serde_json::from_str(&written).unwrap());
+        let found = |buckets: &mut Buckets| {
+            let Passed::Done(compared) = buckets.passed() else { panic!() };
+            let groups = compared.groups.iter();
+            let mut groups: Vec<_> = groups.map(|(g, n)| (g.map(<[u8]>::to_vec), n)).collect();
+            groups.sort();
+            groups
+        };
+        assert_eq!(found(&mut after), found(&mut before));
     }
 
     #[test]

@@ -15,6 +15,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Suspected;
 use crate::row::{Classes, Digest, GroupCounts};
 use crate::schema::{BySide, Side};
@@ -65,7 +67,7 @@ pub enum Step {
 }
 
 /// What a range came to at first sight.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
     /// Rows read on each side.
     pub rows: BySide<u64>,

@@ -6,6 +6,7 @@
 //! chunk's keys wait at the most, which is why a chunk has a bounded number of rows.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::leeway::{Kept, rows_agree};
 use crate::plan::Pair;
@@ -13,7 +14,7 @@ use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder,
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ at first sight, with what each side has of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspected {
     /// The key.
     pub key: Key,

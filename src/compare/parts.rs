@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use crate::row::{Classes, Group, GroupCounts};
 
 /// Rows of one side by group and by the place of the covering rule, if one covers them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts(BTreeMap<(Group, Option<usize>), u64>);
 
 impl Parts {
@@ -37,6 +39,11 @@ impl Parts {
     /// Group, rule and rows of each part.
     pub fn iter(&self) -> impl Iterator<Item = (&Group, Option<usize>, u64)> {
         self.0.iter().map(|((group, rule), rows)| (group, *rule, *rows))
+    }
+
+    /// Whether a rule covers some of the rows.
+    pub fn has_rules(&self) -> bool {
+        self.0.keys().any(|(_, rule)| rule.is_some())
     }
 
     /// How many parts there are.

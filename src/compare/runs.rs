@@ -117,6 +117,11 @@ impl Runs {
         told
     }
 
+    /// Whether a gap was asked for and is not known yet.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.state, State::Asking { .. })
+    }
+
     /// Whether nothing is held back.
     pub fn is_idle(&self) -> bool {
         self.queued.is_empty()

@@ -23,6 +23,8 @@ pub struct PastRun {
     pub run: String,
     /// What it was: `compare`.
     pub verb: String,
+    /// The blake3 of the spec file.
+    pub spec_hash: String,
     /// Spec and parameters together: only runs of one scope can be held against each other.
     pub scope: String,
     /// When it began.

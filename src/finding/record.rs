@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Finding, GroupRecord, Hint, Named, Place, RangeText};
+use super::{Books, Finding, GroupRecord, Hint, Named, Paced, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -36,8 +36,14 @@ pub struct RunRecord {
     /// The share of the keys that is looked at, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// The only mappings that are compared, if not all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<String>,
     /// When it started.
     pub started_at: String,
+    /// When it went on after an interruption, each time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<String>,
     /// Name and version of this program.
     pub tool: String,
 }
@@ -59,7 +65,9 @@ impl RunRecord {
             scope,
             params,
             sample: None,
+            mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
+            resumed_at: Vec::new(),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -227,6 +235,12 @@ pub struct SummaryRecord {
     pub exit_code: u8,
     /// Wall time.
     pub elapsed_ms: u64,
+    /// What holding back cost, if the run was held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced: Option<Paced>,
+    /// The longest that a transaction of ours was open: the age of our oldest snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_transaction_ms: Option<u64>,
 }
 
 impl SummaryRecord {
@@ -238,6 +252,8 @@ impl SummaryRecord {
             complete: verdict != Verdict::Incomplete,
             exit_code: exit_code(verdict),
             elapsed_ms,
+            paced: None,
+            longest_transaction_ms: None,
         }
     }
 }
@@ -284,6 +300,9 @@ impl Serialize for Finding {
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
         record.serialize_field("runs", &self.runs)?;
+        if let Some(recurrence) = &self.recurrence {
+            record.serialize_field("recurrence", recurrence)?;
+        }
         if let Some(reason) = &self.accept_reason {
             record.serialize_field("accept_reason", reason)?;
         }
@@ -294,12 +313,3 @@ impl Serialize for Finding {
 /// A differing column whose values are left out.
 #[derive(Serialize)]
 struct NoValues {}
-
-impl<T: Serialize> Serialize for BySide<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_struct("BySide", 2)?;
-        pair.serialize_field("source", &self.source)?;
-        pair.serialize_field("target", &self.target)?;
-        pair.end()
-    }
-}

@@ -1,7 +1,11 @@
-//! The lock that keeps two runs of one ledger apart: `<ledger>.lock`.
+//! The lock that keeps two runs apart.
 //!
-//! The operating system holds it for the process and lets go of it when the process ends, however it
-//! ends. So a file that is left there is no lock, and its content only says whom one waits for.
+//! Beside a ledger file it is `<ledger>.lock`. The operating system holds it for the process and lets go
+//! of it when the process ends, however it ends. So a file that is left there is no lock, and its content
+//! only says whom one waits for.
+//!
+//! In a database it is a lease: a row with an end that is put off as long as the process lives. A
+//! session's lock would outlive its process behind a pooler, and end too early at a lost connection.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -45,6 +49,13 @@ impl Lock {
         writeln!(file, "process {}", std::process::id())?;
         Ok(Ok(Lock { _file: file }))
     }
+
+    /// Whether a process holds the lock of a ledger. To find out, it is held for a moment, together
+    /// with everyone else who asks; so ask only where a run seems to be under way.
+    pub fn is_held(ledger: &Path) -> bool {
+        let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(Lock::path(ledger)).is_ok_and(held)
+    }
 }
 
 #[cfg(test)]
@@ -58,8 +69,10 @@ mod tests {
         let held = Lock::take(&ledger).unwrap().unwrap();
         let holder = Lock::take(&ledger).unwrap().unwrap_err();
         assert_eq!(holder, format!("process {}", std::process::id()));
+        assert!(Lock::is_held(&ledger));
         drop(held);
         assert!(Lock::path(&ledger).exists());
+        assert!(!Lock::is_held(&ledger) && !Lock::is_held(&folder.path().join("no.db")));
         assert!(Lock::take(&ledger).unwrap().is_ok());
         assert!(Lock::take(&folder.path().join("no/x.db")).is_err());
     }

@@ -1,23 +1,32 @@
-//! What is remembered from run to run: runs, and findings over time.
+//! What is remembered from run to run: runs, findings over time, where an interrupted run stands.
 //!
-//! One SQLite file beside the spec, because a tool that runs from cron should need no server of its
-//! own to remember; the library is built in. A comparison writes it as things happen and is never
-//! stopped by it: a ledger that cannot be written makes one warning, not another verdict. A lock beside
-//! the file keeps two runs apart.
+//! By default one SQLite file beside the spec, because a tool that runs from cron should need no
+//! server of its own to remember; the library is built in. Many machines share tables in a PostgreSQL
+//! database instead. A comparison writes it as things happen and is never stopped by it: a ledger that
+//! cannot be written makes one warning, not another verdict. A lock keeps two runs apart.
 //!
 //! Rows' values stand in it as the outputs tell them: redacted ones hashed, none with `--keys-only`.
 //! So the folder and the files are their owner's alone.
 
+mod checkpoint;
+mod file;
 mod identity;
+mod interrupted;
+mod lease;
 mod lock;
 mod past;
 mod place;
 mod recorder;
 mod retention;
+mod shared;
 mod store;
+mod value;
 
+pub use checkpoint::{Checked, Kept, KeptState};
+pub use interrupted::Interrupted;
+pub use lease::{Lease, RENEWED_EVERY};
 pub use lock::Lock;
 pub use past::Retold;
-pub use place::{Place, place_beside};
+pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
 pub use store::{LedgerError, Store};

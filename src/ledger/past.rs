@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::store::{LedgerError, Row, Store, count, text};
+use super::store::{LedgerError, Store};
+use super::value::{Record, values};
 use crate::event::Event;
-use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, Trend};
+use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend};
 use crate::schema::BySide;
 
 /// A run with its number in the ledger.
@@ -33,13 +34,13 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn history(&self, spec: &str) -> Result<History, LedgerError> {
-        let mut runs = self.runs(spec)?;
+    pub async fn history(&self, spec: &str) -> Result<History, LedgerError> {
+        let mut runs = self.runs(spec).await?;
         // Of each scope the last run that compared a mapping whole, and those mappings.
         let mut before: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
         for Numbered { number, run } in &mut runs {
             let mut whole = BTreeSet::new();
-            self.each_mapping(*number, |_, mapping| {
+            for (_, mapping) in self.mappings_of(*number).await? {
                 run.rows.source += mapping.rows.source;
                 run.rows.target += mapping.rows.target;
                 let least = run.coverage.unwrap_or(1.0).min(mapping.coverage);
@@ -47,12 +48,11 @@ impl Store {
                 if mapping.complete && mapping.coverage >= 1.0 {
                     whole.insert(mapping.mapping);
                 }
-                Ok(())
-            })?;
-            self.count(*number, run)?;
+            }
+            self.count(*number, run).await?;
             if run.summary.is_some() {
                 if let Some((earlier, known)) = before.get(&run.scope) {
-                    run.trend = Some(self.trend(*number, *earlier, known, &whole)?);
+                    run.trend = Some(self.trend(*number, *earlier, known, &whole).await?);
                 }
                 if !whole.is_empty() {
                     before.insert(run.scope.clone(), (*number, whole));
@@ -67,13 +67,13 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn retell(
+    pub async fn retell(
         &self,
         spec: &str,
         run: Option<&str>,
         mut hear: impl FnMut(Event),
     ) -> Result<Retold, LedgerError> {
-        let mut runs = self.runs(spec)?.into_iter().rev();
+        let mut runs = self.runs(spec).await?.into_iter().rev();
         let found = match run {
             Some(id) => runs.find(|known| known.run.run == id),
             None => runs.find(|known| known.run.summary.is_some()),
@@ -81,16 +81,12 @@ impl Store {
         let Some(found) = found else { return Ok(Retold::Unknown) };
         let Some(summary) = found.run.summary else { return Ok(Retold::Unfinished) };
         let statement = include_str!("statements/run_record.sql");
-        let Some(record) = self.first(statement, [found.number], text)? else {
+        let Some(record) = self.first(statement, values![found.number]).await? else {
             return Ok(Retold::Unknown);
         };
-        let record: RunRecord = serde_json::from_str(&record)?;
+        let record: RunRecord = serde_json::from_str(record.text(0)?)?;
         hear(Event::RunStarted(record));
-        let mut mappings = Vec::new();
-        self.each_mapping(found.number, |place, mapping| {
-            mappings.push((usize::try_from(place).unwrap_or(usize::MAX), mapping));
-            Ok(())
-        })?;
+        let mappings = self.mappings_of(found.number).await?;
         for (mapping, record) in &mappings {
             let (mapping, name) = (*mapping, record.mapping.clone());
             hear(Event::MappingStarted { mapping, name, estimated_rows: None });
@@ -98,15 +94,17 @@ impl Store {
         let place = |name: &str| {
             mappings.iter().find(|(_, record)| record.mapping == name).map_or(0, |m| m.0)
         };
-        self.each(include_str!("statements/findings_of_run.sql"), [found.number], text, |text| {
-            let finding: Finding = serde_json::from_str(&text)?;
+        self.each_told(include_str!("statements/findings_of_run.sql"), found.number, |text| {
+            let finding: Finding = serde_json::from_str(text)?;
             hear(Event::Finding { mapping: place(&finding.mapping), finding });
             Ok(())
-        })?;
-        self.each(include_str!("statements/undecided_of_run.sql"), [found.number], text, |text| {
-            hear(Event::Undecided(serde_json::from_str(&text)?));
+        })
+        .await?;
+        self.each_told(include_str!("statements/undecided_of_run.sql"), found.number, |text| {
+            hear(Event::Undecided(serde_json::from_str(text)?));
             Ok(())
-        })?;
+        })
+        .await?;
         for (mapping, record) in mappings {
             hear(Event::MappingFinished { mapping, record: Box::new(record) });
         }
@@ -114,62 +112,98 @@ impl Store {
         Ok(Retold::Told)
     }
 
+    /// The last run of a scope before this one that compared all of it, and came to its end.
+    pub(super) async fn whole_before(
+        &self,
+        scope: &str,
+        run: i64,
+    ) -> Result<Option<i64>, LedgerError> {
+        let statement = include_str!("statements/finished_of_scope.sql");
+        for row in self.rows(statement, values![scope, run]).await? {
+            let record: RunRecord = serde_json::from_str(row.text(1)?)?;
+            let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
+            if summary.complete && record.sample.is_none() && record.mappings.is_empty() {
+                return row.int(0).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
+    /// recheck, or of a run of an older version.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn terms(&self, run: &str) -> Result<Option<String>, LedgerError> {
+        let statement = include_str!("statements/terms_of_run.sql");
+        let found = self.first(statement, values![run]).await?;
+        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+    }
+
+    /// Hands on what was told during a run, in its order; a few hundred records are held at a time.
+    async fn each_told(
+        &self,
+        statement: &'static str,
+        run: i64,
+        mut take: impl FnMut(&str) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let mut last = -1;
+        loop {
+            let records = self.rows(statement, values![run, last]).await?;
+            let Some(end) = records.last() else { return Ok(()) };
+            last = end.int(0)?;
+            for record in &records {
+                take(record.text(1)?)?;
+            }
+        }
+    }
+
     /// The runs of a spec as they stand, the oldest first.
-    fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
+    async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
         let mut runs = Vec::new();
-        let read = |row: &Row<'_>| {
-            let (number, verb, scope): (i64, String, String) =
-                (row.get(0)?, row.get(1)?, row.get(2)?);
-            let (record, summary): (String, Option<String>) = (row.get(3)?, row.get(4)?);
-            Ok((number, verb, scope, record, summary))
-        };
-        self.each(include_str!("statements/runs_of_spec.sql"), [spec], read, |row| {
-            let (number, verb, scope, record, summary) = row;
-            let record: RunRecord = serde_json::from_str(&record)?;
+        let found = self.rows(include_str!("statements/runs_of_spec.sql"), values![spec]).await?;
+        for row in found {
+            let record: RunRecord = serde_json::from_str(row.text(3)?)?;
             let run = PastRun {
                 run: record.run,
-                verb,
-                scope,
+                verb: row.text(1)?.to_owned(),
+                spec_hash: record.spec_hash,
+                scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
                 sample: record.sample,
-                summary: summary.map(|text| serde_json::from_str(&text)).transpose()?,
+                summary: row.maybe_text(4)?.map(serde_json::from_str).transpose()?,
                 rows: BySide::default(),
                 coverage: None,
                 findings: BTreeMap::new(),
                 trend: None,
             };
-            runs.push(Numbered { number, run });
-            Ok(())
-        })?;
+            runs.push(Numbered { number: row.int(0)?, run });
+        }
         Ok(runs)
     }
 
-    fn each_mapping(
-        &self,
-        run: i64,
-        mut take: impl FnMut(i64, MappingRecord) -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
-        self.each(include_str!("statements/mappings_of_run.sql"), [run], read, |(place, text)| {
-            take(place, serde_json::from_str(&text)?)
-        })
+    /// The mappings of a run that came to their end, with their places.
+    async fn mappings_of(&self, run: i64) -> Result<Vec<(usize, MappingRecord)>, LedgerError> {
+        let found = self.rows(include_str!("statements/mappings_of_run.sql"), values![run]).await?;
+        let read = |row: &Record| {
+            let place = usize::try_from(row.int(0)?).unwrap_or(usize::MAX);
+            Ok((place, serde_json::from_str(row.text(1)?)?))
+        };
+        found.iter().map(read).collect()
     }
 
     /// Counts a run's findings: what is confirmed by kind, the others by what was ruled.
-    fn count(&self, number: i64, run: &mut PastRun) -> Result<(), LedgerError> {
-        let read = |row: &Row<'_>| {
-            let (kind, disposition): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((kind, disposition, count(row, 2)?))
-        };
-        self.each(include_str!("statements/counts_of_run.sql"), [number], read, |row| {
-            let (kind, disposition, count) = row;
+    async fn count(&self, number: i64, run: &mut PastRun) -> Result<(), LedgerError> {
+        let statement = include_str!("statements/counts_of_run.sql");
+        for row in self.rows(statement, values![number]).await? {
+            let (kind, disposition) = (row.text(0)?, row.text(1)?);
             let name = if disposition == "confirmed" { kind } else { disposition };
-            *run.findings.entry(name).or_default() += count;
-            Ok(())
-        })
+            *run.findings.entry(name.to_owned()).or_default() += row.count(2)?;
+        }
+        Ok(())
     }
 
-    fn trend(
+    async fn trend(
         &self,
         run: i64,
         earlier: i64,
@@ -177,21 +211,16 @@ impl Store {
         whole: &BTreeSet<String>,
     ) -> Result<Trend, LedgerError> {
         let mut trend = Trend::default();
-        let read = |row: &Row<'_>| {
-            let counts = [count(row, 1)?, count(row, 2)?, count(row, 3)?, count(row, 4)?];
-            Ok((row.get::<_, String>(0)?, counts))
-        };
-        self.each(include_str!("statements/trend.sql"), [run, earlier], read, |row| {
-            let (mapping, [new, changed, same, gone]) = row;
-            if !known.contains(&mapping) {
-                return Ok(());
+        let statement = include_str!("statements/trend.sql");
+        for row in self.rows(statement, values![run, earlier]).await? {
+            let mapping = row.text(0)?;
+            if known.contains(mapping) {
+                trend.new += row.count(1)?;
+                trend.changed += row.count(2)?;
+                trend.same += row.count(3)?;
+                trend.gone += if whole.contains(mapping) { row.count(4)? } else { 0 };
             }
-            trend.new += new;
-            trend.changed += changed;
-            trend.same += same;
-            trend.gone += if whole.contains(&mapping) { gone } else { 0 };
-            Ok(())
-        })?;
+        }
         Ok(trend)
     }
 }

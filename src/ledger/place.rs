@@ -1,8 +1,11 @@
-//! Where a ledger lies, and that nobody but its owner reads it.
+//! Where a ledger lies, and that nobody but its owner reads its file.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::spec::mask_passwords;
 
 /// Where runs are remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,17 +14,35 @@ pub enum Place {
     Off,
     /// In a folder `.pgreconcile` beside the spec.
     Beside,
+    /// There.
+    At(Location),
+}
+
+/// Where one ledger lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Location {
     /// In this file.
-    At(PathBuf),
+    File(PathBuf),
+    /// In the database of this connection string.
+    Database(String),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::File(path) => write!(f, "ledger {}", path.display()),
+            Location::Database(url) => write!(f, "ledger {}", mask_passwords(url)),
+        }
+    }
 }
 
 impl Place {
-    /// The file for a spec, if runs are remembered.
-    pub fn file(&self, spec_path: &Path, spec_name: &str) -> Option<PathBuf> {
+    /// The ledger of a spec, if runs are remembered.
+    pub fn of(&self, spec_path: &Path, spec_name: &str) -> Option<Location> {
         match self {
             Place::Off => None,
-            Place::Beside => Some(place_beside(spec_path, spec_name)),
-            Place::At(path) => Some(path.clone()),
+            Place::Beside => Some(Location::File(place_beside(spec_path, spec_name))),
+            Place::At(location) => Some(location.clone()),
         }
     }
 }

@@ -1,38 +1,56 @@
 //! What is forgotten: the oldest runs, so that a ledger beside a job that runs for months stays small.
 
-use super::store::{LedgerError, Store, two_numbers};
+use super::store::{Change, LedgerError, Store};
+use super::value::values;
 
-/// Runs that are kept.
+/// Runs of a spec that are kept.
 const RUNS: usize = 200;
-/// Findings that are kept, of all runs together; the latest runs are kept whole whatever they have.
+/// Findings of a spec that are kept, of all runs together; the latest runs are kept whole whatever they have.
 const FINDINGS: i64 = 1_000_000;
+/// The latest runs of a spec, of which it is remembered where they stand.
+const RESUMABLE: usize = 5;
 /// The latest runs, which nothing makes one forget.
 const LATEST: usize = 5;
 
-/// Forgets the oldest runs with their findings.
-pub(super) fn forget(store: &Store) -> Result<(), LedgerError> {
-    let mut sizes = Vec::new();
-    store.each(include_str!("statements/sizes.sql"), [], two_numbers, |size| {
-        sizes.push(size);
-        Ok(())
-    })?;
-    let goes = forgotten(&sizes);
-    if goes.is_empty() {
-        return Ok(());
+/// What else belongs to a run, and the run.
+const OF_A_RUN: [&str; 5] = [
+    include_str!("statements/forget_finding.sql"),
+    include_str!("statements/forget_undecided.sql"),
+    include_str!("statements/forget_mapping.sql"),
+    include_str!("statements/forget_terms.sql"),
+    include_str!("statements/forget_run.sql"),
+];
+
+/// Where an interrupted run stands.
+pub(super) const CHECKPOINTS: [&str; 3] = [
+    include_str!("statements/forget_chunk.sql"),
+    include_str!("statements/forget_ruling.sql"),
+    include_str!("statements/forget_pass.sql"),
+];
+
+/// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
+pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), LedgerError> {
+    let runs = store.rows(include_str!("statements/sizes.sql"), values![spec]).await?;
+    let mut changes = Vec::new();
+    for record in runs.iter().skip(RESUMABLE) {
+        let run = record.int(0)?;
+        changes.extend(CHECKPOINTS.map(|statement| Change { statement, params: values![run] }));
     }
-    store.together(|store| {
-        for run in goes {
-            for statement in [
-                include_str!("statements/forget_finding.sql"),
-                include_str!("statements/forget_undecided.sql"),
-                include_str!("statements/forget_mapping.sql"),
-                include_str!("statements/forget_run.sql"),
-            ] {
-                store.run(statement, [run])?;
-            }
-        }
-        Ok(())
-    })
+    store.together(changes).await.map(drop)
+}
+
+/// Forgets the oldest runs of a spec with all that belongs to them.
+pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError> {
+    let mut sizes = Vec::new();
+    for record in store.rows(include_str!("statements/sizes.sql"), values![spec]).await? {
+        sizes.push((record.int(0)?, record.int(1)?));
+    }
+    let of_run = |run: i64| {
+        let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
+        statements.map(move |statement| Change { statement, params: values![run] })
+    };
+    let changes = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    store.together(changes).await.map(drop)
 }
 
 /// Which runs go; the newest come first, each with how many findings it has.

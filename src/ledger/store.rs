@@ -1,23 +1,16 @@
-//! The embedded store: the only file that knows of SQLite.
+//! A ledger's store: an SQLite file, or tables in a PostgreSQL database that many machines share.
 //!
-//! A rollback journal and short transactions, not a write-ahead log: the ledger stays one file that
-//! can be copied, and lies well on every file system. Statements stand in files of their own beside this one.
+//! Both understand the same statements, which stand in files of their own beside this one, so that
+//! what is remembered is written down once. What differs is how a statement is carried out.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-pub(super) use rusqlite::Row;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params};
-
-use super::place::{make_file, make_folder};
-
-/// The version of the schema that this program writes.
-pub(super) const VERSION: u32 = 1;
-/// Marks a file as a ledger: "pgrc".
-const APPLICATION: u32 = 0x7067_7263;
-/// How long another process's statement is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+use super::file::FileStore;
+use super::place::Location;
+use super::shared::SharedStore;
+use super::value::{Record, Value};
 
 /// Why a ledger cannot be used: lowercase, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,20 +24,6 @@ impl fmt::Display for LedgerError {
 
 impl std::error::Error for LedgerError {}
 
-impl From<rusqlite::Error> for LedgerError {
-    fn from(error: rusqlite::Error) -> LedgerError {
-        let known = match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => "it is damaged",
-            Some(ErrorCode::DiskFull) => "the disk is full",
-            Some(ErrorCode::ReadOnly) => "it is read-only",
-            Some(ErrorCode::CannotOpen) => "it cannot be opened",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process is at it",
-            _ => return LedgerError(error.to_string()),
-        };
-        LedgerError(known.to_owned())
-    }
-}
-
 impl From<std::io::Error> for LedgerError {
     fn from(error: std::io::Error) -> LedgerError {
         LedgerError(error.to_string())
@@ -57,142 +36,160 @@ impl From<serde_json::Error> for LedgerError {
     }
 }
 
+/// A statement that changes something.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) statement: &'static str,
+    pub(super) params: Vec<Value>,
+}
+
+/// The last sight of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) first_seen: String,
+    pub(super) runs: u64,
+    /// The number of the run that saw it last.
+    pub(super) run: i64,
+    /// A keyed hash of what it said of its rows.
+    pub(super) image: String,
+}
+
 /// An open ledger.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
-    path: PathBuf,
-    newer: bool,
+    kind: Kind,
+    location: Location,
+}
+
+#[derive(Debug)]
+enum Kind {
+    File(FileStore),
+    Shared(Arc<SharedStore>),
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)
+    }
 }
 
 impl Store {
-    /// Opens a ledger to write to, and makes it if it is not there.
+    /// Opens a ledger to write to, and makes its file or its tables if they are not there.
     ///
     /// # Errors
-    /// When it cannot be made or written, is damaged, or is no ledger.
-    pub fn create(path: &Path) -> Result<Store, LedgerError> {
-        make_folder(path)?;
-        drop(make_file(path)?);
-        let mut store = Store::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        if store.newer {
-            return Ok(store);
-        }
-        store.connection.pragma_update(None, "synchronous", "normal")?;
-        if store.version()? == 0 {
-            let made = store.connection.transaction()?;
-            made.execute_batch(include_str!("statements/schema.sql"))?;
-            made.pragma_update(None, "application_id", APPLICATION)?;
-            made.pragma_update(None, "user_version", VERSION)?;
-            made.commit()?;
-        }
-        Ok(store)
+    /// When it cannot be reached, made or written, is damaged, or is no ledger.
+    pub async fn create(location: &Location) -> Result<Store, LedgerError> {
+        let kind = match location {
+            Location::File(path) => Kind::File(FileStore::create(path)?),
+            Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
+        };
+        Ok(Store { kind, location: location.clone() })
     }
 
     /// Opens a ledger to read; nothing if there is none.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or is no ledger.
-    pub fn read(path: &Path) -> Result<Option<Store>, LedgerError> {
-        if !path.try_exists()? {
-            return Ok(None);
-        }
-        let store = Store::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        // A file that no run has come to write to yet.
-        Ok((store.version()? > 0).then_some(store))
-    }
-
-    fn connect(path: &Path, access: OpenFlags) -> Result<Store, LedgerError> {
-        let connection =
-            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        connection.busy_timeout(PATIENCE)?;
-        let store = Store { connection, path: path.to_owned(), newer: false };
-        let version = store.version()?;
-        let tables: u32 = store.connection.pragma_query_value(None, "schema_version", value)?;
-        let application: u32 =
-            store.connection.pragma_query_value(None, "application_id", value)?;
-        if application != APPLICATION && (tables > 0 || version > 0) {
-            return Err(LedgerError("it is a database of another program".to_owned()));
-        }
-        Ok(Store { newer: version > VERSION, ..store })
-    }
-
-    fn version(&self) -> Result<u32, LedgerError> {
-        Ok(self.connection.pragma_query_value(None, "user_version", value)?)
+    /// When it cannot be reached or read, is damaged, or is no ledger.
+    pub async fn read(location: &Location) -> Result<Option<Store>, LedgerError> {
+        let kind = match location {
+            Location::File(path) => FileStore::read(path)?.map(Kind::File),
+            Location::Database(url) => {
+                SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
+            }
+        };
+        Ok(kind.map(|kind| Store { kind, location: location.clone() }))
     }
 
     /// Whether a newer program has written it: it is read, and never written.
     pub fn is_newer(&self) -> bool {
-        self.newer
+        match &self.kind {
+            Kind::File(file) => file.newer,
+            Kind::Shared(shared) => shared.newer,
+        }
     }
 
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The store that many machines share, if it is one.
+    pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
+        match &self.kind {
+            Kind::File(_) => None,
+            Kind::Shared(shared) => Some(shared),
+        }
     }
 
-    /// Runs a statement and gives how many rows it changed.
-    pub(super) fn run(&self, statement: &str, params: impl Params) -> Result<usize, LedgerError> {
-        Ok(self.connection.prepare_cached(statement)?.execute(params)?)
-    }
-
-    /// Does several things at once, or none of them.
-    pub(super) fn together(
+    /// What a question finds.
+    pub(super) async fn rows(
         &self,
-        work: impl FnOnce(&Store) -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
-        // Rolled back when it goes without a commit.
-        let all = self.connection.unchecked_transaction()?;
-        work(self)?;
-        Ok(all.commit()?)
-    }
-
-    /// The number of the row that was added last.
-    pub(super) fn last_added(&self) -> i64 {
-        self.connection.last_insert_rowid()
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        match &self.kind {
+            Kind::File(file) => file.rows(statement, &params),
+            Kind::Shared(shared) => shared.rows(statement, &params).await,
+        }
     }
 
     /// The first row of a question, if it has one.
-    pub(super) fn first<T>(
+    pub(super) async fn first(
         &self,
-        statement: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, LedgerError> {
-        Ok(self.connection.prepare_cached(statement)?.query_row(params, read).optional()?)
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Option<Record>, LedgerError> {
+        Ok(self.rows(statement, params).await?.into_iter().next())
     }
 
-    /// Hands each row of a question on.
-    pub(super) fn each<T>(
+    /// Makes a change and gives what it returns; nothing in a ledger that is never written.
+    pub(super) async fn change(
         &self,
-        statement: &str,
-        params: impl Params,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-        mut take: impl FnMut(T) -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
-        let mut statement = self.connection.prepare_cached(statement)?;
-        let mut rows = statement.query(params)?;
-        while let Some(row) = rows.next()? {
-            take(read(row)?)?;
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        if self.is_newer() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        match &self.kind {
+            Kind::File(file) => file.rows(statement, &params),
+            Kind::Shared(shared) => shared.change(statement, &params).await,
+        }
     }
-}
 
-fn value<T: rusqlite::types::FromSql>(row: &Row<'_>) -> rusqlite::Result<T> {
-    row.get(0)
-}
+    /// Makes several changes, or none of them. Gives how many rows each has changed.
+    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<Vec<u64>, LedgerError> {
+        if self.is_newer() || changes.is_empty() {
+            return Ok(vec![0; changes.len()]);
+        }
+        match &self.kind {
+            Kind::File(file) => file.together(&changes),
+            Kind::Shared(shared) => shared.together(&changes).await,
+        }
+    }
 
-/// A row of two numbers.
-pub(super) fn two_numbers(row: &Row<'_>) -> rusqlite::Result<(i64, i64)> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
-/// A row of one text.
-pub(super) fn text(row: &Row<'_>) -> rusqlite::Result<String> {
-    row.get(0)
-}
-
-/// A count in a row.
-pub(super) fn count(row: &Row<'_>, place: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(place).map(i64::unsigned_abs)
+    /// The last sight of each of these differences, by identity.
+    pub(super) async fn earlier(
+        &self,
+        identities: &[[u8; 16]],
+    ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
+        let mut found = HashMap::new();
+        let mut take = |record: &Record| -> Result<(), LedgerError> {
+            if let Ok(identity) = record.bytes(0)?.try_into() {
+                let first_seen = record.text(1)?.to_owned();
+                let (runs, run) = (record.count(2)?, record.int(3)?);
+                let image = record.text(4)?.to_owned();
+                found.insert(identity, Sight { first_seen, runs, run, image });
+            }
+            Ok(())
+        };
+        match &self.kind {
+            Kind::File(file) => {
+                let statement = include_str!("statements/earlier_sight.sql");
+                for identity in identities {
+                    let records = file.rows(statement, &[identity[..].into()])?;
+                    records.iter().try_for_each(&mut take)?;
+                }
+            }
+            Kind::Shared(shared) => {
+                shared.earlier(identities).await?.iter().try_for_each(&mut take)?;
+            }
+        }
+        Ok(found)
+    }
 }

@@ -18,6 +18,8 @@ pub enum Remedy {
     Shrink,
     /// Smaller ranges until the one row is found that is the cause.
     Isolate,
+    /// A new plan: what is read is not what was planned any more.
+    Replan,
     /// Nothing.
     GiveUp,
 }
@@ -78,9 +80,19 @@ impl PgError {
             .hinted("The network or a pooler swallowed it, or the server is overloaded.")
     }
 
+    /// Something that is not there yet.
+    pub(crate) fn not_yet(what: &str) -> PgError {
+        PgError::new(Remedy::Retry, what)
+    }
+
     /// More rows than may be in hand.
     pub(crate) fn too_much(what: &str) -> PgError {
         PgError::new(Remedy::Shrink, what)
+    }
+
+    /// One side is not what was planned any more.
+    pub(crate) fn changed(what: String) -> PgError {
+        PgError::new(Remedy::Replan, what)
     }
 
     /// An error of the driver.

@@ -5,6 +5,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::PgError;
 use crate::row::Record;
+use crate::schema::Builtin;
 use crate::sql::Bind;
 
 /// One row of an answer. Its fields are slices of the message that it came in.
@@ -36,6 +37,11 @@ impl Row {
         self.0.try_get(index).map_err(|_| {
             PgError::unexpected(format!("field {} has not the type that was asked for", index + 1))
         })
+    }
+
+    /// The types of its fields, as far as they are known.
+    pub(crate) fn types(&self) -> Vec<Option<Builtin>> {
+        self.0.columns().iter().map(|column| Builtin::from_oid(column.type_().oid())).collect()
     }
 
     /// Bytes of the message that it came in.

@@ -1,14 +1,16 @@
-//! A transaction that writes: only `apply` opens one. One batch, one transaction; what is not committed
-//! is rolled back, and nothing outlives it, so that it passes a pooler as reads do.
+//! A transaction that writes: only `apply` and a ledger in PostgreSQL open one. One batch, one
+//! transaction; what is not committed is rolled back, and nothing outlives it, so that it passes a
+//! pooler as reads do.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio_postgres::types::ToSql;
 
 use super::error::PgError;
 use super::lease::Lease;
-use super::row::values;
+use super::row::{Row, values};
 use crate::sql::Bind;
 
 /// The server gives a statement up before this.
@@ -59,6 +61,41 @@ impl Writing<'_> {
         let params: Vec<_> =
             values.iter().map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone())).collect();
         in_time(client.execute_typed(text, &params)).await.map(drop)
+    }
+
+    /// Runs several statements with parameters, sent together. Gives how many rows each has changed.
+    ///
+    /// # Errors
+    /// What the server says of the first that fails.
+    pub async fn fill_all(&self, statements: &[(&str, Vec<Bind>)]) -> Result<Vec<u64>, PgError> {
+        let Some(client) = self.0.object.as_ref() else {
+            return Err(PgError::unexpected("the connection is gone"));
+        };
+        // Polled in this order, so sent in this order.
+        let sent = statements.iter().map(|(text, binds)| async move {
+            let values = values(binds);
+            let params: Vec<_> = values
+                .iter()
+                .map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone()))
+                .collect();
+            client.execute_typed(text, &params).await
+        });
+        in_time(try_join_all(sent)).await
+    }
+
+    /// Runs one statement with parameters and gives what it returns.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn rows(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>, PgError> {
+        let Some(client) = self.0.object.as_ref() else {
+            return Err(PgError::unexpected("the connection is gone"));
+        };
+        let values = values(binds);
+        let params: Vec<_> =
+            values.iter().map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone())).collect();
+        let rows = in_time(client.query_typed(text, &params)).await?;
+        Ok(rows.into_iter().map(Row).collect())
     }
 
     /// Commits.

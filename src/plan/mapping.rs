@@ -13,7 +13,9 @@ use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
-use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
+use crate::schema::{
+    Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Shape, Side,
+};
 use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec, StrategyChoice};
 
 /// The first version that scans a range of blocks without reading the others.
@@ -22,6 +24,8 @@ const BLOCKS_SINCE: u32 = 140_000;
 /// What both servers say about one mapping's side.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// What identifies it, taken before anything else here was asked: what changes later is noticed.
+    pub shape: Shape,
     /// The relation read.
     pub relation: Relation,
     /// The types of the side's expressions, by pair name.
@@ -182,7 +186,7 @@ pub fn plan_mapping(
     let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
     let mut changed =
         BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
-    let sides = BySide::new(|side| SidePlan {
+    let mut sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         only: mapping.sides[side].only,
         filter: mapping.sides[side].filter.clone(),
@@ -193,6 +197,7 @@ pub fn plan_mapping(
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
         by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
+        shape: facts[side].shape.clone(),
         changed_at: changed[side].take(),
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
@@ -206,6 +211,12 @@ pub fn plan_mapping(
         let hint = "A sample takes key ranges, which an index of each side has to find.";
         problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
         return Err(problems);
+    }
+    for side in Side::BOTH {
+        if partition == Partition::Ranges || !sides[side].by_blocks {
+            // In which file the rows lie is no matter.
+            sides[side].shape.filenode = None;
+        }
     }
     pairs.extend(other_pairs);
     let group = group_place(mapping, &pairs, &mut problems);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{
     Builtin, BySide, Collation, Column, ColumnName, ColumnType, DigestTrust, Index, IndexColumn,
-    PgType, Relation, RelationKind, Server, Side,
+    PgType, Relation, RelationKind, Server, Shape, Side,
 };
 use crate::spec::{self, Accept, Diagnostic, SpecText, StrategyChoice};
 
@@ -51,7 +51,8 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         populated: true,
         oid: Some(1),
     };
-    Facts { relation, expressions: BTreeMap::new(), accepts: Vec::new(), changed_at: Vec::new() }
+    let (shape, changed_at) = (Shape::default(), Vec::new());
+    Facts { shape, relation, expressions: BTreeMap::new(), accepts: Vec::new(), changed_at }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.
@@ -70,6 +71,7 @@ pub(crate) fn plan(
         encoding: "UTF8".into(),
         standby: false,
         system_identifier: None,
+        monitors: false,
         digests: DigestTrust::Probe("1".into()),
     };
     let servers = BySide { source: &server, target: &server };

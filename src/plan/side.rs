@@ -1,7 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
 use super::changed_at::ChangedAt;
-use crate::schema::{ColumnName, RelationKind, SchemaName};
+use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
 /// One side of a mapping.
@@ -27,6 +27,8 @@ pub struct SidePlan {
     pub served_by: Option<String>,
     /// Whether its rows can be read block by block.
     pub by_blocks: bool,
+    /// What it was when it was planned.
+    pub shape: Shape,
     /// The column that says when a row was last changed.
     pub changed_at: Option<ChangedAt>,
 }

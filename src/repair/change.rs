@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quote::one_line;
 use crate::schema::{ColumnName, TableName};
 
 /// What is done to a row.
@@ -74,20 +75,53 @@ pub struct ImageColumn {
     pub type_name: String,
     /// Whether `pg_catalog` has an equality and an order for it.
     pub ordered: bool,
+    /// Whether reports show hashes of its values; a script cannot.
+    pub redacted: bool,
 }
 
-/// Rows of another table that a DELETE would reach.
+/// A foreign key between the table and another, or itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cascade {
+pub struct Reference {
     /// The other table.
     pub table: TableName,
-    /// What would happen to them.
-    pub action: String,
-    /// Its columns, each with the column that it refers to.
-    pub columns: Vec<(ColumnName, ColumnName)>,
+    /// What a DELETE of a row does to those that refer to it, if it does more than refuse.
+    pub action: Option<String>,
+    /// Columns of the images, each with its counterpart in the other table.
+    pub columns: Vec<(usize, ColumnName)>,
 }
 
-/// What the changes of one file have in common.
+/// What stands in a column of a unique index while its value changes hands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standin {
+    /// NULL, which is like no other.
+    Null,
+    /// Numbers behind the highest.
+    Number,
+    /// Days behind the last.
+    Day,
+    /// Times, a day apart, behind the last.
+    Time,
+    /// Random texts, of at most so many characters.
+    Text(Option<i32>),
+    /// Random UUIDs.
+    Uuid,
+}
+
+/// A unique index whose values rows of one batch may hand to each other: a row that gives one up does
+/// so before another takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The index's columns among those of the images; none if the index has expressions, and nobody
+    /// but the server knows its values.
+    pub index: Vec<usize>,
+    /// The column whose value is given up, and what stands there meanwhile.
+    pub column: usize,
+    /// That.
+    pub standin: Standin,
+}
+
+/// What the changes of one kind and one table have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// What is done.
@@ -105,8 +139,14 @@ pub struct Shape {
     pub proven: bool,
     /// Sequences that must not fall behind, each with the column that it fills.
     pub sequences: Vec<(usize, String)>,
-    /// Tables that a DELETE must not reach.
-    pub cascades: Vec<Cascade>,
+    /// Unique indexes whose values change hands.
+    pub exchanges: Vec<Exchange>,
+    /// The tables that it refers to.
+    pub parents: Vec<Reference>,
+    /// The tables that refer to it.
+    pub referrers: Vec<Reference>,
+    /// Whether a DELETE may reach them.
+    pub cascade: bool,
 }
 
 impl Shape {
@@ -117,7 +157,7 @@ impl Shape {
         Shape { act: self.act.inverse(), sequences: Vec::new(), ..self.clone() }
     }
 
-    /// Whether a file of changes holds what this shape says.
+    /// Whether a change is what this shape says.
     pub fn fits(&self, change: &Change) -> bool {
         let (old, new) = (self.act != Act::Insert, self.act != Act::Delete);
         let width = |image: &Option<Image>, wanted: bool| match image {
@@ -126,4 +166,19 @@ impl Shape {
         };
         width(&change.old, old) && width(&change.new, new)
     }
+
+    /// The table's name where people read it.
+    pub fn table_name(&self) -> String {
+        format!("{}.{}", one_line(&self.table.schema.0), one_line(&self.table.name))
+    }
+}
+
+/// How every batch of a repair is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manner {
+    /// Whether triggers fire, those that watch foreign keys among them.
+    pub triggers: bool,
+    /// Whether rows wait in temporary tables; otherwise in settings of the transaction, which needs
+    /// no privilege.
+    pub temporary: bool,
 }

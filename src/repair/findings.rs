@@ -1,26 +1,26 @@
-//! A findings file, as `compare --report FILE.jsonl` writes it: which keys somebody wants repaired.
+//! What an earlier run found: which rows somebody wants repaired.
 //!
-//! Only names and keys are taken from it: every value is read again. A file that ends before its
-//! summary, or that tells of another spec, is refused whole.
+//! Only names, keys and ranges are taken from it, every value is read again; so findings without
+//! values, or with redacted ones, serve as well. What the run did not see is kept in mind, since no
+//! repair can reach it: it stands in the manifest and in the head of each script.
 
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::finding::Kind;
+use crate::event::Event;
+use crate::finding::{Disposition, Finding, Kind, Named, Place};
 
 /// Where rows are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WantedPlace {
-    /// One key, its fields in the order of the names given.
-    Key(Vec<String>),
+    /// One key.
+    Key(Named<String>),
     /// All keys after one and through another; nothing is an open end.
-    Range(Option<Vec<String>>, Option<Vec<String>>),
+    Range(Option<Named<String>>, Option<Named<String>>),
 }
 
 /// A finding to be repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The mapping.
-    pub mapping: String,
     /// What was found.
     pub kind: Kind,
     /// Where.
@@ -31,214 +31,135 @@ pub struct Wanted {
     pub partial: bool,
 }
 
-/// Why a file is refused, as a clause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub String);
-
-/// Reads a file line by line.
-#[derive(Debug)]
-pub struct ReportReader<'s> {
-    spec: &'s str,
-    hash: &'s str,
-    scope: &'s str,
-    ours: bool,
-    run: Option<String>,
-    ended: bool,
-    /// Whether the run says of itself that it is complete.
-    pub complete: bool,
-    /// Findings that cannot be repaired from here, by mapping and reason.
-    pub left_out: Vec<(String, &'static str, u64)>,
+/// An earlier run's findings, as far as they matter to a repair.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The run.
+    pub run: String,
+    /// What is wanted, by mapping.
+    pub wanted: BTreeMap<String, Vec<Wanted>>,
+    /// Rows that are not repaired, by mapping and reason.
+    pub left_out: BTreeMap<(String, &'static str), u64>,
+    /// What the run did not see, by mapping.
+    unseen: Vec<(String, String)>,
+    compared: BTreeSet<String>,
 }
 
-impl<'s> ReportReader<'s> {
-    /// Reads findings of this spec, as it is now.
-    pub fn new(spec: &'s str, hash: &'s str, scope: &'s str) -> ReportReader<'s> {
-        ReportReader {
-            spec,
-            hash,
-            scope,
-            ours: false,
-            run: None,
-            ended: false,
-            complete: false,
-            left_out: Vec::new(),
-        }
-    }
-
-    /// Takes a line in. `key` gives the pairs of a mapping's key, in order.
-    ///
-    /// # Errors
-    /// Why the file is refused.
-    pub fn line<'k>(
-        &mut self,
-        line: &str,
-        key: impl Fn(&str) -> Option<&'k [String]>,
-    ) -> Result<Option<Wanted>, Refused> {
-        let refuse = |why: &str| Err(Refused(why.to_owned()));
-        let Ok(Value::Object(record)) = serde_json::from_str::<Value>(line) else {
-            return refuse(
-                "a line of it is not a JSON object: it is no .jsonl report, or it was cut off",
-            );
-        };
-        if record.get("version").and_then(Value::as_u64) != Some(1) {
-            return refuse("it is not version 1 of the format");
-        }
-        match text(&record, "type") {
-            Some("run") => self.begins(&record),
-            Some("finding") if self.ours => self.finding(&record, key),
-            Some("summary") => {
-                if self.ours {
-                    self.ended = true;
-                    self.complete = record.get("complete") == Some(&Value::Bool(true));
-                }
-                self.ours = false;
-                Ok(None)
-            }
-            Some("finding" | "undecided" | "mapping") => Ok(None),
-            _ => refuse("it holds a record of an unknown type"),
-        }
-    }
-
-    fn begins(&mut self, record: &Map<String, Value>) -> Result<Option<Wanted>, Refused> {
-        if self.ours {
-            return Err(Refused("a run in it has no end: it was cut off".to_owned()));
-        }
-        if text(record, "spec") != Some(self.spec) {
-            return Ok(None);
-        }
-        if self.run.is_some() {
-            return Err(Refused("it holds two runs of this spec".to_owned()));
-        }
-        if text(record, "spec_hash") != Some(self.hash) {
-            return Err(Refused("the spec was changed since that run".to_owned()));
-        }
-        if text(record, "scope") != Some(self.scope) {
-            return Err(Refused("that run had other parameters".to_owned()));
-        }
-        self.ours = true;
-        self.run = text(record, "run").map(str::to_owned);
-        Ok(None)
-    }
-
-    fn finding<'k>(
-        &mut self,
-        record: &Map<String, Value>,
-        key: impl Fn(&str) -> Option<&'k [String]>,
-    ) -> Result<Option<Wanted>, Refused> {
-        let bad = || Refused("a finding in it is not one of this program's".to_owned());
-        let mapping = text(record, "mapping").ok_or_else(bad)?;
-        let Some(names) = key(mapping) else {
-            return Err(Refused(format!("the spec has no mapping \"{mapping}\"")));
-        };
-        let rows = record.get("rows").and_then(Value::as_u64).unwrap_or(1);
-        let mut leave = |why| {
-            self.left_out.push((mapping.to_owned(), why, rows));
-            Ok(None)
-        };
-        if text(record, "disposition") == Some("accepted") {
-            return leave("accepted");
-        }
-        if text(record, "disposition") == Some("unsettled") {
-            return leave("that kept changing");
-        }
-        let kind = match text(record, "kind") {
-            Some("only_in_source") => Kind::OnlyInSource,
-            Some("only_in_target") => Kind::OnlyInTarget,
-            Some("mismatch") => Kind::Mismatch,
-            Some("duplicate_key") => return leave("of a key that several rows have"),
-            Some("null_key") => return leave("with a NULL in the key"),
-            _ => return Err(bad()),
-        };
-        let fields = |key: &Value| -> Result<Vec<String>, Refused> {
-            let field = |name: &String| key.get(name).and_then(Value::as_str).map(str::to_owned);
-            names.iter().map(|name| field(name).ok_or_else(bad)).collect()
-        };
-        let place = match (record.get("key"), record.get("range")) {
-            (Some(key), None) => WantedPlace::Key(fields(key)?),
-            (None, Some(range)) => {
-                let end = |name| match range.get(name) {
-                    Some(Value::Null) => Ok(None),
-                    Some(key) => fields(key).map(Some),
-                    None => Err(bad()),
+impl Findings {
+    /// Takes in what a run tells.
+    pub fn hear(&mut self, event: Event) {
+        match event {
+            Event::RunStarted(run) => self.run = run.run,
+            Event::Finding { finding, .. } => self.finding(finding),
+            Event::MappingFinished { record, .. } => {
+                let unseen = match record.reason {
+                    Some(reason) => Some(format!("it is not complete: {reason}")),
+                    None if !record.complete => Some("it is not complete".to_owned()),
+                    // A sample, or a second look at what an earlier run found.
+                    None if record.coverage < 1.0 => {
+                        let share = (record.coverage * 1e4).floor() / 1e2;
+                        Some(format!("the run looked at {share}% of its rows"))
+                    }
+                    None => None,
                 };
-                WantedPlace::Range(end("after")?, end("through")?)
+                self.unseen.extend(unseen.map(|why| (record.mapping.clone(), why)));
+                self.compared.insert(record.mapping);
             }
-            _ => return Err(bad()),
-        };
-        let group = record.get("group").map(|group| group.as_str().map(str::to_owned));
-        let partial = record.contains_key("range_rows");
-        Ok(Some(Wanted { mapping: mapping.to_owned(), kind, place, group, partial }))
-    }
-
-    /// The run that the file tells of.
-    ///
-    /// # Errors
-    /// Why the file is refused.
-    pub fn finish(&self) -> Result<&str, Refused> {
-        match (&self.run, self.ended) {
-            (Some(run), true) => Ok(run),
-            (Some(_), false) => Err(Refused("it has no summary: it was cut off".to_owned())),
-            (None, _) => Err(Refused(format!("it tells of no run of spec \"{}\"", self.spec))),
+            _ => {}
         }
     }
-}
 
-fn text<'r>(record: &'r Map<String, Value>, name: &str) -> Option<&'r str> {
-    record.get(name).and_then(Value::as_str)
+    /// What the run did not see of these mappings, a line each.
+    pub fn unseen<'m>(&self, mappings: impl Iterator<Item = &'m str>) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        for mapping in mappings {
+            let known = self.unseen.iter().filter(|(name, _)| name == mapping);
+            lines.extend(known.cloned());
+            if !self.compared.contains(mapping) {
+                lines.push((mapping.to_owned(), "the run did not look at it".to_owned()));
+            }
+        }
+        lines
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        let mut leave = |why| {
+            let rows = finding.rows();
+            *self.left_out.entry((finding.mapping.clone(), why)).or_default() += rows;
+        };
+        match finding.disposition() {
+            Disposition::Accepted => return leave("accepted"),
+            Disposition::Unsettled => return leave("that kept changing"),
+            Disposition::Confirmed => {}
+        }
+        let place = match finding.place {
+            Place::Duplicate(..) => return leave("of a key that several rows have"),
+            Place::NullKey(..) => return leave("with a NULL in the key"),
+            Place::Key(key) => WantedPlace::Key(key),
+            Place::Range(range, _) => WantedPlace::Range(range.after, range.through),
+        };
+        let Finding { mapping, kind, group, range_rows, .. } = finding;
+        let wanted = Wanted { kind, place, group, partial: range_rows.is_some() };
+        self.wanted.entry(mapping).or_default().push(wanted);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::MappingRecord;
 
-    const RUN: &str =
-        r#"{"type":"run","version":1,"run":"R","spec":"s","spec_hash":"h","scope":"c"}"#;
-    const END: &str = r#"{"type":"summary","version":1,"complete":true}"#;
-
-    fn read(lines: &[&str]) -> Result<Vec<Wanted>, String> {
-        let names = ["id".to_owned()];
-        let mut reader = ReportReader::new("s", "h", "c");
-        let key = |name: &str| (name == "m").then_some(&names[..]);
-        let wanted: Result<Vec<_>, _> = lines.iter().map(|line| reader.line(line, key)).collect();
-        let wanted = wanted.map_err(|refused| refused.0)?;
-        reader.finish().map_err(|refused| refused.0)?;
-        Ok(wanted.into_iter().flatten().collect())
+    fn finding(more: &str) -> Event {
+        let text = format!(
+            r#"{{"type":"finding","version":1,"mapping":"m","kind":"only_in_source",{more},"columns":{{}},"first_seen":"","last_seen":"","runs":1}}"#
+        );
+        Event::Finding { mapping: 0, finding: serde_json::from_str(&text).unwrap() }
     }
 
     #[test]
-    fn keys_and_ranges_are_wanted_and_accepted_rows_are_not() {
-        let finding = |more: &str| {
-            format!(
-                r#"{{"type":"finding","version":1,"mapping":"m","kind":"only_in_source",{more}}}"#
-            )
-        };
-        let lines = [
-            finding(r#""disposition":"confirmed","key":{"id":"4"},"columns":{}"#),
-            finding(r#""disposition":"accepted","key":{"id":"5"}"#),
-            finding(
-                r#""range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#,
-            ),
-        ];
-        let wanted = read(&[RUN, &lines[0], &lines[1], &lines[2], END]).unwrap();
+    fn keys_and_ranges_are_wanted_and_what_is_not_confirmed_is_not() {
+        let mut findings = Findings::default();
+        findings.hear(finding(r#""disposition":"confirmed","key":{"id":"4"}"#));
+        findings.hear(finding(r#""disposition":"accepted","key":{"id":"5"}"#));
+        findings.hear(finding(r#""disposition":"unsettled","key":{"id":"6"}"#));
+        findings.hear(finding(r#""disposition":"confirmed","side":"source","rows":3"#));
+        findings.hear(finding(
+            r#""disposition":"confirmed","range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#,
+        ));
+        let key = |text: &str| Named(vec![("id".to_owned(), text.to_owned())]);
+        let wanted = &findings.wanted["m"];
         assert_eq!(wanted.len(), 2);
-        assert_eq!(wanted[0].place, WantedPlace::Key(vec!["4".into()]));
-        assert_eq!(wanted[1].place, WantedPlace::Range(None, Some(vec!["9".into()])));
+        assert_eq!(wanted[0].place, WantedPlace::Key(key("4")));
+        assert_eq!(wanted[1].place, WantedPlace::Range(None, Some(key("9"))));
         assert_eq!((wanted[1].partial, &wanted[1].group), (true, &Some(None)));
+        let left: Vec<_> = findings.left_out.iter().map(|((_, why), rows)| (*why, *rows)).collect();
+        assert_eq!(
+            left,
+            [("accepted", 1), ("that kept changing", 1), ("with a NULL in the key", 3)]
+        );
     }
 
     #[test]
-    fn what_is_cut_off_or_of_another_spec_is_refused() {
-        for (lines, why) in [
-            (&[RUN][..], "no summary"),
-            (&[RUN, "{\"type\":\"find"], "not a JSON object"),
-            (&[END], "no run of spec"),
-            (&[&RUN.replace("\"h\"", "\"x\""), END], "the spec was changed"),
-            (&[&RUN.replace("\"c\"", "\"x\""), END], "other parameters"),
-            (&[&RUN.replace(":1", ":2"), END], "version"),
-            (&["mapping,kind"], "not a JSON object"),
-        ] {
-            let said = read(lines).unwrap_err();
-            assert!(said.contains(why), "{said}");
-        }
+    fn what_the_run_did_not_see_is_kept_in_mind() {
+        let mut findings = Findings::default();
+        let told = |name: &str, complete: bool, coverage: f64, reason: Option<&str>| {
+            let mut record = MappingRecord::new(name, "digest");
+            (record.complete, record.coverage) = (complete, coverage);
+            record.reason = reason.map(str::to_owned);
+            Event::MappingFinished { mapping: 0, record: Box::new(record) }
+        };
+        findings.hear(told("m", false, 1.0, Some("too many")));
+        findings.hear(told("part", true, 0.0125, None));
+        findings.hear(told("whole", true, 1.0, None));
+        let unseen = findings.unseen(["m", "whole", "part", "other"].into_iter());
+        let told: Vec<_> = unseen.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("m", "it is not complete: too many"),
+                ("part", "the run looked at 1.25% of its rows"),
+                ("other", "the run did not look at it")
+            ]
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::change::Act;
+use super::change::{Act, Manner};
 use crate::schema::TableName;
 
 /// The database that is written.
@@ -37,19 +37,28 @@ pub struct FileSeal {
     pub blake3: String,
 }
 
-/// One script with its undo and its machine form.
+/// What a script does to one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct Stage {
     /// The mapping.
     pub mapping: String,
     /// What it does.
     pub kind: Act,
     /// To how many rows.
     pub rows: u64,
-    /// Rows of a batch, which is one transaction.
-    pub batch: usize,
     /// The table that is written.
     pub table: TableIdentity,
+}
+
+/// One script with its undo and its machine form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it does: one thing, unless tables refer to each other in a circle.
+    pub stages: Vec<Stage>,
+    /// To how many rows in all.
+    pub rows: u64,
+    /// Rows of a batch, which is one transaction; rows that need each other may be more.
+    pub batch: usize,
     /// For psql.
     pub script: FileSeal,
     /// What takes it back, for psql.
@@ -67,6 +76,15 @@ pub struct Described {
     pub reason: String,
     /// How many rows.
     pub rows: u64,
+}
+
+/// A mapping of which the run did not see everything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The mapping.
+    pub mapping: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// The manifest of a folder.
@@ -88,6 +106,8 @@ pub struct Manifest {
     pub authority: String,
     /// What is written.
     pub place: Place,
+    /// How.
+    pub manner: Manner,
     /// When it was made, in UTC.
     pub created_at: String,
     /// Until when it may be applied, in UTC.
@@ -96,6 +116,8 @@ pub struct Manifest {
     pub parts: Vec<Part>,
     /// What is not repaired.
     pub left_out: Vec<Described>,
+    /// What the run did not see, and no script repairs: mapping and reason.
+    pub unseen: Vec<Unseen>,
 }
 
 impl Manifest {

@@ -1,8 +1,8 @@
 //! From findings to changes, and from changes to scripts that somebody signs.
 //!
 //! ```text
-//! findings.jsonl ─▶ wanted keys ─▶ rows of both sides, read again ─▶ changes ─▶ NNN-….sql, .undo.sql
-//!                                     (by `run`)                           └─▶ NNN-….jsonl, for `apply`
+//! findings ─▶ wanted keys ─▶ rows of both sides, read again ─▶ changes ─▶ NNN-….sql, .undo.sql
+//!                               (by `run`)                           └─▶ NNN-….jsonl, for `apply`
 //! ```
 //!
 //! A change carries its guard: the row's image as it was read. A script changes only rows that still
@@ -11,18 +11,22 @@
 
 mod change;
 mod findings;
+mod links;
 mod manifest;
 mod order;
 mod quote;
+mod rows;
 mod scope;
 mod script;
 mod statements;
+mod work;
 
-pub use change::{Act, Cascade, Change, Image, ImageColumn, Shape};
-pub use findings::{Refused, ReportReader, Wanted, WantedPlace};
-pub use manifest::{Described, FileSeal, Manifest, Part, Place, TableIdentity};
-pub use order::{Cycle, parents_first};
+pub use change::{Act, Change, Exchange, Image, ImageColumn, Manner, Reference, Shape, Standin};
+pub use findings::{Findings, Wanted, WantedPlace};
+pub use manifest::{Described, FileSeal, Manifest, Part, Place, Stage, TableIdentity, Unseen};
+pub use order::{Mark, Marker, Needs, groups};
 pub use quote::{file_stem, literal, one_line};
+pub use rows::{fields, value};
 pub use scope::{Filled, Scope};
 pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};
-pub use statements::{GUARD, closing, fields, fill, opening};
+pub use statements::{Batch, GUARD};

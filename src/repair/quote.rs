@@ -18,23 +18,33 @@ pub(super) fn nullable(value: Option<&str>) -> String {
     value.map_or_else(|| "NULL".to_owned(), literal)
 }
 
-/// A field of COPY's text form.
-pub(super) fn copy_field(value: Option<&str>) -> String {
-    let Some(text) = value else { return "\\N".to_owned() };
-    let mut field = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => field.push_str("\\\\"),
-            '\n' => field.push_str("\\n"),
-            '\r' => field.push_str("\\r"),
-            '\t' => field.push_str("\\t"),
-            '\u{8}' => field.push_str("\\b"),
-            '\u{b}' => field.push_str("\\v"),
-            '\u{c}' => field.push_str("\\f"),
-            c => field.push(c),
-        }
+/// Adds a field of COPY's text form.
+pub(super) fn copy_field(line: &mut String, value: Option<&str>) {
+    let Some(mut rest) = value else { return line.push_str("\\N") };
+    let special = ['\\', '\n', '\r', '\t', '\u{8}', '\u{b}', '\u{c}'];
+    while let Some(at) = rest.find(special) {
+        line.push_str(&rest[..at]);
+        line.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            8 => "\\b",
+            11 => "\\v",
+            _ => "\\f",
+        });
+        rest = &rest[at + 1..];
     }
-    field
+    line.push_str(rest);
+}
+
+/// Texts as PostgreSQL writes an array of them.
+pub(super) fn array<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
+    let elements = values.map(|value| match value {
+        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => "NULL".to_owned(),
+    });
+    format!("{{{}}}", elements.collect::<Vec<_>>().join(","))
 }
 
 /// A name where people read it: one line without anything that a comment, psql or a shell would take
@@ -163,14 +173,27 @@ mod tests {
         Some(text)
     }
 
+    fn copied(value: Option<&str>) -> String {
+        let mut line = String::new();
+        copy_field(&mut line, value);
+        line
+    }
+
+    #[test]
+    fn an_array_keeps_its_elements_apart() {
+        let values = [Some("a"), None, Some("NULL"), Some(""), Some("a\"b\\c{,}")];
+        assert_eq!(array(values.into_iter()), r#"{"a",NULL,"NULL","","a\"b\\c{,}"}"#);
+        assert_eq!(array(std::iter::empty()), "{}");
+    }
+
     #[test]
     fn hostile_values_come_back() {
         for value in HOSTILE {
             assert_eq!(read(&literal(value)), value);
-            assert_eq!(uncopied(&copy_field(Some(value))).as_deref(), Some(value));
+            assert_eq!(uncopied(&copied(Some(value))).as_deref(), Some(value));
             assert!(one_line(value).is_ascii() && !one_line(value).contains(char::is_whitespace));
         }
-        assert_eq!((nullable(None), copy_field(None)), ("NULL".into(), "\\N".into()));
+        assert_eq!((nullable(None), copied(None)), ("NULL".into(), "\\N".into()));
     }
 
     #[test]
@@ -189,7 +212,7 @@ mod tests {
         #[test]
         fn every_value_comes_back(value in "\\PC*[\\\\'\n\r\t\u{8}\u{b}\u{c}$:.N]*\\PC*") {
             prop_assert_eq!(read(&literal(&value)), value.clone());
-            prop_assert_eq!(uncopied(&copy_field(Some(&value))), Some(value));
+            prop_assert_eq!(uncopied(&copied(Some(&value))), Some(value));
         }
     }
 }

@@ -4,9 +4,14 @@
 //! say its pairs as plain columns. Into the source an expression would have to be turned round, which
 //! nobody can: such mappings are refused, naming the columns.
 
-use super::change::{Act, Cascade, ImageColumn, Shape};
+use std::collections::BTreeSet;
+
+use super::change::{Act, Exchange, ImageColumn, Reference, Shape, Standin};
 use crate::plan::{Expression, MappingPlan};
-use crate::schema::{Builtin, Identity, PgType, RelationKind, Side, Stored, TableName};
+use crate::schema::{
+    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
+    TableName, Unique,
+};
 use crate::spec::Reads;
 
 /// A column of the written table that a pair fills.
@@ -101,7 +106,14 @@ impl Scope {
     }
 
     /// What stands in the way of an act, as sentences without a full stop.
-    pub fn refusals(&self, act: Act) -> Vec<String> {
+    pub fn refusals(&self, act: Act, triggers: bool) -> Vec<String> {
+        // Uniqueness that is checked late is checked by a trigger.
+        if !triggers && self.stored.deferrable && act != Act::Delete {
+            return vec![
+                "it has a deferrable unique constraint, which nobody checks with triggers off"
+                    .into(),
+            ];
+        }
         let columns = self.stored.columns.iter().enumerate();
         let filled = |place: usize| self.filled.iter().any(|filled| filled.column == place);
         match act {
@@ -158,25 +170,107 @@ impl Scope {
         image
     }
 
-    /// The shape of an act's changes; nothing is set yet.
-    pub fn shape(&self, act: Act, allow_cascade: bool) -> Shape {
+    /// Where columns stand among those of an act's images; nothing if one is not there.
+    pub fn places<'n>(
+        &self,
+        act: Act,
+        mut names: impl Iterator<Item = &'n ColumnName>,
+    ) -> Option<Vec<usize>> {
         let image = self.image(act);
-        let columns = image.iter().map(|(place, _)| {
+        let place = |name: &ColumnName| {
+            image.iter().position(|(column, _)| self.stored.columns[*column].name == *name)
+        };
+        names.try_fold(Vec::new(), |mut places, name| {
+            places.push(place(name)?);
+            Some(places)
+        })
+    }
+
+    /// Unique indexes, but for those that the key alone makes: they part rows that are not one.
+    pub fn uniques(&self) -> impl Iterator<Item = &Unique> {
+        let key = self.filled.iter().take(self.key_width);
+        let key: Vec<&ColumnName> =
+            key.map(|filled| &self.stored.columns[filled.column].name).collect();
+        let others = self.stored.uniques.iter();
+        others.filter(move |unique| !unique.columns.iter().all(|column| key.contains(&column)))
+    }
+
+    /// What an index needs so that updates which set these columns may exchange its values within a
+    /// statement; nothing if it is checked late, or they set none of its columns.
+    ///
+    /// # Errors
+    /// Why its values cannot be exchanged, as a sentence without a full stop.
+    pub fn exchange(
+        &self,
+        unique: &Unique,
+        set: &BTreeSet<usize>,
+    ) -> Result<Option<Exchange>, String> {
+        let image = self.image(Act::Update);
+        let column = |place: &usize| &self.stored.columns[image[*place].0];
+        let named = |name: &ColumnName| (0..image.len()).find(|place| column(place).name == *name);
+        let places: Vec<usize> = unique.columns.iter().filter_map(named).collect();
+        let all = places.len() == unique.columns.len();
+        let moved: Vec<usize> =
+            places.iter().copied().filter(|place| set.contains(place)).collect();
+        if moved.is_empty() || unique.late {
+            return Ok(None);
+        }
+        let nullable = |place: &&usize| !column(place).not_null && !unique.nulls_alike;
+        let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
+        let other = || moved.iter().find_map(|place| Some((*place, standin(column(place))?)));
+        let Some((column, standin)) = null.or_else(other) else {
+            return Err(format!(
+                "rows exchange values of unique index \"{}\", and nothing can stand in for them meanwhile",
+                unique.name
+            ));
+        };
+        let index = if all && !unique.computed { places } else { Vec::new() };
+        Ok(Some(Exchange { index, column, standin }))
+    }
+
+    /// An update's exchange among the columns of another act's images: what takes an insert back has to
+    /// give values up, too.
+    pub fn carried(&self, exchange: &Exchange, act: Act) -> Option<Exchange> {
+        let image = self.image(Act::Update);
+        let carry = |place: &usize| {
+            self.image(act).iter().position(|(column, _)| *column == image[*place].0)
+        };
+        Some(Exchange {
+            index: exchange.index.iter().map(carry).collect::<Option<_>>()?,
+            column: carry(&exchange.column)?,
+            standin: exchange.standin.clone(),
+        })
+    }
+
+    /// The shape of an act's changes; nothing is set yet.
+    pub fn shape(&self, act: Act, allow_cascade: bool, redacted: impl Fn(usize) -> bool) -> Shape {
+        let image = self.image(act);
+        let columns = image.iter().map(|(place, pair)| {
             let column = &self.stored.columns[*place];
             ImageColumn {
                 name: column.name.clone(),
                 type_name: column.type_name.clone(),
                 ordered: ordered(&column.pg_type),
+                redacted: pair.is_some_and(&redacted),
             }
         });
         let sequences = image.iter().enumerate().filter_map(|(at, (place, _))| {
-            Some((at, self.stored.columns[*place].sequence.clone()?))
+            let column = &self.stored.columns[*place];
+            let counts = whole_number(column.pg_type.base());
+            column.sequence.clone().filter(|_| counts).map(|sequence| (at, sequence))
         });
-        let cascades = self.stored.referrers.iter().map(|referrer| Cascade {
-            table: referrer.table.clone(),
-            action: referrer.action.to_owned(),
-            columns: referrer.columns.clone(),
-        });
+        let references = |links: &[Link]| {
+            let reference = |link: &Link| {
+                let own = self.places(act, link.columns.iter().map(|(own, _)| own))?;
+                let theirs = link.columns.iter().map(|(_, theirs)| theirs.clone());
+                Some(Reference {
+                    table: link.table.clone(),
+                    action: link.action.map(str::to_owned),
+                    columns: own.into_iter().zip(theirs).collect(),
+                })
+            };
+            links.iter().filter_map(reference).collect()
+        };
         Shape {
             act,
             table: self.table.clone(),
@@ -185,9 +279,36 @@ impl Scope {
             set: Vec::new(),
             proven: self.proven,
             sequences: if act == Act::Insert { sequences.collect() } else { Vec::new() },
-            cascades: if allow_cascade { Vec::new() } else { cascades.collect() },
+            exchanges: Vec::new(),
+            parents: references(&self.stored.parents),
+            referrers: references(&self.stored.referrers),
+            cascade: allow_cascade,
         }
     }
+}
+
+/// What can stand in a column that refuses NULL.
+fn standin(column: &StoredColumn) -> Option<Standin> {
+    let PgType::Builtin(builtin) = column.pg_type.base() else { return None };
+    Some(match builtin {
+        Builtin::Int2
+        | Builtin::Int4
+        | Builtin::Int8
+        | Builtin::Numeric
+        | Builtin::Float4
+        | Builtin::Float8 => Standin::Number,
+        Builtin::Text | Builtin::Varchar | Builtin::Bpchar => Standin::Text(column.length),
+        Builtin::Uuid => Standin::Uuid,
+        Builtin::Date => Standin::Day,
+        Builtin::Timestamp | Builtin::TimestampTz => Standin::Time,
+        _ => return None,
+    })
+}
+
+/// Whether a sequence counts in it.
+fn whole_number(pg_type: &PgType) -> bool {
+    let whole = [Builtin::Int2, Builtin::Int4, Builtin::Int8, Builtin::Numeric];
+    whole.iter().any(|builtin| *pg_type == PgType::Builtin(*builtin))
 }
 
 /// Whether `pg_catalog` has an equality and an order for a type that tell its values apart.

@@ -5,10 +5,11 @@
 //! COPY. `ON_ERROR_STOP` comes first and the temporary table before its rows: a COPY that could not
 //! start would make psql read the rows as commands.
 
-use super::change::{Act, Change, Shape};
+use super::change::{Act, Change, Manner, Shape};
 use super::manifest::Place;
-use super::quote::{copy_field, nullable, one_line};
-use super::statements::{closing, columns, fields, opening};
+use super::quote::one_line;
+use super::rows::fields;
+use super::statements::Batch;
 
 /// Rows of a batch, unless somebody says otherwise.
 pub const BATCH_ROWS: usize = 10_000;
@@ -26,65 +27,73 @@ pub struct Head<'h> {
     pub undo: bool,
     /// The spec.
     pub spec: &'h str,
-    /// The mapping.
-    pub mapping: &'h str,
     /// The run whose findings it repairs.
     pub run: &'h str,
     /// The side declared right.
     pub authority: &'h str,
     /// What is written.
     pub place: &'h Place,
+    /// How.
+    pub manner: Manner,
     /// When it was made.
     pub created: &'h str,
     /// Until when it is valid; an undo has no end.
     pub expires: Option<&'h str>,
-    /// How many rows.
-    pub rows: u64,
-    /// Rows of a batch.
+    /// What the run did not see of the mappings.
+    pub unseen: Vec<&'h str>,
+    /// Each stage: its mapping, its shape, how many rows.
+    pub stages: Vec<(&'h str, &'h Shape, u64)>,
+    /// How many batches.
+    pub batches: usize,
+    /// Rows of the largest.
     pub batch: usize,
 }
 
 /// Writes the head.
-pub fn head(shape: &Shape, head: &Head<'_>) -> String {
-    let table = format!("{}.{}", one_line(&shape.table.schema.0), one_line(&shape.table.name));
-    let names = |indexes: &[usize]| {
-        let names = indexes.iter().map(|index| one_line(&shape.columns[*index].name.0));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let all: Vec<usize> = (0..shape.columns.len()).collect();
-    let verb = match shape.act {
-        Act::Insert => "INSERT into",
-        Act::Update => "UPDATE of",
-        Act::Delete => "DELETE from",
-    };
-    let Head { file, counterpart, undo, spec, mapping, run, authority, place, .. } = head;
+pub fn head(head: &Head<'_>) -> String {
+    let Head { file, counterpart, undo, spec, run, authority, place, .. } = head;
+    let what = head.stages.iter().map(|(_, shape, rows)| {
+        let verb = match shape.act {
+            Act::Insert => "INSERT into",
+            Act::Update => "UPDATE of",
+            Act::Delete => "DELETE from",
+        };
+        format!("{verb} {}, {}", shape.table_name(), counted(*rows))
+    });
+    let what = what.collect::<Vec<_>>().join("; ");
     let mut lines = vec![
-        format!(
-            "pgreconcile {}: {verb} {table}, {}",
-            env!("CARGO_PKG_VERSION"),
-            counted(head.rows)
-        ),
+        format!("pgreconcile {}: {what}", env!("CARGO_PKG_VERSION")),
         String::new(),
         format!("database   {} (the {} of spec {spec})", one_line(&place.database), place.side),
     ];
     if let Some(cluster) = &place.system_identifier {
         lines.push(format!("cluster    {}", one_line(cluster)));
     }
-    lines.push(format!("mapping    {}", one_line(mapping)));
+    let mut mappings: Vec<String> = head.stages.iter().map(|(name, ..)| one_line(name)).collect();
+    mappings.dedup();
+    lines.push(format!("mapping    {}", mappings.join(", ")));
     lines.push(format!("made of    run {run}, the {authority} being right"));
+    lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
     lines.push(match head.expires {
         Some(expires) => format!("valid      from {} until {expires}", head.created),
         None => format!("made       {}", head.created),
     });
-    lines.push(format!("key        {}", names(&shape.key)));
-    match shape.act {
-        Act::Update => lines.push(format!("sets       {}", names(&shape.set))),
-        _ => lines.push(format!("columns    {}", names(&all))),
+    if !head.manner.triggers {
+        lines.push(
+            "triggers   off, audit triggers too, but for those enabled ALWAYS or REPLICA;".into(),
+        );
+        lines.push("           foreign keys are checked by this script".into());
     }
-    lines.push(format!("columns of the rows below: {}", legend(shape)));
+    for (at, (_, shape, _)) in head.stages.iter().enumerate() {
+        if head.stages.len() > 1 {
+            lines.push(format!("stage {}    {} {}", at + 1, shape.act.name(), shape.table_name()));
+        }
+        lines.extend(of_shape(shape, head.manner));
+    }
     lines.push(format!(
-        "batches    of at most {} rows, each one transaction: all of its rows, or none",
-        head.batch
+        "batches    {}, each one transaction of at most {}: all of them, or none",
+        head.batches,
+        counted(head.batch as u64)
     ));
     lines.push(match undo {
         true => format!("takes back {counterpart}"),
@@ -101,6 +110,51 @@ pub fn head(shape: &Shape, head: &Head<'_>) -> String {
     format!("{}\n\\set ON_ERROR_STOP on\n", lines.join("\n"))
 }
 
+fn of_shape(shape: &Shape, manner: Manner) -> Vec<String> {
+    let name = |index: &usize| one_line(&shape.columns[*index].name.0);
+    let names = |indexes: &mut dyn Iterator<Item = usize>| {
+        indexes.map(|index| name(&index)).collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = vec![format!("key        {}", names(&mut shape.key.iter().copied()))];
+    match shape.act {
+        Act::Update => lines.push(format!("sets       {}", names(&mut shape.set.iter().copied()))),
+        _ => lines.push(format!("columns    {}", names(&mut (0..shape.columns.len())))),
+    }
+    lines.push(format!("columns of the rows below: {}", legend(shape)));
+    let mut redacted = (0..shape.columns.len()).filter(|index| shape.columns[*index].redacted);
+    let redacted = names(&mut redacted);
+    if !redacted.is_empty() {
+        lines.push(format!("redacted   {redacted}: reports hide the values, they stand below"));
+    }
+    for exchange in &shape.exchanges {
+        let name = name(&exchange.column);
+        lines.push(format!("exchanges  values of {name}, which give way to a stand-in meanwhile"));
+    }
+    for (_, sequence) in &shape.sequences {
+        let sequence = one_line(sequence);
+        lines
+            .push(format!("sequence   {sequence} moves behind the rows, which no undo takes back"));
+    }
+    let reached = shape.referrers.iter().filter(|reference| reference.action.is_some());
+    if shape.act == Act::Delete && shape.cascade && manner.triggers {
+        lines.extend(reached.map(|reference| {
+            let table = format!(
+                "{}.{}",
+                one_line(&reference.table.schema.0),
+                one_line(&reference.table.name)
+            );
+            let action = reference.action.as_deref().unwrap_or_default();
+            format!("reaches    {table} by ON DELETE {action}, which no undo takes back")
+        }));
+    }
+    lines
+}
+
+/// A sentence as a comment may hold it: what ends a line, and what is not ASCII, becomes a blank.
+fn in_comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
+}
+
 /// What the fields of the rows are called.
 fn legend(shape: &Shape) -> String {
     let field = |(prefix, index): (char, usize)| {
@@ -115,45 +169,22 @@ fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
-/// Writes one batch.
-pub fn batch(
-    shape: &Shape,
-    place: &Place,
-    expires: Option<&str>,
-    changes: &[Change],
-    plain: bool,
-) -> String {
-    let mut text = format!("\n{}", opening(shape, place, expires));
-    let names = columns(shape, |prefix, index, _| format!("{prefix}{index}")).join(", ");
-    let row = |change: &Change, write: fn(Option<&str>) -> String| {
-        let field = |(prefix, index): (char, usize)| {
-            let image = if prefix == 'o' { &change.old } else { &change.new };
-            write(image.as_ref().and_then(|image| image.get(index)?.as_deref()))
-        };
-        fields(shape).map(field).collect::<Vec<_>>()
-    };
-    if plain {
-        for change in changes {
-            let values = row(change, nullable).join(", ");
-            text.push_str(&format!("INSERT INTO pg_temp.pgr_rows ({names})\nVALUES ({values});\n"));
-        }
-    } else {
-        text.push_str(&format!("COPY pg_temp.pgr_rows ({names}) FROM STDIN;\n"));
-        for change in changes {
-            text.push_str(&row(change, copy_field).join("\t"));
-            text.push('\n');
-        }
-        text.push_str("\\.\n");
+/// Writes one batch; the changes stand in the order of its stages.
+pub fn batch(batch: &Batch<'_>, changes: &[&[Change]], plain: bool) -> String {
+    let mut text = format!("\n{}", batch.opening());
+    for (rows, changes) in batch.rows().iter().zip(changes) {
+        text.push_str(&rows.written(changes, plain));
     }
-    for statement in closing(shape, changes.len()) {
-        text.push_str(&statement);
-    }
+    text.extend(batch.closing());
     text.push_str("COMMIT;\n");
     text
 }
 
 /// Writes the last line.
-pub fn foot(shape: &Shape, rows: u64) -> String {
-    let table = format!("{}.{}", one_line(&shape.table.schema.0), one_line(&shape.table.name));
-    format!("\n\\echo pgreconcile: applied {rows}/{rows} {} {table}\n", shape.act.name())
+pub fn foot(stages: &[(&str, &Shape, u64)]) -> String {
+    let rows: u64 = stages.iter().map(|(_, _, rows)| rows).sum();
+    let what =
+        stages.iter().map(|(_, shape, _)| format!("{} {}", shape.act.name(), shape.table_name()));
+    let what = what.collect::<Vec<_>>().join(", ");
+    format!("\n\\echo pgreconcile: applied {rows}/{rows} {what}\n")
 }

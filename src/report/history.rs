@@ -126,6 +126,7 @@ mod tests {
         let run = |summary: Option<Verdict>, trend| PastRun {
             run: "01J".into(),
             verb: "compare".into(),
+            spec_hash: "h".into(),
             scope: "s".into(),
             started_at: "2026-11-22T06:00:03.123Z".into(),
             sample: None,

@@ -4,6 +4,7 @@
 //! writes it. Both sides write equal canons alike, so the text needs no type and no order.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 /// A group's value as text; nothing for NULL.
 pub type Group = Option<String>;
@@ -13,12 +14,35 @@ pub type Group = Option<String>;
 pub const MOST_GROUPS: usize = 100_000;
 
 /// Rows by group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Listed", into = "Listed")]
 pub struct GroupCounts {
     places: HashMap<Box<[u8]>, u32>,
     /// At place 0 stands NULL.
     rows: Vec<u64>,
     beyond: u64,
+}
+
+/// Groups with their rows, and the rows of those beyond the limit: how counts are written down.
+#[derive(Serialize, Deserialize)]
+struct Listed(Vec<(Option<Vec<u8>>, u64)>, u64);
+
+impl From<GroupCounts> for Listed {
+    fn from(counts: GroupCounts) -> Listed {
+        let groups = counts.iter().map(|(group, rows)| (group.map(<[u8]>::to_vec), rows));
+        Listed(groups.collect(), counts.beyond)
+    }
+}
+
+impl From<Listed> for GroupCounts {
+    fn from(Listed(groups, beyond): Listed) -> GroupCounts {
+        let mut counts = GroupCounts { beyond, ..GroupCounts::default() };
+        for (group, rows) in groups {
+            let place = counts.place(group.as_deref());
+            counts.add(place, rows);
+        }
+        counts
+    }
 }
 
 /// The place of groups that are one too many.
@@ -58,6 +82,17 @@ impl GroupCounts {
             self.add(place, rows);
         }
         self.beyond += others.beyond;
+    }
+
+    /// The texts of all groups, with rows or without, by place.
+    pub fn by_place(&self) -> Vec<Option<Vec<u8>>> {
+        let mut texts = vec![None; self.rows.len()];
+        for (text, place) in &self.places {
+            if let Some(slot) = texts.get_mut(*place as usize) {
+                *slot = Some(text.to_vec());
+            }
+        }
+        texts
     }
 
     /// The same groups with these rows, by place.

@@ -1,5 +1,6 @@
 //! A row's key: what pairs it with the row of the other side.
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::Record;
@@ -8,7 +9,7 @@ use super::Record;
 ///
 /// Two keys are the same key exactly if their bytes are equal. Up to 24 bytes (a uuid, two
 /// integers) stand in place, so that the scan allocates nothing for ordinary keys.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key(SmallVec<[u8; 24]>);
 
 impl Key {

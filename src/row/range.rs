@@ -13,10 +13,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Key;
 
 /// A key at the end of a range, with its text for people.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// The key itself.
     pub key: Key,
@@ -32,7 +34,7 @@ impl fmt::Debug for Bound {
 }
 
 /// The keys after one bound, up to and with another; a missing bound is an open end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRange {
     /// The last key before the range.
     pub after: Option<Bound>,
@@ -56,7 +58,7 @@ impl KeyRange {
 }
 
 /// Some of the classes that keys fall into by the low bits of their hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Classes {
     /// How many classes there are: a power of two.
     pub of: u32,
@@ -65,7 +67,7 @@ pub struct Classes {
 }
 
 /// A stretch of a table's blocks, where rows are read as they lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocks {
     /// The first block.
     pub from: u32,

@@ -183,7 +183,7 @@ impl Account {
         finding.range_rows = range_rows;
         finding.group = group.filter(|_| self.groups.is_some());
         finding.accept_reason = rule.filter(|_| accepted).map(|rule| rule.reason.clone());
-        desk.observer.observe(Event::Finding { mapping: self.index, finding });
+        desk.tell(Event::Finding { mapping: self.index, finding });
     }
 
     /// Tells of a range that could not be judged; `rows` is how many were meant.
@@ -197,7 +197,7 @@ impl Account {
         self.undecided_rows += rows.max(1);
         self.reason.get_or_insert_with(|| reason.to_owned());
         let undecided = Undecided::new(&self.plan.name, self.range_text(range), reason.to_owned());
-        desk.observer.observe(Event::Undecided(undecided));
+        desk.tell(Event::Undecided(undecided));
     }
 
     /// About so many rows are not to be looked at.

@@ -12,11 +12,10 @@ use std::sync::atomic::AtomicUsize;
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use super::dispatcher::conduct;
+use super::conduct::{Audience, Begin, conduct};
 use super::hands::{Failed, Hands};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
-use crate::event::Observer;
 use crate::finding::{Finding, Kind, Named, Place, RangeText, SummaryRecord};
 use crate::pg::{PgError, Session};
 use crate::plan::MappingPlan;
@@ -80,11 +79,12 @@ pub async fn recheck(
     memory: Memory,
     run_id: String,
     options: Options,
-    observer: &mut dyn Observer,
+    audience: Audience<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let again = recall(&mut prepared, memory, &options).await?;
-    Ok(conduct(prepared, Some(again), run_id, options, observer, stop).await)
+    let begin = Begin::New(run_id);
+    Ok(conduct(prepared, Some(again), begin, options, audience, stop).await)
 }
 
 /// Reads back what an earlier run found, and leaves out the mappings of which it found nothing.

@@ -13,15 +13,18 @@ use super::blocked::Blocked;
 use super::changes::Changes;
 use super::folder::{open, seal};
 use super::options::Stop;
-use super::repair::{catalog, identity, relation_of, sessions};
+use super::repair::{catalog, identity, lease_both, missing, relation_of, sessions};
 use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
-use super::{Prepared, hands::Hands};
+use super::{
+    Prepared,
+    hands::{Failed, Hands},
+};
 use crate::compare::LookedUp;
 use crate::pg::{Lease, PgError, Remedy};
 use crate::plan::MappingPlan;
-use crate::repair::{self, Change, GUARD, Manifest, Part, Shape};
+use crate::repair::{self, Act, Batch, Change, GUARD, Manifest, Part, Shape, Stage};
 use crate::row::{Key, Veil};
-use crate::schema::{BySide, Side};
+use crate::schema::{BySide, Rights, Server, Side, TableName};
 use crate::spec::Reads;
 use crate::sql::{self, Bind, Lookup};
 
@@ -122,24 +125,59 @@ async fn check_tables(
     let lease = prepared.pools[written].lease().await.map_err(at_side)?;
     let catalog = catalog(prepared, &lease, written);
     let mut places = Vec::new();
-    for part in &manifest.parts {
-        let place = prepared.plans.iter().position(|plan| plan.name == part.mapping);
+    for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
+        let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
         let Some(place) = place else {
-            return Err(Blocked::new(format!("the spec has no mapping \"{}\"", part.mapping)));
+            return Err(Blocked::new(format!("the spec has no mapping \"{mapping}\"")));
         };
         let plan = &prepared.plans[place];
         let relation = relation_of(plan, written, &catalog).await?;
-        let same = matches!(&plan.sides[written].reads, Reads::Table(table) if table.value == part.table.table)
-            && identity(&part.table.table, &relation) == part.table;
+        let same = matches!(&plan.sides[written].reads, Reads::Table(name) if name.value == table.table)
+            && identity(&table.table, &relation) == *table;
         if !same {
-            let message =
-                format!("table {} was changed since the repair was made", part.table.table);
+            let message = format!("table {} was changed since the repair was made", table.table);
             return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
         }
+        let server = &prepared.servers[written];
+        let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
+        check_rights(manifest, &table.table, *kind, &rights, server)?;
         places.push(place);
     }
     lease.give_back().await;
     Ok(places)
+}
+
+/// The role may do what the repair does.
+fn check_rights(
+    manifest: &Manifest,
+    table: &TableName,
+    kind: Act,
+    rights: &Rights,
+    server: &Server,
+) -> Result<(), Blocked> {
+    let role = &server.role;
+    let refuse = |message: String, hint: String| Err(Blocked::new(message).hinted(hint));
+    if let [first, rest @ ..] = missing(kind, rights).as_slice() {
+        let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
+        return refuse(
+            format!("role \"{role}\" has not {all} on {table}"),
+            format!("GRANT {all} ON {table} TO …, or name a role in the spec's url that may."),
+        );
+    }
+    if manifest.manner.temporary && !rights.temporary {
+        return refuse(
+            format!("role \"{role}\" may make no temporary table in the database"),
+            "GRANT TEMPORARY ON DATABASE, or make the repair with --no-temp.".to_owned(),
+        );
+    }
+    if !manifest.manner.triggers && !rights.replica {
+        return refuse(
+            format!("role \"{role}\" may not switch triggers off"),
+            "GRANT SET ON PARAMETER session_replication_role (PostgreSQL 15), or use a superuser."
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 impl Ready<'_> {
@@ -175,12 +213,9 @@ impl Ready<'_> {
             if *stop.borrow() != Stop::No {
                 return Ok(Some(Applied::Stopped));
             }
-            let batch = changes.next(part.batch)?;
-            if batch.is_empty() {
-                return Ok(None);
-            }
+            let Some(batch) = changes.next()? else { return Ok(None) };
             number += 1;
-            if let Err(error) = self.run_batch(&changes.heading.shape, &batch).await {
+            if let Err(error) = self.run_batch(&changes.heading.stages, &batch).await {
                 return Ok(Some(self.ended(part, number, error)));
             }
         }
@@ -189,9 +224,11 @@ impl Ready<'_> {
     fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
         let changes = Changes::open(&self.folder, &part.changes.file)?;
         let heading = &changes.heading;
+        let stages = || heading.stages.iter().zip(&part.stages);
         let fits = heading.rows == part.rows
-            && heading.shape.act == part.kind
-            && heading.shape.table == part.table.table;
+            && heading.stages.len() == part.stages.len()
+            && stages()
+                .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
         if fits {
             Ok(changes)
         } else {
@@ -224,12 +261,12 @@ impl Ready<'_> {
         Applied::Failed(blocked.hinted(hint))
     }
 
-    async fn run_batch(&self, shape: &Shape, batch: &[Change]) -> Result<(), PgError> {
+    async fn run_batch(&self, shapes: &[Shape], batch: &[Vec<Change>]) -> Result<(), PgError> {
         let mut tries = 0;
         loop {
             let result = match self.prepared.pools[self.written].lease().await {
                 Ok(lease) => {
-                    let result = self.write_batch(&lease, shape, batch).await;
+                    let result = self.write_batch(&lease, shapes, batch).await;
                     lease.give_back().await;
                     result
                 }
@@ -246,17 +283,31 @@ impl Ready<'_> {
     async fn write_batch(
         &self,
         lease: &Lease,
-        shape: &Shape,
-        batch: &[Change],
+        shapes: &[Shape],
+        changes: &[Vec<Change>],
     ) -> Result<(), PgError> {
-        let opening = repair::opening(shape, &self.manifest.place, Some(&self.manifest.expires_at));
-        let writing = lease.begin_writing(&opening).await?;
+        let there: Vec<(&Shape, &[Change])> = shapes
+            .iter()
+            .zip(changes.iter().map(Vec::as_slice))
+            .filter(|(_, changes)| !changes.is_empty())
+            .collect();
+        let batch = Batch {
+            place: &self.manifest.place,
+            expires: Some(&self.manifest.expires_at),
+            manner: self.manifest.manner,
+            stages: there.iter().map(|(shape, changes)| (*shape, changes.len())).collect(),
+        };
+        let writing = lease.begin_writing(&batch.opening()).await?;
         let work = async {
-            let fill = repair::fill(shape);
-            for rows in batch.chunks(FILL_ROWS) {
-                writing.fill(&fill, &binds(shape, rows)).await?;
+            for (stage, (shape, changes)) in there.iter().enumerate() {
+                let fill = batch.fill(stage);
+                // A setting holds all rows or none.
+                let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };
+                for rows in changes.chunks(most) {
+                    writing.fill(&fill, &binds(shape, rows)).await?;
+                }
             }
-            for text in repair::closing(shape, batch.len()) {
+            for text in batch.closing() {
                 writing.run(&text).await?;
             }
             Ok(())
@@ -272,33 +323,51 @@ impl Ready<'_> {
 
     /// Reads every key again: how many there are, and how many agree.
     async fn look(&self) -> Result<(u64, u64), Blocked> {
-        let lease = async |side: Side| {
-            let lease = self.prepared.pools[side].lease().await;
-            lease.map_err(|error| Blocked::from((Some(side), error)))
-        };
-        let leases =
-            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
-        let (sessions, veil) = (sessions(self.prepared), Veil::of_process());
-        let groups = AtomicUsize::new(0);
-        let reach =
-            Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
         let (mut keys, mut agree) = (0, 0);
-        for (part, place) in self.manifest.parts.iter().zip(&self.plans) {
-            let plan = &self.prepared.plans[*place];
+        let mut places = self.plans.iter();
+        for part in &self.manifest.parts {
+            let places: Vec<usize> = places.by_ref().take(part.stages.len()).copied().collect();
             let mut changes = self.changes(part)?;
-            loop {
-                let batch = changes.next(KEYS_AT_ONCE)?;
-                if batch.is_empty() {
-                    break;
+            while let Some(batch) = changes.next()? {
+                let stages = changes.heading.stages.iter().zip(&places).zip(&batch);
+                for ((shape, place), batch) in stages {
+                    let plan = &self.prepared.plans[*place];
+                    keys += batch.len() as u64;
+                    for batch in batch.chunks(KEYS_AT_ONCE) {
+                        agree += self.agreeing(plan, shape, batch).await?;
+                    }
                 }
-                keys += batch.len() as u64;
-                let shape = &changes.heading.shape;
-                agree += agreeing(&reach.hands(plan), self.written, shape, &batch).await?;
             }
         }
-        let BySide { source, target } = leases;
-        tokio::join!(source.give_back(), target.give_back());
         Ok((keys, agree))
+    }
+
+    /// How many of these rows agree on both sides now.
+    async fn agreeing(
+        &self,
+        plan: &MappingPlan,
+        shape: &Shape,
+        batch: &[Change],
+    ) -> Result<u64, Blocked> {
+        let sessions = sessions(self.prepared);
+        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
+        let mut tries = 0;
+        loop {
+            let leases = lease_both(self.prepared).await?;
+            let reach =
+                Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+            let result = agreeing(&reach.hands(plan), self.written, shape, batch).await;
+            let BySide { source, target } = leases;
+            tokio::join!(source.give_back(), target.give_back());
+            tries += 1;
+            match result {
+                Err((_, error)) if error.remedy == Remedy::Retry && tries < TRIES => {}
+                result => {
+                    let hint = "Every batch was applied. Started again it looks again.";
+                    return result.map_err(|failed| Blocked::from(failed).hinted(hint));
+                }
+            }
+        }
     }
 }
 
@@ -308,7 +377,7 @@ async fn agreeing(
     written: Side,
     shape: &Shape,
     batch: &[Change],
-) -> Result<u64, Blocked> {
+) -> Result<u64, Failed> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
@@ -332,13 +401,6 @@ async fn agreeing(
 
 /// The rows as parameters: one array of texts a field.
 fn binds(shape: &Shape, rows: &[Change]) -> Vec<Bind> {
-    repair::fields(shape)
-        .map(|(prefix, index)| {
-            let values = rows.iter().map(|change| {
-                let image = if prefix == 'o' { &change.old } else { &change.new };
-                image.as_ref().and_then(|image| image[index].as_deref())
-            });
-            Bind::texts(values)
-        })
-        .collect()
+    let bind = |field| Bind::texts(rows.iter().map(|change| repair::value(change, field)));
+    repair::fields(shape).map(bind).collect()
 }

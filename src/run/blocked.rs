@@ -2,7 +2,6 @@
 
 use super::hands::Failed;
 use crate::pg::PgError;
-use crate::repair::Refused;
 
 /// What stands in the way: a lowercase line, and a sentence about what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +31,5 @@ impl From<Failed> for Blocked {
         let PgError { message, hint, .. } = error;
         let message = side.map_or(message.clone(), |side| format!("{side}: {message}"));
         Blocked { message, hint }
-    }
-}
-
-impl From<Refused> for Blocked {
-    fn from(Refused(why): Refused) -> Blocked {
-        Blocked::new(format!("the findings are refused: {why}"))
-            .hinted("Compare again with --report FILE.jsonl, and repair from that file.")
     }
 }

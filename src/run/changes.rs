@@ -1,5 +1,5 @@
-//! Changes on their way: spooled as they are made, then written as a script, its undo and its machine
-//! form; and read back batch by batch. Memory holds one batch, however many there are.
+//! Changes on their way: spooled as they are made, read back one by one or in another order, and read
+//! by `apply` batch by batch. Memory holds one batch, however many there are.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,31 +9,33 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::blocked::Blocked;
-use super::folder::{Folder, open};
-use crate::repair::{self, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, TableIdentity};
+use super::folder::open;
+use crate::repair::{Change, Image, Shape};
 
-/// Changes of one mapping and one kind.
+/// Changes of one mapping and one kind, as they are made.
 pub(super) struct Spool {
     out: BufWriter<File>,
     pub(super) rows: u64,
     pub(super) set: BTreeSet<usize>,
 }
 
-/// The first line of a machine form.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Heading {
-    pub(super) version: u32,
+/// The same when all are made.
+pub(super) struct Spooled {
+    reader: BufReader<File>,
+    /// Where each line begins, if they are wanted in an order of their own.
+    starts: Vec<u64>,
     pub(super) rows: u64,
-    pub(super) shape: Shape,
+    pub(super) set: BTreeSet<usize>,
 }
 
-fn spool_error(error: impl std::fmt::Display) -> Blocked {
+pub(super) fn spool_error(error: impl std::fmt::Display) -> Blocked {
     Blocked::new(format!("the temporary file of changes cannot be used: {error}"))
+        .hinted("TMPDIR names the folder that it lies in.")
 }
 
 impl Spool {
     pub(super) fn new() -> Result<Spool, Blocked> {
-        let out = BufWriter::new(tempfile::tempfile().map_err(spool_error)?);
+        let out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(spool_error)?);
         Ok(Spool { out, rows: 0, set: BTreeSet::new() })
     }
 
@@ -43,95 +45,80 @@ impl Spool {
         self.out.write_all(b"\n").map_err(spool_error)
     }
 
-    /// Writes the three files.
-    pub(super) fn write(
-        self,
-        folder: &Folder,
-        part: Unwritten<'_>,
-        manifest: &Manifest,
-    ) -> Result<Part, Blocked> {
-        let Unwritten { number, mapping, shape, batch, table } = part;
-        let rows = self.rows;
-        let stem = format!("{number:03}-{}-{}", repair::file_stem(mapping), shape.act.name());
-        let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
-        let mut reader = BufReader::new(self.out.into_inner().map_err(spool_error)?);
-        reader.rewind().map_err(spool_error)?;
-        let mut script = folder.file(&names[0])?;
-        let mut changes = folder.file(&names[2])?;
-        let heading = Heading { version: 1, rows, shape: shape.clone() };
-        changes.write(&format!("{}\n", serde_json::to_string(&heading).map_err(spool_error)?))?;
-        let head = |undo: bool| Head {
-            file: &names[usize::from(undo)],
-            counterpart: &names[usize::from(!undo)],
-            undo,
-            spec: &manifest.spec,
-            mapping,
-            run: &manifest.run,
-            authority: &manifest.authority,
-            place: &manifest.place,
-            created: &manifest.created_at,
-            expires: (!undo).then_some(manifest.expires_at.as_str()),
-            rows,
-            batch,
-        };
-        let plain = rows <= PLAIN_ROWS;
-        script.write(&repair::head(&shape, &head(false)))?;
-        let mut starts = vec![reader.stream_position().map_err(spool_error)?];
-        loop {
-            let (taken, texts) = take(&mut reader, batch)?;
-            if taken.is_empty() {
-                starts.pop();
-                break;
-            }
-            let expires = Some(manifest.expires_at.as_str());
-            script.write(&repair::batch(&shape, &manifest.place, expires, &taken, plain))?;
-            changes.write(&texts)?;
-            starts.push(reader.stream_position().map_err(spool_error)?);
-        }
-        script.write(&repair::foot(&shape, rows))?;
-        let back = shape.inverse();
-        let mut undo = folder.file(&names[1])?;
-        undo.write(&repair::head(&back, &head(true)))?;
-        for start in starts.into_iter().rev() {
-            reader.seek(SeekFrom::Start(start)).map_err(spool_error)?;
-            let taken = take(&mut reader, batch)?.0.into_iter().map(Change::inverse);
-            let taken: Vec<Change> = taken.collect();
-            undo.write(&repair::batch(&back, &manifest.place, None, &taken, plain))?;
-        }
-        undo.write(&repair::foot(&back, rows))?;
-        Ok(Part {
-            mapping: mapping.to_owned(),
-            kind: shape.act,
-            rows,
-            batch,
-            table,
-            script: script.finish()?,
-            undo: undo.finish()?,
-            changes: changes.finish()?,
-        })
+    pub(super) fn finish(self) -> Result<Spooled, Blocked> {
+        let Spool { out, rows, set } = self;
+        let file = out.into_inner().map_err(spool_error)?;
+        let reader = BufReader::with_capacity(1 << 16, file);
+        Ok(Spooled { reader, starts: Vec::new(), rows, set })
     }
 }
 
-/// What is known of a part before it is written.
-pub(super) struct Unwritten<'p> {
-    pub(super) number: usize,
-    pub(super) mapping: &'p str,
-    pub(super) shape: Shape,
+impl Spooled {
+    /// Hands each change on, in the order in which they were made.
+    pub(super) fn each(&mut self, mut take: impl FnMut(&Change)) -> Result<(), Blocked> {
+        self.rewind()?;
+        let mut text = String::new();
+        while let Some(change) = self.next(&mut text)? {
+            take(&change);
+        }
+        Ok(())
+    }
+
+    /// The same; afterwards each can be had by its place.
+    pub(super) fn each_placed(&mut self, mut take: impl FnMut(&Change)) -> Result<(), Blocked> {
+        self.rewind()?;
+        let (mut text, mut start) = (String::new(), 0);
+        while let Some(change) = self.next(&mut text)? {
+            take(&change);
+            self.starts.push(start);
+            start += text.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn rewind(&mut self) -> Result<(), Blocked> {
+        self.reader.rewind().map_err(spool_error)
+    }
+
+    /// The next change and its line.
+    pub(super) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Blocked> {
+        text.clear();
+        if self.reader.read_line(text).map_err(spool_error)? == 0 {
+            return Ok(None);
+        }
+        serde_json::from_str(text).map(Some).map_err(spool_error)
+    }
+
+    /// A change and its line by its place, once `each_placed` has gone over them.
+    pub(super) fn at(&mut self, place: u64, text: &mut String) -> Result<Option<Change>, Blocked> {
+        let start = usize::try_from(place).ok().and_then(|place| self.starts.get(place));
+        let start = *start.ok_or_else(|| spool_error("a change is missing"))?;
+        self.reader.seek(SeekFrom::Start(start)).map_err(spool_error)?;
+        self.next(text)
+    }
+}
+
+/// The first line of a machine form.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Heading {
+    pub(super) version: u32,
+    pub(super) rows: u64,
+    pub(super) stages: Vec<Shape>,
+}
+
+/// The line before the changes of a batch: how many they are.
+#[derive(Serialize, Deserialize)]
+pub(super) struct BatchLine {
     pub(super) batch: usize,
-    pub(super) table: TableIdentity,
 }
 
-/// At most so many changes, and their lines.
-fn take(reader: &mut impl BufRead, most: usize) -> Result<(Vec<Change>, String), Blocked> {
-    let (mut changes, mut texts) = (Vec::new(), String::new());
-    while changes.len() < most {
-        let before = texts.len();
-        if reader.read_line(&mut texts).map_err(spool_error)? == 0 {
-            break;
-        }
-        changes.push(serde_json::from_str(&texts[before..]).map_err(spool_error)?);
-    }
-    Ok((changes, texts))
+/// A change of a batch as it is written down. The stage is left out where there is one only.
+#[derive(Deserialize)]
+struct StagedLine {
+    #[serde(default)]
+    stage: usize,
+    old: Option<Image>,
+    new: Option<Image>,
 }
 
 /// A machine form, read batch by batch.
@@ -150,16 +137,24 @@ impl Changes {
         Ok(Changes { heading, lines, name: name.to_owned() })
     }
 
-    /// The next changes, at most so many; none at the end.
-    pub(super) fn next(&mut self, most: usize) -> Result<Vec<Change>, Blocked> {
-        let mut changes = Vec::new();
-        for line in self.lines.by_ref().take(most) {
-            let change = line.ok().and_then(|line| serde_json::from_str::<Change>(&line).ok());
-            match change.filter(|change| self.heading.shape.fits(change)) {
-                Some(change) => changes.push(change),
-                None => return Err(Blocked::new(format!("{} is not readable", self.name))),
+    /// The changes of the next batch, by stage; nothing at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Blocked> {
+        let bad = || Blocked::new(format!("{} is not readable", self.name));
+        let Some(line) = self.lines.next() else { return Ok(None) };
+        let line = line.ok().and_then(|line| serde_json::from_str::<BatchLine>(&line).ok());
+        let BatchLine { batch } = line.ok_or_else(bad)?;
+        let mut stages = vec![Vec::new(); self.heading.stages.len()];
+        for _ in 0..batch {
+            let line = self.lines.next().and_then(Result::ok);
+            let line = line.and_then(|line| serde_json::from_str::<StagedLine>(&line).ok());
+            let StagedLine { stage, old, new } = line.ok_or_else(bad)?;
+            let change = Change { old, new };
+            let shape = self.heading.stages.get(stage).ok_or_else(bad)?;
+            if !shape.fits(&change) {
+                return Err(bad());
             }
+            stages[stage].push(change);
         }
-        Ok(changes)
+        Ok(Some(stages))
     }
 }

@@ -1,18 +1,147 @@
-//! What all mappings of a run share: the queue of suspects, the observer, the options, the clock.
+//! What all mappings of a run share: the queue of suspects, what is to be told, the options, the clock.
+//!
+//! Nobody speaks to the observer in the middle of a thought: what happens is put down here, and told
+//! in one go before the run waits again. On the way the diagnosis says why rows differ, and the ledger,
+//! which may lie on another machine, writes it down and says how long they have.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::options::Options;
 use super::recheck::Queue;
-use crate::event::Observer;
+use crate::compare::Compared;
+use crate::event::{Event, Observer};
 use crate::finding::timestamp;
+use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::report::Diagnosis;
+use crate::row::KeyRange;
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
     pub(super) queue: Queue,
-    pub(super) observer: &'o mut dyn Observer,
+    /// What has happened since the last telling.
+    untold: Vec<Event>,
+    diagnosis: Diagnosis,
+    recorder: Option<&'o mut Recorder>,
+    observer: &'o mut dyn Observer,
     pub(super) options: Options,
     pub(super) clock: Clock,
+}
+
+impl<'o> Desk<'o> {
+    pub(super) fn new(
+        options: Options,
+        diagnosis: Diagnosis,
+        recorder: Option<&'o mut Recorder>,
+        observer: &'o mut dyn Observer,
+    ) -> Desk<'o> {
+        let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
+        Desk { queue, untold, diagnosis, recorder, observer, options, clock }
+    }
+
+    /// Something has happened.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.untold.push(event);
+    }
+
+    /// The run that begins is one that goes on.
+    pub(super) fn resume(&mut self, interrupted: &Interrupted) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resume(interrupted);
+        }
+    }
+
+    /// Whether it is written down where the run stands.
+    pub(super) fn keeps(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.keeps())
+    }
+
+    /// Whether the last writing was long enough ago for something that costs more than a line.
+    pub(super) fn is_time_to_keep(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.is_time())
+    }
+
+    /// How long until something has to be written, if anything waits.
+    pub(super) fn until_written(&self) -> Option<Duration> {
+        self.recorder.as_ref().and_then(|recorder| recorder.due())
+    }
+
+    pub(super) fn keep_chunk(
+        &mut self,
+        mapping: &str,
+        of: (u64, &KeyRange, u64),
+        checked: Checked<'_>,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_chunk(mapping, of, checked);
+        }
+    }
+
+    pub(super) fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_pass(mapping, state);
+        }
+    }
+
+    pub(super) fn keep_ruling(
+        &mut self,
+        mapping: &str,
+        of: &impl Serialize,
+        ruled: &impl Serialize,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_ruling(mapping, of, ruled);
+        }
+    }
+
+    pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<HashMap<K, V>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.rulings(mapping).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    pub(super) async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.kept(mapping).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn kept_pass<T: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<Option<T>, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.pass(mapping).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.outcome(mapping, chunk).await,
+            None => Ok(Compared::default()),
+        }
+    }
+
+    /// Tells what has happened.
+    pub(super) async fn tell_all(&mut self) {
+        let mut events = std::mem::take(&mut self.untold);
+        events.iter_mut().for_each(|event| self.diagnosis.take(event));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(&mut events).await;
+        }
+        events.drain(..).for_each(|event| self.observer.observe(event));
+        self.untold = events;
+    }
 }
 
 /// The run's own clock: monotonic, with the wall time at which it began. A wall clock that steps

@@ -6,139 +6,61 @@
 //! queue would only grow; a full queue holds the scan.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::again::Again;
-use super::desk::{Clock, Desk, reached};
+use super::desk::Desk;
 use super::frontier::Next;
 use super::mapping::MappingState;
-use super::options::{Options, Stop};
+use super::options::Stop;
 use super::pass::NextPiece;
-use super::prepare::Prepared;
-use super::recheck::Queue;
+use super::watch::{Answers, Watch};
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
-use crate::event::{Event, Observer};
-use crate::finding::{Named, RunRecord, Subject, SummaryRecord, Verdict};
-use crate::pg::{PgError, Remedy, Session};
+use crate::event::Event;
+use crate::finding::{Subject, SummaryRecord, Verdict};
+use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
-use crate::schema::BySide;
-use crate::spec::Spec;
 
 /// Pairs of the keys that are looked at together.
 const PAIRS_AT_ONCE: usize = 20_000;
 const MOST_ROWS: usize = 2_000;
 /// The same where values may be large: the findings of a batch are held at once.
 const MOST_LARGE_ROWS: usize = 200;
-/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
-/// coming by as much.
-const GRACE: Duration = Duration::from_secs(3);
-
-struct Dispatcher<'o> {
-    world: Arc<World>,
-    desk: Desk<'o>,
-    mappings: Vec<MappingState>,
-    in_flight: JoinSet<Done>,
-    stop_work: watch::Sender<Stop>,
+pub(super) struct Dispatcher<'o> {
+    pub(super) world: Arc<World>,
+    pub(super) desk: Desk<'o>,
+    pub(super) mappings: Vec<MappingState>,
+    pub(super) in_flight: JoinSet<Done>,
+    pub(super) watch: Watch,
+    pub(super) stop_work: watch::Sender<Stop>,
     next_batch: u64,
     /// Why it is to stop, once it is.
-    stopping: &'static str,
+    pub(super) stopping: &'static str,
 }
 
-/// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
-pub async fn compare(
-    prepared: Prepared,
-    run_id: String,
-    options: Options,
-    observer: &mut dyn Observer,
-    stop: watch::Receiver<Stop>,
-) -> SummaryRecord {
-    conduct(prepared, None, run_id, options, observer, stop).await
-}
-
-/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
-pub(super) async fn conduct(
-    prepared: Prepared,
-    again: Option<Vec<Again>>,
-    run_id: String,
-    options: Options,
-    observer: &mut dyn Observer,
-    mut stop: watch::Receiver<Stop>,
-) -> SummaryRecord {
-    let Prepared { spec, pools, plans, .. } = prepared;
-    observer.observe(Event::RunStarted(run_record(&spec, run_id, &options)));
-    let (stop_work, stop_workers) = watch::channel(Stop::No);
-    let (events, mut retries) = mpsc::unbounded_channel();
-    let clock = Clock::start();
-    let mut plans = plans;
-    plans.iter_mut().for_each(|plan| plan.expire(clock.today()));
-    let plans: Vec<_> = plans.into_iter().map(Arc::new).collect();
-    let states = plans.iter().enumerate();
-    let mut again = again.map(Vec::into_iter);
-    let mappings = states.map(|(index, plan)| match again.as_mut().and_then(Iterator::next) {
-        Some(again) => MappingState::again(index, plan, &options, again),
-        None => MappingState::new(index, plan, &options),
-    });
-    let mappings = mappings.collect();
-    let sessions =
-        BySide::new(|side| Session::new(&spec.sides[side].search_path, options.statement_timeout));
-    let veil = options.veil.clone();
-    let mut dispatcher = Dispatcher {
-        world: Arc::new(World {
-            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
-            plans,
-            pools,
-            sessions,
-            veil,
-            stop: stop_workers,
-            events,
-        }),
-        desk: Desk { queue: Queue::default(), observer, options, clock },
-        mappings,
-        in_flight: JoinSet::new(),
-        stop_work,
-        next_batch: 0,
-        stopping: "interrupted",
-    };
-    let deadline = dispatcher.desk.options.deadline;
-    let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
-    while !dispatcher.is_done() {
-        dispatcher.give_out();
-        if dispatcher.is_stuck() {
-            dispatcher.let_go("the run lost its thread");
-            break;
+impl<'o> Dispatcher<'o> {
+    pub(super) fn new(
+        world: Arc<World>,
+        desk: Desk<'o>,
+        watch: Watch,
+        stop_work: watch::Sender<Stop>,
+    ) -> Self {
+        let plans = world.plans.iter().enumerate();
+        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &desk.options));
+        Dispatcher {
+            mappings: mappings.collect(),
+            world,
+            desk,
+            in_flight: JoinSet::new(),
+            watch,
+            stop_work,
+            next_batch: 0,
+            stopping: "interrupted",
         }
-        let pause = dispatcher.until_due();
-        tokio::select! {
-            Some(done) = dispatcher.in_flight.join_next() => dispatcher.take_in(done.ok()),
-            Some(event) = retries.recv() => dispatcher.desk.observer.observe(event),
-            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
-            Ok(()) = stop.changed() => {
-                dispatcher.finish_soon(&mut stop).await;
-                break;
-            }
-            () = reached(deadline) => {
-                dispatcher.stopping = "the deadline was reached";
-                dispatcher.finish_soon(&mut stop).await;
-                break;
-            }
-        }
-        dispatcher.finish_mappings();
     }
-    dispatcher.finish_mappings();
-    dispatcher.summary()
-}
-
-fn run_record(spec: &Spec, run_id: String, options: &Options) -> RunRecord {
-    let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    let params = Named(params.collect());
-    let mut record = RunRecord::new(run_id, &spec.name, spec.hash.clone(), spec.scope(), params);
-    record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
-    record
 }
 
 impl Dispatcher<'_> {
@@ -146,24 +68,46 @@ impl Dispatcher<'_> {
         self.in_flight.len() < self.desk.options.jobs
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.mappings.iter().all(|mapping| mapping.finished)
     }
 
     /// Nothing on its way, nothing waiting, and yet not done. It cannot happen; if it does, the run
     /// says that it is incomplete instead of waiting for ever.
-    fn is_stuck(&self) -> bool {
-        self.in_flight.is_empty() && self.desk.queue.is_empty()
+    pub(super) fn is_stuck(&self) -> bool {
+        let holds = self.recalls() || self.watch.holds();
+        self.in_flight.is_empty() && self.desk.queue.is_empty() && !holds
     }
 
-    /// How long until a suspect falls due, if there is a permit for a look.
-    fn until_due(&self) -> Option<Duration> {
-        let due = self.desk.queue.next_due().filter(|_| self.has_permit())?;
-        Some(due.saturating_sub(self.desk.clock.now()))
+    /// Whether something is to be read from the ledger now.
+    pub(super) fn recalls(&self) -> bool {
+        self.mappings.iter().any(|mapping| mapping.recalls(&self.desk))
     }
 
-    fn give_out(&mut self) {
-        while self.has_permit() {
+    /// Reads one thing from the ledger.
+    pub(super) async fn recall(&mut self) {
+        let waiting = self.mappings.iter_mut().find(|mapping| mapping.recalls(&self.desk));
+        if let Some(mapping) = waiting {
+            mapping.recall(&mut self.desk).await;
+        }
+    }
+
+    /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
+    pub(super) fn until_due(&self) -> Option<Duration> {
+        let can_look = self.has_permit() && !self.watch.waits();
+        let due = self.desk.queue.next_due().filter(|_| can_look);
+        let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
+        due.into_iter().chain(self.watch.until_rested()).min()
+    }
+
+    /// The servers have said how they are.
+    pub(super) fn watched(&mut self, answers: Answers) {
+        self.watch.take(answers, &mut self.desk);
+        self.mappings.iter_mut().for_each(|mapping| mapping.ease(self.watch.eases()));
+    }
+
+    pub(super) fn give_out(&mut self) {
+        while self.has_permit() && !self.watch.waits() {
             let Some(work) = self.next_work() else { return };
             self.mappings[work.mapping].busy += 1;
             self.in_flight.spawn(perform(Arc::clone(&self.world), work));
@@ -173,6 +117,9 @@ impl Dispatcher<'_> {
     fn next_work(&mut self) -> Option<Work> {
         if let Some(work) = self.due_look() {
             return Some(work);
+        }
+        if self.in_flight.len() + self.watch.resting() >= self.desk.options.jobs {
+            return None;
         }
         for index in 0..self.mappings.len() {
             if let Some(task) = self.mappings[index].next_task(self.desk.queue.is_full()) {
@@ -206,7 +153,7 @@ impl Dispatcher<'_> {
             Next::Histogram { side } => Task::Histogram { side },
             Next::Probe { side, range, rows } => Task::Probe { side, range, rows },
             Next::Scan { chunk, range, expected } => {
-                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                self.desk.tell(Event::ChunkStarted { mapping, chunk });
                 Task::Scan { chunk, range, expected }
             }
         }
@@ -217,17 +164,17 @@ impl Dispatcher<'_> {
             NextPiece::Measure => Task::Measure,
             NextPiece::Read(piece) => {
                 let chunk = piece.number;
-                self.desk.observer.observe(Event::ChunkStarted { mapping, chunk });
+                self.desk.tell(Event::ChunkStarted { mapping, chunk });
                 Task::Read { piece }
             }
         }
     }
 
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         let account = &mut self.mappings[index].account;
         if account.started.is_none() {
             account.started = Some(Instant::now());
-            self.desk.observer.observe(Event::MappingStarted {
+            self.desk.tell(Event::MappingStarted {
                 mapping: index,
                 name: account.plan.name.clone(),
                 estimated_rows: account.plan.estimated_rows(),
@@ -250,16 +197,17 @@ impl Dispatcher<'_> {
             Subject::Key(_) => {
                 self.next_batch += 1;
                 let (batch, suspects) = (self.next_batch, entries.len() as u64);
-                self.desk.observer.observe(Event::RecheckStarted { batch, suspects });
+                self.desk.tell(Event::RecheckStarted { batch, suspects });
                 Task::Look { batch, entries }
             }
         };
         Some(Work { mapping, task })
     }
 
-    fn take_in(&mut self, done: Option<Done>) {
+    pub(super) fn take_in(&mut self, done: Option<Done>) {
         // A worker ends early only if it panics, and then the run is stuck, which ends it.
-        let Some(Done { work: Work { mapping: index, task }, result }) = done else { return };
+        let Some(Done { work: Work { mapping: index, task }, result, took }) = done else { return };
+        self.watch.worked(took);
         let mapping = &mut self.mappings[index];
         mapping.busy -= 1;
         match result {
@@ -288,7 +236,7 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
             }
             (Task::Scan { chunk, .. }, Answer::Scanned { compared, statement }) => {
-                desk.observer.observe(Event::ChunkFinished {
+                desk.tell(Event::ChunkFinished {
                     mapping: index,
                     chunk,
                     rows: compared.rows,
@@ -303,7 +251,7 @@ impl Dispatcher<'_> {
                 }
             }
             (Task::Read { piece }, Answer::Read(read)) => {
-                desk.observer.observe(Event::ChunkFinished {
+                desk.tell(Event::ChunkFinished {
                     mapping: index,
                     chunk: piece.number,
                     rows: read.rows(),
@@ -324,7 +272,7 @@ impl Dispatcher<'_> {
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
-                desk.observer.observe(Event::RecheckFinished { batch, open });
+                desk.tell(Event::RecheckFinished { batch, open });
             }
             (Task::LookAtRange { entry }, Answer::LookedAtRange(found)) => {
                 mapping.looked_at_range(entry, found, desk);
@@ -349,6 +297,9 @@ impl Dispatcher<'_> {
         let reason = error.to_string();
         let mapping = &mut self.mappings[index];
         let desk = &mut self.desk;
+        if error.remedy == Remedy::Replan {
+            return mapping.end_as_changed(task, &reason, desk);
+        }
         let smaller_helps = matches!(error.remedy, Remedy::Shrink | Remedy::Isolate);
         let ends = match task {
             Task::Scan { chunk, .. } => {
@@ -356,8 +307,8 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
                 ends
             }
-            Task::Measure => mapping.piece_failed(None, error.remedy),
-            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy),
+            Task::Measure => mapping.piece_failed(None, error.remedy, desk),
+            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy, desk),
             Task::Recall { mut keys } if keys.len() > 1 && smaller_helps => {
                 let half = keys.split_off(keys.len() / 2);
                 mapping.again.extend([keys, half]);
@@ -412,28 +363,8 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Lets what is in hand come to its end, for a while; then cancels it.
-    async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let mut urgency = Stop::Soon.max(*stop.borrow());
-        if urgency < Stop::Now {
-            self.desk.observer.observe(Event::Stopping { reason: self.stopping.into() });
-        }
-        self.stop_work.send_replace(urgency);
-        let grace = tokio::time::sleep(GRACE);
-        tokio::pin!(grace);
-        while !self.in_flight.is_empty() {
-            tokio::select! {
-                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
-                () = &mut grace, if urgency < Stop::Now => urgency = Stop::Now,
-                Ok(()) = stop.changed() => urgency = *stop.borrow(),
-            }
-            self.stop_work.send_replace(urgency);
-        }
-        self.let_go(self.stopping);
-    }
-
     /// Ends every mapping, and closes every suspect as not judged.
-    fn let_go(&mut self, reason: &str) {
+    pub(super) fn let_go(&mut self, reason: &str) {
         (0..self.mappings.len()).for_each(|index| self.end_mapping(index, reason));
         let open: Vec<_> = self.desk.queue.drain().collect();
         let mut homes: Vec<(usize, Arc<KeyRange>, u64)> = Vec::new();
@@ -454,19 +385,19 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn finish_mappings(&mut self) {
+    pub(super) fn finish_mappings(&mut self) {
         for mapping in &mut self.mappings {
             if !mapping.finished && mapping.is_done() {
                 mapping.finished = true;
                 let record = Box::new(mapping.account.record(self.desk.options.max_unsettled));
                 let mapping = mapping.account.index;
-                self.desk.observer.observe(Event::MappingFinished { mapping, record });
+                self.desk.tell(Event::MappingFinished { mapping, record });
             }
         }
     }
 
     /// What the run says in the end.
-    fn summary(&mut self) -> SummaryRecord {
+    pub(super) fn summary(&mut self) -> SummaryRecord {
         let most = self.desk.options.max_unsettled;
         let accounts = || self.mappings.iter().map(|mapping| &mapping.account);
         let complete = self.is_done() && accounts().all(|account| account.record(most).complete);
@@ -479,8 +410,9 @@ impl Dispatcher<'_> {
             Verdict::Clean
         };
         let elapsed = self.desk.clock.now().as_millis();
-        let summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
-        self.desk.observer.observe(Event::RunFinished(summary.clone()));
+        let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.watch.sum_up(&mut summary, &mut self.desk);
+        self.desk.tell(Event::RunFinished(summary.clone()));
         summary
     }
 }

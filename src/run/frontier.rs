@@ -13,19 +13,18 @@
 
 use std::time::Duration;
 
-use super::histogram::Histogram;
+use super::cutting::{Cutting, First};
 use super::options::Options;
-use super::sampling::Sampling;
-use super::sizing::Sizing;
 use super::slots::{Outcome, Slots, State, Told};
 use crate::compare::{Compared, Expectation};
+use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// A chunk of this size that is still too much for one statement is given up.
-const FLOOR: u64 = 500;
+pub(super) const FLOOR: u64 = 500;
 /// So many chunks in a row given up end a mapping.
 const MOST_GIVEN_UP: u32 = 3;
 
@@ -49,26 +48,13 @@ struct Probing {
     second_try: bool,
 }
 
-/// Whether the histogram is known.
-#[derive(Debug)]
-enum Boundaries {
-    /// Not asked for yet.
-    Unknown,
-    /// On its way.
-    Asked,
-    /// Known, if there is one.
-    Known(Histogram),
-}
-
 /// One mapping's scan.
 #[derive(Debug)]
 pub(super) struct Frontier {
     rest: Option<KeyRange>,
     slots: Slots,
     order: KeyOrder,
-    boundaries: Boundaries,
-    sizing: Sizing,
-    sampling: Option<Sampling>,
+    cutting: Cutting,
     probing: Option<Probing>,
     /// Whether everything is read in one chunk.
     whole: bool,
@@ -86,20 +72,11 @@ impl Frontier {
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Frontier {
         let served = plan.sides.as_ref().map(|side| side.served_by.is_some());
         let estimated = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
-        let sizing = Sizing::new(plan, options);
         Frontier {
             rest: Some(KeyRange::everything()),
             slots: Slots::default(),
             order: plan.order.clone(),
-            // Of use only where chunks are sized by time, and where its order can be told from here.
-            boundaries: match sizing.is_fixed() || !plan.order.is_known() {
-                true => Boundaries::Known(Histogram::new(Vec::new(), 0)),
-                false => Boundaries::Unknown,
-            },
-            sizing,
-            sampling: options
-                .sample
-                .map(|share| Sampling::new(share, estimated.source.max(estimated.target))),
+            cutting: Cutting::new(plan, options),
             probing: None,
             // Each range of a side that no index serves would read the whole of it. Digests are drilled
             // into by class, streams come sorted; only a stream can be cut if it is too much.
@@ -123,8 +100,7 @@ impl Frontier {
         let mut frontier = Frontier::new(plan, options);
         frontier.rest = None;
         frontier.whole = false;
-        frontier.sampling = None;
-        frontier.boundaries = Boundaries::Known(Histogram::new(Vec::new(), 0));
+        frontier.cutting.leave_out_nothing();
         for (range, rows) in ranges {
             let behind = KeyRange { after: range.through.clone(), through: range.through.clone() };
             frontier.slots.push(range, rows, State::Ready);
@@ -134,34 +110,66 @@ impl Frontier {
         frontier
     }
 
+    /// Goes on behind and between the chunks that were compared before an interruption.
+    pub(super) fn restore(&mut self, kept: Vec<Kept>) {
+        if self.cutting.samples() {
+            self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
+        }
+        self.rest = self.slots.restore(kept, &self.order);
+    }
+
+    /// The first chunk whose outcome has to be read from the ledger.
+    pub(super) fn to_recall(&self) -> Option<u64> {
+        self.slots.to_recall()
+    }
+
+    /// What the ledger has of a chunk; nothing if it has to be compared again after all.
+    pub(super) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
+        if let Some(slot) = self.slots.get(chunk) {
+            (slot.kept, slot.state) = match compared {
+                Some(compared) => (true, State::Done(Outcome::Compared(compared))),
+                None => (false, State::Ready),
+            };
+        }
+    }
+
+    /// A chunk that is cut, with its keys and about how many rows it has; from now on the ledger has
+    /// what became of it.
+    pub(super) fn keep(&mut self, chunk: u64) -> Option<(KeyRange, u64)> {
+        let known = self.order.is_known() && !self.cutting.samples();
+        let slot = self.slots.get(chunk).filter(|_| known)?;
+        slot.kept = true;
+        Some((slot.range.clone(), slot.rows))
+    }
+
     /// What to do next, if anything can be done now.
     pub(super) fn next(&mut self) -> Option<Next> {
         if self.whole
             && let Some(range) = self.rest.take()
         {
-            self.push(range, self.whole_rows.max(self.sizing.next_rows()));
+            self.push(range, self.whole_rows.max(self.cutting.next_rows()));
         }
         if let Some(slot) = self.slots.start() {
-            let expected = self.sizing.expect(slot.rows);
+            let expected = self.cutting.expect(slot.rows);
             return Some(Next::Scan { chunk: slot.chunk, range: slot.range.clone(), expected });
         }
-        match self.boundaries {
-            Boundaries::Unknown => {
-                self.boundaries = Boundaries::Asked;
-                return Some(Next::Histogram { side: self.larger });
-            }
-            Boundaries::Asked => return None,
-            Boundaries::Known(_) => {}
+        match self.cutting.first() {
+            First::Histogram => return Some(Next::Histogram { side: self.larger }),
+            First::Wait => return None,
+            First::Nothing => {}
         }
         if self.probing.is_some() {
             return None;
         }
-        if self.cut_by_histogram() {
+        if let Some(rest) = &self.rest
+            && let Some((bound, rows)) = self.cutting.known_end(rest.after.as_ref())
+        {
+            self.cut_off(rest.clone(), bound, rows);
             return self.next();
         }
         let (slot, range, rows) = match (self.slots.too_much(), &self.rest) {
             (Some(slot), _) => (Some(slot.chunk), slot.range.clone(), slot.rows.div_ceil(2)),
-            (None, Some(rest)) => (None, rest.clone(), self.next_rows()),
+            (None, Some(rest)) => (None, rest.clone(), self.cutting.next_rows()),
             (None, None) => return None,
         };
         let side = if self.served[self.larger] || !self.served[self.larger.other()] {
@@ -175,42 +183,14 @@ impl Frontier {
 
     /// The histogram is known: its boundaries in order, none if there is no histogram.
     pub(super) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
-        let histogram = Histogram::new(bounds, table_rows);
-        if let Some(sampling) = &mut self.sampling
-            && let Some(rows) = histogram.stretch()
-        {
-            sampling.of_stretches(rows);
-        }
-        self.boundaries = Boundaries::Known(histogram);
+        self.cutting.histogram(bounds, table_rows);
     }
 
-    /// Rows of the range that is cut off next.
-    fn next_rows(&self) -> u64 {
-        match &self.sampling {
-            Some(sampling) if sampling.is_skipping() => sampling.left(),
-            Some(sampling) => sampling.left().min(self.sizing.next_rows()),
-            None => self.sizing.next_rows(),
-        }
-    }
-
-    /// Cuts the next chunk off the rest without asking, if a boundary is known that is near enough.
-    fn cut_by_histogram(&mut self) -> bool {
-        let Boundaries::Known(histogram) = &mut self.boundaries else { return false };
-        let Some(rest) = &self.rest else { return false };
-        let wanted = match (&self.sampling, histogram.stretch()) {
-            (Some(sampling), Some(rows)) if sampling.jumps() => rows.max(sampling.left()),
-            (Some(_), _) => return false,
-            (None, _) => self.sizing.next_rows(),
-        };
-        let Some((bound, rows)) = histogram.next(rest.after.as_ref(), wanted, &self.order) else {
-            return false;
-        };
-        // A jump goes to the end of the stretch, of which the sample has had its part.
-        let rows = self.sampling.as_ref().map_or(rows, |sampling| sampling.left().min(rows));
-        let (chunk, rest) = rest.clone().cut(bound);
+    /// Cuts a chunk off what is left.
+    fn cut_off(&mut self, rest: KeyRange, bound: Bound, rows: u64) {
+        let (chunk, rest) = rest.cut(bound);
         self.push(chunk, rows);
         self.rest = Some(rest);
-        true
     }
 
     /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
@@ -232,11 +212,7 @@ impl Frontier {
             return Some(Next::Probe { side, range, rows });
         }
         match (probing.slot, found) {
-            (None, Some(bound)) => {
-                let (chunk, rest) = range.cut(bound);
-                self.push(chunk, rows);
-                self.rest = Some(rest);
-            }
+            (None, Some(bound)) => self.cut_off(range, bound, rows),
             (None, None) => {
                 self.rest = None;
                 self.push(range, rows);
@@ -254,8 +230,8 @@ impl Frontier {
     }
 
     fn push(&mut self, range: KeyRange, rows: u64) {
-        let skips = self.sampling.as_mut().is_some_and(|sampling| sampling.cut(rows));
-        let state = if skips { State::Done(Outcome::Skipped) } else { State::Ready };
+        let state =
+            if self.cutting.skips(rows) { State::Done(Outcome::Skipped) } else { State::Ready };
         self.slots.push(range, rows, state);
     }
 
@@ -267,7 +243,7 @@ impl Frontier {
             self.larger = self.larger.other();
         }
         if let Some(asked) = self.slots.get(chunk).map(|slot| slot.rows) {
-            self.sizing.measured(asked, rows, compared.suspects.len(), statement);
+            self.cutting.measured(asked, rows, compared.suspects.len(), statement);
         }
         if let Some(slot) = self.slots.get(chunk) {
             slot.state = State::Done(Outcome::Compared(compared));
@@ -286,14 +262,14 @@ impl Frontier {
         let floor = match remedy {
             Remedy::Shrink => FLOOR,
             Remedy::Isolate => 1,
-            Remedy::Retry | Remedy::GiveUp => u64::MAX,
+            Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
         };
         let rows = slot.rows;
         let smaller = rows > floor && !whole;
         slot.state = State::TooMuch(reason.to_owned(), remedy);
         if smaller {
             if remedy == Remedy::Shrink {
-                self.sizing.too_much(rows);
+                self.cutting.too_much(rows);
             }
             return false;
         }
@@ -315,6 +291,11 @@ impl Frontier {
         }
     }
 
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.cutting.ease(eases);
+    }
+
     /// Cuts ranges even where no index serves them.
     pub(super) fn read_in_ranges(&mut self) {
         self.whole = false;
@@ -329,7 +310,8 @@ impl Frontier {
     pub(super) fn give_up(&mut self, reason: &str, rest_rows: u64) {
         self.probing = None;
         if let Some(rest) = self.rest.take() {
-            self.push(rest, rest_rows);
+            // A sample's too: what it would have left out of it is not known.
+            self.slots.push(rest, rest_rows, State::Ready);
         }
         self.slots.give_up(reason);
     }
@@ -341,7 +323,7 @@ impl Frontier {
 
     /// The share of the rows that the sample has taken, if there is one.
     pub(super) fn sampled(&self) -> Option<f64> {
-        self.sampling.as_ref().map(Sampling::share)
+        self.cutting.sampled()
     }
 
     /// Whether everything has been cut, compared and told.

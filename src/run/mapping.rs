@@ -1,6 +1,6 @@
 //! One mapping during a run: its scan, what the scan hands on, what is still open.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::options::Options;
 use super::parts::Counted;
 use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
+use super::resume::Ruled;
 use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use crate::compare::{Compared, Gap, Item, Looked, Parts, Piece, Runs, Suspected, Told};
@@ -34,8 +35,12 @@ pub(super) struct MappingState {
     pub(super) frontier: Frontier,
     /// The comparison by buckets, as long as there is one: ranges wait until it is over.
     pub(super) pass: Option<Pass>,
-    /// Whether the pass has compared something for good.
-    booked: bool,
+    /// How often the pass has compared something for good.
+    pub(super) booked: u64,
+    /// What it had compared before an interruption, and has to be read from the ledger.
+    pub(super) to_recall: VecDeque<u64>,
+    /// One-sided ranges that stood before an interruption, by where they begin.
+    pub(super) ruled: HashMap<Option<Key>, Ruled>,
     /// Small tasks that the scan's results ask for.
     pub(super) tasks: VecDeque<Task>,
     /// Work of this mapping that is on its way.
@@ -48,11 +53,8 @@ pub(super) struct MappingState {
     runs: Runs,
     one_sided: OneSidedRuns,
     /// Whether the ends of a side have been asked for.
-    ends_asked: BySide<bool>,
+    pub(super) ends_asked: BySide<bool>,
 }
-
-/// Fewer one-sided rows are no backfill that has come so far.
-const LEAST_ONE_SIDED: u64 = 5;
 
 /// One-sided rows of a chunk that are told one by one.
 const MOST_TOLD_AT_ONCE: u64 = 20_000;
@@ -71,7 +73,9 @@ impl MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
             pass: Pass::new(plan, options),
-            booked: false,
+            booked: 0,
+            to_recall: VecDeque::new(),
+            ruled: HashMap::new(),
             tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
             busy: 0,
             finished: false,
@@ -117,10 +121,20 @@ impl MappingState {
         }
     }
 
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.frontier.ease(eases);
+        if let Some(pass) = &mut self.pass {
+            pass.ease(eases);
+        }
+    }
+
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();
-        for ToldChunk { range, outcome } in self.frontier.take_done() {
+        for told in self.frontier.take_done() {
+            self.keep_told(&told, desk);
+            let ToldChunk { range, outcome, .. } = told;
             match outcome {
                 Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
                 Outcome::Skipped => {
@@ -166,6 +180,7 @@ impl MappingState {
         if self.tells_each(desk) && lone > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
             self.frontier.failed(chunk, Remedy::Shrink, "more one-sided rows than can be told");
         } else {
+            self.keep_compared(chunk, &compared, desk);
             self.frontier.compared(chunk, compared, statement);
         }
         self.take_chunks(desk);
@@ -189,25 +204,32 @@ impl MappingState {
     /// Some blocks were read. When a pass is over, what differs is settled key by key.
     pub(super) fn piece_read(&mut self, piece: &BlockPiece, read: Read, desk: &mut Desk<'_>) {
         let Some(progress) = self.pass.as_mut().and_then(|pass| pass.read(piece, read)) else {
-            return;
+            return self.keep_pass(false, desk);
         };
-        match progress {
-            Progress::Useless => self.pass = None,
-            Progress::Compared(compared) => {
-                self.booked = true;
-                self.rescanned(KeyRange::everything(), compared, desk);
+        let compared = match progress {
+            Progress::Useless => {
+                self.pass = None;
+                return self.keep_pass(true, desk);
             }
+            Progress::Compared(compared) => compared,
             Progress::Finished(compared) => {
                 self.pass = None;
                 self.frontier.close();
-                self.rescanned(KeyRange::everything(), compared, desk);
-                self.take_chunks(desk);
+                compared
             }
-        }
+        };
+        self.keep_passed(&compared, desk);
+        self.rescanned(KeyRange::everything(), compared, desk);
+        self.take_chunks(desk);
     }
 
     /// Some blocks, or nothing of them, could not be read. Tells whether that is the mapping's end.
-    pub(super) fn piece_failed(&mut self, piece: Option<&BlockPiece>, remedy: Remedy) -> bool {
+    pub(super) fn piece_failed(
+        &mut self,
+        piece: Option<&BlockPiece>,
+        remedy: Remedy,
+        desk: &mut Desk<'_>,
+    ) -> bool {
         let Some(pass) = &mut self.pass else { return false };
         if piece.is_some_and(|piece| pass.failed(piece, remedy)) {
             return false;
@@ -215,11 +237,12 @@ impl MappingState {
         // Ranges can be cut down to the row that is the cause, if need be at the price of reading the
         // whole table for each.
         let cause_is_a_row = remedy == Remedy::Isolate;
-        let ranges = !self.booked
+        let ranges = self.booked == 0
             && (cause_is_a_row || remedy != Remedy::Retry && self.account.plan.served());
         if ranges {
             self.pass = None;
             self.frontier.read_in_ranges();
+            self.keep_pass(true, desk);
         }
         !ranges
     }
@@ -296,9 +319,16 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) {
         let (now, settle) = (desk.clock.now(), desk.options.settle);
-        let suspect = Suspect::new(self.account.index, subject, image, now, settle);
+        let ruled = match &subject {
+            Subject::Range(range, side) => self.ruled_before(range, *side),
+            Subject::Key(_) | Subject::NullKeys(_) => None,
+        };
+        let mut suspect = Suspect::new(self.account.index, subject, image, now, settle);
+        if ruled.is_some() {
+            suspect.due = now;
+        }
         self.open += 1;
-        desk.queue.push(Entry { suspect, home, piece });
+        desk.queue.push(Entry { suspect, home, piece, ruled });
     }
 
     /// The gap that the runs asked for is known.
@@ -353,6 +383,7 @@ impl MappingState {
         let read = self.account.tally.books.map(|side| side.read);
         let estimated = self.account.plan.estimated_rows().unwrap_or(0);
         self.pass = None;
+        self.to_recall.clear();
         self.frontier.give_up(reason, estimated.saturating_sub(read.source.max(read.target)));
         // Telling the chunks may collect more, which is let go of in turn.
         for _ in 0..2 {
@@ -404,23 +435,6 @@ impl MappingState {
         }
     }
 
-    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
-    pub(super) fn not_looked_at(
-        &mut self,
-        entries: Vec<Entry>,
-        reason: &str,
-        by_itself: bool,
-        desk: &mut Desk<'_>,
-    ) {
-        for entry in entries {
-            let task = Task::Narrow { entry, reason: reason.to_owned() };
-            match by_itself && self.account.plan.served() {
-                true => self.tasks.push_front(task),
-                false => self.abandon_task(task, reason, desk),
-            }
-        }
-    }
-
     /// A suspect that will not be looked at again.
     pub(super) fn close_entry(&mut self, entry: &Entry) {
         self.open -= 1;
@@ -434,27 +448,15 @@ impl MappingState {
         }
     }
 
-    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
-    /// whether they all lie beyond. Only where an index finds them without reading on.
-    pub(super) fn ask_for_ends(&mut self) {
-        let plan = &self.account.plan;
-        let tally = &self.account.tally;
-        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
-        if !plan.served() || plan.key_width > 1 || !self.is_done() {
-            return;
-        }
-        for side in Side::BOTH {
-            let cheap = plan.sides[side].filter.is_none();
-            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
-                self.ends_asked[side] = true;
-                self.tasks.push_back(Task::Ends { side });
-            }
-        }
+    /// Whether it is being asked where a run of one-sided rows ends.
+    pub(super) fn is_asking(&self) -> bool {
+        self.runs.is_asking()
     }
 
     /// Whether nothing of the mapping is left to do.
     pub(super) fn is_done(&self) -> bool {
         self.pass.is_none()
+            && self.to_recall.is_empty()
             && self.frontier.is_finished()
             && self.runs.is_idle()
             && self.tasks.is_empty()

@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::options::Options;
-use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, Compared, Passed};
+use super::sizing::EASED;
+use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Blocks, Digest};
@@ -17,6 +20,8 @@ use crate::schema::{BySide, Side};
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
 const FIRST_BLOCKS: u32 = 600;
 const MOST_BLOCKS: u32 = 1 << 22;
+/// So few blocks are given all the time that a statement may take.
+const FEW_BLOCKS: u32 = 16;
 
 /// What the pass wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) enum NextPiece {
 }
 
 /// A stretch of each side, where there is one left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) number: u64,
     pub(super) ask: Ask,
@@ -36,8 +41,21 @@ pub(super) struct Piece {
     pub(super) stretch: BySide<Option<Stretch>>,
 }
 
+impl Piece {
+    /// Whether both sides' stretches have an end and more than a few blocks: if they take too long they
+    /// are halved.
+    pub(super) fn can_be_cut(&self) -> bool {
+        let long = |stretch: &Option<Stretch>| match stretch {
+            None => true,
+            Some(Stretch::Blocks(Blocks { from, until: Some(until) })) => until - from > FEW_BLOCKS,
+            Some(Stretch::Whole | Stretch::Blocks(_)) => false,
+        };
+        self.stretch.all(long)
+    }
+}
+
 /// What of a side's table is read in one statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stretch {
     /// All of it.
     Whole,
@@ -82,7 +100,7 @@ pub(super) enum Progress {
 }
 
 /// One side's blocks.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     /// All blocks; nothing for what is read in one statement.
     blocks: Option<u32>,
@@ -100,24 +118,32 @@ pub(super) struct Pass {
     tables: Option<BySide<Table>>,
     measuring: bool,
     again: Vec<Piece>,
-    in_flight: usize,
+    in_flight: Vec<Piece>,
     next_piece: u64,
     chunk_time: Duration,
+    /// Whether pieces are to be smaller than time allows.
+    eases: bool,
 }
 
 impl Pass {
     /// Nothing read yet; nothing at all if the plan has ranges.
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Option<Pass> {
-        (plan.partition == Partition::Buckets).then(|| Pass {
+        (plan.partition == Partition::Buckets).then(|| Pass::of(plan, options))
+    }
+
+    /// Nothing read yet, whatever the plan has.
+    pub(super) fn of(plan: &MappingPlan, options: &Options) -> Pass {
+        Pass {
             buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
             tables: None,
             measuring: false,
             again: Vec::new(),
-            in_flight: 0,
+            in_flight: Vec::new(),
             next_piece: 0,
             chunk_time: options.chunk_time,
-        })
+            eases: false,
+        }
     }
 
     /// What to do next, if anything can be done now.
@@ -128,7 +154,8 @@ impl Pass {
         let piece = match self.again.pop() {
             Some(piece) => piece,
             None => {
-                let stretch = BySide::new(|side| tables[side].take());
+                let part = if self.eases { EASED } else { 1 };
+                let stretch = BySide::new(|side| tables[side].take(part));
                 if stretch.all(Option::is_none) {
                     return None;
                 }
@@ -136,8 +163,13 @@ impl Pass {
                 Piece { number: self.next_piece, ask: self.buckets.asked().clone(), stretch }
             }
         };
-        self.in_flight += 1;
+        self.in_flight.push(piece.clone());
         Some(NextPiece::Read(piece))
+    }
+
+    /// Whether pieces are to be smaller than time allows.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.eases = eases;
     }
 
     /// How many blocks the tables have.
@@ -153,7 +185,7 @@ impl Pass {
 
     /// A piece was read.
     pub(super) fn read(&mut self, piece: &Piece, read: Read) -> Option<Progress> {
-        self.in_flight -= 1;
+        self.came_back(piece);
         let Read { found, took } = read;
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
             match found {
@@ -173,25 +205,47 @@ impl Pass {
             }
         }
         let through = Side::BOTH.into_iter().all(|side| tables[side].through);
-        if !through || self.in_flight > 0 || !self.again.is_empty() {
+        if !through || !self.in_flight.is_empty() || !self.again.is_empty() {
             return None;
         }
         Some(match self.buckets.passed() {
             Passed::Useless => Progress::Useless,
             Passed::Done(compared) => Progress::Finished(compared),
             Passed::Again(_, compared) => {
-                for side in Side::BOTH {
-                    tables[side].next = 0;
-                    tables[side].through = false;
-                }
+                Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
                 Progress::Compared(compared)
             }
         })
     }
 
+    fn came_back(&mut self, piece: &Piece) {
+        self.in_flight.retain(|known| known.number != piece.number);
+    }
+
+    /// How far it has come; what is on its way has not been read.
+    pub(super) fn progress(&self) -> PassProgress {
+        let mut tables = self.tables;
+        let mut unread = [&self.again[..], &self.in_flight].concat();
+        if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
+            Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
+            unread.clear();
+        }
+        PassProgress { buckets: self.buckets.progress(), tables, unread, pieces: self.next_piece }
+    }
+
+    /// Goes on from there.
+    pub(super) fn go_on(&mut self, progress: PassProgress) {
+        let PassProgress { buckets, tables, unread, pieces } = progress;
+        self.buckets.go_on(buckets);
+        self.measuring = tables.is_some();
+        self.tables = tables;
+        self.again = unread;
+        self.next_piece = pieces;
+    }
+
     /// A piece failed. Tells whether smaller ones are tried instead.
     pub(super) fn failed(&mut self, piece: &Piece, remedy: Remedy) -> bool {
-        self.in_flight -= 1;
+        self.came_back(piece);
         let Some(tables) = &mut self.tables else { return false };
         if remedy != Remedy::Shrink {
             return false;
@@ -209,9 +263,26 @@ impl Pass {
     }
 }
 
+/// How far a pass has come, as the ledger keeps it: what differs between blocks that have moved since
+/// is cleared like anything that moves during a pass.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PassProgress {
+    buckets: BucketsProgress,
+    tables: Option<BySide<Table>>,
+    /// Pieces that were handed out and not read.
+    unread: Vec<Piece>,
+    pieces: u64,
+}
+
 impl Table {
-    /// The next stretch, if there is one.
-    fn take(&mut self) -> Option<Stretch> {
+    /// The next pass is to read it from its beginning.
+    fn begin_again(&mut self) {
+        self.next = 0;
+        self.through = false;
+    }
+
+    /// The next stretch, if there is one: a part of what time allows.
+    fn take(&mut self, part: u32) -> Option<Stretch> {
         if self.through {
             return None;
         }
@@ -219,7 +290,7 @@ impl Table {
             self.through = true;
             return Some(Stretch::Whole);
         };
-        let (from, until) = (self.next, self.next.saturating_add(self.stretch));
+        let (from, until) = (self.next, self.next.saturating_add((self.stretch / part).max(1)));
         self.next = until;
         self.through = until >= blocks;
         let until = (!self.through).then_some(until);
@@ -277,7 +348,6 @@ mod tests {
             if fails.next() == Some(true) && pass.failed(&piece, Remedy::Shrink) {
                 continue;
             }
-            pass.in_flight = 1;
             for side in Side::BOTH {
                 if let Some(Stretch::Blocks(blocks)) = piece.stretch[side] {
                     read[side].push(blocks);

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Options;
+use super::{Options, allowed};
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{
     Facts, InZone, MappingPlan, PlanOptions, depends_on_zone, may_depend_on_zone, plan_mapping,
 };
-use crate::schema::{BySide, Column, ColumnName, Relation, RelationKind, Server, Side};
+use crate::schema::{BySide, Column, ColumnName, Relation, RelationKind, Server, Shape, Side};
 use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, Spec, did_you_mean};
 
 /// A spec that can be run: both servers known, every mapping planned.
@@ -85,6 +85,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
+    problems.extend(allowed::limits(&spec, &servers, options.settle));
     let plan_options = PlanOptions {
         strategy: options.strategy,
         chunk_rows: options.chunk_rows,
@@ -255,13 +256,16 @@ async fn ask_mapping(
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Facts>, PgError> {
     let settings = &mapping.sides[catalog.side];
+    let Some(shape) = ask_shape(catalog, &settings.reads, problems).await? else {
+        return Ok(None);
+    };
     let Some(relation) = ask_relation(catalog, settings, server, problems).await? else {
         return Ok(None);
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
         let (expressions, accepts, changed_at) = Default::default();
-        return Ok(Some(Facts { relation, expressions, accepts, changed_at }));
+        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -301,7 +305,7 @@ async fn ask_mapping(
     for fragment in fragments.chain(mapping.accepts.iter().map(|rule| &rule.condition)) {
         problems.extend(ask_zone(catalog, &settings.reads, &relation, fragment).await?);
     }
-    Ok(Some(Facts { relation, expressions, accepts, changed_at }))
+    Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }))
 }
 
 /// Says so if the operator's SQL casts a column in the time zone of the session.
@@ -348,6 +352,23 @@ async fn ask_condition(
             Ok(Some(Diagnostic::error(condition.span(), message)))
         }
         Err(error) => at_fragment(side, condition, error).map(Some),
+    }
+}
+
+/// Before anything else is asked: what changes between the answers is noticed when rows are read.
+async fn ask_shape(
+    catalog: &Catalog<'_>,
+    reads: &Reads,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Option<Shape>, PgError> {
+    let Catalog { lease, own, operators, params, side } = catalog;
+    match (lease.shape(own, operators, reads, params).await, reads) {
+        (Ok(shape), _) => Ok(Some(shape)),
+        (Err(error), Reads::Query(query)) => {
+            problems.push(at_fragment(*side, query, error)?);
+            Ok(None)
+        }
+        (Err(error), Reads::Table(_)) => Err(error),
     }
 }
 

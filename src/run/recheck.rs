@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::one_sided::PiecePlace;
-use crate::finding::{Subject, Suspect};
+use crate::compare::Parts;
+use crate::finding::{Ruling, Subject, Suspect};
 use crate::row::KeyRange;
 
 /// A suspect with what the run has to remember of it.
@@ -18,6 +19,9 @@ pub(super) struct Entry {
     pub(super) home: Arc<KeyRange>,
     /// The run that a range belongs to, and its place there.
     pub(super) piece: Option<PiecePlace>,
+    /// Of a range, what was ruled before an interruption: it is only looked whether the other side has
+    /// come by since.
+    pub(super) ruled: Option<(Ruling, Parts)>,
 }
 
 /// Suspects that may be open before the scan waits.
@@ -84,6 +88,21 @@ impl Queue {
         (!taken.is_empty()).then_some(taken)
     }
 
+    /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
+    pub(super) fn held_up(&mut self, by: Duration) {
+        self.waiting.values_mut().for_each(|entry| entry.suspect.held_up(by));
+    }
+
+    /// Takes every suspect of a mapping out: it was ended.
+    pub(super) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
+        let (taken, waiting): (BTreeMap<_, _>, _) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(_, entry)| entry.suspect.mapping == mapping);
+        self.waiting = waiting;
+        self.bytes -= taken.values().map(|entry| entry.suspect.heap_size()).sum::<usize>();
+        taken.into_values().collect()
+    }
+
     /// Takes every suspect out: the run was stopped.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> {
         self.bytes = 0;
@@ -103,7 +122,7 @@ mod tests {
         // due after `settle`, for settles of up to a second
         let mut suspect = Suspect::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
         suspect.due = settle;
-        Entry { suspect, home: Arc::new(KeyRange::everything()), piece: None }
+        Entry { suspect, home: Arc::new(KeyRange::everything()), piece: None, ruled: None }
     }
 
     #[test]

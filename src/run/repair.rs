@@ -1,26 +1,27 @@
-//! Makes a repair: reads a findings file, judges what can be written, reads the rows again and writes
+//! Makes a repair: judges what can be written, reads the rows again and writes
 //! the folder of scripts. Nothing is written before every refusal is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufRead;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Prepared;
+use super::arranging::arrange;
 use super::blocked::Blocked;
-use super::changes::{Spool, Unwritten};
+use super::changes::Spool;
 use super::folder::Folder;
 use super::repairing::{Reach, Repairing};
+use super::writing::{Unwritten, write};
 use crate::finding::{Kind, timestamp};
 use crate::pg::{Catalog, Lease, PgError, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{
-    Act, Described, Manifest, Place, ReportReader, Scope, TableIdentity, Wanted, parents_first,
+    Act, Described, Findings, Manifest, Manner, Place, Scope, TableIdentity, Unseen, Wanted,
 };
 use crate::row::Veil;
-use crate::schema::{BySide, Relation, Side};
+use crate::schema::{BySide, Relation, Rights, Side};
 use crate::spec::Reads;
 
 /// How long a repair may be applied.
@@ -39,6 +40,10 @@ pub struct RepairOptions {
     pub batch: usize,
     /// Whether a DELETE may reach other tables.
     pub allow_cascade: bool,
+    /// Whether triggers fire.
+    pub triggers: bool,
+    /// Whether to do without temporary tables.
+    pub no_temp: bool,
 }
 
 /// What came of it.
@@ -48,18 +53,18 @@ pub struct Repaired {
     pub manifest: Manifest,
     /// Rows that have agreed meanwhile.
     pub agreed: u64,
-    /// Whether the findings are of a complete run.
-    pub complete: bool,
+    /// What is worth knowing before somebody applies it.
+    pub notes: Vec<String>,
 }
 
-/// Makes a repair of the findings of a report.
+/// Makes a repair of what a run found.
 ///
 /// # Errors
 /// Everything that stands in the way; nothing is written then.
 pub async fn repair(
     prepared: &Prepared,
     options: &RepairOptions,
-    report: impl BufRead,
+    findings: Findings,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
@@ -70,62 +75,41 @@ pub async fn repair(
         // A script holds every value whole.
         plan.folds = false;
     });
-    let mut read = read_report(prepared, &plans, report).map_err(one)?;
     let names = &options.mappings;
-    if let Some(name) = names.iter().find(|name| !plans.iter().any(|plan| plan.name == **name)) {
+    let known = |name: &str| plans.iter().any(|plan| plan.name == name);
+    let found = findings.wanted.keys();
+    if let Some(name) = names.iter().chain(found).find(|name| !known(name)) {
         return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
     }
-    read.wanted.retain(|place, _| names.is_empty() || names.contains(&plans[*place].name));
-    read.left_out.retain(|(name, ..)| names.is_empty() || names.contains(name));
-    redacted_keys(&plans, &read.wanted)?;
+    let asked = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
+    let wanted: BTreeMap<usize, &[Wanted]> = plans
+        .iter()
+        .enumerate()
+        .filter(|(_, plan)| asked(&plan.name))
+        .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
+        .collect();
+    redacted_keys(&plans, &wanted)?;
     let leases = lease_both(prepared).await.map_err(one)?;
-    let made = make(prepared, options, &plans, read, &leases, out).await;
+    let mut manifest = empty_manifest(prepared, options, &findings.run);
+    let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
+    manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
+        mapping: mapping.clone(),
+        reason: (*reason).to_owned(),
+        rows: *rows,
+    }));
+    let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
+    let unseen = findings.unseen(asked).into_iter();
+    manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
+    let made = make(prepared, options, &plans, (&wanted, manifest), &leases, out).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
     made
 }
 
-struct Read {
-    run: String,
-    complete: bool,
-    wanted: BTreeMap<usize, Vec<Wanted>>,
-    left_out: Vec<(String, &'static str, u64)>,
-}
-
-fn read_report(
-    prepared: &Prepared,
-    plans: &[MappingPlan],
-    report: impl BufRead,
-) -> Result<Read, Blocked> {
-    let spec = &prepared.spec;
-    let scope = spec.scope();
-    let keys: BTreeMap<&str, (usize, Vec<String>)> = plans
-        .iter()
-        .enumerate()
-        .map(|(place, plan)| {
-            let names = plan.key().iter().map(|pair| pair.name.clone());
-            (plan.name.as_str(), (place, names.collect()))
-        })
-        .collect();
-    let mut reader = ReportReader::new(&spec.name, &spec.hash, &scope);
-    let mut wanted: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
-    for line in report.lines() {
-        let line =
-            line.map_err(|error| Blocked::new(format!("the findings cannot be read: {error}")))?;
-        let found = reader.line(&line, |name| keys.get(name).map(|(_, names)| names.as_slice()))?;
-        let place = found.as_ref().and_then(|found| keys.get(found.mapping.as_str()));
-        if let (Some(found), Some((place, _))) = (found.clone(), place) {
-            wanted.entry(*place).or_default().push(found);
-        }
-    }
-    let run = reader.finish()?.to_owned();
-    Ok(Read { run, complete: reader.complete, wanted, left_out: reader.left_out })
-}
-
 /// Where a key is redacted, a report does not say which row it means.
 fn redacted_keys(
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, Vec<Wanted>>,
+    wanted: &BTreeMap<usize, &[Wanted]>,
 ) -> Result<(), Vec<Blocked>> {
     let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
         let pair = plan.key().iter().find(|pair| pair.terms.redact)?;
@@ -139,7 +123,7 @@ fn redacted_keys(
     if hidden.is_empty() { Ok(()) } else { Err(hidden) }
 }
 
-async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
+pub(super) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
     let lease = async |side: Side| {
         let lease = prepared.pools[side].lease().await;
         lease.map_err(|error| Blocked::from((Some(side), error)))
@@ -197,18 +181,25 @@ pub(super) fn identity(
     }
 }
 
+/// A table that is to be written.
+struct Target {
+    scope: Scope,
+    identity: TableIdentity,
+    rights: Rights,
+}
+
 /// Judges each mapping that is to be written; every refusal at once.
 async fn judge(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, Vec<Wanted>>,
+    wanted: &BTreeMap<usize, &[Wanted]>,
     lease: &Lease,
-) -> Result<BTreeMap<usize, (Scope, TableIdentity)>, Vec<Blocked>> {
+) -> Result<BTreeMap<usize, Target>, Vec<Blocked>> {
     let written = options.authority.other();
     let catalog = catalog(prepared, lease, written);
     let mut refused = Vec::new();
-    let mut scopes = BTreeMap::new();
+    let mut targets = BTreeMap::new();
     for (place, wanted) in wanted {
         let plan = &plans[*place];
         let relation = match relation_of(plan, written, &catalog).await {
@@ -218,8 +209,10 @@ async fn judge(
                 continue;
             }
         };
-        let stored = catalog.stored(relation.oid.unwrap_or(0)).await;
-        let stored = stored.map_err(|error| vec![Blocked::from((Some(written), error))])?;
+        let oid = relation.oid.unwrap_or(0);
+        let at_side = |error| vec![Blocked::from((Some(written), error))];
+        let stored = catalog.stored(oid).await.map_err(at_side)?;
+        let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let judged = Scope::of(plan, written, stored).and_then(|scope| {
             let asked = |act: &&Act| {
                 let kind = match act {
@@ -229,14 +222,14 @@ async fn judge(
                 };
                 wanted.iter().any(|wanted| wanted.kind == kind)
             };
-            let why: Vec<String> =
-                options.kinds.iter().filter(asked).flat_map(|act| scope.refusals(*act)).collect();
+            let refusals = |act: &Act| scope.refusals(*act, options.triggers);
+            let why: Vec<String> = options.kinds.iter().filter(asked).flat_map(refusals).collect();
             if why.is_empty() { Ok(scope) } else { Err(why) }
         });
         match judged {
             Ok(scope) => {
                 let identity = identity(&scope.table, &relation);
-                scopes.insert(*place, (scope, identity));
+                targets.insert(*place, Target { scope, identity, rights });
             }
             Err(why) => refused.extend(why.into_iter().map(|why| {
                 let message = format!("mapping \"{}\" cannot be repaired: {why}", plan.name);
@@ -246,33 +239,29 @@ async fn judge(
             })),
         }
     }
-    if refused.is_empty() { Ok(scopes) } else { Err(refused) }
+    if refused.is_empty() { Ok(targets) } else { Err(refused) }
 }
 
 async fn make(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    read: Read,
+    (wanted, mut manifest): (&BTreeMap<usize, &[Wanted]>, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
     let written = options.authority.other();
-    let scopes = judge(prepared, options, plans, &read.wanted, &leases[written]).await?;
-    let places: Vec<usize> = scopes.keys().copied().collect();
-    let order = write_order(plans, &scopes, &places).map_err(one)?;
+    let targets = judge(prepared, options, plans, wanted, &leases[written]).await?;
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
-    let mut manifest = empty_manifest(prepared, options, &read);
     let mut agreed = 0;
-    let mut spools: BTreeMap<(usize, Act), Spool> = BTreeMap::new();
-    for place in &places {
+    let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
+    for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
-        let mut repairing =
-            Repairing::new(hands, &scopes[place].0, options.authority, &options.kinds);
-        repairing.take_all(&read.wanted[place]).await.map_err(one)?;
+        let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
+        repairing.take_all(wanted[place]).await.map_err(one)?;
         agreed += repairing.agreed;
         let left_out = repairing.left_out.into_iter().map(|(reason, rows)| Described {
             mapping: plans[*place].name.clone(),
@@ -280,35 +269,79 @@ async fn make(
             rows,
         });
         manifest.left_out.extend(left_out);
-        spools.extend(repairing.spools.into_iter().map(|(act, spool)| ((*place, act), spool)));
+        spools.extend(repairing.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
     }
-    // Children are deleted before their parents, and put in after them.
-    let forwards = [Act::Insert, Act::Update].map(|act| (act, order.clone()));
-    let backwards = (Act::Delete, order.iter().rev().copied().collect());
-    for (act, order) in forwards.into_iter().chain([backwards]) {
-        for place in order {
-            let Some(spool) = spools.remove(&(place, act)) else { continue };
-            let (scope, identity) = &scopes[&place];
-            let mut shape = scope.shape(act, options.allow_cascade);
-            shape.set = spool.set.iter().copied().collect();
-            // Rows that refer to rows of the same table stand and fall together.
-            let of_itself = scope.stored.parents.contains(&scope.stored.oid);
-            let whole = usize::try_from(spool.rows).unwrap_or(usize::MAX).max(1);
-            let part = Unwritten {
-                number: manifest.parts.len() + 1,
-                mapping: &plans[place].name,
-                batch: if of_itself { whole } else { options.batch },
-                table: identity.clone(),
-                shape,
-            };
-            let part = spool.write(&folder, part, &manifest).map_err(one)?;
-            manifest.parts.push(part);
-        }
+    let notes = notes(&mut manifest, options, &targets, spools.keys());
+    let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
+    let shape = |act: Act, place: usize| {
+        let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
+        targets[&place].scope.shape(act, options.allow_cascade, redacted)
+    };
+    for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+        let tables = arranged
+            .members
+            .iter()
+            .map(|member| (plans[member.place].name.as_str(), &targets[&member.place].identity));
+        let part = Unwritten {
+            number: manifest.parts.len() + 1,
+            batch: options.batch,
+            tables: tables.collect(),
+        };
+        let part = write(&folder, &part, &mut arranged, &manifest).map_err(one)?;
+        manifest.parts.push(part);
     }
     if !manifest.parts.is_empty() {
         write_manifest(folder, &manifest).map_err(one)?;
     }
-    Ok(Repaired { manifest, agreed, complete: read.complete })
+    Ok(Repaired { manifest, agreed, notes })
+}
+
+/// What the role that asked may not do: another one may run the scripts, so it is no obstacle.
+fn notes<'k>(
+    manifest: &mut Manifest,
+    options: &RepairOptions,
+    targets: &BTreeMap<usize, Target>,
+    spools: impl Iterator<Item = &'k (Act, usize)>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut grants: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (act, place) in spools {
+        let Target { scope, rights, .. } = &targets[place];
+        let table = scope.table.to_string();
+        let lacking = missing(*act, rights);
+        if !lacking.is_empty() {
+            grants.entry(table).or_default().extend(lacking);
+        }
+        if !rights.temporary {
+            manifest.manner.temporary = false;
+        }
+        if !options.triggers && !rights.replica {
+            grants
+                .entry("parameter session_replication_role".to_owned())
+                .or_default()
+                .insert("SET");
+        }
+    }
+    notes.extend(grants.into_iter().map(|(what, rights)| {
+        let rights = rights.into_iter().collect::<Vec<_>>().join(", ");
+        format!("whoever applies the repair needs {rights} on {what}, which this role has not")
+    }));
+    if !manifest.manner.temporary && !options.no_temp {
+        notes.push(
+            "this role may make no temporary tables: rows wait in settings instead".to_owned(),
+        );
+    }
+    notes
+}
+
+/// Privileges on a table that an act needs and the role has not. To lock a row is to update it.
+pub(super) fn missing(act: Act, rights: &Rights) -> Vec<&'static str> {
+    let needs = match act {
+        Act::Insert => [(rights.insert, "INSERT"), (true, "")],
+        Act::Update => [(rights.update, "UPDATE"), (true, "")],
+        Act::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
+    };
+    needs.into_iter().filter(|(has, _)| !has).map(|(_, name)| name).collect()
 }
 
 fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
@@ -321,59 +354,28 @@ fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
     folder.finish()
 }
 
-fn empty_manifest(prepared: &Prepared, options: &RepairOptions, read: &Read) -> Manifest {
+fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Manifest {
     let (spec, written) = (&prepared.spec, options.authority.other());
     let server = &prepared.servers[written];
     let now = Timestamp::now();
-    let mut left_out: BTreeMap<(String, &str), u64> = BTreeMap::new();
-    for (mapping, reason, rows) in &read.left_out {
-        *left_out.entry((mapping.clone(), reason)).or_default() += rows;
-    }
-    let left_out = left_out.into_iter().map(|((mapping, reason), rows)| Described {
-        mapping,
-        reason: reason.to_owned(),
-        rows,
-    });
     Manifest {
         version: Manifest::VERSION,
         tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: spec.name.clone(),
         spec_hash: spec.hash.clone(),
         scope: spec.scope(),
-        run: read.run.clone(),
+        run: run.to_owned(),
         authority: options.authority.name().to_owned(),
         place: Place {
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
         },
+        manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
         created_at: timestamp(now),
         expires_at: timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
-        left_out: left_out.collect(),
+        left_out: Vec::new(),
+        unseen: Vec::new(),
     }
-}
-
-/// The mappings in the order in which their tables are written.
-fn write_order(
-    plans: &[MappingPlan],
-    scopes: &BTreeMap<usize, (Scope, TableIdentity)>,
-    places: &[usize],
-) -> Result<Vec<usize>, Blocked> {
-    let oids: Vec<u32> = places.iter().map(|place| scopes[place].0.stored.oid).collect();
-    let parents: Vec<BTreeSet<usize>> = places
-        .iter()
-        .map(|place| {
-            let parents = &scopes[place].0.stored.parents;
-            let known = parents.iter().filter_map(|oid| oids.iter().position(|own| own == oid));
-            known.collect()
-        })
-        .collect();
-    let order = parents_first(&parents).map_err(|cycle| {
-        let names = cycle.0.iter().map(|at| format!("\"{}\"", plans[places[*at]].name));
-        let names = names.collect::<Vec<_>>().join(", ");
-        Blocked::new(format!("the tables of mappings {names} refer to each other in a circle"))
-            .hinted("This version repairs no circle: repair one of them alone with --mapping.")
-    })?;
-    Ok(order.into_iter().map(|at| places[at]).collect())
 }

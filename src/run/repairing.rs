@@ -8,10 +8,10 @@ use hashbrown::HashMap;
 
 use super::blocked::Blocked;
 use super::changes::Spool;
-use super::hands::Hands;
+use super::hands::{Failed, Hands};
 use super::steps;
 use crate::compare::{agree, told};
-use crate::finding::Kind;
+use crate::finding::{Kind, Named};
 use crate::pg::{Lease, PgError, Row, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Change, Image, Scope, Wanted, WantedPlace};
@@ -83,12 +83,13 @@ impl<'r> Repairing<'r> {
                 _ => Side::Source,
             };
             let of_side = wanted.iter().filter(|wanted| told_by(wanted) == side);
-            let texts: Vec<&[String]> = of_side
+            let texts: Vec<Vec<String>> = of_side
                 .filter_map(|wanted| match &wanted.place {
-                    WantedPlace::Key(key) => Some(key.as_slice()),
+                    WantedPlace::Key(key) => Some(self.fields(key)),
                     WantedPlace::Range(..) => None,
                 })
-                .collect();
+                .collect::<Result<_, _>>()?;
+            let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
                 let keys = keys_of(&self.hands, side, texts).await?;
                 self.take_keys(&keys).await?;
@@ -98,6 +99,18 @@ impl<'r> Repairing<'r> {
             self.take_range(range).await?;
         }
         Ok(())
+    }
+
+    /// A key's texts in the plan's order.
+    fn fields(&self, key: &Named<String>) -> Result<Vec<String>, Blocked> {
+        let plan = self.hands.plan;
+        let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
+        let texts: Option<Vec<String>> =
+            plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
+        texts.filter(|texts| texts.len() == key.0.len()).ok_or_else(|| {
+            let message = format!("findings of \"{}\" name another key than the spec", plan.name);
+            Blocked::new(message).hinted("Compare again.")
+        })
     }
 
     async fn take_range(&mut self, wanted: &Wanted) -> Result<(), Blocked> {
@@ -132,14 +145,19 @@ impl<'r> Repairing<'r> {
     }
 
     /// The end of a range: told by the side that has the rows, or by a row of the other beside them.
-    async fn bound(&self, side: Side, key: Option<&Vec<String>>) -> Result<Option<Bound>, Blocked> {
+    async fn bound(
+        &self,
+        side: Side,
+        key: Option<&Named<String>>,
+    ) -> Result<Option<Bound>, Blocked> {
         let Some(key) = key else { return Ok(None) };
+        let key = self.fields(key)?;
         let texts = [key.as_slice()];
         let keys = match keys_of(&self.hands, side, &texts).await {
             Ok(keys) => keys,
             Err(_) => keys_of(&self.hands, side.other(), &texts).await?,
         };
-        let text = key.clone().into();
+        let text = key.into();
         Ok(keys.into_iter().next().map(|key| Bound { key, text }))
     }
 
@@ -318,11 +336,11 @@ pub(super) async fn keys_of(
     hands: &Hands<'_>,
     side: Side,
     texts: &[&[String]],
-) -> Result<Vec<Key>, Blocked> {
+) -> Result<Vec<Key>, Failed> {
     let rows = hands.ask(side, sql::keys_of_texts(hands.plan, side, texts)).await?;
     let key = |row: &Row| {
-        Key::of(row, hands.plan.key_width)
-            .ok_or_else(|| Blocked::from((Some(side), PgError::unexpected("a key is NULL"))))
+        let key = Key::of(row, hands.plan.key_width);
+        key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
     };
     rows.iter().map(key).collect()
 }

@@ -15,6 +15,9 @@ use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};
 
+/// Fewer one-sided rows are no backfill that has come so far.
+const LEAST_ONE_SIDED: u64 = 5;
+
 /// What a look has seen of the two sides.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
@@ -156,7 +159,7 @@ impl MappingState {
     /// A one-sided range was looked at again.
     pub(super) fn looked_at_range(
         &mut self,
-        entry: Entry,
+        mut entry: Entry,
         mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
@@ -171,15 +174,24 @@ impl MappingState {
             self.tasks.push_back(Task::Rescan { range });
             return self.settle_piece(piece, None);
         }
-        let seen = Seen::of_none(image[side].rows);
-        let settled = self.settle(entry, image, &BySide::default(), seen, desk);
-        let Some((entry, ruling)) = settled else { return };
-        let standing = ruling.map(|ruling| {
-            let parts = std::mem::take(&mut found[side].parts);
-            // What kept changing is covered by no rule.
-            let covered = ruling.covered() != ruling;
-            (ruling, if covered { parts } else { parts.without_rules() })
-        });
+        let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
+            self.open -= 1;
+            (entry, Some(ruled))
+        } else {
+            let seen = Seen::of_none(image[side].rows);
+            let settled = self.settle(entry, image, &BySide::default(), seen, desk);
+            let Some((entry, ruling)) = settled else { return };
+            let standing = ruling.map(|ruling| {
+                let parts = std::mem::take(&mut found[side].parts);
+                // What kept changing is covered by no rule.
+                let covered = ruling.covered() != ruling;
+                (ruling, if covered { parts } else { parts.without_rules() })
+            });
+            if let Some((ruling, parts)) = &standing {
+                self.keep_ruling((&range, side), (ruling, parts), desk);
+            }
+            (entry, standing)
+        };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.covered();
@@ -219,5 +231,40 @@ impl MappingState {
             self.account.tell(ruling, telling, desk);
         }
         self.ask_for_ends();
+    }
+
+    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
+    pub(super) fn not_looked_at(
+        &mut self,
+        entries: Vec<Entry>,
+        reason: &str,
+        by_itself: bool,
+        desk: &mut Desk<'_>,
+    ) {
+        for entry in entries {
+            let task = Task::Narrow { entry, reason: reason.to_owned() };
+            match by_itself && self.account.plan.served() {
+                true => self.tasks.push_front(task),
+                false => self.abandon_task(task, reason, desk),
+            }
+        }
+    }
+
+    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
+    /// whether they all lie beyond. Only where an index finds them without reading on.
+    pub(super) fn ask_for_ends(&mut self) {
+        let plan = &self.account.plan;
+        let tally = &self.account.tally;
+        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
+        if !plan.served() || plan.key_width > 1 || !self.is_done() {
+            return;
+        }
+        for side in Side::BOTH {
+            let cheap = plan.sides[side].filter.is_none();
+            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
+                self.ends_asked[side] = true;
+                self.tasks.push_back(Task::Ends { side });
+            }
+        }
     }
 }

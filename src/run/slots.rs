@@ -1,16 +1,29 @@
 //! The chunks that have been cut, in key order, from the first that is not done to the last.
+//!
+//! ```text
+//!   kept      kept     gap      kept        rest
+//! ──clean──][─dirty─][─────][──clean──][──────────▶ keys of a run that goes on
+//!               │       └ was on its way: compared like any chunk
+//!               └ what was seen is read from the ledger, when there is room for it
+//! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::compare::Compared;
+use crate::ledger::{Kept, KeptState};
 use crate::pg::Remedy;
-use crate::row::{Bound, KeyRange};
+use crate::row::{Bound, Key, KeyOrder, KeyRange};
+use crate::schema::BySide;
 
 /// What became of a chunk, told in key order.
 #[derive(Debug)]
 pub(super) struct Told {
+    pub(super) chunk: u64,
     pub(super) range: KeyRange,
+    pub(super) rows: u64,
     pub(super) outcome: Outcome,
+    /// Whether the ledger has it.
+    pub(super) kept: bool,
 }
 
 /// How a chunk ended.
@@ -32,6 +45,8 @@ pub(super) struct Slot {
     /// About so many.
     pub(super) rows: u64,
     pub(super) state: State,
+    /// Whether the ledger has what became of it.
+    pub(super) kept: bool,
 }
 
 /// How far a chunk is.
@@ -39,6 +54,8 @@ pub(super) struct Slot {
 pub(super) enum State {
     Ready,
     InFlight,
+    /// Compared before an interruption; what was seen has to be read from the ledger.
+    Kept,
     /// To be cut in two, for this reason.
     TooMuch(String, Remedy),
     Done(Outcome),
@@ -54,8 +71,42 @@ pub(super) struct Slots {
 impl Slots {
     /// Adds a chunk behind the last.
     pub(super) fn push(&mut self, range: KeyRange, rows: u64, state: State) {
-        self.slots.push_back(Slot { chunk: self.next_chunk, range, rows, state });
+        self.slots.push_back(Slot { chunk: self.next_chunk, range, rows, state, kept: false });
         self.next_chunk += 1;
+    }
+
+    /// Takes in the chunks of a run that goes on. Gives what lies behind the last of them.
+    pub(super) fn restore(&mut self, kept: Vec<Kept>, order: &KeyOrder) -> Option<KeyRange> {
+        self.next_chunk = kept.iter().map(|kept| kept.chunk + 1).max().unwrap_or(0);
+        let mut rest = Some(KeyRange::everything());
+        for Kept { chunk, range, rows, state } in in_order(kept, order) {
+            let Some(KeyRange { after, .. }) = rest else { break };
+            if range.after != after {
+                let gap = KeyRange { after, through: range.after.clone() };
+                self.push(gap, rows, State::Ready);
+            }
+            let state = match state {
+                KeptState::Clean(matched) => {
+                    let rows = BySide { source: matched, target: matched };
+                    State::Done(Outcome::Compared(Compared {
+                        rows,
+                        matched,
+                        ..Compared::default()
+                    }))
+                }
+                KeptState::Dirty => State::Kept,
+                KeptState::Skipped => State::Done(Outcome::Skipped),
+            };
+            let behind = range.through.clone();
+            self.slots.push_back(Slot { chunk, range, rows, state, kept: true });
+            rest = behind.map(|after| KeyRange { after: Some(after), through: None });
+        }
+        rest
+    }
+
+    /// The first chunk whose outcome has to be read from the ledger.
+    pub(super) fn to_recall(&self) -> Option<u64> {
+        self.slots.iter().find(|slot| matches!(slot.state, State::Kept)).map(|slot| slot.chunk)
     }
 
     /// The first chunk that waits to be compared; it is on its way now.
@@ -80,7 +131,8 @@ impl Slots {
         slot.state = State::Ready;
         let (chunk, rows) = (self.next_chunk, slot.rows);
         self.next_chunk += 1;
-        self.slots.insert(place + 1, Slot { chunk, range: second, rows, state: State::Ready });
+        let behind = Slot { chunk, range: second, rows, state: State::Ready, kept: false };
+        self.slots.insert(place + 1, behind);
     }
 
     pub(super) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
@@ -100,8 +152,10 @@ impl Slots {
     pub(super) fn take_done(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
         while let Some(Slot { state: State::Done(_), .. }) = self.slots.front() {
-            if let Some(Slot { range, state: State::Done(outcome), .. }) = self.slots.pop_front() {
-                told.push(Told { range, outcome });
+            if let Some(slot) = self.slots.pop_front()
+                && let Slot { chunk, range, rows, state: State::Done(outcome), kept } = slot
+            {
+                told.push(Told { chunk, range, rows, outcome, kept });
             }
         }
         told
@@ -109,5 +163,96 @@ impl Slots {
 
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+}
+
+/// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
+/// far as that goes: there they were kept in key order.
+fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
+    if order.is_known() {
+        kept.sort_by(|a, b| match (&a.range.through, &b.range.through) {
+            (Some(a), Some(b)) => order.compare(&a.key, &b.key),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        });
+        return kept;
+    }
+    let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
+    let mut behind: HashMap<Option<Key>, Kept> =
+        kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
+    let mut chain: Vec<Kept> = Vec::new();
+    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
+        let ends = next.range.through.is_none();
+        chain.push(next);
+        if ends {
+            break;
+        }
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::KeyField;
+
+    fn bound(number: u8) -> Option<Bound> {
+        Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
+    }
+
+    fn kept(chunk: u64, after: Option<u8>, through: Option<u8>, state: KeptState) -> Kept {
+        let range = KeyRange { after: after.and_then(bound), through: through.and_then(bound) };
+        Kept { chunk, range, rows: 10, state }
+    }
+
+    fn restored(kept: Vec<Kept>, field: KeyField) -> (Slots, Option<KeyRange>) {
+        let mut slots = Slots::default();
+        let rest = slots.restore(kept, &KeyOrder(vec![field]));
+        (slots, rest)
+    }
+
+    #[test]
+    fn chunks_of_an_interrupted_run_tile_with_what_was_on_its_way() {
+        let (mut slots, rest) = restored(
+            vec![
+                kept(4, Some(30), Some(40), KeptState::Dirty),
+                kept(0, None, Some(10), KeptState::Clean(9)),
+                kept(2, Some(20), Some(30), KeptState::Clean(7)),
+            ],
+            KeyField::Bytes,
+        );
+        assert_eq!(rest, Some(KeyRange { after: bound(40), through: None }));
+        let told = slots.take_done();
+        assert_eq!(told.len(), 1, "the gap behind it holds the rest back");
+        let gap = slots.start().unwrap();
+        assert_eq!((gap.chunk, &gap.range.after, &gap.range.through), (5, &bound(10), &bound(20)));
+        assert!(slots.start().is_none());
+        assert_eq!(slots.to_recall(), Some(4));
+    }
+
+    #[test]
+    fn a_scan_that_was_through_leaves_no_rest() {
+        let all = || {
+            vec![
+                kept(1, Some(10), None, KeptState::Clean(1)),
+                kept(0, None, Some(10), KeptState::Clean(1)),
+            ]
+        };
+        for field in [KeyField::Bytes, KeyField::Collated] {
+            let (mut slots, rest) = restored(all(), field);
+            assert_eq!((slots.take_done().len(), rest), (2, None));
+        }
+        assert_eq!(restored(Vec::new(), KeyField::Bytes).1, Some(KeyRange::everything()));
+    }
+
+    #[test]
+    fn in_an_order_of_the_servers_chunks_count_as_far_as_they_hang_together() {
+        let kept = vec![
+            kept(0, None, Some(20), KeptState::Clean(1)),
+            kept(3, Some(5), Some(7), KeptState::Clean(1)),
+            kept(1, Some(20), Some(3), KeptState::Clean(1)),
+        ];
+        let (mut slots, rest) = restored(kept, KeyField::Collated);
+        assert_eq!(slots.take_done().len(), 2);
+        assert_eq!(rest.unwrap().after, bound(3));
     }
 }

@@ -196,12 +196,19 @@ pub(super) async fn look_at(hands: &Hands<'_>, keys: &[&Key]) -> Result<Vec<Look
     Ok(found)
 }
 
-/// Looks at a one-sided range again: what each side has of it now.
+/// Looks at a one-sided range again: what each side has of it now, or only the side that had nothing
+/// if the rest is known.
 pub(super) async fn look_at_range(
     hands: &Hands<'_>,
     entry: &Entry,
 ) -> Result<BySide<Counted>, Failed> {
-    let Subject::Range(range, _) = &entry.suspect.subject else { return Ok(BySide::default()) };
+    let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
+    if entry.ruled.is_some() {
+        let other = side.other();
+        let mut counted = BySide::<Counted>::default();
+        counted[other] = parts::count(hands, other, range).await?;
+        return Ok(counted);
+    }
     let (source, target) = tokio::join!(
         parts::count(hands, Side::Source, range),
         parts::count(hands, Side::Target, range)

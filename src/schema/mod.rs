@@ -5,13 +5,17 @@
 mod name;
 mod pg_type;
 mod relation;
+mod sequence;
 mod server;
+mod shape;
 mod side;
 mod stored;
 
 pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
+pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
+pub use shape::{Shape, ShapeColumn};
 pub use side::{BySide, Side};
-pub use stored::{Identity, Referrer, Stored, StoredColumn};
+pub use stored::{Identity, Link, Rights, Stored, StoredColumn, Unique};

@@ -22,6 +22,8 @@ pub struct StoredColumn {
     pub type_name: String,
     /// What its type is.
     pub pg_type: PgType,
+    /// The most characters of a text, where its type limits them.
+    pub length: Option<i32>,
     /// Whether it, or its domain, refuses NULL.
     pub not_null: bool,
     /// Whether the server computes it from the others.
@@ -30,21 +32,39 @@ pub struct StoredColumn {
     pub identity: Identity,
     /// Whether it, or its domain, has a default.
     pub has_default: bool,
-    /// The sequence that it owns, as SQL writes it.
+    /// The sequence that fills it in, as SQL writes it.
     pub sequence: Option<String>,
     /// Whether the role may read it.
     pub readable: bool,
 }
 
-/// A table whose rows a DELETE would change along with ours.
+/// A foreign key between the table and another, or itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrer {
-    /// The table that refers to this one.
+pub struct Link {
+    /// Identifies the other table.
+    pub oid: u32,
+    /// The other table.
     pub table: TableName,
-    /// What a DELETE does there: `CASCADE`, `SET NULL`, `SET DEFAULT`.
-    pub action: &'static str,
-    /// Its columns, each with the column that it refers to.
+    /// What a DELETE of a row does to those that refer to it, if it does more than refuse: `CASCADE`,
+    /// `SET NULL`, `SET DEFAULT`.
+    pub action: Option<&'static str>,
+    /// Columns of the table, each with its counterpart in the other.
     pub columns: Vec<(ColumnName, ColumnName)>,
+}
+
+/// A unique index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// Its name.
+    pub name: String,
+    /// Its columns, or those that its expressions are made of.
+    pub columns: Vec<ColumnName>,
+    /// Whether it has expressions.
+    pub computed: bool,
+    /// Whether NULL is like NULL to it.
+    pub nulls_alike: bool,
+    /// Whether it is checked at the end of a statement, or later; the others are with every row.
+    pub late: bool,
 }
 
 /// A table as it is stored.
@@ -56,8 +76,25 @@ pub struct Stored {
     pub columns: Vec<StoredColumn>,
     /// Whether it has a unique index that may be checked late: no INSERT can step aside there.
     pub deferrable: bool,
+    /// Its unique indexes.
+    pub uniques: Vec<Unique>,
     /// The tables that its foreign keys refer to.
-    pub parents: Vec<u32>,
-    /// The tables that a DELETE reaches.
-    pub referrers: Vec<Referrer>,
+    pub parents: Vec<Link>,
+    /// The tables that refer to it.
+    pub referrers: Vec<Link>,
+}
+
+/// What the role may do to a table, by the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether it may insert.
+    pub insert: bool,
+    /// Whether it may update, or lock a row.
+    pub update: bool,
+    /// Whether it may delete.
+    pub delete: bool,
+    /// Whether it may make temporary tables in the database.
+    pub temporary: bool,
+    /// Whether it may switch triggers off.
+    pub replica: bool,
 }

@@ -1,6 +1,7 @@
 //! The whole file: sides, parameters, settings and mappings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -8,8 +9,9 @@ use toml::de::DeTable;
 use super::compare::{CompareSettings, read_compare};
 use super::connection::{Environment, SideSettings, read_side};
 use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
-use super::later::read_pace_and_gate;
+use super::gate::{GateSettings, read_gate};
 use super::mapping::{Mapping, read_mapping};
+use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
 use super::reader::{Problems, Reader, sentence};
 use crate::row::seal;
@@ -30,6 +32,10 @@ pub struct Spec {
     pub params: Vec<Param>,
     /// How to compare.
     pub compare: CompareSettings,
+    /// What the servers must not be pushed beyond.
+    pub pace: PaceSettings,
+    /// What must hold before reads are flipped.
+    pub gate: GateSettings,
     /// The mappings, in the file's order.
     pub mappings: Vec<Mapping>,
     /// The blake3 of the file.
@@ -67,7 +73,8 @@ pub fn read(
     };
     let (table, problems) = parse(&text.text);
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
-    let parts = read_document(document, given, environment);
+    let folder = text.path.parent().unwrap_or(Path::new(""));
+    let parts = read_document(document, folder, given, environment);
     let list = problems.into_list();
     match parts {
         Some(parts) if !list.iter().any(Diagnostic::is_error) => {
@@ -79,6 +86,8 @@ pub fn read(
                 sides: parts.sides,
                 params: parts.params,
                 compare: parts.compare,
+                pace: parts.pace,
+                gate: parts.gate,
                 mappings: parts.mappings,
                 hash,
                 text,
@@ -95,6 +104,8 @@ struct Parts {
     sides: BySide<SideSettings>,
     params: Vec<Param>,
     compare: CompareSettings,
+    pace: PaceSettings,
+    gate: GateSettings,
     mappings: Vec<Mapping>,
 }
 
@@ -139,6 +150,7 @@ fn parse(text: &str) -> (Spanned<DeTable<'_>>, Problems) {
 
 fn read_document(
     mut document: Reader<'_>,
+    folder: &Path,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
 ) -> Option<Parts> {
@@ -150,7 +162,8 @@ fn read_document(
     let target = read_side(&mut document, Side::Target, environment);
     let (declared, params) = read_params(&mut document, given);
     let compare = read_compare(&mut document);
-    read_pace_and_gate(&mut document);
+    let pace = read_pace(&mut document, folder, environment);
+    let gate = read_gate(&mut document);
     let tables = document.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
@@ -160,7 +173,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, mappings })
+    Some(Parts { name: name?, description, sides, params, compare, pace, gate, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {

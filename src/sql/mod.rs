@@ -14,14 +14,17 @@ mod digest;
 mod fold;
 mod group;
 mod histogram;
+mod load;
 mod lookup;
 mod parts;
 mod probe;
 mod region;
 mod relation;
 mod rows;
+mod sequences;
 mod server;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod snapshots;
 mod statement;
@@ -36,12 +39,17 @@ pub use access::{
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
 pub use histogram::{blocks, histogram};
+pub use load::{replay_by_standbys, replay_of_standby, sessions};
 pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};
 pub use rows::{canons, canons_with_rules, key_hashes};
+pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
+pub use shape::shape;
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{keys_of_texts, stored_columns, stored_links, stored_rows};
+pub use stored::{
+    keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,
+};
 pub use told::told_keys;

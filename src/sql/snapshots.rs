@@ -201,3 +201,9 @@ fn a_pair_under_each_rule() {
     let everything = Region::whole(KeyRange::everything());
     insta::assert_snapshot!(digest(&plan, Side::Source, &everything).text);
 }
+
+#[test]
+fn what_is_asked_beside_the_rows() {
+    let table = crate::schema::TableName::parse("public.t").unwrap();
+    insta::assert_snapshot!(written([("shape", Some(shape(Some(&table))))]));
+}

@@ -23,6 +23,11 @@ impl Bind {
         Bind { oid: Builtin::Int8.oid(), value: value.to_be_bytes().to_vec() }
     }
 
+    /// Bytes.
+    pub fn bytes(value: &[u8]) -> Bind {
+        Bind { oid: Builtin::Bytea.oid(), value: value.to_vec() }
+    }
+
     /// The place before a block's first row.
     pub fn tid(block: u32) -> Bind {
         let value = [&block.to_be_bytes()[..], &0u16.to_be_bytes()].concat();

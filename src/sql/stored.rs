@@ -23,8 +23,21 @@ a.attnotnull or t.typnotnull,
 a.attgenerated operator(pg_catalog.<>) '',
 a.attidentity::pg_catalog.text,
 a.atthasdef or t.typdefault is not null,
+coalesce(
 pg_catalog.pg_get_serial_sequence(a.attrelid::pg_catalog.regclass::pg_catalog.text, a.attname::pg_catalog.text),
+(
+select pg_catalog.min(s.oid::pg_catalog.regclass::pg_catalog.text collate \"C\")
+from pg_catalog.pg_attrdef as f
+join pg_catalog.pg_depend as d
+on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.objid = f.oid
+join pg_catalog.pg_class as s on d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+and s.oid = d.refobjid and s.relkind = 'S'
+where f.adrelid = a.attrelid and f.adnum = a.attnum
+)
+),
 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+case when a.atttypid in ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype)
+and a.atttypmod > 4 then a.atttypmod - 4 end,
 exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate)
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid
@@ -37,8 +50,8 @@ and a.attrelid = ",
     writer.finish()
 }
 
-/// A row for each foreign key from or to a table: who refers, to whom (OIDs), the referring table's
-/// schema and name, what a DELETE does there, its columns, and those that they refer to.
+/// A row for each foreign key from or to a table: who refers and to whom, each by OID, schema and
+/// name; what a DELETE does there; the columns that refer, and those that they refer to.
 pub fn stored_links(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     let names = |of: &str, numbers: &str| {
@@ -52,10 +65,12 @@ join pg_catalog.pg_attribute as a on a.attrelid = f.{of} and a.attnum = k.number
     };
     writer
         .push(
-            "select f.conrelid::pg_catalog.int8,
-f.confrelid::pg_catalog.int8,
-n.nspname::pg_catalog.text,
+            "select c.oid::pg_catalog.int8,
+cn.nspname::pg_catalog.text,
 c.relname::pg_catalog.text,
+p.oid::pg_catalog.int8,
+pn.nspname::pg_catalog.text,
+p.relname::pg_catalog.text,
 f.confdeltype::pg_catalog.text,
 ",
         )
@@ -66,13 +81,78 @@ f.confdeltype::pg_catalog.text,
             "
 from pg_catalog.pg_constraint as f
 join pg_catalog.pg_class as c on c.oid = f.conrelid
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_namespace as cn on cn.oid = c.relnamespace
+join pg_catalog.pg_class as p on p.oid = f.confrelid
+join pg_catalog.pg_namespace as pn on pn.oid = p.relnamespace
 where f.contype = 'f'
 and f.conparentid = 0
 and ",
         )
         .bind(Bind::int8(i64::from(oid)))
         .push("::pg_catalog.oid in (f.conrelid, f.confrelid)\norder by f.oid");
+    writer.finish()
+}
+
+/// A row for each unique index of a table: its name, its columns (of one with expressions those that
+/// they are made of), whether it has expressions, whether NULL is like NULL, whether it may be checked
+/// late.
+pub fn stored_uniques(oid: u32) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push(
+            "select c.relname::pg_catalog.text,
+(
+select pg_catalog.array_agg(a.attname::pg_catalog.text order by a.attnum)
+from pg_catalog.pg_attribute as a
+where a.attrelid = i.indrelid
+and a.attnum > 0
+and (
+a.attnum = any ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
+or i.indexprs is not null and exists (
+select from pg_catalog.pg_depend as d
+where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+and d.objid = i.indexrelid
+and d.refobjid = i.indrelid
+and d.refobjsubid = a.attnum
+)
+)
+),
+i.indexprs is not null,
+coalesce((pg_catalog.to_jsonb(i) operator(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false),
+not i.indimmediate
+from pg_catalog.pg_index as i
+join pg_catalog.pg_class as c on c.oid = i.indexrelid
+where i.indisunique
+and i.indrelid = ",
+        )
+        .bind(Bind::int8(i64::from(oid)))
+        .push("::pg_catalog.oid\norder by i.indexrelid");
+    writer.finish()
+}
+
+/// What the role may do to a table: insert, update, delete; make temporary tables; switch triggers
+/// off, as a superuser or, where servers know of such grants, by one.
+pub fn rights(oid: u32, grants: bool) -> Statement {
+    let mut writer = Writer::new(&[]);
+    let granted = if grants {
+        "pg_catalog.has_parameter_privilege('session_replication_role', 'set')"
+    } else {
+        "pg_catalog.current_setting('is_superuser') = 'on'"
+    };
+    writer.push("select ");
+    for (right, check) in [
+        ("insert", "has_any_column_privilege"),
+        ("update", "has_any_column_privilege"),
+        ("delete", "has_table_privilege"),
+    ] {
+        writer
+            .push(&format!("pg_catalog.{check}("))
+            .bind(Bind::int8(i64::from(oid)))
+            .push(&format!("::pg_catalog.oid, '{right}'),\n"));
+    }
+    writer.push(&format!(
+        "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'temporary'),\n{granted}"
+    ));
     writer.finish()
 }
 

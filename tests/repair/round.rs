@@ -21,6 +21,16 @@ pub struct Said {
     pub stderr: String,
 }
 
+impl Said {
+    pub fn of(output: &std::process::Output) -> Said {
+        Said {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+}
+
 impl Round {
     pub fn new(source: &str, target: &str, spec: &str) -> Round {
         let pair = Pair::new(source, target);
@@ -82,20 +92,21 @@ impl Round {
 
     /// Runs a script with psql.
     pub fn psql(&self, script: &Path) -> Said {
+        self.psql_as("postgres", script)
+    }
+
+    /// The same as another role.
+    pub fn psql_as(&self, role: &str, script: &Path) -> Said {
         let cluster = &self.pair.clusters[self.written];
         let output = Command::new(cluster::binaries().join("psql"))
             .args(["-X", "-q", "-h"])
             .arg(cluster.socket())
-            .args(["-p", &cluster.port.to_string(), "-U", "postgres", "-d", &self.pair.database])
+            .args(["-p", &cluster.port.to_string(), "-U", role, "-d", &self.pair.database])
             .arg("-f")
             .arg(script)
             .output()
             .unwrap();
-        Said {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Said::of(&output)
     }
 
     /// Runs every script of a folder, each to its last line.

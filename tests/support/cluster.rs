@@ -189,6 +189,38 @@ impl Cluster {
         cluster
     }
 
+    /// Starts a standby that follows this server over the network. It has this server's settings, and
+    /// these behind them.
+    pub fn standby(&self, settings: Settings<'_>) -> Cluster {
+        let folder = owned_folder();
+        let data = folder.path().join("data");
+        let made = as_server_user(&self.server.join("pg_basebackup"), folder.path())
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-D"])
+            .arg(&data)
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync"])
+            .output()
+            .expect("pg_basebackup");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let file = data.join("postgresql.auto.conf");
+        let before = std::fs::read_to_string(&file).expect("settings");
+        let socket = folder.path().display();
+        let text = format!(
+            "{before}\nport = {port}\nunix_socket_directories = '{socket}'\n{}\n",
+            settings.0
+        );
+        std::fs::write(&file, text).expect("settings");
+        let (server, keeper) = (self.server.clone(), Mutex::new(None));
+        let cluster = Cluster { server, folder, port, keeper };
+        cluster.restart();
+        cluster
+    }
+
+    /// Makes a standby a primary, and waits until it is one.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("postgres", "select pg_promote()"), "t");
+    }
+
     /// Starts the server again after a stop or a kill.
     pub fn restart(&self) {
         // A postmaster that was killed leaves its file behind.
@@ -258,6 +290,15 @@ impl Cluster {
     /// Runs SQL and gives what it prints, fields between `|`.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         self.sql_as("postgres", database, sql)
+    }
+
+    /// The same through another way to a server.
+    pub fn sql_through(&self, url: &str, sql: &str) -> String {
+        let mut psql = Command::new(binaries().join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
+        let output = psql.output().expect("psql runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// The same as another role.

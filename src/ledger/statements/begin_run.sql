@@ -1,2 +1,3 @@
 insert into run (id, verb, spec, spec_hash, scope, started_at, record)
-values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+values ($1, $2, $3, $4, $5, $6, $7)
+returning number

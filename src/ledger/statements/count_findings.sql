@@ -1,1 +1,1 @@
-update run set findings = findings + ?2 where number = ?1
+update run set findings = findings + $1 where number = $2

@@ -1,4 +1,4 @@
 select kind, disposition, count(*)
 from finding
-where run = ?1
+where run = $1
 group by kind, disposition

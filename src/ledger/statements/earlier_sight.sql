@@ -1,5 +1,5 @@
-select first_seen, runs
+select identity, first_seen, runs, run, image
 from finding
-where identity = ?1
+where identity = $1
 order by run desc
 limit 1

@@ -1,1 +1,1 @@
-update run set summary = ?2 where number = ?1
+update run set summary = $1 where number = $2

@@ -1,4 +1,5 @@
-select record
+select place, record
 from finding
-where run = ?1
+where run = $1 and place > $2
 order by place
+limit 500

@@ -1,1 +1,1 @@
-delete from finding where run = ?1
+delete from finding where run = $1

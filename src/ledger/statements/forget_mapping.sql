@@ -1,1 +1,1 @@
-delete from mapping where run = ?1
+delete from mapping where run = $1

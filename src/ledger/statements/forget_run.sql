@@ -1,1 +1,1 @@
-delete from run where number = ?1
+delete from run where number = $1

@@ -1,1 +1,1 @@
-delete from undecided where run = ?1
+delete from undecided where run = $1

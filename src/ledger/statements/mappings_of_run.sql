@@ -1,4 +1,4 @@
 select place, record
 from mapping
-where run = ?1
+where run = $1
 order by place

@@ -1,1 +1,1 @@
-select record from run where number = ?1
+select record from run where number = $1

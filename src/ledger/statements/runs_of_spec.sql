@@ -1,4 +1,4 @@
 select number, verb, scope, record, summary
 from run
-where spec = ?1
+where spec = $1
 order by number

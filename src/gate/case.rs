@@ -1,0 +1,302 @@
+//! All that a judgement rests on, and each condition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use super::reason::{Condition, Reason};
+use super::run::{End, Run, Unsettled, is};
+use super::sequence::Sequence;
+use crate::finding::ExpiredAccept;
+use crate::spec::{GateSettings, Spec};
+
+/// A mapping of the spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// Its accept rules that have expired.
+    pub expired: Vec<ExpiredAccept>,
+}
+
+/// What has changed in a catalog since the runs that are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The mapping, where that is known.
+    pub mapping: Option<String>,
+    /// What has changed: lowercase, without a full stop.
+    pub message: String,
+}
+
+impl Change {
+    /// What the spec could once be compared with, it cannot any more.
+    pub fn unfit(why: &str) -> Change {
+        Change { mapping: None, message: format!("the spec no longer fits both catalogs: {why}") }
+    }
+}
+
+/// What is known when the gate is asked.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What was agreed.
+    pub policy: GateSettings,
+    /// The moment.
+    pub now: Timestamp,
+    /// The spec's mappings.
+    pub mappings: Vec<Asked>,
+    /// Only these groups are judged, if any are named.
+    pub groups: Vec<String>,
+    /// Runs of the spec as it is now, with the parameters in effect, the newest first; as many as
+    /// [`enough`] asks for.
+    pub runs: Vec<Run>,
+    /// The newest comparison of this spec, if it was of another file.
+    pub other_spec: Option<String>,
+    /// Comparisons of this spec with other parameters.
+    pub other_params: usize,
+    /// Of each mapping the share of its table that was verified within the window, 0 to 1.
+    pub verified: BTreeMap<String, f64>,
+    /// How the catalogs differ from what the runs saw.
+    pub changes: Vec<Change>,
+    /// The target's sequences.
+    pub sequences: Vec<Sequence>,
+}
+
+/// Keys that are named where many kept changing.
+const NAMED: usize = 10;
+
+/// Whether these runs, the newest first, are all that a judgement looks at.
+pub fn enough(spec: &Spec, runs: &[Run], now: Timestamp) -> bool {
+    let names = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
+    let whole = runs.iter().filter(|run| counts(run, names())).count() as u64;
+    let begin = begin_of_window(&spec.gate, now);
+    let covered = verified(spec, runs, now).values().all(|share| *share >= 1.0);
+    let old = runs.last().is_some_and(|run| run.started_at < begin);
+    whole >= spec.gate.clean_runs && (covered || old)
+}
+
+/// The share of each mapping that one run has verified within the window.
+pub fn verified(spec: &Spec, runs: &[Run], now: Timestamp) -> BTreeMap<String, f64> {
+    let begin = begin_of_window(&spec.gate, now);
+    let share = |name: &str| {
+        let in_time = runs.iter().filter(|run| run.started_at >= begin && !run.recheck);
+        let records = in_time.filter_map(|run| run.mapping(name));
+        let shares = records.filter(|record| record.complete).map(|record| record.coverage);
+        shares.fold(0.0, f64::max)
+    };
+    spec.mappings.iter().map(|mapping| (mapping.name.clone(), share(&mapping.name))).collect()
+}
+
+fn begin_of_window(policy: &GateSettings, now: Timestamp) -> Timestamp {
+    let window = SignedDuration::try_from(policy.window).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(window).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether it is one of the last runs: it was to look at everything, and it is not under way.
+fn counts<'m>(run: &Run, mappings: impl Iterator<Item = &'m str>) -> bool {
+    !matches!(run.end, End::UnderWay) && run.is_whole(mappings)
+}
+
+impl Case {
+    fn counts(&self, run: &Run) -> bool {
+        counts(run, self.mappings.iter().map(|mapping| mapping.name.as_str()))
+    }
+
+    /// As many of the last whole runs as must be clean, the newest first.
+    pub(super) fn whole_runs(&self) -> impl Iterator<Item = &Run> {
+        let many = usize::try_from(self.policy.clean_runs).unwrap_or(usize::MAX);
+        self.runs.iter().filter(|run| self.counts(run)).take(many)
+    }
+
+    /// The newest whole run that came to its end.
+    pub fn newest(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
+    }
+
+    /// Every reason to keep the gate closed.
+    pub(super) fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = self.changed();
+        reasons.extend(self.not_clean());
+        reasons.extend(self.unknown_groups());
+        reasons.extend(self.unsettled());
+        reasons.extend(self.empty());
+        reasons.extend(self.not_verified());
+        reasons.extend(self.too_old());
+        reasons.extend(self.expired());
+        reasons.extend(self.behind());
+        reasons
+    }
+
+    fn changed(&self) -> Vec<Reason> {
+        let spec = self.other_spec.as_ref().map(|run| {
+            let message = format!("the spec has changed since the newest run, {run}");
+            Reason::new(Condition::SpecChange, message).of_run(run)
+        });
+        let tables = self.changes.iter().map(|Change { mapping, message }| Reason {
+            mapping: mapping.clone(),
+            ..Reason::new(Condition::SchemaChange, message)
+        });
+        spec.into_iter().chain(tables).collect()
+    }
+
+    /// Every run since the first of the last whole ones must be complete and clean, parts and
+    /// rechecks too.
+    fn not_clean(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let (mut whole, mut parts) = (0, 0);
+        for run in &self.runs {
+            if whole >= self.policy.clean_runs {
+                break;
+            }
+            reasons.extend(run.doubts(&self.groups));
+            match run.end {
+                End::UnderWay => {}
+                _ if self.counts(run) => whole += 1,
+                _ => parts += 1,
+            }
+        }
+        if whole < self.policy.clean_runs {
+            let word = if whole == 1 { "run is" } else { "runs are" };
+            let wanted = self.policy.clean_runs;
+            let mut message =
+                format!("{whole} whole {word} remembered, and the last {wanted} must be clean");
+            let others = [
+                (parts, "of a part only, or a recheck"),
+                (self.other_params, "with other parameters"),
+            ];
+            for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+                message.push_str(&format!("; not counted: {count} {what}"));
+            }
+            reasons.push(Reason::new(Condition::CleanRuns, message));
+        }
+        reasons
+    }
+
+    /// A group of which no row was seen was not compared.
+    fn unknown_groups(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        for run in self.whole_runs().filter(|run| matches!(run.end, End::Over(_))) {
+            let known = |group: &String| {
+                let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
+                records.flatten().any(|record| is(record, group))
+            };
+            for group in self.groups.iter().filter(|group| !known(group)) {
+                let message = format!("{} has no row of group \"{group}\"", run.named());
+                let reason = Reason::new(Condition::Group, message).of_run(&run.run);
+                reasons.push(reason.of_group(Some(group)));
+            }
+        }
+        reasons
+    }
+
+    /// Rows that kept changing, as far as runs bear with them, and keys that did so twice running.
+    fn unsettled(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let mut before: Option<BTreeSet<&Unsettled>> = None;
+        for run in self.whole_runs() {
+            let concerns = |row: &&Unsettled| {
+                let asked = |group: &String| row.group == Some(Some(group.clone()));
+                self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)
+            };
+            let rows: BTreeSet<&Unsettled> = run.unsettled.iter().filter(concerns).collect();
+            let mut by_mapping: BTreeMap<&str, usize> = BTreeMap::new();
+            rows.iter().for_each(|row| *by_mapping.entry(&row.mapping).or_default() += 1);
+            for (mapping, count) in by_mapping {
+                let word = if count == 1 { "row" } else { "rows" };
+                let message = format!(
+                    "{count} {word} of mapping \"{mapping}\" kept changing in {}",
+                    run.named()
+                );
+                let reason = Reason::new(Condition::Unsettled, message).of_mapping(mapping);
+                reasons.push(reason.of_run(&run.run));
+            }
+            let twice = before.iter().flat_map(|before| before.intersection(&rows));
+            for row in twice.take(NAMED) {
+                let Unsettled { mapping, place, .. } = row;
+                let message =
+                    format!("{place} of mapping \"{mapping}\" kept changing in two runs running");
+                reasons.push(Reason::new(Condition::Unsettled, message).of_mapping(mapping));
+            }
+            before = Some(rows);
+        }
+        reasons
+    }
+
+    /// Nothing compared with nothing proves nothing.
+    fn empty(&self) -> Vec<Reason> {
+        let empty = |name: &str| {
+            self.whole_runs().find(|run| run.mapping(name).is_some_and(|record| record.empty))
+        };
+        let reason = |name: &String| {
+            let run = empty(name)?;
+            let message =
+                format!("mapping \"{name}\" had no row on either side in {}", run.named());
+            Some(Reason::new(Condition::Empty, message).of_mapping(name).of_run(&run.run))
+        };
+        self.mappings.iter().filter_map(|mapping| reason(&mapping.name)).collect()
+    }
+
+    fn not_verified(&self) -> Vec<Reason> {
+        let window = SignedDuration::try_from(self.policy.window).unwrap_or(SignedDuration::MAX);
+        let reason = |name: &String| {
+            let share = self.verified.get(name).copied().unwrap_or(0.0);
+            // Rounded down: only everything is all.
+            let percent = (share * 1000.0).floor() / 10.0;
+            let message = format!(
+                "only {percent}% of mapping \"{name}\" was verified within the last {window:#}"
+            );
+            let reason = Reason::new(Condition::Coverage, message).of_mapping(name);
+            (share < 1.0).then_some(reason)
+        };
+        self.mappings.iter().filter_map(|mapping| reason(&mapping.name)).collect()
+    }
+
+    /// Of the newest whole run that came to its end; where there is none, that is said already.
+    fn too_old(&self) -> Option<Reason> {
+        let run = self.newest()?;
+        let ended = run.ended_at()?;
+        let most = SignedDuration::try_from(self.policy.max_age).unwrap_or(SignedDuration::MAX);
+        let age = self.now.duration_since(ended);
+        // To the second, as people tell the time, but for what is younger.
+        let told = if age.as_secs() > 0 { age.round(Unit::Second).unwrap_or(age) } else { age };
+        let message =
+            format!("the newest whole {} ended {told:#} ago, max_age is {most:#}", run.named());
+        (age > most).then(|| Reason::new(Condition::Age, message).of_run(&run.run))
+    }
+
+    fn expired(&self) -> Vec<Reason> {
+        let reasons = self.mappings.iter().flat_map(|mapping| {
+            mapping.expired.iter().map(|rule| {
+                let (name, ExpiredAccept { reason, until }) = (&mapping.name, rule);
+                let message = format!(
+                    "an accept rule of mapping \"{name}\" has expired on {until}: {reason}"
+                );
+                Reason::new(Condition::ExpiredAccept, message).of_mapping(name)
+            })
+        });
+        reasons.collect()
+    }
+
+    fn behind(&self) -> Vec<Reason> {
+        let behind = self.sequences.iter().filter(|sequence| !sequence.is_ahead());
+        let reason = |sequence: &Sequence| {
+            let Sequence { mapping, name, table, column, last_key, unknown, .. } = sequence;
+            let column = format!("column \"{}\" of {table}", column.0);
+            let message = match unknown {
+                Some(why) => format!(
+                    "sequence {name} of the target cannot be judged: the last number in {column} \
+                     is not known: {why}"
+                ),
+                None => {
+                    let next = sequence.next();
+                    let key = last_key.map_or_else(String::new, |key| key.to_string());
+                    format!(
+                        "sequence {name} of the target is behind: it gives {next} next, and \
+                         {column} has come to {key}"
+                    )
+                }
+            };
+            Reason::new(Condition::Sequence, message).of_mapping(mapping)
+        };
+        behind.map(reason).collect()
+    }
+}

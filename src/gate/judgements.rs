@@ -1,0 +1,439 @@
+//! The gate's judgements: open if every condition holds, and closed by each one alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::finding::{ExpiredAccept, GroupRecord, MappingRecord, PastRun, SummaryRecord, Verdict};
+use crate::schema::{BySide, ColumnName, SchemaName, TableName};
+use crate::spec::{GateSettings, Spec, SpecText, read};
+
+fn spec() -> Spec {
+    let text = "version = 1\nname = \"x\"\nsource.url = \"host=a\"\ntarget.url = \"host=b\"\n\
+                gate.clean_runs = 2\n\
+                [[mapping]]\nsource.table = \"a.t\"\ntarget.table = \"a.t\"\n\
+                [[mapping]]\nsource.table = \"a.u\"\ntarget.table = \"a.u\"\n";
+    let text = SpecText { path: "x.toml".into(), text: text.into() };
+    read(text, &BTreeMap::new(), &|_| None).unwrap()
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn record(name: &str) -> MappingRecord {
+    let mut record = MappingRecord::new(name, "digest");
+    record.rows = BySide { source: 10, target: 10 };
+    (record.coverage, record.complete) = (1.0, true);
+    record
+}
+
+/// A run that began so many hours ago and took a minute.
+fn run(id: &str, hours: i64) -> Run {
+    Run {
+        run: id.into(),
+        recheck: false,
+        started_at: now().checked_sub(SignedDuration::from_hours(hours)).unwrap(),
+        resumed_at: None,
+        part: None,
+        end: End::Over(SummaryRecord::new(Verdict::Clean, 60_000)),
+        found: 0,
+        mappings: vec![record("t"), record("u")],
+        unsettled: [].into(),
+    }
+}
+
+/// Two clean runs, and nothing against them.
+fn case() -> Case {
+    let asked = |name: &str| Asked { name: name.into(), expired: Vec::new() };
+    Case {
+        policy: spec().gate,
+        now: now(),
+        mappings: vec![asked("t"), asked("u")],
+        groups: Vec::new(),
+        runs: vec![run("C", 1), run("B", 7)],
+        other_spec: None,
+        other_params: 0,
+        verified: [("t".into(), 1.0), ("u".into(), 1.0)].into(),
+        changes: Vec::new(),
+        sequences: Vec::new(),
+    }
+}
+
+fn reasons(case: &Case) -> Vec<String> {
+    let gate = judge(case);
+    assert_eq!(gate.answer() == Answer::Open, gate.reasons.is_empty());
+    gate.reasons.into_iter().map(|reason| reason.message).collect()
+}
+
+fn over(verdict: Verdict) -> End {
+    End::Over(SummaryRecord::new(verdict, 60_000))
+}
+
+/// Closed by one condition, and by this one.
+#[track_caller]
+fn closed_by(condition: Condition, case: &Case) -> String {
+    let gate = judge(case);
+    let [reason] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
+    assert_eq!((reason.condition, gate.answer()), (condition, Answer::Closed));
+    reason.message.clone()
+}
+
+#[test]
+fn the_gate_is_open_when_every_condition_holds() {
+    let gate = judge(&case());
+    assert_eq!((gate.answer(), gate.runs), (Answer::Open, vec!["C".to_owned(), "B".to_owned()]));
+    // What is behind the last runs is of no interest.
+    let mut older = case();
+    older.runs.push(Run { end: over(Verdict::Diverged), ..run("A", 13) });
+    assert!(reasons(&older).is_empty());
+}
+
+#[test]
+fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
+    let diverged = || {
+        let mut diverged = Run { end: over(Verdict::Diverged), ..run("C", 1) };
+        diverged.mappings[1].mismatch = 2;
+        diverged.mappings[1].books.source.null_key = 1;
+        diverged
+    };
+    let case_of = |last: Run| Case { runs: vec![last, run("B", 7)], ..case() };
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &case_of(diverged())),
+        "run C of 2026-11-24T11:00:00Z differs in 3 rows of mapping \"u\""
+    );
+    let mut incomplete = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
+    let cut = &mut incomplete.mappings[0];
+    (cut.complete, cut.coverage) = (false, 0.2);
+    cut.reason = Some("the deadline was reached".into());
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &case_of(incomplete)),
+        "run C of 2026-11-24T11:00:00Z is incomplete: mapping \"t\": the deadline was reached"
+    );
+    let lost = Run { end: End::Lost, mappings: Vec::new(), ..run("C", 1) };
+    let said = reasons(&case_of(lost));
+    assert_eq!(said, ["run C of 2026-11-24T11:00:00Z has no end: it was killed"]);
+    // A verdict that no mapping explains counts all the same.
+    let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
+    assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
+    // One clean run more is not enough, two are.
+    let mut runs = vec![run("D", 0), diverged(), run("B", 7)];
+    assert_eq!(reasons(&Case { runs: runs.clone(), ..case() }).len(), 1);
+    runs.insert(0, run("E", 0));
+    assert!(reasons(&Case { runs, ..case() }).is_empty());
+}
+
+#[test]
+fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
+    let under_way = Run { end: End::UnderWay, mappings: Vec::new(), ..run("D", 0) };
+    let with = |run: Run| {
+        let mut case = case();
+        case.runs.insert(0, run);
+        case
+    };
+    assert!(reasons(&with(under_way.clone())).is_empty());
+    let said = closed_by(Condition::CleanRuns, &with(Run { found: 1, ..under_way.clone() }));
+    assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
+    // It is none of the two that are wanted.
+    let case = Case { runs: vec![under_way, run("C", 1)], ..case() };
+    assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
+}
+
+#[test]
+fn runs_of_a_part_never_count_as_whole() {
+    let sampled = Run { part: Some("50%".into()), ..run("D", 0) };
+    let recheck = Run { recheck: true, ..run("D", 0) };
+    let mut one_mapping = run("D", 0);
+    one_mapping.mappings.pop();
+    let mut sliced = run("D", 0);
+    sliced.mappings[0].coverage = 0.5;
+    for part in [sampled, recheck, one_mapping, sliced] {
+        let runs = vec![part.clone(), run("C", 1)];
+        let said = closed_by(Condition::CleanRuns, &Case { runs, ..case() });
+        assert_eq!(
+            said,
+            "1 whole run is remembered, and the last 2 must be clean; not counted: 1 of a part only, \
+             or a recheck"
+        );
+        // Beside enough whole ones they are no harm, unless they found something.
+        let runs = vec![part.clone(), run("C", 1), run("B", 7)];
+        assert!(reasons(&Case { runs, ..case() }).is_empty());
+        let mut found = Run { end: over(Verdict::Diverged), ..part };
+        found.mappings[0].only_in_target = 1;
+        let runs = vec![found, run("C", 1), run("B", 7)];
+        let said = closed_by(Condition::CleanRuns, &Case { runs, ..case() });
+        assert!(
+            said.ends_with(" D of 2026-11-24T12:00:00Z differs in 1 row of mapping \"t\""),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn runs_of_another_spec_or_other_parameters_are_named() {
+    let changed = Case { other_spec: Some("D".into()), ..case() };
+    assert_eq!(
+        closed_by(Condition::SpecChange, &changed),
+        "the spec has changed since the newest run, D"
+    );
+    let others = Case { runs: Vec::new(), other_params: 3, ..case() };
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &others),
+        "0 whole runs are remembered, and the last 2 must be clean; not counted: 3 with other \
+         parameters"
+    );
+    let change = Change { mapping: Some("t".into()), message: "column \"a\" is gone".into() };
+    let gate = judge(&Case { changes: vec![change], ..case() });
+    assert_eq!(gate.reasons[0].condition, Condition::SchemaChange);
+    assert_eq!(gate.reasons[0].mapping.as_deref(), Some("t"));
+}
+
+#[test]
+fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
+    let row = |key: &str| Unsettled {
+        mapping: "t".into(),
+        place: format!("{{\"id\":\"{key}\"}}"),
+        group: None,
+    };
+    let mut case = case();
+    case.runs[1].unsettled = [row("1"), row("2")].into();
+    assert_eq!(
+        closed_by(Condition::Unsettled, &case),
+        "2 rows of mapping \"t\" kept changing in run B of 2026-11-24T05:00:00Z"
+    );
+    case.runs[0].unsettled = [row("2"), row("3")].into();
+    let said = reasons(&case);
+    assert_eq!(said.len(), 3);
+    assert!(
+        said.contains(&"{\"id\":\"2\"} of mapping \"t\" kept changing in two runs running".into())
+    );
+}
+
+#[test]
+fn an_empty_mapping_never_opens_it() {
+    let mut case = case();
+    case.runs[0].mappings[1].empty = true;
+    assert_eq!(
+        closed_by(Condition::Empty, &case),
+        "mapping \"u\" had no row on either side in run C of 2026-11-24T11:00:00Z"
+    );
+}
+
+#[test]
+fn everything_must_be_verified_within_the_window() {
+    let mut partly = case();
+    partly.verified.insert("u".into(), 0.99999);
+    assert_eq!(
+        closed_by(Condition::Coverage, &partly),
+        "only 99.9% of mapping \"u\" was verified within the last 24h"
+    );
+    partly.verified.remove("u");
+    let said = closed_by(Condition::Coverage, &partly);
+    assert!(said.starts_with("only 0% of mapping \"u\""), "{said}");
+    // Without a map of what was verified when, one run has to have verified all of it.
+    let share = |runs: &[Run]| verified(&spec(), runs, now())["t"];
+    assert_eq!(share(&[run("C", 24)]), 1.0);
+    assert_eq!(share(&[run("C", 25)]), 0.0);
+    let mut part = run("C", 1);
+    part.mappings[0].coverage = 0.5;
+    assert_eq!(share(&[part.clone(), run("B", 25)]), 0.5);
+    part.mappings[0].complete = false;
+    assert_eq!(share(&[part]), 0.0);
+    assert_eq!(share(&[Run { recheck: true, ..run("C", 1) }]), 0.0);
+}
+
+#[test]
+fn the_newest_run_must_be_young() {
+    let mut old = case();
+    old.policy.max_age = Duration::from_secs(3_540);
+    assert!(reasons(&old).is_empty());
+    old.policy.max_age = Duration::from_secs(3_539);
+    assert_eq!(
+        closed_by(Condition::Age, &old),
+        "the newest whole run C of 2026-11-24T11:00:00Z ended 59m ago, max_age is 58m 59s"
+    );
+    // One that went on after an interruption ended after that.
+    old.runs[0].resumed_at = Some(now());
+    assert!(reasons(&old).is_empty());
+    old.runs[0].resumed_at = None;
+    // A part that is younger makes nothing surer.
+    old.runs.insert(0, Run { part: Some("1%".into()), ..run("D", 0) });
+    assert!(closed_by(Condition::Age, &old).contains("run C"));
+}
+
+#[test]
+fn an_accept_rule_must_count_still() {
+    let mut case = case();
+    let rule = ExpiredAccept { reason: "OPS-1".into(), until: "2026-11-23".into() };
+    case.mappings[0].expired.push(rule);
+    assert_eq!(
+        closed_by(Condition::ExpiredAccept, &case),
+        "an accept rule of mapping \"t\" has expired on 2026-11-23: OPS-1"
+    );
+}
+
+#[test]
+fn the_targets_sequences_must_be_ahead() {
+    let name = |name: &str| TableName { schema: SchemaName("a".into()), name: name.into() };
+    let behind = Sequence {
+        mapping: "t".into(),
+        name: name("t_id_seq"),
+        table: name("t"),
+        column: ColumnName("id".into()),
+        last_value: 9,
+        is_called: true,
+        increment: 1,
+        last_key: Some(10),
+        unknown: None,
+        standby: false,
+    };
+    let case_of = |sequence: &Sequence| Case { sequences: vec![sequence.clone()], ..case() };
+    assert_eq!(
+        closed_by(Condition::Sequence, &case_of(&behind)),
+        "sequence a.t_id_seq of the target is behind: it gives 10 next, and column \"id\" of a.t \
+         has come to 10"
+    );
+    let unknown = Sequence { unknown: Some("too slow".into()), last_key: None, ..behind.clone() };
+    let said = closed_by(Condition::Sequence, &case_of(&unknown));
+    assert!(said.ends_with("is not known: too slow"), "{said}");
+    let ahead = Sequence { last_value: 10, ..behind };
+    assert!(reasons(&case_of(&ahead)).is_empty());
+}
+
+fn group(name: &str) -> GroupRecord {
+    GroupRecord {
+        group: Some(name.into()),
+        verdict: Verdict::Clean,
+        rows: BySide { source: 5, target: 5 },
+        matched: 5,
+        healed: 0,
+        accepted: 0,
+        only_in_source: 0,
+        only_in_target: 0,
+        mismatch: 0,
+        duplicate_key: 0,
+        null_key: 0,
+        unsettled: 0,
+    }
+}
+
+/// Groups of the first mapping; the second tells none apart.
+fn grouped(asked: &[&str]) -> Case {
+    let mut case = case();
+    for run in &mut case.runs {
+        run.mappings[0].groups = Some(vec![group("1"), group("2")]);
+    }
+    Case { groups: asked.iter().map(|group| (*group).to_owned()).collect(), ..case }
+}
+
+#[test]
+fn a_group_is_judged_on_its_own_records() {
+    assert!(reasons(&grouped(&["1", "2"])).is_empty());
+    let mut case = grouped(&["1", "2"]);
+    case.runs[1].end = over(Verdict::Diverged);
+    case.runs[1].mappings[0].mismatch = 3;
+    let other = GroupRecord { mismatch: 3, verdict: Verdict::Diverged, ..group("2") };
+    case.runs[1].mappings[0].groups = Some(vec![group("1"), other]);
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &case),
+        "run B of 2026-11-24T05:00:00Z differs in 3 rows of group \"2\" of mapping \"t\""
+    );
+    let answers = judge(&case).groups;
+    let answers: Vec<_> = answers.iter().map(|a| (a.group.as_str(), a.verdict)).collect();
+    assert_eq!(answers, [("1", Answer::Open), ("2", Answer::Closed)]);
+    case.groups = vec!["1".into()];
+    assert!(reasons(&case).is_empty());
+    // Without groups all of them count.
+    case.groups.clear();
+    assert!(closed_by(Condition::CleanRuns, &case).contains("3 rows of mapping \"t\""));
+}
+
+#[test]
+fn a_group_that_no_run_has_seen_is_not_open() {
+    let gate = judge(&grouped(&["1", "9"]));
+    let said: Vec<_> = gate.reasons.iter().map(|reason| reason.message.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "run C of 2026-11-24T11:00:00Z has no row of group \"9\"",
+            "run B of 2026-11-24T05:00:00Z has no row of group \"9\""
+        ]
+    );
+    assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::Group));
+    assert_eq!((gate.groups[0].verdict, gate.groups[1].verdict), (Answer::Open, Answer::Closed));
+}
+
+#[test]
+fn no_group_is_open_where_a_mapping_is_not_complete_or_tells_none_apart_and_differs() {
+    let mut case = grouped(&["1"]);
+    case.runs[0].end = over(Verdict::Incomplete);
+    case.runs[0].mappings[0].complete = false;
+    let said = closed_by(Condition::CleanRuns, &case);
+    assert!(said.ends_with("is incomplete: mapping \"t\": not everything was compared"), "{said}");
+    let mut case = grouped(&["1"]);
+    case.runs[0].end = over(Verdict::Diverged);
+    case.runs[0].mappings[1].mismatch = 1;
+    let said = closed_by(Condition::CleanRuns, &case);
+    assert!(said.ends_with("differs in 1 row of mapping \"u\""), "{said}");
+}
+
+#[test]
+fn rows_of_other_groups_may_keep_changing() {
+    let row = |group: &str| Unsettled {
+        mapping: "t".into(),
+        place: "{\"id\":\"1\"}".into(),
+        group: Some(Some(group.into())),
+    };
+    let mut case = grouped(&["1"]);
+    case.runs[0].unsettled = [row("2")].into();
+    assert!(reasons(&case).is_empty());
+    case.runs[0].unsettled = [row("1")].into();
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
+}
+
+#[test]
+fn as_many_runs_are_asked_for_as_a_judgement_needs() {
+    let spec = spec();
+    assert!(!enough(&spec, &[], now()));
+    assert!(!enough(&spec, &[run("C", 1)], now()));
+    assert!(enough(&spec, &[run("C", 1), run("B", 7)], now()));
+    let sampled = Run { part: Some("1%".into()), ..run("D", 0) };
+    assert!(!enough(&spec, &[sampled, run("C", 1)], now()));
+    // What the last runs left out may have been verified by one before, within the window.
+    let mut cut = run("C", 1);
+    cut.mappings[0].complete = false;
+    let mut runs = vec![cut.clone(), cut];
+    assert!(!enough(&spec, &runs, now()));
+    runs.push(run("A", 25));
+    assert!(enough(&spec, &runs, now()));
+}
+
+#[test]
+fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
+    let past = PastRun {
+        run: "A".into(),
+        verb: "recheck".into(),
+        spec_hash: "h".into(),
+        scope: "s".into(),
+        started_at: "2026-11-22T06:00:03.123Z".into(),
+        sample: Some("1%".into()),
+        summary: None,
+        rows: BySide::default(),
+        coverage: None,
+        findings: [("mismatch".to_owned(), 3), ("accepted".to_owned(), 2)].into(),
+        trend: None,
+    };
+    let run = Run::new(&past, true).unwrap();
+    assert!(run.recheck && matches!(run.end, End::UnderWay));
+    assert_eq!((run.found, run.part.as_deref()), (3, Some("1%")));
+    assert!(matches!(Run::new(&past, false).unwrap().end, End::Lost));
+    assert!(Run::new(&PastRun { started_at: "soon".into(), ..past }, true).is_err());
+}
+
+#[test]
+fn the_policy_is_the_specs() {
+    let GateSettings { clean_runs, .. } = spec().gate;
+    assert_eq!(clean_runs, 2);
+}

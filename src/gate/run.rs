@@ -1,0 +1,209 @@
+//! One run of the past, with what a gate asks of it.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::reason::{Condition, Reason};
+use crate::event::Event;
+use crate::finding::{
+    Disposition, Finding, GroupRecord, MappingRecord, PastRun, Place, SummaryRecord, Verdict,
+};
+use crate::row::Group;
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// It came to its end.
+    Over(SummaryRecord),
+    /// It is under way.
+    UnderWay,
+    /// It was killed.
+    Lost,
+}
+
+/// A row that kept changing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unsettled {
+    /// The mapping.
+    pub mapping: String,
+    /// Which row, as records write it.
+    pub place: String,
+    /// Its group, where there are groups.
+    pub group: Option<Group>,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its id.
+    pub run: String,
+    /// Whether it only looked again at what an earlier one had found.
+    pub recheck: bool,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it last went on after an interruption, if it did.
+    pub resumed_at: Option<Timestamp>,
+    /// Which part of the keys it was to look at, if not all of them.
+    pub part: Option<String>,
+    /// How it ended.
+    pub end: End,
+    /// Findings that nobody has agreed to.
+    pub found: u64,
+    /// What each mapping came to.
+    pub mappings: Vec<MappingRecord>,
+    /// Rows that kept changing.
+    pub unsettled: BTreeSet<Unsettled>,
+}
+
+impl Run {
+    /// What a history knows of it. A run that is over is then told again, see [`Run::hear`].
+    ///
+    /// # Errors
+    /// When its start is no moment.
+    pub fn new(past: &PastRun, under_way: bool) -> Result<Run, String> {
+        let agreed = past.findings.get(Disposition::Accepted.name()).copied().unwrap_or(0);
+        let started_at = past.started_at.parse();
+        Ok(Run {
+            run: past.run.clone(),
+            recheck: past.verb != "compare",
+            started_at: started_at.map_err(|_| format!("run {} has no moment", past.run))?,
+            resumed_at: None,
+            part: past.sample.clone(),
+            end: match &past.summary {
+                Some(summary) => End::Over(summary.clone()),
+                None if under_way => End::UnderWay,
+                None => End::Lost,
+            },
+            found: past.found().saturating_sub(agreed),
+            mappings: Vec::new(),
+            unsettled: BTreeSet::new(),
+        })
+    }
+
+    /// Takes in what happened in it.
+    pub fn hear(&mut self, event: Event) {
+        match event {
+            Event::RunStarted(record) => {
+                self.resumed_at = record.resumed_at.last().and_then(|moment| moment.parse().ok());
+            }
+            Event::MappingFinished { record, .. } => self.mappings.push(*record),
+            Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
+                let Finding { mapping, group, .. } = &finding;
+                let (mapping, group) = (mapping.clone(), group.clone());
+                self.unsettled.insert(Unsettled { mapping, place: place_text(&finding), group });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it was to look at all keys of these mappings. Of a run without an end that is taken
+    /// to be so.
+    pub(super) fn is_whole<'m>(&self, mut mappings: impl Iterator<Item = &'m str>) -> bool {
+        let known = |name: &str| self.mapping(name).is_some();
+        let all = |record: &MappingRecord| !record.complete || record.coverage >= 1.0;
+        let over = matches!(self.end, End::Over(_));
+        let looked = !over || mappings.all(known) && self.mappings.iter().all(all);
+        !self.recheck && self.part.is_none() && looked
+    }
+
+    /// What became of a mapping.
+    pub(super) fn mapping(&self, name: &str) -> Option<&MappingRecord> {
+        self.mappings.iter().find(|record| record.mapping == name)
+    }
+
+    /// When it ended, if it did.
+    pub(super) fn ended_at(&self) -> Option<Timestamp> {
+        let End::Over(summary) = &self.end else { return None };
+        let took = i64::try_from(summary.elapsed_ms).unwrap_or(i64::MAX);
+        let began = self.resumed_at.unwrap_or(self.started_at);
+        began.checked_add(SignedDuration::from_millis(took)).ok()
+    }
+
+    /// The run in a message.
+    pub(super) fn named(&self) -> String {
+        let Run { run, started_at, .. } = self;
+        let kind = if self.recheck { "recheck" } else { "run" };
+        format!("{kind} {run} of {}", started_at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    }
+
+    /// Why it was not complete and clean: as a whole, or as far as these groups go.
+    pub(super) fn doubts(&self, groups: &[String]) -> Vec<Reason> {
+        let mut doubts: Vec<Reason> = match &self.end {
+            // Whose findings they are, nobody has said yet.
+            End::UnderWay if self.found > 0 && groups.is_empty() => {
+                let message = format!("{} is under way and differs already", self.named());
+                vec![Reason::new(Condition::CleanRuns, message)]
+            }
+            End::UnderWay => Vec::new(),
+            End::Lost => {
+                let message = format!("{} has no end: it was killed", self.named());
+                vec![Reason::new(Condition::CleanRuns, message)]
+            }
+            End::Over(summary) => {
+                let doubts = |record| self.doubts_about(record, groups);
+                let mut doubts: Vec<Reason> = self.mappings.iter().flat_map(doubts).collect();
+                if doubts.is_empty() && groups.is_empty() && summary.verdict != Verdict::Clean {
+                    let message = format!("{} is {}", self.named(), summary.verdict.name());
+                    doubts.push(Reason::new(Condition::CleanRuns, message));
+                }
+                doubts
+            }
+        };
+        doubts.iter_mut().for_each(|doubt| doubt.run = Some(self.run.clone()));
+        doubts
+    }
+
+    fn doubts_about(&self, record: &MappingRecord, groups: &[String]) -> Vec<Reason> {
+        let name = &record.mapping;
+        let why = record.reason.as_deref().unwrap_or("not everything was compared");
+        let incomplete = || {
+            let message = format!("{} is incomplete: mapping \"{name}\": {why}", self.named());
+            Reason::new(Condition::CleanRuns, message).of_mapping(name)
+        };
+        let (Some(records), false) = (&record.groups, groups.is_empty()) else {
+            if !record.complete {
+                return vec![incomplete()];
+            }
+            let rows = divergent(record);
+            return differs(self, name, "", rows).into_iter().collect();
+        };
+        if !record.complete {
+            return groups.iter().map(|group| incomplete().of_group(Some(group))).collect();
+        }
+        let doubt = |group: &String| {
+            let found = records.iter().find(|record| is(record, group))?;
+            let of = format!("group \"{group}\" of ");
+            Some(differs(self, name, &of, found.divergent())?.of_group(Some(group)))
+        };
+        groups.iter().filter_map(doubt).collect()
+    }
+}
+
+/// Whether a group's record is that of the group that people name so.
+pub(super) fn is(record: &GroupRecord, group: &str) -> bool {
+    record.group.as_deref() == Some(group)
+}
+
+fn differs(run: &Run, mapping: &str, of: &str, rows: u64) -> Option<Reason> {
+    let word = if rows == 1 { "row" } else { "rows" };
+    let message = format!("{} differs in {rows} {word} of {of}mapping \"{mapping}\"", run.named());
+    (rows > 0).then(|| Reason::new(Condition::CleanRuns, message).of_mapping(mapping))
+}
+
+/// Rows that confirmed divergence speaks of.
+fn divergent(record: &MappingRecord) -> u64 {
+    let MappingRecord { only_in_source, only_in_target, mismatch, books, .. } = record;
+    let faults = |side: &crate::finding::Books| side.duplicate + side.null_key;
+    only_in_source + only_in_target + mismatch + faults(&books.source) + faults(&books.target)
+}
+
+/// Which row it is, as records write it.
+fn place_text(finding: &Finding) -> String {
+    let json = |key| serde_json::to_string(key).unwrap_or_default();
+    match &finding.place {
+        Place::Key(key) | Place::Duplicate(_, _, key) => json(key),
+        Place::Range(range, _) => serde_json::to_string(range).unwrap_or_default(),
+        Place::NullKey(side, _) => format!("NULL in the {side}"),
+    }
+}

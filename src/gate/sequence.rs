@@ -1,0 +1,122 @@
+//! Sequences of the target: is the next number one that no row has?
+//!
+//! While both systems write, the service's rows come with the monolith's numbers, and no sequence of
+//! the target moves. The first insert after the flip would then take a number that is in use.
+
+use serde::{Serialize, Serializer};
+
+use crate::schema::{ColumnName, TableName};
+
+/// Numbers that a server writes ahead into its log, which is where a standby knows them from.
+const LOGGED_AHEAD: i128 = 32;
+
+/// A sequence that fills a column which the mapping writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sequence {
+    /// The mapping.
+    pub mapping: String,
+    /// The sequence.
+    #[serde(rename = "sequence", serialize_with = "name")]
+    pub name: TableName,
+    /// The table.
+    #[serde(serialize_with = "name")]
+    pub table: TableName,
+    /// The column.
+    #[serde(serialize_with = "column_name")]
+    pub column: ColumnName,
+    /// The last number that it gave, or the first that it will give.
+    pub last_value: i64,
+    /// Whether the last number was given.
+    pub is_called: bool,
+    /// How far it is from one number to the next.
+    pub increment: i64,
+    /// The last number in the column, in the direction in which the sequence counts; nothing if it
+    /// has none.
+    pub last_key: Option<i128>,
+    /// Why that could not be had, if it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+    /// Whether a standby said so, which is up to 32 numbers ahead of its primary.
+    pub standby: bool,
+}
+
+fn name<S: Serializer>(name: &TableName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(name)
+}
+
+fn column_name<S: Serializer>(name: &ColumnName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&name.0)
+}
+
+impl Sequence {
+    /// The next number that it gives, at the earliest.
+    pub fn next(&self) -> i128 {
+        let (last, step) = (i128::from(self.last_value), i128::from(self.increment));
+        let next = if self.is_called { last + step } else { last };
+        if self.standby && self.is_called { next - LOGGED_AHEAD * step } else { next }
+    }
+
+    /// Whether no row has its next number, or one behind that.
+    pub fn is_ahead(&self) -> bool {
+        let ahead = |key| match self.increment {
+            0.. => self.next() > key,
+            _ => self.next() < key,
+        };
+        self.unknown.is_none() && self.last_key.is_none_or(ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaName;
+
+    fn sequence(last_value: i64, is_called: bool, last_key: Option<i128>) -> Sequence {
+        let name = |name: &str| TableName { schema: SchemaName("s".into()), name: name.into() };
+        Sequence {
+            mapping: "t".into(),
+            name: name("t_id_seq"),
+            table: name("t"),
+            column: ColumnName("id".into()),
+            last_value,
+            is_called,
+            increment: 1,
+            last_key,
+            unknown: None,
+            standby: false,
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_ahead_if_its_next_number_is() {
+        assert!(sequence(7, true, Some(7)).is_ahead());
+        assert!(!sequence(6, true, Some(7)).is_ahead());
+        // setval(…, 7, false) gives 7 next.
+        assert!(!sequence(7, false, Some(7)).is_ahead());
+        assert!(sequence(8, false, Some(7)).is_ahead());
+        assert!(sequence(1, false, None).is_ahead());
+        assert!(!sequence(1, false, Some(1)).is_ahead());
+        assert!(!sequence(1, false, Some(i128::from(i64::MAX) + 1)).is_ahead());
+        let unknown = Some("canceling statement due to statement timeout".into());
+        assert!(!Sequence { unknown, ..sequence(1, true, None) }.is_ahead());
+    }
+
+    #[test]
+    fn a_sequence_may_count_in_steps_and_down() {
+        let stepping =
+            |last, increment, key| Sequence { increment, ..sequence(last, true, Some(key)) };
+        assert!(stepping(10, 10, 15).is_ahead());
+        assert!(!stepping(10, 10, 20).is_ahead());
+        assert!(stepping(-5, -1, -5).is_ahead());
+        assert!(!stepping(-5, -1, -6).is_ahead());
+    }
+
+    #[test]
+    fn a_standby_is_not_believed_to_the_last_number() {
+        let replayed =
+            |last, called| Sequence { standby: true, ..sequence(last, called, Some(10)) };
+        assert!(!replayed(41, true).is_ahead());
+        assert!(replayed(42, true).is_ahead());
+        assert!(replayed(11, false).is_ahead());
+    }
+}

@@ -1,0 +1,216 @@
+//! Where a run stands, written down chunk by chunk, so that one that was interrupted goes on.
+//!
+//! A checkpoint is what the scan saw of a chunk, before anything was rechecked: the rest of a run
+//! follows from it, and what stood then may have healed since. Clean chunks are told by numbers alone;
+//! what differs stands in a binary form that only the version of this program that wrote it reads.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::recorder::Recorder;
+use super::store::{Change, LedgerError};
+use super::value::{Record, values};
+use crate::compare::Compared;
+use crate::row::{GroupCounts, KeyRange};
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub enum Checked<'c> {
+    /// It was compared.
+    Compared(&'c Compared),
+    /// It is not in the sample.
+    Skipped,
+}
+
+/// A chunk of an interrupted run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number within the mapping.
+    pub chunk: u64,
+    /// Its keys.
+    pub range: KeyRange,
+    /// About how many rows it was to have.
+    pub rows: u64,
+    /// What became of it.
+    pub state: KeptState,
+}
+
+/// What became of a chunk of an interrupted run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptState {
+    /// Both sides agree on so many rows.
+    Clean(u64),
+    /// There is more to say, which [`Recorder::outcome`] does.
+    Dirty,
+    /// It is not in the sample.
+    Skipped,
+}
+
+const CLEAN: &str = "clean";
+const DIRTY: &str = "dirty";
+const SKIPPED: &str = "skipped";
+
+impl Recorder {
+    /// Writes down what became of a chunk.
+    pub fn keep_chunk(
+        &mut self,
+        mapping: &str,
+        (chunk, range, rows): (u64, &KeyRange, u64),
+        checked: Checked<'_>,
+    ) {
+        let Some(run) = self.keeping() else { return };
+        let nothing = Vec::new();
+        let (state, matched, outcome) = match checked {
+            Checked::Skipped => (SKIPPED, 0, nothing),
+            Checked::Compared(compared) if is_clean(compared) => (CLEAN, compared.matched, nothing),
+            Checked::Compared(compared) => (DIRTY, compared.matched, encode(compared)),
+        };
+        let params = values![run, mapping, chunk, encode(range), rows, matched, state, outcome];
+        let statement = include_str!("statements/add_chunk.sql");
+        self.put(Change { statement, params });
+    }
+
+    /// Writes down how far a comparison by buckets has come, in place of what was written before.
+    pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
+        let Some(run) = self.keeping() else { return };
+        let statement = include_str!("statements/put_pass.sql");
+        self.put(Change { statement, params: values![run, mapping, encode(state)] });
+    }
+
+    /// Writes down what was ruled of a range.
+    pub fn keep_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
+        let Some(run) = self.keeping() else { return };
+        let statement = include_str!("statements/put_ruling.sql");
+        let params = values![run, mapping, encode(of), encode(ruled)];
+        self.put(Change { statement, params });
+    }
+
+    /// What was ruled of the ranges of a mapping.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<HashMap<K, V>, LedgerError> {
+        let run = self.number().unwrap_or_default();
+        let statement = include_str!("statements/rulings_of_mapping.sql");
+        let found = self.store().rows(statement, values![run, mapping]).await?;
+        let read = |record: &Record| Ok((decode(record.bytes(0)?)?, decode(record.bytes(1)?)?));
+        found.iter().map(read).collect()
+    }
+
+    /// The chunks of a mapping that the run has compared before it was interrupted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
+        let Some(run) = self.number() else { return Ok(Vec::new()) };
+        let statement = include_str!("statements/chunks_of_mapping.sql");
+        let found = self.store().rows(statement, values![run, mapping]).await?;
+        let read = |record: &Record| {
+            let state = match record.text(4)? {
+                CLEAN => KeptState::Clean(record.count(3)?),
+                DIRTY => KeptState::Dirty,
+                SKIPPED => KeptState::Skipped,
+                _ => return Err(not_understood()),
+            };
+            let range = decode(record.bytes(1)?)?;
+            Ok(Kept { chunk: record.count(0)?, range, rows: record.count(2)?, state })
+        };
+        found.iter().map(read).collect()
+    }
+
+    /// What there is to say of a chunk that is not clean.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+        let run = self.number().unwrap_or_default();
+        let statement = include_str!("statements/outcome_of_chunk.sql");
+        let found = self.store().first(statement, values![run, mapping, chunk]).await?;
+        decode(found.ok_or_else(not_understood)?.bytes(0)?)
+    }
+
+    /// How far a comparison by buckets had come, if there was one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn pass<T: DeserializeOwned>(&self, mapping: &str) -> Result<Option<T>, LedgerError> {
+        let run = self.number().unwrap_or_default();
+        let statement = include_str!("statements/pass_of_mapping.sql");
+        let found = self.store().first(statement, values![run, mapping]).await?;
+        found.map(|record| decode(record.bytes(0)?)).transpose()
+    }
+}
+
+/// Whether the numbers say it all.
+fn is_clean(compared: &Compared) -> bool {
+    let Compared { rows, matched, suspects, lone, groups } = compared;
+    let all = rows.all(|rows| rows == matched);
+    all && suspects.is_empty() && lone.is_none() && *groups == GroupCounts::default()
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+    postcard::from_bytes(bytes).map_err(|_| not_understood())
+}
+
+fn not_understood() -> LedgerError {
+    LedgerError("a checkpoint in it is not understood".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Suspected;
+    use crate::row::{Bound, Digest, Fingerprint, Key};
+    use crate::schema::{BySide, Side};
+
+    #[test]
+    fn what_is_written_down_is_read_back() {
+        let bound = |text: &str| {
+            let key = Key::new([text.as_bytes()]);
+            Some(Bound { key, text: [text.to_owned()].into() })
+        };
+        let range = KeyRange { after: bound("a\0"), through: None };
+        assert_eq!(decode::<KeyRange>(&encode(&range)).as_ref(), Ok(&range));
+        let mut digest = Digest::default();
+        digest.add(Fingerprint::of_row_hash(i64::MIN));
+        let mut groups = GroupCounts::default();
+        for group in [None, Some(&b"7"[..])] {
+            let place = groups.place(group);
+            groups.add(place, 3);
+        }
+        let suspect = Suspected {
+            key: Key::new([&[7; 40][..]]),
+            image: BySide { source: digest, target: Digest::default() },
+        };
+        let compared = Compared {
+            rows: BySide { source: 9, target: 8 },
+            matched: 8,
+            suspects: vec![suspect],
+            lone: Some((Side::Target, digest)),
+            groups,
+        };
+        assert_eq!(decode::<Compared>(&encode(&compared)), Ok(compared));
+        assert!(decode::<Compared>(b"\xff").is_err());
+    }
+
+    #[test]
+    fn only_what_numbers_say_is_clean() {
+        let clean =
+            Compared { rows: BySide { source: 5, target: 5 }, matched: 5, ..Compared::default() };
+        assert!(is_clean(&clean));
+        let lone = Some((Side::Source, Digest::default()));
+        assert!(!is_clean(&Compared { lone, ..clean.clone() }));
+        assert!(!is_clean(&Compared { rows: BySide { source: 6, target: 5 }, ..clean }));
+    }
+}

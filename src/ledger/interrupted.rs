@@ -1,0 +1,53 @@
+//! Runs that were interrupted: by a signal, a deadline, a lost server, or an end that nobody saw.
+
+use super::recorder::Recorder;
+use super::store::LedgerError;
+use super::value::{Record, values};
+use crate::finding::{RunRecord, SummaryRecord};
+
+/// A run that has not come to its end, or to an incomplete one.
+#[derive(Clone, Debug)]
+pub struct Interrupted {
+    pub(super) number: i64,
+    /// Its record.
+    pub record: RunRecord,
+    /// What it was asked, as it was given to [`Recorder::set_terms`].
+    pub terms: String,
+}
+
+impl Recorder {
+    /// Finds the run that is to go on: this one, or the newest of a spec. A run that came to its end
+    /// is none; `supersedes` tells whether one that did was asked the same, for then nobody goes back
+    /// behind it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn interrupted(
+        &self,
+        spec: &str,
+        run: Option<&str>,
+        supersedes: impl Fn(&str) -> bool,
+    ) -> Result<Option<Interrupted>, LedgerError> {
+        let statement = include_str!("statements/interrupted.sql");
+        let found = self.store().rows(statement, values![spec, run.unwrap_or_default()]).await?;
+        for record in &found {
+            let (ended, interrupted) = read(record)?;
+            match ended {
+                false => return Ok(Some(interrupted)),
+                true if run.is_some() || supersedes(&interrupted.terms) => return Ok(None),
+                true => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A run, and whether it has come to a complete end.
+fn read(record: &Record) -> Result<(bool, Interrupted), LedgerError> {
+    let summary: Option<SummaryRecord> =
+        record.maybe_text(2)?.map(serde_json::from_str).transpose()?;
+    let ended = summary.is_some_and(|summary| summary.complete);
+    let run = serde_json::from_str(record.text(1)?)?;
+    let (number, terms) = (record.int(0)?, record.text(3)?.to_owned());
+    Ok((ended, Interrupted { number, record: run, terms }))
+}

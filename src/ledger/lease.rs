@@ -1,0 +1,74 @@
+//! A lease: who may run a spec whose runs many machines share, until when.
+//!
+//! Times are the ledger server's own, so that machines need not agree on one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::SharedStore;
+use super::store::{LedgerError, Store};
+use super::value::values;
+
+/// How often it is put off; it lasts a few times as long (`shared_take_lease.sql`).
+pub const RENEWED_EVERY: Duration = Duration::from_secs(8);
+
+/// Held until it is given back, or not renewed for half a minute.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    store: Arc<SharedStore>,
+    spec: String,
+    holder: String,
+}
+
+impl Store {
+    /// Takes the lease of a spec for a holder; who holds it already holds it still. If another does,
+    /// gives what that one calls itself. Nothing of a ledger in a file.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub async fn lease(
+        &self,
+        spec: &str,
+        holder: &str,
+    ) -> Result<Option<Result<Lease, String>>, LedgerError> {
+        let Some(store) = self.shared() else { return Ok(None) };
+        let (spec, holder) = (spec.to_owned(), holder.to_owned());
+        let lease = Lease { store: Arc::clone(store), spec, holder };
+        if lease.renew().await? {
+            return Ok(Some(Ok(lease)));
+        }
+        Ok(Some(Err(self.leased_to(&lease.spec).await?.unwrap_or_default())))
+    }
+
+    /// Who holds the lease of a spec, if anyone does.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn leased_to(&self, spec: &str) -> Result<Option<String>, LedgerError> {
+        let statement = include_str!("statements/shared_leased_to.sql");
+        let found = self.first(statement, values![spec]).await?;
+        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+    }
+}
+
+impl Lease {
+    /// Puts its end off. False if another has it by now.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub async fn renew(&self) -> Result<bool, LedgerError> {
+        let statement = include_str!("statements/shared_take_lease.sql");
+        let params = values![self.spec.as_str(), self.holder.as_str()];
+        Ok(!self.store.change(statement, &params).await?.is_empty())
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written; it ends by itself then.
+    pub async fn give_back(self) -> Result<(), LedgerError> {
+        let statement = include_str!("statements/shared_give_lease_back.sql");
+        let params = values![self.spec.as_str(), self.holder.as_str()];
+        self.store.change(statement, &params).await.map(drop)
+    }
+}

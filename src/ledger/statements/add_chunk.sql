@@ -1,0 +1,3 @@
+insert into chunk (run, mapping, place, range, rows, matched, state, outcome)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (run, mapping, place) do nothing

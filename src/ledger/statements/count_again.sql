@@ -1,0 +1,3 @@
+update run
+set findings = (select count(*) from finding where finding.run = run.number)
+where number = $1

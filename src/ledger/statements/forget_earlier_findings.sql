@@ -1,0 +1,1 @@
+delete from finding where run = $1 and place < $2

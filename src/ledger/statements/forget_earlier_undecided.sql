@@ -1,0 +1,1 @@
+delete from undecided where run = $1 and place < $2

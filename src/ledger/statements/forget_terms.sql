@@ -1,0 +1,1 @@
+delete from terms where run = $1

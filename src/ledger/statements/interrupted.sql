@@ -1,0 +1,7 @@
+-- The newest run of a spec with what it was asked; $2 is an id, or empty for any.
+select run.number, run.record, run.summary, terms.record
+from run
+join terms on terms.run = run.number
+where run.spec = $1 and run.verb = 'compare' and ($2 = '' or run.id = $2)
+order by run.number desc
+limit 50

@@ -1,0 +1,6 @@
+select coalesce(max(place), -1)
+from (
+    select max(place) as place from finding where run = $1
+    union all
+    select max(place) as place from undecided where run = $1
+) as places

@@ -1,0 +1,3 @@
+select state
+from pass
+where run = $1 and mapping = $2

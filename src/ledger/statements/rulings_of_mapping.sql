@@ -1,0 +1,3 @@
+select place, ruled
+from ruling
+where run = $1 and mapping = $2

@@ -1,0 +1,3 @@
+select holder
+from lease
+where spec = $1 and until >= clock_timestamp()

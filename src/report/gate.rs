@@ -1,0 +1,72 @@
+//! A gate's judgement as people and programs read it: open or closed, every reason on a line.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::finding::{counted, on_one_line};
+use crate::finding::timestamp;
+use crate::gate::{Answer, Case, Gate, GroupAnswer, Reason, Sequence};
+use crate::spec::{Spec, printable};
+
+/// The version of the record.
+const VERSION: u32 = 1;
+
+/// A judgement, with what it rests on.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "gate")]
+pub struct GateRecord<'g> {
+    version: u32,
+    spec: &'g str,
+    scope: String,
+    judged_at: String,
+    verdict: Answer,
+    reasons: &'g [Reason],
+    #[serde(skip_serializing_if = "<[GroupAnswer]>::is_empty")]
+    groups: &'g [GroupAnswer],
+    runs: &'g [String],
+    verified: &'g BTreeMap<String, f64>,
+    sequences: &'g [Sequence],
+}
+
+impl<'g> GateRecord<'g> {
+    /// The record of a judgement.
+    pub fn new(spec: &'g Spec, case: &'g Case, gate: &'g Gate) -> GateRecord<'g> {
+        GateRecord {
+            version: VERSION,
+            spec: &spec.name,
+            scope: spec.scope(),
+            judged_at: timestamp(case.now),
+            verdict: gate.answer(),
+            reasons: &gate.reasons,
+            groups: &gate.groups,
+            runs: &gate.runs,
+            verified: &case.verified,
+            sequences: &case.sequences,
+        }
+    }
+}
+
+/// Writes a judgement for people.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_gate(out: &mut impl Write, gate: &GateRecord<'_>) -> io::Result<()> {
+    let GateRecord { spec, verdict, reasons, groups, runs, .. } = gate;
+    writeln!(out, "{}: {}", printable(spec), verdict.name())?;
+    for reason in *reasons {
+        writeln!(out, "  {}", on_one_line(&reason.message))?;
+    }
+    if *verdict == Answer::Open {
+        let newest = runs.first().map_or("", String::as_str);
+        let whole = counted(runs.len() as u64, "whole run");
+        writeln!(out, "  {whole} complete and clean, the newest {}", printable(newest))?;
+    }
+    if groups.len() > 1 {
+        for GroupAnswer { group, verdict } in *groups {
+            writeln!(out, "group {}: {}", on_one_line(group), verdict.name())?;
+        }
+    }
+    out.flush()
+}

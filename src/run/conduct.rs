@@ -1,0 +1,195 @@
+//! One run from its beginning to its summary: rounds of giving out work and taking in what comes of it.
+//!
+//! Each round waits for one thing: a result, a suspect that falls due, something to be written or read
+//! again in the ledger, a wish to stop, the deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::again::Again;
+use super::desk::{Desk, reached};
+use super::dispatcher::Dispatcher;
+use super::mapping::MappingState;
+use super::options::{Options, Stop};
+use super::prepare::Prepared;
+use super::watch::Watch;
+use super::worker::World;
+use crate::event::{Event, Observer};
+use crate::finding::{Named, RunRecord, SummaryRecord};
+use crate::ledger::{Interrupted, LedgerError, Recorder};
+use crate::report::Diagnosis;
+use crate::spec::Spec;
+
+/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
+/// coming by as much.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Which run it is.
+#[derive(Clone, Debug)]
+pub enum Begin {
+    /// A new one, with this id.
+    New(String),
+    /// One that was interrupted goes on.
+    Resumed(Box<Interrupted>),
+}
+
+/// Who hears of a run: the ledger first, which says of findings how long they have been there.
+pub struct Audience<'o> {
+    /// The ledger, if the run is remembered.
+    pub recorder: Option<&'o mut Recorder>,
+    /// Everyone else.
+    pub observer: &'o mut dyn Observer,
+}
+
+/// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
+pub async fn compare(
+    prepared: Prepared,
+    begin: Begin,
+    options: Options,
+    audience: Audience<'_>,
+    stop: watch::Receiver<Stop>,
+) -> SummaryRecord {
+    conduct(prepared, None, begin, options, audience, stop).await
+}
+
+/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
+pub(super) async fn conduct(
+    prepared: Prepared,
+    again: Option<Vec<Again>>,
+    begin: Begin,
+    options: Options,
+    audience: Audience<'_>,
+    stop: watch::Receiver<Stop>,
+) -> SummaryRecord {
+    let Prepared { spec, servers, pools, mut plans, .. } = prepared;
+    let (stop_work, stop_workers) = watch::channel(Stop::No);
+    let (events, retries) = mpsc::unbounded_channel();
+    let Audience { recorder, observer } = audience;
+    let diagnosis = Diagnosis::new(&plans);
+    let mut desk = Desk::new(options, diagnosis, recorder, observer);
+    let record = record(&spec, &begin, &mut desk);
+    desk.tell(Event::RunStarted(record));
+    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
+    let plans = plans.into_iter().map(Arc::new).collect();
+    let world = World::new(&spec, pools, plans, &desk.options, stop_workers, events);
+    let world = Arc::new(world);
+    let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
+    let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
+    if let Some(again) = again {
+        dispatcher.look_again(again);
+    }
+    let stood = match begin {
+        Begin::Resumed(_) => dispatcher.restore().await,
+        Begin::New(_) => Ok(()),
+    };
+    match stood {
+        Ok(()) => dispatcher.run(retries, stop).await,
+        Err(error) => {
+            dispatcher.let_go(&format!("the ledger does not say where it stood: {error}"))
+        }
+    }
+    dispatcher.finish_mappings();
+    let summary = dispatcher.summary();
+    dispatcher.desk.tell_all().await;
+    summary
+}
+
+/// What the run was asked; of one that goes on, what it was asked when it began.
+fn record(spec: &Spec, begin: &Begin, desk: &mut Desk<'_>) -> RunRecord {
+    let id = match begin {
+        Begin::New(id) => id.clone(),
+        Begin::Resumed(interrupted) => {
+            desk.resume(interrupted);
+            let mut record = interrupted.record.clone();
+            record.resumed_at.push(desk.clock.text(Duration::ZERO));
+            return record;
+        }
+    };
+    let options = &desk.options;
+    let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
+    let params = Named(params.collect());
+    let mut record = RunRecord::new(id, &spec.name, spec.hash.clone(), spec.scope(), params);
+    record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
+    record.mappings.clone_from(&options.mappings);
+    record
+}
+
+impl Dispatcher<'_> {
+    /// Looks at what an earlier run found, and at nothing else.
+    fn look_again(&mut self, again: Vec<Again>) {
+        let plans = self.world.plans.iter().zip(again).enumerate();
+        let options = &self.desk.options;
+        let state = |(index, (plan, again))| MappingState::again(index, plan, options, again);
+        self.mappings = plans.map(state).collect();
+    }
+
+    /// Comes back to where the run stood.
+    async fn restore(&mut self) -> Result<(), LedgerError> {
+        // The ledger has to know that the run goes on.
+        self.desk.tell_all().await;
+        for index in 0..self.mappings.len() {
+            self.start(index);
+            self.mappings[index].restore(&mut self.desk).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(
+        &mut self,
+        mut retries: mpsc::UnboundedReceiver<Event>,
+        mut stop: watch::Receiver<Stop>,
+    ) {
+        let deadline = self.desk.options.deadline;
+        let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
+        while !self.is_done() {
+            self.give_out();
+            self.desk.tell_all().await;
+            if self.is_stuck() {
+                return self.let_go("the run lost its thread");
+            }
+            let (pause, writing) = (self.until_due(), self.desk.until_written());
+            tokio::select! {
+                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
+                answers = self.watch.next() => self.watched(answers),
+                Some(event) = retries.recv() => self.desk.tell(event),
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+                () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
+                () = std::future::ready(()), if self.recalls() => self.recall().await,
+                Ok(()) = stop.changed() => return self.finish_soon(&mut stop).await,
+                () = reached(deadline) => {
+                    self.stopping = "the deadline was reached";
+                    return self.finish_soon(&mut stop).await;
+                }
+            }
+            if self.watch.is_blind() {
+                self.stopping = "a server that has limits could not say how it is";
+                return self.finish_soon(&mut stop).await;
+            }
+            self.finish_mappings();
+        }
+    }
+
+    /// Lets what is in hand come to its end, for a while; then cancels it.
+    async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
+        let mut urgency = Stop::Soon.max(*stop.borrow());
+        if urgency < Stop::Now {
+            self.desk.tell(Event::Stopping { reason: self.stopping.into() });
+        }
+        self.stop_work.send_replace(urgency);
+        self.desk.tell_all().await;
+        let grace = tokio::time::sleep(GRACE);
+        tokio::pin!(grace);
+        while !self.in_flight.is_empty() {
+            tokio::select! {
+                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
+                () = &mut grace, if urgency < Stop::Now => urgency = Stop::Now,
+                Ok(()) = stop.changed() => urgency = *stop.borrow(),
+            }
+            self.stop_work.send_replace(urgency);
+            self.desk.tell_all().await;
+        }
+        self.let_go(self.stopping);
+    }
+}

@@ -1,0 +1,103 @@
+//! What the gate asks the target: how far its sequences are, and how far the columns that they fill
+//! and a mapping writes. Read only, and from indexes where there are any.
+
+use super::Prepared;
+use super::blocked::Blocked;
+use super::repair::{catalog, relation_of};
+use crate::gate::Sequence;
+use crate::pg::{Catalog, PgError, Remedy};
+use crate::plan::{Expression, MappingPlan};
+use crate::schema::{Builtin, ColumnName, PgType, SequenceLink, Side, TableName};
+use crate::spec::Reads;
+
+/// Asks for the sequences of every mapping's target.
+///
+/// # Errors
+/// What the target says, or every sequence that the role may not read.
+pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
+    let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
+    let lease = prepared.pools.target.lease().await.map_err(of_target)?;
+    let catalog = catalog(prepared, &lease, Side::Target);
+    let mut sequences: Vec<Sequence> = Vec::new();
+    let mut blocked = Vec::new();
+    for plan in &prepared.plans {
+        match of_mapping(prepared, plan, &catalog).await {
+            Ok(found) => sequences.extend(found),
+            Err(found) => blocked.extend(found),
+        }
+    }
+    lease.give_back().await;
+    if blocked.is_empty() { Ok(sequences) } else { Err(blocked) }
+}
+
+async fn of_mapping(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    catalog: &Catalog<'_>,
+) -> Result<Vec<Sequence>, Vec<Blocked>> {
+    let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
+    let Reads::Table(table) = &plan.sides.target.reads else { return Ok(Vec::new()) };
+    let relation = relation_of(plan, Side::Target, catalog).await.map_err(|error| vec![error])?;
+    let links = catalog.sequence_links(relation.oid.unwrap_or(0)).await.map_err(of_target)?;
+    let links: Vec<SequenceLink> = links.into_iter().filter(|link| concerns(plan, link)).collect();
+    let hidden: Vec<Blocked> =
+        links.iter().filter(|link| !link.readable).map(|link| unreadable(prepared, link)).collect();
+    if !hidden.is_empty() {
+        return Err(hidden);
+    }
+    let standby = prepared.servers.target.standby;
+    let mut sequences = Vec::new();
+    for SequenceLink { column, sequence, increment, .. } in links {
+        // First the column: a number that is given meanwhile must not look like one too many.
+        let last_key = last_key(catalog, &table.value, &column, increment >= 0);
+        let (last_key, unknown) = last_key.await.map_err(of_target)?;
+        let state = catalog.sequence_state(&sequence).await;
+        let (last_value, is_called) = state.map_err(of_target)?;
+        sequences.push(Sequence {
+            mapping: plan.name.clone(),
+            name: sequence,
+            table: table.value.clone(),
+            column,
+            last_value,
+            is_called,
+            increment,
+            last_key,
+            unknown,
+            standby,
+        });
+    }
+    Ok(sequences)
+}
+
+/// The last number of a column, or why it could not be had in time.
+async fn last_key(
+    catalog: &Catalog<'_>,
+    table: &TableName,
+    column: &ColumnName,
+    largest: bool,
+) -> Result<(Option<i128>, Option<String>), PgError> {
+    match catalog.last_key(table, column, largest).await {
+        Ok(last_key) => Ok((last_key, None)),
+        Err(error) if error.remedy == Remedy::Shrink => Ok((None, Some(error.message))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the mapping writes the column, with whole numbers.
+fn concerns(plan: &MappingPlan, link: &SequenceLink) -> bool {
+    let mut written = plan.pairs.iter().map(|pair| &pair.sides.target.expression);
+    let counts = matches!(
+        link.pg_type.base(),
+        PgType::Builtin(Builtin::Int2 | Builtin::Int4 | Builtin::Int8 | Builtin::Numeric)
+    );
+    counts
+        && written.any(
+            |expression| matches!(expression, Expression::Column(name) if *name == link.column),
+        )
+}
+
+fn unreadable(prepared: &Prepared, link: &SequenceLink) -> Blocked {
+    let (name, role) = (&link.sequence, &prepared.servers.target.role);
+    let message = format!("role \"{role}\" may not read sequence {name} of the target");
+    Blocked::new(message).hinted(format!("GRANT SELECT ON SEQUENCE {name} TO {role};"))
+}

@@ -1,0 +1,198 @@
+//! What a run is asked, and of which databases: what a run that goes on has to be asked again, or its
+//! halves would be answers to two questions.
+//!
+//! How it goes about it (jobs, the size of chunks, how long it settles) may change on the way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::blocked::Blocked;
+use super::options::Options;
+use super::prepare::Prepared;
+use crate::gate::Change;
+use crate::ledger::{Interrupted, Recorder};
+use crate::schema::{BySide, Shape, Side};
+
+/// What a run is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Terms {
+    /// Name and version of the program: what is kept of a chunk is read by no other.
+    tool: String,
+    spec_hash: String,
+    /// Spec and parameters.
+    scope: String,
+    /// The only mappings, if not all.
+    mappings: Vec<String>,
+    sample: Option<String>,
+    /// How each mapping's rows are compared: what was seen by one strategy means nothing to another.
+    strategies: BTreeMap<String, String>,
+    /// What each mapping's sides are read from.
+    shapes: BTreeMap<String, BySide<Shape>>,
+}
+
+impl Terms {
+    fn of(prepared: &Prepared, options: &Options) -> Terms {
+        let shapes = prepared.plans.iter().map(|plan| {
+            let shapes = plan.sides.as_ref().map(|side| side.shape.clone());
+            (plan.name.clone(), shapes)
+        });
+        let strategies = prepared.plans.iter();
+        let strategies =
+            strategies.map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
+        let mut mappings = options.mappings.clone();
+        mappings.sort();
+        Terms {
+            tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
+            spec_hash: prepared.spec.hash.clone(),
+            scope: prepared.spec.scope(),
+            mappings,
+            sample: options.sample.map(|share| share.to_string()),
+            strategies: strategies.collect(),
+            shapes: shapes.collect(),
+        }
+    }
+
+    /// What is asked otherwise now, as a clause; nothing if it is the same.
+    fn difference(&self, now: &Terms) -> Option<String> {
+        if self.tool != now.tool {
+            return Some(format!("it was begun by {}, and this is {}", self.tool, now.tool));
+        }
+        if self.spec_hash != now.spec_hash {
+            return Some("the spec has changed since".to_owned());
+        }
+        if self.scope != now.scope {
+            return Some("its parameters (--param) were others".to_owned());
+        }
+        if self.mappings != now.mappings {
+            return Some("it compares other mappings (--mapping)".to_owned());
+        }
+        if self.sample != now.sample {
+            return Some("it takes another sample (--sample)".to_owned());
+        }
+        let other = now.strategies.iter().find_map(|(name, now)| {
+            let before = self.strategies.get(name).filter(|before| *before != now)?;
+            Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
+        });
+        other.or_else(|| self.moved(now))
+    }
+
+    /// What is not read from where it was.
+    fn moved(&self, now: &Terms) -> Option<String> {
+        now.shapes.iter().find_map(|(name, now)| {
+            let before = self.shapes.get(name)?;
+            let differs = |side: Side| Some((side, before[side].difference(&now[side])?));
+            let (side, why) = Side::BOTH.into_iter().find_map(differs)?;
+            Some(format!("the {side} of \"{name}\" is not what it was: {why}"))
+        })
+    }
+}
+
+/// What is not what the mappings were read from, when the run of these terms compared them. Where a
+/// table's blocks lie is no matter once they were read.
+pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
+    let change =
+        |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
+    let before = terms.and_then(|text| serde_json::from_str::<Terms>(text).ok());
+    let changes = prepared.plans.iter().flat_map(|plan| {
+        let name = &plan.name;
+        let Some(before) = before.as_ref().and_then(|terms| terms.shapes.get(name)) else {
+            let message = format!("run {run} does not say what mapping \"{name}\" was read from");
+            return vec![change(name, message)];
+        };
+        let difference = |side: Side| {
+            let before = Shape { filenode: None, ..before[side].clone() };
+            let why = before.difference(&plan.sides[side].shape)?;
+            let message =
+                format!("the {side} of mapping \"{name}\" is not what run {run} compared: {why}");
+            Some(change(name, message))
+        };
+        Side::BOTH.into_iter().filter_map(difference).collect()
+    });
+    changes.collect()
+}
+
+/// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its
+/// id, or empty for the newest.
+///
+/// # Errors
+/// When there is no such run to go on with, or it was asked something else.
+pub async fn agree(
+    prepared: &Prepared,
+    options: &Options,
+    recorder: &mut Recorder,
+    wanted: Option<&str>,
+) -> Result<Option<Interrupted>, Blocked> {
+    let now = Terms::of(prepared, options);
+    let written = |terms: &Terms| serde_json::to_string(terms).unwrap_or_default();
+    recorder.set_terms(written(&now));
+    let Some(wanted) = wanted else { return Ok(None) };
+    let read = |text: &str| serde_json::from_str::<Terms>(text).ok();
+    let same = |text: &str| read(text).is_some_and(|before| before.difference(&now).is_none());
+    let id = Some(wanted).filter(|id| !id.is_empty());
+    let found = recorder.interrupted(&prepared.spec.name, id, same).await;
+    let found = found.map_err(|error| {
+        Blocked::new(format!("{recorder}: {error}"))
+            .hinted("A run cannot go on without its ledger; leave --resume out to begin a new one.")
+    })?;
+    let Some(found) = found else {
+        return match id {
+            Some(id) => {
+                Err(Blocked::new(format!("{recorder}: no run {id} of this spec was interrupted"))
+                    .hinted("pgreconcile history SPEC --format json lists the runs."))
+            }
+            None => Ok(None),
+        };
+    };
+    let why = match read(&found.terms) {
+        Some(before) => before.difference(&now),
+        None => Some("it was begun by another version".to_owned()),
+    };
+    match why {
+        None => Ok(Some(found)),
+        Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
+            .hinted("Ask it the same, or leave --resume out to begin a new run.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms {
+            tool: "pgreconcile 1".to_owned(),
+            spec_hash: "h".to_owned(),
+            scope: "s".to_owned(),
+            mappings: Vec::new(),
+            sample: None,
+            strategies: [("t".to_owned(), "digest".to_owned())].into(),
+            shapes: [("t".to_owned(), BySide::default())].into(),
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_otherwise_is_named() {
+        let moved = |side: Side| {
+            let mut shapes = BySide::<Shape>::default();
+            shapes[side].database_oid = 7;
+            [("t".to_owned(), shapes)].into()
+        };
+        for (now, said) in [
+            (Terms { tool: "pgreconcile 2".into(), ..terms() }, "and this is pgreconcile 2"),
+            (Terms { spec_hash: "i".into(), scope: "t".into(), ..terms() }, "the spec has"),
+            (Terms { scope: "t".into(), ..terms() }, "--param"),
+            (Terms { mappings: vec!["t".into()], ..terms() }, "--mapping"),
+            (Terms { sample: Some("0.01".into()), ..terms() }, "--sample"),
+            (
+                Terms { strategies: [("t".into(), "stream".into())].into(), ..terms() },
+                "was compared by digest and would be by stream (--strategy)",
+            ),
+            (Terms { shapes: moved(Side::Target), ..terms() }, "the target of \"t\" is not"),
+        ] {
+            let why = terms().difference(&now).unwrap();
+            assert!(why.contains(said), "{why}");
+        }
+        assert_eq!(terms().difference(&terms()), None);
+    }
+}

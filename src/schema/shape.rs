@@ -1,0 +1,208 @@
+//! What a mapping's side is read from: which server, which database, which relation, which columns.
+//!
+//! Chunks of one comparison are read one after the other, and an interrupted one goes on hours later.
+//! They add up to one answer only if each of them was read from the same thing. Two shapes that differ
+//! are two things: rows of a server that was failed over to, or of a table that was made anew, say
+//! nothing about the rows that were read before.
+
+use serde::{Deserialize, Serialize};
+
+/// One side of a mapping, as its server's catalog identifies it at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// `server_version_num`.
+    pub version: u32,
+    /// The cluster's identifier, where the role may ask; a standby has its primary's.
+    pub system: Option<String>,
+    /// Whether the server is a standby.
+    pub standby: bool,
+    /// The timeline that a primary writes. A standby follows its primary's from one to the next without
+    /// losing what it has, so there it says nothing.
+    pub timeline: Option<u32>,
+    /// The database's name.
+    pub database: String,
+    /// The database's OID: one that was dropped and made again has another.
+    pub database_oid: u32,
+    /// The relation's OID; nothing for a query, or where there is no such relation any more.
+    pub relation: Option<u32>,
+    /// Every column, in order.
+    pub columns: Vec<ShapeColumn>,
+    /// How many partitions or children the relation has, on all levels.
+    pub partitions: u64,
+    /// A hash of which they are.
+    pub partition_set: Option<String>,
+    /// The file that holds the table, where its rows are read block by block: a rewritten table has its
+    /// rows in other blocks. Nothing where that is no matter.
+    pub filenode: Option<u32>,
+}
+
+/// A column as far as it decides what is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeColumn {
+    /// Its name.
+    pub name: String,
+    /// Its number in the relation, which no later column ever gets.
+    pub number: i32,
+    /// Its type, as SQL writes it.
+    pub type_name: String,
+    /// The version of its collation that the server has now, where that has versions: with another one
+    /// the same keys may stand in another order.
+    pub collation_version: Option<String>,
+}
+
+impl Shape {
+    /// What has changed since this shape was taken, as a clause; nothing if `now` is the same thing.
+    /// What this shape leaves open is not looked at.
+    pub fn difference(&self, now: &Shape) -> Option<String> {
+        self.server_difference(now)
+            .or_else(|| self.relation_difference(now))
+            .or_else(|| self.columns_difference(now))
+    }
+
+    fn server_difference(&self, now: &Shape) -> Option<String> {
+        if let (Some(before), Some(after)) = (&self.system, &now.system)
+            && before != after
+        {
+            return Some(format!(
+                "it is another server: system identifier {before} has become {after}"
+            ));
+        }
+        let (before, after) = (self.version / 10_000, now.version / 10_000);
+        if before != after {
+            return Some(format!("PostgreSQL {before} has become PostgreSQL {after}"));
+        }
+        match (self.standby, now.standby) {
+            (true, false) => return Some("the standby was promoted".to_owned()),
+            (false, true) => return Some("the primary has become a standby".to_owned()),
+            _ => {}
+        }
+        if let (Some(before), Some(after)) = (self.timeline, now.timeline)
+            && before != after
+        {
+            return Some(format!("it failed over: timeline {before} has become {after}"));
+        }
+        if self.database != now.database {
+            let (before, after) = (&self.database, &now.database);
+            return Some(format!("database \"{before}\" has become \"{after}\""));
+        }
+        (self.database_oid != now.database_oid)
+            .then(|| format!("database \"{}\" was dropped and made again", self.database))
+    }
+
+    fn relation_difference(&self, now: &Shape) -> Option<String> {
+        if self.relation != now.relation {
+            let what = match now.relation {
+                None => "what is read does not exist any more",
+                Some(_) => "what is read was dropped and made again",
+            };
+            return Some(what.to_owned());
+        }
+        if (self.partitions, &self.partition_set) != (now.partitions, &now.partition_set) {
+            let (before, after) = (self.partitions, now.partitions);
+            return Some(format!(
+                "partitions were attached or detached: there were {before} and are {after}"
+            ));
+        }
+        (self.filenode.is_some() && self.filenode != now.filenode)
+            .then(|| "the table was rewritten while it was read block by block".to_owned())
+    }
+
+    fn columns_difference(&self, now: &Shape) -> Option<String> {
+        let named = |columns: &[ShapeColumn], name: &str| {
+            columns.iter().find(|column| column.name == name).cloned()
+        };
+        for before in &self.columns {
+            let name = &before.name;
+            let Some(after) = named(&now.columns, name) else {
+                return Some(format!("column \"{name}\" does not exist any more"));
+            };
+            if before.type_name != after.type_name {
+                let (before, after) = (&before.type_name, after.type_name);
+                return Some(format!("column \"{name}\" was {before} and is {after}"));
+            }
+            if before.number != after.number {
+                return Some(format!("column \"{name}\" was dropped and made again"));
+            }
+            if before.collation_version != after.collation_version {
+                return Some(format!(
+                    "the collation of column \"{name}\" has another version: {} has become {}",
+                    before.collation_version.as_deref().unwrap_or("none"),
+                    after.collation_version.as_deref().unwrap_or("none")
+                ));
+            }
+        }
+        let new = now.columns.iter().find(|column| named(&self.columns, &column.name).is_none());
+        new.map(|column| format!("column \"{}\" is new", column.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, number: i32) -> ShapeColumn {
+        ShapeColumn {
+            name: name.to_owned(),
+            number,
+            type_name: "integer".to_owned(),
+            collation_version: Some("2.36".to_owned()),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            version: 150_018,
+            system: Some("1".to_owned()),
+            standby: false,
+            timeline: Some(1),
+            database: "d".to_owned(),
+            database_oid: 5,
+            relation: Some(20_000),
+            columns: vec![column("id", 1), column("v", 2)],
+            partitions: 2,
+            partition_set: Some("ab".to_owned()),
+            filenode: Some(30_000),
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_does_not_differ() {
+        assert_eq!(shape().difference(&shape()), None);
+        // a minor version changes no value
+        assert_eq!(shape().difference(&Shape { version: 150_019, ..shape() }), None);
+        // and what was not known or is no matter is not missed
+        let open = Shape { system: None, timeline: None, filenode: None, ..shape() };
+        assert_eq!(open.difference(&shape()), None);
+    }
+
+    #[test]
+    fn every_change_is_said_in_words() {
+        let other_type = ShapeColumn { type_name: "bigint".to_owned(), ..column("v", 2) };
+        let newer = ShapeColumn { collation_version: Some("2.37".to_owned()), ..column("v", 2) };
+        let with = |columns: &[ShapeColumn]| Shape { columns: columns.to_vec(), ..shape() };
+        let id = || column("id", 1);
+        for (now, said) in [
+            (Shape { system: Some("2".into()), ..shape() }, "another server"),
+            (Shape { version: 160_002, ..shape() }, "PostgreSQL 15 has become PostgreSQL 16"),
+            (Shape { standby: true, timeline: None, ..shape() }, "has become a standby"),
+            (Shape { timeline: Some(2), ..shape() }, "timeline 1 has become 2"),
+            (Shape { database: "e".into(), ..shape() }, "database \"d\" has become \"e\""),
+            (Shape { database_oid: 6, ..shape() }, "database \"d\" was dropped and made again"),
+            (Shape { relation: None, ..shape() }, "does not exist any more"),
+            (Shape { relation: Some(1), ..shape() }, "was dropped and made again"),
+            (Shape { partitions: 3, ..shape() }, "there were 2 and are 3"),
+            (Shape { partition_set: Some("cd".into()), ..shape() }, "attached or detached"),
+            (Shape { filenode: Some(1), ..shape() }, "rewritten"),
+            (with(&[id()]), "column \"v\" does not exist any more"),
+            (with(&[id(), column("v", 3)]), "column \"v\" was dropped and made again"),
+            (with(&[id(), other_type]), "column \"v\" was integer and is bigint"),
+            (with(&[id(), newer]), "has another version: 2.36 has become 2.37"),
+            (with(&[id(), column("v", 2), column("w", 3)]), "column \"w\" is new"),
+        ] {
+            let difference = shape().difference(&now).unwrap_or_default();
+            assert!(difference.contains(said), "{difference:?} does not say {said:?}");
+        }
+        let standby = Shape { standby: true, timeline: None, ..shape() };
+        assert_eq!(standby.difference(&shape()).as_deref(), Some("the standby was promoted"));
+    }
+}

@@ -1,0 +1,171 @@
+//! Change under way: tables that are altered, rewritten, swapped or made anew while they are read,
+//! servers that are promoted or change places. The mapping is marked with its reason, the others go
+//! on, and nothing is said by comparing what was with what is.
+
+use pgreconcile::schema::Side;
+
+use crate::support::{Cluster, Outcome, Pair, Program, Running, Scratch, Settings};
+
+/// Two tables a side; `u` is there to show that the others go on.
+fn table(rows: u32) -> String {
+    format!(
+        "create table t (id int primary key, v text);
+         insert into t select n, 'v' || n from generate_series(1, {rows}) n;
+         create table u as select * from t; alter table u add primary key (id); analyze;"
+    )
+}
+
+const MAPPING: &str =
+    "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\ntable = \"public.t\"\n";
+
+/// Compares `t` and `u` and lets something happen to `t` in the middle of it.
+fn compare_while(pair: &Pair, flags: &[&str], happens: impl FnOnce()) -> Outcome {
+    let spec = pair.spec(&format!("{MAPPING}{}", MAPPING.replace("public.t", "public.u")));
+    let flags = [&["-vv", "--chunk-rows", "10", "--jobs", "1"][..], flags].concat();
+    let mut running = pair.comparing(&spec, &flags).start();
+    running.await_line("chunk=20 ");
+    happens();
+    running.finish()
+}
+
+/// The first mapping is marked with this reason and has no findings; the second is whole.
+fn marked(outcome: &Outcome, reason: &str) {
+    outcome.balances().exits(3);
+    assert_eq!(outcome.findings(), Vec::<String>::new(), "{}", outcome.stderr);
+    let mappings = outcome.records("mapping");
+    let said = mappings[0]["reason"].as_str().unwrap();
+    assert!(said.contains(reason), "{said}");
+    assert_eq!(mappings[0]["complete"], false, "{mappings:?}");
+    assert!(mappings[0]["coverage"].as_f64().unwrap() < 1.0, "{mappings:?}");
+    assert_eq!((&mappings[1]["mapping"], &mappings[1]["complete"]), (&"u".into(), &true.into()));
+}
+
+/// Without a look at the catalog after each chunk, rows of the old table and of the new one would add
+/// up to one answer.
+#[test]
+fn a_table_that_is_altered_made_anew_or_swapped_marks_its_mapping() {
+    for (side, change, reason) in [
+        (Side::Target, "alter table t add column w int", "target has changed under way: column \"w\" is new"),
+        (Side::Source, "alter table t drop column v", "column \"v\" does not exist any more"),
+        (Side::Source, "alter table t alter column v type varchar(40)", "column \"v\" was text and is character varying(40)"),
+        (
+            Side::Target,
+            "begin; alter table t drop column v; alter table t add column v text; update t set v = 'v' || id; commit",
+            "column \"v\" was dropped and made again",
+        ),
+        (Side::Source, "alter table t rename to old", "does not exist any more"),
+        (
+            Side::Target,
+            "begin; alter table t rename to old; create table t as select * from old; alter table t add primary key (id);
+             grant select on t to reader; commit",
+            "what is read was dropped and made again",
+        ),
+    ] {
+        let pair = Pair::new(&table(2_000), &table(2_000));
+        let outcome = compare_while(&pair, &[], || drop(pair.sql(side, change)));
+        marked(&outcome, reason);
+    }
+}
+
+/// Rows that come with a partition were not there when the chunks before them were read.
+#[test]
+fn a_partition_that_is_attached_marks_its_mapping() {
+    let parted = "create table t (id int primary key, v text) partition by range (id);
+         create table t1 partition of t for values from (0) to (3000);
+         create table later as select n as id, 'v' || n as v from generate_series(1, 0) n;
+         alter table later add primary key (id);
+         insert into t select n, 'v' || n from generate_series(1, 2000) n;
+         create table u as select * from t; alter table u add primary key (id); analyze;";
+    let pair = Pair::new(parted, parted);
+    let outcome = compare_while(&pair, &[], || {
+        pair.sql(
+            Side::Target,
+            "alter table t attach partition later for values from (3000) to (4000)",
+        );
+    });
+    marked(&outcome, "partitions were attached or detached: there were 1 and are 2");
+}
+
+/// A statement that reads blocks of a table that was rewritten would miss rows and read others twice.
+#[test]
+fn a_table_that_is_rewritten_marks_its_mapping_if_it_is_read_block_by_block() {
+    let scattered = "create table t (id uuid primary key, v text) with (autovacuum_enabled = off);
+         insert into t select md5(n::text)::uuid, repeat('v', 500) from generate_series(1, 60000) n;
+         create table u (id int primary key); analyze;";
+    let pair = Pair::new(scattered, scattered);
+    let both = format!("{MAPPING}{}", MAPPING.replace("public.t", "public.u"));
+    let spec = pair.spec(&format!("[compare]\nchunk_time = \"1ms\"\n{both}"));
+    let mut running =
+        pair.comparing(&spec, &["-vv", "--jobs", "1", "--strategy", "digest"]).start();
+    running.await_line("chunk=2 ");
+    pair.sql(Side::Source, "vacuum full t");
+    marked(&running.finish(), "the table was rewritten");
+    // By ranges of the key it is no matter where the rows lie.
+    let outcome = compare_while(&Pair::new(&table(2_000), &table(2_000)), &[], || ());
+    outcome.balances().exits(0);
+}
+
+const STANDBY: Settings<'_> = Settings("hot_standby = on");
+
+/// Compares two servers, where the target has this address, and lets something happen in the middle.
+fn compare_servers_while(
+    source: &Cluster,
+    target: &str,
+    happens: impl FnOnce(&mut Running),
+) -> Outcome {
+    let scratch = Scratch::new();
+    let head = "version = 1\nname = \"change\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
+                [target]\nurl = \"${TARGET_URL}\"\n";
+    let spec = scratch.file("spec.toml", &format!("{head}{MAPPING}"));
+    let mut running = Program::new()
+        .env("SOURCE_URL", &source.url("postgres", "postgres"))
+        .env("TARGET_URL", target)
+        .args(&["compare", spec.to_str().unwrap(), "--settle", "0s", "--format", "jsonl", "-vv"])
+        .args(&["--progress", "never", "--chunk-rows", "10", "--jobs", "1"])
+        .start();
+    running.await_line("chunk=20 ");
+    happens(&mut running);
+    running.finish()
+}
+
+fn servers() -> (Cluster, Cluster, Cluster) {
+    let source = Cluster::start(Settings::default());
+    let primary = Cluster::start(Settings::default());
+    for cluster in [&source, &primary] {
+        cluster.sql("postgres", &table(2_000));
+    }
+    let standby = primary.standby(STANDBY);
+    (source, primary, standby)
+}
+
+#[test]
+fn a_standby_that_is_promoted_marks_its_mapping() {
+    let (source, _primary, standby) = servers();
+    let url = standby.url("postgres", "postgres");
+    let outcome = compare_servers_while(&source, &url, |_| standby.promote());
+    outcome.balances().exits(3);
+    let reason = outcome.mapping()["reason"].as_str().unwrap().to_owned();
+    assert!(
+        reason.contains("the target has changed under way: the standby was promoted"),
+        "{reason}"
+    );
+}
+
+/// The address leads to the former standby: what it had not replayed is gone, so what was read before
+/// may never have been.
+#[test]
+fn a_primary_that_fails_over_to_its_standby_marks_its_mapping() {
+    let (source, primary, standby) = servers();
+    let url = format!(
+        "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?sslmode=disable",
+        primary.port, standby.port
+    );
+    let outcome = compare_servers_while(&source, &url, |running| {
+        standby.promote();
+        primary.kill();
+        running.await_line("trying again");
+    });
+    outcome.balances().exits(3);
+    let reason = outcome.mapping()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("it failed over: timeline 1 has become 2"), "{reason}");
+}

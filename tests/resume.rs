@@ -1,0 +1,261 @@
+//! A run that was interrupted goes on: nothing is read twice, nothing is lost, and the whole is what a
+//! run without an interruption says.
+
+use std::path::{Path, PathBuf};
+
+use pgreconcile::schema::Side;
+use serde_json::Value;
+
+use crate::support::{MAPPING, Outcome, Pair, Program, refused};
+
+/// Chunks of 500 rows that take some 40 ms each, one after the other.
+const SLOWLY: &[&str] = &["--chunk-rows", "500", "--jobs", "1", "-vv"];
+const SLOW: &str = "where = \"v % 500 <> 0 or pg_sleep(0.04) is not null\"\n";
+
+fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
+    pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
+}
+
+/// 20,000 keys of a type on each side; the target lacks 11,000 in a row and some more, has some of its
+/// own, and some other values.
+fn pair(key: &str) -> Pair {
+    let key_of = |n: &str| match key {
+        "uuid" => format!("md5(({n})::text)::uuid"),
+        "text" => format!("'k' || lpad(({n})::text, 6, '0')"),
+        _ => n.to_owned(),
+    };
+    let table = format!("create table t (id {key} primary key, v int, w text); ");
+    let fill = |filter: &str, value: &str| {
+        let id = key_of("n");
+        format!("insert into t select {id}, n, {value} from generate_series(1, 20000) n {filter};")
+    };
+    let source = format!("{table}{}", fill("", "'w'"));
+    let lacks = "where n not between 4000 and 14999 and n % 1777 <> 0";
+    let own = format!(
+        "insert into t values ({}, 1, 'own'), ({}, 2, 'own')",
+        key_of("-5"),
+        key_of("30000")
+    );
+    let target =
+        format!("{table}{}{own}", fill(lacks, "case when n % 999 = 0 then 'x' else 'w' end"));
+    let pair = Pair::new(&source, &target);
+    for side in Side::BOTH {
+        pair.sql(side, "analyze t");
+    }
+    pair
+}
+
+fn spec(pair: &Pair) -> PathBuf {
+    pair.spec(&format!(
+        "{}{SLOW}",
+        MAPPING.replacen("public.t\"\n", &format!("public.t\"\n{SLOW}"), 1)
+    ))
+}
+
+/// What a run says, but for when and how long.
+fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
+    let mut mapping = outcome.balances().mapping();
+    mapping["elapsed_ms"] = Value::Null;
+    (outcome.findings(), mapping)
+}
+
+fn lines(outcome: &Outcome, words: &str) -> usize {
+    outcome.stderr.lines().filter(|line| line.contains(words)).count()
+}
+
+/// The number behind a word of a log line.
+fn number(outcome: &Outcome, line: &str, name: &str) -> usize {
+    let found = outcome.stderr.lines().find(|known| known.contains(line));
+    let found = found.unwrap_or_else(|| panic!("no {line} in {}", outcome.stderr));
+    let rest = found.split_once(&format!("{name}=")).unwrap().1;
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
+    for key in ["int", "text"] {
+        let pair = pair(key);
+        let spec = spec(&pair);
+        let whole = comparing(&pair, &spec, &[SLOWLY, &["--ledger", "whole.db"]].concat()).run();
+        let chunks = lines(whole.exits(1), "chunk finished");
+        for signals in [&["INT"][..], &["TERM", "TERM"]] {
+            let mut first = comparing(&pair, &spec, SLOWLY).start();
+            first.await_line("chunk=12 ");
+            signals.iter().for_each(|signal| first.signal(signal));
+            let first = first.finish();
+            let before = lines(first.exits(3), "chunk finished");
+            let second = comparing(&pair, &spec, &[SLOWLY, &["--resume"]].concat()).run();
+            assert_eq!(essence(second.exits(1)), essence(&whole), "{key} {signals:?}");
+            assert_eq!(number(&second, "mapping goes on", "chunks"), before);
+            assert_eq!(lines(&second, "chunk finished"), chunks - before);
+            let run = |outcome: &Outcome| outcome.records("run").remove(0);
+            assert_eq!(run(&first)["run"], run(&second)["run"]);
+            assert_eq!(run(&first)["started_at"], run(&second)["started_at"]);
+            assert_eq!(run(&second)["resumed_at"].as_array().unwrap().len(), 1);
+        }
+        // It is at its end, so there is nothing to go on with.
+        let third = comparing(&pair, &spec, &["--resume"]).run();
+        assert!(third.exits(1).stderr.contains("no run was interrupted; a new one begins"));
+        assert_eq!(essence(&third), essence(&whole));
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_where_the_ledger_has_it() {
+    for key in ["int", "uuid"] {
+        let pair = pair(key);
+        let spec = spec(&pair);
+        let whole = comparing(&pair, &spec, &[SLOWLY, &["--ledger", "whole.db"]].concat()).run();
+        let chunks = lines(whole.exits(1), "chunk finished");
+        let mut kept = 0;
+        for round in 1..=2 {
+            let flags = if round == 1 { SLOWLY.to_vec() } else { [SLOWLY, &["--resume"]].concat() };
+            let mut run = comparing(&pair, &spec, &flags).start();
+            // Long enough for the ledger to be written a few times.
+            (0..15).for_each(|_| run.await_line("chunk finished"));
+            run.signal("KILL");
+            let run = run.finish();
+            if round == 2 {
+                kept = number(&run, "mapping goes on", "chunks");
+            }
+        }
+        let last = comparing(&pair, &spec, &[SLOWLY, &["--resume"]].concat()).run();
+        assert_eq!(essence(last.exits(1)), essence(&whole), "{key}");
+        if key == "int" {
+            let more = number(&last, "mapping goes on", "chunks");
+            assert!(more > kept, "{more} {kept}");
+            assert_eq!(lines(&last, "chunk finished"), chunks - more);
+        } else {
+            assert!(lines(&last, "chunk finished") < chunks, "{}", last.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
+    let pair = pair("int");
+    let spec = spec(&pair);
+    let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
+    let mut rounds = 0;
+    let last = loop {
+        let flags = [SLOWLY, &["--deadline", "1s", "--resume"]].concat();
+        let outcome = comparing(&pair, &spec, &flags).run();
+        rounds += 1;
+        if outcome.code != 3 {
+            break outcome;
+        }
+        assert!(rounds < 30, "{}", outcome.stderr);
+    };
+    assert!(rounds > 2);
+    assert_eq!(essence(last.exits(1)), essence(&whole));
+    assert_eq!(last.records("run")[0]["resumed_at"].as_array().unwrap().len(), rounds - 1);
+    // The ledger knows one run, and tells it whole.
+    let history = pair.program().without("PGRECONCILE_LEDGER");
+    let history = history.args(&["history", "spec.toml", "--format", "json"]).run();
+    let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+    assert_eq!(history["runs"].as_array().unwrap().len(), 1);
+    let told = pair.program().without("PGRECONCILE_LEDGER");
+    let told = told.args(&["report", "spec.toml", "--format", "jsonl"]).run();
+    assert_eq!(told.exits(0).findings(), whole.findings());
+    assert!(told.records("finding").iter().all(|finding| finding["runs"] == 1));
+}
+
+#[test]
+fn what_has_healed_in_between_is_not_told_and_what_is_new_behind_is() {
+    let pair = pair("int");
+    let spec = spec(&pair);
+    let mut first = comparing(&pair, &spec, SLOWLY).start();
+    first.await_line("chunk=12 ");
+    first.signal("INT");
+    let first = first.finish();
+    let seen = first.findings();
+    pair.sql(
+        Side::Target,
+        "update t set w = 'w' where id = 999; update t set w = 'y' where id = 19980",
+    );
+    let second = comparing(&pair, &spec, &["--resume"]).run();
+    let told = second.exits(1).findings();
+    assert!(seen.is_empty() || seen.iter().any(|line| line.contains("\"999\"")), "{seen:?}");
+    assert!(!told.iter().any(|line| line.contains("\"999\"")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("\"w\" | \"y\"")), "{told:?}");
+}
+
+#[test]
+fn a_sample_goes_on_as_the_sample_that_it_was() {
+    let pair = pair("int");
+    let sample = &["--sample", "20%", "--jobs", "1", "-vv"];
+    let slow = "where = \"v % 25 <> 0 or pg_sleep(0.02) is not null\"\n";
+    let spec = pair.spec(&MAPPING.replace("public.t\"\n", &format!("public.t\"\n{slow}")));
+    let whole = comparing(&pair, &spec, &[&sample[..], &["--ledger", "whole.db"]].concat()).run();
+    let mut first = comparing(&pair, &spec, sample).start();
+    (0..8).for_each(|_| first.await_line("chunk finished"));
+    first.signal("INT");
+    first.finish().exits(3);
+    let second = comparing(&pair, &spec, &[&sample[..], &["--resume"]].concat()).run();
+    assert!(number(&second, "mapping goes on", "chunks") > 8);
+    assert_eq!(essence(&second), essence(&whole));
+}
+
+#[test]
+fn a_run_that_was_asked_something_else_does_not_go_on() {
+    let pair = pair("int");
+    let params = "[params]\nlow = { type = \"int\" }\n";
+    let mapping = MAPPING.replace(
+        "public.t\"\n",
+        "public.t\"\nwhere = \"v > :low and pg_sleep(0.001) is not null\"\n",
+    );
+    let text = format!(
+        "{params}{mapping}\n{}",
+        MAPPING.replacen("[[mapping]]", "[[mapping]]\nname = \"u\"", 1)
+    );
+    let spec = pair.spec(&text);
+    let low = &["--param", "low=0"][..];
+    let begin = |pair: &Pair| {
+        let mut run = comparing(pair, &spec, &[SLOWLY, low].concat()).start();
+        run.await_line("chunk=2 ");
+        run.signal("INT");
+        run.finish().exits(3);
+    };
+    let resume = |pair: &Pair, flags: &[&str]| {
+        let told = refused(&comparing(pair, &spec, &[flags, &["--resume"]].concat()).run());
+        let [problem] = told.as_slice() else { panic!("{told:?}") };
+        assert!(problem.headline.contains(" cannot go on: "), "{problem:?}");
+        assert!(problem.hint.contains("--resume"), "{problem:?}");
+        problem.headline.clone()
+    };
+    begin(&pair);
+    assert!(resume(&pair, &["--param", "low=1"]).contains("--param"));
+    assert!(resume(&pair, &[low, &["--mapping", "u"]].concat()).contains("--mapping"));
+    assert!(resume(&pair, &[low, &["--sample", "5%"]].concat()).contains("--sample"));
+    pair.spec(&format!("{text}# changed\n"));
+    assert!(resume(&pair, low).contains("the spec has changed"));
+    pair.spec(&text);
+    assert!(resume(&pair, &[low, &["--strategy", "stream"]].concat()).contains("--strategy"));
+    for (change, said) in [
+        ("alter table t alter column w type varchar(9)", "column \"w\" was text and is"),
+        (
+            "alter table t alter column w type text; alter table t rename to old; create table t (like old including all); insert into t table old; drop table old",
+            "was dropped and made again",
+        ),
+    ] {
+        pair.sql(Side::Target, change);
+        pair.grant(Side::Target);
+        assert!(resume(&pair, low).contains(said), "{}", resume(&pair, low));
+        begin(&pair);
+    }
+    // Another database under the same spec.
+    let other = Pair::new("select", "create table t (id int primary key, v int, w text)");
+    let elsewhere = comparing(&pair, &spec, &[low, &["--resume"]].concat())
+        .env("TARGET_URL", &other.url(Side::Target));
+    let told = refused(&elsewhere.run());
+    assert!(told[0].headline.contains("database \""), "{told:?}");
+    // A run of the ledger that is none, and no ledger at all.
+    let unknown = refused(&comparing(&pair, &spec, &[low, &["--resume=01J"]].concat()).run());
+    assert!(unknown[0].headline.contains("no run 01J of this spec was interrupted"), "{unknown:?}");
+    let none = comparing(&pair, &spec, &[low, &["--resume", "--ledger", "off"]].concat()).run();
+    assert!(refused(&none)[0].hint.contains("--resume needs a ledger"));
+    // How it is done may be another.
+    begin(&pair);
+    let how = &["--resume", "--jobs", "3", "--chunk-rows", "100"];
+    comparing(&pair, &spec, &[low, how].concat()).run().exits(1);
+}
