@@ -57,11 +57,8 @@ pub(super) struct MappingState {
     runs: Runs,
     one_sided: OneSidedRuns,
     /// Whether the ends of a side have been asked for.
-    ends_asked: BySide<bool>,
+    pub(super) ends_asked: BySide<bool>,
 }
-
-/// Fewer one-sided rows are no backfill that has come so far.
-const LEAST_ONE_SIDED: u64 = 5;
 
 /// One-sided rows of a chunk that are told one by one.
 const MOST_TOLD_AT_ONCE: u64 = 20_000;
@@ -441,23 +438,6 @@ impl MappingState {
         }
     }
 
-    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
-    pub(super) fn not_looked_at(
-        &mut self,
-        entries: Vec<Entry>,
-        reason: &str,
-        by_itself: bool,
-        desk: &mut Desk<'_>,
-    ) {
-        for entry in entries {
-            let task = Task::Narrow { entry, reason: reason.to_owned() };
-            match by_itself && self.account.plan.served() {
-                true => self.tasks.push_front(task),
-                false => self.abandon_task(task, reason, desk),
-            }
-        }
-    }
-
     /// A suspect that will not be looked at again.
     pub(super) fn close_entry(&mut self, entry: &Entry) {
         self.open -= 1;
@@ -474,24 +454,6 @@ impl MappingState {
     /// Whether it is being asked where a run of one-sided rows ends.
     pub(super) fn is_asking(&self) -> bool {
         self.runs.is_asking()
-    }
-
-    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
-    /// whether they all lie beyond. Only where an index finds them without reading on.
-    pub(super) fn ask_for_ends(&mut self) {
-        let plan = &self.account.plan;
-        let tally = &self.account.tally;
-        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
-        if !plan.served() || plan.key_width > 1 || !self.is_done() {
-            return;
-        }
-        for side in Side::BOTH {
-            let cheap = plan.sides[side].filter.is_none();
-            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
-                self.ends_asked[side] = true;
-                self.tasks.push_back(Task::Ends { side });
-            }
-        }
     }
 
     /// Whether nothing of the mapping is left to do.
