@@ -10,3 +10,4 @@ mod runs;
 mod scenarios;
 mod session;
 mod shapes;
+mod traps;
