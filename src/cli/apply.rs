@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::watch;
@@ -40,6 +41,9 @@ pub(super) struct Apply {
     #[command(flatten)]
     pub(super) common: Common,
 }
+
+/// How often it says how far it has come.
+const OFTEN: Duration = Duration::from_secs(10);
 
 /// Verifies, and runs if it is to.
 pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
@@ -98,7 +102,15 @@ fn describe(manifest: &Manifest, ui: &Ui) -> io::Result<()> {
 }
 
 async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Exit {
+    let mut told = Instant::now();
     let tell = |progress: Progress<'_>| match progress {
+        Progress::Rows(part, so_far) => {
+            if told.elapsed() >= OFTEN {
+                told = Instant::now();
+                let file = &part.script.file;
+                ui.status(&format!("{file}: {so_far} of {}", rows(part.rows)));
+            }
+        }
         Progress::Part(part) => {
             ui.status(&format!("{}: applied, {}", part.script.file, rows(part.rows)));
         }

@@ -15,6 +15,7 @@ use super::folder::{open, seal};
 use super::options::Stop;
 use super::repair::{catalog, identity, lease_both, missing, relation_of, sessions};
 use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
+use super::worker::pause_after;
 use super::{
     Prepared,
     hands::{Failed, Hands},
@@ -30,8 +31,6 @@ use crate::sql::{self, Bind, Lookup};
 
 /// Rows that travel as one statement's parameters.
 const FILL_ROWS: usize = 5_000;
-/// Tries of a batch that met a lock or a lost connection.
-const TRIES: u32 = 3;
 
 /// A folder that was verified and may be applied.
 pub struct Ready<'p> {
@@ -46,6 +45,8 @@ pub struct Ready<'p> {
 /// How far it has come.
 #[derive(Clone, Debug)]
 pub enum Progress<'p> {
+    /// So many rows of a part are done.
+    Rows(&'p Part, u64),
     /// A part is done.
     Part(&'p Part),
     /// Keys are being read again.
@@ -188,7 +189,7 @@ impl Ready<'_> {
         mut tell: impl FnMut(Progress<'_>),
     ) -> Applied {
         for part in &self.manifest.parts {
-            match self.run_part(part, stop).await {
+            match self.run_part(part, stop, &mut tell).await {
                 Ok(None) => tell(Progress::Part(part)),
                 Ok(Some(ended)) => return ended,
                 Err(blocked) => return Applied::Failed(blocked),
@@ -206,19 +207,21 @@ impl Ready<'_> {
         &self,
         part: &Part,
         stop: &watch::Receiver<Stop>,
+        tell: &mut impl FnMut(Progress<'_>),
     ) -> Result<Option<Applied>, Blocked> {
         let mut changes = self.changes(part)?;
-        let mut number = 0;
-        loop {
-            if *stop.borrow() != Stop::No {
-                return Ok(Some(Applied::Stopped));
-            }
-            let Some(batch) = changes.next()? else { return Ok(None) };
+        let (mut number, mut rows) = (0, 0);
+        while let Some(batch) = changes.next()? {
             number += 1;
-            if let Err(error) = self.run_batch(&changes.heading.stages, &batch).await {
-                return Ok(Some(self.ended(part, number, error)));
+            match self.run_batch(&changes.heading.stages, &batch, stop).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(Applied::Stopped)),
+                Err(error) => return Ok(Some(self.ended(part, number, error))),
             }
+            rows += batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
+            tell(Progress::Rows(part, rows));
         }
+        Ok(None)
     }
 
     fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
@@ -255,15 +258,27 @@ impl Ready<'_> {
         }
         let blocked =
             Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
-        let hint = error.hint.unwrap_or_else(|| {
-            "Nothing is half done; start it again when that is solved.".to_owned()
-        });
+        let hint = match error.sqlstate.as_deref() {
+            Some("42501") => "The role needs SELECT, INSERT, UPDATE or DELETE on the tables, UPDATE also to delete, and SELECT and UPDATE on sequences.".to_owned(),
+            _ => error.hint.unwrap_or_else(|| {
+                "Nothing is half done; start it again when that is solved.".to_owned()
+            }),
+        };
         Applied::Failed(blocked.hinted(hint))
     }
 
-    async fn run_batch(&self, shapes: &[Shape], batch: &[Vec<Change>]) -> Result<(), PgError> {
-        let mut tries = 0;
+    /// Runs a batch, again where that helps; false if it was asked to stop before.
+    async fn run_batch(
+        &self,
+        shapes: &[Shape],
+        batch: &[Vec<Change>],
+        stop: &watch::Receiver<Stop>,
+    ) -> Result<bool, PgError> {
+        let (mut stop, mut tries) = (stop.clone(), 0);
         loop {
+            if *stop.borrow() != Stop::No {
+                return Ok(false);
+            }
             let result = match self.prepared.pools[self.written].lease().await {
                 Ok(lease) => {
                     let result = self.write_batch(&lease, shapes, batch).await;
@@ -272,11 +287,13 @@ impl Ready<'_> {
                 }
                 Err(error) => Err(error),
             };
+            let Err(error) = result else { return Ok(true) };
             tries += 1;
-            match result {
-                Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {}
-                result => return result,
-            }
+            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+                return Err(error);
+            };
+            // Whoever wants it to stop does not wait for the end of the pause.
+            let _ = tokio::time::timeout(pause, stop.changed()).await;
         }
     }
 
@@ -360,13 +377,15 @@ impl Ready<'_> {
             let BySide { source, target } = leases;
             tokio::join!(source.give_back(), target.give_back());
             tries += 1;
-            match result {
-                Err((_, error)) if error.remedy == Remedy::Retry && tries < TRIES => {}
-                result => {
-                    let hint = "Every batch was applied. Started again it looks again.";
-                    return result.map_err(|failed| Blocked::from(failed).hinted(hint));
-                }
-            }
+            let (side, error) = match result {
+                Ok(agree) => return Ok(agree),
+                Err(failed) => failed,
+            };
+            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+                let hint = "Every batch was applied. Started again it looks again.";
+                return Err(Blocked::from((side, error)).hinted(hint));
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 }
