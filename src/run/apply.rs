@@ -76,7 +76,8 @@ pub enum Applied {
 /// # Errors
 /// The first thing that is not as it was when the scripts were made.
 pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
-    let file = open(folder, Manifest::FILE)?;
+    let file = open(folder, Manifest::FILE)
+        .map_err(|blocked| blocked.hinted("Name the folder that repair wrote."))?;
     let again = "Make a new one: compare, then repair.";
     let manifest: Manifest = serde_json::from_reader(std::io::BufReader::new(file))
         .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
