@@ -73,6 +73,22 @@ pub enum Event {
         /// Why, without any row value.
         reason: String,
     },
+    /// The run is held back for the sake of others.
+    PaceStarted {
+        /// The number of this time within the run.
+        period: u64,
+        /// Whether nothing new is started; otherwise it goes slower.
+        waits: bool,
+        /// Why.
+        reason: String,
+    },
+    /// That is over.
+    PaceFinished {
+        /// The number of this time within the run.
+        period: u64,
+        /// How long it was.
+        elapsed: Duration,
+    },
     /// A difference stands.
     Finding {
         /// Which mapping.

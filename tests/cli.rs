@@ -131,15 +131,6 @@ fn a_problem_of_the_file_is_told_with_its_place_before_any_server_hears_of_it() 
 fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     let desk = Desk::new();
     let nothing = "does nothing in this version yet";
-    for (text, at) in [(format!("{HEAD}[pace]\nmax_replica_lag = \"1s\"\n{MAPPING}"), "pace")] {
-        let told = desk.problems("spec.toml", text.as_bytes());
-        assert_eq!(told.len(), 1, "{told:#?}");
-        assert!(told[0].headline.contains(at) && told[0].headline.contains(nothing), "{told:#?}");
-        assert!(
-            told[0].place.starts_with("spec.toml:") && told[0].hint.contains("Take it out"),
-            "{told:#?}"
-        );
-    }
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
     for flags in [
         &["--since", "1h"][..],

@@ -351,6 +351,43 @@ fn sequences_that_are_behind() {
     gate(&pair, &[]).exits(0);
 }
 
+/// The plan is the same, and what it reads is not what was compared.
+#[test]
+fn tables_that_are_not_those_that_were_compared() {
+    let pair = alike();
+    let spec = spec(&pair, "", MAPPINGS);
+    for (change, why) in [
+        (
+            "alter table u alter column v type varchar(50)",
+            "column \"v\" was text and is character varying(50)",
+        ),
+        (
+            "alter table u rename to old; create table u as select * from old; \
+             alter table u add primary key (id); grant select on u to reader",
+            "what is read was dropped and made again",
+        ),
+    ] {
+        clean_runs(&pair, &spec, 2);
+        gate(&pair, &[]).exits(0);
+        pair.sql(Side::Target, change);
+        let said = ["the target of mapping \"u\" is not what run 0", why];
+        let reason = closed_by(&pair, &[], "schema_change", &said);
+        assert_eq!(reason["mapping"], "u");
+        // Once it was compared, one run is enough: the others were clean too.
+        clean_runs(&pair, &spec, 1);
+        gate(&pair, &[]).exits(0);
+    }
+    // Where the rows lie is no matter.
+    pair.sql(Side::Target, "vacuum full u");
+    gate(&pair, &[]).exits(0);
+    // Another database with the same tables was never compared.
+    let other = alike();
+    let elsewhere = asking(&pair, &[]).env("TARGET_URL", &other.url(Side::Target)).run();
+    let told = reasons(&elsewhere);
+    let moved = format!("database \"{}\" has become \"{}\"", pair.database, other.database);
+    assert!(told.len() == 2 && told.iter().all(|line| line.ends_with(&moved)), "{told:#?}");
+}
+
 /// Three tenants of the first table; the second tells none apart.
 #[test]
 fn groups_are_judged_one_by_one() {

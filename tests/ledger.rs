@@ -74,6 +74,49 @@ fn findings_know_since_when_and_in_how_many_runs_they_were_seen() {
     assert_eq!(runs(&fourth), counted(&[("1", 3), ("2", 4), ("4", 3), ("5", 4)]));
 }
 
+/// Each finding's key with what became of it since it was last seen.
+fn recurrences(outcome: &Outcome) -> Vec<String> {
+    let told = |finding: &Value| format!("{} {}", finding["key"]["id"], finding["recurrence"]);
+    let mut told: Vec<String> = outcome.records("finding").iter().map(told).collect();
+    told.sort();
+    told
+}
+
+/// What stays as it is is no lag, and what comes and goes may well be.
+#[test]
+fn findings_say_whether_they_are_still_the_same_or_came_back() {
+    let pair = diverged();
+    let spec = pair.spec(MAPPING);
+    let run = |flags: &[&str]| comparing(&pair, &spec, flags).run();
+    let first = run(&[]);
+    assert_eq!(recurrences(&first), ["\"2\" null", "\"4\" null", "\"5\" null"]);
+    assert!(!first.stdout.contains("recurrence"), "{}", first.stdout);
+    pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'x' where id = 2");
+    // A run of a part misses it, and that says nothing; a whole one does.
+    run(&["--mapping", "t"]).exits(1);
+    assert_eq!(recurrences(&run(&[])), ["\"2\" \"same\"", "\"5\" \"same\""]);
+    pair.sql(Side::Target, "delete from t where id = 4; update t set v = 'y' where id = 2");
+    let flags = ["--format", "terminal", "--report", "all.jsonl"];
+    let people = pair.program().without("PGRECONCILE_LEDGER").args(&["compare", "spec.toml"]);
+    let people = people.args(&["--settle", "0s"]).args(&flags).run();
+    for words in [
+        "only in source  id=4 (in 2 runs, gone in between)\n",
+        "mismatch        id=2 (in 4 runs, with other values)\n",
+        "only in target  id=5 (the same in 4 runs)\n",
+        "  1 finding had the same values in the run before: structural, not lag\n",
+        "  1 finding came back after a run without: it comes and goes, as lag does\n",
+    ] {
+        assert!(people.exits(1).stdout.contains(words), "{words}\n{}", people.stdout);
+    }
+    let told = std::fs::read_to_string(pair.scratch.path().join("all.jsonl")).unwrap();
+    let told = Outcome { code: 1, stdout: told, stderr: String::new() };
+    let expected = ["\"2\" \"changed\"", "\"4\" \"returned\"", "\"5\" \"same\""];
+    assert_eq!(recurrences(&told), expected);
+    // The ledger tells it again.
+    let again = telling(&pair, &["report", "spec.toml", "--format", "jsonl"]);
+    assert_eq!(recurrences(again.exits(0)), expected);
+}
+
 #[test]
 fn a_ledger_is_its_owners_alone() {
     let pair = diverged();

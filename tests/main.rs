@@ -25,6 +25,7 @@ mod ledger;
 mod mutations;
 mod network;
 mod outputs;
+mod pace;
 mod pooling;
 mod races;
 mod readme;

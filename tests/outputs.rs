@@ -84,7 +84,10 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
                  unsettled coverage complete truncated empty reason elapsed_ms books"
                     .to_owned()
             }
-            ("summary", _) => "type version verdict complete exit_code elapsed_ms".to_owned(),
+            ("summary", _) => {
+                "type version verdict complete exit_code elapsed_ms longest_transaction_ms"
+                    .to_owned()
+            }
             (other, _) => panic!("{other}: {line}"),
         };
         // Hints stand there where there is something to say.

@@ -111,6 +111,7 @@ async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Ex
                 ui.status(&format!("{file}: {so_far} of {}", rows(part.rows)));
             }
         }
+        Progress::Held(why) => ui.status(&format!("waiting: {}", printable(why))),
         Progress::Part(part) => {
             ui.status(&format!("{}: applied, {}", part.script.file, rows(part.rows)));
         }

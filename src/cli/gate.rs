@@ -76,8 +76,9 @@ enum GateFormat {
 pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
     let now = Timestamp::now();
-    let Some(mut case) = remembered(args, &spec, now, ui).await else { return Exit::Trouble };
-    if !ask_servers(&spec, &mut case, ui).await {
+    let remembered = remembered(args, &spec, now, ui).await;
+    let Some((mut case, terms)) = remembered else { return Exit::Trouble };
+    if !ask_servers(&spec, &mut case, terms.as_deref(), ui).await {
         return Exit::Trouble;
     }
     let judgement = gate::judge(&case);
@@ -118,17 +119,23 @@ fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
     Some(spec)
 }
 
-/// What the ledger remembers. Nothing if it cannot be had, which has been said.
-async fn remembered(args: &Gate, spec: &Spec, now: Timestamp, ui: &Ui) -> Option<Case> {
+/// What the ledger remembers, and what the newest whole run was asked of which databases. Nothing if
+/// it cannot be had, which has been said.
+async fn remembered(
+    args: &Gate,
+    spec: &Spec,
+    now: Timestamp,
+    ui: &Ui,
+) -> Option<(Case, Option<String>)> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui).await?;
     let under_way = async || under_way(&place, &spec.text.path, &spec.name, &store).await;
     match of_ledger(&store, spec, now, under_way).await {
-        Ok(case) => {
+        Ok((case, terms)) => {
             let mut groups = args.groups.clone();
             groups.sort();
             groups.dedup();
-            Some(Case { groups, ..case })
+            Some((Case { groups, ..case }, terms))
         }
         Err(why) => {
             let message = format!("{store}: {why}");
@@ -144,7 +151,7 @@ async fn of_ledger(
     spec: &Spec,
     now: Timestamp,
     under_way: impl AsyncFn() -> bool,
-) -> Result<Case, String> {
+) -> Result<(Case, Option<String>), String> {
     let history = store.history(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
     let comparisons = || history.runs.iter().rev().filter(|run| run.verb == "compare");
@@ -178,7 +185,7 @@ async fn of_ledger(
         });
         Asked { name: mapping.name.clone(), expired: expired.collect() }
     };
-    Ok(Case {
+    let case = Case {
         policy: spec.gate,
         now,
         mappings: spec.mappings.iter().map(asked).collect(),
@@ -189,12 +196,17 @@ async fn of_ledger(
         other_params: comparisons().filter(others).count(),
         changes: Vec::new(),
         sequences: Vec::new(),
-    })
+    };
+    let terms = match case.newest() {
+        Some(run) => store.terms(&run.run).await.map_err(|error| error.to_string())?,
+        None => None,
+    };
+    Ok((case, terms))
 }
 
 /// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has
 /// tables that have changed; everything else that goes wrong is trouble, and has been said.
-async fn ask_servers(spec: &Spec, case: &mut Case, ui: &Ui) -> bool {
+async fn ask_servers(spec: &Spec, case: &mut Case, terms: Option<&str>, ui: &Ui) -> bool {
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,
         Err(Trouble::Spec(problems))
@@ -211,6 +223,9 @@ async fn ask_servers(spec: &Spec, case: &mut Case, ui: &Ui) -> bool {
         }
     };
     ui.spec_warnings(&prepared.spec, &prepared.warnings);
+    if let Some(newest) = case.newest() {
+        case.changes = run::changes(&prepared, &newest.run, terms);
+    }
     match run::sequences(&prepared).await {
         Ok(sequences) => {
             case.sequences = sequences;

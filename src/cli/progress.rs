@@ -156,6 +156,12 @@ impl Observer for Progress {
                 }
                 self.mappings.retain(|known| known.index != mapping);
             }
+            Event::PaceStarted { waits, reason, .. } => {
+                let what = if waits { "waiting" } else { "going slower" };
+                self.note(&format!("{what}: {reason}"));
+                self.say_beside(what);
+            }
+            Event::PaceFinished { .. } => self.say_beside(""),
             Event::Retried { side, reason } => {
                 let side = side.map_or(String::new(), |side| format!("{side}: "));
                 self.note(&format!("trying again: {side}{reason}"));
@@ -175,6 +181,14 @@ impl Observer for Progress {
 }
 
 impl Progress {
+    /// Words beside the last bar, where there are bars.
+    fn say_beside(&self, words: &str) {
+        let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
+        if let Some(bar) = bars.next_back() {
+            bar.set_message(words.to_owned());
+        }
+    }
+
     /// A line that does not tear the bars.
     fn note(&self, line: &str) {
         match &self.shows {

@@ -70,6 +70,15 @@ impl Observer for Log {
                 let side = side.map(|side| side.name());
                 tracing::warn!(target: "pgreconcile", side, reason, "trying again");
             }
+            Event::PaceStarted { period, waits, reason } => {
+                tracing::info!(target: "pgreconcile", period, waits, reason, "held back");
+            }
+            Event::PaceFinished { period, elapsed } => tracing::info!(
+                target: "pgreconcile",
+                period,
+                elapsed_ms = elapsed.as_millis() as u64,
+                "held back no more"
+            ),
             Event::Finding { finding, .. } => tracing::info!(
                 target: "pgreconcile",
                 mapping = finding.mapping,
@@ -99,6 +108,7 @@ impl Observer for Log {
                 verdict = summary.verdict.name(),
                 exit_code = summary.exit_code,
                 elapsed_ms = summary.elapsed_ms,
+                longest_transaction_ms = summary.longest_transaction_ms,
                 "run finished"
             ),
         }

@@ -67,6 +67,18 @@ impl Disposition {
     }
 }
 
+/// What became of a difference since the run before it that saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recurrence {
+    /// It is there still, with the same values: no lag, something is wrong.
+    Same,
+    /// It is there still, with other values.
+    Changed,
+    /// A whole run between the two did not find it: it comes and goes, as lag does.
+    Returned,
+}
+
 /// A key range as people read it; `None` is an open end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeText {
@@ -120,6 +132,8 @@ pub struct Finding {
     pub last_seen: String,
     /// In how many runs it was seen.
     pub runs: u64,
+    /// What became of it since the last of them before this one, if there was one.
+    pub recurrence: Option<Recurrence>,
 }
 
 impl Finding {
@@ -146,6 +160,7 @@ impl Finding {
             first_seen: seen.0,
             last_seen: seen.1,
             runs: 1,
+            recurrence: None,
         }
     }
 
@@ -171,6 +186,7 @@ impl Finding {
             first_seen: String::new(),
             last_seen: String::new(),
             runs: 1,
+            recurrence: None,
         }
     }
 

@@ -8,16 +8,18 @@ mod divergence;
 mod groups;
 mod hint;
 mod named;
+mod paced;
 mod past;
 mod reading;
 mod record;
 mod suspect;
 mod tally;
 
-pub use divergence::{Disposition, Finding, Kind, Place, RangeText};
+pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupTallies};
 pub use hint::{Hint, LEAST_SHARE};
 pub use named::Named;
+pub use paced::Paced;
 pub use past::{History, PastRun, Trend};
 pub use record::{
     ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,

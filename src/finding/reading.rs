@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::{Disposition, Finding, Kind, Named, Place, RangeText};
+use super::{Disposition, Finding, Kind, Named, Place, RangeText, Recurrence};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
@@ -28,6 +28,7 @@ struct Written {
     first_seen: String,
     last_seen: String,
     runs: u64,
+    recurrence: Option<Recurrence>,
     accept_reason: Option<String>,
 }
 
@@ -78,6 +79,7 @@ impl<'de> Deserialize<'de> for Finding {
         finding.first_seen = written.first_seen;
         finding.last_seen = written.last_seen;
         finding.runs = written.runs;
+        finding.recurrence = written.recurrence;
         Ok(finding)
     }
 }
@@ -98,7 +100,10 @@ mod tests {
             r#""null_key","disposition":"confirmed","side":"target","rows":2,"columns":{},"#,
         ] {
             let accepted = middle.contains("accepted");
-            let reason = if accepted { r#","accept_reason":"old""# } else { "" };
+            let reason = match accepted {
+                true => r#","recurrence":"returned","accept_reason":"old""#,
+                false => "",
+            };
             let text = format!("{head}{middle}{tail}{reason}}}");
             let finding: Finding = serde_json::from_str(&text).unwrap();
             assert_eq!(serde_json::to_string(&finding).unwrap(), text);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Finding, GroupRecord, Hint, Named, Place, RangeText};
+use super::{Books, Finding, GroupRecord, Hint, Named, Paced, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -235,6 +235,12 @@ pub struct SummaryRecord {
     pub exit_code: u8,
     /// Wall time.
     pub elapsed_ms: u64,
+    /// What holding back cost, if the run was held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced: Option<Paced>,
+    /// The longest that a transaction of ours was open: the age of our oldest snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_transaction_ms: Option<u64>,
 }
 
 impl SummaryRecord {
@@ -246,6 +252,8 @@ impl SummaryRecord {
             complete: verdict != Verdict::Incomplete,
             exit_code: exit_code(verdict),
             elapsed_ms,
+            paced: None,
+            longest_transaction_ms: None,
         }
     }
 }
@@ -292,6 +300,9 @@ impl Serialize for Finding {
         record.serialize_field("first_seen", &self.first_seen)?;
         record.serialize_field("last_seen", &self.last_seen)?;
         record.serialize_field("runs", &self.runs)?;
+        if let Some(recurrence) = &self.recurrence {
+            record.serialize_field("recurrence", recurrence)?;
+        }
         if let Some(reason) = &self.accept_reason {
             record.serialize_field("accept_reason", reason)?;
         }

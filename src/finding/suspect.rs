@@ -50,6 +50,8 @@ pub struct Suspect {
     clock: Duration,
     pause: Duration,
     looks: u32,
+    /// How long nobody could look.
+    held_up: Duration,
 }
 
 /// One more look at a suspect.
@@ -121,6 +123,7 @@ impl Suspect {
             clock: now,
             pause,
             looks: 0,
+            held_up: Duration::ZERO,
         }
     }
 
@@ -139,7 +142,7 @@ impl Suspect {
         if stood {
             return Settled::Standing(Ruling { disposition: Disposition::Confirmed });
         }
-        let patience_ends = self.first_seen + settle * PATIENCE;
+        let patience_ends = self.first_seen + settle * PATIENCE + self.held_up;
         let looked_enough = self.looks >= LEAST_LOOKS || settle.is_zero();
         if looked_enough && look.at >= patience_ends {
             return Settled::Standing(Ruling { disposition: Disposition::Unsettled });
@@ -153,6 +156,11 @@ impl Suspect {
         };
         self.due = (look.at + self.pause).min(decides.max(look.at));
         Settled::Again
+    }
+
+    /// Nobody could look for so long: that is no part of the time in which it may come to rest.
+    pub fn held_up(&mut self, by: Duration) {
+        self.held_up += by;
     }
 
     /// Looks taken since the first sight.
@@ -252,6 +260,22 @@ mod tests {
         let (looks, settled) = watch(Duration::from_millis(200), &ever_new);
         assert_eq!(settled, standing(Disposition::Unsettled));
         assert!(looks.len() >= 3);
+    }
+
+    #[test]
+    fn a_time_in_which_nobody_looked_is_no_time_in_which_it_moved() {
+        let mut suspect = suspect(SETTLE);
+        let look = |at: u64, hash: i64| Look {
+            at: Duration::from_secs(at),
+            image: image(hash),
+            agree: false,
+        };
+        for (at, hash) in [(1, 2), (3, 3)] {
+            assert_eq!(suspect.settle(&look(at, hash), SETTLE), Settled::Again);
+        }
+        suspect.held_up(Duration::from_secs(600));
+        assert_eq!(suspect.settle(&look(605, 4), SETTLE), Settled::Again);
+        assert_eq!(suspect.settle(&look(670, 5), SETTLE), standing(Disposition::Unsettled));
     }
 
     #[test]

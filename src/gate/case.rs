@@ -107,6 +107,11 @@ impl Case {
         self.runs.iter().filter(|run| self.counts(run)).take(many)
     }
 
+    /// The newest whole run that came to its end.
+    pub fn newest(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
+    }
+
     /// Every reason to keep the gate closed.
     pub(super) fn reasons(&self) -> Vec<Reason> {
         let mut reasons = self.changed();
@@ -247,8 +252,8 @@ impl Case {
 
     /// Of the newest whole run that came to its end; where there is none, that is said already.
     fn too_old(&self) -> Option<Reason> {
-        let whole = self.runs.iter().filter(|run| self.counts(run));
-        let (run, ended) = whole.filter_map(|run| Some((run, run.ended_at()?))).next()?;
+        let run = self.newest()?;
+        let ended = run.ended_at()?;
         let most = SignedDuration::try_from(self.policy.max_age).unwrap_or(SignedDuration::MAX);
         let age = self.now.duration_since(ended);
         // To the second, as people tell the time, but for what is younger.

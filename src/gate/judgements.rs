@@ -36,6 +36,7 @@ fn run(id: &str, hours: i64) -> Run {
         run: id.into(),
         recheck: false,
         started_at: now().checked_sub(SignedDuration::from_hours(hours)).unwrap(),
+        resumed_at: None,
         part: None,
         end: End::Over(SummaryRecord::new(Verdict::Clean, 60_000)),
         found: 0,
@@ -253,6 +254,10 @@ fn the_newest_run_must_be_young() {
         closed_by(Condition::Age, &old),
         "the newest whole run C of 2026-11-24T11:00:00Z ended 59m ago, max_age is 58m 59s"
     );
+    // One that went on after an interruption ended after that.
+    old.runs[0].resumed_at = Some(now());
+    assert!(reasons(&old).is_empty());
+    old.runs[0].resumed_at = None;
     // A part that is younger makes nothing surer.
     old.runs.insert(0, Run { part: Some("1%".into()), ..run("D", 0) });
     assert!(closed_by(Condition::Age, &old).contains("run C"));

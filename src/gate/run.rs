@@ -42,6 +42,8 @@ pub struct Run {
     pub recheck: bool,
     /// When it began.
     pub started_at: Timestamp,
+    /// When it last went on after an interruption, if it did.
+    pub resumed_at: Option<Timestamp>,
     /// Which part of the keys it was to look at, if not all of them.
     pub part: Option<String>,
     /// How it ended.
@@ -66,6 +68,7 @@ impl Run {
             run: past.run.clone(),
             recheck: past.verb != "compare",
             started_at: started_at.map_err(|_| format!("run {} has no moment", past.run))?,
+            resumed_at: None,
             part: past.sample.clone(),
             end: match &past.summary {
                 Some(summary) => End::Over(summary.clone()),
@@ -81,6 +84,9 @@ impl Run {
     /// Takes in what happened in it.
     pub fn hear(&mut self, event: Event) {
         match event {
+            Event::RunStarted(record) => {
+                self.resumed_at = record.resumed_at.last().and_then(|moment| moment.parse().ok());
+            }
             Event::MappingFinished { record, .. } => self.mappings.push(*record),
             Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
                 let Finding { mapping, group, .. } = &finding;
@@ -110,7 +116,8 @@ impl Run {
     pub(super) fn ended_at(&self) -> Option<Timestamp> {
         let End::Over(summary) = &self.end else { return None };
         let took = i64::try_from(summary.elapsed_ms).unwrap_or(i64::MAX);
-        self.started_at.checked_add(SignedDuration::from_millis(took)).ok()
+        let began = self.resumed_at.unwrap_or(self.started_at);
+        began.checked_add(SignedDuration::from_millis(took)).ok()
     }
 
     /// The run in a message.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::store::{LedgerError, Store};
 use super::value::{Record, values};
 use crate::event::Event;
-use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, Trend};
+use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend};
 use crate::schema::BySide;
 
 /// A run with its number in the ledger.
@@ -110,6 +110,34 @@ impl Store {
         }
         hear(Event::RunFinished(summary));
         Ok(Retold::Told)
+    }
+
+    /// The last run of a scope before this one that compared all of it, and came to its end.
+    pub(super) async fn whole_before(
+        &self,
+        scope: &str,
+        run: i64,
+    ) -> Result<Option<i64>, LedgerError> {
+        let statement = include_str!("statements/finished_of_scope.sql");
+        for row in self.rows(statement, values![scope, run]).await? {
+            let record: RunRecord = serde_json::from_str(row.text(1)?)?;
+            let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
+            if summary.complete && record.sample.is_none() && record.mappings.is_empty() {
+                return row.int(0).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
+    /// recheck, or of a run of an older version.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn terms(&self, run: &str) -> Result<Option<String>, LedgerError> {
+        let statement = include_str!("statements/terms_of_run.sql");
+        let found = self.first(statement, values![run]).await?;
+        found.map(|record| record.text(0).map(str::to_owned)).transpose()
     }
 
     /// Hands on what was told during a run, in its order; a few hundred records are held at a time.

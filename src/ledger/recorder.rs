@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::retention;
-use super::store::{Change, LedgerError, Sight, Store};
+use super::store::{Change, LedgerError, Store};
 use super::value::values;
 use crate::event::Event;
-use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
+use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
 use crate::row::{Veil, random_secret};
 
 /// Changes that may wait to be written.
@@ -50,6 +50,8 @@ struct Running {
     first_place: i64,
     /// Findings that wait to be written.
     findings: u64,
+    /// The last run of the scope before it that compared all of it.
+    whole_before: Option<i64>,
 }
 
 impl fmt::Display for Recorder {
@@ -186,7 +188,9 @@ impl Recorder {
         let added = self.store.change(statement, params).await?;
         let number = added.first().map_or(Ok(0), |record| record.int(0))?;
         let (next_place, first_place, findings) = (0, 0, 0);
-        self.run = Some(Running { number, spec, scope, next_place, first_place, findings });
+        let whole_before = self.store.whole_before(&scope, number).await?;
+        self.run =
+            Some(Running { number, spec, scope, next_place, first_place, findings, whole_before });
         self.agree(number).await?;
         retention::forget_checkpoints(&self.store, &run.spec).await
     }
@@ -198,8 +202,10 @@ impl Recorder {
         let params = values![serde_json::to_string(run)?, number];
         self.store.change(include_str!("statements/resume_run.sql"), params).await?;
         let (spec, scope) = (run.spec.clone(), run.scope.clone());
-        let first_place = next_place;
-        self.run = Some(Running { number, spec, scope, next_place, first_place, findings: 0 });
+        let (first_place, findings) = (next_place, 0);
+        let whole_before = self.store.whole_before(&scope, number).await?;
+        self.run =
+            Some(Running { number, spec, scope, next_place, first_place, findings, whole_before });
         self.agree(number).await
     }
 
@@ -224,10 +230,17 @@ impl Recorder {
         }
         let earlier = self.store.earlier(&identities).await?;
         for (identity, finding) in &mut findings {
-            if let Some(Sight { first_seen, runs, run: seen_by }) = earlier.get(identity) {
-                finding.first_seen.clone_from(first_seen);
-                // Before an interruption it was the same run.
-                finding.runs = runs + u64::from(*seen_by != run.number);
+            let Some(sight) = earlier.get(identity) else { continue };
+            finding.first_seen.clone_from(&sight.first_seen);
+            finding.runs = sight.runs;
+            // Before an interruption it was the same run.
+            if sight.run != run.number {
+                finding.runs += 1;
+                finding.recurrence = Some(match run.whole_before {
+                    Some(whole) if sight.run < whole => Recurrence::Returned,
+                    _ if sight.image == image(&self.veil, finding) => Recurrence::Same,
+                    _ => Recurrence::Changed,
+                });
             }
         }
         Ok(())

@@ -50,6 +50,8 @@ pub(super) struct Sight {
     pub(super) runs: u64,
     /// The number of the run that saw it last.
     pub(super) run: i64,
+    /// A keyed hash of what it said of its rows.
+    pub(super) image: String,
 }
 
 /// An open ledger.
@@ -171,7 +173,8 @@ impl Store {
             if let Ok(identity) = record.bytes(0)?.try_into() {
                 let first_seen = record.text(1)?.to_owned();
                 let (runs, run) = (record.count(2)?, record.int(3)?);
-                found.insert(identity, Sight { first_seen, runs, run });
+                let image = record.text(4)?.to_owned();
+                found.insert(identity, Sight { first_seen, runs, run, image });
             }
             Ok(())
         };

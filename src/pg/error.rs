@@ -80,6 +80,11 @@ impl PgError {
             .hinted("The network or a pooler swallowed it, or the server is overloaded.")
     }
 
+    /// Something that is not there yet.
+    pub(crate) fn not_yet(what: &str) -> PgError {
+        PgError::new(Remedy::Retry, what)
+    }
+
     /// More rows than may be in hand.
     pub(crate) fn too_much(what: &str) -> PgError {
         PgError::new(Remedy::Shrink, what)

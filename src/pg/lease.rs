@@ -7,8 +7,9 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
@@ -27,8 +28,24 @@ use crate::sql::Statement;
 pub struct Lease {
     pub(super) object: Option<Object>,
     connector: Arc<Connector>,
+    longest: Longest,
     /// Set while a transaction of ours may be open.
     pub(super) busy: AtomicBool,
+}
+
+/// The longest that a read of a pool was open, in microseconds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Longest(Arc<AtomicU64>);
+
+impl Longest {
+    fn was_open_since(&self, began: Instant) {
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn so_far(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// The rows of one statement, as they come.
@@ -37,6 +54,7 @@ pub struct Rows<'l> {
     session: &'l Session,
     stream: Pin<Box<RowStream>>,
     commit: Commit<'l>,
+    began: Instant,
     deadline: Pin<Box<Sleep>>,
     until_clock: u32,
     stage: Stage,
@@ -58,8 +76,8 @@ type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
 const ROWS_PER_CLOCK: u32 = 1024;
 
 impl Lease {
-    pub(super) fn new(object: Object, connector: Arc<Connector>) -> Lease {
-        Lease { object: Some(object), connector, busy: AtomicBool::new(false) }
+    pub(super) fn new(object: Object, connector: Arc<Connector>, longest: Longest) -> Lease {
+        Lease { object: Some(object), connector, longest, busy: AtomicBool::new(false) }
     }
 
     /// Sends one statement, in a transaction of its own, and waits for its first answer.
@@ -75,6 +93,7 @@ impl Lease {
             return Err(PgError::unexpected("the connection is gone"));
         };
         self.busy.store(true, Ordering::Release);
+        let began = Instant::now();
         let begin = client.batch_execute(&session.begin);
         let query = client.query_typed_raw(&statement.text, values(&statement.binds));
         let mut commit: Commit<'_> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
@@ -84,12 +103,12 @@ impl Lease {
                 tokio::join!(biased; begin, query, async { commit.as_mut().now_or_never() });
             begun.and(stream)
         };
-        let deadline = Instant::now() + session.patience;
+        let deadline = began + session.patience;
         match tokio::time::timeout_at(deadline, opening).await {
             Err(_) => Err(PgError::silent("the query")),
             Ok(Err(error)) => {
                 // The commit rolls back what the error has spoilt; the error is what counts.
-                let _ = self.ended(&mut commit, session).await;
+                let _ = self.ended(began, &mut commit, session).await;
                 Err(PgError::of(&error))
             }
             Ok(Ok(stream)) => Ok(Rows {
@@ -97,6 +116,7 @@ impl Lease {
                 session,
                 stream: Box::pin(stream),
                 commit,
+                began,
                 deadline: Box::pin(sleep_until(deadline)),
                 until_clock: ROWS_PER_CLOCK,
                 stage: Stage::Reading,
@@ -134,8 +154,14 @@ impl Lease {
 
     /// Waits for the commit, which also ends a transaction that an error has spoilt. Once it has
     /// come, the connection is clean.
-    async fn ended(&self, commit: &mut Commit<'_>, session: &Session) -> Result<(), PgError> {
+    async fn ended(
+        &self,
+        began: Instant,
+        commit: &mut Commit<'_>,
+        session: &Session,
+    ) -> Result<(), PgError> {
         let in_time = tokio::time::timeout(session.patience, commit.as_mut()).await;
+        self.longest.was_open_since(began);
         match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
                 self.busy.store(false, Ordering::Release);
@@ -179,7 +205,7 @@ impl Rows<'_> {
         if let Stage::Over = self.stage {
             return Ok(None);
         }
-        let committed = self.lease.ended(&mut self.commit, self.session).await;
+        let committed = self.lease.ended(self.began, &mut self.commit, self.session).await;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             // The commit rolls back what the error has spoilt; the error is what counts.
             Stage::Ending(outcome) => outcome.and(committed).map(|()| None),

@@ -1,6 +1,7 @@
 //! One side's connections: a small pool.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
 
@@ -8,11 +9,13 @@ use super::connector::{Connector, PoolConnect};
 use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
-use super::lease::Lease;
+use super::lease::{Lease, Longest};
 
-/// Connections to one side, as many as the run has jobs.
+/// Connections to one side, as many as the run has jobs, and one for questions aside.
 pub struct Pool {
     pool: deadpool_postgres::Pool,
+    aside: deadpool_postgres::Pool,
+    longest: Longest,
     connector: Arc<Connector>,
     /// What is worth knowing about the connection string, as sentences.
     pub warnings: Vec<String>,
@@ -28,20 +31,10 @@ impl Pool {
         let mut destination = resolve(info)?;
         let warnings = std::mem::take(&mut destination.warnings);
         let connector = Arc::new(Connector::new(destination, application_name)?);
-        // Fast: no statement is run when a connection comes back; nothing of ours is left on it.
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(
-            tokio_postgres::Config::new(),
-            PoolConnect(Arc::clone(&connector)),
-            config,
-        );
-        let pool = deadpool_postgres::Pool::builder(manager)
-            .max_size(size)
-            .create_timeout(Some(connector.patience()))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| PgError::setting(error.to_string()))?;
-        Ok(Pool { pool, connector, warnings })
+        let pool = open_pool(&connector, size)?;
+        let aside = open_pool(&connector, 1)?;
+        let longest = Longest::default();
+        Ok(Pool { pool, aside, longest, connector, warnings })
     }
 
     /// Takes a connection; opens one if none is idle.
@@ -49,7 +42,24 @@ impl Pool {
     /// # Errors
     /// When none can be opened; the message names the places that were tried.
     pub async fn lease(&self) -> Result<Lease, PgError> {
-        let object = self.pool.get().await.map_err(|error| {
+        self.take(&self.pool).await
+    }
+
+    /// Takes the connection for questions that must not wait for those with the data.
+    ///
+    /// # Errors
+    /// When none can be opened; the message names the places that were tried.
+    pub async fn lease_aside(&self) -> Result<Lease, PgError> {
+        self.take(&self.aside).await
+    }
+
+    /// The longest that a read was open so far: how old the oldest snapshot of ours was.
+    pub fn longest_read(&self) -> Duration {
+        self.longest.so_far()
+    }
+
+    async fn take(&self, pool: &deadpool_postgres::Pool) -> Result<Lease, PgError> {
+        let object = pool.get().await.map_err(|error| {
             let what = format!("cannot connect to {}", self.connector.places());
             match error {
                 PoolError::Backend(error) => {
@@ -60,6 +70,20 @@ impl Pool {
                 error => PgError::unexpected(error.to_string()),
             }
         })?;
-        Ok(Lease::new(object, Arc::clone(&self.connector)))
+        Ok(Lease::new(object, Arc::clone(&self.connector), self.longest.clone()))
     }
+}
+
+/// Nothing is opened yet.
+fn open_pool(connector: &Arc<Connector>, size: usize) -> Result<deadpool_postgres::Pool, PgError> {
+    // Fast: no statement is run when a connection comes back; nothing of ours is left on it.
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let connect = PoolConnect(Arc::clone(connector));
+    let manager = Manager::from_connect(tokio_postgres::Config::new(), connect, config);
+    deadpool_postgres::Pool::builder(manager)
+        .max_size(size)
+        .create_timeout(Some(connector.patience()))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| PgError::setting(error.to_string()))
 }

@@ -34,6 +34,7 @@ impl Lease {
             encoding: row.get(4)?,
             standby: row.get(5)?,
             system_identifier: row.get(6)?,
+            monitors: row.get(7)?,
             digests: self.digest_trust(session, version).await?,
         })
     }

@@ -71,6 +71,7 @@ pub(crate) fn plan(
         encoding: "UTF8".into(),
         standby: false,
         system_identifier: None,
+        monitors: false,
         digests: DigestTrust::Probe("1".into()),
     };
     let servers = BySide { source: &server, target: &server };

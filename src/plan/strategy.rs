@@ -84,6 +84,7 @@ mod tests {
             encoding: encoding.into(),
             standby: false,
             system_identifier: None,
+            monitors: false,
             digests,
         }
     }

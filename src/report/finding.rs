@@ -4,7 +4,7 @@
 //! Where a value is too long even so, both are shown from shortly before the first place where they
 //! differ: two long documents that begin alike would else look the same.
 
-use crate::finding::{Disposition, Finding, Kind, Named, Place};
+use crate::finding::{Disposition, Finding, Kind, Named, Place, Recurrence};
 use crate::schema::BySide;
 use crate::spec::printable;
 
@@ -101,7 +101,18 @@ fn head(finding: &Finding) -> String {
         None => String::new(),
         Some(group) => format!(" in group {}", group_text(group.as_deref())),
     };
-    format!("{kind:<15} {place}{group}{aside}")
+    let seen = match finding.recurrence {
+        None => String::new(),
+        Some(recurrence) => {
+            let runs = counted(finding.runs, "run");
+            match recurrence {
+                Recurrence::Same => format!(" (the same in {runs})"),
+                Recurrence::Changed => format!(" (in {runs}, with other values)"),
+                Recurrence::Returned => format!(" (in {runs}, gone in between)"),
+            }
+        }
+    };
+    format!("{kind:<15} {place}{group}{aside}{seen}")
 }
 
 /// Both values as they are written.

@@ -14,6 +14,7 @@ mod hints;
 mod history;
 mod json;
 mod jsonl;
+mod paced;
 mod plan;
 mod terminal;
 

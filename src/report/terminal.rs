@@ -8,8 +8,10 @@ use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
-use super::{Writer, groups, hints};
-use crate::finding::{Finding, MappingRecord, Named, RunRecord, SummaryRecord, Undecided, Verdict};
+use super::{Writer, groups, hints, paced};
+use crate::finding::{
+    Finding, MappingRecord, Named, Recurrence, RunRecord, SummaryRecord, Undecided, Verdict,
+};
 use crate::schema::BySide;
 use crate::spec::printable;
 
@@ -53,6 +55,9 @@ struct Shown {
     /// The first findings by key: which they are must not hang on which settled first.
     first: Vec<(Position, Vec<String>)>,
     findings: u64,
+    /// Findings that the run before had with the same values, and those that came back.
+    same: u64,
+    returned: u64,
     ranges: Vec<String>,
     undecided: u64,
 }
@@ -93,7 +98,7 @@ impl<W: Write> Terminal<W> {
         let mut all = std::mem::take(&mut self.shown);
         all.sort_by_key(|shown| self.place(&shown.mapping));
         for shown in all {
-            let Shown { mapping, first, findings, ranges, undecided } = shown;
+            let Shown { mapping, first, findings, same, returned, ranges, undecided } = shown;
             let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
             if findings > 0 {
                 writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
@@ -109,6 +114,14 @@ impl<W: Write> Terminal<W> {
                 for hint in hints.take(SHOWN_HINTS) {
                     for line in hints::lines_of(hint, all_shown, usize::from(self.style.width)) {
                         writeln!(self.out, "{line}")?;
+                    }
+                }
+                for (count, what) in [
+                    (same, "had the same values in the run before: structural, not lag"),
+                    (returned, "came back after a run without: it comes and goes, as lag does"),
+                ] {
+                    if count > 0 {
+                        writeln!(self.out, "  {} {what}", counted(count, "finding"))?;
                     }
                 }
                 writeln!(self.out)?;
@@ -251,6 +264,11 @@ impl<W: Write + Send> Writer for Terminal<W> {
         let width = usize::from(self.style.width);
         let shown = self.shown(&finding.mapping);
         shown.findings += 1;
+        match finding.recurrence {
+            Some(Recurrence::Same) => shown.same += 1,
+            Some(Recurrence::Returned) => shown.returned += 1,
+            Some(Recurrence::Changed) | None => {}
+        }
         let position = position(finding);
         let place = shown.first.partition_point(|(before, _)| *before <= position);
         if place < SHOWN {
@@ -290,6 +308,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
             groups::write(&mut self.out, mapping, self.style.width)?;
         }
         self.remarks()?;
+        for line in paced::lines(summary) {
+            writeln!(self.out, "{line}")?;
+        }
         let (colour, said) = match summary.verdict {
             Verdict::Clean => {
                 (AnsiColor::Green, "everything that was asked was compared, and agrees")

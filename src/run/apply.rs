@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use super::folder::{open, seal};
 use super::options::Stop;
 use super::repair::{catalog, identity, lease_both, missing, relation_of, sessions};
 use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
+use super::spacing::Spacing;
 use super::worker::pause_after;
 use super::{
     Prepared,
@@ -47,6 +49,8 @@ pub struct Ready<'p> {
 pub enum Progress<'p> {
     /// So many rows of a part are done.
     Rows(&'p Part, u64),
+    /// The next batch waits, for this reason.
+    Held(&'p str),
     /// A part is done.
     Part(&'p Part),
     /// Keys are being read again.
@@ -189,8 +193,9 @@ impl Ready<'_> {
         stop: &watch::Receiver<Stop>,
         mut tell: impl FnMut(Progress<'_>),
     ) -> Applied {
+        let mut spacing = Spacing::new(self.prepared, self.written);
         for part in &self.manifest.parts {
-            match self.run_part(part, stop, &mut tell).await {
+            match self.run_part(part, &mut spacing, stop, &mut tell).await {
                 Ok(None) => tell(Progress::Part(part)),
                 Ok(Some(ended)) => return ended,
                 Err(blocked) => return Applied::Failed(blocked),
@@ -207,18 +212,25 @@ impl Ready<'_> {
     async fn run_part(
         &self,
         part: &Part,
+        spacing: &mut Spacing<'_>,
         stop: &watch::Receiver<Stop>,
         tell: &mut impl FnMut(Progress<'_>),
     ) -> Result<Option<Applied>, Blocked> {
         let mut changes = self.changes(part)?;
         let (mut number, mut rows) = (0, 0);
+        let mut took = Duration::ZERO;
         while let Some(batch) = changes.next()? {
             number += 1;
+            let held = |why: &str| tell(Progress::Held(why));
+            let turn = spacing.turn(took, &mut stop.clone(), held).await;
+            turn.map_err(|error| Blocked::from((Some(self.written), error)))?;
+            let began = Instant::now();
             match self.run_batch(&changes.heading.stages, &batch, stop).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Some(Applied::Stopped)),
                 Err(error) => return Ok(Some(self.ended(part, number, error))),
             }
+            took = began.elapsed();
             rows += batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
             tell(Progress::Rows(part, rows));
         }

@@ -14,6 +14,7 @@ use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::prepare::Prepared;
+use super::watch::Watch;
 use super::worker::World;
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
@@ -62,7 +63,7 @@ pub(super) async fn conduct(
     audience: Audience<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    let Prepared { spec, pools, mut plans, .. } = prepared;
+    let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, retries) = mpsc::unbounded_channel();
     let Audience { recorder, observer } = audience;
@@ -73,7 +74,9 @@ pub(super) async fn conduct(
     plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
     let world = World::new(&spec, pools, plans, &desk.options, stop_workers, events);
-    let mut dispatcher = Dispatcher::new(world, desk, stop_work);
+    let world = Arc::new(world);
+    let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
+    let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
     if let Some(again) = again {
         dispatcher.look_again(again);
     }
@@ -149,6 +152,7 @@ impl Dispatcher<'_> {
             let (pause, writing) = (self.until_due(), self.desk.until_written());
             tokio::select! {
                 Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
+                answers = self.watch.next() => self.watched(answers),
                 Some(event) = retries.recv() => self.desk.tell(event),
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
@@ -158,6 +162,10 @@ impl Dispatcher<'_> {
                     self.stopping = "the deadline was reached";
                     return self.finish_soon(&mut stop).await;
                 }
+            }
+            if self.watch.is_blind() {
+                self.stopping = "a server that has limits could not say how it is";
+                return self.finish_soon(&mut stop).await;
             }
             self.finish_mappings();
         }

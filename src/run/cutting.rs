@@ -158,6 +158,11 @@ impl Cutting {
         self.sizing.too_much(rows);
     }
 
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.sizing.ease(eases);
+    }
+
     /// Whether only a sample is taken.
     pub(super) fn samples(&self) -> bool {
         self.sampling.is_some()

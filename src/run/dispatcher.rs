@@ -16,6 +16,7 @@ use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::Stop;
 use super::pass::NextPiece;
+use super::watch::{Answers, Watch};
 use super::work::{Answer, Task, Work};
 use super::worker::{Done, World, perform};
 use crate::event::Event;
@@ -33,6 +34,7 @@ pub(super) struct Dispatcher<'o> {
     pub(super) desk: Desk<'o>,
     pub(super) mappings: Vec<MappingState>,
     pub(super) in_flight: JoinSet<Done>,
+    pub(super) watch: Watch,
     pub(super) stop_work: watch::Sender<Stop>,
     next_batch: u64,
     /// Why it is to stop, once it is.
@@ -40,14 +42,20 @@ pub(super) struct Dispatcher<'o> {
 }
 
 impl<'o> Dispatcher<'o> {
-    pub(super) fn new(world: World, desk: Desk<'o>, stop_work: watch::Sender<Stop>) -> Self {
+    pub(super) fn new(
+        world: Arc<World>,
+        desk: Desk<'o>,
+        watch: Watch,
+        stop_work: watch::Sender<Stop>,
+    ) -> Self {
         let plans = world.plans.iter().enumerate();
         let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &desk.options));
         Dispatcher {
             mappings: mappings.collect(),
-            world: Arc::new(world),
+            world,
             desk,
             in_flight: JoinSet::new(),
+            watch,
             stop_work,
             next_batch: 0,
             stopping: "interrupted",
@@ -67,7 +75,8 @@ impl Dispatcher<'_> {
     /// Nothing on its way, nothing waiting, and yet not done. It cannot happen; if it does, the run
     /// says that it is incomplete instead of waiting for ever.
     pub(super) fn is_stuck(&self) -> bool {
-        self.in_flight.is_empty() && self.desk.queue.is_empty() && !self.recalls()
+        let holds = self.recalls() || self.watch.holds();
+        self.in_flight.is_empty() && self.desk.queue.is_empty() && !holds
     }
 
     /// Whether something is to be read from the ledger now.
@@ -83,14 +92,22 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// How long until a suspect falls due, if there is a permit for a look.
+    /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
     pub(super) fn until_due(&self) -> Option<Duration> {
-        let due = self.desk.queue.next_due().filter(|_| self.has_permit())?;
-        Some(due.saturating_sub(self.desk.clock.now()))
+        let can_look = self.has_permit() && !self.watch.waits();
+        let due = self.desk.queue.next_due().filter(|_| can_look);
+        let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
+        due.into_iter().chain(self.watch.until_rested()).min()
+    }
+
+    /// The servers have said how they are.
+    pub(super) fn watched(&mut self, answers: Answers) {
+        self.watch.take(answers, &mut self.desk);
+        self.mappings.iter_mut().for_each(|mapping| mapping.ease(self.watch.eases()));
     }
 
     pub(super) fn give_out(&mut self) {
-        while self.has_permit() {
+        while self.has_permit() && !self.watch.waits() {
             let Some(work) = self.next_work() else { return };
             self.mappings[work.mapping].busy += 1;
             self.in_flight.spawn(perform(Arc::clone(&self.world), work));
@@ -100,6 +117,9 @@ impl Dispatcher<'_> {
     fn next_work(&mut self) -> Option<Work> {
         if let Some(work) = self.due_look() {
             return Some(work);
+        }
+        if self.in_flight.len() + self.watch.resting() >= self.desk.options.jobs {
+            return None;
         }
         for index in 0..self.mappings.len() {
             if let Some(task) = self.mappings[index].next_task(self.desk.queue.is_full()) {
@@ -186,7 +206,8 @@ impl Dispatcher<'_> {
 
     pub(super) fn take_in(&mut self, done: Option<Done>) {
         // A worker ends early only if it panics, and then the run is stuck, which ends it.
-        let Some(Done { work: Work { mapping: index, task }, result }) = done else { return };
+        let Some(Done { work: Work { mapping: index, task }, result, took }) = done else { return };
+        self.watch.worked(took);
         let mapping = &mut self.mappings[index];
         mapping.busy -= 1;
         match result {
@@ -389,7 +410,8 @@ impl Dispatcher<'_> {
             Verdict::Clean
         };
         let elapsed = self.desk.clock.now().as_millis();
-        let summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.watch.sum_up(&mut summary, &mut self.desk);
         self.desk.tell(Event::RunFinished(summary.clone()));
         summary
     }

@@ -24,7 +24,7 @@ use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// A chunk of this size that is still too much for one statement is given up.
-const FLOOR: u64 = 500;
+pub(super) const FLOOR: u64 = 500;
 /// So many chunks in a row given up end a mapping.
 const MOST_GIVEN_UP: u32 = 3;
 
@@ -289,6 +289,11 @@ impl Frontier {
         if !isolated {
             self.given_up += 1;
         }
+    }
+
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.cutting.ease(eases);
     }
 
     /// Cuts ranges even where no index serves them.

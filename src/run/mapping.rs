@@ -124,6 +124,14 @@ impl MappingState {
         }
     }
 
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.frontier.ease(eases);
+        if let Some(pass) = &mut self.pass {
+            pass.ease(eases);
+        }
+    }
+
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();

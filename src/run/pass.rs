@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::options::Options;
+use super::sizing::EASED;
 use crate::compare::{Ask, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
@@ -20,6 +21,8 @@ use crate::schema::{BySide, Side};
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
 const FIRST_BLOCKS: u32 = 600;
 const MOST_BLOCKS: u32 = 1 << 22;
+/// So few blocks are given all the time that a statement may take.
+const FEW_BLOCKS: u32 = 16;
 
 /// What the pass wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,19 @@ pub(super) struct Piece {
     pub(super) ask: Ask,
     /// Nothing for a side that is through.
     pub(super) stretch: BySide<Option<Stretch>>,
+}
+
+impl Piece {
+    /// Whether both sides' stretches have an end and more than a few blocks: if they take too long they
+    /// are halved.
+    pub(super) fn can_be_cut(&self) -> bool {
+        let long = |stretch: &Option<Stretch>| match stretch {
+            None => true,
+            Some(Stretch::Blocks(Blocks { from, until: Some(until) })) => until - from > FEW_BLOCKS,
+            Some(Stretch::Whole | Stretch::Blocks(_)) => false,
+        };
+        self.stretch.all(long)
+    }
 }
 
 /// What of a side's table is read in one statement.
@@ -106,6 +122,8 @@ pub(super) struct Pass {
     in_flight: Vec<Piece>,
     next_piece: u64,
     chunk_time: Duration,
+    /// Whether pieces are to be smaller than time allows.
+    eases: bool,
 }
 
 impl Pass {
@@ -125,6 +143,7 @@ impl Pass {
             in_flight: Vec::new(),
             next_piece: 0,
             chunk_time: options.chunk_time,
+            eases: false,
         }
     }
 
@@ -136,7 +155,8 @@ impl Pass {
         let piece = match self.again.pop() {
             Some(piece) => piece,
             None => {
-                let stretch = BySide::new(|side| tables[side].take());
+                let part = if self.eases { EASED } else { 1 };
+                let stretch = BySide::new(|side| tables[side].take(part));
                 if stretch.all(Option::is_none) {
                     return None;
                 }
@@ -146,6 +166,11 @@ impl Pass {
         };
         self.in_flight.push(piece.clone());
         Some(NextPiece::Read(piece))
+    }
+
+    /// Whether pieces are to be smaller than time allows.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.eases = eases;
     }
 
     /// How many blocks the tables have.
@@ -257,8 +282,8 @@ impl Table {
         self.through = false;
     }
 
-    /// The next stretch, if there is one.
-    fn take(&mut self) -> Option<Stretch> {
+    /// The next stretch, if there is one: a part of what time allows.
+    fn take(&mut self, part: u32) -> Option<Stretch> {
         if self.through {
             return None;
         }
@@ -266,7 +291,7 @@ impl Table {
             self.through = true;
             return Some(Stretch::Whole);
         };
-        let (from, until) = (self.next, self.next.saturating_add(self.stretch));
+        let (from, until) = (self.next, self.next.saturating_add((self.stretch / part).max(1)));
         self.next = until;
         self.through = until >= blocks;
         let until = (!self.through).then_some(until);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Options;
+use super::{Options, allowed};
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Relation, RelationKind, Server, Shape, Side};
@@ -85,6 +85,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
+    problems.extend(allowed::limits(&spec, &servers, options.settle));
     let plan_options = PlanOptions {
         strategy: options.strategy,
         chunk_rows: options.chunk_rows,

@@ -88,6 +88,11 @@ impl Queue {
         (!taken.is_empty()).then_some(taken)
     }
 
+    /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
+    pub(super) fn held_up(&mut self, by: Duration) {
+        self.waiting.values_mut().for_each(|entry| entry.suspect.held_up(by));
+    }
+
     /// Takes every suspect of a mapping out: it was ended.
     pub(super) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
         let (taken, waiting): (BTreeMap<_, _>, _) = std::mem::take(&mut self.waiting)

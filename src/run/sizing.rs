@@ -25,7 +25,12 @@ pub(super) struct Sizing {
     chunk_time: Duration,
     /// Differences per row, of late.
     density: f64,
+    /// Whether chunks are to be smaller than time allows.
+    eases: bool,
 }
+
+/// So much smaller.
+pub(super) const EASED: u32 = 4;
 
 impl Sizing {
     /// Nothing measured yet.
@@ -40,7 +45,7 @@ impl Sizing {
             None => FIRST_ROWS,
         };
         let fixed = plan.chunk_rows.is_some() || !plan.served();
-        Sizing { rows, fixed, most, chunk_time: options.chunk_time, density: 0.0 }
+        Sizing { rows, fixed, most, chunk_time: options.chunk_time, density: 0.0, eases: false }
     }
 
     /// Whether time has no say.
@@ -50,11 +55,20 @@ impl Sizing {
 
     /// Rows of the next chunk: fewer where many differences are expected.
     pub(super) fn next_rows(&self) -> u64 {
-        if self.fixed || self.density == 0.0 {
+        if self.fixed {
             return self.rows;
         }
-        let few = (MOST_DIFFERENCES / self.density) as u64;
-        self.rows.min(few.max(LEAST_ROWS))
+        let few = match self.density {
+            0.0 => u64::MAX,
+            density => (MOST_DIFFERENCES / density) as u64,
+        };
+        let rows = if self.eases { self.rows / u64::from(EASED) } else { self.rows };
+        rows.min(few).max(LEAST_ROWS.min(self.rows))
+    }
+
+    /// Whether chunks are to be smaller than time allows.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.eases = eases;
     }
 
     /// What is expected of a chunk of so many rows.
@@ -116,6 +130,16 @@ mod tests {
         // a stretch without rows says nothing
         sizing.measured(10_000, rows(0), 0, Duration::from_micros(10));
         assert_eq!(sizing.next_rows(), 10_000);
+    }
+
+    #[test]
+    fn eased_chunks_are_smaller_and_say_nothing_of_full_speed() {
+        let mut sizing = sizing();
+        sizing.ease(true);
+        assert_eq!(sizing.next_rows(), 5_000);
+        sizing.measured(5_000, rows(5_000), 0, Duration::from_millis(125));
+        sizing.ease(false);
+        assert_eq!(sizing.next_rows(), 20_000);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
+use crate::gate::Change;
 use crate::ledger::{Interrupted, Recorder};
 use crate::schema::{BySide, Shape, Side};
 
@@ -85,6 +86,30 @@ impl Terms {
             Some(format!("the {side} of \"{name}\" is not what it was: {why}"))
         })
     }
+}
+
+/// What is not what the mappings were read from, when the run of these terms compared them. Where a
+/// table's blocks lie is no matter once they were read.
+pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
+    let change =
+        |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
+    let before = terms.and_then(|text| serde_json::from_str::<Terms>(text).ok());
+    let changes = prepared.plans.iter().flat_map(|plan| {
+        let name = &plan.name;
+        let Some(before) = before.as_ref().and_then(|terms| terms.shapes.get(name)) else {
+            let message = format!("run {run} does not say what mapping \"{name}\" was read from");
+            return vec![change(name, message)];
+        };
+        let difference = |side: Side| {
+            let before = Shape { filenode: None, ..before[side].clone() };
+            let why = before.difference(&plan.sides[side].shape)?;
+            let message =
+                format!("the {side} of mapping \"{name}\" is not what run {run} compared: {why}");
+            Some(change(name, message))
+        };
+        Side::BOTH.into_iter().filter_map(difference).collect()
+    });
+    changes.collect()
 }
 
 /// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its

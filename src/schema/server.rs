@@ -30,6 +30,8 @@ pub struct Server {
     /// Identifies the cluster, where the role may ask: two sides with one identifier, one database
     /// and one table would compare a table with itself.
     pub system_identifier: Option<String>,
+    /// Whether the role sees what other sessions and standbys do, as `pg_monitor` does.
+    pub monitors: bool,
     /// Whether its digests can be trusted.
     pub digests: DigestTrust,
 }

@@ -1,6 +1,7 @@
 //! The whole file: sides, parameters, settings and mappings.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -9,8 +10,8 @@ use super::compare::{CompareSettings, read_compare};
 use super::connection::{Environment, SideSettings, read_side};
 use super::diagnostic::{Diagnostic, Placed, Span, SpecText};
 use super::gate::{GateSettings, read_gate};
-use super::later::read_pace;
 use super::mapping::{Mapping, read_mapping};
+use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
 use super::reader::{Problems, Reader, sentence};
 use crate::row::seal;
@@ -31,6 +32,8 @@ pub struct Spec {
     pub params: Vec<Param>,
     /// How to compare.
     pub compare: CompareSettings,
+    /// What the servers must not be pushed beyond.
+    pub pace: PaceSettings,
     /// What must hold before reads are flipped.
     pub gate: GateSettings,
     /// The mappings, in the file's order.
@@ -70,7 +73,8 @@ pub fn read(
     };
     let (table, problems) = parse(&text.text);
     let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
-    let parts = read_document(document, given, environment);
+    let folder = text.path.parent().unwrap_or(Path::new(""));
+    let parts = read_document(document, folder, given, environment);
     let list = problems.into_list();
     match parts {
         Some(parts) if !list.iter().any(Diagnostic::is_error) => {
@@ -82,6 +86,7 @@ pub fn read(
                 sides: parts.sides,
                 params: parts.params,
                 compare: parts.compare,
+                pace: parts.pace,
                 gate: parts.gate,
                 mappings: parts.mappings,
                 hash,
@@ -99,6 +104,7 @@ struct Parts {
     sides: BySide<SideSettings>,
     params: Vec<Param>,
     compare: CompareSettings,
+    pace: PaceSettings,
     gate: GateSettings,
     mappings: Vec<Mapping>,
 }
@@ -144,6 +150,7 @@ fn parse(text: &str) -> (Spanned<DeTable<'_>>, Problems) {
 
 fn read_document(
     mut document: Reader<'_>,
+    folder: &Path,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
 ) -> Option<Parts> {
@@ -155,7 +162,7 @@ fn read_document(
     let target = read_side(&mut document, Side::Target, environment);
     let (declared, params) = read_params(&mut document, given);
     let compare = read_compare(&mut document);
-    read_pace(&mut document);
+    let pace = read_pace(&mut document, folder, environment);
     let gate = read_gate(&mut document);
     let tables = document.tables("mapping", "[[mapping]]");
     if tables.is_empty() {
@@ -166,7 +173,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, gate, mappings })
+    Some(Parts { name: name?, description, sides, params, compare, pace, gate, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {

@@ -14,6 +14,7 @@ mod digest;
 mod fold;
 mod group;
 mod histogram;
+mod load;
 mod lookup;
 mod parts;
 mod probe;
@@ -37,6 +38,7 @@ pub use access::{
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
 pub use histogram::{blocks, histogram};
+pub use load::{replay_by_standbys, replay_of_standby, sessions};
 pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe};

@@ -3,7 +3,8 @@
 use super::statement::Statement;
 
 /// One row: version, database, role, whether the role can do more than read, encoding, whether it
-/// is a standby, and the cluster's identifier where the role may ask.
+/// is a standby, the cluster's identifier where the role may ask, and whether the role sees what other
+/// sessions and standbys do.
 pub fn server() -> Statement {
     Statement::constant(
         "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
@@ -20,6 +21,11 @@ pg_catalog.current_setting('server_encoding'),
 pg_catalog.pg_is_in_recovery(),
 case when pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 then (select c.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() as c)
-end",
+end,
+coalesce((
+select pg_catalog.pg_has_role(r.oid, 'usage')
+from pg_catalog.pg_roles as r
+where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
+), false)",
     )
 }

@@ -1,4 +1,4 @@
-select identity, first_seen, runs, run
+select identity, first_seen, runs, run, image
 from finding
 where identity = $1
 order by run desc

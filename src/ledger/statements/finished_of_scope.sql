@@ -1,0 +1,6 @@
+-- The comparisons of a scope that came to an end before this run, the newest first.
+select number, record, summary
+from run
+where scope = $1 and number < $2 and verb = 'compare' and summary is not null
+order by number desc
+limit 50

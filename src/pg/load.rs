@@ -1,0 +1,87 @@
+//! How much a server has to do, asked while it is read.
+
+use std::time::Duration;
+
+use super::error::PgError;
+use super::lease::Lease;
+use super::session::Session;
+use crate::sql;
+
+/// How far replay has come, as a server of either kind can say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// By a standby, of itself.
+    Standby {
+        /// Whether it has replayed all that it has received, and receives.
+        caught_up: bool,
+        /// Since the primary committed what was replayed last, or more; nothing if nobody knows.
+        age: Option<Duration>,
+    },
+    /// By a primary, of its standbys.
+    Primary {
+        /// How far it has written.
+        position: u64,
+        /// Those who follow.
+        standbys: Vec<Follower>,
+    },
+}
+
+/// A standby as its primary sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// How far it had replayed when it last said so.
+    pub replayed: u64,
+    /// How long ago that was.
+    pub said: Duration,
+    /// The lag that the primary measured last.
+    pub lag: Option<Duration>,
+}
+
+impl Lease {
+    /// How many sessions of others are at work, and whether that could be seen for what it is.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn sessions(&self, own: &Session) -> Result<(u64, bool), PgError> {
+        let rows = self.all(own, &sql::sessions()).await?;
+        let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
+        Ok((row.get::<i64>(0)?.cast_unsigned(), row.get(1)?))
+    }
+
+    /// How far replay has come: a standby's own, or that of a primary's standbys.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn replay(&self, own: &Session, standby: bool) -> Result<Replay, PgError> {
+        if standby {
+            let rows = self.all(own, &sql::replay_of_standby()).await?;
+            let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
+            let behind: Option<i64> = row.get(1)?;
+            let receives: bool = row.get(2)?;
+            let caught_up = receives && behind.is_some_and(|bytes| bytes <= 0);
+            return Ok(Replay::Standby { caught_up, age: row.get::<Option<i64>>(0)?.map(micros) });
+        }
+        let rows = self.all(own, &sql::replay_by_standbys()).await?;
+        let first = rows.first().ok_or_else(|| PgError::unexpected("no row"))?;
+        let position = first.get::<i64>(0)?.cast_unsigned();
+        if !first.get::<bool>(1)? {
+            // They would look as if there were none.
+            return Err(PgError::setting("the role may not see pg_stat_replication".to_owned()));
+        }
+        let mut standbys = Vec::new();
+        for row in &rows {
+            let Some(replayed) = row.get::<Option<i64>>(2)? else { continue };
+            standbys.push(Follower {
+                replayed: replayed.cast_unsigned(),
+                said: row.get::<Option<i64>>(3)?.map_or(Duration::ZERO, micros),
+                lag: row.get::<Option<i64>>(4)?.map(micros),
+            });
+        }
+        Ok(Replay::Primary { position, standbys })
+    }
+}
+
+/// Clocks of two servers may disagree: what would have happened later happens now.
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

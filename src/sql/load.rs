@@ -1,0 +1,72 @@
+//! What a server is asked about its load while it is read: sessions that are at work, and how far
+//! replay lags. Asked about once a second, so each is one short statement.
+
+use super::statement::Statement;
+
+/// One row: how many sessions of others are at work, and whether their states may be seen. Where they
+/// may not, those that hold a transaction open are counted instead, which anyone may see; that counts
+/// idle ones in, and never reads what is hidden as nobody.
+pub fn sessions() -> Statement {
+    Statement::constant(
+        "select case when m.may_see then (
+select pg_catalog.count(*)
+from pg_catalog.pg_stat_activity as a
+where a.state = 'active'
+and a.backend_type = 'client backend'
+and a.application_name is distinct from pg_catalog.current_setting('application_name')
+) else (
+select pg_catalog.count(distinct l.pid)
+from pg_catalog.pg_locks as l
+where l.locktype = 'virtualxid'
+and l.mode = 'ExclusiveLock'
+and not exists (
+select
+from pg_catalog.pg_stat_activity as a
+where a.pid = l.pid
+and a.application_name = pg_catalog.current_setting('application_name')
+)
+) end,
+m.may_see
+from (
+select pg_catalog.pg_has_role('pg_read_all_stats', 'usage') as may_see
+) as m",
+    )
+}
+
+/// One row, of a standby: microseconds since the primary committed what was replayed last, bytes that
+/// were received and not replayed, and whether more is being received. One that has replayed no commit
+/// since its start has replayed up to its last checkpoint, at least.
+pub fn replay_of_standby() -> Statement {
+    Statement::constant(
+        "select (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - coalesce(
+pg_catalog.pg_last_xact_replay_timestamp(),
+case when pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')
+then (select c.checkpoint_time from pg_catalog.pg_control_checkpoint() as c)
+end
+)) * 1000000)::pg_catalog.int8,
+pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8,
+exists (select from pg_catalog.pg_stat_wal_receiver)",
+    )
+}
+
+/// A row for each standby of a primary, or one with NULLs where there is none: how far the primary has
+/// written, whether the role may see its standbys at all, how far the standby had replayed when it last said so, how long ago that was, and the lag
+/// that the primary measured, in microseconds. Those who follow to archive or to decode replay nothing.
+pub fn replay_by_standbys() -> Statement {
+    Statement::constant(
+        "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::pg_catalog.int8,
+pg_catalog.pg_has_role('pg_read_all_stats', 'usage'),
+pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')::pg_catalog.int8,
+(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - r.reply_time) * 1000000)::pg_catalog.int8,
+(pg_catalog.date_part('epoch', r.replay_lag) * 1000000)::pg_catalog.int8
+from (select 1) as one
+left join pg_catalog.pg_stat_replication as r
+on r.replay_lsn is not null
+and not exists (
+select
+from pg_catalog.pg_replication_slots as s
+where s.active_pid = r.pid
+and s.slot_type = 'logical'
+)",
+    )
+}
