@@ -2,6 +2,7 @@
 //! gives the first findings. Both forms of a repair, psql's and `apply`'s, leave the same state.
 
 mod circles;
+mod pace;
 mod races;
 mod refusals;
 mod roles;
