@@ -75,6 +75,13 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             return Exit::Trouble;
         }
     };
+    if let Some(lacks) = &ready.lacks {
+        if args.execute {
+            ui.error(&lacks.message, lacks.hint.as_deref());
+            return Exit::Trouble;
+        }
+        ui.warning(&lacks.message, lacks.hint.as_deref());
+    }
     if !args.execute {
         return match describe(&ready.manifest, ui) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

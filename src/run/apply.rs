@@ -38,6 +38,8 @@ const FILL_ROWS: usize = 5_000;
 pub struct Ready<'p> {
     /// Its manifest.
     pub manifest: Manifest,
+    /// What the role lacks, if it lacks anything: it may look, and not execute.
+    pub lacks: Option<Blocked>,
     prepared: &'p Prepared,
     folder: PathBuf,
     written: Side,
@@ -117,8 +119,8 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         );
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
-    let plans = check_tables(prepared, &manifest, written).await?;
-    Ok(Ready { manifest, prepared, folder: folder.to_owned(), written, plans })
+    let (plans, lacks) = check_tables(prepared, &manifest, written).await?;
+    Ok(Ready { manifest, lacks, prepared, folder: folder.to_owned(), written, plans })
 }
 
 /// Each part's table is the one that the script was made for, columns and all.
@@ -126,11 +128,11 @@ async fn check_tables(
     prepared: &Prepared,
     manifest: &Manifest,
     written: Side,
-) -> Result<Vec<usize>, Blocked> {
+) -> Result<(Vec<usize>, Option<Blocked>), Blocked> {
     let at_side = |error| Blocked::from((Some(written), error));
     let lease = prepared.pools[written].lease().await.map_err(at_side)?;
     let catalog = catalog(prepared, &lease, written);
-    let mut places = Vec::new();
+    let (mut places, mut lacks) = (Vec::new(), None);
     for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
         let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
         let Some(place) = place else {
@@ -146,44 +148,45 @@ async fn check_tables(
         }
         let server = &prepared.servers[written];
         let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
-        check_rights(manifest, &table.table, *kind, &rights, server)?;
+        lacks = lacks.or_else(|| lacking(manifest, &table.table, *kind, &rights, server));
         places.push(place);
     }
     lease.give_back().await;
-    Ok(places)
+    Ok((places, lacks))
 }
 
-/// The role may do what the repair does.
-fn check_rights(
+/// What the role may not do of what the repair does.
+fn lacking(
     manifest: &Manifest,
     table: &TableName,
     kind: Act,
     rights: &Rights,
     server: &Server,
-) -> Result<(), Blocked> {
+) -> Option<Blocked> {
     let role = &server.role;
-    let refuse = |message: String, hint: String| Err(Blocked::new(message).hinted(hint));
+    let refuse = |message: String, hint: String| Some(Blocked::new(message).hinted(hint));
     if let [first, rest @ ..] = missing(kind, rights).as_slice() {
         let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
         return refuse(
             format!("role \"{role}\" has not {all} on {table}"),
-            format!("GRANT {all} ON {table} TO …, or name a role in the spec's url that may."),
+            format!("GRANT {all} ON {table} TO {role}; or name another role in the url."),
         );
     }
     if manifest.manner.temporary && !rights.temporary {
         return refuse(
             format!("role \"{role}\" may make no temporary table in the database"),
-            "GRANT TEMPORARY ON DATABASE, or make the repair with --no-temp.".to_owned(),
+            format!("GRANT TEMPORARY ON DATABASE … TO {role}; or make the repair with --no-temp."),
         );
     }
     if !manifest.manner.triggers && !rights.replica {
         return refuse(
             format!("role \"{role}\" may not switch triggers off"),
-            "GRANT SET ON PARAMETER session_replication_role (PostgreSQL 15), or use a superuser."
-                .to_owned(),
+            format!(
+                "GRANT SET ON PARAMETER session_replication_role TO {role}; before version 15 it takes a superuser."
+            ),
         );
     }
-    Ok(())
+    None
 }
 
 impl Ready<'_> {

@@ -322,10 +322,14 @@ fn notes<'k>(
                 .insert("SET");
         }
     }
-    notes.extend(grants.into_iter().map(|(what, rights)| {
+    let lacking = grants.into_iter().map(|(what, rights)| {
         let rights = rights.into_iter().collect::<Vec<_>>().join(", ");
-        format!("whoever applies the repair needs {rights} on {what}, which this role has not")
-    }));
+        format!("{rights} on {what}")
+    });
+    let lacking = lacking.collect::<Vec<_>>().join("; ");
+    if !lacking.is_empty() {
+        notes.push(format!("this role has not what applying the repair takes: {lacking}"));
+    }
     if !manifest.manner.temporary && !options.no_temp {
         notes.push(
             "this role may make no temporary tables: rows wait in settings instead".to_owned(),
