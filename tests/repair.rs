@@ -1,6 +1,7 @@
 //! The round trip: compare, repair, apply, compare is clean; again changes nothing; undo, and compare
 //! gives the first findings. Both forms of a repair, psql's and `apply`'s, leave the same state.
 
+mod backfill;
 mod circles;
 mod pace;
 mod races;
