@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::repair::Act;
 use crate::row::Veil;
+use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
 
 /// How young a row has to be to be looked at.
@@ -82,4 +84,23 @@ pub enum Stop {
     Soon,
     /// Cancel what is in hand, then report.
     Now,
+}
+
+/// What a repair is to do.
+#[derive(Clone, Debug)]
+pub struct RepairOptions {
+    /// The side declared right.
+    pub authority: Side,
+    /// What may be done.
+    pub kinds: Vec<Act>,
+    /// Only these mappings, if any are named.
+    pub mappings: Vec<String>,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Whether a DELETE may reach other tables.
+    pub allow_cascade: bool,
+    /// Whether triggers fire.
+    pub triggers: bool,
+    /// Whether to do without temporary tables.
+    pub no_temp: bool,
 }

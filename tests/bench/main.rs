@@ -6,7 +6,7 @@
 //!
 //! Floor D is the very digest that a comparison asks for, as one statement a side, both at once. Floor
 //! S is both tables copied out in binary at once. No tool that hashes on the server, or streams, can
-//! be faster than its floor.
+//! be faster than its floor. Floor L is the missing rows put in by one COPY, which guards nothing.
 
 #![expect(
     unreachable_pub,
@@ -59,8 +59,12 @@ struct Args {
 enum Runner {
     FloorDigest,
     FloorStream,
+    FloorLoad,
     Digest,
     Stream,
+    Repair,
+    Psql,
+    Apply,
     Expand,
 }
 
@@ -69,8 +73,12 @@ impl Runner {
         match self {
             Runner::FloorDigest => "floor D",
             Runner::FloorStream => "floor S",
+            Runner::FloorLoad => "floor L",
             Runner::Digest => "digest",
             Runner::Stream => "stream",
+            Runner::Repair => "repair",
+            Runner::Psql => "psql -f",
+            Runner::Apply => "apply --execute",
             Runner::Expand => "digest --expand",
         }
     }
@@ -137,7 +145,8 @@ fn median(samples: &[Sample]) -> f64 {
 /// The floor that a runner is held against.
 fn floor(runner: Runner) -> Runner {
     match runner {
-        Runner::FloorStream | Runner::Stream => Runner::FloorStream,
+        Runner::FloorStream | Runner::Stream | Runner::Repair => Runner::FloorStream,
+        Runner::FloorLoad | Runner::Psql | Runner::Apply => Runner::FloorLoad,
         _ => Runner::FloorDigest,
     }
 }
@@ -153,7 +162,7 @@ fn print_table(results: &Results, args: &Args) {
         for (runner, times) in samples {
             let ratio = median(times) / median(&samples[&floor(*runner)]);
             let peak = times.iter().map(|sample| sample.peak_kib).max().unwrap_or(0);
-            let ours = !matches!(runner, Runner::FloorDigest | Runner::FloorStream);
+            let ours = floor(*runner) != *runner;
             println!(
                 "{name:<5} {:<16} {:>8.2} {:>10} {:>9}",
                 runner.name(),
