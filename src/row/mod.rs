@@ -4,6 +4,7 @@
 //! compared, and no value is ever parsed except to put keys in order and to measure how far two values
 //! with a tolerance are apart.
 
+mod coverage;
 mod decimal;
 mod digest;
 mod fingerprint;
@@ -14,6 +15,7 @@ mod range;
 mod record;
 
 pub use decimal::Decimal;
+pub use coverage::{Coverage, Stretch};
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};
 pub use group::{Group, GroupCounts, MOST_GROUPS};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::desk::Desk;
+use super::verified::Verified;
 use crate::event::Event;
 use crate::finding::{
     Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, Place,
@@ -34,6 +35,7 @@ pub(super) struct Account {
     reason: Option<String>,
     /// The first and the last key of a side, where asked for.
     ends: BySide<Option<[Named<String>; 2]>>,
+    pub(super) verified: Verified,
 }
 
 /// What a finding says beside its ruling.
@@ -87,6 +89,7 @@ impl Account {
             sampled: None,
             reason: None,
             ends: BySide::default(),
+            verified: Verified::default(),
         }
     }
 
@@ -195,6 +198,7 @@ impl Account {
         desk: &mut Desk<'_>,
     ) {
         self.undecided_rows += rows.max(1);
+        self.verified.undecided(range);
         self.reason.get_or_insert_with(|| reason.to_owned());
         let undecided = Undecided::new(&self.plan.name, self.range_text(range), reason.to_owned());
         desk.tell(Event::Undecided(undecided));

@@ -13,20 +13,16 @@
 
 use std::time::Duration;
 
+use super::ahead::{Ahead, Later};
 use super::cutting::{Cutting, First};
 use super::options::Options;
-use super::slots::{Outcome, Slots, State, Told};
+use super::slots::{Failed, Outcome, Slots, State, Told};
 use crate::compare::{Compared, Expectation};
 use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
-
-/// A chunk of this size that is still too much for one statement is given up.
-pub(super) const FLOOR: u64 = 500;
-/// So many chunks in a row given up end a mapping.
-const MOST_GIVEN_UP: u32 = 3;
 
 /// What the scan wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +47,7 @@ struct Probing {
 /// One mapping's scan.
 #[derive(Debug)]
 pub(super) struct Frontier {
-    rest: Option<KeyRange>,
+    ahead: Ahead,
     slots: Slots,
     order: KeyOrder,
     cutting: Cutting,
@@ -64,7 +60,6 @@ pub(super) struct Frontier {
     whole_rows: u64,
     served: BySide<bool>,
     larger: Side,
-    given_up: u32,
 }
 
 impl Frontier {
@@ -73,7 +68,7 @@ impl Frontier {
         let served = plan.sides.as_ref().map(|side| side.served_by.is_some());
         let estimated = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
         Frontier {
-            rest: Some(KeyRange::everything()),
+            ahead: Ahead::everything(),
             slots: Slots::default(),
             order: plan.order.clone(),
             cutting: Cutting::new(plan, options),
@@ -87,7 +82,6 @@ impl Frontier {
             whole_rows: estimated.source.max(estimated.target),
             served,
             larger: if estimated.target > estimated.source { Side::Target } else { Side::Source },
-            given_up: 0,
         }
     }
 
@@ -99,7 +93,7 @@ impl Frontier {
         ranges: Vec<(KeyRange, u64)>,
     ) -> Frontier {
         let mut frontier = Frontier::new(plan, options);
-        frontier.rest = None;
+        frontier.ahead.rest = None;
         frontier.whole = false;
         frontier.cutting.leave_out_nothing();
         for (range, rows) in ranges {
@@ -111,12 +105,47 @@ impl Frontier {
         frontier
     }
 
+    /// Only these stretches, one after the other; what is left of them when the run has to end is left
+    /// to others.
+    pub(super) fn of_stretches(
+        plan: &MappingPlan,
+        options: &Options,
+        stretches: impl IntoIterator<Item = Later>,
+    ) -> Frontier {
+        let mut frontier = Frontier::new(plan, options);
+        frontier.ahead = Ahead::of(stretches);
+        // A table that no index serves is one stretch.
+        frontier.whole &= frontier.step();
+        frontier
+    }
+
+    /// Begins with the next stretch, if there is one. What follows is no neighbour: it ends a run of
+    /// one-sided rows.
+    fn step(&mut self) -> bool {
+        let Some(after) = self.ahead.step() else { return false };
+        let between = KeyRange { after: after.clone(), through: after };
+        self.slots.push(between, 0, State::Done(Outcome::Skipped));
+        true
+    }
+
+    /// When what comes next was last verified; nothing if nothing comes.
+    pub(super) fn next_verified(&self) -> Option<Option<&str>> {
+        self.ahead.next_verified()
+    }
+
+    /// Scans no further. Gives about how many rows are left out.
+    pub(super) fn leave(&mut self) -> u64 {
+        self.probing = None;
+        let ahead: u64 = self.ahead.take_all(1).into_iter().map(|(_, rows)| rows).sum();
+        self.slots.leave() + ahead
+    }
+
     /// Goes on behind and between the chunks that were compared before an interruption.
     pub(super) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) {
         if self.cutting.samples() {
             self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
         }
-        self.rest = self.slots.restore(kept, within, &self.order);
+        self.ahead.rest = self.slots.restore(kept, within, &self.order);
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
@@ -164,7 +193,7 @@ impl Frontier {
     /// What to do next, if anything can be done now.
     pub(super) fn next(&mut self) -> Option<Next> {
         if self.whole
-            && let Some(range) = self.rest.take()
+            && let Some(range) = self.ahead.rest.take()
         {
             self.push(range, self.whole_rows.max(self.cutting.next_rows()));
         }
@@ -180,23 +209,23 @@ impl Frontier {
         if self.probing.is_some() {
             return None;
         }
-        if let Some(rest) = &self.rest
+        if let Some(rest) = &self.ahead.rest
             && let Some((bound, rows)) = self.cutting.known_end(rest.after.as_ref())
         {
             let rest = rest.clone();
             let ends = |through: &Bound| self.order.compare(&bound.key, &through.key).is_ge();
             if rest.through.as_ref().is_some_and(ends) {
-                self.rest = None;
+                self.ahead.rest = None;
                 self.push(rest, rows);
             } else {
                 self.cut_off(rest, bound, rows);
             }
             return self.next();
         }
-        let (slot, range, rows) = match (self.slots.too_much(), &self.rest) {
+        let (slot, range, rows) = match (self.slots.too_much(), &self.ahead.rest) {
             (Some(slot), _) => (Some(slot.chunk), slot.range.clone(), slot.rows.div_ceil(2)),
             (None, Some(rest)) => (None, rest.clone(), self.cutting.next_rows()),
-            (None, None) => return None,
+            (None, None) => return if self.step() { self.next() } else { None },
         };
         let side = if self.served[self.larger] || !self.served[self.larger.other()] {
             self.larger
@@ -216,7 +245,7 @@ impl Frontier {
     fn cut_off(&mut self, rest: KeyRange, bound: Bound, rows: u64) {
         let (chunk, rest) = rest.cut(bound);
         self.push(chunk, rows);
-        self.rest = Some(rest);
+        self.ahead.rest = Some(rest);
     }
 
     /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
@@ -224,7 +253,7 @@ impl Frontier {
         let probing = self.probing.take()?;
         let range = match probing.slot {
             Some(chunk) => self.slots.get(chunk)?.range.clone(),
-            None => self.rest.clone()?,
+            None => self.ahead.rest.clone()?,
         };
         // The range's own ends cut nothing off.
         let is_end = |end: &Option<Bound>, bound: &Bound| {
@@ -240,7 +269,7 @@ impl Frontier {
         match (probing.slot, found) {
             (None, Some(bound)) => self.cut_off(range, bound, rows),
             (None, None) => {
-                self.rest = None;
+                self.ahead.rest = None;
                 self.push(range, rows);
             }
             (Some(chunk), Some(bound)) => self.slots.cut(chunk, bound),
@@ -248,7 +277,7 @@ impl Frontier {
             (Some(chunk), None) => {
                 self.slots.get(chunk)?.rows = rows;
                 if rows <= 1 {
-                    self.give_up_slot(chunk);
+                    self.slots.give_up_chunk(chunk);
                 }
             }
         }
@@ -263,7 +292,6 @@ impl Frontier {
 
     /// A chunk was compared; `statement` is what its first statement took.
     pub(super) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
-        self.given_up = 0;
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
@@ -271,9 +299,7 @@ impl Frontier {
         if let Some(asked) = self.slots.get(chunk).map(|slot| slot.rows) {
             self.cutting.measured(asked, rows, compared.suspects.len(), statement);
         }
-        if let Some(slot) = self.slots.get(chunk) {
-            slot.state = State::Done(Outcome::Compared(compared));
-        }
+        self.slots.compared(chunk, compared);
     }
 
     /// Whether a chunk can be cut in two.
@@ -283,38 +309,11 @@ impl Frontier {
 
     /// A chunk failed. Tells whether the mapping is to be given up.
     pub(super) fn failed(&mut self, chunk: u64, remedy: Remedy, reason: &str) -> bool {
-        let whole = !self.can_be_cut();
-        let Some(slot) = self.slots.get(chunk) else { return true };
-        let floor = match remedy {
-            Remedy::Shrink => FLOOR,
-            Remedy::Isolate => 1,
-            Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
-        };
-        let rows = slot.rows;
-        let smaller = rows > floor && !whole;
-        slot.state = State::TooMuch(reason.to_owned(), remedy);
-        if smaller {
-            if remedy == Remedy::Shrink {
-                self.cutting.too_much(rows);
-            }
-            return false;
+        let failed = self.slots.failed(chunk, remedy, reason, !self.can_be_cut());
+        if let (Failed::Smaller(rows), Remedy::Shrink) = (failed, remedy) {
+            self.cutting.too_much(rows);
         }
-        self.give_up_slot(chunk);
-        remedy != Remedy::Isolate
-            && (whole || remedy != Remedy::Shrink || self.given_up >= MOST_GIVEN_UP)
-    }
-
-    fn give_up_slot(&mut self, chunk: u64) {
-        let Some(slot) = self.slots.get(chunk) else { return };
-        let reason = match &slot.state {
-            State::TooMuch(reason, _) => reason.clone(),
-            _ => "not read".to_owned(),
-        };
-        let isolated = matches!(slot.state, State::TooMuch(_, Remedy::Isolate));
-        slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
-        if !isolated {
-            self.given_up += 1;
-        }
+        failed == Failed::Ends
     }
 
     /// Whether chunks are to be smaller than they could be.
@@ -329,15 +328,15 @@ impl Frontier {
 
     /// Nothing is left to cut: everything was compared in another way.
     pub(super) fn close(&mut self) {
-        self.rest = None;
+        self.ahead.take_all(0);
     }
 
     /// Ends the scan: what is not done is undecided.
     pub(super) fn give_up(&mut self, reason: &str, rest_rows: u64) {
         self.probing = None;
-        if let Some(rest) = self.rest.take() {
-            // A sample's too: what it would have left out of it is not known.
-            self.slots.push(rest, rest_rows, State::Ready);
+        // A sample's too: what it would have left out of it is not known.
+        for (range, rows) in self.ahead.take_all(rest_rows) {
+            self.slots.push(range, rows, State::Ready);
         }
         self.slots.give_up(reason);
     }
@@ -354,7 +353,7 @@ impl Frontier {
 
     /// Whether everything has been cut, compared and told.
     pub(super) fn is_finished(&self) -> bool {
-        self.rest.is_none() && self.slots.is_empty()
+        self.ahead.is_empty() && self.slots.is_empty()
     }
 }
 

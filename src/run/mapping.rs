@@ -190,6 +190,8 @@ impl MappingState {
 
     fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
         let agreed = compared.matched > 0;
+        let rows = compared.rows;
+        self.account.verified.compared(&range, rows.source.max(rows.target));
         let items = self.book(range, compared);
         if !self.tells_each(desk) {
             let told = self.runs.chunk(items, agreed);

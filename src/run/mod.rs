@@ -6,6 +6,7 @@
 
 mod account;
 mod again;
+mod ahead;
 mod allowed;
 mod apply;
 mod arranging;
@@ -48,6 +49,7 @@ mod spacing;
 mod steps;
 mod target;
 mod terms;
+mod verified;
 mod watch;
 mod work;
 mod worker;

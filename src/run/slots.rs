@@ -61,11 +61,29 @@ pub(super) enum State {
     Done(Outcome),
 }
 
+/// A chunk of this size that is still too much for one statement is given up.
+pub(super) const FLOOR: u64 = 500;
+/// So many chunks in a row given up end a mapping.
+const MOST_GIVEN_UP: u32 = 3;
+
+/// What becomes of a chunk that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// It is cut in two: so many rows were too much for one statement, or hold the cause.
+    Smaller(u64),
+    /// It is given up, and the scan goes on.
+    GivenUp,
+    /// It is given up, and there is no use in going on.
+    Ends,
+}
+
 /// Chunks in key order.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: VecDeque<Slot>,
     next_chunk: u64,
+    /// Chunks that were given up in a row.
+    given_up: u32,
 }
 
 impl Slots {
@@ -154,6 +172,62 @@ impl Slots {
 
     pub(super) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.chunk == chunk)
+    }
+
+    /// A chunk was compared.
+    pub(super) fn compared(&mut self, chunk: u64, compared: Compared) {
+        self.given_up = 0;
+        if let Some(slot) = self.get(chunk) {
+            slot.state = State::Done(Outcome::Compared(compared));
+        }
+    }
+
+    /// A chunk failed; `whole` tells that it cannot be cut.
+    pub(super) fn failed(
+        &mut self,
+        chunk: u64,
+        remedy: Remedy,
+        reason: &str,
+        whole: bool,
+    ) -> Failed {
+        let Some(slot) = self.get(chunk) else { return Failed::Ends };
+        let floor = match remedy {
+            Remedy::Shrink => FLOOR,
+            Remedy::Isolate => 1,
+            Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
+        };
+        let rows = slot.rows;
+        slot.state = State::TooMuch(reason.to_owned(), remedy);
+        if rows > floor && !whole {
+            return Failed::Smaller(rows);
+        }
+        self.give_up_chunk(chunk);
+        let in_vain = whole || remedy != Remedy::Shrink || self.given_up >= MOST_GIVEN_UP;
+        if remedy != Remedy::Isolate && in_vain { Failed::Ends } else { Failed::GivenUp }
+    }
+
+    /// A chunk is given up.
+    pub(super) fn give_up_chunk(&mut self, chunk: u64) {
+        let Some(slot) = self.get(chunk) else { return };
+        let reason = match &slot.state {
+            State::TooMuch(reason, _) => reason.clone(),
+            _ => "not read".to_owned(),
+        };
+        let isolated = matches!(slot.state, State::TooMuch(_, Remedy::Isolate));
+        slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
+        self.given_up += u32::from(!isolated);
+    }
+
+    /// What is not done and not on its way is left out. Gives about how many rows that are.
+    pub(super) fn leave(&mut self) -> u64 {
+        let mut rows = 0;
+        for slot in &mut self.slots {
+            if !matches!(slot.state, State::Done(_) | State::InFlight) {
+                slot.state = State::Done(Outcome::Skipped);
+                rows += slot.rows;
+            }
+        }
+        rows
     }
 
     /// What is not done is undecided.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::frontier::FLOOR;
 use super::hands::{Failed, Hands};
 use super::options::{Options, Stop};
+use super::slots::FLOOR;
 use super::work::{Answer, Task, Work};
 use super::{changed, piece, scan, steps};
 use crate::event::Event;

@@ -1,0 +1,245 @@
+//! Which part of a mapping's keys was verified when.
+//!
+//! ```text
+//!   before   [────── Monday ──────][─── never ───][──── Monday ────]
+//!   a slice                  (────────────────────────]  Tuesday
+//!   after    [── Monday ────][────────── Tuesday ─────][─ Monday ──]
+//! ```
+//!
+//! Stretches tile the keys from the first open end to the last, so that nothing is left out of sight.
+//! Moments are texts as records write them, which are ordered like the moments themselves.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bound, KeyOrder, KeyRange};
+
+/// A range of keys, all of which were last verified at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Its keys.
+    pub range: KeyRange,
+    /// About how many rows it has.
+    pub rows: u64,
+    /// When it was verified; nothing if it never was.
+    pub verified: Option<String>,
+}
+
+/// When each part of the keys was last verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage(Vec<Stretch>);
+
+impl Coverage {
+    /// Nothing of about so many rows.
+    pub fn nothing(rows: u64) -> Coverage {
+        Coverage(vec![Stretch { range: KeyRange::everything(), rows, verified: None }])
+    }
+
+    /// What was written down; nothing if it does not tile the keys.
+    pub fn of(stretches: Vec<Stretch>) -> Option<Coverage> {
+        let first = stretches.first()?.range.after.is_none();
+        let last = stretches.last()?.range.through.is_none();
+        let joined = |pair: &[Stretch]| {
+            pair[0].range.through.is_some() && pair[0].range.through == pair[1].range.after
+        };
+        (first && last && stretches.windows(2).all(joined)).then_some(Coverage(stretches))
+    }
+
+    /// Its stretches in key order.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.0
+    }
+
+    /// A range of about so many rows was verified at this moment, or is not to count as verified.
+    pub fn mark(&mut self, range: &KeyRange, rows: u64, at: Option<&str>, order: &KeyOrder) {
+        let mut marked = Vec::with_capacity(self.0.len() + 2);
+        let mut rows = Some(rows);
+        let verified = at.map(str::to_owned);
+        for stretch in self.0.drain(..) {
+            let around = |at: &Bound| around(&stretch.range, at, order);
+            let before = range.after.as_ref().and_then(|after| around(after).0);
+            let behind = range.through.as_ref().and_then(|through| around(through).1);
+            let untouched = before.as_ref() == Some(&stretch.range)
+                || behind.as_ref() == Some(&stretch.range);
+            if untouched {
+                marked.push(stretch);
+                continue;
+            }
+            // What rows there are outside of the range is not known: about half.
+            let left = stretch.rows.saturating_sub(rows.unwrap_or(0)) / 2;
+            if let Some(before) = before {
+                marked.push(Stretch { range: before, rows: left, ..stretch.clone() });
+            }
+            if let Some(rows) = rows.take() {
+                let range = range.clone();
+                marked.push(Stretch { range, rows, verified: verified.clone() });
+            }
+            if let Some(behind) = behind {
+                marked.push(Stretch { range: behind, rows: left, ..stretch });
+            }
+        }
+        self.0 = marked;
+        self.join();
+    }
+
+    /// Neighbours of one moment become one.
+    fn join(&mut self) {
+        let mut joined: Vec<Stretch> = Vec::with_capacity(self.0.len());
+        for stretch in self.0.drain(..) {
+            match joined.last_mut() {
+                Some(last) if last.verified == stretch.verified => {
+                    last.range.through = stretch.range.through;
+                    last.rows += stretch.rows;
+                }
+                _ => joined.push(stretch),
+            }
+        }
+        self.0 = joined;
+    }
+
+    /// The share of the rows that were verified at this moment or later, 0 to 1.
+    pub fn since(&self, moment: &str) -> f64 {
+        let late = |stretch: &&Stretch| {
+            stretch.verified.as_deref().is_some_and(|verified| verified >= moment)
+        };
+        if self.0.iter().all(|stretch| late(&stretch)) {
+            return 1.0;
+        }
+        // A stretch of no known rows is there all the same.
+        let rows = |stretch: &Stretch| stretch.rows.max(1) as f64;
+        let verified: f64 = self.0.iter().filter(late).map(rows).sum();
+        let all: f64 = self.0.iter().map(rows).sum();
+        verified / all
+    }
+
+    /// The stretches with the one first that has gone unverified for longest.
+    pub fn oldest_first(&self) -> Vec<&Stretch> {
+        let mut stretches: Vec<&Stretch> = self.0.iter().collect();
+        stretches.sort_by(|a, b| a.verified.cmp(&b.verified));
+        stretches
+    }
+}
+
+/// What of a range lies up to and with a key, and what behind it; nothing where that is no key.
+fn around(
+    range: &KeyRange,
+    at: &Bound,
+    order: &KeyOrder,
+) -> (Option<KeyRange>, Option<KeyRange>) {
+    let begins_behind = |own: &Bound| order.compare(&own.key, &at.key).is_ge();
+    let ends_by = |own: &Bound| order.compare(&own.key, &at.key).is_le();
+    match (range.after.as_ref().is_some_and(begins_behind), range.through.as_ref()) {
+        (true, _) => (None, Some(range.clone())),
+        (false, Some(through)) if ends_by(through) => (Some(range.clone()), None),
+        (false, _) => {
+            let (up_to, behind) = range.cut(at.clone());
+            (Some(up_to), Some(behind))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::row::{Key, KeyField};
+
+    fn order() -> KeyOrder {
+        KeyOrder(vec![KeyField::Bytes])
+    }
+
+    fn bound(number: u8) -> Option<Bound> {
+        Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
+    }
+
+    fn range(after: Option<u8>, through: Option<u8>) -> KeyRange {
+        KeyRange { after: after.and_then(bound), through: through.and_then(bound) }
+    }
+
+    fn number(bound: &Option<Bound>) -> Option<u8> {
+        bound.as_ref().map(|bound| bound.text[0].parse().unwrap())
+    }
+
+    fn told(coverage: &Coverage) -> Vec<(Option<u8>, Option<u8>, Option<&str>)> {
+        let tell = |stretch: &Stretch| {
+            let KeyRange { after, through } = &stretch.range;
+            (number(after), number(through))
+        };
+        let stretches = coverage.stretches().iter();
+        stretches
+            .map(|stretch| {
+                let (after, through) = tell(stretch);
+                (after, through, stretch.verified.as_deref())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_slice_is_marked_and_the_oldest_comes_next() {
+        let mut coverage = Coverage::nothing(100);
+        coverage.mark(&range(None, Some(50)), 50, Some("1"), &order());
+        coverage.mark(&range(Some(50), None), 50, Some("2"), &order());
+        assert_eq!(told(&coverage), [(None, Some(50), Some("1")), (Some(50), None, Some("2"))]);
+        assert_eq!((coverage.since("1"), coverage.since("2"), coverage.since("3")), (1.0, 0.5, 0.0));
+        coverage.mark(&range(Some(40), Some(60)), 20, Some("3"), &order());
+        assert_eq!(
+            told(&coverage),
+            [
+                (None, Some(40), Some("1")),
+                (Some(40), Some(60), Some("3")),
+                (Some(60), None, Some("2"))
+            ]
+        );
+        let oldest: Vec<_> = coverage.oldest_first().iter().map(|s| s.verified.clone()).collect();
+        assert_eq!(oldest, [Some("1".into()), Some("2".into()), Some("3".into())]);
+        coverage.mark(&range(Some(45), Some(50)), 5, None, &order());
+        assert_eq!(coverage.oldest_first()[0].range, range(Some(45), Some(50)));
+        coverage.mark(&KeyRange::everything(), 100, Some("4"), &order());
+        assert_eq!(told(&coverage), [(None, None, Some("4"))]);
+    }
+
+    #[test]
+    fn what_does_not_tile_is_no_coverage() {
+        let stretch = |range| Stretch { range, rows: 1, verified: None };
+        assert_eq!(Coverage::of(Vec::new()), None);
+        let gap = vec![stretch(range(None, Some(1))), stretch(range(Some(2), None))];
+        assert_eq!(Coverage::of(gap), None);
+        let whole = vec![stretch(range(None, Some(1))), stretch(range(Some(1), None))];
+        assert!(Coverage::of(whole).is_some());
+    }
+
+    proptest! {
+        /// Each key has the moment of the last mark that holds it, and stretches always tile.
+        #[test]
+        fn marks_are_kept_key_by_key(
+            marks in proptest::collection::vec((0..=20u8, 0..=20u8, 0..5u8), 0..12)
+        ) {
+            let mut coverage = Coverage::nothing(20);
+            let mut keys = [None; 22];
+            for (low, high, at) in marks {
+                // 0 and 20 stand for open ends
+                let (after, through) = ((low > 0).then_some(low), (high < 20).then_some(high));
+                if after.is_some() && through.is_some() && low >= high {
+                    continue;
+                }
+                let at = (at > 0).then(|| at.to_string());
+                coverage.mark(&range(after, through), 1, at.as_deref(), &order());
+                for (key, held) in keys.iter_mut().enumerate() {
+                    if after.is_none_or(|after| key > after.into())
+                        && through.is_none_or(|through| key <= through.into())
+                    {
+                        *held = at.as_ref().map(|at| at.parse::<u8>().unwrap());
+                    }
+                }
+                prop_assert!(Coverage::of(coverage.stretches().to_vec()).is_some());
+            }
+            for (key, held) in keys.iter().enumerate() {
+                let stretch = coverage.stretches().iter().find(|stretch| {
+                    number(&stretch.range.through).is_none_or(|through| key <= through.into())
+                });
+                let verified = stretch.unwrap().verified.as_ref().map(|at| at.parse().unwrap());
+                prop_assert_eq!(verified, *held, "key {}", key);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What is left to cut: the rest behind the last chunk, and stretches that come later, in an order of
+//! their own.
+
+use std::collections::VecDeque;
+
+use crate::row::{Bound, KeyRange};
+
+/// A stretch that is scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Later {
+    pub(super) range: KeyRange,
+    /// About how many rows it has.
+    pub(super) rows: u64,
+    /// When it was last verified.
+    pub(super) verified: Option<String>,
+}
+
+/// What is left to cut.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) rest: Option<KeyRange>,
+    later: VecDeque<Later>,
+}
+
+impl Ahead {
+    /// Every key there is.
+    pub(super) fn everything() -> Ahead {
+        Ahead { rest: Some(KeyRange::everything()), later: VecDeque::new() }
+    }
+
+    /// These stretches, one after the other.
+    pub(super) fn of(stretches: impl IntoIterator<Item = Later>) -> Ahead {
+        Ahead { rest: None, later: stretches.into_iter().collect() }
+    }
+
+    /// When what comes next was last verified; nothing if nothing comes.
+    pub(super) fn next_verified(&self) -> Option<Option<&str>> {
+        self.later.front().map(|later| later.verified.as_deref())
+    }
+
+    /// Begins with the next stretch, if there is one; gives the key that it begins behind.
+    pub(super) fn step(&mut self) -> Option<Option<Bound>> {
+        let Later { range, .. } = self.later.pop_front()?;
+        let after = range.after.clone();
+        self.rest = Some(range);
+        Some(after)
+    }
+
+    /// Takes what is left, each with about how many rows it has; of the rest that is said.
+    pub(super) fn take_all(&mut self, rest_rows: u64) -> Vec<(KeyRange, u64)> {
+        let rest = self.rest.take().map(|rest| (rest, rest_rows));
+        let later = self.later.drain(..).map(|later| (later.range, later.rows));
+        rest.into_iter().chain(later).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_none() && self.later.is_empty()
+    }
+}
