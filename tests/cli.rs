@@ -134,9 +134,6 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
     for flags in [
         &["--slice"][..],
-        &["--resume"],
-        &["--resume=01J"],
-        &["--run-id", "01J"],
         &["--format", "html"],
         &["--format", "markdown"],
         &["--format", "github"],

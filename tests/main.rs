@@ -22,6 +22,7 @@ mod groups;
 mod keys;
 mod laws;
 mod ledger;
+mod machines;
 mod mutations;
 mod network;
 mod outputs;

@@ -21,6 +21,7 @@ mod side;
 mod since;
 mod strategy;
 mod supported;
+mod zone;
 
 pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
@@ -35,3 +36,4 @@ pub use side::SidePlan;
 pub use since::Since;
 pub use strategy::Strategy;
 pub use supported::{Supported, supported};
+pub use zone::{InZone, depends_on_zone, may_depend_on_zone};

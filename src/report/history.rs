@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{counted, grouped};
 use super::terminal::{percent, seconds};
-use crate::finding::{History, PastRun};
+use crate::finding::{History, PastRun, Verified};
 use crate::spec::printable;
 
 /// Runs shown; all of them are in the machine's format.
@@ -32,7 +32,7 @@ const HEAD: [&str; 11] = [
 /// # Errors
 /// When it cannot be written.
 pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io::Result<()> {
-    let History { spec, runs } = history;
+    let History { spec, runs, verified } = history;
     writeln!(out, "{}: {}", printable(spec), counted(runs.len() as u64, "run"))?;
     let mut table = Table::new();
     table
@@ -65,6 +65,10 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     }
     if let Some(last) = runs.last() {
         write_last(out, last)?;
+    }
+    for Verified { mapping, share, since } in verified {
+        let (mapping, since) = (printable(mapping), minute(since));
+        writeln!(out, "verified since {since}: {} of {mapping}", percent(*share))?;
     }
     out.flush()
 }
@@ -141,7 +145,12 @@ mod tests {
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
         let runs = vec![run(None, None), run(Some(Verdict::Diverged), Some(trend))];
-        let history = History { spec: "tracking".into(), runs };
+        let verified = vec![Verified {
+            mapping: "t".into(),
+            share: 1.0,
+            since: "2026-11-22T06:00:03Z".into(),
+        }];
+        let history = History { spec: "tracking".into(), runs, verified };
         let mut out = Vec::new();
         write_history(&mut out, &history, 100).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
@@ -151,6 +160,7 @@ mod tests {
         11-22 06:00Z no end   12,000       0       0     3     1
         11-22 06:00Z diverged 12,000       0       0     3     1   1 1,200  99.9% 1m01s
         last run: 01J; since the one before it: 1 new, 0 with other values, 3 still the same, 1,200 gone
+        verified since 11-22 06:00Z: 100% of t
         ");
     }
 }

@@ -106,7 +106,7 @@ fn moments(plan: &MappingPlan) -> Option<BySide<String>> {
 pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
     let change =
         |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
-    let before = terms.and_then(|text| serde_json::from_str::<Terms>(text).ok());
+    let before = terms.and_then(read);
     let changes = prepared.plans.iter().flat_map(|plan| {
         let name = &plan.name;
         let Some(before) = before.as_ref().and_then(|terms| terms.shapes.get(name)) else {
@@ -125,6 +125,32 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
     changes.collect()
 }
 
+/// Tells the ledger what a run is asked.
+pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
+    recorder.set_terms(written(&Terms::of(prepared, options)));
+}
+
+/// What is asked otherwise than when a run was begun, as a clause.
+pub(super) fn difference(
+    prepared: &Prepared,
+    options: &Options,
+    begun: &Interrupted,
+) -> Option<String> {
+    let now = Terms::of(prepared, options);
+    match read(&begun.terms) {
+        Some(before) => before.difference(&now),
+        None => Some("it was begun by another version".to_owned()),
+    }
+}
+
+fn written(terms: &Terms) -> String {
+    serde_json::to_string(terms).unwrap_or_default()
+}
+
+fn read(text: &str) -> Option<Terms> {
+    serde_json::from_str(text).ok()
+}
+
 /// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its
 /// id, or empty for the newest.
 ///
@@ -137,10 +163,8 @@ pub async fn agree(
     wanted: Option<&str>,
 ) -> Result<Option<Interrupted>, Blocked> {
     let now = Terms::of(prepared, options);
-    let written = |terms: &Terms| serde_json::to_string(terms).unwrap_or_default();
     recorder.set_terms(written(&now));
     let Some(wanted) = wanted else { return Ok(None) };
-    let read = |text: &str| serde_json::from_str::<Terms>(text).ok();
     let same = |text: &str| read(text).is_some_and(|before| before.difference(&now).is_none());
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.interrupted(&prepared.spec.name, id, same).await;
@@ -157,11 +181,7 @@ pub async fn agree(
             None => Ok(None),
         };
     };
-    let why = match read(&found.terms) {
-        Some(before) => before.difference(&now),
-        None => Some("it was begun by another version".to_owned()),
-    };
-    match why {
+    match difference(prepared, options, &found) {
         None => Ok(Some(found)),
         Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
             .hinted("Ask it the same, or leave --resume out to begin a new run.")),

@@ -33,8 +33,9 @@ mod stored;
 mod told;
 
 pub use access::{
-    column_spread, expression_type, param_value, query_column_types, query_columns,
-    query_stands_alone, relation, relation_columns, relation_indexes, relation_names, type_shapes,
+    column_spread, expression_told, expression_type, param_value, query_column_types,
+    query_columns, query_stands_alone, relation, relation_columns, relation_indexes,
+    relation_names, type_shapes,
 };
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
