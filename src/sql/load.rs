@@ -5,7 +5,8 @@ use super::statement::Statement;
 
 /// One row: how many sessions of others are at work, and whether their states may be seen. Where they
 /// may not, those that hold a transaction open are counted instead, which anyone may see; that counts
-/// idle ones in, and never reads what is hidden as nobody.
+/// idle ones in, and never reads what is hidden as nobody. Other runs of this program are no others:
+/// each of them holds back by itself.
 pub fn sessions() -> Statement {
     Statement::constant(
         "select case when m.may_see then (
@@ -13,7 +14,7 @@ select pg_catalog.count(*)
 from pg_catalog.pg_stat_activity as a
 where a.state = 'active'
 and a.backend_type = 'client backend'
-and a.application_name is distinct from pg_catalog.current_setting('application_name')
+and not pg_catalog.starts_with(coalesce(a.application_name, ''), 'pgreconcile/')
 ) else (
 select pg_catalog.count(distinct l.pid)
 from pg_catalog.pg_locks as l
@@ -23,7 +24,7 @@ and not exists (
 select
 from pg_catalog.pg_stat_activity as a
 where a.pid = l.pid
-and a.application_name = pg_catalog.current_setting('application_name')
+and pg_catalog.starts_with(a.application_name, 'pgreconcile/')
 )
 ) end,
 m.may_see
