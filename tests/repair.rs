@@ -1,7 +1,9 @@
 //! The round trip: compare, repair, apply, compare is clean; again changes nothing; undo, and compare
 //! gives the first findings. Both forms of a repair, psql's and `apply`'s, leave the same state.
 
+mod backfill;
 mod circles;
+mod pace;
 mod races;
 mod refusals;
 mod roles;
@@ -10,3 +12,4 @@ mod runs;
 mod scenarios;
 mod session;
 mod shapes;
+mod traps;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::watch;
@@ -41,6 +42,9 @@ pub(super) struct Apply {
     pub(super) common: Common,
 }
 
+/// How often it says how far it has come.
+const OFTEN: Duration = Duration::from_secs(10);
+
 /// Verifies, and runs if it is to.
 pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
     let (wishes, stop) = watch::channel(Stop::No);
@@ -71,6 +75,13 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             return Exit::Trouble;
         }
     };
+    if let Some(lacks) = &ready.lacks {
+        if args.execute {
+            ui.error(&lacks.message, lacks.hint.as_deref());
+            return Exit::Trouble;
+        }
+        ui.warning(&lacks.message, lacks.hint.as_deref());
+    }
     if !args.execute {
         return match describe(&ready.manifest, ui) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -98,7 +109,16 @@ fn describe(manifest: &Manifest, ui: &Ui) -> io::Result<()> {
 }
 
 async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Exit {
+    let mut told = Instant::now();
     let tell = |progress: Progress<'_>| match progress {
+        Progress::Rows(part, so_far) => {
+            if told.elapsed() >= OFTEN {
+                told = Instant::now();
+                let file = &part.script.file;
+                ui.status(&format!("{file}: {so_far} of {}", rows(part.rows)));
+            }
+        }
+        Progress::Held(why) => ui.status(&format!("waiting: {}", printable(why))),
         Progress::Part(part) => {
             ui.status(&format!("{}: applied, {}", part.script.file, rows(part.rows)));
         }

@@ -88,6 +88,17 @@ impl<'b> Batch<'b> {
       {database}, pg_catalog.current_database() USING ERRCODE = '{GUARD}';
   END IF;\n"
         );
+        if let Some(cluster) = &self.place.system_identifier {
+            let cluster = literal(cluster);
+            asserts.push_str(&format!(
+                "  IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+    IF (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() AS s) <> {cluster} THEN
+      RAISE EXCEPTION 'pgreconcile: made for cluster %, connected to another', {cluster}
+        USING ERRCODE = '{GUARD}';
+    END IF;
+  END IF;\n"
+            ));
+        }
         if let Some(expires) = self.expires {
             asserts.push_str(&format!(
                 "  IF pg_catalog.clock_timestamp() > '{expires}'::timestamptz THEN

@@ -1,51 +1,38 @@
-//! Applies a folder of changes that somebody has reviewed. First everything is verified: seals, time,
-//! the database, the tables. Then batch by batch runs, each one transaction, in the scripts' order; the
-//! first guard that refuses stops it. In the end every key that was touched is read again on both
-//! sides. Every batch may run twice, so an interrupted `apply` is simply started again.
+//! Applies a folder of changes that was verified: batch by batch, each one transaction, in the scripts'
+//! order; the first guard that refuses stops it. In the end every key that was touched is read again on
+//! both sides. Every batch may run twice, so an interrupted `apply` is simply started again.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::blocked::Blocked;
-use super::changes::Changes;
-use super::folder::{open, seal};
+use super::hands::{Failed, Hands};
 use super::options::Stop;
-use super::repair::{catalog, identity, lease_both, missing, relation_of, sessions};
+use super::ready::Ready;
 use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
-use super::{
-    Prepared,
-    hands::{Failed, Hands},
-};
+use super::spacing::Spacing;
+use super::target::{lease_both, sessions};
+use super::worker::pause_after;
 use crate::compare::LookedUp;
 use crate::pg::{Lease, PgError, Remedy};
 use crate::plan::MappingPlan;
-use crate::repair::{self, Act, Batch, Change, GUARD, Manifest, Part, Shape, Stage};
+use crate::repair::{self, Batch, Change, GUARD, Part, Shape};
 use crate::row::{Key, Veil};
-use crate::schema::{BySide, Rights, Server, Side, TableName};
-use crate::spec::Reads;
+use crate::schema::{BySide, Side};
 use crate::sql::{self, Bind, Lookup};
 
 /// Rows that travel as one statement's parameters.
 const FILL_ROWS: usize = 5_000;
-/// Tries of a batch that met a lock or a lost connection.
-const TRIES: u32 = 3;
-
-/// A folder that was verified and may be applied.
-pub struct Ready<'p> {
-    /// Its manifest.
-    pub manifest: Manifest,
-    prepared: &'p Prepared,
-    folder: PathBuf,
-    written: Side,
-    plans: Vec<usize>,
-}
 
 /// How far it has come.
 #[derive(Clone, Debug)]
 pub enum Progress<'p> {
+    /// So many rows of a part are done.
+    Rows(&'p Part, u64),
+    /// The next batch waits, for this reason.
+    Held(&'p str),
     /// A part is done.
     Part(&'p Part),
     /// Keys are being read again.
@@ -70,116 +57,6 @@ pub enum Applied {
     Stopped,
 }
 
-/// Verifies a folder: seals, time, spec, database, tables.
-///
-/// # Errors
-/// The first thing that is not as it was when the scripts were made.
-pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
-    let file = open(folder, Manifest::FILE)?;
-    let again = "Make a new one: compare, then repair.";
-    let manifest: Manifest = serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
-    let spec = &prepared.spec;
-    if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
-        return Err(
-            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
-        );
-    }
-    for sealed in manifest.files() {
-        if seal(folder, &sealed.file)? != sealed.blake3 {
-            let message =
-                format!("the seal of {} is broken: it was edited or damaged", sealed.file);
-            return Err(Blocked::new(message)
-                .hinted("Apply what was reviewed, or run your own script with psql."));
-        }
-    }
-    let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
-    if expires.is_none_or(|expires| Timestamp::now() > expires) {
-        let message = format!("the repair was valid until {}", manifest.expires_at);
-        return Err(Blocked::new(message).hinted(again));
-    }
-    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
-    else {
-        return Err(Blocked::new("the manifest names no side"));
-    };
-    let server = &prepared.servers[written];
-    let (made_for, here) = (&manifest.place, (&server.database, &server.system_identifier));
-    if (&made_for.database, &made_for.system_identifier) != here {
-        let message = format!(
-            "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
-            made_for.database, server.database
-        );
-        return Err(Blocked::new(message).hinted("Check url in the spec."));
-    }
-    let plans = check_tables(prepared, &manifest, written).await?;
-    Ok(Ready { manifest, prepared, folder: folder.to_owned(), written, plans })
-}
-
-/// Each part's table is the one that the script was made for, columns and all.
-async fn check_tables(
-    prepared: &Prepared,
-    manifest: &Manifest,
-    written: Side,
-) -> Result<Vec<usize>, Blocked> {
-    let at_side = |error| Blocked::from((Some(written), error));
-    let lease = prepared.pools[written].lease().await.map_err(at_side)?;
-    let catalog = catalog(prepared, &lease, written);
-    let mut places = Vec::new();
-    for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
-        let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
-        let Some(place) = place else {
-            return Err(Blocked::new(format!("the spec has no mapping \"{mapping}\"")));
-        };
-        let plan = &prepared.plans[place];
-        let relation = relation_of(plan, written, &catalog).await?;
-        let same = matches!(&plan.sides[written].reads, Reads::Table(name) if name.value == table.table)
-            && identity(&table.table, &relation) == *table;
-        if !same {
-            let message = format!("table {} was changed since the repair was made", table.table);
-            return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
-        }
-        let server = &prepared.servers[written];
-        let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
-        check_rights(manifest, &table.table, *kind, &rights, server)?;
-        places.push(place);
-    }
-    lease.give_back().await;
-    Ok(places)
-}
-
-/// The role may do what the repair does.
-fn check_rights(
-    manifest: &Manifest,
-    table: &TableName,
-    kind: Act,
-    rights: &Rights,
-    server: &Server,
-) -> Result<(), Blocked> {
-    let role = &server.role;
-    let refuse = |message: String, hint: String| Err(Blocked::new(message).hinted(hint));
-    if let [first, rest @ ..] = missing(kind, rights).as_slice() {
-        let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
-        return refuse(
-            format!("role \"{role}\" has not {all} on {table}"),
-            format!("GRANT {all} ON {table} TO …, or name a role in the spec's url that may."),
-        );
-    }
-    if manifest.manner.temporary && !rights.temporary {
-        return refuse(
-            format!("role \"{role}\" may make no temporary table in the database"),
-            "GRANT TEMPORARY ON DATABASE, or make the repair with --no-temp.".to_owned(),
-        );
-    }
-    if !manifest.manner.triggers && !rights.replica {
-        return refuse(
-            format!("role \"{role}\" may not switch triggers off"),
-            "GRANT SET ON PARAMETER session_replication_role (PostgreSQL 15), or use a superuser."
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
 impl Ready<'_> {
     /// Runs every batch in order, then reads every key again.
     pub async fn execute(
@@ -187,8 +64,9 @@ impl Ready<'_> {
         stop: &watch::Receiver<Stop>,
         mut tell: impl FnMut(Progress<'_>),
     ) -> Applied {
+        let mut spacing = Spacing::new(self.prepared, self.written);
         for part in &self.manifest.parts {
-            match self.run_part(part, stop).await {
+            match self.run_part(part, &mut spacing, stop, &mut tell).await {
                 Ok(None) => tell(Progress::Part(part)),
                 Ok(Some(ended)) => return ended,
                 Err(blocked) => return Applied::Failed(blocked),
@@ -205,35 +83,29 @@ impl Ready<'_> {
     async fn run_part(
         &self,
         part: &Part,
+        spacing: &mut Spacing<'_>,
         stop: &watch::Receiver<Stop>,
+        tell: &mut impl FnMut(Progress<'_>),
     ) -> Result<Option<Applied>, Blocked> {
         let mut changes = self.changes(part)?;
-        let mut number = 0;
-        loop {
-            if *stop.borrow() != Stop::No {
-                return Ok(Some(Applied::Stopped));
-            }
-            let Some(batch) = changes.next()? else { return Ok(None) };
+        let (mut number, mut rows) = (0, 0);
+        let mut took = Duration::ZERO;
+        while let Some(batch) = changes.next()? {
             number += 1;
-            if let Err(error) = self.run_batch(&changes.heading.stages, &batch).await {
-                return Ok(Some(self.ended(part, number, error)));
+            let held = |why: &str| tell(Progress::Held(why));
+            let turn = spacing.turn(took, &mut stop.clone(), held).await;
+            turn.map_err(|error| Blocked::from((Some(self.written), error)))?;
+            let began = Instant::now();
+            match self.run_batch(&changes.heading.stages, &batch, stop).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(Applied::Stopped)),
+                Err(error) => return Ok(Some(self.ended(part, number, error))),
             }
+            took = began.elapsed();
+            rows += batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
+            tell(Progress::Rows(part, rows));
         }
-    }
-
-    fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
-        let changes = Changes::open(&self.folder, &part.changes.file)?;
-        let heading = &changes.heading;
-        let stages = || heading.stages.iter().zip(&part.stages);
-        let fits = heading.rows == part.rows
-            && heading.stages.len() == part.stages.len()
-            && stages()
-                .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
-        if fits {
-            Ok(changes)
-        } else {
-            Err(Blocked::new(format!("{} is not readable", part.changes.file)))
-        }
+        Ok(None)
     }
 
     fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
@@ -255,15 +127,27 @@ impl Ready<'_> {
         }
         let blocked =
             Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
-        let hint = error.hint.unwrap_or_else(|| {
-            "Nothing is half done; start it again when that is solved.".to_owned()
-        });
+        let hint = match error.sqlstate.as_deref() {
+            Some("42501") => "The role needs SELECT, INSERT, UPDATE or DELETE on the tables, UPDATE also to delete, and SELECT and UPDATE on sequences.".to_owned(),
+            _ => error.hint.unwrap_or_else(|| {
+                "Nothing is half done; start it again when that is solved.".to_owned()
+            }),
+        };
         Applied::Failed(blocked.hinted(hint))
     }
 
-    async fn run_batch(&self, shapes: &[Shape], batch: &[Vec<Change>]) -> Result<(), PgError> {
-        let mut tries = 0;
+    /// Runs a batch, again where that helps; false if it was asked to stop before.
+    async fn run_batch(
+        &self,
+        shapes: &[Shape],
+        batch: &[Vec<Change>],
+        stop: &watch::Receiver<Stop>,
+    ) -> Result<bool, PgError> {
+        let (mut stop, mut tries) = (stop.clone(), 0);
         loop {
+            if *stop.borrow() != Stop::No {
+                return Ok(false);
+            }
             let result = match self.prepared.pools[self.written].lease().await {
                 Ok(lease) => {
                     let result = self.write_batch(&lease, shapes, batch).await;
@@ -272,11 +156,13 @@ impl Ready<'_> {
                 }
                 Err(error) => Err(error),
             };
+            let Err(error) = result else { return Ok(true) };
             tries += 1;
-            match result {
-                Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {}
-                result => return result,
-            }
+            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+                return Err(error);
+            };
+            // Whoever wants it to stop does not wait for the end of the pause.
+            let _ = tokio::time::timeout(pause, stop.changed()).await;
         }
     }
 
@@ -360,13 +246,15 @@ impl Ready<'_> {
             let BySide { source, target } = leases;
             tokio::join!(source.give_back(), target.give_back());
             tries += 1;
-            match result {
-                Err((_, error)) if error.remedy == Remedy::Retry && tries < TRIES => {}
-                result => {
-                    let hint = "Every batch was applied. Started again it looks again.";
-                    return result.map_err(|failed| Blocked::from(failed).hinted(hint));
-                }
-            }
+            let (side, error) = match result {
+                Ok(agree) => return Ok(agree),
+                Err(failed) => failed,
+            };
+            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+                let hint = "Every batch was applied. Started again it looks again.";
+                return Err(Blocked::from((side, error)).hinted(hint));
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 }

@@ -10,50 +10,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::batching::{Arranged, Cuts};
 use super::blocked::Blocked;
-use super::changes::{Spool, Spooled};
-use crate::repair::{Act, Change, Mark, Marker, Needs, Scope, Shape, groups};
-use crate::schema::{ColumnName, Link, Unique};
-
-/// Changes of one mapping and one kind, ready to be written.
-pub(super) struct Member {
-    /// The mapping, by place.
-    pub(super) place: usize,
-    pub(super) shape: Shape,
-    pub(super) spooled: Spooled,
-    /// How each row's marks are made: of its image before or after, at these columns.
-    has: Vec<Source>,
-    needs: Vec<Source>,
-}
-
-/// Where a mark is taken from.
-struct Source {
-    /// Marks of one relation can meet.
-    relation: Relation,
-    columns: Vec<usize>,
-    old: bool,
-    /// Whether only rows count that change the value.
-    changed: bool,
-}
-
-/// What marks are of: columns that are referred to, or a unique index.
-type Relation = (u32, Vec<ColumnName>, bool);
-
-/// Members that make one script.
-pub(super) struct Arranged {
-    pub(super) members: Vec<Member>,
-    /// The rows of all members, one after the other, in the order in which they run, and where that
-    /// order has its batches cut; nothing if it is the order in which they were made.
-    order: Option<(Vec<u32>, Cuts)>,
-}
-
-/// Rows that can be cut into batches anywhere, and those that belong together, which come last; or
-/// first, where it runs backwards.
-#[derive(Clone, Copy)]
-struct Cuts {
-    free: usize,
-    backwards: bool,
-}
+use super::changes::Spool;
+use super::member::{Member, Source};
+use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
+use crate::schema::{Link, Unique};
 
 /// A unique value that changes of one kind free and others take, within one mapping.
 struct Handover {
@@ -135,82 +97,6 @@ fn pair_of(
     }
 }
 
-impl Member {
-    fn places<'n>(
-        &self,
-        scopes: &BTreeMap<usize, &Scope>,
-        names: impl Iterator<Item = &'n ColumnName>,
-    ) -> Option<Vec<usize>> {
-        scopes[&self.place].places(self.shape.act, names)
-    }
-
-    /// Whether an update sets one of these columns.
-    fn sets<'n>(
-        &self,
-        scopes: &BTreeMap<usize, &Scope>,
-        names: impl Iterator<Item = &'n ColumnName>,
-    ) -> bool {
-        let places = self.places(scopes, names).unwrap_or_default();
-        self.shape.act == Act::Update && places.iter().any(|at| self.shape.set.contains(at))
-    }
-
-    /// Says where its rows' marks for a foreign key come from.
-    fn mark_link(&mut self, scopes: &BTreeMap<usize, &Scope>, link: &Link, is_child: bool) {
-        let columns = self.places(scopes, link.columns.iter().map(|(own, _)| own));
-        let set = self.sets(scopes, link.columns.iter().map(|(own, _)| own));
-        let Some(columns) = columns.filter(|_| self.shape.act != Act::Update || set) else {
-            return;
-        };
-        let names = link.columns.iter();
-        let relation = match is_child {
-            true => (link.oid, names.map(|(_, theirs)| theirs.clone()).collect(), false),
-            false => {
-                let oid = scopes[&self.place].stored.oid;
-                (oid, names.map(|(own, _)| own.clone()).collect(), false)
-            }
-        };
-        let old = self.shape.act == Act::Delete;
-        let source = Source { relation, columns, old, changed: self.shape.act == Act::Update };
-        if is_child { self.needs.push(source) } else { self.has.push(source) }
-    }
-
-    /// The same for a unique index whose values change hands.
-    fn mark_unique(&mut self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) {
-        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return };
-        let oid = scopes[&self.place].stored.oid;
-        let changed = self.shape.act == Act::Update;
-        let source = |old: bool| Source {
-            relation: (oid, unique.columns.clone(), true),
-            columns: columns.clone(),
-            old,
-            changed,
-        };
-        if self.shape.act != Act::Insert {
-            self.has.push(source(true));
-        }
-        if self.shape.act != Act::Delete {
-            self.needs.push(source(false));
-        }
-    }
-}
-
-impl Source {
-    fn mark(&self, marker: &Marker, change: &Change) -> Option<Mark> {
-        if self.changed && same(change, &self.columns) {
-            return None;
-        }
-        let image = if self.old { &change.old } else { &change.new }.as_ref()?;
-        marker.mark(&self.relation, self.columns.iter().map(|at| image[*at].as_deref()))
-    }
-}
-
-fn same(change: &Change, columns: &[usize]) -> bool {
-    match (&change.old, &change.new) {
-        (Some(old), Some(new)) => columns.iter().all(|at| old[*at] == new[*at]),
-        _ => false,
-    }
-}
-
 /// Looks for unique values that change hands. Of an index with expressions nothing is known: its
 /// values are given up in any case where an update touches what they are made of.
 fn handovers(
@@ -257,23 +143,7 @@ fn handovers(
     Ok(found)
 }
 
-impl Member {
-    /// The values that its rows free (`old`) or take, of a unique index.
-    fn each_mark(
-        &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
-        unique: &Unique,
-        marker: &Marker,
-        old: bool,
-        mut take: impl FnMut(Mark),
-    ) -> Result<(), Blocked> {
-        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return Ok(()) };
-        let changed = self.shape.act == Act::Update;
-        let source = Source { relation: (0, Vec::new(), true), columns, old, changed };
-        self.spooled.each(|change| source.mark(marker, change).into_iter().for_each(&mut take))
-    }
-}
-
+/// Puts the rows of members that make one script in order, where they need each other.
 fn arrange_group(
     mut members: Vec<Member>,
     scopes: &BTreeMap<usize, &Scope>,
@@ -349,80 +219,4 @@ fn hand_over(
         }
     }
     Ok(())
-}
-
-impl Arranged {
-    fn rows(&self) -> usize {
-        let rows: u64 = self.members.iter().map(|member| member.spooled.rows).sum();
-        usize::try_from(rows).unwrap_or(usize::MAX)
-    }
-
-    /// Where the batches end.
-    fn ends(&self, batch: usize) -> Vec<usize> {
-        let rows = self.rows();
-        let (from, through) = match &self.order {
-            Some((_, Cuts { free, backwards: false })) => (0, *free),
-            Some((_, Cuts { free, backwards: true })) => (rows - free, rows),
-            None => (0, rows),
-        };
-        let mut ends: Vec<usize> = (from..through).step_by(batch).skip(1).collect();
-        ends.extend([from, through, rows]);
-        ends.sort_unstable();
-        ends.dedup();
-        ends.retain(|end| *end > 0);
-        ends
-    }
-
-    /// How many batches there are, and the rows of the largest.
-    pub(super) fn sizes(&self, batch: usize) -> (usize, usize) {
-        let ends = self.ends(batch);
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let largest = ends.iter().zip(starts).map(|(end, start)| end - start).max();
-        (ends.len(), largest.unwrap_or(0))
-    }
-
-    /// Hands the batches on: the changes by member, and the lines in which they are written down.
-    pub(super) fn batches(
-        &mut self,
-        batch: usize,
-        mut take: impl FnMut(Vec<Vec<Change>>, &str) -> Result<(), Blocked>,
-    ) -> Result<(), Blocked> {
-        let ends = self.ends(batch);
-        let (mut start, mut text) = (0, String::new());
-        let count = self.members.len();
-        for member in &mut self.members {
-            member.spooled.rewind()?;
-        }
-        for end in ends {
-            let (mut changes, mut lines) = (vec![Vec::new(); count], String::new());
-            for at in start..end {
-                let (stage, change) = match &self.order {
-                    None => (0, self.members[0].spooled.next(&mut text)?),
-                    Some((order, _)) => {
-                        let (stage, place) = located(&self.members, u64::from(order[at]));
-                        (stage, self.members[stage].spooled.at(place, &mut text)?)
-                    }
-                };
-                changes[stage].extend(change);
-                match (stage, text.strip_prefix('{')) {
-                    (1.., Some(rest)) => lines.push_str(&format!("{{\"stage\":{stage},{rest}")),
-                    _ => lines.push_str(&text),
-                }
-            }
-            start = end;
-            take(changes, &lines)?;
-        }
-        Ok(())
-    }
-}
-
-/// Which member a row is of, and its place there.
-fn located(members: &[Member], mut row: u64) -> (usize, u64) {
-    for (stage, member) in members.iter().enumerate() {
-        if row < member.spooled.rows {
-            return (stage, row);
-        }
-        row -= member.spooled.rows;
-    }
-    (0, row)
 }

@@ -1,6 +1,6 @@
 //! One mapping during a run: its scan, what the scan hands on, what is still open.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub(super) struct MappingState {
     pub(super) booked: u64,
     /// What it had compared before an interruption, and has to be read from the ledger.
     pub(super) to_recall: VecDeque<u64>,
+    /// What a process that only scans has done and not yet handed on.
+    pub(super) scanned: Option<Vec<ToldChunk>>,
+    /// Chunks that could not be compared, of a run of many processes.
+    pub(super) undecided_before: HashSet<u64>,
     /// One-sided ranges that stood before an interruption, by where they begin.
     pub(super) ruled: HashMap<Option<Key>, Ruled>,
     /// Small tasks that the scan's results ask for.
@@ -68,13 +72,15 @@ pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
 
 impl MappingState {
     pub(super) fn new(index: usize, plan: &Arc<MappingPlan>, options: &Options) -> MappingState {
-        let nullable = plan.sides.any(|side| side.key_nullable);
+        let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
             pass: Pass::new(plan, options),
             booked: 0,
             to_recall: VecDeque::new(),
+            scanned: None,
+            undecided_before: HashSet::new(),
             ruled: HashMap::new(),
             tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
             busy: 0,
@@ -121,17 +127,12 @@ impl MappingState {
         }
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(super) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
-        }
-    }
-
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();
+        if let Some(scanned) = &mut self.scanned {
+            return scanned.extend(self.frontier.take_done());
+        }
         for told in self.frontier.take_done() {
             self.keep_told(&told, desk);
             let ToldChunk { range, outcome, .. } = told;
@@ -165,7 +166,8 @@ impl MappingState {
 
     /// Whether one-sided rows are told one by one, however many they are.
     fn tells_each(&self, desk: &Desk<'_>) -> bool {
-        desk.options.expand || !self.account.plan.order.is_known()
+        let plan = &self.account.plan;
+        desk.options.expand || !plan.order.is_known() || plan.looks_since()
     }
 
     /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.
@@ -218,8 +220,9 @@ impl MappingState {
                 compared
             }
         };
-        self.keep_passed(&compared, desk);
-        self.rescanned(KeyRange::everything(), compared, desk);
+        if let Some(compared) = self.keep_passed(compared, desk) {
+            self.rescanned(KeyRange::everything(), compared, desk);
+        }
         self.take_chunks(desk);
     }
 

@@ -2,8 +2,19 @@
 
 use std::time::Duration;
 
+use crate::repair::Act;
 use crate::row::Veil;
+use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
+
+/// How young a row has to be to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// As it was written.
+    pub text: String,
+    /// What that means.
+    pub time: Duration,
+}
 
 /// Plain settings of one run; they know nothing of the command line.
 #[derive(Clone, Debug)]
@@ -32,6 +43,8 @@ pub struct Options {
     pub keys_only: bool,
     /// The share of the keys to look at, above 0 and below 1, if not all of them.
     pub sample: Option<f64>,
+    /// Only keys whose row on either side is younger than this, if not all of them.
+    pub since: Option<Since>,
     /// What redacted values are told under.
     pub veil: Veil,
     /// Only these mappings, if any are named.
@@ -54,6 +67,7 @@ impl Options {
             expand: false,
             keys_only: false,
             sample: None,
+            since: None,
             veil: Veil::of_process(),
             mappings: Vec::new(),
         }
@@ -70,4 +84,23 @@ pub enum Stop {
     Soon,
     /// Cancel what is in hand, then report.
     Now,
+}
+
+/// What a repair is to do.
+#[derive(Clone, Debug)]
+pub struct RepairOptions {
+    /// The side declared right.
+    pub authority: Side,
+    /// What may be done.
+    pub kinds: Vec<Act>,
+    /// Only these mappings, if any are named.
+    pub mappings: Vec<String>,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Whether a DELETE may reach other tables.
+    pub allow_cascade: bool,
+    /// Whether triggers fire.
+    pub triggers: bool,
+    /// Whether to do without temporary tables.
+    pub no_temp: bool,
 }

@@ -241,9 +241,13 @@ async fn ask_through(
             problems.push(Diagnostic::error(span, message).hinted(hint));
         }
     }
+    let moment = match &options.since {
+        Some(since) => Some(lease.moment(&catalog.own, since.time).await?),
+        None => None,
+    };
     let mut facts = Vec::new();
     for mapping in chosen(spec, options) {
-        facts.push(ask_mapping(&catalog, mapping, &server, &mut problems).await?);
+        facts.push(ask_mapping(&catalog, mapping, &server, moment.as_ref(), &mut problems).await?);
     }
     Ok((server, facts, problems))
 }
@@ -253,6 +257,7 @@ async fn ask_mapping(
     catalog: &Catalog<'_>,
     mapping: &Mapping,
     server: &Server,
+    moment: Option<&String>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Facts>, PgError> {
     let settings = &mapping.sides[catalog.side];
@@ -264,8 +269,8 @@ async fn ask_mapping(
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        let (expressions, accepts, changed_at) = Default::default();
-        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }));
+        let (expressions, accepts, changed_at, moment) = Default::default();
+        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -305,7 +310,8 @@ async fn ask_mapping(
     for fragment in fragments.chain(mapping.accepts.iter().map(|rule| &rule.condition)) {
         problems.extend(ask_zone(catalog, &settings.reads, &relation, fragment).await?);
     }
-    Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }))
+    let moment = moment.cloned();
+    Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }))
 }
 
 /// Says so if the operator's SQL casts a column in the time zone of the session.

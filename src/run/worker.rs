@@ -93,16 +93,15 @@ pub(super) async fn perform(world: Arc<World>, work: Work) -> Done {
             return Done { work, result, took };
         };
         tries += 1;
-        if error.remedy != Remedy::Retry || tries >= TRIES {
+        let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
             let result = result.map(|result| result.map_err(|(side, error)| at_side(side, error)));
             return Done { work, result, took };
-        }
+        };
         let event = Event::Retried { side: *side, reason: error.message.clone() };
         // The dispatcher listens as long as it waits for work.
         let _ = world.events.send(event);
-        let pause = (FIRST_PAUSE * 2_u32.pow(tries)).min(LONGEST_PAUSE);
         let stopped = stopped(&world, Stop::Soon);
-        if tokio::time::timeout(jittered(pause, tries), stopped).await.is_ok() {
+        if tokio::time::timeout(pause, stopped).await.is_ok() {
             return Done { work, result: None, took };
         }
     }
@@ -115,12 +114,14 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-/// Keeps workers that failed together from coming back together.
-fn jittered(pause: Duration, tries: u32) -> Duration {
+/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
+/// failed together shall not come back together.
+pub(super) fn pause_after(tries: u32) -> Option<Duration> {
+    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
     let nanos = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(tries, |since| since.subsec_nanos());
-    pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0)
+    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
 }
 
 async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {

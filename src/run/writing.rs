@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use super::arranging::{Arranged, Member};
+use super::batching::Arranged;
 use super::blocked::Blocked;
 use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
+use super::member::Member;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };

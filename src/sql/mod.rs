@@ -25,6 +25,7 @@ mod sequences;
 mod server;
 mod settings;
 mod shape;
+mod since;
 #[cfg(test)]
 mod snapshots;
 mod statement;
@@ -48,6 +49,7 @@ pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::shape;
+pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{
     keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,

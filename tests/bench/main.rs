@@ -6,7 +6,7 @@
 //!
 //! Floor D is the very digest that a comparison asks for, as one statement a side, both at once. Floor
 //! S is both tables copied out in binary at once. No tool that hashes on the server, or streams, can
-//! be faster than its floor.
+//! be faster than its floor. Floor L is the missing rows put in by one COPY, which guards nothing.
 
 #![expect(
     unreachable_pub,
@@ -16,6 +16,7 @@
     reason = "a bench's modules are its own, and a panic there is the failure"
 )]
 
+mod pace;
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,
@@ -36,7 +37,7 @@ use workload::Workload;
 /// Times comparisons against their floors.
 #[derive(Parser)]
 struct Args {
-    /// Only these workloads: W1, W2, W2d, W3, W4, W4h
+    /// Only these workloads: W1, W2, W2d, W3, W4, W4h, pace
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Rows, as a share of the full size
@@ -58,8 +59,12 @@ struct Args {
 enum Runner {
     FloorDigest,
     FloorStream,
+    FloorLoad,
     Digest,
     Stream,
+    Repair,
+    Psql,
+    Apply,
     Expand,
 }
 
@@ -68,8 +73,12 @@ impl Runner {
         match self {
             Runner::FloorDigest => "floor D",
             Runner::FloorStream => "floor S",
+            Runner::FloorLoad => "floor L",
             Runner::Digest => "digest",
             Runner::Stream => "stream",
+            Runner::Repair => "repair",
+            Runner::Psql => "psql -f",
+            Runner::Apply => "apply --execute",
             Runner::Expand => "digest --expand",
         }
     }
@@ -104,7 +113,25 @@ fn main() {
         results.insert(workload.name, samples);
         workload.drop(&cluster);
     }
-    if args.json { print_json(&results) } else { print_table(&results, &args) }
+    let pace = wanted("pace").then(|| {
+        eprintln!("pace: pgbench beside a comparison");
+        pace::measure(&cluster, args.scale, args.rounds)
+    });
+    if args.json {
+        print_json(&results, pace.as_ref());
+    } else {
+        print_table(&results, &args);
+        pace.iter().for_each(print_pace);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a bench tells its result")]
+fn print_pace(pace: &pace::Pace) {
+    println!("\npgbench beside compare --jobs 1: alone, beside, kept");
+    for (alone, beside) in &pace.rounds {
+        println!("{alone:>10.0} {beside:>10.0} {:>6.2}", beside / alone);
+    }
+    println!("median kept {:.2}, oldest transaction of ours {:.2} s", pace.kept(), pace.oldest);
 }
 
 type Results = BTreeMap<&'static str, BTreeMap<Runner, Vec<Sample>>>;
@@ -118,7 +145,8 @@ fn median(samples: &[Sample]) -> f64 {
 /// The floor that a runner is held against.
 fn floor(runner: Runner) -> Runner {
     match runner {
-        Runner::FloorStream | Runner::Stream => Runner::FloorStream,
+        Runner::FloorStream | Runner::Stream | Runner::Repair => Runner::FloorStream,
+        Runner::FloorLoad | Runner::Psql | Runner::Apply => Runner::FloorLoad,
         _ => Runner::FloorDigest,
     }
 }
@@ -134,7 +162,7 @@ fn print_table(results: &Results, args: &Args) {
         for (runner, times) in samples {
             let ratio = median(times) / median(&samples[&floor(*runner)]);
             let peak = times.iter().map(|sample| sample.peak_kib).max().unwrap_or(0);
-            let ours = !matches!(runner, Runner::FloorDigest | Runner::FloorStream);
+            let ours = floor(*runner) != *runner;
             println!(
                 "{name:<5} {:<16} {:>8.2} {:>10} {:>9}",
                 runner.name(),
@@ -155,7 +183,7 @@ fn print_table(results: &Results, args: &Args) {
 }
 
 #[expect(clippy::print_stdout, reason = "a bench tells its result")]
-fn print_json(results: &Results) {
+fn print_json(results: &Results, pace: Option<&pace::Pace>) {
     let workload = |samples: &BTreeMap<Runner, Vec<Sample>>| {
         let runner = |(runner, times): (&Runner, &Vec<Sample>)| {
             let walls: Vec<f64> = times.iter().map(|sample| sample.wall.as_secs_f64()).collect();
@@ -170,10 +198,15 @@ fn print_json(results: &Results) {
         };
         samples.iter().map(runner).collect::<serde_json::Map<_, _>>()
     };
-    let all: serde_json::Map<_, _> = results
+    let mut all: serde_json::Map<_, _> = results
         .iter()
         .map(|(name, samples)| ((*name).to_owned(), workload(samples).into()))
         .collect();
+    if let Some(pace) = pace {
+        let (rounds, kept, oldest) = (&pace.rounds, pace.kept(), pace.oldest);
+        let record = serde_json::json!({ "tps": rounds, "kept": kept, "oldest_seconds": oldest });
+        all.insert("pace".to_owned(), record);
+    }
     println!("{}", serde_json::Value::Object(all));
 }
 

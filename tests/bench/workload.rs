@@ -114,7 +114,9 @@ impl Workload {
         let mut runners =
             vec![Runner::FloorDigest, Runner::FloorStream, Runner::Digest, Runner::Stream];
         if self.name == "W4" {
-            runners.push(Runner::Expand);
+            runners.push(Runner::FloorLoad);
+            // A script is made of the report of the comparison before it.
+            runners.extend([Runner::Repair, Runner::Psql, Runner::Apply, Runner::Expand]);
         }
         runners
     }
@@ -170,10 +172,58 @@ impl Workload {
             Runner::FloorStream => {
                 timed(self.both(cluster, "copy t to stdout (format binary)"), &[0])
             }
+            Runner::FloorLoad => {
+                let rows = cluster.socket().join("rows");
+                let name = rows.display();
+                let out = format!("copy t to '{name}'");
+                cluster.sql(&self.database(Side::Source), &out);
+                let sample =
+                    timed(vec![self.psql(cluster, "-c", &format!("copy t from '{name}'"))], &[0]);
+                cluster.sql(&self.database(Side::Target), "truncate t");
+                sample
+            }
+            Runner::Repair => {
+                let out = cluster.socket().join("repair");
+                let _ = std::fs::remove_dir_all(&out);
+                let mut repair = self.program(cluster, "repair");
+                repair.args(["--authority", "source", "--quiet", "--out"]).arg(&out);
+                repair.arg("--from").arg(cluster.socket().join("report.jsonl"));
+                timed(vec![repair], &[0])
+            }
+            Runner::Psql => {
+                let script = cluster.socket().join("repair/001-t-insert.sql");
+                let psql = self.psql(cluster, "-f", &script.display().to_string());
+                let sample = timed(vec![psql], &[0]);
+                cluster.sql(&self.database(Side::Target), "truncate t");
+                sample
+            }
+            Runner::Apply => {
+                let mut apply = self.program(cluster, "apply");
+                apply.arg(cluster.socket().join("repair")).args(["--execute", "--quiet"]);
+                let sample = timed(vec![apply], &[0]);
+                cluster.sql(&self.database(Side::Target), "truncate t");
+                sample
+            }
             Runner::Digest => self.compare(cluster, &["--strategy", "digest"]),
             Runner::Stream => self.compare(cluster, &["--strategy", "stream"]),
             Runner::Expand => self.compare(cluster, &["--expand", "--max-findings", "10000000"]),
         }
+    }
+
+    fn program(&self, cluster: &Cluster, verb: &str) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
+        program.arg(verb).arg(self.spec_file(cluster));
+        program
+    }
+
+    /// psql at the target.
+    fn psql(&self, cluster: &Cluster, flag: &str, what: &str) -> Command {
+        let mut psql = Command::new(crate::support::cluster::binaries().join("psql"));
+        psql.args(["-X", "-q", "-h"])
+            .arg(cluster.socket())
+            .args(["-p", &cluster.port.to_string(), "-U", "postgres", flag, what, "-d"])
+            .arg(self.database(Side::Target));
+        psql
     }
 
     fn both(&self, cluster: &Cluster, sql: &str) -> Vec<Command> {
@@ -202,15 +252,18 @@ impl Workload {
         sql::digest(&prepared.plans[0], Side::Source, &everything).text
     }
 
+    /// A comparison with one connection a side, about to start.
+    pub(crate) fn comparison(&self, cluster: &Cluster) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
+        program.arg("compare").arg(self.spec_file(cluster));
+        program.args(["--jobs", "1", "--settle", "0s", "--quiet", "--ledger", "off"]);
+        program
+    }
+
     fn compare(&self, cluster: &Cluster, flags: &[&str]) -> Sample {
         let report = cluster.socket().join("report.jsonl");
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
-        program
-            .arg("compare")
-            .arg(self.spec_file(cluster))
-            .args(["--settle", "0s", "--quiet", "--report"])
-            .arg(&report)
-            .args(flags);
+        let mut program = self.program(cluster, "compare");
+        program.args(["--settle", "0s", "--quiet", "--report"]).arg(&report).args(flags);
         let clean = self.findings == Some(0);
         let sample = timed(vec![program], &[i32::from(!clean)]);
         if let Some(findings) = self.findings {

@@ -138,6 +138,25 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     let _ = round.compare().exits(0);
 }
 
+#[test]
+fn an_interrupted_apply_ends_between_two_batches_and_goes_on_later() {
+    let round = round();
+    let _ = round.repair("r", &[&ALL[..], &["--batch", "1"]].concat()).exits(0);
+    let mut writer = Session::open(&round);
+    assert!(writer.run("begin; update t set note = 'held' where id = 1;\n"));
+    let spec = round.spec.to_str().unwrap();
+    let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
+    await_blocked(&round);
+    running.signal("INT");
+    let outcome = running.finish();
+    assert!(outcome.exits(3).stderr.contains("interrupted"), "{}", outcome.stderr);
+    assert!(writer.run("rollback;\n"));
+    let state = "select string_agg(id || name, ' ' order by id) from t";
+    assert_eq!(round.pair.sql(Side::Target, state), "1x 2y 3c 9z");
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    assert_eq!(round.pair.sql(Side::Target, state), "1a 2b 3c");
+}
+
 /// psql is killed after each statement of a script and of its undo: until the commit nothing stands,
 /// and the script runs again to the same end.
 #[test]

@@ -250,17 +250,109 @@ fn a_script_cut_off_anywhere_applies_nothing_in_silence() {
 }
 
 #[test]
-fn a_script_for_another_database_is_refused() {
+fn a_script_for_another_database_or_cluster_is_refused() {
     let round = round();
     let _ = round.repair("r", &[]).exits(0);
-    let script = round.scripts("r", ".sql").remove(0);
+    let script = round.scripts("r", ".sql").remove(1);
     let there = Round { written: Side::Source, ..round };
+    let before = there.state(true);
+    // A copy of the cluster has its identifier, so the script gets another one.
     let text = std::fs::read_to_string(&script).unwrap();
+    let cluster = there.pair.sql(Side::Target, "select system_identifier from pg_control_system()");
+    assert!(text.contains(&format!("-- cluster    {cluster}\n")));
+    let other =
+        there.pair.scratch.file("other.sql", &text.replace(&cluster, "7000000000000000000"));
+    let said = there.psql(&other);
+    assert_eq!(said.code, 3);
+    assert!(said.stderr.contains("made for cluster 7000000000000000000"), "{}", said.stderr);
     let text = text.replace(&format!("'{}'", there.pair.database), "'elsewhere'");
     let other = there.pair.scratch.file("other.sql", &text);
     let said = there.psql(&other);
     assert_eq!(said.code, 3);
     assert!(said.stderr.contains("made for database \"elsewhere\""), "{}", said.stderr);
+    assert_eq!(there.state(true), before);
+}
+
+/// Everything that the world may have done to a repair between its making and its day.
+#[test]
+fn what_no_longer_fits_is_refused_with_a_remedy() {
+    let round = round();
+    let _ = round.repair("r", &[]).exits(0);
+    let database = format!("{}_other", round.pair.database);
+    round.pair.clusters.target.sql("postgres", &format!("create database {database}"));
+    round.pair.clusters.target.sql(&database, TABLE);
+    let other = round.pair.clusters.target.url("postgres", &database);
+    let apply = || round.program().args(&["apply", "spec.toml", "r", "--execute"]);
+    let refuses = |program: crate::support::Program, why: &str, hint: &str| {
+        let before = round.state(true);
+        let outcome = program.run();
+        assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("hint: {hint}")), "{}", outcome.stderr);
+        assert_eq!(round.state(true), before);
+    };
+    refuses(apply().env("TARGET_URL", &other), "made for database", "Check url in the spec");
+    round.pair.clusters.target.sql("postgres", &format!("drop database {database}"));
+    let migrated = "table public.t was changed since the repair was made";
+    round.pair.sql(Side::Target, "alter table t alter id type bigint");
+    refuses(apply(), migrated, "Make a new one: compare, then repair");
+    round.pair.sql(Side::Target, "alter table t alter id type int");
+    // Another table of the same name and shape is not the one that was compared.
+    round.pair.sql(
+        Side::Target,
+        "alter table t rename to old; create table t (like old including all); insert into t select * from old",
+    );
+    refuses(apply(), migrated, "Make a new one: compare, then repair");
+    refuses(
+        round.program().args(&["apply", "spec.toml", "nowhere"]),
+        "No such file",
+        "Name the folder that repair wrote",
+    );
+    std::fs::write(round.path("r/manifest.json"), "{").unwrap();
+    refuses(apply(), "manifest.json is not readable", "Make a new one: compare, then repair");
+}
+
+#[test]
+fn nobody_else_reads_a_repair_whatever_the_umask() {
+    let round = round();
+    let open = round.path("open");
+    std::fs::create_dir(&open).unwrap();
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).unwrap()) & 0o7777
+    };
+    let set = |mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&open, mode).unwrap();
+    };
+    let repair = |out: &str| {
+        let command = format!(
+            "umask 000; exec {} repair spec.toml --authority source --from findings.jsonl --out {out}",
+            env!("CARGO_BIN_EXE_pgreconcile")
+        );
+        let url = |side: Side| round.pair.clusters[side].url("postgres", &round.pair.database);
+        std::process::Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(round.pair.scratch.path())
+            .env("SOURCE_URL", url(Side::Source))
+            .env("TARGET_URL", url(Side::Target))
+            .output()
+            .unwrap()
+    };
+    assert_eq!(repair("r").status.code(), Some(0));
+    assert_eq!(mode(&round.path("r")), 0o700);
+    for entry in std::fs::read_dir(round.path("r")).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+    // Where anybody may write, anybody may put another folder in its place.
+    set(0o777);
+    let refused = repair("open/r");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && told.contains("open"), "{told}");
+    assert!(!open.join("r").exists());
+    set(0o1777);
+    assert_eq!(repair("open/r").status.code(), Some(0));
+    // A link in its place is not followed.
+    std::os::unix::fs::symlink("/tmp", round.path("link")).unwrap();
+    assert_eq!(repair("link").status.code(), Some(2));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_role_that_owns_nothing_repairs_and_undoes() {
     let role = Role::new(&round, GRANTS);
     let before = round.state(false);
     let made = role.repair("r", &ALL);
-    assert!(!made.exits(0).stderr.contains("whoever applies"), "{}", made.stderr);
+    assert!(!made.exits(0).stderr.contains("has not what"), "{}", made.stderr);
     for script in round.scripts("r", ".sql") {
         let said = role.psql(&script);
         assert_eq!(said.code, 0, "{}", said.stderr);
@@ -125,9 +125,7 @@ fn privileges_that_are_missing_are_told_when_it_is_made_and_refused_when_it_is_a
         Role::new(&round, "grant usage on schema public to ROLE; grant select on t to ROLE;");
     let made = role.repair("r", &ALL);
     assert!(
-        made.exits(0)
-            .stderr
-            .contains("whoever applies the repair needs DELETE, INSERT, UPDATE on public.t"),
+        made.exits(0).stderr.contains("takes: DELETE, INSERT, UPDATE on public.t"),
         "{}",
         made.stderr
     );
@@ -246,7 +244,7 @@ fn triggers_stay_silent_when_they_are_switched_off() {
     let _ = round.compare().exits(1);
     let made = role.repair("off", &["--triggers", "off"]);
     assert!(
-        made.exits(0).stderr.contains("needs SET on parameter session_replication_role"),
+        made.exits(0).stderr.contains("takes: SET on parameter session_replication_role"),
         "{}",
         made.stderr
     );

@@ -72,8 +72,9 @@ fn a_script_reads_well() {
         .map(|path| {
             let text = std::fs::read_to_string(path).unwrap();
             let text = text.replace(&round.pair.database, "DATABASE");
+            let cluster = "select system_identifier from pg_control_system()";
+            let text = text.replace(&round.pair.sql(Side::Target, cluster), "CLUSTER");
             let lines = text.lines().map(|line| match line {
-                _ if line.starts_with("-- cluster") => "-- cluster    ID".to_owned(),
                 _ if line.starts_with("-- valid") => {
                     "-- valid      from MOMENT until MOMENT".to_owned()
                 }
