@@ -15,7 +15,6 @@ fn within(pair: &Pair, mebibytes: u64, flags: &[&str]) -> Outcome {
     let program = pair.program().args(&["compare", spec.to_str().unwrap(), "--settle", "0s"]);
     let program = program.args(&["--format", "jsonl", "--progress", "never"]).args(flags);
     let (outcome, peak) = program.run_measured();
-    println!("{peak} of {mebibytes} MiB {flags:?}");
     assert!(peak > 0 && peak < mebibytes, "{peak} MiB {flags:?}");
     outcome
 }

@@ -144,7 +144,8 @@ impl Sharing {
     /// When the ledger cannot be written.
     pub async fn take(&self) -> Result<Option<Shard>, LedgerError> {
         let take = include_str!("statements/shared_take_shard.sql");
-        let taken = self.store.change(take, &[self.holder.as_str().into(), self.run.into()]).await?;
+        let taken =
+            self.store.change(take, &[self.holder.as_str().into(), self.run.into()]).await?;
         let Some(record) = taken.first() else { return Ok(None) };
         Ok(Some(Shard {
             mapping: record.text(0)?.to_owned(),
