@@ -13,7 +13,7 @@ pub(super) const LEAST: u64 = 5;
 /// The share of a table's rows that a window may hold at the most.
 pub(super) const SMALL: f64 = 0.1;
 /// Points that are held; when there are more, a sample of them is.
-const MOST: usize = 50_000;
+const MOST: usize = 10_000;
 /// Points that are held with their key.
 const MOST_EXAMPLES: usize = 128;
 
