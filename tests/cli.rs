@@ -133,11 +133,7 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     let nothing = "does nothing in this version yet";
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
     for flags in [
-        &["--since", "1h"][..],
-        &["--slice"],
-        &["--resume"],
-        &["--resume=01J"],
-        &["--run-id", "01J"],
+        &["--slice"][..],
         &["--format", "html"],
         &["--format", "markdown"],
         &["--format", "github"],

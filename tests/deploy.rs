@@ -15,6 +15,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::outputs::{diverged, json};
+use crate::shared::Keeper;
 use crate::support::{MAPPING, Pair, Program, Scratch};
 
 fn repository() -> &'static Path {
@@ -333,9 +334,15 @@ fn a_pod_tells_its_log_what_differs_and_no_value() {
     let arguments =
         strings(&container["args"]).join(" ").replace("/specs", place.to_str().unwrap());
     let words: Vec<&str> = arguments.split(' ').collect();
-    let outcome = pair.program().without("PGRECONCILE_LEDGER").args(&known(&words)).run();
+    let ledger = Keeper::new();
+    let program = pair.program().env("PGRECONCILE_LEDGER", &ledger.url());
+    let outcome = program.args(&known(&words)).run();
     assert_eq!(outcome.exits(1).stderr, "");
     assert_eq!(outcome.records("finding").len(), 3);
+    // It is remembered, and nothing was written where a pod may not write.
+    assert_eq!(ledger.sql("select count(*) from pgreconcile.run"), "1");
+    let files = std::fs::read_dir(place).unwrap().map(|file| file.unwrap().file_name());
+    assert_eq!(files.collect::<Vec<_>>(), ["tracking.toml"]);
     assert!(!outcome.stdout.contains("v2"), "{}", outcome.stdout);
 }
 

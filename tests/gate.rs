@@ -188,6 +188,10 @@ fn a_run_that_was_killed_and_one_that_is_under_way() {
     let _ = running.finish();
     under_way.exits(0);
     closed_by(&pair, &[], "clean_runs", &["has no end: it was killed"]);
+    // Once it has gone on to its end, it is a run as any other.
+    pair.sql(Side::Target, "update pace set pause = 0");
+    compare(&pair, &spec, &["--resume"]).exits(0);
+    gate(&pair, &[]).exits(0);
 }
 
 #[test]

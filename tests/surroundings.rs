@@ -201,6 +201,54 @@ fn a_clock_time_meets_a_moment_in_the_zone_that_the_spec_names() {
     );
 }
 
+/// The server says what it has understood, whatever the operator's spelling and whatever is read.
+#[test]
+fn sql_that_takes_the_day_of_a_moment_is_warned_of_and_a_zone_that_is_named_is_not() {
+    let tables = "create table base (id int primary key, at timestamptz, clock timestamp, secret int);
+         create table parted (id int, at timestamptz, clock timestamp, secret int) partition by hash (id);
+         create table parted0 partition of parted for values with (modulus 1, remainder 0);
+         create view seen as select * from base;";
+    let target = "create table t (id int primary key, day date);";
+    let pair = Pair::new(tables, target);
+    let warned = |reads: &str, sql: &str, more: &str| {
+        let spec = pair.spec(&format!(
+            "[params]\nzone = {{ type = \"text\", default = \"Asia/Tokyo\" }}\n[[mapping]]\nkey = [\"id\"]\n\
+             source.{reads}\nsource.ignore = [\"at\", \"clock\", \"secret\"]\ntarget.table = \"public.t\"\n\
+             columns.day = {{ sql = \"{sql}\" }}\n{more}"
+        ));
+        let outcome = pair.program().args(&["check", spec.to_str().unwrap()]).run();
+        let lines = outcome.exits(0).stderr.lines().filter(|line| line.ends_with("in UTC"));
+        lines.map(|line| line.trim_start_matches("warning: ").to_owned()).collect::<Vec<_>>()
+    };
+    let day = ["the day of source column \"at\" is taken in UTC"];
+    for reads in [
+        "table = \"public.base\"",
+        "table = \"public.parted\"",
+        "table = \"public.seen\"",
+        "query = \"select * from public.base\"",
+    ] {
+        assert_eq!(warned(reads, "at::date", ""), day, "{reads}");
+        assert_eq!(warned(reads, "cast(source.AT as pg_catalog.date)", ""), day, "{reads}");
+        assert_eq!(warned(reads, "(at at time zone :zone)::date", ""), [""; 0], "{reads}");
+    }
+    let table = "table = \"public.base\"";
+    assert_eq!(warned(table, "clock::date -- at::date", ""), [""; 0]);
+    let moment = ["the moment of source column \"clock\" is taken in UTC"];
+    assert_eq!(warned(table, "(clock::timestamptz at time zone :zone)::date", ""), moment);
+    let filter = "[mapping.target]\nwhere = \"day::timestamptz > now()\"\n";
+    let filter = filter.replace("[mapping.target]\n", "target.");
+    assert_eq!(
+        warned(table, "clock::date", &filter),
+        ["the moment of target column \"day\" is taken in UTC"]
+    );
+    // What the role may not read is no hindrance where the SQL does not name it.
+    pair.sql(
+        Side::Source,
+        "revoke select on base from reader; grant select (id, at) on base to reader;",
+    );
+    assert_eq!(warned(table, "at::date", ""), day);
+}
+
 #[test]
 fn a_json_value_that_jsonb_refuses_leaves_its_row_undecided_and_no_other() {
     let pair = Pair::new(

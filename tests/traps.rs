@@ -21,7 +21,8 @@
 //! - timestamp against timestamptz: refused, and by an expression
 //!   `surroundings::a_clock_time_meets_a_moment_in_the_zone_that_the_spec_names`
 //! - the day of a moment in the session's zone:
-//!   `surroundings::session_defaults_of_a_role_in_a_database_change_no_value`
+//!   `surroundings::session_defaults_of_a_role_in_a_database_change_no_value`,
+//!   `surroundings::sql_that_takes_the_day_of_a_moment_is_warned_of_and_a_zone_that_is_named_is_not`
 //! - typmod, 24:00, 1 day and 24 hours, timetz: `traps::values_with_an_equality_of_their_own`,
 //!   `traps::numeric_scale_and_typmod_and_the_numbers_that_are_none`
 //! - infinity and years before Christ:

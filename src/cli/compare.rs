@@ -20,10 +20,10 @@ use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
-use crate::ledger::Place;
+use crate::ledger::{Place, Recorder};
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Begin, Options, Stop};
+use crate::run::{self, Begin, Options, Parted, Shared, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -46,6 +46,10 @@ pub(super) struct Compare {
     /// Look at this share of the keys only, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
     pub(super) sample: Option<f64>,
+
+    /// Look only at keys whose row on either side is younger than this; deletions are not seen
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
+    pub(super) since: Option<Since>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -101,9 +105,6 @@ pub(super) struct Compare {
     )]
     progress: When,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_SINCE", value_parser = not_yet)]
-    since: Option<Infallible>,
-
     #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
     slice: Option<Infallible>,
 
@@ -114,8 +115,12 @@ pub(super) struct Compare {
     #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
     pub(super) resume: Option<String>,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_RUN_ID", value_parser = not_yet)]
-    run_id: Option<Infallible>,
+    /// Share one run with every process that is given the same id and the same --ledger postgres://…
+    ///
+    /// Each compares a part of it; the last one settles what differs and tells the whole. Started again
+    /// with the same id, a process that was stopped takes part again.
+    #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN_ID", value_parser = parse_run_id, help_heading = "Run")]
+    pub(super) run_id: Option<String>,
 
     #[command(flatten)]
     pub(super) common: Common,
@@ -133,6 +138,7 @@ impl Compare {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
         options.sample = self.sample.filter(|share| *share < 1.0);
+        options.since.clone_from(&self.since);
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
@@ -182,12 +188,29 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads how young a row has to be.
+fn parse_since(text: &str) -> Result<Since, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nothing is younger than no time at all".to_owned()),
+        time => Ok(Since { text: text.to_owned(), time }),
+    }
+}
+
 /// Reads `1%` as a share.
 fn parse_share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     match number {
         Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
         _ => Err("write a share of the keys between 0% and 100%, for example 1%".to_owned()),
+    }
+}
+
+/// Reads the id of a shared run.
+fn parse_run_id(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match (1..=100).contains(&text.len()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("use letters, digits, \".\", \"_\" and \"-\", at most 100".to_owned()),
     }
 }
 
@@ -235,13 +258,20 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
         reports: !args.reports.is_empty(),
         forgotten: args.common.ledger() == Place::Off,
     };
+    if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
+        let message = "--run-id shares one run of one spec, and needs no --resume to go on";
+        ui.error(message, Some("Start each process with one SPEC and the same --run-id."));
+        return Exit::Trouble;
+    }
     let mut specs = specs;
     let verb = if earlier.is_some() { "recheck" } else { "compare" };
     let several = specs.len() > 1;
     let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
     let Some(outputs) = outputs else { return Exit::Trouble };
     let process = new_id();
-    let asker = Asker { verb, holder: &format!("run {process}"), ui };
+    // Processes of one run hold the lease together.
+    let holder = format!("run {}", args.run_id.as_ref().unwrap_or(&process));
+    let asker = Asker { verb, holder: &holder, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
     if specs.is_empty() {
@@ -253,7 +283,10 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
         () = keep(leases.clone()) => Exit::Incomplete,
         exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
-    give_back(leases).await;
+    // A run that is shared may still have other processes; when none renews it, its lease ends.
+    if args.run_id.is_none() {
+        give_back(leases).await;
+    }
     exit
 }
 
@@ -282,7 +315,7 @@ async fn run_all(
     };
     let Some(prepared) = prepared else { return Exit::Trouble };
     let mut begins = VecDeque::new();
-    if earlier.is_none() {
+    if earlier.is_none() && args.run_id.is_none() {
         let wanted = args.resume.as_deref().and_then(resumption);
         let Some(all) = begin_all(wanted, &prepared, &mut ledgers, ui).await else {
             return Exit::Trouble;
@@ -293,6 +326,17 @@ async fn run_all(
     let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
+        if let Some(run_id) = &args.run_id {
+            let recorder = ledgers.take(&prepared.spec.name);
+            let shared =
+                share(run_id, prepared, options, recorder, &mut audience, stop.clone(), ui);
+            match Box::pin(shared).await {
+                Ok(told) => exit = told,
+                // What others tell is not told here, and a report that is there stays.
+                Err(exit) => return exit,
+            }
+            continue;
+        }
         let begin = begins.pop_front().unwrap_or_else(new_run);
         let mut recorder = ledgers.take(&prepared.spec.name);
         let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
@@ -320,6 +364,44 @@ async fn run_all(
         exit = exit.max(Exit::Incomplete);
     }
     exit
+}
+
+/// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
+async fn share(
+    run_id: &str,
+    prepared: run::Prepared,
+    options: Options,
+    mut recorder: Option<Recorder>,
+    audience: &mut Audience,
+    stop: watch::Receiver<Stop>,
+    ui: &Ui,
+) -> Result<Exit, Exit> {
+    let process = new_id();
+    let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
+    let part = run::share(prepared, (run_id.to_owned(), &process), options, heard, stop).await;
+    if let Some(recorder) = &recorder {
+        warn_of_trouble(recorder, ui);
+    }
+    Err(match part {
+        Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
+        Ok(Shared::Elsewhere(summary)) => {
+            let verdict = summary.verdict.name();
+            ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
+            summary.verdict.into()
+        }
+        Ok(Shared::Left) => {
+            ui.status(&format!("run {run_id} is left to the other processes"));
+            Exit::Incomplete
+        }
+        Err(Parted::Refused(blocked)) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Trouble
+        }
+        Err(Parted::Lost(blocked)) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Incomplete
+        }
+    })
 }
 
 /// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.

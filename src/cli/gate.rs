@@ -4,14 +4,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::args::{self, Common};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
 use super::specs;
 use super::ui::Ui;
-use crate::finding::ExpiredAccept;
+use crate::finding::PastRun;
 use crate::gate::{self, Answer, Asked, Case, Change, Gate as Judgement, Run};
 use crate::ledger::{Retold, Store};
 use crate::report::{GateRecord, write_gate};
@@ -152,12 +152,12 @@ async fn of_ledger(
     now: Timestamp,
     under_way: impl AsyncFn() -> bool,
 ) -> Result<(Case, Option<String>), String> {
-    let history = store.history(&spec.name).await.map_err(|error| error.to_string())?;
+    let all = store.past_runs(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
-    let comparisons = || history.runs.iter().rev().filter(|run| run.verb == "compare");
-    let newest = history.runs.last().map(|run| run.run.as_str());
+    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare");
+    let newest = all.last().map(|run| run.run.as_str());
     let mut runs: Vec<Run> = Vec::new();
-    for past in history.runs.iter().rev().filter(|run| run.scope == scope) {
+    for past in all.iter().rev().filter(|run| run.scope == scope) {
         if gate::enough(spec, &runs, now) {
             break;
         }
@@ -175,20 +175,11 @@ async fn of_ledger(
         runs.push(run);
     }
     let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
-    let others = |run: &&crate::finding::PastRun| run.spec_hash == spec.hash && run.scope != scope;
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let asked = |mapping: &crate::spec::Mapping| {
-        let expired = mapping.accepts.iter().filter(|rule| rule.until < today);
-        let expired = expired.map(|rule| ExpiredAccept {
-            reason: rule.reason.clone(),
-            until: rule.until.to_string(),
-        });
-        Asked { name: mapping.name.clone(), expired: expired.collect() }
-    };
+    let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
     let case = Case {
         policy: spec.gate,
         now,
-        mappings: spec.mappings.iter().map(asked).collect(),
+        mappings: Asked::of(spec, now),
         groups: Vec::new(),
         verified: gate::verified(spec, &runs, now),
         runs,

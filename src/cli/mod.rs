@@ -81,7 +81,9 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     // The variables are named after the flags, as the help says; listing each would only be long.
     let command = Cli::command()
         .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
-        .mut_subcommand("recheck", |verb| verb.mut_arg("sample", |sample| sample.hide(true)));
+        .mut_subcommand("recheck", |verb| {
+            verb.mut_arg("sample", |arg| arg.hide(true)).mut_arg("since", |arg| arg.hide(true))
+        });
     let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let Some((_, matches)) = matches.remove_subcommand() {

@@ -12,7 +12,7 @@
 //! update moves to a block on the other side of the pass is seen twice or not at all: its bucket is
 //! dirty, and the recheck finds that nothing is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,17 @@ pub enum Ask {
     Rows(Classes),
 }
 
+/// Rows of one group in one bucket.
+#[derive(Debug)]
+pub struct BucketGroup {
+    /// The bucket.
+    pub class: u32,
+    /// The group's text; nothing for NULL.
+    pub group: Option<Box<[u8]>>,
+    /// How many there are.
+    pub rows: u64,
+}
+
 /// A row of a dirty bucket.
 #[derive(Debug)]
 pub struct BucketRow {
@@ -78,7 +89,9 @@ pub enum Passed {
 pub struct Progress {
     asked: Ask,
     digests: BySide<BTreeMap<u32, Digest>>,
-    counts: BTreeMap<u32, GroupCounts>,
+    /// Bucket, place among the groups, rows.
+    counts: Vec<(u32, u32, u64)>,
+    groups: Vec<Option<Vec<u8>>>,
     parts: Vec<Classes>,
     first: bool,
 }
@@ -92,8 +105,10 @@ pub struct Buckets {
     groups: Option<u64>,
     asked: Ask,
     digests: BySide<BTreeMap<u32, Digest>>,
-    /// The groups of the source's rows, by bucket; equal digests have equal groups.
-    counts: BTreeMap<u32, GroupCounts>,
+    /// The groups of the source's rows, by bucket and place; equal digests have equal groups.
+    counts: BTreeMap<(u32, u32), u64>,
+    /// The places of all groups that were seen.
+    seen: GroupCounts,
     pairing: Option<Pairing>,
     /// Parts that wait for their pass.
     parts: Vec<Classes>,
@@ -116,6 +131,7 @@ impl Buckets {
             asked: Ask::Digests { of, within: None },
             digests: BySide::default(),
             counts: BTreeMap::new(),
+            seen: GroupCounts::default(),
             pairing: None,
             parts: Vec::new(),
             has_ranges,
@@ -126,14 +142,27 @@ impl Buckets {
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         let Buckets { asked, digests, counts, parts, first, .. } = self;
-        let (asked, digests, counts) = (asked.clone(), digests.clone(), counts.clone());
-        Progress { asked, digests, counts, parts: parts.clone(), first: *first }
+        Progress {
+            asked: asked.clone(),
+            digests: digests.clone(),
+            counts: counts.iter().map(|((class, place), rows)| (*class, *place, *rows)).collect(),
+            groups: self.seen.by_place(),
+            parts: parts.clone(),
+            first: *first,
+        }
     }
 
     /// Goes on from there.
     pub fn go_on(&mut self, progress: Progress) {
-        let Progress { asked, digests, counts, parts, first } = progress;
-        (self.asked, self.digests, self.counts) = (asked, digests, counts);
+        let Progress { asked, digests, counts, groups, parts, first } = progress;
+        (self.asked, self.digests) = (asked, digests);
+        self.counts =
+            counts.into_iter().map(|(class, place, rows)| ((class, place), rows)).collect();
+        self.seen = GroupCounts::default();
+        // In their order they come to the same places again.
+        for group in &groups {
+            self.seen.place(group.as_deref());
+        }
         (self.parts, self.first, self.pairing) = (parts, first, None);
     }
 
@@ -150,9 +179,10 @@ impl Buckets {
     }
 
     /// The groups of the source's rows in one piece, bucket by bucket.
-    pub fn counts(&mut self, found: impl IntoIterator<Item = (u32, GroupCounts)>) {
-        for (class, counts) in found {
-            self.counts.entry(class).or_default().add_all(&counts);
+    pub fn counts(&mut self, found: impl IntoIterator<Item = BucketGroup>) {
+        for BucketGroup { class, group, rows } in found {
+            let place = self.seen.place(group.as_deref());
+            *self.counts.entry((class, place)).or_default() += rows;
         }
     }
 
@@ -205,19 +235,22 @@ impl Buckets {
     /// What is clean, and the dirty classes with the rows of their larger side.
     fn judge(&mut self) -> (Compared, Vec<(u32, u64)>) {
         let BySide { source, mut target } = std::mem::take(&mut self.digests);
-        let counts = std::mem::take(&mut self.counts);
+        let mut counts = std::mem::take(&mut self.counts);
         let mut clean = Compared::default();
         let mut dirty = Vec::new();
         for (class, digest) in source {
             let other = target.remove(&class).unwrap_or_default();
             if digest == other {
                 clean.matched += digest.rows;
-                counts.get(&class).into_iter().for_each(|groups| clean.groups.add_all(groups));
             } else {
                 dirty.push((class, digest.rows.max(other.rows)));
             }
         }
         dirty.extend(target.into_iter().map(|(class, digest)| (class, digest.rows)));
+        let is_dirty: BTreeSet<u32> = dirty.iter().map(|(class, _)| *class).collect();
+        counts.retain(|(class, _), _| !is_dirty.contains(class));
+        clean.groups =
+            self.seen.counted(counts.into_iter().map(|((_, place), rows)| (place, rows)));
         clean.rows = BySide { source: clean.matched, target: clean.matched };
         (clean, dirty)
     }
@@ -277,21 +310,17 @@ mod tests {
         BucketRow { key: Key::new([&[key][..]]), fingerprint, group: group.map(Into::into) }
     }
 
-    fn counts(groups: &[(&str, u64)]) -> GroupCounts {
-        let mut counts = GroupCounts::default();
-        for (group, rows) in groups {
-            let place = counts.place(Some(group.as_bytes()));
-            counts.add(place, *rows);
-        }
-        counts
-    }
-
     #[test]
     fn groups_of_clean_buckets_and_of_rows_that_agree_are_counted() {
         let mut buckets = begin_with(1000, false, Some(10));
         buckets.digests(Side::Source, [(1, digest(&[5, 6])), (2, digest(&[7]))]);
-        buckets.counts([(1, counts(&[("a", 1)])), (2, counts(&[("a", 1)]))]);
-        buckets.counts([(1, counts(&[("b", 1)]))]);
+        let count = |class, group: &str| BucketGroup {
+            class,
+            group: Some(group.as_bytes().into()),
+            rows: 1,
+        };
+        buckets.counts([count(1, "a"), count(2, "a")]);
+        buckets.counts([count(1, "b")]);
         buckets.digests(Side::Target, [(1, digest(&[6, 5])), (2, digest(&[8, 9]))]);
         let Passed::Again(Ask::Rows(_), clean) = buckets.passed() else { panic!() };
         let mut found: Vec<_> = clean.groups.iter().collect();
@@ -302,6 +331,31 @@ mod tests {
         let Passed::Done(compared) = buckets.passed() else { panic!() };
         let found: Vec<_> = compared.groups.iter().collect();
         assert_eq!((found, compared.suspects.len()), (vec![(Some(&b"c"[..]), 1)], 1));
+    }
+
+    #[test]
+    fn groups_are_the_same_when_a_pass_goes_on_later() {
+        let mut before = begin_with(1000, false, Some(10));
+        let count = |class, group: Option<&str>| BucketGroup {
+            class,
+            group: group.map(|text| text.as_bytes().into()),
+            rows: 1,
+        };
+        for side in Side::BOTH {
+            before.digests(side, [(1, digest(&[5, 6])), (2, digest(&[7]))]);
+        }
+        before.counts([count(1, Some("b")), count(1, None), count(2, Some("a"))]);
+        let written = serde_json::to_string(&before.progress()).unwrap();
+        let mut after = begin_with(1000, false, Some(10));
+        after.go_on(serde_json::from_str(&written).unwrap());
+        let found = |buckets: &mut Buckets| {
+            let Passed::Done(compared) = buckets.passed() else { panic!() };
+            let groups = compared.groups.iter();
+            let mut groups: Vec<_> = groups.map(|(g, n)| (g.map(<[u8]>::to_vec), n)).collect();
+            groups.sort();
+            groups
+        };
+        assert_eq!(found(&mut after), found(&mut before));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod parts;
 mod piece;
 mod runs;
 
-pub use buckets::{Ask, BucketRow, Buckets, Passed, Progress as BucketsProgress};
+pub use buckets::{Ask, BucketGroup, BucketRow, Buckets, Passed, Progress as BucketsProgress};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use leeway::agree;
 pub use looked::{Looked, LookedUp, shown, told};

@@ -20,7 +20,7 @@ pub use groups::{GroupRecord, GroupTallies};
 pub use hint::{Hint, LEAST_SHARE};
 pub use named::Named;
 pub use paced::Paced;
-pub use past::{History, PastRun, Trend};
+pub use past::{History, PastRun, Trend, Verified};
 pub use record::{
     ExpiredAccept, MappingRecord, RunRecord, SummaryRecord, Undecided, Verdict, exit_code,
     timestamp,

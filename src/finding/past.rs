@@ -14,6 +14,19 @@ pub struct History {
     pub spec: String,
     /// The runs that are remembered.
     pub runs: Vec<PastRun>,
+    /// Which part of each mapping was verified when, as far as runs of the newest one's scope go.
+    pub verified: Vec<Verified>,
+}
+
+/// A part of a mapping that was verified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verified {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The share of its rows, 0 to 1.
+    pub share: f64,
+    /// The moment since which all of that part was verified.
+    pub since: String,
 }
 
 /// One run of the past.
@@ -32,6 +45,9 @@ pub struct PastRun {
     /// The share of the keys that it looked at, if not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// How young a row had to be on either side for its key to be looked at, if not all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// How it ended; nothing if it was killed or is still under way.
     pub summary: Option<SummaryRecord>,
     /// Rows of each side, of all mappings that came to their end.

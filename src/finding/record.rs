@@ -36,6 +36,9 @@ pub struct RunRecord {
     /// The share of the keys that is looked at, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// How young a row has to be on either side for its key to be looked at, if not all are: `2h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// The only mappings that are compared, if not all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mappings: Vec<String>,
@@ -49,6 +52,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// Whether every key of every mapping was asked for.
+    pub fn is_of_everything(&self) -> bool {
+        self.sample.is_none() && self.since.is_none() && self.mappings.is_empty()
+    }
+
     /// The record of a run that starts now.
     pub fn new(
         run: String,
@@ -65,6 +73,7 @@ impl RunRecord {
             scope,
             params,
             sample: None,
+            since: None,
             mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
             resumed_at: Vec::new(),

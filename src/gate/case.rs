@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::reason::{Condition, Reason};
 use super::run::{End, Run, Unsettled, is};
 use super::sequence::Sequence;
 use crate::finding::ExpiredAccept;
-use crate::spec::{GateSettings, Spec};
+use crate::spec::{GateSettings, Mapping, Spec};
 
 /// A mapping of the spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,22 @@ pub struct Asked {
     pub name: String,
     /// Its accept rules that have expired.
     pub expired: Vec<ExpiredAccept>,
+}
+
+impl Asked {
+    /// Every mapping of a spec.
+    pub fn of(spec: &Spec, now: Timestamp) -> Vec<Asked> {
+        let today = now.to_zoned(TimeZone::UTC).date();
+        let asked = |mapping: &Mapping| {
+            let expired = mapping.accepts.iter().filter(|rule| rule.until < today);
+            let expired = expired.map(|rule| ExpiredAccept {
+                reason: rule.reason.clone(),
+                until: rule.until.to_string(),
+            });
+            Asked { name: mapping.name.clone(), expired: expired.collect() }
+        };
+        spec.mappings.iter().map(asked).collect()
+    }
 }
 
 /// What has changed in a catalog since the runs that are judged.

@@ -419,6 +419,7 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
         scope: "s".into(),
         started_at: "2026-11-22T06:00:03.123Z".into(),
         sample: Some("1%".into()),
+        since: None,
         summary: None,
         rows: BySide::default(),
         coverage: None,

@@ -69,7 +69,7 @@ impl Run {
             recheck: past.verb != "compare",
             started_at: started_at.map_err(|_| format!("run {} has no moment", past.run))?,
             resumed_at: None,
-            part: past.sample.clone(),
+            part: past.sample.clone().or(past.since.clone()),
             end: match &past.summary {
                 Some(summary) => End::Over(summary.clone()),
                 None if under_way => End::UnderWay,

@@ -23,6 +23,9 @@ pub enum Checked<'c> {
     Compared(&'c Compared),
     /// It is not in the sample.
     Skipped,
+    /// It could not be compared, for this reason. Only a run of many processes says so: the one that
+    /// tells the whole is another.
+    Undecided(&'c str),
 }
 
 /// A chunk of an interrupted run.
@@ -47,8 +50,11 @@ pub enum KeptState {
     Dirty,
     /// It is not in the sample.
     Skipped,
+    /// It could not be compared, for a reason that [`Recorder::reason`] gives.
+    Undecided,
 }
 
+const UNDECIDED: &str = "undecided";
 const CLEAN: &str = "clean";
 const DIRTY: &str = "dirty";
 const SKIPPED: &str = "skipped";
@@ -62,12 +68,7 @@ impl Recorder {
         checked: Checked<'_>,
     ) {
         let Some(run) = self.keeping() else { return };
-        let nothing = Vec::new();
-        let (state, matched, outcome) = match checked {
-            Checked::Skipped => (SKIPPED, 0, nothing),
-            Checked::Compared(compared) if is_clean(compared) => (CLEAN, compared.matched, nothing),
-            Checked::Compared(compared) => (DIRTY, compared.matched, encode(compared)),
-        };
+        let (state, matched, outcome) = state_of(checked);
         let params = values![run, mapping, chunk, encode(range), rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
         self.put(Change { statement, params });
@@ -111,17 +112,7 @@ impl Recorder {
         let Some(run) = self.number() else { return Ok(Vec::new()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
         let found = self.store().rows(statement, values![run, mapping]).await?;
-        let read = |record: &Record| {
-            let state = match record.text(4)? {
-                CLEAN => KeptState::Clean(record.count(3)?),
-                DIRTY => KeptState::Dirty,
-                SKIPPED => KeptState::Skipped,
-                _ => return Err(not_understood()),
-            };
-            let range = decode(record.bytes(1)?)?;
-            Ok(Kept { chunk: record.count(0)?, range, rows: record.count(2)?, state })
-        };
-        found.iter().map(read).collect()
+        found.iter().map(Kept::read).collect()
     }
 
     /// What there is to say of a chunk that is not clean.
@@ -129,6 +120,18 @@ impl Recorder {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+        self.said(mapping, chunk).await
+    }
+
+    /// Why a chunk could not be compared.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
+        self.said(mapping, chunk).await
+    }
+
+    async fn said<T: DeserializeOwned>(&self, mapping: &str, chunk: u64) -> Result<T, LedgerError> {
         let run = self.number().unwrap_or_default();
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run, mapping, chunk]).await?;
@@ -147,6 +150,31 @@ impl Recorder {
     }
 }
 
+impl Kept {
+    /// Reads a chunk as it is kept.
+    pub(super) fn read(record: &Record) -> Result<Kept, LedgerError> {
+        let state = match record.text(4)? {
+            CLEAN => KeptState::Clean(record.count(3)?),
+            DIRTY => KeptState::Dirty,
+            SKIPPED => KeptState::Skipped,
+            UNDECIDED => KeptState::Undecided,
+            _ => return Err(not_understood()),
+        };
+        let range = decode(record.bytes(1)?)?;
+        Ok(Kept { chunk: record.count(0)?, range, rows: record.count(2)?, state })
+    }
+}
+
+/// The state of a chunk, its matched rows, and what numbers do not say.
+pub(super) fn state_of(checked: Checked<'_>) -> (&'static str, u64, Vec<u8>) {
+    match checked {
+        Checked::Skipped => (SKIPPED, 0, Vec::new()),
+        Checked::Undecided(reason) => (UNDECIDED, 0, encode(&reason)),
+        Checked::Compared(compared) if is_clean(compared) => (CLEAN, compared.matched, Vec::new()),
+        Checked::Compared(compared) => (DIRTY, compared.matched, encode(compared)),
+    }
+}
+
 /// Whether the numbers say it all.
 fn is_clean(compared: &Compared) -> bool {
     let Compared { rows, matched, suspects, lone, groups } = compared;
@@ -154,12 +182,12 @@ fn is_clean(compared: &Compared) -> bool {
     all && suspects.is_empty() && lone.is_none() && *groups == GroupCounts::default()
 }
 
-fn encode(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
     // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
     postcard::to_stdvec(value).unwrap_or_default()
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
     postcard::from_bytes(bytes).map_err(|_| not_understood())
 }
 

@@ -31,13 +31,10 @@ impl Store {
         spec: &str,
         holder: &str,
     ) -> Result<Option<Result<Lease, String>>, LedgerError> {
-        let Some(store) = self.shared() else { return Ok(None) };
-        let (spec, holder) = (spec.to_owned(), holder.to_owned());
-        let lease = Lease { store: Arc::clone(store), spec, holder };
-        if lease.renew().await? {
-            return Ok(Some(Ok(lease)));
+        match self.shared() {
+            Some(store) => Lease::take(store, spec, holder).await.map(Some),
+            None => Ok(None),
         }
-        Ok(Some(Err(self.leased_to(&lease.spec).await?.unwrap_or_default())))
     }
 
     /// Who holds the lease of a spec, if anyone does.
@@ -52,6 +49,22 @@ impl Store {
 }
 
 impl Lease {
+    pub(super) async fn take(
+        store: &Arc<SharedStore>,
+        spec: &str,
+        holder: &str,
+    ) -> Result<Result<Lease, String>, LedgerError> {
+        let (store, spec, holder) = (Arc::clone(store), spec.to_owned(), holder.to_owned());
+        let lease = Lease { store, spec, holder };
+        if lease.renew().await? {
+            return Ok(Ok(lease));
+        }
+        let statement = include_str!("statements/shared_leased_to.sql");
+        let found = lease.store.rows(statement, &[lease.spec.as_str().into()]).await?;
+        let holder = found.first().map(|record| record.text(0).map(str::to_owned)).transpose()?;
+        Ok(Err(holder.unwrap_or_default()))
+    }
+
     /// Puts its end off. False if another has it by now.
     ///
     /// # Errors

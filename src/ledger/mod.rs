@@ -19,6 +19,7 @@ mod place;
 mod recorder;
 mod retention;
 mod shared;
+mod sharing;
 mod store;
 mod value;
 
@@ -29,4 +30,5 @@ pub use lock::Lock;
 pub use past::Retold;
 pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
+pub use sharing::{Left, Shard, Sharing};
 pub use store::{LedgerError, Store};

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::store::{LedgerError, Store};
 use super::value::{Record, values};
 use crate::event::Event;
-use crate::finding::{Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend};
+use crate::finding::{
+    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, Verified,
+};
 use crate::schema::BySide;
 
 /// A run with its number in the ledger.
@@ -38,6 +40,8 @@ impl Store {
         let mut runs = self.runs(spec).await?;
         // Of each scope the last run that compared a mapping whole, and those mappings.
         let mut before: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
+        // When each mapping was last compared whole, by scope.
+        let mut verified: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for Numbered { number, run } in &mut runs {
             let mut whole = BTreeSet::new();
             for (_, mapping) in self.mappings_of(*number).await? {
@@ -46,6 +50,8 @@ impl Store {
                 let least = run.coverage.unwrap_or(1.0).min(mapping.coverage);
                 run.coverage = Some(least);
                 if mapping.complete && mapping.coverage >= 1.0 {
+                    let of_scope = verified.entry(run.scope.clone()).or_default();
+                    of_scope.insert(mapping.mapping.clone(), run.started_at.clone());
                     whole.insert(mapping.mapping);
                 }
             }
@@ -59,8 +65,26 @@ impl Store {
                 }
             }
         }
-        let runs = runs.into_iter().map(|numbered| numbered.run).collect();
-        Ok(History { spec: spec.to_owned(), runs })
+        let runs: Vec<PastRun> = runs.into_iter().map(|numbered| numbered.run).collect();
+        let newest = runs.last().and_then(|run| verified.remove(&run.scope)).unwrap_or_default();
+        let whole = |(mapping, since)| Verified { mapping, share: 1.0, since };
+        let verified = newest.into_iter().map(whole).collect();
+        Ok(History { spec: spec.to_owned(), runs, verified })
+    }
+
+    /// The runs of a spec, the oldest first, without what each came to: only of those that have no end
+    /// findings are counted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
+        let mut runs = self.runs(spec).await?;
+        for Numbered { number, run } in &mut runs {
+            if run.summary.is_none() {
+                self.count(*number, run).await?;
+            }
+        }
+        Ok(runs.into_iter().map(|numbered| numbered.run).collect())
     }
 
     /// Tells a run again as it was told: this one, or the newest that came to its end.
@@ -122,7 +146,7 @@ impl Store {
         for row in self.rows(statement, values![scope, run]).await? {
             let record: RunRecord = serde_json::from_str(row.text(1)?)?;
             let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
-            if summary.complete && record.sample.is_none() && record.mappings.is_empty() {
+            if summary.complete && record.is_of_everything() {
                 return row.int(0).map(Some);
             }
         }
@@ -171,6 +195,7 @@ impl Store {
                 scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
                 sample: record.sample,
+                since: record.since,
                 summary: row.maybe_text(4)?.map(serde_json::from_str).transpose()?,
                 rows: BySide::default(),
                 coverage: None,

@@ -121,6 +121,16 @@ impl Recorder {
         self.written.elapsed() >= LONGEST_WAIT
     }
 
+    pub(super) fn terms(&self) -> Option<&str> {
+        self.terms.as_deref()
+    }
+
+    /// Leaves a run that is not at its end to other processes.
+    pub fn leave(&mut self) {
+        self.run = None;
+        self.waiting.clear();
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.store
     }

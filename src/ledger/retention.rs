@@ -22,7 +22,8 @@ const OF_A_RUN: [&str; 5] = [
 ];
 
 /// Where an interrupted run stands.
-pub(super) const CHECKPOINTS: [&str; 3] = [
+pub(super) const CHECKPOINTS: [&str; 4] = [
+    include_str!("statements/forget_shard.sql"),
     include_str!("statements/forget_chunk.sql"),
     include_str!("statements/forget_ruling.sql"),
     include_str!("statements/forget_pass.sql"),

@@ -117,6 +117,25 @@ impl SharedStore {
         self.ask(&Statement { text, binds: vec![Bind::array(Builtin::Bytea, identities)] }).await
     }
 
+    /// Cuts a mapping into shards, unless that has been done. The run's row makes one of two processes
+    /// wait for the other.
+    pub(super) async fn cut(
+        &self,
+        run: i64,
+        mapping: &str,
+        ranges: Vec<Vec<u8>>,
+    ) -> Result<(), LedgerError> {
+        let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(Vec::as_slice));
+        let lock = vec![Bind::int8(run)];
+        let cut = vec![Bind::int8(run), Bind::text(mapping), ranges];
+        let sent = [
+            (include_str!("statements/shared_lock_run.sql"), lock),
+            (include_str!("statements/shared_cut.sql"), cut),
+        ];
+        let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
+        self.tried(async |lease| written(lease, &made).await).await.map(drop)
+    }
+
     async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, LedgerError> {
         let rows = self.tried(async |lease| lease.all(&self.session, statement).await).await?;
         rows.iter().map(record).collect()

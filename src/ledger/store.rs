@@ -16,6 +16,13 @@ use super::value::{Record, Value};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerError(pub(super) String);
 
+impl LedgerError {
+    /// A mapping that no plan has.
+    pub fn unknown_mapping(name: &str) -> LedgerError {
+        LedgerError(format!("it has a part of \"{name}\", which is not in the spec"))
+    }
+}
+
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -163,6 +163,23 @@ impl Catalog<'_> {
         types.pop().ok_or_else(|| PgError::unexpected("no row"))
     }
 
+    /// An expression over some columns of a side as the server has understood it: its casts written out.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn told(
+        &self,
+        reads: &Reads,
+        columns: &[&ColumnName],
+        fragment: &Fragment,
+    ) -> Result<String, PgError> {
+        let statement = sql::expression_told(self.side, reads, columns, fragment, self.params);
+        let rows = self.lease.all(&self.operators, &statement).await?;
+        let lines: Vec<&str> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        let output = lines.into_iter().find_map(|line| line.trim_start().strip_prefix("Output: "));
+        Ok(output.unwrap_or_default().to_owned())
+    }
+
     /// Types from rows of OID and type as written. How an expression is ordered is not asked: no
     /// index serves it, so its keys are compared by bytes.
     async fn named_types(&self, rows: &[Row]) -> Result<Vec<ColumnType>, PgError> {

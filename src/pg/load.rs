@@ -48,6 +48,15 @@ impl Lease {
         Ok((row.get::<i64>(0)?.cast_unsigned(), row.get(1)?))
     }
 
+    /// The moment so long ago by the server's clock.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn moment(&self, own: &Session, ago: Duration) -> Result<String, PgError> {
+        let rows = self.all(own, &sql::moment(ago)).await?;
+        rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get(0)
+    }
+
     /// How far replay has come: a standby's own, or that of a primary's standbys.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::partition::Groups;
 use super::side::SidePlan;
+use super::since::since;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
@@ -35,6 +36,8 @@ pub struct Facts {
     pub accepts: Vec<Option<Diagnostic>>,
     /// How the values of the last-modified column are spread, by the statistics, as texts in order.
     pub changed_at: Vec<String>,
+    /// Only rows that were changed at this moment of the side's clock or later are asked for.
+    pub moment: Option<String>,
 }
 
 /// What the command line says about planning.
@@ -98,6 +101,12 @@ impl MappingPlan {
         self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)
     }
 
+    /// Rows that a comparison passes over, if that is known.
+    pub fn expected_rows(&self) -> Option<u64> {
+        // Nobody knows how many have changed lately.
+        self.estimated_rows().filter(|_| !self.since_indexed())
+    }
+
     /// Whether an index of each side serves key ranges.
     pub fn served(&self) -> bool {
         self.sides.all(|side| side.served_by.is_some())
@@ -114,6 +123,16 @@ impl MappingPlan {
         }
         let rows = self.estimated_rows()?;
         Some(rows.div_ceil(self.chunk_rows.unwrap_or(250_000)).max(1))
+    }
+
+    /// Whether only keys are looked at whose row changed lately.
+    pub fn looks_since(&self) -> bool {
+        self.sides.source.since.is_some()
+    }
+
+    /// Whether indexes of both sides find what changed lately.
+    pub fn since_indexed(&self) -> bool {
+        self.sides.all(|side| side.since.as_ref().is_some_and(|since| since.indexed))
     }
 
     /// Whether neither duplicates nor NULLs can stand in a side's key.
@@ -186,6 +205,7 @@ pub fn plan_mapping(
     let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
     let mut changed =
         BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
+    let mut since = since(mapping, facts, &mut problems);
     let mut sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         only: mapping.sides[side].only,
@@ -199,12 +219,17 @@ pub fn plan_mapping(
         by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
         shape: facts[side].shape.clone(),
         changed_at: changed[side].take(),
+        since: since[side].take(),
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled;
     let groups = partition::groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);
+    let (partition, partition_reason) = match &sides.source.since {
+        Some(_) => (Partition::Ranges, "only what changed lately is looked at".to_owned()),
+        None => (partition, partition_reason),
+    };
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);

@@ -18,8 +18,10 @@ mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
 mod side;
+mod since;
 mod strategy;
 mod supported;
+mod zone;
 
 pub use accept::AcceptRule;
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
@@ -31,5 +33,7 @@ pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
 pub use partition::Partition;
 pub use side::SidePlan;
+pub use since::Since;
 pub use strategy::Strategy;
 pub use supported::{Supported, supported};
+pub use zone::{InZone, depends_on_zone, may_depend_on_zone};

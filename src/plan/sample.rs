@@ -52,7 +52,8 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
         oid: Some(1),
     };
     let (shape, changed_at) = (Shape::default(), Vec::new());
-    Facts { shape, relation, expressions: BTreeMap::new(), accepts: Vec::new(), changed_at }
+    let expressions = BTreeMap::new();
+    Facts { shape, relation, expressions, accepts: Vec::new(), changed_at, moment: None }
 }
 
 /// Plans the first mapping of a spec; `mappings` is what follows its head.

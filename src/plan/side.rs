@@ -1,6 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
 use super::changed_at::ChangedAt;
+use super::since::Since;
 use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
@@ -31,6 +32,8 @@ pub struct SidePlan {
     pub shape: Shape,
     /// The column that says when a row was last changed.
     pub changed_at: Option<ChangedAt>,
+    /// Which rows are young enough to be looked at, where not all are.
+    pub since: Option<Since>,
 }
 
 impl SidePlan {

@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{counted, grouped};
 use super::terminal::{percent, seconds};
-use crate::finding::{History, PastRun};
+use crate::finding::{History, PastRun, Verified};
 use crate::spec::printable;
 
 /// Runs shown; all of them are in the machine's format.
@@ -32,7 +32,7 @@ const HEAD: [&str; 11] = [
 /// # Errors
 /// When it cannot be written.
 pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io::Result<()> {
-    let History { spec, runs } = history;
+    let History { spec, runs, verified } = history;
     writeln!(out, "{}: {}", printable(spec), counted(runs.len() as u64, "run"))?;
     let mut table = Table::new();
     table
@@ -66,6 +66,10 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     if let Some(last) = runs.last() {
         write_last(out, last)?;
     }
+    for Verified { mapping, share, since } in verified {
+        let (mapping, since) = (printable(mapping), minute(since));
+        writeln!(out, "verified since {since}: {} of {mapping}", percent(*share))?;
+    }
     out.flush()
 }
 
@@ -91,12 +95,14 @@ fn line(run: &PastRun) -> Vec<String> {
         run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
     };
     let verb = if run.verb == "compare" { "" } else { " (again)" };
-    let sample = run.sample.as_ref().map_or(String::new(), |share| format!(" ({share})"));
+    let part =
+        run.sample.clone().or_else(|| run.since.as_ref().map(|time| format!("since {time}")));
+    let part = part.map_or(String::new(), |part| format!(" ({part})"));
     let verdict = run.summary.as_ref().map_or("no end", |summary| summary.verdict.name());
     let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
     vec![
         minute(&run.started_at),
-        format!("{verdict}{sample}{verb}"),
+        format!("{verdict}{part}{verb}"),
         grouped(run.rows.source.max(run.rows.target)),
         grouped(kinds[0]),
         grouped(kinds[1]),
@@ -130,6 +136,7 @@ mod tests {
             scope: "s".into(),
             started_at: "2026-11-22T06:00:03.123Z".into(),
             sample: None,
+            since: None,
             coverage: summary.map(|_| 0.99999),
             summary: summary.map(|verdict| SummaryRecord::new(verdict, 61_000)),
             rows: BySide { source: 12_000, target: 11_999 },
@@ -138,7 +145,12 @@ mod tests {
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
         let runs = vec![run(None, None), run(Some(Verdict::Diverged), Some(trend))];
-        let history = History { spec: "tracking".into(), runs };
+        let verified = vec![Verified {
+            mapping: "t".into(),
+            share: 1.0,
+            since: "2026-11-22T06:00:03Z".into(),
+        }];
+        let history = History { spec: "tracking".into(), runs, verified };
         let mut out = Vec::new();
         write_history(&mut out, &history, 100).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
@@ -148,6 +160,7 @@ mod tests {
         11-22 06:00Z no end   12,000       0       0     3     1
         11-22 06:00Z diverged 12,000       0       0     3     1   1 1,200  99.9% 1m01s
         last run: 01J; since the one before it: 1 new, 0 with other values, 3 still the same, 1,200 gone
+        verified since 11-22 06:00Z: 100% of t
         ");
     }
 }

@@ -198,6 +198,12 @@ impl<W: Write> Terminal<W> {
         if let Some(share) = self.run.as_ref().and_then(|run| run.sample.as_ref()) {
             remarks.push(format!("a sample of {share} of the keys: nothing is said of the others"));
         }
+        if let Some(time) = self.run.as_ref().and_then(|run| run.since.as_ref()) {
+            remarks.push(format!(
+                "only keys of rows that changed within {time}: nothing is said of the others, and \
+                 deletions are not seen"
+            ));
+        }
         for mapping in &self.mappings {
             let name = printable(&mapping.mapping);
             let BySide { source, target } = mapping.books;

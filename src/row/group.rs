@@ -84,6 +84,26 @@ impl GroupCounts {
         self.beyond += others.beyond;
     }
 
+    /// The texts of all groups, with rows or without, by place.
+    pub fn by_place(&self) -> Vec<Option<Vec<u8>>> {
+        let mut texts = vec![None; self.rows.len()];
+        for (text, place) in &self.places {
+            if let Some(slot) = texts.get_mut(*place as usize) {
+                *slot = Some(text.to_vec());
+            }
+        }
+        texts
+    }
+
+    /// The same groups with these rows, by place.
+    #[must_use]
+    pub fn counted(&self, rows: impl Iterator<Item = (u32, u64)>) -> GroupCounts {
+        let none = vec![0; self.rows.len()];
+        let mut counts = GroupCounts { places: self.places.clone(), rows: none, beyond: 0 };
+        rows.for_each(|(place, rows)| counts.add(place, rows));
+        counts
+    }
+
     /// Groups with their rows, in no particular order; groups without rows are left out.
     pub fn iter(&self) -> impl Iterator<Item = (Option<&[u8]>, u64)> {
         let null = self.rows.first().map(|rows| (None, *rows));

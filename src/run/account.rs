@@ -241,9 +241,15 @@ impl Account {
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),
             _ => None,
         };
-        let judged = match self.undecided_rows + self.skipped_rows {
+        // What has not changed lately is not looked at.
+        let old = match self.plan.looks_since() {
+            true => self.plan.estimated_rows().unwrap_or(0).saturating_sub(read).max(1),
+            false => 0,
+        };
+        let unseen = self.undecided_rows + self.skipped_rows + old;
+        let judged = match unseen {
             0 => 1.0,
-            unseen => read as f64 / (read + unseen) as f64,
+            _ => read as f64 / (read + unseen) as f64,
         };
         // Rounded down: only everything is all.
         let coverage = (judged * self.sampled.unwrap_or(1.0) * 1e4).floor() / 1e4;
@@ -259,7 +265,7 @@ impl Account {
         record.coverage = coverage;
         record.complete = reason.is_none();
         record.truncated = self.truncated;
-        record.empty = read == 0 && self.undecided_rows + self.skipped_rows == 0;
+        record.empty = read == 0 && unseen == 0;
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         record.books = books;

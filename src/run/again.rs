@@ -7,17 +7,16 @@
 //! lies there.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use super::conduct::{Audience, Begin, conduct};
-use super::hands::{Failed, Hands};
+use super::hands::{Failed, Hands, with_hands};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use crate::finding::{Finding, Kind, Named, Place, RangeText, SummaryRecord};
-use crate::pg::{PgError, Session};
+use crate::pg::PgError;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -116,21 +115,8 @@ async fn read_back(
         let message = format!("the key of \"{}\" is redacted: its findings name no row", plan.name);
         return Err(of_spec(prepared, message, "Compare again."));
     }
-    let lease = async |side: Side| {
-        let lease = prepared.pools[side].lease().await;
-        lease.map_err(|error| Trouble::Server(side, error, Vec::new()))
-    };
-    let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
-    let sessions = BySide::new(|side| {
-        Session::new(&prepared.spec.sides[side].search_path, options.statement_timeout)
-    });
-    let groups_seen = AtomicUsize::new(0);
-    let veil = &options.veil;
-    let hands =
-        Hands { plan, leases: &leases, sessions: &sessions, veil, groups_seen: &groups_seen };
-    let again = read_all(&hands, found).await;
-    let BySide { source, target } = leases;
-    tokio::join!(source.give_back(), target.give_back());
+    let again =
+        with_hands(prepared, plan, options, async |hands| read_all(hands, found).await).await;
     again.map_err(|failed| match failed {
         Unread::Name => {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
@@ -150,6 +136,12 @@ fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
 enum Unread {
     Name,
     Server(Failed),
+}
+
+impl From<Failed> for Unread {
+    fn from(failed: Failed) -> Unread {
+        Unread::Server(failed)
+    }
 }
 
 async fn read_all(hands: &Hands<'_>, found: Found) -> Result<Again, Unread> {

@@ -24,7 +24,7 @@ use crate::spec::Spec;
 
 /// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
 /// coming by as much.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 
 /// Which run it is.
 #[derive(Clone, Debug)]
@@ -61,16 +61,21 @@ pub(super) async fn conduct(
     begin: Begin,
     options: Options,
     audience: Audience<'_>,
-    stop: watch::Receiver<Stop>,
+    mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
-    let (events, retries) = mpsc::unbounded_channel();
+    let (events, mut retries) = mpsc::unbounded_channel();
     let Audience { recorder, observer } = audience;
     let diagnosis = Diagnosis::new(&plans);
     let mut desk = Desk::new(options, diagnosis, recorder, observer);
-    let record = record(&spec, &begin, &mut desk);
-    desk.tell(Event::RunStarted(record));
+    match &begin {
+        Begin::New(id) => {
+            let record = new_record(&spec, id.clone(), &desk.options);
+            desk.tell(Event::RunStarted(record));
+        }
+        Begin::Resumed(interrupted) => desk.go_on(interrupted),
+    }
     plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
     let world = World::new(&spec, pools, plans, &desk.options, stop_workers, events);
@@ -81,11 +86,11 @@ pub(super) async fn conduct(
         dispatcher.look_again(again);
     }
     let stood = match begin {
-        Begin::Resumed(_) => dispatcher.restore().await,
+        Begin::Resumed(_) => dispatcher.restore(false).await,
         Begin::New(_) => Ok(()),
     };
     match stood {
-        Ok(()) => dispatcher.run(retries, stop).await,
+        Ok(()) => dispatcher.run(&mut retries, &mut stop).await,
         Err(error) => {
             dispatcher.let_go(&format!("the ledger does not say where it stood: {error}"))
         }
@@ -96,22 +101,13 @@ pub(super) async fn conduct(
     summary
 }
 
-/// What the run was asked; of one that goes on, what it was asked when it began.
-fn record(spec: &Spec, begin: &Begin, desk: &mut Desk<'_>) -> RunRecord {
-    let id = match begin {
-        Begin::New(id) => id.clone(),
-        Begin::Resumed(interrupted) => {
-            desk.resume(interrupted);
-            let mut record = interrupted.record.clone();
-            record.resumed_at.push(desk.clock.text(Duration::ZERO));
-            return record;
-        }
-    };
-    let options = &desk.options;
+/// What a new run is asked.
+pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecord {
     let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
     let params = Named(params.collect());
     let mut record = RunRecord::new(id, &spec.name, spec.hash.clone(), spec.scope(), params);
     record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
+    record.since = options.since.as_ref().map(|since| since.text.clone());
     record.mappings.clone_from(&options.mappings);
     record
 }
@@ -126,20 +122,20 @@ impl Dispatcher<'_> {
     }
 
     /// Comes back to where the run stood.
-    async fn restore(&mut self) -> Result<(), LedgerError> {
+    pub(super) async fn restore(&mut self, whole: bool) -> Result<(), LedgerError> {
         // The ledger has to know that the run goes on.
         self.desk.tell_all().await;
         for index in 0..self.mappings.len() {
             self.start(index);
-            self.mappings[index].restore(&mut self.desk).await?;
+            self.mappings[index].restore(whole, &mut self.desk).await?;
         }
         Ok(())
     }
 
-    async fn run(
+    pub(super) async fn run(
         &mut self,
-        mut retries: mpsc::UnboundedReceiver<Event>,
-        mut stop: watch::Receiver<Stop>,
+        retries: &mut mpsc::UnboundedReceiver<Event>,
+        stop: &mut watch::Receiver<Stop>,
     ) {
         let deadline = self.desk.options.deadline;
         let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
@@ -157,22 +153,28 @@ impl Dispatcher<'_> {
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
                 () = std::future::ready(()), if self.recalls() => self.recall().await,
-                Ok(()) = stop.changed() => return self.finish_soon(&mut stop).await,
+                Ok(()) = stop.changed() => return self.finish_soon(stop).await,
                 () = reached(deadline) => {
                     self.stopping = "the deadline was reached";
-                    return self.finish_soon(&mut stop).await;
+                    return self.finish_soon(stop).await;
                 }
             }
             if self.watch.is_blind() {
                 self.stopping = "a server that has limits could not say how it is";
-                return self.finish_soon(&mut stop).await;
+                return self.finish_soon(stop).await;
             }
             self.finish_mappings();
         }
     }
 
-    /// Lets what is in hand come to its end, for a while; then cancels it.
+    /// Lets what is in hand come to its end, and lets go of the rest.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
+        self.finish_in_hand(stop).await;
+        self.let_go(self.stopping);
+    }
+
+    /// Lets what is in hand come to its end, for a while; then cancels it.
+    pub(super) async fn finish_in_hand(&mut self, stop: &mut watch::Receiver<Stop>) {
         let mut urgency = Stop::Soon.max(*stop.borrow());
         if urgency < Stop::Now {
             self.desk.tell(Event::Stopping { reason: self.stopping.into() });
@@ -190,6 +192,5 @@ impl Dispatcher<'_> {
             self.stop_work.send_replace(urgency);
             self.desk.tell_all().await;
         }
-        self.let_go(self.stopping);
     }
 }

@@ -58,7 +58,7 @@ impl Cutting {
             cut_before: Vec::new(),
         };
         // Of use only where chunks are sized by time, and where its order can be told from here.
-        if cutting.sizing.is_fixed() || !plan.order.is_known() {
+        if cutting.sizing.is_fixed() || !plan.order.is_known() || plan.since_indexed() {
             cutting.histogram(Vec::new(), 0);
         }
         cutting

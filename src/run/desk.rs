@@ -49,10 +49,21 @@ impl<'o> Desk<'o> {
     }
 
     /// The run that begins is one that goes on.
-    pub(super) fn resume(&mut self, interrupted: &Interrupted) {
+    pub(super) fn go_on(&mut self, interrupted: &Interrupted) {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(interrupted);
         }
+        let mut record = interrupted.record.clone();
+        record.resumed_at.push(self.clock.text(Duration::ZERO));
+        self.tell(Event::RunStarted(record));
+    }
+
+    /// The run that begins is one of many processes, which have compared all of it.
+    pub(super) fn tell_whole(&mut self, begun: &Interrupted) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resume(begun);
+        }
+        self.tell(Event::RunStarted(begun.record.clone()));
     }
 
     /// Whether it is written down where the run stands.
@@ -129,6 +140,25 @@ impl<'o> Desk<'o> {
         match &self.recorder {
             Some(recorder) => recorder.outcome(mapping, chunk).await,
             None => Ok(Compared::default()),
+        }
+    }
+
+    pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => recorder.reason(mapping, chunk).await,
+            None => Ok(String::new()),
+        }
+    }
+
+    /// From now on a ledger hears of the run.
+    pub(super) fn hear(&mut self, recorder: &'o mut Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// The ledger hears no more of the run: others go on with it.
+    pub(super) fn leave(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.leave();
         }
     }
 

@@ -177,7 +177,7 @@ impl Dispatcher<'_> {
             self.desk.tell(Event::MappingStarted {
                 mapping: index,
                 name: account.plan.name.clone(),
-                estimated_rows: account.plan.estimated_rows(),
+                estimated_rows: account.plan.expected_rows(),
             });
         }
     }

@@ -80,7 +80,8 @@ impl Frontier {
             probing: None,
             // Each range of a side that no index serves would read the whole of it. Digests are drilled
             // into by class, streams come sorted; only a stream can be cut if it is too much.
-            whole: !plan.served()
+            whole: !plan.looks_since()
+                && !plan.served()
                 && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
             cut_whole: plan.strategy == Strategy::Stream,
             whole_rows: estimated.source.max(estimated.target),
@@ -111,11 +112,11 @@ impl Frontier {
     }
 
     /// Goes on behind and between the chunks that were compared before an interruption.
-    pub(super) fn restore(&mut self, kept: Vec<Kept>) {
+    pub(super) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) {
         if self.cutting.samples() {
             self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
         }
-        self.rest = self.slots.restore(kept, &self.order);
+        self.rest = self.slots.restore(kept, within, &self.order);
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
@@ -131,6 +132,24 @@ impl Frontier {
                 None => (false, State::Ready),
             };
         }
+    }
+
+    /// A chunk could not be compared before, for this reason.
+    pub(super) fn failed_before(&mut self, chunk: u64, reason: String) {
+        if let Some(slot) = self.slots.get(chunk) {
+            slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
+        }
+    }
+
+    /// Scans one part only, in chunks numbered from here on; some of them were compared before.
+    pub(super) fn limit(&mut self, within: &KeyRange, first_chunk: u64, kept: Vec<Kept>) {
+        self.slots.number_from(first_chunk);
+        self.restore(kept, within);
+    }
+
+    /// What was compared before is told by whoever tells the whole.
+    pub(super) fn forget_told(&mut self) {
+        self.slots.forget_kept();
     }
 
     /// A chunk that is cut, with its keys and about how many rows it has; from now on the ledger has
@@ -164,7 +183,14 @@ impl Frontier {
         if let Some(rest) = &self.rest
             && let Some((bound, rows)) = self.cutting.known_end(rest.after.as_ref())
         {
-            self.cut_off(rest.clone(), bound, rows);
+            let rest = rest.clone();
+            let ends = |through: &Bound| self.order.compare(&bound.key, &through.key).is_ge();
+            if rest.through.as_ref().is_some_and(ends) {
+                self.rest = None;
+                self.push(rest, rows);
+            } else {
+                self.cut_off(rest, bound, rows);
+            }
             return self.next();
         }
         let (slot, range, rows) = match (self.slots.too_much(), &self.rest) {

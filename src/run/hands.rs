@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use super::options::Options;
+use super::prepare::Prepared;
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
 use crate::row::Veil;
@@ -19,6 +21,27 @@ pub(super) struct Hands<'w> {
     pub(super) veil: &'w Veil,
     /// The most groups that a range of the mapping had so far.
     pub(super) groups_seen: &'w AtomicUsize,
+}
+
+/// Does something with a plan before its run begins: takes a connection of each side and gives it back.
+pub(super) async fn with_hands<T, E: From<Failed>>(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    options: &Options,
+    work: impl AsyncFnOnce(&Hands<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let lease =
+        async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
+    let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+    let path = |side: Side| &prepared.spec.sides[side].search_path;
+    let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
+    let (veil, groups_seen) = (&options.veil, AtomicUsize::new(0));
+    let hands =
+        Hands { plan, leases: &leases, sessions: &sessions, veil, groups_seen: &groups_seen };
+    let done = work(&hands).await;
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    done
 }
 
 impl Hands<'_> {

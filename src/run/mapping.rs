@@ -1,6 +1,6 @@
 //! One mapping during a run: its scan, what the scan hands on, what is still open.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub(super) struct MappingState {
     pub(super) booked: u64,
     /// What it had compared before an interruption, and has to be read from the ledger.
     pub(super) to_recall: VecDeque<u64>,
+    /// What a process that only scans has done and not yet handed on.
+    pub(super) scanned: Option<Vec<ToldChunk>>,
+    /// Chunks that could not be compared, of a run of many processes.
+    pub(super) undecided_before: HashSet<u64>,
     /// One-sided ranges that stood before an interruption, by where they begin.
     pub(super) ruled: HashMap<Option<Key>, Ruled>,
     /// Small tasks that the scan's results ask for.
@@ -53,11 +57,8 @@ pub(super) struct MappingState {
     runs: Runs,
     one_sided: OneSidedRuns,
     /// Whether the ends of a side have been asked for.
-    ends_asked: BySide<bool>,
+    pub(super) ends_asked: BySide<bool>,
 }
-
-/// Fewer one-sided rows are no backfill that has come so far.
-const LEAST_ONE_SIDED: u64 = 5;
 
 /// One-sided rows of a chunk that are told one by one.
 const MOST_TOLD_AT_ONCE: u64 = 20_000;
@@ -71,13 +72,15 @@ pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
 
 impl MappingState {
     pub(super) fn new(index: usize, plan: &Arc<MappingPlan>, options: &Options) -> MappingState {
-        let nullable = plan.sides.any(|side| side.key_nullable);
+        let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
             pass: Pass::new(plan, options),
             booked: 0,
             to_recall: VecDeque::new(),
+            scanned: None,
+            undecided_before: HashSet::new(),
             ruled: HashMap::new(),
             tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
             busy: 0,
@@ -124,17 +127,12 @@ impl MappingState {
         }
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(super) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
-        }
-    }
-
     /// Takes in every chunk that is done with all before it.
     pub(super) fn take_chunks(&mut self, desk: &mut Desk<'_>) {
         self.account.sampled = self.frontier.sampled();
+        if let Some(scanned) = &mut self.scanned {
+            return scanned.extend(self.frontier.take_done());
+        }
         for told in self.frontier.take_done() {
             self.keep_told(&told, desk);
             let ToldChunk { range, outcome, .. } = told;
@@ -168,7 +166,8 @@ impl MappingState {
 
     /// Whether one-sided rows are told one by one, however many they are.
     fn tells_each(&self, desk: &Desk<'_>) -> bool {
-        desk.options.expand || !self.account.plan.order.is_known()
+        let plan = &self.account.plan;
+        desk.options.expand || !plan.order.is_known() || plan.looks_since()
     }
 
     /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.
@@ -221,8 +220,9 @@ impl MappingState {
                 compared
             }
         };
-        self.keep_passed(&compared, desk);
-        self.rescanned(KeyRange::everything(), compared, desk);
+        if let Some(compared) = self.keep_passed(compared, desk) {
+            self.rescanned(KeyRange::everything(), compared, desk);
+        }
         self.take_chunks(desk);
     }
 
@@ -438,23 +438,6 @@ impl MappingState {
         }
     }
 
-    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
-    pub(super) fn not_looked_at(
-        &mut self,
-        entries: Vec<Entry>,
-        reason: &str,
-        by_itself: bool,
-        desk: &mut Desk<'_>,
-    ) {
-        for entry in entries {
-            let task = Task::Narrow { entry, reason: reason.to_owned() };
-            match by_itself && self.account.plan.served() {
-                true => self.tasks.push_front(task),
-                false => self.abandon_task(task, reason, desk),
-            }
-        }
-    }
-
     /// A suspect that will not be looked at again.
     pub(super) fn close_entry(&mut self, entry: &Entry) {
         self.open -= 1;
@@ -471,24 +454,6 @@ impl MappingState {
     /// Whether it is being asked where a run of one-sided rows ends.
     pub(super) fn is_asking(&self) -> bool {
         self.runs.is_asking()
-    }
-
-    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
-    /// whether they all lie beyond. Only where an index finds them without reading on.
-    pub(super) fn ask_for_ends(&mut self) {
-        let plan = &self.account.plan;
-        let tally = &self.account.tally;
-        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
-        if !plan.served() || plan.key_width > 1 || !self.is_done() {
-            return;
-        }
-        for side in Side::BOTH {
-            let cheap = plan.sides[side].filter.is_none();
-            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
-                self.ends_asked[side] = true;
-                self.tasks.push_back(Task::Ends { side });
-            }
-        }
     }
 
     /// Whether nothing of the mapping is left to do.

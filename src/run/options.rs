@@ -7,6 +7,15 @@ use crate::row::Veil;
 use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
 
+/// How young a row has to be to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// As it was written.
+    pub text: String,
+    /// What that means.
+    pub time: Duration,
+}
+
 /// Plain settings of one run; they know nothing of the command line.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,6 +43,8 @@ pub struct Options {
     pub keys_only: bool,
     /// The share of the keys to look at, above 0 and below 1, if not all of them.
     pub sample: Option<f64>,
+    /// Only keys whose row on either side is younger than this, if not all of them.
+    pub since: Option<Since>,
     /// What redacted values are told under.
     pub veil: Veil,
     /// Only these mappings, if any are named.
@@ -56,6 +67,7 @@ impl Options {
             expand: false,
             keys_only: false,
             sample: None,
+            since: None,
             veil: Veil::of_process(),
             mappings: Vec::new(),
         }

@@ -14,7 +14,7 @@ use crate::schema::{BySide, Side};
 use crate::sql::{self, PartFields, Parting};
 
 /// Rows that one statement may return: parts are counted in memory.
-const MOST_PARTS: usize = 400_000;
+pub(super) const MOST_PARTS: usize = 400_000;
 
 /// What is expected of a range with so many groups. Digests by class pay by the part, which is a
 /// class's share of a group: where more keys differ than classes would be worth it, every row is read
@@ -42,9 +42,9 @@ fn too_many_groups(side: Side) -> Failed {
 
 /// What one side's parts add up to, class by class.
 #[derive(Default)]
-pub(super) struct Digested {
-    pub(super) digests: BTreeMap<u32, RangeDigest>,
-    pub(super) groups: HashMap<u32, GroupCounts>,
+struct Digested {
+    digests: BTreeMap<u32, RangeDigest>,
+    groups: HashMap<u32, GroupCounts>,
 }
 
 /// A range's digests, and the groups of the source's rows; equal digests have equal groups.
@@ -82,16 +82,6 @@ async fn both(
         one(hands, Side::Target, &region, parting)
     );
     Ok(BySide { source: source?, target: target? })
-}
-
-/// One side's digests of each class of a region, with the groups of its rows.
-pub(super) async fn region_digests(
-    hands: &Hands<'_>,
-    side: Side,
-    region: &Region,
-    of: u32,
-) -> Result<Digested, Failed> {
-    one(hands, side, region, Parting { classes: Some(of), rules: false }).await
 }
 
 async fn one(

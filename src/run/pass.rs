@@ -5,17 +5,16 @@
 //! should take. The sides' stretches have nothing to do with each other: only sums meet. The last
 //! stretch has an open end, since a table grows while it is read.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::options::Options;
 use super::sizing::EASED;
-use crate::compare::{Ask, BucketRow, Buckets, BucketsProgress, Compared, Passed};
+use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{Blocks, Digest, GroupCounts};
+use crate::row::{Blocks, Digest};
 use crate::schema::{BySide, Side};
 
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
@@ -68,7 +67,7 @@ pub(super) enum Stretch {
 #[derive(Debug)]
 pub(super) enum Found {
     /// Digests by bucket, and of the source the groups of its rows.
-    Digests(Vec<(u32, Digest)>, HashMap<u32, GroupCounts>),
+    Digests(Vec<(u32, Digest)>, Vec<BucketGroup>),
     Rows(Vec<BucketRow>),
 }
 
@@ -333,7 +332,7 @@ mod tests {
     }
 
     fn none() -> Read {
-        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), HashMap::new())));
+        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), Vec::new())));
         Read { found, took: BySide::new(|_| Duration::from_millis(500)) }
     }
 

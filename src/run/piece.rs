@@ -1,17 +1,17 @@
 //! Reads one piece of a pass over both tables: digests by bucket, or the rows of dirty buckets.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::hands::{Failed, Hands};
-use super::parts::{self, Digested};
+use super::parts::MOST_PARTS;
 use super::pass::{Found, Piece, Read, Stretch};
 use super::scan::read_digest;
-use crate::compare::{Ask, BucketRow};
+use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
-use crate::row::{Fingerprint, Key, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
-use crate::sql;
+use crate::sql::{self, Parting};
 
 /// How many blocks each side's table has; none for what is not read by blocks.
 pub(super) async fn measure(hands: &Hands<'_>) -> Result<BySide<u32>, Failed> {
@@ -57,10 +57,7 @@ async fn read_side(
 
 async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Result<Found, Failed> {
     if hands.plan.group.is_some() {
-        let Digested { digests, groups } = parts::region_digests(hands, side, region, of).await?;
-        let digests = digests.into_iter().map(|(class, found)| (class, found.digest)).collect();
-        let groups = if side == Side::Source { groups } else { HashMap::new() };
-        return Ok(Found::Digests(digests, groups));
+        return group_digests(hands, side, region, of).await;
     }
     let rows = hands.ask(side, sql::class_digests(hands.plan, side, region, of)).await?;
     let read = |row: &Row| {
@@ -68,9 +65,36 @@ async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Res
         Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?.digest))
     };
     let digests = rows.iter().map(read).collect::<Result<_, _>>();
-    digests
-        .map(|digests| Found::Digests(digests, HashMap::new()))
-        .map_err(|error| (Some(side), error))
+    digests.map(|digests| Found::Digests(digests, Vec::new())).map_err(|error| (Some(side), error))
+}
+
+/// The same where there are groups: a row for each group in each bucket. The target's groups are the
+/// source's wherever digests agree.
+async fn group_digests(
+    hands: &Hands<'_>,
+    side: Side,
+    region: &Region,
+    of: u32,
+) -> Result<Found, Failed> {
+    let at_side = |error: PgError| (Some(side), error);
+    let parting = Parting { classes: Some(of), rules: false };
+    let fields = parting.fields(hands.plan);
+    let (mut digests, mut groups) = (BTreeMap::<u32, Digest>::new(), Vec::new());
+    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
+    while let Some(row) = rows.next().await? {
+        let class: i64 = row.get(fields.class.unwrap_or(0)).map_err(at_side)?;
+        let class = u32::try_from(class).unwrap_or(0);
+        let digest = read_digest(&row, 0).map_err(at_side)?.digest;
+        *digests.entry(class).or_default() += digest;
+        if side == Side::Source {
+            let group = fields.group.and_then(|field| row.field(field)).map(Into::into);
+            groups.push(BucketGroup { class, group, rows: digest.rows });
+        }
+        if groups.len() > MOST_PARTS {
+            return Err((Some(side), PgError::too_much("more groups than one piece may bring")));
+        }
+    }
+    Ok(Found::Digests(digests.into_iter().collect(), groups))
 }
 
 async fn rows(hands: &Hands<'_>, side: Side, region: &Region) -> Result<Vec<BucketRow>, Failed> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{Options, allowed};
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
-use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
-use crate::schema::{BySide, Relation, RelationKind, Server, Shape, Side};
-use crate::spec::{
-    Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, SourceExpression, Spec, did_you_mean,
+use crate::plan::{
+    Facts, InZone, MappingPlan, PlanOptions, depends_on_zone, may_depend_on_zone, plan_mapping,
 };
+use crate::schema::{BySide, Column, ColumnName, Relation, RelationKind, Server, Shape, Side};
+use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, Spec, did_you_mean};
 
 /// A spec that can be run: both servers known, every mapping planned.
 pub struct Prepared {
@@ -241,9 +241,13 @@ async fn ask_through(
             problems.push(Diagnostic::error(span, message).hinted(hint));
         }
     }
+    let moment = match &options.since {
+        Some(since) => Some(lease.moment(&catalog.own, since.time).await?),
+        None => None,
+    };
     let mut facts = Vec::new();
     for mapping in chosen(spec, options) {
-        facts.push(ask_mapping(&catalog, mapping, &server, &mut problems).await?);
+        facts.push(ask_mapping(&catalog, mapping, &server, moment.as_ref(), &mut problems).await?);
     }
     Ok((server, facts, problems))
 }
@@ -253,6 +257,7 @@ async fn ask_mapping(
     catalog: &Catalog<'_>,
     mapping: &Mapping,
     server: &Server,
+    moment: Option<&String>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Facts>, PgError> {
     let settings = &mapping.sides[catalog.side];
@@ -264,8 +269,8 @@ async fn ask_mapping(
     };
     if !relation.schema_usable {
         // The plan says so, with the grant that is missing; expressions would only fail again.
-        let (expressions, accepts, changed_at) = Default::default();
-        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at }));
+        let (expressions, accepts, changed_at, moment) = Default::default();
+        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }));
     }
     let before = problems.len();
     if let Some(filter) = &settings.filter {
@@ -283,12 +288,7 @@ async fn ask_mapping(
     }
     let mut expressions = BTreeMap::new();
     for rule in &mapping.columns {
-        let fragment = match (catalog.side, &rule.source) {
-            (Side::Source, SourceExpression::Sql(fragment)) => Some(fragment),
-            (Side::Source, SourceExpression::Column(_)) => None,
-            (Side::Target, _) => rule.target.as_ref(),
-        };
-        let Some(fragment) = fragment else { continue };
+        let Some(fragment) = rule.fragment(catalog.side) else { continue };
         match catalog.expression(&settings.reads, fragment).await {
             Ok(found) => drop(expressions.insert(rule.pair.value.clone(), found)),
             Err(error) => problems.push(at_fragment(catalog.side, fragment, error)?),
@@ -302,8 +302,46 @@ async fn ask_mapping(
         (Reads::Table(table), Some(column)) => catalog.spread(&table.value, &column.value).await?,
         _ => Vec::new(),
     };
-    let facts = Facts { shape, relation, expressions, accepts, changed_at };
-    Ok((problems.len() == before).then_some(facts))
+    if problems.len() > before {
+        return Ok(None);
+    }
+    let expressions_of = mapping.columns.iter().filter_map(|rule| rule.fragment(catalog.side));
+    let fragments = settings.filter.iter().chain(expressions_of);
+    for fragment in fragments.chain(mapping.accepts.iter().map(|rule| &rule.condition)) {
+        problems.extend(ask_zone(catalog, &settings.reads, &relation, fragment).await?);
+    }
+    let moment = moment.cloned();
+    Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }))
+}
+
+/// Says so if the operator's SQL casts a column in the time zone of the session.
+async fn ask_zone(
+    catalog: &Catalog<'_>,
+    reads: &Reads,
+    relation: &Relation,
+    fragment: &Fragment,
+) -> Result<Option<Diagnostic>, PgError> {
+    let side = catalog.side;
+    let named = relation.columns.iter().filter(|column| fragment.mentions(&column.name.0));
+    let named: Vec<Column> = named.cloned().collect();
+    if !may_depend_on_zone(&named) {
+        return Ok(None);
+    }
+    let names: Vec<&ColumnName> = named.iter().map(|column| &column.name).collect();
+    let told = match catalog.told(reads, &names, fragment).await {
+        Ok(told) => told,
+        // Of the other side's condition, or of SQL that needs more of the row, nothing is said.
+        Err(error) if error.sqlstate.is_some() && error.remedy == Remedy::GiveUp => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let warning = depends_on_zone(&told, side, &named).map(|InZone { column, made }| {
+        let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
+        let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
+        Diagnostic::warning(fragment.span(), message).hinted(hint)
+    });
+    Ok(warning)
 }
 
 /// Why this side does not take a condition; nothing if it does.

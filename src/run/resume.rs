@@ -99,11 +99,23 @@ impl MappingState {
     }
 
     /// Writes down what a pass has compared for good, and how it goes on.
-    pub(super) fn keep_passed(&mut self, compared: &Compared, desk: &mut Desk<'_>) {
-        let of = (FIRST_OF_PASS + self.booked, &KeyRange::everything(), 0);
-        desk.keep_chunk(&self.account.plan.name, of, Checked::Compared(compared));
+    /// Gives it back to be taken in, unless it is only scanned here.
+    pub(super) fn keep_passed(
+        &mut self,
+        compared: Compared,
+        desk: &mut Desk<'_>,
+    ) -> Option<Compared> {
+        let (chunk, range) = (FIRST_OF_PASS + self.booked, KeyRange::everything());
         self.booked += 1;
+        if let Some(scanned) = &mut self.scanned {
+            let outcome = Outcome::Compared(compared);
+            scanned.push(Told { chunk, range, rows: 0, outcome, kept: false });
+            return None;
+        }
+        let of = (chunk, &range, 0);
+        desk.keep_chunk(&self.account.plan.name, of, Checked::Compared(&compared));
         self.keep_pass(true, desk);
+        Some(compared)
     }
 
     /// Writes down how far a pass has come: now, or if it is time to.
@@ -119,13 +131,21 @@ impl MappingState {
         desk.keep_pass(&self.account.plan.name, &PassState { booked: self.booked, stand });
     }
 
-    /// Comes back to where the mapping stood.
+    /// Comes back to where the mapping stood. What could not be compared is compared now, or told if the
+    /// run is only told as a whole.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(super) async fn restore(&mut self, desk: &mut Desk<'_>) -> Result<(), LedgerError> {
+    pub(super) async fn restore(
+        &mut self,
+        whole: bool,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), LedgerError> {
         let name = self.account.plan.name.clone();
-        let kept = desk.kept(&name).await?;
+        let mut kept = desk.kept(&name).await?;
+        kept.retain(|kept| whole || kept.state != KeptState::Undecided);
+        let undecided = kept.iter().filter(|kept| kept.state == KeptState::Undecided);
+        self.undecided_before = undecided.map(|kept| kept.chunk).collect();
         let (of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
             kept.into_iter().partition(|kept| kept.chunk >= FIRST_OF_PASS);
         self.ruled = desk.rulings(&name).await?;
@@ -147,12 +167,17 @@ impl MappingState {
             }
             // Statistics may have changed, and the plan's choice with them: the run's own stands.
             (None, pass) if !chunks.is_empty() => *pass = None,
+            // Many processes: one of them has compared all of it.
+            (None, pass) if !of_pass.is_empty() => {
+                *pass = None;
+                self.frontier.close();
+            }
             (None, _) => {}
         }
         let rows = chunks.iter().chain(&of_pass).map(|kept| match kept.state {
             KeptState::Clean(rows) => rows,
             KeptState::Dirty => kept.rows,
-            KeptState::Skipped => 0,
+            KeptState::Skipped | KeptState::Undecided => 0,
         });
         let (rows, number) = (rows.sum(), chunks.len() as u64);
         desk.tell(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
@@ -160,11 +185,11 @@ impl MappingState {
             match state {
                 KeptState::Clean(rows) => self.account.matched(rows, &Default::default()),
                 KeptState::Dirty => self.to_recall.push_back(chunk),
-                KeptState::Skipped => {}
+                KeptState::Skipped | KeptState::Undecided => {}
             }
         }
         if !chunks.is_empty() {
-            self.frontier.restore(chunks);
+            self.frontier.restore(chunks, &KeyRange::everything());
         }
         self.take_chunks(desk);
         Ok(())
@@ -187,6 +212,13 @@ impl MappingState {
                     self.account.undecided(&KeyRange::everything(), 1, &reason, desk);
                 }
             }
+        } else if let Some(chunk) = self.frontier.to_recall()
+            && self.undecided_before.remove(&chunk)
+        {
+            let reason = desk.reason(&name, chunk).await;
+            let reason = reason.unwrap_or_else(|error| error.to_string());
+            self.frontier.failed_before(chunk, reason);
+            self.take_chunks(desk);
         } else if let Some(chunk) = self.frontier.to_recall() {
             let compared = desk.outcome(&name, chunk).await;
             self.frontier.recalled(chunk, compared.ok());

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::hands::{Failed, Hands};
-use super::parts;
 use super::work::Answer;
+use super::{parts, since};
 use crate::compare::{
     Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
 };
@@ -35,6 +35,9 @@ pub(super) async fn chunk(
     range: &KeyRange,
     expected: Expectation,
 ) -> Result<Answer, Failed> {
+    if hands.plan.looks_since() {
+        return since::chunk(hands, range, expected).await;
+    }
     let started = Instant::now();
     match hands.plan.strategy {
         Strategy::Digest => digest(hands, range, expected, started).await,

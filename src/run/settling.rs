@@ -15,6 +15,9 @@ use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};
 
+/// Fewer one-sided rows are no backfill that has come so far.
+const LEAST_ONE_SIDED: u64 = 5;
+
 /// What a look has seen of the two sides.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
@@ -228,5 +231,40 @@ impl MappingState {
             self.account.tell(ruling, telling, desk);
         }
         self.ask_for_ends();
+    }
+
+    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
+    pub(super) fn not_looked_at(
+        &mut self,
+        entries: Vec<Entry>,
+        reason: &str,
+        by_itself: bool,
+        desk: &mut Desk<'_>,
+    ) {
+        for entry in entries {
+            let task = Task::Narrow { entry, reason: reason.to_owned() };
+            match by_itself && self.account.plan.served() {
+                true => self.tasks.push_front(task),
+                false => self.abandon_task(task, reason, desk),
+            }
+        }
+    }
+
+    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
+    /// whether they all lie beyond. Only where an index finds them without reading on.
+    pub(super) fn ask_for_ends(&mut self) {
+        let plan = &self.account.plan;
+        let tally = &self.account.tally;
+        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
+        if !plan.served() || plan.key_width > 1 || !self.is_done() {
+            return;
+        }
+        for side in Side::BOTH {
+            let cheap = plan.sides[side].filter.is_none();
+            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
+                self.ends_asked[side] = true;
+                self.tasks.push_back(Task::Ends { side });
+            }
+        }
     }
 }

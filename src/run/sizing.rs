@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::options::Options;
+use super::since::MOST_KEYS;
 use crate::compare::Expectation;
 use crate::plan::{MappingPlan, Strategy};
 use crate::schema::BySide;
@@ -37,7 +38,11 @@ impl Sizing {
     pub(super) fn new(plan: &MappingPlan, options: &Options) -> Sizing {
         // Without a known order one-sided rows are told one by one.
         let few = plan.strategy == Strategy::Stream || !plan.order.is_known();
-        let most = if few { MOST_STREAMED } else { MOST_ROWS };
+        let most = match (plan.since_indexed(), few) {
+            (true, _) => MOST_KEYS,
+            (false, true) => MOST_STREAMED,
+            (false, false) => MOST_ROWS,
+        };
         let rows = match plan.chunk_rows {
             Some(rows) => rows,
             // Every chunk reads the whole table: better few of them.

@@ -75,10 +75,21 @@ impl Slots {
         self.next_chunk += 1;
     }
 
-    /// Takes in the chunks of a run that goes on. Gives what lies behind the last of them.
-    pub(super) fn restore(&mut self, kept: Vec<Kept>, order: &KeyOrder) -> Option<KeyRange> {
-        self.next_chunk = kept.iter().map(|kept| kept.chunk + 1).max().unwrap_or(0);
-        let mut rest = Some(KeyRange::everything());
+    /// Chunks are numbered from here on.
+    pub(super) fn number_from(&mut self, chunk: u64) {
+        self.next_chunk = self.next_chunk.max(chunk);
+    }
+
+    /// Takes in the chunks that were compared before, all of them within a range. Gives what of it lies
+    /// behind the last of them.
+    pub(super) fn restore(
+        &mut self,
+        kept: Vec<Kept>,
+        within: &KeyRange,
+        order: &KeyOrder,
+    ) -> Option<KeyRange> {
+        self.number_from(kept.iter().map(|kept| kept.chunk + 1).max().unwrap_or(0));
+        let mut rest = Some(within.clone());
         for Kept { chunk, range, rows, state } in in_order(kept, order) {
             let Some(KeyRange { after, .. }) = rest else { break };
             if range.after != after {
@@ -94,14 +105,20 @@ impl Slots {
                         ..Compared::default()
                     }))
                 }
-                KeptState::Dirty => State::Kept,
+                KeptState::Dirty | KeptState::Undecided => State::Kept,
                 KeptState::Skipped => State::Done(Outcome::Skipped),
             };
-            let behind = range.through.clone();
+            let behind = range.through.clone().filter(|_| range.through != within.through);
             self.slots.push_back(Slot { chunk, range, rows, state, kept: true });
-            rest = behind.map(|after| KeyRange { after: Some(after), through: None });
+            let through = within.through.clone();
+            rest = behind.map(|after| KeyRange { after: Some(after), through });
         }
         rest
+    }
+
+    /// Forgets the chunks that the ledger has.
+    pub(super) fn forget_kept(&mut self) {
+        self.slots.retain(|slot| !slot.kept);
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
@@ -206,7 +223,7 @@ mod tests {
 
     fn restored(kept: Vec<Kept>, field: KeyField) -> (Slots, Option<KeyRange>) {
         let mut slots = Slots::default();
-        let rest = slots.restore(kept, &KeyOrder(vec![field]));
+        let rest = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
         (slots, rest)
     }
 

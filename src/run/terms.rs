@@ -12,6 +12,7 @@ use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
 use crate::ledger::{Interrupted, Recorder};
+use crate::plan::MappingPlan;
 use crate::schema::{BySide, Shape, Side};
 
 /// What a run is asked.
@@ -25,6 +26,9 @@ struct Terms {
     /// The only mappings, if not all.
     mappings: Vec<String>,
     sample: Option<String>,
+    /// The moments since which rows have to have changed, one a side.
+    #[serde(default)]
+    since: Option<BySide<String>>,
     /// How each mapping's rows are compared: what was seen by one strategy means nothing to another.
     strategies: BTreeMap<String, String>,
     /// What each mapping's sides are read from.
@@ -48,6 +52,7 @@ impl Terms {
             scope: prepared.spec.scope(),
             mappings,
             sample: options.sample.map(|share| share.to_string()),
+            since: prepared.plans.first().and_then(moments),
             strategies: strategies.collect(),
             shapes: shapes.collect(),
         }
@@ -70,6 +75,9 @@ impl Terms {
         if self.sample != now.sample {
             return Some("it takes another sample (--sample)".to_owned());
         }
+        if self.since != now.since {
+            return Some("it looks at what changed since another moment (--since)".to_owned());
+        }
         let other = now.strategies.iter().find_map(|(name, now)| {
             let before = self.strategies.get(name).filter(|before| *before != now)?;
             Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
@@ -88,12 +96,17 @@ impl Terms {
     }
 }
 
+fn moments(plan: &MappingPlan) -> Option<BySide<String>> {
+    let moment = |side: Side| plan.sides[side].since.as_ref().map(|since| since.moment.clone());
+    Some(BySide { source: moment(Side::Source)?, target: moment(Side::Target)? })
+}
+
 /// What is not what the mappings were read from, when the run of these terms compared them. Where a
 /// table's blocks lie is no matter once they were read.
 pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
     let change =
         |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
-    let before = terms.and_then(|text| serde_json::from_str::<Terms>(text).ok());
+    let before = terms.and_then(read);
     let changes = prepared.plans.iter().flat_map(|plan| {
         let name = &plan.name;
         let Some(before) = before.as_ref().and_then(|terms| terms.shapes.get(name)) else {
@@ -112,6 +125,32 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
     changes.collect()
 }
 
+/// Tells the ledger what a run is asked.
+pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
+    recorder.set_terms(written(&Terms::of(prepared, options)));
+}
+
+/// What is asked otherwise than when a run was begun, as a clause.
+pub(super) fn difference(
+    prepared: &Prepared,
+    options: &Options,
+    begun: &Interrupted,
+) -> Option<String> {
+    let now = Terms::of(prepared, options);
+    match read(&begun.terms) {
+        Some(before) => before.difference(&now),
+        None => Some("it was begun by another version".to_owned()),
+    }
+}
+
+fn written(terms: &Terms) -> String {
+    serde_json::to_string(terms).unwrap_or_default()
+}
+
+fn read(text: &str) -> Option<Terms> {
+    serde_json::from_str(text).ok()
+}
+
 /// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its
 /// id, or empty for the newest.
 ///
@@ -124,10 +163,8 @@ pub async fn agree(
     wanted: Option<&str>,
 ) -> Result<Option<Interrupted>, Blocked> {
     let now = Terms::of(prepared, options);
-    let written = |terms: &Terms| serde_json::to_string(terms).unwrap_or_default();
     recorder.set_terms(written(&now));
     let Some(wanted) = wanted else { return Ok(None) };
-    let read = |text: &str| serde_json::from_str::<Terms>(text).ok();
     let same = |text: &str| read(text).is_some_and(|before| before.difference(&now).is_none());
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.interrupted(&prepared.spec.name, id, same).await;
@@ -144,11 +181,7 @@ pub async fn agree(
             None => Ok(None),
         };
     };
-    let why = match read(&found.terms) {
-        Some(before) => before.difference(&now),
-        None => Some("it was begun by another version".to_owned()),
-    };
-    match why {
+    match difference(prepared, options, &found) {
         None => Ok(Some(found)),
         Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
             .hinted("Ask it the same, or leave --resume out to begin a new run.")),
@@ -166,6 +199,7 @@ mod tests {
             scope: "s".to_owned(),
             mappings: Vec::new(),
             sample: None,
+            since: None,
             strategies: [("t".to_owned(), "digest".to_owned())].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::desk::Desk;
 use super::lag::Positions;
+use super::mapping::MappingState;
 use super::pace::{Limits, Pace, Reading, Speed};
 use super::worker::World;
 use crate::event::Event;
@@ -280,6 +281,16 @@ impl Watch {
         let longest =
             Side::BOTH.map(|side| self.world.pools[side].longest_read()).into_iter().max();
         summary.longest_transaction_ms = longest.map(millis);
+    }
+}
+
+impl MappingState {
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.frontier.ease(eases);
+        if let Some(pass) = &mut self.pass {
+            pass.ease(eases);
+        }
     }
 }
 

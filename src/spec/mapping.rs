@@ -58,6 +58,17 @@ pub struct ColumnRule {
     pub terms: Terms,
 }
 
+impl ColumnRule {
+    /// The SQL with which a side says the pair's value, if it does not say it as a column.
+    pub fn fragment(&self, side: Side) -> Option<&Fragment> {
+        match (side, &self.source) {
+            (Side::Source, SourceExpression::Sql(fragment)) => Some(fragment),
+            (Side::Source, SourceExpression::Column(_)) => None,
+            (Side::Target, _) => self.target.as_ref(),
+        }
+    }
+}
+
 /// How the source says a value.
 #[derive(Clone, Debug)]
 pub enum SourceExpression {

@@ -225,6 +225,27 @@ pub fn expression_type(
     writer.finish()
 }
 
+/// An expression of the operator's over these columns as the server has understood it, one line of a
+/// plan a row; nothing is run. The fence of `offset 0` keeps the side's own name before every column.
+pub fn expression_told(
+    side: Side,
+    reads: &Reads,
+    columns: &[&ColumnName],
+    fragment: &Fragment,
+    params: &[Param],
+) -> Statement {
+    let mut writer = Writer::new(params);
+    writer.push("explain (verbose, costs off)\nselect ");
+    writer.fragment(fragment).push("\nfrom (\nselect ");
+    writer.list(", ", columns, |writer, name| {
+        writer.push(&format!("{side}.{}", super::statement::quoted(&name.0)));
+    });
+    writer.push("\nfrom ");
+    named(&mut writer, reads, side);
+    writer.push("\noffset 0\n) as ").push(side.name());
+    writer.finish()
+}
+
 /// A parameter's value, read as its declared type.
 pub fn param_value(param: &Param) -> Statement {
     let mut writer = Writer::new(std::slice::from_ref(param));

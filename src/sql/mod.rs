@@ -25,6 +25,7 @@ mod sequences;
 mod server;
 mod settings;
 mod shape;
+mod since;
 #[cfg(test)]
 mod snapshots;
 mod statement;
@@ -32,8 +33,9 @@ mod stored;
 mod told;
 
 pub use access::{
-    column_spread, expression_type, param_value, query_column_types, query_columns,
-    query_stands_alone, relation, relation_columns, relation_indexes, relation_names, type_shapes,
+    column_spread, expression_told, expression_type, param_value, query_column_types,
+    query_columns, query_stands_alone, relation, relation_columns, relation_indexes,
+    relation_names, type_shapes,
 };
 pub use canary::canaries;
 pub use digest::{class_digests, digest};
@@ -47,6 +49,7 @@ pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;
 pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::shape;
+pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{
     keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,

@@ -2,7 +2,7 @@
 
 use super::canon::{in_key, printed, row_hash, searched};
 use super::region::Conditions;
-use super::relation::{from, from_unfiltered};
+use super::relation::{from, from_changed, from_unfiltered};
 use super::rows::group_text;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
@@ -12,11 +12,16 @@ use crate::schema::Side;
 /// The key that stands `rows` keys into a range: canons, then texts. No row if the range has fewer.
 ///
 /// The operator's `where` is left out: a boundary need not be a row that counts, and a filter that
-/// few rows pass would make the walk long.
+/// few rows pass would make the walk long. Where an index finds what changed lately, and nothing else is
+/// looked at, only such keys count.
 pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Statement {
     let mut writer = Writer::new(&plan.params);
     key_and_text(&mut writer, plan, side);
-    from_unfiltered(&mut writer, plan, side, plan.key_width);
+    if plan.since_indexed() {
+        from_changed(&mut writer, plan, side, false);
+    } else {
+        from_unfiltered(&mut writer, plan, side, plan.key_width);
+    }
     let mut conditions = Conditions::new(&mut writer);
     conditions.range(plan, side, range);
     conditions.no_null_key(plan, side);

@@ -13,7 +13,7 @@
 
 use super::canon::expression;
 use super::statement::{Bind, Writer, column, table};
-use crate::plan::{MappingPlan, SidePlan};
+use crate::plan::{MappingPlan, SidePlan, Since};
 use crate::row::Blocks;
 use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::spec::{Fragment, Reads};
@@ -21,7 +21,20 @@ use crate::spec::{Fragment, Reads};
 /// Writes ` from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter, None, &[]);
+    from_filtered(writer, plan, side, width, filter, Part::All, &[]);
+}
+
+/// The same for the key of rows that changed lately; without the operator's `where` if that is of no
+/// matter.
+pub(super) fn from_changed(
+    writer: &mut Writer<'_>,
+    plan: &MappingPlan,
+    side: Side,
+    filtered: bool,
+) {
+    let filter = plan.sides[side].filter.as_ref().filter(|_| filtered);
+    let part = plan.sides[side].since.as_ref().map_or(Part::All, Part::Changed);
+    from_filtered(writer, plan, side, plan.key_width, filter, part, &[]);
 }
 
 /// The same with every pair, with the conditions of the side's accept rules, and with the time of the
@@ -31,7 +44,7 @@ pub(super) fn from_looked_up(writer: &mut Writer<'_>, plan: &MappingPlan, side: 
     let rules = plan.rules_of(side);
     let mut more: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
     more.extend(plan.sides[side].told_changed_at().map(Extra::Changed));
-    from_filtered(writer, plan, side, plan.pairs.len(), filter, None, &more);
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, Part::All, &more);
 }
 
 /// The same with every pair, read from these blocks of a table only, and with the conditions of these
@@ -45,7 +58,23 @@ pub(super) fn from_blocks(
 ) {
     let filter = plan.sides[side].filter.as_ref();
     let rules: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
-    from_filtered(writer, plan, side, plan.pairs.len(), filter, blocks, &rules);
+    from_filtered(
+        writer,
+        plan,
+        side,
+        plan.pairs.len(),
+        filter,
+        blocks.map_or(Part::All, Part::Blocks),
+        &rules,
+    );
+}
+
+/// Which rows of a table are read, beside what the operator says.
+enum Part<'p> {
+    All,
+    Blocks(Blocks),
+    /// Those that changed lately.
+    Changed(&'p Since),
 }
 
 /// What stands in the inner select beside the pairs.
@@ -63,7 +92,7 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None, None, &[]);
+    from_filtered(writer, plan, side, width, None, Part::All, &[]);
 }
 
 fn from_filtered(
@@ -72,7 +101,7 @@ fn from_filtered(
     side: Side,
     width: usize,
     filter: Option<&Fragment>,
-    blocks: Option<Blocks>,
+    part: Part<'_>,
     more: &[Extra<'_>],
 ) {
     writer.push("\nfrom (\nselect ");
@@ -91,12 +120,24 @@ fn from_filtered(
     }
     rows_of(writer, &plan.sides[side], side);
     let mut word = "\nwhere ";
-    if let Some(Blocks { from, until }) = blocks {
-        // PostgreSQL reads just these blocks: a TID range scan, since version 14.
-        let bounds = [(">=", Some(from)), ("<", until)];
-        for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {
+    match part {
+        Part::All => {}
+        Part::Blocks(Blocks { from, until }) => {
+            // PostgreSQL reads just these blocks: a TID range scan, since version 14.
+            let bounds = [(">=", Some(from)), ("<", until)];
+            for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {
+                writer.push(word).push(side.name());
+                writer.push(&format!(".ctid operator(pg_catalog.{operator}) "));
+                writer.bind(Bind::tid(block));
+                word = "\nand ";
+            }
+        }
+        Part::Changed(Since { column: name, builtin, moment, .. }) => {
             writer.push(word).push(side.name());
-            writer.push(&format!(".ctid operator(pg_catalog.{operator}) ")).bind(Bind::tid(block));
+            writer.push(&format!(".{} operator(pg_catalog.>=) cast(", column(name)));
+            writer.bind(Bind::text(moment));
+            // Without a zone a time is taken to be in UTC, as every session of ours has it.
+            writer.push(" as pg_catalog.timestamptz)::pg_catalog.").push(builtin.name());
             word = "\nand ";
         }
     }

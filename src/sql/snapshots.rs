@@ -5,7 +5,7 @@ use super::blocks as blocks_of;
 use super::*;
 use crate::plan::{MappingPlan, sample};
 use crate::row::{Blocks, Bound, Classes, Key, KeyRange, Region};
-use crate::schema::{Builtin as B, BySide, Side};
+use crate::schema::{Builtin as B, BySide, ColumnName, Index, IndexColumn, Side};
 
 /// A key of one column, and a pair of each form in which values are hashed.
 fn narrow() -> MappingPlan {
@@ -205,5 +205,34 @@ fn a_pair_under_each_rule() {
 #[test]
 fn what_is_asked_beside_the_rows() {
     let table = crate::schema::TableName::parse("public.t").unwrap();
-    insta::assert_snapshot!(written([("shape", Some(shape(Some(&table))))]));
+    insta::assert_snapshot!(written([
+        ("shape", Some(shape(Some(&table)))),
+        ("sessions", Some(sessions())),
+        ("replay of a standby", Some(replay_of_standby())),
+        ("replay by standbys", Some(replay_by_standbys())),
+        ("moment", Some(moment(std::time::Duration::from_millis(5_400_500)))),
+    ]));
+}
+
+#[test]
+fn what_changed_lately() {
+    let columns = [("id", B::Int8, true), ("at", B::Timestamp, false)];
+    let mut facts = sample::table(&columns, &["id"]);
+    facts.moment = Some("2026-11-24 12:00:00.5+00".to_owned());
+    let mapping = "[[mapping]]\nsource.table = 'public.t'\nsource.changed_at = 'at'\n\
+                   source.where = 'id > 0'\ntarget.table = 'public.t'\ntarget.changed_at = 'at'\n";
+    let plan = |facts: &crate::plan::Facts| {
+        sample::plan(mapping, BySide { source: facts, target: facts }).unwrap().0
+    };
+    let passed_over = plan(&facts);
+    let column = IndexColumn { name: Some(ColumnName("at".to_owned())), plain_order: true };
+    let index = Index { name: "i".into(), unique: false, primary: false, columns: vec![column] };
+    facts.relation.indexes.push(index);
+    let found = plan(&facts);
+    let (source, range) = (Side::Source, range(&found));
+    insta::assert_snapshot!(written([
+        ("keys", Some(changed_keys(&found, source, &range))),
+        ("boundary where an index finds them", Some(probe(&found, source, &range, 1000))),
+        ("boundary where none does", Some(probe(&passed_over, source, &range, 1000))),
+    ]));
 }

@@ -16,6 +16,7 @@
     reason = "a bench's modules are its own, and a panic there is the failure"
 )]
 
+mod pace;
 #[path = "../support/mod.rs"]
 #[expect(
     dead_code,
@@ -36,7 +37,7 @@ use workload::Workload;
 /// Times comparisons against their floors.
 #[derive(Parser)]
 struct Args {
-    /// Only these workloads: W1, W2, W2d, W3, W4, W4h
+    /// Only these workloads: W1, W2, W2d, W3, W4, W4h, pace
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Rows, as a share of the full size
@@ -112,7 +113,25 @@ fn main() {
         results.insert(workload.name, samples);
         workload.drop(&cluster);
     }
-    if args.json { print_json(&results) } else { print_table(&results, &args) }
+    let pace = wanted("pace").then(|| {
+        eprintln!("pace: pgbench beside a comparison");
+        pace::measure(&cluster, args.scale, args.rounds)
+    });
+    if args.json {
+        print_json(&results, pace.as_ref());
+    } else {
+        print_table(&results, &args);
+        pace.iter().for_each(print_pace);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a bench tells its result")]
+fn print_pace(pace: &pace::Pace) {
+    println!("\npgbench beside compare --jobs 1: alone, beside, kept");
+    for (alone, beside) in &pace.rounds {
+        println!("{alone:>10.0} {beside:>10.0} {:>6.2}", beside / alone);
+    }
+    println!("median kept {:.2}, oldest transaction of ours {:.2} s", pace.kept(), pace.oldest);
 }
 
 type Results = BTreeMap<&'static str, BTreeMap<Runner, Vec<Sample>>>;
@@ -164,7 +183,7 @@ fn print_table(results: &Results, args: &Args) {
 }
 
 #[expect(clippy::print_stdout, reason = "a bench tells its result")]
-fn print_json(results: &Results) {
+fn print_json(results: &Results, pace: Option<&pace::Pace>) {
     let workload = |samples: &BTreeMap<Runner, Vec<Sample>>| {
         let runner = |(runner, times): (&Runner, &Vec<Sample>)| {
             let walls: Vec<f64> = times.iter().map(|sample| sample.wall.as_secs_f64()).collect();
@@ -179,10 +198,15 @@ fn print_json(results: &Results) {
         };
         samples.iter().map(runner).collect::<serde_json::Map<_, _>>()
     };
-    let all: serde_json::Map<_, _> = results
+    let mut all: serde_json::Map<_, _> = results
         .iter()
         .map(|(name, samples)| ((*name).to_owned(), workload(samples).into()))
         .collect();
+    if let Some(pace) = pace {
+        let (rounds, kept, oldest) = (&pace.rounds, pace.kept(), pace.oldest);
+        let record = serde_json::json!({ "tps": rounds, "kept": kept, "oldest_seconds": oldest });
+        all.insert("pace".to_owned(), record);
+    }
     println!("{}", serde_json::Value::Object(all));
 }
 

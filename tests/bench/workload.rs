@@ -252,6 +252,14 @@ impl Workload {
         sql::digest(&prepared.plans[0], Side::Source, &everything).text
     }
 
+    /// A comparison with one connection a side, about to start.
+    pub(crate) fn comparison(&self, cluster: &Cluster) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
+        program.arg("compare").arg(self.spec_file(cluster));
+        program.args(["--jobs", "1", "--settle", "0s", "--quiet", "--ledger", "off"]);
+        program
+    }
+
     fn compare(&self, cluster: &Cluster, flags: &[&str]) -> Sample {
         let report = cluster.socket().join("report.jsonl");
         let mut program = self.program(cluster, "compare");

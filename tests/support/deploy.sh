@@ -15,13 +15,24 @@ readonly JUDGES='kubernetes-validate==1.37.0 python-crontab==3.4.0'
 
 usable() { PYTHONPATH=$1 python3 -c 'import kubernetes_validate, yaml, crontab' 2>/dev/null; }
 
+find_python() { has python3 && find_pip; }
+
+install_python() {
+    package_manager || return 1
+    say "installing Python and pip with $found"
+    case $found in
+        apt-get) apt_install python3 python3-pip ;;
+        dnf) privileged dnf install -y python3 python3-pip ;;
+        apk) privileged apk add --no-progress python3 py3-pip ;;
+        brew) quietly brew install python3 ;;
+    esac
+}
+
 python_judges() {
-    has python3 || { package_manager && [ "$found" = apt-get ] && apt_install python3 python3-pip; } ||
-        return 1
     private_folder deploy-pip || return 1
     local home=$found
     if ! usable "$home"; then
-        find_pip || return 1
+        find_python || { install_python && find_python; } || return 1
         say "getting judges of deployment files from PyPI: $JUDGES"
         # shellcheck disable=SC2086 # several words each
         quietly $found install --only-binary :all: --target "$home" $JUDGES || return 1
@@ -30,9 +41,18 @@ python_judges() {
     found=$home
 }
 
-systemd_analyze() {
-    has systemd-analyze || { package_manager && [ "$found" = apt-get ] && apt_install systemd; }
-    found=$(command -v systemd-analyze)
+search_systemd() {
+    found=$(command -v systemd-analyze) || { note 'there is no systemd-analyze in PATH' && return 1; }
+}
+
+install_systemd() {
+    package_manager || return 1
+    say "installing systemd's tools with $found"
+    case $found in
+        apt-get) apt_install systemd ;;
+        dnf) privileged dnf install -y systemd ;;
+        *) note "$found has no systemd" && return 1 ;;
+    esac
 }
 
 case ${1:-} in
@@ -42,7 +62,7 @@ case ${1:-} in
                 'Install python3 with pip, and let it reach PyPI.'
         ;;
     systemd)
-        systemd_analyze ||
+        search_systemd || { install_systemd && search_systemd; } ||
             die 'units cannot be checked: there is no systemd-analyze' "$tried." 'Install systemd.'
         ;;
     *) die 'name one of python and systemd' ;;

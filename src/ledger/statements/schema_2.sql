@@ -20,6 +20,15 @@ create table chunk (
     primary key (run, mapping, place)
 ) without rowid;
 
+-- A part of a mapping in a run that many processes share; in a file there are none.
+create table shard (
+    run integer not null,
+    mapping text not null,
+    place integer not null,
+    range blob not null,
+    primary key (run, mapping, place)
+) without rowid;
+
 -- A range of one-sided rows that stood when it was looked at again; place is where it begins.
 create table ruling (
     run integer not null,

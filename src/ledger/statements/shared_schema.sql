@@ -69,6 +69,19 @@ create table pgreconcile.chunk (
     primary key (run, mapping, place)
 );
 
+-- A part of a mapping, who compares it, until when the lease holds, and which of its leases it is.
+create table pgreconcile.shard (
+    run bigint not null,
+    mapping text not null,
+    place bigint not null,
+    range bytea not null,
+    holder text,
+    until timestamptz,
+    turn bigint not null default 0,
+    done boolean not null default false,
+    primary key (run, mapping, place)
+);
+
 create table pgreconcile.ruling (
     run bigint not null,
     mapping text not null,

@@ -1,0 +1,1 @@
+delete from shard where run = $1

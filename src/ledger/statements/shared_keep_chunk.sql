@@ -1,0 +1,12 @@
+-- Whoever takes the shard over waits until this is written, and sees it.
+with held as (
+    select run, mapping
+    from shard
+    where run = $1 and mapping = $2 and place = $3 and holder = $4 and turn = $5
+    for share
+)
+insert into chunk (run, mapping, place, range, rows, matched, state, outcome)
+select run, mapping, $6, $7, $8, $9, $10, $11
+from held
+on conflict (run, mapping, place) do update set place = excluded.place
+returning place

@@ -1,0 +1,1 @@
+select number from run where number = $1 for update

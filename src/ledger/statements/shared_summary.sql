@@ -1,0 +1,1 @@
+select summary from run where number = $1

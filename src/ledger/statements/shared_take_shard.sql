@@ -1,0 +1,11 @@
+update shard
+set holder = $1, until = clock_timestamp() + interval '30 s', turn = turn + 1
+where ctid = (
+    select ctid
+    from shard
+    where run = $2 and not done and (until is null or until < clock_timestamp())
+    order by mapping, place
+    limit 1
+    for update skip locked
+)
+returning mapping, place, range, turn

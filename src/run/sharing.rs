@@ -1,0 +1,444 @@
+//! One run of many processes: each compares shards until none is left, and the last one settles what
+//! differs, balances the books and tells the whole.
+//!
+//! ```text
+//! process 1   ──shard──shard──────────────shard──┐
+//! process 2   ──shard──shard──shard──✗ (killed)  ├─ all compared ─▶ one of them: restore, recheck, tell
+//! process 3   ──shard──shard──shard──(taken over)┘                  the others wait, and say the same
+//! ```
+//!
+//! Until all is compared nothing is settled: suspects stand among the chunks in the ledger. Telling
+//! the whole is then what a run that goes on does, with nothing left to scan. A process that is to do
+//! that and is stopped leaves it to another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::blocked::Blocked;
+use super::conduct::{Audience, GRACE, new_record};
+use super::desk::{Desk, reached};
+use super::dispatcher::Dispatcher;
+use super::hands::{Failed, with_hands};
+use super::mapping::MappingState;
+use super::options::{Options, Stop};
+use super::prepare::Prepared;
+use super::slots::Outcome;
+use super::steps;
+use super::terms;
+use super::watch::Watch;
+use super::worker::World;
+use crate::event::Event;
+use crate::finding::SummaryRecord;
+use crate::ledger::{Checked, Kept, LedgerError, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::plan::{MappingPlan, Partition};
+use crate::report::Diagnosis;
+use crate::row::{Bound, KeyRange};
+use crate::schema::Side;
+
+/// Rows of a shard, about: what a dead process leaves undone, and how evenly the work is spread.
+const ROWS_OF_A_SHARD: u64 = 50_000;
+/// Shards of a mapping.
+const MOST_SHARDS: u64 = 1_024;
+/// How often a process that has nothing to do asks whether that has changed.
+const ASKS_EVERY: Duration = Duration::from_millis(500);
+
+/// What became of a process's part in a run.
+#[derive(Debug)]
+pub enum Shared {
+    /// It told the whole.
+    Told(SummaryRecord),
+    /// Another process has told it.
+    Elsewhere(SummaryRecord),
+    /// It was stopped; the others go on.
+    Left,
+}
+
+/// Why a process takes no part, or no more.
+#[derive(Debug)]
+pub enum Parted {
+    /// Nothing was read.
+    Refused(Blocked),
+    /// The ledger failed under way.
+    Lost(Blocked),
+}
+
+impl From<Blocked> for Parted {
+    fn from(blocked: Blocked) -> Parted {
+        Parted::Refused(blocked)
+    }
+}
+
+/// How a process's scanning ended.
+enum Scanned {
+    /// Every shard of the run is compared.
+    All,
+    /// It was stopped.
+    Stopped,
+}
+
+/// Takes part in a run. `holder` is what this process calls itself.
+///
+/// # Errors
+/// When the run was begun to answer another question, or the ledger fails.
+pub async fn share(
+    prepared: Prepared,
+    (run_id, holder): (String, &str),
+    options: Options,
+    audience: Audience<'_>,
+    mut stop: watch::Receiver<Stop>,
+) -> Result<Shared, Parted> {
+    let Audience { recorder, observer } = audience;
+    let Some(recorder) = recorder else { return Err(no_ledger().into()) };
+    terms::set(&prepared, &options, recorder);
+    let record = new_record(&prepared.spec, run_id, &options);
+    let joined = recorder.join(&record, holder).await;
+    let joined = joined.map_err(|error| lost(recorder, &error));
+    let Some(sharing) = joined? else {
+        return Err(no_ledger().into());
+    };
+    if let Some(why) = terms::difference(&prepared, &options, &sharing.begun) {
+        let message = format!("run {} was begun to answer another question: {why}", record.run);
+        let hint = "Start every process of a run alike, or give this one another --run-id.";
+        return Err(Blocked::new(message).hinted(hint).into());
+    }
+    let fails = |error: LedgerError| {
+        let message = format!("the run cannot be shared any more: {error}");
+        let hint = "Start the process again with the same --run-id: it goes on where it stood.";
+        Parted::Lost(Blocked::new(message).hinted(hint))
+    };
+    if let Some(summary) = sharing.ended().await.map_err(fails)? {
+        return Ok(Shared::Elsewhere(summary));
+    }
+    cut(&prepared, &options, &sharing).await?;
+    let Prepared { spec, servers, pools, mut plans, .. } = prepared;
+    let (stop_work, stop_workers) = watch::channel(Stop::No);
+    let (events, mut retries) = mpsc::unbounded_channel();
+    let desk = Desk::new(options.clone(), Diagnosis::new(&plans), None, observer);
+    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
+    let plans = plans.into_iter().map(Arc::new).collect();
+    let world = Arc::new(World::new(&spec, pools, plans, &options, stop_workers, events));
+    let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
+    let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
+    dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_a_shard);
+    let deadline = options.deadline;
+    let deadline = deadline.map(|all| Instant::now() + all.saturating_sub(GRACE));
+    let mut shift = Shift { sharing: &sharing, deadline, held: None, beat: Instant::now() };
+    match shift.work(&mut dispatcher, &mut retries, &mut stop).await.map_err(fails)? {
+        Scanned::Stopped => return Ok(Shared::Left),
+        Scanned::All => {}
+    }
+    loop {
+        if let Some(summary) = sharing.ended().await.map_err(fails)? {
+            return Ok(Shared::Elsewhere(summary));
+        }
+        if let Some(lease) = sharing.settle().await.map_err(fails)? {
+            dispatcher.begin_anew(recorder);
+            let told = tokio::select! {
+                told = dispatcher.settle(&sharing, deadline, &mut retries, &mut stop) => told,
+                () = async {
+                    loop {
+                        tokio::time::sleep(RENEWED_EVERY).await;
+                        let _ = lease.renew().await;
+                    }
+                } => None,
+            };
+            // If that fails it ends by itself.
+            let _ = lease.give_back().await;
+            return Ok(told.map_or(Shared::Left, Shared::Told));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASKS_EVERY) => {}
+            _ = stop.changed() => return Ok(Shared::Left),
+            () = reached(deadline) => return Ok(Shared::Left),
+        }
+    }
+}
+
+fn no_ledger() -> Blocked {
+    Blocked::new("many processes share a run through a ledger in PostgreSQL, and there is none")
+        .hinted("Give every process the same --run-id and --ledger postgres://….")
+}
+
+fn lost(recorder: &Recorder, error: &LedgerError) -> Blocked {
+    Blocked::new(format!("{recorder}: {error}"))
+        .hinted("A run cannot be shared without its ledger.")
+}
+
+/// Cuts every mapping that no process has cut yet.
+async fn cut(prepared: &Prepared, options: &Options, sharing: &Sharing) -> Result<(), Blocked> {
+    let failed = |error: LedgerError| Blocked::new(format!("the run cannot be cut: {error}"));
+    for plan in &prepared.plans {
+        if !sharing.is_cut(&plan.name).await.map_err(failed)? {
+            let shards = shards(prepared, plan, options).await?;
+            sharing.cut(&plan.name, &shards).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// The shards of a mapping: stretches of its histogram. What cannot be cut by that is one.
+async fn shards(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    options: &Options,
+) -> Result<Vec<KeyRange>, Blocked> {
+    let rows = plan.estimated_rows().unwrap_or(0);
+    let wanted = (rows / ROWS_OF_A_SHARD).clamp(1, MOST_SHARDS);
+    let ranges = plan.partition == Partition::Ranges && plan.served() && plan.order.is_known();
+    if wanted == 1 || !ranges || options.sample.is_some() {
+        return Ok(vec![KeyRange::everything()]);
+    }
+    let bounds = bounds(prepared, plan, options).await.map_err(Blocked::from)?;
+    Ok(stretches(bounds, usize::try_from(wanted).unwrap_or(1)))
+}
+
+async fn bounds(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    options: &Options,
+) -> Result<Vec<Bound>, Failed> {
+    let rows = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
+    let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
+    with_hands(prepared, plan, options, async |hands| steps::histogram(hands, larger).await).await
+}
+
+/// So many ranges of about equally many rows, the first and the last with open ends.
+fn stretches(bounds: Vec<Bound>, wanted: usize) -> Vec<KeyRange> {
+    // The first and the last bound are the least and the greatest key.
+    let inner = bounds.len().saturating_sub(2);
+    let every = (inner + 1).div_ceil(wanted).max(1);
+    let mut ranges = Vec::new();
+    let mut rest = KeyRange::everything();
+    for bound in bounds.into_iter().take(inner + 1).skip(every).step_by(every) {
+        let (range, behind) = rest.cut(bound);
+        ranges.push(range);
+        rest = behind;
+    }
+    ranges.push(rest);
+    ranges
+}
+
+/// A process's time at a run, from its first shard until there is none left.
+struct Shift<'s> {
+    sharing: &'s Sharing,
+    deadline: Option<Instant>,
+    /// The shard that it has the lease of, and its mapping.
+    held: Option<(usize, Shard)>,
+    /// When its lease is to be renewed.
+    beat: Instant,
+}
+
+impl Shift<'_> {
+    async fn work(
+        &mut self,
+        dispatcher: &mut Dispatcher<'_>,
+        retries: &mut mpsc::UnboundedReceiver<Event>,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<Scanned, LedgerError> {
+        loop {
+            if self.held.is_none() && !self.take(dispatcher).await? {
+                let left = self.sharing.left().await?;
+                if left.open == 0 {
+                    return Ok(Scanned::All);
+                }
+            }
+            dispatcher.give_out();
+            dispatcher.desk.tell_all().await;
+            let idle = self.held.is_none();
+            let pause = dispatcher.until_due();
+            let stopped = tokio::select! {
+                Some(done) = dispatcher.in_flight.join_next() => { dispatcher.take_in(done.ok()); false }
+                answers = dispatcher.watch.next() => { dispatcher.watched(answers); false }
+                Some(event) = retries.recv() => { dispatcher.desk.tell(event); false }
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => false,
+                () = tokio::time::sleep(ASKS_EVERY), if idle => false,
+                () = tokio::time::sleep_until(self.beat), if !idle => { self.renew(dispatcher).await?; false }
+                _ = stop.changed() => true,
+                () = reached(self.deadline) => true,
+            };
+            if stopped || dispatcher.watch.is_blind() {
+                dispatcher.finish_in_hand(stop).await;
+                self.keep(dispatcher).await?;
+                if let Some((_, shard)) = self.held.take() {
+                    self.sharing.give_back(&shard).await?;
+                }
+                return Ok(Scanned::Stopped);
+            }
+            self.keep(dispatcher).await?;
+        }
+    }
+
+    /// Takes the next shard, if there is one.
+    async fn take(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<bool, LedgerError> {
+        let Some(shard) = self.sharing.take().await? else { return Ok(false) };
+        self.beat = Instant::now() + RENEWED_EVERY;
+        let plans = &dispatcher.world.plans;
+        let Some(index) = plans.iter().position(|plan| plan.name == shard.mapping) else {
+            // The terms are the same, so the mappings are.
+            return Err(LedgerError::unknown_mapping(&shard.mapping));
+        };
+        let mut kept = self.sharing.kept(&shard).await?;
+        let plan = Arc::clone(&plans[index]);
+        if shard.range == KeyRange::everything() {
+            // It may not be cut into chunks that add up: what is there of it counts for nothing.
+            self.sharing.forget(&shard).await?;
+            kept.clear();
+        }
+        let options = &dispatcher.desk.options;
+        let mut state = MappingState::scanning(index, &plan, options, &shard, kept);
+        state.account.started = dispatcher.mappings[index].account.started;
+        dispatcher.mappings[index] = state;
+        dispatcher.start(index);
+        self.held = Some((index, shard));
+        Ok(true)
+    }
+
+    async fn renew(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+        self.beat = Instant::now() + RENEWED_EVERY;
+        let Some((_, shard)) = &self.held else { return Ok(()) };
+        if !self.sharing.renew(shard).await? {
+            self.lose(dispatcher).await;
+        }
+        Ok(())
+    }
+
+    /// Hands on what was compared, and ends the shard when that is all of it.
+    async fn keep(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+        let Some((index, shard)) = &self.held else { return Ok(()) };
+        let mapping = &mut dispatcher.mappings[*index];
+        let mut ours = true;
+        for told in std::mem::take(&mut mapping.scanned).unwrap_or_default() {
+            let checked = match &told.outcome {
+                Outcome::Compared(compared) => Checked::Compared(compared),
+                Outcome::Skipped => Checked::Skipped,
+                Outcome::Undecided(_, reason) => Checked::Undecided(reason),
+            };
+            let of = (told.chunk, &told.range, told.rows);
+            ours = ours && self.sharing.keep(shard, of, checked).await?;
+        }
+        mapping.scanned = Some(Vec::new());
+        let all = mapping.is_scanned();
+        if ours && all {
+            ours = self.sharing.done(shard).await?;
+        }
+        match (ours, all) {
+            (false, _) => self.lose(dispatcher).await,
+            (true, true) => self.held = None,
+            (true, false) => {}
+        }
+        Ok(())
+    }
+
+    /// Another process has the shard: what is on its way counts for nothing.
+    async fn lose(&mut self, dispatcher: &mut Dispatcher<'_>) {
+        self.held = None;
+        while let Some(done) = dispatcher.in_flight.join_next().await {
+            dispatcher.take_in(done.ok());
+        }
+    }
+}
+
+impl MappingState {
+    /// Scans one shard and nothing else; some of its chunks were compared by another process.
+    fn scanning(
+        index: usize,
+        plan: &Arc<MappingPlan>,
+        options: &Options,
+        shard: &Shard,
+        kept: Vec<Kept>,
+    ) -> MappingState {
+        let mut state = MappingState::new(index, plan, options);
+        let pass = state.pass.take();
+        state.wait_for_a_shard();
+        state.pass = pass;
+        state.frontier.limit(&shard.range, shard.first_chunk(), kept);
+        state.frontier.forget_told();
+        state
+    }
+
+    /// Has nothing to do. Counting rows with a NULL in their key is for whoever tells the whole.
+    fn wait_for_a_shard(&mut self) {
+        self.scanned = Some(Vec::new());
+        self.tasks.clear();
+        self.pass = None;
+        self.frontier.close();
+    }
+
+    /// Whether all of the shard is compared and handed on.
+    fn is_scanned(&self) -> bool {
+        self.pass.is_none() && self.frontier.is_finished() && self.busy == 0
+    }
+}
+
+impl<'o> Dispatcher<'o> {
+    /// Begins anew, for the whole run, with a ledger that hears of it.
+    fn begin_anew(&mut self, recorder: &'o mut Recorder) {
+        let plans = self.world.plans.iter().enumerate();
+        let options = &self.desk.options;
+        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, options));
+        self.mappings = mappings.collect();
+        self.desk.hear(recorder);
+    }
+
+    /// Settles what differs, balances the books and tells the whole; nothing if it was stopped.
+    async fn settle(
+        &mut self,
+        sharing: &Sharing,
+        deadline: Option<Instant>,
+        retries: &mut mpsc::UnboundedReceiver<Event>,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Option<SummaryRecord> {
+        self.desk.tell_whole(&sharing.begun);
+        self.desk.options.deadline =
+            deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        match self.restore(true).await {
+            Ok(()) => self.run(retries, stop).await,
+            Err(error) => {
+                self.let_go(&format!("the ledger does not say what was compared: {error}"))
+            }
+        }
+        let stopped = *stop.borrow() > Stop::No || deadline.is_some_and(|at| at <= Instant::now());
+        if stopped {
+            self.desk.leave();
+        }
+        self.finish_mappings();
+        let summary = self.summary();
+        self.desk.tell_all().await;
+        (!stopped).then_some(summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Key;
+
+    fn bound(number: u8) -> Bound {
+        Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() }
+    }
+
+    #[test]
+    fn shards_tile_and_are_about_as_many_as_wanted() {
+        for (count, wanted, expected) in [
+            (0, 4, 1),
+            (2, 4, 1),
+            (3, 4, 2),
+            (101, 10, 10),
+            (101, 7, 7),
+            (101, 1, 1),
+            (11, 100, 10),
+        ] {
+            let ranges = stretches((0..count).map(bound).collect(), wanted);
+            assert_eq!(ranges.len(), expected, "{count} {wanted}");
+            assert_eq!(ranges[0].after, None);
+            assert_eq!(ranges[ranges.len() - 1].through, None);
+            for pair in ranges.windows(2) {
+                assert_eq!(pair[0].through, pair[1].after);
+                assert!(pair[0].through.is_some());
+            }
+        }
+    }
+}

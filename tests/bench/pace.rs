@@ -1,0 +1,91 @@
+//! What an application keeps of its throughput while a comparison with `--jobs 1` runs beside it.
+//!
+//! `pgbench` writes at full speed, four clients, alone and beside a comparison in turn; the pairs of a
+//! round are held against each other, since other work on the machine comes and goes.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Cluster;
+use crate::support::cluster::binaries;
+use crate::workload::Workload;
+
+/// What was measured.
+pub(crate) struct Pace {
+    /// Transactions a second of the application: alone, and beside a comparison.
+    pub(crate) rounds: Vec<(f64, f64)>,
+    /// The oldest transaction of ours that the server saw, in seconds.
+    pub(crate) oldest: f64,
+}
+
+impl Pace {
+    /// The share that the application keeps: the median of the rounds.
+    pub(crate) fn kept(&self) -> f64 {
+        let mut kept: Vec<f64> = self.rounds.iter().map(|(alone, beside)| beside / alone).collect();
+        kept.sort_by(f64::total_cmp);
+        kept[kept.len() / 2]
+    }
+}
+
+const APPLICATION: &str = "pace_application";
+const OF_A_ROUND: Duration = Duration::from_secs(10);
+
+/// Measures beside a comparison of a workload's tables, over and over.
+pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
+    let workload = Workload::ALL.iter().find(|workload| workload.name == "W2").expect("W2");
+    workload.fill(cluster, scale);
+    cluster.sql("postgres", &format!("create database {APPLICATION}"));
+    let filled = pgbench(cluster, &["-i", "-s", "10", "-q"]).status().expect("pgbench");
+    assert!(filled.success());
+    let mut pace = Pace { rounds: Vec::new(), oldest: 0.0 };
+    // One round warms up.
+    for round in 0..=rounds {
+        let (alone, _) = throughput(cluster, || None);
+        let (beside, oldest) = throughput(cluster, || Some(workload.comparison(cluster)));
+        if round > 0 {
+            pace.rounds.push((alone, beside));
+            pace.oldest = pace.oldest.max(oldest);
+        }
+    }
+    cluster.sql("postgres", &format!("drop database {APPLICATION} with (force)"));
+    workload.drop(cluster);
+    pace
+}
+
+fn pgbench(cluster: &Cluster, flags: &[&str]) -> Command {
+    let mut pgbench = Command::new(binaries().join("pgbench"));
+    pgbench.arg("-h").arg(cluster.socket()).args(["-p", &cluster.port.to_string()]);
+    pgbench.args(["-U", "postgres"]).args(flags).arg(APPLICATION).stderr(Stdio::null());
+    pgbench
+}
+
+/// Transactions a second, and the age of our oldest transaction, while comparisons run one after the
+/// other.
+fn throughput(cluster: &Cluster, compare: impl Fn() -> Option<Command>) -> (f64, f64) {
+    let start = || compare().map(|mut program| program.spawn().expect("the program"));
+    let mut comparing: Option<Child> = start();
+    let seconds = OF_A_ROUND.as_secs().to_string();
+    let application = pgbench(cluster, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("pgbench");
+    let ages = "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
+        from pg_stat_activity where application_name = 'pgreconcile/bench'";
+    let (until, mut oldest) = (Instant::now() + OF_A_ROUND, 0.0_f64);
+    while Instant::now() < until {
+        oldest = oldest.max(cluster.sql("postgres", ages).parse().expect("an age"));
+        let over = comparing.as_mut().map(|child| child.try_wait().expect("a child").is_some());
+        if over == Some(true) {
+            comparing = start();
+        }
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    let output = application.wait_with_output().expect("pgbench");
+    if let Some(mut child) = comparing {
+        child.kill().expect("kill");
+        child.wait().expect("its end");
+    }
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    let tps = told.lines().find_map(|line| line.strip_prefix("tps = ")).expect("tps");
+    (tps.split(' ').next().expect("a number").parse().expect("a number"), oldest)
+}

@@ -1,0 +1,222 @@
+//! One run of many processes: parts are compared once, those of dead processes are taken over, and the
+//! whole is what one process says.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::shared::Keeper;
+use crate::support::{MAPPING, Outcome, Pair, Program, Running, refused};
+
+/// What all processes of a run are given.
+struct Run<'p> {
+    pair: &'p Pair,
+    spec: PathBuf,
+    ledger: String,
+}
+
+impl Run<'_> {
+    fn process(&self, id: &str, flags: &[&str]) -> Program {
+        let process = self.pair.comparing(&self.spec, &["--jobs", "1", "-vv", "--run-id", id]);
+        process.env("PGRECONCILE_LEDGER", &self.ledger).args(flags)
+    }
+
+    /// One that lets differences stand for a long time before it calls them any.
+    fn patient(&self, id: &str) -> Program {
+        let process = self.pair.program().arg("compare").arg(self.spec.to_str().unwrap());
+        let process = process.args(&["--settle", "30s", "-vv", "--progress", "never"]);
+        process.env("PGRECONCILE_LEDGER", &self.ledger).args(&["--run-id", id])
+    }
+}
+
+/// Rows on each side, the target without a stretch and with some other values; every thousandth row
+/// takes some time.
+fn pair(rows: u32, key: &str) -> Pair {
+    let id = match key {
+        "uuid" => "md5((n)::text)::uuid",
+        _ => "n",
+    };
+    let fill = format!(
+        "create table t (id {key} primary key, v int); \
+         insert into t select {id}, n from generate_series(1, {rows}) n;"
+    );
+    let (low, high) = (rows / 2, rows / 2 + 25_000);
+    Pair::new(
+        &format!("{fill} analyze t;"),
+        &format!(
+            "{fill} delete from t where v between {low} and {high}; delete from t where v % 9777 = 0; \
+             update t set v = -v where v % 7333 = 0; insert into t select {}, 0; analyze t;",
+            id.replace('n', "-1")
+        ),
+    )
+}
+
+fn spec(pair: &Pair, pause: &str) -> PathBuf {
+    let slow = format!("public.t\"\nwhere = \"v % 1000 <> 0 or pg_sleep({pause}) is not null\"\n");
+    pair.spec(&MAPPING.replace("public.t\"\n", &slow))
+}
+
+fn alone(pair: &Pair, spec: &Path) -> Outcome {
+    pair.comparing(spec, &[]).run()
+}
+
+/// What a run says, but for when, how long and which.
+fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
+    let mut mapping = outcome.balances().mapping();
+    mapping["elapsed_ms"] = Value::Null;
+    mapping.as_object_mut().unwrap().remove("paced");
+    (outcome.findings(), mapping)
+}
+
+/// The one that told the whole; the others say who did, with the same exit code.
+fn told(outcomes: Vec<Outcome>, code: i32) -> Outcome {
+    let (mut tell, others): (Vec<_>, Vec<_>) =
+        outcomes.into_iter().partition(|outcome| !outcome.stdout.is_empty());
+    assert_eq!(tell.len(), 1, "{tell:?}\n{others:?}");
+    for other in others {
+        assert!(other.exits(code).stderr.contains("another process has told it"), "{other:?}");
+    }
+    let tell = tell.remove(0);
+    tell.exits(code);
+    tell
+}
+
+fn all(processes: Vec<Running>) -> Vec<Outcome> {
+    processes.into_iter().map(Running::finish).collect()
+}
+
+#[test]
+fn three_processes_compare_each_part_once_and_say_what_one_says() {
+    let (pair, keeper) = (pair(300_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.002");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let processes = (0..3).map(|_| run.process("a-1", &[]).start()).collect();
+    let outcomes = all(processes);
+    let finished = |outcome: &Outcome| outcome.stderr.matches("chunk finished").count();
+    assert!(outcomes.iter().all(|outcome| finished(outcome) > 0), "{outcomes:?}");
+    // Chunks tile: no row was read by two processes, and none by nobody.
+    let rows = |outcome: &Outcome| -> u64 {
+        let lines = outcome.stderr.lines().filter(|line| line.contains("chunk finished"));
+        lines.map(|line| number(line, "source_rows=")).sum()
+    };
+    assert_eq!(outcomes.iter().map(rows).sum::<u64>(), 300_000);
+    let outcome = told(outcomes, 1);
+    assert_eq!(essence(&outcome), essence(&whole));
+    assert_eq!(outcome.records("run")[0]["run"], "a-1");
+    // Whoever comes late hears how it ended; nothing that only the run needed is left.
+    let late = run.process("a-1", &[]).run();
+    assert!(late.exits(1).stderr.contains("is over: diverged"), "{late:?}");
+    for table in ["chunk", "shard", "ruling"] {
+        assert_eq!(keeper.sql(&format!("select count(*) from pgreconcile.{table}")).trim(), "0");
+    }
+    let report = pair.program().env("PGRECONCILE_LEDGER", &run.ledger);
+    let report = report.args(&["report", "spec.toml", "--run", "a-1", "--format", "jsonl"]).run();
+    assert_eq!(report.exits(0).findings(), outcome.findings());
+}
+
+fn number(line: &str, name: &str) -> u64 {
+    let rest = line.split_once(name).unwrap().1;
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn parts_of_a_dead_process_are_taken_over() {
+    for key in ["int", "uuid"] {
+        let (pair, keeper) = (pair(200_000, key), Keeper::new());
+        let spec = spec(&pair, "0.01");
+        let whole = alone(&pair, &spec);
+        let run = Run { pair: &pair, spec, ledger: keeper.url() };
+        let flags = &["--chunk-rows", "2000"];
+        let mut dead = run.process("b", flags).start();
+        (0..4).for_each(|_| dead.await_line("chunk finished"));
+        dead.signal("KILL");
+        let _ = dead.finish();
+        keeper.sql("update pgreconcile.shard set until = clock_timestamp() where not done");
+        let others = (0..2).map(|_| run.process("b", flags).start()).collect();
+        let outcome = told(all(others), 1);
+        assert_eq!(essence(&outcome), essence(&whole), "{key}");
+    }
+}
+
+#[test]
+fn a_process_that_comes_back_to_a_part_of_another_counts_nothing_twice() {
+    let (pair, keeper) = (pair(200_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.01");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let flags = &["--chunk-rows", "1000"];
+    let mut slow = run.process("c", flags).start();
+    (0..3).for_each(|_| slow.await_line("chunk finished"));
+    slow.signal("STOP");
+    keeper.sql("update pgreconcile.shard set until = clock_timestamp() where not done");
+    let mut other = run.process("c", flags).start();
+    (0..3).for_each(|_| other.await_line("chunk finished"));
+    slow.signal("CONT");
+    let outcome = told(all(vec![slow, other]), 1);
+    assert_eq!(essence(&outcome), essence(&whole));
+}
+
+#[test]
+fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
+    let (pair, keeper) = (pair(200_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.01");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    pair.scratch.file("old.json", "old");
+    let flags = &["--chunk-rows", "2000"];
+    let mut first = run.process("d", &[&flags[..], &["--report", "old.json"]].concat()).start();
+    first.await_line("chunk finished");
+    first.signal("TERM");
+    let first = first.finish();
+    assert!(first.exits(3).stderr.contains("run d is left to the other processes"), "{first:?}");
+    assert_eq!(first.stdout, "");
+    let old = std::fs::read_to_string(pair.scratch.path().join("old.json")).unwrap();
+    assert_eq!(old, "old");
+    let deadline = run.process("d", &[&flags[..], &["--deadline", "4s"]].concat()).run();
+    deadline.exits(3);
+    let outcome = told(vec![run.process("d", &[]).run()], 1);
+    assert_eq!(essence(&outcome), essence(&whole));
+}
+
+#[test]
+fn whoever_settles_and_dies_is_followed_by_another() {
+    let (pair, keeper) = (pair(100_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.001");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let mut first = run.patient("e").start();
+    first.await_line("recheck finished");
+    first.signal("KILL");
+    let _ = first.finish();
+    keeper
+        .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
+    let outcome = told(vec![run.process("e", &[]).run()], 1);
+    assert_eq!(essence(&outcome), essence(&whole));
+}
+
+#[test]
+fn what_is_asked_otherwise_takes_no_part() {
+    let (pair, keeper) = (pair(30_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.01");
+    let run = Run { pair: &pair, spec: spec.clone(), ledger: keeper.url() };
+    let mut first = run.process("f", &["--chunk-rows", "500"]).start();
+    first.await_line("chunk finished");
+    let say = |outcome: Outcome, words: &str| {
+        let told = refused(&outcome);
+        assert!(told.iter().any(|told| told.headline.contains(words)), "{told:?}");
+    };
+    say(run.process("f", &["--strategy", "stream"]).run(), "was begun to answer another question");
+    say(run.process("f", &["--resume"]).run(), "needs no --resume");
+    say(run.process("f g", &[]).run(), "invalid value 'f g'");
+    let elsewhere = |ledger: &str| {
+        pair.comparing(&spec, &["--run-id", "f"]).env("PGRECONCILE_LEDGER", ledger).run()
+    };
+    say(elsewhere("off"), "through a ledger in PostgreSQL");
+    say(elsewhere("here.db"), "through a ledger in PostgreSQL");
+    // Another run of the spec has to wait, as ever.
+    let other = run.process("g", &[]).run();
+    assert!(other.exits(4).stderr.contains("run f holds spec \"test\""), "{other:?}");
+    first.signal("KILL");
+    let _ = first.finish();
+}
