@@ -72,7 +72,8 @@ pub fn head(head: &Head<'_>) -> String {
     let mut mappings: Vec<String> = head.stages.iter().map(|(name, ..)| one_line(name)).collect();
     mappings.dedup();
     lines.push(format!("mapping    {}", mappings.join(", ")));
-    lines.push(format!("made of    run {run}, the {authority} being right"));
+    // The id may come from a file that anybody wrote.
+    lines.push(format!("made of    run {}, the {authority} being right", one_line(run)));
     lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
     lines.push(match head.expires {
         Some(expires) => format!("valid      from {} until {expires}", head.created),

@@ -23,6 +23,7 @@ mod frontier;
 mod hands;
 mod histogram;
 mod lag;
+mod making;
 mod mapping;
 mod member;
 mod one_sided;

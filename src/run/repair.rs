@@ -123,14 +123,15 @@ async fn make(
         let hands = reach.hands(&plans[*place]);
         let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
         repairing.take_all(wanted[place]).await.map_err(one)?;
-        agreed += repairing.agreed;
-        let left_out = repairing.left_out.into_iter().map(|(reason, rows)| Described {
+        let making = repairing.making;
+        agreed += making.agreed;
+        let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
             mapping: plans[*place].name.clone(),
             reason,
             rows,
         });
         manifest.left_out.extend(left_out);
-        spools.extend(repairing.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
+        spools.extend(making.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
     }
     let notes = notes(&mut manifest, options, &targets, spools.keys());
     let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();

@@ -1,22 +1,18 @@
 //! One mapping's repair: the wanted keys are read again on both sides, and what still differs becomes
 //! changes. What has agreed meanwhile is counted and left alone.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 
-use hashbrown::HashMap;
-
 use super::blocked::Blocked;
-use super::changes::Spool;
 use super::hands::{Failed, Hands};
+use super::making::Making;
 use super::steps;
-use crate::compare::{agree, told};
 use crate::finding::{Kind, Named};
 use crate::pg::{Lease, PgError, Row, Session};
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Change, Image, Scope, Wanted, WantedPlace};
+use crate::repair::{Act, Scope, Wanted, WantedPlace};
 use crate::row::{Bound, Key, KeyRange, Record, Veil};
-use crate::schema::{Builtin, BySide, PgType, Side, StoredColumn};
+use crate::schema::{BySide, Side, StoredColumn};
 use crate::sql::{self, Lookup};
 
 /// Keys that are read at once.
@@ -42,16 +38,10 @@ impl Reach<'_> {
 /// One mapping on its way.
 pub(super) struct Repairing<'r> {
     hands: Hands<'r>,
-    scope: &'r Scope,
-    authority: Side,
-    kinds: &'r [Act],
+    written: Side,
+    /// What the written side's rows are read with, beside the pairs.
     readable: Vec<StoredColumn>,
-    /// For each stored column, its place among the readable ones.
-    places: Vec<Option<usize>>,
-    pub(super) spools: BTreeMap<Act, Spool>,
-    pub(super) agreed: u64,
-    /// Rows that become no change, by reason.
-    pub(super) left_out: BTreeMap<String, u64>,
+    pub(super) making: Making<'r>,
 }
 
 impl<'r> Repairing<'r> {
@@ -61,17 +51,10 @@ impl<'r> Repairing<'r> {
         authority: Side,
         kinds: &'r [Act],
     ) -> Repairing<'r> {
-        let mut readable = Vec::new();
         let columns = scope.stored.columns.iter();
-        let places = columns.map(|column| {
-            column.readable.then(|| {
-                readable.push(column.clone());
-                readable.len() - 1
-            })
-        });
-        let places = places.collect();
-        let (spools, left_out) = (BTreeMap::new(), BTreeMap::new());
-        Repairing { hands, scope, authority, kinds, readable, places, spools, agreed: 0, left_out }
+        let readable = columns.filter(|column| column.readable).cloned().collect();
+        let making = Making::new(hands.plan, scope, authority, kinds);
+        Repairing { hands, written: authority.other(), readable, making }
     }
 
     /// Reads what is wanted again and makes changes of what still differs.
@@ -92,7 +75,8 @@ impl<'r> Repairing<'r> {
             let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
                 let keys = keys_of(&self.hands, side, texts).await?;
-                self.take_keys(&keys).await?;
+                let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
+                self.making.take(&keys, &rows)?;
             }
         }
         for range in wanted {
@@ -134,9 +118,22 @@ impl<'r> Repairing<'r> {
                 None => rest.clone(),
             };
             let keys = self.keys_within(side, &part).await?;
+            // While some rows become changes, the next are on their way.
+            let mut before: Option<(Vec<Key>, BySide<Vec<Row>>)> = None;
             for keys in keys.chunks(KEYS_AT_ONCE) {
-                let meant = self.meant(side, keys, wanted).await?;
-                self.take_keys(&meant).await?;
+                let keys = self.meant(side, keys, wanted).await?;
+                let next = rows_of(&self.hands, self.written, &self.readable, &keys);
+                let making = &mut self.making;
+                let made = async {
+                    before.as_ref().map_or(Ok(()), |(keys, rows)| making.take(keys, rows))
+                };
+                let (rows, made) = tokio::join!(biased; next, made);
+                made?;
+                let rows = rows?;
+                before = Some((keys, rows));
+            }
+            if let Some((keys, rows)) = before {
+                self.making.take(&keys, &rows)?;
             }
             if cut.is_none() {
                 return Ok(());
@@ -192,143 +189,21 @@ impl<'r> Repairing<'r> {
         };
         Ok(rows.iter().filter(is_meant).filter_map(|row| Key::of(row, plan.key_width)).collect())
     }
-
-    /// Reads keys on both sides and makes changes of them.
-    async fn take_keys(&mut self, keys: &[Key]) -> Result<(), Blocked> {
-        let (plan, written) = (self.hands.plan, self.authority.other());
-        let asked: Vec<&Key> = keys.iter().collect();
-        let statement = |side: Side| {
-            if side == written {
-                sql::stored_rows(plan, side, &self.readable, &asked)
-            } else {
-                sql::look_up(plan, side, &asked)
-            }
-        };
-        let rows = self.hands.ask_both(statement).await?;
-        let by_key = |side: Side| {
-            let mut found: HashMap<Key, Vec<&Row>> = HashMap::new();
-            for row in &rows[side] {
-                if let Some(key) = Key::of(row, plan.key_width) {
-                    found.entry(key).or_default().push(row);
-                }
-            }
-            found
-        };
-        let (right, stored) = (by_key(self.authority), by_key(written));
-        let none = Vec::new();
-        for key in keys {
-            let right = right.get(key).unwrap_or(&none).as_slice();
-            let stored = stored.get(key).unwrap_or(&none).as_slice();
-            match (right, stored) {
-                ([], []) => self.leave("gone from both sides"),
-                ([right], []) => self.make(Act::Insert, Some(right), None)?,
-                ([], [stored]) => self.make(Act::Delete, None, Some(stored))?,
-                ([right], [stored]) => self.make(Act::Update, Some(right), Some(stored))?,
-                _ => self.leave("of a key that several rows have"),
-            }
-        }
-        Ok(())
-    }
-
-    fn leave(&mut self, why: &str) {
-        *self.left_out.entry(why.to_owned()).or_default() += 1;
-    }
-
-    fn make(&mut self, act: Act, right: Option<&Row>, stored: Option<&Row>) -> Result<(), Blocked> {
-        let plan = self.hands.plan;
-        let differs = |pair: usize| match (right, stored) {
-            (Some(right), Some(stored)) => {
-                !agree(&plan.pairs[pair], right.field(pair), stored.field(pair))
-            }
-            _ => true,
-        };
-        let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
-        if act == Act::Update {
-            if differing.is_empty() {
-                self.agreed += 1;
-                return Ok(());
-            }
-            self.name_what_stays(&differing);
-        }
-        if !self.kinds.contains(&act) {
-            self.leave(&format!("to {}, which --kinds leaves out", act.name()));
-            return Ok(());
-        }
-        let (mut old, mut new, mut set): (Image, Image, Vec<usize>) = Default::default();
-        for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
-            let is = stored.map_or(Ok(None), |row| self.stored_text(row, column))?;
-            let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
-            let becomes = match (act, pair, right) {
-                (Act::Insert, Some(pair), Some(row)) => self.right_text(row, pair, column)?,
-                (Act::Update, Some(pair), Some(row)) if settable && differing.contains(&pair) => {
-                    set.push(at);
-                    self.right_text(row, pair, column)?
-                }
-                _ => is.clone(),
-            };
-            old.push(is);
-            new.push(becomes);
-        }
-        if act == Act::Update && set.is_empty() {
-            self.leave("that differ only where nothing can be written");
-            return Ok(());
-        }
-        let change = Change {
-            old: (act != Act::Insert).then_some(old),
-            new: (act != Act::Delete).then_some(new),
-        };
-        let spool = match self.spools.entry(act) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
-        };
-        spool.set.extend(set);
-        spool.push(&change)
-    }
-
-    /// Counts differing pairs that an update does not reach.
-    fn name_what_stays(&mut self, differing: &[usize]) {
-        for pair in differing {
-            let set = self.scope.filled.iter().any(|f| f.pair == *pair && f.settable);
-            if !set {
-                let name = &self.hands.plan.pairs[*pair].name;
-                self.leave(&format!("whose pair \"{name}\" is compared only"));
-            }
-        }
-    }
-
-    fn stored_text(&self, row: &Row, column: usize) -> Result<Option<String>, Blocked> {
-        let Some(place) = self.places[column] else { return Ok(None) };
-        text(row, self.hands.plan.pairs.len() + place)
-    }
-
-    /// What a column of the written side is to hold: the authority's value as its type reads it.
-    fn right_text(&self, row: &Row, pair: usize, column: usize) -> Result<Option<String>, Blocked> {
-        let layout = Lookup::of(self.hands.plan);
-        let told = told(row, &layout, pair).map(utf8).transpose()?;
-        let from = self.hands.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
-        let to = self.scope.stored.columns[column].pg_type.base();
-        Ok(told.map(|text| carried(text, from, to)))
-    }
 }
 
-/// A value's text on its way from one type to another: what only its own type writes is left out.
-fn carried(text: String, from: &PgType, to: &PgType) -> String {
-    match from {
-        _ if from == to => text,
-        // -$1,234.50
-        PgType::Builtin(Builtin::Money) => text.replace(['$', ','], ""),
-        PgType::Builtin(Builtin::Bpchar) => text.trim_end_matches(' ').to_owned(),
-        _ => text,
-    }
-}
-
-fn text(row: &Row, field: usize) -> Result<Option<String>, Blocked> {
-    row.field(field).map(utf8).transpose()
-}
-
-fn utf8(bytes: &[u8]) -> Result<String, Blocked> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Blocked::new("a value is not UTF-8"))?;
-    Ok(text.to_owned())
+/// The rows of these keys on both sides: the written one's with every column that can be read.
+async fn rows_of(
+    hands: &Hands<'_>,
+    written: Side,
+    readable: &[StoredColumn],
+    keys: &[Key],
+) -> Result<BySide<Vec<Row>>, Blocked> {
+    let asked: Vec<&Key> = keys.iter().collect();
+    let statement = |side: Side| match side == written {
+        true => sql::stored_rows(hands.plan, side, readable, &asked),
+        false => sql::look_up(hands.plan, side, &asked),
+    };
+    Ok(hands.ask_both(statement).await?)
 }
 
 /// Keys from the texts by which a side tells them.

@@ -45,6 +45,31 @@ fn a_row_that_changed_after_the_report_refuses_its_whole_batch() {
 }
 
 #[test]
+fn an_undo_refuses_rows_that_somebody_has_changed_since() {
+    for change in [
+        "update t set name = 'later' where id = 2",
+        "update t set name = 'later' where id = 3",
+        "insert into t values (9, 'again')",
+    ] {
+        let round = round();
+        round.pair.sql(Side::Target, "insert into t values (9, 'z')");
+        let _ = round.compare().exits(1);
+        let _ = round.repair("r", &ALL).exits(0);
+        let _ = round.apply("r", &["--execute"]).exits(0);
+        round.pair.sql(Side::Target, change);
+        let before = round.state(true);
+        let said: Vec<_> =
+            round.scripts("r", ".undo.sql").iter().map(|script| round.psql(script)).collect();
+        let refused: Vec<_> = said.iter().filter(|said| said.code == 3).collect();
+        assert!(refused.len() == 1 && refused[0].stderr.contains("NOT applied"), "{change}");
+        assert_ne!(round.state(true), before);
+        let kept = if change.contains("9") { "9again" } else { "later" };
+        let rows = round.pair.sql(Side::Target, "select string_agg(id || name, ' ') from t");
+        assert!(rows.contains(kept), "{change}: {rows}");
+    }
+}
+
+#[test]
 fn what_agrees_meanwhile_is_dropped_and_counted() {
     let round = round();
     round.pair.sql(Side::Target, "update t set name = 'a' where id = 1");

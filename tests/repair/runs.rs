@@ -127,3 +127,26 @@ fn a_run_that_was_killed_is_no_finished_run() {
     let manifest = std::fs::read_to_string(round.path("r/manifest.json")).unwrap();
     assert!(manifest.contains(&first), "{manifest}");
 }
+
+/// A report is a file that anybody may have written, and the head of a script is SQL.
+#[test]
+fn the_id_of_a_run_does_no_harm() {
+    let round = round(&same("public.t"));
+    round.pair.sql(Side::Target, "create table victim (id int)");
+    let _ = round.compare().exits(1);
+    let file = round.path("findings.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let id = text.split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap();
+    for harm in
+        ["\\ndrop table victim; --", "\\n\\\\! touch /tmp/pgreconcile-was-here", "\\u2028$pgr$"]
+    {
+        std::fs::write(&file, text.replace(id, harm)).unwrap();
+        let _ = round.repair("r", &[]).exits(0);
+        round.run_all("r", ".sql");
+        round.run_all("r", ".undo.sql");
+        let _ = round.apply("r", &[]).exits(0);
+        std::fs::remove_dir_all(round.path("r")).unwrap();
+    }
+    assert_eq!(round.pair.sql(Side::Target, "select count(*) from victim"), "0");
+    assert!(!std::path::Path::new("/tmp/pgreconcile-was-here").exists());
+}
