@@ -41,6 +41,7 @@ mod secrets;
 mod shared;
 mod since;
 mod sizes;
+mod slices;
 mod streams;
 mod support;
 mod surroundings;

@@ -121,11 +121,6 @@ pub(super) fn parse_strategy(word: &str) -> Result<StrategyChoice, String> {
     found.map(|(_, choice)| *choice).ok_or_else(|| "use auto, digest or stream".to_owned())
 }
 
-/// A flag that the contract has and this version does not act on yet: refused, never ignored.
-pub(super) fn not_yet(_: &str) -> Result<std::convert::Infallible, String> {
-    Err("it does nothing in this version yet; leave it out".to_owned())
-}
-
 impl Specs {
     /// A repeatable flag's environment variable holds its values on lines of their own.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {

@@ -1,7 +1,6 @@
 //! `compare`: the main job.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use clap::Args;
 use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, not_yet, parse_strategy, split_paths};
+use super::args::{Common, Specs, When, parse_strategy, split_paths};
+use super::begin::{begin_all, last_found, new_id, new_run, resumption, share};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
@@ -20,10 +20,10 @@ use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::event::{Event, Observer};
-use crate::ledger::{Place, Recorder};
+use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Begin, Options, Parted, Shared, Since, Stop};
+use crate::run::{self, Options, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -105,8 +105,12 @@ pub(super) struct Compare {
     )]
     progress: When,
 
-    #[arg(long, hide = true, env = "PGRECONCILE_SLICE", value_parser = not_yet, num_args = 0..=1, default_missing_value = "")]
-    slice: Option<Infallible>,
+    /// Compare what has gone unverified for longest, as far as --deadline lets it
+    ///
+    /// The ledger knows which keys were verified when. What the run before found is looked at first. The
+    /// deadline is a normal end; `coverage` says how much was compared.
+    #[arg(long, env = "PGRECONCILE_SLICE", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with_all = ["sample", "since", "resume", "run_id"], help_heading = "What to compare")]
+    pub(super) slice: bool,
 
     /// Go on with the newest interrupted run of the spec, or with this one
     ///
@@ -139,6 +143,7 @@ impl Compare {
         options.chunk_rows = self.chunk_rows;
         options.sample = self.sample.filter(|share| *share < 1.0);
         options.since.clone_from(&self.since);
+        options.slice = self.slice;
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
@@ -299,8 +304,11 @@ async fn run_all(
 ) -> Exit {
     let mut memories = Vec::new();
     for spec in &specs {
-        let Some(earlier) = earlier else { continue };
-        let memory = remember(earlier, &args.common, spec, ui).await;
+        let memory = match earlier {
+            Some(earlier) => remember(earlier, &args.common, spec, ui).await,
+            None if args.slice => last_found(spec, ledgers.recorder(&spec.name), ui).await,
+            None => continue,
+        };
         let Some(memory) = memory else { return Exit::Trouble };
         memories.push(memory);
     }
@@ -346,7 +354,11 @@ async fn run_all(
             Some(memory) => {
                 let text = prepared.spec.text.clone();
                 let run_id = new_id();
-                match run::recheck(prepared, memory, run_id, options, heard, stop).await {
+                let told = match args.slice {
+                    true => run::slice(prepared, memory, run_id, options, heard, stop).await,
+                    false => run::recheck(prepared, memory, run_id, options, heard, stop).await,
+                };
+                match told {
                     Ok(summary) => summary,
                     Err(trouble) => {
                         ui.trouble(&text, &trouble);
@@ -364,102 +376,6 @@ async fn run_all(
         exit = exit.max(Exit::Incomplete);
     }
     exit
-}
-
-/// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
-async fn share(
-    run_id: &str,
-    prepared: run::Prepared,
-    options: Options,
-    mut recorder: Option<Recorder>,
-    audience: &mut Audience,
-    stop: watch::Receiver<Stop>,
-    ui: &Ui,
-) -> Result<Exit, Exit> {
-    let process = new_id();
-    let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
-    let part = run::share(prepared, (run_id.to_owned(), &process), options, heard, stop).await;
-    if let Some(recorder) = &recorder {
-        warn_of_trouble(recorder, ui);
-    }
-    Err(match part {
-        Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
-        Ok(Shared::Elsewhere(summary)) => {
-            let verdict = summary.verdict.name();
-            ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
-            summary.verdict.into()
-        }
-        Ok(Shared::Left) => {
-            ui.status(&format!("run {run_id} is left to the other processes"));
-            Exit::Incomplete
-        }
-        Err(Parted::Refused(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
-            Exit::Trouble
-        }
-        Err(Parted::Lost(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
-            Exit::Incomplete
-        }
-    })
-}
-
-/// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.
-fn resumption(wanted: &str) -> Option<&str> {
-    match wanted {
-        "false" | "no" | "off" | "0" => None,
-        "true" | "yes" | "on" | "1" => Some(""),
-        run => Some(run),
-    }
-}
-
-fn new_id() -> String {
-    ulid::Ulid::generate().to_string()
-}
-
-fn new_run() -> Begin {
-    Begin::New(new_id())
-}
-
-/// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
-/// been said.
-async fn begin_all(
-    wanted: Option<&str>,
-    prepared: &[(run::Prepared, Options)],
-    ledgers: &mut Ledgers,
-    ui: &Ui,
-) -> Option<VecDeque<Begin>> {
-    let mut begins = VecDeque::new();
-    for (prepared, options) in prepared {
-        let name = &prepared.spec.name;
-        let Some(recorder) = ledgers.recorder(name) else {
-            if wanted.is_some() {
-                let message = format!("no ledger remembers where a run of \"{name}\" stood");
-                ui.error(&message, Some("--resume needs a ledger that can be read and written."));
-                return None;
-            }
-            begins.push_back(new_run());
-            continue;
-        };
-        match run::agree(prepared, options, recorder, wanted).await {
-            Ok(Some(interrupted)) => {
-                let run = &interrupted.record;
-                ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
-                begins.push_back(Begin::Resumed(Box::new(interrupted)));
-            }
-            Ok(None) => {
-                if wanted.is_some() {
-                    ui.status(&format!("{name}: no run was interrupted; a new one begins"));
-                }
-                begins.push_back(new_run());
-            }
-            Err(blocked) => {
-                ui.error(&blocked.message, blocked.hint.as_deref());
-                return None;
-            }
-        }
-    }
-    Some(begins)
 }
 
 #[cfg(test)]

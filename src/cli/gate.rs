@@ -1,10 +1,11 @@
 //! `gate`: may reads be flipped?
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::args::{self, Common};
 use super::exit::Exit;
@@ -181,7 +182,7 @@ async fn of_ledger(
         now,
         mappings: Asked::of(spec, now),
         groups: Vec::new(),
-        verified: gate::verified(spec, &runs, now),
+        verified: verified(store, spec, &runs, now).await?,
         runs,
         other_spec: changed.map(|run| run.run.clone()),
         other_params: comparisons().filter(others).count(),
@@ -193,6 +194,28 @@ async fn of_ledger(
         None => None,
     };
     Ok((case, terms))
+}
+
+/// The share of each mapping that was verified within the window: as the ledger knows it key by key, or
+/// as whole runs say it.
+async fn verified(
+    store: &Store,
+    spec: &Spec,
+    runs: &[Run],
+    now: Timestamp,
+) -> Result<BTreeMap<String, f64>, String> {
+    let mut verified = gate::verified(spec, runs, now);
+    // What was verified is known to the second, and never said to be later than it is.
+    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let begin = gate::begin_of_window(&spec.gate, now).round(up);
+    let begin = begin.map_err(|error| error.to_string())?.to_string();
+    for (mapping, share) in &mut verified {
+        let coverage = store.coverage(&spec.scope(), mapping).await;
+        if let Some(coverage) = coverage.map_err(|error| error.to_string())? {
+            *share = coverage.since(&begin);
+        }
+    }
+    Ok(verified)
 }
 
 /// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has

@@ -5,6 +5,7 @@
 
 mod apply;
 mod args;
+mod begin;
 mod check;
 mod compare;
 mod earlier;

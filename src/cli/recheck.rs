@@ -42,6 +42,7 @@ pub(super) struct Recheck {
 pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
     let hint = "pgreconcile recheck SPEC, with --run ID or --from FILE.";
     let refused = match args.how.specs.specs.as_slice() {
+        [_] if args.how.slice => Some("--slice has no meaning here"),
         [_] if args.how.run_id.is_some() => Some("--run-id has no meaning here"),
         [_] if args.how.resume.is_some() => Some("--resume has no meaning here"),
         [_] if args.how.sample.is_some() => Some("--sample has no meaning here"),

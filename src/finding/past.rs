@@ -45,6 +45,9 @@ pub struct PastRun {
     /// The share of the keys that it looked at, if not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// Whether it took what had gone unverified for longest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub slice: bool,
     /// How young a row had to be on either side for its key to be looked at, if not all were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,

@@ -39,6 +39,9 @@ pub struct RunRecord {
     /// How young a row has to be on either side for its key to be looked at, if not all are: `2h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Whether it took what had gone unverified for longest, as far as its deadline let it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slice: bool,
     /// The only mappings that are compared, if not all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mappings: Vec<String>,
@@ -54,7 +57,8 @@ pub struct RunRecord {
 impl RunRecord {
     /// Whether every key of every mapping was asked for.
     pub fn is_of_everything(&self) -> bool {
-        self.sample.is_none() && self.since.is_none() && self.mappings.is_empty()
+        let all = self.sample.is_none() && self.since.is_none() && self.mappings.is_empty();
+        all && !self.slice
     }
 
     /// The record of a run that starts now.
@@ -74,6 +78,7 @@ impl RunRecord {
             params,
             sample: None,
             since: None,
+            slice: false,
             mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
             resumed_at: Vec::new(),

@@ -103,7 +103,8 @@ pub fn verified(spec: &Spec, runs: &[Run], now: Timestamp) -> BTreeMap<String, f
     spec.mappings.iter().map(|mapping| (mapping.name.clone(), share(&mapping.name))).collect()
 }
 
-fn begin_of_window(policy: &GateSettings, now: Timestamp) -> Timestamp {
+/// The moment at which the window begins.
+pub fn begin_of_window(policy: &GateSettings, now: Timestamp) -> Timestamp {
     let window = SignedDuration::try_from(policy.window).unwrap_or(SignedDuration::MAX);
     now.checked_sub(window).unwrap_or(Timestamp::MIN)
 }

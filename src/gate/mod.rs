@@ -13,7 +13,7 @@ mod reason;
 mod run;
 mod sequence;
 
-pub use case::{Asked, Case, Change, enough, verified};
+pub use case::{Asked, Case, Change, begin_of_window, enough, verified};
 pub use reason::{Condition, Reason};
 pub use run::{End, Run, Unsettled};
 pub use sequence::Sequence;

@@ -32,6 +32,10 @@ impl Recorder {
         let found = self.store().rows(statement, values![spec, run.unwrap_or_default()]).await?;
         for record in &found {
             let (ended, interrupted) = read(record)?;
+            // What was recent then, or old then, is not any more.
+            if run.is_none() && (interrupted.record.slice || interrupted.record.since.is_some()) {
+                continue;
+            }
             match ended {
                 false => return Ok(Some(interrupted)),
                 true if run.is_some() || supersedes(&interrupted.terms) => return Ok(None),

@@ -9,6 +9,7 @@
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
+mod coverage;
 mod file;
 mod identity;
 mod interrupted;

@@ -40,8 +40,6 @@ impl Store {
         let mut runs = self.runs(spec).await?;
         // Of each scope the last run that compared a mapping whole, and those mappings.
         let mut before: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
-        // When each mapping was last compared whole, by scope.
-        let mut verified: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for Numbered { number, run } in &mut runs {
             let mut whole = BTreeSet::new();
             for (_, mapping) in self.mappings_of(*number).await? {
@@ -50,8 +48,6 @@ impl Store {
                 let least = run.coverage.unwrap_or(1.0).min(mapping.coverage);
                 run.coverage = Some(least);
                 if mapping.complete && mapping.coverage >= 1.0 {
-                    let of_scope = verified.entry(run.scope.clone()).or_default();
-                    of_scope.insert(mapping.mapping.clone(), run.started_at.clone());
                     whole.insert(mapping.mapping);
                 }
             }
@@ -66,9 +62,10 @@ impl Store {
             }
         }
         let runs: Vec<PastRun> = runs.into_iter().map(|numbered| numbered.run).collect();
-        let newest = runs.last().and_then(|run| verified.remove(&run.scope)).unwrap_or_default();
-        let whole = |(mapping, since)| Verified { mapping, share: 1.0, since };
-        let verified = newest.into_iter().map(whole).collect();
+        let verified = match runs.last() {
+            Some(newest) => self.verified(&newest.scope).await?,
+            None => Vec::new(),
+        };
         Ok(History { spec: spec.to_owned(), runs, verified })
     }
 
@@ -85,6 +82,34 @@ impl Store {
             }
         }
         Ok(runs.into_iter().map(|numbered| numbered.run).collect())
+    }
+
+    /// Which share of each mapping of a scope has been verified since when, in steps.
+    async fn verified(&self, scope: &str) -> Result<Vec<Verified>, LedgerError> {
+        let mut steps = Vec::new();
+        for mapping in self.covered(scope).await? {
+            let Some(coverage) = self.coverage(scope, &mapping).await? else { continue };
+            let moments: BTreeSet<&str> = coverage
+                .stretches()
+                .iter()
+                .filter_map(|stretch| stretch.verified.as_deref())
+                .collect();
+            for since in moments {
+                let (mapping, share) = (mapping.clone(), coverage.since(since));
+                steps.push(Verified { mapping, share, since: since.to_owned() });
+            }
+        }
+        Ok(steps)
+    }
+
+    /// The newest run of a scope that came to its end.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn newest_of(&self, spec: &str, scope: &str) -> Result<Option<String>, LedgerError> {
+        let mut runs = self.runs(spec).await?.into_iter().rev();
+        let found = runs.find(|known| known.run.scope == scope && known.run.summary.is_some());
+        Ok(found.map(|found| found.run.run))
     }
 
     /// Tells a run again as it was told: this one, or the newest that came to its end.
@@ -195,6 +220,7 @@ impl Store {
                 scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
                 sample: record.sample,
+                slice: record.slice,
                 since: record.since,
                 summary: row.maybe_text(4)?.map(serde_json::from_str).transpose()?,
                 rows: BySide::default(),

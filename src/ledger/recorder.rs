@@ -100,6 +100,22 @@ impl Recorder {
         self.resumed = Some(interrupted.number);
     }
 
+    /// Tells what the newest run of a scope has found, if there is one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn last_found(
+        &self,
+        spec: &str,
+        scope: &str,
+        hear: impl FnMut(Event),
+    ) -> Result<(), LedgerError> {
+        match self.store.newest_of(spec, scope).await? {
+            Some(run) => self.store.retell(spec, Some(&run), hear).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a run goes on that was begun before.
     pub fn resumes(&self) -> bool {
         self.resumed.is_some()
@@ -119,6 +135,12 @@ impl Recorder {
     /// Whether what waits is about to be written anyway.
     pub fn is_time(&self) -> bool {
         self.written.elapsed() >= LONGEST_WAIT
+    }
+
+    /// The scope of the run under way, if it is one whose coverage counts.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.keeping()?;
+        self.run.as_ref().map(|run| run.scope.as_str())
     }
 
     pub(super) fn terms(&self) -> Option<&str> {

@@ -50,7 +50,11 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError>
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
         statements.map(move |statement| Change { statement, params: values![run] })
     };
-    let changes = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    let mut changes: Vec<Change> = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    if !changes.is_empty() {
+        let statement = include_str!("statements/forget_old_coverage.sql");
+        changes.push(Change { statement, params: Vec::new() });
+    }
     store.together(changes).await.map(drop)
 }
 

@@ -49,6 +49,8 @@ pub struct PlanOptions {
     pub chunk_rows: Option<u64>,
     /// Whether only some key ranges are looked at.
     pub sampled: bool,
+    /// Whether stretches of the keys are compared one by one.
+    pub sliced: bool,
 }
 
 /// What will be done for one mapping.
@@ -222,7 +224,7 @@ pub fn plan_mapping(
         since: since[side].take(),
     });
     let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
-    let fixed = options.chunk_rows.is_some() || options.sampled;
+    let fixed = options.chunk_rows.is_some() || options.sampled || options.sliced;
     let groups = partition::groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);

@@ -76,7 +76,12 @@ pub(crate) fn plan(
         digests: DigestTrust::Probe("1".into()),
     };
     let servers = BySide { source: &server, target: &server };
-    let options = PlanOptions { strategy: StrategyChoice::Auto, chunk_rows: None, sampled: false };
+    let options = PlanOptions {
+        strategy: StrategyChoice::Auto,
+        chunk_rows: None,
+        sampled: false,
+        sliced: false,
+    };
     // A server takes the conditions that name no row but its own.
     let mut known = facts.map(Facts::clone);
     for side in Side::BOTH {

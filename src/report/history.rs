@@ -136,6 +136,7 @@ mod tests {
             scope: "s".into(),
             started_at: "2026-11-22T06:00:03.123Z".into(),
             sample: None,
+            slice: false,
             since: None,
             coverage: summary.map(|_| 0.99999),
             summary: summary.map(|verdict| SummaryRecord::new(verdict, 61_000)),

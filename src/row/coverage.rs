@@ -58,8 +58,8 @@ impl Coverage {
             let around = |at: &Bound| around(&stretch.range, at, order);
             let before = range.after.as_ref().and_then(|after| around(after).0);
             let behind = range.through.as_ref().and_then(|through| around(through).1);
-            let untouched = before.as_ref() == Some(&stretch.range)
-                || behind.as_ref() == Some(&stretch.range);
+            let untouched =
+                before.as_ref() == Some(&stretch.range) || behind.as_ref() == Some(&stretch.range);
             if untouched {
                 marked.push(stretch);
                 continue;
@@ -106,9 +106,8 @@ impl Coverage {
         }
         // A stretch of no known rows is there all the same.
         let rows = |stretch: &Stretch| stretch.rows.max(1) as f64;
-        let verified: f64 = self.0.iter().filter(late).map(rows).sum();
-        let all: f64 = self.0.iter().map(rows).sum();
-        verified / all
+        let sum = |sum: f64, stretch: &Stretch| sum + rows(stretch);
+        self.0.iter().filter(late).fold(0.0, sum) / self.0.iter().fold(0.0, sum)
     }
 
     /// The stretches with the one first that has gone unverified for longest.
@@ -120,11 +119,7 @@ impl Coverage {
 }
 
 /// What of a range lies up to and with a key, and what behind it; nothing where that is no key.
-fn around(
-    range: &KeyRange,
-    at: &Bound,
-    order: &KeyOrder,
-) -> (Option<KeyRange>, Option<KeyRange>) {
+fn around(range: &KeyRange, at: &Bound, order: &KeyOrder) -> (Option<KeyRange>, Option<KeyRange>) {
     let begins_behind = |own: &Bound| order.compare(&own.key, &at.key).is_ge();
     let ends_by = |own: &Bound| order.compare(&own.key, &at.key).is_le();
     match (range.after.as_ref().is_some_and(begins_behind), range.through.as_ref()) {
@@ -180,7 +175,10 @@ mod tests {
         coverage.mark(&range(None, Some(50)), 50, Some("1"), &order());
         coverage.mark(&range(Some(50), None), 50, Some("2"), &order());
         assert_eq!(told(&coverage), [(None, Some(50), Some("1")), (Some(50), None, Some("2"))]);
-        assert_eq!((coverage.since("1"), coverage.since("2"), coverage.since("3")), (1.0, 0.5, 0.0));
+        assert_eq!(
+            (coverage.since("1"), coverage.since("2"), coverage.since("3")),
+            (1.0, 0.5, 0.0)
+        );
         coverage.mark(&range(Some(40), Some(60)), 20, Some("3"), &order());
         assert_eq!(
             told(&coverage),

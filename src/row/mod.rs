@@ -14,8 +14,8 @@ mod order;
 mod range;
 mod record;
 
-pub use decimal::Decimal;
 pub use coverage::{Coverage, Stretch};
+pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};
 pub use group::{Group, GroupCounts, MOST_GROUPS};

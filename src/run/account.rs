@@ -204,6 +204,17 @@ impl Account {
         desk.tell(Event::Undecided(undecided));
     }
 
+    /// Whether all of it was compared and judged.
+    pub(super) fn is_whole(&self, max_unsettled: u64) -> bool {
+        let record = self.record(max_unsettled);
+        record.complete && record.coverage >= 1.0
+    }
+
+    /// Everything is to be looked at after all.
+    pub(super) fn skip_nothing(&mut self) {
+        self.skipped_rows = 0;
+    }
+
     /// About so many rows are not to be looked at.
     pub(super) fn skipped(&mut self, rows: u64) {
         self.skipped_rows += rows.max(1);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use super::conduct::{Audience, Begin, conduct};
+use super::conduct::{Audience, Begin, What, conduct};
 use super::hands::{Failed, Hands, with_hands};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
@@ -83,7 +83,28 @@ pub async fn recheck(
 ) -> Result<SummaryRecord, Trouble> {
     let again = recall(&mut prepared, memory, &options).await?;
     let begin = Begin::New(run_id);
-    Ok(conduct(prepared, Some(again), begin, options, audience, stop).await)
+    Ok(conduct(prepared, What::Again(again), begin, options, audience, stop).await)
+}
+
+/// Reads back what the run before found of every mapping; nothing of one whose findings name no row.
+///
+/// # Errors
+/// When a server cannot read a key.
+pub(super) async fn recall_if_told(
+    prepared: &Prepared,
+    mut memory: Memory,
+    options: &Options,
+) -> Result<Vec<Again>, Trouble> {
+    let mut all = Vec::new();
+    for plan in &prepared.plans {
+        let found = memory.0.remove(&plan.name);
+        let told = found.filter(|_| !plan.key().iter().any(|pair| pair.terms.redact));
+        all.push(match told {
+            Some(found) => read_back(prepared, plan, found, options).await?,
+            None => Again::default(),
+        });
+    }
+    Ok(all)
 }
 
 /// Reads back what an earlier run found, and leaves out the mappings of which it found nothing.

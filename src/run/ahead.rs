@@ -20,29 +20,26 @@ pub(super) struct Later {
 pub(super) struct Ahead {
     pub(super) rest: Option<KeyRange>,
     later: VecDeque<Later>,
+    /// When the stretch that the rest belongs to was last verified.
+    pub(super) verified: Option<String>,
 }
 
 impl Ahead {
     /// Every key there is.
     pub(super) fn everything() -> Ahead {
-        Ahead { rest: Some(KeyRange::everything()), later: VecDeque::new() }
+        Ahead { rest: Some(KeyRange::everything()), later: VecDeque::new(), verified: None }
     }
 
     /// These stretches, one after the other.
     pub(super) fn of(stretches: impl IntoIterator<Item = Later>) -> Ahead {
-        Ahead { rest: None, later: stretches.into_iter().collect() }
-    }
-
-    /// When what comes next was last verified; nothing if nothing comes.
-    pub(super) fn next_verified(&self) -> Option<Option<&str>> {
-        self.later.front().map(|later| later.verified.as_deref())
+        Ahead { rest: None, later: stretches.into_iter().collect(), verified: None }
     }
 
     /// Begins with the next stretch, if there is one; gives the key that it begins behind.
     pub(super) fn step(&mut self) -> Option<Option<Bound>> {
-        let Later { range, .. } = self.later.pop_front()?;
+        let Later { range, verified, .. } = self.later.pop_front()?;
         let after = range.after.clone();
-        self.rest = Some(range);
+        (self.rest, self.verified) = (Some(range), verified);
         Some(after)
     }
 

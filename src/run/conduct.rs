@@ -14,17 +14,22 @@ use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::prepare::Prepared;
+use super::slices::Slice;
 use super::watch::Watch;
 use super::worker::World;
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
 use crate::report::Diagnosis;
+use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
 /// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
 /// coming by as much.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+/// The chunks that are on their way when a slice ends come to their end within this.
+const LAST_CHUNKS: Duration = Duration::from_secs(1);
 
 /// Which run it is.
 #[derive(Clone, Debug)]
@@ -51,13 +56,22 @@ pub async fn compare(
     audience: Audience<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    conduct(prepared, None, begin, options, audience, stop).await
+    conduct(prepared, What::Everything, begin, options, audience, stop).await
 }
 
-/// Moves a run from its beginning to its summary: everything, or what an earlier run found.
+/// What a run looks at, mapping by mapping.
+pub(super) enum What {
+    Everything,
+    /// What an earlier run found.
+    Again(Vec<Again>),
+    /// What has gone unverified for longest, as far as the deadline lets it.
+    Slices(Vec<Slice>),
+}
+
+/// Moves a run from its beginning to its summary.
 pub(super) async fn conduct(
     prepared: Prepared,
-    again: Option<Vec<Again>>,
+    what: What,
     begin: Begin,
     options: Options,
     audience: Audience<'_>,
@@ -82,9 +96,7 @@ pub(super) async fn conduct(
     let world = Arc::new(world);
     let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
     let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
-    if let Some(again) = again {
-        dispatcher.look_again(again);
-    }
+    dispatcher.look_at(what);
     let stood = match begin {
         Begin::Resumed(_) => dispatcher.restore(false).await,
         Begin::New(_) => Ok(()),
@@ -95,10 +107,7 @@ pub(super) async fn conduct(
             dispatcher.let_go(&format!("the ledger does not say where it stood: {error}"))
         }
     }
-    dispatcher.finish_mappings();
-    let summary = dispatcher.summary();
-    dispatcher.desk.tell_all().await;
-    summary
+    dispatcher.finish(&spec.scope()).await
 }
 
 /// What a new run is asked.
@@ -108,17 +117,64 @@ pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecor
     let mut record = RunRecord::new(id, &spec.name, spec.hash.clone(), spec.scope(), params);
     record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
     record.since = options.since.as_ref().map(|since| since.text.clone());
+    record.slice = options.slice;
     record.mappings.clone_from(&options.mappings);
     record
 }
 
 impl Dispatcher<'_> {
-    /// Looks at what an earlier run found, and at nothing else.
-    fn look_again(&mut self, again: Vec<Again>) {
-        let plans = self.world.plans.iter().zip(again).enumerate();
+    /// Looks at this, and at nothing else.
+    fn look_at(&mut self, what: What) {
+        let plans = self.world.plans.iter().enumerate();
         let options = &self.desk.options;
-        let state = |(index, (plan, again))| MappingState::again(index, plan, options, again);
-        self.mappings = plans.map(state).collect();
+        self.mappings = match what {
+            What::Everything => return,
+            What::Again(again) => plans
+                .zip(again)
+                .map(|((index, plan), again)| MappingState::again(index, plan, options, again))
+                .collect(),
+            What::Slices(slices) => plans
+                .zip(slices)
+                .map(|((index, plan), slice)| MappingState::slice(index, plan, options, slice))
+                .collect(),
+        };
+    }
+
+    /// Ends the run: what was verified is written down, and the summary told.
+    pub(super) async fn finish(&mut self, scope: &str) -> SummaryRecord {
+        self.finish_mappings();
+        if self.desk.options.covers() {
+            self.keep_coverage(scope).await;
+        }
+        let summary = self.summary();
+        self.desk.tell_all().await;
+        summary
+    }
+
+    /// Writes down which part of each mapping was verified by this run.
+    async fn keep_coverage(&mut self, scope: &str) {
+        let at = self.desk.clock.began();
+        for mapping in &self.mappings {
+            let account = &mapping.account;
+            let (name, order) = (&account.plan.name, &account.plan.order);
+            let rows = account.tally.books.map(|side| side.read);
+            let rows = rows.source.max(rows.target);
+            let whole = account.is_whole(self.desk.options.max_unsettled);
+            let coverage = match self.desk.coverage(scope, name).await {
+                _ if whole => {
+                    let mut coverage = Coverage::nothing(rows);
+                    coverage.mark(&KeyRange::everything(), rows, Some(&at), order);
+                    coverage
+                }
+                known => {
+                    let estimated = account.plan.estimated_rows().unwrap_or(0);
+                    let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
+                    account.verified.mark(&mut coverage, &at, order);
+                    coverage
+                }
+            };
+            self.desk.keep_coverage(name, &coverage);
+        }
     }
 
     /// Comes back to where the run stood.
@@ -137,8 +193,13 @@ impl Dispatcher<'_> {
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
     ) {
-        let deadline = self.desk.options.deadline;
-        let deadline = deadline.map(|all| tokio::time::Instant::now() + all - GRACE.min(all / 2));
+        let Options { deadline: all, settle, slice, .. } = self.desk.options;
+        let now = tokio::time::Instant::now();
+        let scans = all.map(|all| all - GRACE.min(all / 2));
+        let deadline = scans.map(|scans| now + scans);
+        // A slice ends when it has to, with time left to settle what it has found.
+        let settles = |scans: Duration| (settle * 4).max(LAST_CHUNKS).min(scans / 2);
+        let mut leaves = scans.filter(|_| slice).map(|scans| now + scans - settles(scans));
         while !self.is_done() {
             self.give_out();
             self.desk.tell_all().await;
@@ -154,6 +215,10 @@ impl Dispatcher<'_> {
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
                 () = std::future::ready(()), if self.recalls() => self.recall().await,
                 Ok(()) = stop.changed() => return self.finish_soon(stop).await,
+                () = reached(leaves) => {
+                    leaves = None;
+                    self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk));
+                }
                 () = reached(deadline) => {
                     self.stopping = "the deadline was reached";
                     return self.finish_soon(stop).await;

@@ -18,7 +18,7 @@ use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
 use crate::report::Diagnosis;
-use crate::row::KeyRange;
+use crate::row::{Coverage, KeyRange};
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
@@ -143,6 +143,18 @@ impl<'o> Desk<'o> {
         }
     }
 
+    /// Which part of a mapping was verified when, before this run.
+    pub(super) async fn coverage(&self, scope: &str, mapping: &str) -> Option<Coverage> {
+        let recorder = self.recorder.as_ref()?;
+        recorder.coverage(scope, mapping).await.ok().flatten()
+    }
+
+    pub(super) fn keep_coverage(&mut self, mapping: &str, coverage: &Coverage) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep_coverage(mapping, coverage);
+        }
+    }
+
     pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
         match &self.recorder {
             Some(recorder) => recorder.reason(mapping, chunk).await,
@@ -184,6 +196,11 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn start() -> Clock {
         Clock { started: Instant::now(), wall: jiff::Timestamp::now() }
+    }
+
+    /// The second in which the run began, as records write it.
+    pub(super) fn began(&self) -> String {
+        timestamp(jiff::Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall))
     }
 
     /// The day on which the run began, in UTC.

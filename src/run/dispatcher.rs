@@ -130,10 +130,14 @@ impl Dispatcher<'_> {
         if self.desk.queue.is_full() {
             return None;
         }
-        for index in 0..self.mappings.len() {
+        for index in self.turns() {
             if let Some(keys) = self.mappings[index].again.pop_front() {
+                self.mappings[index].recalling += 1;
                 self.start(index);
                 return Some(Work { mapping: index, task: Task::Recall { keys } });
+            }
+            if self.mappings[index].recalling > 0 && self.desk.options.slice {
+                continue;
             }
             if let Some(pass) = &mut self.mappings[index].pass {
                 let Some(next) = pass.next() else { continue };
@@ -146,6 +150,15 @@ impl Dispatcher<'_> {
             }
         }
         None
+    }
+
+    /// The mappings in the order in which they are scanned: the spec's, or by age.
+    fn turns(&self) -> Vec<usize> {
+        let mut turns: Vec<usize> = (0..self.mappings.len()).collect();
+        if self.desk.options.slice {
+            turns.sort_by_key(|index| self.mappings[*index].age());
+        }
+        turns
     }
 
     fn scan_task(&mut self, mapping: usize, next: Next) -> Task {
@@ -210,6 +223,7 @@ impl Dispatcher<'_> {
         self.watch.worked(took);
         let mapping = &mut self.mappings[index];
         mapping.busy -= 1;
+        mapping.recalling -= usize::from(matches!(task, Task::Recall { .. }));
         match result {
             Some(Ok(answer)) => self.take_answer(index, task, answer),
             Some(Err(error)) => self.take_error(index, task, &error),

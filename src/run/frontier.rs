@@ -128,9 +128,9 @@ impl Frontier {
         true
     }
 
-    /// When what comes next was last verified; nothing if nothing comes.
-    pub(super) fn next_verified(&self) -> Option<Option<&str>> {
-        self.ahead.next_verified()
+    /// When what is scanned now was last verified.
+    pub(super) fn last_verified(&self) -> Option<&str> {
+        self.ahead.verified.as_deref()
     }
 
     /// Scans no further. Gives about how many rows are left out.

@@ -14,6 +14,7 @@ use super::parts::Counted;
 use super::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::recheck::Entry;
 use super::resume::Ruled;
+use super::slices::Recalled;
 use super::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use crate::compare::{Compared, Gap, Item, Looked, Parts, Piece, Runs, Suspected, Told};
@@ -43,6 +44,10 @@ pub(super) struct MappingState {
     pub(super) scanned: Option<Vec<ToldChunk>>,
     /// Chunks that could not be compared, of a run of many processes.
     pub(super) undecided_before: HashSet<u64>,
+    /// Keys that a slice looked at first.
+    pub(super) recalled: Option<Recalled>,
+    /// Batches of keys of an earlier run that are on their way.
+    pub(super) recalling: usize,
     /// One-sided ranges that stood before an interruption, by where they begin.
     pub(super) ruled: HashMap<Option<Key>, Ruled>,
     /// Small tasks that the scan's results ask for.
@@ -81,6 +86,8 @@ impl MappingState {
             to_recall: VecDeque::new(),
             scanned: None,
             undecided_before: HashSet::new(),
+            recalled: None,
+            recalling: 0,
             ruled: HashMap::new(),
             tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
             busy: 0,
@@ -115,6 +122,7 @@ impl MappingState {
     pub(super) fn recalled(&mut self, keys: Vec<Key>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
         let home = Arc::new(KeyRange::everything());
         for (key, looked) in keys.into_iter().zip(looked) {
+            self.counted(&key, &looked);
             let rows = looked.image.map(|digest| digest.rows);
             self.account.tally.read(rows);
             match looked.kind {
@@ -188,7 +196,8 @@ impl MappingState {
         self.take_chunks(desk);
     }
 
-    fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
+    fn take_chunk(&mut self, range: KeyRange, mut compared: Compared, desk: &mut Desk<'_>) {
+        self.discount(&range, &mut compared);
         let agreed = compared.matched > 0;
         let rows = compared.rows;
         self.account.verified.compared(&range, rows.source.max(rows.target));

@@ -45,6 +45,8 @@ pub struct Options {
     pub sample: Option<f64>,
     /// Only keys whose row on either side is younger than this, if not all of them.
     pub since: Option<Since>,
+    /// Whether it takes what has gone unverified for longest, and its deadline is a normal end.
+    pub slice: bool,
     /// What redacted values are told under.
     pub veil: Veil,
     /// Only these mappings, if any are named.
@@ -52,6 +54,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether what it compares counts as verified.
+    pub(super) fn covers(&self) -> bool {
+        self.sample.is_none() && self.since.is_none()
+    }
+
     /// What a spec says, nothing overridden.
     pub fn of(settings: &CompareSettings) -> Options {
         Options {
@@ -68,6 +75,7 @@ impl Options {
             keys_only: false,
             sample: None,
             since: None,
+            slice: false,
             veil: Veil::of_process(),
             mappings: Vec::new(),
         }

@@ -90,6 +90,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         strategy: options.strategy,
         chunk_rows: options.chunk_rows,
         sampled: options.sample.is_some(),
+        sliced: options.slice,
     };
     let mut plans = Vec::new();
     let facts = source_facts.iter().zip(&target_facts);

@@ -404,9 +404,7 @@ impl<'o> Dispatcher<'o> {
         if stopped {
             self.desk.leave();
         }
-        self.finish_mappings();
-        let summary = self.summary();
-        self.desk.tell_all().await;
+        let summary = self.finish(&sharing.begun.record.scope).await;
         (!stopped).then_some(summary)
     }
 }

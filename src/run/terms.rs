@@ -26,6 +26,9 @@ struct Terms {
     /// The only mappings, if not all.
     mappings: Vec<String>,
     sample: Option<String>,
+    /// Whether it takes what has gone unverified for longest.
+    #[serde(default)]
+    slice: bool,
     /// The moments since which rows have to have changed, one a side.
     #[serde(default)]
     since: Option<BySide<String>>,
@@ -53,6 +56,7 @@ impl Terms {
             mappings,
             sample: options.sample.map(|share| share.to_string()),
             since: prepared.plans.first().and_then(moments),
+            slice: options.slice,
             strategies: strategies.collect(),
             shapes: shapes.collect(),
         }
@@ -74,6 +78,9 @@ impl Terms {
         }
         if self.sample != now.sample {
             return Some("it takes another sample (--sample)".to_owned());
+        }
+        if self.slice != now.slice {
+            return Some("it took what had gone unverified for longest (--slice)".to_owned());
         }
         if self.since != now.since {
             return Some("it looks at what changed since another moment (--since)".to_owned());
@@ -200,6 +207,7 @@ mod tests {
             mappings: Vec::new(),
             sample: None,
             since: None,
+            slice: false,
             strategies: [("t".to_owned(), "digest".to_owned())].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
         }

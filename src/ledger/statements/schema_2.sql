@@ -46,13 +46,14 @@ create table pass (
     primary key (run, mapping)
 ) without rowid;
 
--- Key ranges of a mapping that tile its keys, each with when all of it was last verified.
+-- Key ranges of a mapping that tile its keys, each with when all of it was last verified; empty if it
+-- never was.
 create table coverage (
     scope text not null,
     mapping text not null,
     place integer not null,
     range blob not null,
     rows integer not null,
-    verified_at text,
+    verified_at text not null,
     primary key (scope, mapping, place)
 ) without rowid;

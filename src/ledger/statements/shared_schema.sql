@@ -103,7 +103,7 @@ create table pgreconcile.coverage (
     place bigint not null,
     range bytea not null,
     rows bigint not null,
-    verified_at text,
+    verified_at text not null,
     primary key (scope, mapping, place)
 );
 

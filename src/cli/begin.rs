@@ -1,0 +1,136 @@
+//! Which run a call of `compare` is: a new one, one that goes on, a part of one that many processes
+//! share, a slice.
+
+use std::collections::VecDeque;
+
+use tokio::sync::watch;
+
+use super::exit::Exit;
+use super::ledgers::{Ledgers, warn_of_trouble};
+use super::ui::Ui;
+use crate::event::{Event, Observer};
+use crate::ledger::Recorder;
+use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
+use crate::spec::Spec;
+
+/// What the newest run of a spec has found. Nothing if that cannot be had, which has been said.
+pub(super) async fn last_found(
+    spec: &Spec,
+    recorder: Option<&mut Recorder>,
+    ui: &Ui,
+) -> Option<Memory> {
+    let hint =
+        "--slice needs a ledger that can be read and written: it knows what was verified when.";
+    let Some(recorder) = recorder else {
+        ui.error(&format!("no ledger knows what of \"{}\" was verified", spec.name), Some(hint));
+        return None;
+    };
+    let mut memory = Memory::default();
+    let hear = |event| {
+        if let Event::Finding { finding, .. } = event {
+            memory.add(&finding);
+        }
+    };
+    let told = recorder.last_found(&spec.name, &spec.scope(), hear).await;
+    if let Err(error) = told {
+        ui.error(&format!("{recorder}: {error}"), Some(hint));
+        return None;
+    }
+    Some(memory)
+}
+
+/// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
+pub(super) async fn share(
+    run_id: &str,
+    prepared: run::Prepared,
+    options: Options,
+    mut recorder: Option<Recorder>,
+    audience: &mut dyn Observer,
+    stop: watch::Receiver<Stop>,
+    ui: &Ui,
+) -> Result<Exit, Exit> {
+    let process = new_id();
+    let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
+    let part = run::share(prepared, (run_id.to_owned(), &process), options, heard, stop).await;
+    if let Some(recorder) = &recorder {
+        warn_of_trouble(recorder, ui);
+    }
+    Err(match part {
+        Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
+        Ok(Shared::Elsewhere(summary)) => {
+            let verdict = summary.verdict.name();
+            ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
+            summary.verdict.into()
+        }
+        Ok(Shared::Left) => {
+            ui.status(&format!("run {run_id} is left to the other processes"));
+            Exit::Incomplete
+        }
+        Err(Parted::Refused(blocked)) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Trouble
+        }
+        Err(Parted::Lost(blocked)) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            Exit::Incomplete
+        }
+    })
+}
+
+/// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.
+pub(super) fn resumption(wanted: &str) -> Option<&str> {
+    match wanted {
+        "false" | "no" | "off" | "0" => None,
+        "true" | "yes" | "on" | "1" => Some(""),
+        run => Some(run),
+    }
+}
+
+pub(super) fn new_id() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
+pub(super) fn new_run() -> Begin {
+    Begin::New(new_id())
+}
+
+/// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
+/// been said.
+pub(super) async fn begin_all(
+    wanted: Option<&str>,
+    prepared: &[(run::Prepared, Options)],
+    ledgers: &mut Ledgers,
+    ui: &Ui,
+) -> Option<VecDeque<Begin>> {
+    let mut begins = VecDeque::new();
+    for (prepared, options) in prepared {
+        let name = &prepared.spec.name;
+        let Some(recorder) = ledgers.recorder(name) else {
+            if wanted.is_some() {
+                let message = format!("no ledger remembers where a run of \"{name}\" stood");
+                ui.error(&message, Some("--resume needs a ledger that can be read and written."));
+                return None;
+            }
+            begins.push_back(new_run());
+            continue;
+        };
+        match run::agree(prepared, options, recorder, wanted).await {
+            Ok(Some(interrupted)) => {
+                let run = &interrupted.record;
+                ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
+                begins.push_back(Begin::Resumed(Box::new(interrupted)));
+            }
+            Ok(None) => {
+                if wanted.is_some() {
+                    ui.status(&format!("{name}: no run was interrupted; a new one begins"));
+                }
+                begins.push_back(new_run());
+            }
+            Err(blocked) => {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+                return None;
+            }
+        }
+    }
+    Some(begins)
+}

@@ -1,0 +1,1 @@
+delete from coverage where scope = $1 and mapping = $2

@@ -1,0 +1,2 @@
+delete from coverage
+where scope not in (select scope from run)

@@ -1,0 +1,174 @@
+//! The whole key space in slices: what was verified when is remembered, and each slice takes what has
+//! gone unverified for longest.
+
+use std::path::{Path, PathBuf};
+
+use pgreconcile::schema::Side;
+use serde_json::Value;
+
+use crate::support::{MAPPING, Outcome, Pair, Program, refused};
+
+/// 20,000 rows on each side, of which every five hundredth takes some time.
+fn pair() -> Pair {
+    let table = "create table t (id int primary key, v int); \
+                 insert into t select n, n from generate_series(1, 20000) n; analyze t;";
+    Pair::new(table, table)
+}
+
+const SLOW: &str = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.03) is not null\"\n";
+
+fn spec(pair: &Pair) -> PathBuf {
+    pair.spec(&MAPPING.replace("public.t\"\n", SLOW))
+}
+
+fn slice(pair: &Pair, spec: &Path, flags: &[&str]) -> Outcome {
+    let how = ["--slice", "--chunk-rows", "500", "--jobs", "1", "-vv"];
+    comparing(pair, spec, &[&how, flags].concat()).run()
+}
+
+fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
+    pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
+}
+
+fn history(pair: &Pair) -> Value {
+    let program = pair.program().without("PGRECONCILE_LEDGER");
+    let told = program.args(&["history", "spec.toml", "--format", "json"]).run();
+    serde_json::from_str(&told.exits(0).stdout).unwrap()
+}
+
+/// The share that was verified in all of these slices.
+fn verified(pair: &Pair) -> f64 {
+    let history = history(pair);
+    let shares = history["verified"].as_array().unwrap().iter();
+    shares.map(|part| part["share"].as_f64().unwrap()).fold(0.0, f64::max)
+}
+
+fn keys(outcome: &Outcome) -> Vec<String> {
+    let findings = outcome.records("finding");
+    let mut keys: Vec<_> = findings.iter().map(|told| told["key"]["id"].to_string()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
+    let pair = pair();
+    pair.sql(Side::Target, "update t set v = 0 where id in (300, 19300)");
+    let spec = spec(&pair);
+    let deadline = &["--deadline", "1400ms"];
+    let (mut rounds, mut found) = (0, Vec::new());
+    let (mut rows, mut before) = (0, 0);
+    while rounds == 0 || verified(&pair) < 1.0 {
+        let outcome = slice(&pair, &spec, deadline);
+        let mapping = outcome.balances().mapping();
+        assert!(outcome.code == 0 || outcome.code == 1, "{outcome:?}");
+        assert_eq!(mapping["complete"], true);
+        before = rows;
+        rows += mapping["rows"]["source"].as_u64().unwrap();
+        let coverage = mapping["coverage"].as_f64().unwrap();
+        assert!(coverage > 0.0 && coverage < 1.0, "{mapping} {}", outcome.stderr);
+        assert!(outcome.records("run")[0]["slice"] == true);
+        // What an earlier slice found is looked at again, and told once.
+        let now = keys(&outcome);
+        assert!(found.iter().all(|key| now.contains(key)), "{found:?} {now:?}");
+        found = now;
+        rounds += 1;
+        assert!(rounds < 20);
+    }
+    assert!(rounds > 2, "{rounds}");
+    assert_eq!(found, ["\"19300\"", "\"300\""]);
+    // No row was scanned again before all had been; beyond that keys were looked at that had been found.
+    assert!(before < 20_000 + 2 * rounds && rows >= 20_000, "{before} {rows} in {rounds} slices");
+    // Then it begins with the oldest again.
+    pair.sql(Side::Target, "update t set v = id");
+    let again = slice(&pair, &spec, deadline);
+    assert_eq!(again.exits(0).mapping()["healed"], 2);
+    let whole = comparing(&pair, &spec, &[]).run();
+    whole.exits(0);
+    assert_eq!(verified(&pair), 1.0);
+    assert_eq!(history(&pair)["verified"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_slice_without_a_deadline_is_all_of_it_and_what_was_found_counts_once() {
+    let pair = pair();
+    pair.sql(
+        Side::Target,
+        "update t set v = 0 where id = 300; delete from t where id between 1000 and 1005; \
+         insert into t values (-1, 1); analyze t",
+    );
+    let spec = pair.spec(MAPPING);
+    let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
+    for heals in [false, true] {
+        let outcome = slice(&pair, &spec, &[]);
+        let essence = |outcome: &Outcome| {
+            let mapping = outcome.balances().mapping();
+            (outcome.findings(), mapping["rows"].clone(), mapping["books"].clone())
+        };
+        assert_eq!(essence(outcome.exits(1)), essence(&whole), "{heals}");
+        assert_eq!(outcome.mapping()["coverage"], 1.0);
+    }
+    pair.sql(Side::Target, "update t set v = id where id = 300; insert into t values (1003, 1003)");
+    let outcome = slice(&pair, &spec, &[]);
+    let mapping = outcome.exits(1).balances().mapping();
+    assert_eq!((&mapping["healed"], &mapping["rows"]["target"]), (&2.into(), &19_996.into()));
+    assert_eq!(keys(&outcome).len(), 6);
+}
+
+#[test]
+fn one_sided_stretches_come_first_and_stay_one_finding() {
+    let pair = pair();
+    pair.sql(Side::Target, "delete from t where id between 3000 and 14999; analyze t");
+    let spec = pair.spec(MAPPING);
+    let first = slice(&pair, &spec, &[]);
+    assert_eq!(first.exits(1).findings().len(), 1);
+    let second = slice(&pair, &spec, &[]);
+    assert_eq!(second.exits(1).findings(), first.findings());
+    second.balances();
+}
+
+#[test]
+fn mappings_of_one_run_take_turns_by_age() {
+    let pair = pair();
+    for side in Side::BOTH {
+        pair.sql(side, "create table u as table t; alter table u add primary key (id); analyze u");
+        pair.grant(side);
+    }
+    let both = format!("{}{}", MAPPING, MAPPING.replace("public.t", "public.u"));
+    let slow = &SLOW["public.t".len()..];
+    let spec = pair.spec(&both.replace("\"\n", slow));
+    let deadline = &["--deadline", "1400ms"];
+    let scanned = |outcome: &Outcome, index: u32| {
+        outcome.stderr.contains(&format!("chunk finished mapping={index} "))
+    };
+    let first = slice(&pair, &spec, deadline);
+    assert!(scanned(&first, 0) && !scanned(&first, 1), "{first:?}");
+    // The second mapping was never looked at, nor the rest of the first; by and by all of both is.
+    let mut second = false;
+    for _ in 0..20 {
+        second |= scanned(&slice(&pair, &spec, deadline), 1);
+        if verified(&pair) >= 1.0 && second {
+            return;
+        }
+    }
+    panic!("the second mapping is never scanned: {}", history(&pair));
+}
+
+#[test]
+fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
+    let pair = pair();
+    let spec = pair.spec(MAPPING);
+    let none = slice(&pair, &spec, &["--ledger", "off"]);
+    assert!(refused(&none)[0].hint.contains("--slice needs a ledger"), "{none:?}");
+    for other in [&["--sample", "5%"][..], &["--since", "1h"], &["--resume"]] {
+        assert!(refused(&slice(&pair, &spec, other))[0].headline.contains("cannot be used with"));
+    }
+    // One that was interrupted is no run to go on with.
+    let slow = self::spec(&pair);
+    let mut run = comparing(&pair, &slow, &["--slice", "--chunk-rows", "500", "-vv"]).start();
+    run.await_line("chunk finished");
+    run.signal("INT");
+    run.finish().exits(3);
+    let next = comparing(&pair, &slow, &["--resume"]).run();
+    assert!(next.exits(0).stderr.contains("no run was interrupted"), "{next:?}");
+}
