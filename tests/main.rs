@@ -20,6 +20,7 @@ mod faults;
 mod gate;
 mod groups;
 mod keys;
+mod kills;
 mod laws;
 mod ledger;
 mod machines;

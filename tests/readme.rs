@@ -86,6 +86,21 @@ fn scripts_run_from_cron_as_they_stand() {
 }
 
 #[test]
+fn workers_share_a_run_as_they_stand() {
+    let stage = Stage::new();
+    stage
+        .monolith
+        .sql("postgres", "create database ledger; grant create on database ledger to reader");
+    let ledger = stage.monolith.url("reader", "ledger");
+    let script = "./worker.sh 24 & ./worker.sh 24; first=$?; wait $!; echo $first $?";
+    let output = stage.shell(script).env("LEDGER_URL", ledger).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1 1\n");
+    let report = std::fs::read_to_string(stage.scratch.path().join("night-24.jsonl")).unwrap();
+    assert!(report.contains("\"run\":\"night-24\"") && report.contains("\"diverged\""), "{report}");
+}
+
+#[test]
 fn commands_of_the_repository_do_what_is_said() {
     let mut left: Vec<String> = Vec::new();
     for block in blocks_in("sh").iter().filter(|block| !block.text.starts_with("#!")) {

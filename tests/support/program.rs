@@ -136,14 +136,19 @@ impl Program {
 impl Running {
     /// Waits for a line on stderr that holds these words.
     pub fn await_line(&mut self, words: &str) {
+        assert!(self.says(words), "\"{words}\" was not said; what was said:\n{}", self.stderr);
+    }
+
+    /// Waits for a line on stderr that holds these words; false if the program ends without it.
+    pub fn says(&mut self, words: &str) -> bool {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.stderr.push_str(&line);
             self.stderr.push('\n');
             if line.contains(words) {
-                return;
+                return true;
             }
         }
-        panic!("\"{words}\" was not said; what was said:\n{}", self.stderr);
+        false
     }
 
     /// Sends a signal: INT, TERM, KILL.
