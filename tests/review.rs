@@ -201,6 +201,18 @@ fn a_deadline_while_settling_does_not_end_a_shared_run() {
     assert_eq!(second.exits(1).findings().len(), 2, "{second:?}");
 }
 
+/// Rows with a NULL in their key lie in no stretch of keys: every slice counts them.
+#[test]
+fn a_slice_does_not_pass_over_null_keys() {
+    let table = "create table t (id int, v int); \
+        insert into t select n, n from generate_series(1, 1000) n; create index on t (id); analyze t;";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Target, "insert into t values (null, 1)");
+    let spec = pair.spec(&MAPPING.replace("[[mapping]]\n", "[[mapping]]\nkey = [\"id\"]\n"));
+    let slice = comparing(&pair, &spec, &["--slice"]).run();
+    assert_eq!(slice.exits(1).balances().mapping()["books"]["target"]["null_key"], 1);
+}
+
 /// Processes of one run that look at what changed lately agree on the moment.
 #[test]
 fn processes_of_one_run_agree_on_what_lately_means() {

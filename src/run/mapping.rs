@@ -75,9 +75,14 @@ pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
     both
 }
 
+/// Counting rows with a NULL in their key, if there may be any. They lie in no range of keys.
+pub(super) fn null_keys(plan: &MappingPlan) -> Option<Task> {
+    let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
+    nullable.then_some(Task::NullKeys)
+}
+
 impl MappingState {
     pub(super) fn new(index: usize, plan: &Arc<MappingPlan>, options: &Options) -> MappingState {
-        let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
             frontier: Frontier::new(plan, options),
@@ -89,7 +94,7 @@ impl MappingState {
             recalled: None,
             recalling: 0,
             ruled: HashMap::new(),
-            tasks: nullable.then_some(Task::NullKeys).into_iter().collect(),
+            tasks: null_keys(plan).into_iter().collect(),
             busy: 0,
             finished: false,
             open: 0,

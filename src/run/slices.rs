@@ -19,7 +19,7 @@ use super::ahead::Later;
 use super::conduct::{Audience, Begin, What, conduct};
 use super::desk::Desk;
 use super::frontier::Frontier;
-use super::mapping::MappingState;
+use super::mapping::{MappingState, null_keys};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use crate::compare::{Compared, Looked};
@@ -149,6 +149,7 @@ impl MappingState {
     ) -> MappingState {
         let mut state = MappingState::again(index, plan, options, again);
         state.account.skip_nothing();
+        state.tasks = null_keys(plan).into_iter().collect();
         state.frontier = Frontier::of_stretches(plan, options, stretches);
         state.recalled = Some(Recalled::default());
         state
