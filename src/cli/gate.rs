@@ -79,7 +79,7 @@ pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
     let now = Timestamp::now();
     let remembered = remembered(args, &spec, now, ui).await;
     let Some((mut case, terms)) = remembered else { return Exit::Trouble };
-    if !ask_servers(&spec, &mut case, terms.as_deref(), ui).await {
+    if !ask_servers(&spec, &mut case, &terms, ui).await {
         return Exit::Trouble;
     }
     let judgement = gate::judge(&case);
@@ -120,14 +120,17 @@ fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
     Some(spec)
 }
 
-/// What the ledger remembers, and what the newest whole run was asked of which databases. Nothing if
-/// it cannot be had, which has been said.
+/// A run, and what it was asked of which databases, if it says so.
+type Terms = (String, Option<String>);
+
+/// What the ledger remembers, and what the runs that a judgement rests on were asked of which databases.
+/// Nothing if it cannot be had, which has been said.
 async fn remembered(
     args: &Gate,
     spec: &Spec,
     now: Timestamp,
     ui: &Ui,
-) -> Option<(Case, Option<String>)> {
+) -> Option<(Case, Vec<Terms>)> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui).await?;
     let under_way = async || under_way(&place, &spec.text.path, &spec.name, &store).await;
@@ -152,7 +155,7 @@ async fn of_ledger(
     spec: &Spec,
     now: Timestamp,
     under_way: impl AsyncFn() -> bool,
-) -> Result<(Case, Option<String>), String> {
+) -> Result<(Case, Vec<Terms>), String> {
     let all = store.past_runs(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
     let comparisons = || all.iter().rev().filter(|run| run.verb == "compare");
@@ -189,10 +192,11 @@ async fn of_ledger(
         changes: Vec::new(),
         sequences: Vec::new(),
     };
-    let terms = match case.newest() {
-        Some(run) => store.terms(&run.run).await.map_err(|error| error.to_string())?,
-        None => None,
-    };
+    let mut terms = Vec::new();
+    for run in case.rests_on() {
+        let asked = store.terms(&run.run).await.map_err(|error| error.to_string())?;
+        terms.push((run.run.clone(), asked));
+    }
     Ok((case, terms))
 }
 
@@ -220,7 +224,7 @@ async fn verified(
 
 /// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has
 /// tables that have changed; everything else that goes wrong is trouble, and has been said.
-async fn ask_servers(spec: &Spec, case: &mut Case, terms: Option<&str>, ui: &Ui) -> bool {
+async fn ask_servers(spec: &Spec, case: &mut Case, terms: &[Terms], ui: &Ui) -> bool {
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,
         Err(Trouble::Spec(problems))
@@ -237,8 +241,10 @@ async fn ask_servers(spec: &Spec, case: &mut Case, terms: Option<&str>, ui: &Ui)
         }
     };
     ui.spec_warnings(&prepared.spec, &prepared.warnings);
-    if let Some(newest) = case.newest() {
-        case.changes = run::changes(&prepared, &newest.run, terms);
+    for (run, terms) in terms {
+        for change in run::changes(&prepared, run, terms.as_deref()) {
+            case.change(run, change);
+        }
     }
     match run::sequences(&prepared).await {
         Ok(sequences) => {

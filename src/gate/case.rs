@@ -133,6 +133,29 @@ impl Case {
         self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
     }
 
+    /// The runs whose tables have to be those of today: the newest, and if that is a slice, every slice
+    /// that may have verified what it has not.
+    pub fn rests_on(&self) -> Vec<&Run> {
+        let newest = self.newest();
+        let is_other = |run: &&Run| newest.is_some_and(|newest| newest.run != run.run);
+        let slices = self.runs.iter().filter(|run| run.slice && matches!(run.end, End::Over(_)));
+        let slices = slices.filter(|_| newest.is_some_and(|newest| newest.slice)).filter(is_other);
+        newest.into_iter().chain(slices).collect()
+    }
+
+    /// Something is not what a run compared. Of a mapping one such run is enough, and one that did not
+    /// compare it says nothing of it.
+    pub fn change(&mut self, run: &str, change: Change) {
+        let known = self.changes.iter().any(|known| known.mapping == change.mapping);
+        let run = self.runs.iter().find(|known| known.run == run);
+        let newest = self.newest().map(|newest| &newest.run) == run.map(|run| &run.run);
+        let name = change.mapping.as_deref();
+        let compared = name.is_some_and(|name| run.is_some_and(|run| run.mapping(name).is_some()));
+        if !known && (newest || compared) {
+            self.changes.push(change);
+        }
+    }
+
     /// Every reason to keep the gate closed.
     pub(super) fn reasons(&self) -> Vec<Reason> {
         let mut reasons = self.changed();
