@@ -8,7 +8,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::shared::Keeper;
-use crate::support::{MAPPING, Outcome, Pair, Program};
+use crate::support::{Fate, MAPPING, Outcome, Pair, Program, Proxy};
 
 /// The program beside a ledger file.
 fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
@@ -253,4 +253,59 @@ fn a_gate_does_not_count_what_slices_verified_of_a_table_that_is_gone() {
     comparing(&pair, &spec, &flags).run().exits(0);
     let closed = gate();
     assert!(closed.exits(1).stdout.contains("is not what run"), "{closed:?}");
+}
+
+/// What the network swallows is written once more, and stands there once.
+#[test]
+fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
+    let keeper = Keeper::new();
+    let pair = rows(2000);
+    pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");
+    let spec = pair.spec(MAPPING);
+    let compare = |ledger: &str| pair.comparing(&spec, &[]).env("PGRECONCILE_LEDGER", ledger).run();
+    compare(&keeper.url()).exits(1);
+    let database = keeper.sql("select current_database()").trim().to_owned();
+    let cluster = &pair.clusters.source;
+    let heard = Proxy::start(cluster, |_| Fate::Pass);
+    compare(&heard.url(&database)).exits(1);
+    let commits = heard.said(0, "COMMIT");
+    assert!(commits.len() > 5, "{commits:?}");
+    for after in commits {
+        let proxy = Proxy::start(cluster, move |number| match number {
+            0 => Fate::Cut { after, reset: false },
+            _ => Fate::Pass,
+        });
+        let outcome = compare(&proxy.url(&database));
+        assert!(!outcome.exits(1).stderr.contains("not remembered"), "{after} {outcome:?}");
+    }
+    let whole =
+        keeper.sql("select count(*) from pgreconcile.run where findings <> 20 or summary is null");
+    assert_eq!(whole.trim(), "0");
+}
+
+/// A process that was away while it settled finds the run told, and tells it no second time.
+#[test]
+fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
+    let keeper = Keeper::new();
+    let pair = rows(2000);
+    pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");
+    let spec = pair.spec(MAPPING);
+    let program = |settle: &str| {
+        let program = pair.program().arg("compare").arg(spec.to_str().unwrap());
+        let program = program.args(&["--settle", settle, "--format", "jsonl", "-vv"]);
+        program.env("PGRECONCILE_LEDGER", &keeper.url()).args(&["--run-id", "a"])
+    };
+    let mut away = program("30s").start();
+    away.await_line("recheck finished");
+    away.signal("STOP");
+    keeper
+        .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
+    let other = program("0s").run();
+    assert_eq!(other.exits(1).findings().len(), 20);
+    away.signal("CONT");
+    let away = away.finish();
+    assert!(away.exits(1).stderr.contains("another process has told it"), "{away:?}");
+    assert!(away.records("summary").is_empty(), "{away:?}");
+    let kept = "select findings, summary is not null from pgreconcile.run";
+    assert_eq!(keeper.sql(kept).trim(), "20|t");
 }

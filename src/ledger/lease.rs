@@ -75,6 +75,16 @@ impl Lease {
         Ok(!self.store.change(statement, &params).await?.is_empty())
     }
 
+    /// Puts its end off as long as it has been this holder's all along. False if another has had it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub async fn hold(&self) -> Result<bool, LedgerError> {
+        let statement = include_str!("statements/shared_hold_lease.sql");
+        let params = values![self.spec.as_str(), self.holder.as_str()];
+        Ok(!self.store.change(statement, &params).await?.is_empty())
+    }
+
     /// Gives it back.
     ///
     /// # Errors

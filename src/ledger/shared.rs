@@ -6,6 +6,7 @@
 //! so that a second time does no harm.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::store::{Change, LedgerError};
@@ -22,6 +23,7 @@ const BEGIN: &str = include_str!("statements/shared_begin.sql");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Tries and their pauses: a server that restarts within 15 s is waited for.
 const TRIES: u32 = 6;
+const UNIQUE_VIOLATION: &str = "23505";
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// An open ledger in a database.
@@ -163,7 +165,18 @@ impl SharedStore {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
         let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
-        self.tried(async |lease| written(lease, &made).await).await
+        let tries = AtomicU32::new(0);
+        let tried = self.tried(async |lease| {
+            let again = tries.fetch_add(1, Ordering::Relaxed) > 0;
+            match written(lease, &made).await {
+                // What stands there is from the try before, whose answer was lost on its way.
+                Err(error) if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) => {
+                    Ok(vec![0; sent.len()])
+                }
+                done => done,
+            }
+        });
+        tried.await
     }
 
     /// Does something with a connection, and again where that helps.

@@ -145,15 +145,20 @@ pub async fn share(
             let told = tokio::select! {
                 told = dispatcher.settle(&sharing, deadline, &mut retries, &mut stop) => told,
                 () = async {
-                    loop {
+                    // Another tells the whole if this one was away for too long. A ledger that does not
+                    // answer is asked again.
+                    while !matches!(lease.hold().await, Ok(false)) {
                         tokio::time::sleep(RENEWED_EVERY).await;
-                        let _ = lease.renew().await;
                     }
                 } => None,
             };
             // If that fails it ends by itself.
             let _ = lease.give_back().await;
-            return Ok(told.map_or(Shared::Left, Shared::Told));
+            if let Some(summary) = told {
+                return Ok(Shared::Told(summary));
+            }
+            let elsewhere = sharing.ended().await.map_err(fails)?;
+            return Ok(elsewhere.map_or(Shared::Left, Shared::Elsewhere));
         }
         tokio::select! {
             () = tokio::time::sleep(ASKS_EVERY) => {}

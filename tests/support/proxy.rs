@@ -84,6 +84,21 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// Where each message of the server's on a connection began that said this word.
+    pub fn said(&self, connection: usize, word: &str) -> Vec<usize> {
+        let (end, messages) = self.heard(connection);
+        let connections = self.shared.connections.lock().unwrap();
+        let heard = &connections[connection].heard;
+        let ends = messages.iter().skip(1).copied().chain([end]);
+        let said = messages.iter().copied().zip(ends);
+        let says = |(from, to): &(usize, usize)| {
+            heard[*from..*to].windows(word.len()).any(|part| part == word.as_bytes())
+        };
+        said.filter(says).map(|(from, _)| from).collect()
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
