@@ -8,7 +8,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::shared::Keeper;
-use crate::support::{Fate, MAPPING, Outcome, Pair, Program, Proxy};
+use crate::support::{Cluster, Fate, MAPPING, Outcome, Pair, Program, Proxy, Settings};
 
 /// The program beside a ledger file.
 fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
@@ -308,4 +308,32 @@ fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
     assert!(away.records("summary").is_empty(), "{away:?}");
     let kept = "select findings, summary is not null from pgreconcile.run";
     assert_eq!(keeper.sql(kept).trim(), "20|t");
+}
+
+/// A server that is lost takes a process out of a run, and leaves the run to go on when it is back.
+#[test]
+fn a_lost_server_does_not_end_a_shared_run() {
+    let keeper = Keeper::new();
+    let table = "create table t (id int primary key, v int); \
+        insert into t select n, n from generate_series(1, 20000) n;";
+    let pair = Pair::new("select", &format!("{table} analyze t"));
+    let own = Cluster::start(Settings(""));
+    own.sql(
+        "postgres",
+        &format!("{table} update t set v = 0 where id % 1000 = 0; analyze t; checkpoint"),
+    );
+    let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.05) is not null\"\n";
+    let spec = pair.spec(&MAPPING.replace("public.t\"\n", slow));
+    let process = || {
+        let flags = ["--run-id", "a", "--chunk-rows", "500", "--jobs", "1", "-vv"];
+        let program = pair.comparing(&spec, &flags).env("PGRECONCILE_LEDGER", &keeper.url());
+        program.env("SOURCE_URL", &own.url("postgres", "postgres"))
+    };
+    let mut first = process().start();
+    (0..5).for_each(|_| first.await_line("chunk finished"));
+    own.kill();
+    let first = first.finish();
+    assert!(first.exits(3).stderr.contains("is left to the other processes"), "{first:?}");
+    own.restart();
+    assert_eq!(process().run().exits(1).balances().mapping()["mismatch"], 20);
 }

@@ -3,7 +3,7 @@
 //!
 //! It goes through `pg` like everything that talks to a server, so it passes PgBouncer too. Each
 //! change is a transaction of its own. What the network swallows is tried again; changes are written
-//! so that a second time does no harm.
+//! so that a second time does no harm, or say that they have been made.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};

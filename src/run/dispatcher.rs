@@ -39,6 +39,8 @@ pub(super) struct Dispatcher<'o> {
     next_batch: u64,
     /// Why it is to stop, once it is.
     pub(super) stopping: &'static str,
+    /// Whether a server was lost for good.
+    pub(super) lost_server: bool,
 }
 
 impl<'o> Dispatcher<'o> {
@@ -59,6 +61,7 @@ impl<'o> Dispatcher<'o> {
             stop_work,
             next_batch: 0,
             stopping: "interrupted",
+            lost_server: false,
         }
     }
 }
@@ -363,6 +366,7 @@ impl Dispatcher<'_> {
         if ends {
             self.end_mapping(index, &reason);
             if error.is_of_the_server() {
+                (self.lost_server, self.stopping) = (true, "a server was lost");
                 // The server is gone: what it cannot say for one mapping it cannot say for another.
                 (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));
             }

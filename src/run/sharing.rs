@@ -270,9 +270,12 @@ impl Shift<'_> {
                 _ = stop.changed() => true,
                 () = reached(self.deadline) => true,
             };
-            if stopped || dispatcher.watch.is_blind() {
+            if stopped || dispatcher.watch.is_blind() || dispatcher.lost_server {
                 dispatcher.finish_in_hand(stop).await;
-                self.keep(dispatcher).await?;
+                // What cannot be read from here another process may read, or this one later.
+                if !dispatcher.lost_server {
+                    self.keep(dispatcher).await?;
+                }
                 if let Some((_, shard)) = self.held.take() {
                     self.sharing.give_back(&shard).await?;
                 }
@@ -419,7 +422,7 @@ impl<'o> Dispatcher<'o> {
                 false
             }
         };
-        if stopped {
+        if stopped || self.lost_server {
             // How the run ends is another's to say.
             self.desk.leave();
             return None;
