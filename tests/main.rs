@@ -35,6 +35,7 @@ mod recheck;
 mod refused;
 mod repair;
 mod resume;
+mod review;
 mod rules;
 mod sampling;
 mod scenarios;

@@ -94,13 +94,16 @@ pub fn enough(spec: &Spec, runs: &[Run], now: Timestamp) -> bool {
 /// The share of each mapping that one run has verified within the window.
 pub fn verified(spec: &Spec, runs: &[Run], now: Timestamp) -> BTreeMap<String, f64> {
     let begin = begin_of_window(&spec.gate, now);
-    let share = |name: &str| {
-        let in_time = runs.iter().filter(|run| run.started_at >= begin && !run.recheck);
-        let records = in_time.filter_map(|run| run.mapping(name));
-        let shares = records.filter(|record| record.complete).map(|record| record.coverage);
-        shares.fold(0.0, f64::max)
-    };
-    spec.mappings.iter().map(|mapping| (mapping.name.clone(), share(&mapping.name))).collect()
+    let share = |mapping: &Mapping| (mapping.name.clone(), share(runs, &mapping.name, begin));
+    spec.mappings.iter().map(share).collect()
+}
+
+/// The largest share of a mapping that one of these runs has verified since then.
+fn share(runs: &[Run], name: &str, begin: Timestamp) -> f64 {
+    let in_time = runs.iter().filter(|run| run.started_at >= begin && !run.recheck);
+    let records = in_time.filter_map(|run| run.mapping(name));
+    let shares = records.filter(|record| record.complete).map(|record| record.coverage);
+    shares.fold(0.0, f64::max)
 }
 
 /// The moment at which the window begins.
@@ -144,6 +147,12 @@ impl Case {
         reasons
     }
 
+    /// Whether of each mapping one of these runs has verified all of it since then.
+    fn covers(&self, runs: &[Run], begin: Timestamp) -> bool {
+        let mut names = self.mappings.iter().map(|mapping| &mapping.name);
+        names.all(|name| share(runs, name, begin) >= 1.0)
+    }
+
     fn changed(&self) -> Vec<Reason> {
         let spec = self.other_spec.as_ref().map(|run| {
             let message = format!("the spec has changed since the newest run, {run}");
@@ -156,13 +165,16 @@ impl Case {
         spec.into_iter().chain(tables).collect()
     }
 
-    /// Every run since the first of the last whole ones must be complete and clean, parts and
-    /// rechecks too.
+    /// Every run since the first of the last whole ones must be complete and clean, parts and rechecks
+    /// too; and where it is slices that cover the tables, every run of the window: a slice says nothing
+    /// of what an earlier one has found elsewhere.
     fn not_clean(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let (mut whole, mut parts) = (0, 0);
-        for run in &self.runs {
-            if whole >= self.policy.clean_runs {
+        let begin = begin_of_window(&self.policy, self.now);
+        for (place, run) in self.runs.iter().enumerate() {
+            let covered = self.covers(&self.runs[..place], begin) || run.started_at < begin;
+            if whole >= self.policy.clean_runs && covered {
                 break;
             }
             reasons.extend(run.doubts(&self.groups));

@@ -142,6 +142,27 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
     assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
 }
 
+/// Each slice looks elsewhere: what one has found, clean ones after it say nothing of.
+#[test]
+fn slices_cover_the_tables_only_if_all_of_the_window_are_clean() {
+    let slice = |id: &str, hours: i64| {
+        let mut slice = Run { slice: true, ..run(id, hours) };
+        slice.mappings.iter_mut().for_each(|mapping| mapping.coverage = 0.5);
+        slice
+    };
+    let mut found = Run { end: over(Verdict::Diverged), ..slice("A", 13) };
+    found.mappings[0].mismatch = 1;
+    let runs = |first: Run| vec![slice("C", 1), slice("B", 7), first];
+    assert!(reasons(&Case { runs: runs(slice("A", 13)), ..case() }).is_empty());
+    let said = closed_by(Condition::CleanRuns, &Case { runs: runs(found.clone()), ..case() });
+    assert!(said.contains("run A of ") && said.contains("differs in 1 row"), "{said}");
+    // Before the window it is of no matter, nor before runs that have looked at everything since.
+    let old = Run { started_at: run("A", 25).started_at, ..found.clone() };
+    assert!(reasons(&Case { runs: runs(old), ..case() }).is_empty());
+    let runs = vec![slice("C", 1), run("B", 7), found];
+    assert!(reasons(&Case { runs, ..case() }).is_empty());
+}
+
 #[test]
 fn runs_of_a_part_never_count_as_whole() {
     let sampled = Run { part: Some("50%".into()), ..run("D", 0) };

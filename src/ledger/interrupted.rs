@@ -5,7 +5,7 @@ use super::store::LedgerError;
 use super::value::{Record, values};
 use crate::finding::{RunRecord, SummaryRecord};
 
-/// A run that has not come to its end, or to an incomplete one.
+/// A run that has not come to its end, or to one that left something out.
 #[derive(Clone, Debug)]
 pub struct Interrupted {
     pub(super) number: i64,
@@ -46,11 +46,13 @@ impl Recorder {
     }
 }
 
-/// A run, and whether it has come to a complete end.
+/// A run, and whether it has come to its end. One that has judged everything has, even if it is
+/// incomplete: to go on with it would be to look at nothing that has changed since.
 fn read(record: &Record) -> Result<(bool, Interrupted), LedgerError> {
     let summary: Option<SummaryRecord> =
         record.maybe_text(2)?.map(serde_json::from_str).transpose()?;
-    let ended = summary.is_some_and(|summary| summary.complete);
+    let all_judged = record.int(4)? == 0;
+    let ended = summary.is_some_and(|summary| summary.complete || all_judged);
     let run = serde_json::from_str(record.text(1)?)?;
     let (number, terms) = (record.int(0)?, record.text(3)?.to_owned());
     Ok((ended, Interrupted { number, record: run, terms }))

@@ -260,12 +260,12 @@ impl Recorder {
         if identities.is_empty() {
             return Ok(());
         }
-        let earlier = self.store.earlier(&identities).await?;
+        let earlier = self.store.earlier(&identities, run.number).await?;
         for (identity, finding) in &mut findings {
             let Some(sight) = earlier.get(identity) else { continue };
             finding.first_seen.clone_from(&sight.first_seen);
             finding.runs = sight.runs;
-            // Before an interruption it was the same run.
+            // If not, it was this run that saw it first, before it was interrupted.
             if sight.run != run.number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {

@@ -111,10 +111,15 @@ impl SharedStore {
     pub(super) async fn earlier(
         &self,
         identities: &[[u8; 16]],
+        run: i64,
     ) -> Result<Vec<Record>, LedgerError> {
         let text = include_str!("statements/shared_earlier_sights.sql").to_owned();
         let identities = identities.iter().map(|identity| &identity[..]);
-        self.ask(&Statement { text, binds: vec![Bind::array(Builtin::Bytea, identities)] }).await
+        self.ask(&Statement {
+            text,
+            binds: vec![Bind::array(Builtin::Bytea, identities), Bind::int8(run)],
+        })
+        .await
     }
 
     /// Cuts a mapping into shards, unless that has been done. The run's row makes one of two processes

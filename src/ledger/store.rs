@@ -170,10 +170,12 @@ impl Store {
         }
     }
 
-    /// The last sight of each of these differences, by identity.
+    /// The last sight of each of these differences before this run, by identity; of those that were not
+    /// seen before, the last one in it.
     pub(super) async fn earlier(
         &self,
         identities: &[[u8; 16]],
+        run: i64,
     ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
         let mut found = HashMap::new();
         let mut take = |record: &Record| -> Result<(), LedgerError> {
@@ -189,12 +191,12 @@ impl Store {
             Kind::File(file) => {
                 let statement = include_str!("statements/earlier_sight.sql");
                 for identity in identities {
-                    let records = file.rows(statement, &[identity[..].into()])?;
+                    let records = file.rows(statement, &[identity[..].into(), run.into()])?;
                     records.iter().try_for_each(&mut take)?;
                 }
             }
             Kind::Shared(shared) => {
-                shared.earlier(identities).await?.iter().try_for_each(&mut take)?;
+                shared.earlier(identities, run).await?.iter().try_for_each(&mut take)?;
             }
         }
         Ok(found)

@@ -102,7 +102,7 @@ pub(super) async fn conduct(
         Begin::New(_) => Ok(()),
     };
     match stood {
-        Ok(()) => dispatcher.run(&mut retries, &mut stop).await,
+        Ok(()) => drop(dispatcher.run(&mut retries, &mut stop).await),
         Err(error) => {
             dispatcher.let_go(&format!("the ledger does not say where it stood: {error}"))
         }
@@ -153,7 +153,7 @@ impl Dispatcher<'_> {
 
     /// Writes down which part of each mapping was verified by this run.
     async fn keep_coverage(&mut self, scope: &str) {
-        let at = self.desk.clock.began();
+        let at = self.desk.began();
         for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
             let account = &mapping.account;
             let (name, order) = (&account.plan.name, &account.plan.order);
@@ -188,11 +188,12 @@ impl Dispatcher<'_> {
         Ok(())
     }
 
+    /// Does what is to be done. Tells whether it was stopped before that was all of it.
     pub(super) async fn run(
         &mut self,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
-    ) {
+    ) -> bool {
         let Options { deadline: all, settle, slice, .. } = self.desk.options;
         let now = tokio::time::Instant::now();
         let scans = all.map(|all| all - GRACE.min(all / 2));
@@ -204,7 +205,8 @@ impl Dispatcher<'_> {
             self.give_out();
             self.desk.tell_all().await;
             if self.is_stuck() {
-                return self.let_go("the run lost its thread");
+                self.let_go("the run lost its thread");
+                return false;
             }
             let (pause, writing) = (self.until_due(), self.desk.until_written());
             tokio::select! {
@@ -230,12 +232,14 @@ impl Dispatcher<'_> {
             }
             self.finish_mappings();
         }
+        false
     }
 
     /// Lets what is in hand come to its end, and lets go of the rest.
-    async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) {
+    async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) -> bool {
         self.finish_in_hand(stop).await;
         self.let_go(self.stopping);
+        true
     }
 
     /// Lets what is in hand come to its end, for a while; then cancels it.

@@ -28,6 +28,8 @@ pub(super) struct Desk<'o> {
     diagnosis: Diagnosis,
     recorder: Option<&'o mut Recorder>,
     observer: &'o mut dyn Observer,
+    /// When the run began that goes on, or is told as a whole.
+    began_before: Option<jiff::Timestamp>,
     pub(super) options: Options,
     pub(super) clock: Clock,
 }
@@ -40,7 +42,8 @@ impl<'o> Desk<'o> {
         observer: &'o mut dyn Observer,
     ) -> Desk<'o> {
         let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
-        Desk { queue, untold, diagnosis, recorder, observer, options, clock }
+        let began_before = None;
+        Desk { queue, untold, diagnosis, recorder, observer, began_before, options, clock }
     }
 
     /// Something has happened.
@@ -53,6 +56,7 @@ impl<'o> Desk<'o> {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(interrupted);
         }
+        self.began_before = interrupted.record.started_at.parse().ok();
         let mut record = interrupted.record.clone();
         record.resumed_at.push(self.clock.text(Duration::ZERO));
         self.tell(Event::RunStarted(record));
@@ -63,7 +67,15 @@ impl<'o> Desk<'o> {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(begun);
         }
+        self.began_before = begun.record.started_at.parse().ok();
         self.tell(Event::RunStarted(begun.record.clone()));
+    }
+
+    /// The second in which the run began, as records write it: nothing of it was read before that, and
+    /// some of it perhaps no later.
+    pub(super) fn began(&self) -> String {
+        let began = self.began_before.map_or(self.clock.wall, |before| before.min(self.clock.wall));
+        timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began))
     }
 
     /// Whether it is written down where the run stands.
@@ -196,11 +208,6 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn start() -> Clock {
         Clock { started: Instant::now(), wall: jiff::Timestamp::now() }
-    }
-
-    /// The second in which the run began, as records write it.
-    pub(super) fn began(&self) -> String {
-        timestamp(jiff::Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall))
     }
 
     /// The day on which the run began, in UTC.

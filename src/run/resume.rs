@@ -146,18 +146,23 @@ impl MappingState {
         kept.retain(|kept| whole || kept.state != KeptState::Undecided);
         let undecided = kept.iter().filter(|kept| kept.state == KeptState::Undecided);
         self.undecided_before = undecided.map(|kept| kept.chunk).collect();
-        let (of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
+        let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
             kept.into_iter().partition(|kept| kept.chunk >= FIRST_OF_PASS);
         self.ruled = desk.rulings(&name).await?;
         let state = desk.kept_pass::<PassState>(&name).await?;
+        self.booked = match &state {
+            Some(PassState { booked, .. }) => *booked,
+            None if whole => of_pass.len() as u64,
+            // A part of a pass that a process of many had in hand: how it went on is not known.
+            None => 0,
+        };
+        of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS + self.booked);
         match (state, &mut self.pass) {
-            (Some(PassState { booked, stand: Stand::Open(progress) }), pass) => {
-                self.booked = booked;
+            (Some(PassState { stand: Stand::Open(progress), .. }), pass) => {
                 let plan = &self.account.plan;
                 pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(*progress);
             }
-            (Some(PassState { booked, stand: Stand::Finished }), pass) => {
-                self.booked = booked;
+            (Some(PassState { stand: Stand::Finished, .. }), pass) => {
                 *pass = None;
                 self.frontier.close();
             }

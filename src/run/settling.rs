@@ -175,6 +175,9 @@ impl MappingState {
             return self.settle_piece(piece, None);
         }
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
+            // Some of its rows may have gone between its scan and the ruling.
+            let booked = entry.suspect.image.map(|digest| digest.rows);
+            self.account.tally.corrected(booked, only(side, ruled.1.rows()));
             self.open -= 1;
             (entry, Some(ruled))
         } else {

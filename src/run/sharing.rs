@@ -84,7 +84,7 @@ enum Scanned {
 /// # Errors
 /// When the run was begun to answer another question, or the ledger fails.
 pub async fn share(
-    prepared: Prepared,
+    mut prepared: Prepared,
     (run_id, holder): (String, &str),
     options: Options,
     audience: Audience<'_>,
@@ -99,6 +99,7 @@ pub async fn share(
     let Some(sharing) = joined? else {
         return Err(no_ledger().into());
     };
+    terms::adopt_moments(&mut prepared, &options, &sharing.begun);
     if let Some(why) = terms::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was begun to answer another question: {why}", record.run);
         let hint = "Start every process of a run alike, or give this one another --run-id.";
@@ -135,6 +136,11 @@ pub async fn share(
             return Ok(Shared::Elsewhere(summary));
         }
         if let Some(lease) = sharing.settle().await.map_err(fails)? {
+            // Whoever had it may have told the whole between the two questions.
+            if let Some(summary) = sharing.ended().await.map_err(fails)? {
+                let _ = lease.give_back().await;
+                return Ok(Shared::Elsewhere(summary));
+            }
             dispatcher.begin_anew(recorder);
             let told = tokio::select! {
                 told = dispatcher.settle(&sharing, deadline, &mut retries, &mut stop) => told,
@@ -334,9 +340,16 @@ impl Shift<'_> {
 
     /// Another process has the shard: what is on its way counts for nothing.
     async fn lose(&mut self, dispatcher: &mut Dispatcher<'_>) {
-        self.held = None;
         while let Some(done) = dispatcher.in_flight.join_next().await {
             dispatcher.take_in(done.ok());
+        }
+        if let Some((index, _)) = self.held.take() {
+            // Nor is what is left of it for this process to scan.
+            let plan = Arc::clone(&dispatcher.world.plans[index]);
+            let mut state = MappingState::new(index, &plan, &dispatcher.desk.options);
+            state.wait_for_a_shard();
+            state.account.started = dispatcher.mappings[index].account.started;
+            dispatcher.mappings[index] = state;
         }
     }
 }
@@ -393,19 +406,20 @@ impl<'o> Dispatcher<'o> {
     ) -> Option<SummaryRecord> {
         self.desk.tell_whole(&sharing.begun);
         self.desk.options.deadline =
-            deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        match self.restore(true).await {
+            deadline.map(|at| at.saturating_duration_since(Instant::now()) + GRACE);
+        let stopped = match self.restore(true).await {
             Ok(()) => self.run(retries, stop).await,
             Err(error) => {
-                self.let_go(&format!("the ledger does not say what was compared: {error}"))
+                self.let_go(&format!("the ledger does not say what was compared: {error}"));
+                false
             }
-        }
-        let stopped = *stop.borrow() > Stop::No || deadline.is_some_and(|at| at <= Instant::now());
+        };
         if stopped {
+            // How the run ends is another's to say.
             self.desk.leave();
+            return None;
         }
-        let summary = self.finish(&sharing.begun.record.scope).await;
-        (!stopped).then_some(summary)
+        Some(self.finish(&sharing.begun.record.scope).await)
     }
 }
 

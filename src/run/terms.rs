@@ -137,6 +137,21 @@ pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorde
     recorder.set_terms(written(&Terms::of(prepared, options)));
 }
 
+/// Looks at what changed since the moments of the process that began the run, if the time is the same:
+/// counted from when each process starts they would be others.
+pub(super) fn adopt_moments(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
+    let time = options.since.as_ref().map(|since| &since.text);
+    let moments = read(&begun.terms).and_then(|terms| terms.since);
+    let Some(moments) = moments.filter(|_| time == begun.record.since.as_ref()) else { return };
+    for plan in &mut prepared.plans {
+        for side in Side::BOTH {
+            if let Some(since) = &mut plan.sides[side].since {
+                since.moment.clone_from(&moments[side]);
+            }
+        }
+    }
+}
+
 /// What is asked otherwise than when a run was begun, as a clause.
 pub(super) fn difference(
     prepared: &Prepared,

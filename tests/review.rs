@@ -1,0 +1,222 @@
+//! What a reader of the ledger's and the run's code thought could go wrong, tried for real: each scenario
+//! is named after what would be said wrongly.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use pgreconcile::schema::Side;
+use serde_json::Value;
+
+use crate::shared::Keeper;
+use crate::support::{MAPPING, Outcome, Pair, Program};
+
+/// The program beside a ledger file.
+fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
+    pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
+}
+
+/// What a run says, but for when and how long.
+fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
+    let mut mapping = outcome.balances().mapping();
+    mapping["elapsed_ms"] = Value::Null;
+    mapping.as_object_mut().unwrap().remove("paced");
+    (outcome.findings(), mapping)
+}
+
+/// So many equal rows with an integer key.
+fn rows(count: u32) -> Pair {
+    let table = format!(
+        "create table t (id int primary key, v int); \
+         insert into t select n, n from generate_series(1, {count}) n; analyze t;"
+    );
+    Pair::new(&table, &table)
+}
+
+/// A mapping in which every five hundredth row takes some time.
+fn slow(pair: &Pair, pause: &str) -> PathBuf {
+    let slow = format!("public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep({pause}) is not null\"\n");
+    pair.spec(&MAPPING.replace("public.t\"\n", &slow))
+}
+
+/// Asks a ledger until it answers so.
+fn await_answer(keeper: &Keeper, question: &str, answer: &str) {
+    let began = Instant::now();
+    while keeper.sql(question).trim() != answer {
+        assert!(began.elapsed() < Duration::from_secs(60), "{question}");
+        std::thread::yield_now();
+    }
+}
+
+/// Keys whose order only the servers know cannot be found among the keys of a chunk by searching.
+#[test]
+fn a_slice_tells_what_was_found_before_once_whatever_the_order_of_its_keys() {
+    let table = "create table t (id text collate \"und-x-icu\" primary key, v int); \
+        insert into t select case when n % 2 = 0 then 'a' else 'B' end || (n % 97) || '-' || n, n \
+        from generate_series(1, 3000) n; analyze t;";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Target, "update t set v = 0 where v % 100 = 0; delete from t where v % 77 = 1");
+    let spec = pair.spec(MAPPING);
+    let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
+    let essence = |outcome: &Outcome| {
+        let mapping = outcome.balances().mapping();
+        (outcome.findings(), mapping["rows"].clone(), mapping["books"].clone())
+    };
+    for _ in 0..3 {
+        let slice = comparing(&pair, &spec, &["--slice", "--chunk-rows", "50"]).run();
+        assert_eq!(essence(slice.exits(1)), essence(&whole));
+    }
+}
+
+/// A cron job that always says `--resume` would otherwise go on with a run that has read everything,
+/// and look at nothing that has changed since.
+#[test]
+fn a_run_that_has_compared_everything_is_not_gone_on_with() {
+    let pair = rows(2000);
+    pair.sql(Side::Target, "update t set v = 0 where id in (3, 4, 5)");
+    let spec = pair.spec(MAPPING);
+    let first = comparing(&pair, &spec, &["--max-findings", "1", "--resume"]).run();
+    assert_eq!(first.exits(3).mapping()["truncated"], true);
+    pair.sql(Side::Target, "update t set v = id; update t set v = 0 where id = 1500");
+    let second = comparing(&pair, &spec, &["--max-findings", "1", "--resume"]).run();
+    assert_eq!(second.exits(1).findings().len(), 1, "{second:?}");
+    assert!(second.stderr.contains("no run was interrupted"), "{second:?}");
+}
+
+/// What was compared before an interruption is as old as that.
+#[test]
+fn what_was_verified_before_an_interruption_is_not_said_to_be_verified_after_it() {
+    let pair = rows(20_000);
+    let spec = slow(&pair, "0.1");
+    let mut first = comparing(&pair, &spec, &["--chunk-rows", "500", "--jobs", "1", "-vv"]).start();
+    (0..25).for_each(|_| first.await_line("chunk finished"));
+    first.signal("INT");
+    first.finish().exits(3);
+    let second = comparing(&pair, &spec, &["--resume"]).run();
+    let run = second.exits(0).records("run").remove(0);
+    let history = pair.program().without("PGRECONCILE_LEDGER");
+    let history = history.args(&["history", "spec.toml", "--format", "json"]).run();
+    let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+    let whole = &history["verified"][0];
+    assert_eq!(whole["share"], 1.0);
+    let second = |moment: &Value| moment.as_str().unwrap()[..19].to_owned();
+    assert_eq!(second(&whole["since"]), second(&run["started_at"]), "{run} {whole}");
+}
+
+/// A pass that only one of many processes had in hand is not over because it has come to something.
+#[test]
+fn a_shared_pass_that_was_cut_short_is_not_taken_for_all_of_it() {
+    let keeper = Keeper::new();
+    let fill = "create table t (id uuid primary key, v int); \
+        insert into t select md5((n)::text)::uuid, n from generate_series(1, 100000) n;";
+    let pair = Pair::new(
+        &format!("{fill} analyze t;"),
+        &format!(
+            "{fill} delete from t where v % 9777 = 0; update t set v = -v where v % 7333 = 0; analyze t"
+        ),
+    );
+    let slow = "public.t\"\nwhere = \"v % 1000 <> 0 or pg_sleep(0.01) is not null\"\n";
+    let spec = pair.spec(&MAPPING.replace("public.t\"\n", slow));
+    let whole = pair.comparing(&spec, &[]).run();
+    assert!(!whole.exits(1).findings().is_empty());
+    let remembered = |flags: &[&str]| {
+        pair.comparing(&spec, flags).env("PGRECONCILE_LEDGER", &keeper.url()).arg("-vv")
+    };
+    let mut dead = remembered(&["--run-id", "a", "--jobs", "1"]).start();
+    dead.await_line("chunk finished");
+    await_answer(&keeper, "select count(*) > 0 from pgreconcile.chunk", "t");
+    dead.signal("KILL");
+    let _ = dead.finish();
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    keeper.sql("update pgreconcile.shard set until = clock_timestamp() where not done");
+    let alone = remembered(&["--resume"]).run();
+    assert_eq!(essence(alone.exits(1)), essence(&whole));
+}
+
+/// Rows that were gone when a range was ruled upon are not in the books of the run that goes on.
+#[test]
+fn books_balance_when_a_range_shrank_between_its_scan_and_its_ruling() {
+    let keeper = Keeper::new();
+    let pair = rows(20_000);
+    pair.sql(Side::Target, "delete from t where id between 4000 and 14999; analyze t");
+    let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(case when id > 15000 then 1 else 0.1 end) is not null\"\n";
+    let spec = pair.spec(&MAPPING.replace("public.t\"\n", slow));
+    let program = |flags: &[&str]| {
+        let program = pair.program().arg("compare").arg(spec.to_str().unwrap());
+        let program = program.args(&["--settle", "1s", "--format", "jsonl", "--progress", "never"]);
+        program.env("PGRECONCILE_LEDGER", &keeper.url()).args(flags)
+    };
+    let mut first = program(&["--chunk-rows", "500", "--jobs", "1", "-vv"]).start();
+    (0..12).for_each(|_| first.await_line("chunk finished"));
+    pair.sql(Side::Source, "delete from t where id = 4200");
+    await_answer(&keeper, "select count(*) >= 23 from pgreconcile.ruling", "t");
+    first.signal("KILL");
+    let _ = first.finish();
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    let second = program(&["--resume"]).run();
+    let mapping = second.exits(1).balances().mapping();
+    assert_eq!(mapping["only_in_source"], 10_999, "{mapping}");
+}
+
+/// What was said of a difference before an interruption is said after it.
+#[test]
+fn a_difference_is_as_recurrent_after_an_interruption_as_before_it() {
+    let pair = rows(20_000);
+    pair.sql(Side::Target, "update t set v = 0 where id in (300, 400)");
+    let spec = slow(&pair, "0.05");
+    comparing(&pair, &spec, &[]).run().exits(1);
+    let mut first = comparing(&pair, &spec, &["--chunk-rows", "500", "--jobs", "1", "-vv"]).start();
+    (0..30).for_each(|_| first.await_line("chunk finished"));
+    first.signal("INT");
+    let first = first.finish();
+    let told = |outcome: &Outcome| {
+        let told = outcome.records("finding");
+        let told = told
+            .iter()
+            .map(|f| (f["runs"].clone(), f["recurrence"].clone(), f["first_seen"].clone()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&first).len(), 2, "{first:?}");
+    assert_eq!(told(&first)[0].1, "same");
+    let second = comparing(&pair, &spec, &["--resume"]).run();
+    assert_eq!(told(second.exits(1)), told(&first));
+}
+
+/// A process whose time is up while it settles leaves the run to the others.
+#[test]
+fn a_deadline_while_settling_does_not_end_a_shared_run() {
+    let keeper = Keeper::new();
+    let pair = rows(2000);
+    pair.sql(Side::Target, "update t set v = 0 where id in (300, 400)");
+    let spec = pair.spec(MAPPING);
+    let program = |settle: &str, flags: &[&str]| {
+        let program = pair.program().arg("compare").arg(spec.to_str().unwrap());
+        let program =
+            program.args(&["--settle", settle, "--format", "jsonl", "--progress", "never"]);
+        program.env("PGRECONCILE_LEDGER", &keeper.url()).args(&["--run-id", "a"]).args(flags)
+    };
+    let first = program("60s", &["--deadline", "9s"]).run();
+    assert!(first.exits(3).stderr.contains("is left to the other processes"), "{first:?}");
+    assert!(first.records("summary").is_empty(), "{first:?}");
+    let second = program("0s", &[]).run();
+    assert_eq!(second.exits(1).findings().len(), 2, "{second:?}");
+}
+
+/// Processes of one run that look at what changed lately agree on the moment.
+#[test]
+fn processes_of_one_run_agree_on_what_lately_means() {
+    let keeper = Keeper::new();
+    let table = "create table t (id int primary key, v int, at timestamptz default now()); \
+         insert into t select n, n from generate_series(1, 5000) n; analyze t;";
+    let pair = Pair::new(table, table);
+    let slow = "public.t\"\nchanged_at = \"at\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.1) is not null\"\nignore = [\"at\"]\n";
+    let spec = pair.spec(&MAPPING.replace("public.t\"\n", slow));
+    let program = || {
+        let program = pair.comparing(&spec, &["--run-id", "a", "--since", "1h", "-vv"]);
+        program.env("PGRECONCILE_LEDGER", &keeper.url())
+    };
+    let mut first = program().start();
+    first.await_line("chunk started");
+    let second = program().run();
+    second.exits(0);
+    first.finish().exits(0);
+}
