@@ -132,7 +132,8 @@ fn servers() -> (Cluster, Cluster, Cluster) {
     let source = Cluster::start(Settings::default());
     let primary = Cluster::start(Settings::default());
     for cluster in [&source, &primary] {
-        cluster.sql("postgres", &table(2_000));
+        // Long enough for a promotion on a machine that has much to do.
+        cluster.sql("postgres", &table(40_000));
     }
     let standby = primary.standby(STANDBY);
     (source, primary, standby)

@@ -132,12 +132,7 @@ fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
     let desk = Desk::new();
     let nothing = "does nothing in this version yet";
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));
-    for flags in [
-        &["--slice"][..],
-        &["--format", "html"],
-        &["--format", "markdown"],
-        &["--format", "github"],
-    ] {
+    for flags in [&["--format", "html"][..], &["--format", "markdown"], &["--format", "github"]] {
         let told = refused(&desk.program().args(&["compare", "good.toml"]).args(flags).run());
         let flag = flags[0].split('=').next().unwrap();
         assert_eq!(told.len(), 1, "{told:#?}");

@@ -3,7 +3,6 @@
 //! A judge that cannot be had fails the test: what is not judged looks like what is right. Each judge
 //! first has to refuse a file with a slip in it.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use serde_json::Value;
 
 use crate::outputs::{diverged, json};
 use crate::shared::Keeper;
-use crate::support::{MAPPING, Pair, Program, Scratch};
+use crate::support::{MAPPING, Pair, Scratch};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -237,15 +236,6 @@ json.dump([bad, jobs], sys.stdout)";
     Ok(jobs.into_iter().map(|job| serde_json::from_value(job).unwrap()).collect())
 }
 
-/// Flags that a version may not know yet are left out; it says which.
-fn known<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let known = |flag: &&&str| {
-        let told = Program::new().args(&["compare", "x.toml", flag]).run();
-        !flag.starts_with("--") || !told.stderr.contains("does nothing in this version yet")
-    };
-    arguments.iter().filter(known).copied().collect()
-}
-
 /// Two sides that differ in three rows, and their spec.
 fn stage() -> Pair {
     let pair = diverged();
@@ -273,7 +263,7 @@ fn the_crontab_is_what_cron_takes_and_mails_what_a_person_must_see() {
     let here = place.to_str().unwrap();
     let command = command.replace("/etc/pgreconcile", here).replace("/var/lib/pgreconcile", here);
     let words: Vec<&str> = command.split(' ').collect();
-    let command = known(&words).join(" ");
+    let command = words.join(" ");
     let folder = Path::new(env!("CARGO_BIN_EXE_pgreconcile")).parent().unwrap();
     let run = || {
         let mut shell = Command::new("/bin/sh");
@@ -314,7 +304,7 @@ fn the_service_compares_and_remembers_in_its_own_folder() {
     let here = place.to_str().unwrap();
     let line = line.replace("/etc/pgreconcile", here).replace("%S", here).replace("%i", "tracking");
     let words: Vec<&str> = line.split(' ').skip(1).collect();
-    let outcome = pair.program().without("PGRECONCILE_LEDGER").args(&known(&words)).run();
+    let outcome = pair.program().without("PGRECONCILE_LEDGER").args(&words).run();
     assert_eq!(outcome.exits(1).stderr, "");
     assert_eq!(outcome.stdout, "");
     let state = |name: &str| place.join("pgreconcile").join(name);
@@ -336,7 +326,7 @@ fn a_pod_tells_its_log_what_differs_and_no_value() {
     let words: Vec<&str> = arguments.split(' ').collect();
     let ledger = Keeper::new();
     let program = pair.program().env("PGRECONCILE_LEDGER", &ledger.url());
-    let outcome = program.args(&known(&words)).run();
+    let outcome = program.args(&words).run();
     assert_eq!(outcome.exits(1).stderr, "");
     assert_eq!(outcome.records("finding").len(), 3);
     // It is remembered, and nothing was written where a pod may not write.
@@ -346,16 +336,9 @@ fn a_pod_tells_its_log_what_differs_and_no_value() {
     assert!(!outcome.stdout.contains("v2"), "{}", outcome.stdout);
 }
 
-/// Every argument of the shared runs is one that the program knows: what it complains of is the spec.
-#[test]
-fn arguments_of_shared_runs_are_understood() {
-    let indexed = of_yaml(&read(MANIFESTS[1]));
-    let container = &indexed["spec"]["template"]["spec"]["containers"][0];
-    let mut calls = BTreeMap::from([("pod", strings(&container["args"]).join(" "))]);
+/// What the script of the array would run, told by a program of its name.
+fn call_of_an_array() -> String {
     let script = repository().join("examples/deploy/slurm/pgreconcile.sbatch");
-    let lines = Command::new("/bin/sh").arg("-n").arg(&script).output().unwrap();
-    assert_eq!(said(&lines), "");
-    // What the script would run, told by a program of its name.
     let scratch = Scratch::new();
     let told = scratch.file("pgreconcile", "#!/bin/sh\necho \"$@\"\n");
     std::fs::set_permissions(&told, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -364,16 +347,41 @@ fn arguments_of_shared_runs_are_understood() {
     shell.arg(&script).env_clear().env("PATH", path).env("SLURM_ARRAY_JOB_ID", "4711");
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let slurm = said(&output);
-    assert!(slurm.contains(" --run-id slurm-4711 "), "{slurm}");
-    calls.insert("slurm", slurm.trim().to_owned());
-    for (name, call) in calls {
+    said(&output).trim().to_owned()
+}
+
+/// The containers of the indexed job, and the tasks of the array, with files where their volumes are:
+/// one of them tells what differs, all exit alike, and nothing is written where a pod may not write.
+#[test]
+fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
+    let indexed = of_yaml(&read(MANIFESTS[1]));
+    let container = &indexed["spec"]["template"]["spec"]["containers"][0];
+    let job = "0a7b6a2e-6d3f-4a0e-9a52-1f5f0c8f1d11";
+    let pod = strings(&container["args"]).join(" ").replace("$(JOB_UID)", job);
+    for (call, run) in [(pod, job), (call_of_an_array(), "slurm-4711")] {
+        let pair = stage();
+        let place = pair.scratch.path();
+        std::fs::rename(place.join("spec.toml"), place.join("tracking.toml")).unwrap();
+        let here = place.to_str().unwrap();
+        let call = call.replace("/specs", here).replace("/etc/pgreconcile", here);
         let words: Vec<&str> = call.split(' ').collect();
-        let outcome = Program::new().args(&words).run();
-        let told = &outcome.exits(2).stderr;
-        let later = told.contains("does nothing in this version yet");
-        let spec = told.contains("tracking.toml cannot be read");
-        assert!((later && told.contains("--run-id")) || spec, "{name}: {told}");
+        let ledger = Keeper::new();
+        let start = || {
+            let program = pair.program().env("PGRECONCILE_LEDGER", &ledger.url());
+            program.args(&words).start()
+        };
+        let processes: Vec<_> = (0..4).map(|_| start()).collect();
+        let outcomes: Vec<_> = processes.into_iter().map(|process| process.finish()).collect();
+        let tell: Vec<_> = outcomes.iter().filter(|outcome| !outcome.stdout.is_empty()).collect();
+        let [tell] = tell.as_slice() else { panic!("{outcomes:?}") };
+        assert_eq!(tell.records("finding").len(), 3);
+        assert_eq!(tell.records("run")[0]["run"], run);
+        assert!(!tell.stdout.contains("v2"), "{}", tell.stdout);
+        for outcome in &outcomes {
+            assert_eq!(outcome.exits(1).stderr, "");
+        }
+        let files = std::fs::read_dir(place).unwrap().map(|file| file.unwrap().file_name());
+        assert_eq!(files.collect::<Vec<_>>(), ["tracking.toml"]);
     }
 }
 

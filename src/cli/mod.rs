@@ -83,7 +83,10 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     let command = Cli::command()
         .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
         .mut_subcommand("recheck", |verb| {
-            verb.mut_arg("sample", |arg| arg.hide(true)).mut_arg("since", |arg| arg.hide(true))
+            // They choose what compare looks at, and are refused here with the reason.
+            ["sample", "since", "slice", "resume", "run_id"]
+                .into_iter()
+                .fold(verb, |verb, name| verb.mut_arg(name, |arg| arg.hide(true)))
         });
     let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;

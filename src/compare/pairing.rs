@@ -139,6 +139,13 @@ impl Pairing {
         }
     }
 
+    /// Takes a row that has no counterpart, since the other side has no row at all: nothing but its
+    /// fingerprint is held. Its key must be proven, or a second row of it would not be noticed.
+    pub fn lone<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+        self.rows[side] += 1;
+        self.digest[side].add(self.fingerprinter.of(row, 0..width));
+    }
+
     fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
         alike(source, target, fields.clone())
             || self

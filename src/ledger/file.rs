@@ -66,6 +66,8 @@ impl FileStore {
             return Ok(store);
         }
         store.connection.pragma_update(None, "synchronous", "normal")?;
+        // Findings come in no order that an index likes: pages that are written again stay at hand.
+        store.connection.pragma_update(None, "cache_size", -4096)?;
         let version = store.version()?;
         if version < VERSION {
             let made = store.connection.transaction()?;

@@ -16,7 +16,7 @@ use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecor
 use crate::row::{Veil, random_secret};
 
 /// Changes that may wait to be written.
-const TOGETHER: usize = 1_000;
+const TOGETHER: usize = 2_000;
 /// How long one may wait: what was told survives a `kill -9` a moment later.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 

@@ -17,7 +17,7 @@ const BEFORE: usize = 8;
 pub(super) type Position = Vec<Field>;
 
 /// A field of a key, in the order in which people expect it.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
     Number(i128),
     Text(String),
@@ -30,9 +30,14 @@ pub(super) fn position(finding: &Finding) -> Position {
         Place::Range(range, _) => range.after.as_ref(),
         Place::NullKey(..) => None,
     };
+    key.map(position_of).unwrap_or_default()
+}
+
+/// The position of a key.
+pub(super) fn position_of(key: &Named<String>) -> Position {
     let field =
         |text: &String| text.parse().map_or_else(|_| Field::Text(text.clone()), Field::Number);
-    key.map(|key| key.0.iter().map(|(_, text)| field(text)).collect()).unwrap_or_default()
+    key.0.iter().map(|(_, text)| field(text)).collect()
 }
 
 /// The lines of a finding, none wider than `width` unless its key is.

@@ -210,6 +210,11 @@ impl Account {
         record.complete && record.coverage >= 1.0
     }
 
+    /// Whether what was compared counts as verified: all that it came to was told, and is sound.
+    pub(super) fn is_sound(&self) -> bool {
+        self.tally.balances() && !self.truncated
+    }
+
     /// Everything is to be looked at after all.
     pub(super) fn skip_nothing(&mut self) {
         self.skipped_rows = 0;

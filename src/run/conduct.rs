@@ -154,7 +154,7 @@ impl Dispatcher<'_> {
     /// Writes down which part of each mapping was verified by this run.
     async fn keep_coverage(&mut self, scope: &str) {
         let at = self.desk.began();
-        for mapping in &self.mappings {
+        for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
             let account = &mapping.account;
             let (name, order) = (&account.plan.name, &account.plan.order);
             let rows = account.tally.books.map(|side| side.read);

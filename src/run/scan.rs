@@ -181,6 +181,8 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next(), target.next());
     let (mut s, mut t) = (first?, second?);
+    // A backfill that has not come by: rows of one side alone need not wait for anybody.
+    let lone = plan.key_proven() && (s.is_none() || t.is_none());
     loop {
         match (&s, &t) {
             (Some(a), Some(b)) => match pairing.step(a, b, width) {
@@ -191,6 +193,14 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
                 Advance::Only(Side::Source) => s = source.next().await?,
                 Advance::Only(Side::Target) => t = target.next().await?,
             },
+            (Some(row), None) if lone => {
+                pairing.lone(Side::Source, row, width);
+                s = source.next().await?;
+            }
+            (None, Some(row)) if lone => {
+                pairing.lone(Side::Target, row, width);
+                t = target.next().await?;
+            }
             (Some(row), None) => {
                 pairing.wait(Side::Source, row, width);
                 s = source.next().await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::finding::{Position, position_of};
 use crate::finding::Named;
 
 /// Keys told as examples.
@@ -9,32 +10,44 @@ const EXAMPLES: usize = 5;
 /// A longer key is no example.
 const LONGEST_KEY: usize = 400;
 
+/// A finding's key, and where it stands among others.
+#[derive(Debug)]
+pub(super) struct Exemplar {
+    position: Position,
+    key: Named<String>,
+}
+
 /// A finding's key, shared by everything that it is an example of.
-pub(super) type Example = Option<Arc<Named<String>>>;
+pub(super) type Example = Option<Arc<Exemplar>>;
 
 /// A key as an example, unless it is too long to be held.
 pub(super) fn example(key: &Named<String>) -> Example {
     let bytes: usize = key.0.iter().map(|(_, value)| value.len()).sum();
-    (bytes <= LONGEST_KEY).then(|| Arc::new(key.clone()))
+    (bytes <= LONGEST_KEY)
+        .then(|| Arc::new(Exemplar { position: position_of(key), key: key.clone() }))
 }
 
-/// A count, and the first keys of what was counted.
+/// A count, and the first keys of what was counted: which they are must not hang on which settled
+/// first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) fit: u64,
-    examples: Vec<Arc<Named<String>>>,
+    examples: Vec<Arc<Exemplar>>,
 }
 
 impl Evidence {
     pub(super) fn add(&mut self, example: &Example) {
         self.fit += 1;
-        if self.examples.len() < EXAMPLES {
-            self.examples.extend(example.clone());
+        let Some(example) = example else { return };
+        let place = self.examples.partition_point(|known| known.position <= example.position);
+        if place < EXAMPLES {
+            self.examples.insert(place, Arc::clone(example));
+            self.examples.truncate(EXAMPLES);
         }
     }
 
     pub(super) fn examples(&self) -> Vec<Named<String>> {
-        self.examples.iter().map(|key| Named::clone(key)).collect()
+        self.examples.iter().map(|example| example.key.clone()).collect()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::evidence::{Evidence, Example};
+use super::evidence::{Evidence, Example, Exemplar};
 use crate::finding::Named;
 
 /// Fewer findings lie together by chance.
@@ -21,7 +21,7 @@ const MOST_EXAMPLES: usize = 128;
 #[derive(Debug)]
 pub(super) struct Points {
     held: Sample<i128>,
-    examples: Sample<(i128, Arc<Named<String>>)>,
+    examples: Sample<(i128, Arc<Exemplar>)>,
 }
 
 impl Default for Points {
