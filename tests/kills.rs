@@ -109,29 +109,30 @@ fn says(run: &mut Running, word: &str, times: u64) -> bool {
 fn a_run_whose_program_is_killed_twenty_times_says_what_a_whole_one_says() {
     let ground = Ground::new();
     let mut draw = Draw::new();
-    let (mut kills, mut runs) = (0, 0);
+    let (mut kills, mut went_on) = (0, 0);
     let last = loop {
         let mut run = ground.begin("kills.db", &["--jobs", "2", "--resume"]).start();
-        runs += 1;
         let words = ["chunk finished", "chunk started", "recheck started", "mapping goes on"];
         let word = words[draw.below(words.len() as u64) as usize];
         let times = 1 + if word == "mapping goes on" { 0 } else { draw.below(14) };
-        let reached = (kills > 0 || word != "mapping goes on") && says(&mut run, word, times);
-        if reached && kills < 20 {
+        let reached = kills < 20 && says(&mut run, word, times);
+        if reached {
             run.signal("KILL");
             kills += 1;
-            let _ = run.finish();
-            continue;
         }
         let outcome = run.finish();
-        if kills >= 20 || outcome.code != 3 {
+        went_on += u32::from(outcome.stderr.contains("mapping goes on"));
+        if reached {
+            continue;
+        }
+        // One that was not killed has come to its end, and the next begins anew.
+        assert_eq!(essence(outcome.exits(1)), ground.whole, "seed {}", draw.seed);
+        if kills == 20 {
             break outcome;
         }
     };
-    assert_eq!(kills, 20, "seed {}: it came to its end after {runs} runs", draw.seed);
-    assert_eq!(essence(last.exits(1)), ground.whole, "seed {}", draw.seed);
-    let resumed = last.records("run")[0]["resumed_at"].as_array().unwrap().len();
-    assert!(resumed >= 15, "seed {}: resumed {resumed} times", draw.seed);
+    assert!(went_on >= 10, "seed {}: {went_on} went on", draw.seed);
+    last.exits(1);
 }
 
 #[test]

@@ -15,6 +15,10 @@ find_postgres
 find_pgbouncer
 say "servers: $("$PGRECONCILE_PG_BIN/postgres" --version), $("$PGRECONCILE_PGBOUNCER" --version | head -n 1)"
 
+# Most tests wait for a server most of their time.
+cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((cores * 2))}"
+
 # Whoever names what to test gets that, and in one go.
 for argument; do
     case $argument in
