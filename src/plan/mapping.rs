@@ -1,6 +1,5 @@
 //! One mapping's plan, put together from its spec and the facts about both sides.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::{AcceptRule, accept_rules, group_place};
