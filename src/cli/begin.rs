@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 
+use super::args::Common;
+use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
@@ -12,6 +14,23 @@ use crate::event::{Event, Observer};
 use crate::ledger::Recorder;
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
+
+/// What the earlier run found. Nothing if that cannot be had, which has been said.
+pub(super) async fn remember(
+    earlier: &Earlier,
+    common: &Common,
+    spec: &Spec,
+    ui: &Ui,
+) -> Option<Memory> {
+    let mut memory = Memory::default();
+    let mut hear = |event| {
+        if let Event::Finding { finding, .. } = event {
+            memory.add(&finding);
+        }
+    };
+    let told = earlier.tell(common, spec, ui, &mut hear).await;
+    told.then_some(memory)
+}
 
 /// What the newest run of a spec has found. Nothing if that cannot be had, which has been said.
 pub(super) async fn last_found(

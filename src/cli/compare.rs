@@ -9,13 +9,12 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, split_paths};
-use super::begin::{begin_all, last_found, new_id, new_run, resumption, share};
+use super::begin::{begin_all, last_found, new_id, new_run, remember, resumption, share};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
-use super::recheck::remember;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{signals, specs};

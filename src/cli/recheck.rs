@@ -4,14 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::Common;
 use super::compare::{self, Compare};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ui::Ui;
-use crate::event::Event;
-use crate::run::Memory;
-use crate::spec::Spec;
 
 /// Look again only at the rows that an earlier run found
 ///
@@ -59,21 +55,4 @@ pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
         }
     };
     compare::run(&args.how, Some(&earlier), ui).await
-}
-
-/// What the earlier run found. Nothing if that cannot be had, which has been said.
-pub(super) async fn remember(
-    earlier: &Earlier,
-    common: &Common,
-    spec: &Spec,
-    ui: &Ui,
-) -> Option<Memory> {
-    let mut memory = Memory::default();
-    let mut hear = |event| {
-        if let Event::Finding { finding, .. } = event {
-            memory.add(&finding);
-        }
-    };
-    let told = earlier.tell(common, spec, ui, &mut hear).await;
-    told.then_some(memory)
 }

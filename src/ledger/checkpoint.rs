@@ -10,9 +10,9 @@ use std::hash::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::store::{Change, LedgerError};
-use super::value::{Record, values};
+use super::value::{Change, Record, values};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
 

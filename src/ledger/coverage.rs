@@ -1,9 +1,10 @@
 //! What the ledger knows of which part of a mapping was verified when.
 
 use super::checkpoint::{decode, encode};
+use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::store::{Change, LedgerError, Store};
-use super::value::values;
+use super::store::Store;
+use super::value::{Change, values};
 use crate::row::{Coverage, Stretch};
 
 impl Store {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, ToSql, params_from_iter};
 
+use super::error::LedgerError;
 use super::place::{make_file, make_folder};
-use super::store::{Change, LedgerError};
-use super::value::{Record, Value};
+use super::value::{Change, Record, Value};
 
 /// The version of the schema that this program writes.
 const VERSION: u32 = 2;

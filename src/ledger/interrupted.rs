@@ -1,7 +1,7 @@
 //! Runs that were interrupted: by a signal, a deadline, a lost server, or an end that nobody saw.
 
-use super::recorder::Recorder;
-use super::store::LedgerError;
+use super::error::LedgerError;
+use super::store::Store;
 use super::value::{Record, values};
 use crate::finding::{RunRecord, SummaryRecord};
 
@@ -11,11 +11,11 @@ pub struct Interrupted {
     pub(super) number: i64,
     /// Its record.
     pub record: RunRecord,
-    /// What it was asked, as it was given to [`Recorder::set_terms`].
+    /// What it was asked, as it was given to `Recorder::set_terms`.
     pub terms: String,
 }
 
-impl Recorder {
+impl Store {
     /// Finds the run that is to go on: this one, or the newest of a spec. A run that came to its end
     /// is none; `supersedes` tells whether one that did was asked the same, for then nobody goes back
     /// behind it.
@@ -29,7 +29,7 @@ impl Recorder {
         supersedes: impl Fn(&str) -> bool,
     ) -> Result<Option<Interrupted>, LedgerError> {
         let statement = include_str!("statements/interrupted.sql");
-        let found = self.store().rows(statement, values![spec, run.unwrap_or_default()]).await?;
+        let found = self.rows(statement, values![spec, run.unwrap_or_default()]).await?;
         for record in &found {
             let (ended, interrupted) = read(record)?;
             // What was recent then, or old then, is not any more.

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::LedgerError;
 use super::shared::SharedStore;
-use super::store::{LedgerError, Store};
+use super::store::Store;
 use super::value::values;
 
 /// How often it is put off; it lasts a few times as long (`shared_take_lease.sql`).

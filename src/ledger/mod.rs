@@ -10,6 +10,7 @@
 
 mod checkpoint;
 mod coverage;
+mod error;
 mod file;
 mod identity;
 mod interrupted;
@@ -25,6 +26,7 @@ mod store;
 mod value;
 
 pub use checkpoint::{Checked, Kept, KeptState};
+pub use error::LedgerError;
 pub use interrupted::Interrupted;
 pub use lease::{Lease, RENEWED_EVERY};
 pub use lock::Lock;
@@ -32,4 +34,4 @@ pub use past::Retold;
 pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
 pub use sharing::{Left, Shard, Sharing};
-pub use store::{LedgerError, Store};
+pub use store::Store;

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::store::{LedgerError, Store};
+use super::error::LedgerError;
+use super::store::Store;
 use super::value::{Record, values};
 use crate::event::Event;
 use crate::finding::{

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::error::LedgerError;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::retention;
-use super::store::{Change, LedgerError, Store};
-use super::value::values;
+use super::store::Store;
+use super::value::{Change, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
 use crate::row::{Veil, random_secret};
@@ -153,7 +154,8 @@ impl Recorder {
         self.waiting.clear();
     }
 
-    pub(super) fn store(&self) -> &Store {
+    /// What it writes to.
+    pub fn store(&self) -> &Store {
         &self.store
     }
 

@@ -1,7 +1,8 @@
 //! What is forgotten: the oldest runs, so that a ledger beside a job that runs for months stays small.
 
-use super::store::{Change, LedgerError, Store};
-use super::value::values;
+use super::error::LedgerError;
+use super::store::Store;
+use super::value::{Change, values};
 
 /// Runs of a spec that are kept.
 const RUNS: usize = 200;

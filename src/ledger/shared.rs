@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::store::{Change, LedgerError};
-use super::value::{Record, Value};
+use super::error::LedgerError;
+use super::value::{Change, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};

@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use super::checkpoint::{Kept, decode, encode, state_of};
+use super::error::LedgerError;
 use super::interrupted::Interrupted;
 use super::lease::Lease;
 use super::recorder::Recorder;
 use super::shared::SharedStore;
-use super::store::LedgerError;
 use super::value::{Value, values};
 use super::{Checked, Store};
 use crate::finding::{RunRecord, SummaryRecord};

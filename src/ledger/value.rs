@@ -1,6 +1,6 @@
 //! What goes into a ledger and comes out of it, the same for both stores.
 
-use super::store::LedgerError;
+use super::error::LedgerError;
 
 /// A value of one of the few types that the ledger's tables have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,13 @@ macro_rules! values {
     };
 }
 pub(super) use values;
+
+/// A statement that changes something.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) statement: &'static str,
+    pub(super) params: Vec<Value>,
+}
 
 /// One row of an answer.
 #[derive(Clone, Debug)]

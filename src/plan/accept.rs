@@ -5,7 +5,8 @@
 
 use jiff::civil::Date;
 
-use super::mapping::{Facts, MappingPlan};
+use super::facts::Facts;
+use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::finding::Kind;
 use crate::schema::{BySide, Side};

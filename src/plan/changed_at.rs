@@ -2,7 +2,7 @@
 //!
 //! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
 
-use super::mapping::Facts;
+use super::facts::Facts;
 use super::pair::Expression;
 use super::pairing::{Candidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};

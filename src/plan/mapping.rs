@@ -1,11 +1,11 @@
 //! One mapping's plan, put together from its spec and the facts about both sides.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::{AcceptRule, accept_rules, group_place};
 use super::canon::Canon;
 use super::changed_at::changed_at;
+use super::facts::{Facts, PlanOptions};
 use super::pair::{Expression, Pair, PairSide};
 use super::pairing::{Candidate, pair, refuse_meeting};
 use super::partition::Groups;
@@ -14,44 +14,11 @@ use super::since::since;
 use super::strategy::{Strategy, choose};
 use super::{Partition, key, meet, partition, rule};
 use crate::row::KeyOrder;
-use crate::schema::{
-    Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Shape, Side,
-};
-use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec, StrategyChoice};
+use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
+use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec};
 
 /// The first version that scans a range of blocks without reading the others.
 const BLOCKS_SINCE: u32 = 140_000;
-
-/// What both servers say about one mapping's side.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// What identifies it, taken before anything else here was asked: what changes later is noticed.
-    pub shape: Shape,
-    /// The relation read.
-    pub relation: Relation,
-    /// The types of the side's expressions, by pair name.
-    pub expressions: BTreeMap<String, ColumnType>,
-    /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
-    /// does.
-    pub accepts: Vec<Option<Diagnostic>>,
-    /// How the values of the last-modified column are spread, by the statistics, as texts in order.
-    pub changed_at: Vec<String>,
-    /// Only rows that were changed at this moment of the side's clock or later are asked for.
-    pub moment: Option<String>,
-}
-
-/// What the command line says about planning.
-#[derive(Clone, Copy, Debug)]
-pub struct PlanOptions {
-    /// The strategy in effect.
-    pub strategy: StrategyChoice,
-    /// Rows of a chunk, where they are fixed.
-    pub chunk_rows: Option<u64>,
-    /// Whether only some key ranges are looked at.
-    pub sampled: bool,
-    /// Whether stretches of the keys are compared one by one.
-    pub sliced: bool,
-}
 
 /// What will be done for one mapping.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! Which rows that are is for each side's own clock and its own column to say: the moment is taken once,
 //! before anything is read, so that a row does not grow too old while it waits for its turn.
 
-use super::mapping::Facts;
+use super::facts::Facts;
 use crate::schema::{Builtin, BySide, ColumnName, PgType, RelationKind, Side};
 use crate::spec::{Diagnostic, Mapping};
 

@@ -4,7 +4,7 @@
 use super::change::{Act, Reference};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
-use super::statements::GUARD;
+use super::work::GUARD;
 use crate::schema::TableName;
 use crate::sql::{quoted, quoted_table};
 

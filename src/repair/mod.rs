@@ -29,4 +29,5 @@ pub use quote::{file_stem, literal, one_line};
 pub use rows::{fields, value};
 pub use scope::{Filled, Scope};
 pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};
-pub use statements::{Batch, GUARD};
+pub use statements::Batch;
+pub use work::GUARD;

@@ -16,11 +16,8 @@ use super::links::{checks, unreached};
 use super::manifest::Place;
 use super::quote::{block, literal};
 use super::rows::Rows;
-use super::work::{change, give_up, lock, prove};
+use super::work::{GUARD, change, give_up, lock, prove};
 use crate::sql::quoted_table;
-
-/// The code of an error by which a guard refuses.
-pub const GUARD: &str = "PGR01";
 
 const SETTINGS: [(&str, &str); 14] = [
     ("client_encoding", "UTF8"),

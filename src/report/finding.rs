@@ -4,6 +4,8 @@
 //! Where a value is too long even so, both are shown from shortly before the first place where they
 //! differ: two long documents that begin alike would else look the same.
 
+use std::time::Duration;
+
 use crate::finding::{Disposition, Finding, Kind, Named, Place, Recurrence};
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -201,6 +203,21 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Rounded down, so that 100% means all.
+pub(super) fn percent(share: f64) -> String {
+    let thousandths = (share * 1000.0).floor();
+    if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
+}
+
+/// A time as people say it.
+pub(super) fn seconds(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
+        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
 }
 
 #[cfg(test)]

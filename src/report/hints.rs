@@ -1,7 +1,7 @@
 //! Hints for people: what explains most findings of a mapping, how many of them, and where to look.
 
+use super::finding::percent;
 use super::finding::{counted, grouped, key_text, on_one_line};
-use super::terminal::percent;
 use crate::finding::{Hint, Kind};
 
 /// Examples shown of a hint.

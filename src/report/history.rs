@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::{counted, grouped};
-use super::terminal::{percent, seconds};
+use super::finding::{percent, seconds};
 use crate::finding::{History, PastRun, Verified};
 use crate::spec::printable;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::finding::on_one_line;
-use super::terminal::seconds;
+use super::finding::seconds;
 use crate::finding::SummaryRecord;
 
 /// A snapshot that is older than this keeps a busy table from being cleaned up; it is worth a line.

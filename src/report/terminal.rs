@@ -7,7 +7,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{Position, counted, grouped, key_text, lines_of, on_one_line, position};
+use super::finding::{
+    Position, counted, grouped, key_text, lines_of, on_one_line, percent, position, seconds,
+};
 use super::{Writer, groups, hints, paced};
 use crate::finding::{
     Finding, MappingRecord, Named, Recurrence, RunRecord, SummaryRecord, Undecided, Verdict,
@@ -351,26 +353,12 @@ impl<W: Write + Send> Writer for Terminal<W> {
     }
 }
 
-/// Rounded down, so that 100% means all.
-pub(super) fn percent(share: f64) -> String {
-    let thousandths = (share * 1000.0).floor();
-    if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
-}
-
 fn rate(rows: u64, elapsed: Duration) -> String {
     let rate = rows as f64 / elapsed.as_secs_f64().max(1e-3);
     match rate {
         rate if rate >= 1e6 => format!("{:.1}M", rate / 1e6),
         rate if rate >= 1e4 => format!("{:.0}k", rate / 1e3),
         rate => format!("{rate:.0}"),
-    }
-}
-
-pub(super) fn seconds(elapsed: Duration) -> String {
-    match elapsed.as_secs() {
-        0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
-        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
     }
 }
 

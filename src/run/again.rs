@@ -12,9 +12,9 @@ use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use super::conduct::{Audience, Begin, What, conduct};
-use super::hands::{Failed, Hands, with_hands};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
+use super::work::hands::{Failed, Hands, with_hands};
 use crate::finding::{Finding, Kind, Named, Place, RangeText, SummaryRecord};
 use crate::pg::PgError;
 use crate::plan::MappingPlan;

@@ -1,6 +1,6 @@
 //! Why a repair cannot be made or applied.
 
-use super::hands::Failed;
+use super::work::hands::Failed;
 use crate::pg::PgError;
 
 /// What stands in the way: a lowercase line, and a sentence about what to do.

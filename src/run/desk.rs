@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::mapping::recheck::Queue;
 use super::options::Options;
-use super::recheck::Queue;
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;

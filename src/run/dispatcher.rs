@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
-use super::frontier::Next;
 use super::mapping::MappingState;
 use super::options::Stop;
-use super::pass::NextPiece;
-use super::watch::{Answers, Watch};
+use super::pace::watch::{Answers, Watch};
+use super::scan::frontier::Next;
+use super::scan::pass::NextPiece;
+use super::work::worker::{Done, World, perform};
 use super::work::{Answer, Task, Work};
-use super::worker::{Done, World, perform};
 use crate::event::Event;
 use crate::finding::{Subject, SummaryRecord, Verdict};
 use crate::pg::{PgError, Remedy};

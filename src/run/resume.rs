@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
 use super::mapping::MappingState;
-use super::pass::{Pass, PassProgress};
-use super::slots::{Outcome, Told};
+use super::scan::pass::{Pass, PassProgress};
+use super::scan::slots::{Outcome, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
 use crate::finding::{Disposition, Ruling};

@@ -3,7 +3,7 @@
 
 use super::Prepared;
 use super::blocked::Blocked;
-use super::target::{catalog, relation_of};
+use super::repair::target::{catalog, relation_of};
 use crate::gate::Sequence;
 use crate::pg::{Catalog, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};

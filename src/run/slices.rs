@@ -15,13 +15,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::again::{Again, Memory, recall_if_told};
-use super::ahead::Later;
 use super::conduct::{Audience, Begin, What, conduct};
 use super::desk::Desk;
-use super::frontier::Frontier;
 use super::mapping::{MappingState, null_keys};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
+use super::scan::ahead::Later;
+use super::scan::frontier::Frontier;
 use crate::compare::{Compared, Looked};
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;

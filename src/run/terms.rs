@@ -189,7 +189,7 @@ pub async fn agree(
     let Some(wanted) = wanted else { return Ok(None) };
     let same = |text: &str| read(text).is_some_and(|before| before.difference(&now).is_none());
     let id = Some(wanted).filter(|id| !id.is_empty());
-    let found = recorder.interrupted(&prepared.spec.name, id, same).await;
+    let found = recorder.store().interrupted(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
         Blocked::new(format!("{recorder}: {error}"))
             .hinted("A run cannot go on without its ledger; leave --resume out to begin a new one.")

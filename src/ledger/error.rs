@@ -1,0 +1,34 @@
+//! Why a ledger cannot be used.
+
+use std::fmt;
+
+/// Why a ledger cannot be used: lowercase, without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerError(pub(super) String);
+
+impl LedgerError {
+    /// A mapping that no plan has.
+    pub fn unknown_mapping(name: &str) -> LedgerError {
+        LedgerError(format!("it has a part of \"{name}\", which is not in the spec"))
+    }
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LedgerError {}
+
+impl From<std::io::Error> for LedgerError {
+    fn from(error: std::io::Error) -> LedgerError {
+        LedgerError(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for LedgerError {
+    fn from(error: serde_json::Error) -> LedgerError {
+        LedgerError(format!("a record in it is not understood: {error}"))
+    }
+}

@@ -1,0 +1,222 @@
+//! Which changes make one script, and in what order they run: foreign keys and unique values decide.
+//!
+//! ```text
+//! insert(parent) ─▶ insert(child), update(child)      whoever frees a unique value
+//! update(child), delete(child) ─▶ delete(parent)           ─▶ whoever takes it
+//! ```
+//!
+//! What waits for each other in a circle becomes one script, whose batches change all of its tables in
+//! one statement. Values are only looked at where foreign keys or unique indexes ask for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::batching::{Arranged, Cuts};
+use super::changes::Spool;
+use super::member::{Member, Source};
+use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
+use crate::run::blocked::Blocked;
+use crate::schema::{Link, Unique};
+
+/// A unique value that changes of one kind free and others take, within one mapping.
+struct Handover {
+    place: usize,
+    unique: Unique,
+    from: Act,
+    to: Act,
+}
+
+/// Arranges what was made.
+///
+/// # Errors
+/// When deletes and other changes wait for each other, or a value cannot change hands.
+pub(in crate::run) fn arrange(
+    spools: BTreeMap<(Act, usize), Spool>,
+    scopes: &BTreeMap<usize, &Scope>,
+    shape: impl Fn(Act, usize) -> Shape,
+) -> Result<Vec<Arranged>, Blocked> {
+    let mut members = Vec::new();
+    for ((act, place), spool) in spools {
+        let spooled = spool.finish()?;
+        let mut shape = shape(act, place);
+        if act == Act::Update {
+            shape.set = spooled.set.iter().copied().collect();
+        }
+        members.push(Member { place, shape, spooled, has: Vec::new(), needs: Vec::new() });
+    }
+    let handovers = handovers(&mut members, scopes)?;
+    let mut before = BTreeSet::new();
+    let at = |place: usize, act: Act| {
+        members.iter().position(|member| (member.place, member.shape.act) == (place, act))
+    };
+    for handover in &handovers {
+        let ends = (at(handover.place, handover.from), at(handover.place, handover.to));
+        if let (Some(from), Some(to)) = ends {
+            before.insert((from, to));
+        }
+    }
+    for (child_at, child) in members.iter().enumerate() {
+        for link in &scopes[&child.place].stored.parents {
+            for (parent_at, parent) in members.iter().enumerate() {
+                if scopes[&parent.place].stored.oid == link.oid {
+                    before.extend(pair_of(link, (child_at, child), (parent_at, parent), scopes));
+                }
+            }
+        }
+    }
+    let groups = groups(members.len(), &before);
+    let mut members: Vec<Option<Member>> = members.into_iter().map(Some).collect();
+    let marker = Marker::default();
+    let mut arranged = Vec::new();
+    for group in groups {
+        let own: Vec<Member> = group.into_iter().filter_map(|at| members[at].take()).collect();
+        arranged.push(arrange_group(own, scopes, &handovers, &marker)?);
+    }
+    Ok(arranged)
+}
+
+/// Whether changes of a child's table have to wait for those of its parent's, or the other way round.
+fn pair_of(
+    link: &Link,
+    (child_at, child): (usize, &Member),
+    (parent_at, parent): (usize, &Member),
+    scopes: &BTreeMap<usize, &Scope>,
+) -> Option<(usize, usize)> {
+    let own = || link.columns.iter().map(|(own, _)| own);
+    let theirs = || link.columns.iter().map(|(_, theirs)| theirs);
+    let child_moves = child.sets(scopes, own());
+    match (child.shape.act, parent.shape.act) {
+        (Act::Insert, Act::Insert) => Some((parent_at, child_at)),
+        (Act::Update, Act::Insert) if child_moves => Some((parent_at, child_at)),
+        (Act::Insert, Act::Update) if parent.sets(scopes, theirs()) => Some((parent_at, child_at)),
+        (Act::Update, Act::Update) if child_moves && parent.sets(scopes, theirs()) => {
+            Some((parent_at, child_at))
+        }
+        (Act::Delete, Act::Delete) => Some((child_at, parent_at)),
+        (Act::Update, Act::Delete) if child_moves => Some((child_at, parent_at)),
+        _ => None,
+    }
+}
+
+/// Looks for unique values that change hands. Of an index with expressions nothing is known: its
+/// values are given up in any case where an update touches what they are made of.
+fn handovers(
+    members: &mut [Member],
+    scopes: &BTreeMap<usize, &Scope>,
+) -> Result<Vec<Handover>, Blocked> {
+    let marker = Marker::default();
+    let mut found = Vec::new();
+    for (place, scope) in scopes {
+        for unique in scope.uniques() {
+            let own = |member: &&mut Member| member.place == *place;
+            if unique.computed {
+                for member in members.iter_mut().filter(own) {
+                    let exchange = scope.exchange(unique, &member.spooled.set).ok().flatten();
+                    let update = member.shape.act == Act::Update;
+                    member.shape.exchanges.extend(exchange.filter(|_| update));
+                }
+                continue;
+            }
+            let frees = |member: &Member| {
+                member.shape.act == Act::Delete || member.sets(scopes, unique.columns.iter())
+            };
+            let mut freed: BTreeMap<Act, hashbrown::HashSet<Mark>> = BTreeMap::new();
+            for member in members.iter_mut().filter(own).filter(|member| frees(member)) {
+                let marks = freed.entry(member.shape.act).or_default();
+                member.each_mark(scopes, unique, &marker, true, |mark| marks.extend([mark]))?;
+            }
+            let takers = members.iter_mut().filter(own).filter(|member| {
+                member.shape.act == Act::Insert || member.sets(scopes, unique.columns.iter())
+            });
+            for member in takers.filter(|_| !freed.is_empty()) {
+                let mut from = BTreeSet::new();
+                member.each_mark(scopes, unique, &marker, false, |mark| {
+                    from.extend(
+                        freed.iter().filter(|(_, m)| m.contains(&mark)).map(|(act, _)| *act),
+                    );
+                })?;
+                let to = member.shape.act;
+                let handover = |from| Handover { place: *place, unique: unique.clone(), from, to };
+                found.extend(from.into_iter().map(handover));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Puts the rows of members that make one script in order, where they need each other.
+fn arrange_group(
+    mut members: Vec<Member>,
+    scopes: &BTreeMap<usize, &Scope>,
+    handovers: &[Handover],
+    marker: &Marker,
+) -> Result<Arranged, Blocked> {
+    let acts: BTreeSet<Act> = members.iter().map(|member| member.shape.act).collect();
+    let backwards = acts.contains(&Act::Delete);
+    if backwards && acts.len() > 1 {
+        let tables: BTreeSet<String> =
+            members.iter().map(|member| member.shape.table.to_string()).collect();
+        let tables = tables.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("deletes and other changes of {tables} wait for each other");
+        let hint = "Repair them in steps: first with --kinds insert,update, then compare again and delete.";
+        return Err(Blocked::new(message).hinted(hint));
+    }
+    hand_over(&mut members, scopes, handovers)?;
+    let oids: BTreeSet<u32> = members.iter().map(|m| scopes[&m.place].stored.oid).collect();
+    for member in &mut members {
+        let stored = &scopes[&member.place].stored;
+        for parent in stored.parents.iter().filter(|link| oids.contains(&link.oid)) {
+            member.mark_link(scopes, parent, true);
+        }
+        for child in stored.referrers.iter().filter(|link| oids.contains(&link.oid)) {
+            member.mark_link(scopes, child, false);
+        }
+    }
+    let tied = |member: &Member| !member.has.is_empty() && !member.needs.is_empty();
+    if members.len() == 1 && !members.iter().any(tied) {
+        return Ok(Arranged { members, order: None });
+    }
+    let mut needs = Needs::default();
+    for Member { spooled, has, needs: wants, .. } in &mut members {
+        spooled.each_placed(|change| {
+            let marks = |sources: &[Source]| {
+                let marks = sources.iter().filter_map(|source| source.mark(marker, change));
+                marks.collect::<Vec<_>>()
+            };
+            needs.row(marks(has).into_iter(), marks(wants).into_iter());
+        })?;
+    }
+    let (mut order, free) = needs.order();
+    if backwards {
+        order.reverse();
+    }
+    Ok(Arranged { members, order: Some((order, Cuts { free, backwards })) })
+}
+
+/// Prepares members of one script for the values that they hand to each other.
+fn hand_over(
+    members: &mut [Member],
+    scopes: &BTreeMap<usize, &Scope>,
+    handovers: &[Handover],
+) -> Result<(), Blocked> {
+    let mut done = BTreeSet::new();
+    for Handover { place, unique, from, to } in handovers {
+        let here = |act: Act| members.iter().any(|m| (m.place, m.shape.act) == (*place, act));
+        let update = members.iter().find(|m| (m.place, m.shape.act) == (*place, Act::Update));
+        let Some(update) = update.filter(|_| here(*from) && here(*to)) else { continue };
+        if !done.insert((*place, &unique.name)) {
+            continue;
+        }
+        let scope = scopes[place];
+        let exchange = scope.exchange(unique, &update.spooled.set).map_err(|why| {
+            Blocked::new(format!("table {}: {why}", update.shape.table)).hinted(
+                "Make the constraint DEFERRABLE, or set one of the rows by hand and compare again.",
+            )
+        })?;
+        for member in members.iter_mut().filter(|member| member.place == *place) {
+            member.mark_unique(scopes, unique);
+            let act = member.shape.act;
+            member.shape.exchanges.extend(exchange.iter().filter_map(|e| scope.carried(e, act)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Changes on their way: spooled as they are made, read back one by one or in another order, and read
+//! by `apply` batch by batch. Memory holds one batch, however many there are.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::open;
+use crate::repair::{Change, Image, Shape};
+use crate::run::blocked::Blocked;
+
+/// Changes of one mapping and one kind, as they are made.
+pub(in crate::run) struct Spool {
+    out: BufWriter<File>,
+    pub(in crate::run) rows: u64,
+    pub(in crate::run) set: BTreeSet<usize>,
+}
+
+/// The same when all are made.
+pub(in crate::run) struct Spooled {
+    reader: BufReader<File>,
+    /// Where each line begins, if they are wanted in an order of their own.
+    starts: Vec<u64>,
+    pub(in crate::run) rows: u64,
+    pub(in crate::run) set: BTreeSet<usize>,
+}
+
+pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
+    Blocked::new(format!("the temporary file of changes cannot be used: {error}"))
+        .hinted("TMPDIR names the folder that it lies in.")
+}
+
+impl Spool {
+    pub(in crate::run) fn new() -> Result<Spool, Blocked> {
+        let out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(spool_error)?);
+        Ok(Spool { out, rows: 0, set: BTreeSet::new() })
+    }
+
+    pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Blocked> {
+        serde_json::to_writer(&mut self.out, change).map_err(spool_error)?;
+        self.rows += 1;
+        self.out.write_all(b"\n").map_err(spool_error)
+    }
+
+    pub(in crate::run) fn finish(self) -> Result<Spooled, Blocked> {
+        let Spool { out, rows, set } = self;
+        let file = out.into_inner().map_err(spool_error)?;
+        let reader = BufReader::with_capacity(1 << 16, file);
+        Ok(Spooled { reader, starts: Vec::new(), rows, set })
+    }
+}
+
+impl Spooled {
+    /// Hands each change on, in the order in which they were made.
+    pub(in crate::run) fn each(&mut self, mut take: impl FnMut(&Change)) -> Result<(), Blocked> {
+        self.rewind()?;
+        let mut text = String::new();
+        while let Some(change) = self.next(&mut text)? {
+            take(&change);
+        }
+        Ok(())
+    }
+
+    /// The same; afterwards each can be had by its place.
+    pub(in crate::run) fn each_placed(
+        &mut self,
+        mut take: impl FnMut(&Change),
+    ) -> Result<(), Blocked> {
+        self.rewind()?;
+        let (mut text, mut start) = (String::new(), 0);
+        while let Some(change) = self.next(&mut text)? {
+            take(&change);
+            self.starts.push(start);
+            start += text.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(in crate::run) fn rewind(&mut self) -> Result<(), Blocked> {
+        self.reader.rewind().map_err(spool_error)
+    }
+
+    /// The next change and its line.
+    pub(in crate::run) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Blocked> {
+        text.clear();
+        if self.reader.read_line(text).map_err(spool_error)? == 0 {
+            return Ok(None);
+        }
+        serde_json::from_str(text).map(Some).map_err(spool_error)
+    }
+
+    /// A change and its line by its place, once `each_placed` has gone over them.
+    pub(in crate::run) fn at(
+        &mut self,
+        place: u64,
+        text: &mut String,
+    ) -> Result<Option<Change>, Blocked> {
+        let start = usize::try_from(place).ok().and_then(|place| self.starts.get(place));
+        let start = *start.ok_or_else(|| spool_error("a change is missing"))?;
+        self.reader.seek(SeekFrom::Start(start)).map_err(spool_error)?;
+        self.next(text)
+    }
+}
+
+/// The first line of a machine form.
+#[derive(Serialize, Deserialize)]
+pub(in crate::run) struct Heading {
+    pub(in crate::run) version: u32,
+    pub(in crate::run) rows: u64,
+    pub(in crate::run) stages: Vec<Shape>,
+}
+
+/// The line before the changes of a batch: how many they are.
+#[derive(Serialize, Deserialize)]
+pub(in crate::run) struct BatchLine {
+    pub(in crate::run) batch: usize,
+}
+
+/// A change of a batch as it is written down. The stage is left out where there is one only.
+#[derive(Deserialize)]
+struct StagedLine {
+    #[serde(default)]
+    stage: usize,
+    old: Option<Image>,
+    new: Option<Image>,
+}
+
+/// A machine form, read batch by batch.
+pub(in crate::run) struct Changes {
+    pub(in crate::run) heading: Heading,
+    lines: Lines<BufReader<File>>,
+    name: String,
+}
+
+impl Changes {
+    pub(in crate::run) fn open(folder: &Path, name: &str) -> Result<Changes, Blocked> {
+        let mut lines = BufReader::new(open(folder, name)?).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        let heading: Heading = serde_json::from_str(&first)
+            .map_err(|_| Blocked::new(format!("{name} is not readable")))?;
+        Ok(Changes { heading, lines, name: name.to_owned() })
+    }
+
+    /// The changes of the next batch, by stage; nothing at the end.
+    pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Blocked> {
+        let bad = || Blocked::new(format!("{} is not readable", self.name));
+        let Some(line) = self.lines.next() else { return Ok(None) };
+        let line = line.ok().and_then(|line| serde_json::from_str::<BatchLine>(&line).ok());
+        let BatchLine { batch } = line.ok_or_else(bad)?;
+        let mut stages = vec![Vec::new(); self.heading.stages.len()];
+        for _ in 0..batch {
+            let line = self.lines.next().and_then(Result::ok);
+            let line = line.and_then(|line| serde_json::from_str::<StagedLine>(&line).ok());
+            let StagedLine { stage, old, new } = line.ok_or_else(bad)?;
+            let change = Change { old, new };
+            let shape = self.heading.stages.get(stage).ok_or_else(bad)?;
+            if !shape.fits(&change) {
+                return Err(bad());
+            }
+            stages[stage].push(change);
+        }
+        Ok(Some(stages))
+    }
+}

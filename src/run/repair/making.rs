@@ -1,0 +1,179 @@
+//! Changes made of rows that were read again on both sides: what still differs becomes one, what has
+//! agreed meanwhile is counted.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::changes::Spool;
+use crate::compare::{agree, told};
+use crate::pg::Row;
+use crate::plan::MappingPlan;
+use crate::repair::{Act, Change, Image, Scope};
+use crate::row::{Key, Record};
+use crate::run::blocked::Blocked;
+use crate::schema::{Builtin, BySide, PgType, Side};
+use crate::sql::Lookup;
+
+/// The changes of one mapping.
+pub(in crate::run) struct Making<'r> {
+    plan: &'r MappingPlan,
+    scope: &'r Scope,
+    authority: Side,
+    kinds: &'r [Act],
+    /// For each stored column, its place among the readable ones.
+    places: Vec<Option<usize>>,
+    pub(in crate::run) spools: BTreeMap<Act, Spool>,
+    /// Rows that agree by now.
+    pub(in crate::run) agreed: u64,
+    /// Rows that become no change, by reason.
+    pub(in crate::run) left_out: BTreeMap<String, u64>,
+}
+
+impl<'r> Making<'r> {
+    /// Nothing made yet.
+    pub(in crate::run) fn new(
+        plan: &'r MappingPlan,
+        scope: &'r Scope,
+        authority: Side,
+        kinds: &'r [Act],
+    ) -> Making<'r> {
+        let mut readable = 0..;
+        let columns = scope.stored.columns.iter();
+        let places = columns.map(|column| column.readable.then(|| readable.next()).flatten());
+        let (places, spools, left_out) = (places.collect(), BTreeMap::new(), BTreeMap::new());
+        Making { plan, scope, authority, kinds, places, spools, agreed: 0, left_out }
+    }
+
+    /// Makes changes of these keys' rows.
+    pub(in crate::run) fn take(
+        &mut self,
+        keys: &[Key],
+        rows: &BySide<Vec<Row>>,
+    ) -> Result<(), Blocked> {
+        let (plan, written) = (self.plan, self.authority.other());
+        let by_key = |side: Side| {
+            let mut found: HashMap<Key, Vec<&Row>> = HashMap::new();
+            for row in &rows[side] {
+                if let Some(key) = Key::of(row, plan.key_width) {
+                    found.entry(key).or_default().push(row);
+                }
+            }
+            found
+        };
+        let (right, stored) = (by_key(self.authority), by_key(written));
+        let none = Vec::new();
+        for key in keys {
+            let right = right.get(key).unwrap_or(&none).as_slice();
+            let stored = stored.get(key).unwrap_or(&none).as_slice();
+            match (right, stored) {
+                ([], []) => self.leave("gone from both sides"),
+                ([right], []) => self.make(Act::Insert, Some(right), None)?,
+                ([], [stored]) => self.make(Act::Delete, None, Some(stored))?,
+                ([right], [stored]) => self.make(Act::Update, Some(right), Some(stored))?,
+                _ => self.leave("of a key that several rows have"),
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, why: &str) {
+        *self.left_out.entry(why.to_owned()).or_default() += 1;
+    }
+
+    fn make(&mut self, act: Act, right: Option<&Row>, stored: Option<&Row>) -> Result<(), Blocked> {
+        let plan = self.plan;
+        let differs = |pair: usize| match (right, stored) {
+            (Some(right), Some(stored)) => {
+                !agree(&plan.pairs[pair], right.field(pair), stored.field(pair))
+            }
+            _ => true,
+        };
+        let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
+        if act == Act::Update {
+            if differing.is_empty() {
+                self.agreed += 1;
+                return Ok(());
+            }
+            self.name_what_stays(&differing);
+        }
+        if !self.kinds.contains(&act) {
+            self.leave(&format!("to {}, which --kinds leaves out", act.name()));
+            return Ok(());
+        }
+        let (mut old, mut new, mut set): (Image, Image, Vec<usize>) = Default::default();
+        for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
+            let is = stored.map_or(Ok(None), |row| self.stored_text(row, column))?;
+            let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
+            let becomes = match (act, pair, right) {
+                (Act::Insert, Some(pair), Some(row)) => self.right_text(row, pair, column)?,
+                (Act::Update, Some(pair), Some(row)) if settable && differing.contains(&pair) => {
+                    set.push(at);
+                    self.right_text(row, pair, column)?
+                }
+                _ => is.clone(),
+            };
+            old.push(is);
+            new.push(becomes);
+        }
+        if act == Act::Update && set.is_empty() {
+            self.leave("that differ only where nothing can be written");
+            return Ok(());
+        }
+        let change = Change {
+            old: (act != Act::Insert).then_some(old),
+            new: (act != Act::Delete).then_some(new),
+        };
+        let spool = match self.spools.entry(act) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
+        };
+        spool.set.extend(set);
+        spool.push(&change)
+    }
+
+    /// Counts differing pairs that an update does not reach.
+    fn name_what_stays(&mut self, differing: &[usize]) {
+        for pair in differing {
+            let set = self.scope.filled.iter().any(|f| f.pair == *pair && f.settable);
+            if !set {
+                let name = &self.plan.pairs[*pair].name;
+                self.leave(&format!("whose pair \"{name}\" is compared only"));
+            }
+        }
+    }
+
+    fn stored_text(&self, row: &Row, column: usize) -> Result<Option<String>, Blocked> {
+        let Some(place) = self.places[column] else { return Ok(None) };
+        text(row, self.plan.pairs.len() + place)
+    }
+
+    /// What a column of the written side is to hold: the authority's value as its type reads it.
+    fn right_text(&self, row: &Row, pair: usize, column: usize) -> Result<Option<String>, Blocked> {
+        let layout = Lookup::of(self.plan);
+        let told = told(row, &layout, pair).map(utf8).transpose()?;
+        let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
+        let to = self.scope.stored.columns[column].pg_type.base();
+        Ok(told.map(|text| carried(text, from, to)))
+    }
+}
+
+/// A value's text on its way from one type to another: what only its own type writes is left out.
+fn carried(text: String, from: &PgType, to: &PgType) -> String {
+    match from {
+        _ if from == to => text,
+        // -$1,234.50
+        PgType::Builtin(Builtin::Money) => text.replace(['$', ','], ""),
+        PgType::Builtin(Builtin::Bpchar) => text.trim_end_matches(' ').to_owned(),
+        _ => text,
+    }
+}
+
+fn text(row: &Row, field: usize) -> Result<Option<String>, Blocked> {
+    row.field(field).map(utf8).transpose()
+}
+
+fn utf8(bytes: &[u8]) -> Result<String, Blocked> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Blocked::new("a value is not UTF-8"))?;
+    Ok(text.to_owned())
+}

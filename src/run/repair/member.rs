@@ -1,0 +1,135 @@
+//! Changes of one mapping and one kind, and the marks of their rows: what a row has that another needs,
+//! and what it needs itself. Marks are made of the values in foreign keys and unique indexes.
+
+use std::collections::BTreeMap;
+
+use super::changes::Spooled;
+use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
+use crate::run::blocked::Blocked;
+use crate::schema::{ColumnName, Link, Unique};
+
+/// Changes of one mapping and one kind, ready to be written.
+pub(in crate::run) struct Member {
+    /// The mapping, by place.
+    pub(in crate::run) place: usize,
+    pub(in crate::run) shape: Shape,
+    pub(in crate::run) spooled: Spooled,
+    /// How each row's marks are made: of its image before or after, at these columns.
+    pub(in crate::run) has: Vec<Source>,
+    pub(in crate::run) needs: Vec<Source>,
+}
+
+/// Where a mark is taken from.
+pub(in crate::run) struct Source {
+    /// Marks of one relation can meet.
+    relation: Relation,
+    columns: Vec<usize>,
+    old: bool,
+    /// Whether only rows count that change the value.
+    changed: bool,
+}
+
+/// What marks are of: columns that are referred to, or a unique index.
+type Relation = (u32, Vec<ColumnName>, bool);
+
+impl Member {
+    /// Where columns stand in its images; nothing if one is not there.
+    pub(in crate::run) fn places<'n>(
+        &self,
+        scopes: &BTreeMap<usize, &Scope>,
+        names: impl Iterator<Item = &'n ColumnName>,
+    ) -> Option<Vec<usize>> {
+        scopes[&self.place].places(self.shape.act, names)
+    }
+
+    /// Whether an update sets one of these columns.
+    pub(in crate::run) fn sets<'n>(
+        &self,
+        scopes: &BTreeMap<usize, &Scope>,
+        names: impl Iterator<Item = &'n ColumnName>,
+    ) -> bool {
+        let places = self.places(scopes, names).unwrap_or_default();
+        self.shape.act == Act::Update && places.iter().any(|at| self.shape.set.contains(at))
+    }
+
+    /// Says where its rows' marks for a foreign key come from.
+    pub(in crate::run) fn mark_link(
+        &mut self,
+        scopes: &BTreeMap<usize, &Scope>,
+        link: &Link,
+        is_child: bool,
+    ) {
+        let columns = self.places(scopes, link.columns.iter().map(|(own, _)| own));
+        let set = self.sets(scopes, link.columns.iter().map(|(own, _)| own));
+        let Some(columns) = columns.filter(|_| self.shape.act != Act::Update || set) else {
+            return;
+        };
+        let names = link.columns.iter();
+        let relation = match is_child {
+            true => (link.oid, names.map(|(_, theirs)| theirs.clone()).collect(), false),
+            false => {
+                let oid = scopes[&self.place].stored.oid;
+                (oid, names.map(|(own, _)| own.clone()).collect(), false)
+            }
+        };
+        let old = self.shape.act == Act::Delete;
+        let source = Source { relation, columns, old, changed: self.shape.act == Act::Update };
+        if is_child { self.needs.push(source) } else { self.has.push(source) }
+    }
+
+    /// The same for a unique index whose values change hands.
+    pub(in crate::run) fn mark_unique(
+        &mut self,
+        scopes: &BTreeMap<usize, &Scope>,
+        unique: &Unique,
+    ) {
+        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return };
+        let oid = scopes[&self.place].stored.oid;
+        let changed = self.shape.act == Act::Update;
+        let source = |old: bool| Source {
+            relation: (oid, unique.columns.clone(), true),
+            columns: columns.clone(),
+            old,
+            changed,
+        };
+        if self.shape.act != Act::Insert {
+            self.has.push(source(true));
+        }
+        if self.shape.act != Act::Delete {
+            self.needs.push(source(false));
+        }
+    }
+
+    /// The values that its rows free (`old`) or take, of a unique index.
+    pub(in crate::run) fn each_mark(
+        &mut self,
+        scopes: &BTreeMap<usize, &Scope>,
+        unique: &Unique,
+        marker: &Marker,
+        old: bool,
+        mut take: impl FnMut(Mark),
+    ) -> Result<(), Blocked> {
+        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return Ok(()) };
+        let changed = self.shape.act == Act::Update;
+        let source = Source { relation: (0, Vec::new(), true), columns, old, changed };
+        self.spooled.each(|change| source.mark(marker, change).into_iter().for_each(&mut take))
+    }
+}
+
+impl Source {
+    /// The mark of a row, if it has one.
+    pub(in crate::run) fn mark(&self, marker: &Marker, change: &Change) -> Option<Mark> {
+        if self.changed && same(change, &self.columns) {
+            return None;
+        }
+        let image = if self.old { &change.old } else { &change.new }.as_ref()?;
+        marker.mark(&self.relation, self.columns.iter().map(|at| image[*at].as_deref()))
+    }
+}
+
+fn same(change: &Change, columns: &[usize]) -> bool {
+    match (&change.old, &change.new) {
+        (Some(old), Some(new)) => columns.iter().all(|at| old[*at] == new[*at]),
+        _ => false,
+    }
+}

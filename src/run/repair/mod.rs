@@ -1,0 +1,249 @@
+//! Makes a repair: judges what can be written, reads the rows again and writes
+//! the folder of scripts. Nothing is written before every refusal is known.
+
+pub(super) mod apply;
+pub(super) mod arranging;
+pub(super) mod batching;
+pub(super) mod changes;
+pub(super) mod folder;
+pub(super) mod making;
+pub(super) mod member;
+pub(super) mod ready;
+pub(super) mod repairing;
+pub(super) mod target;
+pub(super) mod writing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::arranging::arrange;
+use self::changes::Spool;
+use self::folder::Folder;
+use self::repairing::{Reach, Repairing};
+use self::target::{Target, judge, lease_both, missing, sessions};
+use self::writing::{Unwritten, write};
+use super::Prepared;
+use super::blocked::Blocked;
+use super::options::RepairOptions;
+use crate::finding::timestamp;
+use crate::pg::Lease;
+use crate::plan::MappingPlan;
+use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted};
+use crate::row::Veil;
+use crate::schema::BySide;
+
+/// How long a repair may be applied.
+const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Repaired {
+    /// The folder's manifest; a folder is written only if it has parts.
+    pub manifest: Manifest,
+    /// Rows that have agreed meanwhile.
+    pub agreed: u64,
+    /// What is worth knowing before somebody applies it.
+    pub notes: Vec<String>,
+}
+
+/// Makes a repair of what a run found.
+///
+/// # Errors
+/// Everything that stands in the way; nothing is written then.
+pub async fn repair(
+    prepared: &Prepared,
+    options: &RepairOptions,
+    findings: Findings,
+    out: &Path,
+) -> Result<Repaired, Vec<Blocked>> {
+    let one = |blocked: Blocked| vec![blocked];
+    let mut plans = prepared.plans.clone();
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    plans.iter_mut().for_each(|plan| {
+        plan.expire(today);
+        // A script holds every value whole.
+        plan.folds = false;
+    });
+    let names = &options.mappings;
+    let known = |name: &str| plans.iter().any(|plan| plan.name == name);
+    let found = findings.wanted.keys();
+    if let Some(name) = names.iter().chain(found).find(|name| !known(name)) {
+        return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
+    }
+    let asked = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
+    let wanted: BTreeMap<usize, &[Wanted]> = plans
+        .iter()
+        .enumerate()
+        .filter(|(_, plan)| asked(&plan.name))
+        .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
+        .collect();
+    redacted_keys(&plans, &wanted)?;
+    let leases = lease_both(prepared).await.map_err(one)?;
+    let mut manifest = empty_manifest(prepared, options, &findings.run);
+    let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
+    manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
+        mapping: mapping.clone(),
+        reason: (*reason).to_owned(),
+        rows: *rows,
+    }));
+    let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
+    let unseen = findings.unseen(asked).into_iter();
+    manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
+    let made = make(prepared, options, &plans, (&wanted, manifest), &leases, out).await;
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    made
+}
+
+/// Where a key is redacted, a report does not say which row it means.
+fn redacted_keys(
+    plans: &[MappingPlan],
+    wanted: &BTreeMap<usize, &[Wanted]>,
+) -> Result<(), Vec<Blocked>> {
+    let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
+        let pair = plan.key().iter().find(|pair| pair.terms.redact)?;
+        let message = format!(
+            "mapping \"{}\": key pair \"{}\" is redacted in the findings",
+            plan.name, pair.name
+        );
+        Some(Blocked::new(message).hinted("Redact no pair of the key, compare again, then repair."))
+    });
+    let hidden: Vec<Blocked> = hidden.collect();
+    if hidden.is_empty() { Ok(()) } else { Err(hidden) }
+}
+
+async fn make(
+    prepared: &Prepared,
+    options: &RepairOptions,
+    plans: &[MappingPlan],
+    (wanted, mut manifest): (&BTreeMap<usize, &[Wanted]>, Manifest),
+    leases: &BySide<Lease>,
+    out: &Path,
+) -> Result<Repaired, Vec<Blocked>> {
+    let one = |blocked: Blocked| vec![blocked];
+    let written = options.authority.other();
+    let targets = judge(prepared, options, plans, wanted, &leases[written]).await?;
+    let folder = Folder::create(out).map_err(one)?;
+    let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
+    let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+    let mut agreed = 0;
+    let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
+    for (place, target) in &targets {
+        let hands = reach.hands(&plans[*place]);
+        let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
+        repairing.take_all(wanted[place]).await.map_err(one)?;
+        let making = repairing.making;
+        agreed += making.agreed;
+        let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
+            mapping: plans[*place].name.clone(),
+            reason,
+            rows,
+        });
+        manifest.left_out.extend(left_out);
+        spools.extend(making.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
+    }
+    let notes = notes(&mut manifest, options, &targets, spools.keys());
+    let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
+    let shape = |act: Act, place: usize| {
+        let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
+        targets[&place].scope.shape(act, options.allow_cascade, redacted)
+    };
+    for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+        let tables = arranged
+            .members
+            .iter()
+            .map(|member| (plans[member.place].name.as_str(), &targets[&member.place].identity));
+        let part = Unwritten {
+            number: manifest.parts.len() + 1,
+            batch: options.batch,
+            tables: tables.collect(),
+        };
+        let part = write(&folder, &part, &mut arranged, &manifest).map_err(one)?;
+        manifest.parts.push(part);
+    }
+    if !manifest.parts.is_empty() {
+        write_manifest(folder, &manifest).map_err(one)?;
+    }
+    Ok(Repaired { manifest, agreed, notes })
+}
+
+/// What the role that asked may not do: another one may run the scripts, so it is no obstacle.
+fn notes<'k>(
+    manifest: &mut Manifest,
+    options: &RepairOptions,
+    targets: &BTreeMap<usize, Target>,
+    spools: impl Iterator<Item = &'k (Act, usize)>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut grants: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (act, place) in spools {
+        let Target { scope, rights, .. } = &targets[place];
+        let table = scope.table.to_string();
+        let lacking = missing(*act, rights);
+        if !lacking.is_empty() {
+            grants.entry(table).or_default().extend(lacking);
+        }
+        if !rights.temporary {
+            manifest.manner.temporary = false;
+        }
+        if !options.triggers && !rights.replica {
+            grants
+                .entry("parameter session_replication_role".to_owned())
+                .or_default()
+                .insert("SET");
+        }
+    }
+    let lacking = grants.into_iter().map(|(what, rights)| {
+        let rights = rights.into_iter().collect::<Vec<_>>().join(", ");
+        format!("{rights} on {what}")
+    });
+    let lacking = lacking.collect::<Vec<_>>().join("; ");
+    if !lacking.is_empty() {
+        notes.push(format!("this role has not what applying the repair takes: {lacking}"));
+    }
+    if !manifest.manner.temporary && !options.no_temp {
+        notes.push(
+            "this role may make no temporary tables: rows wait in settings instead".to_owned(),
+        );
+    }
+    notes
+}
+
+fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
+    let text = serde_json::to_string_pretty(manifest);
+    let text = text.map_err(|error| Blocked::new(format!("the manifest: {error}")))?;
+    let mut file = folder.file(Manifest::FILE)?;
+    file.write(&text)?;
+    file.write("\n")?;
+    file.finish()?;
+    folder.finish()
+}
+
+fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Manifest {
+    let (spec, written) = (&prepared.spec, options.authority.other());
+    let server = &prepared.servers[written];
+    let now = Timestamp::now();
+    Manifest {
+        version: Manifest::VERSION,
+        tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
+        spec: spec.name.clone(),
+        spec_hash: spec.hash.clone(),
+        scope: spec.scope(),
+        run: run.to_owned(),
+        authority: options.authority.name().to_owned(),
+        place: Place {
+            side: written.name().to_owned(),
+            database: server.database.clone(),
+            system_identifier: server.system_identifier.clone(),
+        },
+        manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
+        created_at: timestamp(now),
+        expires_at: timestamp(now.checked_add(VALID).unwrap_or(now)),
+        parts: Vec::new(),
+        left_out: Vec::new(),
+        unseen: Vec::new(),
+    }
+}

@@ -1,0 +1,158 @@
+//! Verifies a folder of changes that somebody has reviewed: seals, time, the database, the tables, and
+//! what the role may do.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::changes::Changes;
+use super::folder::{open, seal};
+use super::target::{catalog, identity, missing, relation_of};
+use crate::repair::{Act, Manifest, Part, Stage};
+use crate::run::Prepared;
+use crate::run::blocked::Blocked;
+use crate::schema::{Rights, Server, Side, TableName};
+use crate::spec::Reads;
+
+/// A folder that was verified and may be applied.
+pub struct Ready<'p> {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What the role lacks, if it lacks anything: it may look, and not execute.
+    pub lacks: Option<Blocked>,
+    pub(in crate::run) prepared: &'p Prepared,
+    pub(in crate::run) folder: PathBuf,
+    pub(in crate::run) written: Side,
+    /// Of each stage of each part, the plan's place.
+    pub(in crate::run) plans: Vec<usize>,
+}
+
+/// Verifies a folder: seals, time, spec, database, tables.
+///
+/// # Errors
+/// The first thing that is not as it was when the scripts were made.
+pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
+    let file = open(folder, Manifest::FILE)
+        .map_err(|blocked| blocked.hinted("Name the folder that repair wrote."))?;
+    let again = "Make a new one: compare, then repair.";
+    let manifest: Manifest = serde_json::from_reader(std::io::BufReader::new(file))
+        .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
+    let spec = &prepared.spec;
+    if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
+        return Err(
+            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
+        );
+    }
+    for sealed in manifest.files() {
+        if seal(folder, &sealed.file)? != sealed.blake3 {
+            let message =
+                format!("the seal of {} is broken: it was edited or damaged", sealed.file);
+            return Err(Blocked::new(message)
+                .hinted("Apply what was reviewed, or run your own script with psql."));
+        }
+    }
+    let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
+    if expires.is_none_or(|expires| Timestamp::now() > expires) {
+        let message = format!("the repair was valid until {}", manifest.expires_at);
+        return Err(Blocked::new(message).hinted(again));
+    }
+    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
+    else {
+        return Err(Blocked::new("the manifest names no side"));
+    };
+    let server = &prepared.servers[written];
+    let (made_for, here) = (&manifest.place, (&server.database, &server.system_identifier));
+    if (&made_for.database, &made_for.system_identifier) != here {
+        let message = format!(
+            "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
+            made_for.database, server.database
+        );
+        return Err(Blocked::new(message).hinted("Check url in the spec."));
+    }
+    let (plans, lacks) = check_tables(prepared, &manifest, written).await?;
+    Ok(Ready { manifest, lacks, prepared, folder: folder.to_owned(), written, plans })
+}
+
+/// Each part's table is the one that the script was made for, columns and all.
+async fn check_tables(
+    prepared: &Prepared,
+    manifest: &Manifest,
+    written: Side,
+) -> Result<(Vec<usize>, Option<Blocked>), Blocked> {
+    let at_side = |error| Blocked::from((Some(written), error));
+    let lease = prepared.pools[written].lease().await.map_err(at_side)?;
+    let catalog = catalog(prepared, &lease, written);
+    let (mut places, mut lacks) = (Vec::new(), None);
+    for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
+        let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
+        let Some(place) = place else {
+            return Err(Blocked::new(format!("the spec has no mapping \"{mapping}\"")));
+        };
+        let plan = &prepared.plans[place];
+        let relation = relation_of(plan, written, &catalog).await?;
+        let same = matches!(&plan.sides[written].reads, Reads::Table(name) if name.value == table.table)
+            && identity(&table.table, &relation) == *table;
+        if !same {
+            let message = format!("table {} was changed since the repair was made", table.table);
+            return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
+        }
+        let server = &prepared.servers[written];
+        let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
+        lacks = lacks.or_else(|| lacking(manifest, &table.table, *kind, &rights, server));
+        places.push(place);
+    }
+    lease.give_back().await;
+    Ok((places, lacks))
+}
+
+/// What the role may not do of what the repair does.
+fn lacking(
+    manifest: &Manifest,
+    table: &TableName,
+    kind: Act,
+    rights: &Rights,
+    server: &Server,
+) -> Option<Blocked> {
+    let role = &server.role;
+    let refuse = |message: String, hint: String| Some(Blocked::new(message).hinted(hint));
+    if let [first, rest @ ..] = missing(kind, rights).as_slice() {
+        let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
+        return refuse(
+            format!("role \"{role}\" has not {all} on {table}"),
+            format!("GRANT {all} ON {table} TO {role}; or name another role in the url."),
+        );
+    }
+    if manifest.manner.temporary && !rights.temporary {
+        return refuse(
+            format!("role \"{role}\" may make no temporary table in the database"),
+            format!("GRANT TEMPORARY ON DATABASE … TO {role}; or make the repair with --no-temp."),
+        );
+    }
+    if !manifest.manner.triggers && !rights.replica {
+        return refuse(
+            format!("role \"{role}\" may not switch triggers off"),
+            format!(
+                "GRANT SET ON PARAMETER session_replication_role TO {role}; before version 15 it takes a superuser."
+            ),
+        );
+    }
+    None
+}
+
+impl Ready<'_> {
+    /// A part's changes, from the first.
+    pub(in crate::run) fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
+        let changes = Changes::open(&self.folder, &part.changes.file)?;
+        let heading = &changes.heading;
+        let stages = || heading.stages.iter().zip(&part.stages);
+        let fits = heading.rows == part.rows
+            && heading.stages.len() == part.stages.len()
+            && stages()
+                .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
+        if fits {
+            Ok(changes)
+        } else {
+            Err(Blocked::new(format!("{} is not readable", part.changes.file)))
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One mapping's repair: the wanted keys are read again on both sides, and what still differs becomes
+//! changes. What has agreed meanwhile is counted and left alone.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::making::Making;
+use crate::finding::{Kind, Named};
+use crate::pg::{Lease, PgError, Row, Session};
+use crate::plan::MappingPlan;
+use crate::repair::{Act, Scope, Wanted, WantedPlace};
+use crate::row::{Bound, Key, KeyRange, Record, Veil};
+use crate::run::blocked::Blocked;
+use crate::run::work::hands::{Failed, Hands};
+use crate::run::work::steps;
+use crate::schema::{BySide, Side, StoredColumn};
+use crate::sql::{self, Lookup};
+
+/// Keys that are read at once.
+pub(in crate::run) const KEYS_AT_ONCE: usize = 1_000;
+/// Rows of a range that are read at once.
+const RANGE_ROWS: u64 = 20_000;
+
+/// What both sides are asked with.
+pub(in crate::run) struct Reach<'r> {
+    pub(in crate::run) leases: &'r BySide<Lease>,
+    pub(in crate::run) sessions: &'r BySide<Session>,
+    pub(in crate::run) veil: &'r Veil,
+    pub(in crate::run) groups_seen: &'r AtomicUsize,
+}
+
+impl Reach<'_> {
+    pub(in crate::run) fn hands<'h>(&'h self, plan: &'h MappingPlan) -> Hands<'h> {
+        let Reach { leases, sessions, veil, groups_seen } = self;
+        Hands { plan, leases, sessions, veil, groups_seen }
+    }
+}
+
+/// One mapping on its way.
+pub(in crate::run) struct Repairing<'r> {
+    hands: Hands<'r>,
+    written: Side,
+    /// What the written side's rows are read with, beside the pairs.
+    readable: Vec<StoredColumn>,
+    pub(in crate::run) making: Making<'r>,
+}
+
+impl<'r> Repairing<'r> {
+    pub(in crate::run) fn new(
+        hands: Hands<'r>,
+        scope: &'r Scope,
+        authority: Side,
+        kinds: &'r [Act],
+    ) -> Repairing<'r> {
+        let columns = scope.stored.columns.iter();
+        let readable = columns.filter(|column| column.readable).cloned().collect();
+        let making = Making::new(hands.plan, scope, authority, kinds);
+        Repairing { hands, written: authority.other(), readable, making }
+    }
+
+    /// Reads what is wanted again and makes changes of what still differs.
+    pub(in crate::run) async fn take_all(&mut self, wanted: &[Wanted]) -> Result<(), Blocked> {
+        for side in Side::BOTH {
+            // Keys are told as the source writes them, unless only the target has the row.
+            let told_by = |wanted: &Wanted| match wanted.kind {
+                Kind::OnlyInTarget => Side::Target,
+                _ => Side::Source,
+            };
+            let of_side = wanted.iter().filter(|wanted| told_by(wanted) == side);
+            let texts: Vec<Vec<String>> = of_side
+                .filter_map(|wanted| match &wanted.place {
+                    WantedPlace::Key(key) => Some(self.fields(key)),
+                    WantedPlace::Range(..) => None,
+                })
+                .collect::<Result<_, _>>()?;
+            let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
+            for texts in texts.chunks(KEYS_AT_ONCE) {
+                let keys = keys_of(&self.hands, side, texts).await?;
+                let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
+                self.making.take(&keys, &rows)?;
+            }
+        }
+        for range in wanted {
+            self.take_range(range).await?;
+        }
+        Ok(())
+    }
+
+    /// A key's texts in the plan's order.
+    fn fields(&self, key: &Named<String>) -> Result<Vec<String>, Blocked> {
+        let plan = self.hands.plan;
+        let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
+        let texts: Option<Vec<String>> =
+            plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
+        texts.filter(|texts| texts.len() == key.0.len()).ok_or_else(|| {
+            let message = format!("findings of \"{}\" name another key than the spec", plan.name);
+            Blocked::new(message).hinted("Compare again.")
+        })
+    }
+
+    async fn take_range(&mut self, wanted: &Wanted) -> Result<(), Blocked> {
+        let WantedPlace::Range(after, through) = &wanted.place else { return Ok(()) };
+        let side = if wanted.kind == Kind::OnlyInTarget { Side::Target } else { Side::Source };
+        let mut rest = KeyRange {
+            after: self.bound(side, after.as_ref()).await?,
+            through: self.bound(side, through.as_ref()).await?,
+        };
+        loop {
+            let cut = match self.hands.plan.served() {
+                true => steps::probe(&self.hands, side, &rest, RANGE_ROWS).await?,
+                false => None,
+            };
+            let part = match cut.clone() {
+                Some(bound) => {
+                    let (part, behind) = rest.cut(bound);
+                    rest = behind;
+                    part
+                }
+                None => rest.clone(),
+            };
+            let keys = self.keys_within(side, &part).await?;
+            // While some rows become changes, the next are on their way.
+            let mut before: Option<(Vec<Key>, BySide<Vec<Row>>)> = None;
+            for keys in keys.chunks(KEYS_AT_ONCE) {
+                let keys = self.meant(side, keys, wanted).await?;
+                let next = rows_of(&self.hands, self.written, &self.readable, &keys);
+                let making = &mut self.making;
+                let made = async {
+                    before.as_ref().map_or(Ok(()), |(keys, rows)| making.take(keys, rows))
+                };
+                let (rows, made) = tokio::join!(biased; next, made);
+                made?;
+                let rows = rows?;
+                before = Some((keys, rows));
+            }
+            if let Some((keys, rows)) = before {
+                self.making.take(&keys, &rows)?;
+            }
+            if cut.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end of a range: told by the side that has the rows, or by a row of the other beside them.
+    async fn bound(
+        &self,
+        side: Side,
+        key: Option<&Named<String>>,
+    ) -> Result<Option<Bound>, Blocked> {
+        let Some(key) = key else { return Ok(None) };
+        let key = self.fields(key)?;
+        let texts = [key.as_slice()];
+        let keys = match keys_of(&self.hands, side, &texts).await {
+            Ok(keys) => keys,
+            Err(_) => keys_of(&self.hands, side.other(), &texts).await?,
+        };
+        let text = key.into();
+        Ok(keys.into_iter().next().map(|key| Bound { key, text }))
+    }
+
+    async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Blocked> {
+        let plan = self.hands.plan;
+        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        let mut keys = Vec::new();
+        while let Some(row) = rows.next().await? {
+            keys.extend(Key::of(&row, plan.key_width));
+        }
+        keys.sort_by(|a, b| plan.order.compare(a, b));
+        Ok(keys)
+    }
+
+    /// Those keys of a range that its finding speaks of: of its group, and under no agreement.
+    async fn meant(&self, side: Side, keys: &[Key], wanted: &Wanted) -> Result<Vec<Key>, Blocked> {
+        let plan = self.hands.plan;
+        if wanted.group.is_none() && !wanted.partial {
+            return Ok(keys.to_vec());
+        }
+        let asked: Vec<&Key> = keys.iter().collect();
+        let rows = self.hands.ask(side, sql::look_up(plan, side, &asked)).await?;
+        let (layout, lone) = (Lookup::of(plan), plan.rules_of_lone(side));
+        let is_meant = |row: &&Row| {
+            let group = layout.group.and_then(|field| row.field(field));
+            let of_group =
+                wanted.group.as_ref().is_none_or(|g| g.as_deref().map(str::as_bytes) == group);
+            let holds = |(field, place): &(usize, usize)| {
+                lone.contains(place) && row.field(*field) == Some(&[1])
+            };
+            of_group && !layout.rules[side].iter().any(holds)
+        };
+        Ok(rows.iter().filter(is_meant).filter_map(|row| Key::of(row, plan.key_width)).collect())
+    }
+}
+
+/// The rows of these keys on both sides: the written one's with every column that can be read.
+async fn rows_of(
+    hands: &Hands<'_>,
+    written: Side,
+    readable: &[StoredColumn],
+    keys: &[Key],
+) -> Result<BySide<Vec<Row>>, Blocked> {
+    let asked: Vec<&Key> = keys.iter().collect();
+    let statement = |side: Side| match side == written {
+        true => sql::stored_rows(hands.plan, side, readable, &asked),
+        false => sql::look_up(hands.plan, side, &asked),
+    };
+    Ok(hands.ask_both(statement).await?)
+}
+
+/// Keys from the texts by which a side tells them.
+pub(in crate::run) async fn keys_of(
+    hands: &Hands<'_>,
+    side: Side,
+    texts: &[&[String]],
+) -> Result<Vec<Key>, Failed> {
+    let rows = hands.ask(side, sql::keys_of_texts(hands.plan, side, texts)).await?;
+    let key = |row: &Row| {
+        let key = Key::of(row, hands.plan.key_width);
+        key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
+    };
+    rows.iter().map(key).collect()
+}

@@ -1,0 +1,147 @@
+//! The table that is written, as its server describes it: what may be done to it, and by whom.
+
+use std::collections::BTreeMap;
+
+use crate::finding::Kind;
+use crate::pg::{Catalog, Lease, PgError, Session};
+use crate::plan::MappingPlan;
+use crate::repair::{Act, Scope, TableIdentity, Wanted};
+use crate::run::Prepared;
+use crate::run::blocked::Blocked;
+use crate::run::options::RepairOptions;
+use crate::schema::{BySide, Relation, Rights, Side};
+use crate::spec::Reads;
+
+/// A connection of each side.
+pub(in crate::run) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
+    let lease = async |side: Side| {
+        let lease = prepared.pools[side].lease().await;
+        lease.map_err(|error| Blocked::from((Some(side), error)))
+    };
+    Ok(BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? })
+}
+
+/// What the written side's catalog says of a mapping's table.
+pub(in crate::run) async fn relation_of(
+    plan: &MappingPlan,
+    side: Side,
+    catalog: &Catalog<'_>,
+) -> Result<Relation, Blocked> {
+    let Reads::Table(table) = &plan.sides[side].reads else {
+        let message = format!(
+            "mapping \"{}\": the {side} is a query; only a table can be repaired",
+            plan.name
+        );
+        return Err(Blocked::new(message));
+    };
+    let gone = || PgError::unexpected(format!("table {} is gone", table.value));
+    let found = catalog
+        .table(&table.value, plan.sides[side].only)
+        .await
+        .and_then(|found| found.ok_or_else(gone));
+    found.map_err(|error| Blocked::from((Some(side), error)))
+}
+
+pub(in crate::run) fn catalog<'l>(
+    prepared: &'l Prepared,
+    lease: &'l Lease,
+    side: Side,
+) -> Catalog<'l> {
+    let timeout = prepared.spec.compare.statement_timeout;
+    Catalog {
+        lease,
+        own: Session::new(&[], timeout),
+        operators: Session::new(&prepared.spec.sides[side].search_path, timeout),
+        params: &prepared.spec.params,
+        side,
+    }
+}
+
+pub(in crate::run) fn sessions(prepared: &Prepared) -> BySide<Session> {
+    let timeout = prepared.spec.compare.statement_timeout;
+    BySide::new(|side| Session::new(&prepared.spec.sides[side].search_path, timeout))
+}
+
+pub(in crate::run) fn identity(
+    scope_table: &crate::schema::TableName,
+    relation: &Relation,
+) -> TableIdentity {
+    let columns = relation.columns.iter();
+    let columns = columns.map(|c| (c.name.0.clone(), c.column_type.display.clone()));
+    TableIdentity {
+        table: scope_table.clone(),
+        oid: relation.oid.unwrap_or(0),
+        columns: columns.collect(),
+    }
+}
+
+/// A table that is to be written.
+pub(in crate::run) struct Target {
+    pub(in crate::run) scope: Scope,
+    pub(in crate::run) identity: TableIdentity,
+    pub(in crate::run) rights: Rights,
+}
+
+/// Judges each mapping that is to be written; every refusal at once.
+pub(in crate::run) async fn judge(
+    prepared: &Prepared,
+    options: &RepairOptions,
+    plans: &[MappingPlan],
+    wanted: &BTreeMap<usize, &[Wanted]>,
+    lease: &Lease,
+) -> Result<BTreeMap<usize, Target>, Vec<Blocked>> {
+    let written = options.authority.other();
+    let catalog = catalog(prepared, lease, written);
+    let mut refused = Vec::new();
+    let mut targets = BTreeMap::new();
+    for (place, wanted) in wanted {
+        let plan = &plans[*place];
+        let relation = match relation_of(plan, written, &catalog).await {
+            Ok(relation) => relation,
+            Err(blocked) => {
+                refused.push(blocked);
+                continue;
+            }
+        };
+        let oid = relation.oid.unwrap_or(0);
+        let at_side = |error| vec![Blocked::from((Some(written), error))];
+        let stored = catalog.stored(oid).await.map_err(at_side)?;
+        let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
+        let judged = Scope::of(plan, written, stored).and_then(|scope| {
+            let asked = |act: &&Act| {
+                let kind = match act {
+                    Act::Insert => Kind::only_in(options.authority),
+                    Act::Update => Kind::Mismatch,
+                    Act::Delete => Kind::only_in(written),
+                };
+                wanted.iter().any(|wanted| wanted.kind == kind)
+            };
+            let refusals = |act: &Act| scope.refusals(*act, options.triggers);
+            let why: Vec<String> = options.kinds.iter().filter(asked).flat_map(refusals).collect();
+            if why.is_empty() { Ok(scope) } else { Err(why) }
+        });
+        match judged {
+            Ok(scope) => {
+                let identity = identity(&scope.table, &relation);
+                targets.insert(*place, Target { scope, identity, rights });
+            }
+            Err(why) => refused.extend(why.into_iter().map(|why| {
+                let message = format!("mapping \"{}\" cannot be repaired: {why}", plan.name);
+                Blocked::new(message).hinted(
+                    "Leave it out with --mapping or --kinds, or change the spec or the table.",
+                )
+            })),
+        }
+    }
+    if refused.is_empty() { Ok(targets) } else { Err(refused) }
+}
+
+/// Privileges on a table that an act needs and the role has not. To lock a row is to update it.
+pub(in crate::run) fn missing(act: Act, rights: &Rights) -> Vec<&'static str> {
+    let needs = match act {
+        Act::Insert => [(rights.insert, "INSERT"), (true, "")],
+        Act::Update => [(rights.update, "UPDATE"), (true, "")],
+        Act::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
+    };
+    needs.into_iter().filter(|(has, _)| !has).map(|(_, name)| name).collect()
+}

@@ -1,0 +1,84 @@
+//! Which keys of a mapping a run has verified: compared, and everything that differed settled.
+
+use crate::row::{Coverage, KeyOrder, KeyRange};
+
+/// Ranges that may be undecided before a run is taken to have verified nothing but the whole.
+const MOST_UNDECIDED: usize = 1_000;
+
+/// What a run has verified so far.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Verified {
+    /// Ranges that were compared, each with its rows; neighbours are one.
+    compared: Vec<(KeyRange, u64)>,
+    /// Ranges of which something could not be judged.
+    undecided: Vec<KeyRange>,
+}
+
+impl Verified {
+    /// A range was compared.
+    pub(in crate::run) fn compared(&mut self, range: &KeyRange, rows: u64) {
+        match self.compared.last_mut() {
+            Some((last, sum)) if last.through.is_some() && last.through == range.after => {
+                last.through.clone_from(&range.through);
+                *sum += rows;
+            }
+            _ => self.compared.push((range.clone(), rows)),
+        }
+    }
+
+    /// Something in a range could not be judged.
+    pub(in crate::run) fn undecided(&mut self, range: &KeyRange) {
+        if self.undecided.len() <= MOST_UNDECIDED && self.undecided.last() != Some(range) {
+            self.undecided.push(range.clone());
+        }
+    }
+
+    /// Writes into a coverage what was verified at this moment; of keys whose order only the servers
+    /// know that cannot be said.
+    pub(in crate::run) fn mark(&self, coverage: &mut Coverage, at: &str, order: &KeyOrder) {
+        if !order.is_known() || self.undecided.len() > MOST_UNDECIDED {
+            return;
+        }
+        let mut own = Coverage::nothing(0);
+        for (range, rows) in &self.compared {
+            own.mark(range, *rows, Some(at), order);
+        }
+        for range in &self.undecided {
+            own.mark(range, 0, None, order);
+        }
+        for stretch in own.stretches().iter().filter(|stretch| stretch.verified.is_some()) {
+            coverage.mark(&stretch.range, stretch.rows, Some(at), order);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Bound, Key, KeyField};
+
+    fn range(after: Option<u8>, through: Option<u8>) -> KeyRange {
+        let bound = |number: u8| Bound {
+            key: Key::new([&[number][..]]),
+            text: [number.to_string()].into(),
+        };
+        KeyRange { after: after.map(bound), through: through.map(bound) }
+    }
+
+    #[test]
+    fn what_was_not_judged_keeps_the_moment_that_it_had() {
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let mut coverage = Coverage::nothing(100);
+        coverage.mark(&KeyRange::everything(), 100, Some("1"), &order);
+        let mut verified = Verified::default();
+        verified.compared(&range(None, Some(10)), 10);
+        verified.compared(&range(Some(10), Some(20)), 10);
+        verified.compared(&range(Some(50), Some(60)), 10);
+        verified.undecided(&range(Some(5), Some(10)));
+        verified.mark(&mut coverage, "2", &order);
+        let moments: Vec<_> = coverage.stretches().iter().map(|s| s.verified.clone()).collect();
+        let moments: Vec<_> = moments.iter().flatten().map(String::as_str).collect();
+        assert_eq!(moments, ["2", "1", "2", "1", "2", "1"]);
+        assert_eq!(coverage.stretches()[1].range, range(Some(5), Some(10)));
+    }
+}

@@ -1,0 +1,103 @@
+//! What a piece of work is done with: one mapping's plan, one connection of each side.
+
+use std::sync::atomic::AtomicUsize;
+
+use crate::pg::{Lease, PgError, Row, Rows, Session};
+use crate::plan::MappingPlan;
+use crate::row::Veil;
+use crate::run::options::Options;
+use crate::run::prepare::Prepared;
+use crate::schema::{BySide, Side};
+use crate::sql::Statement;
+
+/// An error, and the side that it came from where that is known.
+pub(in crate::run) type Failed = (Option<Side>, PgError);
+
+/// One mapping, one connection of each side.
+pub(in crate::run) struct Hands<'w> {
+    pub(in crate::run) plan: &'w MappingPlan,
+    pub(in crate::run) leases: &'w BySide<Lease>,
+    pub(in crate::run) sessions: &'w BySide<Session>,
+    pub(in crate::run) veil: &'w Veil,
+    /// The most groups that a range of the mapping had so far.
+    pub(in crate::run) groups_seen: &'w AtomicUsize,
+}
+
+/// Does something with a plan before its run begins: takes a connection of each side and gives it back.
+pub(in crate::run) async fn with_hands<T, E: From<Failed>>(
+    prepared: &Prepared,
+    plan: &MappingPlan,
+    options: &Options,
+    work: impl AsyncFnOnce(&Hands<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let lease =
+        async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
+    let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+    let path = |side: Side| &prepared.spec.sides[side].search_path;
+    let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
+    let (veil, groups_seen) = (&options.veil, AtomicUsize::new(0));
+    let hands =
+        Hands { plan, leases: &leases, sessions: &sessions, veil, groups_seen: &groups_seen };
+    let done = work(&hands).await;
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    done
+}
+
+impl Hands<'_> {
+    /// Asks one side.
+    pub(in crate::run) async fn ask(
+        &self,
+        side: Side,
+        statement: Statement,
+    ) -> Result<Vec<Row>, Failed> {
+        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
+        rows.map_err(|error| (Some(side), error))
+    }
+
+    /// Opens one side's rows.
+    pub(in crate::run) async fn rows(
+        &self,
+        side: Side,
+        statement: Statement,
+    ) -> Result<SideRows<'_>, Failed> {
+        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
+        rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
+    }
+
+    /// Opens the rows of both sides at once.
+    pub(in crate::run) async fn rows_of_both(
+        &self,
+        statement: impl Fn(Side) -> Statement,
+    ) -> Result<BySide<SideRows<'_>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.rows(Side::Source, statement(Side::Source)),
+            self.rows(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
+    }
+
+    /// Asks both sides at once.
+    pub(in crate::run) async fn ask_both(
+        &self,
+        statement: impl Fn(Side) -> Statement,
+    ) -> Result<BySide<Vec<Row>>, Failed> {
+        let (source, target) = tokio::join!(
+            self.ask(Side::Source, statement(Side::Source)),
+            self.ask(Side::Target, statement(Side::Target))
+        );
+        Ok(BySide { source: source?, target: target? })
+    }
+}
+
+/// One side's rows, whose errors name the side.
+pub(in crate::run) struct SideRows<'h> {
+    side: Side,
+    rows: Rows<'h>,
+}
+
+impl SideRows<'_> {
+    pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, Failed> {
+        self.rows.next().await.map_err(|error| (Some(self.side), error))
+    }
+}

@@ -1,0 +1,210 @@
+//! Does one piece of work: takes a connection of each side, tries again where that helps, and cancels
+//! politely when the run is stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::changed;
+use super::chunk;
+use super::hands::{Failed, Hands};
+use super::piece;
+use super::steps;
+use super::{Answer, Task, Work};
+use crate::event::Event;
+use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::plan::MappingPlan;
+use crate::row::{Key, Veil};
+use crate::run::options::{Options, Stop};
+use crate::run::scan::slots::FLOOR;
+use crate::schema::{BySide, Side};
+use crate::spec::Spec;
+
+/// What all workers share.
+pub(in crate::run) struct World {
+    pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
+    pub(in crate::run) pools: BySide<Pool>,
+    pub(in crate::run) sessions: BySide<Session>,
+    /// The same for statements that can be cut into smaller ones: they end sooner.
+    pub(in crate::run) short: BySide<Session>,
+    /// For questions of our own: names resolve in `pg_catalog` alone.
+    pub(in crate::run) own: Session,
+    /// What redacted values are told under.
+    pub(in crate::run) veil: Veil,
+    /// Of each mapping, the most groups that a range had so far.
+    pub(in crate::run) groups_seen: Vec<AtomicUsize>,
+    pub(in crate::run) stop: watch::Receiver<Stop>,
+    pub(in crate::run) events: mpsc::UnboundedSender<Event>,
+}
+
+impl World {
+    pub(in crate::run) fn new(
+        spec: &Spec,
+        pools: BySide<Pool>,
+        plans: Vec<Arc<MappingPlan>>,
+        options: &Options,
+        stop: watch::Receiver<Stop>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> World {
+        let timeout = options.statement_timeout;
+        let sessions = |timeout: Duration| {
+            BySide::new(|side| Session::new(&spec.sides[side].search_path, timeout))
+        };
+        World {
+            groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
+            plans,
+            pools,
+            sessions: sessions(timeout),
+            short: sessions(timeout.min(SHORT.max(options.chunk_time * 4))),
+            own: Session::new(&[], timeout),
+            veil: options.veil.clone(),
+            stop,
+            events,
+        }
+    }
+}
+
+/// Work with its result; nothing if it was stopped.
+pub(in crate::run) struct Done {
+    pub(in crate::run) work: Work,
+    pub(in crate::run) result: Option<Result<Answer, PgError>>,
+    /// How long the last try took.
+    pub(in crate::run) took: Duration,
+}
+
+/// Tries and their pauses: a server that restarts within 20 s is waited for.
+const TRIES: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
+/// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
+/// application's throughput. With what goes before and behind it, it stays below 5 s.
+const SHORT: Duration = Duration::from_secs(4);
+
+/// Does the work, with bounded tries.
+pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
+    let mut tries = 0;
+    loop {
+        let began = Instant::now();
+        let result = attempt(&world, &work).await;
+        let took = began.elapsed();
+        let Some(Err((side, error))) = &result else {
+            let result = result.map(|result| result.map_err(|(_, error)| error));
+            return Done { work, result, took };
+        };
+        tries += 1;
+        let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+            let result = result.map(|result| result.map_err(|(side, error)| at_side(side, error)));
+            return Done { work, result, took };
+        };
+        let event = Event::Retried { side: *side, reason: error.message.clone() };
+        // The dispatcher listens as long as it waits for work.
+        let _ = world.events.send(event);
+        let stopped = stopped(&world, Stop::Soon);
+        if tokio::time::timeout(pause, stopped).await.is_ok() {
+            return Done { work, result: None, took };
+        }
+    }
+}
+
+fn at_side(side: Option<Side>, error: PgError) -> PgError {
+    match side {
+        Some(side) => PgError { message: format!("{side}: {}", error.message), ..error },
+        None => error,
+    }
+}
+
+/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
+/// failed together shall not come back together.
+pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
+    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(tries, |since| since.subsec_nanos());
+    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
+}
+
+async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
+    let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
+    let leases = match leases {
+        (Ok(source), Ok(target)) => BySide { source, target },
+        (Err(error), _) => return Some(Err((Some(Side::Source), error))),
+        (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
+    };
+    let plan = &world.plans[work.mapping];
+    let hands = Hands {
+        plan,
+        leases: &leases,
+        sessions: if can_be_cut(plan, &work.task) { &world.short } else { &world.sessions },
+        veil: &world.veil,
+        groups_seen: &world.groups_seen[work.mapping],
+    };
+    let result = tokio::select! {
+        result = on_plan(&hands, &world.own, &work.task) => Some(result),
+        () = stopped(world, Stop::Now) => None,
+    };
+    let BySide { source, target } = leases;
+    tokio::join!(source.give_back(), target.give_back());
+    result
+}
+
+/// Waits until the run is asked to stop at least so urgently.
+async fn stopped(world: &World, urgency: Stop) {
+    let mut stop = world.stop.clone();
+    if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
+        // Nobody is left who could ask.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether a statement of this work that takes too long is tried again in smaller ones.
+fn can_be_cut(plan: &MappingPlan, task: &Task) -> bool {
+    match task {
+        Task::Scan { expected, .. } => plan.served() && expected.rows > FLOOR,
+        Task::Read { piece } => piece.can_be_cut(),
+        _ => false,
+    }
+}
+
+/// Does what a task asks for; what comes of it counts if the sides are still what was planned.
+async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer, Failed> {
+    let answer = carry_out(hands, task).await;
+    changed::judge(hands, own, task, answer).await
+}
+
+/// Does what a task asks for.
+async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
+    match task {
+        Task::Histogram { side } => steps::histogram(hands, *side).await.map(Answer::Histogram),
+        Task::Probe { side, range, rows } => {
+            steps::probe(hands, *side, range, *rows).await.map(Answer::Probed)
+        }
+        Task::Scan { range, expected, .. } => chunk::chunk(hands, range, *expected).await,
+        Task::Measure => piece::measure(hands).await.map(Answer::Measured),
+        Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
+        Task::Rescan { range } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
+        Task::Gap { side, low, high } => {
+            steps::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
+        }
+        Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
+        Task::NullKeys | Task::LookAtNullKeys { .. } => {
+            steps::null_keys(hands).await.map(Answer::NullKeys)
+        }
+        Task::Recall { keys } => {
+            let keys: Vec<&Key> = keys.iter().collect();
+            steps::look_at(hands, &keys).await.map(Answer::Recalled)
+        }
+        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
+        Task::LookAtRange { entry } => {
+            steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
+        }
+        Task::NameRun { run } => {
+            steps::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
+        }
+        Task::Narrow { entry, .. } => steps::narrow(hands, entry).await.map(Answer::Narrowed),
+        Task::Ends { side } => steps::ends(hands, *side).await.map(Answer::Ends),
+    }
+}
