@@ -4,7 +4,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::{Cluster, Outcome, Pair, Program, Running, Scratch, Settings};
+use crate::support::{Cluster, Outcome, Pair, Program, Scratch, Settings};
 
 /// Two tables a side; `u` is there to show that the others go on.
 fn table(rows: u32) -> String {
@@ -107,16 +107,14 @@ fn a_table_that_is_rewritten_marks_its_mapping_if_it_is_read_block_by_block() {
 
 const STANDBY: Settings<'_> = Settings("hot_standby = on");
 
-/// Compares two servers, where the target has this address, and lets something happen in the middle.
-fn compare_servers_while(
-    source: &Cluster,
-    target: &str,
-    happens: impl FnOnce(&mut Running),
-) -> Outcome {
+/// Compares two servers, where the target has this address, and lets something happen in the middle. The
+/// run is held back meanwhile: it would come to its end before a server is promoted that has much to do.
+fn compare_servers_while(source: &Cluster, target: &str, happens: impl FnOnce()) -> Outcome {
     let scratch = Scratch::new();
     let head = "version = 1\nname = \"change\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
                 [target]\nurl = \"${TARGET_URL}\"\n";
-    let spec = scratch.file("spec.toml", &format!("{head}{MAPPING}"));
+    let pace = "[pace]\npause_file = \"pause\"\n";
+    let spec = scratch.file("spec.toml", &format!("{head}{pace}{MAPPING}"));
     let mut running = Program::new()
         .env("SOURCE_URL", &source.url("postgres", "postgres"))
         .env("TARGET_URL", target)
@@ -124,7 +122,10 @@ fn compare_servers_while(
         .args(&["--progress", "never", "--chunk-rows", "10", "--jobs", "1"])
         .start();
     running.await_line("chunk=20 ");
-    happens(&mut running);
+    let pause = scratch.file("pause", "");
+    running.await_line("held back");
+    happens();
+    std::fs::remove_file(pause).unwrap();
     running.finish()
 }
 
@@ -132,8 +133,8 @@ fn servers() -> (Cluster, Cluster, Cluster) {
     let source = Cluster::start(Settings::default());
     let primary = Cluster::start(Settings::default());
     for cluster in [&source, &primary] {
-        // Long enough for a promotion on a machine that has much to do.
-        cluster.sql("postgres", &table(40_000));
+        // Long enough that a run is not done before the pause file is seen.
+        cluster.sql("postgres", &table(20_000));
     }
     let standby = primary.standby(STANDBY);
     (source, primary, standby)
@@ -143,7 +144,7 @@ fn servers() -> (Cluster, Cluster, Cluster) {
 fn a_standby_that_is_promoted_marks_its_mapping() {
     let (source, _primary, standby) = servers();
     let url = standby.url("postgres", "postgres");
-    let outcome = compare_servers_while(&source, &url, |_| standby.promote());
+    let outcome = compare_servers_while(&source, &url, || standby.promote());
     outcome.balances().exits(3);
     let reason = outcome.mapping()["reason"].as_str().unwrap().to_owned();
     assert!(
@@ -161,10 +162,9 @@ fn a_primary_that_fails_over_to_its_standby_marks_its_mapping() {
         "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?sslmode=disable",
         primary.port, standby.port
     );
-    let outcome = compare_servers_while(&source, &url, |running| {
+    let outcome = compare_servers_while(&source, &url, || {
         standby.promote();
         primary.kill();
-        running.await_line("trying again");
     });
     outcome.balances().exits(3);
     let reason = outcome.mapping()["reason"].as_str().unwrap().to_owned();
