@@ -6,7 +6,6 @@
 use jiff::civil::Date;
 
 use super::facts::Facts;
-use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::finding::Kind;
 use crate::schema::{BySide, Side};
@@ -29,27 +28,36 @@ pub struct AcceptRule {
     pub until: Date,
 }
 
-impl MappingPlan {
+/// The rules of a mapping.
+#[derive(Clone, Debug, Default)]
+pub struct AcceptRules {
+    /// Those that count.
+    pub live: Vec<AcceptRule>,
+    /// Those that have expired: they count for nothing, and are told.
+    pub expired: Vec<AcceptRule>,
+}
+
+impl AcceptRules {
     /// Puts rules aside that have expired on this day; they count for nothing from then on.
     pub fn expire(&mut self, today: Date) {
         let (live, expired) =
-            std::mem::take(&mut self.accepts).into_iter().partition(|rule| rule.until >= today);
-        self.accepts = live;
+            std::mem::take(&mut self.live).into_iter().partition(|rule| rule.until >= today);
+        self.live = live;
         self.expired.extend::<Vec<AcceptRule>>(expired);
     }
 
     /// The places of the rules whose conditions a side's rows are asked for.
-    pub fn rules_of(&self, side: Side) -> Vec<usize> {
-        self.rules(|rule| rule.side == side)
+    pub fn of(&self, side: Side) -> Vec<usize> {
+        self.places(|rule| rule.side == side)
     }
 
     /// The places of the rules that could cover rows that only this side has.
-    pub fn rules_of_lone(&self, side: Side) -> Vec<usize> {
-        self.rules(|rule| rule.side == side && rule.kinds.contains(&Kind::only_in(side)))
+    pub fn of_lone(&self, side: Side) -> Vec<usize> {
+        self.places(|rule| rule.side == side && rule.kinds.contains(&Kind::only_in(side)))
     }
 
-    fn rules(&self, fits: impl Fn(&AcceptRule) -> bool) -> Vec<usize> {
-        let rules = self.accepts.iter().enumerate();
+    fn places(&self, fits: impl Fn(&AcceptRule) -> bool) -> Vec<usize> {
+        let rules = self.live.iter().enumerate();
         rules.filter(|(_, rule)| fits(rule)).map(|(place, _)| place).collect()
     }
 
@@ -65,7 +73,7 @@ impl MappingPlan {
                 |columns: &Vec<usize>| differing.clone().all(|pair| columns.contains(&pair));
             rule.kinds.contains(&kind) && rule.columns.as_ref().is_none_or(within)
         };
-        let rules = self.accepts.iter().enumerate();
+        let rules = self.live.iter().enumerate();
         rules
             .filter(|(place, _)| holding.contains(place))
             .map(|(_, rule)| rule)
@@ -79,7 +87,7 @@ pub(super) fn accept_rules(
     pairs: &[Pair],
     facts: BySide<&Facts>,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<AcceptRule> {
+) -> AcceptRules {
     let mut rules = Vec::new();
     for (place, accept) in mapping.accepts.iter().enumerate() {
         let refusals = facts.map(|facts| facts.accepts.get(place).and_then(Option::as_ref));
@@ -97,7 +105,7 @@ pub(super) fn accept_rules(
             until: accept.until,
         });
     }
-    rules
+    AcceptRules { live: rules, expired: Vec::new() }
 }
 
 /// The side that takes the condition; nothing is known against it there.
@@ -169,7 +177,7 @@ fn pair_place(
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use super::super::{MappingPlan, sample};
     use super::*;
     use crate::schema::Builtin as B;
 
@@ -192,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_condition_belongs_to_the_side_that_it_names() {
-        let side = |condition: &str| plan(&rule(condition, "")).unwrap().accepts[0].side;
+        let side = |condition: &str| plan(&rule(condition, "")).unwrap().accepts.live[0].side;
         assert_eq!(side("source.a = 1"), Side::Source);
         assert_eq!(side("target.a = 1"), Side::Target);
         for (condition, message) in [
@@ -207,7 +215,7 @@ mod tests {
     fn every_column_that_differs_must_be_listed() {
         let plan = plan(&rule("source.a = 1", ", columns = [\"a\"]")).unwrap();
         let covers = |kind, holding: &[usize], differing: &[usize]| {
-            plan.covering(kind, holding, differing.iter().copied()).is_some()
+            plan.accepts.covering(kind, holding, differing.iter().copied()).is_some()
         };
         assert!(covers(Kind::Mismatch, &[0], &[1]));
         assert!(!covers(Kind::Mismatch, &[0], &[1, 2]));
@@ -218,10 +226,10 @@ mod tests {
     #[test]
     fn a_rule_counts_on_its_last_day_and_not_on_the_next() {
         let mut plan = plan(&rule("source.a = 1", "")).unwrap();
-        plan.expire(jiff::civil::date(2027, 1, 31));
-        assert_eq!((plan.accepts.len(), plan.expired.len()), (1, 0));
-        plan.expire(jiff::civil::date(2027, 2, 1));
-        assert_eq!((plan.accepts.len(), plan.expired.len()), (0, 1));
+        plan.accepts.expire(jiff::civil::date(2027, 1, 31));
+        assert_eq!((plan.accepts.live.len(), plan.accepts.expired.len()), (1, 0));
+        plan.accepts.expire(jiff::civil::date(2027, 2, 1));
+        assert_eq!((plan.accepts.live.len(), plan.accepts.expired.len()), (0, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::accept::{AcceptRule, accept_rules, group_place};
+use super::accept::{AcceptRules, accept_rules, group_place};
 use super::canon::Canon;
 use super::changed_at::changed_at;
 use super::facts::{Facts, PlanOptions};
@@ -34,9 +34,7 @@ pub struct MappingPlan {
     /// How many groups there are, by the statistics.
     pub groups: Option<u64>,
     /// Divergence that is agreed to.
-    pub accepts: Vec<AcceptRule>,
-    /// Rules that have expired, and count for nothing.
-    pub expired: Vec<AcceptRule>,
+    pub accepts: AcceptRules,
     /// The order of keys.
     pub order: KeyOrder,
     /// Each side.
@@ -225,7 +223,6 @@ pub fn plan_mapping(
         group,
         groups: if let Groups::About(groups) = groups { Some(groups) } else { None },
         accepts,
-        expired: Vec::new(),
         order,
         sides,
         strategy,

@@ -24,7 +24,7 @@ mod strategy;
 mod supported;
 mod zone;
 
-pub use accept::AcceptRule;
+pub use accept::{AcceptRule, AcceptRules};
 pub use canary::{CANARIES, Canary, judge as judge_canaries};
 pub use canon::{Canon, DigestForm};
 pub use changed_at::ChangedAt;

@@ -129,7 +129,7 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
         partition_reason: plan.partition_reason.clone(),
         key: names(plan.key().iter().collect()),
         group_by: plan.group.map(|place| plan.pairs[place].name.clone()),
-        accept: plan.accepts.iter().map(|rule| accept_record(plan, rule)).collect(),
+        accept: plan.accepts.live.iter().map(|rule| accept_record(plan, rule)).collect(),
         rows: plan.sides.as_ref().map(|side| side.estimated_rows),
         chunk_rows: plan.chunk_rows,
         chunks: plan.estimated_chunks(),

@@ -12,6 +12,7 @@ use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use super::conduct::{Audience, Begin, What, conduct};
+use super::mapping::again::Again;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use super::work::hands::{Failed, Hands, with_hands};
@@ -58,15 +59,6 @@ impl Memory {
             }
         }
     }
-}
-
-/// What a mapping is to look at again.
-#[derive(Debug, Default)]
-pub(super) struct Again {
-    pub(super) keys: Vec<Key>,
-    /// In key order, with about how many rows each has.
-    pub(super) ranges: Vec<(KeyRange, u64)>,
-    pub(super) null_keys: bool,
 }
 
 /// Looks again at what an earlier run found, and at nothing else.

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::again::Again;
 use super::desk::{Desk, reached};
 use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
+use super::mapping::again::Again;
+use super::mapping::slice::Slice;
 use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
-use super::slices::Slice;
 use super::work::worker::World;
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
@@ -90,7 +90,7 @@ pub(super) async fn conduct(
         }
         Begin::Resumed(interrupted) => desk.go_on(interrupted),
     }
-    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
+    plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
     let world = World::new(&spec, pools, plans, &desk.options, stop_workers, events);
     let world = Arc::new(world);

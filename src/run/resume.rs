@@ -9,26 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
 use super::mapping::MappingState;
+use super::mapping::one_sided::Ruled;
 use super::scan::pass::{Pass, PassProgress};
 use super::scan::slots::{Outcome, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
 use crate::finding::{Disposition, Ruling};
 use crate::ledger::{Checked, Kept, KeptState, LedgerError};
-use crate::row::{Bound, Key, KeyRange};
+use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
 /// Numbers of what a comparison by buckets has compared begin here, beyond all chunks.
 const FIRST_OF_PASS: u64 = 1 << 40;
-
-/// A one-sided range that was looked at again and stood.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ruled {
-    side: Side,
-    through: Option<Key>,
-    ruling: Ruling,
-    parts: Parts,
-}
 
 /// Where a comparison by buckets stands.
 #[derive(Debug, Serialize, Deserialize)]

@@ -118,7 +118,7 @@ pub async fn share(
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
     let desk = Desk::new(options.clone(), Diagnosis::new(&plans), None, observer);
-    plans.iter_mut().for_each(|plan| plan.expire(desk.clock.today()));
+    plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
     let world = Arc::new(World::new(&spec, pools, plans, &options, stop_workers, events));
     let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle);

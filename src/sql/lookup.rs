@@ -34,7 +34,7 @@ impl Lookup {
         let group = plan.group.map(|_| width + 1 + usize::from(hashed));
         let fixed = width + 1 + usize::from(hashed) + usize::from(group.is_some());
         let rules = BySide::new(|side| {
-            let places = plan.rules_of(side).into_iter();
+            let places = plan.accepts.of(side).into_iter();
             places.enumerate().map(|(at, place)| (fixed + at, place)).collect()
         });
         Lookup { canons: 0, texts: width, row_hash, group, rules }
@@ -61,7 +61,7 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
         writer.push(", ").push(&row_hash(&plan.pairs, side));
     }
     group_text(&mut writer, plan, side);
-    for place in plan.rules_of(side) {
+    for place in plan.accepts.of(side) {
         writer.push(&format!(", r.a{place}"));
     }
     from_looked_up(&mut writer, plan, side);

@@ -68,7 +68,7 @@ pub fn part_digests(
         outer.push(grouping.text_of("c.g"));
         parts.push("c.g");
     }
-    let rules = if parting.rules { plan.rules_of_lone(side) } else { Vec::new() };
+    let rules = if parting.rules { plan.accepts.of_lone(side) } else { Vec::new() };
     if parting.rules {
         inner.push(format!("{} as rule", covering_rule(&rules)));
         outer.push("c.rule".to_owned());

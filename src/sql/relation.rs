@@ -41,7 +41,7 @@ pub(super) fn from_changed(
 /// row's last change as `changed`, where that is told.
 pub(super) fn from_looked_up(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     let filter = plan.sides[side].filter.as_ref();
-    let rules = plan.rules_of(side);
+    let rules = plan.accepts.of(side);
     let mut more: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
     more.extend(plan.sides[side].told_changed_at().map(Extra::Changed));
     from_filtered(writer, plan, side, plan.pairs.len(), filter, Part::All, &more);
@@ -113,7 +113,7 @@ fn from_filtered(
         writer.push(", ");
         match extra {
             Extra::Rule(place) => {
-                writer.fragment(&plan.accepts[*place].condition).push(&format!(" as a{place}"))
+                writer.fragment(&plan.accepts.live[*place].condition).push(&format!(" as a{place}"))
             }
             Extra::Changed(name) => writer.push(&format!("{side}.{} as changed", column(name))),
         };

@@ -42,7 +42,7 @@ pub fn canons(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
 /// The same, and behind it the place of the accept rule (int4) that covers a row which only this side
 /// has; NULL where none does.
 pub fn canons_with_rules(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
-    let rules = plan.rules_of_lone(side);
+    let rules = plan.accepts.of_lone(side);
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     canon_list(&mut writer, plan, side, plan.pairs.len());

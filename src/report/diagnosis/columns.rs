@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::cause::Cause;
 use super::evidence::{Example, Rivals};
-use super::value::{Cause, causes};
+use super::value::causes;
 use crate::finding::{Hint, Kind};
 use crate::schema::BySide;
 

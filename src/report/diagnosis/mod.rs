@@ -5,12 +5,14 @@
 //! findings. Only confirmed ones count: what kept changing had no values to look into, and what is
 //! agreed to has its reason.
 
+mod cause;
 mod columns;
 mod evidence;
 mod moment;
 mod number;
 mod place;
 mod swaps;
+mod time;
 mod value;
 mod window;
 

@@ -1,7 +1,4 @@
-//! Moments as PostgreSQL writes them: cut off, rounded, or shifted by a constant.
-
-use super::value::Cause;
-use crate::schema::Side;
+//! Moments and lengths of time, read as PostgreSQL writes them and told to people.
 
 /// Nanoseconds since 1970, or since midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +21,8 @@ pub(super) enum Unit {
 
 impl Unit {
     /// The finest first: what is cut off behind the second is cut off behind the millisecond by chance.
-    const ALL: [Unit; 4] = [Unit::Microsecond, Unit::Millisecond, Unit::Second, Unit::Day];
+    pub(super) const ALL: [Unit; 4] =
+        [Unit::Microsecond, Unit::Millisecond, Unit::Second, Unit::Day];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -35,7 +33,7 @@ impl Unit {
         }
     }
 
-    fn nanos(self) -> i128 {
+    pub(super) fn nanos(self) -> i128 {
         match self {
             Unit::Microsecond => 1_000,
             Unit::Millisecond => 1_000_000,
@@ -45,7 +43,7 @@ impl Unit {
     }
 }
 
-const SECOND: i128 = 1_000_000_000;
+pub(super) const SECOND: i128 = 1_000_000_000;
 
 impl Moment {
     /// Reads a date, a time of day or both, in ISO's form; nothing for anything else, infinity and years
@@ -131,29 +129,6 @@ fn clock(text: &str) -> Option<i64> {
     Some(seconds)
 }
 
-/// What makes two moments differ.
-pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
-    let (Some(source), Some(target)) = (Moment::parse(source), Moment::parse(target)) else {
-        return;
-    };
-    if !source.meets(target) || source == target {
-        return;
-    }
-    // That it is the same time again and again says more than that one of the two is round.
-    found.push(Cause::Shift(target.nanos - source.nanos));
-    for (fine, coarse, side) in [(source, target, Side::Target), (target, source, Side::Source)] {
-        for unit in Unit::ALL {
-            let one = unit.nanos();
-            if coarse.nanos == fine.nanos.div_euclid(one) * one {
-                found.push(Cause::TimeCutOff(side, unit));
-            }
-            if coarse.nanos == (fine.nanos + one / 2).div_euclid(one) * one {
-                found.push(Cause::TimeRounded(side, unit));
-            }
-        }
-    }
-}
-
 /// A length of time for people: `2h`, `1d 30m`, `0.5s`.
 pub(super) fn length(nanos: i128) -> String {
     let (seconds, fraction) =
@@ -180,12 +155,6 @@ pub(super) fn written(moment: i128) -> String {
 mod tests {
     use super::*;
 
-    fn found(source: &str, target: &str) -> Vec<Cause> {
-        let mut found = Vec::new();
-        causes(source, target, &mut found);
-        found
-    }
-
     fn nanos(text: &str) -> Option<i128> {
         Moment::parse(text).map(|moment| moment.nanos)
     }
@@ -203,24 +172,6 @@ mod tests {
         {
             assert_eq!(nanos(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_cut_off_or_shifted_is_seen() {
-        let (target, source) = (Side::Target, Side::Source);
-        let first = |one, other| found(one, other)[1];
-        let cut = Cause::TimeCutOff;
-        assert_eq!(
-            first("2026-03-07 16:52:26.555014+00", "2026-03-07 16:52:26+00"),
-            cut(target, Unit::Second)
-        );
-        assert_eq!(first("10:00:00.123", "10:00:00.123456"), cut(source, Unit::Millisecond));
-        assert_eq!(first("2026-01-01", "2026-01-01 05:00:00"), cut(source, Unit::Day));
-        let rounded = Cause::TimeRounded(target, Unit::Millisecond);
-        assert_eq!(first("10:00:00.1239", "10:00:00.124"), rounded);
-        let shifted = found("2026-03-07 16:00:01+00", "2026-03-07 18:00:01.000001+00");
-        assert_eq!(shifted[0], Cause::Shift(7_200 * SECOND + 1_000));
-        assert_eq!(found("2026-03-07 16:00:00+00", "2026-03-07 18:00:00"), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Numbers as texts, compared to the last digit: the same number in another scale, rounded, with
 //! another sign, wrapped around, or so many times as large.
 
-use super::value::Cause;
+use super::cause::Cause;
 use crate::schema::Side;
 
 /// A decimal number of at most 38 digits: `units` of 10^-`places`, without zeros at the end.

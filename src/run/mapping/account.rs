@@ -301,7 +301,7 @@ impl Account {
             let ungrouped = groups.ungrouped();
             record.ungrouped = ungrouped.any(|rows| *rows > 0).then_some(ungrouped);
         }
-        let expired = self.plan.expired.iter().map(|rule| ExpiredAccept {
+        let expired = self.plan.accepts.expired.iter().map(|rule| ExpiredAccept {
             reason: rule.reason.clone(),
             until: rule.until.to_string(),
         });

@@ -1,28 +1,28 @@
 //! One mapping during a run: its scan, what the scan hands on, what is still open.
 
 pub(super) mod account;
+pub(super) mod again;
 pub(super) mod one_sided;
 pub(super) mod recheck;
 pub(super) mod settling;
+pub(super) mod slice;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::account::Account;
-use self::one_sided::{NamedRun, OneSidedRuns, PiecePlace};
+use self::one_sided::{NamedRun, OneSidedRuns, PiecePlace, Ruled};
 use self::recheck::Entry;
-use super::again::Again;
+use self::slice::Recalled;
 use super::desk::Desk;
 use super::options::Options;
-use super::resume::Ruled;
 use super::scan::frontier::Frontier;
 use super::scan::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::scan::slots::{Outcome, Told as ToldChunk};
-use super::slices::Recalled;
 use super::work::Task;
 use super::work::parts::Counted;
-use crate::compare::{Compared, Gap, Item, Looked, Parts, Piece, Runs, Suspected, Told};
+use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
@@ -31,9 +31,6 @@ use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
 const RUN_LIMIT: u64 = 10_000;
-
-/// Keys of an earlier run that are looked at together.
-const KEYS_AT_ONCE: usize = 1_000;
 
 /// One mapping's state.
 pub(super) struct MappingState {
@@ -110,38 +107,11 @@ impl MappingState {
         }
     }
 
-    /// The same for what an earlier run found, and nothing else.
-    pub(super) fn again(
-        index: usize,
-        plan: &Arc<MappingPlan>,
-        options: &Options,
-        again: Again,
-    ) -> MappingState {
-        let mut state = MappingState::new(index, plan, options);
-        let Again { keys, ranges, null_keys } = again;
-        state.pass = None;
-        state.frontier = Frontier::of_ranges(plan, options, ranges);
-        state.tasks = null_keys.then_some(Task::NullKeys).into_iter().collect();
-        state.again = keys.chunks(KEYS_AT_ONCE).map(<[Key]>::to_vec).collect();
-        state.account.skipped(plan.estimated_rows().unwrap_or(0));
-        state
-    }
-
-    /// Keys of an earlier run were looked at: those that differ are suspects, as if a scan had met
-    /// them; those that agree have healed since.
-    pub(super) fn recalled(&mut self, keys: Vec<Key>, looked: Vec<Looked>, desk: &mut Desk<'_>) {
-        let home = Arc::new(KeyRange::everything());
-        for (key, looked) in keys.into_iter().zip(looked) {
-            self.counted(&key, &looked);
-            let rows = looked.image.map(|digest| digest.rows);
-            self.account.tally.read(rows);
-            match looked.kind {
-                None => self.account.healed(rows, &looked.groups),
-                Some(_) => {
-                    let image = looked.image;
-                    self.suspect(Suspected { key, image }, Arc::clone(&home), desk);
-                }
-            }
+    /// Whether chunks are to be smaller than they could be.
+    pub(super) fn ease(&mut self, eases: bool) {
+        self.frontier.ease(eases);
+        if let Some(pass) = &mut self.pass {
+            pass.ease(eases);
         }
     }
 

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::compare::Parts;
 use crate::finding::Ruling;
-use crate::row::{Bound, KeyRange};
+use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
 /// A piece's place: which run, and where in it.
@@ -23,6 +25,15 @@ pub(in crate::run) struct NamedRun {
     pub(in crate::run) through: Option<Bound>,
     pub(in crate::run) parts: Parts,
     pub(in crate::run) first_seen: Duration,
+}
+
+/// A one-sided range that was looked at again and stood.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::run) struct Ruled {
+    pub(in crate::run) side: Side,
+    pub(in crate::run) through: Option<Key>,
+    pub(in crate::run) ruling: Ruling,
+    pub(in crate::run) parts: Parts,
 }
 
 /// The runs of one mapping that are not named yet.

@@ -94,7 +94,7 @@ impl MappingState {
             {
                 let plan = Arc::clone(&self.account.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
-                let rule = plan.covering(kind, &looked.rules, differing);
+                let rule = plan.accepts.covering(kind, &looked.rules, differing);
                 let ruling = if rule.is_some() { ruling.covered() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
@@ -234,7 +234,7 @@ impl MappingState {
         let range = self.account.range_text(&range);
         let (kind, covered, all) = (Kind::only_in(side), ruling.covered(), parts.rows());
         for (group, rule, rows) in parts.iter() {
-            let rule = rule.and_then(|place| plan.accepts.get(place));
+            let rule = rule.and_then(|place| plan.accepts.live.get(place));
             let ruling = if rule.is_some() { &covered } else { &ruling };
             let place = Place::Range(range.clone(), rows);
             let range_rows = (rows < all).then_some(all);
@@ -278,6 +278,27 @@ impl MappingState {
                 self.ends_asked[side] = true;
                 self.tasks.push_back(Task::Ends { side });
             }
+        }
+    }
+
+    /// Ends the mapping: one of its sides is not what was planned any more. What is not compared and
+    /// what is not settled stays undecided.
+    pub(in crate::run) fn end_as_changed(&mut self, task: Task, reason: &str, desk: &mut Desk<'_>) {
+        self.abandon_task(task, reason, desk);
+        if !self.finished {
+            self.abandon(reason, desk);
+        }
+        let mut homes: Vec<(Arc<KeyRange>, u64)> = Vec::new();
+        for entry in desk.queue.drain_of(self.account.index) {
+            self.close_entry(&entry);
+            self.settle_piece(entry.piece, None);
+            match homes.last_mut() {
+                Some((home, count)) if *home == entry.home => *count += 1,
+                _ => homes.push((entry.home, 1)),
+            }
+        }
+        for (home, count) in homes {
+            self.account.undecided(&home, count, reason, desk);
         }
     }
 }

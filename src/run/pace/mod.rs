@@ -20,6 +20,7 @@
 
 pub(super) mod allowed;
 pub(super) mod lag;
+mod pause_file;
 pub(super) mod spacing;
 pub(super) mod watch;
 

@@ -1,12 +1,12 @@
 //! The pace of a repair: between two batches the side that is written is asked how it is, and the next
 //! batch waits as the pace says. A batch is short, so nothing else need be held back.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::lag::Positions;
+use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
 use crate::pg::{PgError, Pool, Replay, Session};
 use crate::run::options::Stop;
@@ -24,7 +24,7 @@ pub(in crate::run) struct Spacing<'p> {
     own: Session,
     side: Side,
     limits: Limits,
-    pause_file: Option<PathBuf>,
+    pause_file: PauseFile,
     pace: Pace,
     positions: Positions,
     began: Instant,
@@ -45,7 +45,7 @@ impl<'p> Spacing<'p> {
             own: Session::new(&[], prepared.spec.compare.statement_timeout),
             side,
             limits,
-            pause_file: settings.pause_file.clone(),
+            pause_file: PauseFile(settings.pause_file.clone()),
             pace: Pace::new(of_sides),
             positions: Positions::default(),
             began: Instant::now(),
@@ -74,7 +74,7 @@ impl<'p> Spacing<'p> {
                 self.asked = Some(Instant::now());
                 self.ask().await?;
             }
-            self.look_for_pause_file();
+            self.pace.pause(self.pause_file.reason());
             let (speed, reason) = self.pace.judge();
             if speed != Speed::Waiting {
                 break;
@@ -132,15 +132,5 @@ impl<'p> Spacing<'p> {
             _ => None,
         };
         Ok(Reading { lag, sessions })
-    }
-
-    fn look_for_pause_file(&mut self) {
-        let Some(file) = &self.pause_file else { return };
-        let there = match file.try_exists() {
-            Ok(false) => None,
-            Ok(true) => Some(format!("pause file {} is there", file.display())),
-            Err(error) => Some(format!("pause file {}: {error}", file.display())),
-        };
-        self.pace.pause(there);
     }
 }

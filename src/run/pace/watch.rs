@@ -4,7 +4,6 @@
 //! Each side has one connection for these questions beside those for the data, so that a server that is
 //! asked hard still answers them, and `--jobs 1` keeps one backend busy with data, no more.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use super::lag::Positions;
+use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
 use crate::event::Event;
 use crate::finding::{Paced, SummaryRecord};
 use crate::pg::{PgError, Remedy, Replay};
 use crate::run::desk::Desk;
-use crate::run::mapping::MappingState;
 use crate::run::work::worker::World;
 use crate::schema::{BySide, Server, Side};
 use crate::spec::PaceSettings;
@@ -54,7 +53,7 @@ pub(in crate::run) struct Watch {
     pace: Pace,
     limits: BySide<Limits>,
     standby: BySide<bool>,
-    pause_file: Option<PathBuf>,
+    pause_file: PauseFile,
     positions: BySide<Positions>,
     asking: Option<BoxFuture<'static, Answers>>,
     due: Instant,
@@ -102,7 +101,7 @@ impl Watch {
             pace: Pace::new(limits),
             limits,
             standby,
-            pause_file: settings.pause_file.clone(),
+            pause_file: PauseFile(settings.pause_file.clone()),
             positions: BySide::default(),
             asking: None,
             due: Instant::now(),
@@ -113,7 +112,7 @@ impl Watch {
             next_period: 0,
             paced: Paced::default(),
         };
-        watch.look_for_pause_file();
+        watch.pace.pause(watch.pause_file.reason());
         if watch.pace.judge().0 == Speed::Full {
             watch.due += FIRST;
         }
@@ -163,7 +162,7 @@ impl Watch {
             }
         }
         self.blind_since = blind.then(|| self.blind_since.unwrap_or_else(Instant::now));
-        self.look_for_pause_file();
+        self.pace.pause(self.pause_file.reason());
         self.set_speed(desk);
     }
 
@@ -185,16 +184,6 @@ impl Watch {
         };
         self.paced.saw_lag(lag);
         Ok(Reading { lag, sessions })
-    }
-
-    fn look_for_pause_file(&mut self) {
-        let Some(file) = &self.pause_file else { return };
-        let there = match file.try_exists() {
-            Ok(false) => None,
-            Ok(true) => Some(format!("pause file {} is there", file.display())),
-            Err(error) => Some(format!("pause file {}: {error}", file.display())),
-        };
-        self.pace.pause(there);
     }
 
     /// Judges, and tells of a change.
@@ -281,16 +270,6 @@ impl Watch {
         let longest =
             Side::BOTH.map(|side| self.world.pools[side].longest_read()).into_iter().max();
         summary.longest_transaction_ms = longest.map(millis);
-    }
-}
-
-impl MappingState {
-    /// Whether chunks are to be smaller than they could be.
-    pub(in crate::run) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
-        }
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn repair(
     let mut plans = prepared.plans.clone();
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     plans.iter_mut().for_each(|plan| {
-        plan.expire(today);
+        plan.accepts.expire(today);
         // A script holds every value whole.
         plan.folds = false;
     });

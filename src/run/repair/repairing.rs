@@ -177,7 +177,7 @@ impl<'r> Repairing<'r> {
         }
         let asked: Vec<&Key> = keys.iter().collect();
         let rows = self.hands.ask(side, sql::look_up(plan, side, &asked)).await?;
-        let (layout, lone) = (Lookup::of(plan), plan.rules_of_lone(side));
+        let (layout, lone) = (Lookup::of(plan), plan.accepts.of_lone(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
             let of_group =

@@ -7,14 +7,9 @@
 //! has changed is ended with the reason, and the others go on: what was read before and what would be
 //! read now are two things, and nothing is said by comparing them.
 
-use std::sync::Arc;
-
 use super::hands::{Failed, Hands};
 use super::{Answer, Task};
 use crate::pg::{PgError, Remedy, Session};
-use crate::row::KeyRange;
-use crate::run::desk::Desk;
-use crate::run::mapping::MappingState;
 use crate::schema::Side;
 
 /// A task's answer, if the sides are still what was planned. `own` resolves names in `pg_catalog` alone.
@@ -61,27 +56,4 @@ async fn of_side(hands: &Hands<'_>, own: &Session, side: Side) -> Result<Option<
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now);
     Ok(why.map(|why| format!("the {side} has changed under way: {why}")))
-}
-
-impl MappingState {
-    /// Ends the mapping: one of its sides is not what was planned any more. What is not compared and
-    /// what is not settled stays undecided.
-    pub(in crate::run) fn end_as_changed(&mut self, task: Task, reason: &str, desk: &mut Desk<'_>) {
-        self.abandon_task(task, reason, desk);
-        if !self.finished {
-            self.abandon(reason, desk);
-        }
-        let mut homes: Vec<(Arc<KeyRange>, u64)> = Vec::new();
-        for entry in desk.queue.drain_of(self.account.index) {
-            self.close_entry(&entry);
-            self.settle_piece(entry.piece, None);
-            match homes.last_mut() {
-                Some((home, count)) if *home == entry.home => *count += 1,
-                _ => homes.push((entry.home, 1)),
-            }
-        }
-        for (home, count) in homes {
-            self.account.undecided(&home, count, reason, desk);
-        }
-    }
 }

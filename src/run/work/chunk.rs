@@ -13,7 +13,7 @@ use crate::compare::{
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
-use crate::row::{Classes, Digest, Fingerprint, Key, KeyRange, Region};
+use crate::row::{Classes, Fingerprint, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
@@ -114,16 +114,8 @@ async fn range_digests(hands: &Hands<'_>, range: &KeyRange) -> Result<BySide<Ran
     let rows = hands.ask_both(|side| sql::digest(hands.plan, side, &region)).await?;
     BySide::try_new(|side| {
         let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-        row.and_then(|row| read_digest(row, 0)).map_err(|error| (Some(side), error))
+        row.and_then(|row| parts::read_digest(row, 0)).map_err(|error| (Some(side), error))
     })
-}
-
-/// Count, sum and distinct keys, from a field on.
-pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
-    let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
-    let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
-    let distinct: i64 = row.get(at + 2)?;
-    Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
 }
 
 async fn class_digests(
@@ -136,7 +128,7 @@ async fn class_digests(
     BySide::try_new(|side| {
         let read = |row: &Row| {
             let class: i64 = row.get(0)?;
-            Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?))
+            Ok((u32::try_from(class).unwrap_or(0), parts::read_digest(row, 1)?))
         };
         rows[side].iter().map(read).collect::<Result<_, _>>().map_err(|error| (Some(side), error))
     })

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
-use super::chunk::read_digest;
 use super::hands::{Failed, Hands};
 use crate::compare::{Expectation, Parts, RangeDigest};
 use crate::pg::{PgError, Row};
@@ -34,6 +33,14 @@ pub(in crate::run) fn fewer_classes(of: u32, groups: usize) -> u32 {
     let most = (MOST_PARTS / 2 / groups).max(2);
     // the largest power of two that is not above it
     1 << (balanced as usize).clamp(2, most).ilog2()
+}
+
+/// Count, sum and distinct keys, from a field on.
+pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
+    let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
+    let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
+    let distinct: i64 = row.get(at + 2)?;
+    Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
 }
 
 fn too_many_groups(side: Side) -> Failed {
@@ -150,7 +157,7 @@ pub(in crate::run) async fn count(
     let plan = hands.plan;
     let mut counted = Counted::default();
     let at_side = |error: PgError| (Some(side), error);
-    let parting = Parting { classes: None, rules: !plan.rules_of_lone(side).is_empty() };
+    let parting = Parting { classes: None, rules: !plan.accepts.of_lone(side).is_empty() };
     if plan.strategy == Strategy::Digest && plan.group.is_none() && !parting.rules {
         let region = Region::whole(range.clone());
         for row in hands.ask(side, sql::digest(plan, side, &region)).await? {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::chunk::read_digest;
 use super::hands::{Failed, Hands};
 use super::parts::MOST_PARTS;
+use super::parts::read_digest;
 use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
