@@ -15,7 +15,7 @@ fn pair() -> Pair {
     Pair::new(table, table)
 }
 
-const SLOW: &str = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.03) is not null\"\n";
+const SLOW: &str = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.06) is not null\"\n";
 
 fn spec(pair: &Pair) -> PathBuf {
     pair.spec(&MAPPING.replace("public.t\"\n", SLOW))
@@ -55,7 +55,7 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     let pair = pair();
     pair.sql(Side::Target, "update t set v = 0 where id in (300, 19300)");
     let spec = spec(&pair);
-    let deadline = &["--deadline", "1400ms"];
+    let deadline = &["--deadline", "2800ms"];
     let (mut rounds, mut found) = (0, Vec::new());
     let (mut rows, mut before) = (0, 0);
     while rounds == 0 || verified(&pair) < 1.0 {
@@ -87,6 +87,19 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     whole.exits(0);
     assert_eq!(verified(&pair), 1.0);
     assert_eq!(history(&pair)["verified"].as_array().unwrap().len(), 1);
+}
+
+/// As long as it has read nothing it goes on to its deadline, and is then as incomplete as any run: to
+/// be called clean it would have to have seen something.
+#[test]
+fn a_slice_that_came_to_nothing_is_not_clean() {
+    let pair = pair();
+    let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{MAPPING}"));
+    pair.scratch.file("pause", "");
+    let outcome = slice(&pair, &spec, &["--deadline", "1s"]);
+    let mapping = outcome.exits(3).balances().mapping();
+    assert_eq!(mapping["reason"], "the deadline was reached");
+    assert_eq!(mapping["coverage"], 0.0);
 }
 
 #[test]
@@ -137,7 +150,7 @@ fn mappings_of_one_run_take_turns_by_age() {
     let both = format!("{}{}", MAPPING, MAPPING.replace("public.t", "public.u"));
     let slow = &SLOW["public.t".len()..];
     let spec = pair.spec(&both.replace("\"\n", slow));
-    let deadline = &["--deadline", "1400ms"];
+    let deadline = &["--deadline", "2800ms"];
     let scanned = |outcome: &Outcome, index: u32| {
         outcome.stderr.contains(&format!("chunk finished mapping={index} "))
     };

@@ -217,7 +217,8 @@ impl Dispatcher<'_> {
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
                 () = std::future::ready(()), if self.recalls() => self.recall().await,
                 Ok(()) = stop.changed() => return self.finish_soon(stop).await,
-                () = reached(leaves) => {
+                // One that has seen nothing yet has not moved on.
+                () = reached(leaves), if self.has_read() => {
                     leaves = None;
                     self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk));
                 }
@@ -233,6 +234,12 @@ impl Dispatcher<'_> {
             self.finish_mappings();
         }
         false
+    }
+
+    /// Whether any row was read.
+    fn has_read(&self) -> bool {
+        let books = self.mappings.iter().map(|mapping| &mapping.account.tally.books);
+        books.into_iter().any(|books| books.any(|side| side.read > 0))
     }
 
     /// Lets what is in hand come to its end, and lets go of the rest.

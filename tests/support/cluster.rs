@@ -223,7 +223,15 @@ impl Cluster {
 
     /// Starts the server again after a stop or a kill.
     pub fn restart(&self) {
-        // A postmaster that was killed leaves its file behind.
+        // Until its keeper has waited for it, a postmaster that was killed is there by its number, and
+        // keeps the next one from its socket.
+        if let Some(mut old) = self.keeper.lock().unwrap().take() {
+            let mut pipe = old.stdin.take().expect("a pipe");
+            writeln!(pipe, "keep").expect("the keeper listens");
+            drop(pipe);
+            let _ = old.wait();
+        }
+        // It leaves its file behind.
         let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
         // The shell waits until we are gone, or let go of the pipe, and then ends the server; unless
         // it is told to keep them, it removes the files too.
@@ -240,12 +248,7 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
-        if let Some(mut old) = self.keeper.lock().unwrap().replace(keeper) {
-            let mut pipe = old.stdin.take().expect("a pipe");
-            writeln!(pipe, "keep").expect("the keeper listens");
-            drop(pipe);
-            let _ = old.wait();
-        }
+        *self.keeper.lock().unwrap() = Some(keeper);
         self.await_ready();
     }
 
