@@ -237,7 +237,7 @@ fn processes_of_one_run_agree_on_what_lately_means() {
 #[test]
 fn a_gate_does_not_count_what_slices_verified_of_a_table_that_is_gone() {
     let pair = rows(20_000);
-    let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.03) is not null\"\n";
+    let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.06) is not null\"\n";
     let mapping = MAPPING.replace("public.t\"\n", slow);
     let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{mapping}"));
     comparing(&pair, &spec, &["--slice"]).run().exits(0);
@@ -249,7 +249,7 @@ fn a_gate_does_not_count_what_slices_verified_of_a_table_that_is_gone() {
          insert into t select id, case when id > 19990 then 0 else v end from old; analyze t",
     );
     pair.grant(Side::Target);
-    let flags = ["--slice", "--deadline", "1400ms", "--chunk-rows", "500", "--jobs", "1"];
+    let flags = ["--slice", "--deadline", "2800ms", "--chunk-rows", "500", "--jobs", "1"];
     comparing(&pair, &spec, &flags).run().exits(0);
     let closed = gate();
     assert!(closed.exits(1).stdout.contains("is not what run"), "{closed:?}");
