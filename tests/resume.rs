@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
+use crate::outputs::in_shell;
 use crate::support::{MAPPING, Outcome, Pair, Program, refused};
 
 /// Chunks of 500 rows that take some 40 ms each, one after the other.
@@ -129,6 +130,38 @@ fn a_killed_run_goes_on_where_the_ledger_has_it() {
             assert!(lines(&last, "chunk finished") < chunks, "{}", last.stderr);
         }
     }
+}
+
+/// A limit on the size of files stands for a disk that is full. How much room the ledger takes before
+/// chunks are written is its own affair, so one limit after the other is tried.
+#[test]
+fn a_run_whose_ledger_found_no_room_goes_on_where_it_could_still_be_written() {
+    let pair = pair("int");
+    let spec = pair.spec(MAPPING);
+    let flags = ["--chunk-rows", "50", "-vv"];
+    let whole = comparing(&pair, &spec, &[&flags[..], &["--ledger", "whole.db"]].concat()).run();
+    let chunks = lines(whole.exits(1), "chunk finished");
+    let mut went_on = 0;
+    for blocks in (80..800).step_by(40) {
+        let ledger = format!("l{blocks}.db");
+        let full = in_shell(
+            &pair,
+            &format!(
+                "ulimit -f {blocks}; trap '' XFSZ; exec \"$BIN\" compare spec.toml --settle 0s \
+                 --ledger {ledger} --chunk-rows 50 --format jsonl --progress never"
+            ),
+        );
+        // What it found, it has said.
+        assert_eq!(essence(full.exits(1)), essence(&whole), "{blocks}");
+        if full.stderr.is_empty() {
+            break;
+        }
+        let resumed = [&flags[..], &["--ledger", &ledger, "--resume"]].concat();
+        let second = comparing(&pair, &spec, &resumed).run();
+        assert_eq!(essence(second.exits(1)), essence(&whole), "{blocks}");
+        went_on += usize::from(lines(&second, "chunk finished") < chunks);
+    }
+    assert!(went_on > 0);
 }
 
 #[test]
