@@ -72,6 +72,8 @@ pub struct Case {
     pub other_params: usize,
     /// Of each mapping the share of its table that was verified within the window, 0 to 1.
     pub verified: BTreeMap<String, f64>,
+    /// The runs that verified it, by id: their tables have to be those of today.
+    pub verified_by: BTreeSet<String>,
     /// How the catalogs differ from what the runs saw.
     pub changes: Vec<Change>,
     /// The target's sequences.
@@ -133,14 +135,13 @@ impl Case {
         self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
     }
 
-    /// The runs whose tables have to be those of today: the newest, and if that is a slice, every slice
-    /// that may have verified what it has not.
+    /// The runs whose tables have to be those of today: the newest, and every one that verified what it
+    /// has not.
     pub fn rests_on(&self) -> Vec<&Run> {
         let newest = self.newest();
-        let is_other = |run: &&Run| newest.is_some_and(|newest| newest.run != run.run);
-        let slices = self.runs.iter().filter(|run| run.slice && matches!(run.end, End::Over(_)));
-        let slices = slices.filter(|_| newest.is_some_and(|newest| newest.slice)).filter(is_other);
-        newest.into_iter().chain(slices).collect()
+        let is_other = |run: &&Run| newest.is_none_or(|newest| newest.run != run.run);
+        let others = self.runs.iter().filter(|run| self.verified_by.contains(&run.run));
+        newest.into_iter().chain(others.filter(is_other)).collect()
     }
 
     /// Something is not what a run compared. Of a mapping one such run is enough, and one that did not

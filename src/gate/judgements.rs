@@ -1,6 +1,6 @@
 //! The gate's judgements: open if every condition holds, and closed by each one alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -58,6 +58,7 @@ fn case() -> Case {
         other_spec: None,
         other_params: 0,
         verified: [("t".into(), 1.0), ("u".into(), 1.0)].into(),
+        verified_by: BTreeSet::new(),
         changes: Vec::new(),
         sequences: Vec::new(),
     }
