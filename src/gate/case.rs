@@ -225,14 +225,25 @@ impl Case {
         reasons
     }
 
-    /// A group of which no row was seen was not compared.
+    /// The last whole runs, and those that verified what these have not.
+    fn judged_runs(&self) -> impl Iterator<Item = &Run> {
+        let whole: BTreeSet<&str> = self.whole_runs().map(|run| run.run.as_str()).collect();
+        let counts = move |run: &&Run| {
+            whole.contains(run.run.as_str()) || self.verified_by.contains(&run.run)
+        };
+        self.runs.iter().filter(counts)
+    }
+
+    /// A group of which no row was seen was not compared. A slice sees what lies in its stretches.
     fn unknown_groups(&self) -> Vec<Reason> {
+        let has = |run: &Run, group: &String| {
+            let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
+            records.flatten().any(|record| is(record, group))
+        };
+        let seen = |group: &String| self.judged_runs().any(|run| has(run, group));
         let mut reasons = Vec::new();
         for run in self.whole_runs().filter(|run| matches!(run.end, End::Over(_))) {
-            let known = |group: &String| {
-                let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
-                records.flatten().any(|record| is(record, group))
-            };
+            let known = |group: &String| if run.slice { seen(group) } else { has(run, group) };
             for group in self.groups.iter().filter(|group| !known(group)) {
                 let message = format!("{} has no row of group \"{group}\"", run.named());
                 let reason = Reason::new(Condition::Group, message).of_run(&run.run);
@@ -246,7 +257,7 @@ impl Case {
     fn unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut before: Option<BTreeSet<&Unsettled>> = None;
-        for run in self.whole_runs() {
+        for run in self.judged_runs() {
             let concerns = |row: &&Unsettled| {
                 let asked = |group: &String| row.group == Some(Some(group.clone()));
                 self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)

@@ -373,6 +373,23 @@ fn a_group_is_judged_on_its_own_records() {
     assert!(closed_by(Condition::CleanRuns, &case).contains("3 rows of mapping \"t\""));
 }
 
+/// A slice of a large table may hold no row of a small tenant.
+#[test]
+fn a_group_that_one_of_the_slices_has_seen_is_known() {
+    let mut case = grouped(&["1", "2"]);
+    case.runs.iter_mut().for_each(|run| run.slice = true);
+    case.runs[0].mappings[0].groups = Some(vec![group("1")]);
+    assert!(reasons(&case).is_empty());
+    case.runs[1].mappings[0].groups = Some(vec![group("1")]);
+    assert_eq!(reasons(&case).len(), 2);
+    // One that is none of the last runs, and has verified what these have not.
+    let mut earlier = Run { slice: true, ..run("A", 13) };
+    earlier.mappings[0].groups = Some(vec![group("2")]);
+    case.runs.push(earlier);
+    case.verified_by.insert("A".to_owned());
+    assert!(reasons(&case).is_empty(), "{:?}", reasons(&case));
+}
+
 #[test]
 fn a_group_that_no_run_has_seen_is_not_open() {
     let gate = judge(&grouped(&["1", "9"]));
