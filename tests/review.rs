@@ -8,7 +8,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::shared::Keeper;
-use crate::support::{Cluster, Fate, MAPPING, Outcome, Pair, Program, Proxy, Settings};
+use crate::support::{Bouncer, Cluster, Fate, MAPPING, Outcome, Pair, Program, Proxy, Settings};
 
 /// The program beside a ledger file.
 fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
@@ -328,6 +328,26 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
     let whole =
         keeper.sql("select count(*) from pgreconcile.run where findings <> 20 or summary is null");
     assert_eq!(whole.trim(), "0");
+}
+
+/// Who asks it to stop would have to wait until the network gives up.
+#[test]
+fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
+    let (pair, keeper) = (rows(20_000), Keeper::new());
+    pair.sql(Side::Target, "update t set v = 0 where id = 1");
+    let spec = slow(&pair, "0.05");
+    let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
+    let flags = ["--chunk-rows", "500", "--jobs", "1", "-vv"];
+    let program = comparing(&pair, &spec, &flags);
+    let mut running = program.env("PGRECONCILE_LEDGER", &bouncer.url(Side::Source)).start();
+    running.await_line("chunk=5 ");
+    bouncer.signal("STOP");
+    let asked = Instant::now();
+    running.signal("INT");
+    let outcome = running.finish();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?} {outcome:?}", asked.elapsed());
+    assert!(outcome.exits(3).stderr.contains("it did not answer"), "{}", outcome.stderr);
+    assert_eq!(outcome.balances().findings().len() + outcome.records("undecided").len(), 2);
 }
 
 /// A process that was away while it settled finds the run told, and tells it no second time.

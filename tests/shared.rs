@@ -11,7 +11,7 @@ use crate::support::{Bouncer, MAPPING, Outcome, Pair, Program, refused};
 
 /// A database for ledgers, in which the reader may make the schema.
 pub struct Keeper {
-    pair: Pair,
+    pub pair: Pair,
 }
 
 impl Keeper {

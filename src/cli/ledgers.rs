@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::ui::Ui;
 use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
@@ -162,11 +163,14 @@ pub(super) async fn keep(leases: Vec<Lease>) {
     }
 }
 
-/// Gives leases back. One that cannot be given back ends by itself.
+/// Gives leases back. One that cannot be given back ends by itself, which nobody has to wait for.
 pub(super) async fn give_back(leases: Vec<Lease>) {
-    for lease in leases {
-        let _ = lease.give_back().await;
-    }
+    let all = async {
+        for lease in leases {
+            let _ = lease.give_back().await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
 }
 
 fn locked(why: &str, ui: &Ui) {

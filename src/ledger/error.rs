@@ -7,6 +7,11 @@ use std::fmt;
 pub struct LedgerError(pub(super) String);
 
 impl LedgerError {
+    /// There was no time to wait for it any longer.
+    pub fn no_answer() -> LedgerError {
+        LedgerError("it did not answer, and the run had to stop".to_owned())
+    }
+
     /// A mapping that no plan has.
     pub fn unknown_mapping(name: &str) -> LedgerError {
         LedgerError(format!("it has a part of \"{name}\", which is not in the spec"))

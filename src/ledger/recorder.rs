@@ -174,6 +174,11 @@ impl Recorder {
         }
     }
 
+    /// Writes no more, for this reason.
+    pub fn give_up(&mut self, why: &LedgerError) {
+        self.trouble.get_or_insert_with(|| why.clone());
+    }
+
     /// What went wrong, if anything did.
     pub fn trouble(&self) -> Option<&LedgerError> {
         self.trouble.as_ref()

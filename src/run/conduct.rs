@@ -82,7 +82,7 @@ pub(super) async fn conduct(
     let (events, mut retries) = mpsc::unbounded_channel();
     let Audience { recorder, observer } = audience;
     let diagnosis = Diagnosis::new(&plans);
-    let mut desk = Desk::new(options, diagnosis, recorder, observer);
+    let mut desk = Desk::new(options, diagnosis, recorder, observer, stop.clone());
     match &begin {
         Begin::New(id) => {
             let record = new_record(&spec, id.clone(), &desk.options);
@@ -160,18 +160,17 @@ impl Dispatcher<'_> {
             let rows = account.tally.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
             let whole = account.is_whole(self.desk.options.max_unsettled);
-            let coverage = match self.desk.coverage(scope, name).await {
-                _ if whole => {
-                    let mut coverage = Coverage::nothing(rows);
-                    coverage.mark(&KeyRange::everything(), rows, Some(&at), order);
-                    coverage
-                }
-                known => {
-                    let estimated = account.plan.estimated_rows().unwrap_or(0);
-                    let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
-                    account.verified.mark(&mut coverage, &at, order);
-                    coverage
-                }
+            let coverage = if whole {
+                let mut coverage = Coverage::nothing(rows);
+                coverage.mark(&KeyRange::everything(), rows, Some(&at), order);
+                coverage
+            } else {
+                // What is known stays as it is where nobody says what it is.
+                let Ok(known) = self.desk.coverage(scope, name).await else { continue };
+                let estimated = account.plan.estimated_rows().unwrap_or(0);
+                let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
+                account.verified.mark(&mut coverage, &at, order);
+                coverage
             };
             self.desk.keep_coverage(name, &coverage);
         }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::mapping::recheck::Queue;
-use super::options::Options;
+use super::options::{Options, Stop};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
@@ -32,7 +33,12 @@ pub(super) struct Desk<'o> {
     began_before: Option<jiff::Timestamp>,
     pub(super) options: Options,
     pub(super) clock: Clock,
+    /// Who wants it to stop does not wait for a ledger that does not answer.
+    stop: watch::Receiver<Stop>,
 }
+
+/// How long a ledger may take to write something down when the run is to stop.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl<'o> Desk<'o> {
     pub(super) fn new(
@@ -40,10 +46,11 @@ impl<'o> Desk<'o> {
         diagnosis: Diagnosis,
         recorder: Option<&'o mut Recorder>,
         observer: &'o mut dyn Observer,
+        stop: watch::Receiver<Stop>,
     ) -> Desk<'o> {
         let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
         let began_before = None;
-        Desk { queue, untold, diagnosis, recorder, observer, began_before, options, clock }
+        Desk { queue, untold, diagnosis, recorder, observer, began_before, options, clock, stop }
     }
 
     /// Something has happened.
@@ -126,14 +133,14 @@ impl<'o> Desk<'o> {
         mapping: &str,
     ) -> Result<HashMap<K, V>, LedgerError> {
         match &self.recorder {
-            Some(recorder) => recorder.rulings(mapping).await,
+            Some(recorder) => self.in_time(recorder.rulings(mapping)).await,
             None => Ok(HashMap::new()),
         }
     }
 
     pub(super) async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
         match &self.recorder {
-            Some(recorder) => recorder.kept(mapping).await,
+            Some(recorder) => self.in_time(recorder.kept(mapping)).await,
             None => Ok(Vec::new()),
         }
     }
@@ -143,22 +150,33 @@ impl<'o> Desk<'o> {
         mapping: &str,
     ) -> Result<Option<T>, LedgerError> {
         match &self.recorder {
-            Some(recorder) => recorder.pass(mapping).await,
+            Some(recorder) => self.in_time(recorder.pass(mapping)).await,
             None => Ok(None),
         }
     }
 
     pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
         match &self.recorder {
-            Some(recorder) => recorder.outcome(mapping, chunk).await,
+            Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
             None => Ok(Compared::default()),
         }
     }
 
-    /// Which part of a mapping was verified when, before this run.
-    pub(super) async fn coverage(&self, scope: &str, mapping: &str) -> Option<Coverage> {
-        let recorder = self.recorder.as_ref()?;
-        recorder.coverage(scope, mapping).await.ok().flatten()
+    /// Which part of a mapping was verified when, before this run. A ledger that cannot say it is not
+    /// asked for another.
+    pub(super) async fn coverage(
+        &mut self,
+        scope: &str,
+        mapping: &str,
+    ) -> Result<Option<Coverage>, LedgerError> {
+        let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.keeps()) else {
+            return Ok(None);
+        };
+        let answer = self.in_time(recorder.coverage(scope, mapping)).await;
+        if let (Err(error), Some(recorder)) = (&answer, &mut self.recorder) {
+            recorder.give_up(error);
+        }
+        answer
     }
 
     pub(super) fn keep_coverage(&mut self, mapping: &str, coverage: &Coverage) {
@@ -169,7 +187,7 @@ impl<'o> Desk<'o> {
 
     pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
         match &self.recorder {
-            Some(recorder) => recorder.reason(mapping, chunk).await,
+            Some(recorder) => self.in_time(recorder.reason(mapping, chunk)).await,
             None => Ok(String::new()),
         }
     }
@@ -186,15 +204,53 @@ impl<'o> Desk<'o> {
         }
     }
 
+    /// What the ledger says, unless it takes longer than there is time.
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        tokio::select! {
+            answer = Box::pin(asked) => answer,
+            () = out_of_time(self.stop.clone(), self.left()) => Err(LedgerError::no_answer()),
+        }
+    }
+
+    /// How much time is left, if it is bounded.
+    fn left(&self) -> Option<Duration> {
+        self.options.deadline.map(|all| all.saturating_sub(self.clock.now()))
+    }
+
     /// Tells what has happened.
     pub(super) async fn tell_all(&mut self) {
         let mut events = std::mem::take(&mut self.untold);
         events.iter_mut().for_each(|event| self.diagnosis.take(event));
+        let left = self.left();
         if let Some(recorder) = &mut self.recorder {
-            recorder.take(&mut events).await;
+            let in_time = tokio::select! {
+                () = Box::pin(recorder.take(&mut events)) => true,
+                () = out_of_time(self.stop.clone(), left) => false,
+            };
+            if !in_time {
+                recorder.give_up(&LedgerError::no_answer());
+            }
         }
         events.drain(..).for_each(|event| self.observer.observe(event));
         self.untold = events;
+    }
+}
+
+/// A while after a wish to stop, or when there is no time left.
+async fn out_of_time(mut stop: watch::Receiver<Stop>, left: Option<Duration>) {
+    let stopped = async {
+        // Nobody who could wish it may be left.
+        if stop.wait_for(|stop| *stop != Stop::No).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = reached(left.map(|left| tokio::time::Instant::now() + left)) => {}
     }
 }
 

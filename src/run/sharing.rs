@@ -117,7 +117,7 @@ pub async fn share(
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let desk = Desk::new(options.clone(), Diagnosis::new(&plans), None, observer);
+    let desk = Desk::new(options.clone(), Diagnosis::new(&plans), None, observer, stop.clone());
     plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
     let world = Arc::new(World::new(&spec, pools, plans, &options, stop_workers, events));

@@ -1,7 +1,7 @@
 //! A real PgBouncer in transaction pooling, in front of the two servers.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pgreconcile::schema::{BySide, Side};
@@ -71,6 +71,13 @@ impl Bouncer {
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Sends a signal. One that is stopped says nothing more on any connection.
+    pub fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).expect("its number");
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status();
+        assert!(sent.expect("kill").success());
     }
 
     /// Whether the process is still there.
