@@ -347,7 +347,7 @@ fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
     let outcome = running.finish();
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?} {outcome:?}", asked.elapsed());
     assert!(outcome.exits(3).stderr.contains("it did not answer"), "{}", outcome.stderr);
-    assert_eq!(outcome.balances().findings().len() + outcome.records("undecided").len(), 2);
+    assert!(!outcome.balances().records("undecided").is_empty(), "{outcome:?}");
 }
 
 /// A process that was away while it settled finds the run told, and tells it no second time.
