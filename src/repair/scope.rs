@@ -215,7 +215,13 @@ impl Scope {
         if moved.is_empty() || unique.late {
             return Ok(None);
         }
-        let nullable = |place: &&usize| !column(place).not_null && !unique.nulls_alike;
+        // Rows that refer to a value follow it to a stand-in and on, and not to NULL.
+        let referred = |place: &usize| {
+            let mut links = self.stored.referrers.iter().flat_map(|link| &link.columns);
+            links.any(|(own, _)| *own == column(place).name)
+        };
+        let nullable =
+            |place: &&usize| !column(place).not_null && !unique.nulls_alike && !referred(place);
         let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
         let other = || moved.iter().find_map(|place| Some((*place, standin(column(place))?)));
         let Some((column, standin)) = null.or_else(other) else {

@@ -156,6 +156,7 @@ fn as_defined(table: &TableIdentity) -> String {
         "DECLARE
   changed text;
 BEGIN
+  -- What everything here rests on.
   SELECT pg_catalog.string_agg(what, ', ' ORDER BY what)
   INTO changed
   FROM (

@@ -30,11 +30,13 @@ pub(super) fn heads(end: &str) -> String {
     )
 }
 
-/// A row for each part of a table's definition: what it is, and its digest.
+/// A row for each part of a table's definition: what it is, and its digest. An index that is still being
+/// built, or built anew, is none yet.
 pub fn definition(oid: u32) -> String {
-    let without = |entry: &str, fields: &[&str]| {
-        let fields = fields.iter().map(|field| format!(" OPERATOR(pg_catalog.-) '{field}'"));
-        format!("(pg_catalog.to_jsonb({entry}){})::text", fields.collect::<String>())
+    let without = |entry: &str, fields: &str| {
+        format!(
+            "(pg_catalog.to_jsonb({entry}) OPERATOR(pg_catalog.-) '{{{fields}}}'::text[])::text"
+        )
     };
     format!(
         "{},
@@ -44,19 +46,22 @@ entries(what, how) AS (
   FROM pg_catalog.pg_attribute AS a
   WHERE a.attrelid = {oid}::oid AND a.attnum > 0 AND NOT a.attisdropped
   UNION ALL
-  SELECT 'foreign key ' || f.conname || ' of ' || n.nspname || '.' || c.relname, {}
+  SELECT 'foreign key ' || f.conname || ' of ' || n.nspname || '.' || c.relname,
+    {}
   FROM pg_catalog.pg_constraint AS f
   JOIN pg_catalog.pg_class AS c ON c.oid = f.conrelid
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   WHERE {}
   OR {}
   UNION ALL
-  SELECT 'unique index ' || c.relname, {}
+  SELECT 'unique index ' || c.relname,
+    {}
   FROM pg_catalog.pg_index AS i
   JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-  WHERE i.indrelid = {oid}::oid AND i.indisunique
+  WHERE i.indrelid = {oid}::oid AND i.indisunique AND i.indisvalid
   UNION ALL
-  SELECT 'trigger ' || g.tgname || ' of ' || n.nspname || '.' || c.relname, {}
+  SELECT 'trigger ' || g.tgname || ' of ' || n.nspname || '.' || c.relname,
+    {}
   FROM pg_catalog.pg_trigger AS g
   JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -66,7 +71,8 @@ entries(what, how) AS (
     WHERE o.oid = g.tgparentid AND o.tgrelid IN (SELECT m.oid FROM family AS m)
   )
   UNION ALL
-  SELECT 'rule ' || w.rulename, {}
+  SELECT 'rule ' || w.rulename,
+    {}
   FROM pg_catalog.pg_rewrite AS w
   WHERE w.ev_class = {oid}::oid
 )
@@ -75,12 +81,12 @@ SELECT e.what,
     e.how, pg_catalog.getdatabaseencoding()::name)), 'hex'), 16) AS how
 FROM entries AS e",
         family(oid),
-        without("f", &["oid", "conparentid", "conindid", "convalidated"]),
+        without("f", "oid, conparentid, conindid, convalidated"),
         heads("conrelid"),
         heads("confrelid"),
-        without("i", &["indexrelid", "indcheckxmin", "indisclustered", "indisreplident"]),
-        without("g", &["oid", "tgparentid"]),
-        without("w", &["oid"]),
+        without("i", "indexrelid, indcheckxmin, indisclustered, indisreplident"),
+        without("g", "oid, tgparentid"),
+        without("w", "oid"),
     )
 }
 

@@ -222,6 +222,23 @@ fn an_update_reaches_no_other_table_unless_it_may() {
     }
 }
 
+/// NULL as a stand-in would cut the children off.
+#[test]
+fn children_follow_values_that_change_hands_where_they_may() {
+    let create = "create table p (id int primary key, u text unique);
+        create table c (id int primary key, p text references p (u) on update cascade)";
+    let source = "insert into p values (1, 'b'), (2, 'a')";
+    let target = "insert into p values (1, 'a'), (2, 'b'); insert into c values (1, 'a'), (2, 'b')";
+    let round = round(create, source, target, &["p"]);
+    stops(&round, &[], "would reach 2 rows of public.c by ON UPDATE CASCADE");
+    let _ = round.repair("allowed", &["--allow-cascade"]).exits(0);
+    let children = "select string_agg(id || p, ' ' order by id) from c";
+    round.run_all("allowed", ".sql");
+    assert_eq!(round.pair.sql(Side::Target, children), "1b 2a");
+    round.run_all("allowed", ".undo.sql");
+    assert_eq!(round.pair.sql(Side::Target, children), "1a 2b");
+}
+
 #[test]
 fn rows_that_are_updated_together_are_no_surprise_to_each_other() {
     let create = "create table t (id int primary key, u text unique, boss text references t (u) on update cascade)";
