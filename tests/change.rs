@@ -67,6 +67,18 @@ fn a_table_that_is_altered_made_anew_or_swapped_marks_its_mapping() {
     }
 }
 
+/// Nobody would be there to tell a scheduled run to begin anew, every six hours.
+#[test]
+fn a_run_whose_table_changed_is_not_gone_on_with() {
+    let pair = Pair::new(&table(2_000), &table(2_000));
+    let ledger = pair.scratch.path().join("l.db");
+    let flags = ["--ledger", ledger.to_str().unwrap(), "--resume"];
+    let change = || drop(pair.sql(Side::Target, "alter table t alter column v type varchar(40)"));
+    marked(&compare_while(&pair, &flags, change), "the target has changed under way");
+    let again = compare_while(&pair, &flags, || ());
+    assert!(again.exits(0).stderr.contains("no run was interrupted; a new one begins"));
+}
+
 /// Rows that come with a partition were not there when the chunks before them were read.
 #[test]
 fn a_partition_that_is_attached_marks_its_mapping() {

@@ -386,6 +386,24 @@ fn history_tells_of_every_run_and_what_has_changed_since_the_one_before() {
     assert_eq!(telling(&pair, &["history", "spec.toml", "--quiet"]).exits(0).stdout, "");
 }
 
+/// A run of one mapping in between is no reason to know nothing of the others.
+#[test]
+fn each_mapping_is_held_against_the_last_run_that_compared_it() {
+    let pair = diverged();
+    for side in Side::BOTH {
+        pair.sql(side, "create table u as table t; alter table u add primary key (id)");
+        pair.grant(side);
+    }
+    let spec = pair.spec(&format!("{MAPPING}{}", MAPPING.replace("public.t", "public.u")));
+    for flags in [&[][..], &["--mapping", "t"], &[]] {
+        comparing(&pair, &spec, flags).run().exits(1);
+    }
+    let history = telling(&pair, &["history", "spec.toml", "--format", "json"]);
+    let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+    let same = |run: usize| history["runs"][run]["trend"]["same"].as_u64().unwrap();
+    assert_eq!((same(1), same(2)), (3, 6), "{history}");
+}
+
 #[test]
 fn a_finished_run_is_told_again_in_every_format() {
     let pair = diverged();

@@ -100,7 +100,7 @@ fn three_processes_compare_each_part_once_and_say_what_one_says() {
         let lines = outcome.stderr.lines().filter(|line| line.contains("chunk finished"));
         lines.map(|line| number(line, "source_rows=")).sum()
     };
-    assert_eq!(outcomes.iter().map(rows).sum::<u64>(), 300_000);
+    assert_eq!(outcomes.iter().map(rows).sum::<u64>(), 300_000, "{outcomes:#?}");
     let outcome = told(outcomes, 1);
     assert_eq!(essence(&outcome), essence(&whole));
     assert_eq!(outcome.records("run")[0]["run"], "a-1");

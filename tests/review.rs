@@ -33,9 +33,13 @@ fn rows(count: u32) -> Pair {
 }
 
 /// A mapping in which every five hundredth row takes some time.
-fn slow(pair: &Pair, pause: &str) -> PathBuf {
+fn slow_mapping(pause: &str) -> String {
     let slow = format!("public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep({pause}) is not null\"\n");
-    pair.spec(&MAPPING.replace("public.t\"\n", &slow))
+    MAPPING.replace("public.t\"\n", &slow)
+}
+
+fn slow(pair: &Pair, pause: &str) -> PathBuf {
+    pair.spec(&slow_mapping(pause))
 }
 
 /// Asks a ledger until it answers so.
@@ -233,26 +237,69 @@ fn processes_of_one_run_agree_on_what_lately_means() {
     first.finish().exits(0);
 }
 
-/// A table that was made anew has only been compared by the slices since.
+/// A table that was made anew has only been compared by the runs since.
 #[test]
-fn a_gate_does_not_count_what_slices_verified_of_a_table_that_is_gone() {
-    let pair = rows(20_000);
-    let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(0.06) is not null\"\n";
-    let mapping = MAPPING.replace("public.t\"\n", slow);
-    let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{mapping}"));
-    comparing(&pair, &spec, &["--slice"]).run().exits(0);
-    let gate = || pair.program().without("PGRECONCILE_LEDGER").args(&["gate", "spec.toml"]).run();
-    assert_eq!(gate().exits(0).stderr, "");
-    pair.sql(
-        Side::Target,
-        "alter table t rename to old; create table t (like old including all); \
-         insert into t select id, case when id > 19990 then 0 else v end from old; analyze t",
-    );
-    pair.grant(Side::Target);
-    let flags = ["--slice", "--deadline", "2800ms", "--chunk-rows", "500", "--jobs", "1"];
-    comparing(&pair, &spec, &flags).run().exits(0);
-    let closed = gate();
-    assert!(closed.exits(1).stdout.contains("is not what run"), "{closed:?}");
+fn a_gate_does_not_count_what_was_verified_of_a_table_that_is_gone() {
+    for first in [&["--slice"][..], &[]] {
+        let pair = rows(20_000);
+        let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{}", slow_mapping("0.06")));
+        comparing(&pair, &spec, first).run().exits(0);
+        let gate =
+            || pair.program().without("PGRECONCILE_LEDGER").args(&["gate", "spec.toml"]).run();
+        assert_eq!(gate().exits(0).stderr, "");
+        pair.sql(
+            Side::Target,
+            "alter table t rename to old; create table t (like old including all); \
+             insert into t select id, case when id > 19990 then 0 else v end from old; analyze t",
+        );
+        pair.grant(Side::Target);
+        comparing(&pair, &spec, SLICE).run().exits(0);
+        let closed = gate();
+        assert!(closed.exits(1).stdout.contains("is not what run"), "{closed:?}");
+    }
+}
+
+const SLICE: &[&str] = &["--slice", "--deadline", "2800ms", "--chunk-rows", "500", "--jobs", "1"];
+
+/// Nobody knows any more what a run has found that is forgotten.
+#[test]
+fn a_gate_does_not_count_what_a_forgotten_run_verified() {
+    let (pair, keeper) = (rows(20_000), Keeper::new());
+    pair.sql(Side::Target, "update t set v = 0 where id = 19999");
+    let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{}", slow_mapping("0.06")));
+    let remembered = |program: Program| program.env("PGRECONCILE_LEDGER", &keeper.url()).run();
+    remembered(comparing(&pair, &spec, &["--slice"])).exits(1);
+    keeper.sql("delete from pgreconcile.finding; delete from pgreconcile.run");
+    remembered(comparing(&pair, &spec, SLICE)).exits(0);
+    let gate = remembered(pair.program().args(&["gate", "spec.toml"]));
+    let told = &gate.exits(1).stdout;
+    assert!(told.contains("% of mapping \"t\" was verified within"), "{told}");
+}
+
+/// Two processes would write one run.
+#[test]
+fn a_process_that_was_away_longer_than_its_lease_writes_no_more() {
+    let (pair, keeper) = (rows(20_000), Keeper::new());
+    pair.sql(Side::Target, "update t set v = 0 where id % 500 = 0");
+    let spec = slow(&pair, "0.05");
+    let program = |flags: &[&str]| {
+        let flags = [&["--chunk-rows", "500", "--jobs", "1", "-vv"], flags].concat();
+        comparing(&pair, &spec, &flags).env("PGRECONCILE_LEDGER", &keeper.url())
+    };
+    let mut away = program(&[]).start();
+    away.await_line("chunk=12 ");
+    away.signal("STOP");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    let resumed = program(&["--resume"]).run();
+    assert_eq!(resumed.exits(1).findings().len(), 40);
+    let count = "select count(*) from pgreconcile.finding";
+    let before = keeper.sql(count);
+    assert_eq!(before.trim(), "40");
+    away.signal("CONT");
+    let away = away.finish();
+    assert_eq!(away.exits(1).findings().len(), 40);
+    assert!(away.stderr.contains("has taken this run's lease over"), "{}", away.stderr);
+    assert_eq!(keeper.sql(count), before);
 }
 
 /// What the network swallows is written once more, and stands there once.

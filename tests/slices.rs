@@ -128,6 +128,57 @@ fn a_slice_without_a_deadline_is_all_of_it_and_what_was_found_counts_once() {
     assert_eq!(keys(&outcome).len(), 6);
 }
 
+/// A stretch of one side alone is read key by key or as a whole, whatever was looked at in it before.
+#[test]
+fn one_sided_keys_that_were_found_before_are_told_once() {
+    let table = "create table t (id int primary key, v int); \
+                 insert into t select n, n from generate_series(1, 1000) n where n % 2 = 0; analyze t;";
+    let pair = Pair::new(table, "create table t (id int primary key, v int)");
+    let spec = pair.spec(MAPPING);
+    for (more, rows) in
+        [("select 1", 500), ("insert into t select n, n from generate_series(1, 39, 2) n", 520)]
+    {
+        pair.sql(Side::Source, more);
+        let outcome = slice(&pair, &spec, &[]);
+        let mapping = outcome.exits(1).balances().mapping();
+        assert_eq!(outcome.findings().len(), rows);
+        assert_eq!(mapping["only_in_source"], rows);
+        assert_eq!(mapping["books"]["source"]["read"], rows);
+    }
+}
+
+/// The look at the beginning is old by the time the scan comes by.
+#[test]
+fn a_key_that_agreed_at_the_look_and_differs_at_the_scan_is_told() {
+    let pair = pair();
+    let spec = spec(&pair);
+    let (spoil, heal) = ("update t set v = 0 where id = 19300", "update t set v = id");
+    pair.sql(Side::Target, spoil);
+    assert_eq!(keys(slice(&pair, &spec, &[]).exits(1)), ["\"19300\""]);
+    pair.sql(Side::Target, heal);
+    let flags = ["--slice", "--chunk-rows", "500", "--jobs", "1", "-vv"];
+    let mut running = comparing(&pair, &spec, &flags).start();
+    running.await_line("chunk=2 ");
+    pair.sql(Side::Target, spoil);
+    let outcome = running.finish();
+    assert_eq!(keys(outcome.exits(1)), ["\"19300\""]);
+    assert_eq!(outcome.balances().mapping()["healed"], 0);
+}
+
+/// A run of a part in between knows nothing of the keys that a slice has found.
+#[test]
+fn what_a_slice_found_is_looked_at_until_all_is_looked_at() {
+    let pair = pair();
+    pair.sql(Side::Target, "update t set v = 0 where id = 300");
+    let spec = spec(&pair);
+    let deadline = &["--deadline", "2800ms"];
+    assert_eq!(keys(slice(&pair, &spec, deadline).exits(1)), ["\"300\""]);
+    comparing(&pair, &spec, &["--sample", "5%"]).run().exits(0);
+    let outcome = slice(&pair, &spec, deadline);
+    assert!(outcome.mapping()["coverage"].as_f64().unwrap() < 1.0);
+    assert_eq!(keys(outcome.exits(1)), ["\"300\""]);
+}
+
 #[test]
 fn one_sided_stretches_come_first_and_stay_one_finding() {
     let pair = pair();

@@ -32,8 +32,8 @@ pub(super) async fn remember(
     told.then_some(memory)
 }
 
-/// What the newest run of a spec has found. Nothing if that cannot be had, which has been said.
-pub(super) async fn last_found(
+/// What runs of a spec have found that is still open. Nothing if that cannot be had, which has been said.
+pub(super) async fn still_open(
     spec: &Spec,
     recorder: Option<&mut Recorder>,
     ui: &Ui,
@@ -45,12 +45,8 @@ pub(super) async fn last_found(
         return None;
     };
     let mut memory = Memory::default();
-    let hear = |event| {
-        if let Event::Finding { finding, .. } = event {
-            memory.add(&finding);
-        }
-    };
-    let told = recorder.last_found(&spec.name, &spec.scope(), hear).await;
+    let hear = |finding| memory.add(&finding);
+    let told = recorder.store().open_findings(&spec.name, &spec.scope(), hear).await;
     if let Err(error) = told {
         ui.error(&format!("{recorder}: {error}"), Some(hint));
         return None;

@@ -9,7 +9,7 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, split_paths};
-use super::begin::{begin_all, last_found, new_id, new_run, remember, resumption, share};
+use super::begin::{begin_all, new_id, new_run, remember, resumption, share, still_open};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
@@ -305,7 +305,7 @@ async fn run_all(
     for spec in &specs {
         let memory = match earlier {
             Some(earlier) => remember(earlier, &args.common, spec, ui).await,
-            None if args.slice => last_found(spec, ledgers.recorder(&spec.name), ui).await,
+            None if args.slice => still_open(spec, ledgers.recorder(&spec.name), ui).await,
             None => continue,
         };
         let Some(memory) = memory else { return Exit::Trouble };

@@ -1,6 +1,6 @@
 //! `gate`: may reads be flipped?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -178,6 +178,7 @@ async fn of_ledger(
         }
         runs.push(run);
     }
+    let (verified, verified_by) = verified(store, spec, &runs, now).await?;
     let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
     let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
     let case = Case {
@@ -185,7 +186,8 @@ async fn of_ledger(
         now,
         mappings: Asked::of(spec, now),
         groups: Vec::new(),
-        verified: verified(store, spec, &runs, now).await?,
+        verified,
+        verified_by,
         runs,
         other_spec: changed.map(|run| run.run.clone()),
         other_params: comparisons().filter(others).count(),
@@ -200,26 +202,33 @@ async fn of_ledger(
     Ok((case, terms))
 }
 
-/// The share of each mapping that was verified within the window: as the ledger knows it key by key, or
-/// as whole runs say it.
+/// The share of each mapping that was verified within the window, as the ledger knows it key by key, or
+/// as whole runs say it; and the runs that did. What was verified by a run that is forgotten does not
+/// count: nobody knows what it found.
 async fn verified(
     store: &Store,
     spec: &Spec,
     runs: &[Run],
     now: Timestamp,
-) -> Result<BTreeMap<String, f64>, String> {
+) -> Result<(BTreeMap<String, f64>, BTreeSet<String>), String> {
     let mut verified = gate::verified(spec, runs, now);
+    let mut verified_by = BTreeSet::new();
     // What was verified is known to the second, and never said to be later than it is.
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     let begin = gate::begin_of_window(&spec.gate, now).round(up);
     let begin = begin.map_err(|error| error.to_string())?.to_string();
     for (mapping, share) in &mut verified {
         let coverage = store.coverage(&spec.scope(), mapping).await;
-        if let Some(coverage) = coverage.map_err(|error| error.to_string())? {
-            *share = coverage.since(&begin);
-        }
+        let Some(coverage) = coverage.map_err(|error| error.to_string())? else { continue };
+        let by = |moment: &str| {
+            let moment: Option<Timestamp> = moment.parse().ok();
+            runs.iter().filter(move |run| moment.is_some_and(|moment| run.verified_at(moment)))
+        };
+        *share = coverage.share(|moment| moment >= begin.as_str() && by(moment).next().is_some());
+        let moments = coverage.moments().into_iter().filter(|moment| *moment >= begin.as_str());
+        verified_by.extend(moments.flat_map(by).map(|run| run.run.clone()));
     }
-    Ok(verified)
+    Ok((verified, verified_by))
 }
 
 /// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has

@@ -101,8 +101,12 @@ impl Ledgers {
         if store.is_newer() {
             not_remembered(&shown, "a newer version of this program has written it", asker.ui);
         }
+        let mut held = None;
         match store.lease(spec, asker.holder).await {
-            Ok(Some(Ok(lease))) => self.leases.push(lease),
+            Ok(Some(Ok(lease))) => {
+                held = Some(lease.clone());
+                self.leases.push(lease);
+            }
             Ok(Some(Err(holder))) => {
                 locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), asker.ui);
                 return false;
@@ -114,7 +118,10 @@ impl Ledgers {
             }
         }
         match Recorder::new(store, asker.verb).await {
-            Ok(recorder) => drop(self.recorders.insert(spec.to_owned(), recorder)),
+            Ok(mut recorder) => {
+                held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
+                drop(self.recorders.insert(spec.to_owned(), recorder));
+            }
             Err(error) => not_remembered(&shown, &error.to_string(), asker.ui),
         }
         true
@@ -149,8 +156,8 @@ pub(super) async fn keep(leases: Vec<Lease>) {
     loop {
         tokio::time::sleep(RENEWED_EVERY).await;
         for lease in &leases {
-            // Whoever took it over in the meantime only reads, as this one does.
-            let _ = lease.renew().await;
+            // One that another has taken over is missed when something is to be written.
+            let _ = lease.hold().await;
         }
     }
 }

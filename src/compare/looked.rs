@@ -22,7 +22,7 @@ pub struct LookedUp<'p, R> {
 }
 
 /// What a look found of one key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     /// Rows and their hashes on each side.
     pub image: BySide<Digest>,

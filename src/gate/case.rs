@@ -72,6 +72,8 @@ pub struct Case {
     pub other_params: usize,
     /// Of each mapping the share of its table that was verified within the window, 0 to 1.
     pub verified: BTreeMap<String, f64>,
+    /// The runs that verified it, by id: their tables have to be those of today.
+    pub verified_by: BTreeSet<String>,
     /// How the catalogs differ from what the runs saw.
     pub changes: Vec<Change>,
     /// The target's sequences.
@@ -133,14 +135,13 @@ impl Case {
         self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
     }
 
-    /// The runs whose tables have to be those of today: the newest, and if that is a slice, every slice
-    /// that may have verified what it has not.
+    /// The runs whose tables have to be those of today: the newest, and every one that verified what it
+    /// has not.
     pub fn rests_on(&self) -> Vec<&Run> {
         let newest = self.newest();
-        let is_other = |run: &&Run| newest.is_some_and(|newest| newest.run != run.run);
-        let slices = self.runs.iter().filter(|run| run.slice && matches!(run.end, End::Over(_)));
-        let slices = slices.filter(|_| newest.is_some_and(|newest| newest.slice)).filter(is_other);
-        newest.into_iter().chain(slices).collect()
+        let is_other = |run: &&Run| newest.is_none_or(|newest| newest.run != run.run);
+        let others = self.runs.iter().filter(|run| self.verified_by.contains(&run.run));
+        newest.into_iter().chain(others.filter(is_other)).collect()
     }
 
     /// Something is not what a run compared. Of a mapping one such run is enough, and one that did not
@@ -224,14 +225,25 @@ impl Case {
         reasons
     }
 
-    /// A group of which no row was seen was not compared.
+    /// The last whole runs, and those that verified what these have not.
+    fn judged_runs(&self) -> impl Iterator<Item = &Run> {
+        let whole: BTreeSet<&str> = self.whole_runs().map(|run| run.run.as_str()).collect();
+        let counts = move |run: &&Run| {
+            whole.contains(run.run.as_str()) || self.verified_by.contains(&run.run)
+        };
+        self.runs.iter().filter(counts)
+    }
+
+    /// A group of which no row was seen was not compared. A slice sees what lies in its stretches.
     fn unknown_groups(&self) -> Vec<Reason> {
+        let has = |run: &Run, group: &String| {
+            let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
+            records.flatten().any(|record| is(record, group))
+        };
+        let seen = |group: &String| self.judged_runs().any(|run| has(run, group));
         let mut reasons = Vec::new();
         for run in self.whole_runs().filter(|run| matches!(run.end, End::Over(_))) {
-            let known = |group: &String| {
-                let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
-                records.flatten().any(|record| is(record, group))
-            };
+            let known = |group: &String| if run.slice { seen(group) } else { has(run, group) };
             for group in self.groups.iter().filter(|group| !known(group)) {
                 let message = format!("{} has no row of group \"{group}\"", run.named());
                 let reason = Reason::new(Condition::Group, message).of_run(&run.run);
@@ -245,7 +257,7 @@ impl Case {
     fn unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut before: Option<BTreeSet<&Unsettled>> = None;
-        for run in self.whole_runs() {
+        for run in self.judged_runs() {
             let concerns = |row: &&Unsettled| {
                 let asked = |group: &String| row.group == Some(Some(group.clone()));
                 self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)

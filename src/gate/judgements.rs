@@ -1,6 +1,6 @@
 //! The gate's judgements: open if every condition holds, and closed by each one alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -58,6 +58,7 @@ fn case() -> Case {
         other_spec: None,
         other_params: 0,
         verified: [("t".into(), 1.0), ("u".into(), 1.0)].into(),
+        verified_by: BTreeSet::new(),
         changes: Vec::new(),
         sequences: Vec::new(),
     }
@@ -370,6 +371,23 @@ fn a_group_is_judged_on_its_own_records() {
     // Without groups all of them count.
     case.groups.clear();
     assert!(closed_by(Condition::CleanRuns, &case).contains("3 rows of mapping \"t\""));
+}
+
+/// A slice of a large table may hold no row of a small tenant.
+#[test]
+fn a_group_that_one_of_the_slices_has_seen_is_known() {
+    let mut case = grouped(&["1", "2"]);
+    case.runs.iter_mut().for_each(|run| run.slice = true);
+    case.runs[0].mappings[0].groups = Some(vec![group("1")]);
+    assert!(reasons(&case).is_empty());
+    case.runs[1].mappings[0].groups = Some(vec![group("1")]);
+    assert_eq!(reasons(&case).len(), 2);
+    // One that is none of the last runs, and has verified what these have not.
+    let mut earlier = Run { slice: true, ..run("A", 13) };
+    earlier.mappings[0].groups = Some(vec![group("2")]);
+    case.runs.push(earlier);
+    case.verified_by.insert("A".to_owned());
+    assert!(reasons(&case).is_empty(), "{:?}", reasons(&case));
 }
 
 #[test]

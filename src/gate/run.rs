@@ -116,6 +116,13 @@ impl Run {
         self.mappings.iter().find(|record| record.mapping == name)
     }
 
+    /// Whether it is the run that verified something at this moment, which is known to the second and
+    /// perhaps a second too early.
+    pub fn verified_at(&self, moment: Timestamp) -> bool {
+        let began = self.started_at.as_second();
+        !self.recheck && (began - 1..=began).contains(&moment.as_second())
+    }
+
     /// When it ended, if it did.
     pub(super) fn ended_at(&self) -> Option<Timestamp> {
         let End::Over(summary) = &self.end else { return None };

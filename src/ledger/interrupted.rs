@@ -47,12 +47,14 @@ impl Store {
 }
 
 /// A run, and whether it has come to its end. One that has judged everything has, even if it is
-/// incomplete: to go on with it would be to look at nothing that has changed since.
+/// incomplete: to go on with it would be to look at nothing that has changed since. One whose tables
+/// changed under way has, too: what it was to read is not there any more.
 fn read(record: &Record) -> Result<(bool, Interrupted), LedgerError> {
     let summary: Option<SummaryRecord> =
         record.maybe_text(2)?.map(serde_json::from_str).transpose()?;
     let all_judged = record.int(4)? == 0;
-    let ended = summary.is_some_and(|summary| summary.complete || all_judged);
+    let changed = record.int(5)? > 0;
+    let ended = summary.is_some_and(|summary| summary.complete || all_judged || changed);
     let run = serde_json::from_str(record.text(1)?)?;
     let (number, terms) = (record.int(0)?, record.text(3)?.to_owned());
     Ok((ended, Interrupted { number, record: run, terms }))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::LedgerError;
 use super::shared::SharedStore;
 use super::store::Store;
-use super::value::values;
+use super::value::{Change, values};
 
 /// How often it is put off; it lasts a few times as long (`shared_take_lease.sql`).
 pub const RENEWED_EVERY: Duration = Duration::from_secs(8);
@@ -84,6 +84,12 @@ impl Lease {
         let statement = include_str!("statements/shared_hold_lease.sql");
         let params = values![self.spec.as_str(), self.holder.as_str()];
         Ok(!self.store.change(statement, &params).await?.is_empty())
+    }
+
+    /// A change that fails where another has taken the lease over, and what is written with it.
+    pub(super) fn fence(&self) -> Change {
+        let statement = include_str!("statements/shared_fence.sql");
+        Change { statement, params: values![self.spec.as_str(), self.holder.as_str()] }
     }
 
     /// Gives it back.

@@ -19,6 +19,17 @@ use crate::schema::BySide;
 struct Numbered {
     number: i64,
     run: PastRun,
+    /// Whether it was to look at every mapping.
+    all_mappings: bool,
+}
+
+impl Numbered {
+    /// Whether whatever earlier runs had found has been looked at again by then.
+    fn knows_all_before(&self) -> bool {
+        let PastRun { verb, sample, since, summary, .. } = &self.run;
+        let part = sample.is_some() || since.is_some() || !self.all_mappings || verb != "compare";
+        !part && summary.as_ref().is_some_and(|summary| summary.complete)
+    }
 }
 
 /// What became of the wish to hear of a run again.
@@ -39,9 +50,9 @@ impl Store {
     /// When the ledger cannot be read.
     pub async fn history(&self, spec: &str) -> Result<History, LedgerError> {
         let mut runs = self.runs(spec).await?;
-        // Of each scope the last run that compared a mapping whole, and those mappings.
-        let mut before: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
-        for Numbered { number, run } in &mut runs {
+        // Of each scope and mapping the last run that compared it whole.
+        let mut before: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+        for Numbered { number, run, .. } in &mut runs {
             let mut whole = BTreeSet::new();
             for (_, mapping) in self.mappings_of(*number).await? {
                 run.rows.source += mapping.rows.source;
@@ -54,12 +65,11 @@ impl Store {
             }
             self.count(*number, run).await?;
             if run.summary.is_some() {
-                if let Some((earlier, known)) = before.get(&run.scope) {
-                    run.trend = Some(self.trend(*number, *earlier, known, &whole).await?);
+                let known = before.entry(run.scope.clone()).or_default();
+                if !known.is_empty() {
+                    run.trend = Some(self.trend(*number, known, &whole).await?);
                 }
-                if !whole.is_empty() {
-                    before.insert(run.scope.clone(), (*number, whole));
-                }
+                known.extend(whole.into_iter().map(|mapping| (mapping, *number)));
             }
         }
         let runs: Vec<PastRun> = runs.into_iter().map(|numbered| numbered.run).collect();
@@ -77,7 +87,7 @@ impl Store {
     /// When the ledger cannot be read.
     pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
         let mut runs = self.runs(spec).await?;
-        for Numbered { number, run } in &mut runs {
+        for Numbered { number, run, .. } in &mut runs {
             if run.summary.is_none() {
                 self.count(*number, run).await?;
             }
@@ -90,12 +100,7 @@ impl Store {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(coverage) = self.coverage(scope, &mapping).await? else { continue };
-            let moments: BTreeSet<&str> = coverage
-                .stretches()
-                .iter()
-                .filter_map(|stretch| stretch.verified.as_deref())
-                .collect();
-            for since in moments {
+            for since in coverage.moments() {
                 let (mapping, share) = (mapping.clone(), coverage.since(since));
                 steps.push(Verified { mapping, share, since: since.to_owned() });
             }
@@ -103,14 +108,30 @@ impl Store {
         Ok(steps)
     }
 
-    /// The newest run of a scope that came to its end.
+    /// Tells what the runs of a scope have found that nothing has looked at since: what the newest one
+    /// found that looked at everything, or in slices, and what came after it. A difference may be told
+    /// several times.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn newest_of(&self, spec: &str, scope: &str) -> Result<Option<String>, LedgerError> {
-        let mut runs = self.runs(spec).await?.into_iter().rev();
-        let found = runs.find(|known| known.run.scope == scope && known.run.summary.is_some());
-        Ok(found.map(|found| found.run.run))
+    pub async fn open_findings(
+        &self,
+        spec: &str,
+        scope: &str,
+        mut hear: impl FnMut(Finding),
+    ) -> Result<(), LedgerError> {
+        let runs = self.runs(spec).await?.into_iter().rev();
+        for known in runs.filter(|known| known.run.scope == scope) {
+            self.each_told(include_str!("statements/findings_of_run.sql"), known.number, |text| {
+                hear(serde_json::from_str(text)?);
+                Ok(())
+            })
+            .await?;
+            if known.knows_all_before() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Tells a run again as it was told: this one, or the newest that came to its end.
@@ -229,7 +250,11 @@ impl Store {
                 findings: BTreeMap::new(),
                 trend: None,
             };
-            runs.push(Numbered { number: row.int(0)?, run });
+            runs.push(Numbered {
+                number: row.int(0)?,
+                run,
+                all_mappings: record.mappings.is_empty(),
+            });
         }
         Ok(runs)
     }
@@ -255,22 +280,24 @@ impl Store {
         Ok(())
     }
 
+    /// Holds a run against the last one before it that compared a mapping whole, mapping by mapping.
     async fn trend(
         &self,
         run: i64,
-        earlier: i64,
-        known: &BTreeSet<String>,
+        known: &BTreeMap<String, i64>,
         whole: &BTreeSet<String>,
     ) -> Result<Trend, LedgerError> {
         let mut trend = Trend::default();
         let statement = include_str!("statements/trend.sql");
-        for row in self.rows(statement, values![run, earlier]).await? {
-            let mapping = row.text(0)?;
-            if known.contains(mapping) {
-                trend.new += row.count(1)?;
-                trend.changed += row.count(2)?;
-                trend.same += row.count(3)?;
-                trend.gone += if whole.contains(mapping) { row.count(4)? } else { 0 };
+        for earlier in known.values().collect::<BTreeSet<_>>() {
+            for row in self.rows(statement, values![run, *earlier]).await? {
+                let mapping = row.text(0)?;
+                if known.get(mapping) == Some(earlier) {
+                    trend.new += row.count(1)?;
+                    trend.changed += row.count(2)?;
+                    trend.same += row.count(3)?;
+                    trend.gone += if whole.contains(mapping) { row.count(4)? } else { 0 };
+                }
             }
         }
         Ok(trend)

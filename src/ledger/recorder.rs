@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::error::LedgerError;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
+use super::lease::Lease;
 use super::retention;
 use super::store::Store;
 use super::value::{Change, values};
@@ -37,6 +38,8 @@ pub struct Recorder {
     waiting: Vec<Change>,
     written: Instant,
     trouble: Option<LedgerError>,
+    /// Who else may write it, nobody as long as this is held.
+    lease: Option<Lease>,
 }
 
 #[derive(Debug)]
@@ -83,12 +86,18 @@ impl Recorder {
             waiting,
             written,
             trouble: None,
+            lease: None,
         })
     }
 
     /// The ledger's own secret, under which redacted values look alike in all of its runs.
     pub fn secret(&self) -> &[u8] {
         &self.secret
+    }
+
+    /// Writes only as long as this is held: a process that was away for long has lost it.
+    pub fn hold_on_to(&mut self, lease: Lease) {
+        self.lease = Some(lease);
     }
 
     /// What the run is asked, before it begins.
@@ -99,22 +108,6 @@ impl Recorder {
     /// The run that begins is this one, which goes on.
     pub fn resume(&mut self, interrupted: &Interrupted) {
         self.resumed = Some(interrupted.number);
-    }
-
-    /// Tells what the newest run of a scope has found, if there is one.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn last_found(
-        &self,
-        spec: &str,
-        scope: &str,
-        hear: impl FnMut(Event),
-    ) -> Result<(), LedgerError> {
-        match self.store.newest_of(spec, scope).await? {
-            Some(run) => self.store.retell(spec, Some(&run), hear).await.map(drop),
-            None => Ok(()),
-        }
     }
 
     /// Whether a run goes on that was begun before.
@@ -325,7 +318,16 @@ impl Recorder {
             let statement = include_str!("statements/count_findings.sql");
             waiting.push(Change { statement, params: values![findings, run.number] });
         }
-        self.store.together(waiting).await.map(drop)
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.together(waiting).await
+    }
+
+    /// Makes changes, if the run is still this process's.
+    async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        let fence = self.lease.as_ref().map(Lease::fence);
+        self.store.together(fence.into_iter().chain(changes).collect()).await.map(drop)
     }
 
     async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), LedgerError> {
@@ -356,7 +358,7 @@ impl Recorder {
             changes.extend(retention::CHECKPOINTS.map(|stale| change(stale, values![number])));
         }
         changes.push(change(include_str!("statements/end_run.sql"), values![summary_text, number]));
-        self.store.together(changes).await?;
+        self.together(changes).await?;
         retention::forget(&self.store, &run.spec).await
     }
 }

@@ -1,11 +1,15 @@
 //! What is forgotten: the oldest runs, so that a ledger beside a job that runs for months stays small.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::error::LedgerError;
 use super::store::Store;
 use super::value::{Change, values};
 
-/// Runs of a spec that are kept.
+/// Runs of a spec that are kept, and those that began in so many days: a gate has to know every run of
+/// its window, however often there is one.
 const RUNS: usize = 200;
+const DAYS: i64 = 31;
 /// Findings of a spec that are kept, of all runs together; the latest runs are kept whole whatever they have.
 const FINDINGS: i64 = 1_000_000;
 /// The latest runs of a spec, of which it is remembered where they stand.
@@ -43,9 +47,12 @@ pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), 
 
 /// Forgets the oldest runs of a spec with all that belongs to them.
 pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError> {
+    let days = SignedDuration::from_hours(24 * DAYS);
+    let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();
     for record in store.rows(include_str!("statements/sizes.sql"), values![spec]).await? {
-        sizes.push((record.int(0)?, record.int(1)?));
+        let began = record.text(2)?.parse().unwrap_or(Timestamp::MIN);
+        sizes.push(Size { run: record.int(0)?, findings: record.int(1)?, young: began >= young });
     }
     let of_run = |run: i64| {
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
@@ -59,13 +66,21 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError>
     store.together(changes).await.map(drop)
 }
 
-/// Which runs go; the newest come first, each with how many findings it has.
-fn forgotten(sizes: &[(i64, i64)]) -> Vec<i64> {
-    let mut findings = 0;
+/// A run with what it takes.
+struct Size {
+    run: i64,
+    findings: i64,
+    /// Whether it began in the last [`DAYS`].
+    young: bool,
+}
+
+/// Which runs go; the newest come first.
+fn forgotten(sizes: &[Size]) -> Vec<i64> {
+    let mut sum = 0;
     let mut goes = Vec::new();
-    for (place, (run, size)) in sizes.iter().enumerate() {
-        findings += size;
-        if place >= RUNS || (findings > FINDINGS && place >= LATEST) {
+    for (place, Size { run, findings, young }) in sizes.iter().enumerate() {
+        sum += findings;
+        if (place >= RUNS && !young) || (sum > FINDINGS && place >= LATEST) {
             goes.push(*run);
         }
     }
@@ -78,11 +93,12 @@ mod tests {
 
     #[test]
     fn the_oldest_runs_go_when_there_are_many_or_they_are_large() {
-        let runs = |count: i64, size: i64| -> Vec<(i64, i64)> {
-            (0..count).rev().map(|run| (run, size)).collect()
+        let runs = |count: i64, findings: i64| -> Vec<Size> {
+            (0..count).rev().map(|run| Size { run, findings, young: run >= 12 }).collect()
         };
         assert!(forgotten(&runs(200, 10)).is_empty());
         assert_eq!(forgotten(&runs(202, 10)), [1, 0]);
+        assert_eq!(forgotten(&runs(900, 10)).len(), 12);
         assert_eq!(forgotten(&runs(12, 100_000)), [1, 0]);
         assert_eq!(forgotten(&runs(6, 900_000)), [0]);
     }

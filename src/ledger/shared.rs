@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Tries and their pauses: a server that restarts within 15 s is waited for.
 const TRIES: u32 = 6;
 const UNIQUE_VIOLATION: &str = "23505";
+/// Of `shared_fence.sql`.
+const DIVISION_BY_ZERO: &str = "22012";
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// An open ledger in a database.
@@ -171,12 +173,15 @@ impl SharedStore {
             match written(lease, &made).await {
                 // What stands there is from the try before, whose answer was lost on its way.
                 Err(error) if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) => {
-                    Ok(vec![0; sent.len()])
+                    Ok(Ok(vec![0; sent.len()]))
                 }
-                done => done,
+                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => Ok(Err(
+                    LedgerError("another process has taken this run's lease over".to_owned()),
+                )),
+                done => done.map(Ok),
             }
         });
-        tried.await
+        tried.await?
     }
 
     /// Does something with a connection, and again where that helps.

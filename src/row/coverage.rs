@@ -9,6 +9,8 @@
 //! Stretches tile the keys from the first open end to the last, so that nothing is left out of sight.
 //! Moments are texts as records write them, which are ordered like the moments themselves.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bound, KeyOrder, KeyRange};
@@ -98,9 +100,12 @@ impl Coverage {
 
     /// The share of the rows that were verified at this moment or later, 0 to 1.
     pub fn since(&self, moment: &str) -> f64 {
-        let late = |stretch: &&Stretch| {
-            stretch.verified.as_deref().is_some_and(|verified| verified >= moment)
-        };
+        self.share(|verified| verified >= moment)
+    }
+
+    /// The share of the rows that were verified at a moment that counts, 0 to 1.
+    pub fn share(&self, counts: impl Fn(&str) -> bool) -> f64 {
+        let late = |stretch: &&Stretch| stretch.verified.as_deref().is_some_and(&counts);
         if self.0.iter().all(|stretch| late(&stretch)) {
             return 1.0;
         }
@@ -108,6 +113,11 @@ impl Coverage {
         let rows = |stretch: &Stretch| stretch.rows.max(1) as f64;
         let sum = |sum: f64, stretch: &Stretch| sum + rows(stretch);
         self.0.iter().filter(late).fold(0.0, sum) / self.0.iter().fold(0.0, sum)
+    }
+
+    /// The moments at which any of it was last verified.
+    pub fn moments(&self) -> BTreeSet<&str> {
+        self.0.iter().filter_map(|stretch| stretch.verified.as_deref()).collect()
     }
 
     /// The stretches with the one first that has gone unverified for longest.

@@ -43,14 +43,6 @@ impl Digest {
     }
 }
 
-impl Digest {
-    /// Takes rows out that were counted in.
-    pub fn take_out(&mut self, other: Digest) {
-        self.rows = self.rows.saturating_sub(other.rows);
-        self.sum -= other.sum;
-    }
-}
-
 impl AddAssign for Digest {
     fn add_assign(&mut self, other: Digest) {
         self.rows += other.rows;

@@ -75,15 +75,6 @@ impl GroupCounts {
         }
     }
 
-    /// Takes one row of a group out, if it has one.
-    pub fn take_out(&mut self, group: Option<&[u8]>) {
-        let place =
-            group.map_or(Some(0), |text| self.places.get(text).map(|place| *place as usize));
-        if let Some(rows) = place.and_then(|place| self.rows.get_mut(place)) {
-            *rows = rows.saturating_sub(1);
-        }
-    }
-
     /// Counts the rows of others in.
     pub fn add_all(&mut self, others: &GroupCounts) {
         for (group, rows) in others.iter() {

@@ -6,7 +6,7 @@
 //! them; ranges are scanned as chunks, with a break between them, since nothing is known of what
 //! lies there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashSet;
 use tokio::sync::watch;
@@ -33,7 +33,8 @@ pub struct Memory(BTreeMap<String, Found>);
 
 #[derive(Debug, Default)]
 struct Found {
-    keys: BySide<Vec<Named<String>>>,
+    /// Several runs may have found one.
+    keys: BySide<BTreeSet<Named<String>>>,
     ranges: Vec<(RangeText, Side, u64)>,
     null_keys: bool,
 }
@@ -47,8 +48,8 @@ impl Memory {
             _ => Side::Source,
         };
         match &finding.place {
-            Place::Key(key) => found.keys[side].push(key.clone()),
-            Place::Duplicate(side, _, key) => found.keys[*side].push(key.clone()),
+            Place::Key(key) => drop(found.keys[side].insert(key.clone())),
+            Place::Duplicate(side, _, key) => drop(found.keys[*side].insert(key.clone())),
             Place::NullKey(..) => found.null_keys = true,
             Place::Range(range, rows) => {
                 let rows = finding.range_rows.unwrap_or(*rows);

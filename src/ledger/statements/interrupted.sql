@@ -1,7 +1,12 @@
--- The newest runs of a spec with what each was asked, and how many ranges it could not judge; $2 is an
--- id, or empty for any.
+-- The newest runs of a spec with what each was asked, how many ranges it could not judge, and how many
+-- of these because a side had changed under way (src/run/work/changed.rs words it so); $2 is an id, or
+-- empty for any.
 select run.number, run.record, run.summary, terms.record,
-    (select count(*) from undecided where undecided.run = run.number)
+    (select count(*) from undecided where undecided.run = run.number),
+    (
+        select count(*) from undecided
+        where undecided.run = run.number and undecided.record like '% has changed under way: %'
+    )
 from run
 join terms on terms.run = run.number
 where run.spec = $1 and run.verb = 'compare' and ($2 = '' or run.id = $2)

@@ -49,17 +49,22 @@ impl MappingState {
         looked: Vec<Looked>,
         desk: &mut Desk<'_>,
     ) {
-        let home = Arc::new(KeyRange::everything());
         for (key, looked) in keys.into_iter().zip(looked) {
-            self.counted(&key, &looked);
-            let rows = looked.image.map(|digest| digest.rows);
-            self.account.tally.read(rows);
-            match looked.kind {
-                None => self.account.healed(rows, &looked.groups),
-                Some(_) => {
-                    let image = looked.image;
-                    self.suspect(Suspected { key, image }, Arc::clone(&home), desk);
-                }
+            if let Some((key, looked)) = self.put_aside(key, looked) {
+                self.looked_again(key, looked, desk);
+            }
+        }
+    }
+
+    /// What a look at a key of an earlier run comes to.
+    pub(super) fn looked_again(&mut self, key: Key, looked: Looked, desk: &mut Desk<'_>) {
+        let rows = looked.image.map(|digest| digest.rows);
+        self.account.tally.read(rows);
+        match looked.kind {
+            None => self.account.healed(rows, &looked.groups),
+            Some(_) => {
+                let home = Arc::new(KeyRange::everything());
+                self.suspect(Suspected { key, image: looked.image }, home, desk);
             }
         }
     }

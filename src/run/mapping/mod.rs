@@ -141,6 +141,7 @@ impl MappingState {
         if self.frontier.is_finished() {
             let told = self.runs.finish();
             self.hear(told, desk);
+            self.count_recalled(desk);
         }
         self.ask_for_ends();
     }
@@ -176,8 +177,8 @@ impl MappingState {
         self.take_chunks(desk);
     }
 
-    fn take_chunk(&mut self, range: KeyRange, mut compared: Compared, desk: &mut Desk<'_>) {
-        self.discount(&range, &mut compared);
+    fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
+        self.scanned_after(&range, &compared);
         let agreed = compared.matched > 0;
         let rows = compared.rows;
         self.account.verified.compared(&range, rows.source.max(rows.target));

@@ -1,20 +1,20 @@
 //! One mapping's slice: the keys that are looked at first, and the stretches that are scanned then.
 //!
-//! A key that is looked at first is met again when its stretch is scanned; it is counted once, by the
-//! look.
+//! A key that is looked at first may be met again when its stretch is scanned. What counts then is the
+//! scan, which sees it among its neighbours; the look counts for keys to which no scan has come.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::again::Again;
 use super::{MappingState, null_keys};
 use crate::compare::{Compared, Looked};
 use crate::plan::MappingPlan;
-use crate::row::{Bound, Digest, Group, Key, KeyOrder, KeyRange};
+use crate::row::{Bound, Key, KeyOrder, KeyRange};
 use crate::run::desk::Desk;
 use crate::run::options::Options;
 use crate::run::scan::ahead::Later;
 use crate::run::scan::frontier::Frontier;
-use crate::schema::BySide;
 
 /// What one mapping's slice begins with.
 #[derive(Debug)]
@@ -24,21 +24,21 @@ pub(in crate::run) struct Slice {
     pub(in crate::run) stretches: Vec<Later>,
 }
 
-/// Keys that were looked at before their stretch is scanned.
+/// Keys that were looked at before their stretch is scanned, with what was seen.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Recalled {
-    keys: Vec<(Key, BySide<Digest>, BySide<Vec<Group>>)>,
+    keys: Vec<(Key, Option<Looked>)>,
     sorted: bool,
 }
 
 impl Recalled {
-    fn add(&mut self, key: &Key, looked: &Looked) {
-        self.keys.push((key.clone(), looked.image, looked.groups.clone()));
+    fn add(&mut self, key: Key, looked: Looked) {
+        self.keys.push((key, Some(looked)));
         self.sorted = false;
     }
 
-    /// Takes out of a scanned range what the looks at its keys have counted.
-    fn discount(&mut self, range: &KeyRange, compared: &mut Compared, order: &KeyOrder) {
+    /// Takes out the keys of a range. Gives those that were seen to agree.
+    fn take(&mut self, range: &KeyRange, order: &KeyOrder) -> Vec<&Key> {
         if !std::mem::replace(&mut self.sorted, true) {
             self.keys.sort_by(|(a, ..), (b, ..)| order.compare(a, b));
         }
@@ -49,27 +49,13 @@ impl Recalled {
             None => open,
         };
         let within = up_to(&range.after, 0)..up_to(&range.through, self.keys.len());
-        for (key, image, groups) in self.keys.get(within).unwrap_or_default() {
-            let before = compared.suspects.len();
-            compared.suspects.retain(|suspected| suspected.key != *key);
-            if compared.suspects.len() < before {
-                continue;
-            }
-            if let Some((side, digest)) = &mut compared.lone {
-                digest.take_out(image[*side]);
-                continue;
-            }
-            // It agrees now, so it is there on both sides, unless neither had it.
-            if image.any(|digest| digest.rows > 0) && compared.matched > 0 {
-                compared.matched -= 1;
-                let group = groups.source.first().or(groups.target.first());
-                let group = group.and_then(|group| group.as_deref()).map(str::as_bytes);
-                compared.groups.take_out(group);
+        let mut agreed = Vec::new();
+        for (key, looked) in self.keys.get_mut(within).unwrap_or_default() {
+            if looked.take().is_some_and(|looked| looked.kind.is_none()) {
+                agreed.push(&*key);
             }
         }
-        if compared.lone.is_some_and(|(_, digest)| digest.rows == 0) {
-            compared.lone = None;
-        }
+        agreed
     }
 }
 
@@ -89,17 +75,37 @@ impl MappingState {
         state
     }
 
-    /// A key of the run before was looked at.
-    pub(in crate::run) fn counted(&mut self, key: &Key, looked: &Looked) {
-        if let Some(recalled) = &mut self.recalled {
-            recalled.add(key, looked);
+    /// Puts the look at a key aside until it is known whether its stretch is scanned. Gives it back
+    /// where nothing is scanned any more.
+    pub(super) fn put_aside(&mut self, key: Key, looked: Looked) -> Option<(Key, Looked)> {
+        match &mut self.recalled {
+            Some(recalled) => {
+                recalled.add(key, looked);
+                None
+            }
+            None => Some((key, looked)),
         }
     }
 
-    /// Takes out of what a chunk came to what was counted before it.
-    pub(in crate::run) fn discount(&mut self, range: &KeyRange, compared: &mut Compared) {
-        if let Some(recalled) = &mut self.recalled {
-            recalled.discount(range, compared, &self.account.plan.order);
+    /// A range was scanned, which says of its keys what there is to say.
+    pub(super) fn scanned_after(&mut self, range: &KeyRange, compared: &Compared) {
+        let Some(recalled) = &mut self.recalled else { return };
+        let agreed = recalled.take(range, &self.account.plan.order);
+        if !agreed.is_empty() && compared.lone.is_none() {
+            let differ: HashSet<&Key> =
+                compared.suspects.iter().map(|suspect| &suspect.key).collect();
+            let healed = agreed.iter().filter(|key| !differ.contains(*key)).count();
+            self.account.tally.healed += healed as u64;
+        }
+    }
+
+    /// Nothing more is scanned: the looks that were put aside count.
+    pub(super) fn count_recalled(&mut self, desk: &mut Desk<'_>) {
+        let Some(recalled) = self.recalled.take() else { return };
+        for (key, looked) in recalled.keys {
+            if let Some(looked) = looked {
+                self.looked_again(key, looked, desk);
+            }
         }
     }
 
@@ -121,9 +127,8 @@ impl MappingState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Suspected;
-    use crate::row::{Fingerprint, KeyField};
-    use crate::schema::Side;
+    use crate::finding::Kind;
+    use crate::row::KeyField;
 
     fn key(number: u8) -> Key {
         Key::new([&[number][..]])
@@ -135,38 +140,20 @@ mod tests {
         KeyRange { after: bound(after), through: bound(through) }
     }
 
-    fn image(source: u64, target: u64) -> BySide<Digest> {
-        let digest = |rows: u64| {
-            let mut digest = Digest::default();
-            (0..rows).for_each(|_| digest.add(Fingerprint::of_row_hash(3)));
-            digest
-        };
-        BySide { source: digest(source), target: digest(target) }
-    }
-
-    fn recalled(keys: &[(u8, BySide<Digest>)]) -> Recalled {
-        let keys = keys.iter().map(|(number, image)| (key(*number), *image, BySide::default()));
-        Recalled { keys: keys.collect(), sorted: false }
-    }
-
     #[test]
-    fn a_key_that_was_looked_at_is_counted_once() {
+    fn a_key_counts_by_the_look_only_if_no_scan_comes_to_it() {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut recalled =
-            recalled(&[(9, image(1, 1)), (5, image(1, 1)), (6, image(0, 0)), (2, image(1, 0))]);
-        // 5 differs, 6 is gone from both sides, 9 and 2 lie elsewhere
-        let suspect = |number| Suspected { key: key(number), image: image(1, 1) };
-        let mut compared =
-            Compared { matched: 10, suspects: vec![suspect(5), suspect(7)], ..Compared::default() };
-        recalled.discount(&range(4, 8), &mut compared, &order);
-        assert_eq!((compared.matched, compared.suspects.as_slice()), (10, &[suspect(7)][..]));
-        // 9 has healed
-        recalled.discount(&range(8, 12), &mut compared, &order);
-        assert_eq!(compared.matched, 9);
-        // 2 was the only row of its side
-        let mut lone =
-            Compared { lone: Some((Side::Source, image(1, 0).source)), ..Compared::default() };
-        recalled.discount(&range(0, 4), &mut lone, &order);
-        assert_eq!(lone.lone, None);
+        let mut recalled = Recalled::default();
+        for (number, kind) in [(9, None), (5, Some(Kind::Mismatch)), (6, None), (2, None)] {
+            let looked = Looked { kind, ..Looked::default() };
+            recalled.add(key(number), looked);
+        }
+        assert_eq!(recalled.take(&range(4, 8), &order), [&key(6)]);
+        assert!(recalled.take(&range(4, 8), &order).is_empty());
+        let left: Vec<&Key> =
+            recalled.keys.iter().filter(|(_, looked)| looked.is_some()).map(|(k, _)| k).collect();
+        assert_eq!(left, [&key(2), &key(9)]);
+        let everything = KeyRange { after: None, through: None };
+        assert_eq!(recalled.take(&everything, &order), [&key(2), &key(9)]);
     }
 }
