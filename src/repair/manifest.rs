@@ -34,7 +34,7 @@ pub struct TableIdentity {
 impl TableIdentity {
     /// What of a table is not as it was, by name; nothing if it is the same.
     pub fn changed(&self, now: &TableIdentity) -> Option<String> {
-        if (&self.table, self.oid) != (&now.table, now.oid) {
+        if self.oid != now.oid {
             return Some("it is another table".to_owned());
         }
         let (was, is) = (&self.definition, &now.definition);

@@ -71,6 +71,12 @@ fn a_delete_of_a_partitioned_table_reaches_what_refers_to_a_partition() {
 fn without_triggers_no_partition_takes_orphans() {
     for (x, own, mapped) in [
         ("primary key)", "references x", "p1"),
+        // Rows of a table that inherits are none that a foreign key sees.
+        (
+            "primary key)",
+            "references x; create table i () inherits (x); insert into i values (8)",
+            "p1",
+        ),
         ("primary key) partition by range (id)", "references x", "p1"),
         ("primary key) partition by range (id)", "references x", "p"),
         ("primary key)", "; alter table p1 add foreign key (x) references x", "p"),

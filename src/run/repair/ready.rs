@@ -12,7 +12,6 @@ use crate::repair::{Act, Manifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::schema::{Rights, Server, Side, TableName};
-use crate::spec::Reads;
 
 /// A folder that was verified and may be applied.
 pub struct Ready<'p> {
@@ -90,8 +89,7 @@ async fn check_tables(
         };
         let plan = &prepared.plans[place];
         let relation = relation_of(plan, written, &catalog).await?;
-        let Reads::Table(name) = &plan.sides[written].reads else { continue };
-        let now = identity(&name.value, &relation, &catalog).await.map_err(at_side)?;
+        let now = identity(&table.table, &relation, &catalog).await.map_err(at_side)?;
         if let Some(what) = table.changed(&now) {
             let message =
                 format!("table {} was changed since the repair was made: {what}", table.table);
