@@ -3,6 +3,7 @@
 
 mod backfill;
 mod circles;
+mod links;
 mod pace;
 mod races;
 mod refusals;

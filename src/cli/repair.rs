@@ -58,7 +58,7 @@ pub(super) struct Repair {
     #[arg(long, env = "PGRECONCILE_NO_TEMP", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     no_temp: bool,
 
-    /// Let a DELETE reach other tables by ON DELETE
+    /// Let a DELETE or UPDATE reach other tables by ON DELETE or ON UPDATE
     #[arg(long)]
     allow_cascade: bool,
 

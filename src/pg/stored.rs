@@ -1,9 +1,12 @@
 //! How a table is stored, as its catalog has it.
 
+use std::collections::BTreeMap;
+
 use super::catalog::Catalog;
 use super::error::PgError;
 use crate::schema::{
-    ColumnName, Identity, Link, Rights, SchemaName, Server, Stored, StoredColumn, TableName, Unique,
+    ColumnName, End, Identity, Link, Rights, SchemaName, Server, Stored, StoredColumn, TableName,
+    Unique,
 };
 use crate::sql;
 
@@ -61,35 +64,53 @@ impl Catalog<'_> {
             });
         }
         for row in self.lease.all(&self.own, &sql::stored_links(oid)).await? {
-            let action = match row.get::<&str>(6)? {
-                "c" => Some("CASCADE"),
-                "n" => Some("SET NULL"),
-                "d" => Some("SET DEFAULT"),
-                _ => None,
+            let action = |at: usize| {
+                let action = match row.get::<&str>(at)? {
+                    "c" => Some("CASCADE"),
+                    "n" => Some("SET NULL"),
+                    "d" => Some("SET DEFAULT"),
+                    _ => None,
+                };
+                Ok::<_, PgError>(action.map(str::to_owned))
             };
-            let names: (Vec<String>, Vec<String>) = (row.get(7)?, row.get(8)?);
-            let pairs = || {
-                let child = names.0.iter().cloned().map(ColumnName);
-                child.zip(names.1.iter().cloned().map(ColumnName))
+            let end = |at: usize| {
+                let table = TableName { schema: SchemaName(row.get(at)?), name: row.get(at + 1)? };
+                Ok::<_, PgError>(End { table, partitioned: row.get(at + 2)? })
             };
-            let other = |at: usize| {
-                let name =
-                    TableName { schema: SchemaName(row.get(at + 1)?), name: row.get(at + 2)? };
-                Ok::<_, PgError>((row.oid(at)?, name))
+            let columns = |at: usize| {
+                let names: Vec<String> = row.get(at)?;
+                Ok::<_, PgError>(names.into_iter().map(ColumnName).collect::<Vec<_>>())
             };
-            let ((child, child_name), (parent, parent_name)) = (other(0)?, other(3)?);
-            if child == oid {
-                let columns = pairs().collect();
-                let (oid, table) = (parent, parent_name);
-                stored.parents.push(Link { oid, table, action, columns });
+            let link = |here: usize, there: usize| {
+                let columns = (columns(9 + here)?, columns(9 + there)?);
+                Ok::<_, PgError>(Link {
+                    root: row.oid(0)?,
+                    here: end(1 + 3 * here)?,
+                    there: end(1 + 3 * there)?,
+                    on_delete: action(7)?,
+                    on_update: action(8)?,
+                    generated: row.get(11 + here)?,
+                    columns: columns.0.into_iter().zip(columns.1).collect(),
+                })
+            };
+            // Who refers comes first in a row, whom it refers to second.
+            if row.get(13)? {
+                stored.parents.push(link(0, 1)?);
             }
-            if parent == oid {
-                let columns = pairs().map(|(theirs, own)| (own, theirs)).collect();
-                let (oid, table) = (child, child_name);
-                stored.referrers.push(Link { oid, table, action, columns });
+            if row.get(14)? {
+                stored.referrers.push(link(1, 0)?);
             }
         }
         Ok(stored)
+    }
+
+    /// The parts of a table's definition that a repair rests on, each with a digest.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::stored_definition(oid)).await?;
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
     }
 
     /// What the role may do to a table.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::quote::one_line;
-use crate::schema::{ColumnName, TableName};
+use crate::schema::{ColumnName, Link, TableName};
 
 /// What is done to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,17 +79,6 @@ pub struct ImageColumn {
     pub redacted: bool,
 }
 
-/// A foreign key between the table and another, or itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reference {
-    /// The other table.
-    pub table: TableName,
-    /// What a DELETE of a row does to those that refer to it, if it does more than refuse.
-    pub action: Option<String>,
-    /// Columns of the images, each with its counterpart in the other table.
-    pub columns: Vec<(usize, ColumnName)>,
-}
-
 /// What stands in a column of a unique index while its value changes hands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,10 +131,10 @@ pub struct Shape {
     /// Unique indexes whose values change hands.
     pub exchanges: Vec<Exchange>,
     /// The tables that it refers to.
-    pub parents: Vec<Reference>,
+    pub parents: Vec<Link>,
     /// The tables that refer to it.
-    pub referrers: Vec<Reference>,
-    /// Whether a DELETE may reach them.
+    pub referrers: Vec<Link>,
+    /// Whether a DELETE or UPDATE may reach them.
     pub cascade: bool,
 }
 
@@ -155,6 +144,29 @@ impl Shape {
     pub fn inverse(&self) -> Shape {
         // A sequence that has moved on stays there: its numbers may be in use.
         Shape { act: self.act.inverse(), sequences: Vec::new(), ..self.clone() }
+    }
+
+    /// Where a column stands among those of the images.
+    pub fn place(&self, name: &ColumnName) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == *name)
+    }
+
+    /// The places of a foreign key's columns that an update sets.
+    pub fn moved(&self, link: &Link) -> Vec<usize> {
+        let places = link.columns.iter().filter_map(|(own, _)| self.place(own));
+        places.filter(|place| self.set.contains(place)).collect()
+    }
+
+    /// What becomes of rows that refer to those that change, where the server does more than refuse.
+    pub fn action<'l>(&self, link: &'l Link) -> Option<&'l str> {
+        match self.act {
+            Act::Insert => None,
+            Act::Update if link.generated || !self.moved(link).is_empty() => {
+                link.on_update.as_deref()
+            }
+            Act::Update => None,
+            Act::Delete => link.on_delete.as_deref(),
+        }
     }
 
     /// Whether a change is what this shape says.

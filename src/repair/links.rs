@@ -1,129 +1,185 @@
-//! Foreign keys: what a DELETE would reach of other tables, and, where triggers are off, the checks that
+//! Foreign keys: what a change would reach of other tables, and, where triggers are off, the checks that
 //! the server then leaves out.
+//!
+//! Values are those of the table wherever it has them: a key's column may be one that no image holds.
 
-use super::change::{Act, Reference};
+use super::change::{Act, Shape};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
-use super::work::GUARD;
-use crate::schema::TableName;
+use super::work::{GUARD, prove_old};
+use crate::schema::{End, Link, TableName};
 use crate::sql::{quoted, quoted_table};
 
 fn told(table: &TableName) -> String {
     literal(&format!("{}.{}", one_line(&table.schema.0), one_line(&table.name)))
 }
 
-/// Raises if rows of other tables would go or change along.
-pub(super) fn unreached(rows: &Rows<'_>) -> Vec<String> {
-    let reached =
-        rows.shape.referrers.iter().filter_map(|reference| {
-            Some(unreached_by(rows, reference, reference.action.as_deref()?))
-        });
-    reached.collect()
+/// The rows of an end.
+fn rows_of(end: &End) -> String {
+    let only = if end.partitioned { "" } else { "ONLY " };
+    format!("{only}{}", quoted_table(&end.table))
 }
 
-fn unreached_by(rows: &Rows<'_>, reference: &Reference, action: &str) -> String {
+/// The columns of a key's other end, each equal to what its counterpart is written as.
+fn matches(link: &Link, alias: &str, write: impl Fn(&str) -> String) -> String {
+    let pairs = link.columns.iter();
+    let pairs =
+        pairs.map(|(own, theirs)| format!("{alias}.{} = {}", quoted(&theirs.0), write(&own.0)));
+    pairs.collect::<Vec<_>>().join(" AND ")
+}
+
+/// Whether the images say what the key's columns here were.
+fn known(shape: &Shape, link: &Link) -> bool {
+    link.columns.iter().all(|(own, _)| shape.place(own).is_some())
+}
+
+/// Whether a change may change the key's columns.
+fn touches(shape: &Shape, link: &Link) -> bool {
+    shape.act != Act::Update || link.generated || !shape.moved(link).is_empty()
+}
+
+/// Before anything is changed: raises if rows of other tables would go or change along. With triggers
+/// off, if they would be left alone and nobody could tell afterwards.
+pub(super) fn before(rows: &Rows<'_>, stages: &[Rows<'_>]) -> Vec<String> {
     let shape = rows.shape;
-    let (table, child) = (quoted_table(&shape.table), quoted_table(&reference.table));
-    let on = reference.columns.iter().map(|(own, theirs)| {
-        format!("c.{} = t.{}", quoted(&theirs.0), quoted(&shape.columns[*own].name.0))
+    if !rows.manner.triggers {
+        let lost = shape
+            .referrers
+            .iter()
+            .filter(|link| shape.act != Act::Insert && touches(shape, link) && !known(shape, link));
+        return lost.map(|link| check(&reached(rows, link, stages), LOST, link)).collect();
+    }
+    let on = shape.act.name().to_uppercase();
+    let acting = shape.referrers.iter().filter_map(|link| Some((link, shape.action(link)?)));
+    let mut texts: Vec<String> = acting
+        .filter(|_| !shape.cascade)
+        .map(|(link, action)| {
+            let says = format!("the {on} would reach % rows of % by ON {on} {action}");
+            let hint = "Repair that table first, or make the script with --allow-cascade.";
+            raises(&reached(rows, link, stages), &says, &link.there.table, hint)
+        })
+        .collect();
+    let takes_along = |link: &Link| shape.action(link).is_some();
+    if shape.act == Act::Delete && shape.referrers.iter().any(takes_along) {
+        texts.push(prove_old(rows));
+    }
+    texts
+}
+
+/// Counts rows that refer to those that change. Of rows of this very batch `prove` knows whether they
+/// are as intended, so they are no surprise.
+fn reached(rows: &Rows<'_>, link: &Link, stages: &[Rows<'_>]) -> String {
+    let shape = rows.shape;
+    let mut conditions = Vec::new();
+    if shape.act == Act::Update && link.generated {
+        conditions.push(format!("NOT {}", rows.image(true)));
+    } else if shape.act == Act::Update {
+        let moved = shape.moved(link);
+        let each = |write: &dyn Fn(usize) -> String| {
+            moved.iter().map(|index| write(*index)).collect::<Vec<_>>().join(", ")
+        };
+        conditions.push(format!(
+            "ROW({})::record OPERATOR(pg_catalog.*<>) ROW({})::record",
+            each(&|index| format!("t.{}", quoted(&shape.columns[index].name.0))),
+            each(&|index| format!("u.n{}", index + 1))
+        ));
+    }
+    let proven = stages.iter().filter(|stage| match stage.shape.act {
+        Act::Insert => false,
+        Act::Update => link.columns.iter().all(|(_, theirs)| stage.shape.place(theirs).is_some()),
+        Act::Delete => true,
     });
-    let on = on.collect::<Vec<_>>().join(" AND ");
-    // Rows of the same table that go in this very batch are no surprise.
-    let own = if reference.table == shape.table {
-        let (ours, key) = (rows.relation(), rows.join("c", "w"));
-        format!("\n  WHERE NOT EXISTS (SELECT FROM {ours} AS w WHERE {key})")
-    } else {
-        String::new()
+    conditions.extend(proven.map(|stage| {
+        format!(
+            "NOT EXISTS (
+    SELECT FROM {} AS w
+    JOIN {} AS g ON {}
+    WHERE g.tableoid = c.tableoid AND g.ctid = c.ctid
+  )",
+            stage.relation(),
+            quoted_table(&stage.shape.table),
+            stage.join("g", "w")
+        )
+    }));
+    let conditions = match conditions.as_slice() {
+        [] => String::new(),
+        all => format!("\n  WHERE {}", all.join("\n  AND ")),
     };
-    block(&format!(
-        "DECLARE
-  reached bigint;
-BEGIN
-  SELECT pg_catalog.count(*)
-  INTO reached
+    format!(
+        "  SELECT pg_catalog.count(*)
+  INTO lost
   FROM {} AS u
-  JOIN {table} AS t ON {}
-  JOIN {child} AS c ON {on}{own};
-  IF reached > 0 THEN
-    RAISE EXCEPTION 'pgreconcile: the DELETE would reach % rows of % by ON DELETE {action}; nothing was changed',
-      reached, {}
-      USING ERRCODE = '{GUARD}', HINT = 'Repair that table first, or make the script with --allow-cascade.';
-  END IF;
-END",
+  JOIN {} AS t ON {}
+  JOIN {} AS c ON {}{conditions};",
         rows.relation(),
+        rows_of(&link.here),
         rows.join("t", "u"),
-        told(&reference.table)
-    ))
+        rows_of(&link.there),
+        matches(link, "c", |own| format!("t.{}", quoted(own)))
+    )
 }
 
 /// With triggers off: raises if a row that came or changed refers to none, or if one that went or
 /// changed is still referred to.
-pub(super) fn checks(rows: &Rows<'_>) -> Vec<String> {
+pub(super) fn after(rows: &Rows<'_>) -> Vec<String> {
     let shape = rows.shape;
-    let touches = |reference: &&Reference| match shape.act {
-        Act::Update => reference.columns.iter().any(|(own, _)| shape.set.contains(own)),
-        _ => true,
-    };
-    let parents = shape.parents.iter().filter(touches).filter(|_| shape.act != Act::Delete);
-    let referrers = shape.referrers.iter().filter(touches).filter(|_| shape.act != Act::Insert);
-    parents.map(|parent| refers(rows, parent)).chain(referrers.map(|r| referred(rows, r))).collect()
+    let parents = shape.parents.iter().filter(|_| shape.act != Act::Delete);
+    let referrers = shape.referrers.iter().filter(|link| known(shape, link));
+    let referrers = referrers.filter(|_| shape.act != Act::Insert);
+    let touched = |link: &&Link| touches(shape, link);
+    let parents = parents.filter(touched).map(|link| refers(rows, link));
+    parents.chain(referrers.filter(touched).map(|link| referred(rows, link))).collect()
 }
 
-fn refers(rows: &Rows<'_>, parent: &Reference) -> String {
-    let field = |own: usize| format!("u.{}", rows.after(own));
-    let there = parent
-        .columns
-        .iter()
-        .map(|(own, theirs)| format!("p.{} = {}", quoted(&theirs.0), field(*own)));
-    let there = there.collect::<Vec<_>>().join(" AND ");
-    let whole = parent.columns.iter().map(|(own, _)| format!("{} IS NOT NULL", field(*own)));
-    let (table, ours) = (quoted_table(&parent.table), rows.relation());
-    check(
-        &format!(
-            "  -- Those that are there are held until the end.
+fn refers(rows: &Rows<'_>, link: &Link) -> String {
+    let there = matches(link, "p", |own| format!("t.{}", quoted(own)));
+    let whole = link.columns.iter().map(|(own, _)| format!("t.{} IS NOT NULL", quoted(&own.0)));
+    let (table, key) = (rows_of(&link.there), rows.join("t", "u"));
+    let ours = format!("{} AS u\n  JOIN {} AS t ON {key}", rows.relation(), rows_of(&link.here));
+    let count = format!(
+        "  -- Those that are there are held until the end.
   PERFORM 1
   FROM {table} AS p
-  WHERE EXISTS (SELECT FROM {ours} AS u WHERE {there})
+  WHERE EXISTS (SELECT FROM {ours} WHERE {there})
   FOR KEY SHARE OF p;
   SELECT pg_catalog.count(*)
   INTO lost
-  FROM {ours} AS u
+  FROM {ours}
   WHERE {}
   AND NOT EXISTS (SELECT FROM {table} AS p WHERE {there});",
-            whole.collect::<Vec<_>>().join(" AND ")
-        ),
-        "% rows refer to rows of % that are not there",
-        &parent.table,
-    )
+        whole.collect::<Vec<_>>().join(" AND ")
+    );
+    check(&count, "% rows refer to rows of % that are not there", link)
 }
 
-fn referred(rows: &Rows<'_>, child: &Reference) -> String {
-    let shape = rows.shape;
-    let pairs = |alias: &str, write: &dyn Fn(usize) -> String| {
-        let pair = |(own, theirs): &(usize, crate::schema::ColumnName)| {
-            format!("{alias}.{} = {}", quoted(&theirs.0), write(*own))
-        };
-        child.columns.iter().map(pair).collect::<Vec<_>>().join(" AND ")
+fn referred(rows: &Rows<'_>, link: &Link) -> String {
+    let old = |own: &str| {
+        let place = rows.shape.columns.iter().position(|column| column.name.0 == own);
+        format!("u.o{}", place.map_or(0, |place| place + 1))
     };
-    let was = pairs("c", &|own| format!("u.o{}", own + 1));
-    let is = pairs("c", &|own| format!("p.{}", quoted(&shape.columns[own].name.0)));
-    check(
-        &format!(
-            "  SELECT pg_catalog.count(*)
+    let count = format!(
+        "  SELECT pg_catalog.count(*)
   INTO lost
   FROM {} AS u
-  JOIN {} AS c ON {was}
-  WHERE NOT EXISTS (SELECT FROM {} AS p WHERE {is});",
-            rows.relation(),
-            quoted_table(&child.table),
-            quoted_table(&shape.table)
-        ),
-        "% rows of % would refer to none",
-        &child.table,
-    )
+  JOIN {} AS c ON {}
+  WHERE NOT EXISTS (SELECT FROM {} AS p WHERE {});",
+        rows.relation(),
+        rows_of(&link.there),
+        matches(link, "c", old),
+        rows_of(&link.here),
+        matches(link, "c", |own| format!("p.{}", quoted(own)))
+    );
+    check(&count, LOST, link)
 }
 
-fn check(count: &str, says: &str, table: &TableName) -> String {
+const LOST: &str = "% rows of % would refer to none";
+
+fn check(count: &str, says: &str, link: &Link) -> String {
+    let hint = "No trigger watches foreign keys with --triggers off. Repair that table too.";
+    raises(count, says, &link.there.table, hint)
+}
+
+fn raises(count: &str, says: &str, table: &TableName, hint: &str) -> String {
     block(&format!(
         "DECLARE
   lost bigint;
@@ -131,7 +187,7 @@ BEGIN
 {count}
   IF lost > 0 THEN
     RAISE EXCEPTION 'pgreconcile: {says}; nothing was changed', lost, {}
-      USING ERRCODE = '{GUARD}', HINT = 'No trigger watches foreign keys with --triggers off. Repair that table too.';
+      USING ERRCODE = '{GUARD}', HINT = '{hint}';
   END IF;
 END",
         told(table)

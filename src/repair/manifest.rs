@@ -1,6 +1,8 @@
 //! The manifest: what a folder of scripts was made of, for which table, until when, and the seal of
 //! every file.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::change::{Act, Manner};
@@ -24,8 +26,23 @@ pub struct TableIdentity {
     pub table: TableName,
     /// Its OID.
     pub oid: u32,
-    /// Its columns with their types.
-    pub columns: Vec<(String, String)>,
+    /// Its columns, foreign keys to and from it, unique indexes, triggers and rules, each with a digest of
+    /// how it is defined: what the guards of its scripts rest on.
+    pub definition: BTreeMap<String, String>,
+}
+
+impl TableIdentity {
+    /// What of a table is not as it was, by name; nothing if it is the same.
+    pub fn changed(&self, now: &TableIdentity) -> Option<String> {
+        if self.oid != now.oid {
+            return Some("it is another table".to_owned());
+        }
+        let (was, is) = (&self.definition, &now.definition);
+        let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+        let changed = names.into_iter().filter(|name| was.get(*name) != is.get(*name));
+        let changed: Vec<&str> = changed.map(String::as_str).collect();
+        (!changed.is_empty()).then(|| changed.join(", "))
+    }
 }
 
 /// A file and the blake3 of its bytes, as `b3sum` tells it.

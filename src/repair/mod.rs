@@ -21,7 +21,7 @@ mod script;
 mod statements;
 mod work;
 
-pub use change::{Act, Change, Exchange, Image, ImageColumn, Manner, Reference, Shape, Standin};
+pub use change::{Act, Change, Exchange, Image, ImageColumn, Manner, Shape, Standin};
 pub use findings::{Findings, Wanted, WantedPlace};
 pub use manifest::{Described, FileSeal, Manifest, Part, Place, Stage, TableIdentity, Unseen};
 pub use order::{Mark, Marker, Needs, groups};

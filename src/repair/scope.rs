@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{Act, Exchange, ImageColumn, Reference, Shape, Standin};
+use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
-    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
-    TableName, Unique,
+    Builtin, ColumnName, Identity, PgType, RelationKind, Side, Stored, StoredColumn, TableName,
+    Unique,
 };
 use crate::spec::Reads;
 
@@ -215,7 +215,13 @@ impl Scope {
         if moved.is_empty() || unique.late {
             return Ok(None);
         }
-        let nullable = |place: &&usize| !column(place).not_null && !unique.nulls_alike;
+        // Rows that refer to a value follow it to a stand-in and on, and not to NULL.
+        let referred = |place: &usize| {
+            let mut links = self.stored.referrers.iter().flat_map(|link| &link.columns);
+            links.any(|(own, _)| *own == column(place).name)
+        };
+        let nullable =
+            |place: &&usize| !column(place).not_null && !unique.nulls_alike && !referred(place);
         let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
         let other = || moved.iter().find_map(|place| Some((*place, standin(column(place))?)));
         let Some((column, standin)) = null.or_else(other) else {
@@ -259,18 +265,6 @@ impl Scope {
             let counts = whole_number(column.pg_type.base());
             column.sequence.clone().filter(|_| counts).map(|sequence| (at, sequence))
         });
-        let references = |links: &[Link]| {
-            let reference = |link: &Link| {
-                let own = self.places(act, link.columns.iter().map(|(own, _)| own))?;
-                let theirs = link.columns.iter().map(|(_, theirs)| theirs.clone());
-                Some(Reference {
-                    table: link.table.clone(),
-                    action: link.action.map(str::to_owned),
-                    columns: own.into_iter().zip(theirs).collect(),
-                })
-            };
-            links.iter().filter_map(reference).collect()
-        };
         Shape {
             act,
             table: self.table.clone(),
@@ -280,8 +274,8 @@ impl Scope {
             proven: self.proven,
             sequences: if act == Act::Insert { sequences.collect() } else { Vec::new() },
             exchanges: Vec::new(),
-            parents: references(&self.stored.parents),
-            referrers: references(&self.stored.referrers),
+            parents: self.stored.parents.clone(),
+            referrers: self.stored.referrers.clone(),
             cascade: allow_cascade,
         }
     }

@@ -136,16 +136,13 @@ fn of_shape(shape: &Shape, manner: Manner) -> Vec<String> {
         lines
             .push(format!("sequence   {sequence} moves behind the rows, which no undo takes back"));
     }
-    let reached = shape.referrers.iter().filter(|reference| reference.action.is_some());
-    if shape.act == Act::Delete && shape.cascade && manner.triggers {
-        lines.extend(reached.map(|reference| {
-            let table = format!(
-                "{}.{}",
-                one_line(&reference.table.schema.0),
-                one_line(&reference.table.name)
-            );
-            let action = reference.action.as_deref().unwrap_or_default();
-            format!("reaches    {table} by ON DELETE {action}, which no undo takes back")
+    let reached = shape.referrers.iter().filter_map(|link| Some((link, shape.action(link)?)));
+    if shape.cascade && manner.triggers {
+        lines.extend(reached.map(|(link, action)| {
+            let table = &link.there.table;
+            let table = format!("{}.{}", one_line(&table.schema.0), one_line(&table.name));
+            let on = shape.act.name().to_uppercase();
+            format!("reaches    {table} by ON {on} {action}, which no undo takes back")
         }));
     }
     lines

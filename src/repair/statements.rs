@@ -12,12 +12,12 @@
 //! in full.
 
 use super::change::{Act, Manner, Shape};
-use super::links::{checks, unreached};
-use super::manifest::Place;
-use super::quote::{block, literal};
+use super::links::{after, before};
+use super::manifest::{Place, TableIdentity};
+use super::quote::{block, literal, one_line};
 use super::rows::Rows;
 use super::work::{GUARD, change, give_up, lock, prove};
-use crate::sql::quoted_table;
+use crate::sql::{definition, quoted_table};
 
 const SETTINGS: [(&str, &str); 14] = [
     ("client_encoding", "UTF8"),
@@ -45,14 +45,14 @@ pub struct Batch<'b> {
     pub expires: Option<&'b str>,
     /// How.
     pub manner: Manner,
-    /// In the order of their tables; none has no rows.
-    pub stages: Vec<(&'b Shape, usize)>,
+    /// In the order of their tables, which have to be as they were; none has no rows.
+    pub stages: Vec<(&'b Shape, &'b TableIdentity, usize)>,
 }
 
 impl<'b> Batch<'b> {
     pub(super) fn rows(&self) -> Vec<Rows<'b>> {
         let (manner, only) = (self.manner, self.stages.len() == 1);
-        let rows = |(at, (shape, count)): (usize, &(&'b Shape, usize))| {
+        let rows = |(at, (shape, _, count)): (usize, &(&'b Shape, &'b TableIdentity, usize))| {
             let number = (!only).then_some(at + 1);
             Rows { shape, manner, number, count: *count }
         };
@@ -124,17 +124,18 @@ impl<'b> Batch<'b> {
             }
         }
         texts.extend(lock(&stages));
-        let guarded = |rows: &&Rows<'_>| rows.shape.act == Act::Delete && !rows.shape.cascade;
-        if self.manner.triggers {
-            texts.extend(stages.iter().filter(guarded).flat_map(unreached));
-        }
+        texts.extend(stages.iter().flat_map(|rows| before(rows, &stages)));
         for rows in stages.iter().filter(|rows| rows.shape.act != Act::Insert) {
             let exchanges = rows.shape.exchanges.iter();
-            texts.extend(exchanges.map(|exchange| give_up(rows, exchange, &stages)));
+            texts.extend(exchanges.filter_map(|exchange| give_up(rows, exchange, &stages)));
         }
         texts.push(change(&stages));
+        let mut tables: Vec<&TableIdentity> =
+            self.stages.iter().map(|(_, table, _)| *table).collect();
+        tables.dedup();
+        texts.extend(tables.into_iter().map(as_defined));
         if !self.manner.triggers {
-            texts.extend(stages.iter().flat_map(checks));
+            texts.extend(stages.iter().flat_map(after));
         }
         texts.push("SET CONSTRAINTS ALL IMMEDIATE;\n".to_owned());
         texts.extend(stages.iter().map(prove));
@@ -144,6 +145,34 @@ impl<'b> Batch<'b> {
         }
         texts
     }
+}
+
+/// Raises unless a table is still defined as it was. It comes after the change, whose locks keep
+/// migrations away from then on.
+fn as_defined(table: &TableIdentity) -> String {
+    let known = serde_json::json!(table.definition).to_string();
+    let name = format!("{}.{}", one_line(&table.table.schema.0), one_line(&table.table.name));
+    block(&format!(
+        "DECLARE
+  changed text;
+BEGIN
+  -- What everything here rests on.
+  SELECT pg_catalog.string_agg(what, ', ' ORDER BY what)
+  INTO changed
+  FROM (
+{}
+  ) AS d
+  FULL JOIN pg_catalog.jsonb_each_text({}) AS m(what, how) USING (what)
+  WHERE d.how IS DISTINCT FROM m.how;
+  IF changed IS NOT NULL THEN
+    RAISE EXCEPTION 'pgreconcile: table % was changed since the repair was made: %; nothing was changed',
+      {}, changed USING ERRCODE = '{GUARD}', HINT = 'Compare again and make a new one.';
+  END IF;
+END",
+        definition(table.oid),
+        literal(&known),
+        literal(&name)
+    ))
 }
 
 /// Moves a sequence behind the numbers that were put in by hand, unless it can never come to them.

@@ -60,8 +60,8 @@ fn as_it_was(rows: &Rows<'_>) -> String {
     format!("({image}\n  OR t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid)")
 }
 
-/// Gives up values of a unique index that other rows of the batch are to take.
-pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>]) -> String {
+/// Gives up values of a unique index that other rows of the batch are to take; nothing if none takes any.
+pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>]) -> Option<String> {
     let shape = rows.shape;
     let table = quoted_table(&shape.table);
     let column = &shape.columns[exchange.column];
@@ -114,7 +114,10 @@ pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>])
             conditions.join(" AND ")
         ));
     }
-    format!(
+    if taken.is_empty() {
+        return None;
+    }
+    Some(format!(
         "UPDATE {table} AS t
 SET {name} = {standin}
 FROM (SELECT r.*, pg_catalog.row_number() OVER () AS place FROM {} AS r) AS u
@@ -125,7 +128,7 @@ AND ({});\n",
         rows.join("t", "u"),
         as_it_was(rows),
         taken.join("\nOR ")
-    )
+    ))
 }
 
 /// Changes the rows of all stages in one statement: foreign keys are looked at when it is over, so
@@ -175,11 +178,21 @@ WHERE NOT EXISTS (
 
 /// Raises unless every row is as intended.
 pub(super) fn prove(rows: &Rows<'_>) -> String {
-    let (shape, count) = (rows.shape, rows.count);
-    let wrong = match shape.act {
+    let wrong = match rows.shape.act {
         Act::Delete => "t.tableoid IS NOT NULL".to_owned(),
         _ => format!("t.tableoid IS NULL OR NOT {}", rows.image(true)),
     };
+    raise(rows, &wrong)
+}
+
+/// Raises beforehand if a row that is to go is not as it was: where one takes others along, `prove`
+/// cannot tell who took it.
+pub(super) fn prove_old(rows: &Rows<'_>) -> String {
+    raise(rows, &format!("t.tableoid IS NOT NULL AND NOT {}", rows.image(false)))
+}
+
+fn raise(rows: &Rows<'_>, wrong: &str) -> String {
+    let (shape, count) = (rows.shape, rows.count);
     let each = |write: &dyn Fn(usize) -> String| {
         shape.key.iter().map(|index| write(index + 1)).collect::<Vec<_>>().join(", ")
     };

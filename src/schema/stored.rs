@@ -1,5 +1,7 @@
 //! What a catalog says of a table that somebody means to write: more than a comparison needs.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ColumnName, PgType, TableName};
 
 /// Who fills a column in where an INSERT leaves it out.
@@ -38,16 +40,32 @@ pub struct StoredColumn {
     pub readable: bool,
 }
 
-/// A foreign key between the table and another, or itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Identifies the other table.
-    pub oid: u32,
-    /// The other table.
+/// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit
+/// from it are none of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The table.
     pub table: TableName,
+    /// Whether it has partitions.
+    pub partitioned: bool,
+}
+
+/// A foreign key between the table and another, or itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Identifies it, whichever partition it is seen from.
+    pub root: u32,
+    /// The table, or the partition of it that the key is of.
+    pub here: End,
+    /// The other table.
+    pub there: End,
     /// What a DELETE of a row does to those that refer to it, if it does more than refuse: `CASCADE`,
     /// `SET NULL`, `SET DEFAULT`.
-    pub action: Option<&'static str>,
+    pub on_delete: Option<String>,
+    /// The same of an UPDATE that changes what they refer to.
+    pub on_update: Option<String>,
+    /// Whether one of its columns here is generated: any UPDATE may change it.
+    pub generated: bool,
     /// Columns of the table, each with its counterpart in the other.
     pub columns: Vec<(ColumnName, ColumnName)>,
 }

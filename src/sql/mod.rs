@@ -10,6 +10,7 @@
 mod access;
 mod canary;
 mod canon;
+mod definition;
 mod digest;
 mod fold;
 mod group;
@@ -38,6 +39,7 @@ pub use access::{
     relation_names, type_shapes,
 };
 pub use canary::canaries;
+pub use definition::{definition, stored_definition};
 pub use digest::{class_digests, digest};
 pub use histogram::{blocks, histogram};
 pub use load::{replay_by_standbys, replay_of_standby, sessions};

@@ -1,6 +1,7 @@
 //! What a repair reads: how a table is stored, and rows with every column that they have.
 
 use super::canon::{canon, printed_as};
+use super::definition::{family, heads};
 use super::lookup::by_keys;
 use super::relation::from_stored;
 use super::rows::canon_list;
@@ -50,10 +51,11 @@ and a.attrelid = ",
     writer.finish()
 }
 
-/// A row for each foreign key from or to a table: who refers and to whom, each by OID, schema and
-/// name; what a DELETE does there; the columns that refer, and those that they refer to.
+/// A row for each foreign key from or to a table or its partitions: which it is in the first place; who
+/// refers and to whom, each by schema, name and whether it has partitions; what a DELETE does there, and
+/// what an UPDATE; the columns that refer, and those that they refer to; whether some of either are
+/// generated; whether the table is who refers, and whether it is referred to.
 pub fn stored_links(oid: u32) -> Statement {
-    let mut writer = Writer::new(&[]);
     let names = |of: &str, numbers: &str| {
         format!(
             "(
@@ -63,34 +65,54 @@ join pg_catalog.pg_attribute as a on a.attrelid = f.{of} and a.attnum = k.number
 )"
         )
     };
-    writer
-        .push(
-            "select c.oid::pg_catalog.int8,
+    let generated = |of: &str, numbers: &str| {
+        format!(
+            "exists (
+select from pg_catalog.pg_attribute as a
+where a.attrelid = f.{of} and a.attnum = any (f.{numbers})
+and a.attgenerated operator(pg_catalog.<>) ''
+)"
+        )
+    };
+    Statement::constant(format!(
+        "{},
+roots(oid, root) as (
+select f.oid, f.oid from pg_catalog.pg_constraint as f where f.contype = 'f' and f.conparentid = 0
+union all
+select f.oid, r.root from pg_catalog.pg_constraint as f join roots as r on r.oid = f.conparentid
+)
+select r.root::pg_catalog.int8,
 cn.nspname::pg_catalog.text,
 c.relname::pg_catalog.text,
-p.oid::pg_catalog.int8,
+c.relkind = 'p',
 pn.nspname::pg_catalog.text,
 p.relname::pg_catalog.text,
+p.relkind = 'p',
 f.confdeltype::pg_catalog.text,
-",
-        )
-        .push(&names("conrelid", "conkey"))
-        .push(",\n")
-        .push(&names("confrelid", "confkey"))
-        .push(
-            "
+f.confupdtype::pg_catalog.text,
+{},
+{},
+{},
+{},
+{refers},
+{referred}
 from pg_catalog.pg_constraint as f
+join roots as r on r.oid = f.oid
 join pg_catalog.pg_class as c on c.oid = f.conrelid
 join pg_catalog.pg_namespace as cn on cn.oid = c.relnamespace
 join pg_catalog.pg_class as p on p.oid = f.confrelid
 join pg_catalog.pg_namespace as pn on pn.oid = p.relnamespace
-where f.contype = 'f'
-and f.conparentid = 0
-and ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid in (f.conrelid, f.confrelid)\norder by f.oid");
-    writer.finish()
+where {refers}
+or {referred}
+order by f.oid",
+        family(oid),
+        names("conrelid", "conkey"),
+        names("confrelid", "confkey"),
+        generated("conrelid", "conkey"),
+        generated("confrelid", "confkey"),
+        refers = heads("conrelid"),
+        referred = heads("confrelid"),
+    ))
 }
 
 /// A row for each unique index of a table: its name, its columns (of one with expressions those that

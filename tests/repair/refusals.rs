@@ -242,7 +242,11 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
             "\"spec\": \"other\"".to_owned(),
             "made for spec \"other\"",
         ),
-        ("\"integer\"".to_owned(), "\"bigint\"".to_owned(), "was changed since"),
+        (
+            "\"column id\": \"".to_owned(),
+            "\"column id\": \"0".to_owned(),
+            "was changed since the repair was made: column id",
+        ),
     ] {
         std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
         refused(why);

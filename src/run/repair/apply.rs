@@ -13,7 +13,7 @@ use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
 use crate::pg::{Lease, PgError, Remedy};
 use crate::plan::MappingPlan;
-use crate::repair::{self, Batch, Change, GUARD, Part, Shape};
+use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
@@ -96,7 +96,8 @@ impl Ready<'_> {
             let turn = spacing.turn(took, &mut stop.clone(), held).await;
             turn.map_err(|error| Blocked::from((Some(self.written), error)))?;
             let began = Instant::now();
-            match self.run_batch(&changes.heading.stages, &batch, stop).await {
+            let stages = (changes.heading.stages.as_slice(), part.stages.as_slice());
+            match self.run_batch(stages, &batch, stop).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Some(Applied::Stopped)),
                 Err(error) => return Ok(Some(self.ended(part, number, error))),
@@ -139,7 +140,7 @@ impl Ready<'_> {
     /// Runs a batch, again where that helps; false if it was asked to stop before.
     async fn run_batch(
         &self,
-        shapes: &[Shape],
+        stages: (&[Shape], &[Stage]),
         batch: &[Vec<Change>],
         stop: &watch::Receiver<Stop>,
     ) -> Result<bool, PgError> {
@@ -150,7 +151,7 @@ impl Ready<'_> {
             }
             let result = match self.prepared.pools[self.written].lease().await {
                 Ok(lease) => {
-                    let result = self.write_batch(&lease, shapes, batch).await;
+                    let result = self.write_batch(&lease, stages, batch).await;
                     lease.give_back().await;
                     result
                 }
@@ -169,11 +170,12 @@ impl Ready<'_> {
     async fn write_batch(
         &self,
         lease: &Lease,
-        shapes: &[Shape],
+        (shapes, stages): (&[Shape], &[Stage]),
         changes: &[Vec<Change>],
     ) -> Result<(), PgError> {
-        let there: Vec<(&Shape, &[Change])> = shapes
+        let there: Vec<((&Shape, &Stage), &[Change])> = shapes
             .iter()
+            .zip(stages)
             .zip(changes.iter().map(Vec::as_slice))
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
@@ -181,11 +183,14 @@ impl Ready<'_> {
             place: &self.manifest.place,
             expires: Some(&self.manifest.expires_at),
             manner: self.manifest.manner,
-            stages: there.iter().map(|(shape, changes)| (*shape, changes.len())).collect(),
+            stages: there
+                .iter()
+                .map(|((shape, stage), changes)| (*shape, &stage.table, changes.len()))
+                .collect(),
         };
         let writing = lease.begin_writing(&batch.opening()).await?;
         let work = async {
-            for (stage, (shape, changes)) in there.iter().enumerate() {
+            for (stage, ((shape, _), changes)) in there.iter().enumerate() {
                 let fill = batch.fill(stage);
                 // A setting holds all rows or none.
                 let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };

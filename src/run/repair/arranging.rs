@@ -15,7 +15,7 @@ use super::changes::Spool;
 use super::member::{Member, Source};
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
 use crate::run::blocked::Blocked;
-use crate::schema::{Link, Unique};
+use crate::schema::{Link, Stored, Unique};
 
 /// A unique value that changes of one kind free and others take, within one mapping.
 struct Handover {
@@ -57,7 +57,8 @@ pub(in crate::run) fn arrange(
     for (child_at, child) in members.iter().enumerate() {
         for link in &scopes[&child.place].stored.parents {
             for (parent_at, parent) in members.iter().enumerate() {
-                if scopes[&parent.place].stored.oid == link.oid {
+                let referrers = &scopes[&parent.place].stored.referrers;
+                if referrers.iter().any(|referrer| referrer.root == link.root) {
                     before.extend(pair_of(link, (child_at, child), (parent_at, parent), scopes));
                 }
             }
@@ -161,13 +162,18 @@ fn arrange_group(
         return Err(Blocked::new(message).hinted(hint));
     }
     hand_over(&mut members, scopes, handovers)?;
-    let oids: BTreeSet<u32> = members.iter().map(|m| scopes[&m.place].stored.oid).collect();
+    let roots = |links: fn(&Stored) -> &[Link]| -> BTreeSet<u32> {
+        let stored = members.iter().map(|member| &scopes[&member.place].stored);
+        stored.flat_map(links).map(|link| link.root).collect()
+    };
+    let parents = roots(|stored| &stored.parents);
+    let within: BTreeSet<u32> = &parents & &roots(|stored| &stored.referrers);
     for member in &mut members {
         let stored = &scopes[&member.place].stored;
-        for parent in stored.parents.iter().filter(|link| oids.contains(&link.oid)) {
+        for parent in stored.parents.iter().filter(|link| within.contains(&link.root)) {
             member.mark_link(scopes, parent, true);
         }
-        for child in stored.referrers.iter().filter(|link| oids.contains(&link.oid)) {
+        for child in stored.referrers.iter().filter(|link| within.contains(&link.root)) {
             member.mark_link(scopes, child, false);
         }
     }

@@ -29,8 +29,12 @@ pub(in crate::run) struct Source {
     changed: bool,
 }
 
-/// What marks are of: columns that are referred to, or a unique index.
-type Relation = (u32, Vec<ColumnName>, bool);
+/// What marks are of: a foreign key, or a unique index by its table and columns.
+#[derive(Hash)]
+enum Relation {
+    Key(u32),
+    Unique(u32, Vec<ColumnName>),
+}
 
 impl Member {
     /// Where columns stand in its images; nothing if one is not there.
@@ -64,14 +68,7 @@ impl Member {
         let Some(columns) = columns.filter(|_| self.shape.act != Act::Update || set) else {
             return;
         };
-        let names = link.columns.iter();
-        let relation = match is_child {
-            true => (link.oid, names.map(|(_, theirs)| theirs.clone()).collect(), false),
-            false => {
-                let oid = scopes[&self.place].stored.oid;
-                (oid, names.map(|(own, _)| own.clone()).collect(), false)
-            }
-        };
+        let relation = Relation::Key(link.root);
         let old = self.shape.act == Act::Delete;
         let source = Source { relation, columns, old, changed: self.shape.act == Act::Update };
         if is_child { self.needs.push(source) } else { self.has.push(source) }
@@ -87,7 +84,7 @@ impl Member {
         let oid = scopes[&self.place].stored.oid;
         let changed = self.shape.act == Act::Update;
         let source = |old: bool| Source {
-            relation: (oid, unique.columns.clone(), true),
+            relation: Relation::Unique(oid, unique.columns.clone()),
             columns: columns.clone(),
             old,
             changed,
@@ -111,7 +108,7 @@ impl Member {
     ) -> Result<(), Blocked> {
         let Some(columns) = self.places(scopes, unique.columns.iter()) else { return Ok(()) };
         let changed = self.shape.act == Act::Update;
-        let source = Source { relation: (0, Vec::new(), true), columns, old, changed };
+        let source = Source { relation: Relation::Unique(0, Vec::new()), columns, old, changed };
         self.spooled.each(|change| source.mark(marker, change).into_iter().for_each(&mut take))
     }
 }

@@ -12,7 +12,6 @@ use crate::repair::{Act, Manifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::schema::{Rights, Server, Side, TableName};
-use crate::spec::Reads;
 
 /// A folder that was verified and may be applied.
 pub struct Ready<'p> {
@@ -73,7 +72,7 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     Ok(Ready { manifest, lacks, prepared, folder: folder.to_owned(), written, plans })
 }
 
-/// Each part's table is the one that the script was made for, columns and all.
+/// Each part's table is the one that the script was made for, and defined as it was.
 async fn check_tables(
     prepared: &Prepared,
     manifest: &Manifest,
@@ -90,10 +89,10 @@ async fn check_tables(
         };
         let plan = &prepared.plans[place];
         let relation = relation_of(plan, written, &catalog).await?;
-        let same = matches!(&plan.sides[written].reads, Reads::Table(name) if name.value == table.table)
-            && identity(&table.table, &relation) == *table;
-        if !same {
-            let message = format!("table {} was changed since the repair was made", table.table);
+        let now = identity(&table.table, &relation, &catalog).await.map_err(at_side)?;
+        if let Some(what) = table.changed(&now) {
+            let message =
+                format!("table {} was changed since the repair was made: {what}", table.table);
             return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
         }
         let server = &prepared.servers[written];

@@ -9,7 +9,7 @@ use crate::repair::{Act, Scope, TableIdentity, Wanted};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::run::options::RepairOptions;
-use crate::schema::{BySide, Relation, Rights, Side};
+use crate::schema::{BySide, Relation, Rights, Side, TableName};
 use crate::spec::Reads;
 
 /// A connection of each side.
@@ -62,17 +62,14 @@ pub(in crate::run) fn sessions(prepared: &Prepared) -> BySide<Session> {
     BySide::new(|side| Session::new(&prepared.spec.sides[side].search_path, timeout))
 }
 
-pub(in crate::run) fn identity(
-    scope_table: &crate::schema::TableName,
+pub(in crate::run) async fn identity(
+    table: &TableName,
     relation: &Relation,
-) -> TableIdentity {
-    let columns = relation.columns.iter();
-    let columns = columns.map(|c| (c.name.0.clone(), c.column_type.display.clone()));
-    TableIdentity {
-        table: scope_table.clone(),
-        oid: relation.oid.unwrap_or(0),
-        columns: columns.collect(),
-    }
+    catalog: &Catalog<'_>,
+) -> Result<TableIdentity, PgError> {
+    let oid = relation.oid.unwrap_or(0);
+    let definition = catalog.definition(oid).await?;
+    Ok(TableIdentity { table: table.clone(), oid, definition })
 }
 
 /// A table that is to be written.
@@ -122,7 +119,8 @@ pub(in crate::run) async fn judge(
         });
         match judged {
             Ok(scope) => {
-                let identity = identity(&scope.table, &relation);
+                let identity =
+                    identity(&scope.table, &relation, &catalog).await.map_err(at_side)?;
                 targets.insert(*place, Target { scope, identity, rights });
             }
             Err(why) => refused.extend(why.into_iter().map(|why| {

@@ -23,7 +23,9 @@ pub(in crate::run) struct Unwritten<'p> {
 }
 
 /// The three files on their way.
-struct Files {
+struct Files<'p> {
+    /// The table of each member.
+    tables: Vec<&'p TableIdentity>,
     script: SealedFile,
     changes: SealedFile,
     undo: SealedFile,
@@ -77,6 +79,7 @@ pub(in crate::run) fn write(
         batch: largest,
     };
     let mut files = Files {
+        tables: part.tables.iter().map(|(_, table)| *table).collect(),
         script: folder.file(&names[0])?,
         undo: folder.file(&names[1])?,
         changes: folder.file(&names[2])?,
@@ -129,7 +132,7 @@ fn stem(part: &Unwritten<'_>, members: &[Member]) -> String {
     format!("{:03}-{names}-{}", part.number, joined(&mut kinds))
 }
 
-impl Files {
+impl Files<'_> {
     fn add(
         &mut self,
         (forward, back): (&[Shape], &[Shape]),
@@ -138,14 +141,16 @@ impl Files {
         manifest: &Manifest,
         plain: bool,
     ) -> Result<(), Blocked> {
-        let text = text_of(forward, &changes, manifest, Some(&manifest.expires_at), plain);
+        let tables = &self.tables;
+        let text =
+            text_of((forward, tables), &changes, manifest, Some(&manifest.expires_at), plain);
         self.script.write(&text)?;
         let batch = changes.iter().map(Vec::len).sum();
         let line = serde_json::to_string(&BatchLine { batch }).map_err(spool_error)?;
         self.changes.write(&format!("{line}\n{lines}"))?;
         let inverse = |changes: Vec<Change>| changes.into_iter().map(Change::inverse).collect();
         let changes: Vec<Vec<Change>> = changes.into_iter().map(inverse).collect();
-        let text = text_of(back, &changes, manifest, None, plain);
+        let text = text_of((back, tables), &changes, manifest, None, plain);
         self.aside.write_all(text.as_bytes()).map_err(spool_error)?;
         let start = self.starts.last().copied().unwrap_or(0);
         self.starts.push(start + text.len() as u64);
@@ -166,18 +171,19 @@ impl Files {
 }
 
 fn text_of(
-    shapes: &[Shape],
+    (shapes, tables): (&[Shape], &[&TableIdentity]),
     changes: &[Vec<Change>],
     manifest: &Manifest,
     expires: Option<&str>,
     plain: bool,
 ) -> String {
-    let there = || shapes.iter().zip(changes).filter(|(_, changes)| !changes.is_empty());
+    let there =
+        || shapes.iter().zip(tables).zip(changes).filter(|(_, changes)| !changes.is_empty());
     let batch = Batch {
         place: &manifest.place,
         expires,
         manner: manifest.manner,
-        stages: there().map(|(shape, changes)| (shape, changes.len())).collect(),
+        stages: there().map(|((shape, table), changes)| (shape, *table, changes.len())).collect(),
     };
     let changes: Vec<&[Change]> = there().map(|(_, changes)| changes.as_slice()).collect();
     repair::batch(&batch, &changes, plain)
