@@ -3,8 +3,10 @@
 
 mod backfill;
 mod circles;
+mod columns;
 mod pace;
 mod races;
+mod ranges;
 mod refusals;
 mod roles;
 mod round;
