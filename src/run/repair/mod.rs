@@ -6,6 +6,7 @@ pub(super) mod arranging;
 pub(super) mod batching;
 pub(super) mod changes;
 pub(super) mod folder;
+pub(super) mod holding;
 pub(super) mod making;
 pub(super) mod member;
 pub(super) mod ready;
@@ -31,12 +32,15 @@ use super::options::RepairOptions;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted};
+use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields};
 use crate::row::Veil;
 use crate::schema::BySide;
 
 /// How long a repair may be applied.
 const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Columns that a table has at most, the temporary one of a batch too (`MaxHeapAttributeNumber`).
+const COLUMNS: usize = 1_600;
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -152,6 +156,14 @@ async fn make(
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
     for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+        if let Some(member) = arranged.members.iter().find(|m| fields(&m.shape).count() > COLUMNS) {
+            let (name, kind) = (&plans[member.place].name, member.shape.act.name());
+            let message = format!(
+                "mapping \"{name}\": its {kind}s hold more values a row than the {COLUMNS} columns that a table has"
+            );
+            let hint = "Leave them out with --kinds, or set fewer columns at once.";
+            return Err(one(Blocked::new(message).hinted(hint)));
+        }
         let tables = arranged
             .members
             .iter()

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use super::holding::{Draft, hold};
 use super::making::Making;
 use crate::finding::{Kind, Named};
 use crate::pg::{Lease, PgError, Row, Session};
@@ -76,13 +77,24 @@ impl<'r> Repairing<'r> {
             for texts in texts.chunks(KEYS_AT_ONCE) {
                 let keys = keys_of(&self.hands, side, texts).await?;
                 let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
-                self.making.take(&keys, &rows)?;
+                self.take(&keys, &rows).await?;
             }
         }
         for range in wanted {
             self.take_range(range).await?;
         }
         Ok(())
+    }
+
+    async fn take(&mut self, keys: &[Key], rows: &BySide<Vec<Row>>) -> Result<(), Blocked> {
+        let drafts = self.making.draft(keys, rows)?;
+        self.keep(drafts).await
+    }
+
+    /// Takes drafts that the columns hold.
+    async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Blocked> {
+        let refused = hold(&self.hands, self.written, &mut drafts).await?;
+        self.making.take(drafts, &refused)
     }
 
     /// A key's texts in the plan's order.
@@ -124,16 +136,16 @@ impl<'r> Repairing<'r> {
                 let keys = self.meant(side, keys, wanted).await?;
                 let next = rows_of(&self.hands, self.written, &self.readable, &keys);
                 let making = &mut self.making;
-                let made = async {
-                    before.as_ref().map_or(Ok(()), |(keys, rows)| making.take(keys, rows))
+                let drafted = async {
+                    before.as_ref().map(|(keys, rows)| making.draft(keys, rows)).transpose()
                 };
-                let (rows, made) = tokio::join!(biased; next, made);
-                made?;
+                let (rows, drafts) = tokio::join!(biased; next, drafted);
+                self.keep(drafts?.unwrap_or_default()).await?;
                 let rows = rows?;
                 before = Some((keys, rows));
             }
             if let Some((keys, rows)) = before {
-                self.making.take(&keys, &rows)?;
+                self.take(&keys, &rows).await?;
             }
             if cut.is_none() {
                 return Ok(());
