@@ -1,7 +1,7 @@
 //! Changes made of rows that were read again on both sides: what still differs becomes one, what has
 //! agreed meanwhile is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hashbrown::HashMap;
 
@@ -11,10 +11,13 @@ use crate::compare::{agree, told};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
 use crate::repair::{Act, Change, Image, Scope};
-use crate::row::{Key, Record};
+use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;
+
+/// What was found of rows: which act repairs it, and of a range the rows that stood alone before.
+pub(in crate::run) type Found<'f> = (Act, Option<&'f HashSet<Fingerprint>>);
 
 /// The changes of one mapping.
 pub(in crate::run) struct Making<'r> {
@@ -26,6 +29,7 @@ pub(in crate::run) struct Making<'r> {
     places: Vec<Option<usize>>,
     /// For each pair, whether its values come from another type.
     converts: Vec<bool>,
+    fingerprinter: Fingerprinter,
     pub(in crate::run) spools: BTreeMap<Act, Spool>,
     /// Rows that agree by now.
     pub(in crate::run) agreed: u64,
@@ -46,7 +50,19 @@ impl<'r> Making<'r> {
         let places = columns.map(|column| column.readable.then(|| readable.next()).flatten());
         let (places, spools, left_out) = (places.collect(), BTreeMap::new(), BTreeMap::new());
         let converts = plan.pairs.iter().map(converts).collect();
-        Making { plan, scope, authority, kinds, places, converts, spools, agreed: 0, left_out }
+        let fingerprinter = Fingerprinter::default();
+        Making {
+            plan,
+            scope,
+            authority,
+            kinds,
+            places,
+            converts,
+            fingerprinter,
+            spools,
+            agreed: 0,
+            left_out,
+        }
     }
 
     /// Drafts changes of these keys' rows.
@@ -54,6 +70,7 @@ impl<'r> Making<'r> {
         &mut self,
         keys: &[Key],
         rows: &'d BySide<Vec<Row>>,
+        found: Found<'_>,
     ) -> Result<Vec<Draft<'d>>, Blocked> {
         let (plan, written) = (self.plan, self.authority.other());
         let by_key = |side: Side| {
@@ -73,9 +90,11 @@ impl<'r> Making<'r> {
             let stored = stored.get(key).unwrap_or(&none).as_slice();
             drafts.extend(match (right, stored) {
                 ([], []) => self.leave("gone from both sides"),
-                ([right], []) => self.draft_one(Act::Insert, Some(right), None)?,
-                ([], [stored]) => self.draft_one(Act::Delete, None, Some(stored))?,
-                ([right], [stored]) => self.draft_one(Act::Update, Some(right), Some(stored))?,
+                ([right], []) => self.draft_one((Act::Insert, Some(right), None), found)?,
+                ([], [stored]) => self.draft_one((Act::Delete, None, Some(stored)), found)?,
+                ([right], [stored]) => {
+                    self.draft_one((Act::Update, Some(right), Some(stored)), found)?
+                }
                 _ => self.leave("of a key that several rows have"),
             });
         }
@@ -109,11 +128,16 @@ impl<'r> Making<'r> {
         None
     }
 
+    /// Counts rows whose act nobody asked for.
+    pub(in crate::run) fn leave_kind(&mut self, act: Act, rows: u64) {
+        let why = format!("to {}, which --kinds leaves out", act.name());
+        *self.left_out.entry(why).or_default() += rows;
+    }
+
     fn draft_one<'d>(
         &mut self,
-        act: Act,
-        right: Option<&'d Row>,
-        stored: Option<&Row>,
+        (act, right, stored): (Act, Option<&'d Row>, Option<&Row>),
+        found: Found<'_>,
     ) -> Result<Option<Draft<'d>>, Blocked> {
         let plan = self.plan;
         let differs = |pair: usize| match (right, stored) {
@@ -128,10 +152,23 @@ impl<'r> Making<'r> {
                 self.agreed += 1;
                 return Ok(None);
             }
+        }
+        // Seen once only: it may be on its way to agree.
+        if act != found.0 {
+            return Ok(self.leave("of another difference than was found: compare again"));
+        }
+        if let (Some(stood), Some(row)) = (found.1, right.or(stored)) {
+            let now = self.fingerprinter.of(row, 0..plan.pairs.len());
+            if !stood.contains(&now) {
+                return Ok(self.leave("not yet settled: recheck"));
+            }
+        }
+        if act == Act::Update {
             self.name_what_stays(&differing);
         }
         if !self.kinds.contains(&act) {
-            return Ok(self.leave(&format!("to {}, which --kinds leaves out", act.name())));
+            self.leave_kind(act, 1);
+            return Ok(None);
         }
         let (mut old, mut new, mut set): (Image, Image, Vec<usize>) = Default::default();
         let mut converted = Vec::new();

@@ -11,6 +11,7 @@ pub(super) mod making;
 pub(super) mod member;
 pub(super) mod ready;
 pub(super) mod repairing;
+pub(super) mod standing;
 pub(super) mod target;
 pub(super) mod writing;
 
@@ -133,12 +134,13 @@ async fn make(
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+    let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     let mut agreed = 0;
     let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
     for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
         let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
-        repairing.take_all(wanted[place]).await.map_err(one)?;
+        repairing.take_all(wanted[place], settle).await.map_err(one)?;
         let making = repairing.making;
         agreed += making.agreed;
         let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
