@@ -147,11 +147,9 @@ impl<'r> Making<'r> {
             _ => true,
         };
         let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
-        if act == Act::Update {
-            if differing.is_empty() {
-                self.agreed += 1;
-                return Ok(None);
-            }
+        if act == Act::Update && differing.is_empty() {
+            self.agreed += 1;
+            return Ok(None);
         }
         // Seen once only: it may be on its way to agree.
         if act != found.0 {
