@@ -82,6 +82,27 @@ fn the_same_without_temporary_tables() {
     }
 }
 
+/// A letter that the target's encoding has not stops a whole batch.
+#[test]
+fn what_the_other_encoding_has_no_letter_for_is_left_out_and_named() {
+    let table = "create table t (id int primary key, v text);";
+    let source = format!("{table} insert into t values (1, 'é'), (2, 'a€'), (3, 'ü'), (4, '日');");
+    let round = Round::new(&source, "", &same("public.t"));
+    let name = &round.pair.database;
+    round.pair.clusters.target.sql(
+        "postgres",
+        &format!("drop database {name};\ncreate database {name} template template0 encoding 'LATIN1' locale 'C';"),
+    );
+    round.pair.sql(Side::Target, table);
+    round.pair.grant(Side::Target);
+    let _ = round.compare().exits(1);
+    let told = round.repair("r", &[]);
+    let why = "2 rows whose value of pair \"v\" the target's text does not hold";
+    assert!(told.exits(0).stdout.contains(why), "{}", told.stdout);
+    round.run_all("r", ".sql");
+    assert_eq!(round.compare().exits(1).findings().len(), 2);
+}
+
 /// Images are compared bit by bit: 5 is not 5.00 there, nor 'ab' what char(4) makes of it.
 #[test]
 fn values_of_other_types_go_there_and_back_with_and_without_temporary_tables() {

@@ -25,12 +25,12 @@ pub(in crate::run) struct Draft<'d> {
 }
 
 /// Whether a side's column may hold another value than the other side's says. Of one built-in type with
-/// one modifier both hold the same.
-pub(in crate::run) fn converts(pair: &Pair) -> bool {
+/// one modifier both hold the same, unless their encodings have other letters.
+pub(in crate::run) fn converts(pair: &Pair, recodes: bool) -> bool {
     let BySide { source, target } = &pair.sides;
     let (source, target) = (&source.column_type, &target.column_type);
     let builtin = matches!(source.pg_type, PgType::Builtin(_));
-    !(builtin && source.pg_type == target.pg_type && source.display == target.display)
+    recodes || !(builtin && source.pg_type == target.pg_type && source.display == target.display)
 }
 
 /// Puts what the columns make of them in the place of converted values. Gives for each draft why it is

@@ -44,12 +44,13 @@ impl<'r> Making<'r> {
         scope: &'r Scope,
         authority: Side,
         kinds: &'r [Act],
+        recodes: bool,
     ) -> Making<'r> {
         let mut readable = 0..;
         let columns = scope.stored.columns.iter();
         let places = columns.map(|column| column.readable.then(|| readable.next()).flatten());
         let (places, spools, left_out) = (places.collect(), BTreeMap::new(), BTreeMap::new());
-        let converts = plan.pairs.iter().map(converts).collect();
+        let converts = plan.pairs.iter().map(|pair| converts(pair, recodes)).collect();
         let fingerprinter = Fingerprinter::default();
         Making {
             plan,

@@ -134,12 +134,15 @@ async fn make(
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+    let BySide { source, target } = &prepared.servers;
+    let recodes = source.encoding != target.encoding;
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     let mut agreed = 0;
     let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
     for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
-        let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
+        let (scope, kinds) = (&target.scope, options.kinds.as_slice());
+        let mut repairing = Repairing::new(hands, scope, options.authority, kinds, recodes);
         repairing.take_all(wanted[place], settle).await.map_err(one)?;
         let making = repairing.making;
         agreed += making.agreed;

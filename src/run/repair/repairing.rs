@@ -58,10 +58,11 @@ impl<'r> Repairing<'r> {
         scope: &'r Scope,
         authority: Side,
         kinds: &'r [Act],
+        recodes: bool,
     ) -> Repairing<'r> {
         let columns = scope.stored.columns.iter();
         let readable = columns.filter(|column| column.readable).cloned().collect();
-        let making = Making::new(hands.plan, scope, authority, kinds);
+        let making = Making::new(hands.plan, scope, authority, kinds, recodes);
         Repairing { hands, authority, written: authority.other(), kinds, readable, making }
     }
 
