@@ -3,9 +3,11 @@
 
 mod backfill;
 mod circles;
+mod columns;
 mod links;
 mod pace;
 mod races;
+mod ranges;
 mod refusals;
 mod roles;
 mod round;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -14,7 +15,7 @@ use super::ui::Ui;
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
 use crate::run::{self, Options, RepairOptions, Repaired};
 use crate::schema::Side;
-use crate::spec::printable;
+use crate::spec::{parse_duration, printable};
 
 /// Write scripts that make one side what the other is, each with its undo, for review
 ///
@@ -45,6 +46,11 @@ pub(super) struct Repair {
     /// What may be done: insert, update, delete
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
+
+    /// How long the rows of a range must stand still before they are called different: it is looked at
+    /// twice, so far apart
+    #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
+    settle: Option<Duration>,
 
     /// Rows of a batch, which is one transaction
     #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -105,6 +111,7 @@ impl Repair {
                 Authority::Target => Side::Target,
             },
             kinds: self.kinds.iter().map(act).collect(),
+            settle: self.settle,
             batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
             allow_cascade: self.allow_cascade,
             triggers: self.triggers == Triggers::On,

@@ -1,12 +1,14 @@
 //! What went wrong with a server, and what helps: trying again, asking for less, or neither.
 //!
-//! A message of the server may quote a row's value. Messages are passed on only where their class
-//! cannot (connections, privileges, names, resources); of errors in data only the code is told.
+//! A message of the server may quote a row's value, and one that a function raises says what its author
+//! liked. So messages are passed on only where they are the server's own and of a class that names no
+//! value (connections, privileges, names, resources); of all others only the code is told.
 
 use std::fmt;
 
 use tokio_postgres::error::DbError;
 
+use crate::repair::GUARD;
 use crate::spec::printable;
 
 /// What helps against an error.
@@ -127,9 +129,19 @@ impl PgError {
     }
 }
 
+/// Classes, and codes, whose messages are the server's own and name no value: features and states,
+/// privileges, names, resources, the machine, damage to files, foreign servers that are not reached.
+const OWN: [&str; 23] = [
+    "08", "0A", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42", "53", "54", "55",
+    "57", "58", "72", "F0", "XX001", "XX002", GUARD,
+];
+
 fn of_server(error: &DbError) -> PgError {
     let code = error.code().code();
-    let text = error.message();
+    // RAISE may use any code: what it says is passed on where it is a guard of ours only.
+    let raised = error.routine() == Some("exec_stmt_raise") && code != GUARD;
+    let withheld = format!("the server refused it (SQLSTATE {code})");
+    let text = if raised { &withheld } else { error.message() };
     let mut told = match (&code[..2], code) {
         (_, "22021") => PgError::new(Remedy::Isolate, "a text is not valid in UTF-8 (SQLSTATE 22021)")
             .hinted("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
@@ -155,11 +167,13 @@ fn of_server(error: &DbError) -> PgError {
             .hinted("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
         (_, "3D000") => PgError::new(Remedy::GiveUp, printable(text))
             .hinted("Check the database's name in the connection string."),
-        _ => {
+        (class, _) if !raised && (OWN.contains(&class) || OWN.contains(&code)) => {
             let remedy = if code == "53200" { Remedy::Shrink } else { Remedy::GiveUp };
             let hint = error.hint().map(printable);
             PgError { hint, ..PgError::new(remedy, printable(text)) }
         }
+        _ => PgError::new(Remedy::GiveUp, withheld)
+            .hinted("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
     };
     told.sqlstate = Some(code.to_owned());
     told

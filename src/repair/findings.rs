@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::change::Act;
 use crate::event::Event;
 use crate::finding::{Disposition, Finding, Kind, Named, Place};
+use crate::schema::Side;
 
 /// Where rows are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Wanted {
     pub group: Option<Option<String>>,
     /// Whether a range holds rows that other findings speak of.
     pub partial: bool,
+    /// How many rows were found there.
+    pub rows: u64,
 }
 
 /// An earlier run's findings, as far as they matter to a repair.
@@ -43,6 +47,18 @@ pub struct Findings {
     /// What the run did not see, by mapping.
     unseen: Vec<(String, String)>,
     compared: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// What repairs it while a side is right; nothing where no act does.
+    pub fn act(&self, authority: Side) -> Option<Act> {
+        match self.kind {
+            Kind::Mismatch => Some(Act::Update),
+            kind if kind == Kind::only_in(authority) => Some(Act::Insert),
+            Kind::OnlyInSource | Kind::OnlyInTarget => Some(Act::Delete),
+            Kind::DuplicateKey | Kind::NullKey => None,
+        }
+    }
 }
 
 impl Findings {
@@ -92,6 +108,7 @@ impl Findings {
             Disposition::Unsettled => return leave("that kept changing"),
             Disposition::Confirmed => {}
         }
+        let rows = finding.rows();
         let place = match finding.place {
             Place::Duplicate(..) => return leave("of a key that several rows have"),
             Place::NullKey(..) => return leave("with a NULL in the key"),
@@ -99,7 +116,7 @@ impl Findings {
             Place::Range(range, _) => WantedPlace::Range(range.after, range.through),
         };
         let Finding { mapping, kind, group, range_rows, .. } = finding;
-        let wanted = Wanted { kind, place, group, partial: range_rows.is_some() };
+        let wanted = Wanted { kind, place, group, partial: range_rows.is_some(), rows };
         self.wanted.entry(mapping).or_default().push(wanted);
     }
 }
@@ -132,6 +149,7 @@ mod tests {
         assert_eq!(wanted[0].place, WantedPlace::Key(key("4")));
         assert_eq!(wanted[1].place, WantedPlace::Range(None, Some(key("9"))));
         assert_eq!((wanted[1].partial, &wanted[1].group), (true, &Some(None)));
+        assert_eq!(wanted[1].rows, 7);
         let left: Vec<_> = findings.left_out.iter().map(|((_, why), rows)| (*why, *rows)).collect();
         assert_eq!(
             left,

@@ -14,6 +14,9 @@ use crate::schema::{
 };
 use crate::spec::Reads;
 
+/// Entries that a SELECT has at most (`MaxTupleAttributeNumber`).
+const FIELDS: usize = 1_664;
+
 /// A column of the written table that a pair fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filled {
@@ -59,21 +62,31 @@ impl Scope {
                 )]);
             }
         };
+        let readable = stored.columns.iter().filter(|column| column.readable).count();
+        if plan.pairs.len() + readable > FIELDS {
+            return Err(vec![format!(
+                "its {} pairs and {readable} columns are more than the {FIELDS} fields that a row of an answer has",
+                plan.pairs.len()
+            )]);
+        }
         let mut filled: Vec<Filled> = Vec::new();
         let mut compared_only = Vec::new();
         for (place, pair) in plan.pairs.iter().enumerate() {
+            let is_sql = |side: &Side| matches!(pair.sides[*side].expression, Expression::Sql(_));
+            // Into the source an expression of either side would have to be turned round.
+            let turned = Side::BOTH.into_iter().filter(|_| written == Side::Source).find(is_sql);
+            if let Some(side) = turned {
+                refused.push(format!(
+                    "pair \"{}\" is an expression of the {side}, and nothing says how to turn it round",
+                    pair.name
+                ));
+                continue;
+            }
             let name = match &pair.sides[written].expression {
                 Expression::Column(name) => name,
                 Expression::Sql(_) if place < plan.key_width => {
                     refused.push(format!(
                         "key pair \"{}\" is an expression of the {written}",
-                        pair.name
-                    ));
-                    continue;
-                }
-                Expression::Sql(_) if written == Side::Source => {
-                    refused.push(format!(
-                        "pair \"{}\" is an expression of the source, and nothing says how to turn it round",
                         pair.name
                     ));
                     continue;
@@ -132,21 +145,24 @@ impl Scope {
                         )
                     })
                     .collect();
-                let keys = self.filled.iter().take(self.key_width);
-                let generated = keys.map(|filled| &self.stored.columns[filled.column]);
-                refused.extend(
-                    generated
-                        .filter(|column| column.generated)
-                        .map(|column| format!("key column \"{}\" is generated", column.name)),
-                );
+                refused.extend(self.generated_key());
                 refused
             }
             // The guard and the undo of a DELETE hold the whole row, or data would be lost.
             Act::Delete => columns
                 .filter(|(_, column)| !column.readable)
                 .map(|(_, column)| format!("column \"{}\" may not be read", column.name))
+                .chain(self.generated_key())
                 .collect(),
         }
+    }
+
+    /// Key columns that no INSERT can name: neither to put a row in, nor to take a DELETE back.
+    fn generated_key(&self) -> impl Iterator<Item = String> {
+        let keys = self.filled.iter().take(self.key_width);
+        let columns = keys.map(|filled| &self.stored.columns[filled.column]);
+        let generated = columns.filter(|column| column.generated);
+        generated.map(|column| format!("key column \"{}\" is generated", column.name))
     }
 
     /// The stored columns of an act's images, by place, and the pair that fills each.

@@ -314,9 +314,12 @@ fn chunks_text(plan: &MappingPlanRecord) -> String {
 }
 
 fn repair_text(plan: &MappingPlanRecord) -> String {
-    let side = |side: Side| match plan.not_repaired[side].as_slice() {
-        [] => format!("into the {side} every pair"),
-        names => format!("into the {side} all but {}", names.join(", ")),
+    let side = |side: Side| match (plan.not_repaired[side].as_slice(), side) {
+        ([], _) => format!("into the {side} every pair"),
+        (names, Side::Target) => format!("into the {side} all but {}", names.join(", ")),
+        (names, Side::Source) => {
+            format!("into the {side} refused: {} go through expressions", names.join(", "))
+        }
     };
     format!("{}; {}", side(Side::Target), side(Side::Source))
 }

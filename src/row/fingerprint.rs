@@ -17,6 +17,16 @@ impl Fingerprint {
         Fingerprint(u128::from(hash.cast_unsigned()))
     }
 
+    /// Its bytes, to be read back with [`Fingerprint::from_bytes`].
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    /// The fingerprint that was told by its bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Fingerprint {
+        Fingerprint(u128::from_le_bytes(bytes))
+    }
+
     /// What this row adds to the digest of its range.
     pub fn digest_term(self) -> i64 {
         // The low half: the whole of a row hash, and as good as any half of blake3.

@@ -103,6 +103,8 @@ pub struct RepairOptions {
     pub kinds: Vec<Act>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
+    /// How far apart the two looks at a range are, if not as in the spec.
+    pub settle: Option<Duration>,
     /// Rows of a batch.
     pub batch: usize,
     /// Whether a DELETE may reach other tables.

@@ -56,4 +56,4 @@ pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{
     keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,
 };
-pub use told::told_keys;
+pub use told::{held, told_keys};

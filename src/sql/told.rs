@@ -1,6 +1,8 @@
-//! Keys that were told as texts, read back into the form in which rows are paired.
+//! Values that were told as texts, read back: keys into the form in which rows are paired, others as the
+//! columns that they are meant for would hold them.
 
-use super::canon::canon;
+use super::canon::{canon, printed};
+use super::fold::sent;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::schema::{Builtin, Side};
@@ -28,6 +30,41 @@ pub fn told_keys(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statemen
     writer.push(") with ordinality as k(");
     writer.list(", ", 0..key.len(), |writer, index| {
         writer.push(&format!("k{index}"));
+    });
+    writer.push(", place)\n) as r\norder by r.place");
+    writer.finish()
+}
+
+/// What a side's columns hold of texts: of each pair the canon, then of each the text, in the order of
+/// the texts. One that a column's type refuses is an error of the server's; one that is too long is cut
+/// off, as by every cast.
+pub fn held(
+    plan: &MappingPlan,
+    side: Side,
+    pairs: &[usize],
+    texts: &[Vec<Option<&str>>],
+) -> Statement {
+    let mut writer = Writer::new(&plan.params);
+    writer.push("select ");
+    writer.list(", ", pairs.iter(), |writer, pair| {
+        writer.push(&sent(plan, &plan.pairs[*pair], side, *pair));
+    });
+    writer.push(", ");
+    writer.list(", ", pairs.iter(), |writer, pair| {
+        writer.push(&printed(&plan.pairs[*pair], side, *pair));
+    });
+    writer.push("\nfrom (\nselect ");
+    writer.list(", ", pairs.iter(), |writer, pair| {
+        let type_name = &plan.pairs[*pair].sides[side].column_type.display;
+        writer.push(&format!("cast(k.k{pair} as {type_name}) as p{pair}"));
+    });
+    writer.push(", k.place\nfrom unnest(");
+    writer.list(", ", texts.iter(), |writer, texts| {
+        writer.bind(Bind::texts(texts.iter().copied()));
+    });
+    writer.push(") with ordinality as k(");
+    writer.list(", ", pairs.iter(), |writer, pair| {
+        writer.push(&format!("k{pair}"));
     });
     writer.push(", place)\n) as r\norder by r.place");
     writer.finish()

@@ -186,6 +186,7 @@ impl Workload {
                 let out = cluster.socket().join("repair");
                 let _ = std::fs::remove_dir_all(&out);
                 let mut repair = self.program(cluster, "repair");
+                repair.args(["--settle", "0s"]);
                 repair.args(["--authority", "source", "--quiet", "--out"]).arg(&out);
                 repair.arg("--from").arg(cluster.socket().join("report.jsonl"));
                 timed(vec![repair], &[0])

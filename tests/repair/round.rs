@@ -44,6 +44,7 @@ impl Round {
         Program::new()
             .env("SOURCE_URL", &url(Side::Source))
             .env("TARGET_URL", &url(Side::Target))
+            .env("PGRECONCILE_SETTLE", "0s")
             .current_dir(self.pair.scratch.path())
     }
 

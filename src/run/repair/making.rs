@@ -1,19 +1,23 @@
 //! Changes made of rows that were read again on both sides: what still differs becomes one, what has
 //! agreed meanwhile is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hashbrown::HashMap;
 
 use super::changes::Spool;
+use super::holding::{Draft, converts};
 use crate::compare::{agree, told};
 use crate::pg::Row;
-use crate::plan::MappingPlan;
+use crate::plan::{Canon, MappingPlan};
 use crate::repair::{Act, Change, Image, Scope};
-use crate::row::{Key, Record};
+use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;
+
+/// What was found of rows: which act repairs it, and of a range the rows that stood alone before.
+pub(in crate::run) type Found<'f> = (Act, Option<&'f HashSet<Fingerprint>>);
 
 /// The changes of one mapping.
 pub(in crate::run) struct Making<'r> {
@@ -23,6 +27,9 @@ pub(in crate::run) struct Making<'r> {
     kinds: &'r [Act],
     /// For each stored column, its place among the readable ones.
     places: Vec<Option<usize>>,
+    /// For each pair, whether its values come from another type.
+    converts: Vec<bool>,
+    fingerprinter: Fingerprinter,
     pub(in crate::run) spools: BTreeMap<Act, Spool>,
     /// Rows that agree by now.
     pub(in crate::run) agreed: u64,
@@ -37,23 +44,38 @@ impl<'r> Making<'r> {
         scope: &'r Scope,
         authority: Side,
         kinds: &'r [Act],
+        recodes: bool,
     ) -> Making<'r> {
         let mut readable = 0..;
         let columns = scope.stored.columns.iter();
         let places = columns.map(|column| column.readable.then(|| readable.next()).flatten());
         let (places, spools, left_out) = (places.collect(), BTreeMap::new(), BTreeMap::new());
-        Making { plan, scope, authority, kinds, places, spools, agreed: 0, left_out }
+        let converts = plan.pairs.iter().map(|pair| converts(pair, recodes)).collect();
+        let fingerprinter = Fingerprinter::default();
+        Making {
+            plan,
+            scope,
+            authority,
+            kinds,
+            places,
+            converts,
+            fingerprinter,
+            spools,
+            agreed: 0,
+            left_out,
+        }
     }
 
-    /// Makes changes of these keys' rows.
-    pub(in crate::run) fn take(
+    /// Drafts changes of these keys' rows.
+    pub(in crate::run) fn draft<'d>(
         &mut self,
         keys: &[Key],
-        rows: &BySide<Vec<Row>>,
-    ) -> Result<(), Blocked> {
+        rows: &'d BySide<Vec<Row>>,
+        found: Found<'_>,
+    ) -> Result<Vec<Draft<'d>>, Blocked> {
         let (plan, written) = (self.plan, self.authority.other());
         let by_key = |side: Side| {
-            let mut found: HashMap<Key, Vec<&Row>> = HashMap::new();
+            let mut found: HashMap<Key, Vec<&'d Row>> = HashMap::new();
             for row in &rows[side] {
                 if let Some(key) = Key::of(row, plan.key_width) {
                     found.entry(key).or_default().push(row);
@@ -63,25 +85,61 @@ impl<'r> Making<'r> {
         };
         let (right, stored) = (by_key(self.authority), by_key(written));
         let none = Vec::new();
+        let mut drafts = Vec::with_capacity(keys.len());
         for key in keys {
             let right = right.get(key).unwrap_or(&none).as_slice();
             let stored = stored.get(key).unwrap_or(&none).as_slice();
-            match (right, stored) {
+            drafts.extend(match (right, stored) {
                 ([], []) => self.leave("gone from both sides"),
-                ([right], []) => self.make(Act::Insert, Some(right), None)?,
-                ([], [stored]) => self.make(Act::Delete, None, Some(stored))?,
-                ([right], [stored]) => self.make(Act::Update, Some(right), Some(stored))?,
+                ([right], []) => self.draft_one((Act::Insert, Some(right), None), found)?,
+                ([], [stored]) => self.draft_one((Act::Delete, None, Some(stored)), found)?,
+                ([right], [stored]) => {
+                    self.draft_one((Act::Update, Some(right), Some(stored)), found)?
+                }
                 _ => self.leave("of a key that several rows have"),
+            });
+        }
+        Ok(drafts)
+    }
+
+    /// Takes drafts for changes, but for those that something speaks against.
+    pub(in crate::run) fn take(
+        &mut self,
+        drafts: Vec<Draft<'_>>,
+        refused: &[Option<String>],
+    ) -> Result<(), Blocked> {
+        for (draft, refused) in drafts.into_iter().zip(refused) {
+            if let Some(why) = refused {
+                let _ = self.leave(why);
+                continue;
             }
+            let spool = match self.spools.entry(draft.act) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
+            };
+            spool.set.extend(draft.set);
+            spool.push(&draft.change)?;
         }
         Ok(())
     }
 
-    fn leave(&mut self, why: &str) {
+    /// Counts a row that becomes no change.
+    fn leave<'d>(&mut self, why: &str) -> Option<Draft<'d>> {
         *self.left_out.entry(why.to_owned()).or_default() += 1;
+        None
     }
 
-    fn make(&mut self, act: Act, right: Option<&Row>, stored: Option<&Row>) -> Result<(), Blocked> {
+    /// Counts rows whose act nobody asked for.
+    pub(in crate::run) fn leave_kind(&mut self, act: Act, rows: u64) {
+        let why = format!("to {}, which --kinds leaves out", act.name());
+        *self.left_out.entry(why).or_default() += rows;
+    }
+
+    fn draft_one<'d>(
+        &mut self,
+        (act, right, stored): (Act, Option<&'d Row>, Option<&Row>),
+        found: Found<'_>,
+    ) -> Result<Option<Draft<'d>>, Blocked> {
         let plan = self.plan;
         let differs = |pair: usize| match (right, stored) {
             (Some(right), Some(stored)) => {
@@ -90,26 +148,53 @@ impl<'r> Making<'r> {
             _ => true,
         };
         let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
-        if act == Act::Update {
-            if differing.is_empty() {
-                self.agreed += 1;
-                return Ok(());
+        if act == Act::Update && differing.is_empty() {
+            self.agreed += 1;
+            return Ok(None);
+        }
+        // Seen once only: it may be on its way to agree.
+        if act != found.0 {
+            return Ok(self.leave("of another difference than was found: compare again"));
+        }
+        if let (Some(stood), Some(row)) = (found.1, right.or(stored)) {
+            let now = self.fingerprinter.of(row, 0..plan.pairs.len());
+            if !stood.contains(&now) {
+                return Ok(self.leave("not yet settled: recheck"));
             }
+        }
+        if act == Act::Update {
             self.name_what_stays(&differing);
         }
         if !self.kinds.contains(&act) {
-            self.leave(&format!("to {}, which --kinds leaves out", act.name()));
-            return Ok(());
+            self.leave_kind(act, 1);
+            return Ok(None);
         }
         let (mut old, mut new, mut set): (Image, Image, Vec<usize>) = Default::default();
+        let mut converted = Vec::new();
         for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
             let is = stored.map_or(Ok(None), |row| self.stored_text(row, column))?;
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
-            let becomes = match (act, pair, right) {
-                (Act::Insert, Some(pair), Some(row)) => self.right_text(row, pair, column)?,
-                (Act::Update, Some(pair), Some(row)) if settable && differing.contains(&pair) => {
-                    set.push(at);
-                    self.right_text(row, pair, column)?
+            let comes = |pair: usize| match act {
+                Act::Insert => true,
+                Act::Update => settable && differing.contains(&pair),
+                Act::Delete => false,
+            };
+            let becomes = match (pair.filter(|pair| comes(*pair)), right) {
+                (Some(pair), Some(row)) => {
+                    if act == Act::Update {
+                        set.push(at);
+                    }
+                    if self.converts[pair] {
+                        converted.push((at, pair));
+                    }
+                    let text = self.right_text(row, pair, column)?;
+                    if text.is_none() && self.scope.stored.columns[column].not_null {
+                        let (name, side) = (&plan.pairs[pair].name, self.authority.other());
+                        return Ok(self.leave(&format!(
+                            "whose value of pair \"{name}\" is NULL, which the {side}'s column refuses"
+                        )));
+                    }
+                    text
                 }
                 _ => is.clone(),
             };
@@ -117,19 +202,13 @@ impl<'r> Making<'r> {
             new.push(becomes);
         }
         if act == Act::Update && set.is_empty() {
-            self.leave("that differ only where nothing can be written");
-            return Ok(());
+            return Ok(self.leave("that differ only where nothing can be written"));
         }
         let change = Change {
             old: (act != Act::Insert).then_some(old),
             new: (act != Act::Delete).then_some(new),
         };
-        let spool = match self.spools.entry(act) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
-        };
-        spool.set.extend(set);
-        spool.push(&change)
+        Ok(Some(Draft { act, change, set, converted, right }))
     }
 
     /// Counts differing pairs that an update does not reach.
@@ -138,7 +217,7 @@ impl<'r> Making<'r> {
             let set = self.scope.filled.iter().any(|f| f.pair == *pair && f.settable);
             if !set {
                 let name = &self.plan.pairs[*pair].name;
-                self.leave(&format!("whose pair \"{name}\" is compared only"));
+                let _ = self.leave(&format!("whose pair \"{name}\" is compared only"));
             }
         }
     }
@@ -151,7 +230,13 @@ impl<'r> Making<'r> {
     /// What a column of the written side is to hold: the authority's value as its type reads it.
     fn right_text(&self, row: &Row, pair: usize, column: usize) -> Result<Option<String>, Blocked> {
         let layout = Lookup::of(self.plan);
-        let told = told(row, &layout, pair).map(utf8).transpose()?;
+        let mut told = told(row, &layout, pair).map(utf8).transpose()?;
+        // The rule says that both are one, and a column may take only one of them.
+        if self.plan.pairs[pair].canon == Canon::NullAsEmpty
+            && self.scope.stored.columns[column].not_null
+        {
+            told = told.or(Some(String::new()));
+        }
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         let to = self.scope.stored.columns[column].pg_type.base();
         Ok(told.map(|text| carried(text, from, to)))

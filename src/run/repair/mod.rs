@@ -6,10 +6,12 @@ pub(super) mod arranging;
 pub(super) mod batching;
 pub(super) mod changes;
 pub(super) mod folder;
+pub(super) mod holding;
 pub(super) mod making;
 pub(super) mod member;
 pub(super) mod ready;
 pub(super) mod repairing;
+pub(super) mod standing;
 pub(super) mod target;
 pub(super) mod writing;
 
@@ -31,12 +33,15 @@ use super::options::RepairOptions;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted};
+use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields};
 use crate::row::Veil;
 use crate::schema::BySide;
 
 /// How long a repair may be applied.
 const VALID: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Columns that a table has at most, the temporary one of a batch too (`MaxHeapAttributeNumber`).
+const COLUMNS: usize = 1_600;
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -129,12 +134,16 @@ async fn make(
     let folder = Folder::create(out).map_err(one)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+    let BySide { source, target } = &prepared.servers;
+    let recodes = source.encoding != target.encoding;
+    let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     let mut agreed = 0;
     let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
     for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
-        let mut repairing = Repairing::new(hands, &target.scope, options.authority, &options.kinds);
-        repairing.take_all(wanted[place]).await.map_err(one)?;
+        let (scope, kinds) = (&target.scope, options.kinds.as_slice());
+        let mut repairing = Repairing::new(hands, scope, options.authority, kinds, recodes);
+        repairing.take_all(wanted[place], settle).await.map_err(one)?;
         let making = repairing.making;
         agreed += making.agreed;
         let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
@@ -152,6 +161,14 @@ async fn make(
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
     for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+        if let Some(member) = arranged.members.iter().find(|m| fields(&m.shape).count() > COLUMNS) {
+            let (name, kind) = (&plans[member.place].name, member.shape.act.name());
+            let message = format!(
+                "mapping \"{name}\": its {kind}s hold more values a row than the {COLUMNS} columns that a table has"
+            );
+            let hint = "Leave them out with --kinds, or set fewer columns at once.";
+            return Err(one(Blocked::new(message).hinted(hint)));
+        }
         let tables = arranged
             .members
             .iter()

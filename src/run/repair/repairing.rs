@@ -1,14 +1,20 @@
-//! One mapping's repair: the wanted keys are read again on both sides, and what still differs becomes
-//! changes. What has agreed meanwhile is counted and left alone.
+//! One mapping's repair: the wanted keys are read again on both sides, and what still differs as it was
+//! found becomes changes. What has agreed meanwhile is counted and left alone.
 
+use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use super::making::Making;
+use tokio::time::Instant;
+
+use super::holding::{Draft, hold};
+use super::making::{Found, Making};
+use super::standing::{Piece, Standing};
 use crate::finding::{Kind, Named};
 use crate::pg::{Lease, PgError, Row, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
-use crate::row::{Bound, Key, KeyRange, Record, Veil};
+use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
@@ -38,7 +44,9 @@ impl Reach<'_> {
 /// One mapping on its way.
 pub(in crate::run) struct Repairing<'r> {
     hands: Hands<'r>,
+    authority: Side,
     written: Side,
+    kinds: &'r [Act],
     /// What the written side's rows are read with, beside the pairs.
     readable: Vec<StoredColumn>,
     pub(in crate::run) making: Making<'r>,
@@ -50,39 +58,65 @@ impl<'r> Repairing<'r> {
         scope: &'r Scope,
         authority: Side,
         kinds: &'r [Act],
+        recodes: bool,
     ) -> Repairing<'r> {
         let columns = scope.stored.columns.iter();
         let readable = columns.filter(|column| column.readable).cloned().collect();
-        let making = Making::new(hands.plan, scope, authority, kinds);
-        Repairing { hands, written: authority.other(), readable, making }
+        let making = Making::new(hands.plan, scope, authority, kinds, recodes);
+        Repairing { hands, authority, written: authority.other(), kinds, readable, making }
     }
 
-    /// Reads what is wanted again and makes changes of what still differs.
-    pub(in crate::run) async fn take_all(&mut self, wanted: &[Wanted]) -> Result<(), Blocked> {
-        for side in Side::BOTH {
-            // Keys are told as the source writes them, unless only the target has the row.
-            let told_by = |wanted: &Wanted| match wanted.kind {
-                Kind::OnlyInTarget => Side::Target,
-                _ => Side::Source,
-            };
-            let of_side = wanted.iter().filter(|wanted| told_by(wanted) == side);
-            let texts: Vec<Vec<String>> = of_side
+    /// Reads what is wanted again and makes changes of what still differs; rows of a range only if they
+    /// stood still so long.
+    pub(in crate::run) async fn take_all(
+        &mut self,
+        wanted: &[Wanted],
+        settle: Duration,
+    ) -> Result<(), Blocked> {
+        for act in [Act::Insert, Act::Update, Act::Delete] {
+            let of_act = || wanted.iter().filter(|wanted| wanted.act(self.authority) == Some(act));
+            let texts: Vec<Vec<String>> = of_act()
                 .filter_map(|wanted| match &wanted.place {
                     WantedPlace::Key(key) => Some(self.fields(key)),
                     WantedPlace::Range(..) => None,
                 })
                 .collect::<Result<_, _>>()?;
+            // Keys are told as the source writes them, unless only the target has the row.
+            let side = of_act().next().map_or(Side::Source, side_of);
             let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
                 let keys = keys_of(&self.hands, side, texts).await?;
                 let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
-                self.making.take(&keys, &rows)?;
+                self.take(&keys, &rows, (act, None)).await?;
             }
         }
-        for range in wanted {
-            self.take_range(range).await?;
+        let mut standing = Standing::new()?;
+        for wanted in wanted {
+            self.look(wanted, &mut standing).await?;
+        }
+        let (pieces, mut stood) = standing.turn()?;
+        for piece in pieces {
+            tokio::time::sleep_until(piece.looked + settle).await;
+            let stood = stood.next(piece.rows)?;
+            self.take_piece(&piece, &stood).await?;
         }
         Ok(())
+    }
+
+    async fn take(
+        &mut self,
+        keys: &[Key],
+        rows: &BySide<Vec<Row>>,
+        found: Found<'_>,
+    ) -> Result<(), Blocked> {
+        let drafts = self.making.draft(keys, rows, found)?;
+        self.keep(drafts).await
+    }
+
+    /// Takes drafts that the columns hold.
+    async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Blocked> {
+        let refused = hold(&self.hands, self.written, &mut drafts).await?;
+        self.making.take(drafts, &refused)
     }
 
     /// A key's texts in the plan's order.
@@ -97,9 +131,18 @@ impl<'r> Repairing<'r> {
         })
     }
 
-    async fn take_range(&mut self, wanted: &Wanted) -> Result<(), Blocked> {
+    /// The first look at a range: which of its rows stand alone.
+    async fn look<'w>(
+        &mut self,
+        wanted: &'w Wanted,
+        standing: &mut Standing<'w>,
+    ) -> Result<(), Blocked> {
         let WantedPlace::Range(after, through) = &wanted.place else { return Ok(()) };
-        let side = if wanted.kind == Kind::OnlyInTarget { Side::Target } else { Side::Source };
+        if let Some(act) = wanted.act(self.authority).filter(|act| !self.kinds.contains(act)) {
+            self.making.leave_kind(act, wanted.rows);
+            return Ok(());
+        }
+        let side = side_of(wanted);
         let mut rest = KeyRange {
             after: self.bound(side, after.as_ref()).await?,
             through: self.bound(side, through.as_ref()).await?,
@@ -109,35 +152,72 @@ impl<'r> Repairing<'r> {
                 true => steps::probe(&self.hands, side, &rest, RANGE_ROWS).await?,
                 false => None,
             };
-            let part = match cut.clone() {
+            let last = cut.is_none();
+            let range = match cut {
                 Some(bound) => {
-                    let (part, behind) = rest.cut(bound);
+                    let (range, behind) = rest.cut(bound);
                     rest = behind;
-                    part
+                    range
                 }
                 None => rest.clone(),
             };
-            let keys = self.keys_within(side, &part).await?;
-            // While some rows become changes, the next are on their way.
-            let mut before: Option<(Vec<Key>, BySide<Vec<Row>>)> = None;
-            for keys in keys.chunks(KEYS_AT_ONCE) {
-                let keys = self.meant(side, keys, wanted).await?;
-                let next = rows_of(&self.hands, self.written, &self.readable, &keys);
-                let making = &mut self.making;
-                let made = async {
-                    before.as_ref().map_or(Ok(()), |(keys, rows)| making.take(keys, rows))
-                };
-                let (rows, made) = tokio::join!(biased; next, made);
-                made?;
-                let rows = rows?;
-                before = Some((keys, rows));
-            }
-            if let Some((keys, rows)) = before {
-                self.making.take(&keys, &rows)?;
-            }
-            if cut.is_none() {
+            let rows = self.alone(side, &range, standing).await?;
+            standing.pieces.push(Piece { wanted, side, range, rows, looked: Instant::now() });
+            if last {
                 return Ok(());
             }
+        }
+    }
+
+    /// Puts down the rows of a range that the other side has not. Gives how many.
+    async fn alone(
+        &self,
+        side: Side,
+        range: &KeyRange,
+        standing: &mut Standing<'_>,
+    ) -> Result<usize, Blocked> {
+        let plan = self.hands.plan;
+        let others: HashSet<Key> =
+            self.keys_within(side.other(), range).await?.into_iter().collect();
+        let (mut fingerprinter, mut alone) = (Fingerprinter::default(), 0);
+        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        while let Some(row) = rows.next().await? {
+            let Some(key) = Key::of(&row, plan.key_width) else { continue };
+            if !others.contains(&key) {
+                standing.push(fingerprinter.of(&row, 0..plan.pairs.len()))?;
+                alone += 1;
+            }
+        }
+        Ok(alone)
+    }
+
+    /// The second look at a piece: rows that stand as they stood become changes.
+    async fn take_piece(
+        &mut self,
+        piece: &Piece<'_>,
+        stood: &HashSet<Fingerprint>,
+    ) -> Result<(), Blocked> {
+        let Piece { wanted, side, range, .. } = piece;
+        let Some(act) = wanted.act(self.authority) else { return Ok(()) };
+        let found = (act, Some(stood));
+        let keys = self.keys_within(*side, range).await?;
+        // While some rows become changes, the next are on their way.
+        let mut before: Option<(Vec<Key>, BySide<Vec<Row>>)> = None;
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            let keys = self.meant(*side, keys, wanted).await?;
+            let next = rows_of(&self.hands, self.written, &self.readable, &keys);
+            let making = &mut self.making;
+            let drafted = async {
+                before.as_ref().map(|(keys, rows)| making.draft(keys, rows, found)).transpose()
+            };
+            let (rows, drafts) = tokio::join!(biased; next, drafted);
+            self.keep(drafts?.unwrap_or_default()).await?;
+            let rows = rows?;
+            before = Some((keys, rows));
+        }
+        match before {
+            Some((keys, rows)) => self.take(&keys, &rows, found).await,
+            None => Ok(()),
         }
     }
 
@@ -189,6 +269,11 @@ impl<'r> Repairing<'r> {
         };
         Ok(rows.iter().filter(is_meant).filter_map(|row| Key::of(row, plan.key_width)).collect())
     }
+}
+
+/// The side that tells a finding's key, and that has the rows of a range.
+fn side_of(wanted: &Wanted) -> Side {
+    if wanted.kind == Kind::OnlyInTarget { Side::Target } else { Side::Source }
 }
 
 /// The rows of these keys on both sides: the written one's with every column that can be read.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::Kind;
 use crate::pg::{Catalog, Lease, PgError, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
@@ -106,12 +105,7 @@ pub(in crate::run) async fn judge(
         let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let judged = Scope::of(plan, written, stored).and_then(|scope| {
             let asked = |act: &&Act| {
-                let kind = match act {
-                    Act::Insert => Kind::only_in(options.authority),
-                    Act::Update => Kind::Mismatch,
-                    Act::Delete => Kind::only_in(written),
-                };
-                wanted.iter().any(|wanted| wanted.kind == kind)
+                wanted.iter().any(|wanted| wanted.act(options.authority) == Some(**act))
             };
             let refusals = |act: &Act| scope.refusals(*act, options.triggers);
             let why: Vec<String> = options.kinds.iter().filter(asked).flat_map(refusals).collect();

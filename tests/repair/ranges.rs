@@ -1,0 +1,113 @@
+//! Ranges: between their ends stand rows by now that no run ever saw. Only those are repaired that stood
+//! alone, and as they are, at two looks.
+
+use std::time::{Duration, Instant};
+
+use pgreconcile::schema::Side;
+
+use super::round::{ALL, Round, same};
+
+const TABLE: &str = "create table t (id bigint primary key, v text);";
+
+/// Rows that are too many, with room for others between them.
+fn round() -> Round {
+    let fill = |rows: u32| {
+        format!("{TABLE} insert into t select n * 2, 'v' || n from generate_series(1, {rows}) n;")
+    };
+    let round = Round::new(&fill(1), &fill(12_000), &same("public.t"));
+    let told = round.compare();
+    let findings = told.exits(1).findings();
+    assert!(findings.len() == 1 && findings[0].contains("through"), "{findings:?}");
+    round
+}
+
+/// The keys that stand in a folder's changes.
+fn keys(round: &Round) -> Vec<u64> {
+    let entries = std::fs::read_dir(round.path("r")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let texts = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    let texts: String = texts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let key = |line: &str| line.split_once("\"old\":[\"")?.1.split('"').next()?.parse().ok();
+    texts.lines().filter_map(key).collect()
+}
+
+/// The target's writer is ahead of the source's: what it has put in a moment ago is no difference, and
+/// neither is the row that it changes all the time.
+#[test]
+fn rows_that_came_after_the_compare_are_not_deleted_with_their_range() {
+    let round = round();
+    let settle = Duration::from_secs(2);
+    let mut came: Vec<(u64, Instant)> = Vec::new();
+    let mut write = || {
+        let id = 10_001 + 2 * came.len() as u64;
+        came.push((id, Instant::now()));
+        let sql =
+            format!("insert into t values ({id}, 'new'); update t set v = '{id}' where id = 11990");
+        round.pair.sql(Side::Target, &sql);
+    };
+    write();
+    let flags = ["--settle", "2s", "--kinds", "delete"];
+    let told = std::thread::scope(|scope| {
+        let repair = scope.spawn(|| round.repair("r", &flags));
+        while !repair.is_finished() {
+            write();
+        }
+        repair.join().unwrap()
+    });
+    let ended = Instant::now();
+    assert!(told.exits(0).stdout.contains("not yet settled: recheck"), "{}", told.stdout);
+    let keys = keys(&round);
+    let young = came.iter().filter(|(_, at)| ended.duration_since(*at) < settle);
+    let young: Vec<u64> = young.map(|(id, _)| *id).collect();
+    assert!(young.len() > 2 && !keys.iter().any(|key| young.contains(key)), "{young:?}");
+    assert!(!keys.contains(&11_990));
+    assert!(keys.contains(&11_988) && keys.len() >= 11_998, "{}", keys.len());
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    let rest = round.pair.sql(Side::Target, "select string_agg(id || ',' || v, ';') from t");
+    for id in young {
+        assert!(rest.contains(&format!("{id},new")), "{rest}");
+    }
+}
+
+/// A row that the other side has by now was one look away from being deleted or put in twice.
+#[test]
+fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
+    let round = round();
+    round.pair.sql(
+        Side::Source,
+        "insert into t select n * 2, case when n = 500 then 'other' else 'v' || n end from generate_series(2, 6000) n",
+    );
+    let told = round.repair("r", &ALL);
+    assert!(told.exits(0).stdout.contains("delete 6000 rows"), "{}", told.stdout);
+    assert!(told.stdout.contains("agree meanwhile: 5998 rows"), "{}", told.stdout);
+    let why = "1 row of another difference than was found: compare again";
+    assert!(told.stdout.contains(why), "{}", told.stdout);
+}
+
+/// A finding that is another by now was seen once only.
+#[test]
+fn a_key_that_differs_otherwise_than_was_found_is_left_to_the_next_run() {
+    let fill = |v: &str, more: &str| {
+        format!("{TABLE} insert into t values (1, '{v}'), (2, 'b'), (3, '{v}'){more};")
+    };
+    let round = Round::new(&fill("a", ", (4, 'd')"), &fill("x", ", (5, 'e')"), &same("public.t"));
+    assert_eq!(round.compare().exits(1).findings().len(), 4);
+    round.pair.sql(Side::Source, "delete from t where id = 1; insert into t values (5, 'f')");
+    round.pair.sql(Side::Target, "insert into t values (4, 'g')");
+    let told = round.repair("r", &ALL);
+    let why = "3 rows of another difference than was found: compare again";
+    assert!(told.exits(0).stdout.contains(why), "{}", told.stdout);
+    assert!(told.stdout.contains("update 1 row of"), "{}", told.stdout);
+    assert!(!told.stdout.contains("delete") && !told.stdout.contains("insert"), "{}", told.stdout);
+}
+
+/// Without its kind a range is counted, and nobody waits for it.
+#[test]
+fn a_range_whose_kind_was_not_asked_for_is_counted_and_not_read() {
+    let round = round();
+    let began = Instant::now();
+    let told = round.repair("r", &["--settle", "1h"]);
+    let why = "11999 rows to delete, which --kinds leaves out";
+    assert!(told.exits(0).stdout.contains(why), "{}", told.stdout);
+    assert!(began.elapsed() < Duration::from_secs(600));
+}
