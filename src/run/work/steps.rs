@@ -29,6 +29,30 @@ pub(in crate::run) async fn probe(
     rows.first().map(|row| bound(hands, side, row)).transpose()
 }
 
+/// A key that cuts a range of about so many rows in two, near its middle if the number is right, and
+/// about how many rows lie up to it, no fewer than `least`; nothing if it cannot be cut so.
+pub(in crate::run) async fn middle(
+    hands: &Hands<'_>,
+    range: &KeyRange,
+    rows: u64,
+    least: u64,
+) -> Result<Option<(Bound, u64)>, Failed> {
+    let ends = |bound: &Bound| range.through.as_ref().is_some_and(|end| end.key == bound.key);
+    let mut at = rows.div_ceil(2).max(least);
+    loop {
+        for side in Side::BOTH {
+            let found = probe(hands, side, range, at).await?;
+            if let Some(bound) = found.filter(|bound| !ends(bound)) {
+                return Ok(Some((bound, at)));
+            }
+        }
+        if at == least {
+            return Ok(None);
+        }
+        at = at.div_ceil(2).max(least);
+    }
+}
+
 /// The keys of the side across from `side` next to its rows between `low` and `high`.
 pub(in crate::run) async fn gap(
     hands: &Hands<'_>,
