@@ -156,24 +156,24 @@ impl Dispatcher<'_> {
         let at = self.desk.began();
         for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
             let account = &mapping.account;
-            let (name, order) = (&account.plan.name, &account.plan.order);
+            let (plan, order) = (&account.plan, &account.plan.order);
             let rows = account.tally.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
             let whole = account.is_whole(self.desk.options.max_unsettled);
-            let coverage = match self.desk.coverage(scope, name).await {
+            let coverage = match self.desk.coverage(scope, plan).await {
                 _ if whole => {
                     let mut coverage = Coverage::nothing(rows);
                     coverage.mark(&KeyRange::everything(), rows, Some(&at), order);
                     coverage
                 }
                 known => {
-                    let estimated = account.plan.estimated_rows().unwrap_or(0);
+                    let estimated = plan.estimated_rows().unwrap_or(0);
                     let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
                     account.verified.mark(&mut coverage, &at, order);
                     coverage
                 }
             };
-            self.desk.keep_coverage(name, &coverage);
+            self.desk.keep_coverage(plan, &coverage);
         }
     }
 

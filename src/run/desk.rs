@@ -17,6 +17,7 @@ use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 
@@ -156,14 +157,14 @@ impl<'o> Desk<'o> {
     }
 
     /// Which part of a mapping was verified when, before this run.
-    pub(super) async fn coverage(&self, scope: &str, mapping: &str) -> Option<Coverage> {
+    pub(super) async fn coverage(&self, scope: &str, plan: &MappingPlan) -> Option<Coverage> {
         let recorder = self.recorder.as_ref()?;
-        recorder.coverage(scope, mapping).await.ok().flatten()
+        recorder.coverage(scope, &plan.name, &plan.key_text()).await.ok().flatten()
     }
 
-    pub(super) fn keep_coverage(&mut self, mapping: &str, coverage: &Coverage) {
+    pub(super) fn keep_coverage(&mut self, plan: &MappingPlan, coverage: &Coverage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.keep_coverage(mapping, coverage);
+            recorder.keep_coverage(&plan.name, &plan.key_text(), coverage);
         }
     }
 
