@@ -18,6 +18,20 @@ pub(in crate::run) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<V
     rows.iter().map(|row| bound(hands, side, row)).collect()
 }
 
+/// Keys that part a side's table into so many stretches of about equally many rows, from a sample of it;
+/// none where none can be taken.
+pub(in crate::run) async fn sampled_keys(
+    hands: &Hands<'_>,
+    side: Side,
+    stretches: u64,
+    percent: f64,
+) -> Result<Vec<Bound>, Failed> {
+    let statement = sql::sampled_keys(hands.plan, side, stretches, percent);
+    let Some(statement) = statement else { return Ok(Vec::new()) };
+    let rows = hands.ask(side, statement).await?;
+    rows.iter().map(|row| bound(hands, side, row)).collect()
+}
+
 /// The key that stands so many rows into a range, if it has that many.
 pub(in crate::run) async fn probe(
     hands: &Hands<'_>,
