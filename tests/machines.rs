@@ -32,12 +32,14 @@ impl Run<'_> {
 /// Rows on each side, the target without a stretch and with some other values; every thousandth row
 /// takes some time.
 fn pair(rows: u32, key: &str) -> Pair {
-    let id = match key {
-        "uuid" => "md5((n)::text)::uuid",
-        _ => "n",
+    let (columns, id) = match key {
+        "uuid" => ("id uuid primary key", "md5((n)::text)::uuid"),
+        // Of these the statistics have no histogram.
+        "tenant, id" => ("tenant int, id int, primary key (tenant, id)", "(n) / 100000, n"),
+        _ => ("id int primary key", "n"),
     };
     let fill = format!(
-        "create table t (id {key} primary key, v int); \
+        "create table t ({columns}, v int); \
          insert into t select {id}, n from generate_series(1, {rows}) n;"
     );
     let (low, high) = (rows / 2, rows / 2 + 25_000);
@@ -87,7 +89,16 @@ fn all(processes: Vec<Running>) -> Vec<Outcome> {
 
 #[test]
 fn three_processes_compare_each_part_once_and_say_what_one_says() {
-    let (pair, keeper) = (pair(300_000, "int"), Keeper::new());
+    three_processes("int");
+}
+
+#[test]
+fn three_processes_share_a_table_whose_key_has_several_columns() {
+    three_processes("tenant, id");
+}
+
+fn three_processes(key: &str) {
+    let (pair, keeper) = (pair(300_000, key), Keeper::new());
     let spec = spec(&pair, "0.002");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -137,6 +148,30 @@ fn parts_of_a_dead_process_are_taken_over() {
         let outcome = told(all(others), 1);
         assert_eq!(essence(&outcome), essence(&whole), "{key}");
     }
+}
+
+/// What cannot be cut is one part, of which finished chunks count all the same.
+#[test]
+fn finished_chunks_of_a_mapping_that_is_one_part_are_taken_over() {
+    let (pair, keeper) = (pair(60_000, "tenant, id"), Keeper::new());
+    let spec = spec(&pair, "0.02");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let flags = &["--chunk-rows", "2000"];
+    let mut dead = run.process("h", flags).start();
+    (0..6).for_each(|_| dead.await_line("chunk finished"));
+    dead.signal("KILL");
+    let _ = dead.finish();
+    assert_eq!(keeper.sql("select count(*) from pgreconcile.shard").trim(), "1");
+    let kept = "select count(*) from pgreconcile.chunk";
+    let kept: usize = keeper.sql(kept).trim().parse().unwrap();
+    assert!(kept > 1, "{kept}");
+    keeper.sql("update pgreconcile.shard set until = clock_timestamp() where not done");
+    let other = run.process("h", flags).run();
+    let finished = other.stderr.matches("chunk finished").count();
+    assert!(finished + kept <= 31, "{finished} beside {kept}");
+    let outcome = told(vec![other], 1);
+    assert_eq!(essence(&outcome), essence(&whole));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pgreconcile::schema::{BySide, Side};
 
-use crate::support::Pair;
+use crate::support::{Pair, strategies};
 
 const WRITERS: u64 = 6;
 /// Rows that are written; those above stand still.
@@ -204,4 +204,27 @@ fn a_backfill_that_comes_by_during_the_run_leaves_nothing_behind() {
     let outcome = running.finish();
     assert_eq!(outcome.findings(), Vec::<String>::new());
     outcome.balances().exits(0);
+}
+
+/// So many rows beyond a chunk's portion of differences, of which a part comes by: a piece at a time.
+#[test]
+fn a_backfill_that_comes_by_in_part_is_told_in_full() {
+    let table = "create table t (id int primary key, v text, n int8);";
+    let fill = "insert into t select n, 'v' || n, n from generate_series";
+    let pair = Pair::new(&format!("{table} {fill}(1, 300000) n; analyze t"), table);
+    for strategy in strategies() {
+        pair.sql(Side::Target, "truncate t");
+        let spec = pair.spec(&SPEC.replace("3s", "2s"));
+        let mut running = pair
+            .program()
+            .args(&["compare", spec.to_str().unwrap(), "--format", "jsonl", "--progress", "never"])
+            .args(&["--strategy", strategy, "--chunk-rows", "1000000", "-vv"])
+            .start();
+        running.await_line("chunk finished");
+        pair.sql(Side::Target, &format!("{fill}(100001, 120000) n"));
+        let outcome = running.finish();
+        let mapping = outcome.exits(1).balances().mapping();
+        assert_eq!(mapping["only_in_source"], 280_000, "{strategy}: {mapping}");
+        assert_eq!(mapping["books"]["source"]["matched"], 20_000, "{strategy}: {mapping}");
+    }
 }

@@ -292,3 +292,25 @@ fn a_run_that_was_asked_something_else_does_not_go_on() {
     let how = &["--resume", "--jobs", "3", "--chunk-rows", "100"];
     comparing(&pair, &spec, &[low, how].concat()).run().exits(1);
 }
+
+/// Where the spec names no key, it is the target's primary key: what was compared by the one before
+/// means other rows.
+#[test]
+fn a_run_does_not_go_on_by_another_key() {
+    let table = "create table t (id int primary key, v int not null, w text, unique (v));
+                 insert into t select n, 20001 - n, 'w' from generate_series(1, 20000) n; analyze t";
+    let pair = Pair::new(table, table);
+    let spec = spec(&pair);
+    let mut run = comparing(&pair, &spec, SLOWLY).start();
+    run.await_line("chunk=2 ");
+    run.signal("INT");
+    run.finish().exits(3);
+    pair.sql(
+        Side::Target,
+        "alter table t drop constraint t_pkey; alter table t drop constraint t_v_key;
+         alter table t add primary key (v)",
+    );
+    let told = refused(&comparing(&pair, &spec, &["--resume"]).run());
+    let said = "was compared by the key (id int4) and would be by (v int4)";
+    assert!(told[0].headline.contains(said), "{told:?}");
+}

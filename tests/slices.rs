@@ -89,6 +89,25 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     assert_eq!(history(&pair)["verified"].as_array().unwrap().len(), 1);
 }
 
+/// Where the spec names no key, it is the target's primary key: what was verified by the one before is
+/// not verified in the ranges of the next.
+#[test]
+fn what_was_verified_by_another_key_counts_for_nothing() {
+    let table = "create table t (id int primary key, v int not null unique); \
+                 insert into t select n, 20001 - n from generate_series(1, 20000) n; analyze t;";
+    let pair = Pair::new(table, table);
+    let spec = spec(&pair);
+    comparing(&pair, &spec, &[]).run().exits(0);
+    assert_eq!(verified(&pair), 1.0);
+    pair.sql(
+        Side::Target,
+        "alter table t drop constraint t_pkey; alter table t drop constraint t_v_key;
+         alter table t add primary key (v)",
+    );
+    slice(&pair, &spec, &["--deadline", "2800ms"]).exits(0);
+    assert!(verified(&pair) < 1.0, "{}", history(&pair));
+}
+
 /// As long as it has read nothing it goes on to its deadline, and is then as incomplete as any run: to
 /// be called clean it would have to have seen something.
 #[test]

@@ -139,6 +139,18 @@ fn only_a_table_can_be_read_without_its_children() {
     assert!(said.contains("\"only\" is for a table that others inherit from"), "{said}");
 }
 
+/// A table named `base`, and a foreign one in the same database that reads it.
+fn foreign(base: &str, table: &str) -> String {
+    format!(
+        "{base} create extension postgres_fdw;
+         do $$ begin execute format('create server loop foreign data wrapper postgres_fdw options
+            (host %L, port %L, dbname %L)', split_part(current_setting('unix_socket_directories'), ',', 1),
+            current_setting('port'), current_database()); end $$;
+         create user mapping for public server loop options (user 'postgres', password_required 'false');
+         {table} server loop options (table_name 'base');"
+    )
+}
+
 #[test]
 fn views_and_foreign_and_unlogged_tables_are_read() {
     let base = PLAIN.replace("table t", "table base").replace("into t", "into base");
@@ -149,15 +161,49 @@ fn views_and_foreign_and_unlogged_tables_are_read() {
         "base",
     );
     holds("unlogged", &PLAIN.replace("create table", "create unlogged table"), "t");
-    let foreign = format!(
-        "{base} create extension postgres_fdw;
-         do $$ begin execute format('create server loop foreign data wrapper postgres_fdw options
-            (host %L, port %L, dbname %L)', split_part(current_setting('unix_socket_directories'), ',', 1),
-            current_setting('port'), current_database()); end $$;
-         create user mapping for public server loop options (user 'postgres', password_required 'false');
-         create foreign table t (id int, v text) server loop options (table_name 'base');"
-    );
+    let foreign = foreign(&base, "create foreign table t (id int, v text)");
     holds("a foreign table", &foreign, "base");
+}
+
+/// What the catalog calls NOT NULL holds in none of these: rows with a NULL in their key must be told.
+#[test]
+fn null_keys_are_told_where_not_null_is_no_proof() {
+    let child = "create table t (id int not null, v text);
+                 create table child () inherits (t);
+                 alter table child alter id drop not null;
+                 insert into t select n, 'v' || n from generate_series(1, 150) n;
+                 insert into child select n, 'v' || n from generate_series(151, 300) n;
+                 insert into child values (null, 'lost'), (null, 'lost too');";
+    let base = PLAIN.replace("table t", "table base").replace("into t", "into base");
+    let base = base.replace(" primary key", "");
+    let foreign = foreign(&base, "create foreign table t (id int not null, v text)");
+    let foreign = format!("{foreign} insert into base values (null, 'lost'), (null, 'lost too');");
+    let partition = self::foreign(
+        &format!("{base} create table t (id int not null, v text) partition by list (v);"),
+        "create foreign table f partition of t default",
+    );
+    let partition =
+        format!("{partition} insert into base values (null, 'lost'), (null, 'lost too');");
+    for (kind, target) in
+        [("a child", child), ("a foreign table", &foreign), ("a foreign partition", &partition)]
+    {
+        let pair = Pair::new(PLAIN, target);
+        let spec = pair.spec(SPEC);
+        let version: u32 =
+            pair.sql(Side::Target, "show server_version_num").trim().parse().unwrap();
+        for strategy in strategies() {
+            let outcome = pair.compare(&spec, &["--strategy", strategy]);
+            let outcome = outcome.balances();
+            // Planners believe a foreign table's NOT NULL, where they look at it, and find no NULL.
+            if kind == "a foreign partition" || kind == "a foreign table" && version >= 170_000 {
+                let reason = outcome.exits(3).mapping()["reason"].to_string();
+                assert!(reason.contains("a key is NULL"), "{kind}: {outcome:?}");
+            } else {
+                assert_eq!(outcome.findings(), ["t null_key target 2"], "{kind}: {outcome:?}");
+                outcome.exits(1);
+            }
+        }
+    }
 }
 
 #[test]

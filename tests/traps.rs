@@ -203,6 +203,14 @@ fn numeric_scale_and_typmod_and_the_numbers_that_are_none() {
             ("int4range", "int4range", "'[1,3)' == '[1,2]' ; 'empty' == '(1,1)'"),
         ],
     );
+    // Domains of one scale meet, whatever they are called.
+    tells_apart(
+        "create domain cents as numeric(10,2); create domain pence as numeric(12,2);",
+        &[
+            ("cents", "pence", "1.5 == 1.50 ; 1.5 <> 1.51"),
+            ("cents[]", "cents[]", "'{1.5}' == '{1.50}'"),
+        ],
+    );
 }
 
 #[test]
@@ -373,7 +381,9 @@ fn addresses_with_and_without_a_network() {
 #[test]
 fn types_that_do_not_meet_without_loss_are_refused_with_what_to_write() {
     refuses(
-        "create type mood as enum ('ok');",
+        "create type mood as enum ('ok');
+         create domain cents as numeric(10,2); create domain mils as numeric(12,4);
+         create domain many_cents as numeric(10,2)[]; create domain coins as cents;",
         &[
             ("timestamp", "timestamptz", "another moment", "AT TIME ZONE"),
             ("timestamptz", "date", "another moment", "AT TIME ZONE"),
@@ -390,6 +400,9 @@ fn types_that_do_not_meet_without_loss_are_refused_with_what_to_write() {
             ("xid", "xid", "within one database", "ignore"),
             ("tid", "tid", "within one database", "ignore"),
             ("numeric(10,2)[]", "numeric(10,4)[]", "different scale", "expressions"),
+            ("cents[]", "mils[]", "different scale", "expressions"),
+            ("many_cents", "numeric(12,4)[]", "different scale", "expressions"),
+            ("coins[]", "mils[]", "different scale", "expressions"),
             ("timestamp[]", "timestamptz[]", "no common form", "expressions"),
         ],
     );

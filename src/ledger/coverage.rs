@@ -8,7 +8,8 @@ use super::value::{Change, values};
 use crate::row::{Coverage, Stretch};
 
 impl Store {
-    /// Which part of a mapping was verified when, in runs of one scope; nothing if none has said.
+    /// Which part of a mapping was verified when, in runs of one scope, by whatever key; nothing if none
+    /// has said.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -17,16 +18,29 @@ impl Store {
         scope: &str,
         mapping: &str,
     ) -> Result<Option<Coverage>, LedgerError> {
+        Ok(self.coverage_and_key(scope, mapping).await?.map(|(coverage, _)| coverage))
+    }
+
+    /// The same with the key whose ranges it speaks of.
+    async fn coverage_and_key(
+        &self,
+        scope: &str,
+        mapping: &str,
+    ) -> Result<Option<(Coverage, String)>, LedgerError> {
         let statement = include_str!("statements/coverage_of_mapping.sql");
-        let mut stretches = Vec::new();
+        let (mut stretches, mut of_key) = (Vec::new(), String::new());
         for record in self.rows(statement, values![scope, mapping]).await? {
+            let range;
+            // What cannot be read has not been verified.
+            let Ok(read) = decode(record.bytes(0)?) else { return Ok(None) };
+            (range, of_key) = read;
             stretches.push(Stretch {
-                range: decode(record.bytes(0)?)?,
+                range,
                 rows: record.count(1)?,
                 verified: Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned),
             });
         }
-        Ok(Coverage::of(stretches))
+        Ok(Coverage::of(stretches).map(|coverage| (coverage, of_key)))
     }
 
     /// The mappings of a scope of which something was verified.
@@ -41,7 +55,8 @@ impl Store {
 }
 
 impl Recorder {
-    /// Which part of a mapping was verified when, in runs of a scope.
+    /// Which part of a mapping was verified when, in runs of a scope, by this key: ranges of another
+    /// mean other rows.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -49,12 +64,14 @@ impl Recorder {
         &self,
         scope: &str,
         mapping: &str,
+        key: &str,
     ) -> Result<Option<Coverage>, LedgerError> {
-        self.store().coverage(scope, mapping).await
+        let known = self.store().coverage_and_key(scope, mapping).await?;
+        Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
     }
 
     /// Writes down which part of a mapping was verified when, in place of what was there.
-    pub fn keep_coverage(&mut self, mapping: &str, coverage: &Coverage) {
+    pub fn keep_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
         let statement = include_str!("statements/forget_coverage.sql");
         self.put(Change { statement, params: values![scope.as_str(), mapping] });
@@ -62,8 +79,14 @@ impl Recorder {
             let statement = include_str!("statements/add_coverage.sql");
             let Stretch { range, rows, verified } = stretch;
             let verified = verified.as_deref().unwrap_or_default();
-            let params =
-                values![scope.as_str(), mapping, place as u64, encode(range), *rows, verified];
+            let params = values![
+                scope.as_str(),
+                mapping,
+                place as u64,
+                encode(&(range, key)),
+                *rows,
+                verified
+            ];
             self.put(Change { statement, params });
         }
     }

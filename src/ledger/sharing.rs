@@ -206,13 +206,13 @@ impl Sharing {
         self.store.rows(find, &params).await?.iter().map(Kept::read).collect()
     }
 
-    /// Forgets what another holder had compared of a shard that can only be compared in one go.
+    /// Forgets what another holder had compared of a shard that is all of its mapping, from this chunk on.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn forget(&self, shard: &Shard) -> Result<(), LedgerError> {
+    pub async fn forget(&self, shard: &Shard, from: u64) -> Result<(), LedgerError> {
         let forget = include_str!("statements/shared_forget_chunks.sql");
-        self.under(shard, forget, Vec::new()).await.map(drop)
+        self.under(shard, forget, values![from]).await.map(drop)
     }
 
     /// How much is left to compare.

@@ -58,7 +58,7 @@ impl Catalog<'_> {
         let heap = kind == RelationKind::Table || kind == RelationKind::InheritanceParent && only;
         Ok(Some(Relation {
             kind,
-            columns: self.columns(oid).await?,
+            columns: self.columns(oid, only).await?,
             indexes,
             estimated_rows: counted.map(|rows| rows as u64),
             row_security: row.get(4)?,
@@ -193,8 +193,8 @@ impl Catalog<'_> {
             .collect()
     }
 
-    async fn columns(&self, oid: u32) -> Result<Vec<Column>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation_columns(oid)).await?;
+    async fn columns(&self, oid: u32, only: bool) -> Result<Vec<Column>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::relation_columns(oid, only)).await?;
         let mut oids: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
         oids.sort_unstable();
         oids.dedup();

@@ -25,6 +25,13 @@ struct Shape {
     modifier: i32,
 }
 
+impl Shape {
+    fn is_array(&self, oid: u32) -> bool {
+        let listed = self.kind == "b" && self.category == "A" && self.element != 0;
+        listed && !VECTORS.contains(&oid)
+    }
+}
+
 impl Lease {
     /// Asks for some types and all that they are made of.
     pub(super) async fn types(&self, session: &Session, oids: &[u32]) -> Result<Types, PgError> {
@@ -53,10 +60,18 @@ impl Types {
         modifier: i32,
         (collation, collation_id): (Collation, Option<String>),
     ) -> ColumnType {
-        let domain = self.0.get(&oid).filter(|shape| shape.kind == "d");
-        // A domain's column has no modifier of its own; the domain has.
-        let modifier = domain.map_or(modifier, |domain| domain.modifier);
+        let modifier = self.modifier(oid, modifier);
         ColumnType { display, pg_type: self.resolve(oid), modifier, collation, collation_id }
+    }
+
+    /// The modifier of a value, or of an array's elements. A domain's column has none of its own; the
+    /// domain has.
+    fn modifier(&self, oid: u32, own: i32) -> i32 {
+        match self.0.get(&oid) {
+            Some(shape) if shape.kind == "d" => self.modifier(shape.base, shape.modifier),
+            Some(shape) if shape.is_array(oid) => self.modifier(shape.element, own),
+            _ => own,
+        }
     }
 
     /// What a type is.
@@ -69,9 +84,7 @@ impl Types {
             "e" => PgType::Enum,
             "c" => PgType::Composite,
             "d" => PgType::Domain(Box::new(self.resolve(shape.base))),
-            "b" if shape.category == "A" && shape.element != 0 && !VECTORS.contains(&oid) => {
-                PgType::Array(Box::new(self.resolve(shape.element)))
-            }
+            _ if shape.is_array(oid) => PgType::Array(Box::new(self.resolve(shape.element))),
             _ if oid < FIRST_NORMAL_OID => PgType::OtherBuiltin(oid),
             "r" | "m" => PgType::Range,
             _ => PgType::Extension(shape.name.clone()),

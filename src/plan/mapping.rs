@@ -63,6 +63,15 @@ impl MappingPlan {
         &self.pairs[..self.key_width]
     }
 
+    /// The key in its order, as a text: key ranges of two plans mean the same rows only if it is the same.
+    pub fn key_text(&self) -> String {
+        let field = |pair: &Pair| {
+            let collated = if key::is_collated(pair) { " as collated" } else { "" };
+            format!("{} {}{collated}", pair.name, pair.wire().name())
+        };
+        self.key().iter().map(field).collect::<Vec<_>>().join(", ")
+    }
+
     /// Rows of the larger side by the statistics.
     pub fn estimated_rows(&self) -> Option<u64> {
         self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)

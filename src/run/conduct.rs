@@ -156,7 +156,7 @@ impl Dispatcher<'_> {
         let at = self.desk.began();
         for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
             let account = &mapping.account;
-            let (name, order) = (&account.plan.name, &account.plan.order);
+            let (plan, order) = (&account.plan, &account.plan.order);
             let rows = account.tally.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
             let whole = account.is_whole(self.desk.options.max_unsettled);
@@ -166,13 +166,13 @@ impl Dispatcher<'_> {
                 coverage
             } else {
                 // What is known stays as it is where nobody says what it is.
-                let Ok(known) = self.desk.coverage(scope, name).await else { continue };
-                let estimated = account.plan.estimated_rows().unwrap_or(0);
+                let Ok(known) = self.desk.coverage(scope, plan).await else { continue };
+                let estimated = plan.estimated_rows().unwrap_or(0);
                 let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
                 account.verified.mark(&mut coverage, &at, order);
                 coverage
             };
-            self.desk.keep_coverage(name, &coverage);
+            self.desk.keep_coverage(plan, &coverage);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 
@@ -167,21 +168,21 @@ impl<'o> Desk<'o> {
     pub(super) async fn coverage(
         &mut self,
         scope: &str,
-        mapping: &str,
+        plan: &MappingPlan,
     ) -> Result<Option<Coverage>, LedgerError> {
         let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.keeps()) else {
             return Ok(None);
         };
-        let answer = self.in_time(recorder.coverage(scope, mapping)).await;
+        let answer = self.in_time(recorder.coverage(scope, &plan.name, &plan.key_text())).await;
         if let (Err(error), Some(recorder)) = (&answer, &mut self.recorder) {
             recorder.give_up(error);
         }
         answer
     }
 
-    pub(super) fn keep_coverage(&mut self, mapping: &str, coverage: &Coverage) {
+    pub(super) fn keep_coverage(&mut self, plan: &MappingPlan, coverage: &Coverage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.keep_coverage(mapping, coverage);
+            recorder.keep_coverage(&plan.name, &plan.key_text(), coverage);
         }
     }
 

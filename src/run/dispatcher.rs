@@ -17,6 +17,7 @@ use super::options::Stop;
 use super::pace::watch::{Answers, Watch};
 use super::scan::frontier::Next;
 use super::scan::pass::NextPiece;
+use super::scan::slots::least_rows;
 use super::work::worker::{Done, World, perform};
 use super::work::{Answer, Task, Work};
 use crate::event::Event;
@@ -96,7 +97,7 @@ impl Dispatcher<'_> {
     }
 
     /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
-    pub(super) fn until_due(&self) -> Option<Duration> {
+    pub(super) fn until_due(&mut self) -> Option<Duration> {
         let can_look = self.has_permit() && !self.watch.waits();
         let due = self.desk.queue.next_due().filter(|_| can_look);
         let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
@@ -168,9 +169,9 @@ impl Dispatcher<'_> {
         match next {
             Next::Histogram { side } => Task::Histogram { side },
             Next::Probe { side, range, rows } => Task::Probe { side, range, rows },
-            Next::Scan { chunk, range, expected } => {
+            Next::Scan { chunk, range, expected, smallest } => {
                 self.desk.tell(Event::ChunkStarted { mapping, chunk });
-                Task::Scan { chunk, range, expected }
+                Task::Scan { chunk, range, expected, smallest }
             }
         }
     }
@@ -277,8 +278,13 @@ impl Dispatcher<'_> {
                 });
                 mapping.piece_read(&piece, read, desk);
             }
-            (Task::Rescan { range }, Answer::Scanned { compared, .. }) => {
+            (Task::Rescan { range, .. }, Answer::Scanned { compared, .. }) => {
                 mapping.rescanned(range, compared, desk);
+            }
+            (Task::Halve { range, rows, least, reason }, Answer::Halved(found)) => {
+                if mapping.halved((range, rows, least, &reason), found, desk) {
+                    self.end_mapping(index, &reason);
+                }
             }
             (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
@@ -326,6 +332,11 @@ impl Dispatcher<'_> {
             }
             Task::Measure => mapping.piece_failed(None, error.remedy, desk),
             Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy, desk),
+            Task::Rescan { range, rows } if smaller_helps => {
+                let least = least_rows(error.remedy);
+                mapping.tasks.push_front(Task::Halve { range, rows, least, reason });
+                return;
+            }
             Task::Recall { mut keys } if keys.len() > 1 && smaller_helps => {
                 let half = keys.split_off(keys.len() / 2);
                 mapping.again.extend([keys, half]);

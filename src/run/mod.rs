@@ -28,6 +28,7 @@ mod repair;
 mod resume;
 mod scan;
 mod sequences;
+mod shards;
 mod sharing;
 mod slices;
 mod terms;

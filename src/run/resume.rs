@@ -20,7 +20,7 @@ use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
 /// Numbers of what a comparison by buckets has compared begin here, beyond all chunks.
-const FIRST_OF_PASS: u64 = 1 << 40;
+pub(super) const FIRST_OF_PASS: u64 = 1 << 40;
 
 /// Where a comparison by buckets stands.
 #[derive(Debug, Serialize, Deserialize)]

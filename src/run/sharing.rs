@@ -25,23 +25,19 @@ use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
+use super::resume::FIRST_OF_PASS;
+use super::scan::pass::Pass;
 use super::scan::slots::Outcome;
+use super::shards::cut;
 use super::terms;
-use super::work::hands::{Failed, with_hands};
-use super::work::steps;
 use super::work::worker::World;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{Checked, Kept, LedgerError, RENEWED_EVERY, Recorder, Shard, Sharing};
-use crate::plan::{MappingPlan, Partition};
+use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
-use crate::row::{Bound, KeyRange};
-use crate::schema::Side;
+use crate::row::KeyRange;
 
-/// Rows of a shard, about: what a dead process leaves undone, and how evenly the work is spread.
-const ROWS_OF_A_SHARD: u64 = 50_000;
-/// Shards of a mapping.
-const MOST_SHARDS: u64 = 1_024;
 /// How often a process that has nothing to do asks whether that has changed.
 const ASKS_EVERY: Duration = Duration::from_millis(500);
 
@@ -178,60 +174,6 @@ fn lost(recorder: &Recorder, error: &LedgerError) -> Blocked {
         .hinted("A run cannot be shared without its ledger.")
 }
 
-/// Cuts every mapping that no process has cut yet.
-async fn cut(prepared: &Prepared, options: &Options, sharing: &Sharing) -> Result<(), Blocked> {
-    let failed = |error: LedgerError| Blocked::new(format!("the run cannot be cut: {error}"));
-    for plan in &prepared.plans {
-        if !sharing.is_cut(&plan.name).await.map_err(failed)? {
-            let shards = shards(prepared, plan, options).await?;
-            sharing.cut(&plan.name, &shards).await.map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-/// The shards of a mapping: stretches of its histogram. What cannot be cut by that is one.
-async fn shards(
-    prepared: &Prepared,
-    plan: &MappingPlan,
-    options: &Options,
-) -> Result<Vec<KeyRange>, Blocked> {
-    let rows = plan.estimated_rows().unwrap_or(0);
-    let wanted = (rows / ROWS_OF_A_SHARD).clamp(1, MOST_SHARDS);
-    let ranges = plan.partition == Partition::Ranges && plan.served() && plan.order.is_known();
-    if wanted == 1 || !ranges || options.sample.is_some() {
-        return Ok(vec![KeyRange::everything()]);
-    }
-    let bounds = bounds(prepared, plan, options).await.map_err(Blocked::from)?;
-    Ok(stretches(bounds, usize::try_from(wanted).unwrap_or(1)))
-}
-
-async fn bounds(
-    prepared: &Prepared,
-    plan: &MappingPlan,
-    options: &Options,
-) -> Result<Vec<Bound>, Failed> {
-    let rows = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
-    let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
-    with_hands(prepared, plan, options, async |hands| steps::histogram(hands, larger).await).await
-}
-
-/// So many ranges of about equally many rows, the first and the last with open ends.
-fn stretches(bounds: Vec<Bound>, wanted: usize) -> Vec<KeyRange> {
-    // The first and the last bound are the least and the greatest key.
-    let inner = bounds.len().saturating_sub(2);
-    let every = (inner + 1).div_ceil(wanted).max(1);
-    let mut ranges = Vec::new();
-    let mut rest = KeyRange::everything();
-    for bound in bounds.into_iter().take(inner + 1).skip(every).step_by(every) {
-        let (range, behind) = rest.cut(bound);
-        ranges.push(range);
-        rest = behind;
-    }
-    ranges.push(rest);
-    ranges
-}
-
 /// A process's time at a run, from its first shard until there is none left.
 struct Shift<'s> {
     sharing: &'s Sharing,
@@ -296,12 +238,14 @@ impl Shift<'_> {
         };
         let mut kept = self.sharing.kept(&shard).await?;
         let plan = Arc::clone(&plans[index]);
-        if shard.range == KeyRange::everything() {
-            // It may not be cut into chunks that add up: what is there of it counts for nothing.
-            self.sharing.forget(&shard).await?;
-            kept.clear();
-        }
         let options = &dispatcher.desk.options;
+        if shard.range == KeyRange::everything() {
+            // What a pass has compared does not add up with what another holder does, nor do chunks
+            // whose order is not known here: it counts for nothing.
+            let adds_up = plan.order.is_known() && Pass::new(&plan, options).is_none();
+            self.sharing.forget(&shard, if adds_up { FIRST_OF_PASS } else { 0 }).await?;
+            kept.retain(|_| adds_up);
+        }
         let mut state = MappingState::scanning(index, &plan, options, &shard, kept);
         state.account.started = dispatcher.mappings[index].account.started;
         dispatcher.mappings[index] = state;
@@ -428,37 +372,5 @@ impl<'o> Dispatcher<'o> {
             return None;
         }
         Some(self.finish(&sharing.begun.record.scope).await)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::row::Key;
-
-    fn bound(number: u8) -> Bound {
-        Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() }
-    }
-
-    #[test]
-    fn shards_tile_and_are_about_as_many_as_wanted() {
-        for (count, wanted, expected) in [
-            (0, 4, 1),
-            (2, 4, 1),
-            (3, 4, 2),
-            (101, 10, 10),
-            (101, 7, 7),
-            (101, 1, 1),
-            (11, 100, 10),
-        ] {
-            let ranges = stretches((0..count).map(bound).collect(), wanted);
-            assert_eq!(ranges.len(), expected, "{count} {wanted}");
-            assert_eq!(ranges[0].after, None);
-            assert_eq!(ranges[ranges.len() - 1].through, None);
-            for pair in ranges.windows(2) {
-                assert_eq!(pair[0].through, pair[1].after);
-                assert!(pair[0].through.is_some());
-            }
-        }
     }
 }

@@ -51,7 +51,8 @@ async fn known(plan: &MappingPlan, scope: &str, recorder: Option<&Recorder>) -> 
     match recorder {
         Some(recorder) if plan.order.is_known() && plan.served() => {
             // What cannot be read has not been verified.
-            recorder.coverage(scope, &plan.name).await.ok().flatten().unwrap_or_else(nothing)
+            let known = recorder.coverage(scope, &plan.name, &plan.key_text()).await;
+            known.ok().flatten().unwrap_or_else(nothing)
         }
         _ => nothing(),
     }

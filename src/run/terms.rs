@@ -34,6 +34,8 @@ struct Terms {
     since: Option<BySide<String>>,
     /// How each mapping's rows are compared: what was seen by one strategy means nothing to another.
     strategies: BTreeMap<String, String>,
+    /// By which key, in which order: a range of one key means nothing to another.
+    keys: BTreeMap<String, String>,
     /// What each mapping's sides are read from.
     shapes: BTreeMap<String, BySide<Shape>>,
 }
@@ -47,6 +49,7 @@ impl Terms {
         let strategies = prepared.plans.iter();
         let strategies =
             strategies.map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
+        let keys = prepared.plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
         let mut mappings = options.mappings.clone();
         mappings.sort();
         Terms {
@@ -58,6 +61,7 @@ impl Terms {
             since: prepared.plans.first().and_then(moments),
             slice: options.slice,
             strategies: strategies.collect(),
+            keys: keys.collect(),
             shapes: shapes.collect(),
         }
     }
@@ -89,7 +93,15 @@ impl Terms {
             let before = self.strategies.get(name).filter(|before| *before != now)?;
             Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
         });
-        other.or_else(|| self.moved(now))
+        other.or_else(|| self.other_key(now)).or_else(|| self.moved(now))
+    }
+
+    /// What would be compared by another key: where the spec names none, it is the catalog's.
+    fn other_key(&self, now: &Terms) -> Option<String> {
+        now.keys.iter().find_map(|(name, now)| {
+            let before = self.keys.get(name).filter(|before| *before != now)?;
+            Some(format!("\"{name}\" was compared by the key ({before}) and would be by ({now})"))
+        })
     }
 
     /// What is not read from where it was.
@@ -224,6 +236,7 @@ mod tests {
             since: None,
             slice: false,
             strategies: [("t".to_owned(), "digest".to_owned())].into(),
+            keys: [("t".to_owned(), "a, b".to_owned())].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
         }
     }
@@ -244,6 +257,10 @@ mod tests {
             (
                 Terms { strategies: [("t".into(), "stream".into())].into(), ..terms() },
                 "was compared by digest and would be by stream (--strategy)",
+            ),
+            (
+                Terms { keys: [("t".into(), "b, a".into())].into(), ..terms() },
+                "by the key (a, b) and would be by (b, a)",
             ),
             (Terms { shapes: moved(Side::Target), ..terms() }, "the target of \"t\" is not"),
         ] {

@@ -43,7 +43,7 @@ pub struct Column {
     pub name: ColumnName,
     /// Its type.
     pub column_type: ColumnType,
-    /// Whether a NOT NULL constraint holds on the column itself.
+    /// Whether the server keeps NULLs out of it in every row that is read.
     pub not_null: bool,
     /// Whether the role may read it.
     pub readable: bool,

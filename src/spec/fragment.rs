@@ -97,7 +97,7 @@ impl<'t> Lexer<'t> {
                 ';' => return Err("it holds a \";\" outside quotes".into()),
                 '\'' => self.quoted('\'', false)?,
                 '"' => self.quoted_identifier(at)?,
-                '-' if self.eat('-') => self.skip_while(|c| c != '\n'),
+                '-' if self.eat('-') => self.skip_while(|c| !matches!(c, '\n' | '\r')),
                 '/' if self.eat('*') => self.block_comment()?,
                 '$' => self.dollar(at)?,
                 ':' => self.colon(at),
@@ -254,6 +254,14 @@ mod tests {
                 .is_empty()
         );
         assert!(params("a::text || b:::c || x[1: n]").is_empty());
+    }
+
+    /// For PostgreSQL it does: what follows is SQL again.
+    #[test]
+    fn a_comment_ends_at_a_carriage_return() {
+        assert_eq!(params("true -- why\r and a = :b"), ["b"]);
+        assert!(read("true -- why\r) or (true").is_err());
+        assert!(read("true -- why\r; delete from t").is_err());
     }
 
     #[test]

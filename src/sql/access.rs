@@ -56,19 +56,53 @@ and n.nspname = ",
     writer.finish()
 }
 
-/// A row for each column: name, type as written, type's OID, modifier, NOT NULL, readable, collation
+/// A row for each column: name, type as written, type's OID, modifier, whether no row can have a NULL
+/// in it, readable, collation
 /// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
 /// where rows lie, what a linguistic collation is: provider, locale, version, if indexes were built
 /// with that version, and how many values are distinct. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
-pub fn relation_columns(oid: u32) -> Statement {
+///
+/// A NOT NULL is a proof only where the server keeps it for every row that is read: not for a foreign
+/// table's rows, not where a child has dropped it (until PostgreSQL 17), not before it is validated
+/// (since 18). `only` leaves the children's rows out.
+///
+/// A child that is a foreign table is believed: planners believe it too, so asked for NULLs they would
+/// leave it out. A row that proves them wrong fails where it is read.
+pub fn relation_columns(oid: u32, only: bool) -> Statement {
     let mut writer = Writer::new(&[]);
+    writer.push("with recursive read as (\nselect ").bind(Bind::int8(i64::from(oid)));
+    writer.push("::pg_catalog.oid as oid");
+    if !only {
+        writer.push(
+            "
+union
+select i.inhrelid
+from read
+join pg_catalog.pg_inherits as i on i.inhparent = read.oid",
+        );
+    }
     writer
         .push(
-            "select a.attname::pg_catalog.text,
+            "
+)
+select a.attname::pg_catalog.text,
 pg_catalog.format_type(a.atttypid, a.atttypmod),
 a.atttypid::pg_catalog.int8,
 a.atttypmod,
-a.attnotnull,
+a.attnotnull and c.relkind <> 'f' and a.attname not in (
+select b.attname
+from read
+join pg_catalog.pg_attribute as b on b.attrelid = read.oid and b.attnum > 0
+where not b.attnotnull
+or exists (
+select
+from pg_catalog.pg_constraint as k
+where k.conrelid = read.oid
+and k.contype = 'n'
+and k.conkey = array[b.attnum]
+and not k.convalidated
+)
+),
 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
 case
 when a.attcollation = 0 then '-'

@@ -45,7 +45,7 @@ pub use histogram::{blocks, histogram};
 pub use load::{replay_by_standbys, replay_of_standby, sessions};
 pub use lookup::{Lookup, look_up};
 pub use parts::{PartFields, Parting, part_digests};
-pub use probe::{Neighbour, neighbour, null_keys, probe};
+pub use probe::{Neighbour, neighbour, null_keys, probe, sampled_keys};
 pub use rows::{canons, canons_with_rules, key_hashes};
 pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::server;

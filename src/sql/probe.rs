@@ -2,12 +2,12 @@
 
 use super::canon::{in_key, printed, row_hash, searched};
 use super::region::Conditions;
-use super::relation::{from, from_changed, from_unfiltered};
+use super::relation::{from, from_changed, from_sampled, from_unfiltered};
 use super::rows::group_text;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Key, KeyRange};
-use crate::schema::Side;
+use crate::schema::{RelationKind, Side};
 
 /// The key that stands `rows` keys into a range: canons, then texts. No row if the range has fewer.
 ///
@@ -29,6 +29,37 @@ pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Sta
     let skip = i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX);
     writer.push("\noffset ").bind(Bind::int8(skip)).push("\nlimit 1");
     writer.finish()
+}
+
+/// Keys that part a table into about so many stretches of equally many rows, in order: canons, then
+/// texts. They are taken from about so many of a hundred blocks, so whole keys of several columns come
+/// as they are spread; only of what is stored on this server.
+pub fn sampled_keys(
+    plan: &MappingPlan,
+    side: Side,
+    stretches: u64,
+    percent: f64,
+) -> Option<Statement> {
+    match plan.sides[side].kind {
+        RelationKind::View | RelationKind::Foreign | RelationKind::Query => return None,
+        RelationKind::Table
+        | RelationKind::Partitioned
+        | RelationKind::InheritanceParent
+        | RelationKind::MaterializedView => {}
+    }
+    let mut writer = Writer::new(&plan.params);
+    key_and_text(&mut writer, plan, side);
+    writer.push("\nfrom (\nselect r.*, pg_catalog.row_number() over (");
+    order_by_key(&mut writer, plan, side, "");
+    writer.push("\n) as place, pg_catalog.count(*) over () as found");
+    from_sampled(&mut writer, plan, side, percent);
+    Conditions::new(&mut writer).no_null_key(plan, side);
+    let stretches = Bind::int8(i64::try_from(stretches).unwrap_or(i64::MAX));
+    writer
+        .push("\n) as r\nwhere r.place operator(pg_catalog.%) greatest(r.found operator(pg_catalog./) ")
+        .bind(stretches)
+        .push(", 1) operator(pg_catalog.=) 0\norder by r.place");
+    Some(writer.finish())
 }
 
 /// Which neighbour of a key is asked for.

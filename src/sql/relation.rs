@@ -73,6 +73,8 @@ pub(super) fn from_blocks(
 enum Part<'p> {
     All,
     Blocks(Blocks),
+    /// Those of about so many of a hundred blocks.
+    Sampled(f64),
     /// Those that changed lately.
     Changed(&'p Since),
 }
@@ -93,6 +95,11 @@ pub(super) fn from_unfiltered(
     width: usize,
 ) {
     from_filtered(writer, plan, side, width, None, Part::All, &[]);
+}
+
+/// The same, of about so many of a hundred blocks.
+pub(super) fn from_sampled(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, percent: f64) {
+    from_filtered(writer, plan, side, plan.key_width, None, Part::Sampled(percent), &[]);
 }
 
 fn from_filtered(
@@ -122,6 +129,10 @@ fn from_filtered(
     let mut word = "\nwhere ";
     match part {
         Part::All => {}
+        Part::Sampled(percent) => {
+            writer.push("\ntablesample pg_catalog.system (cast(");
+            writer.bind(Bind::text(&percent.to_string())).push(" as pg_catalog.float4))");
+        }
         Part::Blocks(Blocks { from, until }) => {
             // PostgreSQL reads just these blocks: a TID range scan, since version 14.
             let bounds = [(">=", Some(from)), ("<", until)];

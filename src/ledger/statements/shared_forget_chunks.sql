@@ -6,5 +6,5 @@ with held as (
 )
 delete from chunk
 using held
-where chunk.run = held.run and chunk.mapping = held.mapping
+where chunk.run = held.run and chunk.mapping = held.mapping and chunk.place >= $6
 returning chunk.place

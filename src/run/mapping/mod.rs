@@ -19,14 +19,14 @@ use super::desk::Desk;
 use super::options::Options;
 use super::scan::frontier::Frontier;
 use super::scan::pass::{Pass, Piece as BlockPiece, Progress, Read};
-use super::scan::slots::{Outcome, Told as ToldChunk};
+use super::scan::slots::{MOST_GIVEN_UP, Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
-use crate::row::{Digest, Key, KeyRange};
+use crate::row::{Bound, Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
@@ -63,6 +63,8 @@ pub(super) struct MappingState {
     pub(super) again: VecDeque<Vec<Key>>,
     runs: Runs,
     one_sided: OneSidedRuns,
+    /// One-sided ranges in a row that could not be compared again.
+    given_up: u32,
     /// Whether the ends of a side have been asked for.
     pub(super) ends_asked: BySide<bool>,
 }
@@ -103,6 +105,7 @@ impl MappingState {
             again: VecDeque::new(),
             runs: Runs::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
+            given_up: 0,
             ends_asked: BySide::default(),
         }
     }
@@ -148,7 +151,8 @@ impl MappingState {
 
     /// The next small task; while the queue is full, one that does not bring more suspects.
     pub(super) fn next_task(&mut self, full: bool) -> Option<Task> {
-        let fits = |task: &Task| !(full && matches!(task, Task::Keys { .. }));
+        let brings = |task: &Task| matches!(task, Task::Keys { .. } | Task::Rescan { .. });
+        let fits = |task: &Task| !(full && brings(task));
         let place = self.tasks.iter().position(fits)?;
         self.tasks.remove(place)
     }
@@ -245,12 +249,34 @@ impl MappingState {
     /// A range that was thought to be one-sided was compared again. What it is now is settled key by
     /// key, or as a range by itself.
     pub(super) fn rescanned(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
+        self.given_up = 0;
         for item in self.book(range, compared) {
             match item {
                 Item::Key(suspected, home) => self.suspect(suspected, home, desk),
                 Item::Lone(piece) => self.suspect_range(piece, None, desk),
             }
         }
+    }
+
+    /// It is known where to cut a range that was too much at once. Where it cannot be cut, it is
+    /// undecided; tells whether there is no use in going on.
+    pub(super) fn halved(
+        &mut self,
+        (range, rows, least, reason): (KeyRange, u64, u64, &str),
+        found: Option<(Bound, u64)>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let Some((bound, before)) = found else {
+            self.account.undecided(&range, rows, reason, desk);
+            // A row that cannot be read says nothing of the next.
+            self.given_up += u32::from(least > 1);
+            return self.given_up >= MOST_GIVEN_UP;
+        };
+        let (first, second) = range.cut(bound);
+        // How many lie behind is a guess: it is no smaller because it was cut.
+        self.tasks.push_front(Task::Rescan { range: second, rows });
+        self.tasks.push_front(Task::Rescan { range: first, rows: before });
+        false
     }
 
     /// Books what a range came to, and puts what differs into key order.
@@ -405,7 +431,9 @@ impl MappingState {
                 let rows = keys.len() as u64;
                 self.account.undecided(&KeyRange::everything(), rows, reason, desk);
             }
-            Task::Rescan { range } => self.account.undecided(&range, 1, reason, desk),
+            Task::Rescan { range, rows } | Task::Halve { range, rows, .. } => {
+                self.account.undecided(&range, rows, reason, desk);
+            }
             Task::NullKeys => {
                 let reason = format!("rows with a NULL in their key were not counted: {reason}");
                 self.account.undecided(&KeyRange::everything(), 1, &reason, desk);

@@ -176,7 +176,8 @@ impl MappingState {
             let booked = entry.suspect.image.map(|digest| digest.rows);
             self.account.tally.corrected(booked, BySide::default());
             self.open -= 1;
-            self.tasks.push_back(Task::Rescan { range });
+            let rows = image.source.rows.max(image.target.rows);
+            self.tasks.push_back(Task::Rescan { range, rows });
             return self.settle_piece(piece, None);
         }
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {

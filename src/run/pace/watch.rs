@@ -59,11 +59,30 @@ pub(in crate::run) struct Watch {
     due: Instant,
     left_alone: BySide<Option<Instant>>,
     blind_since: Option<Instant>,
-    /// Until when permits rest.
-    resting: Vec<Instant>,
+    resting: Resting,
     period: Option<Period>,
     next_period: u64,
     paced: Paced,
+}
+
+/// Until when permits rest.
+#[derive(Debug, Default)]
+struct Resting(Vec<Instant>);
+
+impl Resting {
+    /// How many rest now.
+    fn count(&mut self, now: Instant) -> usize {
+        self.0.retain(|until| *until > now);
+        self.0.len()
+    }
+
+    /// How long until the next has rested. One that has is told once: nobody may ask for it for as
+    /// long as the run waits.
+    fn next(&mut self, now: Instant) -> Option<Duration> {
+        let first = self.0.iter().min().copied()?;
+        self.count(now);
+        Some(first.saturating_duration_since(now))
+    }
 }
 
 /// A time at less than full speed.
@@ -107,7 +126,7 @@ impl Watch {
             due: Instant::now(),
             left_alone: BySide::default(),
             blind_since: None,
-            resting: Vec::new(),
+            resting: Resting::default(),
             period: None,
             next_period: 0,
             paced: Paced::default(),
@@ -227,7 +246,7 @@ impl Watch {
 
     /// Whether the run is held back at this moment: something is still to come.
     pub(in crate::run) fn holds(&self) -> bool {
-        self.waits() || !self.resting.is_empty()
+        self.waits() || !self.resting.0.is_empty()
     }
 
     /// Whether chunks are to be smaller.
@@ -245,21 +264,18 @@ impl Watch {
         let rest = self.pace.rest(took);
         if !rest.is_zero() {
             self.paced.rested_ms += millis(rest);
-            self.resting.push(Instant::now() + rest);
+            self.resting.0.push(Instant::now() + rest);
         }
     }
 
     /// Permits that rest.
     pub(in crate::run) fn resting(&mut self) -> usize {
-        let now = Instant::now();
-        self.resting.retain(|until| *until > now);
-        self.resting.len()
+        self.resting.count(Instant::now())
     }
 
-    /// How long until the next permit has rested.
-    pub(in crate::run) fn until_rested(&self) -> Option<Duration> {
-        let first = self.resting.iter().min()?;
-        Some(first.saturating_duration_since(Instant::now()))
+    /// How long until the next permit has rested, if one rests.
+    pub(in crate::run) fn until_rested(&mut self) -> Option<Duration> {
+        self.resting.next(Instant::now())
     }
 
     /// What the pace cost the run, and what the run cost the servers.
@@ -315,6 +331,18 @@ mod tests {
 
     const fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    /// A run that waits gives out no work, and must not run in circles over permits that have rested.
+    #[test]
+    fn a_permit_that_has_rested_is_waited_for_no_more() {
+        let now = Instant::now();
+        let mut resting = Resting(vec![now + secs(3), now + secs(1)]);
+        assert_eq!(resting.next(now), Some(secs(1)));
+        assert_eq!(resting.next(now + secs(1)), Some(secs(0)));
+        assert_eq!(resting.next(now + secs(1)), Some(secs(2)));
+        assert_eq!(resting.next(now + secs(3)), Some(secs(0)));
+        assert_eq!(resting.next(now + secs(3)), None);
     }
 
     /// What a standby has not replayed after `settle` would be called a difference.

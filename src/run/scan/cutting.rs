@@ -123,8 +123,8 @@ impl Cutting {
     }
 
     /// Where the next chunk ends and about how many rows it has, if that is known without asking.
-    pub(in crate::run) fn known_end(&mut self, after: Option<&Bound>) -> Option<(Bound, u64)> {
-        let Boundaries::Known(histogram) = &mut self.boundaries else { return None };
+    pub(in crate::run) fn known_end(&self, after: Option<&Bound>) -> Option<(Bound, u64)> {
+        let Boundaries::Known(histogram) = &self.boundaries else { return None };
         let wanted = match (&self.sampling, histogram.stretch()) {
             (Some(sampling), Some(rows)) if sampling.jumps() => rows.max(sampling.left()),
             (Some(_), _) => return None,

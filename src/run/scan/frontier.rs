@@ -32,7 +32,7 @@ pub(in crate::run) enum Next {
     /// Find the key that stands so many rows into a range.
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
-    Scan { chunk: u64, range: KeyRange, expected: Expectation },
+    Scan { chunk: u64, range: KeyRange, expected: Expectation, smallest: bool },
 }
 
 /// What a probe on its way is for.
@@ -198,8 +198,9 @@ impl Frontier {
             self.push(range, self.whole_rows.max(self.cutting.next_rows()));
         }
         if let Some(slot) = self.slots.start() {
+            let (chunk, range, smallest) = (slot.chunk, slot.range.clone(), slot.smallest);
             let expected = self.cutting.expect(slot.rows);
-            return Some(Next::Scan { chunk: slot.chunk, range: slot.range.clone(), expected });
+            return Some(Next::Scan { chunk, range, expected, smallest });
         }
         match self.cutting.first() {
             First::Histogram => return Some(Next::Histogram { side: self.larger }),
@@ -223,7 +224,7 @@ impl Frontier {
             return self.next();
         }
         let (slot, range, rows) = match (self.slots.too_much(), &self.ahead.rest) {
-            (Some(slot), _) => (Some(slot.chunk), slot.range.clone(), slot.rows.div_ceil(2)),
+            (Some((chunk, range, piece)), _) => (Some(chunk), range.clone(), piece),
             (None, Some(rest)) => (None, rest.clone(), self.cutting.next_rows()),
             (None, None) => return if self.step() { self.next() } else { None },
         };
@@ -272,14 +273,7 @@ impl Frontier {
                 self.ahead.rest = None;
                 self.push(range, rows);
             }
-            (Some(chunk), Some(bound)) => self.slots.cut(chunk, bound),
-            // Fewer rows than thought: the slot is smaller than it says.
-            (Some(chunk), None) => {
-                self.slots.get(chunk)?.rows = rows;
-                if rows <= 1 {
-                    self.slots.give_up_chunk(chunk);
-                }
-            }
+            (Some(chunk), found) => self.slots.probed(chunk, found, self.cutting.next_rows()),
         }
         None
     }
@@ -448,7 +442,8 @@ mod tests {
                     let from = range.after.as_ref().map_or(0, number);
                     let end = range.through.as_ref().map_or(i32::MAX, number);
                     let at = from.saturating_add(i32::try_from(rows).unwrap());
-                    frontier.probed(rows, (at < end).then(|| bound(at)));
+                    // Both sides have the same keys.
+                    while frontier.probed(rows, (at < end).then(|| bound(at))).is_some() {}
                 }
                 Next::Scan { chunk, .. } => {
                     scans += 1;

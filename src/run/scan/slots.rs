@@ -47,6 +47,8 @@ pub(in crate::run) struct Slot {
     pub(in crate::run) state: State,
     /// Whether the ledger has what became of it.
     pub(in crate::run) kept: bool,
+    /// Whether it is as small as chunks get: a statement may take its time then.
+    pub(in crate::run) smallest: bool,
 }
 
 /// How far a chunk is.
@@ -56,15 +58,36 @@ pub(in crate::run) enum State {
     InFlight,
     /// Compared before an interruption; what was seen has to be read from the ledger.
     Kept,
-    /// To be cut in two, for this reason.
-    TooMuch(String, Remedy),
+    /// To be cut.
+    TooMuch(TooMuch),
     Done(Outcome),
 }
 
+/// A chunk that was too much for one statement. How many rows it has is a guess, and may be far from
+/// the truth: pieces are cut off its front until what is left has no more rows than a piece.
+#[derive(Debug)]
+pub(in crate::run) struct TooMuch {
+    reason: String,
+    remedy: Remedy,
+    /// Rows of the next piece.
+    pub(in crate::run) piece: u64,
+    /// Whether a piece has been cut off.
+    cut: bool,
+}
+
 /// A chunk of this size that is still too much for one statement is given up.
-pub(in crate::run) const FLOOR: u64 = 500;
+const FLOOR: u64 = 500;
 /// So many chunks in a row given up end a mapping.
-const MOST_GIVEN_UP: u32 = 3;
+pub(in crate::run) const MOST_GIVEN_UP: u32 = 3;
+
+/// Rows that are not cut any smaller.
+pub(in crate::run) fn least_rows(remedy: Remedy) -> u64 {
+    match remedy {
+        Remedy::Shrink => FLOOR,
+        Remedy::Isolate => 1,
+        Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
+    }
+}
 
 /// What becomes of a chunk that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +112,8 @@ pub(in crate::run) struct Slots {
 impl Slots {
     /// Adds a chunk behind the last.
     pub(in crate::run) fn push(&mut self, range: KeyRange, rows: u64, state: State) {
-        self.slots.push_back(Slot { chunk: self.next_chunk, range, rows, state, kept: false });
+        let chunk = self.next_chunk;
+        self.slots.push_back(Slot { chunk, range, rows, state, kept: false, smallest: false });
         self.next_chunk += 1;
     }
 
@@ -127,7 +151,7 @@ impl Slots {
                 KeptState::Skipped => State::Done(Outcome::Skipped),
             };
             let behind = range.through.clone().filter(|_| range.through != within.through);
-            self.slots.push_back(Slot { chunk, range, rows, state, kept: true });
+            self.slots.push_back(Slot { chunk, range, rows, state, kept: true, smallest: false });
             let through = within.through.clone();
             rest = behind.map(|after| KeyRange { after: Some(after), through });
         }
@@ -151,23 +175,42 @@ impl Slots {
         Some(slot)
     }
 
-    /// The first chunk that is to be cut in two.
-    pub(in crate::run) fn too_much(&self) -> Option<&Slot> {
-        self.slots.iter().find(|slot| matches!(slot.state, State::TooMuch(..)))
+    /// The first chunk that is to be cut: its number, what there is of it and the rows of a piece.
+    pub(in crate::run) fn too_much(&self) -> Option<(u64, &KeyRange, u64)> {
+        self.slots.iter().find_map(|slot| match &slot.state {
+            State::TooMuch(too_much) => Some((slot.chunk, &slot.range, too_much.piece)),
+            _ => None,
+        })
     }
 
-    /// Cuts a chunk in two in its place.
-    pub(in crate::run) fn cut(&mut self, chunk: u64, bound: Bound) {
+    /// It is known where a piece of a chunk ends, or that the chunk has no more rows than that. Pieces
+    /// grow up to `most` rows, so that a chunk far larger than thought comes to an end.
+    pub(in crate::run) fn probed(&mut self, chunk: u64, bound: Option<Bound>, most: u64) {
         let Some(place) = self.slots.iter().position(|slot| slot.chunk == chunk) else { return };
         let slot = &mut self.slots[place];
-        let (first, second) = slot.range.cut(bound);
-        slot.range = first;
-        slot.rows = slot.rows.div_ceil(2);
-        slot.state = State::Ready;
-        let (chunk, rows) = (self.next_chunk, slot.rows);
-        self.next_chunk += 1;
-        let behind = Slot { chunk, range: second, rows, state: State::Ready, kept: false };
-        self.slots.insert(place + 1, behind);
+        let State::TooMuch(too_much) = &mut slot.state else { return };
+        let least = least_rows(too_much.remedy);
+        let piece = too_much.piece;
+        match bound {
+            Some(bound) => {
+                let (first, second) = slot.range.cut(bound);
+                too_much.piece = piece.max(most.min(piece * 2));
+                too_much.cut = true;
+                let rows = slot.rows.saturating_sub(piece).max(1);
+                let state = std::mem::replace(&mut slot.state, State::Ready);
+                (slot.range, slot.rows, slot.smallest) = (first, piece, false);
+                let (chunk, smallest) = (self.next_chunk, false);
+                self.next_chunk += 1;
+                let behind = Slot { chunk, range: second, rows, state, kept: false, smallest };
+                self.slots.insert(place + 1, behind);
+            }
+            None if too_much.cut => (slot.rows, slot.state) = (piece, State::Ready),
+            None if piece > least => too_much.piece = piece.div_ceil(2).max(least),
+            None if too_much.remedy == Remedy::Shrink => {
+                (slot.rows, slot.smallest, slot.state) = (piece, true, State::Ready);
+            }
+            None => self.give_up_chunk(chunk),
+        }
     }
 
     pub(in crate::run) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
@@ -191,14 +234,12 @@ impl Slots {
         whole: bool,
     ) -> Failed {
         let Some(slot) = self.get(chunk) else { return Failed::Ends };
-        let floor = match remedy {
-            Remedy::Shrink => FLOOR,
-            Remedy::Isolate => 1,
-            Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
-        };
-        let rows = slot.rows;
-        slot.state = State::TooMuch(reason.to_owned(), remedy);
-        if rows > floor && !whole {
+        let (rows, least) = (slot.rows, least_rows(remedy));
+        let piece = rows.div_ceil(2).max(least);
+        let again = slot.smallest && remedy == Remedy::Shrink;
+        let reason = reason.to_owned();
+        slot.state = State::TooMuch(TooMuch { reason, remedy, piece, cut: false });
+        if least < u64::MAX && !whole && !again {
             return Failed::Smaller(rows);
         }
         self.give_up_chunk(chunk);
@@ -207,13 +248,14 @@ impl Slots {
     }
 
     /// A chunk is given up.
-    pub(in crate::run) fn give_up_chunk(&mut self, chunk: u64) {
+    fn give_up_chunk(&mut self, chunk: u64) {
         let Some(slot) = self.get(chunk) else { return };
-        let reason = match &slot.state {
-            State::TooMuch(reason, _) => reason.clone(),
-            _ => "not read".to_owned(),
+        let (reason, isolated) = match &slot.state {
+            State::TooMuch(TooMuch { reason, remedy, .. }) => {
+                (reason.clone(), *remedy == Remedy::Isolate)
+            }
+            _ => ("not read".to_owned(), false),
         };
-        let isolated = matches!(slot.state, State::TooMuch(_, Remedy::Isolate));
         slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
         self.given_up += u32::from(!isolated);
     }
@@ -244,7 +286,7 @@ impl Slots {
         let mut told = Vec::new();
         while let Some(Slot { state: State::Done(_), .. }) = self.slots.front() {
             if let Some(slot) = self.slots.pop_front()
-                && let Slot { chunk, range, rows, state: State::Done(outcome), kept } = slot
+                && let Slot { chunk, range, rows, state: State::Done(outcome), kept, .. } = slot
             {
                 told.push(Told { chunk, range, rows, outcome, kept });
             }
@@ -345,5 +387,50 @@ mod tests {
         let (mut slots, rest) = restored(kept, KeyField::Collated);
         assert_eq!(slots.take_done().len(), 2);
         assert_eq!(rest.unwrap().after, bound(3));
+    }
+
+    /// A chunk that is 2,500 times what the statistics say: the guess ends nothing.
+    #[test]
+    fn a_chunk_far_larger_than_thought_is_cut_until_it_can_be_read() {
+        let bound =
+            |n: u64| Bound { key: Key::new([&n.to_be_bytes()[..]]), text: [n.to_string()].into() };
+        let number =
+            |bound: &Option<Bound>| bound.as_ref().map(|b| b.text[0].parse::<u64>().unwrap());
+        for (remedy, least) in [(Remedy::Shrink, 1_000_000), (Remedy::Isolate, 999_999)] {
+            let (mut slots, keys, mut compared, mut lost) = (Slots::default(), 1_000_000, 0, 0);
+            slots.push(KeyRange::everything(), 400, State::Ready);
+            let mut statements = 0;
+            while !slots.is_empty() {
+                statements += 1;
+                if let Some(slot) = slots.start() {
+                    let after = number(&slot.range.after).unwrap_or(0);
+                    let through = number(&slot.range.through).unwrap_or(keys);
+                    let (chunk, rows) = (slot.chunk, through - after);
+                    // 20,000 rows take too long; one row cannot be read.
+                    let fails = match remedy {
+                        Remedy::Shrink => rows > 20_000,
+                        _ => after < 777_777 && 777_777 <= through,
+                    };
+                    if fails {
+                        slots.failed(chunk, remedy, "canceled", false);
+                    } else {
+                        slots.compared(chunk, Compared::default());
+                        compared += rows;
+                    }
+                } else if let Some((chunk, range, piece)) = slots.too_much() {
+                    let at = number(&range.after).unwrap_or(0) + piece;
+                    let end = number(&range.through).unwrap_or(keys);
+                    let last = range.through.is_some() && at == end;
+                    slots.probed(chunk, (at <= end && !last).then(|| bound(at)), 20_000);
+                }
+                let told = slots.take_done();
+                lost += told
+                    .iter()
+                    .filter(|told| matches!(told.outcome, Outcome::Undecided(..)))
+                    .count();
+            }
+            assert!(compared >= least && statements < 1_000, "{compared} in {statements}");
+            assert_eq!(lost, usize::from(remedy == Remedy::Isolate));
+        }
     }
 }

@@ -166,13 +166,13 @@ async fn key_hashes(
 /// Streams the rows of both sides against each other.
 async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
     let plan = hands.plan;
-    let width = plan.pairs.len();
+    let (key, width) = (plan.key_width, plan.pairs.len());
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
     let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut pairing = pairing.forgiving(&plan.pairs);
-    let (first, second) = tokio::join!(source.next(), target.next());
+    let (first, second) = tokio::join!(source.next_keyed(key), target.next_keyed(key));
     let (mut s, mut t) = (first?, second?);
     // A backfill that has not come by: rows of one side alone need not wait for anybody.
     let lone = plan.key_proven() && (s.is_none() || t.is_none());
@@ -180,27 +180,27 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
         match (&s, &t) {
             (Some(a), Some(b)) => match pairing.step(a, b, width) {
                 Advance::Both => {
-                    s = source.next().await?;
-                    t = target.next().await?;
+                    s = source.next_keyed(key).await?;
+                    t = target.next_keyed(key).await?;
                 }
-                Advance::Only(Side::Source) => s = source.next().await?,
-                Advance::Only(Side::Target) => t = target.next().await?,
+                Advance::Only(Side::Source) => s = source.next_keyed(key).await?,
+                Advance::Only(Side::Target) => t = target.next_keyed(key).await?,
             },
             (Some(row), None) if lone => {
                 pairing.lone(Side::Source, row, width);
-                s = source.next().await?;
+                s = source.next_keyed(key).await?;
             }
             (None, Some(row)) if lone => {
                 pairing.lone(Side::Target, row, width);
-                t = target.next().await?;
+                t = target.next_keyed(key).await?;
             }
             (Some(row), None) => {
                 pairing.wait(Side::Source, row, width);
-                s = source.next().await?;
+                s = source.next_keyed(key).await?;
             }
             (None, Some(row)) => {
                 pairing.wait(Side::Target, row, width);
-                t = target.next().await?;
+                t = target.next_keyed(key).await?;
             }
             (None, None) => break,
         }

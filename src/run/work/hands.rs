@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
-use crate::row::Veil;
+use crate::row::{Record as _, Veil};
 use crate::run::options::Options;
 use crate::run::prepare::Prepared;
 use crate::schema::{BySide, Side};
@@ -99,5 +99,17 @@ pub(in crate::run) struct SideRows<'h> {
 impl SideRows<'_> {
     pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, Failed> {
         self.rows.next().await.map_err(|error| (Some(self.side), error))
+    }
+
+    /// A row with nothing missing in its key. One with a NULL is not asked for: where it comes all the
+    /// same, NOT NULL was no proof, and it must not get lost.
+    pub(in crate::run) async fn next_keyed(&mut self, width: usize) -> Result<Option<Row>, Failed> {
+        let row = self.next().await?;
+        match &row {
+            Some(row) if (0..width).any(|field| row.field(field).is_none()) => {
+                Err((Some(self.side), PgError::unexpected("a key is NULL")))
+            }
+            _ => Ok(row),
+        }
     }
 }

@@ -34,13 +34,15 @@ pub(super) enum Task {
     /// Find the key that stands so many rows into a range.
     Probe { side: Side, range: KeyRange, rows: u64 },
     /// Compare a chunk.
-    Scan { chunk: u64, range: KeyRange, expected: Expectation },
+    Scan { chunk: u64, range: KeyRange, expected: Expectation, smallest: bool },
     /// Ask how many blocks the tables have.
     Measure,
     /// Read some blocks into buckets.
     Read { piece: BlockPiece },
-    /// Compare a range again that was thought to stand on one side only.
-    Rescan { range: KeyRange },
+    /// Compare a range of about so many rows again that was thought to stand on one side only.
+    Rescan { range: KeyRange, rows: u64 },
+    /// Find where to cut such a range that was too much at once, for this reason.
+    Halve { range: KeyRange, rows: u64, least: u64, reason: String },
     /// Find the gap of one side's keys around rows of the other.
     Gap { side: Side, low: Option<Key>, high: Option<Key> },
     /// Read the keys of a few one-sided rows.
@@ -68,9 +70,14 @@ pub(super) enum Task {
 pub(super) enum Answer {
     Histogram(Vec<Bound>),
     Probed(Option<Bound>),
+    /// Where to cut, and about how many rows lie up to it.
+    Halved(Option<(Bound, u64)>),
     Measured(BySide<u32>),
     Read(Read),
-    Scanned { compared: Compared, statement: Duration },
+    Scanned {
+        compared: Compared,
+        statement: Duration,
+    },
     Gap(Gap),
     Keys(Vec<Suspected>),
     NullKeys(BySide<Counted>),

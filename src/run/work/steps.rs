@@ -18,6 +18,20 @@ pub(in crate::run) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<V
     rows.iter().map(|row| bound(hands, side, row)).collect()
 }
 
+/// Keys that part a side's table into so many stretches of about equally many rows, from a sample of it;
+/// none where none can be taken.
+pub(in crate::run) async fn sampled_keys(
+    hands: &Hands<'_>,
+    side: Side,
+    stretches: u64,
+    percent: f64,
+) -> Result<Vec<Bound>, Failed> {
+    let statement = sql::sampled_keys(hands.plan, side, stretches, percent);
+    let Some(statement) = statement else { return Ok(Vec::new()) };
+    let rows = hands.ask(side, statement).await?;
+    rows.iter().map(|row| bound(hands, side, row)).collect()
+}
+
 /// The key that stands so many rows into a range, if it has that many.
 pub(in crate::run) async fn probe(
     hands: &Hands<'_>,
@@ -27,6 +41,30 @@ pub(in crate::run) async fn probe(
 ) -> Result<Option<Bound>, Failed> {
     let rows = hands.ask(side, sql::probe(hands.plan, side, range, rows)).await?;
     rows.first().map(|row| bound(hands, side, row)).transpose()
+}
+
+/// A key that cuts a range of about so many rows in two, near its middle if the number is right, and
+/// about how many rows lie up to it, no fewer than `least`; nothing if it cannot be cut so.
+pub(in crate::run) async fn middle(
+    hands: &Hands<'_>,
+    range: &KeyRange,
+    rows: u64,
+    least: u64,
+) -> Result<Option<(Bound, u64)>, Failed> {
+    let ends = |bound: &Bound| range.through.as_ref().is_some_and(|end| end.key == bound.key);
+    let mut at = rows.div_ceil(2).max(least);
+    loop {
+        for side in Side::BOTH {
+            let found = probe(hands, side, range, at).await?;
+            if let Some(bound) = found.filter(|bound| !ends(bound)) {
+                return Ok(Some((bound, at)));
+            }
+        }
+        if at == least {
+            return Ok(None);
+        }
+        at = at.div_ceil(2).max(least);
+    }
 }
 
 /// The keys of the side across from `side` next to its rows between `low` and `high`.

@@ -18,7 +18,6 @@ use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
-use crate::run::scan::slots::FLOOR;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -163,7 +162,7 @@ async fn stopped(world: &World, urgency: Stop) {
 /// Whether a statement of this work that takes too long is tried again in smaller ones.
 fn can_be_cut(plan: &MappingPlan, task: &Task) -> bool {
     match task {
-        Task::Scan { expected, .. } => plan.served() && expected.rows > FLOOR,
+        Task::Scan { smallest, .. } => plan.served() && !smallest,
         Task::Read { piece } => piece.can_be_cut(),
         _ => false,
     }
@@ -185,7 +184,10 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
         Task::Scan { range, expected, .. } => chunk::chunk(hands, range, *expected).await,
         Task::Measure => piece::measure(hands).await.map(Answer::Measured),
         Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
-        Task::Rescan { range } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
+        Task::Rescan { range, .. } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
+        Task::Halve { range, rows, least, .. } => {
+            steps::middle(hands, range, *rows, *least).await.map(Answer::Halved)
+        }
         Task::Gap { side, low, high } => {
             steps::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
         }
