@@ -189,21 +189,24 @@ fn a_server_with_more_active_sessions_than_allowed_is_waited_for() {
 }
 
 /// A run beside others takes a share, not all that it can get; whoever says how busy is fine gets full
-/// speed up to there.
+/// speed up to there. The sessions outlive the test, so they are on servers of its own.
 #[test]
 fn a_run_rests_for_the_sessions_of_others_unless_there_is_a_limit_for_them() {
-    let pair = Pair::new(&table(2_000), &table(2_000));
-    let busy: Vec<Session> = (0..4)
-        .map(|_| Session::busy(&pair.clusters.source, "begin; select pg_sleep(600)"))
-        .collect();
-    let flags = ["--chunk-rows", "100", "--jobs", "1"];
-    let outcome = pair.compare(&pair.spec(&slow(0.5)), &flags);
+    let (source, target) = own_pair();
+    let busy: Vec<Session> =
+        (0..4).map(|_| Session::busy(&source, "begin; select pg_sleep(600)")).collect();
+    let flags = ["--chunk-rows", "100", "--jobs", "1", "--settle", "0s"];
+    let compare = |spec: &str| {
+        let (program, _scratch) = between(&source, &target, spec, &flags);
+        program.run()
+    };
+    let outcome = compare(&slow(0.5));
     outcome.balances().exits(0);
     let told = paced(&outcome);
     assert!(told["rested_ms"].as_u64().unwrap() > 0, "{told}");
     assert_eq!((&told["waited_ms"], &told["reasons"]), (&0.into(), &serde_json::json!([])));
     let limited = format!("[pace]\nmax_active_sessions = 1000\n{}", slow(0.5));
-    let outcome = monitoring(&pair, &limited, &flags).run();
+    let outcome = compare(&limited);
     outcome.balances().exits(0);
     assert_eq!(paced(&outcome), Value::Null);
     drop(busy);
