@@ -204,7 +204,7 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     first.await_line("chunk finished");
     first.signal("TERM");
     let first = first.finish();
-    assert!(first.exits(3).stderr.contains("run d is left to the other processes"), "{first:?}");
+    assert!(first.exits(3).stderr.contains("run d is left to the other processes: "), "{first:?}");
     assert_eq!(first.stdout, "");
     let old = std::fs::read_to_string(pair.scratch.path().join("old.json")).unwrap();
     assert_eq!(old, "old");

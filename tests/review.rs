@@ -334,20 +334,29 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
 #[test]
 fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
     let (pair, keeper) = (rows(20_000), Keeper::new());
-    pair.sql(Side::Target, "update t set v = 0 where id = 1");
     let spec = slow(&pair, "0.05");
-    let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
-    let flags = ["--chunk-rows", "500", "--jobs", "1", "-vv"];
-    let program = comparing(&pair, &spec, &flags);
-    let mut running = program.env("PGRECONCILE_LEDGER", &bouncer.url(Side::Source)).start();
-    running.await_line("chunk=5 ");
-    bouncer.signal("STOP");
-    let asked = Instant::now();
-    running.signal("INT");
-    let outcome = running.finish();
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?} {outcome:?}", asked.elapsed());
-    assert!(outcome.exits(3).stderr.contains("it did not answer"), "{}", outcome.stderr);
-    assert!(!outcome.balances().records("undecided").is_empty(), "{outcome:?}");
+    for (run_id, most) in [(None, 5), (Some("silent"), 12)] {
+        let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
+        let mut flags = vec!["--chunk-rows", "500", "--jobs", "1", "-vv"];
+        flags.extend(run_id.into_iter().flat_map(|id| ["--run-id", id]));
+        let program = comparing(&pair, &spec, &flags);
+        let mut running = program.env("PGRECONCILE_LEDGER", &bouncer.url(Side::Source)).start();
+        (0..6).for_each(|_| running.await_line("chunk finished"));
+        bouncer.signal("STOP");
+        let asked = Instant::now();
+        running.signal("INT");
+        let outcome = running.finish();
+        assert!(asked.elapsed() < Duration::from_secs(most), "{:?} {outcome:?}", asked.elapsed());
+        outcome.exits(3);
+        if run_id.is_none() {
+            assert!(outcome.stderr.contains("it did not answer"), "{}", outcome.stderr);
+            assert!(!outcome.balances().records("undecided").is_empty(), "{outcome:?}");
+        } else {
+            assert!(outcome.stderr.contains("is left to the other"), "{}", outcome.stderr);
+        }
+        // It could not be given back.
+        keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    }
 }
 
 /// A process that was away while it settled finds the run told, and tells it no second time.

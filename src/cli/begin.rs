@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::Recorder;
+use crate::ledger::{Left, Recorder};
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
 
@@ -77,8 +77,12 @@ pub(super) async fn share(
             ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
             summary.verdict.into()
         }
-        Ok(Shared::Left) => {
-            ui.status(&format!("run {run_id} is left to the other processes"));
+        Ok(Shared::Left(left)) => {
+            let left = left.map_or_else(String::new, |Left { open, all }| match open {
+                0 => ": all is compared, and what differs is to be settled".to_owned(),
+                _ => format!(": {open} of {all} shards are still to be compared"),
+            });
+            ui.status(&format!("run {run_id} is left to the other processes{left}"));
             Exit::Incomplete
         }
         Err(Parted::Refused(blocked)) => {

@@ -212,7 +212,7 @@ impl<'o> Desk<'o> {
     ) -> Result<T, LedgerError> {
         tokio::select! {
             answer = Box::pin(asked) => answer,
-            () = out_of_time(self.stop.clone(), self.left()) => Err(LedgerError::no_answer()),
+            () = out_of_time(self.stop.clone(), LAST_WORDS, self.left()) => Err(LedgerError::no_answer()),
         }
     }
 
@@ -229,7 +229,7 @@ impl<'o> Desk<'o> {
         if let Some(recorder) = &mut self.recorder {
             let in_time = tokio::select! {
                 () = Box::pin(recorder.take(&mut events)) => true,
-                () = out_of_time(self.stop.clone(), left) => false,
+                () = out_of_time(self.stop.clone(), LAST_WORDS, left) => false,
             };
             if !in_time {
                 recorder.give_up(&LedgerError::no_answer());
@@ -241,13 +241,17 @@ impl<'o> Desk<'o> {
 }
 
 /// A while after a wish to stop, or when there is no time left.
-async fn out_of_time(mut stop: watch::Receiver<Stop>, left: Option<Duration>) {
+pub(super) async fn out_of_time(
+    mut stop: watch::Receiver<Stop>,
+    patience: Duration,
+    left: Option<Duration>,
+) {
     let stopped = async {
         // Nobody who could wish it may be left.
         if stop.wait_for(|stop| *stop != Stop::No).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::time::sleep(patience).await;
     };
     tokio::select! {
         () = stopped => {}

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::blocked::Blocked;
 use super::conduct::{Audience, GRACE, new_record};
-use super::desk::{Desk, reached};
+use super::desk::{Desk, out_of_time, reached};
 use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
 use super::options::{Options, Stop};
@@ -33,13 +33,16 @@ use super::terms;
 use super::work::worker::World;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
-use crate::ledger::{Checked, Kept, LedgerError, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::ledger::{Checked, Kept, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do asks whether that has changed.
 const ASKS_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a process that is to stop may take to hand on what it has compared.
+const LAST_WORK: Duration = Duration::from_secs(8);
 
 /// What became of a process's part in a run.
 #[derive(Debug)]
@@ -48,8 +51,8 @@ pub enum Shared {
     Told(SummaryRecord),
     /// Another process has told it.
     Elsewhere(SummaryRecord),
-    /// It was stopped; the others go on.
-    Left,
+    /// It was stopped; the others go on. How much is left to compare, if the ledger says so.
+    Left(Option<Left>),
 }
 
 /// Why a process takes no part, or no more.
@@ -123,8 +126,14 @@ pub async fn share(
     let deadline = options.deadline;
     let deadline = deadline.map(|all| Instant::now() + all.saturating_sub(GRACE));
     let mut shift = Shift { sharing: &sharing, deadline, held: None, beat: Instant::now() };
-    match shift.work(&mut dispatcher, &mut retries, &mut stop).await.map_err(fails)? {
-        Scanned::Stopped => return Ok(Shared::Left),
+    let stopped = out_of_time(stop.clone(), LAST_WORK, None);
+    let worked = tokio::select! {
+        worked = Box::pin(shift.work(&mut dispatcher, &mut retries, &mut stop)) => worked,
+        // What it holds is taken over when its lease ends.
+        () = stopped => return Ok(Shared::Left(None)),
+    };
+    match worked.map_err(fails)? {
+        Scanned::Stopped => return Ok(left(&sharing).await),
         Scanned::All => {}
     }
     loop {
@@ -154,14 +163,20 @@ pub async fn share(
                 return Ok(Shared::Told(summary));
             }
             let elsewhere = sharing.ended().await.map_err(fails)?;
-            return Ok(elsewhere.map_or(Shared::Left, Shared::Elsewhere));
+            return Ok(elsewhere.map_or(Shared::Left(None), Shared::Elsewhere));
         }
         tokio::select! {
             () = tokio::time::sleep(ASKS_EVERY) => {}
-            _ = stop.changed() => return Ok(Shared::Left),
-            () = reached(deadline) => return Ok(Shared::Left),
+            _ = stop.changed() => return Ok(left(&sharing).await),
+            () = reached(deadline) => return Ok(left(&sharing).await),
         }
     }
+}
+
+/// The process leaves what is left to the others.
+async fn left(sharing: &Sharing) -> Shared {
+    let asked = tokio::time::timeout(ASKS_EVERY, sharing.left()).await;
+    Shared::Left(asked.ok().and_then(Result::ok))
 }
 
 fn no_ledger() -> Blocked {
