@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
+use tokio::sync::watch;
 
 use super::args::{Common, Specs};
 use super::earlier::Earlier;
 use super::exit::Exit;
-use super::specs;
 use super::ui::Ui;
+use super::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
-use crate::run::{self, Options, RepairOptions, Repaired};
+use crate::run::{self, Options, RepairOptions, Repaired, Stop};
 use crate::schema::Side;
 use crate::spec::{parse_duration, printable};
 
@@ -143,7 +144,22 @@ pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
     let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
     let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
-    match run::repair(prepared, &args.options(), findings, &args.out).await {
+    let options = args.options();
+    let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
+    if findings.has_ranges() && !settle.is_zero() {
+        ui.status(&format!("rows of a range are looked at twice, {settle:?} apart"));
+    }
+    let (wishes, mut stop) = watch::channel(Stop::No);
+    let made = tokio::select! {
+        () = signals::relay(&wishes) => return Exit::Incomplete,
+        // What is half made goes with it.
+        _ = stop.changed() => {
+            ui.error("interrupted: nothing is written", None);
+            return Exit::Incomplete;
+        }
+        made = Box::pin(run::repair(prepared, &options, findings, &args.out)) => made,
+    };
+    match made {
         Ok(repaired) => told(args, ui, &repaired),
         Err(blocked) => {
             for blocked in blocked {

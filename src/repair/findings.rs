@@ -62,6 +62,12 @@ impl Wanted {
 }
 
 impl Findings {
+    /// Whether rows are wanted of which only the range is known.
+    pub fn has_ranges(&self) -> bool {
+        let mut wanted = self.wanted.values().flatten();
+        wanted.any(|wanted| matches!(wanted.place, WantedPlace::Range(..)))
+    }
+
     /// Takes in what a run tells.
     pub fn hear(&mut self, event: Event) {
         match event {

@@ -111,3 +111,27 @@ fn a_range_whose_kind_was_not_asked_for_is_counted_and_not_read() {
     assert!(told.exits(0).stdout.contains(why), "{}", told.stdout);
     assert!(began.elapsed() < Duration::from_secs(600));
 }
+
+/// What is half made holds rows of the tables.
+#[test]
+fn a_repair_that_is_interrupted_leaves_nothing_behind() {
+    let round = round();
+    let program = round.program().args(&["repair", "spec.toml", "--authority", "source"]);
+    let program = program.args(&["--from", "findings.jsonl", "--out", "r", "--settle", "1h"]);
+    let mut running = program.args(&["--kinds", "delete"]).start();
+    running.await_line("rows of a range are looked at twice, 3600s apart");
+    let folder = round.path("r").parent().unwrap().to_owned();
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let before = Instant::now();
+    while !names().iter().any(|name| name.starts_with(".pgreconcile-repair-")) {
+        assert!(before.elapsed() < Duration::from_secs(60), "{:?}", names());
+    }
+    running.signal("INT");
+    let outcome = running.finish();
+    assert!(outcome.exits(3).stderr.contains("interrupted: nothing is written"), "{outcome:?}");
+    let left: Vec<String> = names().into_iter().filter(|name| name.contains("repair")).collect();
+    assert!(left.is_empty() && !round.path("r").exists(), "{left:?}");
+}
