@@ -222,11 +222,12 @@ async fn verified(
         let Some(coverage) = coverage.map_err(|error| error.to_string())? else { continue };
         let by = |moment: &str| {
             let moment: Option<Timestamp> = moment.parse().ok();
-            runs.iter().filter(move |run| moment.is_some_and(|moment| run.verified_at(moment)))
+            // Of two that began in one second the later has looked again.
+            runs.iter().find(|run| moment.is_some_and(|moment| run.verified_at(moment)))
         };
-        *share = coverage.share(|moment| moment >= begin.as_str() && by(moment).next().is_some());
+        *share = coverage.share(|moment| moment >= begin.as_str() && by(moment).is_some());
         let moments = coverage.moments().into_iter().filter(|moment| *moment >= begin.as_str());
-        verified_by.extend(moments.flat_map(by).map(|run| run.run.clone()));
+        verified_by.extend(moments.filter_map(by).map(|run| run.run.clone()));
     }
     Ok((verified, verified_by))
 }
