@@ -133,6 +133,39 @@ fn every_type_goes_there_and_back() {
     round.trip(&ALL);
 }
 
+/// Each hostile value as the name of a table, of its key and of a column, all in one repair.
+#[test]
+fn every_hostile_value_as_a_name() {
+    let named = |name: &&str| !name.is_empty() && name.len() <= 63;
+    let names: Vec<&str> = HOSTILE.iter().copied().filter(named).collect();
+    assert!(names.len() > 25, "{}", names.len());
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let table = |name: &str| format!("public.{}", quoted(name));
+    let tables = |changed: bool| {
+        let mut sql = String::new();
+        for (place, name) in names.iter().enumerate() {
+            let (table, key) = (table(name), quoted(name));
+            let column = quoted(names[(place + 1) % names.len()]);
+            let _ = writeln!(sql, "create table {table} ({key} text primary key, {column} text);");
+            let (second, third) = if changed { ("other", "c") } else { ("same", "d") };
+            let _ = writeln!(
+                sql,
+                "insert into {table} values ('a', 'same'), ('b', '{second}'), ('{third}', 'one');"
+            );
+        }
+        sql
+    };
+    let spec: String = names
+        .iter()
+        .map(|name| {
+            let table = serde_json::to_string(&table(name)).unwrap().replace('\u{7f}', "\\u007f");
+            format!("[[mapping]]\nsource.table = {table}\ntarget.table = {table}\n")
+        })
+        .collect();
+    let round = Round::new(&tables(false), &tables(true), &spec);
+    round.trip(&ALL);
+}
+
 #[test]
 fn hostile_names_keys_and_values() {
     let schema = r#""a'; --\ ""S""#;
