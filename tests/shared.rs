@@ -94,6 +94,31 @@ fn a_shared_ledger_remembers_what_a_file_does() {
     assert_eq!(keeper.sql("select count(*) from pgreconcile.lease").trim(), "0");
 }
 
+/// Runs of weeks would fill a disk, and a gate has to know every run of its window.
+#[test]
+fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {
+    let (pair, keeper) = (diverged(), Keeper::new());
+    let spec = pair.spec(MAPPING);
+    let compare = || remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
+    compare().exits(1);
+    keeper.sql(
+        "insert into pgreconcile.run (id, verb, spec, spec_hash, scope, started_at, record, findings, summary)
+         select 'old' || n, verb, spec, spec_hash, scope, '2020-01-01T00:00:00Z', record, findings, summary
+         from pgreconcile.run, generate_series(1, 210) n order by n;
+         insert into pgreconcile.mapping (run, place, record)
+         select old.number, place, mapping.record from pgreconcile.mapping, pgreconcile.run as old
+         where old.id like 'old%'",
+    );
+    compare().exits(1);
+    // Of 212 runs twelve are too many, and the oldest of these is of today.
+    let count = |what: &str| keeper.sql(&format!("select count(*) from pgreconcile.{what}"));
+    assert_eq!(count("run").trim(), "201");
+    assert_eq!(count("run where id in ('old1', 'old11')").trim(), "0");
+    assert_eq!(count("run where id = 'old12' or id not like 'old%'").trim(), "3");
+    assert_eq!(count("mapping").trim(), "201");
+    assert_eq!(runs(&compare()).iter().map(|(_, runs)| *runs).max(), Some(3));
+}
+
 #[test]
 fn a_shared_ledger_is_written_through_a_pooler() {
     let (pair, keeper) = (diverged(), Keeper::new());
