@@ -192,6 +192,31 @@ fn a_process_that_comes_back_to_a_part_of_another_counts_nothing_twice() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
+/// The last chunk of a process that another one settled for had no end in its log.
+#[test]
+fn a_process_that_does_not_settle_says_what_it_compared() {
+    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0");
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    run.process("first", &[]).run().exits(1);
+    keeper.sql(
+        "delete from pgreconcile.lease; insert into pgreconcile.lease select 'settling ' || n, 'another', 'infinity' \
+         from generate_series(1, 9) n",
+    );
+    let process = run.process("second", &[]).start();
+    keeper.sql(
+        "do $$ begin loop exit when exists (select from pgreconcile.shard) \
+         and not exists (select from pgreconcile.shard where not done); \
+         perform pg_sleep(0.01); commit; end loop; end $$",
+    );
+    process.signal("TERM");
+    let outcome = process.finish();
+    assert!(outcome.exits(3).stderr.contains("all is compared, and what differs"), "{outcome:?}");
+    let told = |words: &str| outcome.stderr.matches(words).count();
+    assert!(told("chunk started") > 0, "{outcome:?}");
+    assert_eq!(told("chunk finished"), told("chunk started"), "{outcome:?}");
+}
+
 #[test]
 fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     let (pair, keeper) = (pair(200_000, "int"), Keeper::new());

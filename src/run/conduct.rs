@@ -85,7 +85,9 @@ pub(super) async fn conduct(
     let mut desk = Desk::new(options, diagnosis, recorder, observer, stop.clone());
     match &begin {
         Begin::New(id) => {
-            let record = new_record(&spec, id.clone(), &desk.options);
+            let mut record = new_record(&spec, id.clone(), &desk.options);
+            // What is verified counts from the same moment, to the second.
+            record.started_at = desk.clock.text(Duration::ZERO);
             desk.tell(Event::RunStarted(record));
         }
         Begin::Resumed(interrupted) => desk.go_on(interrupted),

@@ -104,12 +104,7 @@ pub async fn share(
         let hint = "Start every process of a run alike, or give this one another --run-id.";
         return Err(Blocked::new(message).hinted(hint).into());
     }
-    let fails = |error: LedgerError| {
-        let message = format!("the run cannot be shared any more: {error}");
-        let hint = "Start the process again with the same --run-id: it goes on where it stood.";
-        Parted::Lost(Blocked::new(message).hinted(hint))
-    };
-    if let Some(summary) = sharing.ended().await.map_err(fails)? {
+    if let Some(summary) = sharing.ended().await.map_err(gone)? {
         return Ok(Shared::Elsewhere(summary));
     }
     cut(&prepared, &options, &sharing).await?;
@@ -125,30 +120,45 @@ pub async fn share(
     dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_a_shard);
     let deadline = options.deadline;
     let deadline = deadline.map(|all| Instant::now() + all.saturating_sub(GRACE));
-    let mut shift = Shift { sharing: &sharing, deadline, held: None, beat: Instant::now() };
+    let part = take_part(&mut dispatcher, &sharing, recorder, deadline, (&mut retries, &mut stop));
+    let part = Box::pin(part).await;
+    // Whoever tells nothing of the run has still said what it did itself.
+    dispatcher.desk.tell_all().await;
+    part.map_err(gone)
+}
+
+/// Compares shards until there is none left, and then tells the whole unless another process does.
+async fn take_part<'o>(
+    dispatcher: &mut Dispatcher<'o>,
+    sharing: &Sharing,
+    recorder: &'o mut Recorder,
+    deadline: Option<Instant>,
+    (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
+) -> Result<Shared, LedgerError> {
+    let mut shift = Shift { sharing, deadline, held: None, beat: Instant::now() };
     let stopped = out_of_time(stop.clone(), LAST_WORK, None);
     let worked = tokio::select! {
-        worked = Box::pin(shift.work(&mut dispatcher, &mut retries, &mut stop)) => worked,
+        worked = Box::pin(shift.work(dispatcher, retries, stop)) => worked?,
         // What it holds is taken over when its lease ends.
         () = stopped => return Ok(Shared::Left(None)),
     };
-    match worked.map_err(fails)? {
-        Scanned::Stopped => return Ok(left(&sharing).await),
+    match worked {
+        Scanned::Stopped => return Ok(left(sharing).await),
         Scanned::All => {}
     }
     loop {
-        if let Some(summary) = sharing.ended().await.map_err(fails)? {
+        if let Some(summary) = sharing.ended().await? {
             return Ok(Shared::Elsewhere(summary));
         }
-        if let Some(lease) = sharing.settle().await.map_err(fails)? {
+        if let Some(lease) = sharing.settle().await? {
             // Whoever had it may have told the whole between the two questions.
-            if let Some(summary) = sharing.ended().await.map_err(fails)? {
+            if let Some(summary) = sharing.ended().await? {
                 let _ = lease.give_back().await;
                 return Ok(Shared::Elsewhere(summary));
             }
             dispatcher.begin_anew(recorder);
             let told = tokio::select! {
-                told = dispatcher.settle(&sharing, deadline, &mut retries, &mut stop) => told,
+                told = dispatcher.settle(sharing, deadline, retries, stop) => told,
                 () = async {
                     // Another tells the whole if this one was away for too long. A ledger that does not
                     // answer is asked again.
@@ -162,13 +172,15 @@ pub async fn share(
             if let Some(summary) = told {
                 return Ok(Shared::Told(summary));
             }
-            let elsewhere = sharing.ended().await.map_err(fails)?;
+            // How the run ends is another's to say.
+            dispatcher.desk.leave();
+            let elsewhere = sharing.ended().await?;
             return Ok(elsewhere.map_or(Shared::Left(None), Shared::Elsewhere));
         }
         tokio::select! {
             () = tokio::time::sleep(ASKS_EVERY) => {}
-            _ = stop.changed() => return Ok(left(&sharing).await),
-            () = reached(deadline) => return Ok(left(&sharing).await),
+            _ = stop.changed() => return Ok(left(sharing).await),
+            () = reached(deadline) => return Ok(left(sharing).await),
         }
     }
 }
@@ -187,6 +199,12 @@ fn no_ledger() -> Blocked {
 fn lost(recorder: &Recorder, error: &LedgerError) -> Blocked {
     Blocked::new(format!("{recorder}: {error}"))
         .hinted("A run cannot be shared without its ledger.")
+}
+
+fn gone(error: LedgerError) -> Parted {
+    let message = format!("the run cannot be shared any more: {error}");
+    let hint = "Start the process again with the same --run-id: it goes on where it stood.";
+    Parted::Lost(Blocked::new(message).hinted(hint))
 }
 
 /// A process's time at a run, from its first shard until there is none left.
@@ -382,8 +400,6 @@ impl<'o> Dispatcher<'o> {
             }
         };
         if stopped || self.lost_server {
-            // How the run ends is another's to say.
-            self.desk.leave();
             return None;
         }
         Some(self.finish(&sharing.begun.record.scope).await)
