@@ -1,10 +1,14 @@
 //! What an application keeps of its throughput while a comparison with `--jobs 1` runs beside it.
 //!
 //! `pgbench` writes at full speed, four clients, alone and beside a comparison in turn; the pairs of a
-//! round are held against each other, since other work on the machine comes and goes.
+//! round are held against each other, since other work on the machine comes and goes. It writes to the
+//! very database that is compared, with autovacuum at work: whatever our snapshots keep from being
+//! cleaned up is its to pay for.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use pgreconcile::schema::Side;
 
 use crate::support::Cluster;
 use crate::support::cluster::binaries;
@@ -27,45 +31,62 @@ impl Pace {
     }
 }
 
-const APPLICATION: &str = "pace_application";
+/// Autovacuum comes by often enough for a round.
+const VACUUMED: [&str; 3] = [
+    "alter system set autovacuum = on",
+    "alter system set autovacuum_naptime = '5s'",
+    "select pg_reload_conf()",
+];
+const AS_BEFORE: [&str; 3] = [
+    "alter system reset autovacuum",
+    "alter system reset autovacuum_naptime",
+    "select pg_reload_conf()",
+];
 const OF_A_ROUND: Duration = Duration::from_secs(10);
 
 /// Measures beside a comparison of a workload's tables, over and over.
 pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
     let workload = Workload::ALL.iter().find(|workload| workload.name == "W2").expect("W2");
     workload.fill(cluster, scale);
-    cluster.sql("postgres", &format!("create database {APPLICATION}"));
-    let filled = pgbench(cluster, &["-i", "-s", "10", "-q"]).status().expect("pgbench");
+    let database = workload.database(Side::Source);
+    let filled = pgbench(cluster, &database, &["-i", "-s", "10", "-q"]).status();
+    let filled = filled.expect("pgbench");
+    VACUUMED.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
     assert!(filled.success());
     let mut pace = Pace { rounds: Vec::new(), oldest: 0.0 };
     // One round warms up.
     for round in 0..=rounds {
-        let (alone, _) = throughput(cluster, || None);
-        let (beside, oldest) = throughput(cluster, || Some(workload.comparison(cluster)));
+        let (alone, _) = throughput(cluster, &database, || None);
+        let compare = || Some(workload.comparison(cluster));
+        let (beside, oldest) = throughput(cluster, &database, compare);
         if round > 0 {
             pace.rounds.push((alone, beside));
             pace.oldest = pace.oldest.max(oldest);
         }
     }
-    cluster.sql("postgres", &format!("drop database {APPLICATION} with (force)"));
     workload.drop(cluster);
+    AS_BEFORE.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
     pace
 }
 
-fn pgbench(cluster: &Cluster, flags: &[&str]) -> Command {
+fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
     let mut pgbench = Command::new(binaries().join("pgbench"));
     pgbench.arg("-h").arg(cluster.socket()).args(["-p", &cluster.port.to_string()]);
-    pgbench.args(["-U", "postgres"]).args(flags).arg(APPLICATION).stderr(Stdio::null());
+    pgbench.args(["-U", "postgres"]).args(flags).arg(database).stderr(Stdio::null());
     pgbench
 }
 
 /// Transactions a second, and the age of our oldest transaction, while comparisons run one after the
 /// other.
-fn throughput(cluster: &Cluster, compare: impl Fn() -> Option<Command>) -> (f64, f64) {
+fn throughput(
+    cluster: &Cluster,
+    database: &str,
+    compare: impl Fn() -> Option<Command>,
+) -> (f64, f64) {
     let start = || compare().map(|mut program| program.spawn().expect("the program"));
     let mut comparing: Option<Child> = start();
     let seconds = OF_A_ROUND.as_secs().to_string();
-    let application = pgbench(cluster, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
+    let application = pgbench(cluster, database, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
         .stdout(Stdio::piped())
         .spawn()
         .expect("pgbench");

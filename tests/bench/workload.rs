@@ -121,7 +121,7 @@ impl Workload {
         runners
     }
 
-    fn database(&self, side: Side) -> String {
+    pub(crate) fn database(&self, side: Side) -> String {
         format!("{}_{side}", self.name.to_lowercase())
     }
 
