@@ -2,10 +2,10 @@
 //! order; the first guard that refuses stops it. In the end every key that was touched is read again on
 //! both sides.
 //!
-//! Started again it passes over what the journal knows to be committed. A batch that was undone since
-//! runs again: that is one whose every key differs between the sides. Its guards are what they were, so
-//! where it only looks undone, because the application has written each of its rows since, they refuse,
-//! and it is passed over all the same.
+//! Started again it passes over what the journal knows to be committed. A batch that was undone since, or
+//! lost in a failover, runs again: that is one whose every key differs between the sides. Its guards are
+//! what they were, so where it only looks undone, because the application has written each of its rows
+//! since, they refuse, and it is passed over all the same.
 
 use std::time::{Duration, Instant};
 
@@ -146,6 +146,9 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         let (mut number, mut rows, mut before) = (0, 0, 0);
         let mut took = Duration::ZERO;
         while let Some(batch) = changes.next()? {
+            if *self.stop.borrow() != Stop::No {
+                return Ok(Some(Applied::Stopped));
+            }
             number += 1;
             let count = batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
             let (shapes, stages) = (changes.heading.stages.as_slice(), part.stages.as_slice());

@@ -13,6 +13,9 @@
 //! more, and where there is no record, a batch runs again: what is as intended stays as it is, and what
 //! is neither that nor as it was is refused by its guard.
 //!
+//! Lines are appended whole, and a batch is known once anybody says that it is committed, so several
+//! that apply one folder side by side do not disturb each other.
+//!
 //! A file, and no rows in the database that is written: a role that may change a table need not be able
 //! to make one, and what lies beside the scripts is found by whoever reads them. Where the file cannot
 //! be written, `apply` warns and goes on: batches may always run again, and a reviewed folder may lie
@@ -24,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::open_with;
+use super::folder::{open, open_with};
 use crate::run::blocked::Blocked;
 
 /// A batch: the place of its part, and its own within that, both from 1.
@@ -74,7 +77,9 @@ impl Journal {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(journal),
             _ => {}
         }
-        let file = open_with(&journal.folder, Journal::FILE, OpenOptions::new().read(true))?;
+        let file = open(&journal.folder, Journal::FILE).map_err(|blocked| {
+            blocked.hinted("It says which batches were applied: start as somebody who may read it.")
+        })?;
         let mut lines = BufReader::new(file).split(b'\n');
         let heading = lines.next().and_then(Result::ok);
         let heading = heading.and_then(|line| serde_json::from_slice::<Heading>(&line).ok());
