@@ -13,13 +13,14 @@ use super::repair::{rows, write_parts};
 use super::ui::Ui;
 use super::{args, signals, specs};
 use crate::repair::Manifest;
-use crate::run::{self, Applied, Options, Progress, Ready, Stop};
+use crate::run::{self, Applied, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
 
 /// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
 ///
 /// Every batch is one transaction, and all of its rows or none are changed. The first guard that
-/// refuses stops it. Started again after an interruption it goes on: what is done stays as it is.
+/// refuses stops it. What was applied is written down in the folder, so that it goes on behind that
+/// when it is started again after an interruption.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apply {
     /// The spec file
@@ -82,8 +83,15 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
         }
         ui.warning(&lacks.message, lacks.hint.as_deref());
     }
+    let journal = match ready.journal() {
+        Ok(journal) => journal,
+        Err(blocked) => {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            return Exit::Trouble;
+        }
+    };
     if !args.execute {
-        return match describe(&ready.manifest, ui) {
+        return match describe(&ready.manifest, &journal, ui) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 ui.error(&format!("stdout cannot be written: {error}"), None);
                 Exit::Trouble
@@ -91,10 +99,10 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             _ => Exit::Clean,
         };
     }
-    execute(&ready, &stop, ui).await
+    execute(&ready, journal, &stop, ui).await
 }
 
-fn describe(manifest: &Manifest, ui: &Ui) -> io::Result<()> {
+fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
@@ -105,10 +113,20 @@ fn describe(manifest: &Manifest, ui: &Ui) -> io::Result<()> {
         manifest.run, manifest.authority, manifest.place.database, manifest.expires_at
     ))?;
     write_parts(manifest, &mut line)?;
+    if let Some((part, batch)) = journal.through {
+        let of = manifest.parts.get(part - 1).map_or("", |part| &part.script.file);
+        let all = rows(manifest.parts.iter().map(|part| part.rows).sum());
+        line(&format!("applied before: {} of {all}, through batch {batch} of {of}", journal.rows))?;
+    }
     line("every seal is whole; nothing was changed: add --execute to change it")
 }
 
-async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Exit {
+async fn execute(
+    ready: &Ready<'_>,
+    journal: Journal,
+    stop: &watch::Receiver<Stop>,
+    ui: &Ui,
+) -> Exit {
     let mut told = Instant::now();
     let tell = |progress: Progress<'_>| match progress {
         Progress::Rows(part, so_far) => {
@@ -119,19 +137,36 @@ async fn execute(ready: &Ready<'_>, stop: &watch::Receiver<Stop>, ui: &Ui) -> Ex
             }
         }
         Progress::Held(why) => ui.status(&format!("waiting: {}", printable(why))),
-        Progress::Part(part) => {
-            ui.status(&format!("{}: applied, {}", part.script.file, rows(part.rows)));
+        Progress::Part(part, before) => {
+            let of_them =
+                if before > 0 { format!(", {before} of them before") } else { String::new() };
+            ui.status(&format!("{}: applied, {}{of_them}", part.script.file, rows(part.rows)));
         }
+        Progress::Unrecorded(blocked) => ui.warning(&blocked.message, blocked.hint.as_deref()),
         Progress::Looking => ui.status("reading every key again on both sides"),
     };
-    match ready.execute(stop, tell).await {
-        Applied::Done { keys, agree } => {
+    match ready.execute(journal, stop, tell).await {
+        Applied::Done { keys, agree, passed } => {
             if !ui.quiet {
                 // There is nowhere to complain to when stdout is gone; the exit code says it too.
                 let _ =
                     writeln!(io::stdout(), "applied: {}, of which {agree} agree now", rows(keys));
             }
-            if agree == keys { Exit::Clean } else { Exit::Diverged }
+            if agree == keys {
+                return Exit::Clean;
+            }
+            if passed > 0 {
+                let batches =
+                    if passed == 1 { "1 batch was" } else { &format!("{passed} batches were") };
+                ui.warning(
+                    &format!("{batches} applied before and not again"),
+                    Some(&format!(
+                        "Keys that differ may have been changed or undone since: compare again and make a new repair, or remove {}, and every batch runs again under its guards.",
+                        Journal::FILE
+                    )),
+                );
+            }
+            Exit::Diverged
         }
         Applied::Refused(blocked) => {
             ui.error(&blocked.message, blocked.hint.as_deref());

@@ -164,12 +164,18 @@ pub fn told<'r>(row: &'r impl Record, layout: &Lookup, pair: usize) -> Option<&'
 
 /// The element of a one-dimensional array in its binary form; nothing for NULL.
 fn element(array: &[u8], place: usize) -> Option<&[u8]> {
+    elements(array).nth(place)?
+}
+
+/// All of them, in order.
+pub fn elements(array: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     // dimensions, has-nulls, element type, length and lower bound; then each element behind its length
-    let mut rest = array.get(20..)?;
-    for _ in 0..place {
-        rest = split(rest)?.1;
-    }
-    split(rest)?.0
+    let mut rest = array.get(20..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (first, others) = split(rest)?;
+        rest = others;
+        Some(first)
+    })
 }
 
 /// The first element, if it is not NULL, and what follows it.

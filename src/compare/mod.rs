@@ -13,7 +13,7 @@ mod runs;
 pub use buckets::{Ask, BucketGroup, BucketRow, Buckets, Passed, Progress as BucketsProgress};
 pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
 pub use leeway::agree;
-pub use looked::{Looked, LookedUp, shown, told};
+pub use looked::{Looked, LookedUp, elements, shown, told};
 pub use pairing::{Advance, Pairing, Suspected};
 pub use parts::{MatchedGroups, Parts};
 pub use piece::{Gap, Item, Piece, Told};

@@ -1,11 +1,16 @@
 //! The manifest: what a folder of scripts was made of, for which table, until when, and the seal of
-//! every file.
+//! every file; and its own, over all of that as it is written.
+//!
+//! Seals tell of slips: an edit, a copy that was cut off. There is no secret in them, so they do not stop
+//! whoever edits and makes new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::change::{Act, Manner};
+use crate::row::Sealer;
 use crate::schema::TableName;
 
 /// The database that is written.
@@ -135,6 +140,27 @@ pub struct Manifest {
     pub left_out: Vec<Described>,
     /// What the run did not see, and no script repairs: mapping and reason.
     pub unseen: Vec<Unseen>,
+    /// The blake3 of all other fields, as they are written without blanks; made when it is written.
+    pub seal: String,
+}
+
+/// Why a text is no manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoManifest {
+    /// It is none at all.
+    Unreadable,
+    /// It has no seal: versions before this one made none.
+    Unsealed,
+    /// Its seal is not that of its fields.
+    Broken,
+}
+
+/// The seal of a manifest's fields.
+fn seal(mut fields: Map<String, Value>) -> String {
+    let _ = fields.shift_remove("seal");
+    let mut sealer = Sealer::default();
+    sealer.update(Value::Object(fields).to_string().as_bytes());
+    sealer.finish()
 }
 
 impl Manifest {
@@ -143,9 +169,29 @@ impl Manifest {
     /// Its file's name.
     pub const FILE: &'static str = "manifest.json";
 
-    /// The files that the manifest vouches for.
-    pub fn files(&self) -> impl Iterator<Item = &FileSeal> {
-        self.parts.iter().flat_map(|part| [&part.script, &part.undo, &part.changes])
+    /// Its text, sealed.
+    ///
+    /// # Errors
+    /// None that anybody has seen; serde's, if a field cannot be written.
+    pub fn write(&self) -> Result<String, serde_json::Error> {
+        let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
+        fields.insert("seal".to_owned(), seal(fields.clone()).into());
+        serde_json::to_string_pretty(&fields)
+    }
+
+    /// Reads a text. Fields that are none of ours are sealed as well.
+    ///
+    /// # Errors
+    /// Why it is none that can be believed.
+    pub fn read(text: &str) -> Result<Manifest, NoManifest> {
+        let fields: Map<String, Value> =
+            serde_json::from_str(text).map_err(|_| NoManifest::Unreadable)?;
+        match fields.get("seal") {
+            None => return Err(NoManifest::Unsealed),
+            Some(found) if *found != seal(fields.clone()) => return Err(NoManifest::Broken),
+            Some(_) => {}
+        }
+        serde_json::from_value(Value::Object(fields)).map_err(|_| NoManifest::Unreadable)
     }
 
     /// Why a manifest is not one of this spec; nothing if it is.

@@ -23,7 +23,9 @@ mod work;
 
 pub use change::{Act, Change, Exchange, Image, ImageColumn, Manner, Shape, Standin};
 pub use findings::{Findings, Wanted, WantedPlace};
-pub use manifest::{Described, FileSeal, Manifest, Part, Place, Stage, TableIdentity, Unseen};
+pub use manifest::{
+    Described, FileSeal, Manifest, NoManifest, Part, Place, Stage, TableIdentity, Unseen,
+};
 pub use order::{Mark, Marker, Needs, groups};
 pub use quote::{file_stem, literal, one_line};
 pub use rows::{fields, value};

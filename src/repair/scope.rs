@@ -14,9 +14,6 @@ use crate::schema::{
 };
 use crate::spec::Reads;
 
-/// Entries that a SELECT has at most (`MaxTupleAttributeNumber`).
-const FIELDS: usize = 1_664;
-
 /// A column of the written table that a pair fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filled {
@@ -62,13 +59,6 @@ impl Scope {
                 )]);
             }
         };
-        let readable = stored.columns.iter().filter(|column| column.readable).count();
-        if plan.pairs.len() + readable > FIELDS {
-            return Err(vec![format!(
-                "its {} pairs and {readable} columns are more than the {FIELDS} fields that a row of an answer has",
-                plan.pairs.len()
-            )]);
-        }
         let mut filled: Vec<Filled> = Vec::new();
         let mut compared_only = Vec::new();
         for (place, pair) in plan.pairs.iter().enumerate() {

@@ -11,7 +11,7 @@
 //! The operator's names resolve in the inner select alone; PostgreSQL flattens it, so that key
 //! ranges reach the index.
 
-use super::canon::expression;
+use super::canon::{expression, printed_as};
 use super::statement::{Bind, Writer, column, table};
 use crate::plan::{MappingPlan, SidePlan, Since};
 use crate::row::Blocks;
@@ -170,10 +170,13 @@ pub(super) fn from_stored(
         expression(writer, pair, side);
         writer.push(&format!(" as p{index}"));
     });
-    for (index, stored) in columns.iter().enumerate() {
-        let name = column(&stored.name);
-        writer.push(&format!(", {side}.{name} as c{index}"));
-    }
+    // One array: a list of 1,600 pairs has no room for as many columns as well.
+    writer.push(", array[");
+    writer.list(", ", columns.iter(), |writer, stored| {
+        let name = format!("{side}.{}", column(&stored.name));
+        writer.push(&printed_as(&name, &stored.pg_type));
+    });
+    writer.push("]::pg_catalog.text[] as stored");
     rows_of(writer, &plan.sides[side], side);
     if let Some(filter) = &plan.sides[side].filter {
         writer.push("\nwhere ").fragment(filter);

@@ -1,6 +1,6 @@
 //! What a server is asked about itself.
 
-use super::statement::Statement;
+use super::statement::{Bind, Statement, Writer};
 
 /// One row: version, database, role, whether the role can do more than read, encoding, whether it
 /// is a standby, the cluster's identifier where the role may ask, and whether the role sees what other
@@ -28,4 +28,20 @@ from pg_catalog.pg_roles as r
 where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
 ), false)",
     )
+}
+
+/// The transaction that this is asked in, as text: it has a number then, if it had none.
+pub fn transaction() -> Statement {
+    Statement::constant("select pg_catalog.pg_current_xact_id()::pg_catalog.text")
+}
+
+/// What became of a transaction: `committed`, `aborted` or `in progress`; NULL where the server has
+/// forgotten it. One that was never begun is an error.
+pub fn transaction_status(transaction: &str) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push("select pg_catalog.pg_xact_status(")
+        .bind(Bind::text(transaction))
+        .push("::pg_catalog.xid8)");
+    writer.finish()
 }

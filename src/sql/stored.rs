@@ -1,6 +1,6 @@
 //! What a repair reads: how a table is stored, and rows with every column that they have.
 
-use super::canon::{canon, printed_as};
+use super::canon::canon;
 use super::definition::{family, heads};
 use super::lookup::by_keys;
 use super::relation::from_stored;
@@ -179,7 +179,8 @@ pub fn rights(oid: u32, grants: bool) -> Statement {
     writer.finish()
 }
 
-/// The rows of these keys: every pair's canon, then every column of the table as its type writes it.
+/// The rows of these keys: every pair's canon, then an array of every column of the table as its type
+/// writes it.
 pub fn stored_rows(
     plan: &MappingPlan,
     side: Side,
@@ -189,9 +190,7 @@ pub fn stored_rows(
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     canon_list(&mut writer, plan, side, plan.pairs.len());
-    for (index, column) in columns.iter().enumerate() {
-        writer.push(", ").push(&printed_as(&format!("r.c{index}"), &column.pg_type));
-    }
+    writer.push(", r.stored");
     from_stored(&mut writer, plan, side, columns);
     by_keys(&mut writer, plan, side, keys);
     writer.finish()

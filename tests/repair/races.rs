@@ -21,7 +21,7 @@ fn round() -> Round {
 }
 
 /// Until somebody waits for a lock, or tries in vain to get one.
-fn await_blocked(round: &Round) {
+pub(super) fn await_blocked(round: &Round) {
     let until = Instant::now() + Duration::from_secs(60);
     let blocked = "select count(*) from pg_stat_activity where datname = current_database()
         and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";

@@ -1,5 +1,6 @@
 //! What is refused, and that nothing is changed then.
 
+use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
 
 use super::round::{ALL, Round, same};
@@ -249,6 +250,10 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
         ),
     ] {
         std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
+        refused("the seal of manifest.json is broken");
+        // Whoever makes a new seal as well is still asked what the repair is for.
+        let forged: Manifest = serde_json::from_str(&text.replace(&from, &to)).unwrap();
+        std::fs::write(&manifest, forged.write().unwrap()).unwrap();
         refused(why);
     }
     std::fs::write(&manifest, &text).unwrap();

@@ -1,27 +1,26 @@
 //! Applies a folder of changes that was verified: batch by batch, each one transaction, in the scripts'
 //! order; the first guard that refuses stops it. In the end every key that was touched is read again on
-//! both sides. Every batch may run twice, so an interrupted `apply` is simply started again.
+//! both sides.
+//!
+//! Started again it passes over what the journal knows to be committed. A batch that was undone since, or
+//! lost in a failover, runs again: that is one whose every key differs between the sides. Its guards are
+//! what they were, so where it only looks undone, because the application has written each of its rows
+//! since, they refuse, and it is passed over all the same.
 
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::journal::{Journal, Place};
 use super::ready::Ready;
-use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
-use super::target::{lease_both, sessions};
-use crate::compare::LookedUp;
-use crate::pg::{Lease, PgError, Remedy};
-use crate::plan::MappingPlan;
+use super::verified::Verified;
+use crate::pg::{Lease, PgError, Remedy, Session};
 use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
-use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
 use crate::run::pace::spacing::Spacing;
-use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::worker::pause_after;
-use crate::schema::{BySide, Side};
-use crate::sql::{self, Bind, Lookup};
+use crate::sql::{self, Bind};
 
 /// Rows that travel as one statement's parameters.
 const FILL_ROWS: usize = 5_000;
@@ -33,8 +32,10 @@ pub enum Progress<'p> {
     Rows(&'p Part, u64),
     /// The next batch waits, for this reason.
     Held(&'p str),
-    /// A part is done.
-    Part(&'p Part),
+    /// A part is done; so many of its rows were before.
+    Part(&'p Part, u64),
+    /// What is applied cannot be written down any more.
+    Unrecorded(&'p Blocked),
     /// Keys are being read again.
     Looking,
 }
@@ -48,6 +49,8 @@ pub enum Applied {
         keys: u64,
         /// Those that agree now.
         agree: u64,
+        /// Batches that were applied before, and not again.
+        passed: u64,
     },
     /// A guard refused.
     Refused(Blocked),
@@ -57,65 +60,56 @@ pub enum Applied {
     Stopped,
 }
 
+/// A batch on its way.
+struct Due<'d> {
+    shapes: &'d [Shape],
+    stages: &'d [Stage],
+    changes: &'d [Vec<Change>],
+    place: Place,
+    rows: u64,
+}
+
+/// An apply on its way.
+struct Applying<'a, F> {
+    ready: &'a Ready<'a>,
+    journal: Journal,
+    spacing: Spacing<'a>,
+    stop: watch::Receiver<Stop>,
+    tell: F,
+    passed: u64,
+}
+
 impl Ready<'_> {
-    /// Runs every batch in order, then reads every key again.
+    /// Runs every batch in order, but for those that were applied before, then reads every key again.
     pub async fn execute(
         &self,
+        mut journal: Journal,
         stop: &watch::Receiver<Stop>,
         mut tell: impl FnMut(Progress<'_>),
     ) -> Applied {
-        let mut spacing = Spacing::new(self.prepared, self.written);
-        for part in &self.manifest.parts {
-            match self.run_part(part, &mut spacing, stop, &mut tell).await {
-                Ok(None) => tell(Progress::Part(part)),
+        if let Err(blocked) = journal.begin() {
+            tell(Progress::Unrecorded(&blocked));
+        }
+        let spacing = Spacing::new(self.prepared, self.written);
+        let mut applying =
+            Applying { ready: self, journal, spacing, stop: stop.clone(), tell, passed: 0 };
+        for (place, part, verified) in self.parts() {
+            match applying.run_part(place, part, verified).await {
+                Ok(None) => {}
                 Ok(Some(ended)) => return ended,
                 Err(blocked) => return Applied::Failed(blocked),
             }
         }
-        tell(Progress::Looking);
+        (applying.tell)(Progress::Looking);
         match self.look().await {
-            Ok((keys, agree)) => Applied::Done { keys, agree },
+            Ok((keys, agree)) => Applied::Done { keys, agree, passed: applying.passed },
             Err(blocked) => Applied::Failed(blocked),
         }
     }
 
-    /// Runs a part; what ended it early, if anything did.
-    async fn run_part(
-        &self,
-        part: &Part,
-        spacing: &mut Spacing<'_>,
-        stop: &watch::Receiver<Stop>,
-        tell: &mut impl FnMut(Progress<'_>),
-    ) -> Result<Option<Applied>, Blocked> {
-        let mut changes = self.changes(part)?;
-        let (mut number, mut rows) = (0, 0);
-        let mut took = Duration::ZERO;
-        while let Some(batch) = changes.next()? {
-            number += 1;
-            let held = |why: &str| tell(Progress::Held(why));
-            let turn = spacing.turn(took, &mut stop.clone(), held).await;
-            turn.map_err(|error| Blocked::from((Some(self.written), error)))?;
-            let began = Instant::now();
-            let stages = (changes.heading.stages.as_slice(), part.stages.as_slice());
-            match self.run_batch(stages, &batch, stop).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(Some(Applied::Stopped)),
-                Err(error) => return Ok(Some(self.ended(part, number, error))),
-            }
-            took = began.elapsed();
-            rows += batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
-            tell(Progress::Rows(part, rows));
-        }
-        Ok(None)
-    }
-
     fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
-        let refused = error
-            .sqlstate
-            .as_deref()
-            .is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"));
         let file = &part.script.file;
-        if refused {
+        if is_refusal(&error) {
             let by = match error.sqlstate.as_deref() {
                 Some(GUARD) => error.message,
                 code => {
@@ -136,28 +130,100 @@ impl Ready<'_> {
         };
         Applied::Failed(blocked.hinted(hint))
     }
+}
 
-    /// Runs a batch, again where that helps; false if it was asked to stop before.
-    async fn run_batch(
-        &self,
-        stages: (&[Shape], &[Stage]),
-        batch: &[Vec<Change>],
-        stop: &watch::Receiver<Stop>,
-    ) -> Result<bool, PgError> {
-        let (mut stop, mut tries) = (stop.clone(), 0);
+impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
+    /// Runs a part; what ended it early, if anything did.
+    async fn run_part(
+        &mut self,
+        place: usize,
+        part: &Part,
+        verified: &Verified,
+    ) -> Result<Option<Applied>, Blocked> {
+        let ready = self.ready;
+        let plans = ready.plans_of(place);
+        let mut changes = ready.changes(part, verified)?;
+        let (mut number, mut rows, mut before) = (0, 0, 0);
+        let mut took = Duration::ZERO;
+        while let Some(batch) = changes.next()? {
+            if *self.stop.borrow() != Stop::No {
+                return Ok(Some(Applied::Stopped));
+            }
+            number += 1;
+            let count = batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
+            let (shapes, stages) = (changes.heading.stages.as_slice(), part.stages.as_slice());
+            let due = Due { shapes, stages, changes: &batch, place: (place, number), rows: count };
+            rows += count;
+            let known = match self.is_committed(&due).await {
+                Ok(Some(known)) => known,
+                Ok(None) => return Ok(Some(Applied::Stopped)),
+                Err(error) => return Ok(Some(ready.ended(part, number, error))),
+            };
+            if known && !ready.is_undone(&plans, shapes, &batch).await? {
+                (self.passed, before) = (self.passed + 1, before + count);
+                continue;
+            }
+            let held = |why: &str| (self.tell)(Progress::Held(why));
+            let turn = self.spacing.turn(took, &mut self.stop, held).await;
+            turn.map_err(|error| Blocked::from((Some(ready.written), error)))?;
+            let began = Instant::now();
+            match self.run_batch(&due).await {
+                Ok(Some(())) => {}
+                Ok(None) => return Ok(Some(Applied::Stopped)),
+                Err(error) if known && is_refusal(&error) => {
+                    (self.passed, before) = (self.passed + 1, before + count);
+                }
+                Err(error) => return Ok(Some(ready.ended(part, number, error))),
+            }
+            took = began.elapsed();
+            (self.tell)(Progress::Rows(part, rows));
+        }
+        (self.tell)(Progress::Part(part, before));
+        Ok(None)
+    }
+
+    /// Whether a batch was committed before; nothing if it was asked to stop.
+    async fn is_committed(&mut self, due: &Due<'_>) -> Result<Option<bool>, PgError> {
+        if self.journal.doubt(due.place).is_none() {
+            return Ok(Some(self.journal.has(due.place)));
+        }
+        self.again(async |applying, lease| applying.ask(lease, due).await).await
+    }
+
+    /// Runs a batch; nothing if it was asked to stop before.
+    async fn run_batch(&mut self, due: &Due<'_>) -> Result<Option<()>, PgError> {
+        self.again(async |applying, lease| {
+            // The try before this one may have ended at its COMMIT.
+            if applying.ask(lease, due).await? {
+                return Ok(());
+            }
+            applying.write_batch(lease, due).await
+        })
+        .await
+    }
+
+    /// Does something, again where that helps; nothing if it was asked to stop before.
+    async fn again<T>(
+        &mut self,
+        mut work: impl AsyncFnMut(&mut Self, &Lease) -> Result<T, PgError>,
+    ) -> Result<Option<T>, PgError> {
+        let (mut stop, mut tries) = (self.stop.clone(), 0);
         loop {
             if *stop.borrow() != Stop::No {
-                return Ok(false);
+                return Ok(None);
             }
-            let result = match self.prepared.pools[self.written].lease().await {
+            let result = match self.ready.prepared.pools[self.ready.written].lease().await {
                 Ok(lease) => {
-                    let result = self.write_batch(&lease, stages, batch).await;
+                    let result = work(self, &lease).await;
                     lease.give_back().await;
                     result
                 }
                 Err(error) => Err(error),
             };
-            let Err(error) = result else { return Ok(true) };
+            let error = match result {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) => error,
+            };
             tries += 1;
             let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
                 return Err(error);
@@ -167,22 +233,51 @@ impl Ready<'_> {
         }
     }
 
-    async fn write_batch(
-        &self,
-        lease: &Lease,
-        (shapes, stages): (&[Shape], &[Stage]),
-        changes: &[Vec<Change>],
-    ) -> Result<(), PgError> {
-        let there: Vec<((&Shape, &Stage), &[Change])> = shapes
+    /// What became of the transaction of a batch that is in doubt: whether it was committed.
+    async fn ask(&mut self, lease: &Lease, due: &Due<'_>) -> Result<bool, PgError> {
+        let Some(transaction) = self.journal.doubt(due.place) else { return Ok(false) };
+        let session = Session::new(&[], self.ready.prepared.spec.compare.statement_timeout);
+        let asked = lease.all(&session, &sql::transaction_status(transaction)).await;
+        let status = match &asked {
+            Ok(rows) => rows.first().map_or(Ok(None), |row| row.get::<Option<&str>>(0))?,
+            // Never begun there: the database was put back to an earlier time.
+            Err(error) if error.sqlstate.as_deref() == Some("22023") => None,
+            Err(error) => return Err(error.clone()),
+        };
+        match status {
+            Some("committed") => {
+                let written = self.journal.committed();
+                self.recorded(written);
+                Ok(true)
+            }
+            Some("in progress") => Err(PgError::not_yet("the batch's last try is not over yet")),
+            _ => {
+                self.journal.forget();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Tells, once, that nothing is written down any more.
+    fn recorded(&mut self, written: Result<(), Blocked>) {
+        if let Err(blocked) = written {
+            (self.tell)(Progress::Unrecorded(&blocked));
+        }
+    }
+
+    async fn write_batch(&mut self, lease: &Lease, due: &Due<'_>) -> Result<(), PgError> {
+        let manifest = &self.ready.manifest;
+        let there: Vec<((&Shape, &Stage), &[Change])> = due
+            .shapes
             .iter()
-            .zip(stages)
-            .zip(changes.iter().map(Vec::as_slice))
+            .zip(due.stages)
+            .zip(due.changes.iter().map(Vec::as_slice))
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
         let batch = Batch {
-            place: &self.manifest.place,
-            expires: Some(&self.manifest.expires_at),
-            manner: self.manifest.manner,
+            place: &manifest.place,
+            expires: Some(&manifest.expires_at),
+            manner: manifest.manner,
             stages: there
                 .iter()
                 .map(|((shape, stage), changes)| (*shape, &stage.table, changes.len()))
@@ -201,95 +296,31 @@ impl Ready<'_> {
             for text in batch.closing() {
                 writing.run(&text).await?;
             }
-            Ok(())
+            let rows = writing.rows(&sql::transaction().text, &[]).await?;
+            let transaction = rows.first().ok_or_else(|| PgError::unexpected("no transaction"))?;
+            transaction.get::<String>(0)
         };
         match work.await {
-            Ok(()) => writing.commit().await,
+            Ok(transaction) => {
+                let written = self.journal.committing(due.place, due.rows, transaction);
+                self.recorded(written);
+                writing.commit().await?;
+                let written = self.journal.committed();
+                self.recorded(written);
+                Ok(())
+            }
             Err(error) => {
                 writing.roll_back().await;
                 Err(error)
             }
         }
     }
-
-    /// Reads every key again: how many there are, and how many agree.
-    async fn look(&self) -> Result<(u64, u64), Blocked> {
-        let (mut keys, mut agree) = (0, 0);
-        let mut places = self.plans.iter();
-        for part in &self.manifest.parts {
-            let places: Vec<usize> = places.by_ref().take(part.stages.len()).copied().collect();
-            let mut changes = self.changes(part)?;
-            while let Some(batch) = changes.next()? {
-                let stages = changes.heading.stages.iter().zip(&places).zip(&batch);
-                for ((shape, place), batch) in stages {
-                    let plan = &self.prepared.plans[*place];
-                    keys += batch.len() as u64;
-                    for batch in batch.chunks(KEYS_AT_ONCE) {
-                        agree += self.agreeing(plan, shape, batch).await?;
-                    }
-                }
-            }
-        }
-        Ok((keys, agree))
-    }
-
-    /// How many of these rows agree on both sides now.
-    async fn agreeing(
-        &self,
-        plan: &MappingPlan,
-        shape: &Shape,
-        batch: &[Change],
-    ) -> Result<u64, Blocked> {
-        let sessions = sessions(self.prepared);
-        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
-        let mut tries = 0;
-        loop {
-            let leases = lease_both(self.prepared).await?;
-            let reach =
-                Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
-            let result = agreeing(&reach.hands(plan), self.written, shape, batch).await;
-            let BySide { source, target } = leases;
-            tokio::join!(source.give_back(), target.give_back());
-            tries += 1;
-            let (side, error) = match result {
-                Ok(agree) => return Ok(agree),
-                Err(failed) => failed,
-            };
-            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
-                let hint = "Every batch was applied. Started again it looks again.";
-                return Err(Blocked::from((side, error)).hinted(hint));
-            };
-            tokio::time::sleep(pause).await;
-        }
-    }
 }
 
-/// How many of these rows agree on both sides now.
-async fn agreeing(
-    hands: &Hands<'_>,
-    written: Side,
-    shape: &Shape,
-    batch: &[Change],
-) -> Result<u64, Failed> {
-    let plan: &MappingPlan = hands.plan;
-    let texts: Vec<Vec<String>> = batch
-        .iter()
-        .filter_map(|change| {
-            let image = change.keyed()?;
-            Some(shape.key.iter().map(|at| image[*at].clone().unwrap_or_default()).collect())
-        })
-        .collect();
-    let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    let keys = keys_of(hands, written, &texts).await?;
-    let asked: Vec<&Key> = keys.iter().collect();
-    let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
-    let layout = Lookup::of(plan);
-    let mut looked =
-        LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
-    for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
-        rows.into_iter().for_each(|row| looked.take(side, row));
-    }
-    Ok(looked.finish().iter().filter(|looked| looked.kind.is_none()).count() as u64)
+/// Whether an error says that the rows, or what watches over them, did not let a batch pass.
+fn is_refusal(error: &PgError) -> bool {
+    let code = error.sqlstate.as_deref();
+    code.is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"))
 }
 
 /// The rows as parameters: one array of texts a field.

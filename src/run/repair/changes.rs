@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::folder::open;
+use super::verified::{Blocks, Verified};
 use crate::repair::{Change, Image, Shape};
 use crate::run::blocked::Blocked;
 
@@ -129,32 +129,27 @@ struct StagedLine {
 }
 
 /// A machine form, read batch by batch.
-pub(in crate::run) struct Changes {
+pub(in crate::run) struct Changes<'v> {
     pub(in crate::run) heading: Heading,
-    lines: Lines<BufReader<File>>,
-    name: String,
+    lines: Lines<Blocks<'v>>,
+    verified: &'v Verified,
 }
 
-impl Changes {
-    pub(in crate::run) fn open(folder: &Path, name: &str) -> Result<Changes, Blocked> {
-        let mut lines = BufReader::new(open(folder, name)?).lines();
-        let first = lines.next().and_then(Result::ok).unwrap_or_default();
-        let heading: Heading = serde_json::from_str(&first)
-            .map_err(|_| Blocked::new(format!("{name} is not readable")))?;
-        Ok(Changes { heading, lines, name: name.to_owned() })
+impl Changes<'_> {
+    pub(in crate::run) fn open(verified: &Verified) -> Result<Changes<'_>, Blocked> {
+        let mut lines = verified.read()?.lines();
+        let heading = line(verified, lines.next())?;
+        Ok(Changes { heading, lines, verified })
     }
 
     /// The changes of the next batch, by stage; nothing at the end.
     pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Blocked> {
-        let bad = || Blocked::new(format!("{} is not readable", self.name));
-        let Some(line) = self.lines.next() else { return Ok(None) };
-        let line = line.ok().and_then(|line| serde_json::from_str::<BatchLine>(&line).ok());
-        let BatchLine { batch } = line.ok_or_else(bad)?;
+        let bad = || self.verified.unreadable(None);
+        let Some(first) = self.lines.next() else { return Ok(None) };
+        let BatchLine { batch } = line(self.verified, Some(first))?;
         let mut stages = vec![Vec::new(); self.heading.stages.len()];
         for _ in 0..batch {
-            let line = self.lines.next().and_then(Result::ok);
-            let line = line.and_then(|line| serde_json::from_str::<StagedLine>(&line).ok());
-            let StagedLine { stage, old, new } = line.ok_or_else(bad)?;
+            let StagedLine { stage, old, new } = line(self.verified, self.lines.next())?;
             let change = Change { old, new };
             let shape = self.heading.stages.get(stage).ok_or_else(bad)?;
             if !shape.fits(&change) {
@@ -164,4 +159,14 @@ impl Changes {
         }
         Ok(Some(stages))
     }
+}
+
+/// What a line of a machine form says.
+fn line<T: DeserializeOwned>(
+    verified: &Verified,
+    line: Option<io::Result<String>>,
+) -> Result<T, Blocked> {
+    let line = line.transpose().map_err(|error| verified.unreadable(Some(&error)))?;
+    let said = line.and_then(|line| serde_json::from_str(&line).ok());
+    said.ok_or_else(|| verified.unreadable(None))
 }

@@ -1,9 +1,9 @@
 //! A folder of scripts on its way into its place: written beside it, sealed as it is written, renamed
 //! when it is whole. Only its owner may read it; it holds row data.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -88,27 +88,29 @@ impl SealedFile {
     }
 }
 
-/// Opens a file of a folder; what is no plain file is not followed.
+/// Opens a file of a folder to read it; what is no plain file is not followed.
 pub(in crate::run) fn open(folder: &Path, name: &str) -> Result<File, Blocked> {
-    let path = folder.join(name);
-    let plain = Path::new(name).components().count() == 1 && !name.contains(['/', '\\']);
-    let found = std::fs::symlink_metadata(&path).map_err(|error| Blocked::io(&path, &error))?;
-    if !plain || !found.is_file() {
-        return Err(Blocked::new(format!("{} is not a plain file", path.display())));
-    }
-    File::open(&path).map_err(|error| Blocked::io(&path, &error))
+    open_with(folder, name, OpenOptions::new().read(true))
 }
 
-/// The seal of a file as it is now.
-pub(in crate::run) fn seal(folder: &Path, name: &str) -> Result<String, Blocked> {
-    let mut file = open(folder, name)?;
-    let (mut sealer, mut buffer) = (Sealer::default(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(sealer.finish()),
-            Ok(length) => sealer.update(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Blocked::io(&folder.join(name), &error)),
-        }
+/// The same for whatever it is to be used.
+pub(in crate::run) fn open_with(
+    folder: &Path,
+    name: &str,
+    options: &OpenOptions,
+) -> Result<File, Blocked> {
+    let path = folder.join(name);
+    let at_path = |error: io::Error| Blocked::io(&path, &error);
+    let plain = Path::new(name).components().count() == 1 && !name.contains(['/', '\\']);
+    let found = std::fs::symlink_metadata(&path).map_err(at_path)?;
+    let file = match plain && found.is_file() {
+        true => Some(options.open(&path).map_err(at_path)?),
+        false => None,
+    };
+    // What was looked at may have been exchanged for a link before it was opened.
+    let which = |found: &Metadata| (found.dev(), found.ino());
+    match file {
+        Some(file) if which(&file.metadata().map_err(at_path)?) == which(&found) => Ok(file),
+        _ => Err(Blocked::new(format!("{} is not a plain file", path.display()))),
     }
 }

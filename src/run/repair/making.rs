@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::changes::Spool;
 use super::holding::{Draft, converts};
-use crate::compare::{agree, told};
+use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
 use crate::repair::{Act, Change, Image, Scope};
@@ -137,7 +137,7 @@ impl<'r> Making<'r> {
 
     fn draft_one<'d>(
         &mut self,
-        (act, right, stored): (Act, Option<&'d Row>, Option<&Row>),
+        (act, right, stored): (Act, Option<&'d Row>, Option<&'d Row>),
         found: Found<'_>,
     ) -> Result<Option<Draft<'d>>, Blocked> {
         let plan = self.plan;
@@ -171,8 +171,15 @@ impl<'r> Making<'r> {
         }
         let (mut old, mut new, mut set): (Image, Image, Vec<usize>) = Default::default();
         let mut converted = Vec::new();
+        // Both rows' texts come as an array.
+        let texts = |row: Option<&'d Row>, field: usize| -> Vec<Option<&'d [u8]>> {
+            elements(row.and_then(|row| row.field(field)).unwrap_or_default()).collect()
+        };
+        let stored = texts(stored, plan.pairs.len());
+        let told = texts(right, Lookup::of(plan).texts);
         for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
-            let is = stored.map_or(Ok(None), |row| self.stored_text(row, column))?;
+            let is = self.places[column].and_then(|place| *stored.get(place)?);
+            let is = is.map(utf8).transpose()?;
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
             let comes = |pair: usize| match act {
                 Act::Insert => true,
@@ -180,14 +187,15 @@ impl<'r> Making<'r> {
                 Act::Delete => false,
             };
             let becomes = match (pair.filter(|pair| comes(*pair)), right) {
-                (Some(pair), Some(row)) => {
+                (Some(pair), Some(_)) => {
                     if act == Act::Update {
                         set.push(at);
                     }
                     if self.converts[pair] {
                         converted.push((at, pair));
                     }
-                    let text = self.right_text(row, pair, column)?;
+                    let text = told.get(pair).copied().flatten().map(utf8).transpose()?;
+                    let text = self.right_text(text, pair, column);
                     if text.is_none() && self.scope.stored.columns[column].not_null {
                         let (name, side) = (&plan.pairs[pair].name, self.authority.other());
                         return Ok(self.leave(&format!(
@@ -222,15 +230,8 @@ impl<'r> Making<'r> {
         }
     }
 
-    fn stored_text(&self, row: &Row, column: usize) -> Result<Option<String>, Blocked> {
-        let Some(place) = self.places[column] else { return Ok(None) };
-        text(row, self.plan.pairs.len() + place)
-    }
-
     /// What a column of the written side is to hold: the authority's value as its type reads it.
-    fn right_text(&self, row: &Row, pair: usize, column: usize) -> Result<Option<String>, Blocked> {
-        let layout = Lookup::of(self.plan);
-        let mut told = told(row, &layout, pair).map(utf8).transpose()?;
+    fn right_text(&self, mut told: Option<String>, pair: usize, column: usize) -> Option<String> {
         // The rule says that both are one, and a column may take only one of them.
         if self.plan.pairs[pair].canon == Canon::NullAsEmpty
             && self.scope.stored.columns[column].not_null
@@ -239,7 +240,7 @@ impl<'r> Making<'r> {
         }
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         let to = self.scope.stored.columns[column].pg_type.base();
-        Ok(told.map(|text| carried(text, from, to)))
+        told.map(|text| carried(text, from, to))
     }
 }
 
@@ -252,10 +253,6 @@ fn carried(text: String, from: &PgType, to: &PgType) -> String {
         PgType::Builtin(Builtin::Bpchar) => text.trim_end_matches(' ').to_owned(),
         _ => text,
     }
-}
-
-fn text(row: &Row, field: usize) -> Result<Option<String>, Blocked> {
-    row.field(field).map(utf8).transpose()
 }
 
 fn utf8(bytes: &[u8]) -> Result<String, Blocked> {

@@ -7,12 +7,15 @@ pub(super) mod batching;
 pub(super) mod changes;
 pub(super) mod folder;
 pub(super) mod holding;
+pub(super) mod journal;
+pub(super) mod looking;
 pub(super) mod making;
 pub(super) mod member;
 pub(super) mod ready;
 pub(super) mod repairing;
 pub(super) mod standing;
 pub(super) mod target;
+pub(super) mod verified;
 pub(super) mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,8 +233,7 @@ fn notes<'k>(
 }
 
 fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
-    let text = serde_json::to_string_pretty(manifest);
-    let text = text.map_err(|error| Blocked::new(format!("the manifest: {error}")))?;
+    let text = manifest.write().map_err(|error| Blocked::new(format!("the manifest: {error}")))?;
     let mut file = folder.file(Manifest::FILE)?;
     file.write(&text)?;
     file.write("\n")?;
@@ -262,5 +264,6 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
         parts: Vec::new(),
         left_out: Vec::new(),
         unseen: Vec::new(),
+        seal: String::new(),
     }
 }

@@ -1,14 +1,18 @@
 //! Verifies a folder of changes that somebody has reviewed: seals, time, the database, the tables, and
 //! what the role may do.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::folder::{open, seal};
+use super::folder::open;
+use super::journal::Journal;
 use super::target::{catalog, identity, missing, relation_of};
-use crate::repair::{Act, Manifest, Part, Stage};
+use super::verified::{Verified, broken};
+use crate::plan::MappingPlan;
+use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::schema::{Rights, Server, Side, TableName};
@@ -20,10 +24,12 @@ pub struct Ready<'p> {
     /// What the role lacks, if it lacks anything: it may look, and not execute.
     pub lacks: Option<Blocked>,
     pub(in crate::run) prepared: &'p Prepared,
-    pub(in crate::run) folder: PathBuf,
+    folder: PathBuf,
+    /// The changes of each part.
+    changes: Vec<Verified>,
     pub(in crate::run) written: Side,
     /// Of each stage of each part, the plan's place.
-    pub(in crate::run) plans: Vec<usize>,
+    plans: Vec<usize>,
 }
 
 /// Verifies a folder: seals, time, spec, database, tables.
@@ -31,24 +37,19 @@ pub struct Ready<'p> {
 /// # Errors
 /// The first thing that is not as it was when the scripts were made.
 pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
-    let file = open(folder, Manifest::FILE)
-        .map_err(|blocked| blocked.hinted("Name the folder that repair wrote."))?;
     let again = "Make a new one: compare, then repair.";
-    let manifest: Manifest = serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|_| Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again))?;
+    let manifest = read_manifest(folder, again)?;
     let spec = &prepared.spec;
     if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
         return Err(
             Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
         );
     }
-    for sealed in manifest.files() {
-        if seal(folder, &sealed.file)? != sealed.blake3 {
-            let message =
-                format!("the seal of {} is broken: it was edited or damaged", sealed.file);
-            return Err(Blocked::new(message)
-                .hinted("Apply what was reviewed, or run your own script with psql."));
-        }
+    let mut changes = Vec::new();
+    for Part { script, undo, changes: sealed, .. } in &manifest.parts {
+        Verified::of(folder, script)?;
+        Verified::of(folder, undo)?;
+        changes.push(Verified::of(folder, sealed)?);
     }
     let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
     if expires.is_none_or(|expires| Timestamp::now() > expires) {
@@ -69,7 +70,27 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
     let (plans, lacks) = check_tables(prepared, &manifest, written).await?;
-    Ok(Ready { manifest, lacks, prepared, folder: folder.to_owned(), written, plans })
+    let folder = folder.to_owned();
+    Ok(Ready { manifest, lacks, prepared, folder, changes, written, plans })
+}
+
+fn read_manifest(folder: &Path, again: &str) -> Result<Manifest, Blocked> {
+    let mut file = open(folder, Manifest::FILE)
+        .map_err(|blocked| blocked.hinted("Name the folder that repair wrote."))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)
+        .map_err(|error| Blocked::io(&folder.join(Manifest::FILE), &error))?;
+    Manifest::read(&text).map_err(|why| match why {
+        NoManifest::Broken => broken(Manifest::FILE),
+        NoManifest::Unsealed => Blocked::new(format!(
+            "{} has no seal: it was edited, or made by an earlier version",
+            Manifest::FILE
+        ))
+        .hinted(again),
+        NoManifest::Unreadable => {
+            Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again)
+        }
+    })
 }
 
 /// Each part's table is the one that the script was made for, and defined as it was.
@@ -139,19 +160,41 @@ fn lacking(
 }
 
 impl Ready<'_> {
+    /// What was applied of it before.
+    ///
+    /// # Errors
+    /// A record that cannot be believed.
+    pub fn journal(&self) -> Result<Journal, Blocked> {
+        Journal::read(&self.folder, &self.manifest.seal)
+    }
+
+    /// The parts, each with its place, from 1, and its changes.
+    pub(in crate::run) fn parts(&self) -> impl Iterator<Item = (usize, &Part, &Verified)> {
+        let parts = self.manifest.parts.iter().zip(&self.changes).enumerate();
+        parts.map(|(at, (part, verified))| (at + 1, part, verified))
+    }
+
+    /// The mappings' plans of a part's stages.
+    pub(in crate::run) fn plans_of(&self, place: usize) -> Vec<&MappingPlan> {
+        let before = self.manifest.parts.iter().take(place - 1).map(|part| part.stages.len()).sum();
+        let stages = self.manifest.parts.get(place - 1).map_or(0, |part| part.stages.len());
+        let places = self.plans.iter().skip(before).take(stages);
+        places.map(|place| &self.prepared.plans[*place]).collect()
+    }
+
     /// A part's changes, from the first.
-    pub(in crate::run) fn changes(&self, part: &Part) -> Result<Changes, Blocked> {
-        let changes = Changes::open(&self.folder, &part.changes.file)?;
+    pub(in crate::run) fn changes<'v>(
+        &self,
+        part: &Part,
+        verified: &'v Verified,
+    ) -> Result<Changes<'v>, Blocked> {
+        let changes = Changes::open(verified)?;
         let heading = &changes.heading;
         let stages = || heading.stages.iter().zip(&part.stages);
         let fits = heading.rows == part.rows
             && heading.stages.len() == part.stages.len()
             && stages()
                 .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
-        if fits {
-            Ok(changes)
-        } else {
-            Err(Blocked::new(format!("{} is not readable", part.changes.file)))
-        }
+        if fits { Ok(changes) } else { Err(verified.unreadable(None)) }
     }
 }

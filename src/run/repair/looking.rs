@@ -1,0 +1,114 @@
+//! Whether rows that were changed agree now: what `apply` looks at in the end, and before it passes over
+//! what it has applied before.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::ready::Ready;
+use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
+use super::target::{lease_both, sessions};
+use crate::compare::LookedUp;
+use crate::pg::Remedy;
+use crate::plan::MappingPlan;
+use crate::repair::{Change, Shape};
+use crate::row::{Key, Veil};
+use crate::run::blocked::Blocked;
+use crate::run::work::hands::{Failed, Hands};
+use crate::run::work::worker::pause_after;
+use crate::schema::{BySide, Side};
+use crate::sql::{self, Lookup};
+
+impl Ready<'_> {
+    /// Reads every key again: how many there are, and how many agree.
+    pub(in crate::run) async fn look(&self) -> Result<(u64, u64), Blocked> {
+        let (mut keys, mut agree) = (0, 0);
+        for (place, part, verified) in self.parts() {
+            let plans = self.plans_of(place);
+            let mut changes = self.changes(part, verified)?;
+            while let Some(batch) = changes.next()? {
+                let stages = changes.heading.stages.iter().zip(&plans).zip(&batch);
+                for ((shape, plan), batch) in stages {
+                    keys += batch.len() as u64;
+                    for batch in batch.chunks(KEYS_AT_ONCE) {
+                        agree += self.agreeing(plan, shape, batch).await?;
+                    }
+                }
+            }
+        }
+        Ok((keys, agree))
+    }
+
+    /// Whether not one row of a batch agrees any more.
+    pub(in crate::run) async fn is_undone(
+        &self,
+        plans: &[&MappingPlan],
+        shapes: &[Shape],
+        batch: &[Vec<Change>],
+    ) -> Result<bool, Blocked> {
+        for ((shape, plan), batch) in shapes.iter().zip(plans).zip(batch) {
+            for batch in batch.chunks(KEYS_AT_ONCE) {
+                if self.agreeing(plan, shape, batch).await? > 0 {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many of these rows agree on both sides now.
+    async fn agreeing(
+        &self,
+        plan: &MappingPlan,
+        shape: &Shape,
+        batch: &[Change],
+    ) -> Result<u64, Blocked> {
+        let sessions = sessions(self.prepared);
+        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
+        let mut tries = 0;
+        loop {
+            let leases = lease_both(self.prepared).await?;
+            let reach =
+                Reach { leases: &leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+            let result = agreeing(&reach.hands(plan), self.written, shape, batch).await;
+            let BySide { source, target } = leases;
+            tokio::join!(source.give_back(), target.give_back());
+            tries += 1;
+            let (side, error) = match result {
+                Ok(agree) => return Ok(agree),
+                Err(failed) => failed,
+            };
+            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+                let hint = "Batches that were applied stand. Started again it looks again.";
+                return Err(Blocked::from((side, error)).hinted(hint));
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// How many of these rows agree on both sides now.
+async fn agreeing(
+    hands: &Hands<'_>,
+    written: Side,
+    shape: &Shape,
+    batch: &[Change],
+) -> Result<u64, Failed> {
+    let plan: &MappingPlan = hands.plan;
+    let texts: Vec<Vec<String>> = batch
+        .iter()
+        .filter_map(|change| {
+            let image = change.keyed()?;
+            Some(shape.key.iter().map(|at| image[*at].clone().unwrap_or_default()).collect())
+        })
+        .collect();
+    let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
+    let keys = keys_of(hands, written, &texts).await?;
+    let asked: Vec<&Key> = keys.iter().collect();
+    let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
+    let layout = Lookup::of(plan);
+    let mut looked =
+        LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
+    for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
+        rows.into_iter().for_each(|row| looked.take(side, row));
+    }
+    Ok(looked.finish().iter().filter(|looked| looked.kind.is_none()).count() as u64)
+}
