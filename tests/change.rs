@@ -4,7 +4,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::{Cluster, Outcome, Pair, Program, Scratch, Settings};
+use crate::support::{Bouncer, Cluster, Outcome, Pair, Program, Scratch, Settings, refused};
 
 /// Two tables a side; `u` is there to show that the others go on.
 fn table(rows: u32) -> String {
@@ -203,15 +203,21 @@ const BENEATH: &str = "
 
 const ATTACH: &str = "alter table parts attach partition later for values from (3000) to (4000)";
 
-/// Compares what the target reads by these lines, and `u`, and lets something happen before the first row
-/// is read: a view is read in one pass.
-fn compare_beneath(reads: &str, happens: &str) -> Outcome {
+/// A pair whose target's mapping `t` reads what these lines say, and its spec. A run begins when the pause
+/// file is gone.
+fn beneath(reads: &str) -> (Pair, std::path::PathBuf) {
     let pair = Pair::new(&table(2_000), BENEATH);
-    let first = "search_path = \"first, public\"\n[pace]\npause_file = \"pause\"\n";
-    let spec = format!(
-        "[[mapping]]\nname = \"t\"\nkey = [\"id\"]\nsource.table = \"public.t\"\n{reads}\n"
-    );
-    let spec = pair.spec(&format!("{first}{spec}{}", MAPPING.replace("public.t", "public.u")));
+    let first = "search_path = \"first, public\"\n[pace]\npause_file = \"pause\"\n\
+                 [gate]\nclean_runs = 1\n";
+    let mapping = "[[mapping]]\nname = \"t\"\nkey = [\"id\"]\nsource.table = \"public.t\"\n";
+    let other = MAPPING.replace("public.t", "public.u");
+    let spec = pair.spec(&format!("{first}{mapping}{reads}\n{other}"));
+    (pair, spec)
+}
+
+/// Compares it and lets something happen before the first row is read: a view is read in one pass.
+fn compare_beneath(reads: &str, happens: &str) -> Outcome {
+    let (pair, spec) = beneath(reads);
     let pause = pair.scratch.file("pause", "");
     let mut running = pair.comparing(&spec, &["-vv"]).start();
     running.await_line("held back");
@@ -275,6 +281,61 @@ fn what_is_made_anew_or_attached_beneath_a_view_or_a_query_marks_its_mapping() {
         ),
     ] {
         marked(&compare_beneath(&reads, happens), reason);
+    }
+}
+
+/// Of a table it is refused; one beneath a view is as much another one. What a query reads is what its
+/// own connection has locked, behind a pooler too.
+#[test]
+fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
+    for (reads, happens, reason) in [
+        (
+            "target.table = \"public.outer_view\"",
+            "create table fresh as select * from base;
+             create or replace view inner_view as select id, v from fresh;
+             drop table base; alter table fresh rename to base",
+            "\"public.base\" was dropped and made again",
+        ),
+        (
+            "target.table = \"public.over_parts\"",
+            ATTACH,
+            "partitions of \"public.parts\" were attached or detached: there were 1 and are 2",
+        ),
+        (
+            "target.query = \"select id, v from public.plain\"",
+            "create table fresh as select * from plain; drop table plain;
+             alter table fresh rename to plain; grant select on plain to reader",
+            "\"public.plain\" was dropped and made again",
+        ),
+    ] {
+        let (pair, spec) = beneath(reads);
+        let bouncer = Bouncer::start(pair.clusters, &pair.database, 4);
+        let ledger = pair.scratch.path().join("l.db");
+        let remembered = |program: Program| {
+            let program = program.env("TARGET_URL", &bouncer.url(Side::Target));
+            program.args(&["--ledger", ledger.to_str().unwrap()])
+        };
+        let comparing = |flags: &[&str]| remembered(pair.comparing(&spec, flags)).arg("-vv");
+        let gate = || remembered(pair.program().args(&["gate", spec.to_str().unwrap()])).run();
+        comparing(&[]).run().exits(0);
+        gate().exits(0);
+        let pause = pair.scratch.file("pause", "");
+        let mut interrupted = comparing(&[]).start();
+        interrupted.await_line("held back");
+        interrupted.signal("INT");
+        interrupted.finish().exits(3);
+        std::fs::remove_file(pause).unwrap();
+        pair.sql(Side::Target, happens);
+        let told = refused(&comparing(&["--resume"]).run());
+        let said = format!(" cannot go on: the target of \"t\" is not what it was: {reason}");
+        assert!(told[0].headline.contains(&said), "{told:?}");
+        let closed = gate();
+        let said = "  the target of mapping \"t\" is not what run ";
+        let told = closed.exits(1).stdout.lines().find(|line| line.starts_with(said));
+        assert!(told.is_some_and(|line| line.ends_with(reason)), "{closed:?}");
+        // What is there now can be compared.
+        comparing(&[]).run().exits(0);
+        gate().exits(0);
     }
 }
 
