@@ -118,6 +118,8 @@ fn three_processes(key: &str) {
     // Whoever comes late hears how it ended; nothing that only the run needed is left.
     let late = run.process("a-1", &[]).run();
     assert!(late.exits(1).stderr.contains("is over: diverged"), "{late:?}");
+    // Nor does it keep another run waiting.
+    run.process("a-2", &[]).run().exits(1);
     for table in ["chunk", "shard", "ruling"] {
         assert_eq!(keeper.sql(&format!("select count(*) from pgreconcile.{table}")).trim(), "0");
     }
@@ -200,7 +202,7 @@ fn a_process_that_does_not_settle_says_what_it_compared() {
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     run.process("first", &[]).run().exits(1);
     keeper.sql(
-        "delete from pgreconcile.lease; insert into pgreconcile.lease select 'settling ' || n, 'another', 'infinity' \
+        "insert into pgreconcile.lease select 'settling ' || n, 'another', 'infinity' \
          from generate_series(1, 9) n",
     );
     let process = run.process("second", &[]).start();

@@ -90,6 +90,7 @@ impl Catalog<'_> {
                     on_delete: action(7)?,
                     on_update: action(8)?,
                     generated: row.get(11 + here)?,
+                    full: row.get(15)?,
                     columns: columns.0.into_iter().zip(columns.1).collect(),
                 })
             };

@@ -133,7 +133,9 @@ pub(super) fn after(rows: &Rows<'_>) -> Vec<String> {
 
 fn refers(rows: &Rows<'_>, link: &Link) -> String {
     let there = matches(link, "p", |own| format!("t.{}", quoted(own)));
-    let whole = link.columns.iter().map(|(own, _)| format!("t.{} IS NOT NULL", quoted(&own.0)));
+    let known = link.columns.iter().map(|(own, _)| format!("t.{} IS NOT NULL", quoted(&own.0)));
+    // What is NULL in part refers to no row, which only MATCH FULL minds.
+    let counts = known.collect::<Vec<_>>().join(if link.full { " OR " } else { " AND " });
     let (table, key) = (rows_of(&link.there), rows.join("t", "u"));
     let ours = format!("{} AS u\n  JOIN {} AS t ON {key}", rows.relation(), rows_of(&link.here));
     let count = format!(
@@ -145,9 +147,8 @@ fn refers(rows: &Rows<'_>, link: &Link) -> String {
   SELECT pg_catalog.count(*)
   INTO lost
   FROM {ours}
-  WHERE {}
-  AND NOT EXISTS (SELECT FROM {table} AS p WHERE {there});",
-        whole.collect::<Vec<_>>().join(" AND ")
+  WHERE ({counts})
+  AND NOT EXISTS (SELECT FROM {table} AS p WHERE {there});"
     );
     check(&count, "% rows refer to rows of % that are not there", link)
 }

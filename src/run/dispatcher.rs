@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::desk::Desk;
 use super::mapping::MappingState;
+use super::mapping::recheck::keys_at_once;
 use super::options::Stop;
 use super::pace::watch::{Answers, Watch};
 use super::scan::frontier::Next;
@@ -25,11 +26,6 @@ use crate::finding::{Subject, SummaryRecord, Verdict};
 use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
 
-/// Pairs of the keys that are looked at together.
-const PAIRS_AT_ONCE: usize = 20_000;
-const MOST_ROWS: usize = 2_000;
-/// The same where values may be large: the findings of a batch are held at once.
-const MOST_LARGE_ROWS: usize = 200;
 pub(super) struct Dispatcher<'o> {
     pub(super) world: Arc<World>,
     pub(super) desk: Desk<'o>,
@@ -99,8 +95,8 @@ impl Dispatcher<'_> {
     /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
     pub(super) fn until_due(&mut self) -> Option<Duration> {
         let can_look = self.has_permit() && !self.watch.waits();
-        let due = self.desk.queue.next_due().filter(|_| can_look);
-        let due = due.map(|due| due.saturating_sub(self.desk.clock.now()));
+        let due = self.next_due().filter(|_| can_look);
+        let due = due.map(|(due, _)| due.saturating_sub(self.desk.clock.now()));
         due.into_iter().chain(self.watch.until_rested()).min()
     }
 
@@ -199,15 +195,20 @@ impl Dispatcher<'_> {
         }
     }
 
+    /// The mapping whose suspects are looked at next, and when.
+    fn next_due(&self) -> Option<(Duration, usize)> {
+        let full = self.desk.queue.is_full();
+        self.desk.queue.next_due(|mapping| match full {
+            true => Duration::ZERO,
+            false => self.mappings[mapping].looks_from(),
+        })
+    }
+
     fn due_look(&mut self) -> Option<Work> {
-        let plans = &self.world.plans;
-        let batch = |mapping: usize| {
-            let plan = &plans[mapping];
-            let most = if plan.folds { MOST_LARGE_ROWS } else { MOST_ROWS };
-            (PAIRS_AT_ONCE / plan.pairs.len()).clamp(20, most)
-        };
-        let mut entries = self.desk.queue.take_due(self.desk.clock.now(), batch)?;
-        let mapping = entries.first()?.suspect.mapping;
+        let now = self.desk.clock.now();
+        let (_, mapping) = self.next_due().filter(|(due, _)| *due <= now)?;
+        let most = keys_at_once(&self.world.plans[mapping]);
+        let mut entries = self.desk.queue.take_due(mapping, now, most);
         let task = match &entries.first()?.suspect.subject {
             Subject::Range(..) => Task::LookAtRange { entry: entries.pop()? },
             Subject::NullKeys(_) => Task::LookAtNullKeys { entry: entries.pop()? },
@@ -226,6 +227,9 @@ impl Dispatcher<'_> {
         let Some(Done { work: Work { mapping: index, task }, result, took }) = done else { return };
         self.watch.worked(took);
         let mapping = &mut self.mappings[index];
+        if matches!(task, Task::Look { .. }) {
+            mapping.has_looked(took, self.desk.clock.now());
+        }
         mapping.busy -= 1;
         mapping.recalling -= usize::from(matches!(task, Task::Recall { .. }));
         match result {

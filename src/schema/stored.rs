@@ -66,6 +66,8 @@ pub struct Link {
     pub on_update: Option<String>,
     /// Whether one of its columns here is generated: any UPDATE may change it.
     pub generated: bool,
+    /// Whether its columns have to be all NULL or all not (`MATCH FULL`).
+    pub full: bool,
     /// Columns of the table, each with its counterpart in the other.
     pub columns: Vec<(ColumnName, ColumnName)>,
 }

@@ -95,7 +95,8 @@ f.confupdtype::pg_catalog.text,
 {},
 {},
 {refers},
-{referred}
+{referred},
+f.confmatchtype = 'f'
 from pg_catalog.pg_constraint as f
 join roots as r on r.oid = f.oid
 join pg_catalog.pg_class as c on c.oid = f.conrelid

@@ -197,6 +197,34 @@ fn without_triggers_a_foreign_key_over_a_column_that_no_pair_fills_is_checked() 
     round.trip(&off);
 }
 
+/// Only the server's own trigger minded a key that is NULL in part.
+#[test]
+fn without_triggers_a_key_that_has_to_match_in_full_is_not_null_in_part() {
+    let table = |link: &str| {
+        format!(
+            "create table x (a int, b int, primary key (a, b)); insert into x values (1, 1);
+             create table t (id int primary key, a int, b int{link})"
+        )
+    };
+    let off = ["--triggers", "off", "--kinds", "insert,update"];
+    for (rows, refused) in [
+        ("(1, 1, null), (2, null, null)", true),
+        ("(2, 1, null)", true),
+        ("(2, 1, 1), (3, null, null)", false),
+    ] {
+        let source = format!("{}; insert into t values {rows}", table(""));
+        let target = format!(
+            "{}; insert into t values (2, null, null)",
+            table(", foreign key (a, b) references x match full")
+        );
+        let round = Round::new(&source, &target, &same("public.t"));
+        match refused {
+            true => stops(&round, &off, "1 rows refer to rows of public.x that are not there"),
+            false => round.trip(&off),
+        }
+    }
+}
+
 #[test]
 fn an_update_reaches_no_other_table_unless_it_may() {
     for (action, then) in [("cascade", "b"), ("set null", ""), ("set default", "z")] {

@@ -59,6 +59,7 @@ pub(super) struct MappingState {
     pub(super) finished: bool,
     /// Suspects that are open, on their way or waiting.
     pub(super) open: usize,
+    looks_from: Duration,
     /// Keys of an earlier run that are still to be looked at.
     pub(super) again: VecDeque<Vec<Key>>,
     runs: Runs,
@@ -102,6 +103,7 @@ impl MappingState {
             busy: 0,
             finished: false,
             open: 0,
+            looks_from: Duration::ZERO,
             again: VecDeque::new(),
             runs: Runs::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
