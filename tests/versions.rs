@@ -158,18 +158,32 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
 /// Half a version would be one that no program knows.
 #[test]
 fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
-    let (pair, keeper) = (diverged(), old_keeper("reader"));
-    // Who makes a table of this name waits until it is known whether there is one.
-    let held = Held::new(&keeper, "create table pgreconcile.coverage ()");
-    let running = comparing(&pair, &keeper.url()).start();
-    await_sessions(&keeper, "wait_event_type = 'Lock' and query like '%create table%'", "1");
-    running.signal("KILL");
-    let _ = running.finish();
-    drop(held);
-    await_sessions(&keeper, "true", "0");
-    assert_eq!(state(&keeper), "1|2|7");
-    continues(&comparing(&pair, &keeper.url()).run());
-    assert_eq!(state(&keeper), "1 2|3|13");
+    let pair = diverged();
+    for version in [0, 1] {
+        let keeper = if version == 0 { Keeper::new() } else { old_keeper("reader") };
+        keeper.sql("create schema if not exists pgreconcile authorization reader");
+        let tables = || {
+            let names = "select string_agg(tablename, ' ' order by tablename) from pg_tables";
+            keeper.sql(&format!("{names} where schemaname = 'pgreconcile'"))
+        };
+        let before = tables();
+        // Who makes a table of this name waits until it is known whether there is one.
+        let held = Held::new(&keeper, "create table pgreconcile.coverage ()");
+        let running = comparing(&pair, &keeper.url()).start();
+        await_sessions(&keeper, "wait_event_type = 'Lock' and query like '%create table%'", "1");
+        running.signal("KILL");
+        let _ = running.finish();
+        drop(held);
+        await_sessions(&keeper, "true", "0");
+        assert_eq!(tables(), before);
+        if version == 1 {
+            assert_eq!(state(&keeper), "1|2|7");
+            continues(&comparing(&pair, &keeper.url()).run());
+        } else {
+            assert_eq!(comparing(&pair, &keeper.url()).run().exits(1).stderr, "");
+        }
+        assert_eq!(state(&keeper), if version == 0 { "2|1|13" } else { "1 2|3|13" });
+    }
 }
 
 /// What the owner of the tables has to do is said, and costs a comparison only its memory.
