@@ -4,7 +4,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::{Cluster, Outcome, Pair, Program, Scratch, Settings};
+use crate::support::{Bouncer, Cluster, Outcome, Pair, Program, Scratch, Settings, refused};
 
 /// Two tables a side; `u` is there to show that the others go on.
 fn table(rows: u32) -> String {
@@ -28,11 +28,12 @@ fn compare_while(pair: &Pair, flags: &[&str], happens: impl FnOnce()) -> Outcome
     running.finish()
 }
 
-/// The first mapping is marked with this reason and has no findings; the second is whole.
+/// Mapping `t` is marked with this reason and has no findings; `u` is whole.
 fn marked(outcome: &Outcome, reason: &str) {
     outcome.balances().exits(3);
     assert_eq!(outcome.findings(), Vec::<String>::new(), "{}", outcome.stderr);
-    let mappings = outcome.records("mapping");
+    let mut mappings = outcome.records("mapping");
+    mappings.sort_by_key(|mapping| mapping["mapping"].to_string());
     let said = mappings[0]["reason"].as_str().unwrap();
     assert!(said.contains(reason), "{said}");
     assert_eq!(mappings[0]["complete"], false, "{mappings:?}");
@@ -181,4 +182,178 @@ fn a_primary_that_fails_over_to_its_standby_marks_its_mapping() {
     outcome.balances().exits(3);
     let reason = outcome.mapping()["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("it failed over: timeline 1 has become 2"), "{reason}");
+}
+
+/// What a target's mapping `t` may read: a view of a view, a view and a materialized view of partitions,
+/// a table that only queries read.
+const BENEATH: &str = "
+    create table base (id int primary key, v text);
+    insert into base select n, 'v' || n from generate_series(1, 2000) n;
+    create view inner_view as select id, v from base;
+    create view outer_view as select id, v from inner_view where id > 0;
+    create table parts (id int, v text) partition by range (id);
+    create table part_1 partition of parts for values from (0) to (3000);
+    create table later (id int, v text);
+    insert into parts select * from base;
+    create view over_parts as select id, v from parts;
+    create materialized view stored as select id, v from parts;
+    create table plain as select * from base;
+    create schema first;
+    create table u as select * from base; alter table u add primary key (id); analyze;";
+
+const ATTACH: &str = "alter table parts attach partition later for values from (3000) to (4000)";
+
+/// A pair whose target's mapping `t` reads what these lines say, and its spec. A run begins when the pause
+/// file is gone.
+fn beneath(reads: &str) -> (Pair, std::path::PathBuf) {
+    let pair = Pair::new(&table(2_000), BENEATH);
+    let first = "search_path = \"first, public\"\n[pace]\npause_file = \"pause\"\n\
+                 [gate]\nclean_runs = 1\n";
+    let mapping = "[[mapping]]\nname = \"t\"\nkey = [\"id\"]\nsource.table = \"public.t\"\n";
+    let other = MAPPING.replace("public.t", "public.u");
+    let spec = pair.spec(&format!("{first}{mapping}{reads}\n{other}"));
+    (pair, spec)
+}
+
+/// Compares it and lets something happen before the first row is read: a view is read in one pass.
+fn compare_beneath(reads: &str, happens: &str) -> Outcome {
+    let (pair, spec) = beneath(reads);
+    let pause = pair.scratch.file("pause", "");
+    let mut running = pair.comparing(&spec, &["-vv"]).start();
+    running.await_line("held back");
+    pair.sql(Side::Target, happens);
+    std::fs::remove_file(pause).unwrap();
+    running.finish()
+}
+
+/// Rows of a table that is not there any more and rows of its successor would add up to one answer, only
+/// because the table is not named by the spec.
+#[test]
+fn what_is_made_anew_or_attached_beneath_a_view_or_a_query_marks_its_mapping() {
+    let view = |name: &str| format!("target.table = \"public.{name}\"");
+    let query = |query: &str| format!("target.query = \"{query}\"");
+    for (reads, happens, reason) in [
+        (
+            view("outer_view"),
+            "begin; create table fresh as select * from base;
+             create or replace view inner_view as select id, v from fresh;
+             drop table base; alter table fresh rename to base; commit",
+            "the target has changed under way: \"public.base\" was dropped and made again",
+        ),
+        (
+            view("outer_view"),
+            "create or replace view inner_view as select id, v from base where id <> 7",
+            "the view \"public.inner_view\" was defined anew",
+        ),
+        (
+            view("outer_view"),
+            "create or replace view outer_view as select id, v from u",
+            "\"public.base\" is not read any more",
+        ),
+        (
+            view("over_parts"),
+            ATTACH,
+            "partitions of \"public.parts\" were attached or detached: there were 1 and are 2",
+        ),
+        (
+            query("select id, v from public.plain"),
+            "begin; alter table plain rename to old; create table plain as select * from old;
+             grant select on plain to reader; commit",
+            "\"public.plain\" was dropped and made again",
+        ),
+        (
+            query("select id, v::text as v from public.plain"),
+            "alter table plain alter column v type varchar(40)",
+            "column \"v\" of \"public.plain\" was text and is character varying(40)",
+        ),
+        (
+            query("select id, v from plain"),
+            "begin; create table first.plain as select * from public.plain;
+             grant usage on schema first to reader; grant select on first.plain to reader; commit",
+            "\"public.plain\" is not read any more",
+        ),
+        (
+            query(
+                "select id, (select p.v from public.over_parts p where p.id = b.id) as v from public.plain b",
+            ),
+            ATTACH,
+            "partitions of \"public.parts\" were attached or detached: there were 1 and are 2",
+        ),
+    ] {
+        marked(&compare_beneath(&reads, happens), reason);
+    }
+}
+
+/// Of a table it is refused; one beneath a view is as much another one. What a query reads is what its
+/// own connection has locked, behind a pooler too.
+#[test]
+fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
+    for (reads, happens, reason) in [
+        (
+            "target.table = \"public.outer_view\"",
+            "create table fresh as select * from base;
+             create or replace view inner_view as select id, v from fresh;
+             drop table base; alter table fresh rename to base",
+            "\"public.base\" was dropped and made again",
+        ),
+        (
+            "target.table = \"public.over_parts\"",
+            ATTACH,
+            "partitions of \"public.parts\" were attached or detached: there were 1 and are 2",
+        ),
+        (
+            "target.query = \"select id, v from public.plain\"",
+            "create table fresh as select * from plain; drop table plain;
+             alter table fresh rename to plain; grant select on plain to reader",
+            "\"public.plain\" was dropped and made again",
+        ),
+    ] {
+        let (pair, spec) = beneath(reads);
+        let bouncer = Bouncer::start(pair.clusters, &pair.database, 4);
+        let ledger = pair.scratch.path().join("l.db");
+        let remembered = |program: Program| {
+            let program = program.env("TARGET_URL", &bouncer.url(Side::Target));
+            program.args(&["--ledger", ledger.to_str().unwrap()])
+        };
+        let comparing = |flags: &[&str]| remembered(pair.comparing(&spec, flags)).arg("-vv");
+        let gate = || remembered(pair.program().args(&["gate", spec.to_str().unwrap()])).run();
+        comparing(&[]).run().exits(0);
+        gate().exits(0);
+        let pause = pair.scratch.file("pause", "");
+        let mut interrupted = comparing(&[]).start();
+        interrupted.await_line("held back");
+        interrupted.signal("INT");
+        interrupted.finish().exits(3);
+        std::fs::remove_file(pause).unwrap();
+        pair.sql(Side::Target, happens);
+        let told = refused(&comparing(&["--resume"]).run());
+        let said = format!(" cannot go on: the target of \"t\" is not what it was: {reason}");
+        assert!(told[0].headline.contains(&said), "{told:?}");
+        let closed = gate();
+        let said = "  the target of mapping \"t\" is not what run ";
+        let told = closed.exits(1).stdout.lines().find(|line| line.starts_with(said));
+        assert!(told.is_some_and(|line| line.ends_with(reason)), "{closed:?}");
+        // What is there now can be compared.
+        comparing(&[]).run().exits(0);
+        gate().exits(0);
+    }
+}
+
+/// A night would be lost over a change that no row of what is read can show.
+#[test]
+fn what_changes_beneath_a_view_or_a_query_and_is_not_read_is_no_change() {
+    for (reads, happens) in [
+        ("target.table = \"public.outer_view\"", "alter table base add column w int"),
+        ("target.query = \"select id, v from public.base\"", "alter table base add column w int"),
+        (
+            "target.table = \"public.outer_view\"",
+            "create or replace view inner_view as select id, v from base; vacuum full base",
+        ),
+        ("target.table = \"public.outer_view\"", "alter table base rename to renamed"),
+        ("target.table = \"public.stored\"", ATTACH),
+        ("target.query = \"select id, v from public.stored\"", ATTACH),
+    ] {
+        let outcome = compare_beneath(reads, happens);
+        assert_eq!(outcome.balances().exits(0).records("mapping").len(), 2, "{reads}");
+    }
 }

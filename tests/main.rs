@@ -52,3 +52,4 @@ mod tls;
 mod traps;
 mod trust;
 mod types;
+mod versions;

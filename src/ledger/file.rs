@@ -7,19 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, ToSql, params_from_iter};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Row, ToSql, Transaction, TransactionBehavior,
+    params_from_iter,
+};
 
 use super::error::LedgerError;
 use super::place::{make_file, make_folder};
+use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
 
-/// The version of the schema that this program writes.
-const VERSION: u32 = 2;
-/// What each version adds to the one before it.
-const SCHEMA: [&str; VERSION as usize] =
-    [include_str!("statements/schema.sql"), include_str!("statements/schema_2.sql")];
 /// Marks a file as a ledger: "pgrc".
-const APPLICATION: u32 = 0x7067_7263;
+const APPLICATION: i64 = 0x7067_7263;
 /// How long another process's statement is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -61,24 +60,29 @@ impl FileStore {
     pub(super) fn create(path: &Path) -> Result<FileStore, LedgerError> {
         make_folder(path)?;
         drop(make_file(path)?);
-        let mut store = FileStore::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let store = FileStore::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if store.newer {
             return Ok(store);
         }
         store.connection.pragma_update(None, "synchronous", "normal")?;
         // Findings come in no order that an index likes: pages that are written again stay at hand.
         store.connection.pragma_update(None, "cache_size", -4096)?;
-        let version = store.version()?;
-        if version < VERSION {
-            let made = store.connection.transaction()?;
-            for addition in &SCHEMA[version as usize..] {
-                made.execute_batch(addition)?;
-            }
-            made.pragma_update(None, "application_id", APPLICATION)?;
-            made.pragma_update(None, "user_version", VERSION)?;
-            made.commit()?;
+        if store.version()? < VERSION {
+            store.migrate()?;
         }
-        Ok(store)
+        Ok(FileStore { newer: store.version()? > VERSION, ..store })
+    }
+
+    /// Makes what it lacks of this program's version.
+    fn migrate(&self) -> Result<(), LedgerError> {
+        // Nobody else writes from here on; rolled back when it goes without a commit.
+        let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        for step in missing(self.version()?) {
+            all.execute_batch(step.file)?;
+        }
+        all.pragma_update(None, "application_id", APPLICATION)?;
+        all.pragma_update(None, "user_version", VERSION.max(self.version()?))?;
+        Ok(all.commit()?)
     }
 
     /// Opens a ledger to read; nothing if there is none.
@@ -110,7 +114,7 @@ impl FileStore {
         Ok(FileStore { newer: version > VERSION, ..store })
     }
 
-    fn version(&self) -> Result<u32, LedgerError> {
+    fn version(&self) -> Result<i64, LedgerError> {
         Ok(self.connection.pragma_query_value(None, "user_version", number)?)
     }
 
@@ -143,7 +147,7 @@ impl FileStore {
     }
 }
 
-fn number(row: &Row<'_>) -> rusqlite::Result<u32> {
+fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
 }
 
@@ -205,12 +209,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let old = Connection::open(&path).unwrap();
-        old.execute_batch(SCHEMA[0]).unwrap();
+        old.execute_batch(missing(0)[0].file).unwrap();
         old.pragma_update(None, "application_id", APPLICATION).unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         drop(old);
         let store = FileStore::read(&path).unwrap().unwrap();
         assert_eq!(store.version(), Ok(VERSION));
+        // Who comes second finds it done.
+        assert_eq!(store.migrate(), Ok(()));
         assert!(!store.newer);
     }
 }

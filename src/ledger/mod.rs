@@ -20,6 +20,7 @@ mod past;
 mod place;
 mod recorder;
 mod retention;
+mod schema;
 mod shared;
 mod sharing;
 mod store;

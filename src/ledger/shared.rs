@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::error::LedgerError;
+use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
 
-/// The version of the schema that this program writes.
-const VERSION: i64 = 2;
 const SCHEMA: &str = "pgreconcile";
 const BEGIN: &str = include_str!("statements/shared_begin.sql");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Tries and their pauses: a server that restarts within 15 s is waited for.
 const TRIES: u32 = 6;
 const UNIQUE_VIOLATION: &str = "23505";
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// Of `shared_fence.sql`.
 const DIVISION_BY_ZERO: &str = "22012";
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -55,18 +55,16 @@ impl SharedStore {
     /// Opens the ledger of a database, and makes its tables if they are not there.
     pub(super) async fn create(url: &str) -> Result<SharedStore, LedgerError> {
         let store = SharedStore::connect(url)?;
-        if !store.exists().await? {
-            store.make().await?;
-        }
-        store.known().await
+        let version = store.version().await?;
+        store.brought_forward(version).await
     }
 
     /// Opens the ledger of a database; nothing if there is none.
     pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, LedgerError> {
         let store = SharedStore::connect(url)?;
-        match store.exists().await? {
-            true => store.known().await.map(Some),
-            false => Ok(None),
+        match store.version().await? {
+            0 => Ok(None),
+            version => store.brought_forward(version).await.map(Some),
         }
     }
 
@@ -76,29 +74,29 @@ impl SharedStore {
         Ok(SharedStore { pool, session, newer: false })
     }
 
-    /// Asks which program has made its tables.
-    async fn known(self) -> Result<SharedStore, LedgerError> {
-        let version = self.rows(include_str!("statements/shared_version.sql"), &[]).await?;
-        let version = version.first().map_or(Ok(0), |record| record.int(0))?;
-        Ok(SharedStore { newer: version > VERSION, ..self })
-    }
-
-    async fn exists(&self) -> Result<bool, LedgerError> {
+    /// The version of its tables; 0 if it has none.
+    async fn version(&self) -> Result<i64, LedgerError> {
         let found = self.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
-        Ok(found.first().is_some_and(|record| record.0 != [Value::Null]))
+        if found.first().is_none_or(|record| record.0 == [Value::Null]) {
+            return Ok(0);
+        }
+        let found = self.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+        found.first().map_or(Ok(0), |record| record.int(0))
     }
 
-    async fn make(&self) -> Result<(), LedgerError> {
-        let lease = self.pool.lease().await?;
-        let made = written(&lease, make).await;
-        lease.give_back().await;
-        made.map_err(|error| match error.sqlstate.as_deref() {
-            Some("42501") => LedgerError(format!(
-                "{error}; let a role that may run once: create schema {SCHEMA} authorization the role \
-                 that this program uses"
-            )),
-            _ => error.into(),
-        })
+    /// What an older program has made gets the tables that it lacks; what a newer one has, stays.
+    async fn brought_forward(self, version: i64) -> Result<SharedStore, LedgerError> {
+        if missing(version).is_empty() {
+            return Ok(SharedStore { newer: version > VERSION, ..self });
+        }
+        let migrated = self.tried(async |lease| match written(lease, migrate).await {
+            Err(error) if error.sqlstate.as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+                Ok(Err(not_permitted(version, &error.message)))
+            }
+            done => done.map(Ok),
+        });
+        let version = migrated.await??;
+        Ok(SharedStore { newer: version > VERSION, ..self })
     }
 
     /// What a question finds.
@@ -226,14 +224,44 @@ async fn written<T>(
     }
 }
 
-/// Makes the tables, unless another process has just done so.
-async fn make(writing: &Writing<'_>) -> Result<(), PgError> {
+/// Makes the tables that are missing, unless another process has just done so. Gives the version that
+/// is there then.
+async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
     writing.run(include_str!("statements/shared_create.sql")).await?;
     let found = writing.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
-    match found.first().is_some_and(|row| row.field(0).is_some()) {
-        true => Ok(()),
-        false => writing.run(include_str!("statements/shared_schema.sql")).await,
+    let version = match found.first().is_some_and(|row| row.field(0).is_some()) {
+        true => {
+            let found = writing.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+            found.first().map_or(Ok(0), |row| row.get::<i64>(0))?
+        }
+        false => 0,
+    };
+    let steps = missing(version);
+    if steps.is_empty() {
+        return Ok(version);
     }
+    writing.run(include_str!("statements/shared_own.sql")).await?;
+    for step in steps {
+        writing.run(step.shared).await?;
+    }
+    let add = include_str!("statements/shared_add_version.sql");
+    writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
+}
+
+/// What a role has to do that may, instead of ours.
+fn not_permitted(version: i64, why: &str) -> LedgerError {
+    LedgerError(match version {
+        0 => format!(
+            "{why}; let a role that may run once: create schema {SCHEMA} authorization the role that \
+             this program uses"
+        ),
+        _ => format!(
+            "its tables are of version {version}, this program needs those of version {VERSION}, and \
+             its role may not add them: {why}; let the owner of the tables run once: pgreconcile \
+             history SPEC --ledger URL, with the owner's URL, and then: grant select, insert, update, \
+             delete on all tables in schema {SCHEMA} to the role that this program uses"
+        ),
+    })
 }
 
 fn binds(params: &[Value]) -> Vec<Bind> {

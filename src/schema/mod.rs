@@ -16,6 +16,6 @@ pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
 pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
-pub use shape::{Shape, ShapeColumn};
+pub use shape::{Shape, ShapeColumn, ShapeRelation};
 pub use side::{BySide, Side};
 pub use stored::{End, Identity, Link, Rights, Stored, StoredColumn, Unique};

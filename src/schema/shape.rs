@@ -34,6 +34,27 @@ pub struct Shape {
     /// The file that holds the table, where its rows are read block by block: a rewritten table has its
     /// rows in other blocks. Nothing where that is no matter.
     pub filenode: Option<u32>,
+    /// What is read through a view, itself included, or by a query. Nothing where a run was begun by a
+    /// version that did not ask.
+    #[serde(default)]
+    pub relations: Option<Vec<ShapeRelation>>,
+}
+
+/// A relation that is read through a view or by a query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeRelation {
+    /// Its name with its schema.
+    pub name: String,
+    /// Its OID.
+    pub oid: u32,
+    /// A hash of a view's definition.
+    pub definition: Option<String>,
+    /// How many partitions or children it has, on all levels.
+    pub partitions: u64,
+    /// A hash of which they are.
+    pub partition_set: Option<String>,
+    /// Its columns, if a query reads it. What a view reads can only be changed with the view.
+    pub columns: Vec<ShapeColumn>,
 }
 
 /// A column as far as it decides what is compared.
@@ -56,6 +77,7 @@ impl Shape {
     pub fn difference(&self, now: &Shape) -> Option<String> {
         self.server_difference(now)
             .or_else(|| self.relation_difference(now))
+            .or_else(|| self.beneath_difference(now))
             .or_else(|| self.columns_difference(now))
     }
 
@@ -107,32 +129,81 @@ impl Shape {
             .then(|| "the table was rewritten while it was read block by block".to_owned())
     }
 
-    fn columns_difference(&self, now: &Shape) -> Option<String> {
-        let named = |columns: &[ShapeColumn], name: &str| {
-            columns.iter().find(|column| column.name == name).cloned()
-        };
-        for before in &self.columns {
+    fn beneath_difference(&self, now: &Shape) -> Option<String> {
+        let (before, now) = (self.relations.as_ref()?, now.relations.as_ref()?);
+        let other = before.iter().find_map(|before| {
             let name = &before.name;
-            let Some(after) = named(&now.columns, name) else {
-                return Some(format!("column \"{name}\" does not exist any more"));
-            };
-            if before.type_name != after.type_name {
-                let (before, after) = (&before.type_name, after.type_name);
-                return Some(format!("column \"{name}\" was {before} and is {after}"));
+            match now.iter().find(|now| now.oid == before.oid) {
+                Some(now) => before.difference(now),
+                None if now.iter().any(|now| now.name == *name) => {
+                    Some(format!("\"{name}\" was dropped and made again"))
+                }
+                None => Some(format!("\"{name}\" is not read any more")),
             }
-            if before.number != after.number {
-                return Some(format!("column \"{name}\" was dropped and made again"));
-            }
-            if before.collation_version != after.collation_version {
-                return Some(format!(
-                    "the collation of column \"{name}\" has another version: {} has become {}",
-                    before.collation_version.as_deref().unwrap_or("none"),
-                    after.collation_version.as_deref().unwrap_or("none")
-                ));
+        });
+        let new = || now.iter().find(|now| before.iter().all(|before| before.oid != now.oid));
+        other.or_else(|| Some(format!("\"{}\" is read and was not before", new()?.name)))
+    }
+
+    fn columns_difference(&self, now: &Shape) -> Option<String> {
+        for before in &self.columns {
+            let what = format!("column \"{}\"", before.name);
+            match before.now_in(&now.columns) {
+                None => return Some(format!("{what} does not exist any more")),
+                Some(after) => {
+                    if let Some(why) = before.difference(after, &what) {
+                        return Some(why);
+                    }
+                }
             }
         }
-        let new = now.columns.iter().find(|column| named(&self.columns, &column.name).is_none());
+        let new = now.columns.iter().find(|column| column.now_in(&self.columns).is_none());
         new.map(|column| format!("column \"{}\" is new", column.name))
+    }
+}
+
+impl ShapeRelation {
+    /// What has changed of a relation beneath what is read. A column more or less is no change there: if
+    /// it were read, what is read would be another.
+    fn difference(&self, now: &ShapeRelation) -> Option<String> {
+        let name = &self.name;
+        if self.definition != now.definition {
+            return Some(format!("the view \"{name}\" was defined anew"));
+        }
+        if (self.partitions, &self.partition_set) != (now.partitions, &now.partition_set) {
+            let (before, after) = (self.partitions, now.partitions);
+            return Some(format!(
+                "partitions of \"{name}\" were attached or detached: there were {before} and are \
+                 {after}"
+            ));
+        }
+        self.columns.iter().find_map(|before| {
+            let what = format!("column \"{}\" of \"{name}\"", before.name);
+            before.difference(before.now_in(&now.columns)?, &what)
+        })
+    }
+}
+
+impl ShapeColumn {
+    /// The column of its name.
+    fn now_in<'n>(&self, columns: &'n [ShapeColumn]) -> Option<&'n ShapeColumn> {
+        columns.iter().find(|column| column.name == self.name)
+    }
+
+    fn difference(&self, now: &ShapeColumn, what: &str) -> Option<String> {
+        if self.type_name != now.type_name {
+            return Some(format!("{what} was {} and is {}", self.type_name, now.type_name));
+        }
+        if self.number != now.number {
+            return Some(format!("{what} was dropped and made again"));
+        }
+        (self.collation_version != now.collation_version).then(|| {
+            format!(
+                "the collation of {what} has another version: {} has become {}",
+                self.collation_version.as_deref().unwrap_or("none"),
+                now.collation_version.as_deref().unwrap_or("none")
+            )
+        })
     }
 }
 
@@ -162,6 +233,18 @@ mod tests {
             partitions: 2,
             partition_set: Some("ab".to_owned()),
             filenode: Some(30_000),
+            relations: Some(vec![beneath("a.v", 20_000), beneath("a.t", 20_001)]),
+        }
+    }
+
+    fn beneath(name: &str, oid: u32) -> ShapeRelation {
+        ShapeRelation {
+            name: name.to_owned(),
+            oid,
+            definition: Some("ef".to_owned()),
+            partitions: 1,
+            partition_set: Some("gh".to_owned()),
+            columns: vec![column("x", 1), column("y", 2)],
         }
     }
 
@@ -171,8 +254,14 @@ mod tests {
         // a minor version changes no value
         assert_eq!(shape().difference(&Shape { version: 150_019, ..shape() }), None);
         // and what was not known or is no matter is not missed
-        let open = Shape { system: None, timeline: None, filenode: None, ..shape() };
+        let open =
+            Shape { system: None, timeline: None, filenode: None, relations: None, ..shape() };
         assert_eq!(open.difference(&shape()), None);
+        // What is beneath a view or a query has names and columns of its own.
+        let renamed = ShapeRelation { name: "b.u".to_owned(), ..beneath("a.t", 20_001) };
+        let columns = vec![column("x", 1), column("z", 3)];
+        let renamed = vec![beneath("a.v", 20_000), ShapeRelation { columns, ..renamed }];
+        assert_eq!(shape().difference(&Shape { relations: Some(renamed), ..shape() }), None);
     }
 
     #[test]
@@ -181,6 +270,11 @@ mod tests {
         let newer = ShapeColumn { collation_version: Some("2.37".to_owned()), ..column("v", 2) };
         let with = |columns: &[ShapeColumn]| Shape { columns: columns.to_vec(), ..shape() };
         let id = || column("id", 1);
+        let over = |now: &[ShapeRelation]| {
+            let relations = [&[beneath("a.v", 20_000)], now].concat();
+            Shape { relations: Some(relations), ..shape() }
+        };
+        let table = || beneath("a.t", 20_001);
         for (now, said) in [
             (Shape { system: Some("2".into()), ..shape() }, "another server"),
             (Shape { version: 160_002, ..shape() }, "PostgreSQL 15 has become PostgreSQL 16"),
@@ -193,6 +287,21 @@ mod tests {
             (Shape { partitions: 3, ..shape() }, "there were 2 and are 3"),
             (Shape { partition_set: Some("cd".into()), ..shape() }, "attached or detached"),
             (Shape { filenode: Some(1), ..shape() }, "rewritten"),
+            (over(&[]), "\"a.t\" is not read any more"),
+            (over(&[beneath("a.t", 7)]), "\"a.t\" was dropped and made again"),
+            (over(&[table(), beneath("a.u", 7)]), "\"a.u\" is read and was not before"),
+            (
+                over(&[ShapeRelation { definition: None, ..table() }]),
+                "view \"a.t\" was defined anew",
+            ),
+            (
+                over(&[ShapeRelation { partitions: 3, ..table() }]),
+                "of \"a.t\" were attached or detached: there were 1 and are 3",
+            ),
+            (
+                over(&[ShapeRelation { columns: vec![column("x", 3)], ..table() }]),
+                "column \"x\" of \"a.t\" was dropped and made again",
+            ),
             (with(&[id()]), "column \"v\" does not exist any more"),
             (with(&[id(), column("v", 3)]), "column \"v\" was dropped and made again"),
             (with(&[id(), other_type]), "column \"v\" was integer and is bigint"),

@@ -302,10 +302,22 @@ pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
     writer.finish()
 }
 
-/// The types of a query's columns, in order: OID and type as written, one a row.
+/// The types of a query's columns, in order: OID and type as written, one a row. Each row also has the
+/// OIDs of all relations that the server has locked for the statement, that is all that the query reads:
+/// also what its views read, whatever the planner then makes of it.
 pub fn query_column_types(query: &Fragment, params: &[Param], names: &[String]) -> Statement {
     let mut writer = Writer::new(params);
-    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom ");
+    writer.push(
+        "select t.t::pg_catalog.oid::pg_catalog.int8,
+t.t::pg_catalog.text,
+(
+select pg_catalog.array_agg(l.relation::pg_catalog.int8)
+from pg_catalog.pg_locks as l
+where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
+and l.locktype operator(pg_catalog.=) 'relation'
+)
+from ",
+    );
     one_null_row(&mut writer, query);
     writer.push(",\npg_catalog.unnest(array[");
     writer.list(", ", names, |writer, name| {

@@ -1,13 +1,61 @@
 //! What identifies the thing that a side reads from, asked again and again while it is read.
+//!
+//! A view's definition says which relations it reads, and theirs which those read. Of a query there is
+//! none: what it reads is what the server locks for it. A materialized view has rows of its own, so what
+//! is beneath it is no matter.
 
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::TableName;
+use crate::schema::{Builtin, TableName};
+
+/// The partitions and children on all levels of `c`: how many, and a hash of which.
+const PARTS: &str = "left join lateral (
+with recursive part as (
+select i.inhrelid
+from pg_catalog.pg_inherits as i
+where i.inhparent = c.oid
+union
+select i.inhrelid
+from part
+join pg_catalog.pg_inherits as i on i.inhparent = part.inhrelid
+)
+select pg_catalog.count(*) as parts,
+pg_catalog.md5(pg_catalog.string_agg(inhrelid::pg_catalog.text, ' ' order by inhrelid)) as which
+from part
+) as p on true
+";
+
+/// The columns of `c` in the database `d`, as JSON.
+const COLUMNS: &str = "left join lateral (
+select pg_catalog.json_agg(pg_catalog.json_build_object(
+'name', a.attname,
+'number', a.attnum,
+'type_name', pg_catalog.format_type(a.atttypid, a.atttypmod),
+'collation_version', case
+when a.attcollation = 0 then null
+when a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation
+and d.datcollate not in ('C', 'POSIX') then coalesce(
+pg_catalog.pg_collation_actual_version(a.attcollation),
+(
+select pg_catalog.pg_collation_actual_version(o.oid)
+from pg_catalog.pg_collation as o
+where o.collprovider = 'c'
+and o.collcollate = d.datcollate
+limit 1
+)
+)
+else pg_catalog.pg_collation_actual_version(a.attcollation)
+end
+) order by a.attnum) as columns
+from pg_catalog.pg_attribute as a
+where a.attrelid = c.oid
+and a.attnum > 0
+and not a.attisdropped
+) as a on ";
 
 /// One row: version, database, its OID, whether the server is a standby, the cluster's identifier
 /// where the role may ask, and of a primary the name of the file that it writes to, which begins with
 /// the timeline. Then of the relation, if one is named and there: OID, file, how many partitions and
-/// children on all levels and a hash of which; and of its columns, as arrays: names, numbers, types as
-/// written, versions of collations.
+/// children on all levels, a hash of which, its columns, and whether it is a view.
 pub fn shape(table: Option<&TableName>) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -27,13 +75,11 @@ c.oid::pg_catalog.int8,
 pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8,
 p.parts,
 p.which,
-a.names,
-a.numbers,
-a.types,
-a.versions
+a.columns::pg_catalog.text,
+coalesce(c.relkind = 'v', false)
 from pg_catalog.pg_database as d
 left join (
-select c.oid
+select c.oid, c.relkind
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = ",
@@ -42,48 +88,90 @@ where n.nspname = ",
         .bind(Bind::text(table.map_or("", |table| &table.schema.0)))
         .push("\nand c.relname = ")
         .bind(Bind::text(table.map_or("", |table| &table.name)))
-        .push(
-            "
-) as c on true
-left join lateral (
-with recursive part as (
-select i.inhrelid
-from pg_catalog.pg_inherits as i
-where i.inhparent = c.oid
+        .push("\n) as c on true\n")
+        .push(PARTS)
+        .push(COLUMNS)
+        .push("true\nwhere d.datname = pg_catalog.current_database()");
+    writer.finish()
+}
+
+/// What is read through a view, itself included, one a row: name, OID, a hash of the definition if it is
+/// a view, how many partitions and children on all levels, a hash of which. No columns: nobody can
+/// change those that a view reads.
+pub fn read_by_view(oid: u32) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer.push("with recursive reached as (\nselect ").bind(Bind::int8(i64::from(oid))).push(
+        "::pg_catalog.oid as oid
 union
-select i.inhrelid
-from part
-join pg_catalog.pg_inherits as i on i.inhparent = part.inhrelid
+select e.refobjid
+from reached
+join pg_catalog.pg_class as v on v.oid = reached.oid
+join pg_catalog.pg_rewrite as w on w.ev_class = v.oid
+join pg_catalog.pg_depend as e on e.objid = w.oid
+where v.relkind = 'v'
+and w.rulename = '_RETURN'
+and e.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+and e.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 )
-select pg_catalog.count(*) as parts,
-pg_catalog.md5(pg_catalog.string_agg(inhrelid::pg_catalog.text, ' ' order by inhrelid)) as which
-from part
-) as p on true
-left join lateral (
-select pg_catalog.array_agg(a.attname::pg_catalog.text order by a.attnum) as names,
-pg_catalog.array_agg(a.attnum::pg_catalog.int4 order by a.attnum) as numbers,
-pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by a.attnum) as types,
-pg_catalog.array_agg(case
-when a.attcollation = 0 then null
-when a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation
-and d.datcollate not in ('C', 'POSIX') then coalesce(
-pg_catalog.pg_collation_actual_version(a.attcollation),
-(
-select pg_catalog.pg_collation_actual_version(o.oid)
-from pg_catalog.pg_collation as o
-where o.collprovider = 'c'
-and o.collcollate = d.datcollate
-limit 1
+",
+    );
+    relations(writer, "false")
+}
+
+/// The same of what a query reads, which is what the server locks for it, but for its own relations, for
+/// indexes, and for partitions of what else is read; with columns.
+pub fn read_by_query(locked: &[i64]) -> Statement {
+    let locked: Vec<[u8; 8]> = locked.iter().map(|oid| oid.to_be_bytes()).collect();
+    let mut writer = Writer::new(&[]);
+    writer
+        .push("with locked as (\nselect l::pg_catalog.oid as oid\nfrom pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Int8, locked.iter().map(<[u8; 8]>::as_slice)))
+        .push(
+            ") as l
+where l >= 16384
+),
+reached as (
+select l.oid
+from locked as l
+where not exists (
+select
+from pg_catalog.pg_inherits as i
+join locked as parent on parent.oid = i.inhparent
+where i.inhrelid = l.oid
 )
 )
-else pg_catalog.pg_collation_actual_version(a.attcollation)
-end order by a.attnum) as versions
-from pg_catalog.pg_attribute as a
-where a.attrelid = c.oid
-and a.attnum > 0
-and not a.attisdropped
-) as a on true
-where d.datname = pg_catalog.current_database()",
+",
         );
+    relations(writer, "true")
+}
+
+/// A definition that is given again, word for word, is no other one, wherever in its statement it stood.
+fn relations(mut writer: Writer<'_>, with_columns: &str) -> Statement {
+    writer
+        .push(
+            "select n.nspname || '.' || c.relname,
+c.oid::pg_catalog.int8,
+(
+select pg_catalog.md5(pg_catalog.regexp_replace(
+w.ev_action::pg_catalog.text, ':(location|stmt_location|stmt_len) -?[0-9]+', '', 'g'
+))
+from pg_catalog.pg_rewrite as w
+where w.ev_class = c.oid
+and c.relkind = 'v'
+and w.rulename = '_RETURN'
+),
+p.parts,
+p.which,
+a.columns::pg_catalog.text
+from reached
+join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
+join pg_catalog.pg_class as c on c.oid = reached.oid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+",
+        )
+        .push(PARTS)
+        .push(COLUMNS)
+        .push(with_columns)
+        .push("\nwhere c.relkind in ('r', 'p', 'v', 'm', 'f')\norder by c.oid");
     writer.finish()
 }

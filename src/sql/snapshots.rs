@@ -207,6 +207,8 @@ fn what_is_asked_beside_the_rows() {
     let table = crate::schema::TableName::parse("public.t").unwrap();
     insta::assert_snapshot!(written([
         ("shape", Some(shape(Some(&table)))),
+        ("read by a view", Some(read_by_view(16_384))),
+        ("read by a query", Some(read_by_query(&[16_384, 1_259]))),
         ("sessions", Some(sessions())),
         ("replay of a standby", Some(replay_of_standby())),
         ("replay by standbys", Some(replay_by_standbys())),

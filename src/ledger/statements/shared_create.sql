@@ -1,5 +1,5 @@
--- Two processes that begin at once make it once: the second waits for the first. A schema that is
--- there is not asked for again, which would take the right to make one.
+-- Two processes that begin at once make the tables once: the second waits for the first, and finds
+-- them. A schema that is there is not asked for again, which would take the right to make one.
 select pg_catalog.pg_advisory_xact_lock(7309475736013172580);
 do $make$
 begin

@@ -1,0 +1,1 @@
+insert into version (number) values ($1)
