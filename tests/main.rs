@@ -49,6 +49,7 @@ mod support;
 mod surroundings;
 mod tables;
 mod tls;
+mod transactions;
 mod traps;
 mod trust;
 mod types;

@@ -37,7 +37,7 @@ pub(in crate::run) struct Reach<'r> {
 impl Reach<'_> {
     pub(in crate::run) fn hands<'h>(&'h self, plan: &'h MappingPlan) -> Hands<'h> {
         let Reach { leases, sessions, veil, groups_seen } = self;
-        Hands { plan, leases, sessions, veil, groups_seen }
+        Hands { plan, leases, sessions, short: sessions, veil, groups_seen }
     }
 }
 

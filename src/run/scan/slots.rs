@@ -76,7 +76,7 @@ pub(in crate::run) struct TooMuch {
 }
 
 /// A chunk of this size that is still too much for one statement is given up.
-const FLOOR: u64 = 250;
+pub(in crate::run) const FLOOR: u64 = 250;
 /// So many chunks in a row given up end a mapping.
 pub(in crate::run) const MOST_GIVEN_UP: u32 = 3;
 

@@ -14,10 +14,13 @@ use crate::sql::Statement;
 pub(in crate::run) type Failed = (Option<Side>, PgError);
 
 /// One mapping, one connection of each side.
+#[derive(Clone, Copy)]
 pub(in crate::run) struct Hands<'w> {
     pub(in crate::run) plan: &'w MappingPlan,
     pub(in crate::run) leases: &'w BySide<Lease>,
     pub(in crate::run) sessions: &'w BySide<Session>,
+    /// For statements that are tried again in smaller ones if they take too long.
+    pub(in crate::run) short: &'w BySide<Session>,
     pub(in crate::run) veil: &'w Veil,
     /// The most groups that a range of the mapping had so far.
     pub(in crate::run) groups_seen: &'w AtomicUsize,
@@ -35,16 +38,26 @@ pub(in crate::run) async fn with_hands<T, E: From<Failed>>(
     let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
     let path = |side: Side| &prepared.spec.sides[side].search_path;
     let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
-    let (veil, groups_seen) = (&options.veil, AtomicUsize::new(0));
-    let hands =
-        Hands { plan, leases: &leases, sessions: &sessions, veil, groups_seen: &groups_seen };
+    let hands = Hands {
+        plan,
+        leases: &leases,
+        sessions: &sessions,
+        short: &sessions,
+        veil: &options.veil,
+        groups_seen: &AtomicUsize::new(0),
+    };
     let done = work(&hands).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
     done
 }
 
-impl Hands<'_> {
+impl<'w> Hands<'w> {
+    /// The same for a statement that can be tried again in smaller ones.
+    pub(in crate::run) fn hurried(self) -> Hands<'w> {
+        Hands { sessions: self.short, ..self }
+    }
+
     /// Asks one side.
     pub(in crate::run) async fn ask(
         &self,

@@ -2,6 +2,7 @@
 
 pub(super) mod changed;
 pub(super) mod chunk;
+pub(super) mod divided;
 pub(super) mod hands;
 pub(super) mod parts;
 pub(super) mod piece;

@@ -1,5 +1,6 @@
 //! The smaller steps: boundaries, gaps, keys of a few rows, looks.
 
+use super::divided::Divided;
 use super::hands::{Failed, Hands};
 use super::parts::{self, Counted};
 use crate::compare::{Gap, Looked, LookedUp, Piece, Suspected, shown};
@@ -156,12 +157,26 @@ pub(in crate::run) async fn keys(
     hands: &Hands<'_>,
     piece: &Piece,
 ) -> Result<Vec<Suspected>, Failed> {
+    let mut suspects = Vec::new();
+    let mut divided = Divided::new(hands, &piece.range, piece.digest.rows);
+    while let Some((hands, range)) = divided.next().await? {
+        let found = keys_in(&hands, piece.side, &range).await;
+        suspects.extend(divided.take(found)?.unwrap_or_default());
+    }
+    suspects.sort_by(|a, b| hands.plan.order.compare(&a.key, &b.key));
+    Ok(suspects)
+}
+
+async fn keys_in(
+    hands: &Hands<'_>,
+    side: Side,
+    range: &KeyRange,
+) -> Result<Vec<Suspected>, Failed> {
     let plan = hands.plan;
-    let side = piece.side;
     let at_side = |error: PgError| (Some(side), error);
     let statement = match plan.strategy {
-        Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(piece.range.clone())),
-        Strategy::Stream => sql::canons(plan, side, &piece.range),
+        Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(range.clone())),
+        Strategy::Stream => sql::canons(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
     let mut suspects = Vec::new();
@@ -177,7 +192,6 @@ pub(in crate::run) async fn keys(
         image[side].add(fingerprint);
         suspects.push(Suspected { key, image });
     }
-    suspects.sort_by(|a, b| plan.order.compare(&a.key, &b.key));
     Ok(suspects)
 }
 
@@ -256,15 +270,35 @@ pub(in crate::run) async fn look_at_range(
     entry: &Entry,
 ) -> Result<BySide<Counted>, Failed> {
     let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
+    let rows = entry.suspect.image[*side].rows;
     if entry.ruled.is_some() {
         let other = side.other();
         let mut counted = BySide::<Counted>::default();
-        counted[other] = parts::count(hands, other, range).await?;
+        counted[other] = count(hands, other, range, rows).await?;
         return Ok(counted);
     }
     let (source, target) = tokio::join!(
-        parts::count(hands, Side::Source, range),
-        parts::count(hands, Side::Target, range)
+        count(hands, Side::Source, range, rows),
+        count(hands, Side::Target, range, rows)
     );
     Ok(BySide { source: source?, target: target? })
+}
+
+/// What one side has of a range of about so many rows.
+async fn count(
+    hands: &Hands<'_>,
+    side: Side,
+    range: &KeyRange,
+    rows: u64,
+) -> Result<Counted, Failed> {
+    let mut all = Counted::default();
+    let mut divided = Divided::new(hands, range, rows);
+    while let Some((hands, range)) = divided.next().await? {
+        let counted = parts::count(&hands, side, &range).await;
+        if let Some(Counted { digest, parts }) = divided.take(counted)? {
+            all.digest += digest;
+            all.parts.add_all(parts);
+        }
+    }
+    Ok(all)
 }

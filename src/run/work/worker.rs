@@ -18,6 +18,7 @@ use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
+use crate::run::scan::slots::FLOOR;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -137,10 +138,12 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let hands = Hands {
         plan,
         leases: &leases,
-        sessions: if can_be_cut(plan, &work.task) { &world.short } else { &world.sessions },
+        sessions: &world.sessions,
+        short: &world.short,
         veil: &world.veil,
         groups_seen: &world.groups_seen[work.mapping],
     };
+    let hands = if can_be_less(plan, &work.task) { hands.hurried() } else { hands };
     let result = tokio::select! {
         result = on_plan(&hands, &world.own, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
@@ -159,11 +162,15 @@ async fn stopped(world: &World, urgency: Stop) {
     }
 }
 
-/// Whether a statement of this work that takes too long is tried again in smaller ones.
-fn can_be_cut(plan: &MappingPlan, task: &Task) -> bool {
+/// Whether work that takes too long is tried again as less of it. What reads a range of one side sees
+/// to that by itself, and a look that no index serves takes as long for one key as for many.
+fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
         Task::Scan { smallest, .. } => plan.served() && !smallest,
         Task::Read { piece } => piece.can_be_cut(),
+        Task::Rescan { rows, .. } => plan.served() && *rows > FLOOR,
+        Task::Recall { keys } => plan.served() && keys.len() > 1,
+        Task::Look { entries, .. } => plan.served() && entries.len() > 1,
         _ => false,
     }
 }

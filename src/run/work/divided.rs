@@ -1,0 +1,71 @@
+//! Reads a range in one statement, or in several where one takes too long.
+//!
+//! ```text
+//! (──────────────────────────]   took too long: cut where half of its rows lie
+//! (────────────](────────────]   each in a transaction of its own, cut again if need be
+//! ```
+//!
+//! A statement holds its snapshot as long as it runs, and while it does, a busy table cannot be cleaned
+//! up. What comes of the ranges is of several moments then, as it is of a table's chunks: who moves from
+//! one to the other in between is met twice or not at all, and settled as anything in motion is.
+
+use super::hands::{Failed, Hands};
+use super::steps;
+use crate::pg::Remedy;
+use crate::row::KeyRange;
+use crate::run::scan::slots::FLOOR;
+
+/// A range of about so many rows, or what is left of it.
+pub(in crate::run) struct Divided<'h, 'w> {
+    hands: &'h Hands<'w>,
+    /// The next one last.
+    left: Vec<(KeyRange, u64)>,
+    /// So many rows took too long.
+    too_many: u64,
+    /// How that was said.
+    said: Option<Failed>,
+}
+
+impl<'h, 'w> Divided<'h, 'w> {
+    pub(in crate::run) fn new(hands: &'h Hands<'w>, range: &KeyRange, rows: u64) -> Self {
+        Divided { hands, left: vec![(range.clone(), rows)], too_many: u64::MAX, said: None }
+    }
+
+    /// What is to be read next, and what with.
+    pub(in crate::run) async fn next(&mut self) -> Result<Option<(Hands<'w>, KeyRange)>, Failed> {
+        while let Some((range, rows)) = self.left.last().cloned() {
+            if rows < self.too_many || !self.may_be_cut(rows) {
+                let hands = if self.may_be_cut(rows) { self.hands.hurried() } else { *self.hands };
+                return Ok(Some((hands, range)));
+            }
+            let middle = steps::middle(self.hands, &range, rows, FLOOR).await?;
+            let Some((bound, before)) = middle else {
+                return self.said.take().map_or(Ok(Some((*self.hands, range))), Err);
+            };
+            self.left.pop();
+            let (first, second) = range.cut(bound);
+            self.left.push((second, rows.saturating_sub(before)));
+            self.left.push((first, before));
+        }
+        Ok(None)
+    }
+
+    fn may_be_cut(&self, rows: u64) -> bool {
+        rows > FLOOR && self.hands.plan.served()
+    }
+
+    /// Takes what came of it. Gives it back, unless it took too long and comes again in smaller ranges.
+    pub(in crate::run) fn take<T>(&mut self, read: Result<T, Failed>) -> Result<Option<T>, Failed> {
+        let rows = self.left.last().map_or(0, |(_, rows)| *rows);
+        match read {
+            Err(failed) if self.may_be_cut(rows) && failed.1.remedy == Remedy::Shrink => {
+                (self.too_many, self.said) = (rows, Some(failed));
+                Ok(None)
+            }
+            read => {
+                self.left.pop();
+                read.map(Some)
+            }
+        }
+    }
+}
