@@ -255,3 +255,28 @@ fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
     let next = comparing(&pair, &slow, &["--resume"]).run();
     assert!(next.exits(0).stderr.contains("no run was interrupted"), "{next:?}");
 }
+
+/// Nobody would know that a slice has passed over what was found before, and why.
+#[test]
+fn what_cannot_be_looked_at_first_is_said() {
+    let table = "create table t (id text collate \"und-x-icu\" primary key, v int);
+        insert into t select 'k' || n, n from generate_series(1, 100) n; analyze t;";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Target, "update t set v = 0 where id in ('k3', 'k7')");
+    let redacted = "[mapping.columns]\nid = { from = \"id\", redact = true }\n";
+    for (more, why) in [
+        ("", "the order of the keys is known to the servers only"),
+        (redacted, "their key is redacted"),
+    ] {
+        let spec = pair.spec(&format!("{MAPPING}{more}"));
+        let first = slice(&pair, &spec, &[]);
+        assert_eq!(first.exits(1).mapping().get("not_recalled"), None);
+        let second = slice(&pair, &spec, &[]);
+        let left = serde_json::json!({ "findings": 2, "why": why });
+        assert_eq!(second.exits(1).balances().mapping()["not_recalled"], left);
+        let program = pair.program().without("PGRECONCILE_LEDGER").current_dir(pair.scratch.path());
+        let people = program.args(&["compare", "spec.toml", "--settle", "0s", "--slice"]).run();
+        let said = format!("2 earlier findings not looked at first: {why}");
+        assert!(people.exits(1).stdout.replace("\n  ", " ").contains(&said), "{}", people.stdout);
+    }
+}

@@ -156,12 +156,24 @@ pub struct MappingRecord {
     /// Accept rules that have expired and count for nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired_accepts: Vec<ExpiredAccept>,
+    /// What earlier runs found and a slice could not look at first, if that is anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_recalled: Option<NotRecalled>,
     /// What many of its findings have in common.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
     /// The first and the last key of each side, where they were asked for: hints are made of them.
     #[serde(skip)]
     pub ends: BySide<Option<[Named<String>; 2]>>,
+}
+
+/// Findings of earlier runs that could not be looked at before their stretch is scanned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotRecalled {
+    /// How many.
+    pub findings: u64,
+    /// Why.
+    pub why: String,
 }
 
 /// An accept rule that has expired.
@@ -198,6 +210,7 @@ impl MappingRecord {
             groups: None,
             ungrouped: None,
             expired_accepts: Vec::new(),
+            not_recalled: None,
             hints: Vec::new(),
             ends: BySide::default(),
         }

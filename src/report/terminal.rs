@@ -12,7 +12,8 @@ use super::finding::{
 };
 use super::{Writer, groups, hints, paced};
 use crate::finding::{
-    Finding, MappingRecord, Named, Recurrence, RunRecord, SummaryRecord, Undecided, Verdict,
+    Finding, MappingRecord, Named, NotRecalled, Recurrence, RunRecord, SummaryRecord, Undecided,
+    Verdict,
 };
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -226,6 +227,10 @@ impl<W: Write> Terminal<W> {
             for rule in &mapping.expired_accepts {
                 let reason = on_one_line(&rule.reason);
                 remarks.push(format!("{name}: accepted until {} only: {reason}", rule.until));
+            }
+            if let Some(NotRecalled { findings, why }) = &mapping.not_recalled {
+                let findings = counted(*findings, "earlier finding");
+                remarks.push(format!("{name}: {findings} not looked at first: {why}"));
             }
             if mapping.unsettled > 0 {
                 remarks

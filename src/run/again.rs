@@ -16,7 +16,7 @@ use super::mapping::again::Again;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use super::work::hands::{Failed, Hands, with_hands};
-use crate::finding::{Finding, Kind, Named, Place, RangeText, SummaryRecord};
+use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
 use crate::pg::PgError;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyRange};
@@ -37,6 +37,14 @@ struct Found {
     keys: BySide<BTreeSet<Named<String>>>,
     ranges: Vec<(RangeText, Side, u64)>,
     null_keys: bool,
+}
+
+impl Found {
+    /// How many there are; groups and rules of one range are one.
+    fn findings(&self) -> u64 {
+        let keys = self.keys.source.len() + self.keys.target.len();
+        (keys + self.ranges.len() + usize::from(self.null_keys)) as u64
+    }
 }
 
 impl Memory {
@@ -79,8 +87,9 @@ pub async fn recheck(
     Ok(conduct(prepared, What::Again(again), begin, options, audience, stop).await)
 }
 
-/// Reads back what the run before found of every mapping; nothing of one whose findings name no row, or
-/// whose keys cannot be found again among those of a chunk, for their order is the servers' own.
+/// Reads back what the run before found of every mapping; of one whose findings name no row, or whose
+/// keys cannot be found again among those of a chunk, for their order is the servers' own, only how much
+/// it was.
 ///
 /// # Errors
 /// When a server cannot read a key.
@@ -92,11 +101,21 @@ pub(super) async fn recall_if_told(
     let mut all = Vec::new();
     for plan in &prepared.plans {
         let found = memory.0.remove(&plan.name);
-        let redacted = plan.key().iter().any(|pair| pair.terms.redact);
-        let told = found.filter(|_| !redacted && plan.order.is_known());
-        all.push(match told {
-            Some(found) => read_back(prepared, plan, found, options).await?,
-            None => Again::default(),
+        let why_not = if plan.key().iter().any(|pair| pair.terms.redact) {
+            Some("their key is redacted")
+        } else if !plan.order.is_known() {
+            Some("the order of the keys is known to the servers only")
+        } else {
+            None
+        };
+        all.push(match (found, why_not) {
+            (Some(found), None) => read_back(prepared, plan, found, options).await?,
+            (Some(found), Some(why)) => {
+                let (findings, why) = (found.findings(), why.to_owned());
+                let not_recalled = Some(NotRecalled { findings, why });
+                Again { not_recalled, ..Again::default() }
+            }
+            (None, _) => Again::default(),
         });
     }
     Ok(all)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::event::Event;
 use crate::finding::{
-    Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, Place,
-    RangeText, Ruling, Tally, Undecided,
+    Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, NotRecalled,
+    Place, RangeText, Ruling, Tally, Undecided,
 };
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
@@ -36,6 +36,8 @@ pub(in crate::run) struct Account {
     /// The first and the last key of a side, where asked for.
     ends: BySide<Option<[Named<String>; 2]>>,
     pub(in crate::run) verified: Verified,
+    /// What a slice could not look at first.
+    pub(in crate::run) not_recalled: Option<NotRecalled>,
 }
 
 /// What a finding says beside its ruling.
@@ -90,6 +92,7 @@ impl Account {
             reason: None,
             ends: BySide::default(),
             verified: Verified::default(),
+            not_recalled: None,
         }
     }
 
@@ -306,6 +309,7 @@ impl Account {
             until: rule.until.to_string(),
         });
         record.expired_accepts = expired.collect();
+        record.not_recalled.clone_from(&self.not_recalled);
         record
     }
 }

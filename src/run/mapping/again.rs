@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::MappingState;
 use crate::compare::{Looked, Suspected};
+use crate::finding::NotRecalled;
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
 use crate::run::desk::Desk;
@@ -21,6 +22,8 @@ pub(in crate::run) struct Again {
     /// In key order, with about how many rows each has.
     pub(in crate::run) ranges: Vec<(KeyRange, u64)>,
     pub(in crate::run) null_keys: bool,
+    /// What is left out, and why.
+    pub(in crate::run) not_recalled: Option<NotRecalled>,
 }
 
 impl MappingState {
@@ -32,7 +35,8 @@ impl MappingState {
         again: Again,
     ) -> MappingState {
         let mut state = MappingState::new(index, plan, options);
-        let Again { keys, ranges, null_keys } = again;
+        let Again { keys, ranges, null_keys, not_recalled } = again;
+        state.account.not_recalled = not_recalled;
         state.pass = None;
         state.frontier = Frontier::of_ranges(plan, options, ranges);
         state.tasks = null_keys.then_some(Task::NullKeys).into_iter().collect();
