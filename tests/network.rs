@@ -194,3 +194,20 @@ fn a_server_that_never_says_a_word_is_trouble_within_the_time_to_connect() {
     assert!(outcome.stderr.contains("127.0.0.1"), "{}", outcome.stderr);
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
+
+/// A job that has a deadline would not be over by it.
+#[test]
+fn a_server_that_falls_silent_while_it_is_planned_keeps_no_run_from_its_deadline() {
+    let pair = pair();
+    let text = std::fs::read_to_string(spec(&pair)).unwrap();
+    let planning = Proxy::start(&pair.clusters.source, |_| Fate::Silent { after: 2_000 });
+    let spec = pair.scratch.file("soon.toml", &text.replace("jobs = 1", "deadline = \"500ms\""));
+    let outcome = pair
+        .program()
+        .env("SOURCE_URL", &planning.url(&pair.database))
+        .args(&["compare", spec.to_str().unwrap()])
+        .run();
+    outcome.exits(3);
+    let said = "error: the deadline was reached before the first row was read\n";
+    assert_eq!(outcome.stderr, said);
+}

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, split_paths};
 use super::begin::{begin_all, new_id, new_run, remember, resumption, share, still_open};
+use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
@@ -301,6 +302,8 @@ async fn run_all(
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
+    let runs = specs.iter().map(|spec| args.options(spec, &ledgers).deadline);
+    let deadline = Deadline::start(runs);
     let mut memories = Vec::new();
     for spec in &specs {
         let memory = match earlier {
@@ -319,8 +322,13 @@ async fn run_all(
             ui.error("interrupted before the first row was read", None);
             None
         }
+        () = deadline.reached() => {
+            ui.error("the deadline was reached before the first row was read", None);
+            return Exit::Incomplete;
+        }
     };
-    let Some(prepared) = prepared else { return Exit::Trouble };
+    let Some(mut prepared) = prepared else { return Exit::Trouble };
+    prepared.iter_mut().for_each(|(_, options)| deadline.leave(options));
     let mut begins = VecDeque::new();
     if earlier.is_none() && args.run_id.is_none() {
         let wanted = args.resume.as_deref().and_then(resumption);

@@ -8,6 +8,7 @@ mod args;
 mod begin;
 mod check;
 mod compare;
+mod deadline;
 mod earlier;
 mod exit;
 mod gate;
