@@ -209,7 +209,7 @@ fn a_second_run_ends_at_once_and_a_dead_one_locks_nobody_out() {
     pair.comparing(&other, &[]).run().exits(0);
     running.signal("KILL");
     let _ = running.finish();
-    let next = comparing(&pair, &spec, &["--deadline", "500ms"]).run();
+    let next = comparing(&pair, &spec, &["--deadline", "2s"]).run();
     assert_eq!(next.exits(3).records("run").len(), 1, "{}", next.stderr);
 }
 
@@ -473,7 +473,7 @@ fn what_cannot_be_told_is_said_with_the_remedy() {
     let id = history["runs"][0]["run"].as_str().unwrap();
     assert!(tell(&["report", "spec.toml", "--run", id]).contains("has not come to its end"));
     // A newer ledger is read.
-    comparing(&pair, &spec, &["--deadline", "1s"]).run().exits(3);
+    comparing(&pair, &spec, &["--deadline", "2s"]).run().exits(3);
     set_version(&pair.scratch.path().join(".pgreconcile/test.db"), 99);
     let told = telling(&pair, &["report", "spec.toml", "--format", "jsonl"]);
     assert!(!told.exits(0).records("undecided").is_empty());

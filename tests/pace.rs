@@ -80,7 +80,7 @@ fn a_run_that_waits_still_keeps_its_deadline_and_can_be_interrupted() {
     let pair = Pair::new(&table(100), &table(100));
     let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{MAPPING}"));
     pair.scratch.file("pause", "");
-    let outcome = pair.compare(&spec, &["--deadline", "1s"]);
+    let outcome = pair.compare(&spec, &["--deadline", "2s"]);
     outcome.balances().exits(3);
     assert_eq!(outcome.mapping()["reason"], "the deadline was reached");
     assert_eq!(outcome.mapping()["coverage"], 0.0);

@@ -171,7 +171,7 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
     let mut rounds = 0;
     let last = loop {
-        let flags = [SLOWLY, &["--deadline", "1s", "--resume"]].concat();
+        let flags = [SLOWLY, &["--deadline", "1500ms", "--resume"]].concat();
         let outcome = comparing(&pair, &spec, &flags).run();
         rounds += 1;
         if outcome.code != 3 {

@@ -115,7 +115,7 @@ fn a_slice_that_came_to_nothing_is_not_clean() {
     let pair = pair();
     let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{MAPPING}"));
     pair.scratch.file("pause", "");
-    let outcome = slice(&pair, &spec, &["--deadline", "1s"]);
+    let outcome = slice(&pair, &spec, &["--deadline", "2s"]);
     let mapping = outcome.exits(3).balances().mapping();
     assert_eq!(mapping["reason"], "the deadline was reached");
     assert_eq!(mapping["coverage"], 0.0);
