@@ -18,6 +18,10 @@ unit *arguments:
 majors *arguments:
     ./tests/majors.sh "$@"
 
+# PostgreSQL's own regression tests: every table that they leave behind, and each value changed
+regress:
+    ./tests/regress.sh
+
 # form and lints
 lint:
     cargo fmt --check

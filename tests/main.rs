@@ -33,6 +33,7 @@ mod races;
 mod readme;
 mod recheck;
 mod refused;
+mod regress;
 mod repair;
 mod resume;
 mod review;

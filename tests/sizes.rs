@@ -131,3 +131,28 @@ fn a_backfill_that_has_not_begun_is_told_key_by_key_in_little_memory() {
         assert_eq!(outcome.records("finding").len(), 150_000);
     }
 }
+
+#[test]
+fn a_column_s_statistics_are_looked_up_by_themselves_however_many_others_there_are() {
+    // Found on the tables of PostgreSQL's own regression tests: whoever joins the statistics has the
+    // server go through those of the whole database, once for every table that is compared.
+    let many = "create table t (id int primary key, a int, b text);
+        insert into t select n, n, n from generate_series(1, 100) n;
+        do $$ begin for n in 1..400 loop
+            execute format('create table other%s as select *, a as c, b as d, a as e from t', n);
+        end loop; end $$;
+        analyze;";
+    let pair = Pair::new(many, many);
+    let scans = |side: Side| {
+        // A session counts what it did before it is gone.
+        let others = "select count(*) from pg_stat_activity
+                      where datname = current_database() and pid <> pg_backend_pid()";
+        while pair.sql(side, others) != "0" {}
+        let scans = "select seq_scan from pg_stat_sys_tables where relname = 'pg_statistic'";
+        pair.sql(side, scans)
+    };
+    let before = Side::BOTH.map(scans);
+    let spec = pair.spec(SPEC);
+    let _ = pair.compare(&spec, &[]).exits(0);
+    assert_eq!(Side::BOTH.map(scans), before);
+}

@@ -68,6 +68,9 @@ and n.nspname = ",
 ///
 /// A child that is a foreign table is believed: planners believe it too, so asked for NULLs they would
 /// leave it out. A row that proves them wrong fails where it is read.
+///
+/// The limit keeps the statistics from being joined: the server would go through those of every column
+/// of the database, for each of its tables that is compared.
 pub fn relation_columns(oid: u32, only: bool) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push("with recursive read as (\nselect ").bind(Bind::int8(i64::from(oid)));
@@ -144,8 +147,15 @@ case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_class as c on c.oid = a.attrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-left join pg_catalog.pg_stats as s
-on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname and not s.inherited
+left join lateral (
+select s.correlation, s.n_distinct
+from pg_catalog.pg_stats as s
+where s.schemaname = n.nspname
+and s.tablename = c.relname
+and s.attname = a.attname
+and not s.inherited
+limit 1
+) as s on true
 left join pg_catalog.pg_collation as l on l.oid = a.attcollation
 left join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
 where a.attnum > 0
