@@ -16,13 +16,12 @@ use super::mapping::again::Again;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use super::work::hands::{Failed, Hands, with_hands};
+use super::work::steps;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
-use crate::pg::PgError;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::spec::Diagnostic;
-use crate::sql;
 
 /// Keys that are read back at once.
 const AT_ONCE: usize = 1_000;
@@ -224,16 +223,9 @@ async fn bound(
 
 /// Keys by their texts: as this side reads them, or the other.
 async fn keys_of(hands: &Hands<'_>, side: Side, texts: &[Vec<String>]) -> Result<Vec<Key>, Failed> {
-    match keys_by(hands, side, texts).await {
-        Ok(keys) => Ok(keys),
-        Err(error) => keys_by(hands, side.other(), texts).await.map_err(|_| error),
-    }
-}
-
-async fn keys_by(hands: &Hands<'_>, side: Side, texts: &[Vec<String>]) -> Result<Vec<Key>, Failed> {
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    let rows = hands.ask(side, sql::told_keys(hands.plan, side, &texts)).await?;
-    let keys: Option<Vec<Key>> =
-        rows.iter().map(|row| Key::of(row, hands.plan.key_width)).collect();
-    keys.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
+    match steps::told_keys(hands, side, &texts).await {
+        Ok(keys) => Ok(keys),
+        Err(error) => steps::told_keys(hands, side.other(), &texts).await.map_err(|_| error),
+    }
 }

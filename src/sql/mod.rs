@@ -53,7 +53,5 @@ pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::{read_by_query, read_by_view, shape};
 pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{
-    keys_of_texts, rights, stored_columns, stored_links, stored_rows, stored_uniques,
-};
+pub use stored::{rights, stored_columns, stored_links, stored_rows, stored_uniques};
 pub use told::{held, told_keys};

@@ -1,6 +1,5 @@
 //! What a repair reads: how a table is stored, and rows with every column that they have.
 
-use super::canon::canon;
 use super::definition::{family, heads};
 use super::lookup::by_keys;
 use super::relation::from_stored;
@@ -193,33 +192,5 @@ pub fn stored_rows(
     writer.push(", r.stored");
     from_stored(&mut writer, plan, side, columns);
     by_keys(&mut writer, plan, side, keys);
-    writer.finish()
-}
-
-/// The canons of keys that a side once wrote as texts, in their order. Texts of another form than the
-/// side's own are an error of the server's.
-pub fn keys_of_texts(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statement {
-    let mut writer = Writer::new(&plan.params);
-    let key = plan.key();
-    writer.push("select ");
-    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&canon(pair, side, index));
-    });
-    writer.push("\nfrom (\nselect ");
-    writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        let type_name = &pair.sides[side].column_type.display;
-        writer.push(&format!("cast(k.k{index} as {type_name}) as p{index}"));
-    });
-    // A bare "unnest" of several arrays is syntax, and always pg_catalog's.
-    writer.push(", k.place\nfrom unnest(");
-    writer.list(", ", 0..key.len(), |writer, index| {
-        let fields = keys.iter().map(|key| key.get(index).map(String::as_str));
-        writer.bind(Bind::texts(fields));
-    });
-    writer.push(") with ordinality as k(");
-    writer.list(", ", 0..key.len(), |writer, index| {
-        writer.push(&format!("k{index}"));
-    });
-    writer.push(", place)\n) as r\norder by r.place");
     writer.finish()
 }

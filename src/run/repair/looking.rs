@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::ready::Ready;
-use super::repairing::{KEYS_AT_ONCE, Reach, keys_of};
+use super::repairing::{KEYS_AT_ONCE, Reach};
 use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
 use crate::pg::Remedy;
@@ -13,6 +13,7 @@ use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::{Failed, Hands};
+use crate::run::work::steps;
 use crate::run::work::worker::pause_after;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
@@ -101,7 +102,7 @@ async fn agreeing(
         })
         .collect();
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    let keys = keys_of(hands, written, &texts).await?;
+    let keys = steps::told_keys(hands, written, &texts).await?;
     let asked: Vec<&Key> = keys.iter().collect();
     let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
     let layout = Lookup::of(plan);

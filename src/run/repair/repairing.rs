@@ -11,12 +11,12 @@ use super::holding::{Draft, hold};
 use super::making::{Found, Making};
 use super::standing::{Piece, Standing};
 use crate::finding::{Kind, Named};
-use crate::pg::{Lease, PgError, Row, Session};
+use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::blocked::Blocked;
-use crate::run::work::hands::{Failed, Hands};
+use crate::run::work::hands::Hands;
 use crate::run::work::steps;
 use crate::schema::{BySide, Side, StoredColumn};
 use crate::sql::{self, Lookup};
@@ -85,7 +85,7 @@ impl<'r> Repairing<'r> {
             let side = of_act().next().map_or(Side::Source, side_of);
             let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
-                let keys = keys_of(&self.hands, side, texts).await?;
+                let keys = steps::told_keys(&self.hands, side, texts).await?;
                 let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
                 self.take(&keys, &rows, (act, None)).await?;
             }
@@ -230,9 +230,9 @@ impl<'r> Repairing<'r> {
         let Some(key) = key else { return Ok(None) };
         let key = self.fields(key)?;
         let texts = [key.as_slice()];
-        let keys = match keys_of(&self.hands, side, &texts).await {
+        let keys = match steps::told_keys(&self.hands, side, &texts).await {
             Ok(keys) => keys,
-            Err(_) => keys_of(&self.hands, side.other(), &texts).await?,
+            Err(_) => steps::told_keys(&self.hands, side.other(), &texts).await?,
         };
         let text = key.into();
         Ok(keys.into_iter().next().map(|key| Bound { key, text }))
@@ -289,18 +289,4 @@ async fn rows_of(
         false => sql::look_up(hands.plan, side, &asked),
     };
     Ok(hands.ask_both(statement).await?)
-}
-
-/// Keys from the texts by which a side tells them.
-pub(in crate::run) async fn keys_of(
-    hands: &Hands<'_>,
-    side: Side,
-    texts: &[&[String]],
-) -> Result<Vec<Key>, Failed> {
-    let rows = hands.ask(side, sql::keys_of_texts(hands.plan, side, texts)).await?;
-    let key = |row: &Row| {
-        let key = Key::of(row, hands.plan.key_width);
-        key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
-    };
-    rows.iter().map(key).collect()
 }

@@ -152,6 +152,20 @@ fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
     Ok(Bound { key, text: text.map_err(at_side)? })
 }
 
+/// Keys from the texts by which a side tells them.
+pub(in crate::run) async fn told_keys(
+    hands: &Hands<'_>,
+    side: Side,
+    texts: &[&[String]],
+) -> Result<Vec<Key>, Failed> {
+    let rows = hands.ask(side, sql::told_keys(hands.plan, side, texts)).await?;
+    let key = |row: &Row| {
+        let key = Key::of(row, hands.plan.key_width);
+        key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
+    };
+    rows.iter().map(key).collect()
+}
+
 /// The keys and images of a one-sided range's rows.
 pub(in crate::run) async fn keys(
     hands: &Hands<'_>,
