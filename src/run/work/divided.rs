@@ -22,7 +22,7 @@ pub(in crate::run) struct Divided<'h, 'w> {
     left: Vec<(KeyRange, u64)>,
     /// So many rows took too long.
     too_many: u64,
-    /// How that was said.
+    /// How the next one's failure was said, if it has failed.
     said: Option<Failed>,
 }
 
@@ -43,6 +43,7 @@ impl<'h, 'w> Divided<'h, 'w> {
                 return self.said.take().map_or(Ok(Some((*self.hands, range))), Err);
             };
             self.left.pop();
+            self.said = None;
             let (first, second) = range.cut(bound);
             self.left.push((second, rows.saturating_sub(before)));
             self.left.push((first, before));
