@@ -286,9 +286,7 @@ impl Dispatcher<'_> {
                 mapping.rescanned(range, compared, desk);
             }
             (Task::Halve { range, rows, least, reason }, Answer::Halved(found)) => {
-                if mapping.halved((range, rows, least, &reason), found, desk) {
-                    self.end_mapping(index, &reason);
-                }
+                mapping.halved((range, rows, least, &reason), found, desk);
             }
             (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
@@ -336,7 +334,10 @@ impl Dispatcher<'_> {
             }
             Task::Measure => mapping.piece_failed(None, error.remedy, desk),
             Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy, desk),
-            Task::Rescan { range, rows } if smaller_helps => {
+            Task::Rescan { range, rows, smallest: true } if error.remedy == Remedy::Shrink => {
+                mapping.not_compared(&range, rows, &reason, desk)
+            }
+            Task::Rescan { range, rows, .. } if smaller_helps => {
                 let least = least_rows(error.remedy);
                 mapping.tasks.push_front(Task::Halve { range, rows, least, reason });
                 return;

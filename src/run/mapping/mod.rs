@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod again;
 pub(super) mod one_sided;
 pub(super) mod recheck;
+mod rescan;
 pub(super) mod settling;
 pub(super) mod slice;
 
@@ -19,14 +20,14 @@ use super::desk::Desk;
 use super::options::Options;
 use super::scan::frontier::Frontier;
 use super::scan::pass::{Pass, Piece as BlockPiece, Progress, Read};
-use super::scan::slots::{MOST_GIVEN_UP, Outcome, Told as ToldChunk};
+use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
-use crate::row::{Bound, Digest, Key, KeyRange};
+use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
@@ -248,39 +249,6 @@ impl MappingState {
         !ranges
     }
 
-    /// A range that was thought to be one-sided was compared again. What it is now is settled key by
-    /// key, or as a range by itself.
-    pub(super) fn rescanned(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
-        self.given_up = 0;
-        for item in self.book(range, compared) {
-            match item {
-                Item::Key(suspected, home) => self.suspect(suspected, home, desk),
-                Item::Lone(piece) => self.suspect_range(piece, None, desk),
-            }
-        }
-    }
-
-    /// It is known where to cut a range that was too much at once. Where it cannot be cut, it is
-    /// undecided; tells whether there is no use in going on.
-    pub(super) fn halved(
-        &mut self,
-        (range, rows, least, reason): (KeyRange, u64, u64, &str),
-        found: Option<(Bound, u64)>,
-        desk: &mut Desk<'_>,
-    ) -> bool {
-        let Some((bound, before)) = found else {
-            self.account.undecided(&range, rows, reason, desk);
-            // A row that cannot be read says nothing of the next.
-            self.given_up += u32::from(least > 1);
-            return self.given_up >= MOST_GIVEN_UP;
-        };
-        let (first, second) = range.cut(bound);
-        // How many lie behind is a guess: it is no smaller because it was cut.
-        self.tasks.push_front(Task::Rescan { range: second, rows });
-        self.tasks.push_front(Task::Rescan { range: first, rows: before });
-        false
-    }
-
     /// Books what a range came to, and puts what differs into key order.
     fn book(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
         let Compared { matched, suspects, lone, groups, .. } = compared;
@@ -433,7 +401,7 @@ impl MappingState {
                 let rows = keys.len() as u64;
                 self.account.undecided(&KeyRange::everything(), rows, reason, desk);
             }
-            Task::Rescan { range, rows } | Task::Halve { range, rows, .. } => {
+            Task::Rescan { range, rows, .. } | Task::Halve { range, rows, .. } => {
                 self.account.undecided(&range, rows, reason, desk);
             }
             Task::NullKeys => {

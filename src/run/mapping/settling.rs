@@ -177,7 +177,7 @@ impl MappingState {
             self.account.tally.corrected(booked, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
-            self.tasks.push_back(Task::Rescan { range, rows });
+            self.tasks.push_back(Task::Rescan { range, rows, smallest: false });
             return self.settle_piece(piece, None);
         }
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {

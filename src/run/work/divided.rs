@@ -22,13 +22,11 @@ pub(in crate::run) struct Divided<'h, 'w> {
     left: Vec<(KeyRange, u64)>,
     /// So many rows took too long.
     too_many: u64,
-    /// How the next one's failure was said, if it has failed.
-    said: Option<Failed>,
 }
 
 impl<'h, 'w> Divided<'h, 'w> {
     pub(in crate::run) fn new(hands: &'h Hands<'w>, range: &KeyRange, rows: u64) -> Self {
-        Divided { hands, left: vec![(range.clone(), rows)], too_many: u64::MAX, said: None }
+        Divided { hands, left: vec![(range.clone(), rows)], too_many: u64::MAX }
     }
 
     /// What is to be read next, and what with.
@@ -39,11 +37,12 @@ impl<'h, 'w> Divided<'h, 'w> {
                 return Ok(Some((hands, range)));
             }
             let middle = steps::middle(self.hands, &range, rows, FLOOR).await?;
-            let Some((bound, before)) = middle else {
-                return self.said.take().map_or(Ok(Some((*self.hands, range))), Err);
-            };
             self.left.pop();
-            self.said = None;
+            let Some((bound, before)) = middle else {
+                // Few rows, or none that an index tells apart: it may take its time.
+                self.left.push((range, FLOOR));
+                continue;
+            };
             let (first, second) = range.cut(bound);
             self.left.push((second, rows.saturating_sub(before)));
             self.left.push((first, before));
@@ -59,8 +58,8 @@ impl<'h, 'w> Divided<'h, 'w> {
     pub(in crate::run) fn take<T>(&mut self, read: Result<T, Failed>) -> Result<Option<T>, Failed> {
         let rows = self.left.last().map_or(0, |(_, rows)| *rows);
         match read {
-            Err(failed) if self.may_be_cut(rows) && failed.1.remedy == Remedy::Shrink => {
-                (self.too_many, self.said) = (rows, Some(failed));
+            Err((_, error)) if self.may_be_cut(rows) && error.remedy == Remedy::Shrink => {
+                self.too_many = rows;
                 Ok(None)
             }
             read => {

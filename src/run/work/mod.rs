@@ -41,7 +41,7 @@ pub(super) enum Task {
     /// Read some blocks into buckets.
     Read { piece: BlockPiece },
     /// Compare a range of about so many rows again that was thought to stand on one side only.
-    Rescan { range: KeyRange, rows: u64 },
+    Rescan { range: KeyRange, rows: u64, smallest: bool },
     /// Find where to cut such a range that was too much at once, for this reason.
     Halve { range: KeyRange, rows: u64, least: u64, reason: String },
     /// Find the gap of one side's keys around rows of the other.

@@ -18,7 +18,6 @@ use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
-use crate::run::scan::slots::FLOOR;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -168,7 +167,7 @@ fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
         Task::Scan { smallest, .. } => plan.served() && !smallest,
         Task::Read { piece } => piece.can_be_cut(),
-        Task::Rescan { rows, .. } => plan.served() && *rows > FLOOR,
+        Task::Rescan { smallest, .. } => plan.served() && !smallest,
         Task::Recall { keys } => plan.served() && keys.len() > 1,
         Task::Look { entries, .. } => plan.served() && entries.len() > 1,
         _ => false,
