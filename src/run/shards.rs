@@ -5,8 +5,8 @@
 use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
+use super::work::bounds;
 use super::work::hands::{Failed, with_hands};
-use super::work::steps;
 use crate::ledger::{LedgerError, Sharing};
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Bound, KeyOrder, KeyRange};
@@ -63,9 +63,9 @@ async fn bounds(
     let percent = (wanted * SAMPLED_OF_A_SHARD * 100) as f64 / rows[larger].max(1) as f64;
     let percent = percent.min(100.0);
     with_hands(prepared, plan, options, async |hands| {
-        let histogram = steps::histogram(hands, larger).await?;
+        let histogram = bounds::histogram(hands, larger).await?;
         if histogram.is_empty() {
-            return steps::sampled_keys(hands, larger, wanted, percent).await;
+            return bounds::sampled_keys(hands, larger, wanted, percent).await;
         }
         Ok(between(histogram, usize::try_from(wanted).unwrap_or(1)))
     })

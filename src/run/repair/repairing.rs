@@ -17,7 +17,7 @@ use crate::repair::{Act, Scope, Wanted, WantedPlace};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
-use crate::run::work::steps;
+use crate::run::work::{bounds, steps};
 use crate::schema::{BySide, Side, StoredColumn};
 use crate::sql::{self, Lookup};
 
@@ -149,7 +149,7 @@ impl<'r> Repairing<'r> {
         };
         loop {
             let cut = match self.hands.plan.served() {
-                true => steps::probe(&self.hands, side, &rest, RANGE_ROWS).await?,
+                true => bounds::probe(&self.hands, side, &rest, RANGE_ROWS).await?,
                 false => None,
             };
             let last = cut.is_none();

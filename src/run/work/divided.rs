@@ -9,8 +9,8 @@
 //! up. What comes of the ranges is of several moments then, as it is of a table's chunks: who moves from
 //! one to the other in between is met twice or not at all, and settled as anything in motion is.
 
+use super::bounds;
 use super::hands::{Failed, Hands};
-use super::steps;
 use crate::pg::Remedy;
 use crate::row::KeyRange;
 use crate::run::scan::slots::FLOOR;
@@ -36,7 +36,7 @@ impl<'h, 'w> Divided<'h, 'w> {
                 let hands = if self.may_be_cut(rows) { self.hands.hurried() } else { *self.hands };
                 return Ok(Some((hands, range)));
             }
-            let middle = steps::middle(self.hands, &range, rows, FLOOR).await?;
+            let middle = bounds::middle(self.hands, &range, rows, FLOOR).await?;
             self.left.pop();
             let Some((bound, before)) = middle else {
                 // Few rows, or none that an index tells apart: it may take its time.

@@ -1,5 +1,6 @@
 //! The kinds of work, and what each hands back.
 
+pub(super) mod bounds;
 pub(super) mod changed;
 pub(super) mod chunk;
 pub(super) mod divided;

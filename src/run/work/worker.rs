@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::bounds;
 use super::changed;
 use super::chunk;
 use super::hands::{Failed, Hands};
@@ -183,19 +184,19 @@ async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer
 /// Does what a task asks for.
 async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
     match task {
-        Task::Histogram { side } => steps::histogram(hands, *side).await.map(Answer::Histogram),
+        Task::Histogram { side } => bounds::histogram(hands, *side).await.map(Answer::Histogram),
         Task::Probe { side, range, rows } => {
-            steps::probe(hands, *side, range, *rows).await.map(Answer::Probed)
+            bounds::probe(hands, *side, range, *rows).await.map(Answer::Probed)
         }
         Task::Scan { range, expected, .. } => chunk::chunk(hands, range, *expected).await,
         Task::Measure => piece::measure(hands).await.map(Answer::Measured),
         Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
         Task::Rescan { range, .. } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
         Task::Halve { range, rows, least, .. } => {
-            steps::middle(hands, range, *rows, *least).await.map(Answer::Halved)
+            bounds::middle(hands, range, *rows, *least).await.map(Answer::Halved)
         }
         Task::Gap { side, low, high } => {
-            steps::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
+            bounds::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
         }
         Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
         Task::NullKeys | Task::LookAtNullKeys { .. } => {
@@ -210,9 +211,9 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
             steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
         }
         Task::NameRun { run } => {
-            steps::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
+            bounds::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
         }
-        Task::Narrow { entry, .. } => steps::narrow(hands, entry).await.map(Answer::Narrowed),
-        Task::Ends { side } => steps::ends(hands, *side).await.map(Answer::Ends),
+        Task::Narrow { entry, .. } => bounds::narrow(hands, entry).await.map(Answer::Narrowed),
+        Task::Ends { side } => bounds::ends(hands, *side).await.map(Answer::Ends),
     }
 }
