@@ -4,7 +4,7 @@
 #
 #   tests/majors.sh [SOURCE TARGET [TEST…]]      tests/majors.sh 16 17 laws
 #
-# With 13, five tests fail before they begin: they have multiranges or infinite numerics in their tables.
+# With 13, eight tests fail before they begin: they have multiranges or infinite numerics in their tables.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
