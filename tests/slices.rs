@@ -280,3 +280,22 @@ fn what_cannot_be_looked_at_first_is_said() {
         assert!(people.exits(1).stdout.replace("\n  ", " ").contains(&said), "{}", people.stdout);
     }
 }
+
+/// A gate would tell of a table that was hardly begun that nearly all of it was verified.
+#[test]
+fn the_share_that_a_slice_has_verified_is_that_of_all_rows() {
+    let pair = pair();
+    let spec = spec(&pair);
+    let mut rows = 0;
+    for _ in 0..2 {
+        let outcome = slice(&pair, &spec, &["--deadline", "2800ms"]);
+        let mapping = outcome.exits(0).mapping();
+        let read = mapping["rows"]["source"].as_u64().unwrap();
+        let share = read as f64 / 20_000.0;
+        let coverage = mapping["coverage"].as_f64().unwrap();
+        assert!((coverage - share).abs() < 0.05, "{mapping}");
+        rows += read;
+        let verified = verified(&pair);
+        assert!((verified - (rows as f64 / 20_000.0).min(1.0)).abs() < 0.05, "{verified} {rows}");
+    }
+}

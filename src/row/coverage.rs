@@ -54,7 +54,7 @@ impl Coverage {
     /// A range of about so many rows was verified at this moment, or is not to count as verified.
     pub fn mark(&mut self, range: &KeyRange, rows: u64, at: Option<&str>, order: &KeyOrder) {
         let mut marked = Vec::with_capacity(self.0.len() + 2);
-        let mut rows = Some(rows);
+        let (mut new, mut unseen) = (Some(rows), rows);
         let verified = at.map(str::to_owned);
         for stretch in self.0.drain(..) {
             let around = |at: &Bound| around(&stretch.range, at, order);
@@ -66,17 +66,23 @@ impl Coverage {
                 marked.push(stretch);
                 continue;
             }
-            // What rows there are outside of the range is not known: about half.
-            let left = stretch.rows.saturating_sub(rows.unwrap_or(0)) / 2;
-            if let Some(before) = before {
-                marked.push(Stretch { range: before, rows: left, ..stretch.clone() });
+            let taken = stretch.rows.min(unseen);
+            unseen -= taken;
+            // Of a stretch of which nobody knew how long it is, as much is left as was seen.
+            let outside = if stretch.rows == 0 { rows } else { stretch.rows - taken };
+            // On which side of the range they lie is not known: about half on each.
+            let rows_before = if behind.is_some() { outside / 2 } else { outside };
+            if let Some(before) = &before {
+                let range = before.clone();
+                marked.push(Stretch { range, rows: rows_before, ..stretch.clone() });
             }
-            if let Some(rows) = rows.take() {
+            if let Some(rows) = new.take() {
                 let range = range.clone();
                 marked.push(Stretch { range, rows, verified: verified.clone() });
             }
             if let Some(behind) = behind {
-                marked.push(Stretch { range: behind, rows: left, ..stretch });
+                let rows = if before.is_some() { outside - rows_before } else { outside };
+                marked.push(Stretch { range: behind, rows, ..stretch });
             }
         }
         self.0 = marked;
@@ -204,6 +210,21 @@ mod tests {
         assert_eq!(coverage.oldest_first()[0].range, range(Some(45), Some(50)));
         coverage.mark(&KeyRange::everything(), 100, Some("4"), &order());
         assert_eq!(told(&coverage), [(None, None, Some("4"))]);
+    }
+
+    #[test]
+    fn the_share_of_a_beginning_is_what_it_is_of_all_rows() {
+        let mut coverage = Coverage::nothing(100);
+        coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
+        assert!((coverage.since("1") - 0.1).abs() < 1e-9, "{coverage:?}");
+        coverage.mark(&range(Some(2), Some(9)), 15, Some("2"), &order());
+        coverage.mark(&range(Some(12), Some(15)), 10, Some("2"), &order());
+        let rows: u64 = coverage.stretches().iter().map(|stretch| stretch.rows).sum();
+        assert_eq!(rows, 100, "{coverage:?}");
+        // Nobody knew how many there are.
+        let mut coverage = Coverage::nothing(0);
+        coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
+        assert!(coverage.since("1") <= 0.5, "{coverage:?}");
     }
 
     #[test]

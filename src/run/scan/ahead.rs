@@ -19,6 +19,8 @@ pub(in crate::run) struct Later {
 #[derive(Debug)]
 pub(in crate::run) struct Ahead {
     pub(in crate::run) rest: Option<KeyRange>,
+    /// About how many rows the stretch of the rest had, if anybody knows, and how many were cut off it.
+    rest_rows: (u64, u64),
     later: VecDeque<Later>,
     /// When the stretch that the rest belongs to was last verified.
     pub(in crate::run) verified: Option<String>,
@@ -27,20 +29,38 @@ pub(in crate::run) struct Ahead {
 impl Ahead {
     /// Every key there is.
     pub(in crate::run) fn everything() -> Ahead {
-        Ahead { rest: Some(KeyRange::everything()), later: VecDeque::new(), verified: None }
+        let rest = Some(KeyRange::everything());
+        Ahead { rest, rest_rows: (0, 0), later: VecDeque::new(), verified: None }
     }
 
     /// These stretches, one after the other.
     pub(in crate::run) fn of(stretches: impl IntoIterator<Item = Later>) -> Ahead {
-        Ahead { rest: None, later: stretches.into_iter().collect(), verified: None }
+        let later = stretches.into_iter().collect();
+        Ahead { rest: None, rest_rows: (0, 0), later, verified: None }
     }
 
     /// Begins with the next stretch, if there is one; gives the key that it begins behind.
     pub(in crate::run) fn step(&mut self) -> Option<Option<Bound>> {
-        let Later { range, verified, .. } = self.later.pop_front()?;
+        let Later { range, rows, verified } = self.later.pop_front()?;
         let after = range.after.clone();
-        (self.rest, self.verified) = (Some(range), verified);
+        (self.rest, self.rest_rows, self.verified) = (Some(range), (rows, 0), verified);
         Some(after)
+    }
+
+    /// The rest begins behind a chunk of about so many rows.
+    pub(in crate::run) fn cut_off(&mut self, rest: KeyRange, rows: u64) {
+        self.rest = Some(rest);
+        self.rest_rows.1 += rows;
+    }
+
+    /// About how many rows the rest has. Where nobody knows, as many as were cut off: half is a guess
+    /// that does not call a beginning the whole.
+    pub(in crate::run) fn rest_rows(&self) -> u64 {
+        match self.rest_rows {
+            (0, cut) => cut,
+            (rows, cut) => rows.saturating_sub(cut),
+        }
+        .max(1)
     }
 
     /// Takes what is left, each with about how many rows it has; of the rest that is said.

@@ -136,7 +136,8 @@ impl Frontier {
     /// Scans no further. Gives about how many rows are left out.
     pub(in crate::run) fn leave(&mut self) -> u64 {
         self.probing = None;
-        let ahead: u64 = self.ahead.take_all(1).into_iter().map(|(_, rows)| rows).sum();
+        let rest = self.ahead.rest_rows();
+        let ahead: u64 = self.ahead.take_all(rest).into_iter().map(|(_, rows)| rows).sum();
         self.slots.leave() + ahead
     }
 
@@ -246,7 +247,7 @@ impl Frontier {
     fn cut_off(&mut self, rest: KeyRange, bound: Bound, rows: u64) {
         let (chunk, rest) = rest.cut(bound);
         self.push(chunk, rows);
-        self.ahead.rest = Some(rest);
+        self.ahead.cut_off(rest, rows);
     }
 
     /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
