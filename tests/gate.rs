@@ -106,7 +106,7 @@ fn it_is_open_when_every_condition_holds() {
     let sequence = &record["sequences"][0];
     assert_eq!(
         names(sequence),
-        "mapping sequence table column last_value is_called increment last_key standby"
+        "mapping sequence table column last_value is_called increment end last_key standby"
     );
     assert_eq!(
         (&sequence["sequence"], &sequence["last_key"]),

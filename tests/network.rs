@@ -209,5 +209,5 @@ fn a_server_that_falls_silent_while_it_is_planned_keeps_no_run_from_its_deadline
         .run();
     outcome.exits(3);
     let said = "error: the deadline was reached before the first row was read\n";
-    assert_eq!(outcome.stderr, said);
+    assert!(outcome.stderr.starts_with(said), "{}", outcome.stderr);
 }

@@ -323,7 +323,8 @@ async fn run_all(
             None
         }
         () = deadline.reached() => {
-            ui.error("the deadline was reached before the first row was read", None);
+            let hint = "No report was written; one that is there is of an earlier run.";
+            ui.error("the deadline was reached before the first row was read", Some(hint));
             return Exit::Incomplete;
         }
     };

@@ -351,6 +351,10 @@ impl Case {
                     "sequence {name} of the target cannot be judged: the last number in {column} \
                      is not known: {why}"
                 ),
+                None if sequence.is_at_its_end() => {
+                    let end = sequence.end;
+                    format!("sequence {name} of the target has given its last number, {end}")
+                }
                 None => {
                     let next = sequence.next();
                     let key = last_key.map_or_else(String::new, |key| key.to_string());

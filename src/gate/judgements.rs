@@ -308,6 +308,7 @@ fn the_targets_sequences_must_be_ahead() {
         last_value: 9,
         is_called: true,
         increment: 1,
+        end: 100,
         last_key: Some(10),
         unknown: None,
         standby: false,
@@ -321,6 +322,11 @@ fn the_targets_sequences_must_be_ahead() {
     let unknown = Sequence { unknown: Some("too slow".into()), last_key: None, ..behind.clone() };
     let said = closed_by(Condition::Sequence, &case_of(&unknown));
     assert!(said.ends_with("is not known: too slow"), "{said}");
+    let spent = Sequence { last_value: 100, ..behind.clone() };
+    assert_eq!(
+        closed_by(Condition::Sequence, &case_of(&spent)),
+        "sequence a.t_id_seq of the target has given its last number, 100"
+    );
     let ahead = Sequence { last_value: 10, ..behind };
     assert!(reasons(&case_of(&ahead)).is_empty());
 }

@@ -30,6 +30,8 @@ pub struct Sequence {
     pub is_called: bool,
     /// How far it is from one number to the next.
     pub increment: i64,
+    /// The last number that it has; behind it an INSERT fails, or it begins anew.
+    pub end: i64,
     /// The last number in the column, in the direction in which the sequence counts; nothing if it
     /// has none.
     pub last_key: Option<i128>,
@@ -56,13 +58,19 @@ impl Sequence {
         if self.standby && self.is_called { next - LOGGED_AHEAD * step } else { next }
     }
 
-    /// Whether no row has its next number, or one behind that.
+    /// Whether it has given its last number.
+    pub fn is_at_its_end(&self) -> bool {
+        self.is_called && self.last_value == self.end
+    }
+
+    /// Whether it has a next number, and no row has that or one behind it.
     pub fn is_ahead(&self) -> bool {
         let ahead = |key| match self.increment {
             0.. => self.next() > key,
             _ => self.next() < key,
         };
-        self.unknown.is_none() && self.last_key.is_none_or(ahead)
+        let known = self.unknown.is_none();
+        known && !self.is_at_its_end() && self.last_key.is_none_or(ahead)
     }
 }
 
@@ -81,6 +89,7 @@ mod tests {
             last_value,
             is_called,
             increment: 1,
+            end: i64::MAX,
             last_key,
             unknown: None,
             standby: false,
@@ -99,6 +108,13 @@ mod tests {
         assert!(!sequence(1, false, Some(i128::from(i64::MAX) + 1)).is_ahead());
         let unknown = Some("canceling statement due to statement timeout".into());
         assert!(!Sequence { unknown, ..sequence(1, true, None) }.is_ahead());
+    }
+
+    #[test]
+    fn a_sequence_that_has_given_its_last_number_gives_none_that_is_free() {
+        let last = |called| Sequence { end: 9, ..sequence(9, called, Some(8)) };
+        assert!(!last(true).is_ahead());
+        assert!(last(false).is_ahead());
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Conninfo {
 /// A character of its password may have cut the URL in two, as in postgres://user:pass/word@host, so
 /// none of its parts is repeated.
 const CUT: ConninfoError = ConninfoError::Malformed(
-    "a port is not a number, or the password holds / ? # or @, which are written %2F %3F %23 and %40",
+    "a port is not a number, or the password holds / ? # or an at sign, which are written %2F %3F %23 and %40",
 );
 
 fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {

@@ -23,7 +23,8 @@ impl Catalog<'_> {
                     pg_type: types.resolve(row.oid(1)?),
                     sequence: TableName { schema: SchemaName(row.get(2)?), name: row.get(3)? },
                     increment: row.get(4)?,
-                    readable: row.get(5)?,
+                    end: row.get(5)?,
+                    readable: row.get(6)?,
                 })
             })
             .collect()

@@ -47,7 +47,7 @@ async fn of_mapping(
     }
     let standby = prepared.servers.target.standby;
     let mut sequences = Vec::new();
-    for SequenceLink { column, sequence, increment, .. } in links {
+    for SequenceLink { column, sequence, increment, end, .. } in links {
         // First the column: a number that is given meanwhile must not look like one too many.
         let last_key = last_key(catalog, &table.value, &column, increment >= 0);
         let (last_key, unknown) = last_key.await.map_err(of_target)?;
@@ -61,6 +61,7 @@ async fn of_mapping(
             last_value,
             is_called,
             increment,
+            end,
             last_key,
             unknown,
             standby,

@@ -14,6 +14,8 @@ pub struct SequenceLink {
     pub sequence: TableName,
     /// How far it is from one number to the next.
     pub increment: i64,
+    /// The last number that it has.
+    pub end: i64,
     /// Whether the role may read it.
     pub readable: bool,
 }

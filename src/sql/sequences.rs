@@ -4,7 +4,7 @@ use super::statement::{Bind, Statement, Writer, column, table};
 use crate::schema::{ColumnName, TableName};
 
 /// A row for each column of a table that a sequence fills: column, its type's OID, the sequence's
-/// schema and name, its increment, whether the role may read it. A default counts if it is the next
+/// schema and name, its increment, the last number that it has, whether the role may read it. A default counts if it is the next
 /// number and nothing else: of an expression over it nobody knows which keys it gives.
 pub fn sequence_links(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
@@ -15,6 +15,7 @@ a.atttypid::pg_catalog.int8,
 n.nspname::pg_catalog.text,
 c.relname::pg_catalog.text,
 s.seqincrement,
+case when s.seqincrement > 0 then s.seqmax else s.seqmin end,
 pg_catalog.has_schema_privilege(n.oid, 'usage')
 and pg_catalog.has_sequence_privilege(c.oid, 'select')
 from (

@@ -50,6 +50,12 @@ fn sequences_that_are_behind() {
     closed_by(&pair, &[], "sequence", &["it gives 40 next"]);
     state("setval('t_id_seq', 41, false)");
     gate(&pair, &[]).exits(0);
+    // Behind its last number it begins anew, or an INSERT fails.
+    pair.sql(Side::Target, "alter sequence t_id_seq maxvalue 50 cycle");
+    state("setval('t_id_seq', 50)");
+    closed_by(&pair, &[], "sequence", &["has given its last number, 50"]);
+    pair.sql(Side::Target, "alter sequence t_id_seq maxvalue 500");
+    gate(&pair, &[]).exits(0);
     // The serial of the other table, and a sequence that nobody owns.
     state("setval('u_id_seq', 1)");
     closed_by(&pair, &[], "sequence", &["public.u_id_seq", "it gives 2 next"]);
