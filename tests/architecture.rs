@@ -3,6 +3,7 @@
 //!
 //! Nothing in Rust keeps modules of one crate from importing each other in a circle; only a test does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the foundation up: each may import only from those before it.
@@ -69,6 +70,65 @@ fn imported(code: &str) -> Vec<String> {
     rooms
 }
 
+/// Where a file stands among the modules: `run/work/mod.rs` is `run::work`.
+fn module(file: &File) -> Vec<String> {
+    let name = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
+    name.split('/').filter(|part| *part != "lib").map(str::to_owned).collect()
+}
+
+/// What the `use` statements of a module name, each as a path from the crate's root. What is passed on
+/// to others is not used.
+fn used(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for statement in code.split(';') {
+        let lines = statement.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        let Some(at) = lines.find("use ") else { continue };
+        let tree = &lines[at + "use ".len()..];
+        if !lines[..at].trim().is_empty() {
+            continue;
+        }
+        let mut open = vec![String::new()];
+        for (place, c) in tree.char_indices() {
+            let word = open.last().unwrap().clone();
+            match c {
+                '{' => open.push(word),
+                ',' | '}' => {
+                    let base = open[open.len().saturating_sub(2)].clone();
+                    let ends = !tree[..place].ends_with('}') && !word.ends_with("::");
+                    paths.extend(ends.then_some(word));
+                    if c == '}' {
+                        open.pop();
+                    } else {
+                        *open.last_mut().unwrap() = base;
+                    }
+                }
+                c => open.last_mut().unwrap().push(c),
+            }
+        }
+        if open.len() == 1 && !tree.ends_with('}') {
+            paths.push(open.remove(0));
+        }
+    }
+    let absolute = |path: String| {
+        let path = path.split(" as ").next().unwrap().trim().to_owned();
+        let mut parts: Vec<String> = Vec::new();
+        let mut words = path.split("::").map(str::trim).peekable();
+        match words.next()? {
+            "crate" => {}
+            "self" => parts.extend_from_slice(module),
+            "super" => parts.extend_from_slice(&module[..module.len().checked_sub(1)?]),
+            // A child's name needs no `self`; a package's looks the same and leads nowhere.
+            child => parts.extend(module.iter().cloned().chain([child.to_owned()])),
+        }
+        while words.next_if_eq(&"super").is_some() {
+            parts.pop();
+        }
+        parts.extend(words.filter(|word| *word != "self").map(str::to_owned));
+        Some(parts)
+    };
+    paths.into_iter().filter_map(absolute).collect()
+}
+
 fn level(room: &str) -> Option<usize> {
     ROOMS.iter().position(|known| *known == room)
 }
@@ -81,6 +141,39 @@ fn rooms_import_only_from_rooms_above_them() {
         Some(format!("imports {low}"))
     });
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What cannot be understood alone can be understood only at once: two files that import each other are
+/// one that is too long. A `mod.rs` is the door of those below it, which may be parts of what it holds.
+#[test]
+fn no_file_imports_in_a_circle() {
+    let files = sources();
+    let modules: BTreeSet<_> = files.iter().map(module).collect();
+    let doors = files.iter().filter(|file| file.path.ends_with("mod.rs"));
+    let doors: BTreeSet<_> = doors.map(module).collect();
+    let home = |path: Vec<String>| {
+        let parts = (1..=path.len()).rev().map(|length| path[..length].to_vec());
+        parts.into_iter().find(|part| modules.contains(part))
+    };
+    let mut imports = BTreeMap::new();
+    for file in &files {
+        let own = module(file);
+        let imported = used(&code(file), &own).into_iter().filter_map(home);
+        let imported: BTreeSet<_> =
+            imported.filter(|other| *other != own && !doors.contains(other)).collect();
+        imports.insert(own, imported);
+    }
+    assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 300, "imports are not seen");
+    // Whoever imports nobody that is left, or is imported by nobody that is left, is in no circle.
+    loop {
+        let left: BTreeSet<_> = imports.keys().cloned().collect();
+        let imported: BTreeSet<_> = imports.values().flatten().cloned().collect();
+        imports.retain(|own, of| imported.contains(own) && !of.is_disjoint(&left));
+        if imports.len() == left.len() {
+            break;
+        }
+    }
+    assert!(imports.is_empty(), "{imports:#?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
-use super::mapping::read_fragment;
+use super::params::read_fragment;
 use super::reader::{Problems, Reader};
 use crate::finding::Kind;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 
-use super::connection::mask_passwords;
+use super::passwords::mask_passwords;
 
 /// A range of bytes in the spec file.
 pub type Span = Range<usize>;

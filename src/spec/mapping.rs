@@ -6,7 +6,7 @@ use super::accept::{Accept, read_accepts};
 use super::compare::{CompareSettings, Unmapped};
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
-use super::params::check_params;
+use super::params::read_fragment;
 use super::reader::{Problems, Reader, describe, sentence};
 use super::rules::{Terms, read_terms};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
@@ -222,33 +222,6 @@ fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<Table
                 }
                 _ => "Write schema.name, with SQL's double quotes where needed.".into(),
             };
-            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
-            None
-        }
-    }
-}
-
-pub(super) fn read_fragment(
-    text: &Placed<String>,
-    key: &str,
-    params: &[String],
-    problems: &Problems,
-) -> Option<Fragment> {
-    if text.value.contains("${") {
-        let message = format!("environment variables are not filled in in \"{key}\"");
-        let hint = "Declare a parameter in [params] and write :name.";
-        problems.push(Diagnostic::error(&text.span, message).hinted(hint));
-        return None;
-    }
-    match Fragment::read(text) {
-        Ok(fragment) => {
-            check_params(fragment.params(), fragment.span(), params, problems);
-            Some(fragment)
-        }
-        Err(why) => {
-            let message = format!("\"{key}\" cannot stand between brackets: {why}");
-            let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
-                        within it, and a final \";\" is left out.";
             problems.push(Diagnostic::error(&text.span, message).hinted(hint));
             None
         }

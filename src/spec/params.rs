@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::did_you_mean;
+use super::fragment::Fragment;
 use super::reader::{Problems, Reader, describe};
 
 /// A declared parameter with its value for this run.
@@ -113,7 +114,7 @@ fn text_of(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<St
 }
 
 /// Reports every `:name` of a fragment that is not declared.
-pub(super) fn check_params<'f>(
+fn check_params<'f>(
     used: impl Iterator<Item = &'f str>,
     span: &Span,
     declared: &[String],
@@ -128,5 +129,33 @@ pub(super) fn check_params<'f>(
             ),
         };
         problems.push(Diagnostic::error(span, message).hinted(hint));
+    }
+}
+
+/// A piece of the operator's own SQL, in which every parameter is declared.
+pub(super) fn read_fragment(
+    text: &Placed<String>,
+    key: &str,
+    params: &[String],
+    problems: &Problems,
+) -> Option<Fragment> {
+    if text.value.contains("${") {
+        let message = format!("environment variables are not filled in in \"{key}\"");
+        let hint = "Declare a parameter in [params] and write :name.";
+        problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+        return None;
+    }
+    match Fragment::read(text) {
+        Ok(fragment) => {
+            check_params(fragment.params(), fragment.span(), params, problems);
+            Some(fragment)
+        }
+        Err(why) => {
+            let message = format!("\"{key}\" cannot stand between brackets: {why}");
+            let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
+                        within it, and a final \";\" is left out.";
+            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            None
+        }
     }
 }
