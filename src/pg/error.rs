@@ -37,6 +37,8 @@ pub struct PgError {
     pub hint: Option<String>,
     /// The server's code, if it came from the server.
     pub sqlstate: Option<String>,
+    /// The constraint that a row does not keep, and its table, where the server itself has said so.
+    pub broken: Option<Box<str>>,
 }
 
 impl fmt::Display for PgError {
@@ -49,7 +51,7 @@ impl std::error::Error for PgError {}
 
 impl PgError {
     fn new(remedy: Remedy, message: impl Into<String>) -> PgError {
-        PgError { remedy, message: message.into(), hint: None, sqlstate: None }
+        PgError { remedy, message: message.into(), hint: None, sqlstate: None, broken: None }
     }
 
     fn hinted(mut self, hint: impl Into<String>) -> PgError {
@@ -176,7 +178,49 @@ fn of_server(error: &DbError) -> PgError {
             .hinted("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
     };
     told.sqlstate = Some(code.to_owned());
+    told.broken = broken(error);
     told
+}
+
+/// Functions of the server that name what a row does not keep. What a function of somebody's own raises
+/// may put anything in the same fields, a value too.
+const KEEPERS: [&str; 12] = [
+    "ExecConstraints",
+    "ReportNotNullViolationError",
+    "ExecPartitionCheckEmitError",
+    "ExecFindPartition",
+    "ExecEvalConstraintCheck",
+    "ExecEvalConstraintNotNull",
+    "domain_check_input",
+    "_bt_check_unique",
+    "check_exclusion_or_unique_constraint",
+    "ri_ReportViolation",
+    "RI_FKey_check",
+    "RI_FKey_fk_upd_check_required",
+];
+
+/// Which constraint a row does not keep: names of the catalog's, and no value.
+fn broken(error: &DbError) -> Option<Box<str>> {
+    if !error.code().code().starts_with("23") || !KEEPERS.contains(&error.routine()?) {
+        return None;
+    }
+    let what = match (error.code().code(), error.constraint(), error.column()) {
+        ("23503", Some(name), _) => format!("foreign key {name:?}"),
+        ("23505", Some(name), _) => format!("unique index {name:?}"),
+        ("23514", Some(name), _) => format!("check constraint {name:?}"),
+        ("23P01", Some(name), _) => format!("exclusion constraint {name:?}"),
+        (_, Some(name), _) => format!("constraint {name:?}"),
+        ("23502", None, Some(column)) => format!("NOT NULL of column {column:?}"),
+        ("23502", None, None) => "NOT NULL".to_owned(),
+        _ => "the partitions".to_owned(),
+    };
+    let schema = error.schema().map_or(String::new(), |schema| format!("{schema}."));
+    let of = match (error.table(), error.datatype()) {
+        (Some(table), _) => format!(" of table {schema}{table}"),
+        (None, Some(domain)) => format!(" of type {schema}{domain}"),
+        (None, None) => String::new(),
+    };
+    Some(printable(&format!("{what}{of}")).into())
 }
 
 /// PgBouncer says everything with one code.

@@ -63,6 +63,13 @@ impl Catalog<'_> {
                 late: row.get(4)?,
             });
         }
+        (stored.parents, stored.referrers) = self.links(oid).await?;
+        Ok(stored)
+    }
+
+    /// The foreign keys of a table: those from it, and those to it.
+    async fn links(&self, oid: u32) -> Result<(Vec<Link>, Vec<Link>), PgError> {
+        let (mut parents, mut referrers) = (Vec::new(), Vec::new());
         for row in self.lease.all(&self.own, &sql::stored_links(oid)).await? {
             let action = |at: usize| {
                 let action = match row.get::<&str>(at)? {
@@ -96,13 +103,42 @@ impl Catalog<'_> {
             };
             // Who refers comes first in a row, whom it refers to second.
             if row.get(13)? {
-                stored.parents.push(link(0, 1)?);
+                parents.push(link(0, 1)?);
             }
             if row.get(14)? {
-                stored.referrers.push(link(1, 0)?);
+                referrers.push(link(1, 0)?);
             }
         }
-        Ok(stored)
+        Ok((parents, referrers))
+    }
+
+    /// The tables that a change could reach through these foreign keys, each with those that refer to
+    /// it: only such as do more than refuse.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn beyond(&self, referrers: &[Link]) -> Result<Vec<(TableName, Vec<Link>)>, PgError> {
+        let acts = |link: &&Link| link.on_delete.is_some() || link.on_update.is_some();
+        let tables = |links: &[Link]| -> Vec<TableName> {
+            links.iter().filter(acts).map(|link| link.there.table.clone()).collect()
+        };
+        let mut due = tables(referrers);
+        let mut known = BTreeMap::new();
+        while let Some(table) = due.pop() {
+            if known.contains_key(&table) {
+                continue;
+            }
+            let found = self.lease.all(&self.own, &sql::relation(&table)).await?;
+            let mut links = match found.first() {
+                Some(row) => self.links(row.oid(0)?).await?.1,
+                None => Vec::new(),
+            };
+            links.retain(|link| acts(&link));
+            due.extend(tables(&links));
+            known.insert(table, links);
+        }
+        known.retain(|_, links| !links.is_empty());
+        Ok(known.into_iter().collect())
     }
 
     /// The parts of a table's definition that a repair rests on, each with a digest.

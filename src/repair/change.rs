@@ -134,6 +134,9 @@ pub struct Shape {
     pub parents: Vec<Link>,
     /// The tables that refer to it.
     pub referrers: Vec<Link>,
+    /// The tables that could be reached through these, each with those that refer to it in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beyond: Vec<(TableName, Vec<Link>)>,
     /// Whether a DELETE or UPDATE may reach them.
     pub cascade: bool,
 }

@@ -5,6 +5,7 @@
 
 use super::change::{Act, Shape};
 use super::quote::{block, literal, one_line};
+use super::reaches::behind;
 use super::rows::Rows;
 use super::work::{GUARD, prove_old};
 use crate::schema::{End, Link, TableName};
@@ -54,9 +55,14 @@ pub(super) fn before(rows: &Rows<'_>, stages: &[Rows<'_>]) -> Vec<String> {
     let mut texts: Vec<String> = acting
         .filter(|_| !shape.cascade)
         .map(|(link, action)| {
-            let says = format!("the {on} would reach % rows of % by ON {on} {action}");
+            let mut says = format!("the {on} would reach % rows of % by ON {on} {action}");
+            let mut names = vec![told(&link.there.table)];
+            if let Some(behind) = behind(shape, link) {
+                says.push_str(", and through them %");
+                names.push(literal(&behind));
+            }
             let hint = "Repair that table first, or make the script with --allow-cascade.";
-            raises(&reached(rows, link, stages), &says, &link.there.table, hint)
+            raises(&reached(rows, link, stages), &says, &names, hint)
         })
         .collect();
     let takes_along = |link: &Link| shape.action(link).is_some();
@@ -177,10 +183,10 @@ const LOST: &str = "% rows of % would refer to none";
 
 fn check(count: &str, says: &str, link: &Link) -> String {
     let hint = "No trigger watches foreign keys with --triggers off. Repair that table too.";
-    raises(count, says, &link.there.table, hint)
+    raises(count, says, &[told(&link.there.table)], hint)
 }
 
-fn raises(count: &str, says: &str, table: &TableName, hint: &str) -> String {
+fn raises(count: &str, says: &str, names: &[String], hint: &str) -> String {
     block(&format!(
         "DECLARE
   lost bigint;
@@ -191,6 +197,6 @@ BEGIN
       USING ERRCODE = '{GUARD}', HINT = '{hint}';
   END IF;
 END",
-        told(table)
+        names.join(", ")
     ))
 }

@@ -15,6 +15,7 @@ mod links;
 mod manifest;
 mod order;
 mod quote;
+mod reaches;
 mod rows;
 mod scope;
 mod script;
@@ -28,6 +29,7 @@ pub use manifest::{
 };
 pub use order::{Mark, Marker, Needs, groups};
 pub use quote::{file_stem, literal, one_line};
+pub use reaches::{Reached, reaches};
 pub use rows::{fields, value};
 pub use scope::{Filled, Scope};
 pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};

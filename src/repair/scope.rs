@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
-    Builtin, ColumnName, Identity, PgType, RelationKind, Side, Stored, StoredColumn, TableName,
-    Unique,
+    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
+    TableName, Unique,
 };
 use crate::spec::Reads;
 
@@ -38,6 +38,8 @@ pub struct Scope {
     proven: bool,
     /// Pairs that are compared only, by name.
     pub compared_only: Vec<String>,
+    /// The tables that a change could reach, each with those that refer to it.
+    pub beyond: Vec<(TableName, Vec<Link>)>,
 }
 
 impl Scope {
@@ -45,7 +47,12 @@ impl Scope {
     ///
     /// # Errors
     /// Everything that stands in the way, as sentences without a full stop.
-    pub fn of(plan: &MappingPlan, written: Side, stored: Stored) -> Result<Scope, Vec<String>> {
+    pub fn of(
+        plan: &MappingPlan,
+        written: Side,
+        stored: Stored,
+        beyond: Vec<(TableName, Vec<Link>)>,
+    ) -> Result<Scope, Vec<String>> {
         let mut refused = Vec::new();
         let side = &plan.sides[written];
         let table = match (&side.reads, side.kind) {
@@ -105,7 +112,7 @@ impl Scope {
         }
         let key_width = plan.key_width;
         let proven = side.key_proof.is_some() && !stored.deferrable;
-        Ok(Scope { table, stored, filled, key_width, proven, compared_only })
+        Ok(Scope { table, stored, filled, key_width, proven, compared_only, beyond })
     }
 
     /// What stands in the way of an act, as sentences without a full stop.
@@ -282,6 +289,7 @@ impl Scope {
             exchanges: Vec::new(),
             parents: self.stored.parents.clone(),
             referrers: self.stored.referrers.clone(),
+            beyond: self.beyond.clone(),
             cascade: allow_cascade,
         }
     }

@@ -8,6 +8,7 @@
 use super::change::{Act, Change, Manner, Shape};
 use super::manifest::Place;
 use super::quote::one_line;
+use super::reaches::reaches;
 use super::rows::fields;
 use super::statements::Batch;
 
@@ -136,14 +137,11 @@ fn of_shape(shape: &Shape, manner: Manner) -> Vec<String> {
         lines
             .push(format!("sequence   {sequence} moves behind the rows, which no undo takes back"));
     }
-    let reached = shape.referrers.iter().filter_map(|link| Some((link, shape.action(link)?)));
     if shape.cascade && manner.triggers {
-        lines.extend(reached.map(|(link, action)| {
-            let table = &link.there.table;
-            let table = format!("{}.{}", one_line(&table.schema.0), one_line(&table.name));
-            let on = shape.act.name().to_uppercase();
-            format!("reaches    {table} by ON {on} {action}, which no undo takes back")
-        }));
+        let reached = reaches(shape).into_iter();
+        lines.extend(
+            reached.map(|reached| format!("reaches    {reached}, which no undo takes back")),
+        );
     }
     lines
 }

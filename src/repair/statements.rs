@@ -16,7 +16,7 @@ use super::links::{after, before};
 use super::manifest::{Place, TableIdentity};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
-use super::work::{GUARD, change, give_up, lock, prove};
+use super::work::{GUARD, any_as_before, change, give_up, lock, prove};
 use crate::sql::{definition, quoted_table};
 
 const SETTINGS: [(&str, &str); 14] = [
@@ -111,6 +111,12 @@ impl<'b> Batch<'b> {
     /// Puts the rows of a stage where they wait, from parameters.
     pub fn fill(&self, stage: usize) -> String {
         self.rows()[stage].fill()
+    }
+
+    /// Asks, once the rows are there, whether one of the table's is as it was before the batch.
+    pub fn any_as_before(&self) -> String {
+        let stages: Vec<String> = self.rows().iter().map(any_as_before).collect();
+        format!("SELECT {}", stages.join("\nOR "))
     }
 
     /// What follows once the rows are there, up to the commit, which is the caller's.

@@ -60,6 +60,21 @@ fn as_it_was(rows: &Rows<'_>) -> String {
     format!("({image}\n  OR t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid)")
 }
 
+/// Whether a row of the table is as it was before the change: there with its old image, or not there.
+pub(super) fn any_as_before(rows: &Rows<'_>) -> String {
+    let (table, relation) = (quoted_table(&rows.shape.table), rows.relation());
+    let key = rows.join("t", "u");
+    match rows.shape.act {
+        Act::Insert => format!(
+            "EXISTS (SELECT FROM {relation} AS u WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {key}))"
+        ),
+        _ => {
+            let image = rows.image(false);
+            format!("EXISTS (SELECT FROM {relation} AS u JOIN {table} AS t ON {key} WHERE {image})")
+        }
+    }
+}
+
 /// Gives up values of a unique index that other rows of the batch are to take; nothing if none takes any.
 pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>]) -> Option<String> {
     let shape = rows.shape;

@@ -259,6 +259,67 @@ fn an_update_reaches_no_other_table_unless_it_may() {
     }
 }
 
+/// Whoever allows it to reach a table has to know of those behind it, whose rows go as well.
+#[test]
+fn tables_that_are_reached_through_others_are_named() {
+    let deep = "create table p (id int primary key, u text unique, v text);
+        create table c (id int primary key, p int references p on delete cascade,
+            u text unique references p (u) on update cascade on delete cascade);
+        create table \"c c\" (id int primary key, c int references c on delete cascade,
+            u text references c (u) on update set null on delete cascade);
+        create table n (id int primary key, c int references \"c c\" on delete set null);
+        create table e (id int primary key, n int references n on delete cascade);
+        create table f (id int primary key, c text references c (u));";
+    let source = "insert into p values (1, 'b', 'v')";
+    let target = "insert into p values (1, 'a', 'v'), (2, 'z', 'v'); insert into c values (3, 2, null), (4, null, 'a');
+        insert into \"c c\" values (5, 3, null), (6, null, 'a'); insert into n values (7, 5); insert into e values (8, 7)";
+    for (kind, refused, named) in [
+        (
+            "delete",
+            "1 rows of public.c by ON DELETE CASCADE, and through them public.c%20c, public.n",
+            &[
+                "public.c by ON DELETE CASCADE",
+                "public.c%20c by ON DELETE CASCADE of public.c",
+                "public.n by ON DELETE SET NULL of public.c%20c",
+            ][..],
+        ),
+        (
+            "update",
+            "1 rows of public.c by ON UPDATE CASCADE, and through them public.c%20c",
+            &["public.c by ON UPDATE CASCADE", "public.c%20c by ON UPDATE SET NULL of public.c"],
+        ),
+    ] {
+        let round = round(deep, source, target, &["p"]);
+        stops(&round, &["--kinds", kind], &format!("would reach {refused}; nothing was changed"));
+        let allowed = round.repair("allowed", &["--kinds", kind, "--allow-cascade"]);
+        let told = &allowed.exits(0).stderr;
+        let script = std::fs::read_to_string(&round.scripts("allowed", ".sql")[0]).unwrap();
+        for named in named {
+            let head = format!("-- reaches    {named}, which no undo takes back\n");
+            assert!(script.contains(&head), "{named}: {script}");
+            let file = format!("001-p-{kind}.sql reaches {named}: its undo does not");
+            assert!(told.contains(&file), "{named}: {told}");
+        }
+        let count = |text: &str, what: &str| text.matches(what).count();
+        assert_eq!(count(&script, "-- reaches "), named.len(), "{script}");
+        assert_eq!(count(told, " reaches "), named.len(), "{told}");
+        // They are what is reached indeed.
+        let before = round.state(true);
+        round.run_all("allowed", ".sql");
+        let after = round.state(true);
+        let same = |table: &str| {
+            let of = |state: &str| -> Vec<String> {
+                let rows = state.lines().filter_map(|line| line.strip_prefix(table));
+                let rows = rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit()));
+                rows.map(str::to_owned).collect()
+            };
+            of(&before) == of(&after)
+        };
+        assert!(!same("public.c") && !same("public.\"c c\"") && same("public.e"), "{after}");
+        assert_eq!(same("public.n"), kind == "update", "{after}");
+    }
+}
+
 /// NULL as a stand-in would cut the children off.
 #[test]
 fn children_follow_values_that_change_hands_where_they_may() {

@@ -106,6 +106,61 @@ fn triggers_that_rewrite_or_skip_are_noticed() {
     refuses(&round, "r");
 }
 
+/// Its name and its table are in no row, and without them nobody knows where to look.
+#[test]
+fn a_refusal_by_a_constraint_names_it_and_no_value() {
+    let raises = "create function f() returns trigger language plpgsql as $$ begin
+            raise 'secret %', new.name using errcode = 'check_violation', constraint = new.name,
+                table = new.name, column = new.name, schema = new.name; end $$;
+        create trigger f before update on t for each row execute function f()";
+    for (since, named) in [
+        (
+            "alter table t add constraint short check (name <> 'secret')",
+            "check constraint \"short\" of table public.t (SQLSTATE 23514)",
+        ),
+        (
+            "create unique index one on t (left(name, 3)); insert into t values (0, 'second')",
+            "unique index \"one\" of table public.t (SQLSTATE 23505)",
+        ),
+        (
+            "create table n (name text primary key); insert into n values ('b'); alter table t add constraint known foreign key (name) references n not valid",
+            "foreign key \"known\" of table public.t (SQLSTATE 23503)",
+        ),
+        (
+            "alter table t add constraint apart exclude (left(name, 3) with =); insert into t values (0, 'second')",
+            "exclusion constraint \"apart\" of table public.t (SQLSTATE 23P01)",
+        ),
+        (
+            "alter table t add kept text not null generated always as (nullif(name, 'secret')) stored",
+            "NOT NULL of column \"kept\" of table public.t (SQLSTATE 23502)",
+        ),
+        (
+            "create domain d as text; alter table t alter name type d",
+            "check constraint \"mild\" of type public.d (SQLSTATE 23514)",
+        ),
+        (raises, "a constraint or a trigger (SQLSTATE 23514)"),
+    ] {
+        let create = "create table t (id int primary key, name text)";
+        let fill = |name: &str| format!("{create}; insert into t values (5, '{name}');");
+        let spec = format!("{}target.ignore = ['kept']\n", same("public.t"));
+        let spec = if since.contains("kept") { spec } else { same("public.t") };
+        let round = Round::new(&fill("secret"), &format!("{}{since}", fill("b")), &spec);
+        let _ = round.compare();
+        let _ = round.repair("r", &[]).exits(0);
+        if since.contains("domain") {
+            let mild = "alter domain d add constraint mild check (value <> 'secret')";
+            round.pair.sql(Side::Target, mild);
+        }
+        let before = round.state(true);
+        let outcome = round.apply("r", &["--execute"]);
+        let told = &outcome.exits(1).stderr;
+        let whole = format!("batch 1 of 001-t-update.sql was refused: {named}\n");
+        assert!(told.contains(&whole) && !told.contains("secret"), "{since}: {told}");
+        assert!(told.contains("by hand") && !told.contains("Compare again"), "{since}: {told}");
+        assert_eq!(round.state(true), before);
+    }
+}
+
 #[test]
 fn a_delete_reaches_no_other_table_unless_it_may() {
     let round = round();

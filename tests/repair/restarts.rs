@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pgreconcile::schema::Side;
 
 use super::races::await_blocked;
-use super::round::{Round, same};
+use super::round::{ALL, Round, same};
 use super::session::Session;
 use crate::support::{Fate, Outcome, Proxy, Running};
 
@@ -259,6 +259,41 @@ fn what_was_undone_is_applied_again() {
     round.pair.sql(Side::Target, "update t set name = 'old' || id where id < 3");
     let _ = round.apply("r", &["--execute"]).exits(0);
     assert_eq!(names(&round), "new1 new2 new3 new4 new5 new6");
+}
+
+/// Undone, it is to be applied again; whatever refuses that is no sign that nothing was to be done.
+#[test]
+fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
+    let table = "create table t (id int primary key, name text);";
+    let source = format!("{table} insert into t values (1, 'a'), (2, 'b'), (3, 'c')");
+    let target = format!("{table} insert into t values (3, 'old'), (4, 'd')");
+    let body = |does: &str| {
+        format!(
+            "create or replace function f() returns trigger language plpgsql as $$ begin {does} return new; end $$;"
+        )
+    };
+    let create = format!(
+        "{}; create trigger f before insert on t for each row execute function f()",
+        body("")
+    );
+    for (since, why) in [
+        ("alter table t add check (id <> 1)", "SQLSTATE 23514"),
+        // The guard that also tells what the application has written since.
+        (&body("new.name := 'rewritten';"), "not as intended"),
+    ] {
+        let round = Round::new(&source, &format!("{target}; {create}"), &same("public.t"));
+        let _ = round.compare().exits(1);
+        let _ = round.repair("r", &ALL).exits(0);
+        let _ = round.apply("r", &["--execute"]).exits(0);
+        round.run_all("r", ".undo.sql");
+        round.pair.sql(Side::Target, since);
+        let before = round.state(true);
+        let outcome = round.apply("r", &["--execute"]);
+        let told = said(outcome.exits(1));
+        assert!(told.contains("batch 1 of 001-t-insert.sql was refused: "), "{told}");
+        assert!(told.contains(why) && !told.contains(": applied, "), "{told}");
+        assert_eq!(round.state(true), before, "{since}");
+    }
 }
 
 /// What was put in and has gone since on both sides is not put in again.

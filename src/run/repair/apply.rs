@@ -3,9 +3,9 @@
 //! both sides.
 //!
 //! Started again it passes over what the journal knows to be committed. A batch that was undone since, or
-//! lost in a failover, runs again: that is one whose every key differs between the sides. Its guards are
-//! what they were, so where it only looks undone, because the application has written each of its rows
-//! since, they refuse, and it is passed over all the same.
+//! lost in a failover, runs again: that is one whose every key differs between the sides. Where it only
+//! looks undone, because the application has written each of its rows since, not one is as it was before,
+//! and it is passed over all the same. Any other is applied, or refused and the last.
 
 use std::time::{Duration, Instant};
 
@@ -110,14 +110,23 @@ impl Ready<'_> {
     fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
         let file = &part.script.file;
         if is_refusal(&error) {
-            let by = match error.sqlstate.as_deref() {
-                Some(GUARD) => error.message,
-                code => {
-                    format!("a constraint or a trigger (SQLSTATE {})", code.unwrap_or_default())
-                }
+            let code = error.sqlstate.as_deref().unwrap_or_default();
+            let (by, helps) = match (code, &error.broken) {
+                (GUARD, _) => (
+                    error.message,
+                    "Compare again and make a new repair; if that is refused as well, a trigger or another unique index stands in its way. Run the script with psql to see the keys.",
+                ),
+                (_, Some(broken)) => (
+                    format!("{broken} (SQLSTATE {code})"),
+                    "A new repair would be refused as well: look at that constraint, then repair the row that it refuses by hand, or leave it out; run the script with psql to see which one.",
+                ),
+                _ => (
+                    format!("a constraint or a trigger (SQLSTATE {code})"),
+                    "A new repair may be refused as well: run the script with psql to see what refuses which row, then repair that by hand, or leave it out.",
+                ),
             };
             let message = format!("batch {number} of {file} was refused: {by}");
-            let hint = "Nothing of this batch was changed, earlier ones stand. Compare again and make a new repair; run the script with psql to see the keys.";
+            let hint = format!("Nothing of this batch was changed, earlier ones stand. {helps}");
             return Applied::Refused(Blocked::new(message).hinted(hint));
         }
         let blocked =
@@ -167,12 +176,10 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
             let turn = self.spacing.turn(took, &mut self.stop, held).await;
             turn.map_err(|error| Blocked::from((Some(ready.written), error)))?;
             let began = Instant::now();
-            match self.run_batch(&due).await {
-                Ok(Some(())) => {}
+            match self.run_batch(&due, known).await {
+                Ok(Some(true)) => {}
+                Ok(Some(false)) => (self.passed, before) = (self.passed + 1, before + count),
                 Ok(None) => return Ok(Some(Applied::Stopped)),
-                Err(error) if known && is_refusal(&error) => {
-                    (self.passed, before) = (self.passed + 1, before + count);
-                }
                 Err(error) => return Ok(Some(ready.ended(part, number, error))),
             }
             took = began.elapsed();
@@ -190,14 +197,15 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         self.again(async |applying, lease| applying.ask(lease, due).await).await
     }
 
-    /// Runs a batch; nothing if it was asked to stop before.
-    async fn run_batch(&mut self, due: &Due<'_>) -> Result<Option<()>, PgError> {
+    /// Runs a batch, one that is `known` to have been committed before only if it was undone. Gives
+    /// whether it ran; nothing if it was asked to stop before.
+    async fn run_batch(&mut self, due: &Due<'_>, known: bool) -> Result<Option<bool>, PgError> {
         self.again(async |applying, lease| {
             // The try before this one may have ended at its COMMIT.
             if applying.ask(lease, due).await? {
-                return Ok(());
+                return Ok(true);
             }
-            applying.write_batch(lease, due).await
+            applying.write_batch(lease, due, known).await
         })
         .await
     }
@@ -265,7 +273,13 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         }
     }
 
-    async fn write_batch(&mut self, lease: &Lease, due: &Due<'_>) -> Result<(), PgError> {
+    /// Gives whether it was written.
+    async fn write_batch(
+        &mut self,
+        lease: &Lease,
+        due: &Due<'_>,
+        known: bool,
+    ) -> Result<bool, PgError> {
         let manifest = &self.ready.manifest;
         let there: Vec<((&Shape, &Stage), &[Change])> = due
             .shapes
@@ -293,21 +307,32 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                     writing.fill(&fill, &binds(shape, rows)).await?;
                 }
             }
+            if known {
+                let rows = writing.rows(&batch.any_as_before(), &[]).await?;
+                let any = rows.first().ok_or_else(|| PgError::unexpected("no answer"))?;
+                if !any.get::<bool>(0)? {
+                    return Ok(None);
+                }
+            }
             for text in batch.closing() {
                 writing.run(&text).await?;
             }
             let rows = writing.rows(&sql::transaction().text, &[]).await?;
             let transaction = rows.first().ok_or_else(|| PgError::unexpected("no transaction"))?;
-            transaction.get::<String>(0)
+            transaction.get::<String>(0).map(Some)
         };
         match work.await {
-            Ok(transaction) => {
+            Ok(None) => {
+                writing.roll_back().await;
+                Ok(false)
+            }
+            Ok(Some(transaction)) => {
                 let written = self.journal.committing(due.place, due.rows, transaction);
                 self.recorded(written);
                 writing.commit().await?;
                 let written = self.journal.committed();
                 self.recorded(written);
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 writing.roll_back().await;

@@ -36,7 +36,9 @@ use super::options::RepairOptions;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields};
+use crate::repair::{
+    Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields, reaches,
+};
 use crate::row::Veil;
 use crate::schema::BySide;
 
@@ -157,7 +159,7 @@ async fn make(
         manifest.left_out.extend(left_out);
         spools.extend(making.spools.into_iter().map(|(act, spool)| ((act, *place), spool)));
     }
-    let notes = notes(&mut manifest, options, &targets, spools.keys());
+    let mut notes = notes(&mut manifest, options, &targets, spools.keys());
     let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
     let shape = |act: Act, place: usize| {
         let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
@@ -182,6 +184,13 @@ async fn make(
             tables: tables.collect(),
         };
         let part = write(&folder, &part, &mut arranged, &manifest).map_err(one)?;
+        if options.allow_cascade && options.triggers {
+            let reached = arranged.members.iter().flat_map(|member| reaches(&member.shape));
+            notes.extend(reached.map(|reached| {
+                let file = &part.script.file;
+                format!("{file} reaches {reached}: its undo does not bring these rows back")
+            }));
+        }
         manifest.parts.push(part);
     }
     if !manifest.parts.is_empty() {

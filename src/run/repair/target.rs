@@ -103,7 +103,8 @@ pub(in crate::run) async fn judge(
         let at_side = |error| vec![Blocked::from((Some(written), error))];
         let stored = catalog.stored(oid).await.map_err(at_side)?;
         let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
-        let judged = Scope::of(plan, written, stored).and_then(|scope| {
+        let beyond = catalog.beyond(&stored.referrers).await.map_err(at_side)?;
+        let judged = Scope::of(plan, written, stored, beyond).and_then(|scope| {
             let asked = |act: &&Act| {
                 wanted.iter().any(|wanted| wanted.act(options.authority) == Some(**act))
             };
