@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
-    Builtin, ColumnName, Identity, PgType, RelationKind, Side, Stored, StoredColumn, TableName,
-    Unique,
+    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
+    TableName, Told, Unique,
 };
 use crate::spec::Reads;
 
@@ -120,7 +120,7 @@ impl Scope {
         let columns = self.stored.columns.iter().enumerate();
         let filled = |place: usize| self.filled.iter().any(|filled| filled.column == place);
         match act {
-            Act::Update => Vec::new(),
+            Act::Update => self.unreadable().collect(),
             Act::Insert => {
                 let empty = columns.clone().filter(|(place, column)| {
                     let server =
@@ -136,6 +136,7 @@ impl Scope {
                     })
                     .collect();
                 refused.extend(self.generated_key());
+                refused.extend(self.unreadable());
                 refused
             }
             // The guard and the undo of a DELETE hold the whole row, or data would be lost.
@@ -145,6 +146,16 @@ impl Scope {
                 .chain(self.generated_key())
                 .collect(),
         }
+    }
+
+    /// Columns that make an index whose values only the server tells, and that the role may not read.
+    fn unreadable(&self) -> impl Iterator<Item = String> {
+        let columns = self.stored.columns.iter().filter(|column| !column.readable);
+        columns.filter_map(|column| {
+            let (unique, _) = self.told().find(|(u, _)| u.columns.contains(&column.name))?;
+            let (name, index) = (&column.name, &unique.name);
+            Some(format!("column \"{name}\" of unique index \"{index}\" may not be read"))
+        })
     }
 
     /// Key columns that no INSERT can name: neither to put a row in, nor to take a DELETE back.
@@ -192,17 +203,26 @@ impl Scope {
         })
     }
 
-    /// Unique indexes, but for those that the key alone makes: they part rows that are not one.
+    /// Unique indexes, but for those that the key alone makes: they part rows that are not one. Where
+    /// only the server knows, even rows of different keys may be one to an index.
     pub fn uniques(&self) -> impl Iterator<Item = &Unique> {
         let key = self.filled.iter().take(self.key_width);
         let key: Vec<&ColumnName> =
             key.map(|filled| &self.stored.columns[filled.column].name).collect();
         let others = self.stored.uniques.iter();
-        others.filter(move |unique| !unique.columns.iter().all(|column| key.contains(&column)))
+        others.filter(move |unique| {
+            unique.told.is_some() || !unique.columns.iter().all(|column| key.contains(&column))
+        })
+    }
+
+    /// Those of which only the server knows what rows have in them.
+    pub fn told(&self) -> impl Iterator<Item = (&Unique, &Told)> {
+        self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 
     /// What an index needs so that updates which set these columns may exchange its values within a
-    /// statement; nothing if it is checked late, or they set none of its columns.
+    /// statement; nothing if it is checked late, or they set none of its columns. `held` are columns, by
+    /// place among the stored ones, that hold a value of the index even where they are NULL.
     ///
     /// # Errors
     /// Why its values cannot be exchanged, as a sentence without a full stop.
@@ -210,33 +230,52 @@ impl Scope {
         &self,
         unique: &Unique,
         set: &BTreeSet<usize>,
+        held: &BTreeSet<(usize, usize)>,
     ) -> Result<Option<Exchange>, String> {
         let image = self.image(Act::Update);
         let column = |place: &usize| &self.stored.columns[image[*place].0];
         let named = |name: &ColumnName| (0..image.len()).find(|place| column(place).name == *name);
         let places: Vec<usize> = unique.columns.iter().filter_map(named).collect();
-        let all = places.len() == unique.columns.len();
         let moved: Vec<usize> =
             places.iter().copied().filter(|place| set.contains(place)).collect();
         if moved.is_empty() || unique.late {
             return Ok(None);
         }
-        // Rows that refer to a value follow it to a stand-in and on, and not to NULL.
-        let referred = |place: &usize| {
-            let mut links = self.stored.referrers.iter().flat_map(|link| &link.columns);
-            links.any(|(own, _)| *own == column(place).name)
+        let links = |place: &usize| {
+            let name = column(place).name.clone();
+            let of = move |link: &&Link| link.columns.iter().any(|(own, _)| *own == name);
+            self.stored.referrers.iter().filter(of)
         };
-        let nullable =
-            |place: &&usize| !column(place).not_null && !unique.nulls_alike && !referred(place);
+        // Rows that refer to a value follow it to a stand-in and on, and not to NULL; or they do not
+        // follow it at all.
+        let followed = |place: &&usize| links(place).all(|link| link.on_update.is_some());
+        let free = |place: &usize| match &unique.told {
+            None => !unique.nulls_alike,
+            Some(_) => {
+                let at = self.told().position(|(other, _)| other.name == unique.name);
+                at.is_some_and(|at| !held.contains(&(at, image[*place].0)))
+            }
+        };
+        let nullable = |place: &&usize| {
+            !column(place).not_null && free(place) && links(place).next().is_none()
+        };
+        let own = |place: &&usize| match &unique.told {
+            None => true,
+            Some(told) => told.own.contains(&column(place).name),
+        };
         let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
-        let other = || moved.iter().find_map(|place| Some((*place, standin(column(place))?)));
+        let other = || {
+            let mut able = moved.iter().filter(own).filter(followed);
+            able.find_map(|place| Some((*place, standin(column(place))?)))
+        };
         let Some((column, standin)) = null.or_else(other) else {
             return Err(format!(
                 "rows exchange values of unique index \"{}\", and nothing can stand in for them meanwhile",
                 unique.name
             ));
         };
-        let index = if all && !unique.computed { places } else { Vec::new() };
+        let all = places.len() == unique.columns.len();
+        let index = if all && unique.told.is_none() { places } else { Vec::new() };
         Ok(Some(Exchange { index, column, standin }))
     }
 
