@@ -44,6 +44,7 @@ impl Catalog<'_> {
                     readable: row.get(8)?,
                     length: row.get(9)?,
                     expression: row.get(11)?,
+                    checks: row.get(12)?,
                 })
             })
             .collect();

@@ -29,7 +29,7 @@ pub use manifest::{
 pub use order::{Mark, Marker, Needs, groups};
 pub use quote::{file_stem, literal, one_line};
 pub use rows::{fields, value};
-pub use scope::{Filled, Scope};
+pub use scope::{Filled, Limits, Scope, standin};
 pub use script::{BATCH_ROWS, Head, PLAIN_ROWS, batch, foot, head};
 pub use statements::Batch;
-pub use work::GUARD;
+pub use work::{GUARD, stands_in};

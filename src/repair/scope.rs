@@ -40,6 +40,15 @@ pub struct Scope {
     pub compared_only: Vec<String>,
 }
 
+/// What the server has told of stand-ins in columns, by place among the stored ones.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Told indexes in which a row still has a value where the column is NULL.
+    pub held: BTreeSet<(usize, usize)>,
+    /// Columns where a CHECK constraint refuses NULL (`true`) or another stand-in.
+    pub refused: BTreeSet<(usize, bool)>,
+}
+
 impl Scope {
     /// Judges a mapping for writing to a side.
     ///
@@ -221,8 +230,8 @@ impl Scope {
     }
 
     /// What an index needs so that updates which set these columns may exchange its values within a
-    /// statement; nothing if it is checked late, or they set none of its columns. `held` are columns, by
-    /// place among the stored ones, that hold a value of the index even where they are NULL.
+    /// statement; nothing if it is checked late, or they set none of its columns. Rows of an exclusion
+    /// constraint may stand in the way of more than one: nothing is exchanged there.
     ///
     /// # Errors
     /// Why its values cannot be exchanged, as a sentence without a full stop.
@@ -230,7 +239,7 @@ impl Scope {
         &self,
         unique: &Unique,
         set: &BTreeSet<usize>,
-        held: &BTreeSet<(usize, usize)>,
+        limits: &Limits,
     ) -> Result<Option<Exchange>, String> {
         let image = self.image(Act::Update);
         let column = |place: &usize| &self.stored.columns[image[*place].0];
@@ -238,7 +247,8 @@ impl Scope {
         let places: Vec<usize> = unique.columns.iter().filter_map(named).collect();
         let moved: Vec<usize> =
             places.iter().copied().filter(|place| set.contains(place)).collect();
-        if moved.is_empty() || unique.late {
+        let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
+        if moved.is_empty() || unique.late && !coarse {
             return Ok(None);
         }
         let links = |place: &usize| {
@@ -253,11 +263,15 @@ impl Scope {
             None => !unique.nulls_alike,
             Some(_) => {
                 let at = self.told().position(|(other, _)| other.name == unique.name);
-                at.is_some_and(|at| !held.contains(&(at, image[*place].0)))
+                at.is_some_and(|at| !limits.held.contains(&(at, image[*place].0)))
             }
         };
+        let passes = |place: &usize, null: bool| !limits.refused.contains(&(image[*place].0, null));
         let nullable = |place: &&usize| {
-            !column(place).not_null && free(place) && links(place).next().is_none()
+            passes(place, true)
+                && !column(place).not_null
+                && free(place)
+                && links(place).next().is_none()
         };
         let own = |place: &&usize| match &unique.told {
             None => true,
@@ -265,10 +279,10 @@ impl Scope {
         };
         let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
         let other = || {
-            let mut able = moved.iter().filter(own).filter(followed);
+            let mut able = moved.iter().filter(own).filter(followed).filter(|at| passes(at, false));
             able.find_map(|place| Some((*place, standin(column(place))?)))
         };
-        let Some((column, standin)) = null.or_else(other) else {
+        let Some((column, standin)) = null.or_else(other).filter(|_| !coarse) else {
             return Err(format!(
                 "rows exchange values of unique index \"{}\", and nothing can stand in for them meanwhile",
                 unique.name
@@ -327,7 +341,7 @@ impl Scope {
 }
 
 /// What can stand in a column that refuses NULL.
-fn standin(column: &StoredColumn) -> Option<Standin> {
+pub fn standin(column: &StoredColumn) -> Option<Standin> {
     let PgType::Builtin(builtin) = column.pg_type.base() else { return None };
     Some(match builtin {
         Builtin::Int2

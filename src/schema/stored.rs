@@ -40,6 +40,8 @@ pub struct StoredColumn {
     pub readable: bool,
     /// How the server computes it, if it is generated.
     pub expression: Option<String>,
+    /// Whether a row passes the CHECK constraints that look at it, as SQL; nothing if none does.
+    pub checks: Option<String>,
 }
 
 /// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit

@@ -56,4 +56,4 @@ pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{rights, stored_columns, stored_links, stored_rows};
 pub use told::{held, told_keys};
-pub use uniques::{index_value, index_values, stored_uniques};
+pub use uniques::{index_value, index_values, stored_uniques, texts};

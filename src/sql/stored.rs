@@ -11,7 +11,7 @@ use crate::schema::{Side, StoredColumn};
 
 /// A row for each column: name, type without modifier, type's OID, whether it refuses NULL, whether
 /// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable,
-/// for the whole table whether a unique index of it may be checked late, and of a generated column how.
+/// for the whole table whether a unique index of it may be checked late, of a generated column how, and its CHECK constraints.
 pub fn stored_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -42,7 +42,12 @@ exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and n
 case when a.attgenerated operator(pg_catalog.<>) '' then (
 select pg_catalog.pg_get_expr(f.adbin, f.adrelid)
 from pg_catalog.pg_attrdef as f where f.adrelid = a.attrelid and f.adnum = a.attnum
-) end
+) end,
+(
+select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(x.conbin, x.conrelid) || ') is not false', ' and ')
+from pg_catalog.pg_constraint as x
+where x.conrelid = a.attrelid and x.contype = 'c' and a.attnum = any (x.conkey)
+)
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid
 where a.attnum > 0

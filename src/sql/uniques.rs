@@ -139,7 +139,14 @@ pub fn index_value(
     )
 }
 
-/// What rows have in indexes: a row of hashes for each. `texts` are the rows' values, column by column.
+/// The texts of expressions.
+pub fn texts(expressions: &[String]) -> Statement {
+    let texts: Vec<String> =
+        expressions.iter().map(|text| format!("({text})::pg_catalog.text")).collect();
+    Statement::constant(format!("select {}", texts.join(", ")))
+}
+
+/// What rows have in indexes: a row of hashes for each, or of whatever else is asked of them. `texts` are the rows' values, column by column.
 pub fn index_values(
     values: &[&str],
     columns: &[&StoredColumn],

@@ -206,12 +206,16 @@ fn hand_over(
         let here = |act: Act| members.iter().any(|m| (m.place, m.shape.act) == (*place, act));
         let update = members.iter().find(|m| (m.place, m.shape.act) == (*place, Act::Update));
         let Some(update) = update.filter(|_| here(*from) && here(*to)) else { continue };
+        // Of such rows only those are left that have nothing but their own value to wait for.
+        if from == to && unique.told.as_ref().is_some_and(|told| told.coarse) {
+            continue;
+        }
         if !done.insert((*place, &unique.name)) {
             continue;
         }
         let scope = scopes[place];
         let exchange = scope
-            .exchange(unique, &update.spooled.set, &update.spooled.told.held)
+            .exchange(unique, &update.spooled.set, &update.spooled.told.limits)
             .map_err(|why| {
                 Blocked::new(format!("table {}: {why}", update.shape.table)).hinted(
                 "Make the constraint DEFERRABLE, or set one of the rows by hand and compare again.",

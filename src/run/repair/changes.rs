@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::verified::{Blocks, Verified};
-use crate::repair::{Change, Image, Shape};
+use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
 
 /// Changes of one mapping and one kind, as they are made.
@@ -25,9 +25,8 @@ pub(in crate::run) struct Spool {
 pub(in crate::run) struct ToldValues {
     /// Row after row, of each such index in turn: the value that a change frees, and that it takes.
     pub(in crate::run) values: Vec<[Option<i64>; 2]>,
-    /// Such indexes with columns, by place among the stored ones, where a row still has a value when
-    /// the column is NULL.
-    pub(in crate::run) held: BTreeSet<(usize, usize)>,
+    /// What it says of stand-ins.
+    pub(in crate::run) limits: Limits,
 }
 
 impl ToldValues {
@@ -107,7 +106,7 @@ impl Spooled {
     /// Forgets some of the rows, by place.
     pub(in crate::run) fn forget(&mut self, gone: &BTreeSet<usize>) -> Result<(), Blocked> {
         let mut kept = Spool::new()?;
-        (kept.set, kept.told.held) = (self.set.clone(), self.told.held.clone());
+        (kept.set, kept.told.limits) = (self.set.clone(), self.told.limits.clone());
         self.rewind()?;
         let (mut text, mut row) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {

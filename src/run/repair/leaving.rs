@@ -30,8 +30,8 @@ pub(in crate::run) fn leave_out(
         if member.shape.act == Act::Update {
             let scope = scopes[&member.place];
             for (unique, _) in scope.told() {
-                let (set, held) = (&member.spooled.set, &member.spooled.told.held);
-                if member.moves(scopes, unique) && scope.exchange(unique, set, held).is_err() {
+                let (set, limits) = (&member.spooled.set, &member.spooled.told.limits);
+                if member.moves(scopes, unique) && scope.exchange(unique, set, limits).is_err() {
                     takers(member, scopes, unique, &mut rows);
                 }
             }

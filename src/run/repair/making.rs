@@ -121,7 +121,8 @@ impl<'r> Making<'r> {
             };
             spool.set.extend(draft.set);
             spool.told.values.extend(told.of(at, rows));
-            spool.told.held.append(&mut told.held);
+            spool.told.limits.held.append(&mut told.limits.held);
+            spool.told.limits.refused.append(&mut told.limits.refused);
             spool.push(&draft.change)?;
         }
         Ok(())
