@@ -68,7 +68,7 @@ pub(in crate::run) async fn tell(
             Err(error) => return Err(error.into()),
         }
     }
-    for (draft, values) in drafts.iter().zip(told.values.chunks_mut(width)) {
+    for (draft, values) in drafts.iter().zip(told.values.chunks_mut(width.max(1))) {
         for ((unique, index), value) in scope.told().zip(values) {
             let touched = unique.columns.iter().any(|column| draft.changes(scope, column));
             let same = value[0] == value[1] && !index.coarse;
