@@ -18,3 +18,4 @@ mod seals;
 mod session;
 mod shapes;
 mod traps;
+mod uniques;

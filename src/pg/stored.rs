@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::catalog::Catalog;
 use super::error::PgError;
+use super::row::Row;
 use crate::schema::{
     ColumnName, End, Identity, Link, Rights, SchemaName, Server, Stored, StoredColumn, TableName,
-    Unique,
+    Told, Unique,
 };
 use crate::sql;
 
@@ -42,6 +43,8 @@ impl Catalog<'_> {
                     sequence: row.get(7)?,
                     readable: row.get(8)?,
                     length: row.get(9)?,
+                    expression: row.get(11)?,
+                    checks: row.get(12)?,
                 })
             })
             .collect();
@@ -53,15 +56,8 @@ impl Catalog<'_> {
             parents: Vec::new(),
             referrers: Vec::new(),
         };
-        for row in self.lease.all(&self.own, &sql::stored_uniques(oid)).await? {
-            let columns: Vec<String> = row.get(1)?;
-            stored.uniques.push(Unique {
-                name: row.get(0)?,
-                columns: columns.into_iter().map(ColumnName).collect(),
-                computed: row.get(2)?,
-                nulls_alike: row.get(3)?,
-                late: row.get(4)?,
-            });
+        for row in &self.lease.all(&self.own, &sql::stored_uniques(oid)).await? {
+            stored.uniques.push(unique(row)?);
         }
         (stored.parents, stored.referrers) = self.links(oid).await?;
         Ok(stored)
@@ -168,4 +164,23 @@ impl Catalog<'_> {
             replica: row.get(4)?,
         })
     }
+}
+
+/// A unique index as `sql::stored_uniques` tells it.
+fn unique(row: &Row) -> Result<Unique, PgError> {
+    let names = |at: usize| {
+        let names: Vec<String> = row.get(at)?;
+        Ok::<_, PgError>(names.into_iter().map(ColumnName).collect::<Vec<_>>())
+    };
+    let (nulls_alike, told): (bool, bool) = (row.get(2)?, row.get(5)?);
+    let told = match told {
+        false => None,
+        true => {
+            let (keys, hashes): (Vec<String>, Vec<String>) = (row.get(6)?, row.get(7)?);
+            let predicate: Option<String> = row.get(9)?;
+            let value = sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike);
+            Some(Told { value, coarse: row.get(4)?, own: names(8)?, generated: names(10)? })
+        }
+    };
+    Ok(Unique { name: row.get(0)?, columns: names(1)?, nulls_alike, late: row.get(3)?, told })
 }

@@ -10,7 +10,7 @@ use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
     Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
-    TableName, Unique,
+    TableName, Told, Unique,
 };
 use crate::spec::Reads;
 
@@ -40,6 +40,15 @@ pub struct Scope {
     pub compared_only: Vec<String>,
     /// The tables that a change could reach, each with those that refer to it.
     pub beyond: Vec<(TableName, Vec<Link>)>,
+}
+
+/// What the server has told of stand-ins in columns, by place among the stored ones.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Told indexes in which a row still has a value where the column is NULL.
+    pub held: BTreeSet<(usize, usize)>,
+    /// Columns where a CHECK constraint refuses NULL (`true`) or another stand-in.
+    pub refused: BTreeSet<(usize, bool)>,
 }
 
 impl Scope {
@@ -127,7 +136,7 @@ impl Scope {
         let columns = self.stored.columns.iter().enumerate();
         let filled = |place: usize| self.filled.iter().any(|filled| filled.column == place);
         match act {
-            Act::Update => Vec::new(),
+            Act::Update => self.unreadable().collect(),
             Act::Insert => {
                 let empty = columns.clone().filter(|(place, column)| {
                     let server =
@@ -143,6 +152,7 @@ impl Scope {
                     })
                     .collect();
                 refused.extend(self.generated_key());
+                refused.extend(self.unreadable());
                 refused
             }
             // The guard and the undo of a DELETE hold the whole row, or data would be lost.
@@ -152,6 +162,16 @@ impl Scope {
                 .chain(self.generated_key())
                 .collect(),
         }
+    }
+
+    /// Columns that make an index whose values only the server tells, and that the role may not read.
+    fn unreadable(&self) -> impl Iterator<Item = String> {
+        let columns = self.stored.columns.iter().filter(|column| !column.readable);
+        columns.filter_map(|column| {
+            let (unique, _) = self.told().find(|(u, _)| u.columns.contains(&column.name))?;
+            let (name, index) = (&column.name, &unique.name);
+            Some(format!("column \"{name}\" of unique index \"{index}\" may not be read"))
+        })
     }
 
     /// Key columns that no INSERT can name: neither to put a row in, nor to take a DELETE back.
@@ -199,17 +219,26 @@ impl Scope {
         })
     }
 
-    /// Unique indexes, but for those that the key alone makes: they part rows that are not one.
+    /// Unique indexes, but for those that the key alone makes: they part rows that are not one. Where
+    /// only the server knows, even rows of different keys may be one to an index.
     pub fn uniques(&self) -> impl Iterator<Item = &Unique> {
         let key = self.filled.iter().take(self.key_width);
         let key: Vec<&ColumnName> =
             key.map(|filled| &self.stored.columns[filled.column].name).collect();
         let others = self.stored.uniques.iter();
-        others.filter(move |unique| !unique.columns.iter().all(|column| key.contains(&column)))
+        others.filter(move |unique| {
+            unique.told.is_some() || !unique.columns.iter().all(|column| key.contains(&column))
+        })
+    }
+
+    /// Those of which only the server knows what rows have in them.
+    pub fn told(&self) -> impl Iterator<Item = (&Unique, &Told)> {
+        self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 
     /// What an index needs so that updates which set these columns may exchange its values within a
-    /// statement; nothing if it is checked late, or they set none of its columns.
+    /// statement; nothing if it is checked late, or they set none of its columns. Rows of an exclusion
+    /// constraint may stand in the way of more than one: nothing is exchanged there.
     ///
     /// # Errors
     /// Why its values cannot be exchanged, as a sentence without a full stop.
@@ -217,33 +246,57 @@ impl Scope {
         &self,
         unique: &Unique,
         set: &BTreeSet<usize>,
+        limits: &Limits,
     ) -> Result<Option<Exchange>, String> {
         let image = self.image(Act::Update);
         let column = |place: &usize| &self.stored.columns[image[*place].0];
         let named = |name: &ColumnName| (0..image.len()).find(|place| column(place).name == *name);
         let places: Vec<usize> = unique.columns.iter().filter_map(named).collect();
-        let all = places.len() == unique.columns.len();
         let moved: Vec<usize> =
             places.iter().copied().filter(|place| set.contains(place)).collect();
-        if moved.is_empty() || unique.late {
+        let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
+        if moved.is_empty() || unique.late && !coarse {
             return Ok(None);
         }
-        // Rows that refer to a value follow it to a stand-in and on, and not to NULL.
-        let referred = |place: &usize| {
-            let mut links = self.stored.referrers.iter().flat_map(|link| &link.columns);
-            links.any(|(own, _)| *own == column(place).name)
+        let links = |place: &usize| {
+            let name = column(place).name.clone();
+            let of = move |link: &&Link| link.columns.iter().any(|(own, _)| *own == name);
+            self.stored.referrers.iter().filter(of)
         };
-        let nullable =
-            |place: &&usize| !column(place).not_null && !unique.nulls_alike && !referred(place);
+        // Rows that refer to a value follow it to a stand-in and on, and not to NULL; or they do not
+        // follow it at all.
+        let followed = |place: &&usize| links(place).all(|link| link.on_update.is_some());
+        let free = |place: &usize| match &unique.told {
+            None => !unique.nulls_alike,
+            Some(_) => {
+                let at = self.told().position(|(other, _)| other.name == unique.name);
+                at.is_some_and(|at| !limits.held.contains(&(at, image[*place].0)))
+            }
+        };
+        let passes = |place: &usize, null: bool| !limits.refused.contains(&(image[*place].0, null));
+        let nullable = |place: &&usize| {
+            passes(place, true)
+                && !column(place).not_null
+                && free(place)
+                && links(place).next().is_none()
+        };
+        let own = |place: &&usize| match &unique.told {
+            None => true,
+            Some(told) => told.own.contains(&column(place).name),
+        };
         let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
-        let other = || moved.iter().find_map(|place| Some((*place, standin(column(place))?)));
-        let Some((column, standin)) = null.or_else(other) else {
+        let other = || {
+            let mut able = moved.iter().filter(own).filter(followed).filter(|at| passes(at, false));
+            able.find_map(|place| Some((*place, standin(column(place))?)))
+        };
+        let Some((column, standin)) = null.or_else(other).filter(|_| !coarse) else {
             return Err(format!(
                 "rows exchange values of unique index \"{}\", and nothing can stand in for them meanwhile",
                 unique.name
             ));
         };
-        let index = if all && !unique.computed { places } else { Vec::new() };
+        let all = places.len() == unique.columns.len();
+        let index = if all && unique.told.is_none() { places } else { Vec::new() };
         Ok(Some(Exchange { index, column, standin }))
     }
 
@@ -296,7 +349,7 @@ impl Scope {
 }
 
 /// What can stand in a column that refuses NULL.
-fn standin(column: &StoredColumn) -> Option<Standin> {
+pub fn standin(column: &StoredColumn) -> Option<Standin> {
     let PgType::Builtin(builtin) = column.pg_type.base() else { return None };
     Some(match builtin {
         Builtin::Int2

@@ -4,6 +4,7 @@
 use super::change::{Act, Exchange, Standin};
 use super::quote::{block, literal};
 use super::rows::Rows;
+use crate::schema::ColumnName;
 use crate::sql::{quoted, quoted_table};
 
 /// The code of an error by which a guard refuses.
@@ -75,24 +76,29 @@ pub(super) fn any_as_before(rows: &Rows<'_>) -> String {
     }
 }
 
+/// What stands in a column of the row at some place, as SQL.
+pub fn stands_in(standin: &Standin, table: &str, column: &ColumnName, place: &str) -> String {
+    let highest = format!("(SELECT pg_catalog.max(x.{}) FROM {table} AS x)", quoted(&column.0));
+    match standin {
+        Standin::Null => "NULL".to_owned(),
+        Standin::Number => format!("{highest} + {place}"),
+        Standin::Day => format!("{highest} + {place}::int4"),
+        Standin::Time => format!("{highest} + {place} * '1 day'::interval"),
+        Standin::Text(length) => {
+            let text = format!("pg_catalog.md5(pg_catalog.random()::text || {place}::text)");
+            length.map_or(text.clone(), |length| format!("pg_catalog.left({text}, {length})"))
+        }
+        Standin::Uuid => "pg_catalog.gen_random_uuid()".to_owned(),
+    }
+}
+
 /// Gives up values of a unique index that other rows of the batch are to take; nothing if none takes any.
 pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>]) -> Option<String> {
     let shape = rows.shape;
     let table = quoted_table(&shape.table);
     let column = &shape.columns[exchange.column];
     let name = quoted(&column.name.0);
-    let highest = format!("(SELECT pg_catalog.max(x.{name}) FROM {table} AS x)");
-    let standin = match exchange.standin {
-        Standin::Null => "NULL".to_owned(),
-        Standin::Number => format!("{highest} + u.place"),
-        Standin::Day => format!("{highest} + u.place::int4"),
-        Standin::Time => format!("{highest} + u.place * '1 day'::interval"),
-        Standin::Text(length) => {
-            let text = "pg_catalog.md5(pg_catalog.random()::text || u.place::text)";
-            length.map_or(text.to_owned(), |length| format!("pg_catalog.left({text}, {length})"))
-        }
-        Standin::Uuid => "pg_catalog.gen_random_uuid()".to_owned(),
-    };
+    let standin = stands_in(&exchange.standin, &table, &column.name, "u.place");
     let mut taken: Vec<String> = Vec::new();
     if exchange.index.is_empty() {
         // Nobody but the server knows the index's values: whoever changes what they are made of.

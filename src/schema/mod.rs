@@ -18,4 +18,4 @@ pub use sequence::SequenceLink;
 pub use server::{DigestTrust, Server};
 pub use shape::{Shape, ShapeColumn, ShapeRelation};
 pub use side::{BySide, Side};
-pub use stored::{End, Identity, Link, Rights, Stored, StoredColumn, Unique};
+pub use stored::{End, Identity, Link, Rights, Stored, StoredColumn, Told, Unique};

@@ -38,6 +38,10 @@ pub struct StoredColumn {
     pub sequence: Option<String>,
     /// Whether the role may read it.
     pub readable: bool,
+    /// How the server computes it, if it is generated.
+    pub expression: Option<String>,
+    /// Whether a row passes the CHECK constraints that look at it, as SQL; nothing if none does.
+    pub checks: Option<String>,
 }
 
 /// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit
@@ -72,19 +76,32 @@ pub struct Link {
     pub columns: Vec<(ColumnName, ColumnName)>,
 }
 
-/// A unique index.
+/// A unique index or an exclusion constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unique {
     /// Its name.
     pub name: String,
-    /// Its columns, or those that its expressions are made of.
+    /// Its columns, and those that its expressions and its predicate are made of.
     pub columns: Vec<ColumnName>,
-    /// Whether it has expressions.
-    pub computed: bool,
     /// Whether NULL is like NULL to it.
     pub nulls_alike: bool,
     /// Whether it is checked at the end of a statement, or later; the others are with every row.
     pub late: bool,
+    /// How its server tells what a row has in it, where texts of its columns do not.
+    pub told: Option<Told>,
+}
+
+/// What only the server knows of a unique index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What a row has in it, as SQL: a hash, or NULL.
+    pub value: String,
+    /// Whether rows of one hash may get along: an exclusion constraint compares more than it.
+    pub coarse: bool,
+    /// Columns that are keys themselves: another value there is another value of the index.
+    pub own: Vec<ColumnName>,
+    /// Generated columns that it is made of.
+    pub generated: Vec<ColumnName>,
 }
 
 /// A table as it is stored.

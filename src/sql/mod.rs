@@ -32,6 +32,7 @@ mod snapshots;
 mod statement;
 mod stored;
 mod told;
+mod uniques;
 
 pub use access::{
     column_spread, expression_told, expression_type, param_value, query_column_types,
@@ -53,5 +54,6 @@ pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::{read_by_query, read_by_view, shape};
 pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{rights, stored_columns, stored_links, stored_rows, stored_uniques};
+pub use stored::{rights, stored_columns, stored_links, stored_rows};
 pub use told::{held, told_keys};
+pub use uniques::{index_value, index_values, stored_uniques, texts};

@@ -11,7 +11,7 @@ use crate::schema::{Side, StoredColumn};
 
 /// A row for each column: name, type without modifier, type's OID, whether it refuses NULL, whether
 /// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable,
-/// and for the whole table whether a unique index of it may be checked late.
+/// for the whole table whether a unique index of it may be checked late, of a generated column how, and its CHECK constraints.
 pub fn stored_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -38,7 +38,16 @@ where f.adrelid = a.attrelid and f.adnum = a.attnum
 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
 case when a.atttypid in ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype)
 and a.atttypmod > 4 then a.atttypmod - 4 end,
-exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate)
+exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate),
+case when a.attgenerated operator(pg_catalog.<>) '' then (
+select pg_catalog.pg_get_expr(f.adbin, f.adrelid)
+from pg_catalog.pg_attrdef as f where f.adrelid = a.attrelid and f.adnum = a.attnum
+) end,
+(
+select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(x.conbin, x.conrelid) || ') is not false', ' and ')
+from pg_catalog.pg_constraint as x
+where x.conrelid = a.attrelid and x.contype = 'c' and a.attnum = any (x.conkey)
+)
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid
 where a.attnum > 0
@@ -113,43 +122,6 @@ order by f.oid",
         refers = heads("conrelid"),
         referred = heads("confrelid"),
     ))
-}
-
-/// A row for each unique index of a table: its name, its columns (of one with expressions those that
-/// they are made of), whether it has expressions, whether NULL is like NULL, whether it may be checked
-/// late.
-pub fn stored_uniques(oid: u32) -> Statement {
-    let mut writer = Writer::new(&[]);
-    writer
-        .push(
-            "select c.relname::pg_catalog.text,
-(
-select pg_catalog.array_agg(a.attname::pg_catalog.text order by a.attnum)
-from pg_catalog.pg_attribute as a
-where a.attrelid = i.indrelid
-and a.attnum > 0
-and (
-a.attnum = any ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
-or i.indexprs is not null and exists (
-select from pg_catalog.pg_depend as d
-where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-and d.objid = i.indexrelid
-and d.refobjid = i.indrelid
-and d.refobjsubid = a.attnum
-)
-)
-),
-i.indexprs is not null,
-coalesce((pg_catalog.to_jsonb(i) operator(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false),
-not i.indimmediate
-from pg_catalog.pg_index as i
-join pg_catalog.pg_class as c on c.oid = i.indexrelid
-where i.indisunique
-and i.indrelid = ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid\norder by i.indexrelid");
-    writer.finish()
 }
 
 /// What the role may do to a table: insert, update, delete; make temporary tables; switch triggers

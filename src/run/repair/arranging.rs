@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::batching::{Arranged, Cuts};
 use super::changes::Spool;
+use super::leaving::{LeftOut, leave_out};
 use super::member::{Member, Source};
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
 use crate::run::blocked::Blocked;
@@ -33,7 +34,7 @@ pub(in crate::run) fn arrange(
     spools: BTreeMap<(Act, usize), Spool>,
     scopes: &BTreeMap<usize, &Scope>,
     shape: impl Fn(Act, usize) -> Shape,
-) -> Result<Vec<Arranged>, Blocked> {
+) -> Result<(Vec<Arranged>, LeftOut), Blocked> {
     let mut members = Vec::new();
     for ((act, place), spool) in spools {
         let spooled = spool.finish()?;
@@ -43,6 +44,8 @@ pub(in crate::run) fn arrange(
         }
         members.push(Member { place, shape, spooled, has: Vec::new(), needs: Vec::new() });
     }
+    let left_out = leave_out(&mut members, scopes)?;
+    members.retain(|member| member.spooled.rows > 0);
     let handovers = handovers(&mut members, scopes)?;
     let mut before = BTreeSet::new();
     let at = |place: usize, act: Act| {
@@ -72,7 +75,7 @@ pub(in crate::run) fn arrange(
         let own: Vec<Member> = group.into_iter().filter_map(|at| members[at].take()).collect();
         arranged.push(arrange_group(own, scopes, &handovers, &marker)?);
     }
-    Ok(arranged)
+    Ok((arranged, left_out))
 }
 
 /// Whether changes of a child's table have to wait for those of its parent's, or the other way round.
@@ -98,8 +101,7 @@ fn pair_of(
     }
 }
 
-/// Looks for unique values that change hands. Of an index with expressions nothing is known: its
-/// values are given up in any case where an update touches what they are made of.
+/// Looks for unique values that change hands.
 fn handovers(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
@@ -109,25 +111,20 @@ fn handovers(
     for (place, scope) in scopes {
         for unique in scope.uniques() {
             let own = |member: &&mut Member| member.place == *place;
-            if unique.computed {
-                for member in members.iter_mut().filter(own) {
-                    let exchange = scope.exchange(unique, &member.spooled.set).ok().flatten();
-                    let update = member.shape.act == Act::Update;
-                    member.shape.exchanges.extend(exchange.filter(|_| update));
-                }
-                continue;
-            }
-            let frees = |member: &Member| {
-                member.shape.act == Act::Delete || member.sets(scopes, unique.columns.iter())
-            };
+            let frees =
+                |member: &Member| member.shape.act == Act::Delete || member.moves(scopes, unique);
             let mut freed: BTreeMap<Act, hashbrown::HashSet<Mark>> = BTreeMap::new();
             for member in members.iter_mut().filter(own).filter(|member| frees(member)) {
                 let marks = freed.entry(member.shape.act).or_default();
                 member.each_mark(scopes, unique, &marker, true, |mark| marks.extend([mark]))?;
+                if !marks.is_empty() {
+                    marks.extend(member.any(scopes, unique, &marker));
+                }
             }
-            let takers = members.iter_mut().filter(own).filter(|member| {
-                member.shape.act == Act::Insert || member.sets(scopes, unique.columns.iter())
-            });
+            let takers = members
+                .iter_mut()
+                .filter(own)
+                .filter(|member| member.shape.act == Act::Insert || member.moves(scopes, unique));
             for member in takers.filter(|_| !freed.is_empty()) {
                 let mut from = BTreeSet::new();
                 member.each_mark(scopes, unique, &marker, false, |mark| {
@@ -183,9 +180,9 @@ fn arrange_group(
     }
     let mut needs = Needs::default();
     for Member { spooled, has, needs: wants, .. } in &mut members {
-        spooled.each_placed(|change| {
+        spooled.each_placed(|change, told| {
             let marks = |sources: &[Source]| {
-                let marks = sources.iter().filter_map(|source| source.mark(marker, change));
+                let marks = sources.iter().filter_map(|source| source.mark(marker, change, told));
                 marks.collect::<Vec<_>>()
             };
             needs.row(marks(has).into_iter(), marks(wants).into_iter());
@@ -209,15 +206,21 @@ fn hand_over(
         let here = |act: Act| members.iter().any(|m| (m.place, m.shape.act) == (*place, act));
         let update = members.iter().find(|m| (m.place, m.shape.act) == (*place, Act::Update));
         let Some(update) = update.filter(|_| here(*from) && here(*to)) else { continue };
+        // Of such rows only those are left that have nothing but their own value to wait for.
+        if from == to && unique.told.as_ref().is_some_and(|told| told.coarse) {
+            continue;
+        }
         if !done.insert((*place, &unique.name)) {
             continue;
         }
         let scope = scopes[place];
-        let exchange = scope.exchange(unique, &update.spooled.set).map_err(|why| {
-            Blocked::new(format!("table {}: {why}", update.shape.table)).hinted(
+        let exchange = scope
+            .exchange(unique, &update.spooled.set, &update.spooled.told.limits)
+            .map_err(|why| {
+                Blocked::new(format!("table {}: {why}", update.shape.table)).hinted(
                 "Make the constraint DEFERRABLE, or set one of the rows by hand and compare again.",
             )
-        })?;
+            })?;
         for member in members.iter_mut().filter(|member| member.place == *place) {
             member.mark_unique(scopes, unique);
             let act = member.shape.act;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::verified::{Blocks, Verified};
-use crate::repair::{Change, Image, Shape};
+use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
 
 /// Changes of one mapping and one kind, as they are made.
@@ -17,6 +17,25 @@ pub(in crate::run) struct Spool {
     out: BufWriter<File>,
     pub(in crate::run) rows: u64,
     pub(in crate::run) set: BTreeSet<usize>,
+    pub(in crate::run) told: ToldValues,
+}
+
+/// What the server has told of the rows' values in indexes.
+#[derive(Default)]
+pub(in crate::run) struct ToldValues {
+    /// Row after row, of each such index in turn: the value that a change frees, and that it takes.
+    pub(in crate::run) values: Vec<[Option<i64>; 2]>,
+    /// What it says of stand-ins.
+    pub(in crate::run) limits: Limits,
+}
+
+impl ToldValues {
+    /// Those of one of so many rows.
+    pub(in crate::run) fn of(&self, row: usize, rows: u64) -> &[[Option<i64>; 2]] {
+        let width = usize::try_from(rows).ok().and_then(|rows| self.values.len().checked_div(rows));
+        let width = width.unwrap_or(0);
+        self.values.get(row * width..(row + 1) * width).unwrap_or_default()
+    }
 }
 
 /// The same when all are made.
@@ -26,6 +45,7 @@ pub(in crate::run) struct Spooled {
     starts: Vec<u64>,
     pub(in crate::run) rows: u64,
     pub(in crate::run) set: BTreeSet<usize>,
+    pub(in crate::run) told: ToldValues,
 }
 
 pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
@@ -36,7 +56,7 @@ pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
 impl Spool {
     pub(in crate::run) fn new() -> Result<Spool, Blocked> {
         let out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(spool_error)?);
-        Ok(Spool { out, rows: 0, set: BTreeSet::new() })
+        Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 
     pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Blocked> {
@@ -46,20 +66,24 @@ impl Spool {
     }
 
     pub(in crate::run) fn finish(self) -> Result<Spooled, Blocked> {
-        let Spool { out, rows, set } = self;
+        let Spool { out, rows, set, told } = self;
         let file = out.into_inner().map_err(spool_error)?;
         let reader = BufReader::with_capacity(1 << 16, file);
-        Ok(Spooled { reader, starts: Vec::new(), rows, set })
+        Ok(Spooled { reader, starts: Vec::new(), rows, set, told })
     }
 }
 
 impl Spooled {
-    /// Hands each change on, in the order in which they were made.
-    pub(in crate::run) fn each(&mut self, mut take: impl FnMut(&Change)) -> Result<(), Blocked> {
+    /// Hands each change on, in the order in which they were made, with what it has in indexes.
+    pub(in crate::run) fn each(
+        &mut self,
+        mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
+    ) -> Result<(), Blocked> {
         self.rewind()?;
-        let mut text = String::new();
+        let (mut text, mut row) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {
-            take(&change);
+            take(&change, self.told.of(row, self.rows));
+            row += 1;
         }
         Ok(())
     }
@@ -67,15 +91,32 @@ impl Spooled {
     /// The same; afterwards each can be had by its place.
     pub(in crate::run) fn each_placed(
         &mut self,
-        mut take: impl FnMut(&Change),
+        mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
     ) -> Result<(), Blocked> {
         self.rewind()?;
         let (mut text, mut start) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {
-            take(&change);
+            take(&change, self.told.of(self.starts.len(), self.rows));
             self.starts.push(start);
             start += text.len() as u64;
         }
+        Ok(())
+    }
+
+    /// Forgets some of the rows, by place.
+    pub(in crate::run) fn forget(&mut self, gone: &BTreeSet<usize>) -> Result<(), Blocked> {
+        let mut kept = Spool::new()?;
+        (kept.set, kept.told.limits) = (self.set.clone(), self.told.limits.clone());
+        self.rewind()?;
+        let (mut text, mut row) = (String::new(), 0);
+        while let Some(change) = self.next(&mut text)? {
+            if !gone.contains(&row) {
+                kept.push(&change)?;
+                kept.told.values.extend(self.told.of(row, self.rows));
+            }
+            row += 1;
+        }
+        *self = kept.finish()?;
         Ok(())
     }
 

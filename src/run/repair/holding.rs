@@ -22,6 +22,8 @@ pub(in crate::run) struct Draft<'d> {
     pub(in crate::run) converted: Vec<(usize, usize)>,
     /// The authority's row, if it has one.
     pub(in crate::run) right: Option<&'d Row>,
+    /// What the written side's row holds, by column.
+    pub(in crate::run) stored: Vec<Option<&'d str>>,
 }
 
 /// Whether a side's column may hold another value than the other side's says. Of one built-in type with

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use hashbrown::HashMap;
 
-use super::changes::Spool;
+use super::changes::{Spool, ToldValues};
 use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
@@ -22,7 +22,7 @@ pub(in crate::run) type Found<'f> = (Act, Option<&'f HashSet<Fingerprint>>);
 /// The changes of one mapping.
 pub(in crate::run) struct Making<'r> {
     plan: &'r MappingPlan,
-    scope: &'r Scope,
+    pub(in crate::run) scope: &'r Scope,
     authority: Side,
     kinds: &'r [Act],
     /// For each stored column, its place among the readable ones.
@@ -107,8 +107,10 @@ impl<'r> Making<'r> {
         &mut self,
         drafts: Vec<Draft<'_>>,
         refused: &[Option<String>],
+        mut told: ToldValues,
     ) -> Result<(), Blocked> {
-        for (draft, refused) in drafts.into_iter().zip(refused) {
+        let rows = drafts.len() as u64;
+        for (at, (draft, refused)) in drafts.into_iter().zip(refused).enumerate() {
             if let Some(why) = refused {
                 let _ = self.leave(why);
                 continue;
@@ -118,6 +120,9 @@ impl<'r> Making<'r> {
                 std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
             };
             spool.set.extend(draft.set);
+            spool.told.values.extend(told.of(at, rows));
+            spool.told.limits.held.append(&mut told.limits.held);
+            spool.told.limits.refused.append(&mut told.limits.refused);
             spool.push(&draft.change)?;
         }
         Ok(())
@@ -176,10 +181,15 @@ impl<'r> Making<'r> {
             elements(row.and_then(|row| row.field(field)).unwrap_or_default()).collect()
         };
         let stored = texts(stored, plan.pairs.len());
+        let text = |place: &Option<usize>| place.and_then(|place| *stored.get(place)?);
+        let stored: Vec<Option<&'d str>> = self
+            .places
+            .iter()
+            .map(|place| text(place).map(str_of).transpose())
+            .collect::<Result<_, _>>()?;
         let told = texts(right, Lookup::of(plan).texts);
         for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
-            let is = self.places[column].and_then(|place| *stored.get(place)?);
-            let is = is.map(utf8).transpose()?;
+            let is = stored[column].map(str::to_owned);
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
             let comes = |pair: usize| match act {
                 Act::Insert => true,
@@ -216,7 +226,7 @@ impl<'r> Making<'r> {
             old: (act != Act::Insert).then_some(old),
             new: (act != Act::Delete).then_some(new),
         };
-        Ok(Some(Draft { act, change, set, converted, right }))
+        Ok(Some(Draft { act, change, set, converted, right, stored }))
     }
 
     /// Counts differing pairs that an update does not reach.
@@ -256,6 +266,9 @@ fn carried(text: String, from: &PgType, to: &PgType) -> String {
 }
 
 fn utf8(bytes: &[u8]) -> Result<String, Blocked> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Blocked::new("a value is not UTF-8"))?;
-    Ok(text.to_owned())
+    str_of(bytes).map(str::to_owned)
+}
+
+fn str_of(bytes: &[u8]) -> Result<&str, Blocked> {
+    std::str::from_utf8(bytes).map_err(|_| Blocked::new("a value is not UTF-8"))
 }

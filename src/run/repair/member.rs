@@ -20,21 +20,27 @@ pub(in crate::run) struct Member {
 }
 
 /// Where a mark is taken from.
+#[derive(Clone)]
 pub(in crate::run) struct Source {
     /// Marks of one relation can meet.
     relation: Relation,
     columns: Vec<usize>,
+    /// Of an index whose values the server tells: its place among those.
+    told: Option<usize>,
     old: bool,
     /// Whether only rows count that change the value.
     changed: bool,
 }
 
-/// What marks are of: a foreign key, or a unique index by its table and columns.
-#[derive(Hash)]
+/// What marks are of: a foreign key, or a unique index by its table and name.
+#[derive(Clone, Hash)]
 enum Relation {
     Key(u32),
-    Unique(u32, Vec<ColumnName>),
+    Unique(u32, String),
 }
+
+/// A value that may be any: a default fills it in.
+pub(in crate::run) const ANY: i64 = i64::MIN;
 
 impl Member {
     /// Where columns stand in its images; nothing if one is not there.
@@ -56,6 +62,16 @@ impl Member {
         self.shape.act == Act::Update && places.iter().any(|at| self.shape.set.contains(at))
     }
 
+    /// Whether an update sets one of an index's columns: all of them have to be known, unless its server
+    /// tells its values.
+    pub(in crate::run) fn moves(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> bool {
+        let mut each = unique.columns.iter();
+        match unique.told {
+            None => self.sets(scopes, each),
+            Some(_) => each.any(|column| self.sets(scopes, [column].into_iter())),
+        }
+    }
+
     /// Says where its rows' marks for a foreign key come from.
     pub(in crate::run) fn mark_link(
         &mut self,
@@ -70,7 +86,8 @@ impl Member {
         };
         let relation = Relation::Key(link.root);
         let old = self.shape.act == Act::Delete;
-        let source = Source { relation, columns, old, changed: self.shape.act == Act::Update };
+        let changed = self.shape.act == Act::Update;
+        let source = Source { relation, columns, told: None, old, changed };
         if is_child { self.needs.push(source) } else { self.has.push(source) }
     }
 
@@ -80,15 +97,8 @@ impl Member {
         scopes: &BTreeMap<usize, &Scope>,
         unique: &Unique,
     ) {
-        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return };
-        let oid = scopes[&self.place].stored.oid;
-        let changed = self.shape.act == Act::Update;
-        let source = |old: bool| Source {
-            relation: Relation::Unique(oid, unique.columns.clone()),
-            columns: columns.clone(),
-            old,
-            changed,
-        };
+        let Some(source) = self.unique(scopes, unique) else { return };
+        let source = |old: bool| Source { old, ..source.clone() };
         if self.shape.act != Act::Insert {
             self.has.push(source(true));
         }
@@ -106,21 +116,58 @@ impl Member {
         old: bool,
         mut take: impl FnMut(Mark),
     ) -> Result<(), Blocked> {
-        let Some(columns) = self.places(scopes, unique.columns.iter()) else { return Ok(()) };
+        let Some(source) = self.unique(scopes, unique) else { return Ok(()) };
+        let source = Source { old, ..source };
+        self.spooled
+            .each(|change, told| source.mark(marker, change, told).into_iter().for_each(&mut take))
+    }
+
+    /// The mark of a value that may be any.
+    pub(in crate::run) fn any(
+        &self,
+        scopes: &BTreeMap<usize, &Scope>,
+        unique: &Unique,
+        marker: &Marker,
+    ) -> Option<Mark> {
+        self.unique(scopes, unique).and_then(|source| source.mark_of(marker, ANY))
+    }
+
+    /// Where its rows' marks of a unique index come from: what they take.
+    fn unique(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> Option<Source> {
+        let scope = scopes[&self.place];
+        let relation = Relation::Unique(scope.stored.oid, unique.name.clone());
         let changed = self.shape.act == Act::Update;
-        let source = Source { relation: Relation::Unique(0, Vec::new()), columns, old, changed };
-        self.spooled.each(|change| source.mark(marker, change).into_iter().for_each(&mut take))
+        if unique.told.is_some() {
+            let told = scope.told().position(|(other, _)| other.name == unique.name);
+            return Some(Source { relation, columns: Vec::new(), told, old: false, changed });
+        }
+        let columns = self.places(scopes, unique.columns.iter())?;
+        Some(Source { relation, columns, told: None, old: false, changed })
     }
 }
 
 impl Source {
     /// The mark of a row, if it has one.
-    pub(in crate::run) fn mark(&self, marker: &Marker, change: &Change) -> Option<Mark> {
+    pub(in crate::run) fn mark(
+        &self,
+        marker: &Marker,
+        change: &Change,
+        told: &[[Option<i64>; 2]],
+    ) -> Option<Mark> {
+        if let Some(at) = self.told {
+            let value = told.get(at)?[usize::from(!self.old)]?;
+            return self.mark_of(marker, value);
+        }
         if self.changed && same(change, &self.columns) {
             return None;
         }
         let image = if self.old { &change.old } else { &change.new }.as_ref()?;
         marker.mark(&self.relation, self.columns.iter().map(|at| image[*at].as_deref()))
+    }
+
+    /// The mark of a value that the server has told.
+    fn mark_of(&self, marker: &Marker, value: i64) -> Option<Mark> {
+        marker.mark(&self.relation, [Some(value.to_string().as_str())].into_iter())
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) mod changes;
 pub(super) mod folder;
 pub(super) mod holding;
 pub(super) mod journal;
+pub(super) mod leaving;
 pub(super) mod looking;
 pub(super) mod making;
 pub(super) mod member;
@@ -15,6 +16,7 @@ pub(super) mod ready;
 pub(super) mod repairing;
 pub(super) mod standing;
 pub(super) mod target;
+pub(super) mod telling;
 pub(super) mod verified;
 pub(super) mod writing;
 
@@ -165,7 +167,13 @@ async fn make(
         let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
-    for mut arranged in arrange(spools, &scopes, shape).map_err(one)? {
+    let (arranged, left_out) = arrange(spools, &scopes, shape).map_err(one)?;
+    manifest.left_out.extend(left_out.into_iter().map(|((place, reason), rows)| Described {
+        mapping: plans[place].name.clone(),
+        reason,
+        rows,
+    }));
+    for mut arranged in arranged {
         if let Some(member) = arranged.members.iter().find(|m| fields(&m.shape).count() > COLUMNS) {
             let (name, kind) = (&plans[member.place].name, member.shape.act.name());
             let message = format!(

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::holding::{Draft, hold};
 use super::making::{Found, Making};
 use super::standing::{Piece, Standing};
+use super::telling::tell;
 use crate::finding::{Kind, Named};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
@@ -115,8 +116,10 @@ impl<'r> Repairing<'r> {
 
     /// Takes drafts that the columns hold.
     async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Blocked> {
-        let refused = hold(&self.hands, self.written, &mut drafts).await?;
-        self.making.take(drafts, &refused)
+        let mut refused = hold(&self.hands, self.written, &mut drafts).await?;
+        let scope = self.making.scope;
+        let told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
+        self.making.take(drafts, &refused, told)
     }
 
     /// A key's texts in the plan's order.

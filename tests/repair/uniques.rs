@@ -1,0 +1,175 @@
+//! Unique indexes whose values only the server knows, and exclusion constraints: who frees a value comes
+//! before who takes it, and where nothing can stand in for one, rows are left out by name.
+
+use pgreconcile::schema::Side;
+
+use super::round::{ALL, Round, same};
+
+fn round(create: &str, source: &str, target: &str) -> Round {
+    let fill = |rows: &str| format!("{create}; insert into t values {rows}");
+    Round::new(&fill(source), &fill(target), &same("public.t"))
+}
+
+/// What is left out is told, the rest runs by psql and by `apply`, and is taken back.
+fn left_out(round: &Round, flags: &[&str], told: &str) {
+    let first = round.compare().exits(1).findings();
+    let said = round.repair("r", flags);
+    assert!(said.exits(0).stdout.contains(told), "{}", said.stdout);
+    if round.path("r").exists() {
+        round.run_all("r", ".sql");
+        let by_psql = round.state(false);
+        assert_ne!(round.compare().exits(1).findings(), first);
+        round.run_all("r", ".undo.sql");
+        assert_eq!(round.compare().exits(1).findings(), first);
+        let _ = round.apply("r", &["--execute"]).exits(0);
+        assert_eq!(round.state(false), by_psql);
+        round.run_all("r", ".undo.sql");
+    }
+    assert_eq!(round.compare().exits(1).findings(), first);
+}
+
+const PARTIAL: &str =
+    "create table t (id int primary key, user_id int not null, active bool not null);
+    create unique index u on t (user_id) where active";
+
+#[test]
+fn the_active_one_of_a_partial_index_changes() {
+    let (one, two) = ("(1,7,true),(2,7,false)", "(1,7,false),(2,7,true)");
+    for (source, target) in [(one, two), (two, one)] {
+        for written in Side::BOTH {
+            let round = Round { written, ..round(PARTIAL, source, target) };
+            left_out(&round, &[], "t: 1 row that take values of unique index \"u\"");
+            // What was left out finds the value free the next time.
+            let _ = round.repair("first", &[]).exits(0);
+            round.run_all("first", ".sql");
+            round.trip(&[]);
+        }
+    }
+}
+
+#[test]
+fn a_row_comes_after_another_frees_its_value_of_a_partial_index() {
+    round(PARTIAL, "(1,7,false),(2,7,true)", "(1,7,true)").trip(&[]);
+    round(PARTIAL, "(1,7,true),(2,7,false)", "(3,7,true),(2,7,false)").trip(&ALL);
+}
+
+#[test]
+fn a_row_comes_after_another_frees_its_value_of_an_expression() {
+    let create = "create table t (id int primary key, mail text not null);
+        create unique index u on t (lower(mail))";
+    round(create, "(1,'new@x'),(2,'old@x')", "(1,'old@x')").trip(&[]);
+    round(create, "(1,'A@x'),(2,'c@x')", "(1,'b@x'),(3,'a@x')").trip(&ALL);
+    // A text may come in between, but nobody knows what the expression makes of it.
+    let swap = round(create, "(1,'B@x'),(2,'a@x'),(3,'c')", "(1,'A@x'),(2,'b@x'),(3,'d')");
+    left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
+}
+
+/// NULL is no stand-in where the expression makes a value of it.
+#[test]
+fn an_expression_that_makes_a_value_of_null_is_no_way_out() {
+    let create = "create table t (id int primary key, mail text);
+        create unique index u on t (coalesce(lower(mail), ''))";
+    let swap = round(create, "(1,'B'),(2,'a'),(3,'c')", "(1,'A'),(2,'b'),(3,'d')");
+    left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
+}
+
+/// Letters that are one to the index are two texts.
+#[test]
+fn texts_that_are_one_to_a_collation_change_hands() {
+    let create = "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        create table t (id int primary key, name text collate nocase not null unique)";
+    let (source, target) = ("(1,'Ann'),(2,'Bob')", "(1,'bob'),(2,'ann')");
+    round(create, source, target).trip(&[]);
+    round(create, "(1,'Ann'),(2,'Bob')", "(1,'bob')").trip(&[]);
+}
+
+#[test]
+fn nulls_that_are_alike_change_hands() {
+    let create = "create table t (id int primary key, v int unique nulls not distinct)";
+    round(create, "(1,null),(2,8)", "(1,8),(2,null)").trip(&[]);
+    round(create, "(1,8),(2,null)", "(1,null)").trip(&[]);
+}
+
+#[test]
+fn values_of_a_generated_column_that_change_hands_are_left_out() {
+    let create = "create table t (id int primary key, v int not null, g int generated always as (v * 2) stored unique)";
+    let fill = |rows: &str| format!("{create}; insert into t (id, v) values {rows}");
+    let round =
+        |source: &str, target: &str| Round::new(&fill(source), &fill(target), &same("public.t"));
+    let swap = round("(1,2),(2,1),(3,3)", "(1,1),(2,2),(3,4)");
+    left_out(&swap, &[], "t: 2 rows that take values of unique index \"t_g_key\"");
+    round("(1,2),(2,1)", "(1,1)").trip(&[]);
+}
+
+#[test]
+fn ranges_that_exclude_each_other_change_hands_or_are_left_out() {
+    let create = "create table t (id int primary key, at int4range not null, exclude using gist (at with &&))";
+    let swap = round(create, "(1,'[5,9)'),(2,'[1,5)')", "(1,'[1,5)'),(2,'[5,9)')");
+    left_out(&swap, &[], "t: 2 rows that take values of unique index \"t_at_excl\"");
+    round(create, "(1,'[5,9)'),(2,'[1,5)')", "(1,'[1,5)')").trip(&[]);
+    round(create, "(1,'[1,5)')", "(1,'[5,9)'),(2,'[1,5)')").trip(&ALL);
+}
+
+/// A row that is left out takes with it those that need what it has, and those alone.
+#[test]
+fn what_needs_a_row_that_is_left_out_is_left_out_with_it() {
+    let create = "create table t (id int primary key, n int not null unique, on_ bool not null);
+        create unique index u on t ((1)) where on_;
+        create table c (id int primary key, n int references t (n))";
+    let fill = |rows: &str| format!("{create}; {rows}");
+    let source =
+        "insert into t values (1,1,false),(2,5,true),(3,2,false); insert into c values (1,2),(2,1)";
+    let target = "insert into t values (1,1,true),(2,2,false)";
+    let spec = ["public.t", "public.c"].map(same).concat();
+    let round = Round::new(&fill(source), &fill(target), &spec);
+    let _ = round.compare().exits(1);
+    let said = round.repair("r", &[]);
+    for told in [
+        "t: 1 row that take values of unique index \"u\"",
+        "t: 1 row that need what rows left out have",
+        "c: 1 row that need what rows left out have",
+    ] {
+        assert!(said.exits(0).stdout.contains(told), "{told}: {}", said.stdout);
+    }
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    round.run_all("r", ".undo.sql");
+}
+
+/// Where nothing can stand in for values of a plain index, nobody is half changed either.
+fn refused(round: &Round, index: &str) {
+    let _ = round.compare().exits(1);
+    let said = round.repair("r", &[]);
+    let why = format!("rows exchange values of unique index \"{index}\"");
+    assert!(said.exits(2).stderr.contains(&why), "{}", said.stderr);
+    assert!(!round.path("r").exists());
+}
+
+#[test]
+fn a_stand_in_that_a_check_refuses_is_none() {
+    let table = |column: &str| format!("create table t (id int primary key, n {column})");
+    let swap = |column: &str| round(&table(column), "(1,2),(2,1)", "(1,1),(2,2)");
+    refused(&swap("int not null unique check (n between 1 and 2)"), "t_n_key");
+    refused(&swap("int unique check (n is not null and n < 3)"), "t_n_key");
+    refused(&swap("text not null unique check (n < '3' and length(n) = 1)"), "t_n_key");
+    swap("int not null unique check (n between 1 and 4)").trip(&[]);
+    swap("int unique check (n between 1 and 2)").trip(&[]);
+    let create =
+        "create table t (id int primary key, n int not null check (n < 3), on_ bool not null);
+        create unique index u on t (n) where on_";
+    let swap = round(create, "(1,2,true),(2,1,true),(3,0,true)", "(1,1,true),(2,2,true)");
+    left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
+}
+
+#[test]
+fn a_stand_in_for_a_value_that_others_refer_to_and_do_not_follow_is_none() {
+    for column in ["int not null unique", "int unique"] {
+        let create = format!(
+            "create table t (id int primary key, n {column});
+            create table c (n int references t (n)); insert into t values (9, 9)"
+        );
+        let fill =
+            |rows: &str| format!("{create}; insert into t values {rows}; insert into c values (1)");
+        let swap = Round::new(&fill("(1,2),(2,1)"), &fill("(1,1),(2,2)"), &same("public.t"));
+        refused(&swap, "t_n_key");
+    }
+}
