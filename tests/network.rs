@@ -202,12 +202,16 @@ fn a_server_that_falls_silent_while_it_is_planned_keeps_no_run_from_its_deadline
     let text = std::fs::read_to_string(spec(&pair)).unwrap();
     let planning = Proxy::start(&pair.clusters.source, |_| Fate::Silent { after: 2_000 });
     let spec = pair.scratch.file("soon.toml", &text.replace("jobs = 1", "deadline = \"500ms\""));
+    let earlier = pair.scratch.file("report.json", "{}");
     let outcome = pair
         .program()
         .env("SOURCE_URL", &planning.url(&pair.database))
-        .args(&["compare", spec.to_str().unwrap()])
+        .args(&["compare", spec.to_str().unwrap(), "--report", earlier.to_str().unwrap()])
         .run();
     outcome.exits(3);
     let said = "error: the deadline was reached before the first row was read\n";
     assert!(outcome.stderr.starts_with(said), "{}", outcome.stderr);
+    // Whoever reads the report must learn that it is not of this run.
+    assert!(outcome.stderr.contains("No report was written"), "{}", outcome.stderr);
+    assert_eq!(std::fs::read_to_string(&earlier).unwrap(), "{}");
 }

@@ -177,7 +177,7 @@ fn what_is_not_this_specs_or_not_whole_is_refused() {
     assert!(told(&["--ledger", "off"]).contains("without a ledger"));
     assert!(told(&["--param", "low=1"]).contains("had other parameters"));
     assert!(told(&["--param", "low=1", "--from", "f.jsonl"]).contains("had other parameters"));
-    assert!(told(&["--run", "01J"]).contains("there is no such finished run"));
+    assert!(told(&["--run", "01J"]).contains("there is no such finished run: 01J"));
     assert!(told(&["--run", "01J", "--from", "f.jsonl"]).contains("exclude each other"));
     assert!(told(&["--sample", "1%"]).contains("--sample has no meaning here"));
     assert!(told(&["spec.toml"]).contains("one spec file"));

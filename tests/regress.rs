@@ -5,7 +5,8 @@
 //! finding; each single value that is changed has exactly one, which shows its key, its column and both
 //! values. What was changed, and where that shows, is PostgreSQL's own answer (`regress/changes.sql`).
 //!
-//! The tests come with PostgreSQL's source. `tests/regress.sh` fetches it and runs this.
+//! The tests come with PostgreSQL's source. `tests/run.sh` fetches it where Debian's package manager is,
+//! and `tests/regress.sh` runs this alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -347,9 +348,9 @@ impl Yard {
 }
 
 #[test]
-#[ignore = "needs PostgreSQL's source; tests/regress.sh fetches it"]
+#[ignore = "needs PostgreSQL's source, which tests/run.sh and tests/regress.sh fetch"]
 fn a_copy_of_every_regression_table_is_clean_and_each_changed_value_is_one_finding() {
-    let folder = std::env::var_os("PGRECONCILE_REGRESS").expect("what tests/regress.sh fetched");
+    let folder = std::env::var_os("PGRECONCILE_REGRESS").expect("what tests/run.sh fetched");
     let begun = Instant::now();
     let mut yard = Yard::new(Path::new(&folder));
     yard.copy();

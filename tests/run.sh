@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=tests/support/postgres.sh
 . tests/support/postgres.sh
+# shellcheck source=tests/support/source.sh
+. tests/support/source.sh
 
 find_postgres
 find_pgbouncer
@@ -32,4 +34,14 @@ done
 
 cargo test --doc "$@"
 cargo test --lib --bins "$@"
+# PostgreSQL's own regression tests too, where their source can be had: else they are told as ignored.
+if [ $# = 0 ]; then
+    tried=''
+    if regression_tests; then
+        export PGRECONCILE_REGRESS=$found
+        set -- -- --include-ignored
+    else
+        say "PostgreSQL's regression tests cannot be had, and are left out: $tried"
+    fi
+fi
 cargo test --test all "$@"

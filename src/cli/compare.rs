@@ -153,9 +153,7 @@ impl Compare {
         if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
             options.veil = veil;
         }
-        if self.deadline.is_some() {
-            options.deadline = self.deadline;
-        }
+        options.deadline = self.deadline.or(options.deadline);
         if let Some(strategy) = self.strategy {
             options.strategy = strategy;
         }
@@ -302,7 +300,7 @@ async fn run_all(
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
-    let runs = specs.iter().map(|spec| args.options(spec, &ledgers).deadline);
+    let runs = specs.iter().map(|spec| args.deadline.or(spec.compare.deadline));
     let deadline = Deadline::start(runs);
     let mut memories = Vec::new();
     for spec in &specs {

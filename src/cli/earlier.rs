@@ -107,7 +107,10 @@ async fn of_ledger(
             "that run has not come to its end".to_owned(),
             "Compare again, or name a finished run.",
         )),
-        (Ok(Retold::Unknown), _) => Err(("there is no such finished run".to_owned(), list)),
+        (Ok(Retold::Unknown), _) => {
+            let named = run.map(|run| format!(": {run}")).unwrap_or_default();
+            Err((format!("there is no such finished run{named}"), list))
+        }
     }
 }
 

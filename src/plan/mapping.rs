@@ -63,6 +63,11 @@ impl MappingPlan {
         &self.pairs[..self.key_width]
     }
 
+    /// The first pair of the key whose values no report tells: without them it names no row.
+    pub fn redacted_key(&self) -> Option<&Pair> {
+        self.key().iter().find(|pair| pair.terms.redact)
+    }
+
     /// The key in its order, as a text: key ranges of two plans mean the same rows only if it is the same.
     pub fn key_text(&self) -> String {
         let field = |pair: &Pair| {

@@ -100,7 +100,7 @@ pub(super) async fn recall_if_told(
     let mut all = Vec::new();
     for plan in &prepared.plans {
         let found = memory.0.remove(&plan.name);
-        let why_not = if plan.key().iter().any(|pair| pair.terms.redact) {
+        let why_not = if plan.redacted_key().is_some() {
             Some("their key is redacted")
         } else if !plan.order.is_known() {
             Some("the order of the keys is known to the servers only")
@@ -145,7 +145,7 @@ async fn read_back(
     found: Found,
     options: &Options,
 ) -> Result<Again, Trouble> {
-    if plan.key().iter().any(|pair| pair.terms.redact) {
+    if plan.redacted_key().is_some() {
         let message = format!("the key of \"{}\" is redacted: its findings name no row", plan.name);
         return Err(of_spec(prepared, message, "Compare again."));
     }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# PostgreSQL's own regression tests, for tests/regress.sh: out of the source package of the machine's
+# PostgreSQL's own regression tests, for run.sh and regress.sh: out of the source package of the machine's
 # repositories, with the library that they need compiled against the headers of the same package.
 #
 # Nothing is installed. The lists, the packages and what comes of them stand below cargo's folder, and
@@ -74,7 +74,7 @@ regression_tests() {
         # apt-get leaves what it gets where it stands.
         cd "$apart" && get_package "postgresql-$major" "$version" source --download-only &&
             get_package "postgresql-server-dev-$major" "$version" download &&
-            cd "$repository" || return 1
+            cd "$repository" || { cd "$repository" && return 1; }
         tar xf "$apart/postgresql-${major}"_*.orig.tar.* -C "$apart/source" --strip-components=1 --wildcards '*/src/test/regress' &&
             dpkg-deb -x "$apart"/postgresql-server-dev-*.deb "$apart/headers" &&
             mv "$apart/source/src/test/regress" "$home/" &&

@@ -116,7 +116,7 @@ fn redacted_keys(
     wanted: &BTreeMap<usize, &[Wanted]>,
 ) -> Result<(), Vec<Blocked>> {
     let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
-        let pair = plan.key().iter().find(|pair| pair.terms.redact)?;
+        let pair = plan.redacted_key()?;
         let message = format!(
             "mapping \"{}\": key pair \"{}\" is redacted in the findings",
             plan.name, pair.name
