@@ -146,6 +146,15 @@ impl Catalog<'_> {
         rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
     }
 
+    /// Those of some sequences, as SQL writes them, that the role may not read and move.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn unmovable(&self, sequences: &[&str]) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::unmovable(sequences)).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// What the role may do to a table.
     ///
     /// # Errors
@@ -172,15 +181,15 @@ fn unique(row: &Row) -> Result<Unique, PgError> {
         let names: Vec<String> = row.get(at)?;
         Ok::<_, PgError>(names.into_iter().map(ColumnName).collect::<Vec<_>>())
     };
-    let (nulls_alike, told): (bool, bool) = (row.get(2)?, row.get(5)?);
-    let told = match told {
-        false => None,
-        true => {
-            let (keys, hashes): (Vec<String>, Vec<String>) = (row.get(6)?, row.get(7)?);
-            let predicate: Option<String> = row.get(9)?;
-            let value = sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike);
-            Some(Told { value, coarse: row.get(4)?, own: names(8)?, generated: names(10)? })
-        }
+    let (keys, hashes): (Vec<String>, Vec<String>) = (row.get(6)?, row.get(7)?);
+    let (nulls_alike, predicate): (bool, Option<String>) = (row.get(2)?, row.get(9)?);
+    let told = Told {
+        value: sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike),
+        plain: !row.get::<bool>(5)?,
+        coarse: row.get(4)?,
+        own: names(8)?,
+        generated: names(10)?,
     };
+    let told = Some(told);
     Ok(Unique { name: row.get(0)?, columns: names(1)?, nulls_alike, late: row.get(3)?, told })
 }

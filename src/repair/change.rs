@@ -85,13 +85,13 @@ pub struct ImageColumn {
 pub enum Standin {
     /// NULL, which is like no other.
     Null,
-    /// Numbers behind the highest.
-    Number,
+    /// Numbers behind the highest that is not beyond this one, which leaves room behind it.
+    Number(String),
     /// Days behind the last.
     Day,
     /// Times, a day apart, behind the last.
     Time,
-    /// Random texts, of at most so many characters.
+    /// Texts that no other row has, of at most so many characters.
     Text(Option<i32>),
     /// Random UUIDs.
     Uuid,
@@ -108,6 +108,8 @@ pub struct Exchange {
     pub column: usize,
     /// That.
     pub standin: Standin,
+    /// The index's columns that updates set: whoever changes one of them frees its value.
+    pub moved: Vec<usize>,
 }
 
 /// What the changes of one kind and one table have in common.

@@ -192,7 +192,7 @@ fn raises(count: &str, says: &str, names: &[String], hint: &str) -> String {
   lost bigint;
 BEGIN
 {count}
-  IF lost > 0 THEN
+  IF lost OPERATOR(pg_catalog.>) 0 THEN
     RAISE EXCEPTION 'pgreconcile: {says}; nothing was changed', lost, {}
       USING ERRCODE = '{GUARD}', HINT = '{hint}';
   END IF;

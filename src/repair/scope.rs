@@ -121,7 +121,41 @@ impl Scope {
         }
         let key_width = plan.key_width;
         let proven = side.key_proof.is_some() && !stored.deferrable;
-        Ok(Scope { table, stored, filled, key_width, proven, compared_only, beyond })
+        let mut scope = Scope { table, stored, filled, key_width, proven, compared_only, beyond };
+        let uniques = std::mem::take(&mut scope.stored.uniques);
+        scope.stored.uniques = uniques.into_iter().map(|unique| scope.judged(unique)).collect();
+        Ok(scope)
+    }
+
+    /// An index as changes are judged by it. The server is asked where texts do not tell its values
+    /// apart, where it is made of columns that no pair fills, and where nothing is sure to stand in for
+    /// its values: then it takes each row's to leave out those that exchange them.
+    fn judged(&self, unique: Unique) -> Unique {
+        if unique.told.as_ref().is_none_or(|told| !told.plain) {
+            return unique;
+        }
+        let columns = self.stored.columns.iter().enumerate();
+        let columns =
+            || columns.clone().filter(|(_, column)| unique.columns.contains(&column.name));
+        let place_of = |column: usize| self.filled.iter().position(|f| f.column == column);
+        let filled = || columns().map(|(column, _)| place_of(column));
+        let needless = unique.late
+            || columns().any(|(_, column)| !column.readable)
+            || filled().all(|place| place.is_some_and(|place| place < self.key_width))
+            || filled().all(|place| place.is_none());
+        let by_text = Unique { told: None, ..unique.clone() };
+        let places = self.places(Act::Update, unique.columns.iter()).unwrap_or_default();
+        let set = places.iter().copied().filter(|place| self.settable(*place)).collect();
+        let stands_in = !places.is_empty()
+            && columns().all(|(_, column)| column.checks.is_none())
+            && self.exchange(&by_text, &set, &Limits::default()).is_ok();
+        if needless || stands_in { by_text } else { unique }
+    }
+
+    /// Whether an update may set a column of its images.
+    fn settable(&self, place: usize) -> bool {
+        let column = self.image(Act::Update)[place].0;
+        self.filled.iter().any(|filled| filled.column == column && filled.settable)
     }
 
     /// What stands in the way of an act, as sentences without a full stop.
@@ -284,9 +318,12 @@ impl Scope {
             None => true,
             Some(told) => told.own.contains(&column(place).name),
         };
-        let null = moved.iter().find(nullable).map(|place| (*place, Standin::Null));
+        // A column that no update changes is set to what it was.
+        let kept = places.iter().filter(|place| !moved.contains(place) && self.settable(**place));
+        let able = || moved.iter().chain(kept.clone());
+        let null = able().find(nullable).map(|place| (*place, Standin::Null));
         let other = || {
-            let mut able = moved.iter().filter(own).filter(followed).filter(|at| passes(at, false));
+            let mut able = able().filter(own).filter(followed).filter(|at| passes(at, false));
             able.find_map(|place| Some((*place, standin(column(place))?)))
         };
         let Some((column, standin)) = null.or_else(other).filter(|_| !coarse) else {
@@ -297,7 +334,7 @@ impl Scope {
         };
         let all = places.len() == unique.columns.len();
         let index = if all && unique.told.is_none() { places } else { Vec::new() };
-        Ok(Some(Exchange { index, column, standin }))
+        Ok(Some(Exchange { index, column, standin, moved }))
     }
 
     /// An update's exchange among the columns of another act's images: what takes an insert back has to
@@ -311,6 +348,7 @@ impl Scope {
             index: exchange.index.iter().map(carry).collect::<Option<_>>()?,
             column: carry(&exchange.column)?,
             standin: exchange.standin.clone(),
+            moved: exchange.moved.iter().map(carry).collect::<Option<_>>()?,
         })
     }
 
@@ -352,12 +390,18 @@ impl Scope {
 pub fn standin(column: &StoredColumn) -> Option<Standin> {
     let PgType::Builtin(builtin) = column.pg_type.base() else { return None };
     Some(match builtin {
-        Builtin::Int2
-        | Builtin::Int4
-        | Builtin::Int8
-        | Builtin::Numeric
-        | Builtin::Float4
-        | Builtin::Float8 => Standin::Number,
+        // A value at the end of its type, infinity or NaN often stands for something: none is behind it.
+        Builtin::Int2 => Standin::Number("30000".into()),
+        Builtin::Int4 => Standin::Number("2146000000".into()),
+        Builtin::Int8 => Standin::Number("9223372036850000000".into()),
+        // Up to where each whole number is another one.
+        Builtin::Float4 => Standin::Number("15000000".into()),
+        Builtin::Float8 => Standin::Number("9007199250000000".into()),
+        Builtin::Numeric => match column.length {
+            None => Standin::Number("1e1000".into()),
+            Some(..1) => return None,
+            Some(digits) => Standin::Number(format!("9e{}", digits - 1)),
+        },
         Builtin::Text | Builtin::Varchar | Builtin::Bpchar => Standin::Text(column.length),
         Builtin::Uuid => Standin::Uuid,
         Builtin::Date => Standin::Day,

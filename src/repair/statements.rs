@@ -169,7 +169,7 @@ BEGIN
 {}
   ) AS d
   FULL JOIN pg_catalog.jsonb_each_text({}) AS m(what, how) USING (what)
-  WHERE d.how IS DISTINCT FROM m.how;
+  WHERE ROW(d.how)::record OPERATOR(pg_catalog.*<>) ROW(m.how)::record;
   IF changed IS NOT NULL THEN
     RAISE EXCEPTION 'pgreconcile: table % was changed since the repair was made: %; nothing was changed',
       {}, changed USING ERRCODE = '{GUARD}', HINT = 'Compare again and make a new one.';

@@ -1,6 +1,8 @@
 //! The statements that do the work: rows are locked, changed where they still are what they were, and
 //! proven to be what they were to become.
 
+use std::collections::BTreeSet;
+
 use super::change::{Act, Exchange, Standin};
 use super::quote::{block, literal};
 use super::rows::Rows;
@@ -78,17 +80,41 @@ pub(super) fn any_as_before(rows: &Rows<'_>) -> String {
 
 /// What stands in a column of the row at some place, as SQL.
 pub fn stands_in(standin: &Standin, table: &str, column: &ColumnName, place: &str) -> String {
-    let highest = format!("(SELECT pg_catalog.max(x.{}) FROM {table} AS x)", quoted(&column.0));
+    let name = quoted(&column.0);
+    let highest = |from: &str, to: &str, none: &str| {
+        format!(
+            "coalesce((SELECT pg_catalog.max(x.{name}) FROM {table} AS x
+  WHERE x.{name} OPERATOR(pg_catalog.>=) '{from}' AND x.{name} OPERATOR(pg_catalog.<=) '{to}'), '{none}')"
+        )
+    };
+    // No time is infinite and none at the end of its type.
+    let last = || highest("4000-01-01 BC", "290000-01-01", "2000-01-01");
     match standin {
         Standin::Null => "NULL".to_owned(),
-        Standin::Number => format!("{highest} + {place}"),
-        Standin::Day => format!("{highest} + {place}::int4"),
-        Standin::Time => format!("{highest} + {place} * '1 day'::interval"),
-        Standin::Text(length) => {
-            let text = format!("pg_catalog.md5(pg_catalog.random()::text || {place}::text)");
-            length.map_or(text.clone(), |length| format!("pg_catalog.left({text}, {length})"))
-        }
+        Standin::Number(most) => format!("{} + {place}", highest(&format!("-{most}"), most, "0")),
+        Standin::Day => format!("{} + {place}::int4", last()),
+        Standin::Time => format!("{} + {place} * '1 day'::interval", last()),
+        Standin::Text(length) => text_in_between(*length, place),
         Standin::Uuid => "pg_catalog.gen_random_uuid()".to_owned(),
+    }
+}
+
+/// A text for each place that no other row has. Where there is no room for a random one, it is made of
+/// characters that Unicode has given to nobody, if the database can say them.
+fn text_in_between(length: Option<i32>, place: &str) -> String {
+    let random = "pg_catalog.md5(pg_catalog.random()::text)";
+    let number = format!("pg_catalog.lpad(pg_catalog.to_hex({place}), 8, '0')");
+    match length {
+        None => format!("{random} || {number}"),
+        Some(length @ 16..) => format!("pg_catalog.left({random}, {}) || {number}", length - 8),
+        Some(length) => format!(
+            "CASE pg_catalog.getdatabaseencoding() WHEN 'UTF8'
+  THEN pg_catalog.right(
+    pg_catalog.chr(983040 + ({place} / 65000)::int4) || pg_catalog.chr(983040 + ({place} % 65000)::int4),
+    {length}
+  )
+  ELSE pg_catalog.left({random}, {length}) END"
+        ),
     }
 }
 
@@ -102,8 +128,16 @@ pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>])
     let mut taken: Vec<String> = Vec::new();
     if exchange.index.is_empty() {
         // Nobody but the server knows the index's values: whoever changes what they are made of.
+        let each = |image: char| {
+            let fields = exchange.moved.iter().map(|column| format!("u.{image}{}", column + 1));
+            fields.collect::<Vec<_>>().join(", ")
+        };
         taken.push(match shape.act {
-            Act::Update => format!("u.n{0} IS DISTINCT FROM u.o{0}", exchange.column + 1),
+            Act::Update => format!(
+                "ROW({})::record OPERATOR(pg_catalog.*<>) ROW({})::record",
+                each('n'),
+                each('o')
+            ),
             _ => "true".to_owned(),
         });
     }
@@ -187,8 +221,12 @@ WHERE NOT EXISTS (
         }
         Act::Delete => format!("DELETE FROM {table} AS t\nUSING {relation} AS u"),
         Act::Update => {
-            let set = shape.set.iter().map(|index| {
-                format!("{} = u.n{}", quoted(&shape.columns[*index].name.0), index + 1)
+            // What was given up comes back.
+            let given_up = shape.exchanges.iter().map(|exchange| exchange.column);
+            let set: BTreeSet<usize> = shape.set.iter().copied().chain(given_up).collect();
+            let set = set.into_iter().map(|index| {
+                let name = quoted(&shape.columns[index].name.0);
+                format!("{name} = u.{}", rows.after(index))
             });
             let set = set.collect::<Vec<_>>().join(",\n  ");
             format!("UPDATE {table} AS t\nSET {set}\nFROM {relation} AS u")
@@ -242,7 +280,7 @@ BEGIN
     LEFT JOIN {} AS t ON {}
     OFFSET 0
   ) AS x;
-  IF bad > 0 OR n <> {count} THEN
+  IF bad OPERATOR(pg_catalog.>) 0 OR n OPERATOR(pg_catalog.<>) {count} THEN
     RAISE EXCEPTION 'pgreconcile: % NOT applied: % of {count} rows are not as intended (% gone, % found); nothing was changed',
       {what}, bad, gone, n - gone
       USING ERRCODE = '{GUARD}', DETAIL = 'keys: ' || coalesce(keys, 'none'),

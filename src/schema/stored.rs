@@ -24,7 +24,7 @@ pub struct StoredColumn {
     pub type_name: String,
     /// What its type is.
     pub pg_type: PgType,
-    /// The most characters of a text, where its type limits them.
+    /// The most characters of a text, or digits before a number's point, where its type limits them.
     pub length: Option<i32>,
     /// Whether it, or its domain, refuses NULL.
     pub not_null: bool,
@@ -87,15 +87,17 @@ pub struct Unique {
     pub nulls_alike: bool,
     /// Whether it is checked at the end of a statement, or later; the others are with every row.
     pub late: bool,
-    /// How its server tells what a row has in it, where texts of its columns do not.
+    /// How its server tells what a row has in it.
     pub told: Option<Told>,
 }
 
-/// What only the server knows of a unique index.
+/// What the server knows of a unique index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// What a row has in it, as SQL: a hash, or NULL.
     pub value: String,
+    /// Whether texts of its columns tell its values apart, too: then the server need not be asked.
+    pub plain: bool,
     /// Whether rows of one hash may get along: an exclusion constraint compares more than it.
     pub coarse: bool,
     /// Columns that are keys themselves: another value there is another value of the index.

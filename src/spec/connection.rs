@@ -121,9 +121,18 @@ pub(super) fn expand(
 }
 
 fn warn_of_password(url: &Placed<String>, problems: &Problems) {
-    let literal = password_places(&url.value)
+    // The colon of a default parts nothing of the URL.
+    let mut within = false;
+    let mut before = ' ';
+    let plain = |c: char| {
+        within = (within || (before, c) == ('$', '{')) && c != '}';
+        before = c;
+        if within && c == ':' { '-' } else { c }
+    };
+    let text: String = url.value.chars().map(plain).collect();
+    let literal = password_places(&text)
         .into_iter()
-        .any(|place| !url.value[place].trim_matches(['\'', '"']).starts_with("${"));
+        .any(|place| !text[place].trim_matches(['\'', '"']).starts_with("${"));
     if literal {
         let why =
             "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
@@ -173,5 +182,6 @@ mod tests {
         assert!(warned("postgres://u:pw@h/d") && warned("host=h password=pw"));
         assert!(!warned("postgres://u:${PW}@h/d") && !warned("host=h password=${PW}"));
         assert!(!warned("postgres://u@h/d") && !warned("${URL}"));
+        assert!(!warned("postgres://${U:-u}@h/d") && warned("postgres://u:-pw@h/d"));
     }
 }

@@ -54,6 +54,6 @@ pub use settings::{PINNED, begin, settings_in_effect};
 pub use shape::{read_by_query, read_by_view, shape};
 pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
-pub use stored::{rights, stored_columns, stored_links, stored_rows};
+pub use stored::{rights, stored_columns, stored_links, stored_rows, unmovable};
 pub use told::{held, told_keys};
 pub use uniques::{index_value, index_values, stored_uniques, texts};

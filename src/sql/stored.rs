@@ -36,8 +36,20 @@ where f.adrelid = a.attrelid and f.adnum = a.attnum
 )
 ),
 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
-case when a.atttypid in ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype)
-and a.atttypmod > 4 then a.atttypmod - 4 end,
+(
+select case
+when b.modifier < 4 then null
+when b.base in ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype)
+then b.modifier - 4
+when b.base = 'pg_catalog.numeric'::pg_catalog.regtype
+then ((b.modifier - 4) >> 16) - ((((b.modifier - 4) & 2047) # 1024) - 1024)
+end
+from (
+select
+case when t.typtype = 'd' then t.typbasetype else a.atttypid end as base,
+case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as modifier
+) as b
+),
 exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate),
 case when a.attgenerated operator(pg_catalog.<>) '' then (
 select pg_catalog.pg_get_expr(f.adbin, f.adrelid)
@@ -122,6 +134,23 @@ order by f.oid",
         refers = heads("conrelid"),
         referred = heads("confrelid"),
     ))
+}
+
+/// Of these sequences, as SQL writes them, a row for each that the role may not read and move.
+pub fn unmovable(sequences: &[&str]) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer
+        .push("select s.name from unnest(")
+        .bind(Bind::texts(sequences.iter().map(|name| Some(*name))))
+        .push(
+            ") as s(name)
+where coalesce(
+pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(s.name), 'select')
+and pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(s.name), 'update'),
+false
+) is false",
+        );
+    writer.finish()
 }
 
 /// What the role may do to a table: insert, update, delete; make temporary tables; switch triggers

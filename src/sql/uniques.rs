@@ -6,11 +6,19 @@
 use super::statement::{Bind, Statement, Writer, quoted};
 use crate::schema::StoredColumn;
 
-/// A row for each unique index or exclusion constraint of a table: its name, the columns that it is made
-/// of, whether NULL is like NULL, whether it may be checked late, whether equal values may get along,
-/// and where texts do not tell its values apart: its keys, the hashes of those that have to be equal,
-/// the columns that are such keys, its predicate, and generated columns that it is made of.
+/// Types that have two texts for one value, as a numeric without a scale has: 1.0 is 1.00, a day is 24
+/// hours, and what is made of others may be made of such.
+const COARSE: [&str; 8] =
+    ["float4", "float8", "interval", "jsonb", "anyarray", "anyrange", "anymultirange", "record"];
+
+/// A row for each unique index or exclusion constraint of a table or of some of its partitions: its name,
+/// the columns that it is made of, whether NULL is like NULL, whether it may be checked late, whether
+/// equal values may get along, whether texts do not tell its values apart; its keys, the hashes of those
+/// that have to be equal, the columns that are such keys, its predicate, and generated columns that it is
+/// made of.
 pub fn stored_uniques(oid: u32) -> Statement {
+    let coarse =
+        COARSE.map(|name| format!("pg_catalog.to_regtype('pg_catalog.{name}')")).join(", ");
     Statement::constant(format!(
         "with indexes as (
 select i.*, c.relname,
@@ -33,14 +41,21 @@ and d.refobjsubid = a.attnum
 from pg_catalog.pg_index as i
 join pg_catalog.pg_class as c on c.oid = i.indexrelid
 where (i.indisunique or i.indisexclusion)
-and i.indrelid = {oid}::pg_catalog.oid
+and (
+i.indrelid = {oid}::pg_catalog.oid
+or i.indrelid in (select p.relid from pg_catalog.pg_partition_tree({oid}::pg_catalog.oid) as p)
+and not exists (select from pg_catalog.pg_inherits as h where h.inhrelid = i.indexrelid)
+)
 ),
 keys as (
 select i.indexrelid, k.place, o.opcintype,
 '(' || pg_catalog.pg_get_indexdef(i.indexrelid, k.place, false) || coalesce(
 ' collate ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname), ''
 ) || ')' as key,
-coalesce(not l.collisdeterministic, false) or t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace as own,
+coalesce(not l.collisdeterministic, false)
+or t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+or o.opcintype = 'pg_catalog.numeric'::pg_catalog.regtype and coalesce(a.atttypmod, -1) < 0
+or o.opcintype in ({coarse}) as own,
 not i.indisexclusion or exists (
 select from pg_catalog.pg_constraint as x
 join pg_catalog.pg_operator as p on p.oid = x.conexclop[k.place] and p.oprname = '='

@@ -10,7 +10,7 @@ use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
-use crate::repair::{Act, Change, Image, Scope};
+use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
@@ -229,11 +229,12 @@ impl<'r> Making<'r> {
         Ok(Some(Draft { act, change, set, converted, right, stored }))
     }
 
-    /// Counts differing pairs that an update does not reach.
+    /// Counts differing pairs that an update does not reach; what the server computes follows it.
     fn name_what_stays(&mut self, differing: &[usize]) {
         for pair in differing {
-            let set = self.scope.filled.iter().any(|f| f.pair == *pair && f.settable);
-            if !set {
+            let generated = |column: usize| self.scope.stored.columns[column].generated;
+            let reached = |f: &&Filled| f.pair == *pair && (f.settable || generated(f.column));
+            if !self.scope.filled.iter().any(|f| reached(&f)) {
                 let name = &self.plan.pairs[*pair].name;
                 let _ = self.leave(&format!("whose pair \"{name}\" is compared only"));
             }

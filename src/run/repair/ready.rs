@@ -1,6 +1,7 @@
 //! Verifies a folder of changes that somebody has reviewed: seals, time, the database, the tables, and
 //! what the role may do.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,8 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         );
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
-    let (plans, lacks) = check_tables(prepared, &manifest, written).await?;
+    let sequences = sequences(&changes)?;
+    let (plans, lacks) = check_tables(prepared, &manifest, written, &sequences).await?;
     let folder = folder.to_owned();
     Ok(Ready { manifest, lacks, prepared, folder, changes, written, plans })
 }
@@ -93,11 +95,22 @@ fn read_manifest(folder: &Path, again: &str) -> Result<Manifest, Blocked> {
     })
 }
 
+/// The sequences that are to be moved.
+fn sequences(changes: &[Verified]) -> Result<BTreeSet<String>, Blocked> {
+    let mut all = BTreeSet::new();
+    for verified in changes {
+        let stages = Changes::open(verified)?.heading.stages;
+        all.extend(stages.into_iter().flat_map(|shape| shape.sequences).map(|(_, name)| name));
+    }
+    Ok(all)
+}
+
 /// Each part's table is the one that the script was made for, and defined as it was.
 async fn check_tables(
     prepared: &Prepared,
     manifest: &Manifest,
     written: Side,
+    sequences: &BTreeSet<String>,
 ) -> Result<(Vec<usize>, Option<Blocked>), Blocked> {
     let at_side = |error| Blocked::from((Some(written), error));
     let lease = prepared.pools[written].lease().await.map_err(at_side)?;
@@ -121,6 +134,16 @@ async fn check_tables(
         lacks = lacks.or_else(|| lacking(manifest, &table.table, *kind, &rights, server));
         places.push(place);
     }
+    let sequences: Vec<&str> = sequences.iter().map(String::as_str).collect();
+    let unmovable = catalog.unmovable(&sequences).await.map_err(at_side)?;
+    lacks = lacks.or_else(|| {
+        let (name, role) = (unmovable.first()?, &prepared.servers[written].role);
+        let message = format!("role \"{role}\" has not SELECT and UPDATE on sequence {name}");
+        let hint = format!(
+            "GRANT SELECT, UPDATE ON SEQUENCE {name} TO {role}; or name another role in the url."
+        );
+        Some(Blocked::new(message).hinted(hint))
+    });
     lease.give_back().await;
     Ok((places, lacks))
 }
