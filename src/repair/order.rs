@@ -83,14 +83,17 @@ pub struct Needs {
     rows: u32,
     has: HashMap<Mark, u32>,
     needs: Vec<(u32, Mark)>,
+    leaves: Vec<(u32, Mark)>,
 }
 
 impl Needs {
-    /// Takes the next row in: what it has, and what it needs another to have had before it.
-    pub fn row(&mut self, has: impl Iterator<Item = Mark>, needs: impl Iterator<Item = Mark>) {
+    /// Takes the next row in: what it has, what it needs another to have had before it, and what it
+    /// leaves before another may have it.
+    pub fn row(&mut self, has: Vec<Mark>, needs: Vec<Mark>, leaves: Vec<Mark>) {
         let row = self.rows;
-        self.has.extend(has.map(|mark| (mark, row)));
-        self.needs.extend(needs.map(|mark| (row, mark)));
+        self.has.extend(has.into_iter().map(|mark| (mark, row)));
+        self.needs.extend(needs.into_iter().map(|mark| (row, mark)));
+        self.leaves.extend(leaves.into_iter().map(|mark| (row, mark)));
         self.rows += 1;
     }
 
@@ -98,12 +101,11 @@ impl Needs {
     pub fn order(self) -> (Vec<u32>, usize) {
         let count = self.rows as usize;
         let mut waits = vec![0u32; count];
-        let mut pairs: Vec<(u32, u32)> = self
-            .needs
-            .iter()
-            .filter_map(|(row, mark)| Some((*self.has.get(mark)?, *row)))
-            .filter(|(first, row)| first != row)
-            .collect();
+        let holder = |mark: &Mark| self.has.get(mark).copied();
+        let needed = self.needs.iter().filter_map(|(row, mark)| Some((holder(mark)?, *row)));
+        let left = self.leaves.iter().filter_map(|(row, mark)| Some((*row, holder(mark)?)));
+        let mut pairs: Vec<(u32, u32)> =
+            needed.chain(left).filter(|(first, row)| first != row).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs.iter().for_each(|(_, row)| waits[*row as usize] += 1);
@@ -146,10 +148,21 @@ mod tests {
     fn rows(links: &[(Option<&str>, Option<&str>)]) -> (Vec<u32>, usize) {
         let (marker, mut needs) = (Marker::default(), Needs::default());
         for (has, wants) in links {
-            let mark = |value: &Option<&str>| marker.mark(0, [*value].into_iter()).into_iter();
-            needs.row(mark(has), mark(wants));
+            let mark = |value: &Option<&str>| marker.mark(0, [*value].into_iter());
+            let mark = |value| mark(value).into_iter().collect();
+            needs.row(mark(has), mark(wants), Vec::new());
         }
         needs.order()
+    }
+
+    #[test]
+    fn whoever_leaves_a_value_comes_before_who_has_it() {
+        let (marker, mut needs) = (Marker::default(), Needs::default());
+        let mark = |value: &str| vec![marker.mark(0, [Some(value)].into_iter()).unwrap()];
+        needs.row(mark("1"), Vec::new(), Vec::new());
+        needs.row(Vec::new(), Vec::new(), mark("1"));
+        needs.row(Vec::new(), Vec::new(), mark("1"));
+        assert_eq!(needs.order(), (vec![1, 2, 0], 3));
     }
 
     #[test]

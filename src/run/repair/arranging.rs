@@ -42,7 +42,7 @@ pub(in crate::run) fn arrange(
         if act == Act::Update {
             shape.set = spooled.set.iter().copied().collect();
         }
-        members.push(Member { place, shape, spooled, has: Vec::new(), needs: Vec::new() });
+        members.push(Member::new(place, shape, spooled));
     }
     let left_out = leave_out(&mut members, scopes)?;
     members.retain(|member| member.spooled.rows > 0);
@@ -84,20 +84,24 @@ fn pair_of(
     (child_at, child): (usize, &Member),
     (parent_at, parent): (usize, &Member),
     scopes: &BTreeMap<usize, &Scope>,
-) -> Option<(usize, usize)> {
+) -> Vec<(usize, usize)> {
     let own = || link.columns.iter().map(|(own, _)| own);
     let theirs = || link.columns.iter().map(|(_, theirs)| theirs);
     let child_moves = child.sets(scopes, own());
+    let parent_moves = parent.sets(scopes, theirs());
+    // Rows that do not follow what they refer to have to leave it before it changes.
+    let leaves = link.on_update.is_none() && parent_moves && child_at != parent_at;
+    let (parent_first, child_first) = ((parent_at, child_at), (child_at, parent_at));
     match (child.shape.act, parent.shape.act) {
-        (Act::Insert, Act::Insert) => Some((parent_at, child_at)),
-        (Act::Update, Act::Insert) if child_moves => Some((parent_at, child_at)),
-        (Act::Insert, Act::Update) if parent.sets(scopes, theirs()) => Some((parent_at, child_at)),
-        (Act::Update, Act::Update) if child_moves && parent.sets(scopes, theirs()) => {
-            Some((parent_at, child_at))
-        }
-        (Act::Delete, Act::Delete) => Some((child_at, parent_at)),
-        (Act::Update, Act::Delete) if child_moves => Some((child_at, parent_at)),
-        _ => None,
+        (Act::Insert, Act::Insert) => vec![parent_first],
+        (Act::Update, Act::Insert) if child_moves => vec![parent_first],
+        (Act::Insert, Act::Update) if parent_moves => vec![parent_first],
+        (Act::Update, Act::Update) if child_moves && leaves => vec![parent_first, child_first],
+        (Act::Update, Act::Update) if child_moves && parent_moves => vec![parent_first],
+        (Act::Delete, Act::Delete) => vec![child_first],
+        (Act::Update, Act::Delete) if child_moves => vec![child_first],
+        (Act::Delete, Act::Update) if leaves && child.place != parent.place => vec![child_first],
+        _ => Vec::new(),
     }
 }
 
@@ -155,7 +159,7 @@ fn arrange_group(
             members.iter().map(|member| member.shape.table.to_string()).collect();
         let tables = tables.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!("deletes and other changes of {tables} wait for each other");
-        let hint = "Repair them in steps: first with --kinds insert,update, then compare again and delete.";
+        let hint = "Repair them in steps: first with --kinds insert,update, then compare again and delete. Where a row that comes takes a unique value of one that goes, change that one by hand first.";
         return Err(Blocked::new(message).hinted(hint));
     }
     hand_over(&mut members, scopes, handovers)?;
@@ -179,13 +183,13 @@ fn arrange_group(
         return Ok(Arranged { members, order: None });
     }
     let mut needs = Needs::default();
-    for Member { spooled, has, needs: wants, .. } in &mut members {
+    for Member { spooled, has, needs: wants, leaves, left, .. } in &mut members {
         spooled.each_placed(|change, told| {
             let marks = |sources: &[Source]| {
                 let marks = sources.iter().filter_map(|source| source.mark(marker, change, told));
                 marks.collect::<Vec<_>>()
             };
-            needs.row(marks(has).into_iter(), marks(wants).into_iter());
+            needs.row(marks(&[&has[..], &left[..]].concat()), marks(wants), marks(leaves));
         })?;
     }
     let (mut order, free) = needs.order();

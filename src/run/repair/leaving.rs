@@ -109,15 +109,17 @@ fn follow(
                 .told()
                 .filter_map(|(unique, _)| member.any(scopes, unique, marker))
                 .collect();
-            let Member { spooled, has, needs, .. } = member;
+            let Member { spooled, has, needs, leaves, left, .. } = member;
             let mut row = 0;
             spooled.each(|change, told| {
-                let needed = needs.iter().filter_map(|source| source.mark(marker, change, told));
+                let needed = needs.iter().chain(left.iter());
+                let needed = needed.filter_map(|source| source.mark(marker, change, told));
                 if !gone.contains_key(&row) && needed.into_iter().any(|mark| kept.contains(&mark)) {
                     gone.insert(row, NEEDS.to_owned());
                 }
                 if gone.contains_key(&row) {
-                    let marks = has.iter().filter_map(|source| source.mark(marker, change, told));
+                    let marks = has.iter().chain(leaves.iter());
+                    let marks = marks.filter_map(|source| source.mark(marker, change, told));
                     let before = kept.len();
                     kept.extend(marks);
                     if kept.len() > before {
@@ -133,8 +135,7 @@ fn follow(
         }
     }
     for member in members {
-        member.has.clear();
-        member.needs.clear();
+        member.unmark();
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ pub(in crate::run) struct Member {
     /// How each row's marks are made: of its image before or after, at these columns.
     pub(in crate::run) has: Vec<Source>,
     pub(in crate::run) needs: Vec<Source>,
+    /// Of a foreign key whose rows do not follow by `ON UPDATE`: the value that a row refers to no more,
+    /// and the one that it gives up itself, to which nobody may refer by then.
+    pub(in crate::run) leaves: Vec<Source>,
+    pub(in crate::run) left: Vec<Source>,
 }
 
 /// Where a mark is taken from.
@@ -36,6 +40,7 @@ pub(in crate::run) struct Source {
 #[derive(Clone, Hash)]
 enum Relation {
     Key(u32),
+    Left(u32),
     Unique(u32, String),
 }
 
@@ -43,6 +48,19 @@ enum Relation {
 pub(in crate::run) const ANY: i64 = i64::MIN;
 
 impl Member {
+    /// Changes whose rows' marks nobody has asked for yet.
+    pub(in crate::run) fn new(place: usize, shape: Shape, spooled: Spooled) -> Member {
+        let (has, needs, leaves, left) = Default::default();
+        Member { place, shape, spooled, has, needs, leaves, left }
+    }
+
+    /// Forgets where marks come from.
+    pub(in crate::run) fn unmark(&mut self) {
+        for sources in [&mut self.has, &mut self.needs, &mut self.leaves, &mut self.left] {
+            sources.clear();
+        }
+    }
+
     /// Where columns stand in its images; nothing if one is not there.
     pub(in crate::run) fn places<'n>(
         &self,
@@ -88,6 +106,10 @@ impl Member {
         let old = self.shape.act == Act::Delete;
         let changed = self.shape.act == Act::Update;
         let source = Source { relation, columns, told: None, old, changed };
+        if changed && link.on_update.is_none() {
+            let left = Source { relation: Relation::Left(link.root), old: true, ..source.clone() };
+            if is_child { self.leaves.push(left) } else { self.left.push(left) }
+        }
         if is_child { self.needs.push(source) } else { self.has.push(source) }
     }
 
