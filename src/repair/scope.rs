@@ -318,15 +318,20 @@ impl Scope {
             None => true,
             Some(told) => told.own.contains(&column(place).name),
         };
-        // A column that no update changes is set to what it was.
-        let kept = places.iter().filter(|place| !moved.contains(place) && self.settable(**place));
-        let able = || moved.iter().chain(kept.clone());
-        let null = able().find(nullable).map(|place| (*place, Standin::Null));
-        let other = || {
-            let mut able = able().filter(own).filter(followed).filter(|at| passes(at, false));
-            able.find_map(|place| Some((*place, standin(column(place))?)))
-        };
-        let Some((column, standin)) = null.or_else(other).filter(|_| !coarse) else {
+        // A column that no update changes is set to what it was. Nobody has asked the server of it.
+        let kept = places.iter().filter(|place| {
+            !moved.contains(place) && self.settable(**place) && column(place).checks.is_none()
+        });
+        let null = |place: &usize| Some((*place, Standin::Null));
+        let other = |place: &usize| Some((*place, standin(column(place))?));
+        let suits = |place: &&usize| own(place) && followed(place) && passes(place, false);
+        let found = (moved.iter().find(nullable).and_then(null))
+            .or_else(|| moved.iter().filter(suits).find_map(other))
+            .or_else(|| {
+                kept.clone().filter(|_| unique.told.is_none()).find(nullable).and_then(null)
+            })
+            .or_else(|| kept.clone().filter(suits).find_map(other));
+        let Some((column, standin)) = found.filter(|_| !coarse) else {
             return Err(format!(
                 "rows exchange values of unique index \"{}\", and nothing can stand in for them meanwhile",
                 unique.name
