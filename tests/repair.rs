@@ -5,6 +5,7 @@ mod backfill;
 mod circles;
 mod columns;
 mod links;
+mod occupied;
 mod pace;
 mod races;
 mod ranges;

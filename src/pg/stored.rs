@@ -45,6 +45,8 @@ impl Catalog<'_> {
                     length: row.get(9)?,
                     expression: row.get(11)?,
                     checks: row.get(12)?,
+                    loose: row.get(13)?,
+                    equal: row.get(14)?,
                 })
             })
             .collect();

@@ -75,6 +75,9 @@ pub struct ImageColumn {
     pub type_name: String,
     /// Whether `pg_catalog` has an equality and an order for it.
     pub ordered: bool,
+    /// Whether values of different bytes may be equal in it while compare tells them apart.
+    #[serde(default)]
+    pub coarse: bool,
     /// Whether reports show hashes of its values; a script cannot.
     pub redacted: bool,
 }

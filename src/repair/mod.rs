@@ -10,6 +10,7 @@
 //! the script is a document, and the only place where values stand as quoted literals.
 
 mod change;
+mod equality;
 mod findings;
 mod links;
 mod manifest;
@@ -23,6 +24,7 @@ mod statements;
 mod work;
 
 pub use change::{Act, Change, Exchange, Image, ImageColumn, Manner, Shape, Standin};
+pub use equality::{coarse, ordered};
 pub use findings::{Findings, Wanted, WantedPlace};
 pub use manifest::{
     Described, FileSeal, Manifest, NoManifest, Part, Place, Stage, TableIdentity, Unseen,

@@ -155,18 +155,22 @@ impl Rows<'_> {
         format!("{prefix}{}", index + 1)
     }
 
-    /// The row of the table and the row of ours have one key.
+    /// The row of the table and the row of ours have one key. Where a column's equality takes two keys for
+    /// one that compare tells apart, their bytes have to be the same as well: the row of the other key is
+    /// another row.
     pub(super) fn join(&self, alias: &str, ours: &str) -> String {
         let of = self.keyed();
         let fields = self.shape.key.iter().map(|index| {
             let column = &self.shape.columns[*index];
             let (name, place) = (quoted(&column.name.0), index + 1);
-            if column.ordered {
-                format!("{alias}.{name} OPERATOR(pg_catalog.=) {ours}.{of}{place}")
-            } else {
-                format!(
-                    "ROW({alias}.{name})::record OPERATOR(pg_catalog.*=) ROW({ours}.{of}{place})::record"
-                )
+            let equal = format!("{alias}.{name} OPERATOR(pg_catalog.=) {ours}.{of}{place}");
+            let same = format!(
+                "ROW({alias}.{name})::record OPERATOR(pg_catalog.*=) ROW({ours}.{of}{place})::record"
+            );
+            match (column.ordered, column.coarse) {
+                (true, false) => equal,
+                (true, true) => format!("{equal} AND {same}"),
+                (false, _) => same,
             }
         });
         fields.collect::<Vec<_>>().join(" AND ")

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
+use super::equality::{coarse, ordered};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
     Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
@@ -366,6 +367,7 @@ impl Scope {
                 name: column.name.clone(),
                 type_name: column.type_name.clone(),
                 ordered: ordered(&column.pg_type),
+                coarse: coarse(column),
                 redacted: pair.is_some_and(&redacted),
             }
         });
@@ -419,13 +421,4 @@ pub fn standin(column: &StoredColumn) -> Option<Standin> {
 fn whole_number(pg_type: &PgType) -> bool {
     let whole = [Builtin::Int2, Builtin::Int4, Builtin::Int8, Builtin::Numeric];
     whole.iter().any(|builtin| *pg_type == PgType::Builtin(*builtin))
-}
-
-/// Whether `pg_catalog` has an equality and an order for a type that tell its values apart.
-fn ordered(pg_type: &PgType) -> bool {
-    match pg_type.base() {
-        PgType::Builtin(builtin) => !matches!(builtin, Builtin::Json | Builtin::Xid | Builtin::Cid),
-        PgType::Enum | PgType::Range => true,
-        _ => false,
-    }
 }

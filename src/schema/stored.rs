@@ -42,6 +42,10 @@ pub struct StoredColumn {
     pub expression: Option<String>,
     /// Whether a row passes the CHECK constraints that look at it, as SQL; nothing if none does.
     pub checks: Option<String>,
+    /// Whether its collation is not deterministic: texts of different bytes may be equal.
+    pub loose: bool,
+    /// The operator by which a unique index of the table says what is equal in it, as SQL.
+    pub equal: Option<String>,
 }
 
 /// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit

@@ -11,7 +11,8 @@ use crate::schema::{Side, StoredColumn};
 
 /// A row for each column: name, type without modifier, type's OID, whether it refuses NULL, whether
 /// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable,
-/// for the whole table whether a unique index of it may be checked late, of a generated column how, and its CHECK constraints.
+/// for the whole table whether a unique index of it may be checked late, of a generated column how, its CHECK constraints, whether
+/// its collation is not deterministic, and by which operator a unique index says what is equal in it.
 pub fn stored_columns(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
@@ -59,6 +60,23 @@ from pg_catalog.pg_attrdef as f where f.adrelid = a.attrelid and f.adnum = a.att
 select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(x.conbin, x.conrelid) || ') is not false', ' and ')
 from pg_catalog.pg_constraint as x
 where x.conrelid = a.attrelid and x.contype = 'c' and a.attnum = any (x.conkey)
+),
+exists (
+select from pg_catalog.pg_collation as l where l.oid = a.attcollation and not l.collisdeterministic
+),
+(
+select pg_catalog.format('operator(%I.%s)', n.nspname, p.oprname)
+from pg_catalog.pg_index as i
+cross join lateral unnest(i.indkey::pg_catalog.int2[], i.indclass::pg_catalog.oid[])
+as k(number, class)
+join pg_catalog.pg_opclass as c on c.oid = k.class
+join pg_catalog.pg_amop as m on m.amopfamily = c.opcfamily and m.amopstrategy = 3
+and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
+join pg_catalog.pg_operator as p on p.oid = m.amopopr
+join pg_catalog.pg_namespace as n on n.oid = p.oprnamespace
+where i.indrelid = a.attrelid and i.indisunique and k.number = a.attnum
+order by i.indisprimary desc, i.indexrelid
+limit 1
 )
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid

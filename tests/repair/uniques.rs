@@ -302,4 +302,10 @@ fn a_value_that_only_the_table_knows_changes_hands() {
 fn numbers_of_different_scale_are_one_to_an_index() {
     let create = "create table t (id int primary key, n numeric not null unique)";
     round(create, "(1,2.00),(2,1.000)", "(1,1.0),(2,2)").trip(&[]);
+    for (key, other) in [("'1.0'", "'1'"), ("'[2.00]'", "'[2]'")] {
+        let create = "create table t (id jsonb primary key, v int)";
+        round(create, &format!("({key},1),('3',2)"), &format!("({other},1),('3',3)")).trip(&ALL);
+    }
+    let create = "create table t (id interval primary key, v int)";
+    round(create, "('1 day',1),('3 days',2)", "('24:00',1),('3 days',3)").trip(&ALL);
 }

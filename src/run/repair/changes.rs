@@ -1,7 +1,7 @@
 //! Changes on their way: spooled as they are made, read back one by one or in another order, and read
 //! by `apply` batch by batch. Memory holds one batch, however many there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write};
 
@@ -20,6 +20,14 @@ pub(in crate::run) struct Spool {
     pub(in crate::run) told: ToldValues,
 }
 
+/// That the key of a row to insert is taken.
+pub(in crate::run) struct Occupied {
+    /// By what, as the words behind a number of rows.
+    pub(in crate::run) why: String,
+    /// Whether the mapping sees the row that has it: then this very repair may delete it.
+    pub(in crate::run) seen: bool,
+}
+
 /// What the server has told of the rows' values in indexes.
 #[derive(Default)]
 pub(in crate::run) struct ToldValues {
@@ -27,6 +35,8 @@ pub(in crate::run) struct ToldValues {
     pub(in crate::run) values: Vec<[Option<i64>; 2]>,
     /// What it says of stand-ins.
     pub(in crate::run) limits: Limits,
+    /// Rows to insert whose key is taken, by place.
+    pub(in crate::run) occupied: BTreeMap<usize, Occupied>,
 }
 
 impl ToldValues {

@@ -1,16 +1,18 @@
 //! Changes that cannot run, left out by name: an update of an index whose values nothing can stand in for,
-//! while other rows still have what it takes; and whatever needs what such rows have.
+//! while other rows still have what it takes; an insert whose key another row has and keeps; and whatever
+//! needs what such rows have.
 //!
-//! Within one statement nobody says which row comes first, so not even a chain of them would do.
+//! Within one statement nobody says which row comes first, so not even a chain of updates would do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 
-use super::member::Member;
+use super::member::{ANY, Member, Source};
+use super::occupied::is_of;
 use crate::repair::{Act, Mark, Marker, Scope};
 use crate::run::blocked::Blocked;
-use crate::schema::Unique;
+use crate::schema::{ColumnName, Unique};
 
 /// How many rows of a mapping are left out, by mapping and reason.
 pub(in crate::run) type LeftOut = BTreeMap<(usize, String), u64>;
@@ -18,15 +20,31 @@ pub(in crate::run) type LeftOut = BTreeMap<(usize, String), u64>;
 /// Why a change is left out that needs another one.
 const NEEDS: &str = "that need what rows left out have";
 
+/// Why an insert is left out whose key comes with another one.
+const TWICE: &str = "whose key another row to insert has, equal if not the same";
+
+/// That a change is left out.
+struct Gone {
+    why: String,
+    /// Whether a row of its key is there all the same: then whoever refers to the key finds it.
+    there: bool,
+}
+
 /// Leaves out what cannot run.
 pub(in crate::run) fn leave_out(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
 ) -> Result<LeftOut, Blocked> {
     let marker = Marker::default();
-    let mut gone: Vec<BTreeMap<usize, String>> = Vec::new();
-    for member in members.iter_mut() {
+    let mut gone: Vec<BTreeMap<usize, Gone>> = Vec::new();
+    for member in members.iter() {
         let mut rows = BTreeMap::new();
+        if member.shape.act == Act::Insert {
+            let deletes = members
+                .iter()
+                .find(|other| (other.place, other.shape.act) == (member.place, Act::Delete));
+            taken(member, deletes, scopes[&member.place], &mut rows);
+        }
         if member.shape.act == Act::Update {
             let scope = scopes[&member.place];
             for (unique, _) in scope.told() {
@@ -48,11 +66,54 @@ pub(in crate::run) fn leave_out(
         if !rows.is_empty() {
             member.spooled.forget(&rows)?;
         }
-        for why in gone.into_values() {
-            *left_out.entry((member.place, why)).or_default() += 1;
+        for gone in gone.into_values() {
+            *left_out.entry((member.place, gone.why)).or_default() += 1;
         }
     }
     Ok(left_out)
+}
+
+/// Inserts whose key is taken: by a row that this repair does not delete, or by another insert.
+fn taken(
+    member: &Member,
+    deletes: Option<&Member>,
+    scope: &Scope,
+    gone: &mut BTreeMap<usize, Gone>,
+) {
+    let key: Vec<&ColumnName> =
+        member.shape.key.iter().map(|at| &member.shape.columns[*at].name).collect();
+    let told = scope.told().enumerate().filter(|(_, (unique, _))| is_of(unique, &key));
+    let told: Vec<usize> = told.map(|(at, _)| at).collect();
+    // What a row takes or frees, of each index of the key.
+    let values = |member: &Member, row: usize, side: usize| -> Vec<(usize, i64)> {
+        let values = member.spooled.told.of(row, member.spooled.rows);
+        let value = |at: &usize| Some((*at, values.get(*at)?[side].filter(|value| *value != ANY)?));
+        told.iter().filter_map(value).collect()
+    };
+    let rows = |member: &Member| 0..usize::try_from(member.spooled.rows).unwrap_or(0);
+    let occupied = &member.spooled.told.occupied;
+    let freed: HashSet<(usize, i64)> = match deletes.filter(|_| !occupied.is_empty()) {
+        Some(deletes) => rows(deletes).flat_map(|row| values(deletes, row, 0)).collect(),
+        None => HashSet::new(),
+    };
+    for (row, found) in occupied {
+        let comes_free = values(member, *row, 1).iter().any(|value| freed.contains(value));
+        if !(found.seen && comes_free) {
+            gone.insert(*row, Gone { why: found.why.clone(), there: true });
+        }
+    }
+    let mut come: HashSet<(usize, i64)> = HashSet::new();
+    for row in rows(member).filter(|_| !told.is_empty()) {
+        let values = values(member, row, 1);
+        if gone.contains_key(&row) {
+            continue;
+        }
+        if values.iter().any(|value| come.contains(value)) {
+            gone.insert(row, Gone { why: TWICE.to_owned(), there: true });
+        } else {
+            come.extend(values);
+        }
+    }
 }
 
 /// Updates that take what other updates free.
@@ -60,7 +121,7 @@ fn takers(
     member: &Member,
     scopes: &BTreeMap<usize, &Scope>,
     unique: &Unique,
-    gone: &mut BTreeMap<usize, String>,
+    gone: &mut BTreeMap<usize, Gone>,
 ) {
     let at = scopes[&member.place].told().position(|(other, _)| other.name == unique.name);
     let Some(at) = at else { return };
@@ -76,7 +137,7 @@ fn takers(
         let Some(new) = new else { continue };
         let others = freed.get(new).copied().unwrap_or(0) - usize::from(*old == Some(*new));
         if others > 0 {
-            gone.entry(row).or_insert_with(|| why(unique));
+            gone.entry(row).or_insert_with(|| Gone { why: why(unique), there: false });
         }
     }
 }
@@ -87,7 +148,7 @@ fn follow(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     marker: &Marker,
-    gone: &mut [BTreeMap<usize, String>],
+    gone: &mut [BTreeMap<usize, Gone>],
 ) -> Result<(), Blocked> {
     for member in members.iter_mut().filter(|member| member.shape.act != Act::Delete) {
         let scope = scopes[&member.place];
@@ -109,21 +170,24 @@ fn follow(
                 .told()
                 .filter_map(|(unique, _)| member.any(scopes, unique, marker))
                 .collect();
-            let Member { spooled, has, needs, leaves, left, .. } = member;
+            let Member { spooled, has, needs, leaves, left, shape, .. } = member;
             let mut row = 0;
             spooled.each(|change, told| {
                 let needed = needs.iter().chain(left.iter());
                 let needed = needed.filter_map(|source| source.mark(marker, change, told));
                 if !gone.contains_key(&row) && needed.into_iter().any(|mark| kept.contains(&mark)) {
-                    gone.insert(row, NEEDS.to_owned());
+                    gone.insert(row, Gone { why: NEEDS.to_owned(), there: false });
                 }
-                if gone.contains_key(&row) {
-                    let marks = has.iter().chain(leaves.iter());
-                    let marks = marks.filter_map(|source| source.mark(marker, change, told));
+                if let Some(gone) = gone.get(&row) {
+                    let missing = |source: &&Source| !(gone.there && source.is_of(&shape.key));
+                    let marks = has.iter().chain(leaves.iter()).filter(missing);
                     let before = kept.len();
-                    kept.extend(marks);
+                    kept.extend(marks.filter_map(|source| source.mark(marker, change, told)));
                     if kept.len() > before {
-                        kept.extend(any.iter().copied());
+                        // What does not come frees nothing.
+                        if shape.act != Act::Insert {
+                            kept.extend(any.iter().copied());
+                        }
                         more = true;
                     }
                 }

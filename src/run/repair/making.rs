@@ -119,6 +119,8 @@ impl<'r> Making<'r> {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Spool::new()?),
             };
+            let place = usize::try_from(spool.rows).unwrap_or(usize::MAX);
+            spool.told.occupied.extend(told.occupied.remove(&at).map(|found| (place, found)));
             spool.set.extend(draft.set);
             spool.told.values.extend(told.of(at, rows));
             spool.told.limits.held.append(&mut told.limits.held);

@@ -169,6 +169,11 @@ impl Member {
 }
 
 impl Source {
+    /// Whether its marks are made of nothing but these columns.
+    pub(in crate::run) fn is_of(&self, columns: &[usize]) -> bool {
+        self.told.is_none() && self.columns.iter().all(|column| columns.contains(column))
+    }
+
     /// The mark of a row, if it has one.
     pub(in crate::run) fn mark(
         &self,

@@ -12,6 +12,7 @@ pub(super) mod leaving;
 pub(super) mod looking;
 pub(super) mod making;
 pub(super) mod member;
+pub(super) mod occupied;
 pub(super) mod ready;
 pub(super) mod repairing;
 pub(super) mod standing;

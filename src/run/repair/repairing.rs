@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::holding::{Draft, hold};
 use super::making::{Found, Making};
+use super::occupied::occupied;
 use super::standing::{Piece, Standing};
 use super::telling::tell;
 use crate::finding::{Kind, Named};
@@ -118,7 +119,8 @@ impl<'r> Repairing<'r> {
     async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Blocked> {
         let mut refused = hold(&self.hands, self.written, &mut drafts).await?;
         let scope = self.making.scope;
-        let told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
+        let mut told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
+        told.occupied = occupied(&self.hands, self.written, scope, &drafts, &refused).await?;
         self.making.take(drafts, &refused, told)
     }
 
