@@ -312,6 +312,14 @@ fn a_newer_ledger_is_read_and_never_written() {
         assert!(outcome.stderr.contains("a newer version of this program"), "{}", outcome.stderr);
     }
     assert!(std::fs::read(&file).unwrap() == before, "it was written");
+    // What has to be written down for the next call to go on behind it is refused.
+    for flags in [&["--slice", "--deadline", "9s"][..], &["--resume"]] {
+        let flags = [flags, &["--ledger", "l.db"]].concat();
+        let told = refused(&pair.comparing(&spec, &flags).run());
+        assert!(told.iter().any(|told| told.headline.contains("a newer version")), "{told:?}");
+        let hint = format!("{} needs a ledger that can be read and written", flags[0]);
+        assert!(told.iter().any(|told| told.hint.contains(&hint)), "{told:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::shared::Keeper;
@@ -239,6 +240,92 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     deadline.exits(3);
     let outcome = told(vec![run.process("d", &[]).run()], 1);
     assert_eq!(essence(&outcome), essence(&whole));
+}
+
+/// Ranges and buckets part rows otherwise: what one process counts as a part, another must not count as
+/// the whole. Flags choose, and so do statistics.
+#[test]
+fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
+    let (pair, keeper) = (pair(120_000, "uuid"), Keeper::new());
+    let spec = spec(&pair, "0.01");
+    let whole = alone(&pair, &spec);
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let (ranges, buckets) = (&["--chunk-rows", "1500"][..], &[][..]);
+    let forget = "delete from pg_statistic where starelid = 't'::regclass";
+    for (place, (flags, before, others, then, dies)) in [
+        (ranges, "select", buckets, "select", false),
+        (ranges, "select", buckets, "select", true),
+        (buckets, "select", ranges, "select", false),
+        (buckets, forget, buckets, "analyze t", true),
+        (buckets, "analyze t", buckets, forget, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let all_say = |sql| Side::BOTH.map(|side| pair.sql(side, sql));
+        let id = format!("i{place}");
+        all_say(before);
+        let mut first = run.process(&id, flags).start();
+        first.await_line("mapping started");
+        let mut outcomes = Vec::new();
+        if dies {
+            first.signal("KILL");
+            let _ = first.finish();
+            keeper.sql("update pgreconcile.shard set until = clock_timestamp() where not done");
+        } else {
+            outcomes.push(first);
+        }
+        all_say(then);
+        outcomes.push(run.process(&id, others).start());
+        let outcome = told(all(outcomes), 1);
+        assert_eq!(essence(&outcome), essence(&whole), "{id}");
+    }
+}
+
+/// Nor may another run of the spec have to wait for a process that has left in order, unless one of its
+/// run is still there.
+#[test]
+fn the_last_process_that_leaves_gives_the_spec_free() {
+    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.05");
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let flags = &["--chunk-rows", "1000"];
+    let mut first = run.process("k", flags).start();
+    first.await_line("mapping started");
+    let idle = run.process("k", flags).start();
+    keeper.sql(
+        "do $$ begin loop exit when (select count(*) from pgreconcile.lease where spec like 'run k %') = 2; \
+         perform pg_sleep(0.01); commit; end loop; end $$",
+    );
+    let held = "select count(*) from pgreconcile.lease where spec = 'test'";
+    for (process, after) in [(first, "1"), (idle, "0")] {
+        process.signal("TERM");
+        process.finish().exits(3);
+        assert_eq!(keeper.sql(held).trim(), after);
+    }
+    assert_eq!(keeper.sql("select count(*) from pgreconcile.lease").trim(), "0");
+    // One that died keeps it, though another leaves, until its own lease ends.
+    let mut dead = run.process("k", flags).start();
+    dead.await_line("mapping started");
+    dead.signal("KILL");
+    let _ = dead.finish();
+    run.process("k", &["--deadline", "1s"]).run().exits(3);
+    assert_eq!(keeper.sql(held).trim(), "1");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp() where spec <> 'test'");
+    run.process("k", &["--deadline", "1s"]).run().exits(3);
+    assert_eq!(keeper.sql("select count(*) from pgreconcile.lease").trim(), "0");
+}
+
+/// Half of a short time is for work, as in a run of one process.
+#[test]
+fn a_short_deadline_of_a_shared_run_is_used_and_told_as_one() {
+    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.1");
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let outcome = run.process("l", &["--chunk-rows", "500", "--deadline", "3s"]).run();
+    assert!(outcome.exits(3).stderr.contains("reason=\"the deadline was reached\""), "{outcome:?}");
+    assert!(outcome.stderr.contains("chunk finished"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("interrupted"), "{outcome:?}");
 }
 
 #[test]

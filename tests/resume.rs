@@ -314,3 +314,85 @@ fn a_run_does_not_go_on_by_another_key() {
     let said = "was compared by the key (id int4) and would be by (v int4)";
     assert!(told[0].headline.contains(said), "{told:?}");
 }
+
+/// 60,000 keys that lie in no order, for which the plan has buckets, unless chunks have so many rows.
+fn scattered() -> (Pair, PathBuf) {
+    let fill = "create table t (id uuid primary key, v int); \
+                insert into t select md5((n)::text)::uuid, n from generate_series(1, 60000) n; ";
+    let pair = Pair::new(
+        &format!("{fill}analyze t"),
+        &format!(
+            "{fill}delete from t where v % 7777 = 0; update t set v = -v where v % 5000 = 0; analyze t"
+        ),
+    );
+    let slow = "where = \"v % 1000 <> 0 or pg_sleep(0.03) is not null\"\n";
+    let mapping = MAPPING.replace("public.t\"\n", &format!("public.t\"\n{slow}"));
+    let spec = pair.spec(&mapping.replace("[[mapping]]\n", "[[mapping]]\nkey = [\"id\"]\n"));
+    (pair, spec)
+}
+
+const BUCKETS: &[&str] = &["--jobs", "1", "-vv"];
+const RANGES: &[&str] = &["--chunk-rows", "2000", "--jobs", "1", "-vv"];
+
+/// Begins a run, and ends it when so many chunks were compared or, in buckets, when they are being filled.
+fn begin(pair: &Pair, spec: &Path, flags: &[&str], chunks: usize, signal: &str) {
+    let mut run = comparing(pair, spec, flags).start();
+    run.await_line("mapping started");
+    (0..chunks).for_each(|_| run.await_line("chunk finished"));
+    if chunks == 0 {
+        pair.sql(
+            Side::Source,
+            "do $$ begin loop exit when exists (select from pg_stat_activity \
+             where datname = current_database() and query like '%pg_sleep(0.03)%' \
+             and pid <> pg_backend_pid() and state = 'active' \
+             and clock_timestamp() - query_start > interval '0.2 s'); \
+             perform pg_sleep(0.01); commit; end loop; end $$",
+        );
+    }
+    run.signal(signal);
+    let _ = run.finish();
+}
+
+#[test]
+fn a_run_in_ranges_goes_on_in_ranges_and_one_in_buckets_in_buckets_whatever_is_planned_now() {
+    let (pair, spec) = scattered();
+    let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
+    for signal in ["INT", "KILL"] {
+        for (flags, chunks, then) in
+            [(RANGES, 6, BUCKETS), (RANGES, 1, BUCKETS), (BUCKETS, 0, RANGES)]
+        {
+            begin(&pair, &spec, flags, chunks, signal);
+            let second = comparing(&pair, &spec, &[then, &["--resume"]].concat()).run();
+            assert!(second.exits(1).stderr.contains(" goes on"), "{}", second.stderr);
+            assert_eq!(essence(&second), essence(&whole), "{signal} {flags:?} {chunks}");
+            if flags == BUCKETS {
+                // All of a pass is a few pieces; of ranges there would be thirty.
+                assert!(lines(&second, "chunk finished") < 10, "{}", second.stderr);
+            }
+        }
+    }
+}
+
+/// How far buckets have come is told in blocks of the table.
+#[test]
+fn blocks_of_a_table_that_was_rewritten_are_not_read_on_whatever_is_planned_now() {
+    for flags in [BUCKETS, RANGES] {
+        let (pair, spec) = scattered();
+        begin(&pair, &spec, BUCKETS, 0, "INT");
+        pair.sql(Side::Target, "cluster t using t_pkey");
+        let told = refused(&comparing(&pair, &spec, &[flags, &["--resume"]].concat()).run());
+        assert!(told[0].headline.contains("the table was rewritten"), "{told:?}");
+    }
+}
+
+/// Where nothing proves the key, rows that stand twice on both sides show in no bucket.
+#[test]
+fn buckets_do_not_go_on_where_nothing_proves_the_key_any_more() {
+    let (pair, spec) = scattered();
+    begin(&pair, &spec, BUCKETS, 0, "INT");
+    for side in Side::BOTH {
+        pair.sql(side, "alter table t drop constraint t_pkey; create index on t (id)");
+    }
+    let told = refused(&comparing(&pair, &spec, &["--resume"]).run());
+    assert!(told[0].headline.contains("no unique index proves its key any more"), "{told:?}");
+}

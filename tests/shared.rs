@@ -94,6 +94,31 @@ fn a_shared_ledger_remembers_what_a_file_does() {
     assert_eq!(keeper.sql("select count(*) from pgreconcile.lease").trim(), "0");
 }
 
+/// A backfill that is missing would show as one row in the trend.
+#[test]
+fn rows_of_a_range_count_in_the_history_as_many_as_they_are() {
+    let table =
+        "create table t (id int primary key); insert into t select generate_series(1, 30000);";
+    let pair = Pair::new(
+        &format!("{table} delete from t where id between 10001 and 22000 or id % 300 = 1"),
+        table,
+    );
+    let (keeper, spec) = (Keeper::new(), pair.spec(MAPPING));
+    for ledger in [keeper.url(), "file.db".to_owned()] {
+        let compared = remembered(pair.comparing(&spec, &[]), &ledger).run();
+        let found = compared.exits(1).mapping()["only_in_target"].as_u64().unwrap();
+        assert_eq!((found, compared.findings().len()), (12_060, 61));
+        let tell = |format: &str| {
+            let args = ["history", spec.to_str().unwrap(), "--format", format];
+            verb(&pair, &ledger, &args).exits(0).stdout.clone()
+        };
+        let told: Value = serde_json::from_str(&tell("json")).unwrap();
+        assert_eq!(told["runs"][0]["found_rows"], serde_json::json!({"only_in_target": 12_060}));
+        assert_eq!(told["runs"][0]["findings"], serde_json::json!({"only_in_target": 61}));
+        assert!(tell("terminal").contains("12,060"), "{}", tell("terminal"));
+    }
+}
+
 /// Runs of weeks would fill a disk, and a gate has to know every run of its window.
 #[test]
 fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {

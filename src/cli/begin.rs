@@ -15,6 +15,8 @@ use crate::ledger::{Left, Recorder};
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
 
+const RESUMES: &str = "--resume needs a ledger that can be read and written.";
+
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
     earlier: &Earlier,
@@ -44,6 +46,9 @@ pub(super) async fn still_open(
         ui.error(&format!("no ledger knows what of \"{}\" was verified", spec.name), Some(hint));
         return None;
     };
+    if !can_be_written(recorder, hint, ui) {
+        return None;
+    }
     let mut memory = Memory::default();
     let hear = |finding| memory.add(&finding);
     let told = recorder.store().open_findings(&spec.name, &spec.scope(), hear).await;
@@ -52,6 +57,17 @@ pub(super) async fn still_open(
         return None;
     }
     Some(memory)
+}
+
+/// Whether a ledger can be written; if not, that has been said. The next call would begin where this one
+/// does.
+fn can_be_written(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
+    let newer = recorder.store().is_newer();
+    if newer {
+        let message = format!("{recorder}: a newer version of this program has written it");
+        ui.error(&message, Some(hint));
+    }
+    !newer
 }
 
 /// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
@@ -117,22 +133,25 @@ pub(super) fn new_run() -> Begin {
 /// been said.
 pub(super) async fn begin_all(
     wanted: Option<&str>,
-    prepared: &[(run::Prepared, Options)],
+    prepared: &mut [(run::Prepared, Options)],
     ledgers: &mut Ledgers,
     ui: &Ui,
 ) -> Option<VecDeque<Begin>> {
     let mut begins = VecDeque::new();
     for (prepared, options) in prepared {
-        let name = &prepared.spec.name;
-        let Some(recorder) = ledgers.recorder(name) else {
+        let name = prepared.spec.name.clone();
+        let Some(recorder) = ledgers.recorder(&name) else {
             if wanted.is_some() {
                 let message = format!("no ledger remembers where a run of \"{name}\" stood");
-                ui.error(&message, Some("--resume needs a ledger that can be read and written."));
+                ui.error(&message, Some(RESUMES));
                 return None;
             }
             begins.push_back(new_run());
             continue;
         };
+        if wanted.is_some() && !can_be_written(recorder, RESUMES, ui) {
+            return None;
+        }
         match run::agree(prepared, options, recorder, wanted).await {
             Ok(Some(interrupted)) => {
                 let run = &interrupted.record;

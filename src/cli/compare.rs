@@ -13,7 +13,7 @@ use super::begin::{begin_all, new_id, new_run, remember, resumption, share, stil
 use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::{Asker, Ledgers, give_back, keep, warn_of_trouble};
+use super::ledgers::{Asker, Ledgers, keep, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
@@ -274,22 +274,21 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let process = new_id();
     // Processes of one run hold the lease together.
     let holder = format!("run {}", args.run_id.as_ref().unwrap_or(&process));
-    let asker = Asker { verb, holder: &holder, ui };
+    let member = args.run_id.is_some().then_some(process.as_str());
+    let asker = Asker { verb, holder: &holder, process: member, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
+    let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
     if specs.is_empty() {
         return Exit::Locked;
     }
     let worst = if locked { Exit::Locked } else { Exit::Clean };
     let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
-        () = keep(leases.clone()) => Exit::Incomplete,
+        () = keep(leases) => Exit::Incomplete,
         exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
-    // A run that is shared may still have other processes; when none renews it, its lease ends.
-    if args.run_id.is_none() {
-        give_back(leases).await;
-    }
+    leaving.await;
     exit
 }
 
@@ -331,7 +330,7 @@ async fn run_all(
     let mut begins = VecDeque::new();
     if earlier.is_none() && args.run_id.is_none() {
         let wanted = args.resume.as_deref().and_then(resumption);
-        let Some(all) = begin_all(wanted, &prepared, &mut ledgers, ui).await else {
+        let Some(all) = begin_all(wanted, &mut prepared, &mut ledgers, ui).await else {
             return Exit::Trouble;
         };
         begins = all;

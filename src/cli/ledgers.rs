@@ -19,6 +19,8 @@ pub(super) struct Ledgers {
     /// Held until every run is over; several specs may share a file.
     locks: BTreeMap<PathBuf, Option<Lock>>,
     leases: Vec<Lease>,
+    /// What says that this process of many lives.
+    member: Option<Lease>,
 }
 
 /// Who asks for ledgers.
@@ -27,6 +29,8 @@ pub(super) struct Asker<'a> {
     pub(super) verb: &'static str,
     /// What the holder of a lease calls itself: processes of one run all the same.
     pub(super) holder: &'a str,
+    /// What this process calls itself, if it is one of many.
+    pub(super) process: Option<&'a str>,
     pub(super) ui: &'a Ui,
 }
 
@@ -102,6 +106,13 @@ impl Ledgers {
         if store.is_newer() {
             not_remembered(&shown, "a newer version of this program has written it", asker.ui);
         }
+        // Before the spec's, which the last one gives back.
+        if let Some(process) = asker.process {
+            let name = Lease::of_member(asker.holder, process);
+            let taken = store.lease(&name, process).await;
+            // Without it the spec's lease ends by itself.
+            self.member = taken.ok().flatten().and_then(Result::ok);
+        }
         let mut held = None;
         match store.lease(spec, asker.holder).await {
             Ok(Some(Ok(lease))) => {
@@ -109,6 +120,7 @@ impl Ledgers {
                 self.leases.push(lease);
             }
             Ok(Some(Err(holder))) => {
+                give_back(self.member.take().into_iter().collect()).await;
                 locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), asker.ui);
                 return false;
             }
@@ -145,7 +157,20 @@ impl Ledgers {
 
     /// The leases that have to be kept as long as anything is run.
     pub(super) fn leases(&self) -> Vec<Lease> {
-        self.leases.clone()
+        self.leases.iter().chain(&self.member).cloned().collect()
+    }
+
+    /// What gives them back.
+    pub(super) fn leaving(&self, shared: bool) -> impl Future<Output = ()> + use<> {
+        let (leases, member) = (self.leases.clone(), self.member.clone());
+        async move {
+            match (shared, member, leases.first()) {
+                (false, ..) => give_back(leases).await,
+                (true, Some(member), Some(lease)) => in_time(member.leave(lease)).await,
+                // It may still have other processes; when none renews it, its lease ends.
+                (true, ..) => {}
+            }
+        }
     }
 }
 
@@ -164,13 +189,17 @@ pub(super) async fn keep(leases: Vec<Lease>) {
 }
 
 /// Gives leases back. One that cannot be given back ends by itself, which nobody has to wait for.
-pub(super) async fn give_back(leases: Vec<Lease>) {
+async fn give_back(leases: Vec<Lease>) {
     let all = async {
         for lease in leases {
             let _ = lease.give_back().await;
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
+    in_time(all).await;
+}
+
+async fn in_time(giving_back: impl Future) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), giving_back).await;
 }
 
 fn locked(why: &str, ui: &Ui) {

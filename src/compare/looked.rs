@@ -16,7 +16,10 @@ pub struct LookedUp<'p, R> {
     pairs: &'p [Pair],
     key_width: usize,
     veil: &'p Veil,
+    /// Where the rows of each key are kept.
     places: HashMap<Key, usize>,
+    /// The places of the keys that were asked for, in their order: one may be asked for twice.
+    asked: Vec<usize>,
     seen: Vec<BySide<Vec<R>>>,
     fingerprinter: Fingerprinter,
 }
@@ -51,11 +54,15 @@ impl<'p, R: Record> LookedUp<'p, R> {
         veil: &'p Veil,
         keys: impl Iterator<Item = &'k Key>,
     ) -> LookedUp<'p, R> {
-        let places: HashMap<Key, usize> =
-            keys.enumerate().map(|(place, key)| (key.clone(), place)).collect();
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        let place = |key: &Key| {
+            let next = places.len();
+            *places.entry_ref(key).or_insert(next)
+        };
+        let asked = keys.map(place).collect();
         let seen = places.iter().map(|_| BySide::new(|_| Vec::new())).collect();
         let fingerprinter = Fingerprinter::default();
-        LookedUp { layout, pairs, key_width, veil, places, seen, fingerprinter }
+        LookedUp { layout, pairs, key_width, veil, places, asked, seen, fingerprinter }
     }
 
     /// Takes a row in; rows of other keys, which a loose equality let through, are passed over.
@@ -69,7 +76,8 @@ impl<'p, R: Record> LookedUp<'p, R> {
     /// What was found, in the order of the keys.
     pub fn finish(mut self) -> Vec<Looked> {
         let seen = std::mem::take(&mut self.seen);
-        seen.iter().map(|rows| self.judge(rows)).collect()
+        let asked = std::mem::take(&mut self.asked);
+        asked.into_iter().filter_map(|place| Some(self.judge(seen.get(place)?))).collect()
     }
 
     fn judge(&mut self, rows: &BySide<Vec<R>>) -> Looked {
@@ -281,6 +289,21 @@ mod tests {
         let one = row("k", Some("1"), Some("1"));
         let looked = look(vec![one.clone(), other, one.clone()], vec![one]);
         assert_eq!((looked.kind, looked.image.source.rows), (Some(Kind::DuplicateKey), 2));
+    }
+
+    #[test]
+    fn a_key_that_is_asked_for_twice_is_told_twice() {
+        let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
+        let layout = Lookup { texts: 2, ..Lookup::default() };
+        let keys = [&b"k"[..], b"k", b"l"].map(|key| Key::new([key]));
+        let mut looked = LookedUp::new(layout, &pairs, 1, &veil, keys.iter());
+        for key in ["k", "l"] {
+            looked.take(Side::Source, row(key, Some("1"), Some("1")));
+        }
+        let told: Vec<_> =
+            looked.finish().into_iter().map(|looked| (looked.key, looked.kind)).collect();
+        let only = |key: &str| (vec![key.to_owned()], Some(Kind::OnlyInSource));
+        assert_eq!(told, [only("k"), only("k"), only("l")]);
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub struct PastRun {
     pub coverage: Option<f64>,
     /// Findings that were told: the confirmed ones by kind, the others as `accepted` and `unsettled`.
     pub findings: BTreeMap<String, u64>,
+    /// Rows that were found, by the same names: a finding may speak of a range of them, and of more
+    /// findings than were told only the rows are counted.
+    pub found_rows: BTreeMap<String, u64>,
     /// Against the last run before it of its scope that compared a mapping whole, if there is one.
     pub trend: Option<Trend>,
 }

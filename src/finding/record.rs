@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Finding, GroupRecord, Hint, Named, Paced, Place, RangeText};
+use super::{Books, Disposition, Finding, GroupRecord, Hint, Kind, Named, Paced, Place, RangeText};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -165,6 +165,19 @@ pub struct MappingRecord {
     /// The first and the last key of each side, where they were asked for: hints are made of them.
     #[serde(skip)]
     pub ends: BySide<Option<[Named<String>; 2]>>,
+}
+
+impl MappingRecord {
+    /// Rows that were found, as far as they are counted, by kind or else by what was ruled.
+    pub fn found_rows(&self) -> [(&'static str, u64); 5] {
+        [
+            (Kind::OnlyInSource.name(), self.only_in_source),
+            (Kind::OnlyInTarget.name(), self.only_in_target),
+            (Kind::Mismatch.name(), self.mismatch),
+            (Disposition::Accepted.name(), self.accepted),
+            (Disposition::Unsettled.name(), self.unsettled),
+        ]
+    }
 }
 
 /// Findings of earlier runs that could not be looked at before their stretch is scanned.

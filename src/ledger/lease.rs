@@ -86,6 +86,31 @@ impl Lease {
         Ok(!self.store.change(statement, &params).await?.is_empty())
     }
 
+    /// The name of the lease that says of one process of many that it lives: no spec's name has a blank.
+    pub fn of_member(run: &str, process: &str) -> String {
+        format!("{run} {process}")
+    }
+
+    /// Gives it back if it is a member's, and with it the lease of the spec that all members of the run
+    /// hold together, if it was the last one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written; both end by themselves then.
+    pub async fn leave(self, spec: &Lease) -> Result<(), LedgerError> {
+        let members = Lease::of_member(&spec.holder, "");
+        // One that comes now waits for the spec's lease, and makes it anew.
+        let lock = include_str!("statements/shared_lock_lease.sql");
+        let leave = include_str!("statements/shared_leave_lease.sql");
+        let give_back = include_str!("statements/shared_give_last_lease_back.sql");
+        let (of, holder) = (spec.spec.as_str(), spec.holder.as_str());
+        let changes = [
+            Change { statement: lock, params: values![of, holder] },
+            Change { statement: leave, params: values![self.spec.as_str(), members.as_str()] },
+            Change { statement: give_back, params: values![of, holder, members.as_str()] },
+        ];
+        self.store.together(&changes).await.map(drop)
+    }
+
     /// A change that fails where another has taken the lease over, and what is written with it.
     pub(super) fn fence(&self) -> Change {
         let statement = include_str!("statements/shared_fence.sql");

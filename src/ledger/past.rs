@@ -54,7 +54,9 @@ impl Store {
         let mut before: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
         for Numbered { number, run, .. } in &mut runs {
             let mut whole = BTreeSet::new();
-            for (_, mapping) in self.mappings_of(*number).await? {
+            let mappings = self.mappings_of(*number).await?;
+            self.count(*number, &mappings, run).await?;
+            for (_, mapping) in mappings {
                 run.rows.source += mapping.rows.source;
                 run.rows.target += mapping.rows.target;
                 let least = run.coverage.unwrap_or(1.0).min(mapping.coverage);
@@ -63,7 +65,6 @@ impl Store {
                     whole.insert(mapping.mapping);
                 }
             }
-            self.count(*number, run).await?;
             if run.summary.is_some() {
                 let known = before.entry(run.scope.clone()).or_default();
                 if !known.is_empty() {
@@ -89,7 +90,7 @@ impl Store {
         let mut runs = self.runs(spec).await?;
         for Numbered { number, run, .. } in &mut runs {
             if run.summary.is_none() {
-                self.count(*number, run).await?;
+                self.count(*number, &[], run).await?;
             }
         }
         Ok(runs.into_iter().map(|numbered| numbered.run).collect())
@@ -248,6 +249,7 @@ impl Store {
                 rows: BySide::default(),
                 coverage: None,
                 findings: BTreeMap::new(),
+                found_rows: BTreeMap::new(),
                 trend: None,
             };
             runs.push(Numbered {
@@ -269,13 +271,29 @@ impl Store {
         found.iter().map(read).collect()
     }
 
-    /// Counts a run's findings: what is confirmed by kind, the others by what was ruled.
-    async fn count(&self, number: i64, run: &mut PastRun) -> Result<(), LedgerError> {
+    /// Counts a run's findings: what is confirmed by kind, the others by what was ruled. Their rows are
+    /// those of the mappings that came to their end; of others each finding counts as one.
+    async fn count(
+        &self,
+        number: i64,
+        mappings: &[(usize, MappingRecord)],
+        run: &mut PastRun,
+    ) -> Result<(), LedgerError> {
+        for (name, rows) in mappings.iter().flat_map(|(_, mapping)| mapping.found_rows()) {
+            if rows > 0 {
+                *run.found_rows.entry(name.to_owned()).or_default() += rows;
+            }
+        }
         let statement = include_str!("statements/counts_of_run.sql");
         for row in self.rows(statement, values![number]).await? {
-            let (kind, disposition) = (row.text(0)?, row.text(1)?);
+            let (mapping, kind, disposition) = (row.text(0)?, row.text(1)?, row.text(2)?);
             let name = if disposition == "confirmed" { kind } else { disposition };
-            *run.findings.entry(name.to_owned()).or_default() += row.count(2)?;
+            *run.findings.entry(name.to_owned()).or_default() += row.count(3)?;
+            let of = mappings.iter().find(|(_, record)| record.mapping == mapping);
+            if !of.is_some_and(|(_, record)| record.found_rows().iter().any(|(of, _)| *of == name))
+            {
+                *run.found_rows.entry(name.to_owned()).or_default() += row.count(3)?;
+            }
         }
         Ok(())
     }

@@ -77,6 +77,25 @@ impl MappingPlan {
         self.key().iter().map(field).collect::<Vec<_>>().join(", ")
     }
 
+    /// Parts the rows so, whatever was chosen.
+    fn part(&mut self, partition: Partition) {
+        self.partition = partition;
+        for side in Side::BOTH {
+            let side = &mut self.sides[side];
+            // In which file rows lie is no matter to ranges.
+            side.shape.filenode = side.file.filter(|_| partition == Partition::Buckets);
+        }
+    }
+
+    /// Parts the rows as a run that was begun does. Not into buckets where nothing proves the key: what
+    /// stands twice on both sides would not show.
+    pub fn part_as(&mut self, begun: Partition) {
+        if begun != self.partition && (begun == Partition::Ranges || self.key_proven()) {
+            self.part(begun);
+            self.partition_reason = "the run was begun so".to_owned();
+        }
+    }
+
     /// Rows of the larger side by the statistics.
     pub fn estimated_rows(&self) -> Option<u64> {
         self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)
@@ -187,7 +206,8 @@ pub fn plan_mapping(
     let mut changed =
         BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
     let mut since = since(mapping, facts, &mut problems);
-    let mut sides = BySide::new(|side| SidePlan {
+    let by_blocks = |side: Side| relations[side].heap && servers[side].version >= BLOCKS_SINCE;
+    let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
         only: mapping.sides[side].only,
         filter: mapping.sides[side].filter.clone(),
@@ -197,8 +217,9 @@ pub fn plan_mapping(
         key_proof: key::proof(relations[side], side, &pairs),
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
-        by_blocks: relations[side].heap && servers[side].version >= BLOCKS_SINCE,
+        by_blocks: by_blocks(side),
         shape: facts[side].shape.clone(),
+        file: facts[side].shape.filenode.filter(|_| by_blocks(side)),
         changed_at: changed[side].take(),
         since: since[side].take(),
     });
@@ -217,12 +238,6 @@ pub fn plan_mapping(
         let hint = "A sample takes key ranges, which an index of each side has to find.";
         problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
         return Err(problems);
-    }
-    for side in Side::BOTH {
-        if partition == Partition::Ranges || !sides[side].by_blocks {
-            // In which file the rows lie is no matter.
-            sides[side].shape.filenode = None;
-        }
     }
     pairs.extend(other_pairs);
     let group = group_place(mapping, &pairs, &mut problems);
@@ -250,6 +265,7 @@ pub fn plan_mapping(
         params: spec.params.clone().into(),
         notes: Vec::new(),
     };
+    plan.part(partition);
     plan.notes = notes(&plan, relations, servers);
     Ok((plan, problems))
 }

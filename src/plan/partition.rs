@@ -6,6 +6,8 @@
 //! ranges, 1.8 s in buckets); and where no index orders keys alike on both sides, every range would
 //! read the whole table. There both tables are read once, as they lie, into buckets.
 
+use serde::{Deserialize, Serialize};
+
 use super::pair::Expression;
 use super::pairing::Candidate;
 use super::side::SidePlan;
@@ -14,7 +16,8 @@ use crate::schema::{BySide, Relation, Side};
 use crate::spec::Mapping;
 
 /// How rows are parted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Partition {
     /// By ranges of the key.
     Ranges,

@@ -28,8 +28,11 @@ pub struct SidePlan {
     pub served_by: Option<String>,
     /// Whether its rows can be read block by block.
     pub by_blocks: bool,
-    /// What it was when it was planned.
+    /// What it was when it was planned. In which file its rows lie is part of that only where they are
+    /// read block by block.
     pub shape: Shape,
+    /// In which file they lie, if it can be read block by block.
+    pub(super) file: Option<u32>,
     /// The column that says when a row was last changed.
     pub changed_at: Option<ChangedAt>,
     /// Which rows are young enough to be looked at, where not all are.

@@ -88,9 +88,9 @@ fn write_last(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
 }
 
 fn line(run: &PastRun) -> Vec<String> {
-    let found = |kind: &str| run.findings.get(kind).copied().unwrap_or(0);
+    let found = |kind: &str| run.found_rows.get(kind).copied().unwrap_or(0);
     let kinds = ["only_in_source", "only_in_target", "mismatch"].map(found);
-    let other = run.found() - kinds.iter().sum::<u64>();
+    let other = run.found_rows.values().sum::<u64>() - kinds.iter().sum::<u64>();
     let trend = |of: fn(&crate::finding::Trend) -> u64| {
         run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
     };
@@ -141,7 +141,8 @@ mod tests {
             coverage: summary.map(|_| 0.99999),
             summary: summary.map(|verdict| SummaryRecord::new(verdict, 61_000)),
             rows: BySide { source: 12_000, target: 11_999 },
-            findings: [("mismatch".to_owned(), 3), ("accepted".to_owned(), 1)].into(),
+            findings: [("only_in_target".to_owned(), 1), ("accepted".to_owned(), 1)].into(),
+            found_rows: [("only_in_target".to_owned(), 12_100), ("accepted".to_owned(), 1)].into(),
             trend,
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
@@ -158,8 +159,8 @@ mod tests {
         tracking: 2 runs
         started      verdict    rows only in only in  mis- other new  gone cover-  time
                                       source  target match                    age
-        11-22 06:00Z no end   12,000       0       0     3     1
-        11-22 06:00Z diverged 12,000       0       0     3     1   1 1,200  99.9% 1m01s
+        11-22 06:00Z no end   12,000       0  12,100     0     1
+        11-22 06:00Z diverged 12,000       0  12,100     0     1   1 1,200  99.9% 1m01s
         last run: 01J; since the one before it: 1 new, 0 with other values, 3 still the same, 1,200 gone
         verified since 11-22 06:00Z: 100% of t
         ");

@@ -28,6 +28,16 @@ use crate::spec::Spec;
 /// coming by as much.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
+/// Why a run stops whose time is over.
+pub(super) const OUT_OF_TIME: &str = "the deadline was reached";
+/// Why a run stops that is to wait where it cannot see what for.
+pub(super) const BLIND: &str = "a server that has limits could not say how it is";
+
+/// How much of the time that a run has is for work: of a short one half.
+pub(super) fn works(all: Duration) -> Duration {
+    all - GRACE.min(all / 2)
+}
+
 /// The chunks that are on their way when a slice ends come to their end within this.
 const LAST_CHUNKS: Duration = Duration::from_secs(1);
 
@@ -197,7 +207,7 @@ impl Dispatcher<'_> {
     ) -> bool {
         let Options { deadline: all, settle, slice, .. } = self.desk.options;
         let now = tokio::time::Instant::now();
-        let scans = all.map(|all| all - GRACE.min(all / 2));
+        let scans = all.map(works);
         let deadline = scans.map(|scans| now + scans);
         // A slice ends when it has to, with time left to settle what it has found.
         let settles = |scans: Duration| (settle * 4).max(LAST_CHUNKS).min(scans / 2);
@@ -224,12 +234,12 @@ impl Dispatcher<'_> {
                     self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk));
                 }
                 () = reached(deadline) => {
-                    self.stopping = "the deadline was reached";
+                    self.stopping = OUT_OF_TIME;
                     return self.finish_soon(stop).await;
                 }
             }
             if self.watch.is_blind() {
-                self.stopping = "a server that has limits could not say how it is";
+                self.stopping = BLIND;
                 return self.finish_soon(stop).await;
             }
             self.finish_mappings();

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::blocked::Blocked;
-use super::conduct::{Audience, GRACE, new_record};
+use super::conduct::{Audience, BLIND, OUT_OF_TIME, new_record, works};
 use super::desk::{Desk, out_of_time, reached};
 use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
@@ -53,6 +53,15 @@ pub enum Shared {
     Elsewhere(SummaryRecord),
     /// It was stopped; the others go on. How much is left to compare, if the ledger says so.
     Left(Option<Left>),
+}
+
+/// Until when a process may take part.
+#[derive(Clone, Copy)]
+struct Deadline {
+    /// Its work ends.
+    works: Option<Instant>,
+    /// Its time is over.
+    ends: Option<Instant>,
 }
 
 /// Why a process takes no part, or no more.
@@ -98,7 +107,9 @@ pub async fn share(
     let Some(sharing) = joined? else {
         return Err(no_ledger().into());
     };
-    terms::adopt_moments(&mut prepared, &options, &sharing.begun);
+    terms::adopt(&mut prepared, &options, &sharing.begun);
+    // Whoever tells the whole writes down what it was asked, as a process that goes on does.
+    terms::set(&prepared, &options, recorder);
     if let Some(why) = terms::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was begun to answer another question: {why}", record.run);
         let hint = "Start every process of a run alike, or give this one another --run-id.";
@@ -118,8 +129,9 @@ pub async fn share(
     let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
     let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
     dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_a_shard);
-    let deadline = options.deadline;
-    let deadline = deadline.map(|all| Instant::now() + all.saturating_sub(GRACE));
+    let (now, all) = (Instant::now(), options.deadline);
+    let deadline =
+        Deadline { works: all.map(|all| now + works(all)), ends: all.map(|all| now + all) };
     let part = take_part(&mut dispatcher, &sharing, recorder, deadline, (&mut retries, &mut stop));
     let part = Box::pin(part).await;
     // Whoever tells nothing of the run has still said what it did itself.
@@ -132,10 +144,10 @@ async fn take_part<'o>(
     dispatcher: &mut Dispatcher<'o>,
     sharing: &Sharing,
     recorder: &'o mut Recorder,
-    deadline: Option<Instant>,
+    deadline: Deadline,
     (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
 ) -> Result<Shared, LedgerError> {
-    let mut shift = Shift { sharing, deadline, held: None, beat: Instant::now() };
+    let mut shift = Shift { sharing, deadline: deadline.works, held: None, beat: Instant::now() };
     let stopped = out_of_time(stop.clone(), LAST_WORK, None);
     let worked = tokio::select! {
         worked = Box::pin(shift.work(dispatcher, retries, stop)) => worked?,
@@ -158,7 +170,7 @@ async fn take_part<'o>(
             }
             dispatcher.begin_anew(recorder);
             let told = tokio::select! {
-                told = dispatcher.settle(sharing, deadline, retries, stop) => told,
+                told = dispatcher.settle(sharing, deadline.ends, retries, stop) => told,
                 () = async {
                     // Another tells the whole if this one was away for too long. A ledger that does not
                     // answer is asked again.
@@ -180,7 +192,7 @@ async fn take_part<'o>(
         tokio::select! {
             () = tokio::time::sleep(ASKS_EVERY) => {}
             _ = stop.changed() => return Ok(left(sharing).await),
-            () = reached(deadline) => return Ok(left(sharing).await),
+            () = reached(deadline.works) => return Ok(left(sharing).await),
         }
     }
 }
@@ -243,8 +255,11 @@ impl Shift<'_> {
                 () = tokio::time::sleep(ASKS_EVERY), if idle => false,
                 () = tokio::time::sleep_until(self.beat), if !idle => { self.renew(dispatcher).await?; false }
                 _ = stop.changed() => true,
-                () = reached(self.deadline) => true,
+                () = reached(self.deadline) => { dispatcher.stopping = OUT_OF_TIME; true }
             };
+            if dispatcher.watch.is_blind() {
+                dispatcher.stopping = BLIND;
+            }
             if stopped || dispatcher.watch.is_blind() || dispatcher.lost_server {
                 dispatcher.finish_in_hand(stop).await;
                 // What cannot be read from here another process may read, or this one later.
@@ -349,7 +364,8 @@ impl MappingState {
         kept: Vec<Kept>,
     ) -> MappingState {
         let mut state = MappingState::new(index, plan, options);
-        let pass = state.pass.take();
+        // A part of the keys is in ranges, also where a run's terms do not say so.
+        let pass = state.pass.take().filter(|_| shard.range == KeyRange::everything());
         state.wait_for_a_shard();
         state.pass = pass;
         state.frontier.limit(&shard.range, shard.first_chunk(), kept);
@@ -385,13 +401,12 @@ impl<'o> Dispatcher<'o> {
     async fn settle(
         &mut self,
         sharing: &Sharing,
-        deadline: Option<Instant>,
+        ends: Option<Instant>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
     ) -> Option<SummaryRecord> {
         self.desk.tell_whole(&sharing.begun);
-        self.desk.options.deadline =
-            deadline.map(|at| at.saturating_duration_since(Instant::now()) + GRACE);
+        self.desk.options.deadline = ends.map(|at| at.saturating_duration_since(Instant::now()));
         let stopped = match self.restore(true).await {
             Ok(()) => self.run(retries, stop).await,
             Err(error) => {

@@ -1,7 +1,9 @@
 //! What a run is asked, and of which databases: what a run that goes on has to be asked again, or its
 //! halves would be answers to two questions.
 //!
-//! How it goes about it (jobs, the size of chunks, how long it settles) may change on the way.
+//! How it goes about it (jobs, the size of chunks, how long it settles) may change on the way. How its
+//! rows are parted may not, whatever the statistics or the size of chunks would have it now: a part in
+//! buckets means nothing in ranges. So the run's own partition is taken from here by whoever goes on.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +14,9 @@ use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
 use crate::ledger::{Interrupted, Recorder};
-use crate::plan::MappingPlan;
+use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
+use crate::spec::Spec;
 
 /// What a run is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,32 +39,36 @@ struct Terms {
     strategies: BTreeMap<String, String>,
     /// By which key, in which order: a range of one key means nothing to another.
     keys: BTreeMap<String, String>,
+    /// How each mapping's rows are parted.
+    #[serde(default)]
+    partitions: BTreeMap<String, Partition>,
     /// What each mapping's sides are read from.
     shapes: BTreeMap<String, BySide<Shape>>,
 }
 
 impl Terms {
-    fn of(prepared: &Prepared, options: &Options) -> Terms {
-        let shapes = prepared.plans.iter().map(|plan| {
+    fn of(spec: &Spec, plans: &[MappingPlan], options: &Options) -> Terms {
+        let shapes = plans.iter().map(|plan| {
             let shapes = plan.sides.as_ref().map(|side| side.shape.clone());
             (plan.name.clone(), shapes)
         });
-        let strategies = prepared.plans.iter();
         let strategies =
-            strategies.map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
-        let keys = prepared.plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
+            plans.iter().map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
+        let keys = plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
+        let partitions = plans.iter().map(|plan| (plan.name.clone(), plan.partition));
         let mut mappings = options.mappings.clone();
         mappings.sort();
         Terms {
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
-            spec_hash: prepared.spec.hash.clone(),
-            scope: prepared.spec.scope(),
+            spec_hash: spec.hash.clone(),
+            scope: spec.scope(),
             mappings,
             sample: options.sample.map(|share| share.to_string()),
-            since: prepared.plans.first().and_then(moments),
+            since: plans.first().and_then(moments),
             slice: options.slice,
             strategies: strategies.collect(),
             keys: keys.collect(),
+            partitions: partitions.collect(),
             shapes: shapes.collect(),
         }
     }
@@ -93,7 +100,40 @@ impl Terms {
             let before = self.strategies.get(name).filter(|before| *before != now)?;
             Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
         });
-        other.or_else(|| self.other_key(now)).or_else(|| self.moved(now))
+        let other = other.or_else(|| self.other_key(now));
+        other.or_else(|| self.other_parts(now)).or_else(|| self.moved(now))
+    }
+
+    /// How a mapping's rows are parted, if that is known. Versions that did not say it told in which file
+    /// the rows lie, where that was read block by block.
+    fn partition(&self, name: &str) -> Option<Partition> {
+        let by_blocks = || {
+            let shapes = self.shapes.get(name)?;
+            shapes.any(|shape| shape.filenode.is_some()).then_some(Partition::Buckets)
+        };
+        self.partitions.get(name).copied().or_else(by_blocks)
+    }
+
+    /// Has these plans part rows in the same way, where they can.
+    fn part(&self, plans: &mut [MappingPlan]) {
+        for plan in plans {
+            if let Some(partition) = self.partition(&plan.name) {
+                plan.part_as(partition);
+            }
+        }
+    }
+
+    /// What cannot be parted in the same way. Only what proves the key may be lost.
+    fn other_parts(&self, now: &Terms) -> Option<String> {
+        now.partitions.iter().find_map(|(name, now)| {
+            let before = self.partition(name).filter(|before| before != now)?;
+            Some(format!(
+                "\"{name}\" was compared in {} and would be in {}, for no unique index proves its \
+                 key any more",
+                before.name(),
+                now.name()
+            ))
+        })
     }
 
     /// What would be compared by another key: where the spec names none, it is the catalog's.
@@ -146,14 +186,16 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
 
 /// Tells the ledger what a run is asked.
 pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
-    recorder.set_terms(written(&Terms::of(prepared, options)));
+    recorder.set_terms(written(&Terms::of(&prepared.spec, &prepared.plans, options)));
 }
 
-/// Looks at what changed since the moments of the process that began the run, if the time is the same:
-/// counted from when each process starts they would be others.
-pub(super) fn adopt_moments(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
+/// Takes over what each process would say otherwise of itself and the process that began the run has
+/// said: how rows are parted and, if the time is the same, since which moments rows have to have changed.
+pub(super) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
+    let Some(terms) = read(&begun.terms) else { return };
+    terms.part(&mut prepared.plans);
     let time = options.since.as_ref().map(|since| &since.text);
-    let moments = read(&begun.terms).and_then(|terms| terms.since);
+    let moments = terms.since;
     let Some(moments) = moments.filter(|_| time == begun.record.since.as_ref()) else { return };
     for plan in &mut prepared.plans {
         for side in Side::BOTH {
@@ -170,7 +212,7 @@ pub(super) fn difference(
     options: &Options,
     begun: &Interrupted,
 ) -> Option<String> {
-    let now = Terms::of(prepared, options);
+    let now = Terms::of(&prepared.spec, &prepared.plans, options);
     match read(&begun.terms) {
         Some(before) => before.difference(&now),
         None => Some("it was begun by another version".to_owned()),
@@ -186,20 +228,24 @@ fn read(text: &str) -> Option<Terms> {
 }
 
 /// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its
-/// id, or empty for the newest.
+/// id, or empty for the newest. Rows are parted as they were then.
 ///
 /// # Errors
 /// When there is no such run to go on with, or it was asked something else.
 pub async fn agree(
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     options: &Options,
     recorder: &mut Recorder,
     wanted: Option<&str>,
 ) -> Result<Option<Interrupted>, Blocked> {
-    let now = Terms::of(prepared, options);
-    recorder.set_terms(written(&now));
+    set(prepared, options, recorder);
     let Some(wanted) = wanted else { return Ok(None) };
-    let same = |text: &str| read(text).is_some_and(|before| before.difference(&now).is_none());
+    let same = |text: &str| {
+        let Some(before) = read(text) else { return false };
+        let mut plans = prepared.plans.clone();
+        before.part(&mut plans);
+        before.difference(&Terms::of(&prepared.spec, &plans, options)).is_none()
+    };
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.store().interrupted(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
@@ -215,6 +261,10 @@ pub async fn agree(
             None => Ok(None),
         };
     };
+    if let Some(before) = read(&found.terms) {
+        before.part(&mut prepared.plans);
+        set(prepared, options, recorder);
+    }
     match difference(prepared, options, &found) {
         None => Ok(Some(found)),
         Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
@@ -237,6 +287,7 @@ mod tests {
             slice: false,
             strategies: [("t".to_owned(), "digest".to_owned())].into(),
             keys: [("t".to_owned(), "a, b".to_owned())].into(),
+            partitions: [("t".to_owned(), Partition::Buckets)].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
         }
     }
@@ -262,11 +313,25 @@ mod tests {
                 Terms { keys: [("t".into(), "b, a".into())].into(), ..terms() },
                 "by the key (a, b) and would be by (b, a)",
             ),
+            (
+                Terms { partitions: [("t".into(), Partition::Ranges)].into(), ..terms() },
+                "was compared in buckets and would be in ranges",
+            ),
             (Terms { shapes: moved(Side::Target), ..terms() }, "the target of \"t\" is not"),
         ] {
             let why = terms().difference(&now).unwrap();
             assert!(why.contains(said), "{why}");
         }
         assert_eq!(terms().difference(&terms()), None);
+    }
+
+    #[test]
+    fn terms_of_a_version_that_did_not_say_how_rows_are_parted_are_read() {
+        let mut text = serde_json::to_value(terms()).unwrap();
+        text.as_object_mut().unwrap().remove("partitions");
+        let mut before = read(&text.to_string()).unwrap();
+        assert_eq!((before.partition("t"), before.difference(&terms())), (None, None));
+        before.shapes.get_mut("t").unwrap().target.filenode = Some(7);
+        assert_eq!(before.partition("t"), Some(Partition::Buckets));
     }
 }

@@ -1,5 +1,7 @@
 //! Rows by their keys: what a recheck reads.
 
+use hashbrown::HashSet;
+
 use super::canon::{looked_up, row_hash};
 use super::fold::shown;
 use super::relation::from_looked_up;
@@ -78,10 +80,13 @@ pub(super) fn by_keys(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, k
             writer.push(" operator(pg_catalog.=) any(").bind(keys).push(")");
         }
         pairs => {
+            // A key that is joined twice would bring its rows twice.
+            let mut known = HashSet::with_capacity(keys.len());
+            let keys: Vec<&Key> = keys.iter().copied().filter(|key| known.insert(*key)).collect();
             // A bare "unnest" of several arrays is syntax, and always pg_catalog's.
             writer.push("\njoin unnest(");
             writer.list(", ", 0..pairs.len(), |writer, index| {
-                writer.bind(field_array(plan, keys, index));
+                writer.bind(field_array(plan, &keys, index));
             });
             writer.push(") as k(");
             writer.list(", ", 0..pairs.len(), |writer, index| {

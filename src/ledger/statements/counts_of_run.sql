@@ -1,4 +1,4 @@
-select kind, disposition, count(*)
+select mapping, kind, disposition, count(*)
 from finding
 where run = $1
-group by kind, disposition
+group by mapping, kind, disposition
