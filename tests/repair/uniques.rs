@@ -232,6 +232,8 @@ fn a_value_of_several_columns_is_freed_by_any_of_them() {
         "create table t (id int primary key, a int, b int, unique nulls not distinct (a, b))";
     round(create, "(1,2,null),(2,1,null)", "(1,1,null),(2,1,3)").trip(&[]);
     round(create, "(2,null,null),(1,1,null)", "(1,null,null),(2,1,null)").trip(&[]);
+    let create = "create table t (id int primary key, a bool not null, b int, unique nulls not distinct (a, b))";
+    round(create, "(1,true,null),(2,false,null)", "(1,false,null),(2,true,null)").trip(&[]);
     // Nor does anybody have to change a column that something can stand in for.
     let create =
         "create table t (id int primary key, a bool not null, b int not null, unique (a, b))";
