@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::cluster::{Cluster, free_port};
+use super::cluster::Cluster;
 use super::pair::READER;
 
 /// What becomes of a connection.
@@ -44,8 +44,8 @@ struct Connection {
 impl Proxy {
     /// Stands in front of a server. Connections are counted from 0.
     pub fn start(cluster: &Cluster, fate: impl Fn(usize) -> Fate + Send + 'static) -> Proxy {
-        let port = free_port();
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("its address").port();
         let shared =
             Arc::new(Shared { over: AtomicBool::new(false), connections: Mutex::default() });
         let (theirs, server) = (Arc::clone(&shared), cluster.port);
