@@ -17,6 +17,7 @@ const COARSE: [&str; 8] =
 /// that have to be equal, the columns that are such keys, its predicate, and generated columns that it is
 /// made of.
 pub fn stored_uniques(oid: u32) -> Statement {
+    // The hash of a number leaves its sign out; texts of equal numbers are one without zeros and points.
     let coarse =
         COARSE.map(|name| format!("pg_catalog.to_regtype('pg_catalog.{name}')")).join(", ");
     Statement::constant(format!(
@@ -111,7 +112,10 @@ where a.attrelid = i.indrelid and a.attnum = any (i.direct) and a.attgenerated <
 ),
 array(select k.key from keys as k where k.indexrelid = i.indexrelid order by k.place),
 array(
-select case when k.hashes then 'pg_catalog.hash_array_extended(array[' || k.key || '], 0)'
+select case when k.hashes then 'pg_catalog.hash_array_extended(array[' || k.key || '], 0)' || case
+when k.opcintype in ('pg_catalog.numeric'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)
+then ' operator(pg_catalog.#) pg_catalog.hashtextextended(pg_catalog.translate(' || k.key
+|| '::pg_catalog.text, ''0.'', '''') collate pg_catalog.\"C\", 0)' else '' end
 else 'pg_catalog.hashtextextended(' || k.key || '::pg_catalog.text collate pg_catalog.\"C\", 0)' end
 from keys as k where k.indexrelid = i.indexrelid and k.equal order by k.place
 ),

@@ -308,6 +308,9 @@ fn numbers_of_different_scale_are_one_to_an_index() {
         let create = "create table t (id jsonb primary key, v int)";
         round(create, &format!("({key},1),('3',2)"), &format!("({other},1),('3',3)")).trip(&ALL);
     }
+    // Numbers of either sign are two.
+    let create = "create table t (id numeric primary key, v jsonb not null unique)";
+    round(create, "(5,'[5,-3]'),(-5,'[-5,3]'),(50,'5'),(-50,'-5')", "(7,'7')").trip(&ALL);
     let create = "create table t (id interval primary key, v int)";
     round(create, "('1 day',1),('3 days',2)", "('24:00',1),('3 days',3)").trip(&ALL);
 }
