@@ -3,7 +3,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
@@ -122,10 +121,7 @@ fn await_sessions(keeper: &Keeper, condition: &str, number: &str) {
         "select count(*) from pg_stat_activity where datname = current_database()
          and usename = 'reader' and query not like '%pg_stat_activity%' and {condition}"
     );
-    let until = Instant::now() + Duration::from_secs(60);
-    while keeper.sql(&asked) != number {
-        assert!(Instant::now() < until, "never {number} of {condition}");
-    }
+    keeper.pair.clusters.source.await_answer(&keeper.pair.database, &asked, number);
 }
 
 /// Both would make the same tables, and one of them would fail.

@@ -37,15 +37,27 @@ pub struct Follower {
     pub lag: Option<Duration>,
 }
 
+/// What the sessions of others do at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// How many are active.
+    pub active: u64,
+    /// How many are active, or were a moment ago and are within a transaction.
+    pub at_work: u64,
+    /// Whether that is so, and not an estimate.
+    pub seen: bool,
+}
+
 impl Lease {
-    /// How many sessions of others are at work, and whether that could be seen for what it is.
+    /// What the sessions of others do.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn sessions(&self, own: &Session) -> Result<(u64, bool), PgError> {
+    pub async fn sessions(&self, own: &Session) -> Result<Sessions, PgError> {
         let rows = self.all(own, &sql::sessions()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-        Ok((row.get::<i64>(0)?.cast_unsigned(), row.get(1)?))
+        let count = |column| row.get::<i64>(column).map(i64::cast_unsigned);
+        Ok(Sessions { active: count(0)?, at_work: count(1)?, seen: row.get(2)? })
     }
 
     /// The moment so long ago by the server's clock.

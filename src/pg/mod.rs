@@ -29,7 +29,7 @@ pub use conninfo::{Conninfo, ConninfoError, SslMode};
 pub use defaults::resolve;
 pub use error::{PgError, Remedy};
 pub use lease::{Lease, Rows};
-pub use load::{Follower, Replay};
+pub use load::{Follower, Replay, Sessions};
 pub use pool::Pool;
 pub use row::Row;
 pub use session::Session;

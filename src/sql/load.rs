@@ -3,20 +3,31 @@
 
 use super::statement::Statement;
 
-/// One row: how many sessions of others are at work, and whether their states may be seen. Where they
-/// may not, those that hold a transaction open are counted instead, which anyone may see; that counts
-/// idle ones in, and never reads what is hidden as nobody. Other runs of this program are no others:
-/// each of them holds back by itself.
+/// One row: how many sessions of others are active, how many are at work, and whether their states may
+/// be seen. At work is whoever is active, and whoever was within the last second and has a transaction
+/// open: what an application does between two statements takes it less, and it comes back at once. Where
+/// states may not be seen, those that hold a transaction open are counted instead, which anyone may see;
+/// that counts idle ones in, and never reads what is hidden as nobody. Other runs of this program are no
+/// others: each of them holds back by itself.
 pub fn sessions() -> Statement {
     Statement::constant(
-        "select case when m.may_see then (
-select pg_catalog.count(*)
+        "select s.active, s.at_work, true
+from (
+select pg_catalog.count(*) filter (where a.state = 'active') as active, pg_catalog.count(*) as at_work
 from pg_catalog.pg_stat_activity as a
-where a.state = 'active'
+where (
+a.state = 'active'
+or a.state = 'idle in transaction'
+and a.state_change > pg_catalog.clock_timestamp() - interval '1 second'
+)
 and a.backend_type = 'client backend'
 and not pg_catalog.starts_with(coalesce(a.application_name, ''), 'pgreconcile/')
-) else (
-select pg_catalog.count(distinct l.pid)
+) as s
+where pg_catalog.pg_has_role('pg_read_all_stats', 'usage')
+union all
+select s.open, s.open, false
+from (
+select pg_catalog.count(distinct l.pid) as open
 from pg_catalog.pg_locks as l
 where l.locktype = 'virtualxid'
 and l.mode = 'ExclusiveLock'
@@ -26,11 +37,8 @@ from pg_catalog.pg_stat_activity as a
 where a.pid = l.pid
 and pg_catalog.starts_with(a.application_name, 'pgreconcile/')
 )
-) end,
-m.may_see
-from (
-select pg_catalog.pg_has_role('pg_read_all_stats', 'usage') as may_see
-) as m",
+) as s
+where not pg_catalog.pg_has_role('pg_read_all_stats', 'usage')",
     )
 }
 

@@ -127,11 +127,17 @@ fn main() {
 
 #[expect(clippy::print_stdout, reason = "a bench tells its result")]
 fn print_pace(pace: &pace::Pace) {
-    println!("\npgbench beside compare --jobs 1: alone, beside, kept");
-    for (alone, beside) in &pace.rounds {
-        println!("{alone:>10.0} {beside:>10.0} {:>6.2}", beside / alone);
+    println!("\npgbench beside compare --jobs 1: alone, beside, alone, kept, control");
+    for round in &pace.rounds {
+        let pace::Round { before, beside, after } = *round;
+        let (kept, control) = (round.kept(), round.control());
+        println!("{before:>10.0} {beside:>10.0} {after:>10.0} {kept:>6.2} {control:>6.2}");
     }
-    println!("median kept {:.2}, oldest transaction of ours {:.2} s", pace.kept(), pace.oldest);
+    let (kept, control) = (pace.median(pace::Round::kept), pace.median(pace::Round::control));
+    let oldest = pace.oldest;
+    println!(
+        "median kept {kept:.2}, control {control:.2}, oldest transaction of ours {oldest:.2} s"
+    );
 }
 
 type Results = BTreeMap<&'static str, BTreeMap<Runner, Vec<Sample>>>;
@@ -203,8 +209,12 @@ fn print_json(results: &Results, pace: Option<&pace::Pace>) {
         .map(|(name, samples)| ((*name).to_owned(), workload(samples).into()))
         .collect();
     if let Some(pace) = pace {
-        let (rounds, kept, oldest) = (&pace.rounds, pace.kept(), pace.oldest);
-        let record = serde_json::json!({ "tps": rounds, "kept": kept, "oldest_seconds": oldest });
+        let record = serde_json::json!({
+            "tps": pace.rounds,
+            "kept": pace.median(pace::Round::kept),
+            "control": pace.median(pace::Round::control),
+            "oldest_seconds": pace.oldest,
+        });
         all.insert("pace".to_owned(), record);
     }
     println!("{}", serde_json::Value::Object(all));

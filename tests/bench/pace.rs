@@ -1,9 +1,10 @@
 //! What an application keeps of its throughput while a comparison with `--jobs 1` runs beside it.
 //!
-//! `pgbench` writes at full speed, four clients, alone and beside a comparison in turn; the pairs of a
-//! round are held against each other, since other work on the machine comes and goes. It writes to the
-//! very database that is compared, with autovacuum at work: whatever our snapshots keep from being
-//! cleaned up is its to pay for.
+//! `pgbench` writes at full speed, four clients: alone, beside a comparison, and alone again. What it
+//! did beside is held against the mean of before and after, since other work on the machine comes and
+//! goes; the two that are alone are the control: by so much a round errs. It writes to the very database
+//! that is compared, with autovacuum at work: whatever our snapshots keep from being cleaned up is its
+//! to pay for. What one stretch leaves behind is cleaned up before the next.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,18 +17,37 @@ use crate::workload::Workload;
 
 /// What was measured.
 pub(crate) struct Pace {
-    /// Transactions a second of the application: alone, and beside a comparison.
-    pub(crate) rounds: Vec<(f64, f64)>,
+    pub(crate) rounds: Vec<Round>,
     /// The oldest transaction of ours that the server saw, in seconds.
     pub(crate) oldest: f64,
 }
 
+/// Transactions a second of the application.
+#[derive(Clone, Copy, serde::Serialize)]
+pub(crate) struct Round {
+    pub(crate) before: f64,
+    pub(crate) beside: f64,
+    pub(crate) after: f64,
+}
+
+impl Round {
+    /// The share that the application keeps.
+    pub(crate) fn kept(self) -> f64 {
+        self.beside / f64::midpoint(self.before, self.after)
+    }
+
+    /// What the same share is where nothing runs beside it.
+    pub(crate) fn control(self) -> f64 {
+        self.after / self.before
+    }
+}
+
 impl Pace {
-    /// The share that the application keeps: the median of the rounds.
-    pub(crate) fn kept(&self) -> f64 {
-        let mut kept: Vec<f64> = self.rounds.iter().map(|(alone, beside)| beside / alone).collect();
-        kept.sort_by(f64::total_cmp);
-        kept[kept.len() / 2]
+    /// The median of the rounds.
+    pub(crate) fn median(&self, of: fn(Round) -> f64) -> f64 {
+        let mut shares: Vec<f64> = self.rounds.iter().copied().map(of).collect();
+        shares.sort_by(f64::total_cmp);
+        shares[shares.len() / 2]
     }
 }
 
@@ -42,7 +62,9 @@ const AS_BEFORE: [&str; 3] = [
     "alter system reset autovacuum_naptime",
     "select pg_reload_conf()",
 ];
-const OF_A_ROUND: Duration = Duration::from_secs(10);
+/// Dead rows, and pages that the next checkpoint writes, are of the stretch before.
+const CLEAN: &str = "vacuum pgbench_accounts, pgbench_branches, pgbench_tellers";
+const STRETCH: Duration = Duration::from_secs(20);
 
 /// Measures beside a comparison of a workload's tables, over and over.
 pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
@@ -56,11 +78,12 @@ pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
     let mut pace = Pace { rounds: Vec::new(), oldest: 0.0 };
     // One round warms up.
     for round in 0..=rounds {
-        let (alone, _) = throughput(cluster, &database, || None);
+        let (before, _) = throughput(cluster, &database, || None);
         let compare = || Some(workload.comparison(cluster));
         let (beside, oldest) = throughput(cluster, &database, compare);
+        let (after, _) = throughput(cluster, &database, || None);
         if round > 0 {
-            pace.rounds.push((alone, beside));
+            pace.rounds.push(Round { before, beside, after });
             pace.oldest = pace.oldest.max(oldest);
         }
     }
@@ -83,16 +106,18 @@ fn throughput(
     database: &str,
     compare: impl Fn() -> Option<Command>,
 ) -> (f64, f64) {
+    cluster.sql(database, CLEAN);
+    cluster.sql(database, "checkpoint");
     let start = || compare().map(|mut program| program.spawn().expect("the program"));
     let mut comparing: Option<Child> = start();
-    let seconds = OF_A_ROUND.as_secs().to_string();
+    let seconds = STRETCH.as_secs().to_string();
     let application = pgbench(cluster, database, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
         .stdout(Stdio::piped())
         .spawn()
         .expect("pgbench");
     let ages = "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
         from pg_stat_activity where application_name = 'pgreconcile/bench'";
-    let (until, mut oldest) = (Instant::now() + OF_A_ROUND, 0.0_f64);
+    let (until, mut oldest) = (Instant::now() + STRETCH, 0.0_f64);
     while Instant::now() < until {
         oldest = oldest.max(cluster.sql("postgres", ages).parse().expect("an age"));
         let over = comparing.as_mut().map(|child| child.try_wait().expect("a child").is_some());

@@ -22,12 +22,9 @@ fn round() -> Round {
 
 /// Until somebody waits for a lock, or tries in vain to get one.
 pub(super) fn await_blocked(round: &Round) {
-    let until = Instant::now() + Duration::from_secs(60);
-    let blocked = "select count(*) from pg_stat_activity where datname = current_database()
+    let blocked = "select count(*) > 0 from pg_stat_activity where datname = current_database()
         and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";
-    while round.pair.sql(Side::Target, blocked) == "0" {
-        assert!(Instant::now() < until, "nobody waits");
-    }
+    round.pair.clusters.target.await_answer(&round.pair.database, blocked, "t");
 }
 
 fn start(round: &Round, script: &std::path::Path) -> std::process::Child {

@@ -296,6 +296,14 @@ impl Cluster {
         self.sql_as("postgres", database, sql)
     }
 
+    /// Asks until it is answered so.
+    pub fn await_answer(&self, database: &str, question: &str, answer: &str) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.sql(database, question) != answer {
+            assert!(Instant::now() < until, "never {answer}: {question}");
+        }
+    }
+
     /// The same through another way to a server.
     pub fn sql_through(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(binaries().join("psql"));

@@ -111,18 +111,18 @@ impl<'p> Spacing<'p> {
     async fn reading(&mut self) -> Result<Reading, PgError> {
         let lease = self.pool.lease_aside().await?;
         let said = async {
-            let (sessions, seen) = lease.sessions(&self.own).await?;
+            let sessions = lease.sessions(&self.own).await?;
             // Only a primary can be written.
             let replay = match self.limits.lag {
                 Some(_) => Some(lease.replay(&self.own, false).await?),
                 None => None,
             };
-            Ok((sessions, seen, replay))
+            Ok((sessions, replay))
         };
         let said = said.await;
         lease.give_back().await;
-        let (sessions, seen, replay) = said?;
-        if self.limits.sessions.is_some() && !seen {
+        let (sessions, replay) = said?;
+        if self.limits.sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }
         let lag = match replay {

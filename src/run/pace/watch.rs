@@ -15,7 +15,7 @@ use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
 use crate::event::Event;
 use crate::finding::{Paced, SummaryRecord};
-use crate::pg::{PgError, Remedy, Replay};
+use crate::pg::{PgError, Remedy, Replay, Sessions};
 use crate::run::desk::Desk;
 use crate::run::work::worker::World;
 use crate::schema::{BySide, Server, Side};
@@ -24,7 +24,7 @@ use crate::spec::PaceSettings;
 /// How often a side is asked.
 const OFTEN: Duration = Duration::from_secs(1);
 /// A run that is over sooner asks nobody, unless there are limits.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST: Duration = Duration::from_millis(100);
 /// Without limits nothing depends on an answer: a side that gives none is left alone for a while.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 /// With limits the run waits for an answer so long, and then ends.
@@ -41,9 +41,7 @@ pub(in crate::run) type Answers = BySide<Option<Answer>>;
 
 /// What a side has said of itself.
 pub(in crate::run) struct Said {
-    sessions: u64,
-    /// Whether that is what is meant, and not an estimate.
-    seen: bool,
+    sessions: Sessions,
     replay: Option<Replay>,
 }
 
@@ -186,8 +184,8 @@ impl Watch {
     }
 
     fn reading(&mut self, side: Side, said: Said, desk: &Desk<'_>) -> Result<Reading, PgError> {
-        let Said { sessions, seen, replay } = said;
-        if self.limits[side].sessions.is_some() && !seen {
+        let Said { sessions, replay } = said;
+        if self.limits[side].sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }
         let lag = match replay {
@@ -313,12 +311,12 @@ async fn ask(world: &World, side: Side, wanted: Option<Wanted>) -> Option<Answer
         Err(error) => return Some(Err(error)),
     };
     let said = async {
-        let (sessions, seen) = lease.sessions(&world.own).await?;
+        let sessions = lease.sessions(&world.own).await?;
         let replay = match lag {
             Some(standby) => Some(lease.replay(&world.own, standby).await?),
             None => None,
         };
-        Ok(Said { sessions, seen, replay })
+        Ok(Said { sessions, replay })
     };
     let answer = said.await;
     lease.give_back().await;
