@@ -42,7 +42,7 @@ pub struct Follower {
 pub struct Sessions {
     /// How many are active.
     pub active: u64,
-    /// How many are active, or were a moment ago and are within a transaction.
+    /// How many are active, or were a hundredth of a second ago.
     pub at_work: u64,
     /// Whether that is so, and not an estimate.
     pub seen: bool,

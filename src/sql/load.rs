@@ -4,11 +4,11 @@
 use super::statement::Statement;
 
 /// One row: how many sessions of others are active, how many are at work, and whether their states may
-/// be seen. At work is whoever is active, and whoever was within the last second and has a transaction
-/// open: what an application does between two statements takes it less, and it comes back at once. Where
-/// states may not be seen, those that hold a transaction open are counted instead, which anyone may see;
-/// that counts idle ones in, and never reads what is hidden as nobody. Other runs of this program are no
-/// others: each of them holds back by itself.
+/// be seen. At work is whoever is active, or was within the last hundredth of a second: an application
+/// in full swing is between two statements most of the time, and comes back at once. Where states may
+/// not be seen, those that hold a transaction open are counted instead, which anyone may see; that counts
+/// idle ones in, and never reads what is hidden as nobody. Other runs of this program are no others: each
+/// of them holds back by itself.
 pub fn sessions() -> Statement {
     Statement::constant(
         "select s.active, s.at_work, true
@@ -17,8 +17,7 @@ select pg_catalog.count(*) filter (where a.state = 'active') as active, pg_catal
 from pg_catalog.pg_stat_activity as a
 where (
 a.state = 'active'
-or a.state = 'idle in transaction'
-and a.state_change > pg_catalog.clock_timestamp() - interval '1 second'
+or a.state_change > pg_catalog.clock_timestamp() - interval '10 milliseconds'
 )
 and a.backend_type = 'client backend'
 and not pg_catalog.starts_with(coalesce(a.application_name, ''), 'pgreconcile/')

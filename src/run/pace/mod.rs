@@ -16,8 +16,8 @@
 //! as long in all. A chunk keeps a core of each server busy, a session of an application seldom does. On
 //! two cores a `pgbench` that writes with four clients kept 94% of its throughput (median of five rounds,
 //! 89 to 94; 100, 97 to 104, where nothing ran beside it). When only sessions that were active were
-//! counted, and not those between two statements of a transaction, it was 86% (76 to 90): a moment saw
-//! half a session at work, and the run rested half as long. On a server that is idle nothing is lost. An
+//! counted, and not those between two statements, it was 86% (76 to 90): a moment saw half a session
+//! at work, and the run rested half as long. On a server that is idle nothing is lost. An
 //! operator who sets `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
 
 pub(super) mod allowed;
