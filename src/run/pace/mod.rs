@@ -14,8 +14,8 @@
 //! Without a limit of sessions a run takes a sixth of a session's share: after each chunk it rests six
 //! times as long as the chunk took for each session of others that is at work, up to [`MOST_RESTS`] times
 //! as long in all. A chunk keeps a core of each server busy, a session of an application seldom does. On
-//! two cores a `pgbench` that writes with four clients kept 94% of its throughput (median of five rounds,
-//! 89 to 94; 100, 97 to 104, where nothing ran beside it). When only sessions that were active were
+//! two cores a `pgbench` that writes with four clients kept 93% of its throughput (median of five rounds,
+//! 85 to 98; 101, 92 to 105, where nothing ran beside it). When only sessions that were active were
 //! counted, and not those between two statements, it was 86% (76 to 90): a moment saw half a session
 //! at work, and the run rested half as long. On a server that is idle nothing is lost. An
 //! operator who sets `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
