@@ -57,7 +57,13 @@ impl Lease {
         let locked = types.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>(2))?;
         let columns = names.into_iter().zip(&types).zip(1..);
         let columns = columns.map(|((name, row), number)| {
-            Ok(ShapeColumn { name, number, type_name: row.get(1)?, collation_version: None })
+            Ok(ShapeColumn {
+                name,
+                number,
+                type_name: row.get(1)?,
+                collation: None,
+                collation_version: None,
+            })
         });
         Ok((columns.collect::<Result<_, PgError>>()?, locked.unwrap_or_default()))
     }

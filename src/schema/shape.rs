@@ -66,6 +66,10 @@ pub struct ShapeColumn {
     pub number: i32,
     /// Its type, as SQL writes it.
     pub type_name: String,
+    /// Its collation with what decides its order, if it has one. Nothing where a run was begun by a
+    /// version that did not ask.
+    #[serde(default)]
+    pub collation: Option<String>,
     /// The version of its collation that the server has now, where that has versions: with another one
     /// the same keys may stand in another order.
     pub collation_version: Option<String>,
@@ -197,6 +201,11 @@ impl ShapeColumn {
         if self.number != now.number {
             return Some(format!("{what} was dropped and made again"));
         }
+        if let (Some(before), Some(after)) = (&self.collation, &now.collation)
+            && before != after
+        {
+            return Some(format!("the collation of {what} was \"{before}\" and is \"{after}\""));
+        }
         (self.collation_version != now.collation_version).then(|| {
             format!(
                 "the collation of {what} has another version: {} has become {}",
@@ -216,6 +225,7 @@ mod tests {
             name: name.to_owned(),
             number,
             type_name: "integer".to_owned(),
+            collation: Some("de icu de".to_owned()),
             collation_version: Some("2.36".to_owned()),
         }
     }
@@ -267,6 +277,7 @@ mod tests {
     #[test]
     fn every_change_is_said_in_words() {
         let other_type = ShapeColumn { type_name: "bigint".to_owned(), ..column("v", 2) };
+        let other_order = ShapeColumn { collation: Some("en".to_owned()), ..column("v", 2) };
         let newer = ShapeColumn { collation_version: Some("2.37".to_owned()), ..column("v", 2) };
         let with = |columns: &[ShapeColumn]| Shape { columns: columns.to_vec(), ..shape() };
         let id = || column("id", 1);
@@ -305,6 +316,7 @@ mod tests {
             (with(&[id()]), "column \"v\" does not exist any more"),
             (with(&[id(), column("v", 3)]), "column \"v\" was dropped and made again"),
             (with(&[id(), other_type]), "column \"v\" was integer and is bigint"),
+            (with(&[id(), other_order]), "of column \"v\" was \"de icu de\" and is \"en\""),
             (with(&[id(), newer]), "has another version: 2.36 has become 2.37"),
             (with(&[id(), column("v", 2), column("w", 3)]), "column \"w\" is new"),
         ] {

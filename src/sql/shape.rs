@@ -30,6 +30,13 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
 'name', a.attname,
 'number', a.attnum,
 'type_name', pg_catalog.format_type(a.atttypid, a.atttypmod),
+'collation', case when l.oid is not null then pg_catalog.concat_ws(' ',
+l.collname,
+case l.collprovider when 'i' then 'icu' when 'c' then 'libc' when 'b' then 'builtin' end,
+coalesce(pg_catalog.to_jsonb(l) ->> 'colllocale', pg_catalog.to_jsonb(l) ->> 'colliculocale', l.collcollate::pg_catalog.text),
+pg_catalog.to_jsonb(l) ->> 'collicurules',
+case when not l.collisdeterministic then 'nondeterministic' end
+) end,
 'collation_version', case
 when a.attcollation = 0 then null
 when a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation
@@ -47,6 +54,7 @@ else pg_catalog.pg_collation_actual_version(a.attcollation)
 end
 ) order by a.attnum) as columns
 from pg_catalog.pg_attribute as a
+left join pg_catalog.pg_collation as l on l.oid = a.attcollation
 where a.attrelid = c.oid
 and a.attnum > 0
 and not a.attisdropped
