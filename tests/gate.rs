@@ -365,3 +365,58 @@ fn trouble_is_neither_open_nor_closed() {
     assert!(refused(&folder)[0].headline.contains("holds several specs"));
     in_shell(&pair, "cp spec.toml b.toml; \"$BIN\" gate b.toml >/dev/full").exits(2);
 }
+
+/// The clean run before it began later, and ended earlier.
+#[test]
+fn a_run_that_goes_on_after_a_clean_one_and_differs_closes_the_gate() {
+    let pair = alike();
+    let spec = spec(&pair, "[pace]\npause_file = \"pause\"", MAPPINGS);
+    let part = ["--sample", "90%"];
+    let pause = pair.scratch.file("pause", "");
+    let interrupted = pair.comparing(&spec, &[&part[..], &["-v"]].concat());
+    let mut interrupted = interrupted.without("PGRECONCILE_LEDGER").start();
+    interrupted.await_line("held back");
+    interrupted.signal("INT");
+    interrupted.finish().exits(3);
+    std::fs::remove_file(pause).unwrap();
+    clean_runs(&pair, &spec, 2);
+    gate(&pair, &[]).exits(0);
+    pair.sql(Side::Target, "update t set v = 'other'");
+    let goes_on = compare(&pair, &spec, &[&part[..], &["--resume"]].concat());
+    assert!(goes_on.exits(1).stderr.contains(" goes on"), "{}", goes_on.stderr);
+    let told = reasons(&gate(&pair, &[]));
+    assert!(told.iter().any(|line| line.contains("rows of mapping \"t\"")), "{told:#?}");
+    let history = pair.program().without("PGRECONCILE_LEDGER");
+    let told = history.args(&["history", "spec.toml", "--format", "json"]).run();
+    let runs = json(&told.stdout)["runs"].clone();
+    let newest = runs.as_array().unwrap().last().unwrap();
+    assert_eq!(newest["summary"]["verdict"], "diverged", "{newest}");
+    assert_eq!(newest["trend"]["gone"], 0, "{newest}");
+}
+
+/// The tenant whose rows a run has found to differ waits for its end; the others do not.
+#[test]
+fn a_run_under_way_closes_the_groups_in_which_it_differs() {
+    let pair = alike();
+    let slow = "source.table = \"public.u\"\nsource.where = \"pg_sleep(v::int) is not null\"\n";
+    let spec = spec(&pair, "", &MAPPINGS.replace("source.table = \"public.u\"\n", slow));
+    for side in Side::BOTH {
+        pair.sql(side, "update u set v = 0; update t set v = 'b' where id = 1");
+    }
+    clean_runs(&pair, &spec, 2);
+    for side in Side::BOTH {
+        pair.sql(side, "update u set v = 12");
+    }
+    // Row 2 stands in tenant 2 at the source, and in tenant 0 at the target.
+    pair.sql(Side::Target, "update t set tenant = 0 where id = 2");
+    let run = pair.comparing(&spec, &["--jobs", "1"]).without("PGRECONCILE_LEDGER").start();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    while gate(&pair, &["--group", "2"]).code == 0 {
+        assert!(std::time::Instant::now() < until, "it never closes");
+    }
+    let told = reasons(&gate(&pair, &["--group", "2"]));
+    assert!(told[0].ends_with("is under way and differs already in group \"2\""), "{told:#?}");
+    reasons(&gate(&pair, &["--group", "0"]));
+    run.signal("INT");
+    let _ = run.finish();
+}

@@ -13,7 +13,7 @@ use super::ledgers::{past, under_way, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding::PastRun;
-use crate::gate::{self, Answer, Asked, Case, Change, Gate as Judgement, Run};
+use crate::gate::{self, Answer, Asked, Case, Change, End, Gate as Judgement, Run};
 use crate::ledger::{Retold, Store};
 use crate::report::{GateRecord, write_gate};
 use crate::run::{self, Options, Trouble};
@@ -175,6 +175,12 @@ async fn of_ledger(
                     return Err(format!("run {} cannot be told again", past.run));
                 }
             }
+        }
+        if matches!(run.end, End::UnderWay) {
+            let so_far = store.findings_so_far(&spec.name, &past.run, |finding| {
+                run.differs_already(finding, spec);
+            });
+            so_far.await.map_err(|error| error.to_string())?;
         }
         runs.push(run);
     }

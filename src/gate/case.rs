@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use super::reason::{Condition, Reason};
 use super::run::{End, Run, Unsettled, is};
 use super::sequence::Sequence;
-use crate::finding::ExpiredAccept;
+use crate::finding::{ExpiredAccept, GroupRecord};
 use crate::spec::{GateSettings, Mapping, Spec};
 
 /// A mapping of the spec.
@@ -263,8 +263,12 @@ impl Case {
                 self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)
             };
             let rows: BTreeSet<&Unsettled> = run.unsettled.iter().filter(concerns).collect();
-            let mut by_mapping: BTreeMap<&str, usize> = BTreeMap::new();
+            let mut by_mapping: BTreeMap<&str, u64> = BTreeMap::new();
             rows.iter().for_each(|row| *by_mapping.entry(&row.mapping).or_default() += 1);
+            // A row that is in another group on the other side is told as one of the source's.
+            for (mapping, count) in self.unsettled_of_groups(run).filter(|(_, count)| *count > 0) {
+                by_mapping.entry(mapping).or_insert(count);
+            }
             for (mapping, count) in by_mapping {
                 let word = if count == 1 { "row" } else { "rows" };
                 let message = format!(
@@ -284,6 +288,15 @@ impl Case {
             before = Some(rows);
         }
         reasons
+    }
+
+    /// Of each mapping how many rows of these groups, of either side, kept changing.
+    fn unsettled_of_groups<'r>(&self, run: &'r Run) -> impl Iterator<Item = (&'r str, u64)> {
+        let asked = |record: &&GroupRecord| self.groups.iter().any(|group| is(record, group));
+        run.mappings.iter().map(move |mapping| {
+            let records = mapping.groups.iter().flatten().filter(asked);
+            (mapping.mapping.as_str(), records.map(|record| record.unsettled).sum())
+        })
     }
 
     /// Nothing compared with nothing proves nothing.

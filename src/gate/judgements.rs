@@ -37,6 +37,7 @@ fn run(id: &str, hours: i64) -> Run {
         recheck: false,
         started_at: now().checked_sub(SignedDuration::from_hours(hours)).unwrap(),
         resumed_at: None,
+        differs_in: [].into(),
         part: None,
         slice: false,
         end: End::Over(SummaryRecord::new(Verdict::Clean, 60_000)),
@@ -138,6 +139,20 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
     assert!(reasons(&with(under_way.clone())).is_empty());
     let said = closed_by(Condition::CleanRuns, &with(Run { found: 1, ..under_way.clone() }));
     assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
+    // Of groups those in which it differs are closed, and all where nobody knows in which.
+    for (differs_in, closed) in [
+        (Some(Some("2".to_owned())), vec![]),
+        (Some(None), vec![]),
+        (Some(Some("1".to_owned())), vec!["1"]),
+        (None, vec!["1"]),
+    ] {
+        let differs_in = [differs_in].into();
+        let mut case = grouped(&["1"]);
+        case.runs.insert(0, Run { found: 1, differs_in, ..under_way.clone() });
+        let answers = judge(&case).groups;
+        let names = answers.iter().filter(|answer| answer.verdict == Answer::Closed);
+        assert_eq!(names.map(|answer| &answer.group).collect::<Vec<_>>(), closed);
+    }
     // It is none of the two that are wanted.
     let case = Case { runs: vec![under_way, run("C", 1)], ..case() };
     assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
@@ -436,6 +451,11 @@ fn rows_of_other_groups_may_keep_changing() {
     case.runs[0].unsettled = [row("2")].into();
     assert!(reasons(&case).is_empty());
     case.runs[0].unsettled = [row("1")].into();
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
+    // It stands in the group that is asked for on the target's side alone.
+    case.runs[0].unsettled = [row("2")].into();
+    let moved = GroupRecord { unsettled: 1, ..group("1") };
+    case.runs[0].mappings[0].groups = Some(vec![moved, group("2")]);
     assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
 }
 

@@ -10,6 +10,7 @@ use crate::finding::{
     Disposition, Finding, GroupRecord, MappingRecord, PastRun, Place, SummaryRecord, Verdict,
 };
 use crate::row::Group;
+use crate::spec::Spec;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Run {
     pub end: End,
     /// Findings that nobody has agreed to.
     pub found: u64,
+    /// Of a run under way the groups in which it differs already; nothing for what concerns every group.
+    pub differs_in: BTreeSet<Option<Group>>,
     /// What each mapping came to.
     pub mappings: Vec<MappingRecord>,
     /// Rows that kept changing.
@@ -80,6 +83,7 @@ impl Run {
                 None => End::Lost,
             },
             found: past.found().saturating_sub(agreed),
+            differs_in: BTreeSet::new(),
             mappings: Vec::new(),
             unsettled: BTreeSet::new(),
         })
@@ -99,6 +103,19 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// Takes in what it has found while it is under way. Whoever moved from one group to another
+    /// concerns both, and a finding names one.
+    pub fn differs_already(&mut self, finding: Finding, spec: &Spec) {
+        if finding.disposition() != Disposition::Confirmed {
+            return;
+        }
+        let mapping = spec.mappings.iter().find(|mapping| mapping.name == finding.mapping);
+        let group_by = mapping.and_then(|mapping| mapping.group_by.as_ref());
+        let moved = |pair: &String| finding.columns.0.iter().any(|(name, _)| name == pair);
+        let moved = group_by.is_some_and(|pair| moved(&pair.value));
+        self.differs_in.insert(finding.group.filter(|_| !moved));
     }
 
     /// Whether it was to look at all keys of these mappings. Of a run without an end that is taken
@@ -141,12 +158,23 @@ impl Run {
     /// Why it was not complete and clean: as a whole, or as far as these groups go.
     pub(super) fn doubts(&self, groups: &[String]) -> Vec<Reason> {
         let mut doubts: Vec<Reason> = match &self.end {
-            // Whose findings they are, nobody has said yet.
-            End::UnderWay if self.found > 0 && groups.is_empty() => {
+            End::UnderWay if self.found == 0 => Vec::new(),
+            End::UnderWay if groups.is_empty() => {
                 let message = format!("{} is under way and differs already", self.named());
                 vec![Reason::new(Condition::CleanRuns, message)]
             }
-            End::UnderWay => Vec::new(),
+            End::UnderWay => {
+                let of = |group: &String| {
+                    let here = [None, Some(Some(group.clone()))];
+                    here.iter().any(|here| self.differs_in.contains(here)).then(|| {
+                        let run = self.named();
+                        let message =
+                            format!("{run} is under way and differs already in group \"{group}\"");
+                        Reason::new(Condition::CleanRuns, message).of_group(Some(group))
+                    })
+                };
+                groups.iter().filter_map(of).collect()
+            }
             End::Lost => {
                 let message = format!("{} has no end: it was killed", self.named());
                 vec![Reason::new(Condition::CleanRuns, message)]

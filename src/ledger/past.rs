@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::error::LedgerError;
 use super::store::Store;
 use super::value::{Record, values};
@@ -21,6 +23,15 @@ struct Numbered {
     run: PastRun,
     /// Whether it was to look at every mapping.
     all_mappings: bool,
+    last_look: Option<Timestamp>,
+}
+
+/// When a run ended, or if it has no end, when it last began or went on.
+fn last_look(record: &RunRecord, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
+    let began = record.resumed_at.last().unwrap_or(&record.started_at);
+    let took = summary.map_or(0, |summary| summary.elapsed_ms);
+    let took = SignedDuration::from_millis(i64::try_from(took).unwrap_or(i64::MAX));
+    began.parse::<Timestamp>().ok()?.checked_add(took).ok()
 }
 
 impl Numbered {
@@ -135,6 +146,25 @@ impl Store {
         Ok(())
     }
 
+    /// Tells what a run has found so far.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn findings_so_far(
+        &self,
+        spec: &str,
+        run: &str,
+        mut hear: impl FnMut(Finding),
+    ) -> Result<(), LedgerError> {
+        let runs = self.runs(spec).await?;
+        let Some(found) = runs.iter().find(|known| known.run.run == run) else { return Ok(()) };
+        self.each_told(include_str!("statements/findings_of_run.sql"), found.number, |text| {
+            hear(serde_json::from_str(text)?);
+            Ok(())
+        })
+        .await
+    }
+
     /// Tells a run again as it was told: this one, or the newest that came to its end.
     ///
     /// # Errors
@@ -230,12 +260,15 @@ impl Store {
         }
     }
 
-    /// The runs of a spec as they stand, the oldest first.
+    /// The runs of a spec as they stand, in the order in which they have last looked: one that was
+    /// interrupted and goes on is newer than what ran in between.
     async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
         let mut runs = Vec::new();
         let found = self.rows(include_str!("statements/runs_of_spec.sql"), values![spec]).await?;
         for row in found {
             let record: RunRecord = serde_json::from_str(row.text(3)?)?;
+            let summary = row.maybe_text(4)?.map(serde_json::from_str).transpose()?;
+            let last_look = last_look(&record, summary.as_ref());
             let run = PastRun {
                 run: record.run,
                 verb: row.text(1)?.to_owned(),
@@ -245,7 +278,7 @@ impl Store {
                 sample: record.sample,
                 slice: record.slice,
                 since: record.since,
-                summary: row.maybe_text(4)?.map(serde_json::from_str).transpose()?,
+                summary,
                 rows: BySide::default(),
                 coverage: None,
                 findings: BTreeMap::new(),
@@ -256,8 +289,11 @@ impl Store {
                 number: row.int(0)?,
                 run,
                 all_mappings: record.mappings.is_empty(),
+                last_look,
             });
         }
+        // Those of one moment stay in the order in which they began.
+        runs.sort_by_key(|run| run.last_look);
         Ok(runs)
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Desk<'o> {
     observer: &'o mut dyn Observer,
     /// When the run began that goes on, or is told as a whole.
     began_before: Option<jiff::Timestamp>,
+    /// How long others had been at it when this process came to a run of many.
+    under_way: Duration,
     pub(super) options: Options,
     pub(super) clock: Clock,
     /// Who wants it to stop does not wait for a ledger that does not answer.
@@ -50,8 +52,19 @@ impl<'o> Desk<'o> {
         stop: watch::Receiver<Stop>,
     ) -> Desk<'o> {
         let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
-        let began_before = None;
-        Desk { queue, untold, diagnosis, recorder, observer, began_before, options, clock, stop }
+        let (began_before, under_way) = (None, Duration::ZERO);
+        Desk {
+            queue,
+            untold,
+            diagnosis,
+            recorder,
+            observer,
+            began_before,
+            under_way,
+            options,
+            clock,
+            stop,
+        }
     }
 
     /// Something has happened.
@@ -76,7 +89,15 @@ impl<'o> Desk<'o> {
             recorder.resume(begun);
         }
         self.began_before = begun.record.started_at.parse().ok();
+        let under_way = self.began_before.map(|began| self.clock.wall.duration_since(began));
+        self.under_way = under_way.and_then(|time| time.try_into().ok()).unwrap_or_default();
         self.tell(Event::RunStarted(begun.record.clone()));
+    }
+
+    /// How long the run has taken: since it was last gone on with, or of many processes since the first
+    /// of them began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.under_way + self.clock.now()
     }
 
     /// The second in which the run began, as records write it: nothing of it was read before that, and

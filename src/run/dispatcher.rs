@@ -443,7 +443,7 @@ impl Dispatcher<'_> {
         } else {
             Verdict::Clean
         };
-        let elapsed = self.desk.clock.now().as_millis();
+        let elapsed = self.desk.elapsed().as_millis();
         let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
         self.watch.sum_up(&mut summary, &mut self.desk);
         self.desk.tell(Event::RunFinished(summary.clone()));
