@@ -8,6 +8,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use crate::outputs::{in_shell, json, names};
+use crate::shared::Keeper;
 use crate::support::{Outcome, Pair, Program, refused};
 
 /// Two tables, one of them by tenant, whose numbers come from sequences that are ahead.
@@ -366,32 +367,39 @@ fn trouble_is_neither_open_nor_closed() {
     in_shell(&pair, "cp spec.toml b.toml; \"$BIN\" gate b.toml >/dev/full").exits(2);
 }
 
-/// The clean run before it began later, and ended earlier.
+/// The clean runs in between began later, and ended earlier.
 #[test]
-fn a_run_that_goes_on_after_a_clean_one_and_differs_closes_the_gate() {
-    let pair = alike();
-    let spec = spec(&pair, "[pace]\npause_file = \"pause\"", MAPPINGS);
-    let part = ["--sample", "90%"];
-    let pause = pair.scratch.file("pause", "");
-    let interrupted = pair.comparing(&spec, &[&part[..], &["-v"]].concat());
-    let mut interrupted = interrupted.without("PGRECONCILE_LEDGER").start();
-    interrupted.await_line("held back");
-    interrupted.signal("INT");
-    interrupted.finish().exits(3);
-    std::fs::remove_file(pause).unwrap();
-    clean_runs(&pair, &spec, 2);
-    gate(&pair, &[]).exits(0);
-    pair.sql(Side::Target, "update t set v = 'other'");
-    let goes_on = compare(&pair, &spec, &[&part[..], &["--resume"]].concat());
-    assert!(goes_on.exits(1).stderr.contains(" goes on"), "{}", goes_on.stderr);
-    let told = reasons(&gate(&pair, &[]));
-    assert!(told.iter().any(|line| line.contains("rows of mapping \"t\"")), "{told:#?}");
-    let history = pair.program().without("PGRECONCILE_LEDGER");
-    let told = history.args(&["history", "spec.toml", "--format", "json"]).run();
-    let runs = json(&told.stdout)["runs"].clone();
-    let newest = runs.as_array().unwrap().last().unwrap();
-    assert_eq!(newest["summary"]["verdict"], "diverged", "{newest}");
-    assert_eq!(newest["trend"]["gone"], 0, "{newest}");
+fn a_run_that_goes_on_after_clean_ones_and_differs_closes_the_gate() {
+    let keeper = Keeper::new();
+    for (ledger, begun, goes_on) in [
+        (".pgreconcile/own.db".to_owned(), &["--sample", "90%"][..], &["--resume"][..]),
+        (keeper.url(), &["--run-id", "night-1", "--chunk-rows", "10"], &[]),
+    ] {
+        let pair = alike();
+        let spec = spec(&pair, "[pace]\npause_file = \"pause\"", MAPPINGS);
+        let program =
+            |flags: &[&str]| pair.comparing(&spec, flags).env("PGRECONCILE_LEDGER", &ledger);
+        let pause = pair.scratch.file("pause", "");
+        let mut interrupted = program(&[begun, &["-v"]].concat()).start();
+        interrupted.await_line("held back");
+        interrupted.signal("INT");
+        interrupted.finish().exits(3);
+        std::fs::remove_file(pause).unwrap();
+        for _ in 0..2 {
+            program(&[]).run().exits(0);
+        }
+        let verb = |args: &[&str]| pair.program().env("PGRECONCILE_LEDGER", &ledger).args(args);
+        verb(&["gate", "spec.toml"]).run().exits(0);
+        pair.sql(Side::Target, "update t set v = 'other'");
+        program(&[begun, goes_on].concat()).run().exits(1);
+        let told = reasons(&verb(&["gate", "spec.toml"]).run());
+        assert!(told.iter().any(|line| line.contains("rows of mapping \"t\"")), "{told:#?}");
+        let told = verb(&["history", "spec.toml", "--format", "json"]).run();
+        let runs = json(&told.stdout)["runs"].clone();
+        let newest = runs.as_array().unwrap().last().unwrap();
+        assert_eq!(newest["summary"]["verdict"], "diverged", "{newest}");
+        assert_eq!(newest["trend"]["gone"], 0, "{newest}");
+    }
 }
 
 /// The tenant whose rows a run has found to differ waits for its end; the others do not.
