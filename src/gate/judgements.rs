@@ -117,7 +117,12 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
     );
     let lost = Run { end: End::Lost, mappings: Vec::new(), ..run("C", 1) };
     let said = reasons(&case_of(lost));
-    assert_eq!(said, ["run C of 2026-11-24T11:00:00Z has no end: it was killed"]);
+    assert_eq!(
+        said,
+        [
+            "run C of 2026-11-24T11:00:00Z has no end: it was killed, or left before its end was written down"
+        ]
+    );
     // A verdict that no mapping explains counts all the same.
     let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
     assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);

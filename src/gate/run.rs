@@ -176,7 +176,10 @@ impl Run {
                 groups.iter().filter_map(of).collect()
             }
             End::Lost => {
-                let message = format!("{} has no end: it was killed", self.named());
+                let message = format!(
+                    "{} has no end: it was killed, or left before its end was written down",
+                    self.named()
+                );
                 vec![Reason::new(Condition::CleanRuns, message)]
             }
             End::Over(summary) => {

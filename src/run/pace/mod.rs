@@ -133,10 +133,9 @@ impl Pace {
 
     /// Judges anew. Gives the speed, and why it is not full.
     pub(super) fn judge(&mut self) -> (Speed, &str) {
-        let unknown = || self.sides.iter().find_map(|(_, side)| side.unknown.as_deref());
-        if let Some(why) = self.paused.as_deref().or_else(unknown) {
-            self.speed = Speed::Waiting;
-            return (self.speed, why);
+        // What is not known, or is paused, presses nobody: it leaves the hysteresis as it is.
+        if self.held().is_some() {
+            return (Speed::Waiting, self.held().unwrap_or_default());
         }
         let sides = self.sides.iter().map(|(_, side)| side);
         let worst = sides.max_by(|a, b| a.pressure.total_cmp(&b.pressure));
@@ -151,14 +150,20 @@ impl Pace {
         (self.speed, reason)
     }
 
+    /// Why nothing goes on, whatever the pressure.
+    fn held(&self) -> Option<&str> {
+        let unknown = || self.sides.iter().find_map(|(_, side)| side.unknown.as_deref());
+        self.paused.as_deref().or_else(unknown)
+    }
+
     /// The speed as it was judged last.
     pub(super) fn speed(&self) -> Speed {
-        self.speed
+        if self.held().is_some() { Speed::Waiting } else { self.speed }
     }
 
     /// How long to rest after a piece of work that took so long.
     pub(super) fn rest(&self, took: Duration) -> Duration {
-        let slower = if self.speed == Speed::Slower { 1.0 } else { 0.0 };
+        let slower = if self.speed() == Speed::Slower { 1.0 } else { 0.0 };
         let rests = Side::BOTH.map(|side| self.rests(side)).into_iter().fold(slower, f64::max);
         took.mul_f64(rests)
     }
@@ -231,6 +236,24 @@ mod tests {
         assert_eq!(pace.judge(), (Speed::Waiting, why));
         // without limits nobody has to say anything
         assert_eq!(super::Pace::new(BySide::default()).judge().0, Speed::Full);
+    }
+
+    /// A run that waited at first for what it did not know would wait on for as long as a server is as
+    /// busy as it may be.
+    #[test]
+    fn what_was_not_known_at_first_was_not_above_the_limit() {
+        let mut pace = pace(None, Some(2));
+        assert_eq!(pace.judge().0, Speed::Waiting);
+        pace.read(Side::Target, active(2));
+        assert_eq!((pace.judge().0, pace.speed()), (Speed::Slower, Speed::Slower));
+        pace.pause(Some("it is there".to_owned()));
+        assert_eq!((pace.judge().0, pace.speed()), (Speed::Waiting, Speed::Waiting));
+        pace.pause(None);
+        assert_eq!(pace.judge().0, Speed::Slower);
+        pace.read(Side::Target, active(3));
+        assert_eq!(pace.judge().0, Speed::Waiting);
+        pace.read(Side::Target, active(2));
+        assert_eq!(pace.judge().0, Speed::Waiting);
     }
 
     #[test]
