@@ -3,15 +3,16 @@
 use super::statement::{Bind, Statement, Writer, column, table};
 use crate::schema::{ColumnName, Numerals, TableName};
 
-/// A default that is a sequence's next number, as the server writes it, cast to a type that writes it
-/// the same or not at all.
+/// A default that is a sequence's next number, as the server writes it, with no cast but one that leaves
+/// every number as it is.
 const NEXT_NUMBER: &str =
-    r"^(nextval\(X\)|\(nextval\(X\)\)::(bigint|integer|smallint|numeric|text|character varying))$";
+    r"^(nextval\(X\)|\(nextval\(X\)\)(::(bigint|numeric|text|character varying))?)$";
 
 /// A row for each column of a table that a sequence fills: column, the sequence's schema and name, its
 /// increment, the last number that it has, whether the role may read it. A default, the column's own or
-/// its domain's, counts if it is the next number and nothing else: of an expression over it nobody
-/// knows which keys it gives. So a text that owns a sequence counts by its default only.
+/// its domain's, counts if it is the next number, as it is or cast to the column's type: of a larger
+/// expression nobody knows which keys it gives. So a text that owns a sequence counts by its default
+/// only.
 pub fn sequence_links(oid: u32) -> Statement {
     let mut writer = Writer::new(&[]);
     let next_number = NEXT_NUMBER.replace('X', "'([^']|'')+'::regclass").replace('\'', "''");
@@ -33,19 +34,20 @@ where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 and d.deptype in ('a', 'i')
 union
-select f.adrelid, f.adnum, d.refobjid
+select v.relation, v.number, v.sequence
+from (
+select f.adrelid as relation, f.adnum as number, d.refobjid as sequence,
+pg_catalog.pg_get_expr(f.adbin, f.adrelid) as told,
+pg_catalog.format_type(h.atttypid, h.atttypmod) as own
 from pg_catalog.pg_attrdef as f
+join pg_catalog.pg_attribute as h on h.attrelid = f.adrelid and h.attnum = f.adnum
 join pg_catalog.pg_depend as d
 on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
 and d.objid = f.oid
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-where pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~ '",
-        )
-        .push(&next_number)
-        .push(
-            "'
-union
-select h.attrelid, h.attnum, d.refobjid
+union all
+select h.attrelid, h.attnum, d.refobjid, pg_catalog.pg_get_expr(t.typdefaultbin, 0),
+pg_catalog.format_type(t.typbasetype, t.typtypmod)
 from pg_catalog.pg_attribute as h
 join pg_catalog.pg_type as t on t.oid = h.atttypid and t.typtype = 'd'
 join pg_catalog.pg_depend as d
@@ -53,7 +55,8 @@ on d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
 and d.objid = t.oid
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 where not h.atthasdef
-and pg_catalog.pg_get_expr(t.typdefaultbin, 0) ~ '",
+) as v
+where pg_catalog.replace(v.told, ')::' || v.own, ')') ~ '",
         )
         .push(&next_number)
         .push(

@@ -113,6 +113,7 @@ fn a_sequence_that_is_behind_the_texts_that_it_makes() {
     for (more, column) in [
         ("", "text default nextval('s')"),
         ("", "text default nextval('s')::text"),
+        ("", "varchar(30) default nextval('s')::varchar(30)"),
         ("", "varchar(30) default nextval('s')"),
         ("", "char(12) default nextval('s')"),
         ("create domain word as varchar(30)", "word default nextval('s')"),
@@ -153,6 +154,8 @@ fn a_sequence_that_is_behind_a_domain_of_numbers() {
     for (domain, default) in [
         ("bigint check (value > 0)", "default nextval('s')"),
         ("inner_d not null", "default nextval('s')"),
+        ("bigint", "default nextval('s')::d"),
+        ("int default nextval('s')::int", ""),
         ("bigint default nextval('s')", ""),
         ("inner_d default nextval('s')", ""),
         ("by_itself", ""),
