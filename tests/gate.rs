@@ -1,5 +1,6 @@
 //! May reads be flipped? Open when every condition holds; closed by each one alone, which it names.
 
+mod sequences;
 mod servers;
 
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ fn it_is_open_when_every_condition_holds() {
     let sequence = &record["sequences"][0];
     assert_eq!(
         names(sequence),
-        "mapping sequence table column last_value is_called increment end last_key standby"
+        "mapping sequence table column last_value is_called increment end holds last_key standby"
     );
     assert_eq!(
         (&sequence["sequence"], &sequence["last_key"]),

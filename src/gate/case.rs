@@ -365,8 +365,15 @@ impl Case {
                      is not known: {why}"
                 ),
                 None if sequence.is_at_its_end() => {
-                    let end = sequence.end;
-                    format!("sequence {name} of the target has given its last number, {end}")
+                    let last = sequence.last_value;
+                    format!("sequence {name} of the target has given its last number, {last}")
+                }
+                None if !sequence.fits() => {
+                    let next = sequence.next_shown();
+                    format!(
+                        "sequence {name} of the target gives {next} next, which {column} cannot \
+                         hold"
+                    )
                 }
                 None => {
                     let next = sequence.next();

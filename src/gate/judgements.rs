@@ -329,6 +329,7 @@ fn the_targets_sequences_must_be_ahead() {
         is_called: true,
         increment: 1,
         end: 100,
+        holds: i64::MIN..=50,
         last_key: Some(10),
         unknown: None,
         standby: false,
@@ -346,6 +347,11 @@ fn the_targets_sequences_must_be_ahead() {
     assert_eq!(
         closed_by(Condition::Sequence, &case_of(&spent)),
         "sequence a.t_id_seq of the target has given its last number, 100"
+    );
+    let too_far = Sequence { last_value: 50, ..behind.clone() };
+    assert_eq!(
+        closed_by(Condition::Sequence, &case_of(&too_far)),
+        "sequence a.t_id_seq of the target gives 51 next, which column \"id\" of a.t cannot hold"
     );
     let ahead = Sequence { last_value: 10, ..behind };
     assert!(reasons(&case_of(&ahead)).is_empty());

@@ -3,6 +3,8 @@
 //! While both systems write, the service's rows come with the monolith's numbers, and no sequence of
 //! the target moves. The first insert after the flip would then take a number that is in use.
 
+use std::ops::RangeInclusive;
+
 use serde::{Serialize, Serializer};
 
 use crate::schema::{ColumnName, TableName};
@@ -32,6 +34,8 @@ pub struct Sequence {
     pub increment: i64,
     /// The last number that it has; behind it an INSERT fails, or it begins anew.
     pub end: i64,
+    /// The numbers of a sequence that the column can hold.
+    pub holds: RangeInclusive<i64>,
     /// The last number in the column, in the direction in which the sequence counts; nothing if it
     /// has none.
     pub last_key: Option<i128>,
@@ -53,24 +57,36 @@ fn column_name<S: Serializer>(name: &ColumnName, serializer: S) -> Result<S::Ok,
 impl Sequence {
     /// The next number that it gives, at the earliest.
     pub fn next(&self) -> i128 {
+        let next = self.next_shown();
+        let ahead = LOGGED_AHEAD * i128::from(self.increment);
+        if self.standby && self.is_called { next - ahead } else { next }
+    }
+
+    /// The next number by what was shown, which is where a standby's primary may come to.
+    pub fn next_shown(&self) -> i128 {
         let (last, step) = (i128::from(self.last_value), i128::from(self.increment));
-        let next = if self.is_called { last + step } else { last };
-        if self.standby && self.is_called { next - LOGGED_AHEAD * step } else { next }
+        if self.is_called { last + step } else { last }
     }
 
-    /// Whether it has given its last number.
+    /// Whether it has given its last number: the next would be past its end, however far.
     pub fn is_at_its_end(&self) -> bool {
-        self.is_called && self.last_value == self.end
+        let (next, end) = (self.next_shown(), i128::from(self.end));
+        self.is_called && if self.increment < 0 { next < end } else { next > end }
     }
 
-    /// Whether it has a next number, and no row has that or one behind it.
+    /// Whether the column can hold the next number.
+    pub fn fits(&self) -> bool {
+        i64::try_from(self.next_shown()).is_ok_and(|next| self.holds.contains(&next))
+    }
+
+    /// Whether it has a next number that fits, and no row has that or one behind it.
     pub fn is_ahead(&self) -> bool {
         let ahead = |key| match self.increment {
             0.. => self.next() > key,
             _ => self.next() < key,
         };
         let known = self.unknown.is_none();
-        known && !self.is_at_its_end() && self.last_key.is_none_or(ahead)
+        known && !self.is_at_its_end() && self.fits() && self.last_key.is_none_or(ahead)
     }
 }
 
@@ -90,6 +106,7 @@ mod tests {
             is_called,
             increment: 1,
             end: i64::MAX,
+            holds: i64::MIN..=i64::MAX,
             last_key,
             unknown: None,
             standby: false,
@@ -115,12 +132,34 @@ mod tests {
         let last = |called| Sequence { end: 9, ..sequence(9, called, Some(8)) };
         assert!(!last(true).is_ahead());
         assert!(last(false).is_ahead());
+        let step = |last, increment, end| {
+            let key = Some(i128::from(last));
+            Sequence { end, increment, ..sequence(last, true, key) }.is_ahead()
+        };
+        assert!(!step(95, 10, 100));
+        assert!(step(90, 10, 100));
+        assert!(!step(-91, -10, -100));
+        assert!(step(-90, -10, -100));
+        assert!(!step(i64::MAX - 1, 2, i64::MAX));
+    }
+
+    #[test]
+    fn the_next_number_must_fit_the_column() {
+        let of = |last, called| Sequence { holds: -9..=9, ..sequence(last, called, None) };
+        assert!(of(9, false).is_ahead());
+        assert!(of(8, true).is_ahead());
+        assert!(!of(9, true).is_ahead());
+        assert!(!of(-11, true).is_ahead());
+        assert!(of(-10, true).is_ahead());
+        assert!(!Sequence { standby: true, ..of(9, true) }.is_ahead());
     }
 
     #[test]
     fn a_sequence_may_count_in_steps_and_down() {
-        let stepping =
-            |last, increment, key| Sequence { increment, ..sequence(last, true, Some(key)) };
+        let stepping = |last, increment, key| {
+            let end = if increment < 0 { i64::MIN } else { i64::MAX };
+            Sequence { increment, end, ..sequence(last, true, Some(key)) }
+        };
         assert!(stepping(10, 10, 15).is_ahead());
         assert!(!stepping(10, 10, 20).is_ahead());
         assert!(stepping(-5, -1, -5).is_ahead());

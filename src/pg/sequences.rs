@@ -2,7 +2,7 @@
 
 use super::catalog::Catalog;
 use super::error::PgError;
-use crate::schema::{ColumnName, SchemaName, SequenceLink, TableName};
+use crate::schema::{ColumnName, Numerals, SchemaName, SequenceLink, TableName};
 use crate::sql;
 
 impl Catalog<'_> {
@@ -12,19 +12,14 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn sequence_links(&self, oid: u32) -> Result<Vec<SequenceLink>, PgError> {
         let rows = self.lease.all(&self.own, &sql::sequence_links(oid)).await?;
-        let mut types: Vec<u32> = rows.iter().map(|row| row.oid(1)).collect::<Result<_, _>>()?;
-        types.sort_unstable();
-        types.dedup();
-        let types = self.lease.types(&self.own, &types).await?;
         rows.iter()
             .map(|row| {
                 Ok(SequenceLink {
                     column: ColumnName(row.get(0)?),
-                    pg_type: types.resolve(row.oid(1)?),
-                    sequence: TableName { schema: SchemaName(row.get(2)?), name: row.get(3)? },
-                    increment: row.get(4)?,
-                    end: row.get(5)?,
-                    readable: row.get(6)?,
+                    sequence: TableName { schema: SchemaName(row.get(1)?), name: row.get(2)? },
+                    increment: row.get(3)?,
+                    end: row.get(4)?,
+                    readable: row.get(5)?,
                 })
             })
             .collect()
@@ -47,10 +42,11 @@ impl Catalog<'_> {
     pub async fn last_key(
         &self,
         table: &TableName,
-        column: &ColumnName,
+        (column, numerals): (&ColumnName, Numerals),
         largest: bool,
     ) -> Result<Option<i128>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::last_key(table, column, largest)).await?;
+        let asked = sql::last_key(table, column, numerals, largest);
+        let rows = self.lease.all(&self.own, &asked).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
         let text: Option<&str> = row.get(0)?;
         let number = text.map(|text| text.parse().map_err(|_| PgError::unexpected("no number")));

@@ -1,13 +1,15 @@
 //! What the gate asks the target: how far its sequences are, and how far the columns that they fill
 //! and a mapping writes. Read only, and from indexes where there are any.
 
+use std::ops::RangeInclusive;
+
 use super::Prepared;
 use super::blocked::Blocked;
 use super::repair::target::{catalog, relation_of};
 use crate::gate::Sequence;
 use crate::pg::{Catalog, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
-use crate::schema::{Builtin, ColumnName, PgType, SequenceLink, Side, TableName};
+use crate::schema::{ColumnName, Numerals, SequenceLink, Side, TableName};
 use crate::spec::Reads;
 
 /// Asks for the sequences of every mapping's target.
@@ -39,17 +41,19 @@ async fn of_mapping(
     let Reads::Table(table) = &plan.sides.target.reads else { return Ok(Vec::new()) };
     let relation = relation_of(plan, Side::Target, catalog).await.map_err(|error| vec![error])?;
     let links = catalog.sequence_links(relation.oid.unwrap_or(0)).await.map_err(of_target)?;
-    let links: Vec<SequenceLink> = links.into_iter().filter(|link| concerns(plan, link)).collect();
-    let hidden: Vec<Blocked> =
-        links.iter().filter(|link| !link.readable).map(|link| unreadable(prepared, link)).collect();
+    let judged = |link| written(plan, &link).map(|(numerals, held)| (link, numerals, held));
+    let links: Vec<_> = links.into_iter().filter_map(judged).collect();
+    let hidden = links.iter().map(|(link, ..)| link).filter(|link| !link.readable);
+    let hidden: Vec<Blocked> = hidden.map(|link| unreadable(prepared, link)).collect();
     if !hidden.is_empty() {
         return Err(hidden);
     }
     let standby = prepared.servers.target.standby;
     let mut sequences = Vec::new();
-    for SequenceLink { column, sequence, increment, end, .. } in links {
+    for (link, numerals, holds) in links {
+        let SequenceLink { column, sequence, increment, end, .. } = link;
         // First the column: a number that is given meanwhile must not look like one too many.
-        let last_key = last_key(catalog, &table.value, &column, increment >= 0);
+        let last_key = last_key(catalog, &table.value, (&column, numerals), increment >= 0);
         let (last_key, unknown) = last_key.await.map_err(of_target)?;
         let state = catalog.sequence_state(&sequence).await;
         let (last_value, is_called) = state.map_err(of_target)?;
@@ -62,6 +66,7 @@ async fn of_mapping(
             is_called,
             increment,
             end,
+            holds,
             last_key,
             unknown,
             standby,
@@ -74,7 +79,7 @@ async fn of_mapping(
 async fn last_key(
     catalog: &Catalog<'_>,
     table: &TableName,
-    column: &ColumnName,
+    column: (&ColumnName, Numerals),
     largest: bool,
 ) -> Result<(Option<i128>, Option<String>), PgError> {
     match catalog.last_key(table, column, largest).await {
@@ -84,17 +89,14 @@ async fn last_key(
     }
 }
 
-/// Whether the mapping writes the column, with whole numbers.
-fn concerns(plan: &MappingPlan, link: &SequenceLink) -> bool {
-    let mut written = plan.pairs.iter().map(|pair| &pair.sides.target.expression);
-    let counts = matches!(
-        link.pg_type.base(),
-        PgType::Builtin(Builtin::Int2 | Builtin::Int4 | Builtin::Int8 | Builtin::Numeric)
-    );
-    counts
-        && written.any(
-            |expression| matches!(expression, Expression::Column(name) if *name == link.column),
-        )
+/// How the column writes whole numbers, and which it holds; nothing if the mapping does not write it,
+/// or it has none.
+fn written(plan: &MappingPlan, link: &SequenceLink) -> Option<(Numerals, RangeInclusive<i64>)> {
+    let mut written = plan.pairs.iter().map(|pair| &pair.sides.target);
+    let side = written.find(
+        |side| matches!(&side.expression, Expression::Column(name) if *name == link.column),
+    )?;
+    Some((Numerals::of(&side.column_type)?, Numerals::held(&side.column_type)))
 }
 
 fn unreadable(prepared: &Prepared, link: &SequenceLink) -> Blocked {

@@ -14,7 +14,7 @@ mod stored;
 pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};
-pub use sequence::SequenceLink;
+pub use sequence::{Numerals, SequenceLink};
 pub use server::{DigestTrust, Server};
 pub use shape::{Shape, ShapeColumn, ShapeRelation};
 pub use side::{BySide, Side};
