@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::finding::{ExpiredAccept, GroupRecord, MappingRecord, PastRun, SummaryRecord, Verdict};
+use crate::finding::{ExpiredAccept, MappingRecord, PastRun, SummaryRecord, Verdict};
 use crate::schema::{BySide, ColumnName, SchemaName, TableName};
 use crate::spec::{GateSettings, Spec, SpecText, read};
 
@@ -31,7 +31,7 @@ fn record(name: &str) -> MappingRecord {
 }
 
 /// A run that began so many hours ago and took a minute.
-fn run(id: &str, hours: i64) -> Run {
+pub(super) fn run(id: &str, hours: i64) -> Run {
     Run {
         run: id.into(),
         recheck: false,
@@ -48,7 +48,7 @@ fn run(id: &str, hours: i64) -> Run {
 }
 
 /// Two clean runs, and nothing against them.
-fn case() -> Case {
+pub(super) fn case() -> Case {
     let asked = |name: &str| Asked { name: name.into(), expired: Vec::new() };
     Case {
         policy: spec().gate,
@@ -65,19 +65,19 @@ fn case() -> Case {
     }
 }
 
-fn reasons(case: &Case) -> Vec<String> {
+pub(super) fn reasons(case: &Case) -> Vec<String> {
     let gate = judge(case);
     assert_eq!(gate.answer() == Answer::Open, gate.reasons.is_empty());
     gate.reasons.into_iter().map(|reason| reason.message).collect()
 }
 
-fn over(verdict: Verdict) -> End {
+pub(super) fn over(verdict: Verdict) -> End {
     End::Over(SummaryRecord::new(verdict, 60_000))
 }
 
 /// Closed by one condition, and by this one.
 #[track_caller]
-fn closed_by(condition: Condition, case: &Case) -> String {
+pub(super) fn closed_by(condition: Condition, case: &Case) -> String {
     let gate = judge(case);
     let [reason] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
     assert_eq!((reason.condition, gate.answer()), (condition, Answer::Closed));
@@ -144,20 +144,6 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
     assert!(reasons(&with(under_way.clone())).is_empty());
     let said = closed_by(Condition::CleanRuns, &with(Run { found: 1, ..under_way.clone() }));
     assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
-    // Of groups those in which it differs are closed, and all where nobody knows in which.
-    for (differs_in, closed) in [
-        (Some(Some("2".to_owned())), vec![]),
-        (Some(None), vec![]),
-        (Some(Some("1".to_owned())), vec!["1"]),
-        (None, vec!["1"]),
-    ] {
-        let differs_in = [differs_in].into();
-        let mut case = grouped(&["1"]);
-        case.runs.insert(0, Run { found: 1, differs_in, ..under_way.clone() });
-        let answers = judge(&case).groups;
-        let names = answers.iter().filter(|answer| answer.verdict == Answer::Closed);
-        assert_eq!(names.map(|answer| &answer.group).collect::<Vec<_>>(), closed);
-    }
     // It is none of the two that are wanted.
     let case = Case { runs: vec![under_way, run("C", 1)], ..case() };
     assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
@@ -355,119 +341,6 @@ fn the_targets_sequences_must_be_ahead() {
     );
     let ahead = Sequence { last_value: 10, ..behind };
     assert!(reasons(&case_of(&ahead)).is_empty());
-}
-
-fn group(name: &str) -> GroupRecord {
-    GroupRecord {
-        group: Some(name.into()),
-        verdict: Verdict::Clean,
-        rows: BySide { source: 5, target: 5 },
-        matched: 5,
-        healed: 0,
-        accepted: 0,
-        only_in_source: 0,
-        only_in_target: 0,
-        mismatch: 0,
-        duplicate_key: 0,
-        null_key: 0,
-        unsettled: 0,
-    }
-}
-
-/// Groups of the first mapping; the second tells none apart.
-fn grouped(asked: &[&str]) -> Case {
-    let mut case = case();
-    for run in &mut case.runs {
-        run.mappings[0].groups = Some(vec![group("1"), group("2")]);
-    }
-    Case { groups: asked.iter().map(|group| (*group).to_owned()).collect(), ..case }
-}
-
-#[test]
-fn a_group_is_judged_on_its_own_records() {
-    assert!(reasons(&grouped(&["1", "2"])).is_empty());
-    let mut case = grouped(&["1", "2"]);
-    case.runs[1].end = over(Verdict::Diverged);
-    case.runs[1].mappings[0].mismatch = 3;
-    let other = GroupRecord { mismatch: 3, verdict: Verdict::Diverged, ..group("2") };
-    case.runs[1].mappings[0].groups = Some(vec![group("1"), other]);
-    assert_eq!(
-        closed_by(Condition::CleanRuns, &case),
-        "run B of 2026-11-24T05:00:00Z differs in 3 rows of group \"2\" of mapping \"t\""
-    );
-    let answers = judge(&case).groups;
-    let answers: Vec<_> = answers.iter().map(|a| (a.group.as_str(), a.verdict)).collect();
-    assert_eq!(answers, [("1", Answer::Open), ("2", Answer::Closed)]);
-    case.groups = vec!["1".into()];
-    assert!(reasons(&case).is_empty());
-    // Without groups all of them count.
-    case.groups.clear();
-    assert!(closed_by(Condition::CleanRuns, &case).contains("3 rows of mapping \"t\""));
-}
-
-/// A slice of a large table may hold no row of a small tenant.
-#[test]
-fn a_group_that_one_of_the_slices_has_seen_is_known() {
-    let mut case = grouped(&["1", "2"]);
-    case.runs.iter_mut().for_each(|run| run.slice = true);
-    case.runs[0].mappings[0].groups = Some(vec![group("1")]);
-    assert!(reasons(&case).is_empty());
-    case.runs[1].mappings[0].groups = Some(vec![group("1")]);
-    assert_eq!(reasons(&case).len(), 2);
-    // One that is none of the last runs, and has verified what these have not.
-    let mut earlier = Run { slice: true, ..run("A", 13) };
-    earlier.mappings[0].groups = Some(vec![group("2")]);
-    case.runs.push(earlier);
-    case.verified_by.insert("A".to_owned());
-    assert!(reasons(&case).is_empty(), "{:?}", reasons(&case));
-}
-
-#[test]
-fn a_group_that_no_run_has_seen_is_not_open() {
-    let gate = judge(&grouped(&["1", "9"]));
-    let said: Vec<_> = gate.reasons.iter().map(|reason| reason.message.as_str()).collect();
-    assert_eq!(
-        said,
-        [
-            "run C of 2026-11-24T11:00:00Z has no row of group \"9\"",
-            "run B of 2026-11-24T05:00:00Z has no row of group \"9\""
-        ]
-    );
-    assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::Group));
-    assert_eq!((gate.groups[0].verdict, gate.groups[1].verdict), (Answer::Open, Answer::Closed));
-}
-
-#[test]
-fn no_group_is_open_where_a_mapping_is_not_complete_or_tells_none_apart_and_differs() {
-    let mut case = grouped(&["1"]);
-    case.runs[0].end = over(Verdict::Incomplete);
-    case.runs[0].mappings[0].complete = false;
-    let said = closed_by(Condition::CleanRuns, &case);
-    assert!(said.ends_with("is incomplete: mapping \"t\": not everything was compared"), "{said}");
-    let mut case = grouped(&["1"]);
-    case.runs[0].end = over(Verdict::Diverged);
-    case.runs[0].mappings[1].mismatch = 1;
-    let said = closed_by(Condition::CleanRuns, &case);
-    assert!(said.ends_with("differs in 1 row of mapping \"u\""), "{said}");
-}
-
-#[test]
-fn rows_of_other_groups_may_keep_changing() {
-    let row = |group: &str| Unsettled {
-        mapping: "t".into(),
-        place: "{\"id\":\"1\"}".into(),
-        group: Some(Some(group.into())),
-    };
-    let mut case = grouped(&["1"]);
-    case.runs[0].unsettled = [row("2")].into();
-    assert!(reasons(&case).is_empty());
-    case.runs[0].unsettled = [row("1")].into();
-    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
-    // It stands in the group that is asked for on the target's side alone.
-    case.runs[0].unsettled = [row("2")].into();
-    let moved = GroupRecord { unsettled: 1, ..group("1") };
-    case.runs[0].mappings[0].groups = Some(vec![moved, group("2")]);
-    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
 }
 
 #[test]

@@ -8,6 +8,8 @@
 
 mod case;
 #[cfg(test)]
+mod group_judgements;
+#[cfg(test)]
 mod judgements;
 mod reason;
 mod run;
