@@ -242,17 +242,22 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
+/// Few rows differ, or buckets would be of no use.
+fn few_differ(rows: u32) -> Pair {
+    let fill = format!(
+        "create table t (id uuid primary key, v int); \
+         insert into t select md5((n)::text)::uuid, n from generate_series(1, {rows}) n;"
+    );
+    let seed =
+        "delete from t where v % 977 = 0; update t set v = -v where v % 2833 = 0; analyze t;";
+    Pair::new(&format!("{fill} analyze t;"), &format!("{fill} {seed}"))
+}
+
 /// Ranges and buckets part rows otherwise: what one process counts as a part, another must not count as
 /// the whole. Flags choose, and so do statistics.
 #[test]
 fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
-    // Few rows differ, or buckets would be of no use.
-    let fill = "create table t (id uuid primary key, v int); \
-                insert into t select md5((n)::text)::uuid, n from generate_series(1, 120000) n;";
-    let seed =
-        "delete from t where v % 977 = 0; update t set v = -v where v % 2833 = 0; analyze t;";
-    let pair = Pair::new(&format!("{fill} analyze t;"), &format!("{fill} {seed}"));
-    let keeper = Keeper::new();
+    let (pair, keeper) = (few_differ(120_000), Keeper::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -348,6 +353,22 @@ fn whoever_settles_and_dies_is_followed_by_another() {
         .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
     let outcome = told(vec![run.process("e", &[]).run()], 1);
     assert_eq!(essence(&outcome), essence(&whole));
+}
+
+/// What was not read of one part was counted as all that the table has.
+#[test]
+fn a_shared_run_whose_table_changed_under_way_says_which_share_it_judged() {
+    let (pair, keeper) = (pair(300_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.02");
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let mut processes = [(); 2].map(|()| run.process("m", &["--chunk-rows", "5000"]).start());
+    (0..8).for_each(|_| processes[0].await_line("chunk finished"));
+    pair.sql(Side::Target, "alter table t add column w int");
+    let outcome = told(all(processes.into()), 3);
+    let mapping = outcome.balances().mapping();
+    let judged = mapping["rows"]["source"].as_f64().unwrap() / 300_000.0;
+    let coverage = mapping["coverage"].as_f64().unwrap();
+    assert!(judged > 0.1 && (coverage - judged).abs() < 0.03, "{judged}: {mapping}");
 }
 
 #[test]
