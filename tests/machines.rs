@@ -383,6 +383,10 @@ fn what_is_asked_otherwise_takes_no_part() {
         assert!(told.iter().any(|told| told.headline.contains(words)), "{told:?}");
     };
     say(run.process("f", &["--strategy", "stream"]).run(), "was begun to answer another question");
+    let other = std::fs::read_to_string(&run.spec).unwrap().replace("\"test\"", "\"other\"");
+    let other =
+        Run { pair: &pair, spec: pair.scratch.file("other.toml", &other), ledger: keeper.url() };
+    say(other.process("f", &[]).run(), "it is of spec \"test\", and this is spec \"other\"");
     say(run.process("f", &["--resume"]).run(), "needs no --resume");
     say(run.process("f g", &[]).run(), "invalid value 'f g'");
     let elsewhere = |ledger: &str| {
