@@ -9,11 +9,11 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, split_paths};
-use super::begin::{begin_all, new_id, new_run, remember, resumption, share, still_open};
+use super::begin::{begin_all, remember, resumption, share, still_open};
 use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::{Asker, Ledgers, keep, warn_of_trouble};
+use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
@@ -23,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Options, Since, Stop};
+use crate::run::{self, Begin, Options, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -273,9 +273,9 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let Some(outputs) = outputs else { return Exit::Trouble };
     let process = new_id();
     // Processes of one run hold the lease together.
-    let holder = format!("run {}", args.run_id.as_ref().unwrap_or(&process));
-    let member = args.run_id.is_some().then_some(process.as_str());
-    let asker = Asker { verb, holder: &holder, process: member, ui };
+    let shares = args.run_id.as_deref().map(|run| (run, process.as_str()));
+    let resumes = args.resume.as_deref().and_then(resumption).is_some();
+    let asker = Asker { verb, shares, resumes, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
     let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
@@ -286,14 +286,14 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
         () = keep(leases) => Exit::Incomplete,
-        exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
+        exit = Box::pin(run_all((args, earlier, &process), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
     leaving.await;
     exit
 }
 
 async fn run_all(
-    (args, earlier): (&Compare, Option<&Earlier>),
+    (args, earlier, process): (&Compare, Option<&Earlier>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
@@ -305,7 +305,7 @@ async fn run_all(
     for spec in &specs {
         let memory = match earlier {
             Some(earlier) => remember(earlier, &args.common, spec, ui).await,
-            None if args.slice => still_open(spec, ledgers.recorder(&spec.name), ui).await,
+            None if args.slice => still_open(spec, &mut ledgers, ui).await,
             None => continue,
         };
         let Some(memory) = memory else { return Exit::Trouble };
@@ -340,9 +340,9 @@ async fn run_all(
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         if let Some(run_id) = &args.run_id {
-            let recorder = ledgers.take(&prepared.spec.name);
-            let shared =
-                share(run_id, prepared, options, recorder, &mut audience, stop.clone(), ui);
+            let part = (run_id.as_str(), process);
+            let (ledgers, stop) = (&mut ledgers, stop.clone());
+            let shared = share(part, prepared, options, ledgers, &mut audience, stop, ui);
             match Box::pin(shared).await {
                 Ok(told) => exit = told,
                 // What others tell is not told here, and a report that is there stays.
@@ -350,7 +350,8 @@ async fn run_all(
             }
             continue;
         }
-        let begin = begins.pop_front().unwrap_or_else(new_run);
+        let new = ledgers.new_run(&prepared.spec.name);
+        let begin = begins.pop_front().unwrap_or_else(|| Begin::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
         let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
@@ -358,10 +359,9 @@ async fn run_all(
             None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                let run_id = new_id();
                 let told = match args.slice {
-                    true => run::slice(prepared, memory, run_id, options, heard, stop).await,
-                    false => run::recheck(prepared, memory, run_id, options, heard, stop).await,
+                    true => run::slice(prepared, memory, new, options, heard, stop).await,
+                    false => run::recheck(prepared, memory, new, options, heard, stop).await,
                 };
                 match told {
                     Ok(summary) => summary,
