@@ -233,6 +233,8 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     first.signal("TERM");
     let first = first.finish();
     assert!(first.exits(3).stderr.contains("run d is left to the other processes: "), "{first:?}");
+    let next = format!("\nnext: pgreconcile compare {} --run-id d\n", run.spec.display());
+    assert!(first.stderr.ends_with(&next), "{first:?}");
     assert_eq!(first.stdout, "");
     let old = std::fs::read_to_string(pair.scratch.path().join("old.json")).unwrap();
     assert_eq!(old, "old");
@@ -353,6 +355,31 @@ fn whoever_settles_and_dies_is_followed_by_another() {
         .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
     let outcome = told(vec![run.process("e", &[]).run()], 1);
     assert_eq!(essence(&outcome), essence(&whole));
+}
+
+/// The same id only tells that such a run is over.
+#[test]
+fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
+    let (pair, keeper) = (pair(120_000, "int"), Keeper::new());
+    let fails = MAPPING.replace("public.t\"\n", "public.t\"\nwhere = \"1 / (v - 777) < 2\"\n");
+    let run = Run { pair: &pair, spec: pair.spec(&fails), ledger: keeper.url() };
+    let process = || {
+        let process = pair.program().args(&["compare", run.spec.to_str().unwrap()]);
+        process.args(&["--settle", "0s", "--ledger", &run.ledger, "--progress", "never"])
+    };
+    let first = process().args(&["--run-id", "n"]).run();
+    let last = first.exits(3).stdout.lines().last().unwrap();
+    let next = format!("{} --ledger {} --resume", run.spec.display(), run.ledger);
+    assert_eq!(last.replace('\'', ""), format!("next: pgreconcile compare {next}"));
+    for side in Side::BOTH {
+        pair.sql(side, "update t set v = 778 where v = 777");
+    }
+    let whole = alone(&pair, &run.spec);
+    let flags = ["--format", "jsonl", "--resume", "-vv"];
+    let second = process().args(&flags).run();
+    assert_eq!(essence(second.exits(1)), essence(&whole));
+    assert!(second.stderr.contains("run n of "), "{second:?}");
+    assert!(second.stderr.matches("chunk finished").count() < 3, "{second:?}");
 }
 
 /// What was not read of one part was counted as all that the table has.

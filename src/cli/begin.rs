@@ -70,7 +70,7 @@ fn can_be_written(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
 
 /// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
 pub(super) async fn share(
-    (run_id, process): (&str, &str),
+    (run_id, process, again): (&str, &str, &str),
     prepared: run::Prepared,
     options: Options,
     ledgers: &mut Ledgers,
@@ -104,6 +104,7 @@ pub(super) async fn share(
                 _ => format!(": {open} of {all} shards are still to be compared"),
             });
             ui.status(&format!("run {run_id} is left to the other processes{left}"));
+            ui.status(&format!("next: {again}"));
             Exit::Incomplete
         }
         Err(Parted::Refused(blocked)) => {

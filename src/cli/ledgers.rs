@@ -173,6 +173,11 @@ impl Ledgers {
         self.unused.get(spec).map_or_else(String::new, |why| format!(": {why}"))
     }
 
+    /// Whether a ledger will know where a spec's run stood.
+    pub(super) fn can_go_on(&self, spec: &str) -> bool {
+        self.recorders.get(spec).is_some_and(|recorder| !recorder.store().is_newer())
+    }
+
     /// What a new run of a spec is called: as its lease says.
     pub(super) fn new_run(&mut self, spec: &str) -> String {
         self.runs.remove(spec).unwrap_or_else(new_id)
