@@ -233,6 +233,8 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     first.signal("TERM");
     let first = first.finish();
     assert!(first.exits(3).stderr.contains("run d is left to the other processes: "), "{first:?}");
+    let next = format!("\nnext: pgreconcile compare {} --run-id d\n", run.spec.display());
+    assert!(first.stderr.ends_with(&next), "{first:?}");
     assert_eq!(first.stdout, "");
     let old = std::fs::read_to_string(pair.scratch.path().join("old.json")).unwrap();
     assert_eq!(old, "old");
@@ -242,17 +244,22 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
+/// Few rows differ, or buckets would be of no use.
+fn few_differ(rows: u32) -> Pair {
+    let fill = format!(
+        "create table t (id uuid primary key, v int); \
+         insert into t select md5((n)::text)::uuid, n from generate_series(1, {rows}) n;"
+    );
+    let seed =
+        "delete from t where v % 977 = 0; update t set v = -v where v % 2833 = 0; analyze t;";
+    Pair::new(&format!("{fill} analyze t;"), &format!("{fill} {seed}"))
+}
+
 /// Ranges and buckets part rows otherwise: what one process counts as a part, another must not count as
 /// the whole. Flags choose, and so do statistics.
 #[test]
 fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
-    // Few rows differ, or buckets would be of no use.
-    let fill = "create table t (id uuid primary key, v int); \
-                insert into t select md5((n)::text)::uuid, n from generate_series(1, 120000) n;";
-    let seed =
-        "delete from t where v % 977 = 0; update t set v = -v where v % 2833 = 0; analyze t;";
-    let pair = Pair::new(&format!("{fill} analyze t;"), &format!("{fill} {seed}"));
-    let keeper = Keeper::new();
+    let (pair, keeper) = (few_differ(120_000), Keeper::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -350,6 +357,47 @@ fn whoever_settles_and_dies_is_followed_by_another() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
+/// The same id only tells that such a run is over.
+#[test]
+fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
+    let (pair, keeper) = (pair(120_000, "int"), Keeper::new());
+    let fails = MAPPING.replace("public.t\"\n", "public.t\"\nwhere = \"1 / (v - 777) < 2\"\n");
+    let run = Run { pair: &pair, spec: pair.spec(&fails), ledger: keeper.url() };
+    let process = || {
+        let process = pair.program().args(&["compare", run.spec.to_str().unwrap()]);
+        process.args(&["--settle", "0s", "--ledger", &run.ledger, "--progress", "never"])
+    };
+    let first = process().args(&["--run-id", "n"]).run();
+    let last = first.exits(3).stdout.lines().last().unwrap();
+    let next = format!("{} --ledger {} --resume", run.spec.display(), run.ledger);
+    assert_eq!(last.replace('\'', ""), format!("next: pgreconcile compare {next}"));
+    for side in Side::BOTH {
+        pair.sql(side, "update t set v = 778 where v = 777");
+    }
+    let whole = alone(&pair, &run.spec);
+    let flags = ["--format", "jsonl", "--resume", "-vv"];
+    let second = process().args(&flags).run();
+    assert_eq!(essence(second.exits(1)), essence(&whole));
+    assert!(second.stderr.contains("run n of "), "{second:?}");
+    assert!(second.stderr.matches("chunk finished").count() < 3, "{second:?}");
+}
+
+/// What was not read of one part was counted as all that the table has.
+#[test]
+fn a_shared_run_whose_table_changed_under_way_says_which_share_it_judged() {
+    let (pair, keeper) = (pair(300_000, "int"), Keeper::new());
+    let spec = spec(&pair, "0.02");
+    let run = Run { pair: &pair, spec, ledger: keeper.url() };
+    let mut processes = [(); 2].map(|()| run.process("m", &["--chunk-rows", "5000"]).start());
+    (0..8).for_each(|_| processes[0].await_line("chunk finished"));
+    pair.sql(Side::Target, "alter table t add column w int");
+    let outcome = told(all(processes.into()), 3);
+    let mapping = outcome.balances().mapping();
+    let judged = mapping["rows"]["source"].as_f64().unwrap() / 300_000.0;
+    let coverage = mapping["coverage"].as_f64().unwrap();
+    assert!(judged > 0.1 && (coverage - judged).abs() < 0.03, "{judged}: {mapping}");
+}
+
 #[test]
 fn what_is_asked_otherwise_takes_no_part() {
     let (pair, keeper) = (pair(30_000, "int"), Keeper::new());
@@ -362,6 +410,10 @@ fn what_is_asked_otherwise_takes_no_part() {
         assert!(told.iter().any(|told| told.headline.contains(words)), "{told:?}");
     };
     say(run.process("f", &["--strategy", "stream"]).run(), "was begun to answer another question");
+    let other = std::fs::read_to_string(&run.spec).unwrap().replace("\"test\"", "\"other\"");
+    let other =
+        Run { pair: &pair, spec: pair.scratch.file("other.toml", &other), ledger: keeper.url() };
+    say(other.process("f", &[]).run(), "it is of spec \"test\", and this is spec \"other\"");
     say(run.process("f", &["--resume"]).run(), "needs no --resume");
     say(run.process("f g", &[]).run(), "invalid value 'f g'");
     let elsewhere = |ledger: &str| {

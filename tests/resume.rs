@@ -101,6 +101,44 @@ fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
     }
 }
 
+/// Whoever followed the last line threw away what was compared.
+#[test]
+fn an_interrupted_run_says_how_it_goes_on_where_a_ledger_has_it() {
+    let pair = pair("int");
+    let spec = spec(&pair);
+    let folder = pair.scratch.path().join("no folder.db");
+    std::fs::create_dir(&folder).unwrap();
+    let interrupted = |flags: &[&str]| {
+        let called = pair.program().without("PGRECONCILE_LEDGER");
+        let called = called.args(&["compare", spec.to_str().unwrap(), "--progress", "never"]);
+        let mut running = called.args(SLOWLY).args(flags).start();
+        (0..3).for_each(|_| running.await_line("chunk finished"));
+        running.signal("INT");
+        let outcome = running.finish();
+        let last = outcome.exits(3).stdout.lines().last().unwrap().to_owned();
+        last.strip_prefix("next: pgreconcile compare ").unwrap().to_owned()
+    };
+    let path = spec.display();
+    for (flags, next) in [
+        (&[][..], format!("{path} --resume")),
+        (
+            &["--ledger", "a.db", "--sample", "7%", "--strategy", "stream", "--mapping", "t"],
+            format!("{path} --mapping t --strategy stream --sample 7% --ledger a.db --resume"),
+        ),
+    ] {
+        let said = interrupted(flags);
+        assert_eq!(said, next);
+        let words: Vec<_> = said.split(' ').collect();
+        let followed = pair.program().without("PGRECONCILE_LEDGER").arg("compare");
+        let followed = followed.args(&words).run();
+        assert!(followed.exits(1).stderr.contains(" goes on\n"), "{followed:?}");
+    }
+    // Nothing can go on where nothing is remembered, nor what only holds for its moment.
+    for flags in [&["--ledger", "off"][..], &["--ledger", folder.to_str().unwrap()], &["--slice"]] {
+        assert_eq!(interrupted(flags), path.to_string());
+    }
+}
+
 #[test]
 fn a_killed_run_goes_on_where_the_ledger_has_it() {
     for key in ["int", "uuid"] {

@@ -181,6 +181,16 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     let outcome = compare(nowhere);
     assert_eq!(outcome.exits(1).findings().len(), 3);
     assert!(outcome.stderr.contains("this run is not remembered: ledger postgres://me:"));
+    // Who needs one hears the cause, with --quiet too.
+    let nothing = Keeper::new();
+    nothing.sql(&format!("revoke create on database {} from reader", nothing.pair.database));
+    for flag in ["--run-id=x", "--resume", "--slice"] {
+        let needing = pair.comparing(&spec, &[flag, "--quiet"]);
+        let needing = remembered(needing, &nothing.url()).run();
+        let told = refused(&needing);
+        assert!(told.len() == 1, "{flag}: {told:?}");
+        assert!(told[0].headline.contains("permission denied for database"), "{flag}: {told:?}");
+    }
     let trouble = verb(&pair, nowhere, &["history", spec.to_str().unwrap()]);
     let resume = remembered(pair.comparing(&spec, &["--resume"]), nowhere).run();
     refused(&trouble);
@@ -216,7 +226,9 @@ fn a_lease_keeps_two_runs_of_a_spec_apart_and_ends_with_its_holder() {
     let begun = Instant::now();
     let second = remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert!(second.exits(4).stderr.contains("another run is under way: run "), "{}", second.stderr);
+    let run = keeper.sql("select id from pgreconcile.run");
+    let holds = format!("another run is under way: run {} holds spec \"test\"", run.trim());
+    assert!(second.exits(4).stderr.contains(&holds), "{}", second.stderr);
     // A lease belongs to a spec: others of the same ledger are not kept from anything.
     let other = std::fs::read_to_string(&spec).unwrap();
     let other =
@@ -228,6 +240,15 @@ fn a_lease_keeps_two_runs_of_a_spec_apart_and_ends_with_its_holder() {
     let _ = running.finish();
     let left = "select extract(epoch from until - clock_timestamp()) <= 30 from pgreconcile.lease";
     assert_eq!(keeper.sql(left).trim(), "t");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    // Which run goes on is not known before its lease is taken.
+    let resume = [slowly, &["--resume"][..]].concat();
+    let mut running = remembered(pair.comparing(&spec, &resume), &keeper.url()).start();
+    running.await_line("chunk started");
+    let third = remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
+    assert!(third.exits(4).stderr.contains(" with --resume holds spec \"test\""), "{third:?}");
+    running.signal("KILL");
+    let _ = running.finish();
     keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
     pair.spec(MAPPING);
     remembered(pair.comparing(&spec, &[]), &keeper.url()).run().exits(0);

@@ -124,6 +124,23 @@ fn await_sessions(keeper: &Keeper, condition: &str, number: &str) {
     keeper.pair.clusters.source.await_answer(&keeper.pair.database, &asked, number);
 }
 
+/// Two specs' processes find the same ledger wanting, and go on at the same moment.
+fn begin_at_once(pairs: &[Pair; 2], keeper: &Keeper, url: &str) {
+    let lock = include_str!("../src/ledger/statements/shared_create.sql");
+    let lock = lock.lines().find(|line| line.contains("pg_advisory_xact_lock")).unwrap();
+    let held = Held::new(keeper, lock.trim_end_matches(';'));
+    let first = comparing(&pairs[0], url).start();
+    // A lease belongs to a spec.
+    let other = SPEC.replace("\"test\"", "\"other\"");
+    let other = pairs[1].scratch.file("other.toml", &other);
+    let second = pairs[1].comparing(&other, &[]).env("PGRECONCILE_LEDGER", url).start();
+    await_sessions(keeper, "wait_event = 'advisory'", "2");
+    drop(held);
+    for running in [first, second] {
+        assert_eq!(running.finish().exits(1).stderr, "");
+    }
+}
+
 /// Both would make the same tables, and one of them would fail.
 #[test]
 fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
@@ -133,21 +150,24 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
             let keeper = if version == 0 { Keeper::new() } else { old_keeper("reader") };
             let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 4);
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
-            let lock = include_str!("../src/ledger/statements/shared_create.sql");
-            let lock = lock.lines().find(|line| line.contains("pg_advisory_xact_lock")).unwrap();
-            let held = Held::new(&keeper, lock.trim_end_matches(';'));
-            let first = comparing(&pairs[0], &url).start();
-            // A lease belongs to a spec.
-            let other = SPEC.replace("\"test\"", "\"other\"");
-            let other = pairs[1].scratch.file("other.toml", &other);
-            let second = pairs[1].comparing(&other, &[]).env("PGRECONCILE_LEDGER", &url).start();
-            await_sessions(&keeper, "wait_event = 'advisory'", "2");
-            drop(held);
-            for running in [first, second] {
-                assert_eq!(running.finish().exits(1).stderr, "");
-            }
+            begin_at_once(&pairs, &keeper, &url);
             assert_eq!(state(&keeper), if version == 0 { "2|2|13" } else { "1 2|4|13" });
         }
+    }
+}
+
+/// A pooler's connection has made a ledger before, and what it remembers of the catalogs from before
+/// its wait is not so any more after it.
+#[test]
+fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
+    let (pairs, keeper) = ([diverged(), diverged()], Keeper::new());
+    let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
+    for again in 0..4 {
+        if again > 0 {
+            keeper.sql("drop schema pgreconcile cascade");
+        }
+        begin_at_once(&pairs, &keeper, &bouncer.url(Side::Source));
+        assert_eq!(state(&keeper), "2|2|13");
     }
 }
 

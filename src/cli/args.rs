@@ -43,12 +43,24 @@ pub(super) struct Common {
     /// default in .pgreconcile beside the spec
     #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
     ledger: Option<Place>,
+
+    /// What the command line itself says of it; the environment will say the same to the next call.
+    #[arg(skip)]
+    pub(super) given_ledger: Option<String>,
 }
 
 impl Common {
     /// Where runs are remembered.
     pub(super) fn ledger(&self) -> Place {
         self.ledger.clone().unwrap_or(Place::Beside)
+    }
+
+    /// Notes what the command line itself says.
+    pub(super) fn note_given(&mut self, matches: &clap::ArgMatches) {
+        if matches.value_source("ledger") == Some(clap::parser::ValueSource::CommandLine) {
+            let mut raw = matches.get_raw("ledger").into_iter().flatten();
+            self.given_ledger = raw.next().map(|text| text.to_string_lossy().into_owned());
+        }
     }
 }
 

@@ -35,15 +35,13 @@ pub(super) async fn remember(
 }
 
 /// What runs of a spec have found that is still open. Nothing if that cannot be had, which has been said.
-pub(super) async fn still_open(
-    spec: &Spec,
-    recorder: Option<&mut Recorder>,
-    ui: &Ui,
-) -> Option<Memory> {
+pub(super) async fn still_open(spec: &Spec, ledgers: &mut Ledgers, ui: &Ui) -> Option<Memory> {
     let hint =
         "--slice needs a ledger that can be read and written: it knows what was verified when.";
-    let Some(recorder) = recorder else {
-        ui.error(&format!("no ledger knows what of \"{}\" was verified", spec.name), Some(hint));
+    let cause = ledgers.cause(&spec.name);
+    let Some(recorder) = ledgers.recorder(&spec.name) else {
+        let message = format!("no ledger knows what of \"{}\" was verified{cause}", spec.name);
+        ui.error(&message, Some(hint));
         return None;
     };
     if !can_be_written(recorder, hint, ui) {
@@ -72,17 +70,24 @@ fn can_be_written(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
 
 /// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
 pub(super) async fn share(
-    run_id: &str,
+    (run_id, process, again): (&str, &str, &str),
     prepared: run::Prepared,
     options: Options,
-    mut recorder: Option<Recorder>,
+    ledgers: &mut Ledgers,
     audience: &mut dyn Observer,
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Result<Exit, Exit> {
-    let process = new_id();
+    let name = &prepared.spec.name;
+    let mut recorder = ledgers.take(name);
+    let cause = ledgers.cause(name);
+    if recorder.is_none() && !cause.is_empty() {
+        let hint = "A run cannot be shared without its ledger.";
+        ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
+        return Err(Exit::Trouble);
+    }
     let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
-    let part = run::share(prepared, (run_id.to_owned(), &process), options, heard, stop).await;
+    let part = run::share(prepared, (run_id.to_owned(), process), options, heard, stop).await;
     if let Some(recorder) = &recorder {
         warn_of_trouble(recorder, ui);
     }
@@ -99,6 +104,7 @@ pub(super) async fn share(
                 _ => format!(": {open} of {all} shards are still to be compared"),
             });
             ui.status(&format!("run {run_id} is left to the other processes{left}"));
+            ui.status(&format!("next: {again}"));
             Exit::Incomplete
         }
         Err(Parted::Refused(blocked)) => {
@@ -121,14 +127,6 @@ pub(super) fn resumption(wanted: &str) -> Option<&str> {
     }
 }
 
-pub(super) fn new_id() -> String {
-    ulid::Ulid::generate().to_string()
-}
-
-pub(super) fn new_run() -> Begin {
-    Begin::New(new_id())
-}
-
 /// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
 /// been said.
 pub(super) async fn begin_all(
@@ -140,13 +138,14 @@ pub(super) async fn begin_all(
     let mut begins = VecDeque::new();
     for (prepared, options) in prepared {
         let name = prepared.spec.name.clone();
+        let (new, cause) = (ledgers.new_run(&name), ledgers.cause(&name));
         let Some(recorder) = ledgers.recorder(&name) else {
             if wanted.is_some() {
-                let message = format!("no ledger remembers where a run of \"{name}\" stood");
+                let message = format!("no ledger remembers where a run of \"{name}\" stood{cause}");
                 ui.error(&message, Some(RESUMES));
                 return None;
             }
-            begins.push_back(new_run());
+            begins.push_back(Begin::New(new));
             continue;
         };
         if wanted.is_some() && !can_be_written(recorder, RESUMES, ui) {
@@ -162,7 +161,7 @@ pub(super) async fn begin_all(
                 if wanted.is_some() {
                     ui.status(&format!("{name}: no run was interrupted; a new one begins"));
                 }
-                begins.push_back(new_run());
+                begins.push_back(Begin::New(new));
             }
             Err(blocked) => {
                 ui.error(&blocked.message, blocked.hint.as_deref());

@@ -9,11 +9,11 @@ use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, split_paths};
-use super::begin::{begin_all, new_id, new_run, remember, resumption, share, still_open};
+use super::begin::{begin_all, remember, resumption, share, still_open};
 use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::exit::Exit;
-use super::ledgers::{Asker, Ledgers, keep, warn_of_trouble};
+use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
 use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
@@ -23,8 +23,8 @@ use crate::event::{Event, Observer};
 use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Options, Since, Stop};
-use crate::spec::{Spec, StrategyChoice, parse_duration};
+use crate::run::{self, Begin, Options, Since, Stop};
+use crate::spec::{Spec, StrategyChoice, mask_passwords, parse_duration};
 
 /// Compare both sides and say what differs
 ///
@@ -135,6 +135,7 @@ impl Compare {
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
         split_paths(&mut self.reports, "reports", matches);
+        self.common.note_given(matches);
     }
 
     /// The spec's settings under the flags.
@@ -171,16 +172,52 @@ impl Compare {
 
     /// How to call this again.
     fn command(&self) -> String {
+        sentence(&self.words(&self.specs.specs))
+    }
+
+    /// How to go on with what was begun of this spec, asked the same, with the same ledger: as one of the
+    /// processes that share a run, or with a run that was told.
+    fn going_on(&self, spec: &Spec, shared: Option<&str>) -> String {
+        let mut words = self.words(std::slice::from_ref(&spec.text.path));
+        let known = StrategyChoice::WORDS.iter().find(|(_, choice)| Some(*choice) == self.strategy);
+        if let Some((word, _)) = known {
+            words.extend(["--strategy".to_owned(), (*word).to_owned()]);
+        }
+        if let Some(share) = self.sample {
+            // As it was written: a share of 0.07 is 7%.
+            let percent = (share * 1e12).round() / 1e10;
+            words.extend(["--sample".to_owned(), format!("{percent}%")]);
+        }
+        if let Some(since) = &self.since {
+            words.extend(["--since".to_owned(), since.text.clone()]);
+        }
+        if let Some(ledger) = &self.common.given_ledger {
+            words.extend(["--ledger".to_owned(), mask_passwords(ledger)]);
+        }
+        match shared {
+            Some(run) => words.extend(["--run-id".to_owned(), run.to_owned()]),
+            None => words.push("--resume".to_owned()),
+        }
+        sentence(&words)
+    }
+
+    /// The verb, specs, and what they are asked for.
+    fn words(&self, specs: &[PathBuf]) -> Vec<String> {
         let mut words = vec!["pgreconcile".to_owned(), "compare".to_owned()];
-        words.extend(self.specs.specs.iter().map(|path| path.display().to_string()));
+        words.extend(specs.iter().map(|path| path.display().to_string()));
         for param in &self.specs.params {
             words.extend(["--param".to_owned(), param.clone()]);
         }
         for mapping in &self.specs.mappings {
             words.extend(["--mapping".to_owned(), mapping.clone()]);
         }
-        words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+        words
     }
+}
+
+/// Words as a command line.
+fn sentence(words: &[String]) -> String {
+    words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Reads a duration in which something can be done.
@@ -254,13 +291,6 @@ impl Observer for Audience {
 pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
-    let style = Style {
-        width: ui.width(),
-        colour: ui.colours_stdout(),
-        command: args.command(),
-        reports: !args.reports.is_empty(),
-        forgotten: args.common.ledger() == Place::Off,
-    };
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
         let message = "--run-id shares one run of one spec, and needs no --resume to go on";
         ui.error(message, Some("Start each process with one SPEC and the same --run-id."));
@@ -269,31 +299,47 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     let mut specs = specs;
     let verb = if earlier.is_some() { "recheck" } else { "compare" };
     let several = specs.len() > 1;
-    let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
-    let Some(outputs) = outputs else { return Exit::Trouble };
     let process = new_id();
     // Processes of one run hold the lease together.
-    let holder = format!("run {}", args.run_id.as_ref().unwrap_or(&process));
-    let member = args.run_id.is_some().then_some(process.as_str());
-    let asker = Asker { verb, holder: &holder, process: member, ui };
+    let shares = args.run_id.as_deref().map(|run| (run, process.as_str()));
+    let resumes = args.resume.as_deref().and_then(resumption).is_some();
+    let asker = Asker { verb, shares, resumes, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
     let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
     if specs.is_empty() {
         return Exit::Locked;
     }
+    let can_go_on = |spec: &&Spec| {
+        let asked_as_ever = !args.slice && args.since.is_none();
+        earlier.is_none() && asked_as_ever && ledgers.can_go_on(&spec.name)
+    };
+    let going_on = specs.iter().filter(can_go_on);
+    let style = Style {
+        width: ui.width(),
+        colour: ui.colours_stdout(),
+        command: args.command(),
+        going_on: going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect(),
+        reports: !args.reports.is_empty(),
+        forgotten: args.common.ledger() == Place::Off,
+    };
+    let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
+    let Some(outputs) = outputs else {
+        leaving.await;
+        return Exit::Trouble;
+    };
     let worst = if locked { Exit::Locked } else { Exit::Clean };
     let exit = tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
         () = keep(leases) => Exit::Incomplete,
-        exit = Box::pin(run_all((args, earlier), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
+        exit = Box::pin(run_all((args, earlier, &process), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
     leaving.await;
     exit
 }
 
 async fn run_all(
-    (args, earlier): (&Compare, Option<&Earlier>),
+    (args, earlier, process): (&Compare, Option<&Earlier>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
@@ -305,7 +351,7 @@ async fn run_all(
     for spec in &specs {
         let memory = match earlier {
             Some(earlier) => remember(earlier, &args.common, spec, ui).await,
-            None if args.slice => still_open(spec, ledgers.recorder(&spec.name), ui).await,
+            None if args.slice => still_open(spec, &mut ledgers, ui).await,
             None => continue,
         };
         let Some(memory) = memory else { return Exit::Trouble };
@@ -340,9 +386,10 @@ async fn run_all(
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         if let Some(run_id) = &args.run_id {
-            let recorder = ledgers.take(&prepared.spec.name);
-            let shared =
-                share(run_id, prepared, options, recorder, &mut audience, stop.clone(), ui);
+            let again = args.going_on(&prepared.spec, Some(run_id));
+            let part = (run_id.as_str(), process, again.as_str());
+            let (ledgers, stop) = (&mut ledgers, stop.clone());
+            let shared = share(part, prepared, options, ledgers, &mut audience, stop, ui);
             match Box::pin(shared).await {
                 Ok(told) => exit = told,
                 // What others tell is not told here, and a report that is there stays.
@@ -350,7 +397,8 @@ async fn run_all(
             }
             continue;
         }
-        let begin = begins.pop_front().unwrap_or_else(new_run);
+        let new = ledgers.new_run(&prepared.spec.name);
+        let begin = begins.pop_front().unwrap_or_else(|| Begin::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
         let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
@@ -358,10 +406,9 @@ async fn run_all(
             None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                let run_id = new_id();
                 let told = match args.slice {
-                    true => run::slice(prepared, memory, run_id, options, heard, stop).await,
-                    false => run::recheck(prepared, memory, run_id, options, heard, stop).await,
+                    true => run::slice(prepared, memory, new, options, heard, stop).await,
+                    false => run::recheck(prepared, memory, new, options, heard, stop).await,
                 };
                 match told {
                     Ok(summary) => summary,

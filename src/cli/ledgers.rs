@@ -21,17 +21,33 @@ pub(super) struct Ledgers {
     leases: Vec<Lease>,
     /// What says that this process of many lives.
     member: Option<Lease>,
+    /// Why a spec's run is not remembered, where it was to be.
+    unused: BTreeMap<String, String>,
+    /// What a spec's run is called if it is a new one.
+    runs: BTreeMap<String, String>,
 }
 
 /// Who asks for ledgers.
 pub(super) struct Asker<'a> {
     /// What each run is.
     pub(super) verb: &'static str,
-    /// What the holder of a lease calls itself: processes of one run all the same.
-    pub(super) holder: &'a str,
-    /// What this process calls itself, if it is one of many.
-    pub(super) process: Option<&'a str>,
+    /// The run that it shares with others, if it is one of many processes, and what it calls itself.
+    pub(super) shares: Option<(&'a str, &'a str)>,
+    /// Whether it wants to go on with an interrupted run.
+    pub(super) resumes: bool,
     pub(super) ui: &'a Ui,
+}
+
+impl Asker<'_> {
+    /// What the holder of a lease calls itself, processes of one run all the same, if a new run is called
+    /// this. Which run goes on is not known yet.
+    fn holder(&self, run: &str) -> String {
+        match (self.shares, self.resumes) {
+            (Some((shared, _)), _) => format!("run {shared}"),
+            (None, true) => format!("process {run} with --resume"),
+            (None, false) => format!("run {run}"),
+        }
+    }
 }
 
 impl Ledgers {
@@ -61,7 +77,7 @@ impl Ledgers {
     /// Tells whether the run may go on.
     async fn open_one(&mut self, location: &Location, spec: &str, asker: &Asker<'_>) -> bool {
         if let Location::File(file) = location {
-            match self.lock(file, asker.ui) {
+            match self.lock(file, spec, asker.ui) {
                 Some(false) => return false,
                 Some(true) => {}
                 // It has had its warning.
@@ -71,14 +87,14 @@ impl Ledgers {
         match Store::create(location).await {
             Ok(store) => self.record(store, spec, asker).await,
             Err(error) => {
-                warn(location, &error.to_string(), asker.ui);
+                self.not_remembered(spec, &location.to_string(), &error.to_string(), asker.ui);
                 true
             }
         }
     }
 
     /// Whether the lock of a file is ours; nothing if it can have none.
-    fn lock(&mut self, file: &Path, ui: &Ui) -> Option<bool> {
+    fn lock(&mut self, file: &Path, spec: &str, ui: &Ui) -> Option<bool> {
         if let Some(lock) = self.locks.get(file) {
             return lock.is_some().then_some(true);
         }
@@ -91,7 +107,8 @@ impl Ledgers {
                 return Some(false);
             }
             Err(error) => {
-                warn(&Location::File(file.to_owned()), &error.to_string(), ui);
+                let location = Location::File(file.to_owned()).to_string();
+                self.not_remembered(spec, &location, &error.to_string(), ui);
                 None
             }
         };
@@ -104,17 +121,21 @@ impl Ledgers {
     async fn record(&mut self, store: Store, spec: &str, asker: &Asker<'_>) -> bool {
         let shown = store.to_string();
         if store.is_newer() {
-            not_remembered(&shown, "a newer version of this program has written it", asker.ui);
+            let why = "a newer version of this program has written it";
+            self.not_remembered(spec, &shown, why, asker.ui);
         }
         // Before the spec's, which the last one gives back.
-        if let Some(process) = asker.process {
-            let name = Lease::of_member(asker.holder, process);
+        let run = new_id();
+        let holder = asker.holder(&run);
+        self.runs.insert(spec.to_owned(), run);
+        if let Some((_, process)) = asker.shares {
+            let name = Lease::of_member(&holder, process);
             let taken = store.lease(&name, process).await;
             // Without it the spec's lease ends by itself.
             self.member = taken.ok().flatten().and_then(Result::ok);
         }
         let mut held = None;
-        match store.lease(spec, asker.holder).await {
+        match store.lease(spec, &holder).await {
             Ok(Some(Ok(lease))) => {
                 held = Some(lease.clone());
                 self.leases.push(lease);
@@ -126,7 +147,7 @@ impl Ledgers {
             }
             Ok(None) => {}
             Err(error) => {
-                not_remembered(&shown, &error.to_string(), asker.ui);
+                self.not_remembered(spec, &shown, &error.to_string(), asker.ui);
                 return true;
             }
         }
@@ -135,9 +156,31 @@ impl Ledgers {
                 held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
                 drop(self.recorders.insert(spec.to_owned(), recorder));
             }
-            Err(error) => not_remembered(&shown, &error.to_string(), asker.ui),
+            Err(error) => self.not_remembered(spec, &shown, &error.to_string(), asker.ui),
         }
         true
+    }
+
+    fn not_remembered(&mut self, spec: &str, ledger: &str, why: &str, ui: &Ui) {
+        let why = format!("{ledger}: {why}");
+        let message = format!("this run is not remembered: {why}");
+        ui.warning(&message, Some("Name another one with --ledger, or off."));
+        self.unused.insert(spec.to_owned(), why);
+    }
+
+    /// Why a spec's run is not remembered, as the end of a message; empty where none was wanted.
+    pub(super) fn cause(&self, spec: &str) -> String {
+        self.unused.get(spec).map_or_else(String::new, |why| format!(": {why}"))
+    }
+
+    /// Whether a ledger will know where a spec's run stood.
+    pub(super) fn can_go_on(&self, spec: &str) -> bool {
+        self.recorders.get(spec).is_some_and(|recorder| !recorder.store().is_newer())
+    }
+
+    /// What a new run of a spec is called: as its lease says.
+    pub(super) fn new_run(&mut self, spec: &str) -> String {
+        self.runs.remove(spec).unwrap_or_else(new_id)
     }
 
     /// What redacted values are told under where no secret was given: alike in all runs of a ledger.
@@ -207,13 +250,9 @@ fn locked(why: &str, ui: &Ui) {
     ui.error(&format!("another run is under way: {why}"), Some(hint));
 }
 
-fn warn(location: &Location, why: &str, ui: &Ui) {
-    not_remembered(&location.to_string(), why, ui);
-}
-
-fn not_remembered(ledger: &str, why: &str, ui: &Ui) {
-    let message = format!("this run is not remembered: {ledger}: {why}");
-    ui.warning(&message, Some("Name another one with --ledger, or off."));
+/// What nothing else is called.
+pub(super) fn new_id() -> String {
+    ulid::Ulid::generate().to_string()
 }
 
 /// Says so if a run could not be remembered to its end.

@@ -77,6 +77,8 @@ pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
         width: ui.width(),
         colour: ui.colours_stdout(),
         command: format!("pgreconcile compare {}", shell_word(&path.display().to_string())),
+        // Whether it can still go on, the next call says.
+        going_on: Default::default(),
         reports: !args.reports.is_empty(),
         forgotten: false,
     };

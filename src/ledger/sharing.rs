@@ -44,6 +44,8 @@ pub struct Shard {
     pub range: KeyRange,
     /// Which of its leases this is.
     turn: i64,
+    /// How many shards the mapping has.
+    pub of: u64,
 }
 
 /// How much of a run is left to compare.
@@ -152,6 +154,7 @@ impl Sharing {
             place: record.count(1)?,
             range: decode(record.bytes(2)?)?,
             turn: record.int(3)?,
+            of: record.count(4)?,
         }))
     }
 

@@ -27,6 +27,8 @@ pub struct Style {
     pub colour: bool,
     /// How to call this run again, as a command line.
     pub command: String,
+    /// How to go on with an interrupted run of each spec whose runs a ledger has, by the specs' names.
+    pub going_on: BTreeMap<String, String>,
     /// Whether a report file was asked for.
     pub reports: bool,
     /// Whether no ledger remembers the run, because none was wanted.
@@ -49,6 +51,8 @@ pub struct Terminal<W> {
     order: BTreeMap<usize, String>,
     shown: Vec<Shown>,
     mappings: Vec<MappingRecord>,
+    /// Whether the run can go on, if it left something out: not where a side has changed under way.
+    can_go_on: Option<bool>,
 }
 
 /// What is shown of one mapping.
@@ -75,6 +79,7 @@ impl<W: Write> Terminal<W> {
             order: BTreeMap::new(),
             shown: Vec::new(),
             mappings: Vec::new(),
+            can_go_on: None,
         }
     }
 
@@ -251,13 +256,14 @@ impl<W: Write> Terminal<W> {
         Ok(())
     }
 
-    fn next_command(&self, verdict: Verdict) -> Option<String> {
+    fn next_command(&self, verdict: Verdict, spec: &str) -> Option<String> {
         let command = &self.style.command;
+        let going_on = self.style.going_on.get(spec).filter(|_| self.can_go_on == Some(true));
         match verdict {
             Verdict::Clean => None,
             Verdict::Diverged if self.style.reports => None,
             Verdict::Diverged => Some(format!("{command} --report findings.jsonl")),
-            Verdict::Incomplete => Some(command.clone()),
+            Verdict::Incomplete => Some(going_on.unwrap_or(command).clone()),
         }
     }
 }
@@ -298,6 +304,9 @@ impl<W: Write + Send> Writer for Terminal<W> {
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
         let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
+        // As the ledger tells them apart (src/ledger/statements/interrupted.sql).
+        let changed = undecided.reason.contains(" has changed under way: ");
+        self.can_go_on = Some(self.can_go_on.unwrap_or(true) && !changed);
         let shown = self.shown(&undecided.mapping);
         shown.undecided += 1;
         if shown.ranges.len() < SHOWN_RANGES {
@@ -337,17 +346,18 @@ impl<W: Write + Send> Writer for Terminal<W> {
         };
         let verdict = self.painted(summary.verdict.name(), colour.on_default().bold());
         let (spec, run) = match self.run.take() {
-            Some(run) => (printable(&run.spec), run.run),
+            Some(run) => (run.spec, run.run),
             None => Default::default(),
         };
-        writeln!(self.out, "\n{spec}: {verdict}, {said}")?;
+        writeln!(self.out, "\n{}: {verdict}, {said}", printable(&spec))?;
         let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
         let forgotten =
             if self.style.forgotten { "; no ledger: not remembered, not locked" } else { "" };
         writeln!(self.out, "run {run} took {elapsed}, exit code {}{forgotten}", summary.exit_code)?;
-        if let Some(next) = self.next_command(summary.verdict) {
+        if let Some(next) = self.next_command(summary.verdict, &spec) {
             writeln!(self.out, "next: {next}")?;
         }
+        self.can_go_on = None;
         self.mappings.clear();
         self.order.clear();
         self.out.flush()

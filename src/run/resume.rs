@@ -100,6 +100,7 @@ impl MappingState {
         let (chunk, range) = (FIRST_OF_PASS + self.booked, KeyRange::everything());
         self.booked += 1;
         if let Some(scanned) = &mut self.scanned {
+            self.frontier.passed(compared.rows.source.max(compared.rows.target));
             let outcome = Outcome::Compared(compared);
             scanned.push(Told { chunk, range, rows: 0, outcome, kept: false });
             return None;

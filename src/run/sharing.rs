@@ -368,7 +368,8 @@ impl MappingState {
         let pass = state.pass.take().filter(|_| shard.range == KeyRange::everything());
         state.wait_for_a_shard();
         state.pass = pass;
-        state.frontier.limit(&shard.range, shard.first_chunk(), kept);
+        let rows = plan.estimated_rows().unwrap_or(0) / shard.of.max(1);
+        state.frontier.limit((&shard.range, rows), shard.first_chunk(), kept);
         state.frontier.forget_told();
         state
     }

@@ -212,6 +212,10 @@ pub(super) fn difference(
     options: &Options,
     begun: &Interrupted,
 ) -> Option<String> {
+    let (was, is) = (&begun.record.spec, &prepared.spec.name);
+    if was != is {
+        return Some(format!("it is of spec \"{was}\", and this is spec \"{is}\""));
+    }
     let now = Terms::of(&prepared.spec, &prepared.plans, options);
     match read(&begun.terms) {
         Some(before) => before.difference(&now),

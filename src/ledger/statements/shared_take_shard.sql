@@ -8,4 +8,8 @@ where ctid = (
     limit 1
     for update skip locked
 )
-returning mapping, place, range, turn
+returning mapping, place, range, turn, (
+    select count(*)
+    from shard as every
+    where every.run = shard.run and every.mapping = shard.mapping
+)

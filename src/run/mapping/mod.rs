@@ -375,7 +375,8 @@ impl MappingState {
         let estimated = self.account.plan.estimated_rows().unwrap_or(0);
         self.pass = None;
         self.to_recall.clear();
-        self.frontier.give_up(reason, estimated.saturating_sub(read.source.max(read.target)));
+        let rest = estimated.saturating_sub(read.source.max(read.target));
+        self.frontier.give_up(reason, self.scanned.is_none().then_some(rest));
         // Telling the chunks may collect more, which is let go of in turn.
         for _ in 0..2 {
             let told = self.runs.abandon();

@@ -63,6 +63,16 @@ impl Ahead {
         .max(1)
     }
 
+    /// About so many rows are left to cut, if anybody knows.
+    pub(in crate::run) fn has(&mut self, rows: u64) {
+        self.rest_rows = (rows, 0);
+    }
+
+    /// So many rows of the rest were compared in another way.
+    pub(in crate::run) fn passed(&mut self, rows: u64) {
+        self.rest_rows.1 += rows;
+    }
+
     /// Takes what is left, each with about how many rows it has; of the rest that is said.
     pub(in crate::run) fn take_all(&mut self, rest_rows: u64) -> Vec<(KeyRange, u64)> {
         let rest = self.rest.take().map(|rest| (rest, rest_rows));
@@ -72,5 +82,21 @@ impl Ahead {
 
     pub(in crate::run) fn is_empty(&self) -> bool {
         self.rest.is_none() && self.later.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_or_compared_in_another_way_is_not_left() {
+        let mut ahead = Ahead::everything();
+        ahead.has(100);
+        ahead.cut_off(KeyRange::everything(), 30);
+        ahead.passed(20);
+        assert_eq!(ahead.rest_rows(), 50);
+        ahead.passed(70);
+        assert_eq!(ahead.rest_rows(), 1);
     }
 }

@@ -171,9 +171,12 @@ impl Frontier {
         }
     }
 
-    /// Scans one part only, in chunks numbered from here on; some of them were compared before.
-    pub(in crate::run) fn limit(&mut self, within: &KeyRange, first_chunk: u64, kept: Vec<Kept>) {
-        self.slots.number_from(first_chunk);
+    /// Scans one part only, of about so many rows, in chunks numbered from here on; some of them were
+    /// compared before.
+    pub(in crate::run) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
+        let (within, rows) = part;
+        self.slots.number_from(first);
+        self.ahead.has(rows.saturating_sub(kept.iter().map(|kept| kept.rows).sum()));
         self.restore(kept, within);
     }
 
@@ -321,14 +324,20 @@ impl Frontier {
         self.whole = false;
     }
 
+    /// So many rows were compared in another way.
+    pub(in crate::run) fn passed(&mut self, rows: u64) {
+        self.ahead.passed(rows);
+    }
+
     /// Nothing is left to cut: everything was compared in another way.
     pub(in crate::run) fn close(&mut self) {
         self.ahead.take_all(0);
     }
 
-    /// Ends the scan: what is not done is undecided.
-    pub(in crate::run) fn give_up(&mut self, reason: &str, rest_rows: u64) {
+    /// Ends the scan: what is not done is undecided. How many rows the rest has, a part knows itself.
+    pub(in crate::run) fn give_up(&mut self, reason: &str, rest_rows: Option<u64>) {
         self.probing = None;
+        let rest_rows = rest_rows.unwrap_or_else(|| self.ahead.rest_rows());
         // A sample's too: what it would have left out of it is not known.
         for (range, rows) in self.ahead.take_all(rest_rows) {
             self.slots.push(range, rows, State::Ready);
@@ -457,7 +466,7 @@ mod tests {
             }
         }
         assert!(ended && scans < 20, "{scans} scans");
-        frontier.give_up("canceled", 1);
+        frontier.give_up("canceled", Some(1));
         let told = frontier.take_done();
         assert!(told.iter().all(|told| matches!(told.outcome, Outcome::Undecided(..))));
         assert!(frontier.is_finished());
