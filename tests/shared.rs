@@ -200,14 +200,23 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     }
     // Tables of a newer program are read, never written.
     keeper.sql("update pgreconcile.version set number = 99");
-    let before = keeper.sql("select count(*) from pgreconcile.run");
-    let outcome = compare(&keeper.url());
-    assert!(
-        outcome.exits(1).stderr.contains("a newer version of this program"),
-        "{}",
-        outcome.stderr
+    keeper.sql(
+        "create function written() returns trigger language plpgsql
+         as $$ begin raise exception 'a newer ledger was written'; end $$",
     );
-    assert_eq!(keeper.sql("select count(*) from pgreconcile.run"), before);
+    for table in ["run", "terms", "lease", "finding", "mapping", "shard"] {
+        keeper.sql(&format!(
+            "create trigger written before insert or update or delete on pgreconcile.{table}
+             execute function written()"
+        ));
+    }
+    let joining = pair.comparing(&spec, &["--run-id", "night-1"]);
+    let told = refused(&remembered(joining, &keeper.url()).run());
+    let newer = "a newer version of this program has written it";
+    assert!(told.iter().any(|told| told.headline.contains(newer)), "{told:?}");
+    let outcome = compare(&keeper.url());
+    assert!(outcome.exits(1).stderr.contains(newer), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("was written"), "{}", outcome.stderr);
     verb(&pair, &keeper.url(), &["history", spec.to_str().unwrap()]).exits(0);
 }
 

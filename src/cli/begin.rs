@@ -81,7 +81,7 @@ pub(super) async fn share(
     let name = &prepared.spec.name;
     let mut recorder = ledgers.take(name);
     let cause = ledgers.cause(name);
-    if recorder.is_none() && !cause.is_empty() {
+    if !cause.is_empty() {
         let hint = "A run cannot be shared without its ledger.";
         ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
         return Err(Exit::Trouble);

@@ -15,7 +15,7 @@ use super::lease::Lease;
 use super::recorder::Recorder;
 use super::shared::SharedStore;
 use super::value::{Value, values};
-use super::{Checked, Store};
+use super::Checked;
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 
@@ -241,12 +241,5 @@ impl Sharing {
         let mut params = values![self.run, mapping, shard.place, self.holder.as_str(), shard.turn];
         params.extend(more);
         Ok(!self.store.change(statement, &params).await?.is_empty())
-    }
-}
-
-impl Store {
-    /// Whether many processes can share a run in it.
-    pub fn can_be_shared(&self) -> bool {
-        self.shared().is_some() && !self.is_newer()
     }
 }

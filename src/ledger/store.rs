@@ -78,11 +78,11 @@ impl Store {
         }
     }
 
-    /// The store that many machines share, if it is one.
+    /// The store that many machines share, if it is one and may be written.
     pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
         match &self.kind {
-            Kind::File(_) => None,
-            Kind::Shared(shared) => Some(shared),
+            Kind::Shared(shared) if !shared.newer => Some(shared),
+            Kind::File(_) | Kind::Shared(_) => None,
         }
     }
 
