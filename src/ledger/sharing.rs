@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::Checked;
 use super::checkpoint::{Kept, decode, encode, state_of};
 use super::error::LedgerError;
 use super::interrupted::Interrupted;
@@ -15,7 +16,6 @@ use super::lease::Lease;
 use super::recorder::Recorder;
 use super::shared::SharedStore;
 use super::value::{Value, values};
-use super::Checked;
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 
