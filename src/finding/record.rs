@@ -2,7 +2,7 @@
 //!
 //! Field names and their order are a contract with other programs; they change only by adding.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,10 @@ impl RunRecord {
     }
 }
 
+/// In the reason of whatever could not be judged since a side had changed. A ledger is searched for it
+/// (src/ledger/statements/interrupted.sql).
+pub const CHANGED: &str = " has changed under way: ";
+
 /// A range of keys that could not be judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "undecided")]
@@ -104,6 +108,11 @@ impl Undecided {
     /// A range that could not be judged, and why.
     pub fn new(mapping: &str, range: RangeText, reason: String) -> Undecided {
         Undecided { version: VERSION, mapping: mapping.to_owned(), range, reason }
+    }
+
+    /// Whether a side had changed under way: such a run does not go on.
+    pub fn is_of_change(&self) -> bool {
+        self.reason.contains(CHANGED)
     }
 }
 
@@ -284,6 +293,12 @@ pub struct SummaryRecord {
 }
 
 impl SummaryRecord {
+    /// When the run ended that began then, or last went on then.
+    pub fn ended_at(&self, began: Timestamp) -> Option<Timestamp> {
+        let took = i64::try_from(self.elapsed_ms).unwrap_or(i64::MAX);
+        began.checked_add(SignedDuration::from_millis(took)).ok()
+    }
+
     /// The end of a run with this verdict.
     pub fn new(verdict: Verdict, elapsed_ms: u64) -> SummaryRecord {
         SummaryRecord {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::reason::{Condition, Reason};
 use crate::event::Event;
@@ -143,9 +143,7 @@ impl Run {
     /// When it ended, if it did.
     pub(super) fn ended_at(&self) -> Option<Timestamp> {
         let End::Over(summary) = &self.end else { return None };
-        let took = i64::try_from(summary.elapsed_ms).unwrap_or(i64::MAX);
-        let began = self.resumed_at.unwrap_or(self.started_at);
-        began.checked_add(SignedDuration::from_millis(took)).ok()
+        summary.ended_at(self.resumed_at.unwrap_or(self.started_at))
     }
 
     /// The run in a message.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::error::LedgerError;
 use super::store::Store;
@@ -28,10 +28,8 @@ struct Numbered {
 
 /// When a run ended, or if it has no end, when it last began or went on.
 fn last_look(record: &RunRecord, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
-    let began = record.resumed_at.last().unwrap_or(&record.started_at);
-    let took = summary.map_or(0, |summary| summary.elapsed_ms);
-    let took = SignedDuration::from_millis(i64::try_from(took).unwrap_or(i64::MAX));
-    began.parse::<Timestamp>().ok()?.checked_add(took).ok()
+    let began = record.resumed_at.last().unwrap_or(&record.started_at).parse().ok()?;
+    summary.map_or(Some(began), |summary| summary.ended_at(began))
 }
 
 impl Numbered {
@@ -134,11 +132,7 @@ impl Store {
     ) -> Result<(), LedgerError> {
         let runs = self.runs(spec).await?.into_iter().rev();
         for known in runs.filter(|known| known.run.scope == scope) {
-            self.each_told(include_str!("statements/findings_of_run.sql"), known.number, |text| {
-                hear(serde_json::from_str(text)?);
-                Ok(())
-            })
-            .await?;
+            self.each_finding(known.number, &mut hear).await?;
             if known.knows_all_before() {
                 break;
             }
@@ -154,15 +148,11 @@ impl Store {
         &self,
         spec: &str,
         run: &str,
-        mut hear: impl FnMut(Finding),
+        hear: impl FnMut(Finding),
     ) -> Result<(), LedgerError> {
         let runs = self.runs(spec).await?;
         let Some(found) = runs.iter().find(|known| known.run.run == run) else { return Ok(()) };
-        self.each_told(include_str!("statements/findings_of_run.sql"), found.number, |text| {
-            hear(serde_json::from_str(text)?);
-            Ok(())
-        })
-        .await
+        self.each_finding(found.number, hear).await
     }
 
     /// Tells a run again as it was told: this one, or the newest that came to its end.
@@ -196,10 +186,8 @@ impl Store {
         let place = |name: &str| {
             mappings.iter().find(|(_, record)| record.mapping == name).map_or(0, |m| m.0)
         };
-        self.each_told(include_str!("statements/findings_of_run.sql"), found.number, |text| {
-            let finding: Finding = serde_json::from_str(text)?;
+        self.each_finding(found.number, |finding| {
             hear(Event::Finding { mapping: place(&finding.mapping), finding });
-            Ok(())
         })
         .await?;
         self.each_told(include_str!("statements/undecided_of_run.sql"), found.number, |text| {
@@ -240,6 +228,20 @@ impl Store {
         let statement = include_str!("statements/terms_of_run.sql");
         let found = self.first(statement, values![run]).await?;
         found.map(|record| record.text(0).map(str::to_owned)).transpose()
+    }
+
+    /// Hands on what a run has found.
+    async fn each_finding(
+        &self,
+        run: i64,
+        mut hear: impl FnMut(Finding),
+    ) -> Result<(), LedgerError> {
+        let statement = include_str!("statements/findings_of_run.sql");
+        self.each_told(statement, run, |text| {
+            hear(serde_json::from_str(text)?);
+            Ok(())
+        })
+        .await
     }
 
     /// Hands on what was told during a run, in its order; a few hundred records are held at a time.

@@ -304,9 +304,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
         let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
-        // As the ledger tells them apart (src/ledger/statements/interrupted.sql).
-        let changed = undecided.reason.contains(" has changed under way: ");
-        self.can_go_on = Some(self.can_go_on.unwrap_or(true) && !changed);
+        self.can_go_on = Some(self.can_go_on.unwrap_or(true) && !undecided.is_of_change());
         let shown = self.shown(&undecided.mapping);
         shown.undecided += 1;
         if shown.ranges.len() < SHOWN_RANGES {

@@ -16,9 +16,9 @@
 //! as long in all. A chunk keeps a core of each server busy, a session of an application seldom does. On
 //! two cores a `pgbench` that writes with four clients kept 93% of its throughput (median of five rounds,
 //! 85 to 98; 101, 92 to 105, where nothing ran beside it). When only sessions that were active were
-//! counted, and not those between two statements, it was 86% (76 to 90): a moment saw half a session
-//! at work, and the run rested half as long. On a server that is idle nothing is lost. An
-//! operator who sets `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
+//! counted, and not those between two statements, it was 86% (76 to 90): a moment saw half a session at
+//! work, and the run rested half as long. On a server that is idle nothing is lost. An operator who sets
+//! `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
 
 pub(super) mod allowed;
 pub(super) mod lag;

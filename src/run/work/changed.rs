@@ -9,6 +9,7 @@
 
 use super::hands::{Failed, Hands};
 use super::{Answer, Task};
+use crate::finding::CHANGED;
 use crate::pg::{PgError, Remedy, Session};
 use crate::schema::Side;
 
@@ -55,6 +56,5 @@ async fn of_side(hands: &Hands<'_>, own: &Session, side: Side) -> Result<Option<
     let now = lease.shape(own, &hands.sessions[side], &plan.reads, &hands.plan.params).await;
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now);
-    // The ledger knows a run that ended so by these words (interrupted.sql).
-    Ok(why.map(|why| format!("the {side} has changed under way: {why}")))
+    Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))
 }
