@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, from the foundation up: each may import only from those before it.
 const ROOMS: &[&str] = &[
     "schema", "row", "finding", "spec", "plan", "event", "sql", "compare", "repair", "gate",
-    "report", "pg", "ledger", "run", "cli",
+    "files", "report", "pg", "ledger", "run", "cli",
 ];
 
 struct File {
@@ -220,6 +220,21 @@ const DOORS: &[(&str, &[&str])] = &[
     ("std::env", &["cli/", "pg/defaults.rs", "pg/files.rs", "main.rs"]),
     ("std::io::std", &["cli/"]),
     ("io::stdout", &["cli/"]),
+    ("tempfile", &["files/"]),
+    ("rustix", &["files/"]),
+    ("OpenOptions", &["files/"]),
+    ("DirBuilder", &["files/"]),
+    ("File::create", &["files/"]),
+    ("File::options", &["files/"]),
+    ("fs::write", &["files/"]),
+    ("fs::copy", &["files/"]),
+    ("create_dir", &["files/"]),
+    ("fs::rename", &["files/"]),
+    ("hard_link", &["files/"]),
+    ("symlink(", &["files/"]),
+    ("remove_file", &["files/"]),
+    ("remove_dir", &["files/"]),
+    ("set_permissions", &["files/"]),
 ];
 
 #[test]

@@ -17,6 +17,7 @@ mod deploy;
 mod diagnosis;
 mod encodings;
 mod faults;
+mod files;
 mod gate;
 mod groups;
 mod keys;

@@ -11,7 +11,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::place::{make_file, make_folder};
+use super::place::make_folder;
+use crate::files::{Directory, Purpose};
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -30,10 +31,12 @@ impl Lock {
     /// Takes the lock of a ledger; if another process holds it, gives what that one says of itself.
     ///
     /// # Errors
-    /// When the file cannot be made, or the file system has no locks.
+    /// When the file cannot be made, another user could have written to it, or the file system has no
+    /// locks.
     pub fn take(ledger: &Path) -> io::Result<Result<Lock, String>> {
         make_folder(ledger)?;
-        let mut file = make_file(&Lock::path(ledger))?;
+        let (folder, name) = Directory::of(&Lock::path(ledger), Purpose::State)?;
+        let mut file = folder.open_or_create(name)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use serde::Serialize;
 
 use super::Writer;
+use crate::files::unnamed;
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
 
 /// Writes one document.
@@ -33,7 +34,7 @@ impl Spool {
                 file.write_all(b",")?;
                 file
             }
-            none => none.insert(BufWriter::new(tempfile::tempfile()?)),
+            none => none.insert(BufWriter::new(unnamed()?)),
         };
         Ok(serde_json::to_writer(file, record)?)
     }

@@ -22,7 +22,6 @@ use std::io;
 
 pub use self::csv::Csv;
 pub use diagnosis::Diagnosis;
-pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::verified::{Blocks, Verified};
+use crate::files::unnamed;
 use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
 
@@ -65,7 +66,7 @@ pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
 
 impl Spool {
     pub(in crate::run) fn new() -> Result<Spool, Blocked> {
-        let out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(spool_error)?);
+        let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
         Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 

@@ -8,6 +8,7 @@ use super::batching::Arranged;
 use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
 use super::member::Member;
+use crate::files::unnamed;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
@@ -83,7 +84,7 @@ pub(in crate::run) fn write(
         script: folder.file(&names[0])?,
         undo: folder.file(&names[1])?,
         changes: folder.file(&names[2])?,
-        aside: tempfile::tempfile().map_err(spool_error)?,
+        aside: unnamed().map_err(spool_error)?,
         starts: vec![0],
     };
     files.script.write(&repair::head(&head(false)))?;
