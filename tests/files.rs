@@ -1,11 +1,10 @@
 //! Files that the program writes, where another user may have been before it: links, owners and modes;
 //! and what a killed process leaves beside a report.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use pgreconcile::schema::Side;
 
 use crate::outputs::compare;
 use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, Scratch, cluster, refused};
@@ -48,33 +47,40 @@ fn unused(outcome: &Outcome, ledger: &str) -> String {
 
 #[test]
 fn planted_files_of_a_ledger_are_refused_and_left_alone() {
-    let link: fn(&Path, &Path) = |victim, place| symlink(victim, place).unwrap();
-    let hard: fn(&Path, &Path) = |victim, place| std::fs::hard_link(victim, place).unwrap();
-    let pipe: fn(&Path, &Path) = |_, place| mkfifo(place);
-    let folder: fn(&Path, &Path) = |_, place| std::fs::create_dir(place).unwrap();
-    for (name, plant, why) in [
-        ("l.db.lock", link, "is a symbolic link"),
-        ("l.db.lock", hard, "has another name (a hard link)"),
-        ("l.db.lock", pipe, "is not a regular file"),
-        ("l.db.lock", folder, "is a folder"),
-        ("l.db", link, "is a symbolic link"),
-        ("l.db", hard, "has another name (a hard link)"),
-        ("l.db", pipe, "is not a regular file"),
-        ("l.db-journal", link, "is a symbolic link"),
-        ("l.db-journal", pipe, "is not a regular file"),
-        ("l.db-wal", link, "is a symbolic link"),
-        ("l.db-shm", hard, "has another name (a hard link)"),
+    let [link, hard, pipe, folder] = [
+        "is a symbolic link",
+        "has another name (a hard link)",
+        "is not a regular file",
+        "is a folder",
+    ];
+    for (name, why) in [
+        ("l.db.lock", link),
+        ("l.db.lock", hard),
+        ("l.db.lock", pipe),
+        ("l.db.lock", folder),
+        ("l.db", link),
+        ("l.db", hard),
+        ("l.db", pipe),
+        ("l.db-journal", link),
+        ("l.db-journal", pipe),
+        ("l.db-wal", link),
+        ("l.db-shm", hard),
     ] {
         let scratch = scratch();
-        let victim = scratch.path().join("victim");
-        plant(&victim, &scratch.path().join(name));
+        let (victim, place) = (scratch.path().join("victim"), scratch.path().join(name));
+        match why {
+            _ if why == link => symlink(&victim, place).unwrap(),
+            _ if why == hard => std::fs::hard_link(&victim, place).unwrap(),
+            _ if why == pipe => mkfifo(&place),
+            _ => std::fs::create_dir(place).unwrap(),
+        }
         let outcome = compared(&scratch, &["--ledger", "l.db"]);
         assert_eq!(unused(&outcome, "l.db"), format!("{name} {why}"), "{}", outcome.stderr);
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "victim");
         // A link that leads nowhere creates nothing there.
         std::fs::remove_file(&victim).unwrap();
         let outcome = compared(&scratch, &["--ledger", "l.db"]);
-        assert!(plant != link || unused(&outcome, "l.db").ends_with(why), "{}", outcome.stderr);
+        assert!(why != link || unused(&outcome, "l.db").ends_with(why), "{}", outcome.stderr);
         assert!(!victim.exists());
     }
     // The folder may be reached through a link, as systemd's state folders are.
@@ -203,7 +209,7 @@ fn an_ordinary_user_trusts_roots_folders_and_no_file_of_another() {
     };
     let says = |flag: &str, path: &str| {
         let mut command = cluster::as_server_user(&program, home.path());
-        command.args(["compare", "spec.toml", flag, path]).env_remove("PGRECONCILE_LEDGER");
+        command.args(["compare", "spec.toml", flag, path]).env("USER", "nobody");
         let output = command.env("SOURCE_URL", "host=/no").env("TARGET_URL", "host=/no").output();
         String::from_utf8(output.unwrap().stderr).unwrap()
     };
@@ -243,7 +249,7 @@ fn a_killed_run_leaves_no_rows_beside_its_report() {
     );
     let other = "insert into t select n, 'y' from generate_series(1, 2000) n";
     let pair = Pair::new(&rows, &format!("{table} {other}"));
-    let spec = pair.spec(&format!("{MAPPING}where = \"pg_sleep(0.001) is not null\"\n"));
+    let spec = pair.spec(MAPPING);
     let files = || {
         let entries = std::fs::read_dir(pair.scratch.path()).unwrap();
         let mut names: Vec<_> =
@@ -251,27 +257,32 @@ fn a_killed_run_leaves_no_rows_beside_its_report() {
         names.sort();
         names
     };
-    let flags = ["--report", "r.jsonl", "--chunk-rows", "10", "--jobs", "1", "-vv"];
-    let mut running = compare(&pair, &spec).args(&flags).start();
-    // Far more of them than a buffer holds.
-    (0..30).for_each(|_| running.await_line("kind=\"mismatch\""));
-    running.signal("KILL");
-    assert_eq!(running.finish().code, -1);
+    // It goes no further than the pipe that is its stdout takes, and cannot end before it is killed.
+    let begin = || {
+        let flags = ["--report", "r.jsonl", "--format", "jsonl", "--quiet"];
+        let mut running = compare(&pair, &spec).args(&flags).spawn();
+        let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+        (0..30).for_each(|_| assert!(lines.next().unwrap().unwrap().len() > 100));
+        (running, lines)
+    };
+    let (mut running, lines) = begin();
+    running.kill().unwrap();
+    assert_eq!(running.wait().unwrap().code(), None);
+    drop(lines);
     let left = files();
     let draft = left.iter().find(|name| name.starts_with(".pgreconcile-report-"));
     let text = std::fs::read_to_string(pair.scratch.path().join(draft.unwrap())).unwrap();
     assert!(text.contains("CANARY"), "{text}");
     // A run that is under way keeps its own, the dead one's goes.
-    let mut running = compare(&pair, &spec).args(&flags).start();
-    running.await_line("kind=\"mismatch\"");
+    let (mut running, lines) = begin();
     assert!(files().len() == 2 && !files().contains(draft.unwrap()), "{:?}", files());
-    pair.sql(Side::Target, "delete from t where id > 10");
-    pair.sql(Side::Source, "delete from t where id > 10");
-    let spec = pair.spec(MAPPING);
-    compare(&pair, &spec).args(&["--report", "r.jsonl"]).run().exits(1);
-    assert_eq!(files().len(), 3, "{:?}", files());
-    running.signal("KILL");
-    let _ = running.finish();
-    compare(&pair, &spec).args(&["--report", "r.jsonl"]).run().exits(1);
-    assert_eq!(files(), ["r.jsonl", "spec.toml"]);
+    let spec = pair.scratch.file("few.toml", &format!("{HEAD}{MAPPING}where = \"id < 9\"\n"));
+    let of_few = || compare(&pair, &spec).args(&["--report", "r.jsonl", "--quiet"]).run();
+    let _ = of_few().exits(1);
+    assert_eq!(files().len(), 4, "{:?}", files());
+    running.kill().unwrap();
+    running.wait().unwrap();
+    drop(lines);
+    let _ = of_few().exits(1);
+    assert_eq!(files(), ["few.toml", "r.jsonl", "spec.toml"]);
 }

@@ -44,11 +44,11 @@ impl Directory {
     /// # Errors
     /// When it cannot be opened, or users that are not trusted may create files in it.
     pub fn open(path: &Path, purpose: Purpose) -> io::Result<Directory> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let here = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let file = openat(CWD, path, flags, Mode::empty());
-        let file = File::from(file.map_err(|error| named(path, &error.into()))?);
-        judge(path, &file, Expected::Folder(purpose))?;
+        let file = openat(CWD, here, flags, Mode::empty());
+        let file = File::from(file.map_err(|error| named(here, &error.into()))?);
+        judge(here, &file, Expected::Folder(purpose))?;
         Ok(Directory { file: Arc::new(file), path: path.to_owned() })
     }
 
