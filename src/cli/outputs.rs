@@ -62,7 +62,7 @@ impl Outputs {
         let mut files = Vec::new();
         for path in reports {
             let extensions = "Name a file that ends in .json, .jsonl or .csv.";
-            let folder = "Name a file in a folder that is there and that only you may write to.";
+            let folder = "Name a new file, or a report that is to be replaced, in a folder that only you can write to.";
             let format = ReportFormat::of(path).map_err(|why| (why, extensions));
             let file = format.and_then(|format| {
                 ReportFile::create(path, format, several)

@@ -152,7 +152,7 @@ impl Directory {
             || [folder.user, entry.user].contains(&process.user);
         // Its mode and its links do not count: it is never written to.
         let owner = if may_replace { process.user } else { entry.user };
-        let entry = Entry { mode: FILE_MODE, names: 1, user: owner, ..entry };
+        let entry = Entry { mode: FILE_MODE, has_one_name: true, user: owner, ..entry };
         object(&path, &entry, Expected::FileToWrite)
     }
 
@@ -229,4 +229,66 @@ fn object(path: &Path, entry: &Entry, expected: Expected) -> io::Result<()> {
 /// Puts a path before an error of the system.
 pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn names_stay_within_the_folder_that_was_opened() {
+        let outer = tempfile::tempdir().unwrap();
+        let place = outer.path().join("place");
+        create_folder(&place).unwrap();
+        create_folder(&place).unwrap();
+        std::fs::write(outer.path().join("x"), "outside").unwrap();
+        let directory = Directory::open(&place, Purpose::State).unwrap();
+        for name in ["../x", "..", ".", "", "/etc/hostname", "./x", "x/", "a/b"] {
+            let kinds = [directory.read(name), directory.open_or_create(name)];
+            kinds.into_iter().for_each(|file| drop(file.unwrap_err()));
+        }
+        // Whatever takes its path later.
+        std::fs::rename(&place, outer.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(outer.path(), &place).unwrap();
+        directory.create("y").unwrap();
+        assert!(outer.path().join("moved/y").exists() && !outer.path().join("y").exists());
+        assert!(directory.read("x").is_err_and(|error| error.kind() == ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_is_there_is_opened_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), Purpose::State).unwrap();
+        let text = || {
+            let mut text = String::new();
+            directory.read("x").unwrap().read_to_string(&mut text).unwrap();
+            text
+        };
+        assert!(!directory.has("x") && !directory.check("x").unwrap());
+        directory.open_or_create("x").unwrap().write_all(b"one").unwrap();
+        drop(directory.open_or_create("x").unwrap());
+        assert_eq!(text(), "one");
+        directory.append("x").unwrap().write_all(b"two").unwrap();
+        assert_eq!(text(), "onetwo");
+        let again = directory.create("x").unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+        assert!(directory.has("x") && directory.check("x").unwrap());
+    }
+
+    #[test]
+    fn a_name_is_free_for_a_folder_where_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), Purpose::Output).unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("full/x")).unwrap();
+        std::fs::create_dir(path("empty")).unwrap();
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("empty", path("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        let names = ["none", "empty", "full", "file", "link", "dangling"];
+        let free = names.map(|name| directory.is_free(name).unwrap());
+        assert_eq!(free, [true, true, false, false, false, false]);
+    }
 }

@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) mode: Mode,
     pub(super) user: u32,
     pub(super) group: u32,
-    pub(super) names: u64,
+    pub(super) has_one_name: bool,
 }
 
 /// The user and the groups of a process.
@@ -50,7 +50,7 @@ impl From<Stat> for Entry {
             mode: Mode::from_raw_mode(stat.st_mode),
             user: stat.st_uid,
             group: stat.st_gid,
-            names: u64::from(stat.st_nlink),
+            has_one_name: stat.st_nlink <= 1,
         }
     }
 }
@@ -94,7 +94,7 @@ impl Process {
                 "can be written by group {group}, which this process is not a member of"
             ));
         }
-        if expected == Expected::FileToWrite && entry.names > 1 {
+        if expected == Expected::FileToWrite && !entry.has_one_name {
             return Some("has another name (a hard link)".to_owned());
         }
         None
@@ -103,6 +103,8 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::RawMode;
+
     use super::*;
 
     const FILE: FileType = FileType::RegularFile;
@@ -114,10 +116,10 @@ mod tests {
     fn judge(
         (user, groups): (u32, &[u32]),
         expected: Expected,
-        (kind, mode, owner, group): (FileType, u32, u32, u32),
+        (kind, mode, owner, group): (FileType, RawMode, u32, u32),
     ) -> String {
         let mode = Mode::from_raw_mode(mode);
-        let entry = Entry { kind, mode, user: owner, group, names: 1 };
+        let entry = Entry { kind, mode, user: owner, group, has_one_name: true };
         let process = Process { user, groups: groups.to_vec() };
         let objection = process.objection(&entry, expected).unwrap_or_default();
         objection.split([',', '(']).next().unwrap().to_owned()
@@ -205,7 +207,7 @@ mod tests {
         }
         let process = Process { user: 7, groups: vec![7] };
         let mode = Mode::from_raw_mode(0o600);
-        let entry = Entry { kind: FILE, mode, user: 7, group: 7, names: 2 };
+        let entry = Entry { kind: FILE, mode, user: 7, group: 7, has_one_name: false };
         let objection = |expected| process.objection(&entry, expected);
         assert!(objection(Expected::FileToWrite).unwrap().contains("hard link"));
         assert_eq!(objection(Expected::FileToRead), None);

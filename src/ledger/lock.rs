@@ -57,7 +57,9 @@ impl Lock {
     /// with everyone else who asks; so ask only where a run seems to be under way.
     pub fn is_held(ledger: &Path) -> bool {
         let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        File::open(Lock::path(ledger)).is_ok_and(held)
+        let path = Lock::path(ledger);
+        // A named pipe would be waited for.
+        path.is_file() && File::open(path).is_ok_and(held)
     }
 }
 

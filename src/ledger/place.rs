@@ -94,13 +94,18 @@ pub(super) fn create_database(file: &Path) -> io::Result<PathBuf> {
 /// Finds a ledger's file, to read it. Returns its path without links, or `None` if it is not there.
 ///
 /// # Errors
-/// When SQLite would take pages from a file that is not the owner's of the ledger.
+/// When it is not a regular file, or SQLite would take pages from a file that is not the owner's of the ledger.
 pub(super) fn find_database(file: &Path) -> io::Result<Option<PathBuf>> {
     if !file.try_exists()? {
         return Ok(None);
     }
     let file = file.canonicalize()?;
-    let owner = file.metadata()?.uid();
+    let found = file.metadata()?;
+    if !found.is_file() {
+        let message = format!("{} is not a regular file", file.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let owner = found.uid();
     for end in COMPANIONS {
         let mut companion = file.clone().into_os_string();
         companion.push(end);
