@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::outputs::compare;
-use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, Scratch, cluster, refused};
+use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, Scratch, cluster, fault, refused};
 
 /// Nobody's, on every system.
 const OTHER: u32 = 65_534;
@@ -53,6 +53,7 @@ fn planted_files_of_a_ledger_are_refused_and_left_alone() {
         "is not a regular file",
         "is a folder",
     ];
+    let mut planted = 0;
     for (name, why) in [
         ("l.db.lock", link),
         ("l.db.lock", hard),
@@ -77,6 +78,7 @@ fn planted_files_of_a_ledger_are_refused_and_left_alone() {
         let outcome = compared(&scratch, &["--ledger", "l.db"]);
         assert_eq!(unused(&outcome, "l.db"), format!("{name} {why}"), "{}", outcome.stderr);
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "victim");
+        planted += 1;
         // A link that leads nowhere creates nothing there.
         std::fs::remove_file(&victim).unwrap();
         let outcome = compared(&scratch, &["--ledger", "l.db"]);
@@ -89,6 +91,7 @@ fn planted_files_of_a_ledger_are_refused_and_left_alone() {
     symlink("real", scratch.path().join("state")).unwrap();
     assert_eq!(unused(&compared(&scratch, &["--ledger", "state/l.db"]), "state/l.db"), "");
     assert!(scratch.path().join("real/l.db").exists());
+    fault::FILE_PLANTED.tried(planted);
 }
 
 /// A journal would be rolled back into the ledger, a write-ahead log read as a part of it.
@@ -285,4 +288,5 @@ fn a_killed_run_leaves_no_rows_beside_its_report() {
     drop(lines);
     let _ = of_few().exits(1);
     assert_eq!(files(), ["few.toml", "r.jsonl", "spec.toml"]);
+    fault::REPORT_KILLED.tried(2);
 }

@@ -5,6 +5,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use super::round::{ALL, Round, same};
+use crate::support::fault;
 
 const TABLE: &str = "create table t (id int primary key, v text);";
 
@@ -134,7 +135,7 @@ fn a_repair_that_others_can_write_to_is_not_applied() {
         chown(round.path(name), owner, group).unwrap();
         std::fs::set_permissions(round.path(name), PermissionsExt::from_mode(mode)).unwrap();
     };
-    let other = Some(65_534);
+    let (other, mut refusals) = (Some(65_534), 0);
     for (name, change, why) in [
         ("r", (None, None, 0o777), "folder r can be written by every user"),
         ("r", (None, None, 0o1777), "folder r can be written by every user"),
@@ -153,6 +154,7 @@ fn a_repair_that_others_can_write_to_is_not_applied() {
             let outcome = round.apply("r", flags);
             assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
             assert!(outcome.stderr.contains("hint: Copy what was reviewed"), "{}", outcome.stderr);
+            refusals += 1;
         }
         let own = is_root.then_some(0);
         set(name, (own, own, if name == "r" { 0o700 } else { 0o600 }));
@@ -160,4 +162,5 @@ fn a_repair_that_others_can_write_to_is_not_applied() {
     assert_eq!(round.state(true), state);
     let _ = round.apply("r", &["--execute"]).exits(0);
     let _ = round.compare().exits(0);
+    fault::REPAIR_OPEN.tried(refusals);
 }
