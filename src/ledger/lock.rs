@@ -31,8 +31,8 @@ impl Lock {
     /// Takes the lock of a ledger; if another process holds it, gives what that one says of itself.
     ///
     /// # Errors
-    /// When the file cannot be made, another user could have written to it, or the file system has no
-    /// locks.
+    /// When the file cannot be made, another user could have written to it, it is not a lock's, or the
+    /// file system has no locks.
     pub fn take(ledger: &Path) -> io::Result<Result<Lock, String>> {
         make_folder(ledger)?;
         let (folder, name) = Directory::of(&Lock::path(ledger), Purpose::State)?;
@@ -46,6 +46,13 @@ impl Lock {
                 return Ok(Err(holder.trim_end().to_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let mut earlier = String::new();
+        // What is no text is no lock's either.
+        let read = Read::by_ref(&mut file).take(100).read_to_string(&mut earlier);
+        if read.is_err() || !is_content(&earlier) {
+            let message = format!("{} is not a lock of this program", Lock::path(ledger).display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         file.rewind()?;
         file.set_len(0)?;
@@ -61,6 +68,12 @@ impl Lock {
         // A named pipe would be waited for.
         path.is_file() && File::open(path).is_ok_and(held)
     }
+}
+
+/// Whether a lock's file can hold this text: that of a process, or nothing, also where a machine lost
+/// its power while it was written.
+fn is_content(text: &str) -> bool {
+    text.starts_with("process ") || text.trim_matches('\0').is_empty()
 }
 
 #[cfg(test)]
@@ -80,5 +93,23 @@ mod tests {
         assert!(!Lock::is_held(&ledger) && !Lock::is_held(&folder.path().join("no.db")));
         assert!(Lock::take(&ledger).unwrap().is_ok());
         assert!(Lock::take(&folder.path().join("no/x.db")).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("yarn");
+        for (content, is_taken) in [
+            (&b"# yarn lockfile v1\n"[..], false),
+            (b"\xff\xfe", false),
+            (b"", true),
+            (b"\0\0\0", true),
+            (b"process 12345678\n", true),
+        ] {
+            std::fs::write(Lock::path(&ledger), content).unwrap();
+            assert_eq!(Lock::take(&ledger).is_ok(), is_taken, "{content:?}");
+            let found = std::fs::read(Lock::path(&ledger)).unwrap();
+            assert_eq!(found == content, !is_taken, "{content:?}");
+        }
     }
 }
