@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::Common;
+use super::args::{Common, path};
 use super::exit::Exit;
 use super::repair::{rows, write_parts};
 use super::ui::Ui;
@@ -24,11 +24,11 @@ use crate::spec::printable;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apply {
     /// The spec file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
     /// The folder that `repair` wrote
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = path())]
     folder: PathBuf,
 
     /// Change the database

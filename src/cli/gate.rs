@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::args::{self, Common};
+use super::args::{self, Common, path};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
 use super::specs;
@@ -28,7 +28,7 @@ use crate::spec::{Diagnostic, Spec};
 #[derive(Args, Clone, Debug)]
 pub(super) struct Gate {
     /// A spec file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
     /// Judge these values of `group_by` only, between commas

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::Common;
+use super::args::{Common, path};
 use super::exit::Exit;
 use super::ledgers::{past, unusable};
 use super::specs;
@@ -17,7 +17,7 @@ use crate::report::write_history;
 #[derive(Args, Clone, Debug)]
 pub(super) struct History {
     /// Spec files, or folders of them
-    #[arg(value_name = "SPEC", required = true)]
+    #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
 
     /// How runs are shown

@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs};
+use super::args::{Common, Specs, path};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ui::Ui;
@@ -33,7 +33,7 @@ pub(super) struct Repair {
     authority: Authority,
 
     /// The folder to write; it must not be there yet
-    #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT")]
+    #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT", value_parser = path())]
     out: PathBuf,
 
     /// Which run of the ledger; without it the newest that came to its end
@@ -41,7 +41,7 @@ pub(super) struct Repair {
     run: Option<String>,
 
     /// A .jsonl report that `compare --report` wrote, instead of the ledger
-    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM")]
+    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM", value_parser = path())]
     from: Option<PathBuf>,
 
     /// What may be done: insert, update, delete

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::spec::mask_passwords;
+use crate::pg::Conninfo;
 
 /// Where runs are remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub enum Place {
     At(Location),
 }
 
-/// Where one ledger lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where one ledger lies. `Debug` shows what `Display` does.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// In this file.
     File(PathBuf),
@@ -31,8 +31,17 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::File(path) => write!(f, "ledger {}", path.display()),
-            Location::Database(url) => write!(f, "ledger {}", mask_passwords(url)),
+            Location::Database(url) => match Conninfo::parse(url) {
+                Ok(info) => write!(f, "ledger {}", info.place()),
+                Err(_) => f.write_str("the ledger"),
+            },
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

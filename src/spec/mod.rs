@@ -31,6 +31,6 @@ pub use gate::GateSettings;
 pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
 pub use pace::PaceSettings;
 pub use params::Param;
-pub use passwords::mask_passwords;
+pub use passwords::{holds_connection, withhold};
 pub use rules::{Precision, Rule, Terms};
 pub use suggest::did_you_mean;
