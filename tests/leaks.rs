@@ -114,10 +114,10 @@ fn a_ledger_or_a_path_that_looks_like_a_connection_is_refused() {
     }
     // What to write is said, for each form.
     for (text, told) in [
-        ("host=h dbname=d", "write postgres://USER@HOST/DATABASE"),
+        ("host=h dbname=d", "or postgres://USER@HOST/DATABASE"),
         ("h.example.com:5432/d", "a path such as ./ledger.db"),
         ("reader@h.example.com/d", "a path such as ./ledger.db"),
-        ("postgres:/reader@h/d", "write postgres://USER@HOST/DATABASE"),
+        ("postgres:/reader@h/d", "or postgres://USER@HOST/DATABASE"),
         ("postgres://h/d?sslmod=x", "did you mean \"sslmode\"?"),
     ] {
         let outcome = call(&scratch, &["history", "plain.toml", "--ledger", text]).run();

@@ -125,8 +125,8 @@ fn shown_url(url: &str) -> Option<String> {
 }
 
 /// What to write, for a value of --ledger that is neither a database nor a path.
-const LEDGER_FORMS: &str = "write postgres://USER@HOST/DATABASE for a database, a path such as \
-                            ./ledger.db for a file, or \"off\"";
+const LEDGER_FORMS: &str = "write \"off\", a path such as ./ledger.db, or \
+                            postgres://USER@HOST/DATABASE";
 
 /// Reads where runs are remembered. postgres:// or postgresql:// names a database, and has to be one
 /// that can be read; else a path has to look like one. A bare word is none: `--ledger none` would be a

@@ -11,7 +11,7 @@ use super::ledgers::{past, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding;
-use crate::report::write_history;
+use crate::report::{write_history, write_json};
 
 /// Show past runs and their trend: what each came to, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
@@ -84,8 +84,8 @@ fn show(args: &History, ui: &Ui, histories: &[finding::History]) -> io::Result<(
                 write_history(&mut out, history, ui.width())?;
             }
         }
-        (HistoryFormat::Json, [history]) => serde_json::to_writer(&mut out, history)?,
-        (HistoryFormat::Json, histories) => serde_json::to_writer(&mut out, histories)?,
+        (HistoryFormat::Json, [history]) => write_json(&mut out, history)?,
+        (HistoryFormat::Json, histories) => write_json(&mut out, histories)?,
     }
     if args.format == HistoryFormat::Json {
         out.write_all(b"\n")?;

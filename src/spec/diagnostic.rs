@@ -147,8 +147,9 @@ fn shielded(line: &str) -> String {
     line.chars().map(replaced).collect()
 }
 
-/// Control characters, and those that change the direction of a text or end its line.
-fn drives_terminal(c: char) -> bool {
+/// Whether a character drives a terminal: control characters, and those that change the direction of a
+/// text or end its line.
+pub fn drives_terminal(c: char) -> bool {
     c.is_control() && c != '\n'
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
