@@ -99,8 +99,17 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             _ => Exit::Clean,
         };
     }
+    if ready.manifest.parts.is_empty() {
+        if !ui.quiet {
+            // There is nowhere to complain to when stdout is gone.
+            let _ = writeln!(io::stdout(), "{EMPTY}");
+        }
+        return Exit::Clean;
+    }
     execute(&ready, journal, &stop, ui).await
 }
+
+const EMPTY: &str = "the repair is empty: there is nothing to apply";
 
 fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     if ui.quiet {
@@ -118,7 +127,25 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
         let all = rows(manifest.parts.iter().map(|part| part.rows).sum());
         line(&format!("applied before: {} of {all}, through batch {batch} of {of}", journal.rows))?;
     }
-    line("every seal is whole; nothing was changed: add --execute to change it")
+    line(match manifest.parts.is_empty() {
+        true => EMPTY,
+        false => "every seal is whole; nothing was changed: add --execute to change it",
+    })
+}
+
+/// Names rows that differ because the server computes one of their columns.
+fn warn_of_computed(manifest: &Manifest, ui: &Ui) {
+    for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
+        for (pair, count) in &stage.differ {
+            let (mapping, side) = (&stage.mapping, &manifest.place.side);
+            let message = format!(
+                "mapping \"{mapping}\": {} still differ in pair \"{pair}\", which the {side} computes from other columns",
+                rows(*count)
+            );
+            let hint = "Give both sides one expression, or ignore the column in the spec.";
+            ui.warning(&message, Some(hint));
+        }
+    }
 }
 
 async fn execute(
@@ -155,6 +182,7 @@ async fn execute(
             if agree == keys {
                 return Exit::Clean;
             }
+            warn_of_computed(&ready.manifest, ui);
             if passed > 0 {
                 let batches =
                     if passed == 1 { "1 batch was" } else { &format!("{passed} batches were") };

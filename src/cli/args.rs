@@ -121,7 +121,7 @@ fn shown_url(url: &str) -> Option<String> {
     let info = Conninfo::parse(url).ok()?;
     let known = |mode: &&str| SslMode::parse(mode).is_ok();
     let tls = info.get("sslmode").filter(known).map(|mode| format!("?sslmode={mode}"));
-    Some(format!("postgres://{}{}", info.place(), tls.unwrap_or_default()))
+    Some(format!("postgresql://{}{}", info.place(), tls.unwrap_or_default()))
 }
 
 /// What to write, for a value of --ledger that is neither a database nor a path.

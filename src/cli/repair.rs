@@ -175,6 +175,9 @@ fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
         let hint = "What the run did not see is not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
+    for refused in &repaired.refused {
+        ui.warning(&refused.message, refused.hint.as_deref());
+    }
     for note in &repaired.notes {
         ui.warning(&printable(note), None);
     }
@@ -207,7 +210,8 @@ fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     }
     line(&format!("agree meanwhile: {}", rows(*agreed)))?;
     if manifest.parts.is_empty() {
-        return line("nothing to repair, nothing written");
+        let out = args.out.display();
+        return line(&format!("nothing to repair: {out} holds a manifest without scripts"));
     }
     let (out, spec) = (args.out.display(), args.specs.specs.first());
     line(&format!("written: {out}, valid until {}", manifest.expires_at))?;
@@ -227,6 +231,15 @@ pub(super) fn write_parts(
         });
         let stages = stages.collect::<Vec<_>>().join(", ");
         line(&format!("{}: {stages}", part.script.file))?;
+    }
+    for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
+        for (pair, count) in &stage.differ {
+            let (mapping, side) = (&stage.mapping, &manifest.place.side);
+            line(&format!(
+                "still different: {mapping}: {} in pair \"{pair}\", which the {side} computes from other columns",
+                rows(*count)
+            ))?;
+        }
     }
     Ok(())
 }
