@@ -214,6 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_as_large_as_libpq_takes_one() {
+        let timeout = |text: &str| {
+            let info = Conninfo::parse(&format!("user=u connect_timeout={text}")).unwrap();
+            resolve(info).ok().map(|destination| destination.connect_timeout)
+        };
+        assert_eq!(timeout("2147483647"), Some(Duration::from_secs(2_147_483_647)));
+        for text in ["2147483648", "18446744073709551615", "-1", "1s"] {
+            assert_eq!(timeout(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn each_host_has_its_port() {
         let info = Conninfo::parse("host=a,b port=1,2").unwrap();
         let all = endpoints(&info, "d", "u", &mut Vec::new()).ok().unwrap();
