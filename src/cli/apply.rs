@@ -13,7 +13,7 @@ use super::repair::{rows, write_parts};
 use super::ui::Ui;
 use super::{args, signals, specs};
 use crate::repair::Manifest;
-use crate::run::{self, Applied, Journal, Options, Progress, Ready, Stop};
+use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
 
 /// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
@@ -133,17 +133,19 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     })
 }
 
-/// Names rows that differ because the server computes one of their columns.
-fn warn_of_computed(manifest: &Manifest, ui: &Ui) {
-    for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
-        for (pair, count) in &stage.differ {
-            let (mapping, side) = (&stage.mapping, &manifest.place.side);
-            let message = format!(
-                "mapping \"{mapping}\": {} still differ in pair \"{pair}\", which the {side} computes from other columns",
-                rows(*count)
-            );
-            let hint = "Give both sides one expression, or ignore the column in the spec.";
-            ui.warning(&message, Some(hint));
+/// Says in which pairs rows differ, and where the server computes them.
+fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
+    for ((mapping, pair), count) in differing {
+        let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
+        let computed = stages.any(|s| s.mapping == *mapping && s.differ.contains_key(pair));
+        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.place.side);
+        let message = format!("mapping \"{mapping}\": {} {verb} in pair \"{pair}\"", rows(*count));
+        match computed {
+            true => ui.warning(
+                &format!("{message}, which the {side} computes from other columns"),
+                Some("Give both sides one expression, or ignore the column in the spec."),
+            ),
+            false => ui.warning(&message, None),
         }
     }
 }
@@ -173,7 +175,7 @@ async fn execute(
         Progress::Looking => ui.status("reading every key again on both sides"),
     };
     match ready.execute(journal, stop, tell).await {
-        Applied::Done { keys, agree, passed } => {
+        Applied::Done { keys, agree, differing, passed } => {
             if !ui.quiet {
                 // There is nowhere to complain to when stdout is gone; the exit code says it too.
                 let _ =
@@ -182,7 +184,7 @@ async fn execute(
             if agree == keys {
                 return Exit::Clean;
             }
-            warn_of_computed(&ready.manifest, ui);
+            warn_of_differing(&differing, &ready.manifest, ui);
             if passed > 0 {
                 let batches =
                     if passed == 1 { "1 batch was" } else { &format!("{passed} batches were") };

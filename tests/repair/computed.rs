@@ -28,8 +28,8 @@ fn rows_that_a_generated_column_keeps_apart_are_named() {
     }
     let applied = round.apply("r", &["--execute"]);
     assert!(applied.exits(1).stdout.contains("of which 2 agree now"), "{}", applied.stdout);
-    let why = "mapping \"t\": 1 row still differ in pair \"g\", which the target computes";
-    assert_eq!(applied.stderr.matches(why).count(), 2, "{}", applied.stderr);
+    let why = "mapping \"t\": 2 rows differ in pair \"g\", which the target computes";
+    assert!(applied.stderr.contains(why), "{}", applied.stderr);
     // As foretold.
     let rest = round.compare();
     let rest: Vec<String> = rest.exits(1).findings();

@@ -100,5 +100,30 @@ fn is_known(scope: &Scope, act: Act, filled: &Filled) -> bool {
         let server = other.has_default || other.identity != Identity::None;
         !other.generated && (!other.readable || act == Act::Insert && !comes && server)
     });
-    unknown.into_iter().all(|(_, other)| !expression.contains(&*other.name.0))
+    unknown.into_iter().all(|(_, other)| !names(expression, &other.name.0))
+}
+
+/// Whether a name stands in an expression as a word, also as a part of a longer quoted one.
+fn names(expression: &str, name: &str) -> bool {
+    let within = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    expression.match_indices(name).any(|(at, _)| {
+        let before = expression[..at].chars().next_back();
+        let after = expression[at + name.len()..].chars().next();
+        !before.is_some_and(within) && !after.is_some_and(within)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_column_is_known_by_its_whole_name() {
+        for expression in ["(n * 2)", "n", "(\"n\" || a)", "f(a, n)", "(\"m n\" + 1)"] {
+            assert!(names(expression, "n"), "{expression}");
+        }
+        for expression in ["(an * 2)", "null", "n1 + n_2", "round(a)"] {
+            assert!(!names(expression, "n"), "{expression}");
+        }
+    }
 }
