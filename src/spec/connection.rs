@@ -104,7 +104,7 @@ pub(super) fn expand(
         };
         if !is_variable(name) {
             let message = "what stands in \"${…}\" cannot name an environment variable";
-            let hint = "Write ${VARIABLE}: letters, digits and underscores.";
+            let hint = "Write ${VARIABLE}, or ${VARIABLE:-default}.";
             problems.push(Diagnostic::error(&text.span, message).hinted(hint));
             return None;
         }

@@ -129,10 +129,10 @@ const LONGEST_MESSAGE: usize = 1_000;
 
 /// A message for the terminal.
 fn shortened(text: &str) -> String {
-    let shown = printable(&withhold(text));
-    match shown.char_indices().nth(LONGEST_MESSAGE) {
-        Some((at, _)) => format!("{}…", &shown[..at]),
-        None => shown,
+    let shown = |text: &str| printable(&withhold(text));
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((at, _)) => format!("{}…", shown(&text[..at])),
+        None => shown(text),
     }
 }
 

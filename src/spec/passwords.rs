@@ -161,7 +161,7 @@ fn without_variables(text: &str) -> String {
 
 /// Whether a text is fit to name an environment variable.
 pub(super) fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 #[cfg(test)]
