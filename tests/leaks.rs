@@ -6,7 +6,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{CANARY, HEAD, MAPPING, Outcome, Program, Scratch};
+use crate::support::{CANARY, HEAD, MAPPING, Outcome, Program, Scratch, fault};
 
 /// Strings that cannot be read, or hold a value that their keyword does not take. `C` is the canary.
 const MALFORMED: [&str; 34] = [
@@ -81,6 +81,7 @@ fn plain(scratch: &Scratch) -> String {
 fn no_part_of_a_malformed_string_is_repeated() {
     let scratch = Scratch::new();
     let plain = plain(&scratch);
+    let mut tries = 0;
     let loud = ["-vv", "--log-format", "json", "--format", "json", "--report", "r.json"];
     for text in MALFORMED {
         let text = text.replace('C', CANARY);
@@ -91,10 +92,13 @@ fn no_part_of_a_malformed_string_is_repeated() {
             assert_ne!(literal, plain);
             scratch.file("literal.toml", &literal);
             silent(&call(&scratch, &["check", "-vv", "literal.toml"]).run(), &side);
+            tries += 1;
         }
         let compare = call(&scratch, &["compare", "plain.toml"]).args(&loud);
         silent(&compare.env("SOURCE_URL", &text).run(), &text);
+        tries += 1;
     }
+    fault::MALFORMED_STRING.tried(tries);
 }
 
 #[test]
@@ -102,6 +106,7 @@ fn a_ledger_or_a_path_that_looks_like_a_connection_is_refused() {
     let scratch = Scratch::new();
     plain(&scratch);
     let before = names(scratch.path());
+    let mut tries = 0;
     for text in MALFORMED {
         let text = text.replace('C', CANARY);
         silent(&call(&scratch, &["history", "plain.toml", "--ledger", &text]).run(), &text);
@@ -110,7 +115,9 @@ fn a_ledger_or_a_path_that_looks_like_a_connection_is_refused() {
         for args in [&["check"][..], &["compare", "plain.toml", "--report"], &["compare", "--jobs"]]
         {
             silent(&call(&scratch, args).arg(&text).run(), &format!("{args:?} {text}"));
+            tries += 1;
         }
+        tries += 2;
     }
     // What to write is said, for each form.
     for (text, told) in [
@@ -125,6 +132,7 @@ fn a_ledger_or_a_path_that_looks_like_a_connection_is_refused() {
         assert!(!outcome.stderr.contains(text), "{}", outcome.stderr);
     }
     assert_eq!(names(scratch.path()), before);
+    fault::MALFORMED_ARGUMENT.tried(tries);
 }
 
 #[test]

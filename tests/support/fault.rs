@@ -51,4 +51,8 @@ faults! {
         "each batch is applied once";
     DEADLOCK: "eight `apply` run beside writers that lock rows in the opposite order", 900,
         "no deadlock, and no update of the writers is lost";
+    MALFORMED_STRING: "a malformed connection string in a spec or a variable", 100,
+        "exit 2, and no part of it is shown";
+    MALFORMED_ARGUMENT: "the same as `--ledger`, as a path or as another argument", 170,
+        "exit 2, no part of it is shown, and no file is made";
 }
