@@ -42,8 +42,10 @@ pub(in crate::run) async fn stay_different(
         };
         let rows = match rows {
             Ok(rows) => rows,
-            // A row that the expression refuses: what applies it says so.
-            Err((_, error)) if error.remedy == Remedy::Isolate => continue,
+            // A row or a role that the expression refuses: what applies the row says so.
+            Err((_, error)) if error.sqlstate.is_some() && error.remedy != Remedy::Retry => {
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         for ((at, draft), row) in asked.iter().zip(&rows) {
@@ -70,18 +72,21 @@ async fn values(
     asked: &[(usize, &Draft<'_>)],
 ) -> Result<Vec<Vec<Option<String>>>, PgError> {
     let stored = &scope.stored.columns;
-    let needed: Vec<usize> =
-        (0..stored.len()).filter(|at| !stored[*at].generated && stored[*at].readable).collect();
+    let generated: Vec<&StoredColumn> = computed.iter().map(|f| &stored[f.column]).collect();
+    let of = |column: &StoredColumn| {
+        let mut expressions = generated.iter().filter_map(|c| c.expression.as_deref());
+        !column.generated && expressions.any(|expression| names(expression, &column.name.0))
+    };
+    let needed: Vec<usize> = (0..stored.len()).filter(|at| of(&stored[*at])).collect();
     let texts: Vec<Vec<Option<&str>>> = needed
         .iter()
         .map(|column| asked.iter().map(|(_, draft)| draft.text(scope, *column, true)).collect())
         .collect();
     let columns: Vec<&StoredColumn> = needed.iter().map(|column| &stored[*column]).collect();
-    let generated: Vec<&StoredColumn> = computed.iter().map(|f| &stored[f.column]).collect();
-    let names = generated.iter().map(|c| format!("t.{}::pg_catalog.text", quoted(&c.name.0)));
-    let names: Vec<String> = names.collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let statement = sql::index_values(&names, &columns, &generated, &texts, asked.len());
+    let values = generated.iter().map(|c| format!("t.{}::pg_catalog.text", quoted(&c.name.0)));
+    let values: Vec<String> = values.collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let statement = sql::index_values(&values, &columns, &generated, &texts, asked.len());
     let rows = hands.ask(written, statement).await.map_err(|(_, error)| error)?;
     (0..computed.len())
         .map(|at| rows.iter().map(|row| row.get::<Option<String>>(at)).collect())
@@ -105,8 +110,9 @@ fn is_known(scope: &Scope, act: Act, filled: &Filled) -> bool {
 
 /// Whether a name stands in an expression as a word, also as a part of a longer quoted one.
 fn names(expression: &str, name: &str) -> bool {
+    let name = name.replace('"', "\"\"");
     let within = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-    expression.match_indices(name).any(|(at, _)| {
+    expression.match_indices(&name).any(|(at, _)| {
         let before = expression[..at].chars().next_back();
         let after = expression[at + name.len()..].chars().next();
         !before.is_some_and(within) && !after.is_some_and(within)
