@@ -174,7 +174,7 @@ pub(in crate::run) fn key_mark<'t>(
     link: &Link,
     texts: impl Iterator<Item = Option<&'t str>>,
 ) -> Option<Mark> {
-    marker.mark(&Relation::Key(link.root), texts)
+    marker.mark(Relation::Key(link.root), texts)
 }
 
 impl Source {
