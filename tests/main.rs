@@ -23,6 +23,7 @@ mod groups;
 mod keys;
 mod kills;
 mod laws;
+mod leaks;
 mod ledger;
 mod machines;
 mod mutations;

@@ -4,12 +4,14 @@
 mod backfill;
 mod circles;
 mod columns;
+mod computed;
 mod links;
 mod occupied;
 mod pace;
 mod races;
 mod ranges;
 mod refusals;
+mod refused_mappings;
 mod restarts;
 mod roles;
 mod round;

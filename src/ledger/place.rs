@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::files::{Directory, Purpose, create_folder};
-use crate::spec::mask_passwords;
+use crate::pg::Conninfo;
 
 /// Where runs are remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Place {
     At(Location),
 }
 
-/// Where one ledger lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where one ledger lies. `Debug` shows what `Display` does.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// In this file.
     File(PathBuf),
@@ -32,8 +32,17 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::File(path) => write!(f, "ledger {}", path.display()),
-            Location::Database(url) => write!(f, "ledger {}", mask_passwords(url)),
+            Location::Database(url) => match Conninfo::parse(url) {
+                Ok(info) => write!(f, "ledger {}", info.place()),
+                Err(_) => f.write_str("the ledger"),
+            },
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

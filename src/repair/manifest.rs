@@ -70,6 +70,10 @@ pub struct Stage {
     pub rows: u64,
     /// The table that is written.
     pub table: TableIdentity,
+    /// Rows that will differ all the same, by pair: its column is computed by the server, otherwise than
+    /// the other side has it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub differ: BTreeMap<String, u64>,
 }
 
 /// One script with its undo and its machine form.

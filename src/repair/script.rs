@@ -42,6 +42,8 @@ pub struct Head<'h> {
     pub expires: Option<&'h str>,
     /// What the run did not see of the mappings.
     pub unseen: Vec<&'h str>,
+    /// Pairs in which rows will differ all the same, and how many.
+    pub differ: Vec<(&'h str, u64)>,
     /// Each stage: its mapping, its shape, how many rows.
     pub stages: Vec<(&'h str, &'h Shape, u64)>,
     /// How many batches.
@@ -76,6 +78,10 @@ pub fn head(head: &Head<'_>) -> String {
     // The id may come from a file that anybody wrote.
     lines.push(format!("made of    run {}, the {authority} being right", one_line(run)));
     lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
+    lines.extend(head.differ.iter().map(|(pair, rows)| {
+        let pair = one_line(pair);
+        format!("differs    {} still in {pair}, which the {} computes", counted(*rows), place.side)
+    }));
     lines.push(match head.expires {
         Some(expires) => format!("valid      from {} until {expires}", head.created),
         None => format!("made       {}", head.created),

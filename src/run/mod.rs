@@ -41,6 +41,7 @@ pub use options::{Options, RepairOptions, Since, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
 pub use repair::apply::{Applied, Progress};
 pub use repair::journal::Journal;
+pub use repair::looking::Differing;
 pub use repair::ready::{Ready, ready};
 pub use repair::{Repaired, repair};
 pub use sequences::sequences;

@@ -57,4 +57,8 @@ faults! {
         "the next report in that folder removes the rest";
     REPAIR_OPEN: "others can write to a repair, or to a file in it", 8,
         "`apply` refuses it";
+    MALFORMED_STRING: "a malformed connection string in a spec or a variable", 100,
+        "exit 2, and no part of it is shown";
+    MALFORMED_ARGUMENT: "the same as `--ledger`, as a path or as another argument", 170,
+        "exit 2, no part of it is shown, and no file is made";
 }
