@@ -18,6 +18,7 @@ mod diagnosis;
 mod encodings;
 mod faults;
 mod gate;
+mod gone;
 mod groups;
 mod keys;
 mod kills;

@@ -4,6 +4,7 @@
 mod backfill;
 mod circles;
 mod columns;
+mod commits;
 mod links;
 mod occupied;
 mod pace;
@@ -20,3 +21,5 @@ mod session;
 mod shapes;
 mod traps;
 mod uniques;
+
+pub use round::{Round, same};

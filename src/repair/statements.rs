@@ -17,7 +17,7 @@ use super::manifest::{Place, TableIdentity};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
 use super::work::{GUARD, any_as_before, change, give_up, lock, prove};
-use crate::sql::{definition, quoted_table};
+use crate::sql::{CHECK_CLIENT, WAIT_FOR_COMMIT, definition, quoted_table};
 
 const SETTINGS: [(&str, &str); 14] = [
     ("client_encoding", "UTF8"),
@@ -77,6 +77,10 @@ impl<'b> Batch<'b> {
         let database = literal(&self.place.database);
         let mut asserts = format!(
             "BEGIN
+  -- What was applied has to survive a crash. Stronger values stay.
+  PERFORM {WAIT_FOR_COMMIT};
+  -- A statement ends with its client.
+  PERFORM {CHECK_CLIENT};
   IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'pgreconcile: run at READ COMMITTED' USING ERRCODE = '{GUARD}';
   END IF;
