@@ -162,15 +162,16 @@ async fn stopped(world: &World, urgency: Stop) {
     }
 }
 
-/// Whether work that takes too long is tried again as less of it. What reads a range of one side sees
-/// to that by itself, and a look that no index serves takes as long for one key as for many.
+/// Whether work that takes too long is tried again as less of it. What reads a range or blocks of one side
+/// sees to that by itself, and a look that no index serves takes as long for one key as for many.
 fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
         Task::Scan { smallest, .. } => plan.served() && !smallest,
-        Task::Read { piece } => piece.can_be_cut(),
         Task::Rescan { smallest, .. } => plan.served() && !smallest,
         Task::Recall { keys } => plan.served() && keys.len() > 1,
         Task::Look { entries, .. } => plan.served() && entries.len() > 1,
+        // It is left out then: only a hint needs it.
+        Task::Ends { .. } => true,
         _ => false,
     }
 }
