@@ -22,4 +22,4 @@ mod shapes;
 mod traps;
 mod uniques;
 
-pub use round::{Round, same};
+pub use round::{Round, Said, same};

@@ -17,6 +17,7 @@ use super::manifest::{Place, TableIdentity};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
 use super::work::{GUARD, any_as_before, change, give_up, lock, prove};
+use crate::schema::WalEnd;
 use crate::sql::{CHECK_CLIENT, WAIT_FOR_COMMIT, definition, quoted_table};
 
 const SETTINGS: [(&str, &str); 14] = [
@@ -100,6 +101,9 @@ impl<'b> Batch<'b> {
   END IF;\n"
             ));
         }
+        if let Some(end) = self.place.instance.wal {
+            asserts.push_str(&not_copied(&self.place.instance.started, end));
+        }
         if let Some(expires) = self.expires {
             asserts.push_str(&format!(
                 "  IF pg_catalog.clock_timestamp() > '{expires}'::timestamptz THEN
@@ -155,6 +159,25 @@ impl<'b> Batch<'b> {
         }
         texts
     }
+}
+
+/// Raises where the server is a file copy of the one that the script was made for, or was put back: by
+/// the rule of `Instance::copied`.
+fn not_copied(started: &str, end: WalEnd) -> String {
+    let (started, place) = (literal(started), end.text());
+    format!(
+        "  IF NOT pg_catalog.pg_is_in_recovery()
+  AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
+  AND pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_flush_lsn()', 'EXECUTE') THEN
+    IF pg_catalog.pg_postmaster_start_time() <> {started}::timestamptz
+    AND pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()), 8) = '{:08X}'
+    AND pg_catalog.pg_current_wal_flush_lsn() < '{place}'::pg_lsn THEN
+      RAISE EXCEPTION 'pgreconcile: made for a server whose WAL ended at {place}; this is a file copy of it, or was put back'
+        USING ERRCODE = '{GUARD}';
+    END IF;
+  END IF;\n",
+        end.timeline
+    )
 }
 
 /// Raises unless a table is still defined as it was. It comes after the change, whose locks keep

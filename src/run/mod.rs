@@ -46,4 +46,4 @@ pub use repair::{Repaired, repair};
 pub use sequences::sequences;
 pub use sharing::{Parted, Shared, share};
 pub use slices::slice;
-pub use terms::{agree, changes};
+pub use terms::{agree, changes, same_servers};

@@ -275,6 +275,7 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
+            instance: server.instance.clone(),
         },
         manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
         created_at: timestamp(now),

@@ -24,6 +24,8 @@ pub struct Ready<'p> {
     pub manifest: Manifest,
     /// What the role lacks, if it lacks anything: it may look, and not execute.
     pub lacks: Option<Blocked>,
+    /// The side that is written, if its server was started since the repair was made.
+    pub restarted: Option<Side>,
     pub(in crate::run) prepared: &'p Prepared,
     folder: PathBuf,
     /// The changes of each part.
@@ -70,10 +72,16 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         );
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
+    if let Some(why) = made_for.instance.copied(&server.instance) {
+        let message =
+            format!("the {written} is not the server that the repair was made for: {why}");
+        return Err(Blocked::new(message).hinted("Check url in the spec."));
+    }
     let sequences = sequences(&changes)?;
     let (plans, lacks) = check_tables(prepared, &manifest, written, &sequences).await?;
     let folder = folder.to_owned();
-    Ok(Ready { manifest, lacks, prepared, folder, changes, written, plans })
+    let restarted = made_for.instance.was_restarted(&server.instance).then_some(written);
+    Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })
 }
 
 fn read_manifest(folder: &Path, again: &str) -> Result<Manifest, Blocked> {
