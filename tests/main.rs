@@ -30,6 +30,7 @@ mod mutations;
 mod network;
 mod outputs;
 mod pace;
+mod planning;
 mod pooling;
 mod races;
 mod readme;

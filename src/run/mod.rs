@@ -26,6 +26,7 @@ mod pace;
 mod prepare;
 mod repair;
 mod resume;
+mod retried;
 mod scan;
 mod sequences;
 mod shards;

@@ -36,6 +36,7 @@ use self::writing::{Unwritten, write};
 use super::Prepared;
 use super::blocked::Blocked;
 use super::options::RepairOptions;
+use super::retried::retried;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
@@ -94,7 +95,6 @@ pub async fn repair(
         .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
         .collect();
     redacted_keys(&plans, &wanted)?;
-    let leases = lease_both(prepared).await.map_err(one)?;
     let mut manifest = empty_manifest(prepared, options, &findings.run);
     let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
     manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
@@ -105,10 +105,15 @@ pub async fn repair(
     let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
     let unseen = findings.unseen(asked).into_iter();
     manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
-    let made = make(prepared, options, &plans, (&wanted, manifest), &leases, out).await;
-    let BySide { source, target } = leases;
-    tokio::join!(source.give_back(), target.give_back());
-    made
+    retried(async || {
+        let leases = lease_both(prepared).await.map_err(one)?;
+        let of = (&wanted, manifest.clone());
+        let made = make(prepared, options, &plans, of, &leases, out).await;
+        let BySide { source, target } = leases;
+        tokio::join!(source.give_back(), target.give_back());
+        made
+    })
+    .await
 }
 
 /// Where a key is redacted, a report does not say which row it means.

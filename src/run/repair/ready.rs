@@ -16,6 +16,7 @@ use crate::plan::MappingPlan;
 use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
+use crate::run::retried::retried;
 use crate::schema::{Rights, Server, Side, TableName};
 
 /// A folder that was verified and may be applied.
@@ -78,7 +79,8 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
     let sequences = sequences(&changes)?;
-    let (plans, lacks) = check_tables(prepared, &manifest, written, &sequences).await?;
+    let checked = retried(async || check_tables(prepared, &manifest, written, &sequences).await);
+    let (plans, lacks) = checked.await?;
     let folder = folder.to_owned();
     let restarted = made_for.instance.was_restarted(&server.instance).then_some(written);
     Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })
