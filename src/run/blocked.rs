@@ -1,6 +1,6 @@
 //! Why a repair cannot be made or applied.
 
-use super::retried::MayPass as _;
+use super::retried::{MayPass, joined};
 use super::work::hands::Failed;
 use crate::pg::PgError;
 
@@ -35,5 +35,15 @@ impl From<Failed> for Blocked {
         let PgError { message, hint, .. } = error;
         let message = side.map_or(message.clone(), |side| format!("{side}: {message}"));
         Blocked { message, hint, may_pass }
+    }
+}
+
+impl MayPass for Blocked {
+    fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+
+    fn advised(self, advice: &str) -> Blocked {
+        Blocked { hint: joined(self.hint, advice), ..self }
     }
 }

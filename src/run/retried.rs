@@ -1,18 +1,21 @@
-//! Tries again, before the first row is read, what a server or the way to it refuses for a moment only:
-//! too many connections, a restart, a timeout, a recovery conflict.
+//! How often, and how far apart, something is tried that a server or the way to it may refuse for a moment
+//! only: too many connections, a restart, a timeout, a recovery conflict.
 //!
-//! Pauses are those of the work that reads rows. What fails only after a long time is not tried for as
-//! often: no try begins later than half a minute after the first failure.
+//! Before the first row is read, what fails only after a long time is tried less often: no try begins
+//! later than half a minute after the first failure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::blocked::Blocked;
-use super::work::hands::Failed;
-use super::work::worker::pause_after;
 use crate::pg::{PgError, Remedy};
+use crate::schema::Side;
 
+/// Tries and their pauses: a server that restarts within 20 s is waited for.
+const TRIES: u32 = 9;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long after the first failure a try may begin, before the first row is read.
 const LONGEST: Duration = Duration::from_secs(30);
 /// What is said when it was to no avail.
 const AGAIN: &str = "It was tried for a while: try again when the server has room.";
@@ -44,12 +47,22 @@ pub(super) async fn retried<T, E: MayPass>(
     }
 }
 
+/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
+/// failed together shall not come back together.
+pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
+    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(tries, |since| since.subsec_nanos());
+    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
+}
+
 /// How long to wait after so many failures, unless they were enough or the first is too long ago.
 fn pause(failures: u32, since_first: Duration) -> Option<Duration> {
     pause_after(failures).filter(|_| since_first < LONGEST)
 }
 
-fn joined(hint: Option<String>, advice: &str) -> Option<String> {
+pub(super) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
     Some(hint.map_or_else(|| advice.to_owned(), |hint| format!("{hint} {advice}")))
 }
 
@@ -64,33 +77,23 @@ impl MayPass for PgError {
     }
 }
 
-impl MayPass for Failed {
+impl MayPass for (Option<Side>, PgError) {
     fn may_pass(&self) -> bool {
         self.1.may_pass()
     }
 
-    fn advised(self, advice: &str) -> Failed {
+    fn advised(self, advice: &str) -> Self {
         (self.0, self.1.advised(advice))
     }
 }
 
-impl MayPass for Blocked {
-    fn may_pass(&self) -> bool {
-        self.may_pass
-    }
-
-    fn advised(self, advice: &str) -> Blocked {
-        Blocked { hint: joined(self.hint, advice), ..self }
-    }
-}
-
-impl MayPass for Vec<Blocked> {
+impl<E: MayPass> MayPass for Vec<E> {
     fn may_pass(&self) -> bool {
         self.iter().all(MayPass::may_pass)
     }
 
-    fn advised(self, advice: &str) -> Vec<Blocked> {
-        self.into_iter().map(|blocked| blocked.advised(advice)).collect()
+    fn advised(self, advice: &str) -> Self {
+        self.into_iter().map(|error| error.advised(advice)).collect()
     }
 }
 
@@ -118,9 +121,13 @@ mod tests {
     fn what_may_pass_is_told_from_what_does_not() {
         assert!(PgError::not_yet("sorry, too many clients already").may_pass());
         assert!(PgError::too_much("canceling statement due to statement timeout").may_pass());
-        let wrong = Blocked::from((None, PgError::unexpected("not one row")));
-        let busy = Blocked::from((None, PgError::not_yet("the server is shutting down")));
+        let wrong = (None, PgError::unexpected("not one row"));
+        let busy = (None, PgError::not_yet("the server is shutting down"));
         assert!(vec![busy.clone()].may_pass() && !vec![busy.clone(), wrong].may_pass());
-        assert_eq!(busy.hinted("Wait.").advised(AGAIN).hint, Some(format!("Wait. {AGAIN}")));
+        let hint = |error: (_, PgError)| error.1.hint;
+        assert_eq!(
+            hint(busy.clone().advised("Wait.").advised(AGAIN)),
+            Some(format!("Wait. {AGAIN}"))
+        );
     }
 }

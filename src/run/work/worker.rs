@@ -19,6 +19,7 @@ use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
+use crate::run::retried::pause_after;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -74,11 +75,6 @@ pub(in crate::run) struct Done {
     pub(in crate::run) took: Duration,
 }
 
-/// Tries and their pauses: a server that restarts within 20 s is waited for.
-const TRIES: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
 /// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
@@ -115,16 +111,6 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
         Some(side) => PgError { message: format!("{side}: {}", error.message), ..error },
         None => error,
     }
-}
-
-/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
-/// failed together shall not come back together.
-pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
-    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(tries, |since| since.subsec_nanos());
-    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
 }
 
 async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
