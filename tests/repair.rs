@@ -5,6 +5,7 @@ mod backfill;
 mod circles;
 mod columns;
 mod computed;
+mod commits;
 mod links;
 mod occupied;
 mod pace;
@@ -22,3 +23,5 @@ mod session;
 mod shapes;
 mod traps;
 mod uniques;
+
+pub use round::{Round, Said, same};

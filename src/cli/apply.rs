@@ -76,6 +76,7 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             return Exit::Trouble;
         }
     };
+    ui.restarted(ready.restarted.as_slice(), "after the repair was made");
     if let Some(lacks) = &ready.lacks {
         if args.execute {
             ui.error(&lacks.message, lacks.hint.as_deref());

@@ -144,6 +144,15 @@ pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
     let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
     let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
+    if let Some(terms) = earlier.terms(&args.common, &prepared.spec, &findings.run, ui).await {
+        match run::same_servers(prepared, &findings.run, &terms) {
+            Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
+            Err(blocked) => {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+                return Exit::Trouble;
+            }
+        }
+    }
     let options = args.options();
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     if findings.has_ranges() && !settle.is_zero() {

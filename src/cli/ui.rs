@@ -121,6 +121,15 @@ impl Ui {
         self.error(&message, Some(error.hint.as_deref().unwrap_or(other)));
     }
 
+    /// Warns of servers that were started since something was noted: a restart, or a copy.
+    pub(super) fn restarted(&self, sides: &[Side], since: &str) {
+        for side in sides {
+            let hint = "A restart or a failover is no matter. A file copy of the server that has been \
+                        written to cannot be told from it: check url in the spec.";
+            self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
+        }
+    }
+
     /// Warns of what planning has found.
     pub(super) fn spec_warnings(&self, spec: &Spec, found: &[Diagnostic]) {
         self.diagnostics(&spec.text, &spec.warnings);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::change::{Act, Manner};
 use crate::row::Sealer;
-use crate::schema::TableName;
+use crate::schema::{Instance, TableName};
 
 /// The database that is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Place {
     pub database: String,
     /// Which cluster it is, where the role may ask.
     pub system_identifier: Option<String>,
+    /// Which run of the server it was, for a file copy of it to be told from it.
+    pub instance: Instance,
 }
 
 /// A table as it was when the script was made.

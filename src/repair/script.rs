@@ -70,7 +70,7 @@ pub fn head(head: &Head<'_>) -> String {
         format!("database   {} (the {} of spec {spec})", one_line(&place.database), place.side),
     ];
     if let Some(cluster) = &place.system_identifier {
-        lines.push(format!("cluster    {}", one_line(cluster)));
+        lines.push(format!("cluster    {} (a file copy of it has the same)", one_line(cluster)));
     }
     let mut mappings: Vec<String> = head.stages.iter().map(|(name, ..)| one_line(name)).collect();
     mappings.dedup();

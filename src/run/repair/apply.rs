@@ -20,7 +20,7 @@ use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
 use crate::run::pace::spacing::Spacing;
-use crate::run::work::worker::pause_after;
+use crate::run::retried::pause_after;
 use crate::sql::{self, Bind};
 
 /// Rows that travel as one statement's parameters.

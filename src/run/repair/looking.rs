@@ -13,9 +13,9 @@ use crate::plan::MappingPlan;
 use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
+use crate::run::retried::pause_after;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
-use crate::run::work::worker::pause_after;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 

@@ -40,6 +40,7 @@ use self::writing::{Unwritten, write};
 use super::Prepared;
 use super::blocked::Blocked;
 use super::options::RepairOptions;
+use super::retried::retried;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
@@ -101,8 +102,7 @@ pub async fn repair(
         .filter(|(_, plan)| asked(&plan.name))
         .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
         .collect();
-    let mut refusals = of_findings(&plans, &wanted);
-    let leases = lease_both(prepared).await.map_err(one)?;
+    let refused = of_findings(&plans, &wanted);
     let mut manifest = empty_manifest(prepared, options, &findings.run);
     let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
     manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
@@ -113,26 +113,43 @@ pub async fn repair(
     let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
     let unseen = findings.unseen(asked).into_iter();
     manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
-    let made = loop {
+    retried(async || {
+        let leases = lease_both(prepared).await.map_err(one)?;
+        let of = (&wanted, refused.clone(), manifest.clone());
+        let made = Box::pin(make_all(prepared, options, &plans, of, &leases, out)).await;
+        let BySide { source, target } = leases;
+        tokio::join!(source.give_back(), target.give_back());
+        made
+    })
+    .await
+}
+
+/// Makes a repair of every mapping that can be repaired.
+async fn make_all(
+    prepared: &Prepared,
+    options: &RepairOptions,
+    plans: &[MappingPlan],
+    (wanted, mut refusals, manifest): (&BTreeMap<usize, &[Wanted]>, Vec<Refusal>, Manifest),
+    leases: &BySide<Lease>,
+    out: &Path,
+) -> Result<Repaired, Vec<Blocked>> {
+    loop {
         let left = |place: &usize| refusals.iter().any(|refusal| refusal.place == *place);
         let kept: BTreeMap<usize, &[Wanted]> =
             wanted.iter().filter(|(place, _)| !left(place)).map(|(at, w)| (*at, *w)).collect();
         if kept.is_empty() && !refusals.is_empty() {
-            break Err(messages(&refusals, &plans));
+            return Err(messages(&refusals, plans));
         }
         let mut manifest = manifest.clone();
-        manifest.left_out.extend(described(&refusals, &plans, &wanted));
-        let absent = absent(&refusals, &plans, &wanted, options.authority);
+        manifest.left_out.extend(described(&refusals, plans, wanted));
+        let absent = absent(&refusals, plans, wanted, options.authority);
         let asked = (&kept, absent.as_slice(), manifest);
-        match Box::pin(make(prepared, options, &plans, asked, &leases, out)).await {
-            Ok(made) => break Ok(Repaired { refused: messages(&refusals, &plans), ..made }),
-            Err(Unmade::Blocked(blocked)) => break Err(one(blocked)),
+        match Box::pin(make(prepared, options, plans, asked, leases, out)).await {
+            Ok(made) => return Ok(Repaired { refused: messages(&refusals, plans), ..made }),
+            Err(Unmade::Blocked(blocked)) => return Err(vec![blocked]),
             Err(Unmade::Refused(more)) => refusals.extend(more),
         }
-    };
-    let BySide { source, target } = leases;
-    tokio::join!(source.give_back(), target.give_back());
-    made
+    }
 }
 
 /// Makes a repair of what is wanted. `absent` are rows of other mappings that do not come.
@@ -285,6 +302,7 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
+            instance: server.instance.clone(),
         },
         manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
         created_at: timestamp(now),

@@ -17,6 +17,7 @@ use crate::plan::MappingPlan;
 use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
+use crate::run::retried::retried;
 use crate::schema::{Rights, Server, Side, TableName};
 
 /// A folder that was verified and may be applied.
@@ -25,6 +26,8 @@ pub struct Ready<'p> {
     pub manifest: Manifest,
     /// What the role lacks, if it lacks anything: it may look, and not execute.
     pub lacks: Option<Blocked>,
+    /// The side that is written, if its server was started since the repair was made.
+    pub restarted: Option<Side>,
     pub(in crate::run) prepared: &'p Prepared,
     folder: Directory,
     /// The changes of each part.
@@ -72,9 +75,16 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         );
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
+    if let Some(why) = made_for.instance.copied(&server.instance) {
+        let message =
+            format!("the {written} is not the server that the repair was made for: {why}");
+        return Err(Blocked::new(message).hinted("Check url in the spec."));
+    }
     let sequences = sequences(&changes)?;
-    let (plans, lacks) = check_tables(prepared, &manifest, written, &sequences).await?;
-    Ok(Ready { manifest, lacks, prepared, folder, changes, written, plans })
+    let checked = retried(async || check_tables(prepared, &manifest, written, &sequences).await);
+    let (plans, lacks) = checked.await?;
+    let restarted = made_for.instance.was_restarted(&server.instance).then_some(written);
+    Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })
 }
 
 fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Blocked> {

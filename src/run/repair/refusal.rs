@@ -11,6 +11,7 @@ use crate::schema::Side;
 use crate::spec::Reads;
 
 /// A mapping that cannot be repaired.
+#[derive(Clone)]
 pub(in crate::run) struct Refusal {
     /// The mapping, by place.
     pub(in crate::run) place: usize,
