@@ -352,7 +352,7 @@ fn a_script_for_another_database_or_cluster_is_refused() {
     // A copy of the cluster has its identifier, so the script gets another one.
     let text = std::fs::read_to_string(&script).unwrap();
     let cluster = there.pair.sql(Side::Target, "select system_identifier from pg_control_system()");
-    assert!(text.contains(&format!("-- cluster    {cluster}\n")));
+    assert!(text.contains(&format!("-- cluster    {cluster} ")));
     let other =
         there.pair.scratch.file("other.sql", &text.replace(&cluster, "7000000000000000000"));
     let said = there.psql(&other);
