@@ -13,6 +13,7 @@ use rusqlite::{
 };
 
 use super::error::LedgerError;
+use super::migration::{Tables, convert_rows};
 use super::place::{make_file, make_folder};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
@@ -57,7 +58,7 @@ pub(super) struct FileStore {
 
 impl FileStore {
     /// Opens a ledger to write to, and makes it if it is not there.
-    pub(super) fn create(path: &Path) -> Result<FileStore, LedgerError> {
+    pub(super) async fn create(path: &Path) -> Result<FileStore, LedgerError> {
         make_folder(path)?;
         drop(make_file(path)?);
         let store = FileStore::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -68,25 +69,27 @@ impl FileStore {
         // Findings come in no order that an index likes: pages that are written again stay at hand.
         store.connection.pragma_update(None, "cache_size", -4096)?;
         if store.version()? < VERSION {
-            store.migrate()?;
+            store.migrate().await?;
         }
         Ok(FileStore { newer: store.version()? > VERSION, ..store })
     }
 
     /// Makes what it lacks of this program's version.
-    fn migrate(&self) -> Result<(), LedgerError> {
+    async fn migrate(&self) -> Result<(), LedgerError> {
         // Nobody else writes from here on; rolled back when it goes without a commit.
         let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        for step in missing(self.version()?) {
+        let version = self.version()?;
+        for step in missing(version) {
             all.execute_batch(step.file)?;
         }
+        convert_rows(self, version).await?;
         all.pragma_update(None, "application_id", APPLICATION)?;
-        all.pragma_update(None, "user_version", VERSION.max(self.version()?))?;
+        all.pragma_update(None, "user_version", VERSION.max(version))?;
         Ok(all.commit()?)
     }
 
     /// Opens a ledger to read; nothing if there is none.
-    pub(super) fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
+    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
         if !path.try_exists()? {
             return Ok(None);
         }
@@ -95,7 +98,7 @@ impl FileStore {
             // A file that no run has come to write to yet.
             0 => Ok(None),
             // What an older program has written gets the tables that it lacks first.
-            1..VERSION => FileStore::create(path).map(Some),
+            1..VERSION => FileStore::create(path).await.map(Some),
             _ => Ok(Some(store)),
         }
     }
@@ -147,6 +150,26 @@ impl FileStore {
     }
 }
 
+impl Tables for FileStore {
+    type Error = LedgerError;
+
+    async fn rows(
+        &self,
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        self.rows(statement, &params)
+    }
+
+    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), LedgerError> {
+        self.rows(statement, &params).map(drop)
+    }
+
+    fn not_understood(why: LedgerError) -> LedgerError {
+        why
+    }
+}
+
 fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
 }
@@ -189,10 +212,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn changes_are_made_together_or_not_at_all() {
+    #[tokio::test]
+    async fn changes_are_made_together_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FileStore::create(&folder.path().join("x.db")).unwrap();
+        let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
         let add = |run: i64| Change {
             statement: include_str!("statements/add_undecided.sql"),
             params: vec![run.into(), 0_i64.into(), "{}".into()],
@@ -204,8 +227,8 @@ mod tests {
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
 
-    #[test]
-    fn a_file_of_version_1_is_added_to() {
+    #[tokio::test]
+    async fn a_file_of_version_1_is_added_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let old = Connection::open(&path).unwrap();
@@ -213,10 +236,10 @@ mod tests {
         old.pragma_update(None, "application_id", APPLICATION).unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         drop(old);
-        let store = FileStore::read(&path).unwrap().unwrap();
+        let store = FileStore::read(&path).await.unwrap().unwrap();
         assert_eq!(store.version(), Ok(VERSION));
         // Who comes second finds it done.
-        assert_eq!(store.migrate(), Ok(()));
+        assert_eq!(store.migrate().await, Ok(()));
         assert!(!store.newer);
     }
 }

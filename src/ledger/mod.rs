@@ -16,6 +16,7 @@ mod identity;
 mod interrupted;
 mod lease;
 mod lock;
+mod migration;
 mod past;
 mod place;
 mod recorder;

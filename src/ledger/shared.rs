@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::error::LedgerError;
+use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
@@ -244,8 +245,30 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
     for step in steps {
         writing.run(step.shared).await?;
     }
+    convert_rows(writing, version).await?;
     let add = include_str!("statements/shared_add_version.sql");
     writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
+}
+
+impl Tables for Writing<'_> {
+    type Error = PgError;
+
+    async fn rows(
+        &self,
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, PgError> {
+        let rows = self.rows(statement, &binds(&params)).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().map_err(Self::not_understood)
+    }
+
+    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), PgError> {
+        self.fill(statement, &binds(&params)).await
+    }
+
+    fn not_understood(why: LedgerError) -> PgError {
+        PgError::unexpected(why.0)
+    }
 }
 
 /// What a role has to do that may, instead of ours.

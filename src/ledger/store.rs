@@ -50,7 +50,7 @@ impl Store {
     /// When it cannot be reached, made or written, is damaged, or is no ledger.
     pub async fn create(location: &Location) -> Result<Store, LedgerError> {
         let kind = match location {
-            Location::File(path) => Kind::File(FileStore::create(path)?),
+            Location::File(path) => Kind::File(FileStore::create(path).await?),
             Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
         };
         Ok(Store { kind, location: location.clone() })
@@ -62,7 +62,7 @@ impl Store {
     /// When it cannot be reached or read, is damaged, or is no ledger.
     pub async fn read(location: &Location) -> Result<Option<Store>, LedgerError> {
         let kind = match location {
-            Location::File(path) => FileStore::read(path)?.map(Kind::File),
+            Location::File(path) => FileStore::read(path).await?.map(Kind::File),
             Location::Database(url) => {
                 SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
             }
