@@ -17,6 +17,8 @@ use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
 
+const SAME_SECRET: &str = "Run and resume with the same PGRECONCILE_REDACT_KEY to keep what was compared.";
+
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
     earlier: &Earlier,
@@ -155,6 +157,9 @@ pub(super) async fn begin_all(
             Ok(Some(interrupted)) => {
                 let run = &interrupted.record;
                 ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
+                for said in run::read_from_start(prepared, options, &interrupted) {
+                    ui.warning(&said, Some(SAME_SECRET));
+                }
                 begins.push_back(Begin::Resumed(Box::new(interrupted)));
             }
             Ok(None) => {

@@ -60,6 +60,7 @@ pub(super) fn case() -> Case {
         other_params: 0,
         verified: [("t".into(), 1.0), ("u".into(), 1.0)].into(),
         verified_by: BTreeSet::new(),
+        unreadable: BTreeMap::new(),
         changes: Vec::new(),
         sequences: Vec::new(),
     }
@@ -261,6 +262,13 @@ fn everything_must_be_verified_within_the_window() {
     partly.verified.remove("u");
     let said = closed_by(Condition::Coverage, &partly);
     assert!(said.starts_with("only 0% of mapping \"u\""), "{said}");
+    // It says why nothing is known, where that is so.
+    partly.verified.insert("u".into(), 0.0);
+    partly.unreadable.insert("u".into(), "it is encrypted".into());
+    assert_eq!(
+        closed_by(Condition::Coverage, &partly),
+        "which part of mapping \"u\" was verified is not known: it is encrypted"
+    );
     // Without a map of what was verified when, one run has to have verified all of it.
     let share = |runs: &[Run]| verified(&spec(), runs, now())["t"];
     assert_eq!(share(&[run("C", 24)]), 1.0);

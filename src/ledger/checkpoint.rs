@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::LedgerError;
 use super::recorder::Recorder;
+use super::redaction::Storage;
 use super::value::{Change, Record, values};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
@@ -68,8 +69,11 @@ impl Recorder {
         checked: Checked<'_>,
     ) {
         let Some(run) = self.keeping() else { return };
-        let (state, matched, outcome) = state_of(checked);
-        let params = values![run, mapping, chunk, encode(range), rows, matched, state, outcome];
+        let of = ChunkPlace { run, mapping, chunk };
+        let storage = self.redaction().of(mapping);
+        let Some(stored) = StoredChunk::of(storage, of, range, checked) else { return };
+        let StoredChunk { range, state, matched, outcome } = stored;
+        let params = values![run, mapping, chunk, range, rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
         self.put(Change { statement, params });
     }
@@ -77,19 +81,24 @@ impl Recorder {
     /// Writes down how far a comparison by buckets has come, in place of what was written before.
     pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
         let Some(run) = self.keeping() else { return };
+        let storage = self.redaction().of(mapping);
+        let Some(state) = storage.encode(&("pass", run, mapping), state) else { return };
         let statement = include_str!("statements/put_pass.sql");
-        self.put(Change { statement, params: values![run, mapping, encode(state)] });
+        self.put(Change { statement, params: values![run, mapping, state] });
     }
 
     /// Writes down what was ruled of a range.
     pub fn keep_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
         let Some(run) = self.keeping() else { return };
+        let storage = self.redaction().of(mapping);
+        let Some(place) = storage.stand_in(of) else { return };
+        let ruled = storage.encode(&("ruling", run, mapping, &place), &(of, ruled));
+        let Some(ruled) = ruled else { return };
         let statement = include_str!("statements/put_ruling.sql");
-        let params = values![run, mapping, encode(of), encode(ruled)];
-        self.put(Change { statement, params });
+        self.put(Change { statement, params: values![run, mapping, place, ruled] });
     }
 
-    /// What was ruled of the ranges of a mapping.
+    /// What was ruled of the ranges of a mapping. What does not decrypt is ruled anew.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -100,11 +109,15 @@ impl Recorder {
         let run = self.number().unwrap_or_default();
         let statement = include_str!("statements/rulings_of_mapping.sql");
         let found = self.store().rows(statement, values![run, mapping]).await?;
-        let read = |record: &Record| Ok((decode(record.bytes(0)?)?, decode(record.bytes(1)?)?));
-        found.iter().map(read).collect()
+        let storage = self.redaction().of(mapping);
+        let read = |record: &Record| {
+            storage.decode(&("ruling", run, mapping, record.bytes(0)?), record.bytes(1)?)
+        };
+        storage.readable(found.iter().map(read)).collect()
     }
 
-    /// The chunks of a mapping that the run has compared before it was interrupted.
+    /// The chunks of a mapping that the run has compared before it was interrupted. What does not
+    /// decrypt is compared anew.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -112,7 +125,9 @@ impl Recorder {
         let Some(run) = self.number() else { return Ok(Vec::new()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
         let found = self.store().rows(statement, values![run, mapping]).await?;
-        found.iter().map(Kept::read).collect()
+        let storage = self.redaction().of(mapping);
+        let read = |record: &Record| Kept::read(record, storage, run, mapping);
+        storage.readable(found.iter().map(read)).collect()
     }
 
     /// What there is to say of a chunk that is not clean.
@@ -135,7 +150,9 @@ impl Recorder {
         let run = self.number().unwrap_or_default();
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run, mapping, chunk]).await?;
-        decode(found.ok_or_else(not_understood)?.bytes(0)?)
+        let found = found.ok_or_else(not_understood)?;
+        let of = ChunkPlace { run, mapping, chunk };
+        self.redaction().of(mapping).decode(&of.of_outcome(), found.bytes(0)?)
     }
 
     /// How far a comparison by buckets had come, if there was one.
@@ -146,13 +163,69 @@ impl Recorder {
         let run = self.number().unwrap_or_default();
         let statement = include_str!("statements/pass_of_mapping.sql");
         let found = self.store().first(statement, values![run, mapping]).await?;
-        found.map(|record| decode(record.bytes(0)?)).transpose()
+        let storage = self.redaction().of(mapping);
+        let read = |record: Record| storage.decode(&("pass", run, mapping), record.bytes(0)?);
+        storage.readable(found.map(read).into_iter()).next().transpose()
+    }
+}
+
+/// Which chunk of which run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkPlace<'m> {
+    pub(super) run: i64,
+    pub(super) mapping: &'m str,
+    pub(super) chunk: u64,
+}
+
+impl<'m> ChunkPlace<'m> {
+    fn of_range(self) -> (&'static str, i64, &'m str, u64) {
+        ("chunk range", self.run, self.mapping, self.chunk)
+    }
+
+    fn of_outcome(self) -> (&'static str, i64, &'m str, u64) {
+        ("chunk outcome", self.run, self.mapping, self.chunk)
+    }
+}
+
+/// A chunk as it is stored.
+pub(super) struct StoredChunk {
+    pub(super) range: Vec<u8>,
+    pub(super) state: &'static str,
+    pub(super) matched: u64,
+    /// What numbers do not say; empty where they say it all.
+    pub(super) outcome: Vec<u8>,
+}
+
+impl StoredChunk {
+    /// Returns `None` if the chunk must not be stored.
+    pub(super) fn of(
+        storage: Storage<'_>,
+        of: ChunkPlace<'_>,
+        range: &KeyRange,
+        checked: Checked<'_>,
+    ) -> Option<StoredChunk> {
+        let range = storage.encode(&of.of_range(), range)?;
+        let place = of.of_outcome();
+        let (state, matched, outcome) = match checked {
+            Checked::Skipped => (SKIPPED, 0, Vec::new()),
+            Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
+            Checked::Compared(compared) => match is_clean(compared) {
+                true => (CLEAN, compared.matched, Vec::new()),
+                false => (DIRTY, compared.matched, storage.encode(&place, compared)?),
+            },
+        };
+        Some(StoredChunk { range, state, matched, outcome })
     }
 }
 
 impl Kept {
     /// Reads a chunk as it is kept.
-    pub(super) fn read(record: &Record) -> Result<Kept, LedgerError> {
+    pub(super) fn read(
+        record: &Record,
+        storage: Storage<'_>,
+        run: i64,
+        mapping: &str,
+    ) -> Result<Kept, LedgerError> {
         let state = match record.text(4)? {
             CLEAN => KeptState::Clean(record.count(3)?),
             DIRTY => KeptState::Dirty,
@@ -160,18 +233,10 @@ impl Kept {
             UNDECIDED => KeptState::Undecided,
             _ => return Err(not_understood()),
         };
-        let range = decode(record.bytes(1)?)?;
-        Ok(Kept { chunk: record.count(0)?, range, rows: record.count(2)?, state })
-    }
-}
-
-/// The state of a chunk, its matched rows, and what numbers do not say.
-pub(super) fn state_of(checked: Checked<'_>) -> (&'static str, u64, Vec<u8>) {
-    match checked {
-        Checked::Skipped => (SKIPPED, 0, Vec::new()),
-        Checked::Undecided(reason) => (UNDECIDED, 0, encode(&reason)),
-        Checked::Compared(compared) if is_clean(compared) => (CLEAN, compared.matched, Vec::new()),
-        Checked::Compared(compared) => (DIRTY, compared.matched, encode(compared)),
+        let chunk = record.count(0)?;
+        let range =
+            storage.decode(&ChunkPlace { run, mapping, chunk }.of_range(), record.bytes(1)?)?;
+        Ok(Kept { chunk, range, rows: record.count(2)?, state })
     }
 }
 
@@ -191,7 +256,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError
     postcard::from_bytes(bytes).map_err(|_| not_understood())
 }
 
-fn not_understood() -> LedgerError {
+pub(super) fn not_understood() -> LedgerError {
     LedgerError("a checkpoint in it is not understood".to_owned())
 }
 

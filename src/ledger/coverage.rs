@@ -1,11 +1,35 @@
 //! What the ledger knows of which part of a mapping was verified when.
+//!
+//! How many rows a range has and when it was verified is stored as it is, so that anybody may ask for
+//! shares. The bounds of a redacted key are encrypted, or not stored. A gate rests on the bounds too,
+//! since only they say that ranges leave nothing out.
 
-use super::checkpoint::{decode, encode};
+use super::checkpoint::decode;
+use super::cipher::Cipher;
 use super::error::LedgerError;
 use super::recorder::Recorder;
+use super::redaction::Storage;
 use super::store::Store;
-use super::value::{Change, values};
-use crate::row::{Coverage, Stretch};
+use super::value::{Change, Record, values};
+use crate::row::{Coverage, KeyRange, Shares, Stretch};
+
+/// The part of a mapping that was verified, as far as a secret shows its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Covered {
+    /// The bounds are known, and leave nothing out.
+    Known(Shares),
+    /// The bounds are encrypted, and there is no secret.
+    NoSecret,
+    /// The bounds are encrypted under another secret.
+    OtherSecret,
+}
+
+/// A range as it is stored: its bounds with their key, its rows, and when it was verified.
+type StoredStretch = (Vec<u8>, u64, Option<String>);
+
+fn is_encrypted(stored: &[StoredStretch]) -> bool {
+    stored.iter().any(|(bounds, ..)| Cipher::is_encrypted(bounds))
+}
 
 impl Store {
     /// Which part of a mapping was verified when, in runs of one scope, by whatever key; nothing if none
@@ -17,30 +41,46 @@ impl Store {
         &self,
         scope: &str,
         mapping: &str,
-    ) -> Result<Option<Coverage>, LedgerError> {
-        Ok(self.coverage_and_key(scope, mapping).await?.map(|(coverage, _)| coverage))
+        cipher: Option<&Cipher>,
+    ) -> Result<Option<Covered>, LedgerError> {
+        let stored = self.stored_coverage(scope, mapping).await?;
+        Ok(match (tiled(&stored, scope, mapping, cipher), is_encrypted(&stored), cipher) {
+            (Some((coverage, _)), ..) => Some(Covered::Known(coverage.shares())),
+            (None, true, None) => Some(Covered::NoSecret),
+            (None, true, Some(_)) => Some(Covered::OtherSecret),
+            (None, false, _) => None,
+        })
     }
 
-    /// The same with the key whose ranges it speaks of.
-    async fn coverage_and_key(
+    /// Returns the shares of a mapping that were verified in runs of one scope, without a secret.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn shares(
         &self,
         scope: &str,
         mapping: &str,
-    ) -> Result<Option<(Coverage, String)>, LedgerError> {
-        let statement = include_str!("statements/coverage_of_mapping.sql");
-        let (mut stretches, mut of_key) = (Vec::new(), String::new());
-        for record in self.rows(statement, values![scope, mapping]).await? {
-            let range;
-            // What cannot be read has not been verified.
-            let Ok(read) = decode(record.bytes(0)?) else { return Ok(None) };
-            (range, of_key) = read;
-            stretches.push(Stretch {
-                range,
-                rows: record.count(1)?,
-                verified: Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned),
-            });
+    ) -> Result<Option<Shares>, LedgerError> {
+        let stored = self.stored_coverage(scope, mapping).await?;
+        if is_encrypted(&stored) {
+            let shares = stored.into_iter().map(|(_, rows, verified)| (rows, verified));
+            return Ok(Some(Shares::new(shares)));
         }
-        Ok(Coverage::of(stretches).map(|coverage| (coverage, of_key)))
+        Ok(tiled(&stored, scope, mapping, None).map(|(coverage, _)| coverage.shares()))
+    }
+
+    /// Returns what is stored of a mapping's ranges, in their order.
+    async fn stored_coverage(
+        &self,
+        scope: &str,
+        mapping: &str,
+    ) -> Result<Vec<StoredStretch>, LedgerError> {
+        let statement = include_str!("statements/coverage_of_mapping.sql");
+        let read = |record: Record| {
+            let verified = Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned);
+            Ok((record.bytes(0)?.to_vec(), record.count(1)?, verified))
+        };
+        self.rows(statement, values![scope, mapping]).await?.into_iter().map(read).collect()
     }
 
     /// The mappings of a scope of which something was verified.
@@ -54,9 +94,36 @@ impl Store {
     }
 }
 
+/// Returns the coverage with the key whose ranges it speaks of. What cannot be read has not been
+/// verified: `None` then, and where the ranges leave something out.
+fn tiled(
+    stored: &[StoredStretch],
+    scope: &str,
+    mapping: &str,
+    cipher: Option<&Cipher>,
+) -> Option<(Coverage, String)> {
+    let (mut stretches, mut of_key) = (Vec::new(), String::new());
+    for (place, (bounds, rows, verified)) in stored.iter().enumerate() {
+        let range: KeyRange;
+        (range, of_key) = match (Cipher::is_encrypted(bounds), cipher) {
+            (true, None) => return None,
+            (true, Some(cipher)) => Storage::Encrypted(cipher)
+                .decode(&place_of(scope, mapping, place as u64), bounds)
+                .ok()?,
+            (false, _) => decode(bounds).ok()?,
+        };
+        stretches.push(Stretch { range, rows: *rows, verified: verified.clone() });
+    }
+    Coverage::of(stretches).map(|coverage| (coverage, of_key))
+}
+
+fn place_of<'p>(scope: &'p str, mapping: &'p str, place: u64) -> (&'p str, &'p str, &'p str, u64) {
+    ("coverage", scope, mapping, place)
+}
+
 impl Recorder {
     /// Which part of a mapping was verified when, in runs of a scope, by this key: ranges of another
-    /// mean other rows.
+    /// mean other rows. What is encrypted under another secret counts as not verified.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -66,27 +133,32 @@ impl Recorder {
         mapping: &str,
         key: &str,
     ) -> Result<Option<Coverage>, LedgerError> {
-        let known = self.store().coverage_and_key(scope, mapping).await?;
+        let stored = self.store().stored_coverage(scope, mapping).await?;
+        let known = tiled(&stored, scope, mapping, self.redaction().cipher.as_ref());
         Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
     }
 
-    /// Writes down which part of a mapping was verified when, in place of what was there.
+    /// Writes down which part of a mapping was verified when, in place of what was there; nothing if
+    /// its bounds must not be stored.
     pub fn keep_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
+        let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
+        let storage = match self.redaction().of(mapping) {
+            // Without bounds there is nothing to hide.
+            Storage::Nothing if coverage.stretches().iter().all(whole) => Storage::Plain,
+            storage => storage,
+        };
+        let stored = |(place, stretch): (usize, &Stretch)| {
+            let (place, Stretch { range, rows, verified }) = (place as u64, stretch);
+            let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
+            let verified = verified.as_deref().unwrap_or_default();
+            Some(values![scope.as_str(), mapping, place, bounds, *rows, verified])
+        };
+        let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/forget_coverage.sql");
         self.put(Change { statement, params: values![scope.as_str(), mapping] });
-        for (place, stretch) in coverage.stretches().iter().enumerate() {
+        for params in stored.unwrap_or_default() {
             let statement = include_str!("statements/add_coverage.sql");
-            let Stretch { range, rows, verified } = stretch;
-            let verified = verified.as_deref().unwrap_or_default();
-            let params = values![
-                scope.as_str(),
-                mapping,
-                place as u64,
-                encode(&(range, key)),
-                *rows,
-                verified
-            ];
             self.put(Change { statement, params });
         }
     }

@@ -68,9 +68,12 @@ impl FileStore {
         store.connection.pragma_update(None, "synchronous", "normal")?;
         // Findings come in no order that an index likes: pages that are written again stay at hand.
         store.connection.pragma_update(None, "cache_size", -4096)?;
+        // What is deleted is overwritten.
+        store.connection.pragma_update(None, "secure_delete", true)?;
         if store.version()? < VERSION {
             store.migrate().await?;
         }
+        store.vacuum_if_due()?;
         Ok(FileStore { newer: store.version()? > VERSION, ..store })
     }
 
@@ -86,6 +89,16 @@ impl FileStore {
         all.pragma_update(None, "application_id", APPLICATION)?;
         all.pragma_update(None, "user_version", VERSION.max(version))?;
         Ok(all.commit()?)
+    }
+
+    /// Removes what older programs deleted without overwriting it, after a migration. A process that
+    /// was killed in between leaves it to the next one that opens the ledger, and so does one that
+    /// finds the ledger in use or the disk full.
+    fn vacuum_if_due(&self) -> Result<(), LedgerError> {
+        if self.connection.table_exists(None, "vacuum_due")? {
+            let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
+        }
+        Ok(())
     }
 
     /// Opens a ledger to read; nothing if there is none.
@@ -165,6 +178,10 @@ impl Tables for FileStore {
         self.rows(statement, &params).map(drop)
     }
 
+    async fn erase_deleted(&self) -> Result<(), LedgerError> {
+        Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
+    }
+
     fn not_understood(why: LedgerError) -> LedgerError {
         why
     }
@@ -241,5 +258,66 @@ mod tests {
         // Who comes second finds it done.
         assert_eq!(store.migrate().await, Ok(()));
         assert!(!store.newer);
+    }
+
+    /// Whether the file or its journal holds some bytes.
+    fn holds(path: &Path, bytes: &[u8]) -> bool {
+        let files = [path.to_owned(), path.with_extension("db-journal")];
+        let mut files = files.iter().filter_map(|file| std::fs::read(file).ok());
+        files.any(|file| file.windows(bytes.len()).any(|part| part == bytes))
+    }
+
+    /// A kill between the two leaves a file of this version with what the older one deleted.
+    #[tokio::test]
+    async fn bounds_of_an_older_version_are_erased_even_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        missing(0)[..2].iter().for_each(|step| old.execute_batch(step.file).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        let canary = b"CANARYKEY".repeat(200);
+        for (mapping, place, range) in [
+            ("whole", 0, b"\0\0\x02id".to_vec()),
+            ("parts", 0, [b"\0\x01", &canary[..]].concat()),
+            ("parts", 1, [b"\x01", &canary[..]].concat()),
+        ] {
+            let add = "insert into coverage values ('s', ?, ?, ?, 1, '')";
+            old.execute(add, (mapping, place, range)).unwrap();
+        }
+        for run in 0..40 {
+            let add = "insert into chunk values (?, 't', 0, ?, 1, 1, 'clean', x'')";
+            old.execute(add, (run, &canary)).unwrap();
+        }
+        old.execute("delete from chunk where run > 3", ()).unwrap();
+        drop(old);
+        assert!(holds(&path, b"CANARYKEY"));
+        let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        store.migrate().await.unwrap();
+        drop(store);
+        assert!(holds(&path, b"CANARYKEY"), "this is what a VACUUM is for");
+        let store = FileStore::create(&path).await.unwrap();
+        assert!(!holds(&path, b"CANARYKEY"));
+        assert!(!store.connection.table_exists(None, "vacuum_due").unwrap());
+        let mappings = include_str!("statements/covered_mappings.sql");
+        let left = store.rows(mappings, &["s".into()]).unwrap();
+        assert_eq!(left.iter().map(|row| row.text(0).unwrap()).collect::<Vec<_>>(), ["whole"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let store = FileStore::create(&path).await.unwrap();
+        let add = include_str!("statements/add_undecided.sql");
+        for run in 0..40_i64 {
+            let text = "CANARYROW".repeat(200);
+            store.rows(add, &[run.into(), 0_i64.into(), text.into()]).unwrap();
+        }
+        assert!(holds(&path, b"CANARYROW"));
+        for run in 0..40_i64 {
+            store.rows(include_str!("statements/forget_undecided.sql"), &[run.into()]).unwrap();
+        }
+        assert!(!holds(&path, b"CANARYROW"));
     }
 }

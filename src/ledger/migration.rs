@@ -5,7 +5,7 @@
 //! older program has left rows. SQL text stands in `statements/` like every other.
 
 use super::error::LedgerError;
-use super::value::{Record, Value};
+use super::value::{Record, Value, values};
 
 /// The tables of a ledger within the transaction of its migration.
 #[allow(dead_code)] // until the functions below have bodies
@@ -22,6 +22,10 @@ pub(super) trait Tables {
 
     /// Makes a change.
     async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), Self::Error>;
+
+    /// Erases what deleted rows have left in the store's files, now or once the transaction has
+    /// committed.
+    async fn erase_deleted(&self) -> Result<(), Self::Error>;
 
     /// Converts the error of a row that cannot be read.
     fn not_understood(why: LedgerError) -> Self::Error;
@@ -53,10 +57,15 @@ async fn drop_old_checkpoints<T: Tables>(tables: &T) -> Result<(), T::Error> {
     Ok(())
 }
 
-/// Deletes the coverage that holds bounds of redacted keys in plain.
-#[expect(clippy::unused_async, reason = "empty until bounds are encrypted")]
-async fn drop_plain_bounds<T: Tables>(_tables: &T) -> Result<(), T::Error> {
-    Ok(())
+/// How the binary form of a range without bounds begins.
+const WITHOUT_BOUNDS: [u8; 2] = [0, 0];
+
+/// Deletes the coverage that holds bounds, which older programs stored in plain: whether their key is
+/// redacted is not known here. A mapping that was verified as a whole has none, and its coverage stays.
+async fn drop_plain_bounds<T: Tables>(tables: &T) -> Result<(), T::Error> {
+    let statement = include_str!("statements/drop_bounds.sql");
+    tables.change(statement, values![&WITHOUT_BOUNDS[..]]).await?;
+    tables.erase_deleted().await
 }
 
 /// Numbers the runs in the order in which they ended, then by id.

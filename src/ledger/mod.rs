@@ -9,6 +9,7 @@
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
+mod cipher;
 mod coverage;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ mod migration;
 mod past;
 mod place;
 mod recorder;
+mod redaction;
 mod retention;
 mod schema;
 mod shared;
@@ -28,6 +30,8 @@ mod store;
 mod value;
 
 pub use checkpoint::{Checked, Kept, KeptState};
+pub use cipher::Cipher;
+pub use coverage::Covered;
 pub use error::LedgerError;
 pub use interrupted::Interrupted;
 pub use lease::{Lease, RENEWED_EVERY};
@@ -35,5 +39,6 @@ pub use lock::Lock;
 pub use past::Retold;
 pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
+pub use redaction::Redaction;
 pub use sharing::{Left, Shard, Sharing};
 pub use store::Store;

@@ -109,9 +109,9 @@ impl Store {
     async fn verified(&self, scope: &str) -> Result<Vec<Verified>, LedgerError> {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
-            let Some(coverage) = self.coverage(scope, &mapping).await? else { continue };
-            for since in coverage.moments() {
-                let (mapping, share) = (mapping.clone(), coverage.since(since));
+            let Some(shares) = self.shares(scope, &mapping).await? else { continue };
+            for since in shares.moments() {
+                let (mapping, share) = (mapping.clone(), shares.since(since));
                 steps.push(Verified { mapping, share, since: since.to_owned() });
             }
         }

@@ -10,6 +10,7 @@ use super::error::LedgerError;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::lease::Lease;
+use super::redaction::Redaction;
 use super::retention;
 use super::store::Store;
 use super::value::{Change, values};
@@ -40,6 +41,8 @@ pub struct Recorder {
     trouble: Option<LedgerError>,
     /// Who else may write it, nobody as long as this is held.
     lease: Option<Lease>,
+    /// How values are stored that hold redacted keys.
+    redaction: Redaction,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl Recorder {
             written,
             trouble: None,
             lease: None,
+            redaction: Redaction::default(),
         })
     }
 
@@ -98,6 +102,15 @@ impl Recorder {
     /// Writes only as long as this is held: a process that was away for long has lost it.
     pub fn hold_on_to(&mut self, lease: Lease) {
         self.lease = Some(lease);
+    }
+
+    /// Sets which mappings have a redacted key, before the run begins.
+    pub fn set_redaction(&mut self, redaction: Redaction) {
+        self.redaction = redaction;
+    }
+
+    pub(super) fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// What the run is asked, before it begins.

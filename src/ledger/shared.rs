@@ -266,6 +266,10 @@ impl Tables for Writing<'_> {
         self.fill(statement, &binds(&params)).await
     }
 
+    async fn erase_deleted(&self) -> Result<(), PgError> {
+        self.run(include_str!("statements/shared_erase_deleted.sql")).await
+    }
+
     fn not_understood(why: LedgerError) -> PgError {
         PgError::unexpected(why.0)
     }

@@ -9,11 +9,12 @@
 use std::sync::Arc;
 
 use super::Checked;
-use super::checkpoint::{Kept, decode, encode, state_of};
+use super::checkpoint::{ChunkPlace, Kept, StoredChunk};
 use super::error::LedgerError;
 use super::interrupted::Interrupted;
 use super::lease::Lease;
 use super::recorder::Recorder;
+use super::redaction::Redaction;
 use super::shared::SharedStore;
 use super::value::{Value, values};
 use crate::finding::{RunRecord, SummaryRecord};
@@ -29,6 +30,7 @@ pub struct Sharing {
     run: i64,
     /// What this process calls itself.
     holder: String,
+    redaction: Redaction,
     /// The run as it was begun, by whichever process was first.
     pub begun: Interrupted,
 }
@@ -96,7 +98,8 @@ impl Recorder {
             record: serde_json::from_str(found.text(1)?)?,
             terms: found.text(2)?.to_owned(),
         };
-        Ok(Some(Sharing { store, run: number, holder: holder.to_owned(), begun }))
+        let (holder, redaction) = (holder.to_owned(), self.redaction().clone());
+        Ok(Some(Sharing { store, run: number, holder, redaction, begun }))
     }
 }
 
@@ -136,7 +139,12 @@ impl Sharing {
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn cut(&self, mapping: &str, shards: &[KeyRange]) -> Result<(), LedgerError> {
-        let ranges = shards.iter().map(encode).collect();
+        let storage = self.redaction.of(mapping);
+        let range = |(place, range): (usize, &KeyRange)| {
+            storage.encode(&("shard", self.run, mapping, place as u64), range)
+        };
+        let ranges: Option<Vec<Vec<u8>>> = shards.iter().enumerate().map(range).collect();
+        let ranges = ranges.ok_or_else(|| LedgerError::redacted(mapping))?;
         self.store.cut(self.run, mapping, ranges).await
     }
 
@@ -149,10 +157,14 @@ impl Sharing {
         let taken =
             self.store.change(take, &[self.holder.as_str().into(), self.run.into()]).await?;
         let Some(record) = taken.first() else { return Ok(None) };
+        let (mapping, place) = (record.text(0)?.to_owned(), record.count(1)?);
+        let storage = self.redaction.of(&mapping);
+        let of = ("shard", self.run, mapping.as_str(), place);
+        let range = storage.decode(&of, record.bytes(2)?)?;
         Ok(Some(Shard {
-            mapping: record.text(0)?.to_owned(),
-            place: record.count(1)?,
-            range: decode(record.bytes(2)?)?,
+            mapping,
+            place,
+            range,
             turn: record.int(3)?,
             of: record.count(4)?,
         }))
@@ -193,8 +205,13 @@ impl Sharing {
         (chunk, range, rows): (u64, &KeyRange, u64),
         checked: Checked<'_>,
     ) -> Result<bool, LedgerError> {
-        let (state, matched, outcome) = state_of(checked);
-        let more = values![chunk, encode(range), rows, matched, state, outcome];
+        let mapping = shard.mapping.as_str();
+        let (storage, of) =
+            (self.redaction.of(mapping), ChunkPlace { run: self.run, mapping, chunk });
+        let stored = StoredChunk::of(storage, of, range, checked);
+        let stored = stored.ok_or_else(|| LedgerError::redacted(mapping))?;
+        let StoredChunk { range, state, matched, outcome } = stored;
+        let more = values![chunk, range, rows, matched, state, outcome];
         self.under(shard, include_str!("statements/shared_keep_chunk.sql"), more).await
     }
 
@@ -206,7 +223,10 @@ impl Sharing {
         let (first, behind) = (shard.first_chunk(), shard.first_chunk() + CHUNKS_OF_A_SHARD);
         let find = include_str!("statements/chunks_of_shard.sql");
         let params = values![self.run, shard.mapping.as_str(), first, behind];
-        self.store.rows(find, &params).await?.iter().map(Kept::read).collect()
+        let (run, mapping) = (self.run, shard.mapping.as_str());
+        let storage = self.redaction.of(mapping);
+        let found = self.store.rows(find, &params).await?;
+        found.iter().map(|record| Kept::read(record, storage, run, mapping)).collect()
     }
 
     /// Forgets what another holder had compared of a shard that is all of its mapping, from this chunk on.

@@ -122,6 +122,12 @@ impl Veil {
     }
 }
 
+/// Derives the key that encrypts what a ledger stores of redacted keys from the secret of redacted
+/// values.
+pub fn encryption_key(secret: &[u8]) -> [u8; 32] {
+    blake3::derive_key("pgreconcile redacted keys in a ledger, version 1", secret)
+}
+
 /// A secret that nobody knows.
 pub fn random_secret() -> [u8; 32] {
     // Two ulids hold 160 bits of the operating system's randomness.

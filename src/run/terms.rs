@@ -13,7 +13,7 @@ use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
-use crate::ledger::{Interrupted, Recorder};
+use crate::ledger::{Cipher, Interrupted, Recorder, Redaction};
 use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
@@ -44,6 +44,9 @@ struct Terms {
     partitions: BTreeMap<String, Partition>,
     /// What each mapping's sides are read from.
     shapes: BTreeMap<String, BySide<Shape>>,
+    /// Which secret encrypts redacted keys, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redact_key: Option<String>,
 }
 
 impl Terms {
@@ -56,6 +59,7 @@ impl Terms {
             plans.iter().map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
         let keys = plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
         let partitions = plans.iter().map(|plan| (plan.name.clone(), plan.partition));
+        let redacts = plans.iter().any(|plan| plan.redacted_key().is_some());
         let mut mappings = options.mappings.clone();
         mappings.sort();
         Terms {
@@ -70,6 +74,7 @@ impl Terms {
             keys: keys.collect(),
             partitions: partitions.collect(),
             shapes: shapes.collect(),
+            redact_key: options.cipher.as_ref().filter(|_| redacts).map(Cipher::id),
         }
     }
 
@@ -187,6 +192,20 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
 /// Tells the ledger what a run is asked.
 pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
     recorder.set_terms(written(&Terms::of(&prepared.spec, &prepared.plans, options)));
+    let redacted = prepared.plans.iter().filter(|plan| plan.redacted_key().is_some());
+    let redacted = redacted.map(|plan| plan.name.clone()).collect();
+    recorder.set_redaction(Redaction::new(redacted, options.cipher.clone()));
+}
+
+/// Returns whether a run's redacted keys are encrypted under another secret than this process has.
+pub(super) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
+    let of_run = read(&begun.terms).and_then(|terms| terms.redact_key);
+    of_run.is_some_and(|of_run| options.cipher.as_ref().is_none_or(|own| own.id() != of_run))
+}
+
+/// Returns whether a run's redacted keys are encrypted.
+pub(super) fn has_secret(begun: &Interrupted) -> bool {
+    read(&begun.terms).is_some_and(|terms| terms.redact_key.is_some())
 }
 
 /// Takes over what each process would say otherwise of itself and the process that began the run has
@@ -293,6 +312,7 @@ mod tests {
             keys: [("t".to_owned(), "a, b".to_owned())].into(),
             partitions: [("t".to_owned(), Partition::Buckets)].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
+            redact_key: None,
         }
     }
 

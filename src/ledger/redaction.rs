@@ -1,0 +1,123 @@
+//! How the values are stored that hold keys of a mapping: as they are, encrypted, or not at all.
+//!
+//! Ranges, what was seen in them, and how far a comparison by buckets has come hold keys. Where the key
+//! of a mapping is redacted they are encrypted under PGRECONCILE_REDACT_KEY, and without it they are
+//! not stored: the ledger's own secret lies beside them and hides nothing. Counts and moments are
+//! stored as they are.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::checkpoint::{decode, encode, not_understood};
+use super::cipher::Cipher;
+use super::error::LedgerError;
+
+/// Which mappings of a run have a redacted key, and what encrypts them.
+#[derive(Clone, Debug, Default)]
+pub struct Redaction {
+    mappings: BTreeSet<String>,
+    pub(super) cipher: Option<Cipher>,
+}
+
+/// How values of one mapping are stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Storage<'c> {
+    /// As they are.
+    Plain,
+    /// Encrypted.
+    Encrypted(&'c Cipher),
+    /// They are not.
+    Nothing,
+}
+
+impl Redaction {
+    /// These mappings have a redacted key.
+    pub fn new(mappings: BTreeSet<String>, cipher: Option<Cipher>) -> Redaction {
+        Redaction { mappings, cipher }
+    }
+
+    /// Returns how values of a mapping are stored.
+    pub(super) fn of(&self, mapping: &str) -> Storage<'_> {
+        match (self.mappings.contains(mapping), &self.cipher) {
+            (false, _) => Storage::Plain,
+            (true, Some(cipher)) => Storage::Encrypted(cipher),
+            (true, None) => Storage::Nothing,
+        }
+    }
+}
+
+impl Storage<'_> {
+    /// Returns the stored form of a value that belongs to a place: its table, run, mapping and number.
+    /// Returns `None` if it must not be stored.
+    pub(super) fn encode(
+        self,
+        place: &impl Serialize,
+        value: &impl Serialize,
+    ) -> Option<Vec<u8>> {
+        match self {
+            Storage::Plain => Some(encode(value)),
+            Storage::Encrypted(cipher) => cipher.encrypt(&encode(place), &encode(value)),
+            Storage::Nothing => None,
+        }
+    }
+
+    /// Reads the stored form of a value that belongs to a place.
+    pub(super) fn decode<T: DeserializeOwned>(
+        self,
+        place: &impl Serialize,
+        bytes: &[u8],
+    ) -> Result<T, LedgerError> {
+        match self {
+            Storage::Plain => decode(bytes),
+            Storage::Encrypted(cipher) => {
+                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(not_understood)?)
+            }
+            Storage::Nothing => Err(not_understood()),
+        }
+    }
+
+    /// Returns the values that were read, without those that are encrypted under another secret.
+    pub(super) fn readable<T>(
+        self,
+        read: impl Iterator<Item = Result<T, LedgerError>>,
+    ) -> impl Iterator<Item = Result<T, LedgerError>> {
+        read.filter(move |read| read.is_ok() || matches!(self, Storage::Plain))
+    }
+
+    /// Returns bytes that stand for a key in a primary key, the same each time.
+    pub(super) fn stand_in(self, key: &impl Serialize) -> Option<Vec<u8>> {
+        match self {
+            Storage::Plain => Some(encode(key)),
+            Storage::Encrypted(cipher) => Some(cipher.pseudonym(&encode(key)).into_bytes()),
+            Storage::Nothing => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redacted_key_is_encrypted_with_a_secret_and_not_stored_without() {
+        let of = |cipher| Redaction::new(["t".to_owned()].into(), cipher);
+        let (with, without) = (of(Some(Cipher::of_secret(b"secret"))), of(None));
+        for redaction in [&with, &without] {
+            let plain = redaction.of("u").encode(&1, &"CANARY").unwrap();
+            assert_eq!(plain, encode(&"CANARY"));
+            assert_eq!(redaction.of("u").decode::<String>(&1, &plain), Ok("CANARY".to_owned()));
+        }
+        let hidden = with.of("t").encode(&1, &"CANARY").unwrap();
+        assert_eq!(with.of("t").decode::<String>(&1, &hidden), Ok("CANARY".to_owned()));
+        assert!(with.of("t").decode::<String>(&2, &hidden).is_err());
+        assert!(with.of("t").decode::<String>(&1, &encode(&"CANARY")).is_err());
+        assert_eq!(without.of("t").encode(&1, &"CANARY"), None);
+        assert_eq!(without.of("t").stand_in(&"CANARY"), None);
+        assert!(without.of("t").decode::<String>(&1, &hidden).is_err());
+        let stand_in = with.of("t").stand_in(&"CANARY").unwrap();
+        assert_eq!(with.of("t").stand_in(&"CANARY"), Some(stand_in.clone()));
+        assert!(!stand_in.windows(6).any(|part| part == b"CANARY"));
+    }
+}
