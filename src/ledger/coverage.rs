@@ -1,6 +1,7 @@
 //! What the ledger knows of which part of a mapping was verified when.
 
 use super::checkpoint::{decode, encode};
+use super::checksum::Table;
 use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::store::Store;
@@ -31,13 +32,16 @@ impl Store {
         let (mut stretches, mut of_key) = (Vec::new(), String::new());
         for record in self.rows(statement, values![scope, mapping]).await? {
             let range;
-            // What cannot be read has not been verified.
-            let Ok(read) = decode(record.bytes(0)?) else { return Ok(None) };
+            // What is damaged, or cannot be read, has not been verified.
+            if self.checksums().verify(Table::Coverage, "", &record).is_err() {
+                return Ok(None);
+            }
+            let Ok(read) = decode(record.bytes(3)?) else { return Ok(None) };
             (range, of_key) = read;
             stretches.push(Stretch {
                 range,
-                rows: record.count(1)?,
-                verified: Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned),
+                rows: record.count(4)?,
+                verified: Some(record.text(5)?).filter(|at| !at.is_empty()).map(str::to_owned),
             });
         }
         Ok(Coverage::of(stretches).map(|coverage| (coverage, of_key)))
@@ -87,6 +91,7 @@ impl Recorder {
                 *rows,
                 verified
             ];
+            let params = self.store().checksums().sealed(Table::Coverage, "", params);
             self.put(Change { statement, params });
         }
     }
