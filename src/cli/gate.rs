@@ -158,10 +158,10 @@ async fn of_ledger(
 ) -> Result<(Case, Vec<Terms>), String> {
     let all = store.past_runs(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
-    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare");
+    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
     let newest = all.last().map(|run| run.run.as_str());
     let mut runs: Vec<Run> = Vec::new();
-    for past in all.iter().rev().filter(|run| run.scope == scope) {
+    for past in all.iter().rev().filter(|run| run.scope == scope || run.damaged) {
         if gate::enough(spec, &runs, now) {
             break;
         }
@@ -171,6 +171,7 @@ async fn of_ledger(
             let told = store.retell(&spec.name, Some(&past.run), |event| run.hear(event));
             match told.await.map_err(|error| error.to_string())? {
                 Retold::Told => {}
+                Retold::Damaged(_) => run.end = End::Damaged,
                 Retold::Unknown | Retold::Unfinished => {
                     return Err(format!("run {} cannot be told again", past.run));
                 }
@@ -180,7 +181,9 @@ async fn of_ledger(
             let so_far = store.findings_so_far(&spec.name, &past.run, |finding| {
                 run.differs_already(finding, spec);
             });
-            so_far.await.map_err(|error| error.to_string())?;
+            if !so_far.await.map_err(|error| error.to_string())? {
+                run.end = End::Damaged;
+            }
         }
         runs.push(run);
     }

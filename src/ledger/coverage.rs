@@ -5,12 +5,13 @@
 //! since only they say that ranges leave nothing out.
 
 use super::checkpoint::decode;
+use super::checksum::Table;
 use super::cipher::Cipher;
 use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
-use super::value::{Change, Record, values};
+use super::value::{Change, values};
 use crate::row::{Coverage, KeyRange, Shares, Stretch};
 
 /// The part of a mapping that was verified, as far as a secret shows its bounds.
@@ -69,18 +70,23 @@ impl Store {
         Ok(tiled(&stored, scope, mapping, None).map(|(coverage, _)| coverage.shares()))
     }
 
-    /// Returns what is stored of a mapping's ranges, in their order.
+    /// Returns what is stored of a mapping's ranges, in their order. Where one is damaged, none has been
+    /// verified.
     async fn stored_coverage(
         &self,
         scope: &str,
         mapping: &str,
     ) -> Result<Vec<StoredStretch>, LedgerError> {
         let statement = include_str!("statements/coverage_of_mapping.sql");
-        let read = |record: Record| {
-            let verified = Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned);
-            Ok((record.bytes(0)?.to_vec(), record.count(1)?, verified))
-        };
-        self.rows(statement, values![scope, mapping]).await?.into_iter().map(read).collect()
+        let mut stored = Vec::new();
+        for record in self.rows(statement, values![scope, mapping]).await? {
+            if self.checksums().verify(Table::Coverage, "", &record).is_err() {
+                return Ok(Vec::new());
+            }
+            let verified = Some(record.text(5)?).filter(|at| !at.is_empty()).map(str::to_owned);
+            stored.push((record.bytes(3)?.to_vec(), record.count(4)?, verified));
+        }
+        Ok(stored)
     }
 
     /// The mappings of a scope of which something was verified.
@@ -152,7 +158,8 @@ impl Recorder {
             let (place, Stretch { range, rows, verified }) = (place as u64, stretch);
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
             let verified = verified.as_deref().unwrap_or_default();
-            Some(values![scope.as_str(), mapping, place, bounds, *rows, verified])
+            let row = values![scope.as_str(), mapping, place, bounds, *rows, verified];
+            Some(self.store().checksums().sealed(Table::Coverage, "", row))
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/forget_coverage.sql");

@@ -17,6 +17,11 @@ impl LedgerError {
         LedgerError(format!("the key of \"{mapping}\" is redacted, and nothing encrypts it"))
     }
 
+    /// A run whose stored values do not match their checksums.
+    pub fn damaged(run: &str) -> LedgerError {
+        LedgerError(format!("run {run} is damaged: stored values do not match their checksums"))
+    }
+
     /// A mapping that no plan has.
     pub fn unknown_mapping(name: &str) -> LedgerError {
         LedgerError(format!("it has a part of \"{name}\", which is not in the spec"))

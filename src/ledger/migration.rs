@@ -4,11 +4,13 @@
 //! The functions run in the order of [`convert_rows`], in a file as in a database, and only where an
 //! older program has left rows. SQL text stands in `statements/` like every other.
 
+use super::checksum::{Checksums, Table, secret_row};
 use super::error::LedgerError;
-use super::value::{Record, Value, values};
+use super::run_row::RunRow;
+use super::value::{Change, Record, Value, values};
+use crate::row::random_secret;
 
 /// The tables of a ledger within the transaction of its migration.
-#[allow(dead_code)] // until the functions below have bodies
 pub(super) trait Tables {
     /// What the store's own transactions fail with.
     type Error;
@@ -26,6 +28,9 @@ pub(super) trait Tables {
     /// Erases what deleted rows have left in the store's files, now or once the transaction has
     /// committed.
     async fn erase_deleted(&self) -> Result<(), Self::Error>;
+
+    /// Makes several changes.
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), Self::Error>;
 
     /// Converts the error of a row that cannot be read.
     fn not_understood(why: LedgerError) -> Self::Error;
@@ -74,8 +79,72 @@ async fn number_runs<T: Tables>(_tables: &T) -> Result<(), T::Error> {
     Ok(())
 }
 
-/// Adds the checksum of every row.
-#[expect(clippy::unused_async, reason = "empty until rows have checksums")]
-async fn add_checksums<T: Tables>(_tables: &T) -> Result<(), T::Error> {
+/// Adds the checksum of every row that belongs to the ledger or to a run.
+async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
+    let checksums = Checksums::of_secret(&seal_secret(tables).await?);
+    let seal = |table, run: &str, row: &Record, statement, key: &[usize]| {
+        let values = &row.0[..row.0.len().saturating_sub(1)];
+        let mut params = vec![Value::Bytes(checksums.of(table, run, values).to_vec())];
+        params.extend(key.iter().filter_map(|at| values.get(*at).cloned()));
+        Change { statement, params }
+    };
+    let coverage = tables.rows(include_str!("statements/every_coverage.sql"), Vec::new()).await?;
+    let sealed = coverage.iter().map(|row| {
+        seal(Table::Coverage, "", row, include_str!("statements/seal_coverage.sql"), &[0, 1, 2])
+    });
+    tables.change_all(sealed.collect()).await?;
+    tables.change(include_str!("statements/recount_findings.sql"), Vec::new()).await?;
+    for run in tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await? {
+        let run = RunRow::unverified(&run);
+        tables.change_all(vec![run.seal(&checksums)]).await?;
+        let number = || Value::from(run.number);
+        let terms = include_str!("statements/terms_of_run.sql");
+        let terms = tables.rows(terms, values![run.id.as_str()]).await?;
+        let mappings = include_str!("statements/mappings_of_run.sql");
+        let mappings = tables.rows(mappings, vec![number()]).await?;
+        for (table, rows, statement, key) in [
+            (Table::Terms, terms, include_str!("statements/seal_terms.sql"), &[0][..]),
+            (Table::Mapping, mappings, include_str!("statements/seal_mapping.sql"), &[0, 1]),
+        ] {
+            let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, key));
+            tables.change_all(sealed.collect()).await?;
+        }
+        for (table, find, statement) in [
+            (
+                Table::Undecided,
+                include_str!("statements/undecided_of_run.sql"),
+                include_str!("statements/seal_undecided.sql"),
+            ),
+            (
+                Table::Finding,
+                include_str!("statements/findings_of_run.sql"),
+                include_str!("statements/seal_finding.sql"),
+            ),
+        ] {
+            let mut last = Value::Int(i64::MIN);
+            loop {
+                let rows = tables.rows(find, vec![number(), last]).await?;
+                let Some(end) = rows.last() else { break };
+                last = Value::Int(end.int(1).map_err(T::not_understood)?);
+                let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, &[0, 1]));
+                tables.change_all(sealed.collect()).await?;
+            }
+        }
+    }
     Ok(())
+}
+
+/// Adds the checksum of the ledger's secret, and the secret where there is none. Returns it.
+async fn seal_secret<T: Tables>(tables: &T) -> Result<Vec<u8>, T::Error> {
+    let found = tables.rows(include_str!("statements/every_secret.sql"), Vec::new()).await?;
+    let Some(found) = found.first() else {
+        let secret = random_secret().to_vec();
+        tables.change(include_str!("statements/add_secret.sql"), secret_row(&secret)).await?;
+        return Ok(secret);
+    };
+    let secret = found.bytes(1).map_err(T::not_understood)?.to_vec();
+    let row = secret_row(&secret);
+    let params = row.into_iter().rev().take(1).chain(found.0.iter().take(1).cloned()).collect();
+    tables.change(include_str!("statements/seal_secret.sql"), params).await?;
+    Ok(secret)
 }

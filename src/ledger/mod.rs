@@ -9,6 +9,7 @@
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
+mod checksum;
 mod cipher;
 mod coverage;
 mod error;
@@ -23,17 +24,19 @@ mod place;
 mod recorder;
 mod redaction;
 mod retention;
+mod run_order;
+mod run_row;
 mod schema;
 mod shared;
 mod sharing;
 mod store;
 mod value;
 
-pub use checkpoint::{Checked, Kept, KeptState};
 pub use cipher::Cipher;
 pub use coverage::Covered;
+pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
 pub use error::LedgerError;
-pub use interrupted::Interrupted;
+pub use interrupted::{Interrupted, Resumable};
 pub use lease::{Lease, RENEWED_EVERY};
 pub use lock::Lock;
 pub use past::Retold;

@@ -19,6 +19,8 @@ use super::error::LedgerError;
 pub struct Redaction {
     mappings: BTreeSet<String>,
     pub(super) cipher: Option<Cipher>,
+    /// Whether a run that is resumed compares them from their start.
+    starts_over: bool,
 }
 
 /// How values of one mapping are stored.
@@ -35,7 +37,18 @@ pub(super) enum Storage<'c> {
 impl Redaction {
     /// These mappings have a redacted key.
     pub fn new(mappings: BTreeSet<String>, cipher: Option<Cipher>) -> Redaction {
-        Redaction { mappings, cipher }
+        Redaction { mappings, cipher, starts_over: false }
+    }
+
+    /// Has a run that is resumed compare them from their start: what is stored does not decrypt.
+    #[must_use]
+    pub fn starting_over(self) -> Redaction {
+        Redaction { starts_over: true, ..self }
+    }
+
+    /// Returns whether a run that is resumed compares a mapping from its start.
+    pub(super) fn starts_over(&self, mapping: &str) -> bool {
+        self.starts_over && self.mappings.contains(mapping)
     }
 
     /// Returns how values of a mapping are stored.
@@ -76,14 +89,6 @@ impl Storage<'_> {
             }
             Storage::Nothing => Err(not_understood()),
         }
-    }
-
-    /// Returns the values that were read, without those that are encrypted under another secret.
-    pub(super) fn readable<T>(
-        self,
-        read: impl Iterator<Item = Result<T, LedgerError>>,
-    ) -> impl Iterator<Item = Result<T, LedgerError>> {
-        read.filter(move |read| read.is_ok() || matches!(self, Storage::Plain))
     }
 
     /// Returns bytes that stand for a key in a primary key, the same each time.

@@ -18,7 +18,7 @@ pub use coverage::{Coverage, Shares, Stretch};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{
-    Fingerprint, Fingerprinter, Sealer, Veil, encryption_key, random_secret, seal,
+    ChecksumKey, Fingerprint, Fingerprinter, Sealer, Veil, encryption_key, random_secret, seal,
 };
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;

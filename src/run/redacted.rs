@@ -43,14 +43,7 @@ pub fn read_from_start(
     options: &Options,
     interrupted: &Interrupted,
 ) -> Vec<String> {
-    let why = match &options.cipher {
-        None => format!("{VARIABLE} is not set"),
-        Some(_) if terms::has_other_secret(options, interrupted) => {
-            format!("{VARIABLE} was another one")
-        }
-        Some(_) if !terms::has_secret(interrupted) => format!("{VARIABLE} was not set"),
-        Some(_) => return Vec::new(),
-    };
+    let Some(why) = terms::starts_over(options, interrupted) else { return Vec::new() };
     let say = |plan: &MappingPlan| {
         format!(
             "mapping \"{}\" is compared from its start: its key is redacted, and {why}",
