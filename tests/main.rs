@@ -32,6 +32,7 @@ mod pooling;
 mod races;
 mod readme;
 mod recheck;
+mod redaction;
 mod refused;
 mod regress;
 mod repair;

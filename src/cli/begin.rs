@@ -17,7 +17,8 @@ use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
 
-const SAME_SECRET: &str = "Run and resume with the same PGRECONCILE_REDACT_KEY to keep what was compared.";
+const SAME_SECRET: &str =
+    "Run and resume with the same PGRECONCILE_REDACT_KEY to keep what was compared.";
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(

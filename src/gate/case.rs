@@ -322,9 +322,9 @@ impl Case {
             // Rounded down: only everything is all.
             let percent = (share * 1000.0).floor() / 10.0;
             let message = match self.unreadable.get(name) {
-                Some(why) => format!(
-                    "which part of mapping \"{name}\" was verified is not known: {why}"
-                ),
+                Some(why) => {
+                    format!("which part of mapping \"{name}\" was verified is not known: {why}")
+                }
                 None => format!(
                     "only {percent}% of mapping \"{name}\" was verified within the last {window:#}"
                 ),

@@ -57,11 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn shares(
-        &self,
-        scope: &str,
-        mapping: &str,
-    ) -> Result<Option<Shares>, LedgerError> {
+    pub async fn shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, LedgerError> {
         let stored = self.stored_coverage(scope, mapping).await?;
         if is_encrypted(&stored) {
             let shares = stored.into_iter().map(|(_, rows, verified)| (rows, verified));

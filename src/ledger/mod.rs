@@ -32,9 +32,9 @@ mod sharing;
 mod store;
 mod value;
 
+pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
 pub use cipher::Cipher;
 pub use coverage::Covered;
-pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
 pub use error::LedgerError;
 pub use interrupted::{Interrupted, Resumable};
 pub use lease::{Lease, RENEWED_EVERY};

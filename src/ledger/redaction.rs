@@ -64,11 +64,7 @@ impl Redaction {
 impl Storage<'_> {
     /// Returns the stored form of a value that belongs to a place: its table, run, mapping and number.
     /// Returns `None` if it must not be stored.
-    pub(super) fn encode(
-        self,
-        place: &impl Serialize,
-        value: &impl Serialize,
-    ) -> Option<Vec<u8>> {
+    pub(super) fn encode(self, place: &impl Serialize, value: &impl Serialize) -> Option<Vec<u8>> {
         match self {
             Storage::Plain => Some(encode(value)),
             Storage::Encrypted(cipher) => cipher.encrypt(&encode(place), &encode(value)),

@@ -134,7 +134,8 @@ impl Shares {
 
     /// The share of the rows that were verified at a moment that counts, 0 to 1.
     pub fn share(&self, counts: impl Fn(&str) -> bool) -> f64 {
-        let late = |(_, verified): &&(u64, Option<String>)| verified.as_deref().is_some_and(&counts);
+        let late =
+            |(_, verified): &&(u64, Option<String>)| verified.as_deref().is_some_and(&counts);
         if self.0.iter().all(|part| late(&part)) {
             return 1.0;
         }
@@ -207,7 +208,11 @@ mod tests {
         coverage.mark(&range(Some(50), None), 50, Some("2"), &order());
         assert_eq!(told(&coverage), [(None, Some(50), Some("1")), (Some(50), None, Some("2"))]);
         assert_eq!(
-            (coverage.shares().since("1"), coverage.shares().since("2"), coverage.shares().since("3")),
+            (
+                coverage.shares().since("1"),
+                coverage.shares().since("2"),
+                coverage.shares().since("3")
+            ),
             (1.0, 0.5, 0.0)
         );
         coverage.mark(&range(Some(40), Some(60)), 20, Some("3"), &order());

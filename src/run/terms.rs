@@ -213,7 +213,9 @@ pub(super) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'st
     match &options.cipher {
         None => Some("PGRECONCILE_REDACT_KEY is not set"),
         Some(_) if !had_secret => Some("PGRECONCILE_REDACT_KEY was not set"),
-        Some(_) if has_other_secret(options, begun) => Some("PGRECONCILE_REDACT_KEY was another one"),
+        Some(_) if has_other_secret(options, begun) => {
+            Some("PGRECONCILE_REDACT_KEY was another one")
+        }
         Some(_) => None,
     }
 }
