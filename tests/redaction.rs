@@ -43,7 +43,7 @@ fn pair(diverge: &str) -> Pair {
 
 /// A spec of these tables, whose reading takes some time.
 fn spec(pair: &Pair, tables: &[&str], redact: bool) -> String {
-    let slow = "where = \"n % 2000 <> 0 or pg_sleep(0.03) is not null\"";
+    let slow = "where = \"n % 2000 <> 0 or pg_sleep(0.015) is not null\"";
     let mapping = |table: &&str| {
         format!(
             "[[mapping]]\nkey = [\"id\"]\n[mapping.source]\ntable = \"public.{table}\"\n{slow}\n\
@@ -63,12 +63,20 @@ fn comparing(pair: &Pair, ledger: &str, secret: &str, flags: &[&str]) -> Program
     program.env("PGRECONCILE_LEDGER", ledger).env("PGRECONCILE_REDACT_KEY", secret)
 }
 
-/// Ends a comparison after so many chunks.
-fn end(program: Program, chunks: usize, signal: &str) -> Outcome {
+/// Ends a comparison after a chunk by which this holds.
+fn end(program: Program, enough: impl Fn(u64) -> bool, signal: &str) -> Outcome {
     let mut run = program.args(&["--chunk-rows", "2000"]).start();
-    (0..chunks).for_each(|_| run.await_line("chunk finished"));
+    let mut chunks = 0;
+    while chunks == 0 || !enough(chunks) {
+        run.await_line("chunk finished");
+        chunks += 1;
+    }
     run.signal(signal);
     run.finish()
+}
+
+fn kill(program: Program, enough: impl Fn(u64) -> bool) {
+    assert_eq!(end(program, enough, "KILL").code, -1);
 }
 
 /// Files of a folder in which a key of the tables shows.
@@ -88,31 +96,38 @@ fn essence(outcome: &Outcome) -> (Vec<String>, Vec<String>) {
     (outcome.findings(), mappings)
 }
 
-/// Kills and interrupts runs with and without a secret, goes on with them, and slices. `count` counts the
-/// rows of a table of the ledger, `found` the files of it in which a key shows.
-fn hide(pair: &Pair, ledger: &str, count: impl Fn(&str) -> u64, found: impl Fn() -> Vec<String>) {
+/// Kills and interrupts runs with and without a secret, resumes them, and slices. `count` counts the rows
+/// of a table of the ledger, `found` lists its files in which a key shows.
+fn hide(
+    pair: &Pair,
+    ledger: &str,
+    unlock: impl Fn(),
+    count: impl Fn(&str) -> u64,
+    found: impl Fn() -> Vec<String>,
+) {
     let none: &[String] = &[];
     let whole = comparing(pair, "off", KEY, &[]).run();
     assert_eq!(whole.exits(1).records("mapping").len(), 3);
-    end(comparing(pair, ledger, KEY, &[]), 12, "KILL").stdout.clear();
+    kill(comparing(pair, ledger, KEY, &[]), |_| count("chunk") > 0);
+    unlock();
     let first = count("chunk");
-    assert!(first > 0);
     assert_eq!(found(), none);
-    end(comparing(pair, ledger, KEY, &["--resume"]), 30, "KILL").stdout.clear();
-    assert!(count("chunk") > first);
+    kill(comparing(pair, ledger, KEY, &["--resume"]), |_| count("chunk") > first);
+    unlock();
     assert_eq!(found(), none);
     let last = comparing(pair, ledger, KEY, &["--resume"]).run();
     assert_eq!(essence(last.exits(1)), essence(&whole));
     assert!(!last.stderr.contains("from its start"), "{}", last.stderr);
     // Coverage with bounds, then all of it.
-    end(comparing(pair, ledger, OTHER_KEY, &[]), 12, "INT").exits(3);
+    end(comparing(pair, ledger, OTHER_KEY, &[]), |chunks| chunks == 12, "INT").exits(3);
     assert!(count("coverage") > 3, "{}", count("coverage"));
     assert_eq!(found(), none);
     comparing(pair, ledger, OTHER_KEY, &["--slice"]).run().exits(1);
     assert_eq!(found(), none);
     // Without a secret.
     let before = count("chunk");
-    end(comparing(pair, ledger, "", &[]), 12, "KILL").stdout.clear();
+    kill(comparing(pair, ledger, "", &[]), |chunks| chunks == 30);
+    unlock();
     assert_eq!(count("chunk"), before);
     let last = comparing(pair, ledger, "", &["--resume"]).run();
     let said =
@@ -132,16 +147,16 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
     std::fs::create_dir(&folder).unwrap();
     // What is looked for would be found.
     spec(&pair, &["i", "u", "k"], false);
-    end(comparing(&pair, "ledgers/plain.db", KEY, &[]), 12, "KILL").stdout.clear();
-    assert_eq!(leaks(&folder).len(), 1);
+    kill(comparing(&pair, "ledgers/plain.db", KEY, &[]), |_| !leaks(&folder).is_empty());
     std::fs::remove_file(folder.join("plain.db")).unwrap();
     spec(&pair, &["i", "u", "k"], true);
     let count = |table: &str| {
         let file = Connection::open(folder.join("test.db")).unwrap();
+        file.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
         let sql = format!("select count(*) from {table}");
         file.query_row(&sql, (), |row| row.get::<_, i64>(0)).unwrap() as u64
     };
-    hide(&pair, "ledgers/test.db", count, || leaks(&folder));
+    hide(&pair, "ledgers/test.db", || (), count, || leaks(&folder));
 }
 
 /// Dead rows and the write-ahead log hold none, because none was ever sent.
@@ -158,10 +173,12 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
         sql("checkpoint");
         leaks(keeper.socket())
     };
-    hide(&pair, &ledger, count, found);
+    // Else the lease of a killed process ends half a minute later.
+    let unlock = || drop(sql("delete from pgreconcile.lease"));
+    hide(&pair, &ledger, unlock, count, found);
     // Many processes, one after the other.
     let shares = ["--run-id", "shared"];
-    end(comparing(&pair, &ledger, KEY, &shares), 5, "INT").exits(3);
+    end(comparing(&pair, &ledger, KEY, &shares), |chunks| chunks == 5, "INT").exits(3);
     let with = |secret: &str| refused(&comparing(&pair, &ledger, secret, &shares).run());
     assert!(with(OTHER_KEY)[0].headline.contains("under another PGRECONCILE_REDACT_KEY"));
     let whole = comparing(&pair, "off", KEY, &[]).run();
@@ -273,7 +290,7 @@ fn a_run_under_another_secret_is_compared_from_its_start() {
         ("", OTHER_KEY, "and PGRECONCILE_REDACT_KEY was not set"),
         (OTHER_KEY, OTHER_KEY, ""),
     ] {
-        end(comparing(&pair, "./ledger.db", first, &[]), 12, "KILL").stdout.clear();
+        kill(comparing(&pair, "./ledger.db", first, &[]), |chunks| chunks == 30);
         let resumed = comparing(&pair, "./ledger.db", second, &["--resume"]).run();
         assert_eq!(essence(resumed.exits(1)), essence(&whole), "{said}");
         let warned = resumed.stderr.contains("mapping \"i\" is compared from its start");
