@@ -6,6 +6,7 @@
 //! cannot be written makes one warning, not another verdict. A lock keeps two runs apart.
 //!
 //! Rows' values stand in it as the outputs tell them: redacted ones hashed, none with `--keys-only`.
+//! Bounds of redacted keys are encrypted under a secret that it does not hold, or not stored.
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
