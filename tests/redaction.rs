@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::outputs::json;
-use crate::support::{Cluster, Outcome, Pair, Program, Settings, refused};
+use crate::support::{Cluster, Outcome, Pair, Program, Settings, fault, refused};
 
 /// A key of each type shows as one of these, in binary or as text.
 const CANARIES: [&str; 4] = ["CANAR", "4846240716488", "43414e4152", "43414e41-52"];
@@ -96,48 +96,69 @@ fn essence(outcome: &Outcome) -> (Vec<String>, Vec<String>) {
     (outcome.findings(), mappings)
 }
 
-/// Kills and interrupts runs with and without a secret, resumes them, and slices. `count` counts the rows
-/// of a table of the ledger, `found` lists its files in which a key shows.
-fn hide(
-    pair: &Pair,
-    ledger: &str,
-    unlock: impl Fn(),
-    count: impl Fn(&str) -> u64,
-    found: impl Fn() -> Vec<String>,
-) {
-    let none: &[String] = &[];
-    let whole = comparing(pair, "off", KEY, &[]).run();
-    assert_eq!(whole.exits(1).records("mapping").len(), 3);
-    kill(comparing(pair, ledger, KEY, &[]), |_| count("chunk") > 0);
-    unlock();
-    let first = count("chunk");
-    assert_eq!(found(), none);
-    kill(comparing(pair, ledger, KEY, &["--resume"]), |_| count("chunk") > first);
-    unlock();
-    assert_eq!(found(), none);
-    let last = comparing(pair, ledger, KEY, &["--resume"]).run();
-    assert_eq!(essence(last.exits(1)), essence(&whole));
-    assert!(!last.stderr.contains("from its start"), "{}", last.stderr);
-    // Coverage with bounds, then all of it.
-    end(comparing(pair, ledger, OTHER_KEY, &[]), |chunks| chunks == 12, "INT").exits(3);
-    assert!(count("coverage") > 3, "{}", count("coverage"));
-    assert_eq!(found(), none);
-    comparing(pair, ledger, OTHER_KEY, &["--slice"]).run().exits(1);
-    assert_eq!(found(), none);
-    // Without a secret.
-    let before = count("chunk");
-    kill(comparing(pair, ledger, "", &[]), |chunks| chunks == 30);
-    unlock();
-    assert_eq!(count("chunk"), before);
-    let last = comparing(pair, ledger, "", &["--resume"]).run();
-    let said =
-        "is compared from its start: its key is redacted, and PGRECONCILE_REDACT_KEY is not set";
-    assert_eq!(last.exits(1).stderr.matches(said).count(), 3, "{}", last.stderr);
-    let rows = |outcome: &Outcome| {
-        outcome.records("mapping").iter().map(|m| m["rows"].to_string()).collect::<Vec<_>>()
-    };
-    assert_eq!(rows(&last), rows(&whole));
-    assert_eq!(found(), none);
+/// A ledger whose files are searched.
+struct Searched<'l> {
+    /// Where it is.
+    ledger: &'l str,
+    /// Counts the rows of a table.
+    count: &'l dyn Fn(&str) -> u64,
+    /// Lists the files in which a key shows.
+    leaks: &'l dyn Fn() -> Vec<String>,
+    /// Ends the lease of a killed process, which would end half a minute later.
+    unlock: &'l dyn Fn(),
+    searches: usize,
+}
+
+impl Searched<'_> {
+    fn shows_no_key(&mut self) {
+        assert_eq!((self.leaks)(), [] as [String; 0]);
+        self.searches += 1;
+    }
+
+    fn is_killed(&mut self, run: Program, enough: impl Fn(u64) -> bool) {
+        assert_eq!(end(run, enough, "KILL").code, -1);
+        (self.unlock)();
+        self.shows_no_key();
+    }
+
+    /// Kills and interrupts runs with and without a secret, resumes them, and slices.
+    fn withstands_all(&mut self, pair: &Pair) {
+        let (ledger, count) = (self.ledger, self.count);
+        let whole = comparing(pair, "off", KEY, &[]).run();
+        assert_eq!(whole.exits(1).records("mapping").len(), 3);
+        self.is_killed(comparing(pair, ledger, KEY, &[]), |_| count("chunk") > 0);
+        let first = count("chunk");
+        let more = |_| count("chunk") > first;
+        self.is_killed(comparing(pair, ledger, KEY, &["--resume"]), more);
+        let last = comparing(pair, ledger, KEY, &["--resume"]).run();
+        assert_eq!(essence(last.exits(1)), essence(&whole));
+        assert!(!last.stderr.contains("from its start"), "{}", last.stderr);
+        // Coverage with bounds, then all of it.
+        let part = end(comparing(pair, ledger, OTHER_KEY, &[]), |chunks| chunks == 12, "INT");
+        assert!(!part.exits(3).records("undecided").is_empty(), "{}", part.stdout);
+        assert!(count("coverage") > 3, "{}", count("coverage"));
+        self.shows_no_key();
+        comparing(pair, ledger, OTHER_KEY, &["--slice"]).run().exits(1);
+        self.shows_no_key();
+        // Without a secret.
+        let before = count("chunk");
+        self.is_killed(comparing(pair, ledger, "", &[]), |chunks| chunks == 30);
+        assert_eq!(count("chunk"), before);
+        let open = comparing(pair, ledger, "", &["--resume"]).run();
+        let said = "is compared from its start: its key is redacted, and PGRECONCILE_REDACT_KEY is \
+                    not set";
+        assert_eq!(open.exits(1).stderr.matches(said).count(), 3, "{}", open.stderr);
+        let rows = |outcome: &Outcome| {
+            let mappings = outcome.records("mapping");
+            mappings.iter().map(|mapping| mapping["rows"].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&open), rows(&whole));
+        self.shows_no_key();
+        for outcome in [whole, last, part, open] {
+            let told = format!("{}{}", outcome.stdout, outcome.stderr);
+            assert!(!CANARIES.iter().any(|canary| told.contains(canary)), "{told}");
+        }
+    }
 }
 
 #[test]
@@ -156,7 +177,10 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
         let sql = format!("select count(*) from {table}");
         file.query_row(&sql, (), |row| row.get::<_, i64>(0)).unwrap() as u64
     };
-    hide(&pair, "ledgers/test.db", || (), count, || leaks(&folder));
+    let (ledger, leaks) = ("ledgers/test.db", || leaks(&folder));
+    let mut file = Searched { ledger, count: &count, leaks: &leaks, unlock: &|| (), searches: 0 };
+    file.withstands_all(&pair);
+    fault::KEY_REDACTED.tried(file.searches);
 }
 
 /// Dead rows and the write-ahead log hold none, because none was ever sent.
@@ -169,13 +193,14 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
     let sql = |sql: &str| keeper.sql("postgres", sql);
     let count =
         |table: &str| sql(&format!("select count(*) from pgreconcile.{table}")).parse().unwrap();
-    let found = || {
+    let leaks = || {
         sql("checkpoint");
         leaks(keeper.socket())
     };
-    // Else the lease of a killed process ends half a minute later.
     let unlock = || drop(sql("delete from pgreconcile.lease"));
-    hide(&pair, &ledger, unlock, count, found);
+    let mut server =
+        Searched { ledger: &ledger, count: &count, leaks: &leaks, unlock: &unlock, searches: 0 };
+    server.withstands_all(&pair);
     // Many processes, one after the other.
     let shares = ["--run-id", "shared"];
     end(comparing(&pair, &ledger, KEY, &shares), |chunks| chunks == 5, "INT").exits(3);
@@ -185,7 +210,8 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
     let last = comparing(&pair, &ledger, KEY, &shares).run();
     assert_eq!(last.exits(1).findings(), whole.findings());
     assert!(count("shard") == 0 && keeper.log().contains("insert into shard"));
-    assert_eq!(found(), [] as [String; 0]);
+    server.shows_no_key();
+    fault::KEY_REDACTED.tried(server.searches);
 }
 
 /// What an older program has written in plain is not in the tables' files any more.

@@ -51,4 +51,6 @@ faults! {
         "each batch is applied once";
     DEADLOCK: "eight `apply` run beside writers that lock rows in the opposite order", 900,
         "no deadlock, and no update of the writers is lost";
+    KEY_REDACTED: "a ledger's raw files are searched after kills, interruptions and slices", 6,
+        "a redacted key shows nowhere, as text or in binary, in either store";
 }
