@@ -15,6 +15,8 @@ mod cipher;
 mod coverage;
 mod error;
 mod file;
+#[cfg(test)]
+mod flips;
 mod identity;
 mod interrupted;
 mod lease;
