@@ -306,7 +306,7 @@ async fn facts(url: &str) -> BTreeSet<String> {
         }
         facts.insert(format!("{run:?}"));
         for mapping in store.covered(&run.scope).await.unwrap_or_default() {
-            if let Ok(Some(coverage)) = store.coverage(&run.scope, &mapping).await {
+            if let Ok(Some(coverage)) = store.coverage(&run.scope, &mapping, None).await {
                 facts.insert(format!("coverage of {mapping}: {coverage:?}"));
             }
         }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::redaction::Storage;
+use super::redaction::{Storage, not_understood};
 use super::value::{Change, Record, values};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
@@ -327,24 +327,9 @@ fn is_clean(compared: &Compared) -> bool {
     all && suspects.is_empty() && lone.is_none() && *groups == GroupCounts::default()
 }
 
-pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
-    // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
-    postcard::to_stdvec(value).unwrap_or_default()
-}
-
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(not_understood()),
-    }
-}
-
-pub(super) fn not_understood() -> LedgerError {
-    LedgerError("a checkpoint in it is not understood".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::redaction::{decode, encode};
     use super::*;
     use crate::compare::Suspected;
     use crate::row::{Bound, Digest, Fingerprint, Key};

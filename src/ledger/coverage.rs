@@ -4,12 +4,11 @@
 //! shares. The bounds of a redacted key are encrypted, or not stored. A gate rests on the bounds too,
 //! since only they say that ranges leave nothing out.
 
-use super::checkpoint::decode;
 use super::checksum::Table;
 use super::cipher::Cipher;
 use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::redaction::Storage;
+use super::redaction::{Storage, decode};
 use super::store::Store;
 use super::value::{Change, values};
 use crate::row::{Coverage, KeyRange, Shares, Stretch};

@@ -2,8 +2,9 @@
 //! written, and none with another byte, whatever table it is in. What is decoded of flipped bytes never
 //! panics.
 
-use super::checkpoint::{StoredChunks, decode};
+use super::checkpoint::StoredChunks;
 use super::checksum::{Checksums, Table};
+use super::redaction::decode;
 use super::value::{Change, Record, Value, values};
 use super::{Checked, KeptState, Location, Recorder, Store};
 use crate::compare::{Compared, Parts, Suspected};
@@ -144,7 +145,7 @@ fn decode_all(value: &Value) {
             let _ = decode::<Compared>(bytes);
             let _ = decode::<String>(bytes);
             let _ = decode::<Option<Key>>(bytes);
-            let _ = decode::<(Side, Option<Key>, Ruling, Parts)>(bytes);
+            let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, Parts))>(bytes);
         }
         Value::Text(text) => {
             let _ = serde_json::from_str::<RunRecord>(text);
@@ -245,7 +246,7 @@ async fn what_is_damaged_of_a_run_that_goes_on_is_left_out() {
 mod decoders {
     use proptest::prelude::*;
 
-    use super::super::checkpoint::encode;
+    use super::super::redaction::encode;
     use super::*;
 
     fn key() -> impl Strategy<Value = Key> {
@@ -314,7 +315,7 @@ mod decoders {
             };
             let coverage = Coverage::of(ranges.iter().map(stretch).collect());
             if let Some(coverage) = coverage {
-                prop_assert!(coverage.share(|_| true) >= 0.0);
+                prop_assert!(coverage.shares().share(|_| true) >= 0.0);
                 prop_assert!(ranges[0].after.is_none() && ranges[ranges.len() - 1].through.is_none());
             }
         }

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checkpoint::{decode, encode, not_understood};
 use super::cipher::Cipher;
 use super::error::LedgerError;
 
@@ -95,6 +94,22 @@ impl Storage<'_> {
             Storage::Nothing => None,
         }
     }
+}
+
+pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
+    // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(not_understood()),
+    }
+}
+
+pub(super) fn not_understood() -> LedgerError {
+    LedgerError("a checkpoint in it is not understood".to_owned())
 }
 
 #[cfg(test)]
