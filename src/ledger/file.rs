@@ -235,7 +235,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::values;
     use super::*;
 
     /// SQLite numbers parameters by their first appearance, PostgreSQL by their name: statements serve
@@ -342,7 +341,7 @@ mod tests {
         let add = include_str!("statements/add_undecided.sql");
         for run in 0..40_i64 {
             let text = "CANARYROW".repeat(200);
-            store.rows(add, &values![run, 0_i64, text, Vec::new()]).unwrap();
+            store.rows(add, &[run.into(), 0_i64.into(), text.into(), Value::Null]).unwrap();
         }
         assert!(holds(&path, b"CANARYROW"));
         for run in 0..40_i64 {
