@@ -15,7 +15,6 @@ mod cipher;
 mod coverage;
 mod error;
 mod file;
-#[cfg(test)]
 mod flips;
 mod identity;
 mod interrupted;
