@@ -208,6 +208,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["pg/tls.rs", "pg/connector.rs", "pg/cancel.rs"]),
     ("blake3::", &["row/fingerprint.rs"]),
     ("rusqlite", &["ledger/file.rs"]),
+    ("ring::aead", &["ledger/cipher.rs"]),
+    ("ring::rand", &["ledger/cipher.rs"]),
     ("toml::", &["spec/"]),
     ("csv::Writer", &["report/csv.rs"]),
     ("comfy_table", &["report/"]),

@@ -11,11 +11,14 @@ use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::{Left, Recorder};
+use crate::ledger::{LedgerError, Left, Recorder, Resumable};
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
+
+const SAME_SECRET: &str =
+    "Run and resume with the same PGRECONCILE_REDACT_KEY to keep what was compared.";
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
@@ -152,7 +155,7 @@ pub(super) async fn begin_all(
             return None;
         }
         match run::agree(prepared, options, recorder, wanted).await {
-            Ok(Some(interrupted)) => {
+            Ok(Resumable::Run(interrupted)) => {
                 let run = &interrupted.record;
                 match run::same_servers(prepared, &run.run, &interrupted.terms) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
@@ -162,9 +165,17 @@ pub(super) async fn begin_all(
                     }
                 }
                 ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
-                begins.push_back(Begin::Resumed(Box::new(interrupted)));
+                for said in run::read_from_start(prepared, options, &interrupted) {
+                    ui.warning(&said, Some(SAME_SECRET));
+                }
+                begins.push_back(Begin::Resumed(interrupted));
             }
-            Ok(None) => {
+            Ok(Resumable::Damaged(run)) => {
+                let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+                ui.warning(&message, Some("It cannot go on; a new run begins."));
+                begins.push_back(Begin::New(new));
+            }
+            Ok(Resumable::Nothing) => {
                 if wanted.is_some() {
                     ui.status(&format!("{name}: no run was interrupted; a new one begins"));
                 }

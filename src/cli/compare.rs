@@ -18,9 +18,9 @@ use super::outputs::{Format, Outputs, written};
 use super::progress::Progress;
 use super::telemetry::Log;
 use super::ui::Ui;
-use super::{signals, specs};
+use super::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
-use crate::ledger::Place;
+use crate::ledger::{Cipher, Place};
 use crate::report::Style;
 use crate::row::Veil;
 use crate::run::{self, Begin, Options, Since, Stop};
@@ -149,12 +149,12 @@ impl Compare {
         options.expand = self.expand;
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
-        // An empty one is no secret.
-        let secret = std::env::var_os("PGRECONCILE_REDACT_KEY").filter(|key| !key.is_empty());
-        let given = secret.map(|secret| Veil::of_secret(secret.as_encoded_bytes()));
+        let secret = redact_key::given();
+        let given = secret.as_deref().map(Veil::of_secret);
         if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
             options.veil = veil;
         }
+        options.cipher = secret.as_deref().map(Cipher::of_secret);
         options.deadline = self.deadline.or(options.deadline);
         if let Some(strategy) = self.strategy {
             options.strategy = strategy;
@@ -374,6 +374,14 @@ async fn run_all(
     };
     let Some(mut prepared) = prepared else { return Exit::Trouble };
     prepared.iter_mut().for_each(|(_, options)| deadline.leave(options));
+    let stores = [(args.slice, "--slice"), (args.run_id.is_some(), "--run-id")];
+    for (_, flag) in stores.into_iter().filter(|(given, _)| *given) {
+        let refused = |(prepared, options)| run::unstorable(prepared, options, flag);
+        if let Some(blocked) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
+            ui.error(&blocked.message, blocked.hint.as_deref());
+            return Exit::Trouble;
+        }
+    }
     let mut begins = VecDeque::new();
     if earlier.is_none() && args.run_id.is_none() {
         let wanted = args.resume.as_deref().and_then(resumption);

@@ -10,11 +10,11 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use super::args::{self, Common, path};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
-use super::specs;
 use super::ui::Ui;
+use super::{redact_key, specs};
 use crate::finding::PastRun;
 use crate::gate::{self, Answer, Asked, Case, Change, End, Gate as Judgement, Run};
-use crate::ledger::{Retold, Store};
+use crate::ledger::{Cipher, Covered, Retold, Store};
 use crate::report::{GateRecord, write_gate, write_json};
 use crate::run::{self, Options, Trouble};
 use crate::schema::Side;
@@ -158,10 +158,10 @@ async fn of_ledger(
 ) -> Result<(Case, Vec<Terms>), String> {
     let all = store.past_runs(&spec.name).await.map_err(|error| error.to_string())?;
     let scope = spec.scope();
-    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare");
+    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
     let newest = all.last().map(|run| run.run.as_str());
     let mut runs: Vec<Run> = Vec::new();
-    for past in all.iter().rev().filter(|run| run.scope == scope) {
+    for past in all.iter().rev().filter(|run| run.scope == scope || run.damaged) {
         if gate::enough(spec, &runs, now) {
             break;
         }
@@ -171,6 +171,7 @@ async fn of_ledger(
             let told = store.retell(&spec.name, Some(&past.run), |event| run.hear(event));
             match told.await.map_err(|error| error.to_string())? {
                 Retold::Told => {}
+                Retold::Damaged(_) => run.end = End::Damaged,
                 Retold::Unknown | Retold::Unfinished => {
                     return Err(format!("run {} cannot be told again", past.run));
                 }
@@ -180,11 +181,14 @@ async fn of_ledger(
             let so_far = store.findings_so_far(&spec.name, &past.run, |finding| {
                 run.differs_already(finding, spec);
             });
-            so_far.await.map_err(|error| error.to_string())?;
+            if !so_far.await.map_err(|error| error.to_string())? {
+                run.end = End::Damaged;
+            }
         }
         runs.push(run);
     }
-    let (verified, verified_by) = verified(store, spec, &runs, now).await?;
+    let Verified { shares: verified, by: verified_by, unreadable } =
+        verified(store, spec, &runs, now).await?;
     let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
     let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
     let case = Case {
@@ -194,6 +198,7 @@ async fn of_ledger(
         groups: Vec::new(),
         verified,
         verified_by,
+        unreadable,
         runs,
         other_spec: changed.map(|run| run.run.clone()),
         other_params: comparisons().filter(others).count(),
@@ -208,6 +213,16 @@ async fn of_ledger(
     Ok((case, terms))
 }
 
+/// What was verified within the window.
+struct Verified {
+    /// The share of each mapping.
+    shares: BTreeMap<String, f64>,
+    /// The runs that verified it.
+    by: BTreeSet<String>,
+    /// Mappings whose bounds do not decrypt, with the reason.
+    unreadable: BTreeMap<String, String>,
+}
+
 /// The share of each mapping that was verified within the window, as the ledger knows it key by key, or
 /// as whole runs say it; and the runs that did. What was verified by a run that is forgotten does not
 /// count: nobody knows what it found.
@@ -216,26 +231,36 @@ async fn verified(
     spec: &Spec,
     runs: &[Run],
     now: Timestamp,
-) -> Result<(BTreeMap<String, f64>, BTreeSet<String>), String> {
+) -> Result<Verified, String> {
     let mut verified = gate::verified(spec, runs, now);
-    let mut verified_by = BTreeSet::new();
+    let (mut verified_by, mut unreadable) = (BTreeSet::new(), BTreeMap::new());
+    let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
     // What was verified is known to the second, and never said to be later than it is.
     let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     let begin = gate::begin_of_window(&spec.gate, now).round(up);
     let begin = begin.map_err(|error| error.to_string())?.to_string();
     for (mapping, share) in &mut verified {
-        let coverage = store.coverage(&spec.scope(), mapping).await;
-        let Some(coverage) = coverage.map_err(|error| error.to_string())? else { continue };
+        let covered = store.coverage(&spec.scope(), mapping, cipher.as_ref()).await;
+        let shares = match covered.map_err(|error| error.to_string())? {
+            None => continue,
+            Some(Covered::Known(shares)) => shares,
+            Some(hidden @ (Covered::NoSecret | Covered::OtherSecret)) => {
+                let other = matches!(hidden, Covered::OtherSecret);
+                unreadable.insert(mapping.clone(), redact_key::why_unreadable(other));
+                *share = 0.0;
+                continue;
+            }
+        };
         let by = |moment: &str| {
             let moment: Option<Timestamp> = moment.parse().ok();
             // Of two that began in one second the later has looked again.
             runs.iter().find(|run| moment.is_some_and(|moment| run.verified_at(moment)))
         };
-        *share = coverage.share(|moment| moment >= begin.as_str() && by(moment).is_some());
-        let moments = coverage.moments().into_iter().filter(|moment| *moment >= begin.as_str());
+        *share = shares.share(|moment| moment >= begin.as_str() && by(moment).is_some());
+        let moments = shares.moments().into_iter().filter(|moment| *moment >= begin.as_str());
         verified_by.extend(moments.filter_map(by).map(|run| run.run.clone()));
     }
-    Ok((verified, verified_by))
+    Ok(Verified { shares: verified, by: verified_by, unreadable })
 }
 
 /// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has

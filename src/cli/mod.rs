@@ -18,6 +18,7 @@ mod outputs;
 mod plan;
 mod progress;
 mod recheck;
+mod redact_key;
 mod repair;
 mod report;
 mod signals;
@@ -55,7 +56,7 @@ Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
 but for those that arm something: --authority, --kinds, --triggers, as well
 as --allow-cascade and --execute.
 PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
-they look alike in every run.";
+they look alike in every run, and runs of redacted keys can be resumed.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -122,6 +123,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         Verb::Apply(verb) => &verb.common,
     };
     let ui = Ui::new(common);
+    redact_key::warn_if_short(&ui);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let exit = match runtime {
         Ok(runtime) => runtime.block_on(async {

@@ -74,6 +74,8 @@ pub struct Case {
     pub verified: BTreeMap<String, f64>,
     /// The runs that verified it, by id: their tables have to be those of today.
     pub verified_by: BTreeSet<String>,
+    /// Mappings of which it is not known what was verified, with the reason as a clause.
+    pub unreadable: BTreeMap<String, String>,
     /// How the catalogs differ from what the runs saw.
     pub changes: Vec<Change>,
     /// The target's sequences.
@@ -319,9 +321,14 @@ impl Case {
             let share = self.verified.get(name).copied().unwrap_or(0.0);
             // Rounded down: only everything is all.
             let percent = (share * 1000.0).floor() / 10.0;
-            let message = format!(
-                "only {percent}% of mapping \"{name}\" was verified within the last {window:#}"
-            );
+            let message = match self.unreadable.get(name) {
+                Some(why) => {
+                    format!("which part of mapping \"{name}\" was verified is not known: {why}")
+                }
+                None => format!(
+                    "only {percent}% of mapping \"{name}\" was verified within the last {window:#}"
+                ),
+            };
             let reason = Reason::new(Condition::Coverage, message).of_mapping(name);
             (share < 1.0).then_some(reason)
         };

@@ -60,6 +60,7 @@ pub(super) fn case() -> Case {
         other_params: 0,
         verified: [("t".into(), 1.0), ("u".into(), 1.0)].into(),
         verified_by: BTreeSet::new(),
+        unreadable: BTreeMap::new(),
         changes: Vec::new(),
         sequences: Vec::new(),
     }
@@ -123,6 +124,15 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
             "run C of 2026-11-24T11:00:00Z has no end: it was killed, or left before its end was written down"
         ]
     );
+    // Of one that is damaged nothing is known.
+    let damaged = Run { end: End::Damaged, mappings: Vec::new(), ..run("C", 1) };
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &case_of(damaged.clone())),
+        "run C of 2026-11-24T11:00:00Z is damaged in the ledger: stored values do not match their \
+         checksums"
+    );
+    let followed = Case { runs: vec![run("E", 0), run("D", 0), damaged], ..case() };
+    assert!(reasons(&followed).is_empty());
     // A verdict that no mapping explains counts all the same.
     let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
     assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
@@ -261,6 +271,13 @@ fn everything_must_be_verified_within_the_window() {
     partly.verified.remove("u");
     let said = closed_by(Condition::Coverage, &partly);
     assert!(said.starts_with("only 0% of mapping \"u\""), "{said}");
+    // It says why nothing is known, where that is so.
+    partly.verified.insert("u".into(), 0.0);
+    partly.unreadable.insert("u".into(), "it is encrypted".into());
+    assert_eq!(
+        closed_by(Condition::Coverage, &partly),
+        "which part of mapping \"u\" was verified is not known: it is encrypted"
+    );
     // Without a map of what was verified when, one run has to have verified all of it.
     let share = |runs: &[Run]| verified(&spec(), runs, now())["t"];
     assert_eq!(share(&[run("C", 24)]), 1.0);
@@ -376,12 +393,16 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
         coverage: None,
         findings: [("mismatch".to_owned(), 3), ("accepted".to_owned(), 2)].into(),
         found_rows: [].into(),
+        damaged: false,
         trend: None,
     };
     let run = Run::new(&past, true).unwrap();
     assert!(run.recheck && matches!(run.end, End::UnderWay));
     assert_eq!((run.found, run.part.as_deref()), (3, Some("1%")));
     assert!(matches!(Run::new(&past, false).unwrap().end, End::Lost));
+    let damaged =
+        PastRun { damaged: true, ..PastRun::new("A", "compare", "s", "2026-11-22T06:00:03Z") };
+    assert!(matches!(Run::new(&damaged, true).unwrap().end, End::Damaged));
     assert!(Run::new(&PastRun { started_at: "soon".into(), ..past }, true).is_err());
 }
 

@@ -13,6 +13,7 @@ use rusqlite::{
 };
 
 use super::error::LedgerError;
+use super::migration::{Tables, convert_rows};
 use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
@@ -57,7 +58,7 @@ pub(super) struct FileStore {
 
 impl FileStore {
     /// Opens a ledger to write to, and makes it if it is not there.
-    pub(super) fn create(path: &Path) -> Result<FileStore, LedgerError> {
+    pub(super) async fn create(path: &Path) -> Result<FileStore, LedgerError> {
         make_folder(path)?;
         let path = create_database(path)?;
         let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -67,33 +68,48 @@ impl FileStore {
         store.connection.pragma_update(None, "synchronous", "normal")?;
         // Findings come in no order that an index likes: pages that are written again stay at hand.
         store.connection.pragma_update(None, "cache_size", -4096)?;
+        // What is deleted is overwritten.
+        store.connection.pragma_update(None, "secure_delete", true)?;
         if store.version()? < VERSION {
-            store.migrate()?;
+            store.migrate().await?;
         }
+        store.vacuum_if_due()?;
         Ok(FileStore { newer: store.version()? > VERSION, ..store })
     }
 
     /// Makes what it lacks of this program's version.
-    fn migrate(&self) -> Result<(), LedgerError> {
+    async fn migrate(&self) -> Result<(), LedgerError> {
         // Nobody else writes from here on; rolled back when it goes without a commit.
         let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        for step in missing(self.version()?) {
+        let version = self.version()?;
+        for step in missing(version) {
             all.execute_batch(step.file)?;
         }
+        convert_rows(self, version).await?;
         all.pragma_update(None, "application_id", APPLICATION)?;
-        all.pragma_update(None, "user_version", VERSION.max(self.version()?))?;
+        all.pragma_update(None, "user_version", VERSION.max(version))?;
         Ok(all.commit()?)
     }
 
+    /// Removes what older programs deleted without overwriting it, after a migration. A process that
+    /// was killed in between leaves it to the next one that opens the ledger, and so does one that
+    /// finds the ledger in use or the disk full.
+    fn vacuum_if_due(&self) -> Result<(), LedgerError> {
+        if self.connection.table_exists(None, "vacuum_due")? {
+            let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
+        }
+        Ok(())
+    }
+
     /// Opens a ledger to read; nothing if there is none.
-    pub(super) fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
+    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
         let Some(found) = find_database(path)? else { return Ok(None) };
         let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
             // A file that no run has come to write to yet.
             0 => Ok(None),
             // What an older program has written gets the tables that it lacks first.
-            1..VERSION => FileStore::create(path).map(Some),
+            1..VERSION => FileStore::create(path).await.map(Some),
             _ => Ok(Some(store)),
         }
     }
@@ -143,6 +159,55 @@ impl FileStore {
         all.commit()?;
         Ok(counts)
     }
+
+    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    pub(super) fn followed(
+        &self,
+        changes: &[Change],
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        let all = self.connection.unchecked_transaction()?;
+        let mut returned = Vec::new();
+        for Change { statement, params } in changes {
+            returned = self.rows(statement, params)?;
+        }
+        for Change { statement, params } in then(&returned)? {
+            self.rows(statement, &params)?;
+        }
+        all.commit()?;
+        Ok(returned)
+    }
+}
+
+impl Tables for FileStore {
+    type Error = LedgerError;
+
+    async fn rows(
+        &self,
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        self.rows(statement, &params)
+    }
+
+    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), LedgerError> {
+        self.rows(statement, &params).map(drop)
+    }
+
+    async fn erase_deleted(&self) -> Result<(), LedgerError> {
+        Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
+    }
+
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        for Change { statement, params } in &changes {
+            self.rows(statement, params)?;
+        }
+        Ok(())
+    }
+
+    fn not_understood(why: LedgerError) -> LedgerError {
+        why
+    }
 }
 
 fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
@@ -152,11 +217,15 @@ fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let columns = row.as_ref().column_count();
     let value = |at| {
-        Ok(match row.get::<_, SqliteValue>(at)? {
-            SqliteValue::Integer(number) => Value::Int(number),
-            SqliteValue::Text(text) => Value::Text(text),
-            SqliteValue::Blob(bytes) => Value::Bytes(bytes),
-            SqliteValue::Null | SqliteValue::Real(_) => Value::Null,
+        Ok(match row.get_ref(at)? {
+            ValueRef::Integer(number) => Value::Int(number),
+            // Damage may leave a text that is none: its row is refused, and others are read.
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Bytes(text.to_owned()),
+            },
+            ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+            ValueRef::Null | ValueRef::Real(_) => Value::Null,
         })
     };
     (0..columns).map(value).collect::<rusqlite::Result<_>>().map(Record)
@@ -187,13 +256,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn changes_are_made_together_or_not_at_all() {
+    #[tokio::test]
+    async fn changes_are_made_together_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FileStore::create(&folder.path().join("x.db")).unwrap();
+        let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
         let add = |run: i64| Change {
             statement: include_str!("statements/add_undecided.sql"),
-            params: vec![run.into(), 0_i64.into(), "{}".into()],
+            params: vec![run.into(), 0_i64.into(), "{}".into(), Value::Null],
         };
         assert_eq!(store.together(&[add(1), add(2)]), Ok(vec![1, 1]));
         assert!(store.together(&[add(3), add(1)]).is_err());
@@ -202,8 +271,8 @@ mod tests {
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
 
-    #[test]
-    fn a_file_of_version_1_is_added_to() {
+    #[tokio::test]
+    async fn a_file_of_version_1_is_added_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let old = Connection::open(&path).unwrap();
@@ -211,10 +280,71 @@ mod tests {
         old.pragma_update(None, "application_id", APPLICATION).unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         drop(old);
-        let store = FileStore::read(&path).unwrap().unwrap();
+        let store = FileStore::read(&path).await.unwrap().unwrap();
         assert_eq!(store.version(), Ok(VERSION));
         // Who comes second finds it done.
-        assert_eq!(store.migrate(), Ok(()));
+        assert_eq!(store.migrate().await, Ok(()));
         assert!(!store.newer);
+    }
+
+    /// Whether the file or its journal holds some bytes.
+    fn holds(path: &Path, bytes: &[u8]) -> bool {
+        let files = [path.to_owned(), path.with_extension("db-journal")];
+        let mut files = files.iter().filter_map(|file| std::fs::read(file).ok());
+        files.any(|file| file.windows(bytes.len()).any(|part| part == bytes))
+    }
+
+    /// A kill between the two leaves a file of this version with what the older one deleted.
+    #[tokio::test]
+    async fn bounds_of_an_older_version_are_erased_even_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let old = Connection::open(&path).unwrap();
+        missing(0)[..2].iter().for_each(|step| old.execute_batch(step.file).unwrap());
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        let canary = b"CANARYKEY".repeat(200);
+        for (mapping, place, range) in [
+            ("whole", 0, b"\0\0\x02id".to_vec()),
+            ("parts", 0, [b"\0\x01", &canary[..]].concat()),
+            ("parts", 1, [b"\x01", &canary[..]].concat()),
+        ] {
+            let add = "insert into coverage values ('s', ?, ?, ?, 1, '')";
+            old.execute(add, (mapping, place, range)).unwrap();
+        }
+        for run in 0..40 {
+            let add = "insert into chunk values (?, 't', 0, ?, 1, 1, 'clean', x'')";
+            old.execute(add, (run, &canary)).unwrap();
+        }
+        old.execute("delete from chunk where run > 3", ()).unwrap();
+        drop(old);
+        assert!(holds(&path, b"CANARYKEY"));
+        let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        store.migrate().await.unwrap();
+        drop(store);
+        assert!(holds(&path, b"CANARYKEY"), "this is what a VACUUM is for");
+        let store = FileStore::create(&path).await.unwrap();
+        assert!(!holds(&path, b"CANARYKEY"));
+        assert!(!store.connection.table_exists(None, "vacuum_due").unwrap());
+        let mappings = include_str!("statements/covered_mappings.sql");
+        let left = store.rows(mappings, &["s".into()]).unwrap();
+        assert_eq!(left.iter().map(|row| row.text(0).unwrap()).collect::<Vec<_>>(), ["whole"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let store = FileStore::create(&path).await.unwrap();
+        let add = include_str!("statements/add_undecided.sql");
+        for run in 0..40_i64 {
+            let text = "CANARYROW".repeat(200);
+            store.rows(add, &[run.into(), 0_i64.into(), text.into(), Value::Null]).unwrap();
+        }
+        assert!(holds(&path, b"CANARYROW"));
+        for run in 0..40_i64 {
+            store.rows(include_str!("statements/forget_undecided.sql"), &[run.into()]).unwrap();
+        }
+        assert!(!holds(&path, b"CANARYROW"));
     }
 }

@@ -6,35 +6,46 @@
 //! cannot be written makes one warning, not another verdict. A lock keeps two runs apart.
 //!
 //! Rows' values stand in it as the outputs tell them: redacted ones hashed, none with `--keys-only`.
+//! Bounds of redacted keys are encrypted under a secret that it does not hold, or not stored.
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
+mod checksum;
+mod cipher;
 mod coverage;
 mod error;
 mod file;
+mod flips;
 mod identity;
 mod interrupted;
 mod lease;
 mod leftover;
 mod lock;
+mod migration;
 mod past;
 mod place;
 mod recorder;
+mod redaction;
 mod retention;
+mod run_order;
+mod run_row;
 mod schema;
 mod shared;
 mod sharing;
 mod store;
 mod value;
 
-pub use checkpoint::{Checked, Kept, KeptState};
+pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
+pub use cipher::Cipher;
+pub use coverage::Covered;
 pub use error::LedgerError;
-pub use interrupted::Interrupted;
+pub use interrupted::{Interrupted, Resumable};
 pub use lease::{Lease, RENEWED_EVERY};
 pub use leftover::leftover;
 pub use lock::Lock;
 pub use past::Retold;
 pub use place::{Location, Place, place_beside};
 pub use recorder::Recorder;
+pub use redaction::Redaction;
 pub use sharing::{Left, Shard, Sharing};
 pub use store::Store;

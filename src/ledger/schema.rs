@@ -16,7 +16,7 @@ pub(super) struct Step {
 }
 
 /// Every step there is: a new version is a new one at the end, and none is ever changed.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     Step {
         file: include_str!("statements/schema_1.sql"),
         shared: include_str!("statements/shared_schema_1.sql"),
@@ -24,6 +24,10 @@ const STEPS: [Step; 2] = [
     Step {
         file: include_str!("statements/schema_2.sql"),
         shared: include_str!("statements/shared_schema_2.sql"),
+    },
+    Step {
+        file: include_str!("statements/schema_3.sql"),
+        shared: include_str!("statements/shared_schema_3.sql"),
     },
 ];
 
@@ -39,7 +43,7 @@ pub(super) fn missing(version: i64) -> &'static [Step] {
 mod tests {
     use super::*;
 
-    /// The tables that a step makes, each with its columns.
+    /// The tables that a step makes, each with its columns, and those to which it adds a column.
     fn tables(step: &str) -> Vec<(String, Vec<String>)> {
         let made = step.split("create table ").skip(1).map(|rest| {
             let (name, rest) = rest.split_once(" (\n").unwrap();
@@ -47,7 +51,12 @@ mod tests {
             let columns = columns.map(|line| line.split_whitespace().next().unwrap().to_owned());
             (name.trim_start_matches("pgreconcile.").to_owned(), columns.collect())
         });
-        made.collect()
+        let added = step.split("alter table ").skip(1).map(|rest| {
+            let (name, rest) = rest.split_once(" add column ").unwrap();
+            let column = rest.split_whitespace().next().unwrap().to_owned();
+            (name.trim_start_matches("pgreconcile.").to_owned(), vec![column])
+        });
+        made.chain(added).collect()
     }
 
     /// What only a database has: its version, which a file has in its head; leases, for which a file
@@ -71,6 +80,6 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_made() {
-        assert_eq!([0, 1, 2, 3, 99, -1].map(|version| missing(version).len()), [2, 1, 0, 0, 0, 0]);
+        assert_eq!([0, 1, 2, 3, 99, -1].map(|version| missing(version).len()), [3, 2, 1, 0, 0, 0]);
     }
 }

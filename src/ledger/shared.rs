@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::error::LedgerError;
+use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
@@ -130,11 +131,13 @@ impl SharedStore {
         &self,
         run: i64,
         mapping: &str,
-        ranges: Vec<Vec<u8>>,
+        ranges: Vec<(Vec<u8>, [u8; 16])>,
     ) -> Result<(), LedgerError> {
-        let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(Vec::as_slice));
+        let checksums = ranges.iter().map(|(_, checksum)| &checksum[..]);
+        let checksums = Bind::array(Builtin::Bytea, checksums);
+        let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(|(range, _)| range.as_slice()));
         let lock = vec![Bind::int8(run)];
-        let cut = vec![Bind::int8(run), Bind::text(mapping), ranges];
+        let cut = vec![Bind::int8(run), Bind::text(mapping), ranges, checksums];
         let sent = [
             (include_str!("statements/shared_lock_run.sql"), lock),
             (include_str!("statements/shared_cut.sql"), cut),
@@ -173,11 +176,34 @@ impl SharedStore {
                 Err(error) if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) => {
                     Ok(Ok(vec![0; sent.len()]))
                 }
-                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => Ok(Err(
-                    LedgerError("another process has taken this run's lease over".to_owned()),
-                )),
+                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
+                    Ok(Err(taken_over()))
+                }
                 done => done.map(Ok),
             }
+        });
+        tried.await?
+    }
+
+    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    pub(super) async fn followed(
+        &self,
+        changes: &[Change],
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        let made = async |writing: &Writing<'_>| {
+            let mut returned = Vec::new();
+            for Change { statement, params } in changes {
+                returned = Tables::rows(writing, statement, params.clone()).await?;
+            }
+            let following = then(&returned).map_err(Writing::not_understood)?;
+            Tables::change_all(writing, following).await.map(|()| returned)
+        };
+        let tried = self.tried(async |lease| match written(lease, &made).await {
+            Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
+                Ok(Err(taken_over()))
+            }
+            done => done.map(Ok),
         });
         tried.await?
     }
@@ -207,6 +233,10 @@ impl SharedStore {
             }
         }
     }
+}
+
+fn taken_over() -> LedgerError {
+    LedgerError("another process has taken this run's lease over".to_owned())
 }
 
 /// Does something in a transaction that writes.
@@ -244,8 +274,40 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
     for step in steps {
         writing.run(step.shared).await?;
     }
+    convert_rows(writing, version).await?;
     let add = include_str!("statements/shared_add_version.sql");
     writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
+}
+
+impl Tables for Writing<'_> {
+    type Error = PgError;
+
+    async fn rows(
+        &self,
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<Vec<Record>, PgError> {
+        let rows = self.rows(statement, &binds(&params)).await?;
+        rows.iter().map(record).collect::<Result<_, _>>().map_err(Self::not_understood)
+    }
+
+    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), PgError> {
+        self.fill(statement, &binds(&params)).await
+    }
+
+    async fn erase_deleted(&self) -> Result<(), PgError> {
+        self.run(include_str!("statements/shared_erase_deleted.sql")).await
+    }
+
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), PgError> {
+        let sent: Vec<(&str, Vec<Bind>)> =
+            changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
+        self.fill_all(&sent).await.map(drop)
+    }
+
+    fn not_understood(why: LedgerError) -> PgError {
+        PgError::unexpected(why.0)
+    }
 }
 
 /// What a role has to do that may, instead of ours.
@@ -285,7 +347,11 @@ fn record(row: &Row) -> Result<Record, LedgerError> {
                 Value::Int(i64::from_be_bytes(field.try_into().map_err(|_| unknown())?))
             }
             Some(Builtin::Text) => {
-                Value::Text(String::from_utf8(field.to_vec()).map_err(|_| unknown())?)
+                // Damage may leave a text that is none: its row is refused, and others are read.
+                match std::str::from_utf8(field) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => Value::Bytes(field.to_vec()),
+                }
             }
             Some(Builtin::Bytea) => Value::Bytes(field.to_vec()),
             _ => return Err(unknown()),

@@ -96,12 +96,35 @@ impl Coverage {
             match joined.last_mut() {
                 Some(last) if last.verified == stretch.verified => {
                     last.range.through = stretch.range.through;
-                    last.rows += stretch.rows;
+                    last.rows = last.rows.saturating_add(stretch.rows);
                 }
                 _ => joined.push(stretch),
             }
         }
         self.0 = joined;
+    }
+
+    /// How many rows were verified when, without their keys.
+    pub fn shares(&self) -> Shares {
+        Shares::new(self.0.iter().map(|stretch| (stretch.rows, stretch.verified.clone())))
+    }
+
+    /// The stretches with the one first that has gone unverified for longest.
+    pub fn oldest_first(&self) -> Vec<&Stretch> {
+        let mut stretches: Vec<&Stretch> = self.0.iter().collect();
+        stretches.sort_by(|a, b| a.verified.cmp(&b.verified));
+        stretches
+    }
+}
+
+/// How many rows of a mapping were last verified when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares(Vec<(u64, Option<String>)>);
+
+impl Shares {
+    /// So many rows, each with when they were last verified; nothing if they never were.
+    pub fn new(shares: impl IntoIterator<Item = (u64, Option<String>)>) -> Shares {
+        Shares(shares.into_iter().collect())
     }
 
     /// The share of the rows that were verified at this moment or later, 0 to 1.
@@ -111,26 +134,19 @@ impl Coverage {
 
     /// The share of the rows that were verified at a moment that counts, 0 to 1.
     pub fn share(&self, counts: impl Fn(&str) -> bool) -> f64 {
-        let late = |stretch: &&Stretch| stretch.verified.as_deref().is_some_and(&counts);
-        if self.0.iter().all(|stretch| late(&stretch)) {
+        let late =
+            |(_, verified): &&(u64, Option<String>)| verified.as_deref().is_some_and(&counts);
+        if self.0.iter().all(|part| late(&part)) {
             return 1.0;
         }
         // A stretch of no known rows is there all the same.
-        let rows = |stretch: &Stretch| stretch.rows.max(1) as f64;
-        let sum = |sum: f64, stretch: &Stretch| sum + rows(stretch);
+        let sum = |sum: f64, (rows, _): &(u64, Option<String>)| sum + (*rows).max(1) as f64;
         self.0.iter().filter(late).fold(0.0, sum) / self.0.iter().fold(0.0, sum)
     }
 
     /// The moments at which any of it was last verified.
     pub fn moments(&self) -> BTreeSet<&str> {
-        self.0.iter().filter_map(|stretch| stretch.verified.as_deref()).collect()
-    }
-
-    /// The stretches with the one first that has gone unverified for longest.
-    pub fn oldest_first(&self) -> Vec<&Stretch> {
-        let mut stretches: Vec<&Stretch> = self.0.iter().collect();
-        stretches.sort_by(|a, b| a.verified.cmp(&b.verified));
-        stretches
+        self.0.iter().filter_map(|(_, verified)| verified.as_deref()).collect()
     }
 }
 
@@ -192,7 +208,11 @@ mod tests {
         coverage.mark(&range(Some(50), None), 50, Some("2"), &order());
         assert_eq!(told(&coverage), [(None, Some(50), Some("1")), (Some(50), None, Some("2"))]);
         assert_eq!(
-            (coverage.since("1"), coverage.since("2"), coverage.since("3")),
+            (
+                coverage.shares().since("1"),
+                coverage.shares().since("2"),
+                coverage.shares().since("3")
+            ),
             (1.0, 0.5, 0.0)
         );
         coverage.mark(&range(Some(40), Some(60)), 20, Some("3"), &order());
@@ -216,7 +236,7 @@ mod tests {
     fn the_share_of_a_beginning_is_what_it_is_of_all_rows() {
         let mut coverage = Coverage::nothing(100);
         coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
-        assert!((coverage.since("1") - 0.1).abs() < 1e-9, "{coverage:?}");
+        assert!((coverage.shares().since("1") - 0.1).abs() < 1e-9, "{coverage:?}");
         coverage.mark(&range(Some(2), Some(9)), 15, Some("2"), &order());
         coverage.mark(&range(Some(12), Some(15)), 10, Some("2"), &order());
         let rows: u64 = coverage.stretches().iter().map(|stretch| stretch.rows).sum();
@@ -224,7 +244,7 @@ mod tests {
         // Nobody knew how many there are.
         let mut coverage = Coverage::nothing(0);
         coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
-        assert!(coverage.since("1") <= 0.5, "{coverage:?}");
+        assert!(coverage.shares().since("1") <= 0.5, "{coverage:?}");
     }
 
     #[test]

@@ -14,10 +14,12 @@ mod order;
 mod range;
 mod record;
 
-pub use coverage::{Coverage, Stretch};
+pub use coverage::{Coverage, Shares, Stretch};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
-pub use fingerprint::{Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};
+pub use fingerprint::{
+    ChecksumKey, Fingerprint, Fingerprinter, Sealer, Veil, encryption_key, random_secret, seal,
+};
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};

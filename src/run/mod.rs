@@ -7,7 +7,7 @@
 //! | part | holds |
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
-//! | `prepare`, `terms` | what is known before it begins, and what it is asked |
+//! | `prepare`, `terms`, `redacted` | what is known before it begins, and what it is asked |
 //! | [`scan`] | where a mapping's scan stands: pure |
 //! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
@@ -24,6 +24,7 @@ mod mapping;
 mod options;
 mod pace;
 mod prepare;
+mod redacted;
 mod repair;
 mod resume;
 mod retried;
@@ -40,6 +41,7 @@ pub use blocked::Blocked;
 pub use conduct::{Audience, Begin, compare};
 pub use options::{Options, RepairOptions, Since, Stop};
 pub use prepare::{Prepared, Trouble, prepare};
+pub use redacted::{read_from_start, unstorable};
 pub use repair::apply::{Applied, Progress};
 pub use repair::journal::Journal;
 pub use repair::looking::Differing;

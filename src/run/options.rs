@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ledger::Cipher;
 use crate::repair::Act;
 use crate::row::Veil;
 use crate::schema::Side;
@@ -49,6 +50,8 @@ pub struct Options {
     pub slice: bool,
     /// What redacted values are told under.
     pub veil: Veil,
+    /// What encrypts redacted keys in the ledger, if there is a secret.
+    pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
 }
@@ -77,6 +80,7 @@ impl Options {
             since: None,
             slice: false,
             veil: Veil::of_process(),
+            cipher: None,
             mappings: Vec::new(),
         }
     }

@@ -5,6 +5,8 @@
 //! that were compared before an interruption are looked at anew, as if they had just been met, so that
 //! what has healed in between is not told. Chunks are not read twice; keys that differ are.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
@@ -14,9 +16,9 @@ use super::scan::pass::{Pass, PassProgress};
 use super::scan::slots::{Outcome, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
-use crate::finding::{Disposition, Ruling};
-use crate::ledger::{Checked, Kept, KeptState, LedgerError};
-use crate::row::{Bound, KeyRange};
+use crate::finding::{Disposition, ReadAgain, Ruling};
+use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
+use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
 /// Numbers of what a comparison by buckets has compared begin here, beyond all chunks.
@@ -38,6 +40,37 @@ enum Stand {
     Finished,
     /// Key ranges are compared instead.
     Useless,
+}
+
+/// What the ledger has of a mapping of an interrupted run.
+#[derive(Default)]
+struct Stored {
+    /// Chunks of key ranges.
+    chunks: Vec<Kept>,
+    /// What a comparison by buckets has compared for good, by number.
+    of_pass: Vec<Kept>,
+    /// How much that was.
+    booked: u64,
+    state: Option<Stand>,
+    ruled: HashMap<Option<Key>, Ruled>,
+    /// Stored results that are damaged.
+    damaged: u64,
+    /// The places of the chunks among them.
+    places: Vec<i64>,
+    /// The shards among them.
+    shards: u64,
+}
+
+impl Stored {
+    /// Returns whether what is sound counts without what is damaged. Key ranges do, for what they leave
+    /// uncovered is read again. A comparison by buckets counts as a whole, and so does a sample, which
+    /// takes and skips chunks in turn.
+    fn adds_up(&self, sample: bool) -> bool {
+        let numbered = |(at, kept): (usize, &Kept)| kept.chunk == FIRST_OF_PASS + at as u64;
+        let all = self.of_pass.len() as u64 == self.booked;
+        let whole = all && self.of_pass.iter().enumerate().all(numbered);
+        whole && (self.shards == 0 || self.of_pass.is_empty()) && (self.damaged == 0 || !sample)
+    }
 }
 
 impl MappingState {
@@ -135,31 +168,30 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) -> Result<(), LedgerError> {
         let name = self.account.plan.name.clone();
-        let mut kept = desk.kept(&name).await?;
-        kept.retain(|kept| whole || kept.state != KeptState::Undecided);
-        let undecided = kept.iter().filter(|kept| kept.state == KeptState::Undecided);
+        if desk.starts_over(&name) {
+            desk.forget_checkpoints(&name);
+            return Ok(());
+        }
+        let mut stored = self.stored(whole, desk).await?;
+        if !stored.adds_up(desk.options.sample.is_some()) {
+            desk.forget_checkpoints(&name);
+            stored = Stored { damaged: stored.damaged.max(1), ..Stored::default() };
+        }
+        let Stored { chunks, of_pass, state, ruled, damaged, places, .. } = stored;
+        let undecided = chunks.iter().chain(&of_pass);
+        let undecided = undecided.filter(|kept| kept.state == KeptState::Undecided);
         self.undecided_before = undecided.map(|kept| kept.chunk).collect();
-        let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
-            kept.into_iter().partition(|kept| kept.chunk >= FIRST_OF_PASS);
-        self.ruled = desk.rulings(&name).await?;
-        let state = desk.kept_pass::<PassState>(&name).await?;
-        self.booked = match &state {
-            Some(PassState { booked, .. }) => *booked,
-            None if whole => of_pass.len() as u64,
-            // A part of a pass that a process of many had in hand: how it went on is not known.
-            None => 0,
-        };
-        of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS + self.booked);
+        (self.ruled, self.booked) = (ruled, of_pass.len() as u64);
         match (state, &mut self.pass) {
-            (Some(PassState { stand: Stand::Open(progress), .. }), pass) => {
+            (Some(Stand::Open(progress)), pass) => {
                 let plan = &self.account.plan;
                 pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(*progress);
             }
-            (Some(PassState { stand: Stand::Finished, .. }), pass) => {
+            (Some(Stand::Finished), pass) => {
                 *pass = None;
                 self.frontier.close();
             }
-            (Some(PassState { stand: Stand::Useless, .. }), pass) => {
+            (Some(Stand::Useless), pass) => {
                 *pass = None;
                 self.frontier.read_in_ranges();
             }
@@ -177,8 +209,8 @@ impl MappingState {
             KeptState::Dirty => kept.rows,
             KeptState::Skipped | KeptState::Undecided => 0,
         });
-        let (rows, number) = (rows.sum(), chunks.len() as u64);
-        desk.tell(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
+        let rows = rows.fold(0, u64::saturating_add);
+        let kept = of_pass.len() as u64;
         for Kept { chunk, state, .. } in of_pass {
             match state {
                 KeptState::Clean(rows) => self.account.matched(rows, &Default::default()),
@@ -186,11 +218,51 @@ impl MappingState {
                 KeptState::Skipped | KeptState::Undecided => {}
             }
         }
-        if !chunks.is_empty() {
-            self.frontier.restore(chunks, &KeyRange::everything());
+        let all = chunks.len() as u64;
+        let number = match chunks.is_empty() {
+            true => 0,
+            false => self.frontier.restore(chunks, &KeyRange::everything()),
+        };
+        if damaged > 0 || number == 0 && all > 0 {
+            let (damaged, chunks_kept) = (damaged.max(1), kept + number);
+            self.account.read_again = Some(ReadAgain { damaged, chunks_kept });
+            if number == 0 && all > 0 {
+                desk.forget_checkpoints(&name);
+            }
+            places.into_iter().for_each(|place| desk.forget_chunk(&name, place));
         }
+        desk.tell(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
         self.take_chunks(desk);
         Ok(())
+    }
+
+    /// Reads what the ledger has of a mapping, and counts what of it is damaged.
+    async fn stored(&self, whole: bool, desk: &mut Desk<'_>) -> Result<Stored, LedgerError> {
+        let plan = &self.account.plan;
+        let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
+        let (ruled, rulings) = desk.rulings(&plan.name).await?;
+        let pass = desk.kept_pass::<PassState>(&plan.name).await?;
+        let shards = if whole { desk.damaged_shards(&plan.name).await? } else { 0 };
+        let (sound, strange): (Vec<Kept>, Vec<Kept>) =
+            sound.into_iter().partition(|kept| plan.fits(&kept.range));
+        places.extend(strange.iter().map(|kept| kept.chunk.cast_signed()));
+        let mut damaged = places.len() as u64 + rulings + shards;
+        let counts = |kept: &Kept| whole || kept.state != KeptState::Undecided;
+        let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
+            sound.into_iter().filter(counts).partition(|kept| kept.chunk >= FIRST_OF_PASS);
+        let (booked, state) = match pass {
+            StoredPass::Sound(PassState { booked, stand }) => (booked, Some(stand)),
+            // What a process of many had compared counts if it is all of it.
+            StoredPass::Nothing if whole => (of_pass.len() as u64, None),
+            // A part of a pass that a process of many had in hand: how it went on is not known.
+            StoredPass::Nothing => (0, None),
+            StoredPass::Damaged => {
+                damaged += 1;
+                (of_pass.len() as u64 + 1, None)
+            }
+        };
+        of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS.saturating_add(booked));
+        Ok(Stored { chunks, of_pass, booked, state, ruled, damaged, places, shards })
     }
 
     /// Whether there is something to read from the ledger, and room for it.
@@ -222,5 +294,69 @@ impl MappingState {
             self.frontier.recalled(chunk, compared.ok());
             self.take_chunks(desk);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::sample;
+    use crate::run::options::Options;
+    use crate::schema::Builtin;
+    use crate::spec::CompareSettings;
+
+    /// Where a pass of a table that no index serves stands.
+    fn written() -> Vec<u8> {
+        let plan =
+            sample::same(&[("id", Builtin::Int4, true), ("v", Builtin::Text, false)], &["id"]);
+        let pass = Pass::of(&plan, &Options::of(&CompareSettings::default()));
+        let stand = Stand::Open(Box::new(pass.progress()));
+        postcard::to_stdvec(&PassState { booked: 3, stand }).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn random_bytes_are_no_pass(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = postcard::take_from_bytes::<PassState>(&bytes);
+            let _ = postcard::take_from_bytes::<Ruled>(&bytes);
+        }
+
+        #[test]
+        fn a_pass_of_cut_or_flipped_bytes_is_read_or_refused(
+            at in any::<prop::sample::Index>(),
+            bit in 0..8_u32,
+        ) {
+            let mut bytes = written();
+            prop_assert!(postcard::take_from_bytes::<PassState>(&bytes).is_ok());
+            let at = at.index(bytes.len());
+            prop_assert!(postcard::take_from_bytes::<PassState>(&bytes[..at]).is_err());
+            bytes[at] ^= 1 << bit;
+            let _ = postcard::take_from_bytes::<PassState>(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_a_pass_has_compared_counts_as_a_whole() {
+        let kept = |chunk: u64| Kept {
+            chunk: FIRST_OF_PASS + chunk,
+            range: KeyRange::everything(),
+            rows: 0,
+            state: KeptState::Dirty,
+        };
+        let stored = |numbers: &[u64], booked: u64| Stored {
+            of_pass: numbers.iter().map(|number| kept(*number)).collect(),
+            booked,
+            ..Stored::default()
+        };
+        assert!(stored(&[], 0).adds_up(true) && stored(&[0, 1], 2).adds_up(false));
+        assert!(!stored(&[0], 2).adds_up(false) && !stored(&[0, 2], 2).adds_up(false));
+        assert!(!Stored { shards: 1, ..stored(&[0], 1) }.adds_up(false));
+        // Chunks of keys count by themselves, unless a sample has to count them.
+        assert!(Stored { damaged: 1, shards: 1, ..stored(&[], 0) }.adds_up(false));
+        assert!(!Stored { damaged: 1, ..stored(&[], 0) }.adds_up(true));
     }
 }

@@ -25,6 +25,7 @@ use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
+use super::redacted;
 use super::resume::FIRST_OF_PASS;
 use super::scan::pass::Pass;
 use super::scan::slots::Outcome;
@@ -114,6 +115,9 @@ pub async fn share(
         let message = format!("run {} was begun to answer another question: {why}", record.run);
         let hint = "Start every process of a run alike, or give this one another --run-id.";
         return Err(Blocked::new(message).hinted(hint).into());
+    }
+    if let Some(blocked) = redacted::other_secret(&options, &sharing.begun) {
+        return Err(blocked.into());
     }
     if let Some(summary) = sharing.ended().await.map_err(gone)? {
         return Ok(Shared::Elsewhere(summary));
@@ -284,7 +288,8 @@ impl Shift<'_> {
             // The terms are the same, so the mappings are.
             return Err(LedgerError::unknown_mapping(&shard.mapping));
         };
-        let mut kept = self.sharing.kept(&shard).await?;
+        // What is damaged of it is compared again.
+        let mut kept = self.sharing.kept(&shard).await?.sound;
         let plan = Arc::clone(&plans[index]);
         let options = &dispatcher.desk.options;
         if shard.range == KeyRange::everything() {

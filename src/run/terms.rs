@@ -13,7 +13,7 @@ use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
-use crate::ledger::{Interrupted, Recorder};
+use crate::ledger::{Cipher, Interrupted, LedgerError, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
@@ -44,6 +44,9 @@ struct Terms {
     partitions: BTreeMap<String, Partition>,
     /// What each mapping's sides are read from.
     shapes: BTreeMap<String, BySide<Shape>>,
+    /// Which secret encrypts redacted keys, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redact_key: Option<String>,
 }
 
 impl Terms {
@@ -56,6 +59,7 @@ impl Terms {
             plans.iter().map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
         let keys = plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
         let partitions = plans.iter().map(|plan| (plan.name.clone(), plan.partition));
+        let redacts = plans.iter().any(|plan| plan.redacted_key().is_some());
         let mut mappings = options.mappings.clone();
         mappings.sort();
         Terms {
@@ -70,6 +74,7 @@ impl Terms {
             keys: keys.collect(),
             partitions: partitions.collect(),
             shapes: shapes.collect(),
+            redact_key: options.cipher.as_ref().filter(|_| redacts).map(Cipher::id),
         }
     }
 
@@ -212,6 +217,32 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
 /// Tells the ledger what a run is asked.
 pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
     recorder.set_terms(written(&Terms::of(&prepared.spec, &prepared.plans, options)));
+    recorder.set_redaction(redaction(prepared, options));
+}
+
+fn redaction(prepared: &Prepared, options: &Options) -> Redaction {
+    let redacted = prepared.plans.iter().filter(|plan| plan.redacted_key().is_some());
+    Redaction::new(redacted.map(|plan| plan.name.clone()).collect(), options.cipher.clone())
+}
+
+/// Returns whether a run's redacted keys are encrypted under another secret than this process has.
+pub(super) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
+    let of_run = read(&begun.terms).and_then(|terms| terms.redact_key);
+    of_run.is_some_and(|of_run| options.cipher.as_ref().is_none_or(|own| own.id() != of_run))
+}
+
+/// Returns why mappings with a redacted key are compared from their start when a run is resumed, as a
+/// clause; nothing if they go on.
+pub(super) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'static str> {
+    let had_secret = read(&begun.terms).is_some_and(|terms| terms.redact_key.is_some());
+    match &options.cipher {
+        None => Some("PGRECONCILE_REDACT_KEY is not set"),
+        Some(_) if !had_secret => Some("PGRECONCILE_REDACT_KEY was not set"),
+        Some(_) if has_other_secret(options, begun) => {
+            Some("PGRECONCILE_REDACT_KEY was another one")
+        }
+        Some(_) => None,
+    }
 }
 
 /// Takes over what each process would say otherwise of itself and the process that began the run has
@@ -266,9 +297,9 @@ pub async fn agree(
     options: &Options,
     recorder: &mut Recorder,
     wanted: Option<&str>,
-) -> Result<Option<Interrupted>, Blocked> {
+) -> Result<Resumable, Blocked> {
     set(prepared, options, recorder);
-    let Some(wanted) = wanted else { return Ok(None) };
+    let Some(wanted) = wanted else { return Ok(Resumable::Nothing) };
     let same = |text: &str| {
         let Some(before) = read(text) else { return false };
         let mut plans = prepared.plans.clone();
@@ -281,21 +312,31 @@ pub async fn agree(
         Blocked::new(format!("{recorder}: {error}"))
             .hinted("A run cannot go on without its ledger; leave --resume out to begin a new one.")
     })?;
-    let Some(found) = found else {
-        return match id {
-            Some(id) => {
-                Err(Blocked::new(format!("{recorder}: no run {id} of this spec was interrupted"))
-                    .hinted("pgreconcile history SPEC --format json lists the runs."))
-            }
-            None => Ok(None),
-        };
+    let found = match (found, id) {
+        (Resumable::Run(found), _) => *found,
+        (Resumable::Nothing, Some(id)) => {
+            let message = format!("{recorder}: no run {id} of this spec was interrupted");
+            return Err(Blocked::new(message)
+                .hinted("pgreconcile history SPEC --format json lists the runs."));
+        }
+        (Resumable::Damaged(run), Some(_)) => {
+            let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+            return Err(Blocked::new(message)
+                .hinted("It cannot go on; leave --resume out to begin a new run."));
+        }
+        (none, None) => return Ok(none),
     };
     if let Some(before) = read(&found.terms) {
         before.part(&mut prepared.plans);
         set(prepared, options, recorder);
     }
     match difference(prepared, options, &found) {
-        None => Ok(Some(found)),
+        None => {
+            if starts_over(options, &found).is_some() {
+                recorder.set_redaction(redaction(prepared, options).starting_over());
+            }
+            Ok(Resumable::Run(Box::new(found)))
+        }
         Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
             .hinted("Ask it the same, or leave --resume out to begin a new run.")),
     }
@@ -318,6 +359,7 @@ mod tests {
             keys: [("t".to_owned(), "a, b".to_owned())].into(),
             partitions: [("t".to_owned(), Partition::Buckets)].into(),
             shapes: [("t".to_owned(), BySide::default())].into(),
+            redact_key: None,
         }
     }
 

@@ -61,4 +61,6 @@ faults! {
         "exit 2, and no part of it is shown";
     MALFORMED_ARGUMENT: "the same as `--ledger`, as a path or as another argument", 170,
         "exit 2, no part of it is shown, and no file is made";
+    KEY_REDACTED: "a ledger's raw files are searched after kills, interruptions and slices", 6,
+        "a redacted key shows nowhere, as text or in binary, in either store";
 }

@@ -1,4 +1,4 @@
-select range, rows, verified_at
+select scope, mapping, place, range, rows, verified_at, checksum
 from coverage
 where scope = $1 and mapping = $2
 order by place

@@ -1,6 +1,9 @@
--- Its last sight before this run ($2), or if there is none, in this run before it was interrupted.
-select identity, first_seen, runs, run, image
+-- Its last sight before this run ($2), or if there is none, in this run before it was interrupted; and
+-- which run that is.
+select finding.run, finding.place, finding.identity, finding.image, finding.mapping, finding.kind,
+    finding.disposition, finding.first_seen, finding.runs, finding.record, finding.checksum, run.id
 from finding
-where identity = $1
-order by run = $2, run desc
+join run on run.number = finding.run
+where finding.identity = $1
+order by finding.run = $2, finding.run desc
 limit 1

@@ -1,1 +1,2 @@
-update run set summary = $1 where number = $2
+update run set summary = $1, findings = $2 where number = $3
+returning ended

@@ -1,1 +1,1 @@
-update run set record = $1, summary = null where number = $2
+update run set record = $1, summary = null, checksum = $2 where number = $3

@@ -1,4 +1,11 @@
-select number, verb, scope, record, summary
+-- The runs of a spec as their checksums cover them; also those that only their record names so ($2).
+select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.started_at, run.record,
+    run.findings, run.summary, run.began, run.ended,
+    case when run.summary is null then 0
+        else (select count(*) from undecided where undecided.run = run.number) end,
+    case when run.summary is null then 0
+        else (select count(*) from mapping where mapping.run = run.number) end,
+    run.checksum
 from run
-where spec = $1
-order by number
+where run.spec = $1 or run.record like $2
+order by run.number

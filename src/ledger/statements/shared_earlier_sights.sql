@@ -1,4 +1,7 @@
-select distinct on (identity) identity, first_seen, runs, run, image
+select distinct on (finding.identity) finding.run, finding.place, finding.identity, finding.image,
+    finding.mapping, finding.kind, finding.disposition, finding.first_seen, finding.runs,
+    finding.record, finding.checksum, run.id
 from finding
-where identity = any($1)
-order by identity, run = $2, run desc
+join run on run.number = finding.run
+where finding.identity = any($1)
+order by finding.identity, finding.run = $2, finding.run desc

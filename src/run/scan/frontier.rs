@@ -141,12 +141,12 @@ impl Frontier {
         self.slots.leave() + ahead
     }
 
-    /// Goes on behind and between the chunks that were compared before an interruption.
-    pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) {
-        if self.cutting.samples() {
-            self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
-        }
-        self.ahead.rest = self.slots.restore(kept, within, &self.order);
+    /// Goes on behind and between chunks that were compared before. Returns how many of them count.
+    pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
+        self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
+        let (rest, number) = self.slots.restore(kept, within, &self.order);
+        self.ahead.rest = rest;
+        number
     }
 
     /// The first chunk whose outcome has to be read from the ledger.

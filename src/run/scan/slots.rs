@@ -7,12 +7,13 @@
 //!               └ what was seen is read from the ledger, when there is room for it
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::tiling::{in_order, tile};
 use crate::compare::Compared;
 use crate::ledger::{Kept, KeptState};
 use crate::pg::Remedy;
-use crate::row::{Bound, Key, KeyOrder, KeyRange};
+use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::BySide;
 
 /// What became of a chunk, told in key order.
@@ -123,16 +124,22 @@ impl Slots {
     }
 
     /// Takes in the chunks that were compared before, all of them within a range. Gives what of it lies
-    /// behind the last of them.
+    /// behind the last of them, and how many count: none if they do not tile.
     pub(in crate::run) fn restore(
         &mut self,
         kept: Vec<Kept>,
         within: &KeyRange,
         order: &KeyOrder,
-    ) -> Option<KeyRange> {
-        self.number_from(kept.iter().map(|kept| kept.chunk + 1).max().unwrap_or(0));
+    ) -> (Option<KeyRange>, u64) {
         let mut rest = Some(within.clone());
-        for Kept { chunk, range, rows, state } in in_order(kept, order) {
+        let kept = in_order(kept, order);
+        if order.is_known() && !tile(&kept, within, order) {
+            return (rest, 0);
+        }
+        let last = kept.iter().map(|kept| kept.chunk).max();
+        self.number_from(last.map_or(0, |last| last.saturating_add(1)));
+        let number = kept.len() as u64;
+        for Kept { chunk, range, rows, state } in kept {
             let Some(KeyRange { after, .. }) = rest else { break };
             if range.after != after {
                 let gap = KeyRange { after, through: range.after.clone() };
@@ -155,7 +162,7 @@ impl Slots {
             let through = within.through.clone();
             rest = behind.map(|after| KeyRange { after: Some(after), through });
         }
-        rest
+        (rest, number)
     }
 
     /// Forgets the chunks that the ledger has.
@@ -299,34 +306,10 @@ impl Slots {
     }
 }
 
-/// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
-/// far as that goes: there they were kept in key order.
-fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
-    if order.is_known() {
-        kept.sort_by(|a, b| match (&a.range.through, &b.range.through) {
-            (Some(a), Some(b)) => order.compare(&a.key, &b.key),
-            (a, b) => a.is_none().cmp(&b.is_none()),
-        });
-        return kept;
-    }
-    let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
-    let mut behind: HashMap<Option<Key>, Kept> =
-        kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
-    let mut chain: Vec<Kept> = Vec::new();
-    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
-        let ends = next.range.through.is_none();
-        chain.push(next);
-        if ends {
-            break;
-        }
-    }
-    chain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::KeyField;
+    use crate::row::{Key, KeyField};
 
     fn bound(number: u8) -> Option<Bound> {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
@@ -339,7 +322,7 @@ mod tests {
 
     fn restored(kept: Vec<Kept>, field: KeyField) -> (Slots, Option<KeyRange>) {
         let mut slots = Slots::default();
-        let rest = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
+        let (rest, _) = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
         (slots, rest)
     }
 

@@ -1,0 +1,139 @@
+//! How the values are stored that hold keys of a mapping: as they are, encrypted, or not at all.
+//!
+//! Ranges, what was seen in them, and how far a comparison by buckets has come hold keys. Where the key
+//! of a mapping is redacted they are encrypted under PGRECONCILE_REDACT_KEY, and without it they are
+//! not stored: the ledger's own secret lies beside them and hides nothing. Counts and moments are
+//! stored as they are.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::cipher::Cipher;
+use super::error::LedgerError;
+
+/// Which mappings of a run have a redacted key, and what encrypts them.
+#[derive(Clone, Debug, Default)]
+pub struct Redaction {
+    mappings: BTreeSet<String>,
+    pub(super) cipher: Option<Cipher>,
+    /// Whether a run that is resumed compares them from their start.
+    starts_over: bool,
+}
+
+/// How values of one mapping are stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Storage<'c> {
+    /// As they are.
+    Plain,
+    /// Encrypted.
+    Encrypted(&'c Cipher),
+    /// They are not.
+    Nothing,
+}
+
+impl Redaction {
+    /// These mappings have a redacted key.
+    pub fn new(mappings: BTreeSet<String>, cipher: Option<Cipher>) -> Redaction {
+        Redaction { mappings, cipher, starts_over: false }
+    }
+
+    /// Has a run that is resumed compare them from their start: what is stored does not decrypt.
+    #[must_use]
+    pub fn starting_over(self) -> Redaction {
+        Redaction { starts_over: true, ..self }
+    }
+
+    /// Returns whether a run that is resumed compares a mapping from its start.
+    pub(super) fn starts_over(&self, mapping: &str) -> bool {
+        self.starts_over && self.mappings.contains(mapping)
+    }
+
+    /// Returns how values of a mapping are stored.
+    pub(super) fn of(&self, mapping: &str) -> Storage<'_> {
+        match (self.mappings.contains(mapping), &self.cipher) {
+            (false, _) => Storage::Plain,
+            (true, Some(cipher)) => Storage::Encrypted(cipher),
+            (true, None) => Storage::Nothing,
+        }
+    }
+}
+
+impl Storage<'_> {
+    /// Returns the stored form of a value that belongs to a place: its table, run, mapping and number.
+    /// Returns `None` if it must not be stored.
+    pub(super) fn encode(self, place: &impl Serialize, value: &impl Serialize) -> Option<Vec<u8>> {
+        match self {
+            Storage::Plain => Some(encode(value)),
+            Storage::Encrypted(cipher) => cipher.encrypt(&encode(place), &encode(value)),
+            Storage::Nothing => None,
+        }
+    }
+
+    /// Reads the stored form of a value that belongs to a place.
+    pub(super) fn decode<T: DeserializeOwned>(
+        self,
+        place: &impl Serialize,
+        bytes: &[u8],
+    ) -> Result<T, LedgerError> {
+        match self {
+            Storage::Plain => decode(bytes),
+            Storage::Encrypted(cipher) => {
+                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(not_understood)?)
+            }
+            Storage::Nothing => Err(not_understood()),
+        }
+    }
+
+    /// Returns bytes that stand for a key in a primary key, the same each time.
+    pub(super) fn stand_in(self, key: &impl Serialize) -> Option<Vec<u8>> {
+        match self {
+            Storage::Plain => Some(encode(key)),
+            Storage::Encrypted(cipher) => Some(cipher.pseudonym(&encode(key)).into_bytes()),
+            Storage::Nothing => None,
+        }
+    }
+}
+
+pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
+    // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(not_understood()),
+    }
+}
+
+pub(super) fn not_understood() -> LedgerError {
+    LedgerError("a checkpoint in it is not understood".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redacted_key_is_encrypted_with_a_secret_and_not_stored_without() {
+        let of = |cipher| Redaction::new(["t".to_owned()].into(), cipher);
+        let (with, without) = (of(Some(Cipher::of_secret(b"secret"))), of(None));
+        for redaction in [&with, &without] {
+            let plain = redaction.of("u").encode(&1, &"CANARY").unwrap();
+            assert_eq!(plain, encode(&"CANARY"));
+            assert_eq!(redaction.of("u").decode::<String>(&1, &plain), Ok("CANARY".to_owned()));
+        }
+        let hidden = with.of("t").encode(&1, &"CANARY").unwrap();
+        assert_eq!(with.of("t").decode::<String>(&1, &hidden), Ok("CANARY".to_owned()));
+        assert!(with.of("t").decode::<String>(&2, &hidden).is_err());
+        assert!(with.of("t").decode::<String>(&1, &encode(&"CANARY")).is_err());
+        assert_eq!(without.of("t").encode(&1, &"CANARY"), None);
+        assert_eq!(without.of("t").stand_in(&"CANARY"), None);
+        assert!(without.of("t").decode::<String>(&1, &hidden).is_err());
+        let stand_in = with.of("t").stand_in(&"CANARY").unwrap();
+        assert_eq!(with.of("t").stand_in(&"CANARY"), Some(stand_in.clone()));
+        assert!(!stand_in.windows(6).any(|part| part == b"CANARY"));
+    }
+}

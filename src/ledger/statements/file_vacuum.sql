@@ -1,0 +1,2 @@
+vacuum;
+drop table vacuum_due;

@@ -1,0 +1,58 @@
+//! Runs of mappings with a redacted key: what they cannot do without PGRECONCILE_REDACT_KEY, or under
+//! another one than before.
+//!
+//! The ledger stores bounds of a redacted key encrypted or not at all. A run that is to be resumed
+//! compares such a mapping again. A slice, and a run of many processes, are nothing but stored bounds.
+
+use super::blocked::Blocked;
+use super::options::Options;
+use super::prepare::Prepared;
+use super::terms;
+use crate::ledger::Interrupted;
+use crate::plan::MappingPlan;
+
+/// The variable that holds the secret.
+const VARIABLE: &str = "PGRECONCILE_REDACT_KEY";
+
+/// Returns why a run cannot do what a flag asks for, if it cannot: it has to store bounds of a redacted
+/// key, and nothing encrypts them.
+pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<Blocked> {
+    let plan = redacted(prepared).next().filter(|_| options.cipher.is_none())?;
+    let pair = plan.redacted_key()?;
+    let message = format!(
+        "{flag} stores key ranges of mapping \"{}\", whose key pair \"{}\" is redacted, and \
+         {VARIABLE} is not set",
+        plan.name, pair.name
+    );
+    let hint = format!("Set {VARIABLE}, which encrypts them, or leave {flag} out.");
+    Some(Blocked::new(message).hinted(hint))
+}
+
+/// Returns why a process cannot share a run whose redacted keys another secret encrypts.
+pub(super) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blocked> {
+    let run = &begun.record.run;
+    terms::has_other_secret(options, begun).then(|| {
+        Blocked::new(format!("run {run} was begun under another {VARIABLE}"))
+            .hinted("Give every process of a run the same one.")
+    })
+}
+
+/// Returns what to say of each mapping that a run has to compare from its start when it is resumed.
+pub fn read_from_start(
+    prepared: &Prepared,
+    options: &Options,
+    interrupted: &Interrupted,
+) -> Vec<String> {
+    let Some(why) = terms::starts_over(options, interrupted) else { return Vec::new() };
+    let say = |plan: &MappingPlan| {
+        format!(
+            "mapping \"{}\" is compared from its start: its key is redacted, and {why}",
+            plan.name
+        )
+    };
+    redacted(prepared).map(say).collect()
+}
+
+fn redacted(prepared: &Prepared) -> impl Iterator<Item = &MappingPlan> {
+    prepared.plans.iter().filter(|plan| plan.redacted_key().is_some())
+}
