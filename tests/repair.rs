@@ -4,8 +4,8 @@
 mod backfill;
 mod circles;
 mod columns;
-mod computed;
 mod commits;
+mod computed;
 mod links;
 mod occupied;
 mod pace;
