@@ -63,4 +63,12 @@ faults! {
         "exit 2, no part of it is shown, and no file is made";
     KEY_REDACTED: "a ledger's raw files are searched after kills, interruptions and slices", 6,
         "a redacted key shows nowhere, as text or in binary, in either store";
+    CLIENT_GONE: "`compare` or `apply` is killed while a server runs its statement, also behind PgBouncer", 3,
+        "the server ends the statement, and nothing has changed";
+    COMMIT_WEAK: "`synchronous_commit` is `off` or `local` when a repair is applied or undone", 8,
+        "it is `on` in each transaction";
+    SERVER_COPIED: "a file copy of a server is in its place for a resume, `gate`, `repair`, `apply` or psql", 5,
+        "it is refused; the server itself after a crash is not";
+    PLANNING_REFUSED: "a server has no connection to spare before the first row is read", 7,
+        "the verb waits and does its work";
 }
