@@ -45,6 +45,7 @@ mod shared;
 mod since;
 mod sizes;
 mod slices;
+mod standbys;
 mod streams;
 mod support;
 mod surroundings;

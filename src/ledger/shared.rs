@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::error::LedgerError;
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
-use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
+use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
@@ -200,7 +200,7 @@ impl SharedStore {
             };
             tries += 1;
             match done {
-                Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
+                Err(error) if error.may_pass() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
                 done => return Ok(done?),

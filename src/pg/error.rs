@@ -18,6 +18,8 @@ pub enum Remedy {
     Retry,
     /// A smaller range.
     Shrink,
+    /// The same after a pause, or a smaller range where there is one: replay on a standby was in the way.
+    Conflict,
     /// Smaller ranges until the one row is found that is the cause.
     Isolate,
     /// A new plan: what is read is not what was planned any more.
@@ -59,9 +61,14 @@ impl PgError {
         self
     }
 
+    /// Whether the same may succeed a little later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.remedy, Remedy::Retry | Remedy::Conflict)
+    }
+
     /// Whether the server itself seems to be gone, not just a table locked.
     pub(crate) fn is_of_the_server(&self) -> bool {
-        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40001" | "40P01"));
+        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));
         self.remedy == Remedy::Retry && !passing
     }
 
@@ -160,8 +167,9 @@ fn of_server(error: &DbError) -> PgError {
         (_, "08P01") => bouncer(text),
         (_, "57014") => PgError::new(Remedy::Shrink, printable(text))
             .hinted("statement_timeout in [compare] is what a statement may take."),
-        (_, "40001") if text.contains("recovery") => PgError::new(Remedy::Shrink, printable(text)),
-        (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40001" | "40P01" | "25P03" | "55P03")
+        // Whatever the language of the text: a read in one snapshot meets this only on a standby.
+        (_, "40001") => PgError::new(Remedy::Conflict, printable(text)),
+        (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
         (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
             .hinted("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),

@@ -19,7 +19,8 @@ use tokio_postgres::{Error, RowStream};
 
 use super::cancel::cancel;
 use super::connector::Connector;
-use super::error::PgError;
+use super::error::{PgError, Remedy};
+use super::retry::Retries;
 use super::row::{Row, values};
 use super::session::Session;
 use crate::sql::Statement;
@@ -71,6 +72,13 @@ enum Stage {
 }
 
 type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
+
+/// Tries of one question on a standby, and the pauses between them: the vacuum of one table takes its
+/// dead rows away in several steps. What is asked is small; ranges are made smaller by whoever reads
+/// them.
+const CONFLICTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(30);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The clock is asked only once in so many rows.
 const ROWS_PER_CLOCK: u32 = 1024;
@@ -124,11 +132,29 @@ impl Lease {
         }
     }
 
-    /// Reads all rows of a small answer.
+    /// Reads all rows of a small answer. Asks again if a standby's replay was in the way.
     ///
     /// # Errors
     /// What the server says.
     pub async fn all(&self, session: &Session, statement: &Statement) -> Result<Vec<Row>, PgError> {
+        let mut conflicts = Retries::new(CONFLICTS, FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let answer = self.all_at_once(session, statement).await;
+            match &answer {
+                // One that cost the connection is not asked again on it.
+                Err(error) if error.remedy == Remedy::Conflict && !self.is_busy() => {}
+                _ => return answer,
+            }
+            let Some(pause) = conflicts.pause() else { return answer };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn all_at_once(
+        &self,
+        session: &Session,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, PgError> {
         let mut rows = self.rows(session, statement).await?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().await? {

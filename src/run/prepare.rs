@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Options;
 use super::pace::allowed;
-use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
+use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Retries, Session};
 use crate::plan::{
     Facts, InZone, MappingPlan, PlanOptions, depends_on_zone, may_depend_on_zone, plan_mapping,
 };
@@ -188,7 +188,8 @@ type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
 /// Tries and their pauses: a server that restarts is waited for some seconds.
 const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Everything that one side has to say, mapping by mapping. A server that is not there at all is told
 /// at once; a connection that was lost in the middle is made again.
@@ -198,24 +199,27 @@ async fn ask_side(
     pool: &Pool,
     options: &Options,
 ) -> Result<Answer, PgError> {
-    let mut tries = 0;
+    let mut faults = Retries::new(TRIES, FIRST_PAUSE, LONGEST_PAUSE);
+    let mut conflicts = Retries::against_conflicts();
+    let mut reached = false;
     loop {
         let answer = match pool.lease().await {
             Ok(lease) => {
                 let answer = ask_through(spec, side, &lease, options).await;
                 lease.give_back().await;
+                reached = true;
                 answer
             }
-            Err(error) if tries == 0 => return Err(error),
+            Err(error) if !reached => return Err(error),
             Err(error) => Err(error),
         };
-        tries += 1;
-        match answer {
-            Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
-                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
-            }
-            answer => return answer,
-        }
+        let pause = match &answer {
+            Err(error) if error.remedy == Remedy::Retry => faults.pause(),
+            Err(error) if error.remedy == Remedy::Conflict => conflicts.pause(),
+            _ => None,
+        };
+        let Some(pause) = pause else { return answer };
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -15,7 +15,7 @@ use super::piece;
 use super::steps;
 use super::{Answer, Task, Work};
 use crate::event::Event;
-use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
@@ -74,39 +74,51 @@ pub(in crate::run) struct Done {
     pub(in crate::run) took: Duration,
 }
 
-/// Tries and their pauses: a server that restarts within 20 s is waited for.
-const TRIES: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
 /// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
 const SHORT: Duration = Duration::from_secs(4);
 
-/// Does the work, with bounded tries.
+/// Does the work, with bounded tries. What a standby's replay was in the way of is left to be done in
+/// smaller pieces where there are any, like what takes too long.
 pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
-    let mut tries = 0;
+    let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
+    let can_be_less = can_be_less(&world.plans[work.mapping], &work.task);
     loop {
         let began = Instant::now();
         let result = attempt(&world, &work).await;
         let took = began.elapsed();
-        let Some(Err((side, error))) = &result else {
-            let result = result.map(|result| result.map_err(|(_, error)| error));
-            return Done { work, result, took };
+        let (side, error) = match result {
+            Some(Err(failed)) => failed,
+            result => return Done { work, result: result.map(|result| result.map_err(for_good)), took },
         };
-        tries += 1;
-        let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
-            let result = result.map(|result| result.map_err(|(side, error)| at_side(side, error)));
-            return Done { work, result, took };
+        let pause = match error.remedy {
+            Remedy::Retry => faults.pause(),
+            Remedy::Conflict => conflicts.pause(),
+            Remedy::Shrink | Remedy::Isolate | Remedy::Replan | Remedy::GiveUp => None,
         };
-        let event = Event::Retried { side: *side, reason: error.message.clone() };
-        // The dispatcher listens as long as it waits for work.
-        let _ = world.events.send(event);
-        let stopped = stopped(&world, Stop::Soon);
-        if tokio::time::timeout(pause, stopped).await.is_ok() {
-            return Done { work, result: None, took };
+        if let Some(pause) = pause {
+            let event = Event::Retried { side, reason: error.message.clone() };
+            // The dispatcher listens as long as it waits for work.
+            let _ = world.events.send(event);
+            let stopped = stopped(&world, Stop::Soon);
+            if tokio::time::timeout(pause, stopped).await.is_ok() {
+                return Done { work, result: None, took };
+            }
         }
+        let in_pieces = error.remedy == Remedy::Conflict && can_be_less;
+        if pause.is_none() || in_pieces {
+            return Done { work, result: Some(Err(for_good((side, error)))), took };
+        }
+    }
+}
+
+/// An error that names its side, of work that is not tried again as it is.
+fn for_good((side, error): Failed) -> PgError {
+    let error = at_side(side, error);
+    match error.remedy {
+        Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
+        _ => error,
     }
 }
 
@@ -115,16 +127,6 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
         Some(side) => PgError { message: format!("{side}: {}", error.message), ..error },
         None => error,
     }
-}
-
-/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
-/// failed together shall not come back together.
-pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
-    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(tries, |since| since.subsec_nanos());
-    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
 }
 
 async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
