@@ -23,6 +23,7 @@ mod keys;
 mod kills;
 mod laws;
 mod ledger;
+mod lies;
 mod machines;
 mod mutations;
 mod network;

@@ -144,8 +144,15 @@ impl SharedStore {
     }
 
     async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, LedgerError> {
-        let rows = self.tried(async |lease| lease.all(&self.session, statement).await).await?;
-        rows.iter().map(record).collect()
+        // What a run has written may be more than an answer to one question.
+        let rows = self.tried(async |lease| {
+            let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
+            while let Some(row) = rows.next().await? {
+                all.push(row);
+            }
+            Ok(all)
+        });
+        rows.await?.iter().map(record).collect()
     }
 
     /// Makes a change and gives what it returns.

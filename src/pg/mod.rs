@@ -14,6 +14,7 @@ mod files;
 mod lease;
 mod load;
 mod pool;
+mod quota;
 mod retry;
 mod row;
 mod sequences;
@@ -22,6 +23,7 @@ mod session;
 mod shape;
 mod stored;
 mod tls;
+mod transport;
 mod types;
 mod writing;
 

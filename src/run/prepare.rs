@@ -191,6 +191,9 @@ const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Answers in a row that do not come in time.
+const MOST_SILENCES: u32 = 2;
+
 /// Everything that one side has to say, mapping by mapping. A server that is not there at all is told
 /// at once; a connection that was lost in the middle is made again.
 async fn ask_side(
@@ -201,7 +204,7 @@ async fn ask_side(
 ) -> Result<Answer, PgError> {
     let mut faults = Retries::new(TRIES, FIRST_PAUSE, LONGEST_PAUSE);
     let mut conflicts = Retries::against_conflicts();
-    let mut reached = false;
+    let (mut reached, mut silences) = (false, 0);
     loop {
         let answer = match pool.lease().await {
             Ok(lease) => {
@@ -216,6 +219,11 @@ async fn ask_side(
         let pause = match &answer {
             Err(error) if error.remedy == Remedy::Retry => faults.pause(),
             Err(error) if error.remedy == Remedy::Conflict => conflicts.pause(),
+            Err(error) if error.remedy == Remedy::Reconnect => {
+                silences += 1;
+                let again = silences < MOST_SILENCES && pool.answers().await;
+                again.then(|| faults.pause()).flatten()
+            }
             _ => None,
         };
         let Some(pause) = pause else { return answer };

@@ -74,6 +74,9 @@ pub(in crate::run) struct Done {
     pub(in crate::run) took: Duration,
 }
 
+/// Answers of a server in a row that do not come in time.
+const MOST_SILENCES: u32 = 2;
+
 /// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
 /// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
@@ -83,6 +86,7 @@ const SHORT: Duration = Duration::from_secs(4);
 /// smaller pieces where there are any, like what takes too long.
 pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
     let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
+    let mut silences = 0;
     let can_be_less = can_be_less(&world.plans[work.mapping], &work.task);
     loop {
         let began = Instant::now();
@@ -94,6 +98,10 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
         };
         let pause = match error.remedy {
             Remedy::Retry => faults.pause(),
+            Remedy::Reconnect => match still_answers(&world, side, &mut silences).await {
+                true => faults.pause(),
+                false => None,
+            },
             Remedy::Conflict => conflicts.pause(),
             Remedy::Shrink | Remedy::Isolate | Remedy::Replan | Remedy::GiveUp => None,
         };
@@ -113,11 +121,25 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
     }
 }
 
+/// Whether work that was not answered in time is done again. A server that does not answer on a new
+/// connection either, or that is silent again, is given up, for this work and all other.
+async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) -> bool {
+    let Some(side) = side else { return false };
+    let pool = &world.pools[side];
+    *silences += 1;
+    let answers = *silences < MOST_SILENCES && pool.answers().await;
+    if !answers {
+        pool.give_up();
+    }
+    answers
+}
+
 /// An error that names its side, of work that is not tried again as it is.
 fn for_good((side, error): Failed) -> PgError {
     let error = at_side(side, error);
     match error.remedy {
         Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
+        Remedy::Reconnect => PgError { remedy: Remedy::Retry, ..error },
         _ => error,
     }
 }
@@ -149,6 +171,8 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let result = tokio::select! {
         result = on_plan(&hands, &world.own, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
+        error = world.pools.source.given_up() => Some(Err((Some(Side::Source), error))),
+        error = world.pools.target.given_up() => Some(Err((Some(Side::Target), error))),
     };
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
