@@ -10,7 +10,7 @@
 //! | everything before the first question | 1 MB |
 //! | a row, where rows are read one by one | 1 GiB, PostgreSQL's own limit |
 //! | all else of one answer | 64 MB |
-//! | settings, which the driver keeps | 1 MB a connection |
+//! | settings, which the driver keeps | 512 kB a connection |
 
 use std::io;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ const ANSWER: usize = 64 << 20;
 /// Bytes of one row.
 const ROW: usize = 1 << 30;
 /// Bytes of the settings that a connection reports.
-const SETTINGS: usize = 1 << 20;
+const SETTINGS: usize = 1 << 19;
 
 /// Type, and length without the type.
 const HEADER: usize = 5;

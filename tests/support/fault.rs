@@ -44,7 +44,7 @@ faults! {
     SERVER_GIVEN_UP: "every connection to a server stays open and nothing comes any more", 2,
         "it is given up once, for all mappings; what was not read is undecided";
     SERVER_LIES: "a server sends rows, notices or settings without end, too long a message, or no code", 12,
-        "exit 2 before the first row, in at most 240 MiB of memory";
+        "exit 2 before the first row, in at most 200 MiB of memory";
     ROWS_LIE: "the same comes among the rows of a table", 3,
         "the range is read again or undecided, and nothing is called different";
     STANDBY_CANCELS: "a standby cancels what is in the way of its replay", 8,
