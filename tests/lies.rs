@@ -3,19 +3,14 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::{Fate, Liar, Lie, Outcome, Pair, Program, Proxy, Scratch, announced, message};
+use crate::support::{Fate, Liar, Lie, Outcome, Pair, Program, Proxy, Scratch, announced, fault, message};
 
 const SPEC: &str = "version = 1\nname = \"lies\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
     [target]\nurl = \"${TARGET_URL}\"\n\
     [[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
 /// More than 64 MB of an answer, and what holding them takes.
-const MEMORY: u64 = 240;
-
-/// A row of one number.
-fn row() -> Vec<u8> {
-    message(b'D', &[0, 1, 0, 0, 0, 4, 0, 0, 0, 7])
-}
+const MEMORY: u64 = 200;
 
 /// An error or a notice with this code and this text.
 fn report(kind: u8, code: &[u8], text: &[u8]) -> Vec<u8> {
@@ -23,11 +18,13 @@ fn report(kind: u8, code: &[u8], text: &[u8]) -> Vec<u8> {
     message(kind, &body.concat())
 }
 
-/// Plans against two lying servers: ends as trouble, in little memory, and says so.
+/// Plans against a lying server, and another one that refuses everything: ends as trouble, in little
+/// memory, and says so.
 fn plans(lie: Lie, said: &str) {
-    let (liar, scratch) = (Liar::start(lie), Scratch::new());
+    let refusal = Lie::Answer(report(b'E', b"42501", b"no"));
+    let (liar, other, scratch) = (Liar::start(lie), Liar::start(refusal), Scratch::new());
     let spec = scratch.file("spec.toml", SPEC);
-    let program = Program::new().env("SOURCE_URL", &liar.url()).env("TARGET_URL", &liar.url());
+    let program = Program::new().env("SOURCE_URL", &liar.url()).env("TARGET_URL", &other.url());
     let (outcome, memory) = program.args(&["check", spec.to_str().unwrap()]).run_measured();
     outcome.exits(2);
     assert!(outcome.stderr.contains(said), "{said} is not said: {}", outcome.stderr);
@@ -36,29 +33,29 @@ fn plans(lie: Lie, said: &str) {
 }
 
 #[test]
-fn an_answer_to_a_planning_question_is_bounded() {
-    plans(Lie::Rows(row()), "the server's answer has more than 250,000 rows");
-    let large = message(b'D', &[&[0, 1, 0, 0, 0x40, 0][..], &[7; 0x4000]].concat());
-    plans(Lie::Rows(large), "the server's answer is larger than 64 MB");
-    plans(Lie::Rows(announced(b'D', 0x7fff_0000)), "the server's answer is larger than 64 MB");
-    let notice = report(b'N', b"00000", &[b'x'; 2_000]);
-    plans(Lie::Rows(notice), "the server's answer is larger than 64 MB");
-}
-
-#[test]
-fn what_a_server_says_before_the_first_question_is_bounded() {
-    let notice = report(b'N', b"00000", b"x");
-    plans(Lie::Greeting(notice), "the server's answer is larger than");
-    plans(Lie::Greeting(message(b'S', b"a\0b\0")), "the server sent settings without end");
-    plans(Lie::Greeting(announced(b'E', 0x7fff_0000)), "the server's answer is larger than");
-}
-
-#[test]
-fn a_code_of_an_error_that_is_none_is_told_as_such() {
+fn whatever_a_server_says_before_rows_are_read_is_bounded() {
+    let large = "the server's answer is larger than 64 MB";
+    let greeting = "the server said more than 1 MB before the first question";
+    let row = |bytes: usize| {
+        let length = u32::try_from(bytes).unwrap().to_be_bytes();
+        message(b'D', &[&[0, 1][..], &length, &vec![7; bytes]].concat())
+    };
+    let notice = |text: &[u8]| report(b'N', b"00000", text);
+    let mut lies = vec![
+        (Lie::Rows(row(4)), "the server's answer has more than 250,000 rows"),
+        (Lie::Rows(row(0x4000)), large),
+        (Lie::Rows(announced(b'D', 0x7fff_0000)), large),
+        (Lie::Rows(notice(&[b'x'; 2_000])), large),
+        (Lie::Greeting(notice(b"x")), greeting),
+        (Lie::Greeting(message(b'S', b"a\0b\0")), "the server sent settings without end"),
+        (Lie::Greeting(announced(b'E', 0x7fff_0000)), greeting),
+    ];
     for code in ["é", "", "4", "4é123", "\u{1b}[31m"] {
         let error = report(b'E', code.as_bytes(), b"what it likes");
-        plans(Lie::Answer(error), "the server refused it (SQLSTATE not known)");
+        lies.push((Lie::Answer(error), "the server refused it (SQLSTATE not known)"));
     }
+    fault::SERVER_LIES.tried(lies.len());
+    lies.into_iter().for_each(|(lie, said)| plans(lie, said));
 }
 
 const ROWS: u32 = 3_000;
@@ -94,7 +91,9 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
     let (heard, messages) = whole.heard(0);
     let after = *messages.iter().find(|message| **message > heard * 8 / 10).unwrap();
     let notice = report(b'N', b"00000", &[b'x'; 2_000]);
-    for flood in [announced(b'D', 0x4000_0001), announced(b'T', 0x0800_0000), notice] {
+    let floods = [announced(b'D', 0x4000_0001), announced(b'T', 0x0800_0000), notice];
+    fault::ROWS_LIE.tried(floods.len());
+    for flood in floods {
         let flood: &'static [u8] = flood.leak();
         let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
             0 => Fate::Flood { after, flood },
@@ -115,9 +114,11 @@ fn a_server_that_says_nothing_is_given_up_once() {
     let pair = pair();
     let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
     compare(&pair, &whole).0.exits(0);
-    let after = whole.heard(0).0 * 6 / 10;
-    let (letting_in, ()) = (whole.said(0, "server_version")[0], ());
-    for later in [0, letting_in] {
+    let after = whole.heard(0).0 * 3 / 10;
+    let letting_in = whole.said(0, "server_version")[0];
+    let later = [0, letting_in];
+    fault::SERVER_GIVEN_UP.tried(later.len());
+    let silent = |later: usize| {
         let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
             0 => Fate::Silent { after },
             _ => Fate::Silent { after: later },
@@ -131,5 +132,6 @@ fn a_server_that_says_nothing_is_given_up_once() {
         }
         // The data's and the side question's, a cancel request, and the one that was not answered.
         assert!(proxy.connections() <= 4, "{} connections", proxy.connections());
-    }
+    };
+    std::thread::scope(|scope| later.map(|later| scope.spawn(move || silent(later))));
 }

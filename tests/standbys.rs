@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Cluster, Outcome, Program, Scratch, Settings};
+use crate::support::{Cluster, Outcome, Program, Scratch, Settings, fault};
 
 /// 40,000 rows read by ranges, and 10,000 whose key has no order on disk, read by blocks.
 const TABLES: &str = "
@@ -123,5 +123,5 @@ fn runs_beside_a_vacuumed_primary_are_complete_and_exact() {
     });
     let seen = cancels(&standby);
     println!("{runs} runs, {seen} cancels in {:?}", began.elapsed());
-    assert!(seen >= 3, "only {seen} queries were cancelled in {runs} runs");
+    fault::STANDBY_CANCELS.tried(usize::try_from(seen).unwrap());
 }

@@ -10,7 +10,7 @@
 //! | everything before the first question | 1 MB |
 //! | a row, where rows are read one by one | 1 GiB, PostgreSQL's own limit |
 //! | all else of one answer | 64 MB |
-//! | settings, which the driver keeps | 1 MB a connection |
+//! | settings, which the driver keeps | 512 kB a connection |
 
 use std::io;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ const ANSWER: usize = 64 << 20;
 /// Bytes of one row.
 const ROW: usize = 1 << 30;
 /// Bytes of the settings that a connection reports.
-const SETTINGS: usize = 1 << 20;
+const SETTINGS: usize = 1 << 19;
 
 /// Type, and length without the type.
 const HEADER: usize = 5;
@@ -40,6 +40,8 @@ pub(super) struct Quota {
     settings: AtomicUsize,
     /// Whether rows are read one by one.
     streams: AtomicBool,
+    /// Whether a question was asked.
+    asked: AtomicBool,
     exceeded: OnceLock<&'static str>,
 }
 
@@ -50,6 +52,7 @@ impl Quota {
             answer: AtomicUsize::new(GREETING),
             settings: AtomicUsize::new(SETTINGS),
             streams: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             exceeded: OnceLock::new(),
         })
     }
@@ -58,6 +61,7 @@ impl Quota {
     pub(super) fn begin_answer(&self, streams: bool) {
         self.answer.store(ANSWER, Ordering::Relaxed);
         self.streams.store(streams, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Returns what was too much, if anything was.
@@ -75,7 +79,10 @@ impl Quota {
             b'S' => taken(&self.settings, bytes, "the server sent settings without end"),
             _ => Ok(()),
         };
-        let too_much = "the server's answer is larger than 64 MB";
+        let too_much = match self.asked.load(Ordering::Relaxed) {
+            true => "the server's answer is larger than 64 MB",
+            false => "the server said more than 1 MB before the first question",
+        };
         within.and_then(|()| taken(&self.answer, bytes, too_much)).map_err(|why| {
             let _ = self.exceeded.set(why);
             io::Error::other(why)

@@ -41,6 +41,14 @@ faults! {
         "exact, or exit 2 before the first row; no row is called missing";
     SERVER_SILENT: "a connection stays open and nothing comes any more", 2,
         "the chunk is read again on another connection; exact";
+    SERVER_GIVEN_UP: "every connection to a server stays open and nothing comes any more", 2,
+        "it is given up once, for all mappings; what was not read is undecided";
+    SERVER_LIES: "a server sends rows, notices or settings without end, too long a message, or no code", 12,
+        "exit 2 before the first row, in at most 200 MiB of memory";
+    ROWS_LIE: "the same comes among the rows of a table", 3,
+        "the range is read again or undecided, and nothing is called different";
+    STANDBY_CANCELS: "a standby cancels what is in the way of its replay", 8,
+        "every run is complete and exact";
     TABLE_CHANGED: "a table is altered, renamed or replaced under `compare`", 6,
         "its mapping is incomplete with the reason, the others are whole";
     SCRIPT_KILLED: "psql is killed between two statements of a repair script", 120,

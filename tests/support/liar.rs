@@ -77,25 +77,16 @@ fn serve(mut client: TcpStream, lie: &Lie) -> std::io::Result<()> {
     client.write_all(&message(b'K', &[0; 8]))?;
     client.write_all(&message(b'Z', b"I"))?;
     // The beginning of a transaction, then the first question: parse, bind, describe, execute, sync.
-    loop {
-        let mut header = [0; 5];
-        client.read_exact(&mut header)?;
-        let [kind, length @ ..] = header;
-        let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
-        client.read_exact(&mut body)?;
-        match kind {
-            b'Q' => client.write_all(&[message(b'C', b"SET\0"), message(b'Z', b"T")].concat())?,
-            b'S' => break,
-            _ => {}
-        }
-    }
+    while next(&mut client)? != b'S' {}
     let column = [&b"c\0"[..], &[0; 6], &23_u32.to_be_bytes(), &[0, 4], &[0xff; 4], &[0, 1]];
     let described = [&[0, 1][..], &column.concat()].concat();
     match lie {
         Lie::Answer(answer) => {
             client.write_all(answer)?;
             client.write_all(&message(b'Z', b"E"))?;
-            client.read_to_end(&mut Vec::new()).map(drop)
+            loop {
+                next(&mut client)?;
+            }
         }
         Lie::Greeting(flood) | Lie::Rows(flood) => {
             let parsed = [message(b'1', b""), message(b'2', b""), message(b't', &[0, 0])];
@@ -104,6 +95,19 @@ fn serve(mut client: TcpStream, lie: &Lie) -> std::io::Result<()> {
             repeat(&mut client, flood)
         }
     }
+}
+
+/// Reads a message, and answers one that has no rows. Gives its type.
+fn next(client: &mut TcpStream) -> std::io::Result<u8> {
+    let mut header = [0; 5];
+    client.read_exact(&mut header)?;
+    let [kind, length @ ..] = header;
+    let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
+    client.read_exact(&mut body)?;
+    if kind == b'Q' {
+        client.write_all(&[message(b'C', b"SET\0"), message(b'Z', b"T")].concat())?;
+    }
+    Ok(kind)
 }
 
 /// Sends the same until nobody listens any more.
