@@ -3,7 +3,9 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::{Fate, Liar, Lie, Outcome, Pair, Program, Proxy, Scratch, announced, fault, message};
+use crate::support::{
+    Fate, Liar, Lie, Outcome, Pair, Program, Proxy, Scratch, announced, fault, message,
+};
 
 const SPEC: &str = "version = 1\nname = \"lies\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
     [target]\nurl = \"${TARGET_URL}\"\n\
@@ -72,7 +74,9 @@ fn pair() -> Pair {
 /// Compares two tables by their rows, with the source behind a proxy.
 fn compare(pair: &Pair, proxy: &Proxy) -> (Outcome, u64) {
     let mapping = |table: &str| {
-        format!("[[mapping]]\nsource.table = \"public.{table}\"\ntarget.table = \"public.{table}\"\n")
+        format!(
+            "[[mapping]]\nsource.table = \"public.{table}\"\ntarget.table = \"public.{table}\"\n"
+        )
     };
     let head = "[compare]\njobs = 1\nstatement_timeout = \"1s\"\n";
     let spec = pair.spec(&format!("{head}{}{}", mapping("t"), mapping("u")));
@@ -95,10 +99,11 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
     fault::ROWS_LIE.tried(floods.len());
     for flood in floods {
         let flood: &'static [u8] = flood.leak();
-        let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
-            0 => Fate::Flood { after, flood },
-            _ => Fate::Pass,
-        });
+        let proxy =
+            Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
+                0 => Fate::Flood { after, flood },
+                _ => Fate::Pass,
+            });
         let (outcome, memory) = compare(&pair, &proxy);
         assert_eq!(outcome.findings(), Vec::<String>::new());
         outcome.balances();
@@ -119,10 +124,11 @@ fn a_server_that_says_nothing_is_given_up_once() {
     let later = [0, letting_in];
     fault::SERVER_GIVEN_UP.tried(later.len());
     let silent = |later: usize| {
-        let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
-            0 => Fate::Silent { after },
-            _ => Fate::Silent { after: later },
-        });
+        let proxy =
+            Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
+                0 => Fate::Silent { after },
+                _ => Fate::Silent { after: later },
+            });
         let (outcome, _) = compare(&pair, &proxy);
         outcome.balances().exits(3);
         assert_eq!(outcome.findings(), Vec::<String>::new());
@@ -133,5 +139,10 @@ fn a_server_that_says_nothing_is_given_up_once() {
         // The data's and the side question's, a cancel request, and the one that was not answered.
         assert!(proxy.connections() <= 4, "{} connections", proxy.connections());
     };
-    std::thread::scope(|scope| later.map(|later| scope.spawn(move || silent(later))));
+    let silent = &silent;
+    std::thread::scope(|scope| {
+        for later in later {
+            scope.spawn(move || silent(later));
+        }
+    });
 }

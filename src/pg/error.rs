@@ -281,7 +281,8 @@ mod tests {
     #[test]
     fn what_is_no_code_has_no_class() {
         assert_eq!(class_and_code("42P01"), ("42", "42P01"));
-        for lie in ["", "4", "é", "4é123", "ééé", "42P0", "42P011", "\u{1b}[31m", "\u{1f600}x"] {
+        for lie in ["", "4", "é", "4é123", "ééé", "42P0", "42P011", "\u{1b}[31m", "\u{1f600}x"]
+        {
             assert_eq!(class_and_code(lie), ("", "not known"), "{lie:?}");
         }
     }

@@ -20,8 +20,8 @@ use tokio_postgres::{Error, RowStream};
 use super::cancel::cancel;
 use super::connector::{Connection, Connector};
 use super::error::{PgError, Remedy};
-use super::retry::Retries;
 use super::pool::Manager;
+use super::retry::Retries;
 use super::row::{Row, values};
 use super::session::Session;
 use crate::sql::Statement;
@@ -90,7 +90,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const ROWS_PER_CLOCK: u32 = 1024;
 
 impl Lease {
-    pub(super) fn new(object: Object<Manager>, connector: Arc<Connector>, longest: Longest) -> Lease {
+    pub(super) fn new(
+        object: Object<Manager>,
+        connector: Arc<Connector>,
+        longest: Longest,
+    ) -> Lease {
         Lease { object: Some(object), connector, longest, busy: AtomicBool::new(false) }
     }
 

@@ -102,7 +102,7 @@ impl managed::Manager for Manager {
     type Error = PgError;
 
     async fn create(&self) -> Result<Connection, PgError> {
-        self.0.open().await
+        Box::pin(self.0.open()).await
     }
 
     /// No statement is run when a connection comes back; nothing of ours is left on it.

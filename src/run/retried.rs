@@ -80,9 +80,8 @@ impl<E: MayPass> MayPass for Vec<E> {
     /// Of several errors one that does not pass is enough.
     fn remedy(&self) -> Remedy {
         let remedies = || self.iter().map(MayPass::remedy);
-        let passes = |remedy: &Remedy| {
-            !matches!(remedy, Remedy::Isolate | Remedy::Replan | Remedy::GiveUp)
-        };
+        let passes =
+            |remedy: &Remedy| !matches!(remedy, Remedy::Isolate | Remedy::Replan | Remedy::GiveUp);
         remedies().find(|remedy| !passes(remedy)).or(remedies().next()).unwrap_or(Remedy::GiveUp)
     }
 

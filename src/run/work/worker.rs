@@ -94,7 +94,9 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
         let took = began.elapsed();
         let (side, error) = match result {
             Some(Err(failed)) => failed,
-            result => return Done { work, result: result.map(|result| result.map_err(for_good)), took },
+            result => {
+                return Done { work, result: result.map(|result| result.map_err(for_good)), took };
+            }
         };
         let pause = match error.remedy {
             Remedy::Retry => faults.pause(),
