@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool_postgres::ClientWrapper;
 use tokio::net::UnixStream;
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinHandle;
 use tokio_postgres::config::{
     ChannelBinding, SslMode as DriverMode, SslNegotiation, TargetSessionAttrs,
 };
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
@@ -42,15 +42,9 @@ pub(super) struct Attempt {
 
 /// An open connection.
 pub(super) struct Connection {
-    pub(super) client: Client,
+    /// The driver's client; the task that drives it ends with it.
+    pub(super) client: ClientWrapper,
     pub(super) quota: Arc<Quota>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Connection {
@@ -216,7 +210,8 @@ impl Attempt {
             // How it ends is seen by whoever waits for an answer.
             let _ = connection.await;
         });
-        Ok(Connection { client, quota: Arc::clone(quota), driver })
+        let client = ClientWrapper::new(client, driver);
+        Ok(Connection { client, quota: Arc::clone(quota) })
     }
 
     /// The driver hands no socket of the file system to a transport of ours.
@@ -228,7 +223,8 @@ impl Attempt {
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let connection = Connection { client, quota: Arc::clone(quota), driver };
+        let client = ClientWrapper::new(client, driver);
+        let connection = Connection { client, quota: Arc::clone(quota) };
         let wanted = self.config.get_target_session_attrs();
         if wanted == TargetSessionAttrs::Any {
             return Ok(connection);

@@ -20,7 +20,7 @@ use tokio_postgres::{Error, RowStream};
 use super::cancel::cancel;
 use super::connector::{Connection, Connector};
 use super::error::{PgError, Remedy};
-use super::pool::Manager;
+use super::manager::Manager;
 use super::retry::Retries;
 use super::row::{Row, values};
 use super::session::Session;

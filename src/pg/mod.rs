@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod lease;
 mod load;
+mod manager;
 mod pool;
 mod quota;
 mod retry;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{self, PoolError};
 
-use super::connector::{Connection, Connector};
+use super::connector::Connector;
 use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
 use super::lease::{Lease, Longest};
+use super::manager::Manager;
 
 /// Connections to one side, as many as the run has jobs, and one for questions aside.
 pub struct Pool {
@@ -94,29 +95,9 @@ impl Pool {
     }
 }
 
-/// Opens connections for a pool.
-pub(super) struct Manager(Arc<Connector>);
-
-impl managed::Manager for Manager {
-    type Type = Connection;
-    type Error = PgError;
-
-    async fn create(&self) -> Result<Connection, PgError> {
-        Box::pin(self.0.open()).await
-    }
-
-    /// No statement is run when a connection comes back; nothing of ours is left on it.
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<PgError> {
-        match connection.client.is_closed() {
-            true => Err(RecycleError::message("closed")),
-            false => Ok(()),
-        }
-    }
-}
-
 /// Nothing is opened yet.
 fn open_pool(connector: &Arc<Connector>, size: usize) -> Result<managed::Pool<Manager>, PgError> {
-    managed::Pool::builder(Manager(Arc::clone(connector)))
+    managed::Pool::builder(Manager::new(Arc::clone(connector)))
         .max_size(size)
         .create_timeout(Some(connector.patience()))
         .runtime(Runtime::Tokio1)
