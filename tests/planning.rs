@@ -18,7 +18,8 @@ struct Ground {
 
 impl Ground {
     fn new(more: &str) -> Ground {
-        let server = Cluster::start(Settings(""));
+        // What was committed has to be there after the server is killed.
+        let server = Cluster::start(Settings("synchronous_commit = on"));
         server.sql("postgres", "create role app login; create database one");
         server.sql("postgres", "create database two");
         server.sql("one", TABLE);
