@@ -205,7 +205,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["cli/"]),
     ("tokio_postgres", &["pg/"]),
     ("deadpool", &["pg/"]),
-    ("rustls", &["pg/tls.rs", "pg/connector.rs", "pg/cancel.rs"]),
+    ("rustls", &["pg/tls.rs", "pg/connector.rs", "pg/transport.rs"]),
     ("blake3::", &["row/fingerprint.rs"]),
     ("rusqlite", &["ledger/file.rs"]),
     ("ring::aead", &["ledger/cipher.rs"]),

@@ -7,7 +7,7 @@ use std::process::Command;
 use pgreconcile::schema::BySide;
 
 use crate::repair::Said;
-use crate::support::{Cluster, Outcome, Program, Scratch, Settings, cluster};
+use crate::support::{Cluster, Outcome, Program, Scratch, Settings, cluster, fault};
 
 const TABLE: &str = "create table t (id int primary key, v text);
     insert into t select n, 'v' || n from generate_series(1, 4000) n; analyze t;";
@@ -70,11 +70,13 @@ fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
     // The original goes on.
     servers.target.sql("postgres", "create table other as select generate_series(1, 1000)");
 
+    let mut tries = 0;
     ground.interrupted();
     let refused = ground.resumed(&there);
     let why = "the target is not the server that run ";
     assert!(refused.exits(2).stderr.contains(why), "{}", refused.stderr);
     assert!(refused.stderr.contains(COPY), "{}", refused.stderr);
+    tries += 1;
     // The same server, after a crash, under another address.
     servers.target.kill();
     servers.target.restart();
@@ -87,11 +89,13 @@ fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
 
     let closed = ground.call(&there, &["gate", "spec.toml"]).run();
     assert!(closed.exits(1).stdout.contains(COPY), "{}", closed.stdout);
+    tries += 1;
 
     // So it is with a repair: while it is made, applied, and run by psql.
     let repair = ["repair", "spec.toml", "--authority", "source", "--out", "r"];
     let refused = ground.call(&there, &repair).run();
     assert!(refused.exits(2).stderr.contains(COPY), "{}", refused.stderr);
+    tries += 1;
     let _ = ground.call(here, &repair).run().exits(0);
     let apply = ["apply", "spec.toml", "r"];
     let quiet = ground.call(here, &apply).run();
@@ -99,8 +103,10 @@ fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
     let refused = ground.call(&there, &apply).run();
     let why = "the target is not the server that the repair was made for: ";
     assert!(refused.exits(2).stderr.contains(why), "{}", refused.stderr);
+    tries += 1;
     let said = psql(&copy, script);
     assert!(said.code != 0 && said.stderr.contains("this is a file copy of it"), "{}", said.stderr);
+    tries += 1;
     servers.target.kill();
     servers.target.restart();
     let warned = ground.call(here, &apply).run();
@@ -112,4 +118,5 @@ fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
     let warned = ground.call(&there, &apply).run();
     assert!(warned.exits(0).stderr.contains("file copy"), "{}", warned.stderr);
     assert_eq!(psql(&servers.target, script).code, 0);
+    fault::SERVER_COPIED.tried(tries);
 }

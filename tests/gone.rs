@@ -4,7 +4,7 @@
 use pgreconcile::schema::Side;
 
 use crate::repair::{Round, same};
-use crate::support::{Bouncer, Pair};
+use crate::support::{Bouncer, Pair, fault};
 
 /// A statement that sleeps far longer than a test waits, and that cannot be cut.
 const ENDLESS: &str = "[compare]\nstatement_timeout = \"1h\"\n[[mapping]]\nname = \"t\"\nkey = [\"id\"]\n\
@@ -17,24 +17,26 @@ const TABLE: &str = "create table t (id int primary key, v text); insert into t 
 const ASLEEP: &str = "select count(*) from pg_stat_activity where datname = current_database() \
      and state = 'active' and wait_event = 'PgSleep'";
 
-#[test]
-fn a_server_ends_the_statements_of_a_killed_comparison() {
+/// Kills comparisons while they wait for a statement. Gives how many.
+fn killed_comparisons() -> usize {
     let pair = Pair::new("create table t (id int primary key); insert into t values (1)", TABLE);
     pair.sql(Side::Target, "alter table t drop v");
     let spec = pair.spec(ENDLESS);
     let bouncer = Bouncer::start(pair.clusters, &pair.database, 4);
     let source = &pair.clusters.source;
-    for url in [pair.url(Side::Source), bouncer.url(Side::Source)] {
-        let run = pair.comparing(&spec, &[]).env("SOURCE_URL", &url).start();
+    let urls = [pair.url(Side::Source), bouncer.url(Side::Source)];
+    for url in &urls {
+        let run = pair.comparing(&spec, &[]).env("SOURCE_URL", url).start();
         source.await_answer(&pair.database, ASLEEP, "1");
         run.signal("KILL");
         let _ = run.finish();
         source.await_answer(&pair.database, ASLEEP, "0");
     }
+    urls.len()
 }
 
-#[test]
-fn a_server_ends_the_statement_of_a_killed_apply() {
+/// Kills `apply` in the middle of a batch.
+fn killed_apply() -> usize {
     let target = format!(
         "{TABLE} update t set v = 'x';
          create function slow() returns trigger language plpgsql as $$ begin
@@ -52,4 +54,10 @@ fn a_server_ends_the_statement_of_a_killed_apply() {
     let _ = run.finish();
     target.await_answer(&round.pair.database, ASLEEP, "0");
     assert_eq!(round.pair.sql(Side::Target, "select v from t"), "x");
+    1
+}
+
+#[test]
+fn a_server_ends_the_statements_of_a_program_that_was_killed() {
+    fault::CLIENT_GONE.tried(killed_comparisons() + killed_apply());
 }

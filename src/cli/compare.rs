@@ -423,7 +423,9 @@ async fn run_all(
                     Ok(summary) => summary,
                     Err(trouble) => {
                         ui.trouble(&text, &trouble);
-                        return Exit::Trouble;
+                        // What runs before it have said is complete.
+                        exit = Exit::Trouble;
+                        break;
                     }
                 }
             }

@@ -44,6 +44,8 @@ pub(super) struct Outputs {
     files: Vec<Option<ReportFile>>,
     stop: watch::Sender<Stop>,
     ui: Ui,
+    /// Whether a run has begun: without one a report that is there stays.
+    begun: bool,
     failed: bool,
 }
 
@@ -87,7 +89,7 @@ impl Outputs {
             Format::Csv if io::stdout().is_terminal() => Some(Box::new(Csv::on_terminal(out))),
             Format::Csv => Some(Box::new(Csv::new(out))),
         };
-        Some(Outputs { stdout, files, stop, ui: ui.clone(), failed: false })
+        Some(Outputs { stdout, files, stop, ui: ui.clone(), begun: false, failed: false })
     }
 
     fn each(&mut self, mut write: impl FnMut(&mut dyn Writer) -> io::Result<()>) {
@@ -116,7 +118,9 @@ impl Outputs {
 
     /// Puts every report into its place. Tells whether all of it could be written.
     pub(super) fn finish(mut self) -> bool {
-        self.each(|writer| writer.finish());
+        if self.begun {
+            self.each(|writer| writer.finish());
+        }
         !self.failed
     }
 }
@@ -124,7 +128,10 @@ impl Outputs {
 impl Observer for Outputs {
     fn observe(&mut self, event: Event) {
         match &event {
-            Event::RunStarted(run) => self.each(|writer| writer.run(run)),
+            Event::RunStarted(run) => {
+                self.begun = true;
+                self.each(|writer| writer.run(run));
+            }
             Event::MappingStarted { mapping, name, .. } => {
                 self.each(|writer| writer.begins(*mapping, name));
             }

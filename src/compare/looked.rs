@@ -6,7 +6,7 @@ use super::leeway::agree;
 use crate::finding::Kind;
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
-use crate::schema::{Builtin, BySide, PgType, Side};
+use crate::schema::{BySide, Side};
 use crate::sql::Lookup;
 
 /// The rows of some keys, as they come in.
@@ -154,14 +154,11 @@ impl<'p, R: Record> LookedUp<'p, R> {
             .collect()
     }
 
-    /// A part of the key. The padding of char(n) is none of it: the other side may pad to another length,
-    /// or not at all.
+    /// Returns a part of the key in the form that both sides have in common.
     fn key_text(&self, side: Side, row: &R, pair: usize) -> Option<String> {
         let text = String::from_utf8_lossy(told(row, &self.layout, pair)?);
         let pair = &self.pairs[pair];
-        let padded =
-            pair.sides[side].column_type.pg_type.base() == &PgType::Builtin(Builtin::Bpchar);
-        let text = if padded { text.trim_end_matches(' ') } else { &text };
+        let text = if pair.drops_padding(side) { text.trim_end_matches(' ') } else { &text };
         Some(shown(pair, text, self.veil))
     }
 

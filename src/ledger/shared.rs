@@ -13,7 +13,7 @@ use super::error::LedgerError;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
-use crate::pg::{Lease, PgError, Pool, Remedy, Row, Session, Writing};
+use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
@@ -147,8 +147,15 @@ impl SharedStore {
     }
 
     async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, LedgerError> {
-        let rows = self.tried(async |lease| lease.all(&self.session, statement).await).await?;
-        rows.iter().map(record).collect()
+        // What a run has written may be more than an answer to one question.
+        let rows = self.tried(async |lease| {
+            let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
+            while let Some(row) = rows.next().await? {
+                all.push(row);
+            }
+            Ok(all)
+        });
+        rows.await?.iter().map(record).collect()
     }
 
     /// Makes a change and gives what it returns.
@@ -226,7 +233,7 @@ impl SharedStore {
             };
             tries += 1;
             match done {
-                Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
+                Err(error) if error.may_pass() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
                 done => return Ok(done?),

@@ -16,6 +16,8 @@ use tokio_postgres::CancelToken;
 use tokio_postgres::tls::MakeTlsConnect;
 
 use super::connector::{Attempt, Connector};
+use super::quota::Quota;
+use super::transport::Transports;
 
 /// A server that takes no cancel request within this time is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,13 +32,13 @@ pub(super) async fn cancel(connector: &Connector, token: &CancelToken) {
 }
 
 async fn ask(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
-    let Attempt { endpoint, tls, .. } = attempt;
+    let (endpoint, transports) = (&attempt.endpoint, attempt.transports(Quota::of_greeting()));
     if endpoint.is_socket() {
         let path = endpoint.to_string();
         let stream = UnixStream::connect(path).await?.into_std()?;
         let copy = stream.try_clone()?;
         let (stream, copy) = (UnixStream::from_std(stream)?, UnixStream::from_std(copy)?);
-        return send(stream, copy, endpoint.host.as_str(), tls, token).await;
+        return send(stream, copy, endpoint.host.as_str(), transports, token).await;
     }
     let stream = match endpoint.address {
         Some(address) => TcpStream::connect((address, endpoint.port)).await?,
@@ -45,7 +47,7 @@ async fn ask(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
     let stream = stream.into_std()?;
     let copy = stream.try_clone()?;
     let (stream, copy) = (TcpStream::from_std(stream)?, TcpStream::from_std(copy)?);
-    send(stream, copy, endpoint.host.as_str(), tls, token).await
+    send(stream, copy, endpoint.host.as_str(), transports, token).await
 }
 
 /// Sends the request on one handle of the connection and waits for its end on the other, which keeps
@@ -54,15 +56,13 @@ async fn send<S>(
     stream: S,
     mut copy: S,
     host: &str,
-    tls: &tokio_postgres_rustls::MakeRustlsConnect,
+    mut transports: Transports,
     token: &CancelToken,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut tls = tls.clone();
-    let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut tls, host)
-        .map_err(io::Error::other)?;
+    let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut transports, host)?;
     token.cancel_query_raw(KeepOpen(stream), tls).await.map_err(io::Error::other)?;
     copy.read_to_end(&mut Vec::new()).await?;
     Ok(())

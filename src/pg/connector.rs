@@ -1,34 +1,64 @@
 //! Opens one connection: the places to try, in order, and TLS as each asks for it.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
-use tokio::task::JoinHandle;
-use tokio_postgres::config::{ChannelBinding, SslMode as DriverMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, Error};
+use deadpool_postgres::ClientWrapper;
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, watch};
+use tokio_postgres::config::{
+    ChannelBinding, SslMode as DriverMode, SslNegotiation, TargetSessionAttrs,
+};
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
 use super::defaults::{Destination, Endpoint, bad_value, number};
 use super::error::PgError;
+use super::quota::{Counted, Quota};
 use super::tls;
+use super::transport::{Encryption, Transports};
+use crate::sql;
 
 /// How to connect to one side: what is tried first, and then.
 pub(super) struct Connector {
     attempts: Vec<Attempt>,
     patience: Duration,
+    /// Whether the server was given up for good: it keeps connections open and answers nothing.
+    given_up: watch::Sender<bool>,
+    /// Held by whoever finds out whether it still answers.
+    asking: Mutex<()>,
 }
 
 /// One way of connecting to one place.
 pub(super) struct Attempt {
     pub(super) endpoint: Endpoint,
     pub(super) config: Config,
-    pub(super) tls: MakeRustlsConnect,
+    encryption: Encryption,
+    tls: MakeRustlsConnect,
     /// Whether it is the attempt before it once more, with TLS.
     again: bool,
 }
+
+/// An open connection.
+pub(super) struct Connection {
+    /// The driver's client; the task that drives it ends with it.
+    pub(super) client: ClientWrapper,
+    pub(super) quota: Arc<Quota>,
+}
+
+impl Connection {
+    /// What an error of the driver means here.
+    pub(super) fn error(&self, error: &tokio_postgres::Error) -> PgError {
+        match self.quota.exceeded() {
+            Some(why) => PgError::too_much(why),
+            None => PgError::of(error),
+        }
+    }
+}
+
+/// How long a server that has not answered in time may take to answer on a new connection.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// A peer that stops answering is noticed within 30 s: 10 s of silence, then three probes 5 s apart.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
@@ -49,17 +79,21 @@ impl Connector {
         for endpoint in destination.endpoints {
             let mode = endpoint.ssl_mode;
             let tls = tls::connector(mode, &destination.info)?;
-            let modes: &[DriverMode] = match mode {
-                SslMode::Disable => &[DriverMode::Disable],
-                SslMode::Allow => &[DriverMode::Disable, DriverMode::Require],
-                SslMode::Prefer => &[DriverMode::Prefer],
-                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                    &[DriverMode::Require]
-                }
+            let modes: &[Encryption] = match mode {
+                SslMode::Disable => &[Encryption::Never],
+                SslMode::Allow => &[Encryption::Never, Encryption::Always],
+                SslMode::Prefer => &[Encryption::IfOffered],
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Encryption::Always],
             };
-            for (place, mode) in modes.iter().enumerate() {
+            for (place, encryption) in modes.iter().enumerate() {
                 let mut config = base.clone();
-                config.ssl_mode(*mode).port(endpoint.port).host(&endpoint.host);
+                config.port(endpoint.port).host(&endpoint.host);
+                if endpoint.is_socket() {
+                    config.ssl_mode(DriverMode::Disable);
+                } else {
+                    // TLS, or not, is agreed on by the transport.
+                    config.ssl_mode(DriverMode::Require).ssl_negotiation(SslNegotiation::Direct);
+                }
                 if let Some(address) = endpoint.address {
                     config.hostaddr(address);
                 }
@@ -67,10 +101,12 @@ impl Connector {
                     config.password(password);
                 }
                 let endpoint = Endpoint { host: endpoint.host.clone(), password: None, ..endpoint };
-                attempts.push(Attempt { endpoint, config, tls: tls.clone(), again: place > 0 });
+                let (encryption, tls, again) = (*encryption, tls.clone(), place > 0);
+                attempts.push(Attempt { endpoint, config, encryption, tls, again });
             }
         }
-        Ok(Connector { attempts, patience })
+        let (given_up, asking) = (watch::Sender::new(false), Mutex::new(()));
+        Ok(Connector { attempts, patience, given_up, asking })
     }
 
     /// Every way of connecting, in order.
@@ -90,7 +126,8 @@ impl Connector {
         places.join(", ")
     }
 
-    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+    /// Opens a connection to the first place that takes one.
+    pub(super) async fn open(&self) -> Result<Connection, PgError> {
         let mut failed = None;
         for attempt in self.attempts() {
             // The driver's own limit is over once the server has taken the connection; one that then
@@ -98,7 +135,7 @@ impl Connector {
             match tokio::time::timeout(self.patience, attempt.open()).await {
                 Ok(Ok(opened)) => return Ok(opened),
                 // Of a server without TLS the first answer is what counts.
-                Ok(Err(error)) if attempt.again && of_tls(&error) => {
+                Ok(Err(error)) if attempt.again && error.message.contains("TLS") => {
                     failed = failed.or(Some(error))
                 }
                 Ok(Err(error)) => failed = Some(error),
@@ -107,25 +144,106 @@ impl Connector {
         }
         match failed {
             Some(error) => Err(error),
-            // Nobody has said anything; the pool's limit is the sum of ours, and says so.
+            // No place has answered; the pool's limit is the sum of ours, and says so.
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether the server answers on a new connection. One that does not is given up for good.
+    pub(super) async fn answers(&self) -> bool {
+        let _asking = self.asking.lock().await;
+        if self.is_given_up() {
+            return false;
+        }
+        let asked = async {
+            let connection = self.open().await?;
+            let asked = connection.client.batch_execute("").await;
+            asked.map_err(|error| connection.error(&error))
+        };
+        // A server that refuses the connection is there: trying again is bounded by itself.
+        let answers = tokio::time::timeout(LAST_CHANCE, asked).await.is_ok();
+        if !answers {
+            self.give_up();
+        }
+        answers
+    }
+
+    /// Gives the server up: nothing is asked of it any more.
+    pub(super) fn give_up(&self) {
+        self.given_up.send_replace(true);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        *self.given_up.borrow()
+    }
+
+    /// Waits until the server is given up.
+    pub(super) async fn given_up(&self) {
+        // The sender lives as long as this.
+        let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
     }
 }
 
 impl Attempt {
-    async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+    /// What makes the transport of one connection.
+    pub(super) fn transports(&self, quota: Arc<Quota>) -> Transports {
+        Transports { encryption: self.encryption, tls: self.tls.clone(), quota }
+    }
+
+    async fn open(&self) -> Result<Connection, PgError> {
+        let quota = Quota::of_greeting();
+        let opened = match self.endpoint.is_socket() {
+            true => self.open_socket(&quota).await,
+            false => self.open_tcp(&quota).await,
+        };
+        opened.map_err(|error| match quota.exceeded() {
+            // What is larger than that before any question is no greeting of PostgreSQL's.
+            Some(why) => PgError::setting(why.to_owned()),
+            None => error,
+        })
+    }
+
+    async fn open_tcp(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+        let opened = self.config.connect(self.transports(Arc::clone(quota))).await;
+        let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
         let driver = tokio::spawn(async move {
             // How it ends is seen by whoever waits for an answer.
             let _ = connection.await;
         });
-        Ok((client, driver))
+        let client = ClientWrapper::new(client, driver);
+        Ok(Connection { client, quota: Arc::clone(quota) })
     }
-}
 
-fn of_tls(error: &Error) -> bool {
-    error.to_string().contains("TLS")
+    /// The driver hands no socket of the file system to a transport of ours.
+    async fn open_socket(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+        let stream = UnixStream::connect(self.endpoint.to_string());
+        let stream = stream.await.map_err(|error| PgError::lost(&error))?;
+        let opened = self.config.connect_raw(Counted::new(stream, Arc::clone(quota)), NoTls).await;
+        let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
+        let driver = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let client = ClientWrapper::new(client, driver);
+        let connection = Connection { client, quota: Arc::clone(quota) };
+        let wanted = self.config.get_target_session_attrs();
+        if wanted == TargetSessionAttrs::Any {
+            return Ok(connection);
+        }
+        let answer = connection.client.simple_query(sql::IS_READ_ONLY).await;
+        let answer = answer.map_err(|error| connection.error(&error))?;
+        let read_only = answer.iter().any(
+            |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
+        );
+        match (wanted, read_only) {
+            (TargetSessionAttrs::ReadWrite, true) => {
+                Err(PgError::not_yet("database does not allow writes"))
+            }
+            (TargetSessionAttrs::ReadOnly, false) => {
+                Err(PgError::not_yet("database is not read only"))
+            }
+            _ => Ok(connection),
+        }
+    }
 }
 
 fn base_config(destination: &Destination, application_name: &str) -> Result<Config, PgError> {
@@ -176,16 +294,4 @@ fn base_config(destination: &Destination, application_name: &str) -> Result<Conf
         }
     }
     Ok(config)
-}
-
-/// The pool's way of opening connections.
-pub(super) struct PoolConnect(pub(super) std::sync::Arc<Connector>);
-
-type Opening<'c> =
-    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'c>>;
-
-impl Connect for PoolConnect {
-    fn connect(&self, _: &Config) -> Opening<'_> {
-        Box::pin(self.0.open())
-    }
 }

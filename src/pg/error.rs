@@ -16,8 +16,12 @@ use crate::spec::printable;
 pub enum Remedy {
     /// The same again, a little later, on another connection.
     Retry,
+    /// The same on another connection, if the server answers there.
+    Reconnect,
     /// A smaller range.
     Shrink,
+    /// The same after a pause, or a smaller range where there is one: replay on a standby was in the way.
+    Conflict,
     /// Smaller ranges until the one row is found that is the cause.
     Isolate,
     /// A new plan: what is read is not what was planned any more.
@@ -59,10 +63,15 @@ impl PgError {
         self
     }
 
+    /// Whether the same may succeed a little later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.remedy, Remedy::Retry | Remedy::Reconnect | Remedy::Conflict)
+    }
+
     /// Whether the server itself seems to be gone, not just a table locked.
     pub(crate) fn is_of_the_server(&self) -> bool {
-        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40001" | "40P01"));
-        self.remedy == Remedy::Retry && !passing
+        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));
+        matches!(self.remedy, Remedy::Retry | Remedy::Reconnect) && !passing
     }
 
     /// A connection setting that cannot be used.
@@ -78,9 +87,14 @@ impl PgError {
         )
     }
 
+    /// A connection that cannot be made.
+    pub(super) fn lost(error: &std::io::Error) -> PgError {
+        PgError::new(Remedy::Retry, error.to_string())
+    }
+
     /// No answer in time.
     pub(super) fn silent(what: &str) -> PgError {
-        PgError::new(Remedy::Retry, format!("{what}: no answer in time"))
+        PgError::new(Remedy::Reconnect, format!("{what}: no answer in time"))
             .hinted("The network or a pooler swallowed it, or the server is overloaded.")
     }
 
@@ -104,16 +118,20 @@ impl PgError {
         if let Some(error) = error.as_db_error() {
             return of_server(error);
         }
-        let mut causes = Vec::new();
+        let (mut causes, mut is_lost) = (Vec::new(), false);
         let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
         while let Some(cause) = source {
             causes.push(printable(&cause.to_string()));
+            is_lost |= cause.downcast_ref().is_some_and(is_end);
             source = cause.source();
         }
         let cause = causes.pop().unwrap_or_else(|| printable(&error.to_string()));
         let whole = error.to_string();
         // A server that refuses our certificate says so with an alert, after the handshake.
         let alert = cause.contains("fatal alert");
+        if is_lost && !alert {
+            return PgError::new(Remedy::Retry, cause);
+        }
         if whole.contains("TLS") || cause.contains("certificate") || alert {
             return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).hinted(
                 "Check sslmode and sslrootcert; hosts that are not local are verified unless sslmode says otherwise.",
@@ -138,13 +156,25 @@ const OWN: [&str; 23] = [
     "57", "58", "72", "F0", "XX001", "XX002", GUARD,
 ];
 
+/// Whether a connection has come to its end, however far TLS was agreed on.
+fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// The class of an error, and its code where that is one: five letters and digits, whatever a server sends.
+fn class_and_code(code: &str) -> (&str, &str) {
+    let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    code.get(..2).filter(|_| is_code).map_or(("", "not known"), |class| (class, code))
+}
+
 fn of_server(error: &DbError) -> PgError {
-    let code = error.code().code();
+    let (class, code) = class_and_code(error.code().code());
     // RAISE may use any code: what it says is passed on where it is a guard of ours only.
     let raised = error.routine() == Some("exec_stmt_raise") && code != GUARD;
     let withheld = format!("the server refused it (SQLSTATE {code})");
     let text = if raised { &withheld } else { error.message() };
-    let mut told = match (&code[..2], code) {
+    let mut told = match (class, code) {
         (_, "22021") => PgError::new(Remedy::Isolate, "a text is not valid in UTF-8 (SQLSTATE 22021)")
             .hinted("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
         ("22" | "23" | "P0", _) => {
@@ -160,8 +190,9 @@ fn of_server(error: &DbError) -> PgError {
         (_, "08P01") => bouncer(text),
         (_, "57014") => PgError::new(Remedy::Shrink, printable(text))
             .hinted("statement_timeout in [compare] is what a statement may take."),
-        (_, "40001") if text.contains("recovery") => PgError::new(Remedy::Shrink, printable(text)),
-        (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40001" | "40P01" | "25P03" | "55P03")
+        // Whatever the language of the text: a read in one snapshot meets this only on a standby.
+        (_, "40001") => PgError::new(Remedy::Conflict, printable(text)),
+        (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
         (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
             .hinted("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
@@ -241,4 +272,18 @@ fn bouncer(text: &str) -> PgError {
             .hinted("Check user, password and database; the pooler has to know them too.");
     }
     PgError::new(Remedy::GiveUp, printable(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_code_has_no_class() {
+        assert_eq!(class_and_code("42P01"), ("42", "42P01"));
+        for lie in ["", "4", "é", "4é123", "ééé", "42P0", "42P011", "\u{1b}[31m", "\u{1f600}x"]
+        {
+            assert_eq!(class_and_code(lie), ("", "not known"), "{lie:?}");
+        }
+    }
 }

@@ -11,22 +11,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
+use deadpool::managed::Object;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use futures_util::{FutureExt, Stream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_postgres::{Error, RowStream};
 
 use super::cancel::cancel;
-use super::connector::Connector;
-use super::error::PgError;
+use super::connector::{Connection, Connector};
+use super::error::{PgError, Remedy};
+use super::manager::Manager;
+use super::retry::Retries;
 use super::row::{Row, values};
 use super::session::Session;
 use crate::sql::Statement;
 
 /// A connection on loan.
 pub struct Lease {
-    pub(super) object: Option<Object>,
+    pub(super) object: Option<Object<Manager>>,
     connector: Arc<Connector>,
     longest: Longest,
     /// Set while a transaction of ours may be open.
@@ -55,6 +57,8 @@ pub struct Rows<'l> {
     stream: Pin<Box<RowStream>>,
     commit: Commit<'l>,
     began: Instant,
+    /// When the last row must have come.
+    end: Instant,
     deadline: Pin<Box<Sleep>>,
     until_clock: u32,
     stage: Stage,
@@ -72,11 +76,25 @@ enum Stage {
 
 type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
 
+/// Rows of an answer that is read as a whole. Each takes some 250 bytes beside its own.
+const MOST_ROWS: usize = 250_000;
+
+/// Tries of one question on a standby, and the pauses between them: the vacuum of one table takes its
+/// dead rows away in several steps. What is asked is small; ranges are made smaller by whoever reads
+/// them.
+const CONFLICTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(30);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// The clock is asked only once in so many rows.
 const ROWS_PER_CLOCK: u32 = 1024;
 
 impl Lease {
-    pub(super) fn new(object: Object, connector: Arc<Connector>, longest: Longest) -> Lease {
+    pub(super) fn new(
+        object: Object<Manager>,
+        connector: Arc<Connector>,
+        longest: Longest,
+    ) -> Lease {
         Lease { object: Some(object), connector, longest, busy: AtomicBool::new(false) }
     }
 
@@ -89,9 +107,18 @@ impl Lease {
         session: &'l Session,
         statement: &Statement,
     ) -> Result<Rows<'l>, PgError> {
-        let Some(client) = self.object.as_ref() else {
-            return Err(PgError::unexpected("the connection is gone"));
-        };
+        self.sent(session, statement, true).await
+    }
+
+    /// Sends one statement. A row of an answer that is not streamed counts towards all of it.
+    async fn sent<'l>(
+        &'l self,
+        session: &'l Session,
+        statement: &Statement,
+        streams: bool,
+    ) -> Result<Rows<'l>, PgError> {
+        let Connection { client, quota, .. } = self.connection()?;
+        quota.begin_answer(streams);
         self.busy.store(true, Ordering::Release);
         let began = Instant::now();
         let begin = client.batch_execute(&session.begin);
@@ -109,7 +136,7 @@ impl Lease {
             Ok(Err(error)) => {
                 // The commit rolls back what the error has spoilt; the error is what counts.
                 let _ = self.ended(began, &mut commit, session).await;
-                Err(PgError::of(&error))
+                Err(self.error(&error))
             }
             Ok(Ok(stream)) => Ok(Rows {
                 lease: self,
@@ -117,6 +144,7 @@ impl Lease {
                 stream: Box::pin(stream),
                 commit,
                 began,
+                end: deadline + session.patience,
                 deadline: Box::pin(sleep_until(deadline)),
                 until_clock: ROWS_PER_CLOCK,
                 stage: Stage::Reading,
@@ -124,17 +152,49 @@ impl Lease {
         }
     }
 
-    /// Reads all rows of a small answer.
+    /// Reads all rows of a small answer. Asks again if a standby's replay was in the way.
     ///
     /// # Errors
     /// What the server says.
     pub async fn all(&self, session: &Session, statement: &Statement) -> Result<Vec<Row>, PgError> {
-        let mut rows = self.rows(session, statement).await?;
+        let mut conflicts = Retries::new(CONFLICTS, FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let answer = self.all_at_once(session, statement).await;
+            match &answer {
+                // One that cost the connection is not asked again on it.
+                Err(error) if error.remedy == Remedy::Conflict && !self.is_busy() => {}
+                _ => return answer,
+            }
+            let Some(pause) = conflicts.pause() else { return answer };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn all_at_once(
+        &self,
+        session: &Session,
+        statement: &Statement,
+    ) -> Result<Vec<Row>, PgError> {
+        let mut rows = self.sent(session, statement, false).await?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().await? {
+            if all.len() == MOST_ROWS {
+                return Err(PgError::too_much("the server's answer has more than 250,000 rows"));
+            }
             all.push(row);
         }
         Ok(all)
+    }
+
+    /// The connection.
+    pub(super) fn connection(&self) -> Result<&Connection, PgError> {
+        let object = self.object.as_ref();
+        object.map(|object| &**object).ok_or_else(|| PgError::unexpected("the connection is gone"))
+    }
+
+    /// What an error of the driver means here.
+    pub(super) fn error(&self, error: &Error) -> PgError {
+        self.connection().map_or_else(|gone| gone, |connection| connection.error(error))
     }
 
     /// Whether a transaction of ours may be open.
@@ -147,7 +207,9 @@ impl Lease {
         if self.busy.load(Ordering::Acquire)
             && let Some(object) = self.object.take()
         {
-            cancel(&self.connector, &object.cancel_token()).await;
+            if !self.connector.is_given_up() {
+                cancel(&self.connector, &object.client.cancel_token()).await;
+            }
             drop(Object::take(object));
         }
     }
@@ -167,7 +229,7 @@ impl Lease {
                 self.busy.store(false, Ordering::Release);
                 Ok(())
             }
-            (Ok(()), Some(Err(error))) => Err(PgError::of(&error)),
+            (Ok(()), Some(Err(error))) => Err(self.error(&error)),
             _ => Err(PgError::silent("commit")),
         }
     }
@@ -190,12 +252,18 @@ impl Rows<'_> {
                     self.until_clock -= 1;
                     if self.until_clock == 0 {
                         self.until_clock = ROWS_PER_CLOCK;
+                        // A server ends a statement that takes too long; what it has sent until then
+                        // comes to an end as well.
+                        if Instant::now() >= self.end {
+                            self.stage = Stage::Over;
+                            return Err(PgError::too_much("the server's rows come to no end"));
+                        }
                         self.deadline.as_mut().reset(Instant::now() + self.session.patience);
                     }
                     return Ok(Some(Row(row)));
                 }
                 Some(None) => self.stage = Stage::Ending(Ok(())),
-                Some(Some(Err(error))) => self.stage = Stage::Ending(Err(PgError::of(&error))),
+                Some(Some(Err(error))) => self.stage = Stage::Ending(Err(self.lease.error(&error))),
                 None => {
                     self.stage = Stage::Over;
                     return Err(PgError::silent("the query"));

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime};
+use deadpool::Runtime;
+use deadpool::managed::{self, PoolError};
 
-use super::connector::{Connector, PoolConnect};
+use super::connector::Connector;
 use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
 use super::lease::{Lease, Longest};
+use super::manager::Manager;
 
 /// Connections to one side, as many as the run has jobs, and one for questions aside.
 pub struct Pool {
-    pool: deadpool_postgres::Pool,
-    aside: deadpool_postgres::Pool,
+    pool: managed::Pool<Manager>,
+    aside: managed::Pool<Manager>,
     longest: Longest,
     connector: Arc<Connector>,
     /// What is worth knowing about the connection string, as sentences.
@@ -58,12 +60,31 @@ impl Pool {
         self.longest.so_far()
     }
 
-    async fn take(&self, pool: &deadpool_postgres::Pool) -> Result<Lease, PgError> {
+    /// Whether the server still answers after it has once not answered in time. One that does not is given
+    /// up: nothing waits for it any more.
+    pub async fn answers(&self) -> bool {
+        self.connector.answers().await
+    }
+
+    /// Gives the server up.
+    pub fn give_up(&self) {
+        self.connector.give_up();
+    }
+
+    /// Waits until the server is given up; gives what there is to say of it.
+    pub async fn given_up(&self) -> PgError {
+        self.connector.given_up().await;
+        PgError::silent(&self.connector.places())
+    }
+
+    async fn take(&self, pool: &managed::Pool<Manager>) -> Result<Lease, PgError> {
+        if self.connector.is_given_up() {
+            return Err(PgError::silent(&self.connector.places()));
+        }
         let object = pool.get().await.map_err(|error| {
             let what = format!("cannot connect to {}", self.connector.places());
             match error {
                 PoolError::Backend(error) => {
-                    let error = PgError::of(&error);
                     PgError { message: format!("{what}: {}", error.message), ..error }
                 }
                 PoolError::Timeout(_) => PgError::silent(&what),
@@ -75,12 +96,8 @@ impl Pool {
 }
 
 /// Nothing is opened yet.
-fn open_pool(connector: &Arc<Connector>, size: usize) -> Result<deadpool_postgres::Pool, PgError> {
-    // Fast: no statement is run when a connection comes back; nothing of ours is left on it.
-    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let connect = PoolConnect(Arc::clone(connector));
-    let manager = Manager::from_connect(tokio_postgres::Config::new(), connect, config);
-    deadpool_postgres::Pool::builder(manager)
+fn open_pool(connector: &Arc<Connector>, size: usize) -> Result<managed::Pool<Manager>, PgError> {
+    managed::Pool::builder(Manager::new(Arc::clone(connector)))
         .max_size(size)
         .create_timeout(Some(connector.patience()))
         .runtime(Runtime::Tokio1)

@@ -1,6 +1,6 @@
 //! What one server is, asked once before anything is planned.
 
-use super::error::PgError;
+use super::error::{PgError, Remedy};
 use super::lease::Lease;
 use super::row::Row;
 use super::session::Session;
@@ -69,7 +69,7 @@ impl Lease {
         let rows = match self.all(session, &sql::canaries()).await {
             Ok(rows) => rows,
             // A look-alike may lack the functions; that is no reason not to stream.
-            Err(error) if error.sqlstate.is_some() => {
+            Err(error) if matches!(error.remedy, Remedy::GiveUp | Remedy::Isolate) => {
                 let why = format!("it does not hash constant rows: {error}");
                 return Ok(DigestTrust::Refused(why));
             }

@@ -13,8 +13,9 @@ pub struct Session {
     pub(super) patience: Duration,
 }
 
-/// How much later than the server's own timeout an answer is given up.
-const GRACE: Duration = Duration::from_secs(15);
+/// How much later than the server's own timeout an answer is given up. What finds out then whether the
+/// server answers at all takes up to 7 s more: after 15 s a server that says nothing is given up.
+const GRACE: Duration = Duration::from_secs(8);
 
 impl Session {
     /// Reads with these schemas in the search path and this timeout of a statement.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::error::PgError;
@@ -43,10 +44,8 @@ impl Writing<'_> {
     /// # Errors
     /// What the server says.
     pub async fn run(&self, text: &str) -> Result<(), PgError> {
-        let Some(client) = self.0.object.as_ref() else {
-            return Err(PgError::unexpected("the connection is gone"));
-        };
-        in_time(client.batch_execute(text)).await
+        let client = self.client()?;
+        self.in_time(client.batch_execute(text)).await
     }
 
     /// Runs one statement with parameters.
@@ -54,13 +53,11 @@ impl Writing<'_> {
     /// # Errors
     /// What the server says.
     pub async fn fill(&self, text: &str, binds: &[Bind]) -> Result<(), PgError> {
-        let Some(client) = self.0.object.as_ref() else {
-            return Err(PgError::unexpected("the connection is gone"));
-        };
+        let client = self.client()?;
         let values = values(binds);
         let params: Vec<_> =
             values.iter().map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone())).collect();
-        in_time(client.execute_typed(text, &params)).await.map(drop)
+        self.in_time(client.execute_typed(text, &params)).await.map(drop)
     }
 
     /// Runs several statements with parameters, sent together. Gives how many rows each has changed.
@@ -68,9 +65,7 @@ impl Writing<'_> {
     /// # Errors
     /// What the server says of the first that fails.
     pub async fn fill_all(&self, statements: &[(&str, Vec<Bind>)]) -> Result<Vec<u64>, PgError> {
-        let Some(client) = self.0.object.as_ref() else {
-            return Err(PgError::unexpected("the connection is gone"));
-        };
+        let client = self.client()?;
         // Polled in this order, so sent in this order.
         let sent = statements.iter().map(|(text, binds)| async move {
             let values = values(binds);
@@ -80,7 +75,7 @@ impl Writing<'_> {
                 .collect();
             client.execute_typed(text, &params).await
         });
-        in_time(try_join_all(sent)).await
+        self.in_time(try_join_all(sent)).await
     }
 
     /// Runs one statement with parameters and gives what it returns.
@@ -88,13 +83,11 @@ impl Writing<'_> {
     /// # Errors
     /// What the server says.
     pub async fn rows(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>, PgError> {
-        let Some(client) = self.0.object.as_ref() else {
-            return Err(PgError::unexpected("the connection is gone"));
-        };
+        let client = self.client()?;
         let values = values(binds);
         let params: Vec<_> =
             values.iter().map(|(value, oid)| (value as &(dyn ToSql + Sync), oid.clone())).collect();
-        let rows = in_time(client.query_typed(text, &params)).await?;
+        let rows = self.in_time(client.query_typed(text, &params)).await?;
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -114,14 +107,21 @@ impl Writing<'_> {
             self.0.busy.store(false, Ordering::Release);
         }
     }
-}
 
-async fn in_time<T>(
-    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, PgError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(PgError::of(&error)),
-        Err(_) => Err(PgError::silent("the statement")),
+    fn client(&self) -> Result<&Client, PgError> {
+        let connection = self.0.connection()?;
+        connection.quota.begin_answer(false);
+        Ok(&connection.client)
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, PgError> {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.0.error(&error)),
+            Err(_) => Err(PgError::silent("the statement")),
+        }
     }
 }

@@ -40,10 +40,16 @@ fn agrees(pair: &Pair, field: &[u8], text: &str) -> bool {
                 && u128::from_str_radix(&digits, 16)
                     .map_or(true, |number| number.to_be_bytes() == field)
         }
-        // `char(n)` is padded in one form.
-        Canon::Text => text.trim_end_matches(' ').as_bytes() == field.trim_ascii_end(),
+        // `char(n)` may be padded in one of the forms.
+        Canon::Text => unpadded(text.as_bytes()) == unpadded(field),
         _ => true,
     }
+}
+
+/// Returns a text without the blanks at its end.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let length = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    &text[..length]
 }
 
 /// Returns whether a text is this number, if it is one.
@@ -70,6 +76,7 @@ mod tests {
             (Builtin::Int4, &70_000_i32.to_be_bytes(), "70000", "70001"),
             (Builtin::Int8, &i64::MIN.to_be_bytes(), "-9223372036854775808", "0"),
             (Builtin::Text, "käse".as_bytes(), "käse", "kase"),
+            (Builtin::Text, b"line\n", "line\n  ", "line"),
             (
                 Builtin::Uuid,
                 &[0x11; 16],

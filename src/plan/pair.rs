@@ -2,7 +2,7 @@
 
 use super::canon::Canon;
 use super::leeway::Leeway;
-use crate::schema::{Builtin, BySide, ColumnName, ColumnType};
+use crate::schema::{Builtin, BySide, ColumnName, ColumnType, PgType, Side};
 use crate::spec::{Fragment, Terms};
 
 /// How one side says a pair's value.
@@ -36,6 +36,16 @@ impl Pair {
     /// The built-in type in which the pair's value travels.
     pub fn wire(&self) -> Builtin {
         if self.in_utf8 { Builtin::Bytea } else { self.canon.wire() }
+    }
+
+    /// Returns whether a key's text leaves out the padding of `char(n)` on this side: the other side pads to
+    /// another length, or not at all, and a key has one text.
+    pub fn drops_padding(&self, side: Side) -> bool {
+        let form = |side: Side| {
+            let of = &self.sides[side].column_type;
+            (of.pg_type.base(), of.modifier)
+        };
+        form(side).0 == &PgType::Builtin(Builtin::Bpchar) && form(side) != form(side.other())
     }
 }
 

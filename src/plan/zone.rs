@@ -54,14 +54,15 @@ pub fn depends_on_zone(told: &str, side: Side, columns: &[Column]) -> Option<InZ
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         for reference in [format!("{side}.{name}"), format!("{side}.{quoted}")] {
             let cast = |at: usize| {
-                let rest = told[at + reference.len()..].strip_prefix(")::")?;
+                let rest = told.get(at + reference.len()..)?.strip_prefix(")::")?;
                 casts.iter().find(|(word, _)| begins(rest, word)).map(|(_, made)| *made)
             };
             let part = |at: usize| {
-                let (call, rest) = (&told[..at], &told[at + reference.len()..]);
+                let (call, rest) = (told.get(..at)?, told.get(at + reference.len()..)?);
                 let open = call.rfind('(').filter(|_| casts.len() > 1)?;
+                let call = call.get(..=open)?;
                 let is = |(name, next, _): &&(&str, char, &str)| {
-                    call[..=open].ends_with(name) && rest.starts_with(*next)
+                    call.ends_with(name) && rest.starts_with(*next)
                 };
                 PARTS.iter().find(is).map(|(.., made)| *made)
             };

@@ -22,18 +22,18 @@ pub(super) fn nullable(value: Option<&str>) -> String {
 pub(super) fn copy_field(line: &mut String, value: Option<&str>) {
     let Some(mut rest) = value else { return line.push_str("\\N") };
     let special = ['\\', '\n', '\r', '\t', '\u{8}', '\u{b}', '\u{c}'];
-    while let Some(at) = rest.find(special) {
-        line.push_str(&rest[..at]);
-        line.push_str(match rest.as_bytes()[at] {
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            8 => "\\b",
-            11 => "\\v",
+    while let Some((before, after)) = rest.split_once(special) {
+        line.push_str(before);
+        line.push_str(match rest.as_bytes().get(before.len()) {
+            Some(b'\\') => "\\\\",
+            Some(b'\n') => "\\n",
+            Some(b'\r') => "\\r",
+            Some(b'\t') => "\\t",
+            Some(8) => "\\b",
+            Some(11) => "\\v",
             _ => "\\f",
         });
-        rest = &rest[at + 1..];
+        rest = after;
     }
     line.push_str(rest);
 }
@@ -57,7 +57,10 @@ pub fn one_line(text: &str) -> String {
 pub fn file_stem(name: &str) -> String {
     // Names of files end at 255 bytes; what tells long ones apart is the number before them.
     let stem = escaped(name, "_-");
-    if stem.len() <= 150 { stem } else { format!("{}~", &stem[..150]) }
+    match stem.char_indices().nth(150).and_then(|(at, _)| stem.get(..at)) {
+        Some(begins) => format!("{begins}~"),
+        None => stem,
+    }
 }
 
 fn escaped(text: &str, others: &str) -> String {

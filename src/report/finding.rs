@@ -168,8 +168,8 @@ pub(super) fn group_text(group: Option<&str>) -> String {
     const LONGEST: usize = 24;
     let Some(text) = group else { return "NULL".to_owned() };
     let text = on_one_line(text);
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", &text[..at]),
+    match text.char_indices().nth(LONGEST).and_then(|(at, _)| text.get(..at)) {
+        Some(begins) => format!("{begins}…"),
         None => text,
     }
 }

@@ -2,7 +2,8 @@
 //! array of them for several specs.
 //!
 //! Mappings stand before findings and are known only after them, so findings wait in a temporary file
-//! that has no name; memory stays flat however many there are.
+//! that has no name; memory stays flat however many there are. Nothing of a document is written before
+//! its run has come to its end: a run that another process goes on with leaves no half of one.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -58,6 +59,8 @@ pub struct Json<W> {
     out: W,
     several: bool,
     documents: usize,
+    /// The record of the run that is under way, as JSON.
+    run: Vec<u8>,
     mappings: Vec<MappingRecord>,
     findings: Spool,
     undecided: Spool,
@@ -94,6 +97,7 @@ impl<W: Write> Json<W> {
             out,
             several,
             documents: 0,
+            run: Vec::new(),
             mappings: Vec::new(),
             findings: Spool::default(),
             undecided: Spool::default(),
@@ -103,12 +107,8 @@ impl<W: Write> Json<W> {
 
 impl<W: Write + Send> Writer for Json<W> {
     fn run(&mut self, run: &RunRecord) -> io::Result<()> {
-        if self.several {
-            self.out.write_all(if self.documents == 0 { b"[" } else { b",\n" })?;
-        }
-        self.documents += 1;
-        self.out.write_all(b"{\"run\":")?;
-        write_json(&mut self.out, run)
+        self.run.clear();
+        write_json(&mut self.run, run)
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
@@ -125,6 +125,12 @@ impl<W: Write + Send> Writer for Json<W> {
     }
 
     fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        if self.several {
+            self.out.write_all(if self.documents == 0 { b"[" } else { b",\n" })?;
+        }
+        self.documents += 1;
+        self.out.write_all(b"{\"run\":")?;
+        self.out.write_all(&self.run)?;
         self.out.write_all(b",\"mappings\":")?;
         write_json(&mut self.out, &std::mem::take(&mut self.mappings))?;
         self.out.write_all(b",\"findings\":[")?;
@@ -140,6 +146,7 @@ impl<W: Write + Send> Writer for Json<W> {
         match (self.several, self.documents) {
             (true, 0) => self.out.write_all(b"[]\n")?,
             (true, _) => self.out.write_all(b"]\n")?,
+            (false, 0) => {}
             (false, _) => self.out.write_all(b"\n")?,
         }
         self.out.flush()
@@ -149,6 +156,7 @@ impl<W: Write + Send> Writer for Json<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::{Named, Verdict};
 
     #[test]
     fn what_drives_a_terminal_is_escaped_and_the_value_stays() {
@@ -164,6 +172,32 @@ mod tests {
             assert!(!json.replace('\n', "").contains(drives_terminal), "{json:?}");
             assert!(json.contains("\\u009b2J\\u009f\u{a0}\\u061c"), "{json}");
             assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [texts]);
+        }
+    }
+
+    /// What is written of runs, each of which ends or is broken off.
+    fn written(several: bool, ends: &[bool]) -> String {
+        let mut bytes = Vec::new();
+        let mut json = Json::new(&mut bytes, several);
+        for (number, ends) in ends.iter().enumerate() {
+            let none = || String::new();
+            let run = RunRecord::new(number.to_string(), "s", none(), none(), Named(Vec::new()));
+            json.run(&run).unwrap();
+            if *ends {
+                json.summary(&SummaryRecord::new(Verdict::Clean, 0)).unwrap();
+            }
+        }
+        json.finish().unwrap();
+        drop(json);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_is_broken_off_leaves_no_half_of_a_document() {
+        assert_eq!(written(false, &[false]), "");
+        for (ends, documents) in [(&[true, false][..], 1), (&[false], 0), (&[true, true], 2)] {
+            let all: serde_json::Value = serde_json::from_str(&written(true, ends)).unwrap();
+            assert_eq!(all.as_array().unwrap().len(), documents);
         }
     }
 }

@@ -19,6 +19,7 @@ use super::retried::MayPass;
 use super::work::hands::{Failed, Hands, with_hands};
 use super::work::steps;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
+use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -180,8 +181,11 @@ impl From<Failed> for Unread {
 }
 
 impl MayPass for Unread {
-    fn may_pass(&self) -> bool {
-        matches!(self, Unread::Server(failed) if failed.may_pass())
+    fn remedy(&self) -> Remedy {
+        match self {
+            Unread::Server(failed) => failed.remedy(),
+            Unread::Name => Remedy::GiveUp,
+        }
     }
 
     fn advised(self, advice: &str) -> Unread {

@@ -2,7 +2,7 @@
 
 use super::retried::{MayPass, joined};
 use super::work::hands::Failed;
-use crate::pg::PgError;
+use crate::pg::{PgError, Remedy};
 
 /// What stands in the way: a lowercase line, and a sentence about what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +11,13 @@ pub struct Blocked {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    /// Whether the same may succeed a little later.
-    pub(super) may_pass: bool,
+    /// What helps against it.
+    pub(super) remedy: Remedy,
 }
 
 impl Blocked {
     pub(super) fn new(message: impl Into<String>) -> Blocked {
-        Blocked { message: message.into(), hint: None, may_pass: false }
+        Blocked { message: message.into(), hint: None, remedy: Remedy::GiveUp }
     }
 
     pub(super) fn hinted(self, hint: impl Into<String>) -> Blocked {
@@ -31,16 +31,15 @@ impl Blocked {
 
 impl From<Failed> for Blocked {
     fn from((side, error): Failed) -> Blocked {
-        let may_pass = error.may_pass();
-        let PgError { message, hint, .. } = error;
+        let PgError { message, hint, remedy, .. } = error;
         let message = side.map_or(message.clone(), |side| format!("{side}: {message}"));
-        Blocked { message, hint, may_pass }
+        Blocked { message, hint, remedy }
     }
 }
 
 impl MayPass for Blocked {
-    fn may_pass(&self) -> bool {
-        self.may_pass
+    fn remedy(&self) -> Remedy {
+        self.remedy
     }
 
     fn advised(self, advice: &str) -> Blocked {

@@ -205,7 +205,13 @@ async fn ask_side(
         };
         let answer = ask_through(spec, side, &lease, options).await;
         lease.give_back().await;
-        answer
+        match answer {
+            // A server that is silent on a new connection, too, is not waited for again.
+            Err(error) if error.remedy == Remedy::Reconnect && !pool.answers().await => {
+                Err(PgError { remedy: Remedy::GiveUp, ..error })
+            }
+            answer => answer,
+        }
     })
     .await
 }

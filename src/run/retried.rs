@@ -1,29 +1,25 @@
-//! How often, and how far apart, something is tried that a server or the way to it may refuse for a moment
-//! only: too many connections, a restart, a timeout, a recovery conflict.
+//! Does something again, before the first row is read, that a server or the way to it may refuse for a
+//! moment only: too many connections, a restart, a timeout, a conflict with a standby's replay.
 //!
-//! Before the first row is read, what fails only after a long time is tried less often: no try begins
-//! later than half a minute after the first failure.
+//! What fails only after a long time is tried less often: no try begins later than half a minute after
+//! the first failure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pg::{PgError, Remedy};
+use crate::pg::{PgError, Remedy, Retries};
 use crate::schema::Side;
 
-/// Tries and their pauses: a server that restarts within 20 s is waited for.
-const TRIES: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long after the first failure a try may begin, before the first row is read.
+/// How long after the first failure a try may begin.
 const LONGEST: Duration = Duration::from_secs(30);
 /// What is said when it was to no avail.
 const AGAIN: &str = "It was tried for a while: try again when the server has room.";
 
 /// An error that may pass.
 pub(super) trait MayPass {
-    /// Whether the same may succeed a little later.
-    fn may_pass(&self) -> bool;
+    /// Returns what helps against it.
+    fn remedy(&self) -> Remedy;
 
     /// Adds a sentence to its hint.
     fn advised(self, advice: &str) -> Self;
@@ -33,33 +29,27 @@ pub(super) trait MayPass {
 pub(super) async fn retried<T, E: MayPass>(
     mut work: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    let (mut tries, mut failed_at) = (0, None);
+    let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
+    let mut failed_at = None;
     loop {
         let error = match work().await {
-            Err(error) if error.may_pass() => error,
-            done => return done,
+            Ok(done) => return Ok(done),
+            Err(error) => error,
         };
-        tries += 1;
-        match pause(tries, failed_at.get_or_insert_with(Instant::now).elapsed()) {
+        let since_first = failed_at.get_or_insert_with(Instant::now).elapsed();
+        let pause = match error.remedy() {
+            // A smaller question, which would help while rows are read, is not to be had here.
+            Remedy::Retry | Remedy::Reconnect | Remedy::Shrink => {
+                faults.pause().filter(|_| since_first < LONGEST)
+            }
+            Remedy::Conflict => conflicts.pause(),
+            Remedy::Isolate | Remedy::Replan | Remedy::GiveUp => return Err(error),
+        };
+        match pause {
             Some(pause) => tokio::time::sleep(pause).await,
             None => return Err(error.advised(AGAIN)),
         }
     }
-}
-
-/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
-/// failed together shall not come back together.
-pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
-    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(tries, |since| since.subsec_nanos());
-    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
-}
-
-/// How long to wait after so many failures, unless they were enough or the first is too long ago.
-fn pause(failures: u32, since_first: Duration) -> Option<Duration> {
-    pause_after(failures).filter(|_| since_first < LONGEST)
 }
 
 pub(super) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
@@ -67,9 +57,8 @@ pub(super) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
 }
 
 impl MayPass for PgError {
-    /// A smaller question, which would help while rows are read, is not to be had here.
-    fn may_pass(&self) -> bool {
-        matches!(self.remedy, Remedy::Retry | Remedy::Shrink)
+    fn remedy(&self) -> Remedy {
+        self.remedy
     }
 
     fn advised(self, advice: &str) -> PgError {
@@ -78,8 +67,8 @@ impl MayPass for PgError {
 }
 
 impl MayPass for (Option<Side>, PgError) {
-    fn may_pass(&self) -> bool {
-        self.1.may_pass()
+    fn remedy(&self) -> Remedy {
+        self.1.remedy
     }
 
     fn advised(self, advice: &str) -> Self {
@@ -88,8 +77,12 @@ impl MayPass for (Option<Side>, PgError) {
 }
 
 impl<E: MayPass> MayPass for Vec<E> {
-    fn may_pass(&self) -> bool {
-        self.iter().all(MayPass::may_pass)
+    /// Of several errors one that does not pass is enough.
+    fn remedy(&self) -> Remedy {
+        let remedies = || self.iter().map(MayPass::remedy);
+        let passes =
+            |remedy: &Remedy| !matches!(remedy, Remedy::Isolate | Remedy::Replan | Remedy::GiveUp);
+        remedies().find(|remedy| !passes(remedy)).or(remedies().next()).unwrap_or(Remedy::GiveUp)
     }
 
     fn advised(self, advice: &str) -> Self {
@@ -102,32 +95,35 @@ mod tests {
     use super::*;
 
     /// Counts the tries of a work that fails each time after so long, up to the last.
-    fn tries(took: Duration) -> u32 {
-        let (mut tries, mut since_first) = (1, Duration::ZERO);
-        while let Some(pause) = pause(tries, since_first) {
-            since_first += pause + took;
+    async fn tries(took: Duration, error: PgError) -> (u32, Option<String>) {
+        let mut tries = 0;
+        let failed: Result<(), PgError> = retried(async || {
             tries += 1;
-        }
-        tries
+            tokio::time::sleep(took).await;
+            Err(error.clone())
+        })
+        .await;
+        let hint = failed.err().and_then(|error| error.hint);
+        (tries, hint)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_slowly_is_tried_less_often() {
+        let busy = || PgError::not_yet("sorry, too many clients already");
+        assert_eq!(tries(Duration::ZERO, busy()).await, (9, Some(AGAIN.to_owned())));
+        assert_eq!(tries(Duration::from_secs(60), busy()).await.0, 2);
+        let timeout = PgError::too_much("canceling statement due to statement timeout");
+        assert_eq!(tries(Duration::ZERO, timeout).await.0, 9);
+        assert_eq!(tries(Duration::ZERO, PgError::unexpected("not one row")).await, (1, None));
     }
 
     #[test]
-    fn what_fails_slowly_is_tried_less_often() {
-        assert_eq!(tries(Duration::ZERO), 9);
-        assert_eq!(tries(Duration::from_secs(60)), 2);
-    }
-
-    #[test]
-    fn what_may_pass_is_told_from_what_does_not() {
-        assert!(PgError::not_yet("sorry, too many clients already").may_pass());
-        assert!(PgError::too_much("canceling statement due to statement timeout").may_pass());
+    fn several_errors_pass_only_together() {
         let wrong = (None, PgError::unexpected("not one row"));
         let busy = (None, PgError::not_yet("the server is shutting down"));
-        assert!(vec![busy.clone()].may_pass() && !vec![busy.clone(), wrong].may_pass());
+        assert_eq!(vec![busy.clone(), busy.clone()].remedy(), Remedy::Retry);
+        assert_eq!(vec![busy.clone(), wrong].remedy(), Remedy::GiveUp);
         let hint = |error: (_, PgError)| error.1.hint;
-        assert_eq!(
-            hint(busy.clone().advised("Wait.").advised(AGAIN)),
-            Some(format!("Wait. {AGAIN}"))
-        );
+        assert_eq!(hint(busy.advised("Wait.").advised(AGAIN)), Some(format!("Wait. {AGAIN}")));
     }
 }

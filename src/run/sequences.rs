@@ -89,7 +89,9 @@ async fn last_key(
 ) -> Result<(Option<i128>, Option<String>), PgError> {
     match catalog.last_key(table, column, largest).await {
         Ok(last_key) => Ok((last_key, None)),
-        Err(error) if error.remedy == Remedy::Shrink => Ok((None, Some(error.message))),
+        Err(error) if matches!(error.remedy, Remedy::Shrink | Remedy::Conflict) => {
+            Ok((None, Some(error.message)))
+        }
         Err(error) => Err(error),
     }
 }

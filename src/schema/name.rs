@@ -73,7 +73,8 @@ fn split_parts(text: &str, separator: char) -> Result<Vec<String>, NameError> {
             take_quoted(quoted)?
         } else {
             let end = rest.find([separator, '"', ' ']).unwrap_or(rest.len());
-            (unquoted(&rest[..end])?, &rest[end..])
+            let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            (unquoted(part)?, after)
         };
         parts.push(part);
         let after = after.trim_start();
@@ -94,7 +95,7 @@ fn take_quoted(text: &str) -> Result<(String, &str), NameError> {
                 name.push('"');
             }
             '"' if name.is_empty() => return Err(NameError::NotAName),
-            '"' => return Ok((name, &text[at + 1..])),
+            '"' => return Ok((name, text.get(at + 1..).unwrap_or_default())),
             '\0' => return Err(NameError::NotAName),
             _ => name.push(c),
         }

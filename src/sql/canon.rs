@@ -173,13 +173,12 @@ pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
     printed_as(&place(index), &pair.sides[side].column_type.pg_type)
 }
 
-/// The same of a part of a key. The padding of char(n) is none of it: the other side may pad to another
-/// length, or not at all.
+/// Writes a part of a key in the form that both sides have in common.
 pub(super) fn printed_key(pair: &Pair, side: Side, index: usize) -> String {
     let pg_type = &pair.sides[side].column_type.pg_type;
-    match pg_type.base() {
-        PgType::Builtin(Builtin::Bpchar) => text(pg_type, &place(index)),
-        _ => printed(pair, side, index),
+    match pair.drops_padding(side) {
+        true => text(pg_type, &place(index)),
+        false => printed(pair, side, index),
     }
 }
 

@@ -46,6 +46,9 @@ where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
     ))
 }
 
+/// Whether a session can only read: `on` or `off`.
+pub const IS_READ_ONLY: &str = "show transaction_read_only";
+
 /// The transaction that this is asked in, as text: it has a number then, if it had none.
 pub fn transaction() -> Statement {
     Statement::constant("select pg_catalog.pg_current_xact_id()::pg_catalog.text")

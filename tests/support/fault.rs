@@ -41,6 +41,14 @@ faults! {
         "exact, or exit 2 before the first row; no row is called missing";
     SERVER_SILENT: "a connection stays open and nothing comes any more", 2,
         "the chunk is read again on another connection; exact";
+    SERVER_GIVEN_UP: "every connection to a server stays open and nothing comes any more", 2,
+        "it is given up once, for all mappings; what was not read is undecided";
+    SERVER_LIES: "a server sends rows, notices or settings without end, too long a message, or no code", 12,
+        "exit 2 before the first row, in at most 200 MiB of memory";
+    ROWS_LIE: "the same comes among the rows of a table", 3,
+        "the range is read again or undecided, and nothing is called different";
+    STANDBY_CANCELS: "a standby cancels what is in the way of its replay", 8,
+        "every run is complete and exact";
     TABLE_CHANGED: "a table is altered, renamed or replaced under `compare`", 6,
         "its mapping is incomplete with the reason, the others are whole";
     SCRIPT_KILLED: "psql is killed between two statements of a repair script", 120,
@@ -63,4 +71,12 @@ faults! {
         "exit 2, no part of it is shown, and no file is made";
     KEY_REDACTED: "a ledger's raw files are searched after kills, interruptions and slices", 6,
         "a redacted key shows nowhere, as text or in binary, in either store";
+    CLIENT_GONE: "`compare` or `apply` is killed while a server runs its statement, also behind PgBouncer", 3,
+        "the server ends the statement, and nothing has changed";
+    COMMIT_WEAK: "`synchronous_commit` is `off` or `local` when a repair is applied or undone", 8,
+        "it is `on` in each transaction";
+    SERVER_COPIED: "a file copy of a server is in its place for a resume, `gate`, `repair`, `apply` or psql", 5,
+        "it is refused; the server itself after a crash is not";
+    PLANNING_REFUSED: "a server has no connection to spare before the first row is read", 7,
+        "the verb waits and does its work";
 }

@@ -21,6 +21,8 @@ pub enum Fate {
     Cut { after: usize, reset: bool },
     /// It stays open, but after so many bytes nothing passes in either direction.
     Silent { after: usize },
+    /// After so many bytes of the server's this comes instead, without end.
+    Flood { after: usize, flood: &'static [u8] },
 }
 
 /// A proxy; it listens until it is dropped.
@@ -159,7 +161,7 @@ fn downwards(
 ) {
     let limit = match fate {
         Fate::Pass => usize::MAX,
-        Fate::Cut { after, .. } | Fate::Silent { after } => after,
+        Fate::Cut { after, .. } | Fate::Silent { after } | Fate::Flood { after, .. } => after,
     };
     let mut buffer = vec![0; 1 << 16];
     let mut passed = 0;
@@ -174,6 +176,14 @@ fn downwards(
             // This ends the other thread's read; a reset goes out when both have let go.
             let how = if reset { Shutdown::Read } else { Shutdown::Both };
             let _ = client.shutdown(how);
+            let _ = server.shutdown(Shutdown::Both);
+            return;
+        }
+        if passed >= limit
+            && let Fate::Flood { flood, .. } = fate
+        {
+            let flood = flood.repeat((1 << 16) / flood.len() + 1);
+            while client.write_all(&flood).is_ok() {}
             let _ = server.shutdown(Shutdown::Both);
             return;
         }

@@ -94,8 +94,9 @@ fn days(text: &str) -> Option<i64> {
 
 /// Nanoseconds since midnight, and seconds east of Greenwich, if it says so, of `10:00:00.5+05:30`.
 fn time_of_day(text: &str) -> Option<(i128, Option<i64>)> {
-    let (time, zone) = match text.find(['+', '-', 'Z']) {
-        Some(at) => (&text[..at], Some(zone(&text[at..])?)),
+    let zone_at = text.find(['+', '-', 'Z']);
+    let (time, zone) = match zone_at.and_then(|at| text.split_at_checked(at)) {
+        Some((time, rest)) => (time, Some(zone(rest)?)),
         None => (text, None),
     };
     let (whole, part) = time.split_once('.').unwrap_or((time, ""));
@@ -107,7 +108,7 @@ fn time_of_day(text: &str) -> Option<(i128, Option<i64>)> {
 }
 
 fn zone(text: &str) -> Option<i64> {
-    match text.split_at(1) {
+    match text.split_at_checked(1)? {
         ("Z", "") => Some(0),
         ("-", clock_time) => Some(-clock(clock_time)?),
         ("+", clock_time) => clock(clock_time),

@@ -171,7 +171,8 @@ impl Watch {
                 Some(Err(error)) if limited => {
                     blind = true;
                     self.pace.unknown(side, &error.message);
-                    if error.remedy != Remedy::Retry {
+                    // One that only takes too long, or that replay was in the way of, can still answer.
+                    if !error.may_pass() && error.remedy != Remedy::Shrink {
                         self.blind_since = Instant::now().checked_sub(PATIENCE);
                     }
                 }

@@ -15,12 +15,11 @@ use super::journal::{Journal, Place};
 use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
-use crate::pg::{Lease, PgError, Remedy, Session};
+use crate::pg::{Lease, PgError, Retries, Session};
 use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
 use crate::run::pace::spacing::Spacing;
-use crate::run::retried::pause_after;
 use crate::sql::{self, Bind};
 
 /// Rows that travel as one statement's parameters.
@@ -220,7 +219,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         &mut self,
         mut work: impl AsyncFnMut(&mut Self, &Lease) -> Result<T, PgError>,
     ) -> Result<Option<T>, PgError> {
-        let (mut stop, mut tries) = (self.stop.clone(), 0);
+        let (mut stop, mut faults) = (self.stop.clone(), Retries::against_faults());
         loop {
             if *stop.borrow() != Stop::No {
                 return Ok(None);
@@ -237,8 +236,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                 Ok(done) => return Ok(Some(done)),
                 Err(error) => error,
             };
-            tries += 1;
-            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
                 return Err(error);
             };
             // Whoever wants it to stop does not wait for the end of the pause.

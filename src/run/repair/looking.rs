@@ -8,12 +8,11 @@ use super::ready::Ready;
 use super::repairing::{KEYS_AT_ONCE, Reach};
 use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
-use crate::pg::Remedy;
+use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
-use crate::run::retried::pause_after;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
 use crate::schema::{BySide, Side};
@@ -83,7 +82,7 @@ impl Ready<'_> {
     ) -> Result<Looked, Blocked> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
-        let mut tries = 0;
+        let mut faults = Retries::against_faults();
         loop {
             let leases = lease_both(self.prepared).await?;
             let reach =
@@ -91,12 +90,11 @@ impl Ready<'_> {
             let result = agreeing(&reach.hands(plan), self.written, shape, batch).await;
             let BySide { source, target } = leases;
             tokio::join!(source.give_back(), target.give_back());
-            tries += 1;
             let (side, error) = match result {
                 Ok(agree) => return Ok(agree),
                 Err(failed) => failed,
             };
-            let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
+            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
                 let hint = "Batches that were applied stand. Started again it looks again.";
                 return Err(Blocked::from((side, error)).hinted(hint));
             };

@@ -86,7 +86,9 @@ pub(in crate::run) fn least_rows(remedy: Remedy) -> u64 {
     match remedy {
         Remedy::Shrink => FLOOR,
         Remedy::Isolate => 1,
-        Remedy::Retry | Remedy::Replan | Remedy::GiveUp => u64::MAX,
+        Remedy::Retry | Remedy::Reconnect | Remedy::Conflict | Remedy::Replan | Remedy::GiveUp => {
+            u64::MAX
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Answer;
-use super::hands::{Failed, Hands};
+use super::hands::{Failed, Hands, may_hold};
 use super::parts;
 use super::since;
 use crate::compare::{
@@ -159,6 +159,7 @@ async fn key_hashes(
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
         pairing.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
+        may_hold(pairing.waiting())?;
     }
     Ok(pairing)
 }

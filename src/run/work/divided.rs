@@ -8,10 +8,15 @@
 //! A statement holds its snapshot as long as it runs, and while it does, a busy table cannot be cleaned
 //! up. What comes of the ranges is of several moments then, as it is of a table's chunks: who moves from
 //! one to the other in between is met twice or not at all, and settled as anything in motion is.
+//!
+//! A piece that a standby's replay interrupts is cut too, or read again where it cannot be cut. Each piece
+//! that was read is progress, and gives the whole budget of tries back.
+
+use std::time::Duration;
 
 use super::bounds;
 use super::hands::{Failed, Hands};
-use crate::pg::Remedy;
+use crate::pg::{PgError, Remedy, Retries};
 use crate::row::KeyRange;
 use crate::run::scan::slots::FLOOR;
 
@@ -22,15 +27,22 @@ pub(in crate::run) struct Divided<'h, 'w> {
     left: Vec<(KeyRange, u64)>,
     /// So many rows took too long.
     too_many: u64,
+    conflicts: Retries,
+    /// How long to wait before the next statement.
+    pause: Option<Duration>,
 }
 
 impl<'h, 'w> Divided<'h, 'w> {
     pub(in crate::run) fn new(hands: &'h Hands<'w>, range: &KeyRange, rows: u64) -> Self {
-        Divided { hands, left: vec![(range.clone(), rows)], too_many: u64::MAX }
+        let (left, conflicts) = (vec![(range.clone(), rows)], Retries::against_conflicts());
+        Divided { hands, left, too_many: u64::MAX, conflicts, pause: None }
     }
 
     /// What is to be read next, and what with.
     pub(in crate::run) async fn next(&mut self) -> Result<Option<(Hands<'w>, KeyRange)>, Failed> {
+        if let Some(pause) = self.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
         while let Some((range, rows)) = self.left.last().cloned() {
             if rows < self.too_many || !self.may_be_cut(rows) {
                 let hands = if self.may_be_cut(rows) { self.hands.hurried() } else { *self.hands };
@@ -54,7 +66,8 @@ impl<'h, 'w> Divided<'h, 'w> {
         rows > FLOOR && self.hands.plan.served()
     }
 
-    /// Takes what came of it. Gives it back, unless it took too long and comes again in smaller ranges.
+    /// Takes what came of it. Gives it back, unless it comes again: in smaller ranges where it took too
+    /// long, and after a pause where replay was in the way.
     pub(in crate::run) fn take<T>(&mut self, read: Result<T, Failed>) -> Result<Option<T>, Failed> {
         let rows = self.left.last().map_or(0, |(_, rows)| *rows);
         match read {
@@ -62,8 +75,19 @@ impl<'h, 'w> Divided<'h, 'w> {
                 self.too_many = rows;
                 Ok(None)
             }
+            Err((side, error)) if error.remedy == Remedy::Conflict => {
+                self.pause = self.conflicts.pause();
+                if self.pause.is_none() {
+                    return Err((side, PgError { remedy: Remedy::Shrink, ..error }));
+                }
+                if self.may_be_cut(rows) {
+                    self.too_many = rows;
+                }
+                Ok(None)
+            }
             read => {
                 self.left.pop();
+                self.conflicts.refill();
                 read.map(Some)
             }
         }

@@ -14,6 +14,18 @@ use crate::sql::Statement;
 /// An error, and the side that it came from where that is known.
 pub(in crate::run) type Failed = (Option<Side>, PgError);
 
+/// Rows of one statement, each a key and a hash, that may be held at once: twice as many as the largest
+/// chunk has.
+const MOST_HELD: usize = 1 << 21;
+
+/// Refuses more rows than may be held at once.
+pub(in crate::run) fn may_hold(rows: usize) -> Result<(), Failed> {
+    match rows > MOST_HELD {
+        true => Err((None, PgError::too_much("more rows than may be held at once"))),
+        false => Ok(()),
+    }
+}
+
 /// One mapping, one connection of each side.
 #[derive(Clone, Copy)]
 pub(in crate::run) struct Hands<'w> {

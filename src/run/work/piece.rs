@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::hands::{Failed, Hands};
+use super::hands::{Failed, Hands, may_hold};
 use super::parts::MOST_PARTS;
 use super::parts::read_digest;
 use crate::compare::{Ask, BucketGroup, BucketRow};
@@ -110,6 +110,7 @@ async fn rows(hands: &Hands<'_>, side: Side, region: &Region) -> Result<Vec<Buck
             .ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
         let group = plan.group.and_then(|_| row.field(plan.key_width + 1)).map(Into::into);
         found.push(BucketRow { key, fingerprint: Fingerprint::of_row_hash(hash), group });
+        may_hold(found.len())?;
     }
     Ok(found)
 }

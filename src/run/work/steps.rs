@@ -1,7 +1,7 @@
 //! The smaller steps: keys of a few rows, looks, counts.
 
 use super::divided::Divided;
-use super::hands::{Failed, Hands};
+use super::hands::{Failed, Hands, may_hold};
 use super::parts::{self, Counted};
 use crate::compare::{Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
@@ -65,6 +65,7 @@ async fn keys_in(
         let mut image = BySide::<Digest>::default();
         image[side].add(fingerprint);
         suspects.push(Suspected { key, image });
+        may_hold(suspects.len())?;
     }
     Ok(suspects)
 }

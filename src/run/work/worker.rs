@@ -15,11 +15,10 @@ use super::piece;
 use super::steps;
 use super::{Answer, Task, Work};
 use crate::event::Event;
-use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
-use crate::run::retried::pause_after;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -75,34 +74,75 @@ pub(in crate::run) struct Done {
     pub(in crate::run) took: Duration,
 }
 
+/// Answers of a server in a row that do not come in time.
+const MOST_SILENCES: u32 = 2;
+
 /// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
 /// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
 const SHORT: Duration = Duration::from_secs(4);
 
-/// Does the work, with bounded tries.
+/// Does the work, with bounded tries. What a standby's replay was in the way of is left to be done in
+/// smaller pieces where there are any, like what takes too long.
 pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
-    let mut tries = 0;
+    let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
+    let mut silences = 0;
+    let can_be_less = can_be_less(&world.plans[work.mapping], &work.task);
     loop {
         let began = Instant::now();
         let result = attempt(&world, &work).await;
         let took = began.elapsed();
-        let Some(Err((side, error))) = &result else {
-            let result = result.map(|result| result.map_err(|(_, error)| error));
-            return Done { work, result, took };
+        let (side, error) = match result {
+            Some(Err(failed)) => failed,
+            result => {
+                return Done { work, result: result.map(|result| result.map_err(for_good)), took };
+            }
         };
-        tries += 1;
-        let Some(pause) = pause_after(tries).filter(|_| error.remedy == Remedy::Retry) else {
-            let result = result.map(|result| result.map_err(|(side, error)| at_side(side, error)));
-            return Done { work, result, took };
+        let pause = match error.remedy {
+            Remedy::Retry => faults.pause(),
+            Remedy::Reconnect => match still_answers(&world, side, &mut silences).await {
+                true => faults.pause(),
+                false => None,
+            },
+            Remedy::Conflict => conflicts.pause(),
+            Remedy::Shrink | Remedy::Isolate | Remedy::Replan | Remedy::GiveUp => None,
         };
-        let event = Event::Retried { side: *side, reason: error.message.clone() };
-        // The dispatcher listens as long as it waits for work.
-        let _ = world.events.send(event);
-        let stopped = stopped(&world, Stop::Soon);
-        if tokio::time::timeout(pause, stopped).await.is_ok() {
-            return Done { work, result: None, took };
+        if let Some(pause) = pause {
+            let event = Event::Retried { side, reason: error.message.clone() };
+            // The dispatcher listens as long as it waits for work.
+            let _ = world.events.send(event);
+            let stopped = stopped(&world, Stop::Soon);
+            if tokio::time::timeout(pause, stopped).await.is_ok() {
+                return Done { work, result: None, took };
+            }
         }
+        let in_pieces = error.remedy == Remedy::Conflict && can_be_less;
+        if pause.is_none() || in_pieces {
+            return Done { work, result: Some(Err(for_good((side, error)))), took };
+        }
+    }
+}
+
+/// Whether work that was not answered in time is done again. A server that does not answer on a new
+/// connection either, or that is silent again, is given up, for this work and all other.
+async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) -> bool {
+    let Some(side) = side else { return false };
+    let pool = &world.pools[side];
+    *silences += 1;
+    let answers = *silences < MOST_SILENCES && pool.answers().await;
+    if !answers {
+        pool.give_up();
+    }
+    answers
+}
+
+/// An error that names its side, of work that is not tried again as it is.
+fn for_good((side, error): Failed) -> PgError {
+    let error = at_side(side, error);
+    match error.remedy {
+        Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
+        Remedy::Reconnect => PgError { remedy: Remedy::Retry, ..error },
+        _ => error,
     }
 }
 
@@ -133,6 +173,8 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let result = tokio::select! {
         result = on_plan(&hands, &world.own, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
+        error = world.pools.source.given_up() => Some(Err((Some(Side::Source), error))),
+        error = world.pools.target.given_up() => Some(Err((Some(Side::Target), error))),
     };
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());

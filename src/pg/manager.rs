@@ -1,0 +1,37 @@
+//! Opens and recycles the connections of a pool.
+//!
+//! The manager of `deadpool-postgres` opens connections without a limit on what a server may send, so
+//! this one stands in its place; its client is used.
+
+use std::sync::Arc;
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+
+use super::connector::{Connection, Connector};
+use super::error::PgError;
+
+/// Opens connections for a pool.
+pub(super) struct Manager(Arc<Connector>);
+
+impl Manager {
+    pub(super) fn new(connector: Arc<Connector>) -> Manager {
+        Manager(connector)
+    }
+}
+
+impl managed::Manager for Manager {
+    type Type = Connection;
+    type Error = PgError;
+
+    async fn create(&self) -> Result<Connection, PgError> {
+        Box::pin(self.0.open()).await
+    }
+
+    /// No statement is run when a connection comes back; nothing of ours is left on it.
+    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<PgError> {
+        match connection.client.is_closed() {
+            true => Err(RecycleError::message("closed")),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! How many bytes a server may send, counted on the way to the driver, which counts nothing itself.
+//!
+//! A server that is broken, or is no PostgreSQL, may send an answer without end, a message of any length
+//! or notices by the million. The driver collects a message before anybody sees it, so the limit has to
+//! be below the driver: each message's header is looked at as its bytes come in, and a message that is
+//! announced longer than what may still come ends the connection before it is read.
+//!
+//! | what is sent | at most |
+//! |---|---|
+//! | everything before the first question | 1 MB |
+//! | a row, where rows are read one by one | 1 GiB, PostgreSQL's own limit |
+//! | all else of one answer | 64 MB |
+//! | settings, which the driver keeps | 512 kB a connection |
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
+
+/// Bytes of the messages up to the first question.
+const GREETING: usize = 1 << 20;
+/// Bytes of one answer.
+const ANSWER: usize = 64 << 20;
+/// Bytes of one row.
+const ROW: usize = 1 << 30;
+/// Bytes of the settings that a connection reports.
+const SETTINGS: usize = 1 << 19;
+
+/// Type, and length without the type.
+const HEADER: usize = 5;
+
+/// How much may still come on a connection; shared by those who ask and those who read.
+#[derive(Debug)]
+pub(super) struct Quota {
+    answer: AtomicUsize,
+    settings: AtomicUsize,
+    /// Whether rows are read one by one.
+    streams: AtomicBool,
+    /// Whether a question was asked.
+    asked: AtomicBool,
+    exceeded: OnceLock<&'static str>,
+}
+
+impl Quota {
+    /// The quota of a connection that is being opened.
+    pub(super) fn of_greeting() -> Arc<Quota> {
+        Arc::new(Quota {
+            answer: AtomicUsize::new(GREETING),
+            settings: AtomicUsize::new(SETTINGS),
+            streams: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            exceeded: OnceLock::new(),
+        })
+    }
+
+    /// Begins the next answer. Of one that is streamed rows count one by one.
+    pub(super) fn begin_answer(&self, streams: bool) {
+        self.answer.store(ANSWER, Ordering::Relaxed);
+        self.streams.store(streams, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns what was too much, if anything was.
+    pub(super) fn exceeded(&self) -> Option<&'static str> {
+        self.exceeded.get().copied()
+    }
+
+    /// Counts a message of this type and length.
+    fn count(&self, kind: u8, bytes: usize) -> io::Result<()> {
+        let within = match kind {
+            b'D' if self.streams.load(Ordering::Relaxed) => match bytes > ROW {
+                true => Err("the server sent a row of more than 1 GiB"),
+                false => return Ok(()),
+            },
+            b'S' => taken(&self.settings, bytes, "the server sent settings without end"),
+            _ => Ok(()),
+        };
+        let too_much = match self.asked.load(Ordering::Relaxed) {
+            true => "the server's answer is larger than 64 MB",
+            false => "the server said more than 1 MB before the first question",
+        };
+        within.and_then(|()| taken(&self.answer, bytes, too_much)).map_err(|why| {
+            let _ = self.exceeded.set(why);
+            io::Error::other(why)
+        })
+    }
+}
+
+fn taken(left: &AtomicUsize, bytes: usize, too_much: &'static str) -> Result<(), &'static str> {
+    let less = |left: usize| left.checked_sub(bytes);
+    let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    taken.map(drop).map_err(|_| too_much)
+}
+
+/// A server's messages, as far as their bounds go.
+#[derive(Debug, Default)]
+struct Messages {
+    header: [u8; HEADER],
+    /// Bytes of the header that have come.
+    known: usize,
+    /// Bytes of the message that are still to come.
+    body: usize,
+}
+
+impl Messages {
+    fn pass(&mut self, mut bytes: &[u8], quota: &Quota) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.body > 0 {
+                let passed = self.body.min(bytes.len());
+                self.body -= passed;
+                bytes = bytes.get(passed..).unwrap_or_default();
+                continue;
+            }
+            let (Some((first, rest)), Some(place)) =
+                (bytes.split_first(), self.header.get_mut(self.known))
+            else {
+                return Ok(());
+            };
+            *place = *first;
+            self.known += 1;
+            bytes = rest;
+            if self.known == HEADER {
+                self.known = 0;
+                let [kind, length @ ..] = self.header;
+                let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                quota.count(kind, length.saturating_add(1))?;
+                self.body = length.saturating_sub(HEADER - 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A connection's bytes in plain, counted.
+#[derive(Debug)]
+pub(super) struct Counted<S> {
+    stream: S,
+    messages: Messages,
+    quota: Arc<Quota>,
+}
+
+impl<S> Counted<S> {
+    pub(super) fn new(stream: S, quota: Arc<Quota>) -> Counted<S> {
+        Counted { stream, messages: Messages::default(), quota }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let Counted { stream, messages, quota } = &mut *self;
+        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(messages.pass(came, quota))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Counted<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn header(kind: u8, length: u32) -> Vec<u8> {
+        [&[kind][..], &length.to_be_bytes()].concat()
+    }
+
+    /// Passes bytes in pieces of this size; tells what was too much.
+    fn pass(quota: &Quota, bytes: &[u8], piece: usize) -> Option<&'static str> {
+        let mut messages = Messages::default();
+        let passed = bytes.chunks(piece).try_for_each(|bytes| messages.pass(bytes, quota));
+        assert_eq!(passed.is_err(), quota.exceeded().is_some());
+        quota.exceeded()
+    }
+
+    #[test]
+    fn messages_are_told_apart_however_they_are_cut() {
+        let bytes = [message(b'T', b"abc"), message(b'D', &[7; 300]), message(b'C', b"")].concat();
+        for piece in [1, 2, 3, 5, 7, 1_000] {
+            let quota = Quota::of_greeting();
+            quota.begin_answer(false);
+            assert_eq!(pass(&quota, &bytes, piece), None);
+            let left = quota.answer.load(Ordering::Relaxed);
+            assert_eq!(ANSWER - left, bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_fails_before_it_comes() {
+        let gib = 1 << 30;
+        for (streams, kind, length, exceeds) in [
+            (false, b'D', (64 << 20) - 1, false),
+            (false, b'D', 64 << 20, true),
+            (true, b'D', gib - 1, false),
+            (true, b'D', gib, true),
+            (true, b'E', 64 << 20, true),
+            (true, b'D', u32::MAX, true),
+        ] {
+            let quota = Quota::of_greeting();
+            quota.begin_answer(streams);
+            let exceeded = pass(&quota, &header(kind, length), 2);
+            assert_eq!(exceeded.is_some(), exceeds, "{streams} {kind} {length}");
+        }
+    }
+
+    #[test]
+    fn many_small_messages_are_too_much_in_the_end() {
+        let flood = |quota: &Quota, kind: u8, most: usize| {
+            let bytes = message(kind, &[0; 1_000]);
+            (0..most).find(|_| pass(quota, &bytes, 512).is_some())
+        };
+        let quota = Quota::of_greeting();
+        assert!(flood(&quota, b'N', 2_000).is_some(), "notices before the first question");
+        let quota = Quota::of_greeting();
+        quota.begin_answer(true);
+        assert!(flood(&quota, b'D', 100_000).is_none(), "rows are read one by one");
+        assert!(flood(&quota, b'N', 100_000).is_some(), "notices among rows");
+        let quota = Quota::of_greeting();
+        let settings = (0..100).find(|_| {
+            quota.begin_answer(false);
+            flood(&quota, b'S', 100).is_some()
+        });
+        assert!(settings.is_some(), "settings, however many questions there are");
+    }
+}
