@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::SummaryRecord;
+use super::record::none_noted;
 use crate::schema::BySide;
 
 /// The runs of one spec, the oldest first.
@@ -32,6 +33,9 @@ pub struct Verified {
 /// One run of the past.
 #[derive(Debug, Serialize)]
 pub struct PastRun {
+    /// Its number in the ledger, which is larger than that of every run that began before it.
+    #[serde(skip)]
+    pub number: i64,
     /// Its id.
     pub run: String,
     /// What it was: `compare`.
@@ -42,6 +46,12 @@ pub struct PastRun {
     pub scope: String,
     /// When it began.
     pub started_at: String,
+    /// The clocks of both servers at that moment, as far as they could be asked.
+    #[serde(skip_serializing_if = "none_noted")]
+    pub clocks: BySide<Option<String>>,
+    /// When it went on after an interruption, each time.
+    #[serde(skip)]
+    pub resumed_at: Vec<String>,
     /// The share of the keys that it looked at, if not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,

@@ -5,7 +5,7 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::store::Store;
 use super::value::{Change, values};
-use crate::row::{Coverage, Stretch};
+use crate::row::{Coverage, Stretch, VerifiedBy};
 
 impl Store {
     /// Which part of a mapping was verified when, in runs of one scope, by whatever key; nothing if none
@@ -34,11 +34,9 @@ impl Store {
             // What cannot be read has not been verified.
             let Ok(read) = decode(record.bytes(0)?) else { return Ok(None) };
             (range, of_key) = read;
-            stretches.push(Stretch {
-                range,
-                rows: record.count(1)?,
-                verified: Some(record.text(2)?).filter(|at| !at.is_empty()).map(str::to_owned),
-            });
+            let (run, at) = (record.int(3)?, record.text(2)?.to_owned());
+            let verified = (!at.is_empty()).then_some(VerifiedBy { run, at });
+            stretches.push(Stretch { range, rows: record.count(1)?, verified });
         }
         Ok(Coverage::of(stretches).map(|coverage| (coverage, of_key)))
     }
@@ -78,14 +76,15 @@ impl Recorder {
         for (place, stretch) in coverage.stretches().iter().enumerate() {
             let statement = include_str!("statements/add_coverage.sql");
             let Stretch { range, rows, verified } = stretch;
-            let verified = verified.as_deref().unwrap_or_default();
+            let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
             let params = values![
                 scope.as_str(),
                 mapping,
                 place as u64,
                 encode(&(range, key)),
                 *rows,
-                verified
+                at,
+                run
             ];
             self.put(Change { statement, params });
         }

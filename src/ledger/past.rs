@@ -23,13 +23,6 @@ struct Numbered {
     run: PastRun,
     /// Whether it was to look at every mapping.
     all_mappings: bool,
-    last_look: Option<Timestamp>,
-}
-
-/// When a run ended, or if it has no end, when it last began or went on.
-fn last_look(record: &RunRecord, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
-    let began = record.resumed_at.last().unwrap_or(&record.started_at).parse().ok()?;
-    summary.map_or(Some(began), |summary| summary.ended_at(began))
 }
 
 impl Numbered {
@@ -110,9 +103,9 @@ impl Store {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(coverage) = self.coverage(scope, &mapping).await? else { continue };
-            for since in coverage.moments() {
-                let (mapping, share) = (mapping.clone(), coverage.since(since));
-                steps.push(Verified { mapping, share, since: since.to_owned() });
+            for by in coverage.runs() {
+                let (mapping, share) = (mapping.clone(), coverage.since(by));
+                steps.push(Verified { mapping, share, since: by.at.clone() });
             }
         }
         Ok(steps)
@@ -202,7 +195,8 @@ impl Store {
         Ok(Retold::Told)
     }
 
-    /// The last run of a scope before this one that compared all of it, and came to its end.
+    /// The place in the ledger's order of the last run of a scope before this one that compared all of
+    /// it, and came to its end.
     pub(super) async fn whole_before(
         &self,
         scope: &str,
@@ -213,10 +207,26 @@ impl Store {
             let record: RunRecord = serde_json::from_str(row.text(1)?)?;
             let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
             if summary.complete && record.is_of_everything() {
-                return row.int(0).map(Some);
+                return row.int(3).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// Returns the newest run of a spec, and when it ended, or last began or went on if it has no end, by the
+    /// clock of the machine that it ran on.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn newest(&self, spec: &str) -> Result<Option<(String, Timestamp)>, LedgerError> {
+        let found = self.first(include_str!("statements/newest_run.sql"), values![spec]).await?;
+        let Some(row) = found else { return Ok(None) };
+        let record: RunRecord = serde_json::from_str(row.text(0)?)?;
+        let summary: Option<SummaryRecord> =
+            row.maybe_text(1)?.map(serde_json::from_str).transpose()?;
+        let began = record.resumed_at.last().unwrap_or(&record.started_at).parse().ok();
+        let ended = began.and_then(|began| summary.map_or(Some(began), |end| end.ended_at(began)));
+        Ok(ended.map(|ended| (record.run, ended)))
     }
 
     /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
@@ -262,21 +272,23 @@ impl Store {
         }
     }
 
-    /// The runs of a spec as they stand, in the order in which they have last looked: one that was
-    /// interrupted and goes on is newer than what ran in between.
+    /// The runs of a spec as they stand, in the ledger's order: one that was interrupted and went on is
+    /// newer than what ran in between.
     async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
         let mut runs = Vec::new();
         let found = self.rows(include_str!("statements/runs_of_spec.sql"), values![spec]).await?;
         for row in found {
             let record: RunRecord = serde_json::from_str(row.text(3)?)?;
             let summary = row.maybe_text(4)?.map(serde_json::from_str).transpose()?;
-            let last_look = last_look(&record, summary.as_ref());
             let run = PastRun {
+                number: row.int(0)?,
                 run: record.run,
                 verb: row.text(1)?.to_owned(),
                 spec_hash: record.spec_hash,
                 scope: row.text(2)?.to_owned(),
                 started_at: record.started_at,
+                clocks: record.clocks,
+                resumed_at: record.resumed_at,
                 sample: record.sample,
                 slice: record.slice,
                 since: record.since,
@@ -291,11 +303,8 @@ impl Store {
                 number: row.int(0)?,
                 run,
                 all_mappings: record.mappings.is_empty(),
-                last_look,
             });
         }
-        // Those of one moment stay in the order in which they began.
-        runs.sort_by_key(|run| run.last_look);
         Ok(runs)
     }
 

@@ -54,7 +54,7 @@ struct Running {
     first_place: i64,
     /// Findings that wait to be written.
     findings: u64,
-    /// The last run of the scope before it that compared all of it.
+    /// The place in the ledger's order of the last run of the scope before it that compared all of it.
     whole_before: Option<i64>,
 }
 
@@ -152,8 +152,8 @@ impl Recorder {
         &self.store
     }
 
-    /// The number of the run under way, or of the one that is to go on.
-    pub(super) fn number(&self) -> Option<i64> {
+    /// Returns the number of the run under way, or of the one that is to go on.
+    pub fn number(&self) -> Option<i64> {
         self.run.as_ref().map(|run| run.number).or(self.resumed)
     }
 
@@ -216,6 +216,7 @@ impl Recorder {
             run.scope.as_str(),
             run.started_at.as_str(),
             record,
+            self.store.next_number().await?,
         ];
         let added = self.store.change(statement, params).await?;
         let number = added.first().map_or(Ok(0), |record| record.int(0))?;
@@ -231,7 +232,8 @@ impl Recorder {
     async fn go_on(&mut self, number: i64, run: &RunRecord) -> Result<(), LedgerError> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![number]);
         let next_place = last.await?.map_or(Ok(-1), |record| record.int(0))? + 1;
-        let params = values![serde_json::to_string(run)?, number];
+        let began = self.store.next_number().await?;
+        let params = values![serde_json::to_string(run)?, began, number];
         self.store.change(include_str!("statements/resume_run.sql"), params).await?;
         let (spec, scope) = (run.spec.clone(), run.scope.clone());
         let (first_place, findings) = (next_place, 0);
@@ -269,7 +271,7 @@ impl Recorder {
             if sight.run != run.number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
-                    Some(whole) if sight.run < whole => Recurrence::Returned,
+                    Some(whole) if sight.order < whole => Recurrence::Returned,
                     _ if sight.image == image(&self.veil, finding) => Recurrence::Same,
                     _ => Recurrence::Changed,
                 });
@@ -362,7 +364,9 @@ impl Recorder {
         if summary.complete {
             changes.extend(retention::CHECKPOINTS.map(|stale| change(stale, values![number])));
         }
-        changes.push(change(include_str!("statements/end_run.sql"), values![summary_text, number]));
+        let ended = self.store.next_number().await?;
+        let params = values![summary_text, ended, number];
+        changes.push(change(include_str!("statements/end_run.sql"), params));
         self.together(changes).await?;
         retention::forget(&self.store, &run.spec).await
     }

@@ -84,6 +84,7 @@ impl Recorder {
             record.scope.as_str(),
             record.started_at.as_str(),
             serde_json::to_string(record)?,
+            self.store().next_number().await?,
             self.terms().unwrap_or_default(),
         ];
         store.change(begin, &params).await?;

@@ -20,6 +20,8 @@ pub(super) struct Sight {
     pub(super) runs: u64,
     /// The number of the run that saw it last.
     pub(super) run: i64,
+    /// The place of that run in the ledger's order.
+    pub(super) order: i64,
     /// A keyed hash of what it said of its rows.
     pub(super) image: String,
 }
@@ -133,6 +135,13 @@ impl Store {
         }
     }
 
+    /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
+    /// end: which of two runs is the newer one is told by these numbers, not by a clock.
+    pub(super) async fn next_number(&self) -> Result<i64, LedgerError> {
+        let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
+        taken.first().map_or(Ok(0), |record| record.int(0))
+    }
+
     /// The last sight of each of these differences before this run, by identity; of those that were not
     /// seen before, the last one in it.
     pub(super) async fn earlier(
@@ -146,7 +155,8 @@ impl Store {
                 let first_seen = record.text(1)?.to_owned();
                 let (runs, run) = (record.count(2)?, record.int(3)?);
                 let image = record.text(4)?.to_owned();
-                found.insert(identity, Sight { first_seen, runs, run, image });
+                let order = record.int(5)?;
+                found.insert(identity, Sight { first_seen, runs, run, order, image });
             }
             Ok(())
         };

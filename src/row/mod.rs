@@ -14,7 +14,7 @@ mod order;
 mod range;
 mod record;
 
-pub use coverage::{Coverage, Stretch};
+pub use coverage::{Coverage, Stretch, VerifiedBy};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};

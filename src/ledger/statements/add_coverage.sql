@@ -1,6 +1,7 @@
-insert into coverage (scope, mapping, place, range, rows, verified_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into coverage (scope, mapping, place, range, rows, verified_at, verified_by)
+values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (scope, mapping, place) do update set
     range = excluded.range,
     rows = excluded.rows,
-    verified_at = excluded.verified_at
+    verified_at = excluded.verified_at,
+    verified_by = excluded.verified_by

@@ -1,6 +1,8 @@
 -- Its last sight before this run ($2), or if there is none, in this run before it was interrupted.
-select identity, first_seen, runs, run, image
+select finding.identity, finding.first_seen, finding.runs, finding.run, finding.image,
+    coalesce(run.ended, run.began, 0)
 from finding
-where identity = $1
-order by run = $2, run desc
+join run on run.number = finding.run
+where finding.identity = $1
+order by finding.run = $2, coalesce(run.ended, run.began, 0) desc, finding.run desc
 limit 1

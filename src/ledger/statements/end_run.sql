@@ -1,1 +1,1 @@
-update run set summary = $1 where number = $2
+update run set summary = $1, ended = $2 where number = $3

@@ -1,1 +1,1 @@
-update run set record = $1, summary = null where number = $2
+update run set record = $1, began = $2, ended = null, summary = null where number = $3

@@ -1,4 +1,7 @@
-select distinct on (identity) identity, first_seen, runs, run, image
+select distinct on (finding.identity)
+    finding.identity, finding.first_seen, finding.runs, finding.run, finding.image,
+    coalesce(run.ended, run.began, 0)
 from finding
-where identity = any($1)
-order by identity, run = $2, run desc
+join run on run.number = finding.run
+where finding.identity = any($1)
+order by finding.identity, finding.run = $2, coalesce(run.ended, run.began, 0) desc, finding.run desc

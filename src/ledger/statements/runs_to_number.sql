@@ -1,0 +1,2 @@
+select number, id, started_at, record, summary
+from run
