@@ -85,9 +85,9 @@ fn a_ledger_of_version_1_is_brought_forward_with_all_that_it_remembers() {
             let told = &gate.exits(1).stdout;
             assert_eq!(told.matches(" differs in 3 rows of mapping \"t\"\n").count(), 3, "{told}");
         }
-        assert_eq!(state(&keeper), "1 2|3|13");
+        assert_eq!(state(&keeper), "1 3|3|13");
         let version = old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version, Ok(2));
+        assert_eq!(version, Ok(3));
     }
 }
 
@@ -151,7 +151,7 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
             let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 4);
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
             begin_at_once(&pairs, &keeper, &url);
-            assert_eq!(state(&keeper), if version == 0 { "2|2|13" } else { "1 2|4|13" });
+            assert_eq!(state(&keeper), if version == 0 { "3|2|13" } else { "1 3|4|13" });
         }
     }
 }
@@ -167,7 +167,7 @@ fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
             keeper.sql("drop schema pgreconcile cascade");
         }
         begin_at_once(&pairs, &keeper, &bouncer.url(Side::Source));
-        assert_eq!(state(&keeper), "2|2|13");
+        assert_eq!(state(&keeper), "3|2|13");
     }
 }
 
@@ -198,7 +198,7 @@ fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
         } else {
             assert_eq!(comparing(&pair, &keeper.url()).run().exits(1).stderr, "");
         }
-        assert_eq!(state(&keeper), if version == 0 { "2|1|13" } else { "1 2|3|13" });
+        assert_eq!(state(&keeper), if version == 0 { "3|1|13" } else { "1 3|3|13" });
     }
 }
 
@@ -216,7 +216,7 @@ fn a_role_that_may_use_the_tables_but_not_add_any_says_what_their_owner_has_to_r
     others.iter().for_each(|outcome| drop(refused(outcome)));
     for outcome in others.iter().chain([&compared]) {
         for words in [
-            "its tables are of version 1, this program needs those of version 2",
+            "its tables are of version 1, this program needs those of version 3",
             "may not add them: permission denied to set role \"postgres\"",
             "let the owner of the tables run once: pgreconcile history SPEC --ledger URL",
             grant,

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::{Left, Recorder};
+use crate::ledger::{LedgerError, Left, Recorder, Resumable};
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
 
@@ -152,12 +152,17 @@ pub(super) async fn begin_all(
             return None;
         }
         match run::agree(prepared, options, recorder, wanted).await {
-            Ok(Some(interrupted)) => {
+            Ok(Resumable::Run(interrupted)) => {
                 let run = &interrupted.record;
                 ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
-                begins.push_back(Begin::Resumed(Box::new(interrupted)));
+                begins.push_back(Begin::Resumed(interrupted));
             }
-            Ok(None) => {
+            Ok(Resumable::Damaged(run)) => {
+                let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+                ui.warning(&message, Some("It cannot go on; a new run begins."));
+                begins.push_back(Begin::New(new));
+            }
+            Ok(Resumable::Nothing) => {
                 if wanted.is_some() {
                     ui.status(&format!("{name}: no run was interrupted; a new one begins"));
                 }

@@ -15,7 +15,7 @@ use super::ledgers::past;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::RunRecord;
-use crate::ledger::{Retold, Store};
+use crate::ledger::{LedgerError, Retold, Store};
 use crate::spec::Spec;
 
 /// Where an earlier run's findings come from.
@@ -103,6 +103,10 @@ async fn of_ledger(
         (Ok(Retold::Told), Some(why)) => {
             Err((why.to_owned(), "Compare again, or name a run of these with --run and --param."))
         }
+        (Ok(Retold::Damaged(run)), _) => Err((
+            LedgerError::damaged(&run).to_string(),
+            "Compare again, or name another run; pgreconcile history SPEC lists them.",
+        )),
         (Ok(Retold::Unfinished), _) => Err((
             "that run has not come to its end".to_owned(),
             "Compare again, or name a finished run.",

@@ -138,24 +138,20 @@ struct Ledger {
     store: Store,
     location: Option<Location>,
     place: Place,
-    /// The runs of the spec, the oldest first.
-    runs: Vec<PastRun>,
 }
 
-/// Opens the ledger of the spec and reads which runs it has. `None` if that fails, which has been said.
+/// Opens the ledger of the spec. `None` if that fails, which has been said.
 async fn open(args: &Gate, spec: &Spec, ui: &Ui) -> Option<Ledger> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui).await?;
     let location = place.of(&spec.text.path, &spec.name);
-    let mut ledger = Ledger { store, location, place, runs: Vec::new() };
-    match ledger.store.past_runs(&spec.name).await {
-        Ok(runs) => ledger.runs = runs,
-        Err(error) => {
-            ledger.unusable(&error.to_string(), ui);
-            return None;
-        }
-    }
-    Some(ledger)
+    Some(Ledger { store, location, place })
+}
+
+/// Whether a run is one of the spec as it is now, with these parameters. What a damaged one was of is not
+/// known.
+fn is_of_scope(run: &PastRun, scope: &str) -> bool {
+    run.scope == scope || run.damaged
 }
 
 impl Ledger {
@@ -163,17 +159,24 @@ impl Ledger {
         ui.error(&format!("{}: {why}", self.store), self.location.as_ref().map(unusable));
     }
 
-    /// The runs of the spec as it is now, with these parameters, the newest first.
-    fn of_scope<'l>(&'l self, scope: &'l str) -> impl Iterator<Item = &'l PastRun> {
-        self.runs.iter().rev().filter(move |run| run.scope == scope)
+    /// The runs of the spec, the oldest first.
+    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, String> {
+        self.store.past_runs(&spec.name).await.map_err(|error| error.to_string())
+    }
+
+    /// Whether the spec as it is now was run with these parameters.
+    async fn has_run(&self, spec: &Spec) -> bool {
+        let (scope, runs) = (spec.scope(), self.runs(spec).await.unwrap_or_default());
+        runs.iter().any(|run| is_of_scope(run, &scope))
     }
 
     /// What the ledger remembers of the spec, as far as a judgement needs it.
     async fn case(&self, spec: &Spec, now: Clocks) -> Result<Case, String> {
         let scope = spec.scope();
-        let runs = self.judged(spec, &scope, &now).await?;
+        let all = self.runs(spec).await?;
+        let runs = self.judged(spec, &all, &now).await?;
         let (verified, verified_by) = self.verified(spec, &runs, &now).await?;
-        let comparisons = || self.runs.iter().rev().filter(|run| run.verb == "compare");
+        let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
         let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
         let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
         Ok(Case {
@@ -192,10 +195,16 @@ impl Ledger {
     }
 
     /// As many of the newest runs as a judgement looks at, the newest first.
-    async fn judged(&self, spec: &Spec, scope: &str, now: &Clocks) -> Result<Vec<Run>, String> {
-        let newest = self.runs.last().map(|run| run.run.as_str());
+    async fn judged(
+        &self,
+        spec: &Spec,
+        all: &[PastRun],
+        now: &Clocks,
+    ) -> Result<Vec<Run>, String> {
+        let newest = all.last().map(|run| run.run.as_str());
+        let scope = spec.scope();
         let mut known = Vec::new();
-        for past in self.of_scope(scope) {
+        for past in all.iter().rev().filter(|run| is_of_scope(run, &scope)) {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
             let under_way =
                 last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
@@ -222,6 +231,10 @@ impl Ledger {
                 let told = self.store.retell(&spec.name, Some(&id), |event| run.hear(event));
                 match told.await.map_err(|error| error.to_string())? {
                     Retold::Told => Ok(()),
+                    Retold::Damaged(_) => {
+                        run.end = End::Damaged;
+                        Ok(())
+                    }
                     Retold::Unknown | Retold::Unfinished => {
                         Err(format!("run {id} cannot be told again"))
                     }
@@ -231,9 +244,12 @@ impl Ledger {
                 let so_far = self.store.findings_so_far(&spec.name, &id, |finding| {
                     run.differs_already(finding, spec);
                 });
-                so_far.await.map_err(|error| error.to_string())
+                if !so_far.await.map_err(|error| error.to_string())? {
+                    run.end = End::Damaged;
+                }
+                Ok(())
             }
-            End::Lost => Ok(()),
+            End::Lost | End::Damaged => Ok(()),
         }
     }
 
@@ -279,10 +295,11 @@ struct Servers {
 /// Asks both catalogs, the clocks and the target's sequences. A spec that could be run once and cannot any
 /// more has tables that have changed; everything else that goes wrong is trouble, and has been said.
 async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
-    let was_run = ledger.of_scope(&spec.scope()).next().is_some();
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,
-        Err(Trouble::Spec(problems)) if was_run && !of_connection(spec, &problems) => {
+        Err(Trouble::Spec(problems))
+            if !of_connection(spec, &problems) && ledger.has_run(spec).await =>
+        {
             ui.diagnostics(&spec.text, &problems);
             let errors = problems.iter().filter(|problem| problem.is_error());
             let changes = errors.map(|problem| Change::unfit(&problem.message)).collect();

@@ -153,13 +153,9 @@ impl Ledgers {
             }
         }
         warn_if_behind(&store, spec, asker.ui).await;
-        match Recorder::new(store, asker.verb).await {
-            Ok(mut recorder) => {
-                held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
-                drop(self.recorders.insert(spec.to_owned(), recorder));
-            }
-            Err(error) => self.not_remembered(spec, &shown, &error.to_string(), asker.ui),
-        }
+        let mut recorder = Recorder::new(store, asker.verb);
+        held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
+        self.recorders.insert(spec.to_owned(), recorder);
         true
     }
 

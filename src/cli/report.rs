@@ -14,7 +14,7 @@ use super::outputs::{Format, Outputs, written};
 use super::specs;
 use super::ui::Ui;
 use crate::event::Observer;
-use crate::ledger::Retold;
+use crate::ledger::{LedgerError, Retold};
 use crate::report::Style;
 use crate::run::Stop;
 
@@ -92,6 +92,11 @@ pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
             return if outputs.finish() { Exit::Clean } else { Exit::Incomplete };
         }
         Ok(Retold::Unfinished) => "that run has not come to its end".to_owned(),
+        Ok(Retold::Damaged(run)) => {
+            let message = format!("{store}: {}", LedgerError::damaged(&run));
+            ui.error(&message, Some("Compare again, or name another run with --run."));
+            return Exit::Trouble;
+        }
         Ok(Retold::Unknown) => match &args.run {
             Some(run) => format!("spec \"{name}\" has no run {run}"),
             None => format!("spec \"{name}\" has no finished run"),

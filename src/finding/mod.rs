@@ -22,8 +22,8 @@ pub use named::Named;
 pub use paced::Paced;
 pub use past::{History, PastRun, Trend, Verified};
 pub use record::{
-    CHANGED, ExpiredAccept, MappingRecord, NotRecalled, RunRecord, SummaryRecord, Undecided,
-    Verdict, exit_code, timestamp,
+    CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
+    Undecided, Verdict, exit_code, timestamp,
 };
 pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
 pub use tally::{Books, Tally};

@@ -72,11 +72,38 @@ pub struct PastRun {
     /// Rows that were found, by the same names: a finding may speak of a range of them, and of more
     /// findings than were told only the rows are counted.
     pub found_rows: BTreeMap<String, u64>,
+    /// Whether stored values do not match their checksums: then nothing else of it is known for sure.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// Against the last run before it of its scope that compared a mapping whole, if there is one.
     pub trend: Option<Trend>,
 }
 
 impl PastRun {
+    /// A run of which no more is known yet.
+    pub fn new(run: &str, verb: &str, scope: &str, started_at: &str) -> PastRun {
+        PastRun {
+            number: 0,
+            run: run.to_owned(),
+            verb: verb.to_owned(),
+            spec_hash: String::new(),
+            scope: scope.to_owned(),
+            started_at: started_at.to_owned(),
+            clocks: BySide::default(),
+            resumed_at: Vec::new(),
+            sample: None,
+            slice: false,
+            since: None,
+            summary: None,
+            rows: BySide::default(),
+            coverage: None,
+            findings: BTreeMap::new(),
+            found_rows: BTreeMap::new(),
+            damaged: false,
+            trend: None,
+        }
+    }
+
     /// Findings that were told, of every kind.
     pub fn found(&self) -> u64 {
         self.findings.values().sum()

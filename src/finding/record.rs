@@ -69,6 +69,13 @@ impl RunRecord {
         all && !self.slice
     }
 
+    /// Returns when the run ended, or if it has no end, when it last began or went on, by the clock of its
+    /// machine.
+    pub fn last_moment(&self, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
+        let began = self.resumed_at.last().unwrap_or(&self.started_at).parse().ok()?;
+        summary.map_or(Some(began), |summary| summary.ended_at(began))
+    }
+
     /// The record of a run that starts now.
     pub fn new(
         run: String,
@@ -177,6 +184,9 @@ pub struct MappingRecord {
     /// What earlier runs found and a slice could not look at first, if that is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_recalled: Option<NotRecalled>,
+    /// What the ledger's record of an interrupted run had lost, if that is anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_again: Option<ReadAgain>,
     /// What many of its findings have in common.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
@@ -205,6 +215,16 @@ pub struct NotRecalled {
     pub findings: u64,
     /// Why.
     pub why: String,
+}
+
+/// What had been compared before an interruption, and was read again because the ledger's record of it
+/// was damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAgain {
+    /// Stored results that were damaged.
+    pub damaged: u64,
+    /// Chunks that were not read again; 0 if the mapping was read from its start.
+    pub chunks_kept: u64,
 }
 
 /// An accept rule that has expired.
@@ -242,6 +262,7 @@ impl MappingRecord {
             ungrouped: None,
             expired_accepts: Vec::new(),
             not_recalled: None,
+            read_again: None,
             hints: Vec::new(),
             ends: BySide::default(),
         }

@@ -394,6 +394,7 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
         coverage: None,
         findings: [("mismatch".to_owned(), 3), ("accepted".to_owned(), 2)].into(),
         found_rows: [].into(),
+        damaged: false,
         trend: None,
     };
     let run = Run::new(&past, true).unwrap();

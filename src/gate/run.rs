@@ -23,6 +23,8 @@ pub enum End {
     UnderWay,
     /// It was killed.
     Lost,
+    /// Stored values do not match their checksums: how it ended is not known.
+    Damaged,
 }
 
 /// A row that kept changing.
@@ -87,6 +89,7 @@ impl Run {
             part: past.sample.clone().or(past.since.clone()),
             slice: past.slice,
             end: match &past.summary {
+                _ if past.damaged => End::Damaged,
                 Some(summary) => End::Over(summary.clone()),
                 None if under_way => End::UnderWay,
                 None => End::Lost,
@@ -179,6 +182,13 @@ impl Run {
             End::Lost => {
                 let message = format!(
                     "{} has no end: it was killed, or left before its end was written down",
+                    self.named()
+                );
+                vec![Reason::new(Condition::CleanRuns, message)]
+            }
+            End::Damaged => {
+                let message = format!(
+                    "{} is damaged in the ledger: stored values do not match their checksums",
                     self.named()
                 );
                 vec![Reason::new(Condition::CleanRuns, message)]

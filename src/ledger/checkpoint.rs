@@ -10,6 +10,7 @@ use std::hash::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::value::{Change, Record, values};
@@ -54,6 +55,26 @@ pub enum KeptState {
     Undecided,
 }
 
+/// The chunks of a mapping as the ledger has them.
+#[derive(Debug, Default)]
+pub struct StoredChunks {
+    /// Those that are as they were written.
+    pub sound: Vec<Kept>,
+    /// The places of those that are damaged: their ranges are to be read again.
+    pub damaged: Vec<i64>,
+}
+
+/// Where a comparison by buckets stands, as the ledger has it.
+#[derive(Debug)]
+pub enum StoredPass<T> {
+    /// There is none.
+    Nothing,
+    /// As it was written.
+    Sound(T),
+    /// It is damaged.
+    Damaged,
+}
+
 const UNDECIDED: &str = "undecided";
 const CLEAN: &str = "clean";
 const DIRTY: &str = "dirty";
@@ -71,6 +92,7 @@ impl Recorder {
         let (state, matched, outcome) = state_of(checked);
         let params = values![run, mapping, chunk, encode(range), rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
+        let params = self.sealed(Table::Chunk, params);
         self.put(Change { statement, params });
     }
 
@@ -78,47 +100,76 @@ impl Recorder {
     pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
         let Some(run) = self.keeping() else { return };
         let statement = include_str!("statements/put_pass.sql");
-        self.put(Change { statement, params: values![run, mapping, encode(state)] });
+        let params = self.sealed(Table::Pass, values![run, mapping, encode(state)]);
+        self.put(Change { statement, params });
     }
 
     /// Writes down what was ruled of a range.
     pub fn keep_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
         let Some(run) = self.keeping() else { return };
         let statement = include_str!("statements/put_ruling.sql");
-        let params = values![run, mapping, encode(of), encode(ruled)];
+        let params = self.sealed(Table::Ruling, values![run, mapping, encode(of), encode(ruled)]);
         self.put(Change { statement, params });
     }
 
-    /// What was ruled of the ranges of a mapping.
+    /// Forgets a chunk that is to be read again.
+    pub fn forget_chunk(&mut self, mapping: &str, place: i64) {
+        let Some(run) = self.keeping() else { return };
+        let statement = include_str!("statements/forget_one_chunk.sql");
+        self.put(Change { statement, params: values![run, mapping, place] });
+    }
+
+    /// Forgets where a mapping stood: it is read from its start.
+    pub fn forget_checkpoints(&mut self, mapping: &str) {
+        let Some(run) = self.keeping() else { return };
+        for statement in [
+            include_str!("statements/forget_chunk_of_mapping.sql"),
+            include_str!("statements/forget_ruling_of_mapping.sql"),
+            include_str!("statements/forget_pass_of_mapping.sql"),
+        ] {
+            self.put(Change { statement, params: values![run, mapping] });
+        }
+    }
+
+    /// What was ruled of the ranges of a mapping, and how many rulings are damaged: their ranges are
+    /// looked at again.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<HashMap<K, V>, LedgerError> {
-        let run = self.number().unwrap_or_default();
+    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
+        let Some(run) = self.row() else { return Ok((HashMap::new(), 0)) };
         let statement = include_str!("statements/rulings_of_mapping.sql");
-        let found = self.store().rows(statement, values![run, mapping]).await?;
-        let read = |record: &Record| Ok((decode(record.bytes(0)?)?, decode(record.bytes(1)?)?));
-        found.iter().map(read).collect()
+        let found = self.store().rows(statement, values![run.number, mapping]).await?;
+        let read = |record: &Record| {
+            self.store().checksums().verify(Table::Ruling, &run.id, record).ok()?;
+            Some((decode(record.bytes(2).ok()?).ok()?, decode(record.bytes(3).ok()?).ok()?))
+        };
+        let rulings: HashMap<K, V> = found.iter().filter_map(read).collect();
+        let damaged = found.len().saturating_sub(rulings.len()) as u64;
+        Ok((rulings, damaged))
     }
 
     /// The chunks of a mapping that the run has compared before it was interrupted.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
-        let Some(run) = self.number() else { return Ok(Vec::new()) };
+    pub async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
+        let Some(run) = self.row() else { return Ok(StoredChunks::default()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
-        let found = self.store().rows(statement, values![run, mapping]).await?;
-        found.iter().map(Kept::read).collect()
+        let page = async |from: i64| {
+            let params = values![run.number, mapping, from, i64::MAX];
+            self.store().rows(statement, params).await
+        };
+        StoredChunks::read(self.store().checksums(), &run.id, i64::MIN, page).await
     }
 
     /// What there is to say of a chunk that is not clean.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
+    /// When the ledger cannot be read, or the chunk is damaged.
     pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
         self.said(mapping, chunk).await
     }
@@ -126,42 +177,79 @@ impl Recorder {
     /// Why a chunk could not be compared.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
+    /// When the ledger cannot be read, or the chunk is damaged.
     pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
         self.said(mapping, chunk).await
     }
 
     async fn said<T: DeserializeOwned>(&self, mapping: &str, chunk: u64) -> Result<T, LedgerError> {
-        let run = self.number().unwrap_or_default();
+        let run = self.row().ok_or_else(not_understood)?;
         let statement = include_str!("statements/outcome_of_chunk.sql");
-        let found = self.store().first(statement, values![run, mapping, chunk]).await?;
-        decode(found.ok_or_else(not_understood)?.bytes(0)?)
+        let found = self.store().first(statement, values![run.number, mapping, chunk]).await?;
+        let found = found.ok_or_else(not_understood)?;
+        let checked = self.store().checksums().verify(Table::Chunk, &run.id, &found);
+        checked.map_err(|_| LedgerError::damaged(&run.id))?;
+        decode(found.bytes(7)?)
     }
 
     /// How far a comparison by buckets had come, if there was one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn pass<T: DeserializeOwned>(&self, mapping: &str) -> Result<Option<T>, LedgerError> {
-        let run = self.number().unwrap_or_default();
+    pub async fn pass<T: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<StoredPass<T>, LedgerError> {
+        let Some(run) = self.row() else { return Ok(StoredPass::Nothing) };
         let statement = include_str!("statements/pass_of_mapping.sql");
-        let found = self.store().first(statement, values![run, mapping]).await?;
-        found.map(|record| decode(record.bytes(0)?)).transpose()
+        let found = self.store().first(statement, values![run.number, mapping]).await?;
+        let Some(found) = found else { return Ok(StoredPass::Nothing) };
+        if self.store().checksums().verify(Table::Pass, &run.id, &found).is_err() {
+            return Ok(StoredPass::Damaged);
+        }
+        Ok(decode(found.bytes(2)?).map_or(StoredPass::Damaged, StoredPass::Sound))
+    }
+}
+
+impl StoredChunks {
+    /// Reads chunks from a place on, some at a time.
+    pub(super) async fn read(
+        checksums: &Checksums,
+        run: &str,
+        mut from: i64,
+        page: impl AsyncFn(i64) -> Result<Vec<Record>, LedgerError>,
+    ) -> Result<StoredChunks, LedgerError> {
+        let mut chunks = StoredChunks::default();
+        loop {
+            let records = page(from).await?;
+            for record in &records {
+                let verified = checksums.verify(Table::Chunk, run, record);
+                match verified.ok().and_then(|()| Kept::read(record).ok()) {
+                    Some(kept) => chunks.sound.push(kept),
+                    None => chunks.damaged.push(record.int(2)?),
+                }
+            }
+            let last = records.last().map(|record| record.int(2)).transpose()?;
+            match last.and_then(|last| last.checked_add(1)) {
+                Some(next) => from = next,
+                None => return Ok(chunks),
+            }
+        }
     }
 }
 
 impl Kept {
     /// Reads a chunk as it is kept.
     pub(super) fn read(record: &Record) -> Result<Kept, LedgerError> {
-        let state = match record.text(4)? {
-            CLEAN => KeptState::Clean(record.count(3)?),
+        let state = match record.text(6)? {
+            CLEAN => KeptState::Clean(record.count(5)?),
             DIRTY => KeptState::Dirty,
             SKIPPED => KeptState::Skipped,
             UNDECIDED => KeptState::Undecided,
             _ => return Err(not_understood()),
         };
-        let range = decode(record.bytes(1)?)?;
-        Ok(Kept { chunk: record.count(0)?, range, rows: record.count(2)?, state })
+        let range = decode(record.bytes(3)?)?;
+        Ok(Kept { chunk: record.count(2)?, range, rows: record.count(4)?, state })
     }
 }
 
@@ -188,7 +276,10 @@ pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
-    postcard::from_bytes(bytes).map_err(|_| not_understood())
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(not_understood()),
+    }
 }
 
 fn not_understood() -> LedgerError {

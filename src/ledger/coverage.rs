@@ -1,6 +1,7 @@
 //! What the ledger knows of which part of a mapping was verified when.
 
 use super::checkpoint::{decode, encode};
+use super::checksum::Table;
 use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::store::Store;
@@ -31,12 +32,16 @@ impl Store {
         let (mut stretches, mut of_key) = (Vec::new(), String::new());
         for record in self.rows(statement, values![scope, mapping]).await? {
             let range;
-            // What cannot be read has not been verified.
-            let Ok(read) = decode(record.bytes(0)?) else { return Ok(None) };
+            // What is damaged, or cannot be read, has not been verified.
+            if self.checksums().verify(Table::Coverage, "", &record).is_err() {
+                return Ok(None);
+            }
+            let Ok(read) = decode(record.bytes(3)?) else { return Ok(None) };
             (range, of_key) = read;
-            let (run, at) = (record.int(3)?, record.text(2)?.to_owned());
+            // Of a ledger of an older version it may be that of no run.
+            let (at, run) = (record.text(5)?.to_owned(), record.maybe_int(6)?.unwrap_or(0));
             let verified = (!at.is_empty()).then_some(VerifiedBy { run, at });
-            stretches.push(Stretch { range, rows: record.count(1)?, verified });
+            stretches.push(Stretch { range, rows: record.count(4)?, verified });
         }
         Ok(Coverage::of(stretches).map(|coverage| (coverage, of_key)))
     }
@@ -86,6 +91,7 @@ impl Recorder {
                 at,
                 run
             ];
+            let params = self.store().checksums().sealed(Table::Coverage, "", params);
             self.put(Change { statement, params });
         }
     }

@@ -12,6 +12,11 @@ impl LedgerError {
         LedgerError("it did not answer, and the run had to stop".to_owned())
     }
 
+    /// A run whose stored values do not match their checksums.
+    pub fn damaged(run: &str) -> LedgerError {
+        LedgerError(format!("run {run} is damaged: stored values do not match their checksums"))
+    }
+
     /// A mapping that no plan has.
     pub fn unknown_mapping(name: &str) -> LedgerError {
         LedgerError(format!("it has a part of \"{name}\", which is not in the spec"))

@@ -148,6 +148,24 @@ impl FileStore {
         all.commit()?;
         Ok(counts)
     }
+
+    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    pub(super) fn followed(
+        &self,
+        changes: &[Change],
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        let all = self.connection.unchecked_transaction()?;
+        let mut returned = Vec::new();
+        for Change { statement, params } in changes {
+            returned = self.rows(statement, params)?;
+        }
+        for Change { statement, params } in then(&returned)? {
+            self.rows(statement, &params)?;
+        }
+        all.commit()?;
+        Ok(returned)
+    }
 }
 
 impl Tables for FileStore {
@@ -163,6 +181,13 @@ impl Tables for FileStore {
 
     async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), LedgerError> {
         self.rows(statement, &params).map(drop)
+    }
+
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        for Change { statement, params } in &changes {
+            self.rows(statement, params)?;
+        }
+        Ok(())
     }
 
     fn not_understood(why: LedgerError) -> LedgerError {
@@ -191,11 +216,15 @@ fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let columns = row.as_ref().column_count();
     let value = |at| {
-        Ok(match row.get::<_, SqliteValue>(at)? {
-            SqliteValue::Integer(number) => Value::Int(number),
-            SqliteValue::Text(text) => Value::Text(text),
-            SqliteValue::Blob(bytes) => Value::Bytes(bytes),
-            SqliteValue::Null | SqliteValue::Real(_) => Value::Null,
+        Ok(match row.get_ref(at)? {
+            ValueRef::Integer(number) => Value::Int(number),
+            // Damage may leave a text that is none: its row is refused, and others are read.
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Bytes(text.to_owned()),
+            },
+            ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
+            ValueRef::Null | ValueRef::Real(_) => Value::Null,
         })
     };
     (0..columns).map(value).collect::<rusqlite::Result<_>>().map(Record)

@@ -6,12 +6,14 @@
 
 use jiff::Timestamp;
 
+use super::checksum::{Checksums, Table, secret_row};
 use super::error::LedgerError;
-use super::value::{Record, Value, values};
+use super::run_row::RunRow;
+use super::value::{Change, Record, Value, values};
 use crate::finding::{RunRecord, SummaryRecord};
+use crate::row::random_secret;
 
 /// The tables of a ledger within the transaction of its migration.
-#[allow(dead_code)] // until the functions below have bodies
 pub(super) trait Tables {
     /// What the store's own transactions fail with.
     type Error;
@@ -25,6 +27,9 @@ pub(super) trait Tables {
 
     /// Makes a change.
     async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), Self::Error>;
+
+    /// Makes several changes.
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), Self::Error>;
 
     /// Converts the error of a row that cannot be read.
     fn not_understood(why: LedgerError) -> Self::Error;
@@ -65,39 +70,98 @@ async fn drop_plain_bounds<T: Tables>(_tables: &T) -> Result<(), T::Error> {
 /// Numbers the runs in the order in which they ended, then by id, and names the run that verified each
 /// part of a table. A run without an end has its place where it last began or went on.
 async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
-    let mut runs = Vec::new();
-    let found = tables.rows(include_str!("statements/runs_to_number.sql"), Vec::new()).await?;
-    for row in &found {
-        runs.push(read_run(row).map_err(T::not_understood)?);
-    }
-    runs.sort();
-    for (place, (_, _, run, has_ended)) in (1_i64..).zip(runs) {
-        let statement = match has_ended {
-            true => include_str!("statements/number_ended_run.sql"),
-            false => include_str!("statements/number_open_run.sql"),
+    let found = tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await?;
+    let mut runs: Vec<RunRow> = found.iter().map(RunRow::unverified).collect();
+    runs.sort_by_cached_key(|run| (last_moment(run), run.id.clone()));
+    let numbered = (1_i64..).zip(&runs).map(|(place, run)| {
+        let statement = match run.summary {
+            Some(_) => include_str!("statements/number_ended_run.sql"),
+            None => include_str!("statements/number_open_run.sql"),
         };
-        tables.change(statement, values![place, run]).await?;
-    }
+        Change { statement, params: values![place, run.number] }
+    });
+    tables.change_all(numbered.collect()).await?;
     tables.change(include_str!("statements/number_coverage.sql"), Vec::new()).await
 }
 
-/// Returns when a run ended, or last began or went on if it has no end, its id, its key in the table,
-/// and whether it has an end. A record that cannot be read is no reason to lose all others: of its run
-/// only the column tells when it began.
-fn read_run(row: &Record) -> Result<(Option<Timestamp>, String, i64, bool), LedgerError> {
-    let record: Option<RunRecord> = serde_json::from_str(row.text(3)?).ok();
-    let resumed = record.as_ref().and_then(|record| record.resumed_at.last());
-    let began = resumed.map_or(row.text(2)?, String::as_str).parse().ok();
-    let summary = row.maybe_text(4)?;
-    let known: Option<SummaryRecord> = summary.and_then(|text| serde_json::from_str(text).ok());
-    let ended = known.zip(began).and_then(|(summary, began)| summary.ended_at(began));
-    Ok((ended.or(began), row.text(1)?.to_owned(), row.int(0)?, summary.is_some()))
+/// Returns when a run ended, or last began or went on if it has no end. A record that cannot be read is no
+/// reason to lose all others: of its run only the column tells when it began.
+fn last_moment(run: &RunRow) -> Option<Timestamp> {
+    let record: Option<RunRecord> = serde_json::from_str(&run.record).ok();
+    let summary = run.summary.as_deref();
+    let summary: Option<SummaryRecord> = summary.and_then(|text| serde_json::from_str(text).ok());
+    let known = record.and_then(|record| record.last_moment(summary.as_ref()));
+    known.or_else(|| run.started_at.parse().ok())
 }
 
-/// Adds the checksum of every row.
-#[expect(clippy::unused_async, reason = "empty until rows have checksums")]
-async fn add_checksums<T: Tables>(_tables: &T) -> Result<(), T::Error> {
+/// Adds the checksum of every row that belongs to the ledger or to a run.
+async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
+    let checksums = Checksums::of_secret(&seal_secret(tables).await?);
+    let seal = |table, run: &str, row: &Record, statement, key: &[usize]| {
+        let values = &row.0[..row.0.len().saturating_sub(1)];
+        let mut params = vec![Value::Bytes(checksums.of(table, run, values).to_vec())];
+        params.extend(key.iter().filter_map(|at| values.get(*at).cloned()));
+        Change { statement, params }
+    };
+    let coverage = tables.rows(include_str!("statements/every_coverage.sql"), Vec::new()).await?;
+    let sealed = coverage.iter().map(|row| {
+        seal(Table::Coverage, "", row, include_str!("statements/seal_coverage.sql"), &[0, 1, 2])
+    });
+    tables.change_all(sealed.collect()).await?;
+    tables.change(include_str!("statements/recount_findings.sql"), Vec::new()).await?;
+    for run in tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await? {
+        let run = RunRow::unverified(&run);
+        tables.change_all(vec![run.seal(&checksums)]).await?;
+        let number = || Value::from(run.number);
+        let terms = include_str!("statements/terms_of_run.sql");
+        let terms = tables.rows(terms, values![run.id.as_str()]).await?;
+        let mappings = include_str!("statements/mappings_of_run.sql");
+        let mappings = tables.rows(mappings, vec![number()]).await?;
+        for (table, rows, statement, key) in [
+            (Table::Terms, terms, include_str!("statements/seal_terms.sql"), &[0][..]),
+            (Table::Mapping, mappings, include_str!("statements/seal_mapping.sql"), &[0, 1]),
+        ] {
+            let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, key));
+            tables.change_all(sealed.collect()).await?;
+        }
+        for (table, find, statement) in [
+            (
+                Table::Undecided,
+                include_str!("statements/undecided_of_run.sql"),
+                include_str!("statements/seal_undecided.sql"),
+            ),
+            (
+                Table::Finding,
+                include_str!("statements/findings_of_run.sql"),
+                include_str!("statements/seal_finding.sql"),
+            ),
+        ] {
+            let mut last = Value::Int(i64::MIN);
+            loop {
+                let rows = tables.rows(find, vec![number(), last]).await?;
+                let Some(end) = rows.last() else { break };
+                last = Value::Int(end.int(1).map_err(T::not_understood)?);
+                let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, &[0, 1]));
+                tables.change_all(sealed.collect()).await?;
+            }
+        }
+    }
     Ok(())
+}
+
+/// Adds the checksum of the ledger's secret, and the secret where there is none. Returns it.
+async fn seal_secret<T: Tables>(tables: &T) -> Result<Vec<u8>, T::Error> {
+    let found = tables.rows(include_str!("statements/every_secret.sql"), Vec::new()).await?;
+    let Some(found) = found.first() else {
+        let secret = random_secret().to_vec();
+        tables.change(include_str!("statements/add_secret.sql"), secret_row(&secret)).await?;
+        return Ok(secret);
+    };
+    let secret = found.bytes(1).map_err(T::not_understood)?.to_vec();
+    let row = secret_row(&secret);
+    let params = row.into_iter().rev().take(1).chain(found.0.iter().take(1).cloned()).collect();
+    tables.change(include_str!("statements/seal_secret.sql"), params).await?;
+    Ok(secret)
 }
 
 #[cfg(test)]

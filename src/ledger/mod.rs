@@ -9,6 +9,7 @@
 //! So the folder and the files are their owner's alone.
 
 mod checkpoint;
+mod checksum;
 mod coverage;
 mod error;
 mod file;
@@ -21,15 +22,17 @@ mod past;
 mod place;
 mod recorder;
 mod retention;
+mod run_order;
+mod run_row;
 mod schema;
 mod shared;
 mod sharing;
 mod store;
 mod value;
 
-pub use checkpoint::{Checked, Kept, KeptState};
+pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
 pub use error::LedgerError;
-pub use interrupted::Interrupted;
+pub use interrupted::{Interrupted, Resumable};
 pub use lease::{Lease, RENEWED_EVERY};
 pub use lock::Lock;
 pub use past::Retold;

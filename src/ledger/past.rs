@@ -8,29 +8,52 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::checksum::{Damaged, Table};
 use super::error::LedgerError;
+use super::run_order::Numbered;
+use super::run_row::{RunRow, StoredRun};
 use super::store::Store;
 use super::value::{Record, values};
 use crate::event::Event;
 use crate::finding::{
     Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, Verified,
 };
-use crate::schema::BySide;
 
-/// A run with its number in the ledger.
-struct Numbered {
-    number: i64,
-    run: PastRun,
-    /// Whether it was to look at every mapping.
-    all_mappings: bool,
+/// Why something of a run cannot be read.
+enum Unread {
+    /// It is damaged.
+    Damaged,
+    /// The ledger cannot be read, or this program does not understand it.
+    Ledger(LedgerError),
 }
 
-impl Numbered {
-    /// Whether whatever earlier runs had found has been looked at again by then.
-    fn knows_all_before(&self) -> bool {
-        let PastRun { verb, sample, since, summary, .. } = &self.run;
-        let part = sample.is_some() || since.is_some() || !self.all_mappings || verb != "compare";
-        !part && summary.as_ref().is_some_and(|summary| summary.complete)
+impl From<Damaged> for Unread {
+    fn from(_: Damaged) -> Unread {
+        Unread::Damaged
+    }
+}
+
+impl From<LedgerError> for Unread {
+    fn from(error: LedgerError) -> Unread {
+        Unread::Ledger(error)
+    }
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Unread {
+        Unread::Ledger(error.into())
+    }
+}
+
+/// Marks a run of which something is damaged.
+fn mark_damaged(run: &mut PastRun, unread: Unread) -> Result<(), LedgerError> {
+    match unread {
+        Unread::Ledger(error) => Err(error),
+        Unread::Damaged => {
+            run.damaged = true;
+            run.summary = None;
+            Ok(())
+        }
     }
 }
 
@@ -43,6 +66,8 @@ pub enum Retold {
     Unknown,
     /// The run has no end: it was killed, or is still under way.
     Unfinished,
+    /// Stored values of the run with this id do not match their checksums.
+    Damaged(String),
 }
 
 impl Store {
@@ -54,10 +79,19 @@ impl Store {
         let mut runs = self.runs(spec).await?;
         // Of each scope and mapping the last run that compared it whole.
         let mut before: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
-        for Numbered { number, run, .. } in &mut runs {
+        for Numbered { row, run, .. } in runs.iter_mut().filter(|known| !known.run.damaged) {
             let mut whole = BTreeSet::new();
-            let mappings = self.mappings_of(*number).await?;
-            self.count(*number, &mappings, run).await?;
+            let mappings = match self.mappings_of(row).await {
+                Ok(mappings) => mappings,
+                Err(unread) => {
+                    mark_damaged(run, unread)?;
+                    continue;
+                }
+            };
+            if let Err(unread) = self.count(row, &mappings, run).await {
+                mark_damaged(run, unread)?;
+                continue;
+            }
             for (_, mapping) in mappings {
                 run.rows.source += mapping.rows.source;
                 run.rows.target += mapping.rows.target;
@@ -70,9 +104,9 @@ impl Store {
             if run.summary.is_some() {
                 let known = before.entry(run.scope.clone()).or_default();
                 if !known.is_empty() {
-                    run.trend = Some(self.trend(*number, known, &whole).await?);
+                    run.trend = Some(self.trend(row.number, known, &whole).await?);
                 }
-                known.extend(whole.into_iter().map(|mapping| (mapping, *number)));
+                known.extend(whole.into_iter().map(|mapping| (mapping, row.number)));
             }
         }
         let runs: Vec<PastRun> = runs.into_iter().map(|numbered| numbered.run).collect();
@@ -90,9 +124,11 @@ impl Store {
     /// When the ledger cannot be read.
     pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
         let mut runs = self.runs(spec).await?;
-        for Numbered { number, run, .. } in &mut runs {
-            if run.summary.is_none() {
-                self.count(*number, &[], run).await?;
+        for Numbered { row, run, .. } in runs.iter_mut().filter(|known| !known.run.damaged) {
+            if run.summary.is_none()
+                && let Err(unread) = self.count(row, &[], run).await
+            {
+                mark_damaged(run, unread)?;
             }
         }
         Ok(runs.into_iter().map(|numbered| numbered.run).collect())
@@ -113,7 +149,7 @@ impl Store {
 
     /// Tells what the runs of a scope have found that nothing has looked at since: what the newest one
     /// found that looked at everything, or in slices, and what came after it. A difference may be told
-    /// several times.
+    /// several times; one that is damaged is left out, for its keys are read again with their range.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -125,15 +161,16 @@ impl Store {
     ) -> Result<(), LedgerError> {
         let runs = self.runs(spec).await?.into_iter().rev();
         for known in runs.filter(|known| known.run.scope == scope) {
-            self.each_finding(known.number, &mut hear).await?;
-            if known.knows_all_before() {
+            let sound = self.each_sound_finding(&known.row, &mut hear).await?;
+            if sound && known.knows_all_before() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Tells what a run has found so far.
+    /// Tells what a run has found so far. Returns whether all of it could be read: what is damaged is
+    /// left out.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -142,10 +179,10 @@ impl Store {
         spec: &str,
         run: &str,
         hear: impl FnMut(Finding),
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let runs = self.runs(spec).await?;
-        let Some(found) = runs.iter().find(|known| known.run.run == run) else { return Ok(()) };
-        self.each_finding(found.number, hear).await
+        let Some(found) = runs.iter().find(|known| known.run.run == run) else { return Ok(true) };
+        self.each_sound_finding(&found.row, hear).await
     }
 
     /// Tells a run again as it was told: this one, or the newest that came to its end.
@@ -161,17 +198,22 @@ impl Store {
         let mut runs = self.runs(spec).await?.into_iter().rev();
         let found = match run {
             Some(id) => runs.find(|known| known.run.run == id),
-            None => runs.find(|known| known.run.summary.is_some()),
+            // Whether one that is damaged came to its end is not known.
+            None => runs.find(|known| known.run.summary.is_some() || known.run.damaged),
         };
         let Some(found) = found else { return Ok(Retold::Unknown) };
+        let damaged = || Ok(Retold::Damaged(found.run.run.clone()));
+        if found.run.damaged {
+            return damaged();
+        }
         let Some(summary) = found.run.summary else { return Ok(Retold::Unfinished) };
-        let statement = include_str!("statements/run_record.sql");
-        let Some(record) = self.first(statement, values![found.number]).await? else {
-            return Ok(Retold::Unknown);
+        // All of it is verified before the first word of it is told.
+        let mappings = match self.verified_mappings(&found.row).await {
+            Ok(mappings) => mappings,
+            Err(Unread::Damaged) => return damaged(),
+            Err(Unread::Ledger(error)) => return Err(error),
         };
-        let record: RunRecord = serde_json::from_str(record.text(0)?)?;
-        hear(Event::RunStarted(record));
-        let mappings = self.mappings_of(found.number).await?;
+        hear(Event::RunStarted(serde_json::from_str(&found.row.record)?));
         for (mapping, record) in &mappings {
             let (mapping, name) = (*mapping, record.mapping.clone());
             hear(Event::MappingStarted { mapping, name, estimated_rows: None });
@@ -179,20 +221,43 @@ impl Store {
         let place = |name: &str| {
             mappings.iter().find(|(_, record)| record.mapping == name).map_or(0, |m| m.0)
         };
-        self.each_finding(found.number, |finding| {
+        let findings = self.each_told(Told::Findings, &found.row, |text| {
+            let finding: Finding = serde_json::from_str(text)?;
             hear(Event::Finding { mapping: place(&finding.mapping), finding });
-        })
-        .await?;
-        self.each_told(include_str!("statements/undecided_of_run.sql"), found.number, |text| {
-            hear(Event::Undecided(serde_json::from_str(text)?));
             Ok(())
-        })
-        .await?;
+        });
+        let told = match findings.await {
+            Ok(_) => self
+                .each_told(Told::Undecided, &found.row, |text| {
+                    hear(Event::Undecided(serde_json::from_str(text)?));
+                    Ok(())
+                })
+                .await
+                .map(drop),
+            Err(unread) => Err(unread),
+        };
+        match told {
+            Ok(()) => {}
+            Err(Unread::Damaged) => return damaged(),
+            Err(Unread::Ledger(error)) => return Err(error),
+        }
         for (mapping, record) in mappings {
             hear(Event::MappingFinished { mapping, record: Box::new(record) });
         }
         hear(Event::RunFinished(summary));
         Ok(Retold::Told)
+    }
+
+    /// Verifies all that belongs to a run that has ended, and returns its mappings.
+    async fn verified_mappings(&self, row: &RunRow) -> Result<Vec<(usize, MappingRecord)>, Unread> {
+        let mappings = self.mappings_of(row).await?;
+        self.stored_terms(&row.id).await?;
+        let findings = self.each_told(Told::Findings, row, |_| Ok(())).await?;
+        self.each_told(Told::Undecided, row, |_| Ok(())).await?;
+        if findings != row.findings {
+            return Err(Unread::Damaged);
+        }
+        Ok(mappings)
     }
 
     /// The place in the ledger's order of the last run of a scope before this one that compared all of
@@ -203,30 +268,30 @@ impl Store {
         run: i64,
     ) -> Result<Option<i64>, LedgerError> {
         let statement = include_str!("statements/finished_of_scope.sql");
-        for row in self.rows(statement, values![scope, run]).await? {
-            let record: RunRecord = serde_json::from_str(row.text(1)?)?;
-            let summary: SummaryRecord = serde_json::from_str(row.text(2)?)?;
-            if summary.complete && record.is_of_everything() {
-                return row.int(3).map(Some);
+        for found in self.rows(statement, values![scope, run]).await? {
+            let Ok(row) = RunRow::read(self.checksums(), &found) else { continue };
+            let record: RunRecord = serde_json::from_str(&row.record)?;
+            let summary: Option<SummaryRecord> =
+                row.summary.as_deref().map(serde_json::from_str).transpose()?;
+            if summary.is_some_and(|summary| summary.complete) && record.is_of_everything() {
+                return Ok(Some(row.order()));
             }
         }
         Ok(None)
     }
 
     /// Returns the newest run of a spec, and when it ended, or last began or went on if it has no end, by the
-    /// clock of the machine that it ran on.
+    /// clock of the machine that it ran on; `None` of one that is damaged.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn newest(&self, spec: &str) -> Result<Option<(String, Timestamp)>, LedgerError> {
-        let found = self.first(include_str!("statements/newest_run.sql"), values![spec]).await?;
-        let Some(row) = found else { return Ok(None) };
-        let record: RunRecord = serde_json::from_str(row.text(0)?)?;
+        let newest = self.run_rows(spec).await?.pop();
+        let Some(StoredRun::Sound(row)) = newest else { return Ok(None) };
+        let record: RunRecord = serde_json::from_str(&row.record)?;
         let summary: Option<SummaryRecord> =
-            row.maybe_text(1)?.map(serde_json::from_str).transpose()?;
-        let began = record.resumed_at.last().unwrap_or(&record.started_at).parse().ok();
-        let ended = began.and_then(|began| summary.map_or(Some(began), |end| end.ended_at(began)));
-        Ok(ended.map(|ended| (record.run, ended)))
+            row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        Ok(record.last_moment(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
     /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
@@ -235,39 +300,57 @@ impl Store {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn terms(&self, run: &str) -> Result<Option<String>, LedgerError> {
-        let statement = include_str!("statements/terms_of_run.sql");
-        let found = self.first(statement, values![run]).await?;
-        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+        self.stored_terms(run).await.map_err(|unread| match unread {
+            Unread::Damaged => LedgerError::damaged(run),
+            Unread::Ledger(error) => error,
+        })
     }
 
-    /// Hands on what a run has found.
-    async fn each_finding(
+    async fn stored_terms(&self, run: &str) -> Result<Option<String>, Unread> {
+        let statement = include_str!("statements/terms_of_run.sql");
+        let found = self.first(statement, values![run]).await?;
+        let Some(found) = found else { return Ok(None) };
+        self.checksums().verify(Table::Terms, run, &found)?;
+        Ok(Some(found.text(1)?.to_owned()))
+    }
+
+    /// Hands on what a run has found, as far as it can be read. Returns whether that is all of it.
+    async fn each_sound_finding(
         &self,
-        run: i64,
+        row: &RunRow,
         mut hear: impl FnMut(Finding),
-    ) -> Result<(), LedgerError> {
-        let statement = include_str!("statements/findings_of_run.sql");
-        self.each_told(statement, run, |text| {
-            hear(serde_json::from_str(text)?);
-            Ok(())
-        })
-        .await
+    ) -> Result<bool, LedgerError> {
+        let (mut last, mut sound) = (i64::MIN, 0);
+        loop {
+            let records = self.rows(Told::Findings.statement(), values![row.number, last]).await?;
+            let Some(end) = records.last() else { return Ok(sound == row.findings) };
+            last = end.int(1)?;
+            for record in &records {
+                if self.checksums().verify(Table::Finding, &row.id, record).is_ok() {
+                    hear(serde_json::from_str(record.text(Told::Findings.record())?)?);
+                    sound += 1;
+                }
+            }
+        }
     }
 
     /// Hands on what was told during a run, in its order; a few hundred records are held at a time.
+    /// Returns how many there are.
     async fn each_told(
         &self,
-        statement: &'static str,
-        run: i64,
+        what: Told,
+        row: &RunRow,
         mut take: impl FnMut(&str) -> Result<(), LedgerError>,
-    ) -> Result<(), LedgerError> {
-        let mut last = -1;
+    ) -> Result<u64, Unread> {
+        let (mut last, mut count) = (i64::MIN, 0);
         loop {
-            let records = self.rows(statement, values![run, last]).await?;
-            let Some(end) = records.last() else { return Ok(()) };
-            last = end.int(0)?;
+            let records = self.rows(what.statement(), values![row.number, last]).await?;
+            let Some(end) = records.last() else { return Ok(count) };
+            last = end.int(1)?;
+            count += records.len() as u64;
             for record in &records {
-                take(record.text(1)?)?;
+                self.checksums().verify(what.table(), &row.id, record)?;
+                take(record.text(what.record())?)?;
             }
         }
     }
@@ -275,45 +358,17 @@ impl Store {
     /// The runs of a spec as they stand, in the ledger's order: one that was interrupted and went on is
     /// newer than what ran in between.
     async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
-        let mut runs = Vec::new();
-        let found = self.rows(include_str!("statements/runs_of_spec.sql"), values![spec]).await?;
-        for row in found {
-            let record: RunRecord = serde_json::from_str(row.text(3)?)?;
-            let summary = row.maybe_text(4)?.map(serde_json::from_str).transpose()?;
-            let run = PastRun {
-                number: row.int(0)?,
-                run: record.run,
-                verb: row.text(1)?.to_owned(),
-                spec_hash: record.spec_hash,
-                scope: row.text(2)?.to_owned(),
-                started_at: record.started_at,
-                clocks: record.clocks,
-                resumed_at: record.resumed_at,
-                sample: record.sample,
-                slice: record.slice,
-                since: record.since,
-                summary,
-                rows: BySide::default(),
-                coverage: None,
-                findings: BTreeMap::new(),
-                found_rows: BTreeMap::new(),
-                trend: None,
-            };
-            runs.push(Numbered {
-                number: row.int(0)?,
-                run,
-                all_mappings: record.mappings.is_empty(),
-            });
-        }
-        Ok(runs)
+        self.run_rows(spec).await?.into_iter().map(Numbered::of).collect()
     }
 
     /// The mappings of a run that came to their end, with their places.
-    async fn mappings_of(&self, run: i64) -> Result<Vec<(usize, MappingRecord)>, LedgerError> {
-        let found = self.rows(include_str!("statements/mappings_of_run.sql"), values![run]).await?;
-        let read = |row: &Record| {
-            let place = usize::try_from(row.int(0)?).unwrap_or(usize::MAX);
-            Ok((place, serde_json::from_str(row.text(1)?)?))
+    async fn mappings_of(&self, row: &RunRow) -> Result<Vec<(usize, MappingRecord)>, Unread> {
+        let statement = include_str!("statements/mappings_of_run.sql");
+        let found = self.rows(statement, values![row.number]).await?;
+        let read = |record: &Record| {
+            self.checksums().verify(Table::Mapping, &row.id, record)?;
+            let place = usize::try_from(record.int(1)?).unwrap_or(usize::MAX);
+            Ok((place, serde_json::from_str(record.text(2)?)?))
         };
         found.iter().map(read).collect()
     }
@@ -322,27 +377,30 @@ impl Store {
     /// those of the mappings that came to their end; of others each finding counts as one.
     async fn count(
         &self,
-        number: i64,
+        row: &RunRow,
         mappings: &[(usize, MappingRecord)],
         run: &mut PastRun,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Unread> {
         for (name, rows) in mappings.iter().flat_map(|(_, mapping)| mapping.found_rows()) {
             if rows > 0 {
                 *run.found_rows.entry(name.to_owned()).or_default() += rows;
             }
         }
         let statement = include_str!("statements/counts_of_run.sql");
-        for row in self.rows(statement, values![number]).await? {
-            let (mapping, kind, disposition) = (row.text(0)?, row.text(1)?, row.text(2)?);
+        let mut findings = 0;
+        for counted in self.rows(statement, values![row.number]).await? {
+            let (mapping, kind) = (counted.text(0)?, counted.text(1)?);
+            let (disposition, rows) = (counted.text(2)?, counted.count(3)?);
+            findings += rows;
             let name = if disposition == "confirmed" { kind } else { disposition };
-            *run.findings.entry(name.to_owned()).or_default() += row.count(3)?;
+            *run.findings.entry(name.to_owned()).or_default() += rows;
             let of = mappings.iter().find(|(_, record)| record.mapping == mapping);
             if !of.is_some_and(|(_, record)| record.found_rows().iter().any(|(of, _)| *of == name))
             {
-                *run.found_rows.entry(name.to_owned()).or_default() += row.count(3)?;
+                *run.found_rows.entry(name.to_owned()).or_default() += rows;
             }
         }
-        Ok(())
+        if findings == row.findings { Ok(()) } else { Err(Unread::Damaged) }
     }
 
     /// Holds a run against the last one before it that compared a mapping whole, mapping by mapping.
@@ -366,5 +424,36 @@ impl Store {
             }
         }
         Ok(trend)
+    }
+}
+
+/// What is told during a run.
+#[derive(Clone, Copy)]
+enum Told {
+    Findings,
+    Undecided,
+}
+
+impl Told {
+    fn statement(self) -> &'static str {
+        match self {
+            Told::Findings => include_str!("statements/findings_of_run.sql"),
+            Told::Undecided => include_str!("statements/undecided_of_run.sql"),
+        }
+    }
+
+    fn table(self) -> Table {
+        match self {
+            Told::Findings => Table::Finding,
+            Told::Undecided => Table::Undecided,
+        }
+    }
+
+    /// The place of its record among the columns.
+    fn record(self) -> usize {
+        match self {
+            Told::Findings => 9,
+            Told::Undecided => 2,
+        }
     }
 }

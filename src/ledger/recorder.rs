@@ -3,19 +3,22 @@
 //! Findings are written some hundred at a time, so that neither memory nor the disk's flushes grow
 //! with them. The first trouble ends the recording and is kept for one warning; the run goes on.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::checksum::Table;
 use super::error::LedgerError;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::lease::Lease;
 use super::retention;
+use super::run_row::RunRow;
 use super::store::Store;
-use super::value::{Change, values};
+use super::value::{Change, Record, Value, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
-use crate::row::{Veil, random_secret};
+use crate::row::Veil;
 
 /// Changes that may wait to be written.
 const TOGETHER: usize = 2_000;
@@ -28,11 +31,10 @@ pub struct Recorder {
     store: Store,
     verb: &'static str,
     veil: Veil,
-    secret: Vec<u8>,
     /// What the run is asked, to be held against what a resumption is asked.
     terms: Option<String>,
     /// The run that goes on, if it is not a new one.
-    resumed: Option<i64>,
+    resumed: Option<RunRow>,
     run: Option<Running>,
     /// What waits to be written.
     waiting: Vec<Change>,
@@ -44,16 +46,19 @@ pub struct Recorder {
 
 #[derive(Debug)]
 struct Running {
-    number: i64,
-    spec: String,
-    scope: String,
+    /// Its row, as it is once all that waits is written.
+    row: RunRow,
     /// The next place: findings and undecided ranges stand in the order in which they were told.
     next_place: i64,
     /// The first place since the run was resumed. What was told before is told again, or not true any
     /// more.
     first_place: i64,
-    /// Findings that wait to be written.
+    /// Findings and undecided ranges since the run began, or was resumed, and mappings.
     findings: u64,
+    undecided: u64,
+    mappings: BTreeSet<usize>,
+    /// Whether findings wait to be written, which its row counts.
+    counted: bool,
     /// The place in the ledger's order of the last run of the scope before it that compared all of it.
     whole_before: Option<i64>,
 }
@@ -64,22 +69,16 @@ impl fmt::Display for Recorder {
     }
 }
 
-const SECRET: &str = "redact";
-
 impl Recorder {
     /// Begins with a ledger. `verb` is what the run is.
     ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub async fn new(store: Store, verb: &'static str) -> Result<Recorder, LedgerError> {
-        let secret = secret_of(&store).await?;
-        let veil = Veil::of_secret(&secret);
+    pub fn new(store: Store, verb: &'static str) -> Recorder {
+        let veil = Veil::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
-        Ok(Recorder {
+        Recorder {
             store,
             verb,
             veil,
-            secret,
             terms: None,
             resumed: None,
             run: None,
@@ -87,12 +86,12 @@ impl Recorder {
             written,
             trouble: None,
             lease: None,
-        })
+        }
     }
 
     /// The ledger's own secret, under which redacted values look alike in all of its runs.
     pub fn secret(&self) -> &[u8] {
-        &self.secret
+        self.store.secret()
     }
 
     /// Writes only as long as this is held: a process that was away for long has lost it.
@@ -107,7 +106,7 @@ impl Recorder {
 
     /// The run that begins is this one, which goes on.
     pub fn resume(&mut self, interrupted: &Interrupted) {
-        self.resumed = Some(interrupted.number);
+        self.resumed = Some(interrupted.row.clone());
     }
 
     /// Whether a run goes on that was begun before.
@@ -134,7 +133,7 @@ impl Recorder {
     /// The scope of the run under way, if it is one whose coverage counts.
     pub(super) fn scope(&self) -> Option<&str> {
         self.keeping()?;
-        self.run.as_ref().map(|run| run.scope.as_str())
+        self.run.as_ref().map(|run| run.row.scope.as_str())
     }
 
     pub(super) fn terms(&self) -> Option<&str> {
@@ -152,14 +151,25 @@ impl Recorder {
         &self.store
     }
 
+    /// The run under way, or the one that is to go on.
+    pub(super) fn row(&self) -> Option<&RunRow> {
+        self.run.as_ref().map(|run| &run.row).or(self.resumed.as_ref())
+    }
+
     /// Returns the number of the run under way, or of the one that is to go on.
     pub fn number(&self) -> Option<i64> {
-        self.run.as_ref().map(|run| run.number).or(self.resumed)
+        self.row().map(|row| row.number)
     }
 
     /// The number of the run under way if it can be resumed one day.
     pub(super) fn keeping(&self) -> Option<i64> {
         self.number().filter(|_| self.terms.is_some() && self.trouble.is_none())
+    }
+
+    /// Returns a row of the run under way with its checksum.
+    pub(super) fn sealed(&self, table: Table, values: Vec<Value>) -> Vec<Value> {
+        let id = self.row().map_or("", |row| row.id.as_str());
+        self.store.checksums().sealed(table, id, values)
     }
 
     /// Has something written soon.
@@ -202,50 +212,42 @@ impl Recorder {
     }
 
     async fn begin(&mut self, run: &RunRecord) -> Result<(), LedgerError> {
-        if let Some(number) = self.resumed {
-            return self.go_on(number, run).await;
+        if let Some(row) = self.resumed.clone() {
+            return self.go_on(row, run).await;
         }
-        let statement = include_str!("statements/begin_run.sql");
-        let record = serde_json::to_string(run)?;
-        let (spec, scope) = (run.spec.clone(), run.scope.clone());
-        let params = values![
-            run.run.as_str(),
-            self.verb,
-            run.spec.as_str(),
-            run.spec_hash.as_str(),
-            run.scope.as_str(),
-            run.started_at.as_str(),
-            record,
-            self.store.next_number().await?,
-        ];
-        let added = self.store.change(statement, params).await?;
-        let number = added.first().map_or(Ok(0), |record| record.int(0))?;
-        let (next_place, first_place, findings) = (0, 0, 0);
-        let whole_before = self.store.whole_before(&scope, number).await?;
-        self.run =
-            Some(Running { number, spec, scope, next_place, first_place, findings, whole_before });
-        self.agree(number).await?;
+        let row = RunRow::new(run, self.verb)?;
+        let begin = Change {
+            statement: include_str!("statements/begin_run.sql"),
+            params: row.first_values(self.store.next_number().await?),
+        };
+        let added = self.store.add_run(begin, row.clone(), |_| Ok(Vec::new())).await?;
+        let row = added.unwrap_or(row);
+        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
+        self.run = Some(Running::new(row, 0, whole_before));
+        self.agree().await?;
         retention::forget_checkpoints(&self.store, &run.spec).await
     }
 
     /// Goes on with a run: what it told before is known until it is at its end.
-    async fn go_on(&mut self, number: i64, run: &RunRecord) -> Result<(), LedgerError> {
-        let last = self.store.first(include_str!("statements/last_place.sql"), values![number]);
-        let next_place = last.await?.map_or(Ok(-1), |record| record.int(0))? + 1;
+    async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), LedgerError> {
+        let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
+        let last = last.await?.map_or(Ok(-1), |record| record.int(0))?;
+        let next_place = last.checked_add(1).ok_or_else(|| LedgerError::damaged(&row.id))?;
+        row.record = serde_json::to_string(run)?;
         let began = self.store.next_number().await?;
-        let params = values![serde_json::to_string(run)?, began, number];
+        (row.summary, row.began, row.ended) = (None, Some(began), None);
+        (row.undecided, row.mappings) = (0, 0);
+        let checksum = row.checksum(self.store.checksums());
+        let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
         self.store.change(include_str!("statements/resume_run.sql"), params).await?;
-        let (spec, scope) = (run.spec.clone(), run.scope.clone());
-        let (first_place, findings) = (next_place, 0);
-        let whole_before = self.store.whole_before(&scope, number).await?;
-        self.run =
-            Some(Running { number, spec, scope, next_place, first_place, findings, whole_before });
-        self.agree(number).await
+        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
+        self.run = Some(Running::new(row, next_place, whole_before));
+        self.agree().await
     }
 
-    async fn agree(&self, number: i64) -> Result<(), LedgerError> {
-        let Some(terms) = &self.terms else { return Ok(()) };
-        let params = values![number, terms.as_str()];
+    async fn agree(&self) -> Result<(), LedgerError> {
+        let (Some(terms), Some(number)) = (&self.terms, self.number()) else { return Ok(()) };
+        let params = self.sealed(Table::Terms, values![number, terms.as_str()]);
         self.store.change(include_str!("statements/put_terms.sql"), params).await.map(drop)
     }
 
@@ -257,18 +259,19 @@ impl Recorder {
             _ => None,
         });
         let mut findings: Vec<_> =
-            findings.map(|finding| (identity(&run.scope, finding), finding)).collect();
+            findings.map(|finding| (identity(&run.row.scope, finding), finding)).collect();
         let identities: Vec<[u8; 16]> = findings.iter().map(|(identity, _)| *identity).collect();
         if identities.is_empty() {
             return Ok(());
         }
-        let earlier = self.store.earlier(&identities, run.number).await?;
+        let number = run.row.number;
+        let earlier = self.store.earlier(&identities, number).await?;
         for (identity, finding) in &mut findings {
             let Some(sight) = earlier.get(identity) else { continue };
             finding.first_seen.clone_from(&sight.first_seen);
             finding.runs = sight.runs;
             // If not, it was this run that saw it first, before it was interrupted.
-            if sight.run != run.number {
+            if sight.run != number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
                     Some(whole) if sight.order < whole => Recurrence::Returned,
@@ -284,9 +287,9 @@ impl Recorder {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_finding.sql");
         let params = values![
-            run.number,
+            run.row.number,
             run.next_place(),
-            &identity(&run.scope, finding)[..],
+            &identity(&run.row.scope, finding)[..],
             image(&self.veil, finding),
             finding.mapping.as_str(),
             finding.kind.name(),
@@ -296,6 +299,9 @@ impl Recorder {
             serde_json::to_string(finding)?,
         ];
         run.findings += 1;
+        run.row.findings += 1;
+        run.counted = true;
+        let params = self.sealed(Table::Finding, params);
         self.waiting.push(Change { statement, params });
         self.write_some().await
     }
@@ -303,7 +309,9 @@ impl Recorder {
     async fn undecided(&mut self, undecided: &Undecided) -> Result<(), LedgerError> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_undecided.sql");
-        let params = values![run.number, run.next_place(), serde_json::to_string(undecided)?];
+        let params = values![run.row.number, run.next_place(), serde_json::to_string(undecided)?];
+        run.undecided += 1;
+        let params = self.sealed(Table::Undecided, params);
         self.waiting.push(Change { statement, params });
         self.write_some().await
     }
@@ -320,10 +328,11 @@ impl Recorder {
         self.written = Instant::now();
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut waiting = std::mem::take(&mut self.waiting);
-        let findings = std::mem::take(&mut run.findings);
-        if findings > 0 {
+        if std::mem::take(&mut run.counted) {
             let statement = include_str!("statements/count_findings.sql");
-            waiting.push(Change { statement, params: values![findings, run.number] });
+            let checksum = run.row.checksum(self.store.checksums());
+            let params = vec![run.row.findings.into(), checksum, run.row.number.into()];
+            waiting.push(Change { statement, params });
         }
         if waiting.is_empty() {
             return Ok(());
@@ -338,9 +347,11 @@ impl Recorder {
     }
 
     async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), LedgerError> {
-        let Some(run) = &self.run else { return Ok(()) };
+        let Some(run) = &mut self.run else { return Ok(()) };
+        run.mappings.insert(place);
         let statement = include_str!("statements/add_mapping.sql");
-        let params = values![run.number, place as u64, serde_json::to_string(record)?];
+        let params = values![run.row.number, place as u64, serde_json::to_string(record)?];
+        let params = self.sealed(Table::Mapping, params);
         self.waiting.push(Change { statement, params });
         self.write().await
     }
@@ -348,10 +359,9 @@ impl Recorder {
     async fn end(&mut self, summary: &SummaryRecord) -> Result<(), LedgerError> {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
-        let (number, first) = (run.number, run.first_place);
+        let (number, first) = (run.row.number, run.first_place);
         let change = |statement, params| Change { statement, params };
-        let summary_text = serde_json::to_string(summary)?;
-        let mut changes = Vec::new();
+        let mut changes: Vec<Change> = self.lease.as_ref().map(Lease::fence).into_iter().collect();
         if first > 0 {
             for statement in [
                 include_str!("statements/forget_earlier_findings.sql"),
@@ -359,38 +369,48 @@ impl Recorder {
             ] {
                 changes.push(change(statement, values![number, first]));
             }
-            changes.push(change(include_str!("statements/count_again.sql"), values![number]));
         }
         if summary.complete {
             changes.extend(retention::CHECKPOINTS.map(|stale| change(stale, values![number])));
         }
+        let spec = run.row.spec.clone();
+        let row = RunRow {
+            findings: run.findings,
+            summary: Some(serde_json::to_string(summary)?),
+            undecided: run.undecided,
+            mappings: run.mappings.len() as u64,
+            ..run.row
+        };
         let ended = self.store.next_number().await?;
-        let params = values![summary_text, ended, number];
-        changes.push(change(include_str!("statements/end_run.sql"), params));
-        self.together(changes).await?;
-        retention::forget(&self.store, &run.spec).await
+        let end = values![row.summary.as_deref().unwrap_or_default(), row.findings, ended, number];
+        changes.push(change(include_str!("statements/end_run.sql"), end));
+        let checksums = self.store.checksums();
+        let seal = |returned: &[Record]| {
+            let ended = returned.first().map_or(Ok(None), |record| record.maybe_int(0))?;
+            Ok(vec![RunRow { ended, ..row.clone() }.seal(checksums)])
+        };
+        self.store.followed(changes, seal).await?;
+        retention::forget(&self.store, &spec).await
     }
 }
 
 impl Running {
+    /// A run that writes from this place on.
+    fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> Running {
+        Running {
+            row,
+            next_place: first_place,
+            first_place,
+            findings: 0,
+            undecided: 0,
+            mappings: BTreeSet::new(),
+            counted: false,
+            whole_before,
+        }
+    }
+
     fn next_place(&mut self) -> i64 {
         self.next_place += 1;
         self.next_place - 1
-    }
-}
-
-/// The secret that the ledger holds, or a new one. A newer ledger without one keeps none.
-async fn secret_of(store: &Store) -> Result<Vec<u8>, LedgerError> {
-    let find = include_str!("statements/find_secret.sql");
-    if let Some(found) = store.first(find, values![SECRET]).await? {
-        return Ok(found.bytes(0)?.to_vec());
-    }
-    let secret = random_secret().to_vec();
-    let add = include_str!("statements/add_secret.sql");
-    store.change(add, values![SECRET, &secret[..]]).await?;
-    // Of two processes that begin with a new ledger one was first.
-    match store.first(find, values![SECRET]).await? {
-        Some(found) => Ok(found.bytes(0)?.to_vec()),
-        None => Ok(secret),
     }
 }

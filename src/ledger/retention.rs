@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::LedgerError;
+use super::run_row::StoredRun;
 use super::store::Store;
 use super::value::{Change, values};
 
@@ -11,7 +12,7 @@ use super::value::{Change, values};
 const RUNS: usize = 200;
 const DAYS: i64 = 31;
 /// Findings of a spec that are kept, of all runs together; the latest runs are kept whole whatever they have.
-const FINDINGS: i64 = 1_000_000;
+const FINDINGS: u64 = 1_000_000;
 /// The latest runs of a spec, of which it is remembered where they stand.
 const RESUMABLE: usize = 5;
 /// The latest runs, which nothing makes one forget.
@@ -36,10 +37,10 @@ pub(super) const CHECKPOINTS: [&str; 4] = [
 
 /// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
 pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), LedgerError> {
-    let runs = store.rows(include_str!("statements/sizes.sql"), values![spec]).await?;
+    let runs = store.run_rows(spec).await?;
     let mut changes = Vec::new();
-    for record in runs.iter().skip(RESUMABLE) {
-        let run = record.int(0)?;
+    for stored in runs.iter().rev().skip(RESUMABLE) {
+        let run = stored.number();
         changes.extend(CHECKPOINTS.map(|statement| Change { statement, params: values![run] }));
     }
     store.together(changes).await.map(drop)
@@ -50,9 +51,14 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError>
     let days = SignedDuration::from_hours(24 * DAYS);
     let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();
-    for record in store.rows(include_str!("statements/sizes.sql"), values![spec]).await? {
-        let began = record.text(2)?.parse().unwrap_or(Timestamp::MIN);
-        sizes.push(Size { run: record.int(0)?, findings: record.int(1)?, young: began >= young });
+    for stored in store.run_rows(spec).await?.iter().rev() {
+        // How much one takes whose values are damaged is not known.
+        let (began, findings) = match stored {
+            StoredRun::Sound(row) => (row.started_at.parse(), row.findings),
+            StoredRun::Damaged(damaged) => (damaged.started_at.parse(), 0),
+        };
+        let young = began.unwrap_or(Timestamp::MIN) >= young;
+        sizes.push(Size { run: stored.number(), findings, young });
     }
     let of_run = |run: i64| {
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
@@ -69,17 +75,17 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError>
 /// A run with what it takes.
 struct Size {
     run: i64,
-    findings: i64,
+    findings: u64,
     /// Whether it began in the last [`DAYS`].
     young: bool,
 }
 
 /// Which runs go; the newest come first.
 fn forgotten(sizes: &[Size]) -> Vec<i64> {
-    let mut sum = 0;
+    let mut sum: u64 = 0;
     let mut goes = Vec::new();
     for (place, Size { run, findings, young }) in sizes.iter().enumerate() {
-        sum += findings;
+        sum = sum.saturating_add(*findings);
         if (place >= RUNS && !young) || (sum > FINDINGS && place >= LATEST) {
             goes.push(*run);
         }
@@ -93,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_oldest_runs_go_when_there_are_many_or_they_are_large() {
-        let runs = |count: i64, findings: i64| -> Vec<Size> {
+        let runs = |count: i64, findings: u64| -> Vec<Size> {
             (0..count).rev().map(|run| Size { run, findings, young: run >= 12 }).collect()
         };
         assert!(forgotten(&runs(200, 10)).is_empty());

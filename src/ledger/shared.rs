@@ -131,11 +131,13 @@ impl SharedStore {
         &self,
         run: i64,
         mapping: &str,
-        ranges: Vec<Vec<u8>>,
+        ranges: Vec<(Vec<u8>, [u8; 16])>,
     ) -> Result<(), LedgerError> {
-        let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(Vec::as_slice));
+        let checksums = ranges.iter().map(|(_, checksum)| &checksum[..]);
+        let checksums = Bind::array(Builtin::Bytea, checksums);
+        let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(|(range, _)| range.as_slice()));
         let lock = vec![Bind::int8(run)];
-        let cut = vec![Bind::int8(run), Bind::text(mapping), ranges];
+        let cut = vec![Bind::int8(run), Bind::text(mapping), ranges, checksums];
         let sent = [
             (include_str!("statements/shared_lock_run.sql"), lock),
             (include_str!("statements/shared_cut.sql"), cut),
@@ -174,11 +176,34 @@ impl SharedStore {
                 Err(error) if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) => {
                     Ok(Ok(vec![0; sent.len()]))
                 }
-                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => Ok(Err(
-                    LedgerError("another process has taken this run's lease over".to_owned()),
-                )),
+                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
+                    Ok(Err(taken_over()))
+                }
                 done => done.map(Ok),
             }
+        });
+        tried.await?
+    }
+
+    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    pub(super) async fn followed(
+        &self,
+        changes: &[Change],
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        let made = async |writing: &Writing<'_>| {
+            let mut returned = Vec::new();
+            for Change { statement, params } in changes {
+                returned = Tables::rows(writing, statement, params.clone()).await?;
+            }
+            let following = then(&returned).map_err(Writing::not_understood)?;
+            Tables::change_all(writing, following).await.map(|()| returned)
+        };
+        let tried = self.tried(async |lease| match written(lease, &made).await {
+            Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
+                Ok(Err(taken_over()))
+            }
+            done => done.map(Ok),
         });
         tried.await?
     }
@@ -208,6 +233,10 @@ impl SharedStore {
             }
         }
     }
+}
+
+fn taken_over() -> LedgerError {
+    LedgerError("another process has taken this run's lease over".to_owned())
 }
 
 /// Does something in a transaction that writes.
@@ -266,6 +295,12 @@ impl Tables for Writing<'_> {
         self.fill(statement, &binds(&params)).await
     }
 
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), PgError> {
+        let sent: Vec<(&str, Vec<Bind>)> =
+            changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
+        self.fill_all(&sent).await.map(drop)
+    }
+
     fn not_understood(why: LedgerError) -> PgError {
         PgError::unexpected(why.0)
     }
@@ -308,7 +343,11 @@ fn record(row: &Row) -> Result<Record, LedgerError> {
                 Value::Int(i64::from_be_bytes(field.try_into().map_err(|_| unknown())?))
             }
             Some(Builtin::Text) => {
-                Value::Text(String::from_utf8(field.to_vec()).map_err(|_| unknown())?)
+                // Damage may leave a text that is none: its row is refused, and others are read.
+                match std::str::from_utf8(field) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => Value::Bytes(field.to_vec()),
+                }
             }
             Some(Builtin::Bytea) => Value::Bytes(field.to_vec()),
             _ => return Err(unknown()),

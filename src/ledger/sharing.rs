@@ -9,13 +9,15 @@
 use std::sync::Arc;
 
 use super::Checked;
-use super::checkpoint::{Kept, decode, encode, state_of};
+use super::checkpoint::{StoredChunks, decode, encode, state_of};
+use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
 use super::interrupted::Interrupted;
 use super::lease::Lease;
 use super::recorder::Recorder;
+use super::run_row::RunRow;
 use super::shared::SharedStore;
-use super::value::{Value, values};
+use super::value::{Change, Record, Value, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 
@@ -26,6 +28,7 @@ const CHUNKS_OF_A_SHARD: u64 = 1 << 24;
 #[derive(Clone, Debug)]
 pub struct Sharing {
     store: Arc<SharedStore>,
+    checksums: Checksums,
     run: i64,
     /// What this process calls itself.
     holder: String,
@@ -75,29 +78,45 @@ impl Recorder {
         holder: &str,
     ) -> Result<Option<Sharing>, LedgerError> {
         let Some(store) = self.store().shared().map(Arc::clone) else { return Ok(None) };
-        let begin = include_str!("statements/shared_join_run.sql");
-        let params = values![
-            record.run.as_str(),
-            "compare",
-            record.spec.as_str(),
-            record.spec_hash.as_str(),
-            record.scope.as_str(),
-            record.started_at.as_str(),
-            serde_json::to_string(record)?,
-            self.store().next_number().await?,
-            self.terms().unwrap_or_default(),
-        ];
-        store.change(begin, &params).await?;
+        let row = RunRow::new(record, "compare")?;
+        let begin = Change {
+            statement: include_str!("statements/shared_join_run.sql"),
+            params: row.first_values(self.store().next_number().await?),
+        };
+        let checksums = self.store().checksums().clone();
+        let terms = |row: &RunRow| {
+            let values = values![row.number, self.terms().unwrap_or_default()];
+            let params = checksums.sealed(Table::Terms, &row.id, values);
+            Ok(vec![Change { statement: include_str!("statements/put_terms.sql"), params }])
+        };
+        self.store().add_run(begin, row, terms).await?;
         let find = include_str!("statements/shared_run.sql");
         let found = store.rows(find, &[record.run.as_str().into()]).await?;
         let found = found.first().ok_or_else(|| LedgerError("it has lost the run".to_owned()))?;
-        let number = found.int(0)?;
-        let begun = Interrupted {
-            number,
-            record: serde_json::from_str(found.text(1)?)?,
-            terms: found.text(2)?.to_owned(),
+        let begun = self.store().begun(found)?;
+        let begun = begun.ok_or_else(|| LedgerError::damaged(&record.run))?;
+        let (run, holder) = (begun.row.number, holder.to_owned());
+        Ok(Some(Sharing { store, checksums, run, holder, begun }))
+    }
+
+    /// Whether the shards of a mapping of a run of many processes are all compared and as they were
+    /// written, and how many are not.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
+        let Some(run) = self.row() else { return Ok(0) };
+        let statement = include_str!("statements/shared_shards.sql");
+        let shards = self.store().rows(statement, values![run.number, mapping]).await?;
+        let sound = |shard: &&Record| {
+            self.store().checksums().verify(Table::Shard, &run.id, shard).is_ok()
+                && shard.int(4) == Ok(1)
         };
-        Ok(Some(Sharing { store, run: number, holder: holder.to_owned(), begun }))
+        let damaged = shards.len() - shards.iter().filter(sound).count();
+        // One whose row is lost is known by the numbers of the others.
+        let lost = |(at, shard): (usize, &Record)| shard.int(2) != Ok(at as i64);
+        let lost = shards.is_empty() || shards.iter().enumerate().any(lost);
+        Ok(damaged as u64 + u64::from(lost))
     }
 }
 
@@ -107,10 +126,12 @@ impl Sharing {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn ended(&self) -> Result<Option<SummaryRecord>, LedgerError> {
-        let find = include_str!("statements/shared_summary.sql");
+        let find = include_str!("statements/run_of_number.sql");
         let found = self.store.rows(find, &[self.run.into()]).await?;
-        let text = found.first().map(|record| record.maybe_text(0)).transpose()?.flatten();
-        Ok(text.map(serde_json::from_str).transpose()?)
+        let damaged = || LedgerError::damaged(&self.begun.row.id);
+        let row = found.first().map(|record| RunRow::read(&self.checksums, record));
+        let row = row.transpose().map_err(|_| damaged())?.ok_or_else(damaged)?;
+        Ok(row.summary.as_deref().map(serde_json::from_str).transpose()?)
     }
 
     /// Whether a mapping has been cut into shards.
@@ -137,26 +158,56 @@ impl Sharing {
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn cut(&self, mapping: &str, shards: &[KeyRange]) -> Result<(), LedgerError> {
-        let ranges = shards.iter().map(encode).collect();
+        let sealed = |(place, range): (usize, &KeyRange)| {
+            let range = encode(range);
+            let checksum = self.shard_checksum(mapping, place as u64, &range, None);
+            (range, checksum)
+        };
+        let ranges = shards.iter().enumerate().map(sealed).collect();
         self.store.cut(self.run, mapping, ranges).await
     }
 
-    /// Takes the next shard that nobody has, or whose holder is gone.
+    /// Computes the checksum of a shard; of one that is done with the chunks that were compared of it, if
+    /// it is the only one of its mapping.
+    fn shard_checksum(
+        &self,
+        mapping: &str,
+        place: u64,
+        range: &[u8],
+        done: Option<u64>,
+    ) -> [u8; 16] {
+        let (is_done, chunks) = (u64::from(done.is_some()), done.unwrap_or(0));
+        let values = values![self.run, mapping, place, range, is_done, chunks];
+        self.checksums.of(Table::Shard, &self.begun.row.id, &values)
+    }
+
+    /// Takes the next shard that nobody has, or whose holder is gone. One that is damaged is left for
+    /// the process that tells the whole, which reads what no shard has covered.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn take(&self) -> Result<Option<Shard>, LedgerError> {
         let take = include_str!("statements/shared_take_shard.sql");
-        let taken =
-            self.store.change(take, &[self.holder.as_str().into(), self.run.into()]).await?;
-        let Some(record) = taken.first() else { return Ok(None) };
-        Ok(Some(Shard {
-            mapping: record.text(0)?.to_owned(),
-            place: record.count(1)?,
-            range: decode(record.bytes(2)?)?,
-            turn: record.int(3)?,
-            of: record.count(4)?,
-        }))
+        loop {
+            let holder = self.holder.as_str();
+            let taken = self.store.change(take, &[holder.into(), self.run.into()]).await?;
+            let Some(Record(row)) = taken.first() else { return Ok(None) };
+            let shard = Record(row.iter().take(7).cloned().collect());
+            let lease = Record(row.iter().skip(7).cloned().collect());
+            let of_run = &self.begun.row.id;
+            if self.checksums.verify(Table::Shard, of_run, &shard).is_ok() {
+                return Ok(Some(Shard {
+                    mapping: shard.text(1)?.to_owned(),
+                    place: shard.count(2)?,
+                    range: decode(shard.bytes(3)?)?,
+                    turn: lease.int(0)?,
+                    of: lease.count(1)?,
+                }));
+            }
+            let leave = include_str!("statements/shared_leave_shard.sql");
+            let params = values![self.run, shard.text(1)?, shard.int(2)?, holder, lease.int(0)?];
+            self.store.change(leave, &params).await?;
+        }
     }
 
     /// Puts the end of a shard's lease off. False if it has another holder by now.
@@ -181,7 +232,19 @@ impl Sharing {
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn done(&self, shard: &Shard) -> Result<bool, LedgerError> {
-        self.under(shard, include_str!("statements/shared_end_shard.sql"), Vec::new()).await
+        let chunks = match shard.of {
+            1 => {
+                let count = include_str!("statements/shared_count_chunks.sql");
+                let params = values![self.run, shard.mapping.as_str()];
+                let counted = self.store.rows(count, &params).await?;
+                counted.first().map_or(Ok(0), |record| record.count(0))?
+            }
+            _ => 0,
+        };
+        let range = encode(&shard.range);
+        let checksum = self.shard_checksum(&shard.mapping, shard.place, &range, Some(chunks));
+        let end = include_str!("statements/shared_end_shard.sql");
+        self.under(shard, end, values![&checksum[..]]).await
     }
 
     /// Writes down what became of a chunk. False if its shard has another holder by now.
@@ -195,7 +258,11 @@ impl Sharing {
         checked: Checked<'_>,
     ) -> Result<bool, LedgerError> {
         let (state, matched, outcome) = state_of(checked);
-        let more = values![chunk, encode(range), rows, matched, state, outcome];
+        let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
+        let chunk = values![chunk, encode(range), rows, matched, state, outcome];
+        let row = values![self.run, mapping].into_iter().chain(chunk).collect();
+        let row = self.checksums.sealed(Table::Chunk, run, row);
+        let more = row.into_iter().skip(2).collect();
         self.under(shard, include_str!("statements/shared_keep_chunk.sql"), more).await
     }
 
@@ -203,11 +270,15 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, shard: &Shard) -> Result<Vec<Kept>, LedgerError> {
+    pub async fn kept(&self, shard: &Shard) -> Result<StoredChunks, LedgerError> {
         let (first, behind) = (shard.first_chunk(), shard.first_chunk() + CHUNKS_OF_A_SHARD);
-        let find = include_str!("statements/chunks_of_shard.sql");
-        let params = values![self.run, shard.mapping.as_str(), first, behind];
-        self.store.rows(find, &params).await?.iter().map(Kept::read).collect()
+        let find = include_str!("statements/chunks_of_mapping.sql");
+        let page = async |from: i64| {
+            let params = values![self.run, shard.mapping.as_str(), from, behind];
+            self.store.rows(find, &params).await
+        };
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        StoredChunks::read(&self.checksums, &self.begun.row.id, first, page).await
     }
 
     /// Forgets what another holder had compared of a shard that is all of its mapping, from this chunk on.

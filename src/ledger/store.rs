@@ -7,11 +7,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::checksum::{Checksums, Damaged, SECRET, Table, secret_row};
 use super::error::LedgerError;
 use super::file::FileStore;
 use super::place::Location;
+use super::run_order::in_order;
+use super::run_row::{RunRow, StoredRun};
 use super::shared::SharedStore;
-use super::value::{Change, Record, Value};
+use super::value::{Change, Record, Value, values};
+use crate::row::random_secret;
 
 /// The last sight of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub(super) struct Sight {
 pub struct Store {
     kind: Kind,
     location: Location,
+    /// The ledger's own secret.
+    secret: Vec<u8>,
+    checksums: Checksums,
 }
 
 #[derive(Debug)]
@@ -55,7 +62,7 @@ impl Store {
             Location::File(path) => Kind::File(FileStore::create(path).await?),
             Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
         };
-        Ok(Store { kind, location: location.clone() })
+        Store::open(kind, location, true).await
     }
 
     /// Opens a ledger to read; nothing if there is none.
@@ -69,7 +76,67 @@ impl Store {
                 SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
             }
         };
-        Ok(kind.map(|kind| Store { kind, location: location.clone() }))
+        match kind {
+            Some(kind) => Store::open(kind, location, false).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a store with the ledger's secret; one without a run gets one if it is to be written.
+    async fn open(kind: Kind, location: &Location, write: bool) -> Result<Store, LedgerError> {
+        let (secret, checksums) = (Vec::new(), Checksums::of_secret(&[]));
+        let mut store = Store { kind, location: location.clone(), secret, checksums };
+        let secret = match store.find_secret().await? {
+            Some(secret) => secret,
+            None if store
+                .first(include_str!("statements/any_run.sql"), Vec::new())
+                .await?
+                .is_some() =>
+            {
+                return Err(LedgerError(
+                    "its secret is lost, and nothing in it can be verified without".to_owned(),
+                ));
+            }
+            None if write && !store.is_newer() => store.make_secret().await?,
+            // It has no row that could be verified.
+            None => random_secret().to_vec(),
+        };
+        store.checksums = Checksums::of_secret(&secret);
+        store.secret = secret;
+        Ok(store)
+    }
+
+    /// Reads the ledger's secret, if it has one.
+    async fn find_secret(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+        let find = include_str!("statements/find_secret.sql");
+        let Some(found) = self.first(find, values![SECRET]).await? else { return Ok(None) };
+        let damaged = || {
+            LedgerError(
+                "its secret is damaged, and nothing in it can be verified without".to_owned(),
+            )
+        };
+        let secret = found.bytes(1).map_err(|_| damaged())?;
+        let checked = Checksums::of_secret(secret).verify(Table::Secret, "", &found);
+        checked.map_err(|_| damaged())?;
+        Ok(Some(secret.to_vec()))
+    }
+
+    /// Makes a secret, unless another process has just done so.
+    async fn make_secret(&self) -> Result<Vec<u8>, LedgerError> {
+        let secret = random_secret().to_vec();
+        let params = secret_row(&secret);
+        self.change(include_str!("statements/add_secret.sql"), params).await?;
+        Ok(self.find_secret().await?.unwrap_or(secret))
+    }
+
+    /// The ledger's own secret.
+    pub(super) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// What computes and verifies the checksums of its rows.
+    pub(super) fn checksums(&self) -> &Checksums {
+        &self.checksums
     }
 
     /// Whether a newer program has written it: it is read, and never written.
@@ -135,6 +202,22 @@ impl Store {
         }
     }
 
+    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    /// Returns what that one returned.
+    pub(super) async fn followed(
+        &self,
+        changes: Vec<Change>,
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        if self.is_newer() {
+            return Ok(Vec::new());
+        }
+        match &self.kind {
+            Kind::File(file) => file.followed(&changes, then),
+            Kind::Shared(shared) => shared.followed(&changes, then).await,
+        }
+    }
+
     /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
     /// end: which of two runs is the newer one is told by these numbers, not by a clock.
     pub(super) async fn next_number(&self) -> Result<i64, LedgerError> {
@@ -142,8 +225,45 @@ impl Store {
         taken.first().map_or(Ok(0), |record| record.int(0))
     }
 
+    /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
+    pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, LedgerError> {
+        let named = format!("%\"spec\":{}%", serde_json::to_string(spec)?);
+        let statement = include_str!("statements/runs_of_spec.sql");
+        let found = self.rows(statement, values![spec, named]).await?;
+        let stored = found.iter().map(|record| match RunRow::read(&self.checksums, record) {
+            Ok(row) => StoredRun::Sound(row),
+            Err(Damaged) => StoredRun::Damaged(RunRow::unverified(record)),
+        });
+        let others = |run: &StoredRun| matches!(run, StoredRun::Sound(row) if row.spec != spec);
+        Ok(in_order(stored.filter(|run| !others(run))))
+    }
+
+    /// Adds a run with its checksum, and with what follows from its row. Returns the row, or `None` if
+    /// there is such a run already, or the ledger is never written.
+    pub(super) async fn add_run(
+        &self,
+        begin: Change,
+        row: RunRow,
+        more: impl Fn(&RunRow) -> Result<Vec<Change>, LedgerError>,
+    ) -> Result<Option<RunRow>, LedgerError> {
+        let numbered = |returned: &[Record]| match returned.first() {
+            Some(given) => {
+                let (number, began) = (given.int(0)?, given.maybe_int(1)?);
+                Ok(Some(RunRow { number, began, ..row.clone() }))
+            }
+            None => Ok(None),
+        };
+        let then = |returned: &[Record]| {
+            let Some(row) = numbered(returned)? else { return Ok(Vec::new()) };
+            let mut changes = vec![row.seal(&self.checksums)];
+            changes.extend(more(&row)?);
+            Ok(changes)
+        };
+        numbered(&self.followed(vec![begin], then).await?)
+    }
+
     /// The last sight of each of these differences before this run, by identity; of those that were not
-    /// seen before, the last one in it.
+    /// seen before, the last one in it. One that is damaged counts for nothing.
     pub(super) async fn earlier(
         &self,
         identities: &[[u8; 16]],
@@ -151,11 +271,18 @@ impl Store {
     ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
         let mut found = HashMap::new();
         let mut take = |record: &Record| -> Result<(), LedgerError> {
-            if let Ok(identity) = record.bytes(0)?.try_into() {
-                let first_seen = record.text(1)?.to_owned();
-                let (runs, run) = (record.count(2)?, record.int(3)?);
-                let image = record.text(4)?.to_owned();
-                let order = record.int(5)?;
+            let (finding, of_run) = (Record(record.0.iter().take(11).cloned().collect()), 11);
+            let verified = match record.text(of_run) {
+                Ok(id) => self.checksums.verify(Table::Finding, id, &finding),
+                Err(_) => Err(Damaged),
+            };
+            if verified.is_ok()
+                && let Ok(identity) = finding.bytes(2)?.try_into()
+            {
+                let (run, runs) = (finding.int(0)?, finding.count(8)?);
+                let image = finding.text(3)?.to_owned();
+                let first_seen = finding.text(7)?.to_owned();
+                let order = record.int(of_run + 1)?;
                 found.insert(identity, Sight { first_seen, runs, run, order, image });
             }
             Ok(())

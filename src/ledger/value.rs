@@ -76,7 +76,7 @@ impl Record {
     }
 
     pub(super) fn count(&self, at: usize) -> Result<u64, LedgerError> {
-        self.int(at).map(i64::unsigned_abs)
+        u64::try_from(self.int(at)?).map_err(|_| other_type(at))
     }
 
     pub(super) fn text(&self, at: usize) -> Result<&str, LedgerError> {
@@ -86,10 +86,10 @@ impl Record {
         }
     }
 
-    pub(super) fn maybe_text(&self, at: usize) -> Result<Option<&str>, LedgerError> {
+    pub(super) fn maybe_int(&self, at: usize) -> Result<Option<i64>, LedgerError> {
         match self.0.get(at) {
             Some(Value::Null) => Ok(None),
-            _ => self.text(at).map(Some),
+            _ => self.int(at).map(Some),
         }
     }
 

@@ -4,6 +4,7 @@
 //! pure: facts in, plan or diagnostics out.
 
 mod accept;
+mod bound;
 mod canary;
 mod canon;
 mod changed_at;

@@ -98,7 +98,11 @@ fn line(run: &PastRun) -> Vec<String> {
     let part =
         run.sample.clone().or_else(|| run.since.as_ref().map(|time| format!("since {time}")));
     let part = part.map_or(String::new(), |part| format!(" ({part})"));
-    let verdict = run.summary.as_ref().map_or("no end", |summary| summary.verdict.name());
+    let verdict = match &run.summary {
+        _ if run.damaged => "damaged",
+        Some(summary) => summary.verdict.name(),
+        None => "no end",
+    };
     let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
     vec![
         minute(&run.started_at),
@@ -146,6 +150,7 @@ mod tests {
             rows: BySide { source: 12_000, target: 11_999 },
             findings: [("only_in_target".to_owned(), 1), ("accepted".to_owned(), 1)].into(),
             found_rows: [("only_in_target".to_owned(), 12_100), ("accepted".to_owned(), 1)].into(),
+            damaged: false,
             trend,
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };

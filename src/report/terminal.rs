@@ -12,8 +12,8 @@ use super::finding::{
 };
 use super::{Writer, groups, hints, paced};
 use crate::finding::{
-    Finding, MappingRecord, Named, NotRecalled, Recurrence, RunRecord, SummaryRecord, Undecided,
-    Verdict,
+    Finding, MappingRecord, Named, NotRecalled, ReadAgain, Recurrence, RunRecord, SummaryRecord,
+    Undecided, Verdict,
 };
 use crate::schema::BySide;
 use crate::spec::printable;
@@ -236,6 +236,18 @@ impl<W: Write> Terminal<W> {
             if let Some(NotRecalled { findings, why }) = &mapping.not_recalled {
                 let findings = counted(*findings, "earlier finding");
                 remarks.push(format!("{name}: {findings} not looked at first: {why}"));
+            }
+            if let Some(ReadAgain { damaged, chunks_kept }) = &mapping.read_again {
+                let damaged = counted(*damaged, "stored result");
+                let what = match chunks_kept {
+                    0 => "the mapping was read again from its start".to_owned(),
+                    kept => format!(
+                        "what they covered was read again, beside {} that {} not",
+                        counted(*kept, "chunk"),
+                        if *kept == 1 { "was" } else { "were" }
+                    ),
+                };
+                remarks.push(format!("{name}: {damaged} damaged in the ledger: {what}"));
             }
             if mapping.unsettled > 0 {
                 remarks

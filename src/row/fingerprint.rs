@@ -1,4 +1,5 @@
-//! Fingerprints of rows, seals of texts and the veil over values: the only door to blake3.
+//! Fingerprints of rows, seals of texts, the veil over values and the key of a ledger's checksums: the
+//! only door to blake3.
 
 use std::fmt;
 use std::ops::Range;
@@ -119,6 +120,33 @@ impl Veil {
     pub fn over(&self, value: &[u8]) -> String {
         let hash = blake3::keyed_hash(&self.0, value).to_hex();
         format!("redacted:{}", &hash[..32])
+    }
+}
+
+/// The key of the checksums over a ledger's rows: derived from the ledger's own secret, so that a row
+/// of another ledger, or one that was written by hand, does not pass for one of its own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChecksumKey([u8; 32]);
+
+impl ChecksumKey {
+    /// Derives the key from a secret.
+    pub fn of_secret(secret: &[u8]) -> ChecksumKey {
+        ChecksumKey(blake3::derive_key("pgreconcile ledger checksums, version 1", secret))
+    }
+
+    /// Returns the keyed hash of these bytes: 128 bits, far from any collision by chance.
+    pub fn checksum(&self, bytes: &[u8]) -> [u8; 16] {
+        let hash = blake3::keyed_hash(&self.0, bytes);
+        let mut low = [0; 16];
+        low.copy_from_slice(&hash.as_bytes()[..16]);
+        low
+    }
+}
+
+/// Hides the key.
+impl fmt::Debug for ChecksumKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChecksumKey")
     }
 }
 

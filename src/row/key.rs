@@ -10,7 +10,27 @@ use super::Record;
 /// Two keys are the same key exactly if their bytes are equal. Up to 24 bytes (a uuid, two
 /// integers) stand in place, so that the scan allocates nothing for ordinary keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
 pub struct Key(SmallVec<[u8; 24]>);
+
+/// Reads a key that was written down, if its fields are framed.
+impl TryFrom<Vec<u8>> for Key {
+    type Error = &'static str;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Key, &'static str> {
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            rest = split_field(rest).ok_or("a key whose fields do not end where it ends")?.1;
+        }
+        Ok(Key(SmallVec::from_slice(&bytes)))
+    }
+}
+
+/// Splits the first field off; `None` if the bytes end before it does.
+fn split_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
 
 impl Key {
     /// Makes a key of its fields.
@@ -39,8 +59,7 @@ impl Key {
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest: &[u8] = &self.0;
         std::iter::from_fn(move || {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let (field, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+            let (field, after) = split_field(rest)?;
             rest = after;
             Some(field)
         })
@@ -63,6 +82,16 @@ mod tests {
         assert_eq!(key.fields().collect::<Vec<_>>(), fields);
         assert_ne!(Key::new([&b"ab"[..], b"c"]), Key::new([&b"a"[..], b"bc"]));
         assert_ne!(Key::new([&b""[..]]), Key::new([&b""[..], b""]));
+    }
+
+    #[test]
+    fn only_framed_fields_are_read_as_a_key() {
+        let read = |bytes: &[u8]| Key::try_from(bytes.to_vec());
+        assert_eq!(read(b"\0\0\0\x02ab\0\0\0\0"), Ok(Key::new([&b"ab"[..], b""])));
+        assert_eq!(read(b""), Ok(Key::new([])));
+        for damaged in [&b"\0\0\0\x03ab"[..], b"\0\0\0\x01ab", b"\0\0", b"\xff\xff\xff\xffab"] {
+            assert!(read(damaged).is_err(), "{damaged:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod record;
 pub use coverage::{Coverage, Stretch, VerifiedBy};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
-pub use fingerprint::{Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};
+pub use fingerprint::{ChecksumKey, Fingerprint, Fingerprinter, Sealer, Veil, random_secret, seal};
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};

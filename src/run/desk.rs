@@ -18,7 +18,7 @@ use super::options::{Options, Stop};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
-use crate::ledger::{Checked, Interrupted, Kept, LedgerError, Recorder};
+use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange, VerifiedBy};
@@ -156,27 +156,46 @@ impl<'o> Desk<'o> {
     pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<HashMap<K, V>, LedgerError> {
+    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.rulings(mapping)).await,
-            None => Ok(HashMap::new()),
+            None => Ok((HashMap::new(), 0)),
         }
     }
 
-    pub(super) async fn kept(&self, mapping: &str) -> Result<Vec<Kept>, LedgerError> {
+    pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.kept(mapping)).await,
-            None => Ok(Vec::new()),
+            None => Ok(StoredChunks::default()),
+        }
+    }
+
+    pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
+        match &self.recorder {
+            Some(recorder) => self.in_time(recorder.damaged_shards(mapping)).await,
+            None => Ok(0),
+        }
+    }
+
+    pub(super) fn forget_chunk(&mut self, mapping: &str, place: i64) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.forget_chunk(mapping, place);
+        }
+    }
+
+    pub(super) fn forget_checkpoints(&mut self, mapping: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.forget_checkpoints(mapping);
         }
     }
 
     pub(super) async fn kept_pass<T: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<Option<T>, LedgerError> {
+    ) -> Result<StoredPass<T>, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.pass(mapping)).await,
-            None => Ok(None),
+            None => Ok(StoredPass::Nothing),
         }
     }
 

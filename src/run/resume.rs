@@ -5,6 +5,8 @@
 //! that were compared before an interruption are looked at anew, as if they had just been met, so that
 //! what has healed in between is not told. Chunks are not read twice; keys that differ are.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
@@ -14,9 +16,9 @@ use super::scan::pass::{Pass, PassProgress};
 use super::scan::slots::{Outcome, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
-use crate::finding::{Disposition, Ruling};
-use crate::ledger::{Checked, Kept, KeptState, LedgerError};
-use crate::row::{Bound, KeyRange};
+use crate::finding::{Disposition, ReadAgain, Ruling};
+use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
+use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
 /// Numbers of what a comparison by buckets has compared begin here, beyond all chunks.
@@ -38,6 +40,37 @@ enum Stand {
     Finished,
     /// Key ranges are compared instead.
     Useless,
+}
+
+/// What the ledger has of a mapping of an interrupted run.
+#[derive(Default)]
+struct Stored {
+    /// Chunks of key ranges.
+    chunks: Vec<Kept>,
+    /// What a comparison by buckets has compared for good, by number.
+    of_pass: Vec<Kept>,
+    /// How much that was.
+    booked: u64,
+    state: Option<Stand>,
+    ruled: HashMap<Option<Key>, Ruled>,
+    /// Stored results that are damaged.
+    damaged: u64,
+    /// The places of the chunks among them.
+    places: Vec<i64>,
+    /// The shards among them.
+    shards: u64,
+}
+
+impl Stored {
+    /// Returns whether what is sound counts without what is damaged. Key ranges do, for what they leave
+    /// uncovered is read again. A comparison by buckets counts as a whole, and so does a sample, which
+    /// takes and skips chunks in turn.
+    fn adds_up(&self, sample: bool) -> bool {
+        let numbered = |(at, kept): (usize, &Kept)| kept.chunk == FIRST_OF_PASS + at as u64;
+        let all = self.of_pass.len() as u64 == self.booked;
+        let whole = all && self.of_pass.iter().enumerate().all(numbered);
+        whole && (self.shards == 0 || self.of_pass.is_empty()) && (self.damaged == 0 || !sample)
+    }
 }
 
 impl MappingState {
@@ -135,31 +168,26 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) -> Result<(), LedgerError> {
         let name = self.account.plan.name.clone();
-        let mut kept = desk.kept(&name).await?;
-        kept.retain(|kept| whole || kept.state != KeptState::Undecided);
-        let undecided = kept.iter().filter(|kept| kept.state == KeptState::Undecided);
+        let mut stored = self.stored(whole, desk).await?;
+        if !stored.adds_up(desk.options.sample.is_some()) {
+            desk.forget_checkpoints(&name);
+            stored = Stored { damaged: stored.damaged.max(1), ..Stored::default() };
+        }
+        let Stored { chunks, of_pass, state, ruled, damaged, places, .. } = stored;
+        let undecided = chunks.iter().chain(&of_pass);
+        let undecided = undecided.filter(|kept| kept.state == KeptState::Undecided);
         self.undecided_before = undecided.map(|kept| kept.chunk).collect();
-        let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
-            kept.into_iter().partition(|kept| kept.chunk >= FIRST_OF_PASS);
-        self.ruled = desk.rulings(&name).await?;
-        let state = desk.kept_pass::<PassState>(&name).await?;
-        self.booked = match &state {
-            Some(PassState { booked, .. }) => *booked,
-            None if whole => of_pass.len() as u64,
-            // A part of a pass that a process of many had in hand: how it went on is not known.
-            None => 0,
-        };
-        of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS + self.booked);
+        (self.ruled, self.booked) = (ruled, of_pass.len() as u64);
         match (state, &mut self.pass) {
-            (Some(PassState { stand: Stand::Open(progress), .. }), pass) => {
+            (Some(Stand::Open(progress)), pass) => {
                 let plan = &self.account.plan;
                 pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(*progress);
             }
-            (Some(PassState { stand: Stand::Finished, .. }), pass) => {
+            (Some(Stand::Finished), pass) => {
                 *pass = None;
                 self.frontier.close();
             }
-            (Some(PassState { stand: Stand::Useless, .. }), pass) => {
+            (Some(Stand::Useless), pass) => {
                 *pass = None;
                 self.frontier.read_in_ranges();
             }
@@ -177,8 +205,8 @@ impl MappingState {
             KeptState::Dirty => kept.rows,
             KeptState::Skipped | KeptState::Undecided => 0,
         });
-        let (rows, number) = (rows.sum(), chunks.len() as u64);
-        desk.tell(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
+        let rows = rows.fold(0, u64::saturating_add);
+        let kept = of_pass.len() as u64;
         for Kept { chunk, state, .. } in of_pass {
             match state {
                 KeptState::Clean(rows) => self.account.matched(rows, &Default::default()),
@@ -186,11 +214,51 @@ impl MappingState {
                 KeptState::Skipped | KeptState::Undecided => {}
             }
         }
-        if !chunks.is_empty() {
-            self.frontier.restore(chunks, &KeyRange::everything());
+        let all = chunks.len() as u64;
+        let number = match chunks.is_empty() {
+            true => 0,
+            false => self.frontier.restore(chunks, &KeyRange::everything()),
+        };
+        if damaged > 0 || number == 0 && all > 0 {
+            let (damaged, chunks_kept) = (damaged.max(1), kept + number);
+            self.account.read_again = Some(ReadAgain { damaged, chunks_kept });
+            if number == 0 && all > 0 {
+                desk.forget_checkpoints(&name);
+            }
+            places.into_iter().for_each(|place| desk.forget_chunk(&name, place));
         }
+        desk.tell(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
         self.take_chunks(desk);
         Ok(())
+    }
+
+    /// Reads what the ledger has of a mapping, and counts what of it is damaged.
+    async fn stored(&self, whole: bool, desk: &mut Desk<'_>) -> Result<Stored, LedgerError> {
+        let plan = &self.account.plan;
+        let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
+        let (ruled, rulings) = desk.rulings(&plan.name).await?;
+        let pass = desk.kept_pass::<PassState>(&plan.name).await?;
+        let shards = if whole { desk.damaged_shards(&plan.name).await? } else { 0 };
+        let (sound, strange): (Vec<Kept>, Vec<Kept>) =
+            sound.into_iter().partition(|kept| plan.fits(&kept.range));
+        places.extend(strange.iter().map(|kept| kept.chunk.cast_signed()));
+        let mut damaged = places.len() as u64 + rulings + shards;
+        let counts = |kept: &Kept| whole || kept.state != KeptState::Undecided;
+        let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
+            sound.into_iter().filter(counts).partition(|kept| kept.chunk >= FIRST_OF_PASS);
+        let (booked, state) = match pass {
+            StoredPass::Sound(PassState { booked, stand }) => (booked, Some(stand)),
+            // What a process of many had compared counts if it is all of it.
+            StoredPass::Nothing if whole => (of_pass.len() as u64, None),
+            // A part of a pass that a process of many had in hand: how it went on is not known.
+            StoredPass::Nothing => (0, None),
+            StoredPass::Damaged => {
+                damaged += 1;
+                (of_pass.len() as u64 + 1, None)
+            }
+        };
+        of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS.saturating_add(booked));
+        Ok(Stored { chunks, of_pass, booked, state, ruled, damaged, places, shards })
     }
 
     /// Whether there is something to read from the ledger, and room for it.

@@ -286,7 +286,8 @@ impl Shift<'_> {
             // The terms are the same, so the mappings are.
             return Err(LedgerError::unknown_mapping(&shard.mapping));
         };
-        let mut kept = self.sharing.kept(&shard).await?;
+        // What is damaged of it is compared again.
+        let mut kept = self.sharing.kept(&shard).await?.sound;
         let plan = Arc::clone(&plans[index]);
         let options = &dispatcher.desk.options;
         if shard.range == KeyRange::everything() {

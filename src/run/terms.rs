@@ -13,7 +13,7 @@ use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::Change;
-use crate::ledger::{Interrupted, Recorder};
+use crate::ledger::{Interrupted, LedgerError, Recorder, Resumable};
 use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
@@ -241,9 +241,9 @@ pub async fn agree(
     options: &Options,
     recorder: &mut Recorder,
     wanted: Option<&str>,
-) -> Result<Option<Interrupted>, Blocked> {
+) -> Result<Resumable, Blocked> {
     set(prepared, options, recorder);
-    let Some(wanted) = wanted else { return Ok(None) };
+    let Some(wanted) = wanted else { return Ok(Resumable::Nothing) };
     let same = |text: &str| {
         let Some(before) = read(text) else { return false };
         let mut plans = prepared.plans.clone();
@@ -256,21 +256,26 @@ pub async fn agree(
         Blocked::new(format!("{recorder}: {error}"))
             .hinted("A run cannot go on without its ledger; leave --resume out to begin a new one.")
     })?;
-    let Some(found) = found else {
-        return match id {
-            Some(id) => {
-                Err(Blocked::new(format!("{recorder}: no run {id} of this spec was interrupted"))
-                    .hinted("pgreconcile history SPEC --format json lists the runs."))
-            }
-            None => Ok(None),
-        };
+    let found = match (found, id) {
+        (Resumable::Run(found), _) => *found,
+        (Resumable::Nothing, Some(id)) => {
+            let message = format!("{recorder}: no run {id} of this spec was interrupted");
+            return Err(Blocked::new(message)
+                .hinted("pgreconcile history SPEC --format json lists the runs."));
+        }
+        (Resumable::Damaged(run), Some(_)) => {
+            let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+            return Err(Blocked::new(message)
+                .hinted("It cannot go on; leave --resume out to begin a new run."));
+        }
+        (none, None) => return Ok(none),
     };
     if let Some(before) = read(&found.terms) {
         before.part(&mut prepared.plans);
         set(prepared, options, recorder);
     }
     match difference(prepared, options, &found) {
-        None => Ok(Some(found)),
+        None => Ok(Resumable::Run(Box::new(found))),
         Some(why) => Err(Blocked::new(format!("run {} cannot go on: {why}", found.record.run))
             .hinted("Ask it the same, or leave --resume out to begin a new run.")),
     }

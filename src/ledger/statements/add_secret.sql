@@ -1,3 +1,3 @@
-insert into secret (name, value)
-values ($1, $2)
+insert into secret (name, value, checksum)
+values ($1, $2, $3)
 on conflict (name) do nothing

@@ -1,1 +1,1 @@
-insert into undecided (run, place, record) values ($1, $2, $3)
+insert into undecided (run, place, record, checksum) values ($1, $2, $3, $4)

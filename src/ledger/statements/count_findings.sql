@@ -1,1 +1,1 @@
-update run set findings = findings + $1 where number = $2
+update run set findings = $1, checksum = $2 where number = $3

@@ -1,4 +1,4 @@
-select range, rows, verified_at, coalesce(verified_by, 0)
+select scope, mapping, place, range, rows, verified_at, verified_by, checksum
 from coverage
 where scope = $1 and mapping = $2
 order by place

@@ -1,5 +1,7 @@
--- Its last sight before this run ($2), or if there is none, in this run before it was interrupted.
-select finding.identity, finding.first_seen, finding.runs, finding.run, finding.image,
+-- Its last sight before this run ($2), or if there is none, in this run before it was interrupted; and
+-- which run that is, with its place in the ledger's order.
+select finding.run, finding.place, finding.identity, finding.image, finding.mapping, finding.kind,
+    finding.disposition, finding.first_seen, finding.runs, finding.record, finding.checksum, run.id,
     coalesce(run.ended, run.began, 0)
 from finding
 join run on run.number = finding.run

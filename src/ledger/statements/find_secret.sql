@@ -1,1 +1,1 @@
-select value from secret where name = $1
+select name, value, checksum from secret where name = $1

@@ -1,4 +1,4 @@
-select place, record
+select run, place, record, checksum
 from mapping
 where run = $1
 order by place

@@ -1,3 +1,3 @@
-select state
+select run, mapping, state, checksum
 from pass
 where run = $1 and mapping = $2

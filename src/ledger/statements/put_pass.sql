@@ -1,3 +1,3 @@
-insert into pass (run, mapping, state)
-values ($1, $2, $3)
-on conflict (run, mapping) do update set state = excluded.state
+insert into pass (run, mapping, state, checksum)
+values ($1, $2, $3, $4)
+on conflict (run, mapping) do update set state = excluded.state, checksum = excluded.checksum

@@ -1,3 +1,3 @@
-insert into terms (run, record)
-values ($1, $2)
-on conflict (run) do update set record = excluded.record
+insert into terms (run, record, checksum)
+values ($1, $2, $3)
+on conflict (run) do update set record = excluded.record, checksum = excluded.checksum

@@ -1,5 +1,12 @@
--- In the ledger's order: by when each ended, or if it has no end, when it last began or went on.
-select number, verb, scope, record, summary
+-- The runs of a spec as their checksums cover them, in the ledger's order: by when each ended, or if it
+-- has no end, when it last began or went on; also those that only their record names so ($2).
+select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.started_at, run.record,
+    run.findings, run.summary, run.began, run.ended,
+    case when run.summary is null then 0
+        else (select count(*) from undecided where undecided.run = run.number) end,
+    case when run.summary is null then 0
+        else (select count(*) from mapping where mapping.run = run.number) end,
+    run.checksum
 from run
-where spec = $1
-order by coalesce(ended, began, 0), number
+where run.spec = $1 or run.record like $2
+order by coalesce(run.ended, run.began, 0), run.number

@@ -1,6 +1,6 @@
-select distinct on (finding.identity)
-    finding.identity, finding.first_seen, finding.runs, finding.run, finding.image,
-    coalesce(run.ended, run.began, 0)
+select distinct on (finding.identity) finding.run, finding.place, finding.identity, finding.image,
+    finding.mapping, finding.kind, finding.disposition, finding.first_seen, finding.runs,
+    finding.record, finding.checksum, run.id, coalesce(run.ended, run.began, 0)
 from finding
 join run on run.number = finding.run
 where finding.identity = any($1)

@@ -1,4 +1,11 @@
-select run.number, run.record, terms.record
+-- A run as its checksum covers it, then what it was asked.
+select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.started_at, run.record,
+    run.findings, run.summary, run.began, run.ended,
+    case when run.summary is null then 0
+        else (select count(*) from undecided where undecided.run = run.number) end,
+    case when run.summary is null then 0
+        else (select count(*) from mapping where mapping.run = run.number) end,
+    run.checksum, terms.run, terms.record, terms.checksum
 from run
 join terms on terms.run = run.number
 where run.id = $1

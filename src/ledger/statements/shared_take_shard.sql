@@ -1,3 +1,5 @@
+-- The shard as its checksum covers one that is not done, then which of its leases this is, and how many
+-- shards the mapping has.
 update shard
 set holder = $1, until = clock_timestamp() + interval '30 s', turn = turn + 1
 where ctid = (
@@ -8,7 +10,7 @@ where ctid = (
     limit 1
     for update skip locked
 )
-returning mapping, place, range, turn, (
+returning run, mapping, place, range, 0::bigint, 0::bigint, checksum, turn, (
     select count(*)
     from shard as every
     where every.run = shard.run and every.mapping = shard.mapping

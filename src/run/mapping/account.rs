@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::event::Event;
 use crate::finding::{
     Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, NotRecalled,
-    Place, RangeText, Ruling, Tally, Undecided,
+    Place, RangeText, ReadAgain, Ruling, Tally, Undecided,
 };
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
@@ -38,6 +38,8 @@ pub(in crate::run) struct Account {
     pub(in crate::run) verified: Verified,
     /// What a slice could not look at first.
     pub(in crate::run) not_recalled: Option<NotRecalled>,
+    /// What was compared before an interruption and had to be read again.
+    pub(in crate::run) read_again: Option<ReadAgain>,
 }
 
 /// What a finding says beside its ruling.
@@ -93,6 +95,7 @@ impl Account {
             ends: BySide::default(),
             verified: Verified::default(),
             not_recalled: None,
+            read_again: None,
         }
     }
 
@@ -310,6 +313,7 @@ impl Account {
         });
         record.expired_accepts = expired.collect();
         record.not_recalled.clone_from(&self.not_recalled);
+        record.read_again.clone_from(&self.read_again);
         record
     }
 }

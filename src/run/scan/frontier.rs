@@ -142,11 +142,14 @@ impl Frontier {
     }
 
     /// Goes on behind and between the chunks that were compared before an interruption.
-    pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) {
+    /// Returns how many of them count: none if they do not tile.
+    pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
         if self.cutting.samples() {
             self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
         }
-        self.ahead.rest = self.slots.restore(kept, within, &self.order);
+        let (rest, number) = self.slots.restore(kept, within, &self.order);
+        self.ahead.rest = rest;
+        number
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
@@ -176,7 +179,8 @@ impl Frontier {
     pub(in crate::run) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
         let (within, rows) = part;
         self.slots.number_from(first);
-        self.ahead.has(rows.saturating_sub(kept.iter().map(|kept| kept.rows).sum()));
+        let compared = kept.iter().map(|kept| kept.rows).fold(0, u64::saturating_add);
+        self.ahead.has(rows.saturating_sub(compared));
         self.restore(kept, within);
     }
 

@@ -123,16 +123,22 @@ impl Slots {
     }
 
     /// Takes in the chunks that were compared before, all of them within a range. Gives what of it lies
-    /// behind the last of them.
+    /// behind the last of them, and how many count: none if they do not tile.
     pub(in crate::run) fn restore(
         &mut self,
         kept: Vec<Kept>,
         within: &KeyRange,
         order: &KeyOrder,
-    ) -> Option<KeyRange> {
-        self.number_from(kept.iter().map(|kept| kept.chunk + 1).max().unwrap_or(0));
+    ) -> (Option<KeyRange>, u64) {
         let mut rest = Some(within.clone());
-        for Kept { chunk, range, rows, state } in in_order(kept, order) {
+        let kept = in_order(kept, order);
+        if order.is_known() && !tile(&kept, within, order) {
+            return (rest, 0);
+        }
+        let last = kept.iter().map(|kept| kept.chunk).max();
+        self.number_from(last.map_or(0, |last| last.saturating_add(1)));
+        let number = kept.len() as u64;
+        for Kept { chunk, range, rows, state } in kept {
             let Some(KeyRange { after, .. }) = rest else { break };
             if range.after != after {
                 let gap = KeyRange { after, through: range.after.clone() };
@@ -155,7 +161,7 @@ impl Slots {
             let through = within.through.clone();
             rest = behind.map(|after| KeyRange { after: Some(after), through });
         }
-        rest
+        (rest, number)
     }
 
     /// Forgets the chunks that the ledger has.
@@ -299,6 +305,35 @@ impl Slots {
     }
 }
 
+/// Whether chunks in their order lie within a range and none begins before the one before it ends. What
+/// they leave out between them is read.
+fn tile(kept: &[Kept], within: &KeyRange, order: &KeyOrder) -> bool {
+    let mut after = &within.after;
+    for (place, Kept { range, .. }) in kept.iter().enumerate() {
+        let (is_first, is_last) = (place == 0, place + 1 == kept.len());
+        let begins = match (after, &range.after) {
+            (Some(end), Some(begin)) => order.compare(&end.key, &begin.key).is_le(),
+            // Only the first may begin with an open end, and only the last end with one.
+            (None, begin) => is_first || begin.is_some(),
+            (Some(_), None) => false,
+        };
+        let holds = match (&range.after, &range.through) {
+            (Some(begin), Some(end)) => order.compare(&begin.key, &end.key).is_lt(),
+            (_, None) => is_last,
+            (None, Some(_)) => true,
+        };
+        if !begins || !holds {
+            return false;
+        }
+        after = &range.through;
+    }
+    match (after, &within.through) {
+        (Some(end), Some(through)) => order.compare(&end.key, &through.key).is_le(),
+        (None, through) => through.is_none() || kept.is_empty(),
+        (Some(_), None) => true,
+    }
+}
+
 /// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
 /// far as that goes: there they were kept in key order.
 fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
@@ -339,7 +374,7 @@ mod tests {
 
     fn restored(kept: Vec<Kept>, field: KeyField) -> (Slots, Option<KeyRange>) {
         let mut slots = Slots::default();
-        let rest = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
+        let (rest, _) = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
         (slots, rest)
     }
 

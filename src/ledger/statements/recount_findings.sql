@@ -1,3 +1,2 @@
 update run
 set findings = (select count(*) from finding where finding.run = run.number)
-where number = $1

@@ -1,0 +1,133 @@
+//! The order of a spec's runs, and where one stands in it whose stored values are damaged.
+//!
+//! Runs stand in the order of the numbers that the ledger gave them, which no clock has a part in. What
+//! a damaged run found is not known, so it keeps the gate closed until enough runs have followed it.
+//! Which these are must not depend on the value that is damaged: it stands behind every run that any of
+//! its values puts before it.
+
+use jiff::Timestamp;
+
+use super::error::LedgerError;
+use super::run_row::{RunRow, StoredRun};
+use crate::finding::{PastRun, RunRecord, SummaryRecord, timestamp};
+
+/// A run with its row.
+pub(super) struct Numbered {
+    pub(super) row: RunRow,
+    pub(super) run: PastRun,
+    /// Whether it was to look at every mapping.
+    pub(super) all_mappings: bool,
+}
+
+impl Numbered {
+    /// A run as it was read.
+    pub(super) fn of(stored: StoredRun) -> Result<Numbered, LedgerError> {
+        match stored {
+            StoredRun::Sound(row) => Numbered::sound(row),
+            StoredRun::Damaged(row) => Ok(Numbered::damaged(row)),
+        }
+    }
+
+    /// A run whose row is as it was written.
+    fn sound(row: RunRow) -> Result<Numbered, LedgerError> {
+        let record: RunRecord = serde_json::from_str(&row.record)?;
+        let summary = row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        let mut run = PastRun::new(&record.run, &row.verb, &row.scope, &record.started_at);
+        run.number = row.number;
+        run.spec_hash = record.spec_hash;
+        run.clocks = record.clocks;
+        run.resumed_at = record.resumed_at;
+        run.sample = record.sample;
+        run.slice = record.slice;
+        run.since = record.since;
+        run.summary = summary;
+        Ok(Numbered { row, run, all_mappings: record.mappings.is_empty() })
+    }
+
+    /// A run of whose row only the place is told, and the latest moment that any of its values tells: one
+    /// that has not come yet is no moment at which it ran.
+    fn damaged(row: RunRow) -> Numbered {
+        let now = Timestamp::now();
+        let record: Option<RunRecord> = serde_json::from_str(&row.record).ok();
+        let summary: Option<SummaryRecord> =
+            row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let moments = [
+            row.started_at.parse().ok(),
+            record.as_ref().and_then(|record| record.started_at.parse().ok()),
+            record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
+        ];
+        let known = moments.into_iter().flatten().filter(|moment| *moment <= now).max();
+        let at = timestamp(known.unwrap_or(now));
+        let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
+        run.damaged = true;
+        Numbered { row, run, all_mappings: false }
+    }
+
+    /// Whether whatever earlier runs had found has been looked at again by then.
+    pub(super) fn knows_all_before(&self) -> bool {
+        let PastRun { verb, sample, since, summary, .. } = &self.run;
+        let part = sample.is_some() || since.is_some() || !self.all_mappings || verb != "compare";
+        !part && summary.as_ref().is_some_and(|summary| summary.complete)
+    }
+}
+
+/// Puts runs in the ledger's order.
+pub(super) fn in_order(runs: impl Iterator<Item = StoredRun>) -> Vec<StoredRun> {
+    let (mut ordered, damaged): (Vec<_>, Vec<_>) =
+        runs.partition(|run| matches!(run, StoredRun::Sound(_)));
+    ordered.sort_by_key(|run| (run.row().order(), run.row().number));
+    for run in damaged {
+        let place = latest_place(&ordered, run.row());
+        ordered.insert(place, run);
+    }
+    ordered
+}
+
+/// Returns the latest place among runs in their order that a value of a damaged one speaks for.
+fn latest_place(runs: &[StoredRun], damaged: &RunRow) -> usize {
+    let Some(newest) = damaged.ended.max(damaged.began) else { return runs.len() };
+    let before = |run: &StoredRun| {
+        let row = run.row();
+        row.number < damaged.number || row.order() < newest
+    };
+    runs.iter().rposition(before).map_or(0, |last| last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: i64, began: i64, ended: Option<i64>) -> RunRow {
+        RunRow { number, began: Some(began), ended, ..RunRow::default() }
+    }
+
+    fn ordered(sound: &[RunRow], damaged: RunRow) -> Vec<i64> {
+        let sound = sound.iter().cloned().map(StoredRun::Sound);
+        let runs = in_order([StoredRun::Damaged(damaged)].into_iter().chain(sound));
+        runs.iter().map(StoredRun::number).collect()
+    }
+
+    #[test]
+    fn a_run_stands_where_it_ended_or_last_went_on() {
+        // The first was interrupted, and went on after the second; the third was killed.
+        let runs = [run(1, 5, Some(7)), run(2, 2, Some(4)), run(3, 6, None), run(4, 8, Some(9))];
+        let runs = in_order(runs.into_iter().map(StoredRun::Sound));
+        assert_eq!(runs.iter().map(StoredRun::number).collect::<Vec<_>>(), [2, 3, 1, 4]);
+    }
+
+    #[test]
+    fn a_damaged_run_stands_where_any_of_its_values_puts_it() {
+        let sound = [run(1, 1, Some(2)), run(2, 3, Some(4)), run(4, 7, Some(8)), run(5, 9, None)];
+        let place = |damaged| ordered(&sound, damaged);
+        let third = run(3, 5, Some(6));
+        assert_eq!(place(third.clone()), [1, 2, 3, 4, 5]);
+        // Values that put it earlier count for nothing against one that does not.
+        assert_eq!(place(run(0, 5, Some(6))), [1, 2, 0, 4, 5]);
+        assert_eq!(place(run(3, 5, Some(1))), [1, 2, 3, 4, 5]);
+        assert_eq!(place(run(3, 0, None)), [1, 2, 3, 4, 5]);
+        assert_eq!(place(run(3, 5, Some(99))), [1, 2, 4, 5, 3]);
+        assert_eq!(place(run(9, 5, Some(6))), [1, 2, 4, 5, 9]);
+        // One of which nothing is known is the newest.
+        assert_eq!(place(RunRow { number: 3, ..RunRow::default() }), [1, 2, 4, 5, 3]);
+    }
+}

@@ -1,0 +1,156 @@
+//! A row of the table `run`, as its checksum covers it: all that the ledger says of a run before its
+//! findings and mappings are read.
+//!
+//! A run that has ended also counts the rows that belong to it, so that a finding, an undecided range
+//! or a mapping that has vanished is noticed. Findings are counted while the run goes on, in the same
+//! transaction that adds them.
+
+use super::checksum::{Checksums, Damaged, Table};
+use super::error::LedgerError;
+use super::value::{Change, Record, Value, values};
+use crate::finding::RunRecord;
+
+/// A run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RunRow {
+    /// Its key in the ledger.
+    pub(super) number: i64,
+    pub(super) id: String,
+    pub(super) verb: String,
+    pub(super) spec: String,
+    pub(super) spec_hash: String,
+    pub(super) scope: String,
+    pub(super) started_at: String,
+    /// What it was asked, as JSON.
+    pub(super) record: String,
+    /// Its findings so far.
+    pub(super) findings: u64,
+    /// How it ended, as JSON, if it has.
+    pub(super) summary: Option<String>,
+    /// The numbers that the ledger gave it when it began and when it last ended.
+    pub(super) began: Option<i64>,
+    pub(super) ended: Option<i64>,
+    /// Its undecided ranges; 0 until it has ended.
+    pub(super) undecided: u64,
+    /// Its mappings; 0 until it has ended.
+    pub(super) mappings: u64,
+}
+
+/// A run as it was read, verified or not.
+#[derive(Clone, Debug)]
+pub(super) enum StoredRun {
+    Sound(RunRow),
+    /// Its values do not match their checksum: each of them may be another than what was written.
+    Damaged(RunRow),
+}
+
+impl StoredRun {
+    /// Returns its values.
+    pub(super) fn row(&self) -> &RunRow {
+        let (StoredRun::Sound(row) | StoredRun::Damaged(row)) = self;
+        row
+    }
+
+    /// Returns its key in the ledger.
+    pub(super) fn number(&self) -> i64 {
+        self.row().number
+    }
+}
+
+/// Columns of the statements that read runs, the checksum among them.
+pub(super) const COLUMNS: usize = 15;
+
+impl RunRow {
+    /// Returns its place in the ledger's order: by when it ended, or if it has no end, when it last began
+    /// or went on.
+    pub(super) fn order(&self) -> i64 {
+        self.ended.or(self.began).unwrap_or(0)
+    }
+
+    /// Returns the row of a run that begins; its number is the ledger's to give.
+    pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, LedgerError> {
+        Ok(RunRow {
+            id: run.run.clone(),
+            verb: verb.to_owned(),
+            spec: run.spec.clone(),
+            spec_hash: run.spec_hash.clone(),
+            scope: run.scope.clone(),
+            started_at: run.started_at.clone(),
+            record: serde_json::to_string(run)?,
+            ..RunRow::default()
+        })
+    }
+
+    /// Returns the values with which a run begins that got this number of the ledger.
+    pub(super) fn first_values(&self, began: i64) -> Vec<Value> {
+        values![
+            self.id.as_str(),
+            self.verb.as_str(),
+            self.spec.as_str(),
+            self.spec_hash.as_str(),
+            self.scope.as_str(),
+            self.started_at.as_str(),
+            self.record.as_str(),
+            began,
+        ]
+    }
+
+    /// Reads a run from the first columns of a row, and verifies it.
+    pub(super) fn read(checksums: &Checksums, row: &Record) -> Result<RunRow, Damaged> {
+        let row = Record(row.0.iter().take(COLUMNS).cloned().collect());
+        let read = RunRow::unverified(&row);
+        checksums.verify(Table::Run, &read.id, &row).map(|()| read)
+    }
+
+    /// Reads a run whose checksum is not looked at; a value of another type is left out.
+    pub(super) fn unverified(row: &Record) -> RunRow {
+        let text = |at| row.text(at).unwrap_or_default().to_owned();
+        let count = |at| row.count(at).unwrap_or_default();
+        RunRow {
+            number: row.int(0).unwrap_or_default(),
+            id: text(1),
+            verb: text(2),
+            spec: text(3),
+            spec_hash: text(4),
+            scope: text(5),
+            started_at: text(6),
+            record: text(7),
+            findings: count(8),
+            summary: row.text(9).map(str::to_owned).ok(),
+            began: row.int(10).ok(),
+            ended: row.int(11).ok(),
+            undecided: count(12),
+            mappings: count(13),
+        }
+    }
+
+    /// Computes its checksum.
+    pub(super) fn checksum(&self, checksums: &Checksums) -> Value {
+        let maybe = |number: Option<i64>| number.map_or(Value::Null, Value::Int);
+        let mut values = values![
+            self.number,
+            self.id.as_str(),
+            self.verb.as_str(),
+            self.spec.as_str(),
+            self.spec_hash.as_str(),
+            self.scope.as_str(),
+            self.started_at.as_str(),
+            self.record.as_str(),
+            self.findings,
+        ];
+        values.extend([
+            self.summary.as_deref().map_or(Value::Null, Value::from),
+            maybe(self.began),
+            maybe(self.ended),
+            self.undecided.into(),
+            self.mappings.into(),
+        ]);
+        Value::Bytes(checksums.of(Table::Run, &self.id, &values).to_vec())
+    }
+
+    /// Returns the change that renews its stored checksum.
+    pub(super) fn seal(&self, checksums: &Checksums) -> Change {
+        let params = vec![self.checksum(checksums), self.number.into()];
+        Change { statement: include_str!("statements/seal_run.sql"), params }
+    }
+}

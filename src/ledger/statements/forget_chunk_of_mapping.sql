@@ -1,0 +1,1 @@
+delete from chunk where run = $1 and mapping = $2

@@ -1,0 +1,1 @@
+delete from ruling where run = $1 and mapping = $2

@@ -1,1 +1,0 @@
-select record from run where number = $1

@@ -1,2 +1,0 @@
-select number, id, started_at, record, summary
-from run

@@ -1,0 +1,1 @@
+update finding set checksum = $1 where run = $2 and place = $3

@@ -1,0 +1,1 @@
+update run set checksum = $1 where number = $2

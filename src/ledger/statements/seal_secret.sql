@@ -1,0 +1,1 @@
+update secret set checksum = $1 where name = $2

@@ -1,0 +1,1 @@
+update terms set checksum = $1 where run = $2

@@ -1,0 +1,1 @@
+update undecided set checksum = $1 where run = $2 and place = $3

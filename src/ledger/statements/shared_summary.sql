@@ -1,1 +1,0 @@
-select summary from run where number = $1
