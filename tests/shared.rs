@@ -127,8 +127,10 @@ fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {
     let compare = || remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
     compare().exits(1);
     keeper.sql(
-        "insert into pgreconcile.run (id, verb, spec, spec_hash, scope, started_at, record, findings, summary)
-         select 'old' || n, verb, spec, spec_hash, scope, '2020-01-01T00:00:00Z', record, findings, summary
+        "insert into pgreconcile.run
+            (id, verb, spec, spec_hash, scope, started_at, record, findings, summary, began, ended)
+         select 'old' || n, verb, spec, spec_hash, scope, '2020-01-01T00:00:00Z', record, findings, summary,
+            1000 + n, 1000 + n
          from pgreconcile.run, generate_series(1, 210) n order by n;
          insert into pgreconcile.mapping (run, place, record)
          select old.number, place, mapping.record from pgreconcile.mapping, pgreconcile.run as old

@@ -195,12 +195,7 @@ impl Ledger {
     }
 
     /// As many of the newest runs as a judgement looks at, the newest first.
-    async fn judged(
-        &self,
-        spec: &Spec,
-        all: &[PastRun],
-        now: &Clocks,
-    ) -> Result<Vec<Run>, String> {
+    async fn judged(&self, spec: &Spec, all: &[PastRun], now: &Clocks) -> Result<Vec<Run>, String> {
         let newest = all.last().map(|run| run.run.as_str());
         let scope = spec.scope();
         let mut known = Vec::new();

@@ -44,20 +44,9 @@ impl Numbered {
         Ok(Numbered { row, run, all_mappings: record.mappings.is_empty() })
     }
 
-    /// A run of whose row only the place is told, and the latest moment that any of its values tells: one
-    /// that has not come yet is no moment at which it ran.
+    /// A run of whose row only the place is told, and the latest moment that any of its values tells.
     fn damaged(row: RunRow) -> Numbered {
-        let now = Timestamp::now();
-        let record: Option<RunRecord> = serde_json::from_str(&row.record).ok();
-        let summary: Option<SummaryRecord> =
-            row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let moments = [
-            row.started_at.parse().ok(),
-            record.as_ref().and_then(|record| record.started_at.parse().ok()),
-            record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
-        ];
-        let known = moments.into_iter().flatten().filter(|moment| *moment <= now).max();
-        let at = timestamp(known.unwrap_or(now));
+        let at = timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
         let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
         run.damaged = true;
         Numbered { row, run, all_mappings: false }
@@ -83,14 +72,38 @@ pub(super) fn in_order(runs: impl Iterator<Item = StoredRun>) -> Vec<StoredRun> 
     ordered
 }
 
-/// Returns the latest place among runs in their order that a value of a damaged one speaks for.
+/// Returns the latest place among runs in their order that a value of a damaged one speaks for. One
+/// without numbers, which an older program began while this one brought the ledger forward, has its
+/// place by when it was.
 fn latest_place(runs: &[StoredRun], damaged: &RunRow) -> usize {
-    let Some(newest) = damaged.ended.max(damaged.began) else { return runs.len() };
+    let (newest, moment) = (damaged.ended.max(damaged.began), latest_moment(damaged));
+    if newest.is_none() && moment.is_none() {
+        return runs.len();
+    }
     let before = |run: &StoredRun| {
         let row = run.row();
-        row.number < damaged.number || row.order() < newest
+        let by_order = match newest {
+            Some(newest) => row.order() < newest,
+            None => latest_moment(row) <= moment,
+        };
+        by_order || row.number < damaged.number
     };
     runs.iter().rposition(before).map_or(0, |last| last + 1)
+}
+
+/// Returns the latest moment that a value of a run tells. One that has not come yet is no moment at which
+/// it ran.
+fn latest_moment(row: &RunRow) -> Option<Timestamp> {
+    let record: Option<RunRecord> = serde_json::from_str(&row.record).ok();
+    let summary: Option<SummaryRecord> =
+        row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let moments = [
+        row.started_at.parse().ok(),
+        record.as_ref().and_then(|record| record.started_at.parse().ok()),
+        record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
+    ];
+    let now = Timestamp::now();
+    moments.into_iter().flatten().filter(|moment| *moment <= now).max()
 }
 
 #[cfg(test)]
@@ -129,5 +142,15 @@ mod tests {
         assert_eq!(place(run(9, 5, Some(6))), [1, 2, 4, 5, 9]);
         // One of which nothing is known is the newest.
         assert_eq!(place(RunRow { number: 3, ..RunRow::default() }), [1, 2, 4, 5, 3]);
+        let at = |number, day: &str| RunRow {
+            number,
+            started_at: format!("2026-01-0{day}T00:00:00Z"),
+            ..RunRow::default()
+        };
+        let dated = |run: &RunRow, day| RunRow { started_at: at(0, day).started_at, ..run.clone() };
+        let sound = [dated(&sound[0], "1"), dated(&sound[1], "2"), dated(&sound[2], "4")];
+        assert_eq!(ordered(&sound, at(3, "3")), [1, 2, 3, 4]);
+        assert_eq!(ordered(&sound, at(0, "3")), [1, 2, 0, 4]);
+        assert_eq!(ordered(&sound, at(3, "5")), [1, 2, 4, 3]);
     }
 }
