@@ -473,7 +473,8 @@ fn what_cannot_be_told_is_said_with_the_remedy() {
     assert!(history.exits(0).stdout.contains("no end"), "{}", history.stdout);
     running.signal("KILL");
     let _ = running.finish();
-    assert!(tell(&["report", "spec.toml"]).contains("no finished run"));
+    let told = tell(&["report", "spec.toml"]);
+    assert!(told.contains("no finished run"), "{told}");
     assert!(tell(&["report", "spec.toml", "--run", "01J"]).contains("has no run 01J"));
     let history = telling(&pair, &["history", "spec.toml", "--format", "json"]);
     let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();

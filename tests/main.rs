@@ -13,6 +13,7 @@ mod architecture;
 mod change;
 mod cli;
 mod connections;
+mod damage;
 mod deploy;
 mod diagnosis;
 mod encodings;

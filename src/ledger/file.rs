@@ -261,7 +261,7 @@ mod tests {
         let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
         let add = |run: i64| Change {
             statement: include_str!("statements/add_undecided.sql"),
-            params: vec![run.into(), 0_i64.into(), "{}".into()],
+            params: vec![run.into(), 0_i64.into(), "{}".into(), Value::Null],
         };
         assert_eq!(store.together(&[add(1), add(2)]), Ok(vec![1, 1]));
         assert!(store.together(&[add(3), add(1)]).is_err());
