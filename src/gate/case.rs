@@ -367,7 +367,7 @@ impl Case {
             let ahead = ahead.round(Unit::Second).unwrap_or(ahead);
             let message = format!(
                 "{} {what} {ahead:#} after now by {clock}: that clock was wrong then, or is wrong \
-                 now; set it right, and if it was wrong then, compare again until no such run is left",
+                 now; set it right, and if it was wrong then, compare again until newer runs have taken its place",
                 run.named()
             );
             Some(Reason::new(Condition::Clock, message).of_run(&run.run))

@@ -49,7 +49,7 @@ fn clean_runs_of_a_clock_that_was_far_ahead_open_nothing() {
         newest.message,
         "run C of 2026-12-24T11:00:00Z ended 719h 1m after now by the clock of the machine that it \
          ran on: that clock was wrong then, or is wrong now; set it right, and if it was wrong then, \
-         compare again until no such run is left"
+         compare again until newer runs have taken its place"
     );
     // 20 days without a run later they are as old as the servers say.
     let closed = conditions(&noted([month, hours(0), hours(0)], hours(20 * 24)));

@@ -109,6 +109,10 @@ fn latest_moment(row: &RunRow) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::finding::{Finding, Named, Verdict};
+    use crate::ledger::interrupted::Resumable;
+    use crate::ledger::{Location, Recorder, Retold, Store};
 
     fn run(number: i64, began: i64, ended: Option<i64>) -> RunRow {
         RunRow { number, began: Some(began), ended, ..RunRow::default() }
@@ -152,5 +156,78 @@ mod tests {
         assert_eq!(ordered(&sound, at(3, "3")), [1, 2, 3, 4]);
         assert_eq!(ordered(&sound, at(0, "3")), [1, 2, 0, 4]);
         assert_eq!(ordered(&sound, at(3, "5")), [1, 2, 4, 3]);
+    }
+
+    /// A run that begins in this year by its clock.
+    fn begun(id: &str, year: u32) -> Event {
+        let named = Named(Vec::new());
+        let mut record = RunRecord::new(id.into(), "x", "h".into(), "s".into(), named);
+        record.started_at = format!("{year}-01-01T00:00:00Z");
+        Event::RunStarted(record)
+    }
+
+    fn found(value: &str) -> Event {
+        let text = format!(
+            "{{\"type\":\"finding\",\"version\":1,\"mapping\":\"t\",\"kind\":\"mismatch\",\
+             \"disposition\":\"confirmed\",\"key\":{{\"id\":\"1\"}},\"columns\":{{\"v\":\
+             {{\"source\":\"a\",\"target\":\"{value}\"}}}},\"first_seen\":\"2026-01-01T00:00:00Z\",\
+             \"last_seen\":\"2026-01-01T00:00:00Z\",\"runs\":1}}"
+        );
+        let finding: Finding = serde_json::from_str(&text).unwrap();
+        Event::Finding { mapping: 0, finding }
+    }
+
+    fn over() -> Event {
+        Event::RunFinished(SummaryRecord::new(Verdict::Diverged, 1))
+    }
+
+    /// The first run begins years ahead, is killed, and goes on after the second.
+    #[tokio::test]
+    async fn the_newest_run_is_the_one_that_ended_last_whatever_its_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::File(folder.path().join("x.db"));
+        let recorder = async || {
+            let mut recorder = Recorder::new(Store::create(&location).await.unwrap(), "compare");
+            recorder.set_terms("terms".into());
+            recorder
+        };
+        let run = async |mut recorder: Recorder, mut events: Vec<Event>| {
+            recorder.take(&mut events).await;
+            assert_eq!(recorder.trouble(), None);
+            events.iter().find_map(|event| match event {
+                Event::Finding { finding, .. } => Some(finding.runs),
+                _ => None,
+            })
+        };
+        let seen = run(recorder().await, vec![begun("A", 2090), found("1"), over()]).await;
+        assert_eq!(seen, Some(1));
+        run(recorder().await, vec![begun("B", 2080)]).await;
+        let seen = run(recorder().await, vec![begun("C", 2026), found("2"), over()]).await;
+        assert_eq!(seen, Some(2));
+        let store = Store::read(&location).await.unwrap().unwrap();
+        let newest = async || {
+            let mut newest = None;
+            let told = store.retell("x", None, |event| {
+                if let Event::RunStarted(record) = event {
+                    newest = Some(record.run);
+                }
+            });
+            assert_eq!(told.await, Ok(Retold::Told));
+            newest.unwrap()
+        };
+        assert_eq!(newest().await, "C");
+        let interrupted = store.interrupted("x", Some("B"), |_| false).await.unwrap();
+        let Resumable::Run(interrupted) = interrupted else { panic!("{interrupted:?}") };
+        let mut resumed = recorder().await;
+        resumed.resume(&interrupted);
+        assert_eq!(run(resumed, vec![begun("B", 2080), found("3"), over()]).await, Some(3));
+        assert_eq!(newest().await, "B");
+        assert_eq!(store.newest("x").await.unwrap().unwrap().0, "B");
+        let order = store.past_runs("x").await.unwrap();
+        assert_eq!(order.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["A", "C", "B"]);
+        // The last sight is that of the newest run, not of the one that began last.
+        let seen = run(recorder().await, vec![begun("D", 2025), found("3"), over()]).await;
+        assert_eq!(seen, Some(4));
+        assert_eq!(newest().await, "D");
     }
 }
