@@ -129,6 +129,15 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
             "run C of 2026-11-24T11:00:00Z has no end: it was killed, or left before its end was written down"
         ]
     );
+    // Of one that is damaged nothing is known.
+    let damaged = Run { end: End::Damaged, mappings: Vec::new(), ..run("C", 1) };
+    assert_eq!(
+        closed_by(Condition::CleanRuns, &case_of(damaged.clone())),
+        "run C of 2026-11-24T11:00:00Z is damaged in the ledger: stored values do not match their \
+         checksums"
+    );
+    let followed = Case { runs: vec![run("E", 0), run("D", 0), damaged], ..case() };
+    assert!(reasons(&followed).is_empty());
     // A verdict that no mapping explains counts all the same.
     let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
     assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
@@ -401,6 +410,9 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
     assert!(run.recheck && matches!(run.end, End::UnderWay));
     assert_eq!((run.found, run.part.as_deref()), (3, Some("1%")));
     assert!(matches!(Run::new(&past, false).unwrap().end, End::Lost));
+    let damaged =
+        PastRun { damaged: true, ..PastRun::new("A", "compare", "s", "2026-11-22T06:00:03Z") };
+    assert!(matches!(Run::new(&damaged, true).unwrap().end, End::Damaged));
     let moment = |text: &str| text.parse::<Timestamp>().unwrap();
     assert_eq!((run.number, &run.ended), (1, &run.started));
     let resumed_at = vec!["2026-11-22T09:00:00Z".into()];

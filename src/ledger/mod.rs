@@ -13,6 +13,8 @@ mod checksum;
 mod coverage;
 mod error;
 mod file;
+#[cfg(test)]
+mod flips;
 mod identity;
 mod interrupted;
 mod lease;

@@ -105,7 +105,7 @@ impl Coverage {
             match joined.last_mut() {
                 Some(last) if last.verified == stretch.verified => {
                     last.range.through = stretch.range.through;
-                    last.rows += stretch.rows;
+                    last.rows = last.rows.saturating_add(stretch.rows);
                 }
                 _ => joined.push(stretch),
             }

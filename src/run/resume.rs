@@ -292,3 +292,67 @@ impl MappingState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::sample;
+    use crate::run::options::Options;
+    use crate::schema::Builtin;
+    use crate::spec::CompareSettings;
+
+    /// Where a pass of a table that no index serves stands.
+    fn written() -> Vec<u8> {
+        let plan =
+            sample::same(&[("id", Builtin::Int4, true), ("v", Builtin::Text, false)], &["id"]);
+        let pass = Pass::of(&plan, &Options::of(&CompareSettings::default()));
+        let stand = Stand::Open(Box::new(pass.progress()));
+        postcard::to_stdvec(&PassState { booked: 3, stand }).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn random_bytes_are_no_pass(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = postcard::take_from_bytes::<PassState>(&bytes);
+            let _ = postcard::take_from_bytes::<Ruled>(&bytes);
+        }
+
+        #[test]
+        fn a_pass_of_cut_or_flipped_bytes_is_read_or_refused(
+            at in any::<prop::sample::Index>(),
+            bit in 0..8_u32,
+        ) {
+            let mut bytes = written();
+            prop_assert!(postcard::take_from_bytes::<PassState>(&bytes).is_ok());
+            let at = at.index(bytes.len());
+            prop_assert!(postcard::take_from_bytes::<PassState>(&bytes[..at]).is_err());
+            bytes[at] ^= 1 << bit;
+            let _ = postcard::take_from_bytes::<PassState>(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_a_pass_has_compared_counts_as_a_whole() {
+        let kept = |chunk: u64| Kept {
+            chunk: FIRST_OF_PASS + chunk,
+            range: KeyRange::everything(),
+            rows: 0,
+            state: KeptState::Dirty,
+        };
+        let stored = |numbers: &[u64], booked: u64| Stored {
+            of_pass: numbers.iter().map(|number| kept(*number)).collect(),
+            booked,
+            ..Stored::default()
+        };
+        assert!(stored(&[], 0).adds_up(true) && stored(&[0, 1], 2).adds_up(false));
+        assert!(!stored(&[0], 2).adds_up(false) && !stored(&[0, 2], 2).adds_up(false));
+        assert!(!Stored { shards: 1, ..stored(&[0], 1) }.adds_up(false));
+        // Chunks of keys count by themselves, unless a sample has to count them.
+        assert!(Stored { damaged: 1, shards: 1, ..stored(&[], 0) }.adds_up(false));
+        assert!(!Stored { damaged: 1, ..stored(&[], 0) }.adds_up(true));
+    }
+}

@@ -51,4 +51,6 @@ faults! {
         "each batch is applied once";
     DEADLOCK: "eight `apply` run beside writers that lock rows in the opposite order", 900,
         "no deadlock, and no update of the writers is lost";
+    CLOCK_WRONG: "the clock of the machine or of a server is hours or days ahead or behind", 7,
+        "the gate stays closed and says why; the newest run is the one that ended last";
 }

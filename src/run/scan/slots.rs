@@ -413,6 +413,35 @@ mod tests {
     }
 
     #[test]
+    fn chunks_that_overlap_or_run_backward_count_for_nothing() {
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let chunk = |number, after, through| kept(number, after, through, KeptState::Clean(1));
+        let restore =
+            |kept: Vec<Kept>, within: &KeyRange| Slots::default().restore(kept, within, &order);
+        let all = KeyRange::everything();
+        for strange in [
+            vec![chunk(0, None, Some(20)), chunk(1, Some(10), Some(30))],
+            vec![chunk(0, None, Some(20)), chunk(1, None, Some(30))],
+            vec![chunk(0, Some(20), Some(20))],
+            vec![chunk(0, Some(20), Some(10))],
+            vec![chunk(0, None, None), chunk(1, Some(20), None)],
+        ] {
+            assert_eq!(restore(strange.clone(), &all), (Some(all.clone()), 0), "{strange:?}");
+        }
+        let part = KeyRange { after: bound(10), through: bound(30) };
+        for outside in [
+            vec![chunk(0, None, Some(20))],
+            vec![chunk(0, Some(5), Some(20))],
+            vec![chunk(0, Some(20), Some(40))],
+            vec![chunk(0, Some(20), None)],
+        ] {
+            assert_eq!(restore(outside.clone(), &part), (Some(part.clone()), 0), "{outside:?}");
+        }
+        let inside = vec![chunk(0, Some(10), Some(20)), chunk(1, Some(25), Some(30))];
+        assert_eq!(restore(inside, &part), (None, 2));
+    }
+
+    #[test]
     fn in_an_order_of_the_servers_chunks_count_as_far_as_they_hang_together() {
         let kept = vec![
             kept(0, None, Some(20), KeptState::Clean(1)),
