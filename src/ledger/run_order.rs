@@ -191,8 +191,11 @@ mod tests {
             recorder.set_terms("terms".into());
             recorder
         };
+        // How many runs have seen the finding is known of one that is told after the run has begun.
         let run = async |mut recorder: Recorder, mut events: Vec<Event>| {
-            recorder.take(&mut events).await;
+            for event in &mut events {
+                recorder.take(std::slice::from_mut(event)).await;
+            }
             assert_eq!(recorder.trouble(), None);
             events.iter().find_map(|event| match event {
                 Event::Finding { finding, .. } => Some(finding.runs),
