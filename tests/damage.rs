@@ -396,3 +396,87 @@ fn a_value_that_another_hand_has_changed_in_postgresql_is_no_fact() {
     assert_eq!(runtime.block_on(facts(&url)), written);
     assert!(tried > 70);
 }
+
+/// A process of many was killed; what it had compared, and what was left, is damaged before another
+/// one goes on.
+#[test]
+fn damage_to_a_run_of_many_processes_is_read_again() {
+    let fill = |value: &str| {
+        format!(
+            "create table pause as select 60.0::float8 as s;
+             create table t (id int primary key, v int, w text);
+             insert into t select n, n, {value} from generate_series(1, 120000) n; analyze t"
+        )
+    };
+    let source = fill("'w'");
+    let target = fill("case when n % 10000 = 7 then 'x' else 'w' end");
+    let (pair, keeper) = (Pair::new(&source, &target), Keeper::new());
+    let slow = "v % 60000 <> 55000 or pg_sleep((select s from public.pause)) is not null";
+    pair.spec(&format!(
+        "[[mapping]]\nsource.table = \"public.t\"\nsource.where = \"{slow}\"\ntarget.table = \"public.t\"\n"
+    ));
+    let process = |flags: &[&str]| {
+        let spec = pair.scratch.path().join("spec.toml");
+        let flags = [&["--chunk-rows", "5000", "--jobs", "1", "-vv"], flags].concat();
+        pair.comparing(&spec, &flags).env("PGRECONCILE_LEDGER", &keeper.url())
+    };
+    let mut first = process(&["--run-id", "a-1"]).start();
+    (0..8).for_each(|_| first.await_line("chunk finished"));
+    first.signal("KILL");
+    drop(first.finish());
+    pair.sql(Side::Source, "update pause set s = 0");
+    let expected = essence(process(&["--ledger", "off"]).run().exits(1));
+    keeper.sql("create schema kept");
+    let tables = ["run", "terms", "chunk", "shard", "mapping", "undecided", "finding", "coverage"];
+    for table in tables {
+        keeper.sql(&format!("create table kept.{table} as select * from pgreconcile.{table}"));
+    }
+    let shards = "select count(*) || ' ' || count(*) filter (where done) from pgreconcile.shard";
+    assert_eq!(keeper.sql(shards), "2 0");
+    for (damage, again) in [
+        ("select", false),
+        ("update pgreconcile.shard set range = set_byte(range, 3, 77) where place = 1", true),
+        ("update pgreconcile.shard set done = true where place = 1", true),
+        ("update pgreconcile.shard set place = 7 where place = 1", true),
+        ("update pgreconcile.chunk set matched = matched + 1 where place in (1, 3)", true),
+        ("delete from pgreconcile.chunk where place in (0, 2)", false),
+    ] {
+        let anew = tables.map(|table| {
+            let given = if table == "run" { "overriding system value" } else { "" };
+            format!(
+                "truncate pgreconcile.{table};
+                 insert into pgreconcile.{table} {given} select * from kept.{table};"
+            )
+        });
+        keeper.sql(&anew.concat());
+        keeper.sql("update pgreconcile.shard set until = null; delete from pgreconcile.lease");
+        keeper.sql(damage);
+        let outcome = process(&["--run-id", "a-1"]).run();
+        assert_eq!(essence(outcome.exits(1)), expected, "{damage}: {}", outcome.stderr);
+        let told = outcome.mapping().get("read_again").is_some();
+        assert_eq!(told, again, "{damage}: {}", outcome.stderr);
+    }
+}
+
+/// Nothing says of the checkpoints of 0.1.0 whether they are as they were written.
+#[test]
+fn a_run_that_0_1_0_left_is_read_from_its_start() {
+    let pair = Pair::new(SOURCE, TARGET);
+    pair.spec(MAPPINGS);
+    interrupted(&pair, "old.db", &["TERM", "TERM"]);
+    let whole = comparing(&pair, "whole.db", &[]).run();
+    // What 0.1.0 wrote is this without what has been added since.
+    let ledger = rusqlite::Connection::open(pair.scratch.path().join("old.db")).unwrap();
+    for table in TABLES {
+        ledger.execute(&format!("alter table {table} drop column checksum"), []).unwrap();
+    }
+    for column in ["began", "ended"] {
+        ledger.execute(&format!("alter table run drop column {column}"), []).unwrap();
+    }
+    ledger.pragma_update(None, "user_version", 2).unwrap();
+    let outcome = comparing(&pair, "old.db", &["--resume"]).run();
+    assert_eq!(essence(outcome.exits(1)), essence(whole.exits(1)));
+    assert!(outcome.stderr.contains(" goes on\n"), "{}", outcome.stderr);
+    let chunks = |outcome: &Outcome| outcome.stderr.matches("chunk finished").count();
+    assert_eq!(chunks(&outcome), chunks(&whole));
+}

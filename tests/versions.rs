@@ -17,6 +17,10 @@ const SHARED: &str = include_str!("ledgers/version_1/shared.sql");
 const FILE: &str = include_str!("ledgers/version_1/file.sql");
 /// Two runs, as the program of that time wrote them.
 const ROWS: &str = include_str!("ledgers/version_1/rows.sql");
+/// Two runs and one that was killed, as 0.1.0 wrote them.
+const ROWS_2: &str = include_str!("ledgers/version_2/rows.sql");
+const SHARED_2: &str = include_str!("../src/ledger/statements/shared_schema_2.sql");
+const FILE_2: &str = include_str!("../src/ledger/statements/schema_2.sql");
 
 /// A database with a ledger of version 1 whose tables are of this role.
 fn old_keeper(owner: &str) -> Keeper {
@@ -24,6 +28,22 @@ fn old_keeper(owner: &str) -> Keeper {
     let cluster = &keeper.pair.clusters.source;
     cluster.sql_as(owner, &keeper.pair.database, &format!("begin; {SHARED} {ROWS} commit"));
     keeper
+}
+
+/// A database with a ledger of this version, or none.
+fn keeper_of(version: u32) -> Keeper {
+    match version {
+        0 => Keeper::new(),
+        1 => old_keeper("reader"),
+        _ => {
+            let keeper = Keeper::new();
+            let tables = format!("{SHARED} {SHARED_2} insert into pgreconcile.version values (2);");
+            let (cluster, sql) =
+                (&keeper.pair.clusters.source, format!("begin; {tables} {ROWS_2} commit"));
+            cluster.sql_as("reader", &keeper.pair.database, &sql);
+            keeper
+        }
+    }
 }
 
 /// The versions that a ledger has had, and how many runs and tables it has.
@@ -56,10 +76,15 @@ fn comparing(pair: &Pair, ledger: &str) -> Program {
 /// Every difference is one that the two runs of old have seen.
 #[track_caller]
 fn continues(outcome: &Outcome) {
+    continues_since(outcome, "2026-11-25T03:54:12.488Z");
+}
+
+#[track_caller]
+fn continues_since(outcome: &Outcome, first_seen: &str) {
     assert_eq!(outcome.exits(1).stderr, "");
     let seen = outcome.records("finding");
     let seen: Vec<_> = seen.iter().map(|told| (&told["runs"], &told["first_seen"])).collect();
-    assert_eq!(seen, [(&3.into(), &"2026-11-25T03:54:12.488Z".into()); 3]);
+    assert_eq!(seen, [(&3.into(), &first_seen.into()); 3]);
 }
 
 /// Without it the first run after an upgrade would begin anew what weeks have remembered, and the gate
@@ -97,6 +122,45 @@ fn a_ledger_of_version_1_is_brought_forward_with_all_that_it_remembers() {
         let version = old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
         assert_eq!(version, Ok(3));
     }
+}
+
+/// What 0.1.0 wrote is as sound as what is written now, but for checkpoints: nothing says of these
+/// whether they are as they were.
+#[test]
+fn rows_that_0_1_0_wrote_get_their_checksums_when_they_are_brought_forward() {
+    let (pair, keeper) = (diverged(), keeper_of(2));
+    let file = pair.scratch.path().join("old.db");
+    let old = rusqlite::Connection::open(&file).unwrap();
+    let rows = ROWS_2.replace("pgreconcile.", "").replace("'\\x", "x'");
+    old.execute_batch(&format!("begin; {FILE} {FILE_2} {rows} commit")).unwrap();
+    old.execute_batch("pragma application_id = 0x70677263; pragma user_version = 2").unwrap();
+    let tables = ["secret", "run", "mapping", "finding", "terms", "coverage"];
+    for ledger in [&keeper.url(), file.to_str().unwrap()] {
+        let history = call(&pair, ledger, "history", &["--format", "json"]).run();
+        let told: serde_json::Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+        let runs = told["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 3);
+        assert!(runs.iter().all(|run| run.get("damaged").is_none()), "{told}");
+        let report = call(&pair, ledger, "report", &["--format", "jsonl"]).run();
+        assert_eq!(report.exits(0).findings().len(), 3);
+        for table in tables {
+            let rows = format!("select count(*) filter (where checksum is null) from {table}");
+            let bare = match ledger == keeper.url() {
+                true => keeper.sql(&rows.replace("from ", "from pgreconcile.")),
+                false => old.query_row(&rows, [], |row| row.get::<_, i64>(0)).unwrap().to_string(),
+            };
+            assert_eq!(bare, "0", "{table}");
+        }
+        continues_since(&comparing(&pair, ledger).run(), "2026-11-29T03:16:13.305Z");
+        let gate = call(&pair, ledger, "gate", &[]).run();
+        let told = &gate.exits(1).stdout;
+        assert_eq!(told.matches(" differs in 3 rows of mapping \"t\"\n").count(), 2, "{told}");
+        assert!(told.contains(" has no end: ") && !told.contains("damaged"), "{told}");
+    }
+    assert_eq!(keeper.sql("select count(*) from pgreconcile.chunk"), "0");
+    assert_eq!(state(&keeper), "1 2 3|4|14");
+    // The run that was killed has the third place, and no end.
+    assert_eq!(numbers(&keeper), "1 1|2 2|4 5");
 }
 
 /// A session of somebody else that holds something until it is dropped.
@@ -153,13 +217,13 @@ fn begin_at_once(pairs: &[Pair; 2], keeper: &Keeper, url: &str) {
 #[test]
 fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
     let pairs = [diverged(), diverged()];
-    for version in [0, 1] {
+    for version in [0, 2] {
         for pooled in [false, true] {
-            let keeper = if version == 0 { Keeper::new() } else { old_keeper("reader") };
+            let keeper = keeper_of(version);
             let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 4);
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
             begin_at_once(&pairs, &keeper, &url);
-            assert_eq!(state(&keeper), if version == 0 { "3|2|14" } else { "1 3|4|14" });
+            assert_eq!(state(&keeper), if version == 0 { "3|2|14" } else { "1 2 3|5|14" });
             // No number was given twice.
             let given = "select count(*), count(distinct given.number) from pgreconcile.run,
                  unnest(array[began, ended]) as given (number) where began < ended";
@@ -187,18 +251,25 @@ fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
 #[test]
 fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
     let pair = diverged();
-    for version in [0, 1] {
-        let keeper = if version == 0 { Keeper::new() } else { old_keeper("reader") };
+    for version in [0, 1, 2] {
+        let keeper = keeper_of(version);
         keeper.sql("create schema if not exists pgreconcile authorization reader");
         let tables = || {
-            let names = "select string_agg(tablename, ' ' order by tablename) from pg_tables";
-            keeper.sql(&format!("{names} where schemaname = 'pgreconcile'"))
+            let names = "select string_agg(table_name || '.' || column_name, ' ' order by 1)
+                from information_schema.columns";
+            keeper.sql(&format!("{names} where table_schema = 'pgreconcile'"))
         };
         let before = tables();
-        // Who makes a table of this name waits until it is known whether there is one.
-        let held = Held::new(&keeper, "create table pgreconcile.coverage ()");
+        // Who makes a table of this name waits until it is known whether there is one; who adds a column
+        // to it, until nobody reads it.
+        let (holds, does) = match version {
+            2 => ("lock table pgreconcile.coverage in access share mode", "alter table"),
+            _ => ("create table pgreconcile.coverage ()", "create table"),
+        };
+        let held = Held::new(&keeper, holds);
         let running = comparing(&pair, &keeper.url()).start();
-        await_sessions(&keeper, "wait_event_type = 'Lock' and query like '%create table%'", "1");
+        let waits = format!("wait_event_type = 'Lock' and query like '%{does}%'");
+        await_sessions(&keeper, &waits, "1");
         running.signal("KILL");
         let _ = running.finish();
         drop(held);
@@ -210,7 +281,7 @@ fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
         } else {
             assert_eq!(comparing(&pair, &keeper.url()).run().exits(1).stderr, "");
         }
-        assert_eq!(state(&keeper), if version == 0 { "3|1|14" } else { "1 3|3|14" });
+        assert_eq!(state(&keeper), ["3|1|14", "1 3|3|14", "1 2 3|4|14"][version as usize]);
     }
 }
 

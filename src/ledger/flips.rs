@@ -2,365 +2,381 @@
 //! written, and none with another byte, whatever table it is in. What is decoded of flipped bytes never
 //! panics.
 
-use super::checkpoint::{StoredChunks, decode};
-use super::checksum::{Checksums, Table};
-use super::value::{Change, Record, Value, values};
-use super::{Checked, KeptState, Location, Recorder, Store};
-use crate::compare::{Compared, Parts, Suspected};
-use crate::event::Event;
-use crate::finding::{
-    Finding, MappingRecord, Named, RangeText, Ruling, RunRecord, SummaryRecord, Undecided, Verdict,
-};
-use crate::row::{Bound, Coverage, Digest, Key, KeyRange};
-use crate::schema::{BySide, Side};
+#[cfg(test)]
+mod tests {
+    use super::super::checkpoint::{StoredChunks, decode};
+    use super::super::checksum::{Checksums, Table};
+    use super::super::value::{Change, Record, Value, values};
+    use super::super::{Checked, KeptState, Location, Recorder, Retold, Store, StoredPass};
+    use crate::compare::{Compared, Parts, Suspected};
+    use crate::event::Event;
+    use crate::finding::{
+        Finding, MappingRecord, Named, RangeText, Ruling, RunRecord, SummaryRecord, Undecided,
+        Verdict,
+    };
+    use crate::row::{Bound, Coverage, Digest, Key, KeyRange};
+    use crate::schema::{BySide, Side};
 
-fn bound(number: i32) -> Option<Bound> {
-    let key = Key::new([&number.to_be_bytes()[..]]);
-    Some(Bound { key, text: [number.to_string()].into() })
-}
+    fn bound(number: i32) -> Option<Bound> {
+        let key = Key::new([&number.to_be_bytes()[..]]);
+        Some(Bound { key, text: [number.to_string()].into() })
+    }
 
-fn named() -> Named<String> {
-    Named(vec![("id".to_owned(), "42".to_owned())])
-}
+    fn named() -> Named<String> {
+        Named(vec![("id".to_owned(), "42".to_owned())])
+    }
 
-/// A finding as it is written.
-fn finding() -> Finding {
-    let text = r#"{"type":"finding","version":1,"mapping":"t","kind":"mismatch",
+    /// A finding as it is written.
+    fn finding() -> Finding {
+        let text = r#"{"type":"finding","version":1,"mapping":"t","kind":"mismatch",
         "disposition":"confirmed","key":{"id":"42"},"columns":{"v":{"source":"a","target":null}},
         "first_seen":"2026-11-22T06:00:00Z","last_seen":"2026-11-22T06:00:00Z","runs":1}"#;
-    serde_json::from_str(text).unwrap()
-}
-
-/// A chunk that has something of everything.
-fn compared() -> Compared {
-    let key = Key::new([&42_i32.to_be_bytes()[..]]);
-    Compared {
-        rows: BySide { source: 9, target: 8 },
-        matched: 8,
-        suspects: vec![Suspected { key, image: BySide::default() }],
-        lone: Some((Side::Target, Digest::default())),
-        ..Compared::default()
+        serde_json::from_str(text).unwrap()
     }
-}
 
-/// A recorder whose run has something in every table, and has not ended.
-async fn recorder(folder: &std::path::Path) -> Recorder {
-    let store = Store::create(&Location::File(folder.join("x.db"))).await.unwrap();
-    let mut recorder = Recorder::new(store, "compare");
-    recorder.set_terms("{\"asked\":\"all\"}".to_owned());
-    let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
-    recorder.take(&mut [Event::RunStarted(run)]).await;
-    let range = KeyRange { after: bound(1), through: bound(100) };
-    recorder.keep_chunk("t", (0, &range, 100), Checked::Compared(&compared()));
-    let parts = Parts::default();
-    recorder.keep_ruling("t", &Some(1_u8), &(Side::Source, &parts));
-    recorder.keep_pass("t", &(1_u64, "state"));
-    recorder.keep_coverage("t", "id", &Coverage::nothing(7));
-    let range = RangeText { after: Some(named()), through: None };
-    let undecided = Undecided::new("t", range, "slow".to_owned());
-    let mut told = [
-        Event::Finding { mapping: 0, finding: finding() },
-        Event::Undecided(undecided),
-        Event::MappingFinished { mapping: 0, record: Box::new(MappingRecord::new("t", "digest")) },
-    ];
-    recorder.take(&mut told).await;
-    let params = values![1_i64, "t", 0_i64, &b"range"[..]];
-    let covered = params.iter().cloned().chain(values![0_i64, 0_i64]).collect::<Vec<_>>();
-    let checksum = recorder.store().checksums().of(Table::Shard, "01J", &covered);
-    let params = params.into_iter().chain(values![&checksum[..]]).collect();
-    let statement =
-        "insert into shard (run, mapping, place, range, checksum) values ($1, $2, $3, $4, $5)";
-    recorder.store().together(vec![Change { statement, params }]).await.unwrap();
-    assert_eq!(recorder.trouble(), None);
-    recorder
-}
+    /// A chunk that has something of everything.
+    fn compared() -> Compared {
+        let key = Key::new([&42_i32.to_be_bytes()[..]]);
+        Compared {
+            rows: BySide { source: 9, target: 8 },
+            matched: 8,
+            suspects: vec![Suspected { key, image: BySide::default() }],
+            lone: Some((Side::Target, Digest::default())),
+            ..Compared::default()
+        }
+    }
 
-/// The statements that read each table's rows, and the id of the run that they belong to.
-fn reads() -> Vec<(Table, &'static str, &'static str, Vec<Value>)> {
-    let of_run = |place: bool| {
-        let place = place.then_some(Value::Int(i64::MIN));
-        [Value::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
-    };
-    let of_mapping = || values![1_i64, "t"];
-    vec![
-        (Table::Secret, "", include_str!("statements/find_secret.sql"), values!["redact"]),
-        (Table::Run, "01J", include_str!("statements/run_of_number.sql"), of_run(false)),
-        (Table::Mapping, "01J", include_str!("statements/mappings_of_run.sql"), of_run(false)),
-        (Table::Undecided, "01J", include_str!("statements/undecided_of_run.sql"), of_run(true)),
-        (Table::Finding, "01J", include_str!("statements/findings_of_run.sql"), of_run(true)),
-        (Table::Terms, "01J", include_str!("statements/terms_of_run.sql"), values!["01J"]),
-        (
-            Table::Chunk,
-            "01J",
-            include_str!("statements/outcome_of_chunk.sql"),
-            values![1_i64, "t", 0_i64],
-        ),
-        (
-            Table::Shard,
-            "01J",
-            "select run, mapping, place, range, 0, 0, checksum from shard",
-            Vec::new(),
-        ),
-        (Table::Ruling, "01J", include_str!("statements/rulings_of_mapping.sql"), of_mapping()),
-        (Table::Pass, "01J", include_str!("statements/pass_of_mapping.sql"), of_mapping()),
-        (
-            Table::Coverage,
-            "",
-            include_str!("statements/coverage_of_mapping.sql"),
-            values!["s", "t"],
-        ),
-    ]
-}
-
-/// A value with one bit of one byte flipped; a text may be none then.
-fn flipped(value: &Value) -> Vec<Value> {
-    let bytes = match value {
-        Value::Null => return vec![Value::Int(0), Value::Text(String::new())],
-        Value::Int(number) => number.to_le_bytes().to_vec(),
-        Value::Text(text) => text.clone().into_bytes(),
-        Value::Bytes(bytes) => bytes.clone(),
-    };
-    let flip = |at: usize| {
-        let mut bytes = bytes.clone();
-        bytes[at] ^= 1 << (at % 8);
-        match value {
-            Value::Int(_) => Value::Int(i64::from_le_bytes(bytes.try_into().unwrap())),
-            Value::Text(_) => match String::from_utf8(bytes) {
-                Ok(text) => Value::Text(text),
-                Err(error) => Value::Bytes(error.into_bytes()),
+    /// A recorder whose run has something in every table, and has not ended.
+    async fn recorder(folder: &std::path::Path) -> Recorder {
+        let store = Store::create(&Location::File(folder.join("x.db"))).await.unwrap();
+        let mut recorder = Recorder::new(store, "compare");
+        recorder.set_terms("{\"asked\":\"all\"}".to_owned());
+        let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
+        recorder.take(&mut [Event::RunStarted(run)]).await;
+        let range = KeyRange { after: bound(1), through: bound(100) };
+        recorder.keep_chunk("t", (0, &range, 100), Checked::Compared(&compared()));
+        let parts = Parts::default();
+        recorder.keep_ruling("t", &Some(1_u8), &(Side::Source, &parts));
+        recorder.keep_pass("t", &(1_u64, "state"));
+        recorder.keep_coverage("t", "id", &Coverage::nothing(7));
+        let range = RangeText { after: Some(named()), through: None };
+        let undecided = Undecided::new("t", range, "slow".to_owned());
+        let mut told = [
+            Event::Finding { mapping: 0, finding: finding() },
+            Event::Undecided(undecided),
+            Event::MappingFinished {
+                mapping: 0,
+                record: Box::new(MappingRecord::new("t", "digest")),
             },
-            _ => Value::Bytes(bytes),
-        }
-    };
-    (0..bytes.len()).map(flip).collect()
-}
-
-/// Decodes whatever a value may be decoded as.
-fn decode_all(value: &Value) {
-    match value {
-        Value::Bytes(bytes) => {
-            let _ = decode::<KeyRange>(bytes);
-            let _ = decode::<(KeyRange, String)>(bytes);
-            let _ = decode::<Compared>(bytes);
-            let _ = decode::<String>(bytes);
-            let _ = decode::<Option<Key>>(bytes);
-            let _ = decode::<(Side, Option<Key>, Ruling, Parts)>(bytes);
-        }
-        Value::Text(text) => {
-            let _ = serde_json::from_str::<RunRecord>(text);
-            let _ = serde_json::from_str::<SummaryRecord>(text);
-            let _ = serde_json::from_str::<MappingRecord>(text);
-            let _ = serde_json::from_str::<Finding>(text);
-            let _ = serde_json::from_str::<Undecided>(text);
-        }
-        Value::Null | Value::Int(_) => {}
+        ];
+        recorder.take(&mut told).await;
+        let params = values![1_i64, "t", 0_i64, &b"range"[..]];
+        let covered = params.iter().cloned().chain(values![0_i64, 0_i64]).collect::<Vec<_>>();
+        let checksum = recorder.store().checksums().of(Table::Shard, "01J", &covered);
+        let params = params.into_iter().chain(values![&checksum[..]]).collect();
+        let statement =
+            "insert into shard (run, mapping, place, range, checksum) values ($1, $2, $3, $4, $5)";
+        recorder.store().together(vec![Change { statement, params }]).await.unwrap();
+        assert_eq!(recorder.trouble(), None);
+        recorder
     }
-}
 
-#[tokio::test]
-async fn every_flipped_byte_of_every_stored_value_is_noticed() {
-    let folder = tempfile::tempdir().unwrap();
-    let recorder = recorder(folder.path()).await;
-    let store = recorder.store();
-    let mut bytes = 0;
-    for (table, run, statement, params) in reads() {
-        let rows = store.rows(statement, params).await.unwrap();
-        assert_eq!(rows.len(), 1, "{table}");
-        let of_secret = |row: &Record| match table {
-            Table::Secret => row.bytes(1).map(Checksums::of_secret).ok(),
-            _ => Some(store.checksums().clone()),
+    /// The statements that read each table's rows, and the id of the run that they belong to.
+    fn reads() -> Vec<(Table, &'static str, &'static str, Vec<Value>)> {
+        let of_run = |place: bool| {
+            let place = place.then_some(Value::Int(i64::MIN));
+            [Value::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
         };
-        let verify = |row: &Record| {
-            of_secret(row).is_some_and(|checksums| checksums.verify(table, run, row).is_ok())
+        let of_mapping = || values![1_i64, "t"];
+        vec![
+            (Table::Secret, "", include_str!("statements/find_secret.sql"), values!["redact"]),
+            (Table::Run, "01J", include_str!("statements/run_of_number.sql"), of_run(false)),
+            (Table::Mapping, "01J", include_str!("statements/mappings_of_run.sql"), of_run(false)),
+            (
+                Table::Undecided,
+                "01J",
+                include_str!("statements/undecided_of_run.sql"),
+                of_run(true),
+            ),
+            (Table::Finding, "01J", include_str!("statements/findings_of_run.sql"), of_run(true)),
+            (Table::Terms, "01J", include_str!("statements/terms_of_run.sql"), values!["01J"]),
+            (
+                Table::Chunk,
+                "01J",
+                include_str!("statements/outcome_of_chunk.sql"),
+                values![1_i64, "t", 0_i64],
+            ),
+            (
+                Table::Shard,
+                "01J",
+                "select run, mapping, place, range, 0, 0, checksum from shard",
+                Vec::new(),
+            ),
+            (Table::Ruling, "01J", include_str!("statements/rulings_of_mapping.sql"), of_mapping()),
+            (Table::Pass, "01J", include_str!("statements/pass_of_mapping.sql"), of_mapping()),
+            (
+                Table::Coverage,
+                "",
+                include_str!("statements/coverage_of_mapping.sql"),
+                values!["s", "t"],
+            ),
+        ]
+    }
+
+    /// A value with one bit of one byte flipped; a text may be none then.
+    fn flipped(value: &Value) -> Vec<Value> {
+        let bytes = match value {
+            Value::Null => return vec![Value::Int(0), Value::Text(String::new())],
+            Value::Int(number) => number.to_le_bytes().to_vec(),
+            Value::Text(text) => text.clone().into_bytes(),
+            Value::Bytes(bytes) => bytes.clone(),
         };
-        assert!(verify(&rows[0]), "{table}");
-        for (at, value) in rows[0].0.iter().enumerate() {
-            for other in flipped(value) {
-                decode_all(&other);
-                let mut row = rows[0].clone();
-                row.0[at] = other;
-                assert!(!verify(&row), "{table} {at}: {row:?}");
-                bytes += 1;
+        let flip = |at: usize| {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1 << (at % 8);
+            match value {
+                Value::Int(_) => Value::Int(i64::from_le_bytes(bytes.try_into().unwrap())),
+                Value::Text(_) => match String::from_utf8(bytes) {
+                    Ok(text) => Value::Text(text),
+                    Err(error) => Value::Bytes(error.into_bytes()),
+                },
+                _ => Value::Bytes(bytes),
+            }
+        };
+        (0..bytes.len()).map(flip).collect()
+    }
+
+    /// Decodes whatever a value may be decoded as.
+    fn decode_all(value: &Value) {
+        match value {
+            Value::Bytes(bytes) => {
+                let _ = decode::<KeyRange>(bytes);
+                let _ = decode::<(KeyRange, String)>(bytes);
+                let _ = decode::<Compared>(bytes);
+                let _ = decode::<String>(bytes);
+                let _ = decode::<Option<Key>>(bytes);
+                let _ = decode::<(Side, Option<Key>, Ruling, Parts)>(bytes);
+            }
+            Value::Text(text) => {
+                let _ = serde_json::from_str::<RunRecord>(text);
+                let _ = serde_json::from_str::<SummaryRecord>(text);
+                let _ = serde_json::from_str::<MappingRecord>(text);
+                let _ = serde_json::from_str::<Finding>(text);
+                let _ = serde_json::from_str::<Undecided>(text);
+            }
+            Value::Null | Value::Int(_) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn every_flipped_byte_of_every_stored_value_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = recorder(folder.path()).await;
+        let store = recorder.store();
+        let mut bytes = 0;
+        for (table, run, statement, params) in reads() {
+            let rows = store.rows(statement, params).await.unwrap();
+            assert_eq!(rows.len(), 1, "{table}");
+            let of_secret = |row: &Record| match table {
+                Table::Secret => row.bytes(1).map(Checksums::of_secret).ok(),
+                _ => Some(store.checksums().clone()),
+            };
+            let verify = |row: &Record| {
+                of_secret(row).is_some_and(|checksums| checksums.verify(table, run, row).is_ok())
+            };
+            assert!(verify(&rows[0]), "{table}");
+            for (at, value) in rows[0].0.iter().enumerate() {
+                for other in flipped(value) {
+                    decode_all(&other);
+                    let mut row = rows[0].clone();
+                    row.0[at] = other;
+                    assert!(!verify(&row), "{table} {at}: {row:?}");
+                    bytes += 1;
+                }
             }
         }
+        assert!(bytes > 1_500, "{bytes}");
     }
-    assert!(bytes > 1_500, "{bytes}");
-}
 
-/// A run that ends counts what belongs to it, so that a row that is gone is missed.
-#[tokio::test]
-async fn a_row_that_has_vanished_is_missed() {
-    for table in ["finding", "undecided", "mapping"] {
+    /// A run that ends counts what belongs to it, so that a row that is gone is missed.
+    #[tokio::test]
+    async fn a_row_that_has_vanished_is_missed() {
+        for table in ["finding", "undecided", "mapping"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut recorder = recorder(folder.path()).await;
+            let ended = Event::RunFinished(SummaryRecord::new(Verdict::Incomplete, 1));
+            recorder.take(&mut [ended]).await;
+            assert_eq!(recorder.trouble(), None);
+            let damaged = async || {
+                let retold = recorder.store().retell("test", None, |_| {}).await.unwrap();
+                let history = recorder.store().history("test").await.unwrap();
+                (retold, history.runs[0].damaged)
+            };
+            assert_eq!(damaged().await, (Retold::Told, false));
+            let sql = format!("update {table} set run = 2");
+            rusqlite::Connection::open(folder.path().join("x.db"))
+                .unwrap()
+                .execute(&sql, [])
+                .unwrap();
+            let told = damaged().await;
+            assert_eq!(told, (Retold::Damaged("01J".to_owned()), true), "{table}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_of_a_run_that_goes_on_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path()).await;
-        let ended = Event::RunFinished(SummaryRecord::new(Verdict::Incomplete, 1));
-        recorder.take(&mut [ended]).await;
-        assert_eq!(recorder.trouble(), None);
-        let damaged = async || {
-            let retold = recorder.store().retell("test", None, |_| {}).await.unwrap();
-            let history = recorder.store().history("test").await.unwrap();
-            (retold, history.runs[0].damaged)
-        };
-        assert_eq!(damaged().await, (super::Retold::Told, false));
-        let sql = format!("update {table} set run = 2");
-        rusqlite::Connection::open(folder.path().join("x.db")).unwrap().execute(&sql, []).unwrap();
-        let told = damaged().await;
-        assert_eq!(told, (super::Retold::Damaged("01J".to_owned()), true), "{table}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_damaged_of_a_run_that_goes_on_is_left_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut recorder = recorder(folder.path()).await;
-    let range = KeyRange { after: bound(100), through: None };
-    recorder.keep_chunk("t", (1, &range, 50), Checked::Skipped);
-    let mut waits = [Event::Undecided(Undecided::new(
-        "t",
-        RangeText { after: None, through: None },
-        "slow".to_owned(),
-    ))];
-    tokio::time::sleep(recorder.due().unwrap()).await;
-    recorder.take(&mut waits).await;
-    let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
-    assert_eq!((sound.len(), damaged.len()), (2, 0));
-    assert_eq!(recorder.outcome("t", 0).await, Ok(compared()));
-    let sql =
+        let range = KeyRange { after: bound(100), through: None };
+        recorder.keep_chunk("t", (1, &range, 50), Checked::Skipped);
+        let mut waits = [Event::Undecided(Undecided::new(
+            "t",
+            RangeText { after: None, through: None },
+            "slow".to_owned(),
+        ))];
+        tokio::time::sleep(recorder.due().unwrap()).await;
+        recorder.take(&mut waits).await;
+        let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
+        assert_eq!((sound.len(), damaged.len()), (2, 0));
+        assert_eq!(recorder.outcome("t", 0).await, Ok(compared()));
+        let sql =
         "update chunk set matched = matched + 1 where place = 0; update ruling set mapping = 'u';
                update pass set state = x'00'";
-    let file = rusqlite::Connection::open(folder.path().join("x.db")).unwrap();
-    file.execute_batch(sql).unwrap();
-    let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
-    assert_eq!((sound.len(), damaged), (1, vec![0]));
-    assert_eq!(sound[0].state, KeptState::Skipped);
-    assert!(recorder.outcome("t", 0).await.is_err());
-    for (mapping, damaged) in [("t", 0), ("u", 1)] {
-        let rulings = recorder.rulings::<Option<u8>, (Side, Parts)>(mapping).await.unwrap();
-        assert_eq!((rulings.0.len(), rulings.1), (0, damaged));
-    }
-    let pass = recorder.pass::<(u64, String)>("t").await.unwrap();
-    assert!(matches!(pass, super::StoredPass::Damaged), "{pass:?}");
-}
-
-mod decoders {
-    use proptest::prelude::*;
-
-    use super::super::checkpoint::encode;
-    use super::*;
-
-    fn key() -> impl Strategy<Value = Key> {
-        let field = prop::collection::vec(any::<u8>(), 0..40);
-        prop::collection::vec(field, 0..4)
-            .prop_map(|fields| Key::new(fields.iter().map(Vec::as_slice)))
-    }
-
-    fn end() -> impl Strategy<Value = Option<Bound>> {
-        let bound = (key(), prop::collection::vec(".{0,9}", 0..3));
-        prop::option::of(bound.prop_map(|(key, text)| Bound { key, text: text.into() }))
-    }
-
-    fn range() -> impl Strategy<Value = KeyRange> {
-        (end(), end()).prop_map(|(after, through)| KeyRange { after, through })
-    }
-
-    /// What a decoder makes of bytes is a value that is written as it is read, or nothing.
-    fn read<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
-        bytes: &[u8],
-    ) {
-        if let Ok(value) = decode::<T>(bytes) {
-            assert_eq!(decode::<T>(&encode(&value)), Ok(value));
+        let file = rusqlite::Connection::open(folder.path().join("x.db")).unwrap();
+        file.execute_batch(sql).unwrap();
+        let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
+        assert_eq!((sound.len(), damaged), (1, vec![0]));
+        assert_eq!(sound[0].state, KeptState::Skipped);
+        assert!(recorder.outcome("t", 0).await.is_err());
+        for (mapping, damaged) in [("t", 0), ("u", 1)] {
+            let rulings = recorder.rulings::<Option<u8>, (Side, Parts)>(mapping).await.unwrap();
+            assert_eq!((rulings.0.len(), rulings.1), (0, damaged));
         }
+        let pass = recorder.pass::<(u64, String)>("t").await.unwrap();
+        assert!(matches!(pass, StoredPass::Damaged), "{pass:?}");
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    mod decoders {
+        use proptest::prelude::*;
 
-        #[test]
-        fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            decode_all(&Value::Bytes(bytes.clone()));
-            read::<KeyRange>(&bytes);
-            read::<Compared>(&bytes);
-            read::<Option<Key>>(&bytes);
-            if let Ok(key) = decode::<Key>(&bytes) {
-                prop_assert_eq!(Key::new(key.fields()), key.clone());
-            }
-            decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+        use super::super::super::checkpoint::encode;
+        use super::*;
+
+        fn key() -> impl Strategy<Value = Key> {
+            let field = prop::collection::vec(any::<u8>(), 0..40);
+            prop::collection::vec(field, 0..4)
+                .prop_map(|fields| Key::new(fields.iter().map(Vec::as_slice)))
         }
 
-        #[test]
-        fn cut_and_flipped_bytes_are_decoded_or_refused(
-            range in range(),
-            cut in any::<prop::sample::Index>(),
-            flip in any::<prop::sample::Index>(),
-            bit in 0..8_u32,
+        fn end() -> impl Strategy<Value = Option<Bound>> {
+            let bound = (key(), prop::collection::vec(".{0,9}", 0..3));
+            prop::option::of(bound.prop_map(|(key, text)| Bound { key, text: text.into() }))
+        }
+
+        fn range() -> impl Strategy<Value = KeyRange> {
+            (end(), end()).prop_map(|(after, through)| KeyRange { after, through })
+        }
+
+        /// What a decoder makes of bytes is a value that is written as it is read, or nothing.
+        fn read<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+            bytes: &[u8],
         ) {
-            let mut bytes = encode(&(&range, "id"));
-            prop_assert!(decode::<(KeyRange, String)>(&bytes) == Ok((range, "id".to_owned())));
-            prop_assert!(decode::<(KeyRange, String)>(&bytes[..cut.index(bytes.len())]).is_err());
-            let at = flip.index(bytes.len());
-            bytes[at] ^= 1 << bit;
-            decode_all(&Value::Bytes(bytes));
-        }
-
-        #[test]
-        fn stretches_that_do_not_tile_are_no_coverage(
-            ranges in prop::collection::vec(range(), 0..4),
-            rows in any::<u64>(),
-        ) {
-            let stretch = |range: &KeyRange| crate::row::Stretch {
-                range: range.clone(),
-                rows,
-                verified: None,
-            };
-            let coverage = Coverage::of(ranges.iter().map(stretch).collect());
-            if let Some(coverage) = coverage {
-                prop_assert!(coverage.share(|_| true) >= 0.0);
-                prop_assert!(ranges[0].after.is_none() && ranges[ranges.len() - 1].through.is_none());
+            if let Ok(value) = decode::<T>(bytes) {
+                assert_eq!(decode::<T>(&encode(&value)), Ok(value));
             }
         }
 
-        #[test]
-        fn flipped_records_are_read_or_refused(at in any::<prop::sample::Index>(), bit in 0..7_u32) {
-            let records = [
-                serde_json::to_string(&finding()).unwrap(),
-                serde_json::to_string(&MappingRecord::new("t", "digest")).unwrap(),
-                serde_json::to_string(&SummaryRecord::new(Verdict::Clean, 7)).unwrap(),
-            ];
-            for record in records {
-                let mut bytes = record.into_bytes();
-                let at = at.index(bytes.len());
-                bytes[at] ^= 1 << bit;
+        proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+            #[test]
+            fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+                decode_all(&Value::Bytes(bytes.clone()));
+                read::<KeyRange>(&bytes);
+                read::<Compared>(&bytes);
+                read::<Option<Key>>(&bytes);
+                if let Ok(key) = decode::<Key>(&bytes) {
+                    prop_assert_eq!(Key::new(key.fields()), key.clone());
+                }
                 decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
             }
+
+            #[test]
+            fn cut_and_flipped_bytes_are_decoded_or_refused(
+                range in range(),
+                cut in any::<prop::sample::Index>(),
+                flip in any::<prop::sample::Index>(),
+                bit in 0..8_u32,
+            ) {
+                let mut bytes = encode(&(&range, "id"));
+                prop_assert!(decode::<(KeyRange, String)>(&bytes) == Ok((range, "id".to_owned())));
+                prop_assert!(decode::<(KeyRange, String)>(&bytes[..cut.index(bytes.len())]).is_err());
+                let at = flip.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+                decode_all(&Value::Bytes(bytes));
+            }
+
+            #[test]
+            fn stretches_that_do_not_tile_are_no_coverage(
+                ranges in prop::collection::vec(range(), 0..4),
+                rows in any::<u64>(),
+            ) {
+                let stretch = |range: &KeyRange| crate::row::Stretch {
+                    range: range.clone(),
+                    rows,
+                    verified: None,
+                };
+                let coverage = Coverage::of(ranges.iter().map(stretch).collect());
+                if let Some(coverage) = coverage {
+                    prop_assert!(coverage.share(|_| true) >= 0.0);
+                    prop_assert!(ranges[0].after.is_none() && ranges[ranges.len() - 1].through.is_none());
+                }
+            }
+
+            #[test]
+            fn flipped_records_are_read_or_refused(at in any::<prop::sample::Index>(), bit in 0..7_u32) {
+                let records = [
+                    serde_json::to_string(&finding()).unwrap(),
+                    serde_json::to_string(&MappingRecord::new("t", "digest")).unwrap(),
+                    serde_json::to_string(&SummaryRecord::new(Verdict::Clean, 7)).unwrap(),
+                ];
+                for record in records {
+                    let mut bytes = record.into_bytes();
+                    let at = at.index(bytes.len());
+                    bytes[at] ^= 1 << bit;
+                    decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                }
+            }
         }
-    }
 
-    /// A length that says more than there is takes no memory.
-    #[test]
-    fn a_length_beyond_the_end_is_refused() {
-        let long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
-        assert!(decode::<Key>(&long).is_err());
-        assert!(decode::<String>(&long).is_err());
-        let mut compared = encode(&Compared::default());
-        let at = compared.len() - 3;
-        compared.splice(at..=at, long);
-        assert!(decode::<Compared>(&compared).is_err());
-        // Nothing may be left behind the end.
-        assert!(decode::<u8>(&[7, 0]).is_err());
-    }
+        /// A length that says more than there is takes no memory.
+        #[test]
+        fn a_length_beyond_the_end_is_refused() {
+            let long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+            assert!(decode::<Key>(&long).is_err());
+            assert!(decode::<String>(&long).is_err());
+            let mut compared = encode(&Compared::default());
+            let at = compared.len() - 3;
+            compared.splice(at..=at, long);
+            assert!(decode::<Compared>(&compared).is_err());
+            // Nothing may be left behind the end.
+            assert!(decode::<u8>(&[7, 0]).is_err());
+        }
 
-    #[test]
-    fn sums_of_damaged_rows_do_not_overflow() {
-        let stretch = |after: Option<i32>, through: Option<i32>| crate::row::Stretch {
-            range: KeyRange { after: after.and_then(bound), through: through.and_then(bound) },
-            rows: u64::MAX,
-            verified: None,
-        };
-        let coverage = Coverage::of(vec![stretch(None, Some(5)), stretch(Some(5), None)]).unwrap();
-        let mut marked = coverage.clone();
-        let order = crate::row::KeyOrder(vec![crate::row::KeyField::Signed]);
-        let range = KeyRange { after: bound(2), through: bound(9) };
-        marked.mark(&range, u64::MAX, None, &order);
-        assert!(Coverage::of(marked.stretches().to_vec()).is_some());
+        #[test]
+        fn sums_of_damaged_rows_do_not_overflow() {
+            let stretch = |after: Option<i32>, through: Option<i32>| crate::row::Stretch {
+                range: KeyRange { after: after.and_then(bound), through: through.and_then(bound) },
+                rows: u64::MAX,
+                verified: None,
+            };
+            let coverage =
+                Coverage::of(vec![stretch(None, Some(5)), stretch(Some(5), None)]).unwrap();
+            let mut marked = coverage.clone();
+            let order = crate::row::KeyOrder(vec![crate::row::KeyField::Signed]);
+            let range = KeyRange { after: bound(2), through: bound(9) };
+            marked.mark(&range, u64::MAX, None, &order);
+            assert!(Coverage::of(marked.stretches().to_vec()).is_some());
+        }
     }
 }

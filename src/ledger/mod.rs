@@ -13,7 +13,6 @@ mod checksum;
 mod coverage;
 mod error;
 mod file;
-#[cfg(test)]
 mod flips;
 mod identity;
 mod interrupted;

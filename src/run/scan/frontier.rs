@@ -141,12 +141,9 @@ impl Frontier {
         self.slots.leave() + ahead
     }
 
-    /// Goes on behind and between the chunks that were compared before an interruption.
-    /// Returns how many of them count: none if they do not tile.
+    /// Goes on behind and between chunks that were compared before. Returns how many of them count.
     pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
-        if self.cutting.samples() {
-            self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
-        }
+        self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
         let (rest, number) = self.slots.restore(kept, within, &self.order);
         self.ahead.rest = rest;
         number
@@ -179,8 +176,7 @@ impl Frontier {
     pub(in crate::run) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
         let (within, rows) = part;
         self.slots.number_from(first);
-        let compared = kept.iter().map(|kept| kept.rows).fold(0, u64::saturating_add);
-        self.ahead.has(rows.saturating_sub(compared));
+        self.ahead.has(rows.saturating_sub(kept.iter().map(|kept| kept.rows).sum()));
         self.restore(kept, within);
     }
 

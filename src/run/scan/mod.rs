@@ -9,4 +9,5 @@ pub(super) mod pass;
 pub(super) mod sampling;
 pub(super) mod sizing;
 pub(super) mod slots;
+mod tiling;
 pub(super) mod verified;

@@ -7,12 +7,13 @@
 //!               └ what was seen is read from the ledger, when there is room for it
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::tiling::{in_order, tile};
 use crate::compare::Compared;
 use crate::ledger::{Kept, KeptState};
 use crate::pg::Remedy;
-use crate::row::{Bound, Key, KeyOrder, KeyRange};
+use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::BySide;
 
 /// What became of a chunk, told in key order.
@@ -305,63 +306,10 @@ impl Slots {
     }
 }
 
-/// Whether chunks in their order lie within a range and none begins before the one before it ends. What
-/// they leave out between them is read.
-fn tile(kept: &[Kept], within: &KeyRange, order: &KeyOrder) -> bool {
-    let mut after = &within.after;
-    for (place, Kept { range, .. }) in kept.iter().enumerate() {
-        let (is_first, is_last) = (place == 0, place + 1 == kept.len());
-        let begins = match (after, &range.after) {
-            (Some(end), Some(begin)) => order.compare(&end.key, &begin.key).is_le(),
-            // Only the first may begin with an open end, and only the last end with one.
-            (None, begin) => is_first || begin.is_some(),
-            (Some(_), None) => false,
-        };
-        let holds = match (&range.after, &range.through) {
-            (Some(begin), Some(end)) => order.compare(&begin.key, &end.key).is_lt(),
-            (_, None) => is_last,
-            (None, Some(_)) => true,
-        };
-        if !begins || !holds {
-            return false;
-        }
-        after = &range.through;
-    }
-    match (after, &within.through) {
-        (Some(end), Some(through)) => order.compare(&end.key, &through.key).is_le(),
-        (None, through) => through.is_none() || kept.is_empty(),
-        (Some(_), None) => true,
-    }
-}
-
-/// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
-/// far as that goes: there they were kept in key order.
-fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
-    if order.is_known() {
-        kept.sort_by(|a, b| match (&a.range.through, &b.range.through) {
-            (Some(a), Some(b)) => order.compare(&a.key, &b.key),
-            (a, b) => a.is_none().cmp(&b.is_none()),
-        });
-        return kept;
-    }
-    let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
-    let mut behind: HashMap<Option<Key>, Kept> =
-        kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
-    let mut chain: Vec<Kept> = Vec::new();
-    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
-        let ends = next.range.through.is_none();
-        chain.push(next);
-        if ends {
-            break;
-        }
-    }
-    chain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::KeyField;
+    use crate::row::{Key, KeyField};
 
     fn bound(number: u8) -> Option<Bound> {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
@@ -410,35 +358,6 @@ mod tests {
             assert_eq!((slots.take_done().len(), rest), (2, None));
         }
         assert_eq!(restored(Vec::new(), KeyField::Bytes).1, Some(KeyRange::everything()));
-    }
-
-    #[test]
-    fn chunks_that_overlap_or_run_backward_count_for_nothing() {
-        let order = KeyOrder(vec![KeyField::Bytes]);
-        let chunk = |number, after, through| kept(number, after, through, KeptState::Clean(1));
-        let restore =
-            |kept: Vec<Kept>, within: &KeyRange| Slots::default().restore(kept, within, &order);
-        let all = KeyRange::everything();
-        for strange in [
-            vec![chunk(0, None, Some(20)), chunk(1, Some(10), Some(30))],
-            vec![chunk(0, None, Some(20)), chunk(1, None, Some(30))],
-            vec![chunk(0, Some(20), Some(20))],
-            vec![chunk(0, Some(20), Some(10))],
-            vec![chunk(0, None, None), chunk(1, Some(20), None)],
-        ] {
-            assert_eq!(restore(strange.clone(), &all), (Some(all.clone()), 0), "{strange:?}");
-        }
-        let part = KeyRange { after: bound(10), through: bound(30) };
-        for outside in [
-            vec![chunk(0, None, Some(20))],
-            vec![chunk(0, Some(5), Some(20))],
-            vec![chunk(0, Some(20), Some(40))],
-            vec![chunk(0, Some(20), None)],
-        ] {
-            assert_eq!(restore(outside.clone(), &part), (Some(part.clone()), 0), "{outside:?}");
-        }
-        let inside = vec![chunk(0, Some(10), Some(20)), chunk(1, Some(25), Some(30))];
-        assert_eq!(restore(inside, &part), (None, 2));
     }
 
     #[test]

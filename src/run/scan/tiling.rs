@@ -1,0 +1,109 @@
+//! Whether the chunks of an interrupted run fit together: what two of them cover would be counted twice.
+
+use std::collections::HashMap;
+
+use crate::ledger::Kept;
+use crate::row::{Bound, Key, KeyOrder, KeyRange};
+
+/// Returns whether chunks in their order lie within a range and none begins before the one before it ends. What
+/// they leave out between them is read.
+pub(super) fn tile(kept: &[Kept], within: &KeyRange, order: &KeyOrder) -> bool {
+    let mut after = &within.after;
+    for (place, Kept { range, .. }) in kept.iter().enumerate() {
+        let (is_first, is_last) = (place == 0, place + 1 == kept.len());
+        let begins = match (after, &range.after) {
+            (Some(end), Some(begin)) => order.compare(&end.key, &begin.key).is_le(),
+            // Only the first may begin with an open end, and only the last end with one.
+            (None, begin) => is_first || begin.is_some(),
+            (Some(_), None) => false,
+        };
+        let holds = match (&range.after, &range.through) {
+            (Some(begin), Some(end)) => order.compare(&begin.key, &end.key).is_lt(),
+            (_, None) => is_last,
+            (None, Some(_)) => true,
+        };
+        if !begins || !holds {
+            return false;
+        }
+        after = &range.through;
+    }
+    match (after, &within.through) {
+        (Some(end), Some(through)) => order.compare(&end.key, &through.key).is_le(),
+        (None, through) => through.is_none() || kept.is_empty(),
+        (Some(_), None) => true,
+    }
+}
+
+/// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
+/// far as that goes: there they were kept in key order.
+pub(super) fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
+    if order.is_known() {
+        kept.sort_by(|a, b| match (&a.range.through, &b.range.through) {
+            (Some(a), Some(b)) => order.compare(&a.key, &b.key),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        });
+        return kept;
+    }
+    let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
+    let mut behind: HashMap<Option<Key>, Kept> =
+        kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
+    let mut chain: Vec<Kept> = Vec::new();
+    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
+        let ends = next.range.through.is_none();
+        chain.push(next);
+        if ends {
+            break;
+        }
+    }
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::KeptState;
+    use crate::row::KeyField;
+
+    fn bound(number: u8) -> Option<Bound> {
+        Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
+    }
+
+    fn chunk(after: Option<u8>, through: Option<u8>) -> Kept {
+        let range = KeyRange { after: after.and_then(bound), through: through.and_then(bound) };
+        Kept { chunk: 0, range, rows: 10, state: KeptState::Clean(1) }
+    }
+
+    fn tiles(chunks: &[(Option<u8>, Option<u8>)], within: &KeyRange) -> bool {
+        let order = KeyOrder(vec![KeyField::Bytes]);
+        let chunks = chunks.iter().map(|(after, through)| chunk(*after, *through)).collect();
+        tile(&in_order(chunks, &order), within, &order)
+    }
+
+    #[test]
+    fn chunks_that_overlap_or_run_backward_do_not_tile() {
+        let all = KeyRange::everything();
+        for strange in [
+            &[(None, Some(20)), (Some(10), Some(30))][..],
+            &[(None, Some(20)), (None, Some(30))],
+            &[(Some(20), Some(20))],
+            &[(Some(20), Some(10))],
+            &[(None, None), (Some(20), None)],
+        ] {
+            assert!(!tiles(strange, &all), "{strange:?}");
+        }
+        for sound in [&[][..], &[(None, None)], &[(Some(30), None), (None, Some(20))]] {
+            assert!(tiles(sound, &all), "{sound:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_outside_of_their_part_do_not_tile() {
+        let part = KeyRange { after: bound(10), through: bound(30) };
+        for outside in
+            [(None, Some(20)), (Some(5), Some(20)), (Some(20), Some(40)), (Some(20), None)]
+        {
+            assert!(!tiles(&[outside], &part), "{outside:?}");
+        }
+        assert!(tiles(&[(Some(10), Some(20)), (Some(25), Some(30))], &part));
+    }
+}
