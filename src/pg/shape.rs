@@ -3,6 +3,7 @@
 use super::error::PgError;
 use super::lease::Lease;
 use super::row::Row;
+use super::server::{instance, timeline};
 use super::session::Session;
 use crate::schema::{Shape, ShapeColumn, ShapeRelation};
 use crate::spec::{Fragment, Param, Reads};
@@ -70,8 +71,7 @@ impl Lease {
 }
 
 fn read(row: &Row) -> Result<Shape, PgError> {
-    let file: Option<&str> = row.get(5)?;
-    let timeline = file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok());
+    let timeline = timeline(row, 5)?;
     Ok(Shape {
         version: u32::try_from(row.get::<i32>(0)?).unwrap_or(0),
         system: row.get(4)?,
@@ -85,6 +85,7 @@ fn read(row: &Row) -> Result<Shape, PgError> {
         partition_set: row.get(9)?,
         filenode: oid(row, 7)?,
         relations: Some(Vec::new()),
+        instance: Some(instance(row, timeline, 12)?),
     })
 }
 

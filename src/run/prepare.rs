@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use super::Options;
 use super::pace::allowed;
+use super::retried::retried;
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{
     Facts, InZone, MappingPlan, PlanOptions, depends_on_zone, may_depend_on_zone, plan_mapping,
@@ -186,37 +186,28 @@ fn pool_warnings(spec: &Spec, side: Side, pool: &Pool) -> impl Iterator<Item = D
 
 type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
-/// Tries and their pauses: a server that restarts is waited for some seconds.
-const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Everything that one side has to say, mapping by mapping. A server that is not there at all is told
-/// at once; a connection that was lost in the middle is made again.
+/// Everything that one side has to say, mapping by mapping. A server that is not there at all is reported
+/// at once; what may pass is tried again, with a new connection.
 async fn ask_side(
     spec: &Spec,
     side: Side,
     pool: &Pool,
     options: &Options,
 ) -> Result<Answer, PgError> {
-    let mut tries = 0;
-    loop {
-        let answer = match pool.lease().await {
-            Ok(lease) => {
-                let answer = ask_through(spec, side, &lease, options).await;
-                lease.give_back().await;
-                answer
-            }
-            Err(error) if tries == 0 => return Err(error),
-            Err(error) => Err(error),
+    let mut first = match pool.lease().await {
+        Err(error) if error.sqlstate.is_none() => return Err(error),
+        first => Some(first),
+    };
+    retried(async || {
+        let lease = match first.take() {
+            Some(first) => first?,
+            None => pool.lease().await?,
         };
-        tries += 1;
-        match answer {
-            Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
-                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
-            }
-            answer => return answer,
-        }
-    }
+        let answer = ask_through(spec, side, &lease, options).await;
+        lease.give_back().await;
+        answer
+    })
+    .await
 }
 
 async fn ask_through(

@@ -4,6 +4,7 @@
 //! none: what it reads is what the server locks for it. A materialized view has rows of its own, so what
 //! is beneath it is no matter.
 
+use super::server::{INSTANCE, WAL_FILE};
 use super::statement::{Bind, Statement, Writer};
 use crate::schema::{Builtin, TableName};
 
@@ -63,7 +64,8 @@ and not a.attisdropped
 /// One row: version, database, its OID, whether the server is a standby, the cluster's identifier
 /// where the role may ask, and of a primary the name of the file that it writes to, which begins with
 /// the timeline. Then of the relation, if one is named and there: OID, file, how many partitions and
-/// children on all levels, a hash of which, its columns, and whether it is a view.
+/// children on all levels, a hash of which, its columns, and whether it is a view; and of
+/// the server again, which run of it this is.
 pub fn shape(table: Option<&TableName>) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -74,17 +76,20 @@ pg_catalog.pg_is_in_recovery(),
 case when pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 then (select s.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() as s)
 end,
-case when not pg_catalog.pg_is_in_recovery()
-and pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'execute')
-and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_insert_lsn()', 'execute')
-then pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())
-end,
+",
+    );
+    writer.push(WAL_FILE).push(
+        ",
 c.oid::pg_catalog.int8,
 pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8,
 p.parts,
 p.which,
 a.columns::pg_catalog.text,
-coalesce(c.relkind = 'v', false)
+coalesce(c.relkind = 'v', false),
+",
+    );
+    writer.push(INSTANCE).push(
+        "
 from pg_catalog.pg_database as d
 left join (
 select c.oid, c.relkind

@@ -51,6 +51,16 @@ faults! {
         "each batch is applied once";
     DEADLOCK: "eight `apply` run beside writers that lock rows in the opposite order", 900,
         "no deadlock, and no update of the writers is lost";
+    FILE_PLANTED: "a link, a pipe or a second name of a file is in the place of a ledger, its lock or its journal", 11,
+        "it stays as it is; `compare` warns and goes on without a ledger";
+    REPORT_KILLED: "`compare` is killed while it writes a report", 2,
+        "the next report in that folder removes the rest";
+    REPAIR_OPEN: "others can write to a repair, or to a file in it", 8,
+        "`apply` refuses it";
+    MALFORMED_STRING: "a malformed connection string in a spec or a variable", 100,
+        "exit 2, and no part of it is shown";
+    MALFORMED_ARGUMENT: "the same as `--ledger`, as a path or as another argument", 170,
+        "exit 2, no part of it is shown, and no file is made";
     CLOCK_WRONG: "the clock of the machine or of a server is hours or days ahead or behind", 7,
         "the gate stays closed and says why; the newest run is the one that ended last";
 }
