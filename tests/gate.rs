@@ -1,5 +1,6 @@
 //! May reads be flipped? Open when every condition holds; closed by each one alone, which it names.
 
+mod clocks;
 mod sequences;
 mod servers;
 

@@ -70,7 +70,10 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
         let seen = "columns first_seen last_seen runs";
         let of_finding = "type version mapping kind disposition";
         let expected = match (line["type"].as_str().unwrap(), &line["kind"]) {
-            ("run", _) => "type version run spec spec_hash scope params started_at tool".to_owned(),
+            ("run", _) => {
+                assert_eq!(names(&line["clocks"]), "source target");
+                "type version run spec spec_hash scope params started_at clocks tool".to_owned()
+            }
             ("finding", kind) if kind == "null_key" => format!("{of_finding} side rows {seen}"),
             ("finding", kind) if kind == "duplicate_key" => {
                 format!("{of_finding} side rows key {seen}")
@@ -85,7 +88,9 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
                     .to_owned()
             }
             ("summary", _) => {
-                "type version verdict complete exit_code elapsed_ms longest_transaction_ms"
+                assert_eq!(names(&line["clocks"]), "source target");
+                "type version verdict complete exit_code elapsed_ms ended_at clocks \
+                 longest_transaction_ms"
                     .to_owned()
             }
             (other, _) => panic!("{other}: {line}"),

@@ -55,6 +55,13 @@ fn state(keeper: &Keeper) -> String {
     )
 }
 
+/// The numbers of the runs: of each when it began, and when it ended.
+fn numbers(keeper: &Keeper) -> String {
+    let numbers =
+        "select string_agg(began || ' ' || ended, '|' order by began) from pgreconcile.run";
+    keeper.sql(numbers).trim().to_owned()
+}
+
 /// A call that is remembered there. Tables are those that the runs of old have compared.
 fn call(pair: &Pair, ledger: &str, verb: &str, flags: &[&str]) -> Program {
     let spec = pair.scratch.file("spec.toml", SPEC);
@@ -110,7 +117,8 @@ fn a_ledger_of_version_1_is_brought_forward_with_all_that_it_remembers() {
             let told = &gate.exits(1).stdout;
             assert_eq!(told.matches(" differs in 3 rows of mapping \"t\"\n").count(), 3, "{told}");
         }
-        assert_eq!(state(&keeper), "1 3|3|13");
+        assert_eq!(state(&keeper), "1 3|3|14");
+        assert_eq!(numbers(&keeper), "1 1|2 2|3 4");
         let version = old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
         assert_eq!(version, Ok(3));
     }
@@ -150,7 +158,9 @@ fn rows_that_0_1_0_wrote_get_their_checksums_when_they_are_brought_forward() {
         assert!(told.contains(" has no end: ") && !told.contains("damaged"), "{told}");
     }
     assert_eq!(keeper.sql("select count(*) from pgreconcile.chunk"), "0");
-    assert_eq!(state(&keeper), "1 2 3|4|13");
+    assert_eq!(state(&keeper), "1 2 3|4|14");
+    // The run that was killed has the third place, and no end.
+    assert_eq!(numbers(&keeper), "1 1|2 2|4 5");
 }
 
 /// A session of somebody else that holds something until it is dropped.
@@ -213,7 +223,11 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
             let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 4);
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
             begin_at_once(&pairs, &keeper, &url);
-            assert_eq!(state(&keeper), if version == 0 { "3|2|13" } else { "1 2 3|5|13" });
+            assert_eq!(state(&keeper), if version == 0 { "3|2|14" } else { "1 2 3|5|14" });
+            // No number was given twice.
+            let given = "select count(*), count(distinct given.number) from pgreconcile.run,
+                 unnest(array[began, ended]) as given (number) where began < ended";
+            assert_eq!(keeper.sql(given).trim(), "4|4");
         }
     }
 }
@@ -229,7 +243,7 @@ fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
             keeper.sql("drop schema pgreconcile cascade");
         }
         begin_at_once(&pairs, &keeper, &bouncer.url(Side::Source));
-        assert_eq!(state(&keeper), "3|2|13");
+        assert_eq!(state(&keeper), "3|2|14");
     }
 }
 
@@ -267,7 +281,7 @@ fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
         } else {
             assert_eq!(comparing(&pair, &keeper.url()).run().exits(1).stderr, "");
         }
-        assert_eq!(state(&keeper), ["3|1|13", "1 3|3|13", "1 2 3|4|13"][version as usize]);
+        assert_eq!(state(&keeper), ["3|1|14", "1 3|3|14", "1 2 3|4|14"][version as usize]);
     }
 }
 

@@ -416,8 +416,10 @@ async fn run_all(
             Some(memory) => {
                 let text = prepared.spec.text.clone();
                 let told = match args.slice {
-                    true => run::slice(prepared, memory, new, options, heard, stop).await,
-                    false => run::recheck(prepared, memory, new, options, heard, stop).await,
+                    true => Box::pin(run::slice(prepared, memory, new, options, heard, stop)).await,
+                    false => {
+                        Box::pin(run::recheck(prepared, memory, new, options, heard, stop)).await
+                    }
                 };
                 match told {
                     Ok(summary) => summary,

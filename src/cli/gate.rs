@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::Timestamp;
 
 use super::args::{self, Common, path};
 use super::exit::Exit;
@@ -13,11 +13,14 @@ use super::ledgers::{past, under_way, unusable};
 use super::ui::Ui;
 use super::{redact_key, specs};
 use crate::finding::PastRun;
-use crate::gate::{self, Answer, Asked, Case, Change, End, Gate as Judgement, Run};
-use crate::ledger::{Cipher, Covered, Retold, Store};
+use crate::gate::{
+    self, Answer, Asked, Case, Change, Clocks, End, Gate as Judgement, Run, Sequence,
+};
+use crate::ledger::{Cipher, Covered, Location, Place, Retold, Store};
 use crate::report::{GateRecord, write_gate, write_json};
-use crate::run::{self, Options, Trouble};
-use crate::schema::Side;
+use crate::row::VerifiedBy;
+use crate::run::{self, Options, Prepared, Trouble};
+use crate::schema::{BySide, Side};
 use crate::spec::{Diagnostic, Spec};
 
 /// Say whether reads may be flipped: open, or closed with every reason
@@ -76,10 +79,20 @@ enum GateFormat {
 /// Gathers what is known, judges it, and tells.
 pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
-    let now = Timestamp::now();
-    let remembered = remembered(args, &spec, now, ui).await;
-    let Some((mut case, terms)) = remembered else { return Exit::Trouble };
-    if !ask_servers(&spec, &mut case, &terms, ui).await {
+    let Some(ledger) = open(args, &spec, ui).await else { return Exit::Trouble };
+    let Some(servers) = ask_servers(&spec, &ledger, ui).await else { return Exit::Trouble };
+    let mut case = match ledger.case(&spec, servers.now.clone()).await {
+        Ok(case) => case,
+        Err(why) => {
+            ledger.unusable(&why, ui);
+            return Exit::Trouble;
+        }
+    };
+    case.groups.clone_from(&args.groups);
+    case.groups.sort();
+    case.groups.dedup();
+    if let Err(why) = servers.add_to(&mut case, &ledger).await {
+        ledger.unusable(&why, ui);
         return Exit::Trouble;
     }
     let judgement = gate::judge(&case);
@@ -120,97 +133,156 @@ fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
     Some(spec)
 }
 
-/// A run, and what it was asked of which databases, if it says so.
-type Terms = (String, Option<String>);
-
-/// What the ledger remembers, and what the runs that a judgement rests on were asked of which databases.
-/// Nothing if it cannot be had, which has been said.
-async fn remembered(
-    args: &Gate,
-    spec: &Spec,
-    now: Timestamp,
-    ui: &Ui,
-) -> Option<(Case, Vec<Terms>)> {
-    let place = args.common.ledger();
-    let store = past(&place, &spec.text.path, &spec.name, ui).await?;
-    let under_way = async || under_way(&place, &spec.text.path, &spec.name, &store).await;
-    match of_ledger(&store, spec, now, under_way).await {
-        Ok((case, terms)) => {
-            let mut groups = args.groups.clone();
-            groups.sort();
-            groups.dedup();
-            Some((Case { groups, ..case }, terms))
-        }
-        Err(why) => {
-            let message = format!("{store}: {why}");
-            let location = place.of(&spec.text.path, &spec.name);
-            ui.error(&message, location.as_ref().map(unusable));
-            None
-        }
-    }
+/// The ledger that a judgement rests on.
+struct Ledger {
+    store: Store,
+    location: Option<Location>,
+    place: Place,
 }
 
-async fn of_ledger(
-    store: &Store,
-    spec: &Spec,
-    now: Timestamp,
-    under_way: impl AsyncFn() -> bool,
-) -> Result<(Case, Vec<Terms>), String> {
-    let all = store.past_runs(&spec.name).await.map_err(|error| error.to_string())?;
-    let scope = spec.scope();
-    let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
-    let newest = all.last().map(|run| run.run.as_str());
-    let mut runs: Vec<Run> = Vec::new();
-    for past in all.iter().rev().filter(|run| run.scope == scope || run.damaged) {
-        if gate::enough(spec, &runs, now) {
-            break;
+/// Opens the ledger of the spec. `None` if that fails, which has been said.
+async fn open(args: &Gate, spec: &Spec, ui: &Ui) -> Option<Ledger> {
+    let place = args.common.ledger();
+    let store = past(&place, &spec.text.path, &spec.name, ui).await?;
+    let location = place.of(&spec.text.path, &spec.name);
+    Some(Ledger { store, location, place })
+}
+
+/// Whether a run is one of the spec as it is now, with these parameters. What a damaged one was of is not
+/// known.
+fn is_of_scope(run: &PastRun, scope: &str) -> bool {
+    run.scope == scope || run.damaged
+}
+
+impl Ledger {
+    fn unusable(&self, why: &str, ui: &Ui) {
+        ui.error(&format!("{}: {why}", self.store), self.location.as_ref().map(unusable));
+    }
+
+    /// The runs of the spec, the oldest first.
+    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, String> {
+        self.store.past_runs(&spec.name).await.map_err(|error| error.to_string())
+    }
+
+    /// Whether the spec as it is now was run with these parameters.
+    async fn has_run(&self, spec: &Spec) -> bool {
+        let (scope, runs) = (spec.scope(), self.runs(spec).await.unwrap_or_default());
+        runs.iter().any(|run| is_of_scope(run, &scope))
+    }
+
+    /// What the ledger remembers of the spec, as far as a judgement needs it.
+    async fn case(&self, spec: &Spec, now: Clocks) -> Result<Case, String> {
+        let scope = spec.scope();
+        let all = self.runs(spec).await?;
+        let runs = self.judged(spec, &all, &now).await?;
+        let Verified { shares: verified, by: verified_by, unreadable } =
+            self.verified(spec, &runs, &now).await?;
+        let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
+        let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
+        let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
+        Ok(Case {
+            policy: spec.gate,
+            mappings: Asked::of(spec, now.machine),
+            now,
+            groups: Vec::new(),
+            verified,
+            verified_by,
+            unreadable,
+            runs,
+            other_spec: changed.map(|run| run.run.clone()),
+            other_params: comparisons().filter(others).count(),
+            changes: Vec::new(),
+            sequences: Vec::new(),
+        })
+    }
+
+    /// As many of the newest runs as a judgement looks at, the newest first.
+    async fn judged(&self, spec: &Spec, all: &[PastRun], now: &Clocks) -> Result<Vec<Run>, String> {
+        let newest = all.last().map(|run| run.run.as_str());
+        let scope = spec.scope();
+        let mut known = Vec::new();
+        for past in all.iter().rev().filter(|run| is_of_scope(run, &scope)) {
+            let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
+            let under_way =
+                last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
+            known.push(Run::new(past, under_way)?);
         }
-        let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
-        let mut run = Run::new(past, last_open && under_way().await)?;
-        if past.summary.is_some() {
-            let told = store.retell(&spec.name, Some(&past.run), |event| run.hear(event));
-            match told.await.map_err(|error| error.to_string())? {
-                Retold::Told => {}
-                Retold::Damaged(_) => run.end = End::Damaged,
-                Retold::Unknown | Retold::Unfinished => {
-                    return Err(format!("run {} cannot be told again", past.run));
+        let mut judged = Vec::new();
+        while !known.is_empty() {
+            let in_window = |run: &Run| run.ended_within_window(now, &spec.gate);
+            if gate::enough(spec, &judged, now, known.iter().any(in_window)) {
+                break;
+            }
+            let mut run = known.remove(0);
+            self.complete(&mut run, spec).await?;
+            judged.push(run);
+        }
+        Ok(judged)
+    }
+
+    /// Adds to a run what happened in it.
+    async fn complete(&self, run: &mut Run, spec: &Spec) -> Result<(), String> {
+        let id = run.run.clone();
+        match run.end {
+            End::Over(_) => {
+                let told = self.store.retell(&spec.name, Some(&id), |event| run.hear(event));
+                match told.await.map_err(|error| error.to_string())? {
+                    Retold::Told => Ok(()),
+                    Retold::Damaged(_) => {
+                        run.end = End::Damaged;
+                        Ok(())
+                    }
+                    Retold::Unknown | Retold::Unfinished => {
+                        Err(format!("run {id} cannot be told again"))
+                    }
                 }
             }
-        }
-        if matches!(run.end, End::UnderWay) {
-            let so_far = store.findings_so_far(&spec.name, &past.run, |finding| {
-                run.differs_already(finding, spec);
-            });
-            if !so_far.await.map_err(|error| error.to_string())? {
-                run.end = End::Damaged;
+            End::UnderWay => {
+                let so_far = self.store.findings_so_far(&spec.name, &id, |finding| {
+                    run.differs_already(finding, spec);
+                });
+                if !so_far.await.map_err(|error| error.to_string())? {
+                    run.end = End::Damaged;
+                }
+                Ok(())
             }
+            End::Lost | End::Damaged => Ok(()),
         }
-        runs.push(run);
     }
-    let Verified { shares: verified, by: verified_by, unreadable } =
-        verified(store, spec, &runs, now).await?;
-    let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
-    let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
-    let case = Case {
-        policy: spec.gate,
-        now,
-        mappings: Asked::of(spec, now),
-        groups: Vec::new(),
-        verified,
-        verified_by,
-        unreadable,
-        runs,
-        other_spec: changed.map(|run| run.run.clone()),
-        other_params: comparisons().filter(others).count(),
-        changes: Vec::new(),
-        sequences: Vec::new(),
-    };
-    let mut terms = Vec::new();
-    for run in case.rests_on() {
-        let asked = store.terms(&run.run).await.map_err(|error| error.to_string())?;
-        terms.push((run.run.clone(), asked));
+
+    /// The share of each mapping that was verified within the window, as the ledger knows it key by key,
+    /// or as whole runs say it; and the runs that did. What was verified by a run that is forgotten does
+    /// not count: nobody knows what it found.
+    async fn verified(&self, spec: &Spec, runs: &[Run], now: &Clocks) -> Result<Verified, String> {
+        let (mut verified, mut verified_by) = (BTreeMap::new(), BTreeSet::new());
+        let mut unreadable = BTreeMap::new();
+        let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
+        for (mapping, (share, by_one)) in gate::verified(spec, runs, now) {
+            let covered = self.store.coverage(&spec.scope(), &mapping, cipher.as_ref()).await;
+            let shares = match covered.map_err(|error| error.to_string())? {
+                None => {
+                    verified_by.extend(by_one.map(|run| run.run.clone()));
+                    verified.insert(mapping, share);
+                    continue;
+                }
+                Some(Covered::Known(shares)) => shares,
+                Some(hidden @ (Covered::NoSecret | Covered::OtherSecret)) => {
+                    let other = matches!(hidden, Covered::OtherSecret);
+                    unreadable.insert(mapping.clone(), redact_key::why_unreadable(other));
+                    verified.insert(mapping, 0.0);
+                    continue;
+                }
+            };
+            let counts = |by: &VerifiedBy| {
+                let run = runs.iter().find(|run| run.number == by.run);
+                run.filter(|run| run.has_verified(now, &spec.gate))
+            };
+            verified.insert(mapping, shares.share(|by| counts(by).is_some()));
+            verified_by
+                .extend(shares.runs().into_iter().filter_map(counts).map(|run| run.run.clone()));
+        }
+        Ok(Verified { shares: verified, by: verified_by, unreadable })
     }
-    Ok((case, terms))
 }
 
 /// What was verified within the window.
@@ -223,81 +295,72 @@ struct Verified {
     unreadable: BTreeMap<String, String>,
 }
 
-/// The share of each mapping that was verified within the window, as the ledger knows it key by key, or
-/// as whole runs say it; and the runs that did. What was verified by a run that is forgotten does not
-/// count: nobody knows what it found.
-async fn verified(
-    store: &Store,
-    spec: &Spec,
-    runs: &[Run],
-    now: Timestamp,
-) -> Result<Verified, String> {
-    let mut verified = gate::verified(spec, runs, now);
-    let (mut verified_by, mut unreadable) = (BTreeSet::new(), BTreeMap::new());
-    let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
-    // What was verified is known to the second, and never said to be later than it is.
-    let up = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
-    let begin = gate::begin_of_window(&spec.gate, now).round(up);
-    let begin = begin.map_err(|error| error.to_string())?.to_string();
-    for (mapping, share) in &mut verified {
-        let covered = store.coverage(&spec.scope(), mapping, cipher.as_ref()).await;
-        let shares = match covered.map_err(|error| error.to_string())? {
-            None => continue,
-            Some(Covered::Known(shares)) => shares,
-            Some(hidden @ (Covered::NoSecret | Covered::OtherSecret)) => {
-                let other = matches!(hidden, Covered::OtherSecret);
-                unreadable.insert(mapping.clone(), redact_key::why_unreadable(other));
-                *share = 0.0;
-                continue;
-            }
-        };
-        let by = |moment: &str| {
-            let moment: Option<Timestamp> = moment.parse().ok();
-            // Of two that began in one second the later has looked again.
-            runs.iter().find(|run| moment.is_some_and(|moment| run.verified_at(moment)))
-        };
-        *share = shares.share(|moment| moment >= begin.as_str() && by(moment).is_some());
-        let moments = shares.moments().into_iter().filter(|moment| *moment >= begin.as_str());
-        verified_by.extend(moments.filter_map(by).map(|run| run.run.clone()));
-    }
-    Ok(Verified { shares: verified, by: verified_by, unreadable })
+/// What both servers say.
+struct Servers {
+    /// The clocks.
+    now: Clocks,
+    /// The plans that a run would have; or what has changed, of a spec that fits the tables no more.
+    prepared: Result<Prepared, Vec<Change>>,
+    /// The target's sequences.
+    sequences: Vec<Sequence>,
 }
 
-/// Asks both catalogs and the target's sequences. A spec that could be run once and cannot any more has
-/// tables that have changed; everything else that goes wrong is trouble, and has been said.
-async fn ask_servers(spec: &Spec, case: &mut Case, terms: &[Terms], ui: &Ui) -> bool {
+/// Asks both catalogs, the clocks and the target's sequences. A spec that could be run once and cannot any
+/// more has tables that have changed; everything else that goes wrong is trouble, and has been said.
+async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,
         Err(Trouble::Spec(problems))
-            if !case.runs.is_empty() && !of_connection(spec, &problems) =>
+            if !of_connection(spec, &problems) && ledger.has_run(spec).await =>
         {
             ui.diagnostics(&spec.text, &problems);
             let errors = problems.iter().filter(|problem| problem.is_error());
-            case.changes = errors.map(|problem| Change::unfit(&problem.message)).collect();
-            return true;
+            let changes = errors.map(|problem| Change::unfit(&problem.message)).collect();
+            let now = Clocks { machine: Timestamp::now(), servers: BySide::default() };
+            return Some(Servers { now, prepared: Err(changes), sequences: Vec::new() });
         }
         Err(trouble) => {
             ui.trouble(&spec.text, &trouble);
-            return false;
+            return None;
         }
     };
     ui.spec_warnings(&prepared.spec, &prepared.warnings);
-    for (run, terms) in terms {
-        for change in run::changes(&prepared, run, terms.as_deref()) {
-            case.change(run, change);
-        }
-    }
-    match run::sequences(&prepared).await {
+    let told = match run::sequences(&prepared).await {
         Ok(sequences) => {
-            case.sequences = sequences;
-            true
+            run::clocks(&prepared).await.map(|now| (sequences, now)).map_err(|one| vec![one])
         }
+        Err(blocked) => Err(blocked),
+    };
+    match told {
+        Ok((sequences, now)) => Some(Servers { now, prepared: Ok(prepared), sequences }),
         Err(blocked) => {
             for why in &blocked {
                 ui.error(&why.message, why.hint.as_deref());
             }
-            false
+            None
         }
+    }
+}
+
+impl Servers {
+    /// Adds to a case what is not as the runs that it rests on saw it.
+    async fn add_to(self, case: &mut Case, ledger: &Ledger) -> Result<(), String> {
+        case.sequences = self.sequences;
+        let prepared = match self.prepared {
+            Ok(prepared) => prepared,
+            Err(changes) => {
+                case.changes = changes;
+                return Ok(());
+            }
+        };
+        let rests_on: Vec<String> = case.rests_on().iter().map(|run| run.run.clone()).collect();
+        for run in rests_on {
+            let terms = ledger.store.terms(&run).await.map_err(|error| error.to_string())?;
+            for change in run::changes(&prepared, &run, terms.as_deref()) {
+                case.change(&run, change);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::clock::warn_if_behind;
 use super::ui::Ui;
 use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
 use crate::row::Veil;
@@ -151,6 +152,7 @@ impl Ledgers {
                 return true;
             }
         }
+        warn_if_behind(&store, spec, asker.ui).await;
         let mut recorder = Recorder::new(store, asker.verb);
         held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
         self.recorders.insert(spec.to_owned(), recorder);

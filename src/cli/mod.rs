@@ -7,6 +7,7 @@ mod apply;
 mod args;
 mod begin;
 mod check;
+mod clock;
 mod compare;
 mod deadline;
 mod earlier;

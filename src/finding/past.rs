@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::SummaryRecord;
+use super::record::none_noted;
 use crate::schema::BySide;
 
 /// The runs of one spec, the oldest first.
@@ -32,6 +33,9 @@ pub struct Verified {
 /// One run of the past.
 #[derive(Debug, Serialize)]
 pub struct PastRun {
+    /// Its number in the ledger, which is larger than that of every run that began before it.
+    #[serde(skip)]
+    pub number: i64,
     /// Its id.
     pub run: String,
     /// What it was: `compare`.
@@ -42,6 +46,12 @@ pub struct PastRun {
     pub scope: String,
     /// When it began.
     pub started_at: String,
+    /// The clocks of both servers at that moment, as far as they could be asked.
+    #[serde(skip_serializing_if = "none_noted")]
+    pub clocks: BySide<Option<String>>,
+    /// When it went on after an interruption, each time.
+    #[serde(skip)]
+    pub resumed_at: Vec<String>,
     /// The share of the keys that it looked at, if not all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
@@ -73,11 +83,14 @@ impl PastRun {
     /// A run of which no more is known yet.
     pub fn new(run: &str, verb: &str, scope: &str, started_at: &str) -> PastRun {
         PastRun {
+            number: 0,
             run: run.to_owned(),
             verb: verb.to_owned(),
             spec_hash: String::new(),
             scope: scope.to_owned(),
             started_at: started_at.to_owned(),
+            clocks: BySide::default(),
+            resumed_at: Vec::new(),
             sample: None,
             slice: false,
             since: None,

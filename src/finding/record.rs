@@ -18,6 +18,11 @@ pub fn timestamp(at: Timestamp) -> String {
     at.to_string()
 }
 
+/// Whether no server's clock was noted.
+pub(super) fn none_noted(clocks: &BySide<Option<String>>) -> bool {
+    !clocks.any(Option::is_some)
+}
+
 /// What a run was asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "run")]
@@ -47,6 +52,9 @@ pub struct RunRecord {
     pub mappings: Vec<String>,
     /// When it started.
     pub started_at: String,
+    /// The clocks of both servers at that moment, as far as they could be asked.
+    #[serde(default, skip_serializing_if = "none_noted")]
+    pub clocks: BySide<Option<String>>,
     /// When it went on after an interruption, each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<String>,
@@ -59,6 +67,13 @@ impl RunRecord {
     pub fn is_of_everything(&self) -> bool {
         let all = self.sample.is_none() && self.since.is_none() && self.mappings.is_empty();
         all && !self.slice
+    }
+
+    /// Returns when the run ended, or if it has no end, when it last began or went on, by the clock of its
+    /// machine.
+    pub fn last_moment(&self, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
+        let began = self.resumed_at.last().unwrap_or(&self.started_at).parse().ok()?;
+        summary.map_or(Some(began), |summary| summary.ended_at(began))
     }
 
     /// The record of a run that starts now.
@@ -81,6 +96,7 @@ impl RunRecord {
             slice: false,
             mappings: Vec::new(),
             started_at: timestamp(Timestamp::now()),
+            clocks: BySide::default(),
             resumed_at: Vec::new(),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -298,6 +314,12 @@ pub struct SummaryRecord {
     pub exit_code: u8,
     /// Wall time.
     pub elapsed_ms: u64,
+    /// When the run ended, by the clock of its machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// The clocks of both servers at that moment, as far as they could be asked.
+    #[serde(default, skip_serializing_if = "none_noted")]
+    pub clocks: BySide<Option<String>>,
     /// What holding back cost, if the run was held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paced: Option<Paced>,
@@ -307,8 +329,12 @@ pub struct SummaryRecord {
 }
 
 impl SummaryRecord {
-    /// When the run ended that began then, or last went on then.
+    /// Returns when the run ended, by the clock of its machine. A run that did not note it ended as long
+    /// after it began, or last went on, as it took.
     pub fn ended_at(&self, began: Timestamp) -> Option<Timestamp> {
+        if let Some(noted) = self.ended_at.as_ref().and_then(|noted| noted.parse().ok()) {
+            return Some(noted);
+        }
         let took = i64::try_from(self.elapsed_ms).unwrap_or(i64::MAX);
         began.checked_add(SignedDuration::from_millis(took)).ok()
     }
@@ -321,6 +347,8 @@ impl SummaryRecord {
             complete: verdict != Verdict::Incomplete,
             exit_code: exit_code(verdict),
             elapsed_ms,
+            ended_at: None,
+            clocks: BySide::default(),
             paced: None,
             longest_transaction_ms: None,
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit};
 
+use super::clocks::Clocks;
 use super::reason::{Condition, Reason};
 use super::run::{End, Run, Unsettled, is};
 use super::sequence::Sequence;
@@ -57,8 +58,8 @@ impl Change {
 pub struct Case {
     /// What was agreed.
     pub policy: GateSettings,
-    /// The moment.
-    pub now: Timestamp,
+    /// What the clocks show now.
+    pub now: Clocks,
     /// The spec's mappings.
     pub mappings: Vec<Asked>,
     /// Only these groups are judged, if any are named.
@@ -85,35 +86,47 @@ pub struct Case {
 /// Keys that are named where many kept changing.
 const NAMED: usize = 10;
 
-/// Whether these runs, the newest first, are all that a judgement looks at.
-pub fn enough(spec: &Spec, runs: &[Run], now: Timestamp) -> bool {
+/// Whether these runs, the newest first, are all that a judgement looks at; or if no other has ended within
+/// the window, all there is to look at.
+pub fn enough(spec: &Spec, runs: &[Run], now: &Clocks, others_in_window: bool) -> bool {
     let names = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
     let whole = runs.iter().filter(|run| counts(run, names())).count() as u64;
-    let begin = begin_of_window(&spec.gate, now);
-    let covered = verified(spec, runs, now).values().all(|share| *share >= 1.0);
-    let old = runs.last().is_some_and(|run| run.started_at < begin);
-    whole >= spec.gate.clean_runs && (covered || old)
+    let all_verified = || names().all(|name| is_verified(runs, name, now, &spec.gate));
+    whole >= spec.gate.clean_runs && (!others_in_window || all_verified())
 }
 
-/// The share of each mapping that one run has verified within the window.
-pub fn verified(spec: &Spec, runs: &[Run], now: Timestamp) -> BTreeMap<String, f64> {
-    let begin = begin_of_window(&spec.gate, now);
-    let share = |mapping: &Mapping| (mapping.name.clone(), share(runs, &mapping.name, begin));
+/// Returns of each mapping the largest share that one run has verified within the window, and that run.
+pub fn verified<'r>(
+    spec: &Spec,
+    runs: &'r [Run],
+    now: &Clocks,
+) -> BTreeMap<String, (f64, Option<&'r Run>)> {
+    let share = |mapping: &Mapping| {
+        let found = most_verified(runs, &mapping.name, now, &spec.gate);
+        (mapping.name.clone(), found.map_or((0.0, None), |(share, run)| (share, Some(run))))
+    };
     spec.mappings.iter().map(share).collect()
 }
 
-/// The largest share of a mapping that one of these runs has verified since then.
-fn share(runs: &[Run], name: &str, begin: Timestamp) -> f64 {
-    let in_time = runs.iter().filter(|run| run.started_at >= begin && !run.recheck);
-    let records = in_time.filter_map(|run| run.mapping(name));
-    let shares = records.filter(|record| record.complete).map(|record| record.coverage);
-    shares.fold(0.0, f64::max)
+/// Returns the largest share of a mapping that one of these runs has verified within the window, and the
+/// newest run that did.
+fn most_verified<'r>(
+    runs: &'r [Run],
+    name: &str,
+    now: &Clocks,
+    policy: &GateSettings,
+) -> Option<(f64, &'r Run)> {
+    let in_time = runs.iter().filter(|run| run.has_verified(now, policy));
+    let found = in_time.filter_map(|run| Some((run.mapping(name)?, run)));
+    let shares = found.filter(|(record, _)| record.complete);
+    let shares = shares.map(|(record, run)| (record.coverage, run));
+    // Of equal ones the last is taken: the runs stand with the newest first.
+    shares.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// The moment at which the window begins.
-pub fn begin_of_window(policy: &GateSettings, now: Timestamp) -> Timestamp {
-    let window = SignedDuration::try_from(policy.window).unwrap_or(SignedDuration::MAX);
-    now.checked_sub(window).unwrap_or(Timestamp::MIN)
+/// Whether one of these runs has verified all of a mapping within the window.
+fn is_verified(runs: &[Run], name: &str, now: &Clocks, policy: &GateSettings) -> bool {
+    most_verified(runs, name, now, policy).is_some_and(|(share, _)| share >= 1.0)
 }
 
 /// Whether it is one of the last runs: it was to look at everything, and it is not under way.
@@ -168,15 +181,16 @@ impl Case {
         reasons.extend(self.empty());
         reasons.extend(self.not_verified());
         reasons.extend(self.too_old());
+        reasons.extend(self.in_the_future());
         reasons.extend(self.expired());
         reasons.extend(self.behind());
         reasons
     }
 
-    /// Whether of each mapping one of these runs has verified all of it since then.
-    fn covers(&self, runs: &[Run], begin: Timestamp) -> bool {
+    /// Whether of each mapping one of these runs has verified all of it within the window.
+    fn covers(&self, runs: &[Run]) -> bool {
         let mut names = self.mappings.iter().map(|mapping| &mapping.name);
-        names.all(|name| share(runs, name, begin) >= 1.0)
+        names.all(|name| is_verified(runs, name, &self.now, &self.policy))
     }
 
     fn changed(&self) -> Vec<Reason> {
@@ -197,10 +211,12 @@ impl Case {
     fn not_clean(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let (mut whole, mut parts) = (0, 0);
-        let begin = begin_of_window(&self.policy, self.now);
         for (place, run) in self.runs.iter().enumerate() {
-            let covered = self.covers(&self.runs[..place], begin) || run.started_at < begin;
-            if whole >= self.policy.clean_runs && covered {
+            let (later, rest) = self.runs.split_at(place);
+            let in_window = |run: &Run| run.ended_within_window(&self.now, &self.policy);
+            if whole >= self.policy.clean_runs
+                && (self.covers(later) || !rest.iter().any(in_window))
+            {
                 break;
             }
             reasons.extend(run.doubts(&self.groups));
@@ -338,14 +354,32 @@ impl Case {
     /// Of the newest whole run that came to its end; where there is none, that is said already.
     fn too_old(&self) -> Option<Reason> {
         let run = self.newest()?;
-        let ended = run.ended_at()?;
         let most = SignedDuration::try_from(self.policy.max_age).unwrap_or(SignedDuration::MAX);
-        let age = self.now.duration_since(ended);
+        let age = self.now.since(&run.ended);
         // To the second, as people tell the time, but for what is younger.
         let told = if age.as_secs() > 0 { age.round(Unit::Second).unwrap_or(age) } else { age };
         let message =
             format!("the newest whole {} ended {told:#} ago, max_age is {most:#}", run.named());
         (age > most).then(|| Reason::new(Condition::Age, message).of_run(&run.run))
+    }
+
+    /// Of a run that is still to come by one of its clocks nobody can tell how old it is.
+    fn in_the_future(&self) -> Vec<Reason> {
+        let reason = |run: &Run| {
+            let of_moment =
+                |(what, noted)| self.now.until(noted).map(|(clock, ahead)| (ahead, what, clock));
+            let moments = [("ended", &run.ended), ("began", &run.started)];
+            let (ahead, what, clock) =
+                moments.into_iter().filter_map(of_moment).max_by_key(|(ahead, ..)| *ahead)?;
+            let ahead = ahead.round(Unit::Second).unwrap_or(ahead);
+            let message = format!(
+                "{} {what} {ahead:#} after now by {clock}: that clock was wrong then, or is wrong \
+                 now; set it right, and if it was wrong then, compare again until newer runs have taken its place",
+                run.named()
+            );
+            Some(Reason::new(Condition::Clock, message).of_run(&run.run))
+        };
+        self.judged_runs().filter_map(reason).collect()
     }
 
     fn expired(&self) -> Vec<Reason> {

@@ -10,7 +10,7 @@ use crate::finding::{ExpiredAccept, MappingRecord, PastRun, SummaryRecord, Verdi
 use crate::schema::{BySide, ColumnName, SchemaName, TableName};
 use crate::spec::{GateSettings, Spec, SpecText, read};
 
-fn spec() -> Spec {
+pub(super) fn spec() -> Spec {
     let text = "version = 1\nname = \"x\"\nsource.url = \"host=a\"\ntarget.url = \"host=b\"\n\
                 gate.clean_runs = 2\n\
                 [[mapping]]\nsource.table = \"a.t\"\ntarget.table = \"a.t\"\n\
@@ -19,8 +19,13 @@ fn spec() -> Spec {
     read(text, &BTreeMap::new(), &|_| None).unwrap()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// A moment of which no server's clock was noted.
+pub(super) fn by_machine(machine: Timestamp) -> Clocks {
+    Clocks { machine, servers: BySide::default() }
 }
 
 fn record(name: &str) -> MappingRecord {
@@ -35,8 +40,9 @@ pub(super) fn run(id: &str, hours: i64) -> Run {
     Run {
         run: id.into(),
         recheck: false,
-        started_at: now().checked_sub(SignedDuration::from_hours(hours)).unwrap(),
-        resumed_at: None,
+        number: 100 - hours,
+        started: by_machine(now() - SignedDuration::from_hours(hours)),
+        ended: by_machine(now() - SignedDuration::from_hours(hours) + SignedDuration::from_mins(1)),
         differs_in: [].into(),
         part: None,
         slice: false,
@@ -52,7 +58,7 @@ pub(super) fn case() -> Case {
     let asked = |name: &str| Asked { name: name.into(), expired: Vec::new() };
     Case {
         policy: spec().gate,
-        now: now(),
+        now: by_machine(now()),
         mappings: vec![asked("t"), asked("u")],
         groups: Vec::new(),
         runs: vec![run("C", 1), run("B", 7)],
@@ -174,8 +180,14 @@ fn slices_cover_the_tables_only_if_all_of_the_window_are_clean() {
     let said = closed_by(Condition::CleanRuns, &Case { runs: runs(found.clone()), ..case() });
     assert!(said.contains("run A of ") && said.contains("differs in 1 row"), "{said}");
     // Before the window it is of no matter, nor before runs that have looked at everything since.
-    let old = Run { started_at: run("A", 25).started_at, ..found.clone() };
-    assert!(reasons(&Case { runs: runs(old), ..case() }).is_empty());
+    let old = |ended| Run { started: run("A", 25).started, ended, ..found.clone() };
+    let runs_of = |ended| Case { runs: runs(old(ended)), ..case() };
+    assert!(reasons(&runs_of(run("A", 25).ended)).is_empty());
+    // It counts if it ended within the window, or if one before it did.
+    assert_eq!(reasons(&runs_of(run("A", 23).ended)).len(), 1);
+    let mut behind = runs_of(run("A", 25).ended);
+    behind.runs.push(Run { run: "Z".into(), ..found.clone() });
+    assert_eq!(reasons(&behind).len(), 2);
     let runs = vec![slice("C", 1), run("B", 7), found];
     assert!(reasons(&Case { runs, ..case() }).is_empty());
 }
@@ -279,7 +291,11 @@ fn everything_must_be_verified_within_the_window() {
         "which part of mapping \"u\" was verified is not known: it is encrypted"
     );
     // Without a map of what was verified when, one run has to have verified all of it.
-    let share = |runs: &[Run]| verified(&spec(), runs, now())["t"];
+    let now = by_machine(now());
+    let share = |runs: &[Run]| verified(&spec(), runs, &now)["t"].0;
+    let by = |runs: &[Run]| verified(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
+    assert_eq!(by(&[run("C", 1), run("B", 7)]).as_deref(), Some("C"));
+    assert_eq!(by(&[run("C", 25)]), None);
     assert_eq!(share(&[run("C", 24)]), 1.0);
     assert_eq!(share(&[run("C", 25)]), 0.0);
     let mut part = run("C", 1);
@@ -301,9 +317,9 @@ fn the_newest_run_must_be_young() {
         "the newest whole run C of 2026-11-24T11:00:00Z ended 59m ago, max_age is 58m 59s"
     );
     // One that went on after an interruption ended after that.
-    old.runs[0].resumed_at = Some(now());
+    let ended = std::mem::replace(&mut old.runs[0].ended, by_machine(now()));
     assert!(reasons(&old).is_empty());
-    old.runs[0].resumed_at = None;
+    old.runs[0].ended = ended;
     // A part that is younger makes nothing surer.
     old.runs.insert(0, Run { part: Some("1%".into()), ..run("D", 0) });
     assert!(closed_by(Condition::Age, &old).contains("run C"));
@@ -362,29 +378,31 @@ fn the_targets_sequences_must_be_ahead() {
 
 #[test]
 fn as_many_runs_are_asked_for_as_a_judgement_needs() {
-    let spec = spec();
-    assert!(!enough(&spec, &[], now()));
-    assert!(!enough(&spec, &[run("C", 1)], now()));
-    assert!(enough(&spec, &[run("C", 1), run("B", 7)], now()));
+    let enough = |runs: &[Run], others| enough(&spec(), runs, &by_machine(now()), others);
+    assert!(!enough(&[], true));
+    assert!(!enough(&[run("C", 1)], false));
+    assert!(enough(&[run("C", 1), run("B", 7)], true));
     let sampled = Run { part: Some("1%".into()), ..run("D", 0) };
-    assert!(!enough(&spec, &[sampled, run("C", 1)], now()));
+    assert!(!enough(&[sampled, run("C", 1)], false));
     // What the last runs left out may have been verified by one before, within the window.
     let mut cut = run("C", 1);
     cut.mappings[0].complete = false;
-    let mut runs = vec![cut.clone(), cut];
-    assert!(!enough(&spec, &runs, now()));
-    runs.push(run("A", 25));
-    assert!(enough(&spec, &runs, now()));
+    let runs = [cut.clone(), cut];
+    assert!(!enough(&runs, true));
+    assert!(enough(&runs, false));
 }
 
 #[test]
 fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
     let past = PastRun {
+        number: 1,
         run: "A".into(),
         verb: "recheck".into(),
         spec_hash: "h".into(),
         scope: "s".into(),
         started_at: "2026-11-22T06:00:03.123Z".into(),
+        clocks: BySide::default(),
+        resumed_at: Vec::new(),
         sample: Some("1%".into()),
         slice: false,
         since: None,
@@ -403,6 +421,27 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
     let damaged =
         PastRun { damaged: true, ..PastRun::new("A", "compare", "s", "2026-11-22T06:00:03Z") };
     assert!(matches!(Run::new(&damaged, true).unwrap().end, End::Damaged));
+    let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+    assert_eq!((run.number, &run.ended), (1, &run.started));
+    let resumed_at = vec!["2026-11-22T09:00:00Z".into()];
+    let mut past = PastRun { resumed_at, ..past };
+    let ended = |past: &PastRun| Run::new(past, false).unwrap().ended;
+    assert_eq!(ended(&past), by_machine(moment("2026-11-22T09:00:00Z")));
+    // A run of an older version notes no end.
+    past.summary = Some(SummaryRecord::new(Verdict::Clean, 60_000));
+    assert_eq!(ended(&past), by_machine(moment("2026-11-22T09:01:00Z")));
+    // One that could ask neither server in the end is as old by their clocks as its beginning.
+    let noted = |text: &str| BySide { source: Some(text.to_owned()), target: None };
+    past.clocks = noted("2026-11-22T06:00:00Z");
+    let machine = moment("2026-11-22T09:01:00Z");
+    let source =
+        |text: &str| Clocks { machine, servers: noted(text).map(|at| at.map(|at| moment(&at))) };
+    assert_eq!(ended(&past), source("2026-11-22T06:00:00Z"));
+    let summary = past.summary.as_mut().unwrap();
+    summary.clocks = noted("2026-11-22T09:00:40Z");
+    assert_eq!(ended(&past), source("2026-11-22T09:00:40Z"));
+    past.summary.as_mut().unwrap().ended_at = Some("2026-12-22T09:00:00Z".into());
+    assert_eq!(ended(&past).machine, moment("2026-12-22T09:00:00Z"));
     assert!(Run::new(&PastRun { started_at: "soon".into(), ..past }, true).is_err());
 }
 

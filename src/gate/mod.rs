@@ -8,6 +8,9 @@
 
 mod case;
 #[cfg(test)]
+mod clock_judgements;
+mod clocks;
+#[cfg(test)]
 mod group_judgements;
 #[cfg(test)]
 mod judgements;
@@ -15,7 +18,8 @@ mod reason;
 mod run;
 mod sequence;
 
-pub use case::{Asked, Case, Change, begin_of_window, enough, verified};
+pub use case::{Asked, Case, Change, enough, verified};
+pub use clocks::Clocks;
 pub use reason::{Condition, Reason};
 pub use run::{End, Run, Unsettled};
 pub use sequence::Sequence;

@@ -20,6 +20,8 @@ pub enum Condition {
     Coverage,
     /// The newest run is young enough.
     Age,
+    /// No run lies in the future.
+    Clock,
     /// Every accept rule still counts.
     ExpiredAccept,
     /// The target's sequences are ahead of its keys.

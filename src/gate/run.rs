@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::clocks::Clocks;
 use super::reason::{Condition, Reason};
 use crate::event::Event;
 use crate::finding::{
     Disposition, Finding, GroupRecord, MappingRecord, PastRun, Place, SummaryRecord, Verdict,
 };
 use crate::row::Group;
-use crate::spec::Spec;
+use crate::schema::BySide;
+use crate::spec::{GateSettings, Spec};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -41,12 +43,14 @@ pub struct Unsettled {
 pub struct Run {
     /// Its id.
     pub run: String,
+    /// Its number in the ledger.
+    pub number: i64,
     /// Whether it only looked again at what an earlier one had found.
     pub recheck: bool,
     /// When it began.
-    pub started_at: Timestamp,
-    /// When it last went on after an interruption, if it did.
-    pub resumed_at: Option<Timestamp>,
+    pub started: Clocks,
+    /// When it ended; of a run that has no end, when it began or last went on.
+    pub ended: Clocks,
     /// Which part of the keys it was to look at, if not all of them.
     pub part: Option<String>,
     /// Whether it took what had gone unverified for longest: it is judged by what it came to, and how
@@ -71,12 +75,17 @@ impl Run {
     /// When its start is no moment.
     pub fn new(past: &PastRun, under_way: bool) -> Result<Run, String> {
         let agreed = past.findings.get(Disposition::Accepted.name()).copied().unwrap_or(0);
-        let started_at = past.started_at.parse();
+        let moment = |text: &str| -> Result<Timestamp, String> {
+            text.parse().map_err(|_| format!("run {} has no moment", past.run))
+        };
+        let started = Clocks::noted(moment(&past.started_at)?, &past.clocks);
+        let resumed = past.resumed_at.last().map(|resumed| moment(resumed)).transpose()?;
         Ok(Run {
             run: past.run.clone(),
+            number: past.number,
             recheck: past.verb != "compare",
-            started_at: started_at.map_err(|_| format!("run {} has no moment", past.run))?,
-            resumed_at: None,
+            ended: end_of(past.summary.as_ref(), &started, resumed),
+            started,
             part: past.sample.clone().or(past.since.clone()),
             slice: past.slice,
             end: match &past.summary {
@@ -95,9 +104,6 @@ impl Run {
     /// Takes in what happened in it.
     pub fn hear(&mut self, event: Event) {
         match event {
-            Event::RunStarted(record) => {
-                self.resumed_at = record.resumed_at.last().and_then(|moment| moment.parse().ok());
-            }
             Event::MappingFinished { record, .. } => self.mappings.push(*record),
             Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
                 let Finding { mapping, group, .. } = &finding;
@@ -136,24 +142,21 @@ impl Run {
         self.mappings.iter().find(|record| record.mapping == name)
     }
 
-    /// Whether it is the run that verified something at this moment, which is known to the second and
-    /// perhaps a second too early.
-    pub fn verified_at(&self, moment: Timestamp) -> bool {
-        let began = self.started_at.as_second();
-        !self.recheck && (began - 1..=began).contains(&moment.as_second())
+    /// Whether what it has verified counts: it began within the window, and is no recheck.
+    pub fn has_verified(&self, now: &Clocks, policy: &GateSettings) -> bool {
+        !self.recheck && now.since(&self.started) <= window(policy)
     }
 
-    /// When it ended, if it did.
-    pub(super) fn ended_at(&self) -> Option<Timestamp> {
-        let End::Over(summary) = &self.end else { return None };
-        summary.ended_at(self.resumed_at.unwrap_or(self.started_at))
+    /// Whether it ended within the window.
+    pub fn ended_within_window(&self, now: &Clocks, policy: &GateSettings) -> bool {
+        now.since(&self.ended) <= window(policy)
     }
 
     /// The run in a message.
     pub(super) fn named(&self) -> String {
-        let Run { run, started_at, .. } = self;
+        let Run { run, started, .. } = self;
         let kind = if self.recheck { "recheck" } else { "run" };
-        format!("{kind} {run} of {}", started_at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        format!("{kind} {run} of {}", started.machine.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }
 
     /// Why it was not complete and clean: as a whole, or as far as these groups go.
@@ -227,6 +230,26 @@ impl Run {
             Some(differs(self, name, &of, found.divergent())?.of_group(Some(group)))
         };
         groups.iter().filter_map(doubt).collect()
+    }
+}
+
+fn window(policy: &GateSettings) -> SignedDuration {
+    SignedDuration::try_from(policy.window).unwrap_or(SignedDuration::MAX)
+}
+
+/// Returns when a run ended, or began or last went on if it has no end. One that could ask neither server
+/// in the end is as old by their clocks as its beginning.
+fn end_of(summary: Option<&SummaryRecord>, started: &Clocks, resumed: Option<Timestamp>) -> Clocks {
+    let began = resumed.unwrap_or(started.machine);
+    match summary {
+        Some(summary) => {
+            let noted = Clocks::noted(summary.ended_at(began).unwrap_or(began), &summary.clocks);
+            let known = noted.servers.any(Option::is_some);
+            Clocks { servers: if known { noted.servers } else { started.servers }, ..noted }
+        }
+        // Nothing is known of the servers' clocks when it went on.
+        None if resumed.is_some() => Clocks::noted(began, &BySide::default()),
+        None => started.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
 use super::value::{Change, values};
-use crate::row::{Coverage, KeyRange, Shares, Stretch};
+use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
 /// The part of a mapping that was verified, as far as a secret shows its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct StoredStretch {
     /// Its bounds with their key.
     bounds: Vec<u8>,
     rows: u64,
-    verified: Option<String>,
+    verified: Option<VerifiedBy>,
 }
 
 /// The coverage of a mapping as it is stored, in the order of its ranges.
@@ -86,11 +86,13 @@ impl Store {
                 stored.stretches.clear();
                 break;
             }
+            // Of a ledger of an older version it may be that of no run.
+            let (at, run) = (record.text(5)?.to_owned(), record.maybe_int(6)?.unwrap_or(0));
             stored.stretches.push(StoredStretch {
                 place: record.count(2)?,
                 bounds: record.bytes(3)?.to_vec(),
                 rows: record.count(4)?,
-                verified: Some(record.text(5)?).filter(|at| !at.is_empty()).map(str::to_owned),
+                verified: (!at.is_empty()).then_some(VerifiedBy { run, at }),
             });
         }
         Ok(stored)
@@ -175,8 +177,8 @@ impl Recorder {
         let stored = |(place, stretch): (usize, &Stretch)| {
             let (place, Stretch { range, rows, verified }) = (place as u64, stretch);
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
-            let verified = verified.as_deref().unwrap_or_default();
-            let row = values![scope.as_str(), mapping, place, bounds, *rows, verified];
+            let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
+            let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];
             Some(self.store().checksums().sealed(Table::Coverage, "", row))
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
@@ -203,7 +205,8 @@ mod tests {
         let bound = Bound { key: Key::new([&b"CANARY"[..]]), text: ["redacted".to_owned()].into() };
         let (first, _) = KeyRange::everything().cut(bound);
         let mut coverage = Coverage::nothing(10);
-        coverage.mark(&first, 4, Some("2"), &KeyOrder(vec![KeyField::Bytes]));
+        let run = VerifiedBy { run: 2, at: "2".to_owned() };
+        coverage.mark(&first, 4, Some(&run), &KeyOrder(vec![KeyField::Bytes]));
         coverage
     }
 

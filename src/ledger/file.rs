@@ -210,6 +210,20 @@ impl Tables for FileStore {
     }
 }
 
+#[cfg(test)]
+impl FileStore {
+    /// Makes a ledger as a program of an older version left it.
+    pub(super) fn of_version(path: &Path, version: i64) -> FileStore {
+        let connection = Connection::open(path).unwrap();
+        for step in &missing(0)[..usize::try_from(version).unwrap()] {
+            connection.execute_batch(step.file).unwrap();
+        }
+        connection.pragma_update(None, "application_id", APPLICATION).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        FileStore { connection, newer: false }
+    }
+}
+
 fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
 }
@@ -275,11 +289,7 @@ mod tests {
     async fn a_file_of_version_1_is_added_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(missing(0)[0].file).unwrap();
-        old.pragma_update(None, "application_id", APPLICATION).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        drop(old);
+        drop(FileStore::of_version(&path, 1));
         let store = FileStore::read(&path).await.unwrap().unwrap();
         assert_eq!(store.version(), Ok(VERSION));
         // Who comes second finds it done.

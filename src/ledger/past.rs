@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::checksum::{Damaged, Table};
 use super::error::LedgerError;
-use super::run_order::{Numbered, latest_place};
+use super::run_order::Numbered;
 use super::run_row::{RunRow, StoredRun};
 use super::store::Store;
 use super::value::{Record, values};
@@ -137,9 +139,9 @@ impl Store {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(shares) = self.shares(scope, &mapping).await? else { continue };
-            for since in shares.moments() {
-                let (mapping, share) = (mapping.clone(), shares.since(since));
-                steps.push(Verified { mapping, share, since: since.to_owned() });
+            for by in shares.runs() {
+                let (mapping, share) = (mapping.clone(), shares.since(by));
+                steps.push(Verified { mapping, share, since: by.at.clone() });
             }
         }
         Ok(steps)
@@ -258,7 +260,8 @@ impl Store {
         Ok(mappings)
     }
 
-    /// The last run of a scope before this one that compared all of it, and came to its end.
+    /// The place in the ledger's order of the last run of a scope before this one that compared all of
+    /// it, and came to its end.
     pub(super) async fn whole_before(
         &self,
         scope: &str,
@@ -271,10 +274,24 @@ impl Store {
             let summary: Option<SummaryRecord> =
                 row.summary.as_deref().map(serde_json::from_str).transpose()?;
             if summary.is_some_and(|summary| summary.complete) && record.is_of_everything() {
-                return Ok(Some(row.number));
+                return Ok(Some(row.order()));
             }
         }
         Ok(None)
+    }
+
+    /// Returns the newest run of a spec, and when it ended, or last began or went on if it has no end, by the
+    /// clock of the machine that it ran on; `None` of one that is damaged.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn newest(&self, spec: &str) -> Result<Option<(String, Timestamp)>, LedgerError> {
+        let newest = self.run_rows(spec).await?.pop();
+        let Some(StoredRun::Sound(row)) = newest else { return Ok(None) };
+        let record: RunRecord = serde_json::from_str(&row.record)?;
+        let summary: Option<SummaryRecord> =
+            row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        Ok(record.last_moment(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
     /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
@@ -338,23 +355,10 @@ impl Store {
         }
     }
 
-    /// The runs of a spec as they stand, in the order in which they have last looked: one that was
-    /// interrupted and goes on is newer than what ran in between.
+    /// The runs of a spec as they stand, in the ledger's order: one that was interrupted and went on is
+    /// newer than what ran in between.
     async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
-        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-        for stored in self.run_rows(spec).await? {
-            match stored {
-                StoredRun::Sound(row) => runs.push(Numbered::sound(row)?),
-                StoredRun::Damaged(row) => damaged.push(Numbered::damaged(row)),
-            }
-        }
-        // Those of one moment stay in the order in which they began.
-        runs.sort_by_key(|run| run.last_look);
-        for run in damaged {
-            let place = latest_place(&runs, &run);
-            runs.insert(place, run);
-        }
-        Ok(runs)
+        self.run_rows(spec).await?.into_iter().map(Numbered::of).collect()
     }
 
     /// The mappings of a run that came to their end, with their places.

@@ -62,7 +62,7 @@ struct Running {
     mappings: BTreeSet<usize>,
     /// Whether findings wait to be written, which its row counts.
     counted: bool,
-    /// The last run of the scope before it that compared all of it.
+    /// The place in the ledger's order of the last run of the scope before it that compared all of it.
     whole_before: Option<i64>,
 }
 
@@ -174,8 +174,8 @@ impl Recorder {
         self.run.as_ref().map(|run| &run.row).or(self.resumed.as_ref())
     }
 
-    /// The number of the run under way, or of the one that is to go on.
-    pub(super) fn number(&self) -> Option<i64> {
+    /// Returns the number of the run under way, or of the one that is to go on.
+    pub fn number(&self) -> Option<i64> {
         self.row().map(|row| row.number)
     }
 
@@ -236,7 +236,7 @@ impl Recorder {
         let row = RunRow::new(run, self.verb)?;
         let begin = Change {
             statement: include_str!("statements/begin_run.sql"),
-            params: row.first_values(),
+            params: row.first_values(self.store.next_number().await?),
         };
         let added = self.store.add_run(begin, row.clone(), |_| Ok(Vec::new())).await?;
         let row = added.unwrap_or(row);
@@ -252,10 +252,11 @@ impl Recorder {
         let last = last.await?.map_or(Ok(-1), |record| record.int(0))?;
         let next_place = last.checked_add(1).ok_or_else(|| LedgerError::damaged(&row.id))?;
         row.record = serde_json::to_string(run)?;
-        row.summary = None;
+        let began = self.store.next_number().await?;
+        (row.summary, row.began, row.ended) = (None, Some(began), None);
         (row.undecided, row.mappings) = (0, 0);
         let checksum = row.checksum(self.store.checksums());
-        let params = vec![row.record.as_str().into(), checksum, row.number.into()];
+        let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
         self.store.change(include_str!("statements/resume_run.sql"), params).await?;
         let whole_before = self.store.whole_before(&row.scope, row.number).await?;
         self.run = Some(Running::new(row, next_place, whole_before));
@@ -291,7 +292,7 @@ impl Recorder {
             if sight.run != number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
-                    Some(whole) if sight.run < whole => Recurrence::Returned,
+                    Some(whole) if sight.order < whole => Recurrence::Returned,
                     _ if sight.image == image(&self.veil, finding) => Recurrence::Same,
                     _ => Recurrence::Changed,
                 });
@@ -398,7 +399,8 @@ impl Recorder {
             mappings: run.mappings.len() as u64,
             ..run.row
         };
-        let end = values![row.summary.as_deref().unwrap_or_default(), row.findings, number];
+        let ended = self.store.next_number().await?;
+        let end = values![row.summary.as_deref().unwrap_or_default(), row.findings, ended, number];
         changes.push(change(include_str!("statements/end_run.sql"), end));
         let checksums = self.store.checksums();
         let seal = |returned: &[Record]| {

@@ -1,13 +1,14 @@
 //! The order of a spec's runs, and where one stands in it whose stored values are damaged.
 //!
-//! What a damaged run found is not known, so it keeps the gate closed until enough runs have followed
-//! it. Which these are must not depend on the value that is damaged: it stands behind every run that
-//! any of its values puts before it. A moment that has not come yet is no moment at which it ran.
+//! Runs stand in the order of the numbers that the ledger gave them, which no clock has a part in. What
+//! a damaged run found is not known, so it keeps the gate closed until enough runs have followed it.
+//! Which these are must not depend on the value that is damaged: it stands behind every run that any of
+//! its values puts before it.
 
 use jiff::Timestamp;
 
 use super::error::LedgerError;
-use super::run_row::RunRow;
+use super::run_row::{RunRow, StoredRun};
 use crate::finding::{PastRun, RunRecord, SummaryRecord, timestamp};
 
 /// A run with its row.
@@ -16,47 +17,39 @@ pub(super) struct Numbered {
     pub(super) run: PastRun,
     /// Whether it was to look at every mapping.
     pub(super) all_mappings: bool,
-    pub(super) last_look: Option<Timestamp>,
-}
-
-/// When a run ended, or if it has no end, when it last began or went on.
-fn last_look(record: &RunRecord, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
-    let began = record.resumed_at.last().unwrap_or(&record.started_at).parse().ok()?;
-    summary.map_or(Some(began), |summary| summary.ended_at(began))
 }
 
 impl Numbered {
+    /// A run as it was read.
+    pub(super) fn of(stored: StoredRun) -> Result<Numbered, LedgerError> {
+        match stored {
+            StoredRun::Sound(row) => Numbered::sound(row),
+            StoredRun::Damaged(row) => Ok(Numbered::damaged(row)),
+        }
+    }
+
     /// A run whose row is as it was written.
-    pub(super) fn sound(row: RunRow) -> Result<Numbered, LedgerError> {
+    fn sound(row: RunRow) -> Result<Numbered, LedgerError> {
         let record: RunRecord = serde_json::from_str(&row.record)?;
         let summary = row.summary.as_deref().map(serde_json::from_str).transpose()?;
-        let (all_mappings, last_look) =
-            (record.mappings.is_empty(), last_look(&record, summary.as_ref()));
         let mut run = PastRun::new(&record.run, &row.verb, &row.scope, &record.started_at);
+        run.number = row.number;
         run.spec_hash = record.spec_hash;
+        run.clocks = record.clocks;
+        run.resumed_at = record.resumed_at;
         run.sample = record.sample;
         run.slice = record.slice;
         run.since = record.since;
         run.summary = summary;
-        Ok(Numbered { row, run, all_mappings, last_look })
+        Ok(Numbered { row, run, all_mappings: record.mappings.is_empty() })
     }
 
-    /// A run of whose row only the place is told.
-    pub(super) fn damaged(row: RunRow) -> Numbered {
-        let now = Timestamp::now();
-        let record: Option<RunRecord> = serde_json::from_str(&row.record).ok();
-        let summary: Option<SummaryRecord> =
-            row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let moments = [
-            row.started_at.parse().ok(),
-            record.as_ref().and_then(|record| record.started_at.parse().ok()),
-            record.as_ref().and_then(|record| last_look(record, summary.as_ref())),
-        ];
-        let known = moments.into_iter().flatten().filter(|moment| *moment <= now).max();
-        let last_look = known.unwrap_or(now);
-        let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &timestamp(last_look));
+    /// A run of whose row only the place is told, and the latest moment that any of its values tells.
+    fn damaged(row: RunRow) -> Numbered {
+        let at = timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
+        let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
         run.damaged = true;
-        Numbered { row, run, all_mappings: false, last_look: Some(last_look) }
+        Numbered { row, run, all_mappings: false }
     }
 
     /// Whether whatever earlier runs had found has been looked at again by then.
@@ -67,50 +60,177 @@ impl Numbered {
     }
 }
 
-/// Returns the latest place among runs in their order that a value of a damaged one speaks for.
-pub(super) fn latest_place(runs: &[Numbered], damaged: &Numbered) -> usize {
-    let newest = |row: &RunRow| row.ended.max(row.began);
-    let before = |run: &Numbered| {
-        run.last_look <= damaged.last_look
-            || run.row.number < damaged.row.number
-            || newest(&run.row).is_some_and(|at| Some(at) < newest(&damaged.row))
+/// Puts runs in the ledger's order.
+pub(super) fn in_order(runs: impl Iterator<Item = StoredRun>) -> Vec<StoredRun> {
+    let (mut ordered, damaged): (Vec<_>, Vec<_>) =
+        runs.partition(|run| matches!(run, StoredRun::Sound(_)));
+    ordered.sort_by_key(|run| (run.row().order(), run.row().number));
+    for run in damaged {
+        let place = latest_place(&ordered, run.row());
+        ordered.insert(place, run);
+    }
+    ordered
+}
+
+/// Returns the latest place among runs in their order that a value of a damaged one speaks for. One
+/// without numbers, which an older program began while this one brought the ledger forward, has its
+/// place by when it was.
+fn latest_place(runs: &[StoredRun], damaged: &RunRow) -> usize {
+    let (newest, moment) = (damaged.ended.max(damaged.began), latest_moment(damaged));
+    if newest.is_none() && moment.is_none() {
+        return runs.len();
+    }
+    let before = |run: &StoredRun| {
+        let row = run.row();
+        let by_order = match newest {
+            Some(newest) => row.order() < newest,
+            None => latest_moment(row) <= moment,
+        };
+        by_order || row.number < damaged.number
     };
     runs.iter().rposition(before).map_or(0, |last| last + 1)
+}
+
+/// Returns the latest moment that a value of a run tells. One that has not come yet is no moment at which
+/// it ran.
+fn latest_moment(row: &RunRow) -> Option<Timestamp> {
+    let record: Option<RunRecord> = serde_json::from_str(&row.record).ok();
+    let summary: Option<SummaryRecord> =
+        row.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let moments = [
+        row.started_at.parse().ok(),
+        record.as_ref().and_then(|record| record.started_at.parse().ok()),
+        record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
+    ];
+    let now = Timestamp::now();
+    moments.into_iter().flatten().filter(|moment| *moment <= now).max()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Named;
+    use crate::event::Event;
+    use crate::finding::{Finding, Named, Verdict};
+    use crate::ledger::interrupted::Resumable;
+    use crate::ledger::{Location, Recorder, Retold, Store};
 
-    fn row(number: i64, started_at: &str) -> RunRow {
-        let named = Named(Vec::new());
-        let mut record = RunRecord::new("01J".into(), "x", "h".into(), "s".into(), named);
-        record.started_at = started_at.to_owned();
-        let mut row = RunRow::new(&record, "compare").unwrap();
-        row.number = number;
-        row
+    fn run(number: i64, began: i64, ended: Option<i64>) -> RunRow {
+        RunRow { number, began: Some(began), ended, ..RunRow::default() }
+    }
+
+    fn ordered(sound: &[RunRow], damaged: RunRow) -> Vec<i64> {
+        let sound = sound.iter().cloned().map(StoredRun::Sound);
+        let runs = in_order([StoredRun::Damaged(damaged)].into_iter().chain(sound));
+        runs.iter().map(StoredRun::number).collect()
+    }
+
+    #[test]
+    fn a_run_stands_where_it_ended_or_last_went_on() {
+        // The first was interrupted, and went on after the second; the third was killed.
+        let runs = [run(1, 5, Some(7)), run(2, 2, Some(4)), run(3, 6, None), run(4, 8, Some(9))];
+        let runs = in_order(runs.into_iter().map(StoredRun::Sound));
+        assert_eq!(runs.iter().map(StoredRun::number).collect::<Vec<_>>(), [2, 3, 1, 4]);
     }
 
     #[test]
     fn a_damaged_run_stands_where_any_of_its_values_puts_it() {
-        let days = ["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-05"];
-        let days = days.map(|day| format!("{day}T00:00:00Z"));
-        let runs = [1, 2, 4, 5].into_iter().zip(&days);
-        let runs: Vec<_> =
-            runs.map(|(number, day)| Numbered::sound(row(number, day)).unwrap()).collect();
-        let place = |row: RunRow| latest_place(&runs, &Numbered::damaged(row));
-        let third = || row(3, "2026-01-03T00:00:00Z");
-        assert_eq!(place(third()), 2);
+        let sound = [run(1, 1, Some(2)), run(2, 3, Some(4)), run(4, 7, Some(8)), run(5, 9, None)];
+        let place = |damaged| ordered(&sound, damaged);
+        let third = run(3, 5, Some(6));
+        assert_eq!(place(third.clone()), [1, 2, 3, 4, 5]);
         // Values that put it earlier count for nothing against one that does not.
-        let earlier = "2025-01-03T00:00:00Z".to_owned();
-        assert_eq!(place(RunRow { number: 1, ..third() }), 2);
-        assert_eq!(place(RunRow { started_at: earlier.clone(), ..third() }), 2);
-        assert_eq!(place(RunRow { record: "{".to_owned(), ..third() }), 2);
-        assert_eq!(place(RunRow { number: 9, started_at: earlier, ..third() }), 4);
-        assert_eq!(place(RunRow { started_at: "2026-01-04T12:00:00Z".into(), ..third() }), 3);
-        // A moment to come is none of its own, and one of which nothing is known is the newest.
-        assert_eq!(place(RunRow { started_at: "9026-01-03T00:00:00Z".into(), ..third() }), 2);
-        assert_eq!(place(RunRow::default()), 4);
+        assert_eq!(place(run(0, 5, Some(6))), [1, 2, 0, 4, 5]);
+        assert_eq!(place(run(3, 5, Some(1))), [1, 2, 3, 4, 5]);
+        assert_eq!(place(run(3, 0, None)), [1, 2, 3, 4, 5]);
+        assert_eq!(place(run(3, 5, Some(99))), [1, 2, 4, 5, 3]);
+        assert_eq!(place(run(9, 5, Some(6))), [1, 2, 4, 5, 9]);
+        // One of which nothing is known is the newest.
+        assert_eq!(place(RunRow { number: 3, ..RunRow::default() }), [1, 2, 4, 5, 3]);
+        let at = |number, day: &str| RunRow {
+            number,
+            started_at: format!("2026-01-0{day}T00:00:00Z"),
+            ..RunRow::default()
+        };
+        let dated = |run: &RunRow, day| RunRow { started_at: at(0, day).started_at, ..run.clone() };
+        let sound = [dated(&sound[0], "1"), dated(&sound[1], "2"), dated(&sound[2], "4")];
+        assert_eq!(ordered(&sound, at(3, "3")), [1, 2, 3, 4]);
+        assert_eq!(ordered(&sound, at(0, "3")), [1, 2, 0, 4]);
+        assert_eq!(ordered(&sound, at(3, "5")), [1, 2, 4, 3]);
+    }
+
+    /// A run that begins in this year by its clock.
+    fn begun(id: &str, year: u32) -> Event {
+        let named = Named(Vec::new());
+        let mut record = RunRecord::new(id.into(), "x", "h".into(), "s".into(), named);
+        record.started_at = format!("{year}-01-01T00:00:00Z");
+        Event::RunStarted(record)
+    }
+
+    fn found(value: &str) -> Event {
+        let text = format!(
+            "{{\"type\":\"finding\",\"version\":1,\"mapping\":\"t\",\"kind\":\"mismatch\",\
+             \"disposition\":\"confirmed\",\"key\":{{\"id\":\"1\"}},\"columns\":{{\"v\":\
+             {{\"source\":\"a\",\"target\":\"{value}\"}}}},\"first_seen\":\"2026-01-01T00:00:00Z\",\
+             \"last_seen\":\"2026-01-01T00:00:00Z\",\"runs\":1}}"
+        );
+        let finding: Finding = serde_json::from_str(&text).unwrap();
+        Event::Finding { mapping: 0, finding }
+    }
+
+    fn over() -> Event {
+        Event::RunFinished(SummaryRecord::new(Verdict::Diverged, 1))
+    }
+
+    /// The first run begins years ahead, is killed, and goes on after the second.
+    #[tokio::test]
+    async fn the_newest_run_is_the_one_that_ended_last_whatever_its_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::File(folder.path().join("x.db"));
+        let recorder = async || {
+            let mut recorder = Recorder::new(Store::create(&location).await.unwrap(), "compare");
+            recorder.set_terms("terms".into());
+            recorder
+        };
+        // How many runs have seen the finding is known of one that is told after the run has begun.
+        let run = async |mut recorder: Recorder, mut events: Vec<Event>| {
+            for event in &mut events {
+                recorder.take(std::slice::from_mut(event)).await;
+            }
+            assert_eq!(recorder.trouble(), None);
+            events.iter().find_map(|event| match event {
+                Event::Finding { finding, .. } => Some(finding.runs),
+                _ => None,
+            })
+        };
+        let seen = run(recorder().await, vec![begun("A", 2090), found("1"), over()]).await;
+        assert_eq!(seen, Some(1));
+        run(recorder().await, vec![begun("B", 2080)]).await;
+        let seen = run(recorder().await, vec![begun("C", 2026), found("2"), over()]).await;
+        assert_eq!(seen, Some(2));
+        let store = Store::read(&location).await.unwrap().unwrap();
+        let newest = async || {
+            let mut newest = None;
+            let told = store.retell("x", None, |event| {
+                if let Event::RunStarted(record) = event {
+                    newest = Some(record.run);
+                }
+            });
+            assert_eq!(told.await, Ok(Retold::Told));
+            newest.unwrap()
+        };
+        assert_eq!(newest().await, "C");
+        let interrupted = store.interrupted("x", Some("B"), |_| false).await.unwrap();
+        let Resumable::Run(interrupted) = interrupted else { panic!("{interrupted:?}") };
+        let mut resumed = recorder().await;
+        resumed.resume(&interrupted);
+        assert_eq!(run(resumed, vec![begun("B", 2080), found("3"), over()]).await, Some(3));
+        assert_eq!(newest().await, "B");
+        assert_eq!(store.newest("x").await.unwrap().unwrap().0, "B");
+        let order = store.past_runs("x").await.unwrap();
+        assert_eq!(order.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["A", "C", "B"]);
+        // The last sight is that of the newest run, not of the one that began last.
+        let seen = run(recorder().await, vec![begun("D", 2025), found("3"), over()]).await;
+        assert_eq!(seen, Some(4));
+        assert_eq!(newest().await, "D");
     }
 }

@@ -45,10 +45,15 @@ pub(super) enum StoredRun {
 }
 
 impl StoredRun {
+    /// Returns its values.
+    pub(super) fn row(&self) -> &RunRow {
+        let (StoredRun::Sound(row) | StoredRun::Damaged(row)) = self;
+        row
+    }
+
     /// Returns its key in the ledger.
     pub(super) fn number(&self) -> i64 {
-        let (StoredRun::Sound(row) | StoredRun::Damaged(row)) = self;
-        row.number
+        self.row().number
     }
 }
 
@@ -56,6 +61,12 @@ impl StoredRun {
 pub(super) const COLUMNS: usize = 15;
 
 impl RunRow {
+    /// Returns its place in the ledger's order: by when it ended, or if it has no end, when it last began
+    /// or went on.
+    pub(super) fn order(&self) -> i64 {
+        self.ended.or(self.began).unwrap_or(0)
+    }
+
     /// Returns the row of a run that begins; its number is the ledger's to give.
     pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, LedgerError> {
         Ok(RunRow {
@@ -70,8 +81,8 @@ impl RunRow {
         })
     }
 
-    /// Returns the values with which a run begins.
-    pub(super) fn first_values(&self) -> Vec<Value> {
+    /// Returns the values with which a run begins that got this number of the ledger.
+    pub(super) fn first_values(&self, began: i64) -> Vec<Value> {
         values![
             self.id.as_str(),
             self.verb.as_str(),
@@ -80,6 +91,7 @@ impl RunRow {
             self.scope.as_str(),
             self.started_at.as_str(),
             self.record.as_str(),
+            began,
         ]
     }
 

@@ -85,7 +85,7 @@ impl Recorder {
         let row = RunRow::new(record, "compare")?;
         let begin = Change {
             statement: include_str!("statements/shared_join_run.sql"),
-            params: row.first_values(),
+            params: row.first_values(self.store().next_number().await?),
         };
         let checksums = self.store().checksums().clone();
         let terms = |row: &RunRow| {

@@ -11,6 +11,7 @@ use super::checksum::{Checksums, Damaged, SECRET, Table, secret_row};
 use super::error::LedgerError;
 use super::file::FileStore;
 use super::place::Location;
+use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
 use super::shared::SharedStore;
 use super::value::{Change, Record, Value, values};
@@ -23,6 +24,8 @@ pub(super) struct Sight {
     pub(super) runs: u64,
     /// The number of the run that saw it last.
     pub(super) run: i64,
+    /// The place of that run in the ledger's order.
+    pub(super) order: i64,
     /// A keyed hash of what it said of its rows.
     pub(super) image: String,
 }
@@ -215,7 +218,14 @@ impl Store {
         }
     }
 
-    /// The runs of a spec by number, also those that are its own only by what is left of them.
+    /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
+    /// end: which of two runs is the newer one is told by these numbers, not by a clock.
+    pub(super) async fn next_number(&self) -> Result<i64, LedgerError> {
+        let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
+        taken.first().map_or(Ok(0), |record| record.int(0))
+    }
+
+    /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
     pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, LedgerError> {
         let named = format!("%\"spec\":{}%", serde_json::to_string(spec)?);
         let statement = include_str!("statements/runs_of_spec.sql");
@@ -225,7 +235,7 @@ impl Store {
             Err(Damaged) => StoredRun::Damaged(RunRow::unverified(record)),
         });
         let others = |run: &StoredRun| matches!(run, StoredRun::Sound(row) if row.spec != spec);
-        Ok(stored.filter(|run| !others(run)).collect())
+        Ok(in_order(stored.filter(|run| !others(run))))
     }
 
     /// Adds a run with its checksum, and with what follows from its row. Returns the row, or `None` if
@@ -272,7 +282,8 @@ impl Store {
                 let (run, runs) = (finding.int(0)?, finding.count(8)?);
                 let image = finding.text(3)?.to_owned();
                 let first_seen = finding.text(7)?.to_owned();
-                found.insert(identity, Sight { first_seen, runs, run, image });
+                let order = record.int(of_run + 1)?;
+                found.insert(identity, Sight { first_seen, runs, run, order, image });
             }
             Ok(())
         };

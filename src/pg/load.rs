@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::error::PgError;
 use super::lease::Lease;
 use super::session::Session;
@@ -58,6 +60,16 @@ impl Lease {
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
         let count = |column| row.get::<i64>(column).map(i64::cast_unsigned);
         Ok(Sessions { active: count(0)?, at_work: count(1)?, seen: row.get(2)? })
+    }
+
+    /// Returns the server's clock.
+    ///
+    /// # Errors
+    /// What the server says, or that it is no moment.
+    pub async fn clock(&self, own: &Session) -> Result<Timestamp, PgError> {
+        let rows = self.all(own, &sql::clock()).await?;
+        let micros = rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get(0)?;
+        Timestamp::from_microsecond(micros).map_err(|_| PgError::unexpected("no moment"))
     }
 
     /// The moment so long ago by the server's clock.

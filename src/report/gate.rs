@@ -37,7 +37,7 @@ impl<'g> GateRecord<'g> {
             version: VERSION,
             spec: &spec.name,
             scope: spec.scope(),
-            judged_at: timestamp(case.now),
+            judged_at: timestamp(case.now.machine),
             verdict: gate.answer(),
             reasons: &gate.reasons,
             groups: &gate.groups,

@@ -134,11 +134,14 @@ mod tests {
     #[test]
     fn a_run_is_a_line_and_the_last_says_what_has_changed() {
         let run = |summary: Option<Verdict>, trend| PastRun {
+            number: 1,
             run: "01J".into(),
             verb: "compare".into(),
             spec_hash: "h".into(),
             scope: "s".into(),
             started_at: "2026-11-22T06:00:03.123Z".into(),
+            clocks: BySide::default(),
+            resumed_at: Vec::new(),
             sample: None,
             slice: false,
             since: None,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Stretches tile the keys from the first open end to the last, so that nothing is left out of sight.
-//! Moments are texts as records write them, which are ordered like the moments themselves.
+//! Which of two runs is the newer one is told by their numbers, not by a clock: clocks go back.
 
 use std::collections::BTreeSet;
 
@@ -15,15 +15,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bound, KeyOrder, KeyRange};
 
-/// A range of keys, all of which were last verified at one moment.
+/// The run that verified a range.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VerifiedBy {
+    /// Its number in the ledger: a run that began later has a larger one.
+    pub run: i64,
+    /// When it began, to the second, by the clock of its machine.
+    pub at: String,
+}
+
+/// A range of keys, all of which were last verified by one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Its keys.
     pub range: KeyRange,
     /// About how many rows it has.
     pub rows: u64,
-    /// When it was verified; nothing if it never was.
-    pub verified: Option<String>,
+    /// The run that verified it; `None` if none has.
+    pub verified: Option<VerifiedBy>,
 }
 
 /// When each part of the keys was last verified.
@@ -51,11 +60,11 @@ impl Coverage {
         &self.0
     }
 
-    /// A range of about so many rows was verified at this moment, or is not to count as verified.
-    pub fn mark(&mut self, range: &KeyRange, rows: u64, at: Option<&str>, order: &KeyOrder) {
+    /// A range of about so many rows was verified by this run, or is not to count as verified.
+    pub fn mark(&mut self, range: &KeyRange, rows: u64, by: Option<&VerifiedBy>, order: &KeyOrder) {
         let mut marked = Vec::with_capacity(self.0.len() + 2);
         let (mut new, mut unseen) = (Some(rows), rows);
-        let verified = at.map(str::to_owned);
+        let verified = by.cloned();
         for stretch in self.0.drain(..) {
             let around = |at: &Bound| around(&stretch.range, at, order);
             let before = range.after.as_ref().and_then(|after| around(after).0);
@@ -89,7 +98,7 @@ impl Coverage {
         self.join();
     }
 
-    /// Neighbours of one moment become one.
+    /// Neighbours that one run verified become one.
     fn join(&mut self) {
         let mut joined: Vec<Stretch> = Vec::with_capacity(self.0.len());
         for stretch in self.0.drain(..) {
@@ -117,36 +126,36 @@ impl Coverage {
     }
 }
 
-/// How many rows of a mapping were last verified when.
+/// How many rows of a mapping were last verified by which run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shares(Vec<(u64, Option<String>)>);
+pub struct Shares(Vec<(u64, Option<VerifiedBy>)>);
 
 impl Shares {
-    /// So many rows, each with when they were last verified; nothing if they never were.
-    pub fn new(shares: impl IntoIterator<Item = (u64, Option<String>)>) -> Shares {
+    /// So many rows, each with the run that last verified them; `None` if none has.
+    pub fn new(shares: impl IntoIterator<Item = (u64, Option<VerifiedBy>)>) -> Shares {
         Shares(shares.into_iter().collect())
     }
 
-    /// The share of the rows that were verified at this moment or later, 0 to 1.
-    pub fn since(&self, moment: &str) -> f64 {
-        self.share(|verified| verified >= moment)
+    /// Returns the share of the rows that were verified by this run or a later one, 0 to 1.
+    pub fn since(&self, run: &VerifiedBy) -> f64 {
+        self.share(|verified| verified >= run)
     }
 
-    /// The share of the rows that were verified at a moment that counts, 0 to 1.
-    pub fn share(&self, counts: impl Fn(&str) -> bool) -> f64 {
+    /// Returns the share of the rows that were verified by a run that counts, 0 to 1.
+    pub fn share(&self, counts: impl Fn(&VerifiedBy) -> bool) -> f64 {
         let late =
-            |(_, verified): &&(u64, Option<String>)| verified.as_deref().is_some_and(&counts);
+            |(_, verified): &&(u64, Option<VerifiedBy>)| verified.as_ref().is_some_and(&counts);
         if self.0.iter().all(|part| late(&part)) {
             return 1.0;
         }
         // A stretch of no known rows is there all the same.
-        let sum = |sum: f64, (rows, _): &(u64, Option<String>)| sum + (*rows).max(1) as f64;
+        let sum = |sum: f64, (rows, _): &(u64, Option<VerifiedBy>)| sum + (*rows).max(1) as f64;
         self.0.iter().filter(late).fold(0.0, sum) / self.0.iter().fold(0.0, sum)
     }
 
-    /// The moments at which any of it was last verified.
-    pub fn moments(&self) -> BTreeSet<&str> {
-        self.0.iter().filter_map(|(_, verified)| verified.as_deref()).collect()
+    /// Returns the runs that last verified any of it, the earliest first.
+    pub fn runs(&self) -> BTreeSet<&VerifiedBy> {
+        self.0.iter().filter_map(|(_, verified)| verified.as_ref()).collect()
     }
 }
 
@@ -187,7 +196,12 @@ mod tests {
         bound.as_ref().map(|bound| bound.text[0].parse().unwrap())
     }
 
-    fn told(coverage: &Coverage) -> Vec<(Option<u8>, Option<u8>, Option<&str>)> {
+    fn run(number: i64) -> VerifiedBy {
+        // The clock goes back from run to run.
+        VerifiedBy { run: number, at: format!("2026-11-{:02}T06:00:00Z", 28 - number) }
+    }
+
+    fn told(coverage: &Coverage) -> Vec<(Option<u8>, Option<u8>, Option<i64>)> {
         let tell = |stretch: &Stretch| {
             let KeyRange { after, through } = &stretch.range;
             (number(after), number(through))
@@ -196,7 +210,7 @@ mod tests {
         stretches
             .map(|stretch| {
                 let (after, through) = tell(stretch);
-                (after, through, stretch.verified.as_deref())
+                (after, through, stretch.verified.as_ref().map(|by| by.run))
             })
             .collect()
     }
@@ -204,47 +218,43 @@ mod tests {
     #[test]
     fn a_slice_is_marked_and_the_oldest_comes_next() {
         let mut coverage = Coverage::nothing(100);
-        coverage.mark(&range(None, Some(50)), 50, Some("1"), &order());
-        coverage.mark(&range(Some(50), None), 50, Some("2"), &order());
-        assert_eq!(told(&coverage), [(None, Some(50), Some("1")), (Some(50), None, Some("2"))]);
+        coverage.mark(&range(None, Some(50)), 50, Some(&run(1)), &order());
+        coverage.mark(&range(Some(50), None), 50, Some(&run(2)), &order());
+        assert_eq!(told(&coverage), [(None, Some(50), Some(1)), (Some(50), None, Some(2))]);
         assert_eq!(
             (
-                coverage.shares().since("1"),
-                coverage.shares().since("2"),
-                coverage.shares().since("3")
+                coverage.shares().since(&run(1)),
+                coverage.shares().since(&run(2)),
+                coverage.shares().since(&run(3))
             ),
             (1.0, 0.5, 0.0)
         );
-        coverage.mark(&range(Some(40), Some(60)), 20, Some("3"), &order());
+        coverage.mark(&range(Some(40), Some(60)), 20, Some(&run(3)), &order());
         assert_eq!(
             told(&coverage),
-            [
-                (None, Some(40), Some("1")),
-                (Some(40), Some(60), Some("3")),
-                (Some(60), None, Some("2"))
-            ]
+            [(None, Some(40), Some(1)), (Some(40), Some(60), Some(3)), (Some(60), None, Some(2))]
         );
         let oldest: Vec<_> = coverage.oldest_first().iter().map(|s| s.verified.clone()).collect();
-        assert_eq!(oldest, [Some("1".into()), Some("2".into()), Some("3".into())]);
+        assert_eq!(oldest, [Some(run(1)), Some(run(2)), Some(run(3))]);
         coverage.mark(&range(Some(45), Some(50)), 5, None, &order());
         assert_eq!(coverage.oldest_first()[0].range, range(Some(45), Some(50)));
-        coverage.mark(&KeyRange::everything(), 100, Some("4"), &order());
-        assert_eq!(told(&coverage), [(None, None, Some("4"))]);
+        coverage.mark(&KeyRange::everything(), 100, Some(&run(4)), &order());
+        assert_eq!(told(&coverage), [(None, None, Some(4))]);
     }
 
     #[test]
     fn the_share_of_a_beginning_is_what_it_is_of_all_rows() {
         let mut coverage = Coverage::nothing(100);
-        coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
-        assert!((coverage.shares().since("1") - 0.1).abs() < 1e-9, "{coverage:?}");
-        coverage.mark(&range(Some(2), Some(9)), 15, Some("2"), &order());
-        coverage.mark(&range(Some(12), Some(15)), 10, Some("2"), &order());
+        coverage.mark(&range(None, Some(5)), 10, Some(&run(1)), &order());
+        assert!((coverage.shares().since(&run(1)) - 0.1).abs() < 1e-9, "{coverage:?}");
+        coverage.mark(&range(Some(2), Some(9)), 15, Some(&run(2)), &order());
+        coverage.mark(&range(Some(12), Some(15)), 10, Some(&run(2)), &order());
         let rows: u64 = coverage.stretches().iter().map(|stretch| stretch.rows).sum();
         assert_eq!(rows, 100, "{coverage:?}");
         // Nobody knew how many there are.
         let mut coverage = Coverage::nothing(0);
-        coverage.mark(&range(None, Some(5)), 10, Some("1"), &order());
-        assert!(coverage.shares().since("1") <= 0.5, "{coverage:?}");
+        coverage.mark(&range(None, Some(5)), 10, Some(&run(1)), &order());
+        assert!(coverage.shares().since(&run(1)) <= 0.5, "{coverage:?}");
     }
 
     #[test]
@@ -271,13 +281,13 @@ mod tests {
                 if after.is_some() && through.is_some() && low >= high {
                     continue;
                 }
-                let at = (at > 0).then(|| at.to_string());
-                coverage.mark(&range(after, through), 1, at.as_deref(), &order());
+                let by = (at > 0).then(|| run(at.into()));
+                coverage.mark(&range(after, through), 1, by.as_ref(), &order());
                 for (key, held) in keys.iter_mut().enumerate() {
                     if after.is_none_or(|after| key > after.into())
                         && through.is_none_or(|through| key <= through.into())
                     {
-                        *held = at.as_ref().map(|at| at.parse::<u8>().unwrap());
+                        *held = by.as_ref().map(|by| by.run);
                     }
                 }
                 prop_assert!(Coverage::of(coverage.stretches().to_vec()).is_some());
@@ -286,7 +296,7 @@ mod tests {
                 let stretch = coverage.stretches().iter().find(|stretch| {
                     number(&stretch.range.through).is_none_or(|through| key <= through.into())
                 });
-                let verified = stretch.unwrap().verified.as_ref().map(|at| at.parse().unwrap());
+                let verified = stretch.unwrap().verified.as_ref().map(|by| by.run);
                 prop_assert_eq!(verified, *held, "key {}", key);
             }
         }

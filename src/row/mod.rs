@@ -14,7 +14,7 @@ mod order;
 mod range;
 mod record;
 
-pub use coverage::{Coverage, Shares, Stretch};
+pub use coverage::{Coverage, Shares, Stretch, VerifiedBy};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::clock::server_clocks;
 use super::desk::{Desk, reached};
 use super::dispatcher::Dispatcher;
 use super::mapping::MappingState;
@@ -98,6 +99,7 @@ pub(super) async fn conduct(
             let mut record = new_record(&spec, id.clone(), &desk.options);
             // What is verified counts from the same moment, to the second.
             record.started_at = desk.clock.text(Duration::ZERO);
+            record.clocks = server_clocks(&pools, desk.patience(false)).await;
             desk.tell(Event::RunStarted(record));
         }
         Begin::Resumed(interrupted) => desk.go_on(interrupted),
@@ -158,14 +160,16 @@ impl Dispatcher<'_> {
         if self.desk.options.covers() {
             self.keep_coverage(scope).await;
         }
-        let summary = self.summary();
+        let patience = self.desk.patience(self.lost_server);
+        let clocks = server_clocks(&self.world.pools, patience).await;
+        let summary = self.summary(clocks);
         self.desk.tell_all().await;
         summary
     }
 
     /// Writes down which part of each mapping was verified by this run.
     async fn keep_coverage(&mut self, scope: &str) {
-        let at = self.desk.began();
+        let by = self.desk.verified_by();
         for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
             let account = &mapping.account;
             let (plan, order) = (&account.plan, &account.plan.order);
@@ -174,14 +178,14 @@ impl Dispatcher<'_> {
             let whole = account.is_whole(self.desk.options.max_unsettled);
             let coverage = if whole {
                 let mut coverage = Coverage::nothing(rows);
-                coverage.mark(&KeyRange::everything(), rows, Some(&at), order);
+                coverage.mark(&KeyRange::everything(), rows, Some(&by), order);
                 coverage
             } else {
                 // What is known stays as it is where nobody says what it is.
                 let Ok(known) = self.desk.coverage(scope, plan).await else { continue };
                 let estimated = plan.estimated_rows().unwrap_or(0);
                 let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
-                account.verified.mark(&mut coverage, &at, order);
+                account.verified.mark(&mut coverage, &by, order);
                 coverage
             };
             self.desk.keep_coverage(plan, &coverage);

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::clock;
 use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
 use crate::compare::Compared;
@@ -20,7 +21,7 @@ use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
-use crate::row::{Coverage, KeyRange};
+use crate::row::{Coverage, KeyRange, VerifiedBy};
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
@@ -100,11 +101,13 @@ impl<'o> Desk<'o> {
         self.under_way + self.clock.now()
     }
 
-    /// The second in which the run began, as records write it: nothing of it was read before that, and
-    /// some of it perhaps no later.
-    pub(super) fn began(&self) -> String {
+    /// Returns what the ranges that this run has verified are marked with: nothing of them was read before
+    /// the second in which it began, and some of it perhaps no later.
+    pub(super) fn verified_by(&self) -> VerifiedBy {
         let began = self.began_before.map_or(self.clock.wall, |before| before.min(self.clock.wall));
-        timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began))
+        let at = timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began));
+        let run = self.recorder.as_ref().and_then(|recorder| recorder.number());
+        VerifiedBy { run: run.unwrap_or_default(), at }
     }
 
     /// Whether it is written down where the run stands.
@@ -259,6 +262,17 @@ impl<'o> Desk<'o> {
             answer = Box::pin(asked) => answer,
             () = out_of_time(self.stop.clone(), LAST_WORDS, self.left()) => Err(LedgerError::no_answer()),
         }
+    }
+
+    /// Returns how long a server may take to tell its clock: not longer than there is time, and not long
+    /// if the run is to stop, or has lost a server.
+    pub(super) fn patience(&self, is_lost: bool) -> Duration {
+        let patience = match *self.stop.borrow() {
+            Stop::No if !is_lost => clock::PATIENCE,
+            Stop::No | Stop::Soon => clock::LAST_PATIENCE,
+            Stop::Now => Duration::ZERO,
+        };
+        self.left().map_or(patience, |left| left.min(patience))
     }
 
     /// How much time is left, if it is bounded.

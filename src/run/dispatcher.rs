@@ -22,9 +22,10 @@ use super::scan::slots::least_rows;
 use super::work::worker::{Done, World, perform};
 use super::work::{Answer, Task, Work};
 use crate::event::Event;
-use crate::finding::{Subject, SummaryRecord, Verdict};
+use crate::finding::{Subject, SummaryRecord, Verdict, timestamp};
 use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
+use crate::schema::BySide;
 
 pub(super) struct Dispatcher<'o> {
     pub(super) world: Arc<World>,
@@ -430,8 +431,8 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// What the run says in the end.
-    pub(super) fn summary(&mut self) -> SummaryRecord {
+    /// What the run says in the end. `clocks` are those of the servers.
+    pub(super) fn summary(&mut self, clocks: BySide<Option<String>>) -> SummaryRecord {
         let most = self.desk.options.max_unsettled;
         let accounts = || self.mappings.iter().map(|mapping| &mapping.account);
         let complete = self.is_done() && accounts().all(|account| account.record(most).complete);
@@ -445,6 +446,7 @@ impl Dispatcher<'_> {
         };
         let elapsed = self.desk.elapsed().as_millis();
         let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
+        (summary.ended_at, summary.clocks) = (Some(timestamp(jiff::Timestamp::now())), clocks);
         self.watch.sum_up(&mut summary, &mut self.desk);
         self.desk.tell(Event::RunFinished(summary.clone()));
         summary

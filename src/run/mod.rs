@@ -7,7 +7,7 @@
 //! | part | holds |
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
-//! | `prepare`, `terms`, `redacted` | what is known before it begins, and what it is asked |
+//! | `prepare`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
 //! | [`scan`] | where a mapping's scan stands: pure |
 //! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
@@ -17,6 +17,7 @@
 
 mod again;
 mod blocked;
+mod clock;
 mod conduct;
 mod desk;
 mod dispatcher;
@@ -38,6 +39,7 @@ mod work;
 
 pub use again::{Memory, recheck};
 pub use blocked::Blocked;
+pub use clock::clocks;
 pub use conduct::{Audience, Begin, compare};
 pub use options::{Options, RepairOptions, Since, Stop};
 pub use prepare::{Prepared, Trouble, prepare};

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::blocked::Blocked;
+use super::clock::{self, server_clocks};
 use super::conduct::{Audience, BLIND, OUT_OF_TIME, new_record, works};
 use super::desk::{Desk, out_of_time, reached};
 use super::dispatcher::Dispatcher;
@@ -102,7 +103,8 @@ pub async fn share(
     let Audience { recorder, observer } = audience;
     let Some(recorder) = recorder else { return Err(no_ledger().into()) };
     terms::set(&prepared, &options, recorder);
-    let record = new_record(&prepared.spec, run_id, &options);
+    let mut record = new_record(&prepared.spec, run_id, &options);
+    record.clocks = server_clocks(&prepared.pools, clock::PATIENCE).await;
     let joined = recorder.join(&record, holder).await;
     let joined = joined.map_err(|error| lost(recorder, &error));
     let Some(sharing) = joined? else {

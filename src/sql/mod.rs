@@ -51,7 +51,7 @@ pub use parts::{PartFields, Parting, part_digests};
 pub use probe::{Neighbour, neighbour, null_keys, probe, sampled_keys};
 pub use rows::{canons, canons_with_rules, key_hashes};
 pub use sequences::{last_key, sequence_links, sequence_state};
-pub use server::{IS_READ_ONLY, server, transaction, transaction_status};
+pub use server::{IS_READ_ONLY, clock, server, transaction, transaction_status};
 pub use settings::{CHECK_CLIENT, PINNED, WAIT_FOR_COMMIT, begin, settings_in_effect};
 pub use shape::{read_by_query, read_by_view, shape};
 pub use since::{changed_keys, moment};

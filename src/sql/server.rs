@@ -49,6 +49,13 @@ where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
 /// Whether a session can only read: `on` or `off`.
 pub const IS_READ_ONLY: &str = "show transaction_read_only";
 
+/// The server's clock, in microseconds since 1970.
+pub fn clock() -> Statement {
+    Statement::constant(
+        "select (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8",
+    )
+}
+
 /// The transaction that this is asked in, as text: it has a number then, if it had none.
 pub fn transaction() -> Statement {
     Statement::constant("select pg_catalog.pg_current_xact_id()::pg_catalog.text")

@@ -213,6 +213,7 @@ fn what_is_asked_beside_the_rows() {
         ("replay of a standby", Some(replay_of_standby())),
         ("replay by standbys", Some(replay_by_standbys())),
         ("moment", Some(moment(std::time::Duration::from_millis(5_400_500)))),
+        ("clock", Some(clock())),
     ]));
 }
 

@@ -79,4 +79,6 @@ faults! {
         "it is refused; the server itself after a crash is not";
     PLANNING_REFUSED: "a server has no connection to spare before the first row is read", 7,
         "the verb waits and does its work";
+    CLOCK_WRONG: "the clock of the machine or of a server is hours or days ahead or behind", 7,
+        "the gate stays closed and says why; the newest run is the one that ended last";
 }

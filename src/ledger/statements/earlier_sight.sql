@@ -1,9 +1,10 @@
 -- Its last sight before this run ($2), or if there is none, in this run before it was interrupted; and
--- which run that is.
+-- which run that is, with its place in the ledger's order.
 select finding.run, finding.place, finding.identity, finding.image, finding.mapping, finding.kind,
-    finding.disposition, finding.first_seen, finding.runs, finding.record, finding.checksum, run.id
+    finding.disposition, finding.first_seen, finding.runs, finding.record, finding.checksum, run.id,
+    coalesce(run.ended, run.began, 0)
 from finding
 join run on run.number = finding.run
 where finding.identity = $1
-order by finding.run = $2, finding.run desc
+order by finding.run = $2, coalesce(run.ended, run.began, 0) desc, finding.run desc
 limit 1

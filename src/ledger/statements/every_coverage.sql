@@ -1,2 +1,2 @@
-select scope, mapping, place, range, rows, verified_at, checksum
+select scope, mapping, place, range, rows, verified_at, verified_by, checksum
 from coverage

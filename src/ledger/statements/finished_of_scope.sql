@@ -7,6 +7,6 @@ select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.sta
         else (select count(*) from mapping where mapping.run = run.number) end,
     run.checksum
 from run
-where run.scope = $1 and run.number < $2 and run.verb = 'compare' and run.summary is not null
-order by run.number desc
+where run.scope = $1 and run.number <> $2 and run.verb = 'compare' and run.summary is not null
+order by coalesce(run.ended, run.began, 0) desc, run.number desc
 limit 50

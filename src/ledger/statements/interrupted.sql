@@ -16,5 +16,5 @@ select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.sta
 from run
 join terms on terms.run = run.number
 where run.spec = $1 and run.verb = 'compare' and ($2 = '' or run.id = $2)
-order by run.number desc
+order by coalesce(run.ended, run.began, 0) desc, run.number desc
 limit 50

@@ -1,1 +1,1 @@
-update run set record = $1, summary = null, checksum = $2 where number = $3
+update run set record = $1, began = $2, ended = null, summary = null, checksum = $3 where number = $4

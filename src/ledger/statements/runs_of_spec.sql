@@ -1,4 +1,5 @@
--- The runs of a spec as their checksums cover them; also those that only their record names so ($2).
+-- The runs of a spec as their checksums cover them, in the ledger's order: by when each ended, or if it
+-- has no end, when it last began or went on; also those that only their record names so ($2).
 select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.started_at, run.record,
     run.findings, run.summary, run.began, run.ended,
     case when run.summary is null then 0
@@ -8,4 +9,4 @@ select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.sta
     run.checksum
 from run
 where run.spec = $1 or run.record like $2
-order by run.number
+order by coalesce(run.ended, run.began, 0), run.number

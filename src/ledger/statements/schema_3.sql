@@ -4,6 +4,15 @@
 alter table run add column began integer;
 alter table run add column ended integer;
 
+-- The last number that was given.
+create table numbering (
+    name text primary key,
+    last integer not null
+);
+
+-- The number of the run that verified a part: which one is newer, verified_at does not tell.
+alter table coverage add column verified_by integer;
+
 -- A keyed hash of a row's values and of its place; null in rows that an older program wrote since.
 alter table secret add column checksum blob;
 alter table run add column checksum blob;

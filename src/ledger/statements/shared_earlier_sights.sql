@@ -1,7 +1,7 @@
 select distinct on (finding.identity) finding.run, finding.place, finding.identity, finding.image,
     finding.mapping, finding.kind, finding.disposition, finding.first_seen, finding.runs,
-    finding.record, finding.checksum, run.id
+    finding.record, finding.checksum, run.id, coalesce(run.ended, run.began, 0)
 from finding
 join run on run.number = finding.run
 where finding.identity = any($1)
-order by finding.identity, finding.run = $2, finding.run desc
+order by finding.identity, finding.run = $2, coalesce(run.ended, run.began, 0) desc, finding.run desc

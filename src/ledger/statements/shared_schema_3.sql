@@ -3,6 +3,13 @@
 alter table pgreconcile.run add column began bigint;
 alter table pgreconcile.run add column ended bigint;
 
+create table pgreconcile.numbering (
+    name text primary key,
+    last bigint not null
+);
+
+alter table pgreconcile.coverage add column verified_by bigint;
+
 alter table pgreconcile.secret add column checksum bytea;
 alter table pgreconcile.run add column checksum bytea;
 alter table pgreconcile.mapping add column checksum bytea;

@@ -10,7 +10,7 @@ use super::again::Again;
 use super::{MappingState, null_keys};
 use crate::compare::{Compared, Looked};
 use crate::plan::MappingPlan;
-use crate::row::{Bound, Key, KeyOrder, KeyRange};
+use crate::row::{Bound, Key, KeyOrder, KeyRange, VerifiedBy};
 use crate::run::desk::Desk;
 use crate::run::options::Options;
 use crate::run::scan::ahead::Later;
@@ -118,9 +118,9 @@ impl MappingState {
         self.take_chunks(desk);
     }
 
-    /// When what is scanned now was last verified; mappings of one run take turns by it.
-    pub(in crate::run) fn age(&self) -> Option<String> {
-        self.frontier.last_verified().map(str::to_owned)
+    /// Returns the run that last verified what is scanned now; mappings of one run take turns by it.
+    pub(in crate::run) fn age(&self) -> Option<VerifiedBy> {
+        self.frontier.last_verified().cloned()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::row::{Bound, KeyRange};
+use crate::row::{Bound, KeyRange, VerifiedBy};
 
 /// A stretch that is scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub(in crate::run) struct Later {
     pub(in crate::run) range: KeyRange,
     /// About how many rows it has.
     pub(in crate::run) rows: u64,
-    /// When it was last verified.
-    pub(in crate::run) verified: Option<String>,
+    /// The run that last verified it.
+    pub(in crate::run) verified: Option<VerifiedBy>,
 }
 
 /// What is left to cut.
@@ -22,8 +22,8 @@ pub(in crate::run) struct Ahead {
     /// About how many rows the stretch of the rest had, if anybody knows, and how many were cut off it.
     rest_rows: (u64, u64),
     later: VecDeque<Later>,
-    /// When the stretch that the rest belongs to was last verified.
-    pub(in crate::run) verified: Option<String>,
+    /// The run that last verified the stretch that the rest belongs to.
+    pub(in crate::run) verified: Option<VerifiedBy>,
 }
 
 impl Ahead {

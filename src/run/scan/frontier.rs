@@ -20,7 +20,7 @@ use crate::compare::{Compared, Expectation};
 use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
-use crate::row::{Bound, KeyOrder, KeyRange};
+use crate::row::{Bound, KeyOrder, KeyRange, VerifiedBy};
 use crate::run::options::Options;
 use crate::schema::{BySide, Side};
 
@@ -128,9 +128,9 @@ impl Frontier {
         true
     }
 
-    /// When what is scanned now was last verified.
-    pub(in crate::run) fn last_verified(&self) -> Option<&str> {
-        self.ahead.verified.as_deref()
+    /// Returns the run that last verified what is scanned now.
+    pub(in crate::run) fn last_verified(&self) -> Option<&VerifiedBy> {
+        self.ahead.verified.as_ref()
     }
 
     /// Scans no further. Gives about how many rows are left out.

@@ -1,6 +1,6 @@
 //! Which keys of a mapping a run has verified: compared, and everything that differed settled.
 
-use crate::row::{Coverage, KeyOrder, KeyRange};
+use crate::row::{Coverage, KeyOrder, KeyRange, VerifiedBy};
 
 /// Ranges that may be undecided before a run is taken to have verified nothing but the whole.
 const MOST_UNDECIDED: usize = 1_000;
@@ -33,21 +33,21 @@ impl Verified {
         }
     }
 
-    /// Writes into a coverage what was verified at this moment; of keys whose order only the servers
-    /// know that cannot be said.
-    pub(in crate::run) fn mark(&self, coverage: &mut Coverage, at: &str, order: &KeyOrder) {
+    /// Writes into a coverage what this run has verified; of keys whose order only the servers know that
+    /// cannot be said.
+    pub(in crate::run) fn mark(&self, coverage: &mut Coverage, by: &VerifiedBy, order: &KeyOrder) {
         if !order.is_known() || self.undecided.len() > MOST_UNDECIDED {
             return;
         }
         let mut own = Coverage::nothing(0);
         for (range, rows) in &self.compared {
-            own.mark(range, *rows, Some(at), order);
+            own.mark(range, *rows, Some(by), order);
         }
         for range in &self.undecided {
             own.mark(range, 0, None, order);
         }
         for stretch in own.stretches().iter().filter(|stretch| stretch.verified.is_some()) {
-            coverage.mark(&stretch.range, stretch.rows, Some(at), order);
+            coverage.mark(&stretch.range, stretch.rows, Some(by), order);
         }
     }
 }
@@ -69,16 +69,16 @@ mod tests {
     fn what_was_not_judged_keeps_the_moment_that_it_had() {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let mut coverage = Coverage::nothing(100);
-        coverage.mark(&KeyRange::everything(), 100, Some("1"), &order);
+        let by = |run| VerifiedBy { run, at: "2026-11-28T06:00:00Z".into() };
+        coverage.mark(&KeyRange::everything(), 100, Some(&by(1)), &order);
         let mut verified = Verified::default();
         verified.compared(&range(None, Some(10)), 10);
         verified.compared(&range(Some(10), Some(20)), 10);
         verified.compared(&range(Some(50), Some(60)), 10);
         verified.undecided(&range(Some(5), Some(10)));
-        verified.mark(&mut coverage, "2", &order);
-        let moments: Vec<_> = coverage.stretches().iter().map(|s| s.verified.clone()).collect();
-        let moments: Vec<_> = moments.iter().flatten().map(String::as_str).collect();
-        assert_eq!(moments, ["2", "1", "2", "1", "2", "1"]);
+        verified.mark(&mut coverage, &by(2), &order);
+        let runs = coverage.stretches().iter().filter_map(|stretch| stretch.verified.as_ref());
+        assert_eq!(runs.map(|by| by.run).collect::<Vec<_>>(), [2, 1, 2, 1, 2, 1]);
         assert_eq!(coverage.stretches()[1].range, range(Some(5), Some(10)));
     }
 }
