@@ -4,10 +4,11 @@
 //! a read does not come to its end, the connection may hold an open transaction: it is then cancelled
 //! politely and thrown away, never given back.
 
+use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub struct Lease {
     pub(super) object: Option<Object>,
     connector: Arc<Connector>,
     longest: Longest,
-    /// Set while a transaction of ours may be open.
-    pub(super) busy: AtomicBool,
+    /// How many transactions of ours may be open or on their way.
+    busy: AtomicUsize,
 }
 
 /// The longest that a read of a pool was open, in microseconds.
@@ -70,14 +71,23 @@ enum Stage {
     Over,
 }
 
-type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
+type Pending<'l, T> = Pin<Box<MaybeDone<BoxFuture<'l, Result<T, Error>>>>>;
+type Commit<'l> = Pending<'l, ()>;
+
+/// A statement on its way, with the beginning and the end of its transaction.
+pub(super) struct Sent<'l, 's> {
+    lease: &'l Lease,
+    session: &'l Session,
+    opening: Pending<'s, RowStream>,
+    commit: Commit<'l>,
+}
 
 /// The clock is asked only once in so many rows.
 const ROWS_PER_CLOCK: u32 = 1024;
 
 impl Lease {
     pub(super) fn new(object: Object, connector: Arc<Connector>, longest: Longest) -> Lease {
-        Lease { object: Some(object), connector, longest, busy: AtomicBool::new(false) }
+        Lease { object: Some(object), connector, longest, busy: AtomicUsize::new(0) }
     }
 
     /// Sends one statement, in a transaction of its own, and waits for its first answer.
@@ -89,39 +99,36 @@ impl Lease {
         session: &'l Session,
         statement: &Statement,
     ) -> Result<Rows<'l>, PgError> {
+        self.send(session, statement)?.opened().await
+    }
+
+    /// Sends one statement, in a transaction of its own. What is sent before its answer is awaited follows
+    /// it on the connection, and is answered after it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(super) fn send<'l: 's, 's>(
+        &'l self,
+        session: &'l Session,
+        statement: impl Borrow<Statement> + Send + Sync + 's,
+    ) -> Result<Sent<'l, 's>, PgError> {
         let Some(client) = self.object.as_ref() else {
             return Err(PgError::unexpected("the connection is gone"));
         };
-        self.busy.store(true, Ordering::Release);
-        let began = Instant::now();
-        let begin = client.batch_execute(&session.begin);
-        let query = client.query_typed_raw(&statement.text, values(&statement.binds));
-        let mut commit: Commit<'_> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
-        // Polled in this order once, all three are on their way; then their answers are awaited.
-        let opening = async {
-            let (begun, stream, _) =
-                tokio::join!(biased; begin, query, async { commit.as_mut().now_or_never() });
+        self.begins();
+        let opening = async move {
+            let Statement { text, binds } = statement.borrow();
+            let begin = client.batch_execute(&session.begin);
+            let query = client.query_typed_raw(text, values(binds));
+            let (begun, stream) = tokio::join!(biased; begin, query);
             begun.and(stream)
         };
-        let deadline = began + session.patience;
-        match tokio::time::timeout_at(deadline, opening).await {
-            Err(_) => Err(PgError::silent("the query")),
-            Ok(Err(error)) => {
-                // The commit rolls back what the error has spoilt; the error is what counts.
-                let _ = self.ended(began, &mut commit, session).await;
-                Err(PgError::of(&error))
-            }
-            Ok(Ok(stream)) => Ok(Rows {
-                lease: self,
-                session,
-                stream: Box::pin(stream),
-                commit,
-                began,
-                deadline: Box::pin(sleep_until(deadline)),
-                until_clock: ROWS_PER_CLOCK,
-                stage: Stage::Reading,
-            }),
-        }
+        let mut opening: Pending<'s, RowStream> = Box::pin(maybe_done(opening.boxed()));
+        let mut commit: Commit<'l> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
+        // Polled in this order once, all three are on their way; their answers are awaited later.
+        let _ = opening.as_mut().now_or_never();
+        let _ = commit.as_mut().now_or_never();
+        Ok(Sent { lease: self, session, opening, commit })
     }
 
     /// Reads all rows of a small answer.
@@ -129,22 +136,27 @@ impl Lease {
     /// # Errors
     /// What the server says.
     pub async fn all(&self, session: &Session, statement: &Statement) -> Result<Vec<Row>, PgError> {
-        let mut rows = self.rows(session, statement).await?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().await? {
-            all.push(row);
-        }
-        Ok(all)
+        self.rows(session, statement).await?.collect().await
     }
 
     /// Whether a transaction of ours may be open.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes that a transaction is sent.
+    pub(super) fn begins(&self) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that a transaction is over.
+    pub(super) fn ends(&self) {
+        self.busy.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Gives the connection back. One that is in the middle of something is cancelled and dropped.
     pub async fn give_back(mut self) {
-        if self.busy.load(Ordering::Acquire)
+        if self.is_busy()
             && let Some(object) = self.object.take()
         {
             cancel(&self.connector, &object.cancel_token()).await;
@@ -164,11 +176,44 @@ impl Lease {
         self.longest.was_open_since(began);
         match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
-                self.busy.store(false, Ordering::Release);
+                self.ends();
                 Ok(())
             }
             (Ok(()), Some(Err(error))) => Err(PgError::of(&error)),
             _ => Err(PgError::silent("commit")),
+        }
+    }
+}
+
+impl<'l> Sent<'l, '_> {
+    /// Waits for the first answer. The time counts from now, when what was sent before is answered.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn opened(mut self) -> Result<Rows<'l>, PgError> {
+        let Sent { lease, session, .. } = self;
+        let began = Instant::now();
+        let deadline = began + session.patience;
+        if tokio::time::timeout_at(deadline, self.opening.as_mut()).await.is_err() {
+            return Err(PgError::silent("the query"));
+        }
+        match self.opening.as_mut().take_output() {
+            None => Err(PgError::unexpected("no answer")),
+            Some(Err(error)) => {
+                // The commit rolls back what the error has spoilt; the error is what counts.
+                let _ = lease.ended(began, &mut self.commit, session).await;
+                Err(PgError::of(&error))
+            }
+            Some(Ok(stream)) => Ok(Rows {
+                lease,
+                session,
+                stream: Box::pin(stream),
+                commit: self.commit,
+                began,
+                deadline: Box::pin(sleep_until(deadline)),
+                until_clock: ROWS_PER_CLOCK,
+                stage: Stage::Reading,
+            }),
         }
     }
 }
@@ -214,10 +259,24 @@ impl Rows<'_> {
     }
 }
 
+impl Rows<'_> {
+    /// Reads all rows that are left.
+    ///
+    /// # Errors
+    /// What the server says, or that it says nothing.
+    pub(super) async fn collect(mut self) -> Result<Vec<Row>, PgError> {
+        let mut all = Vec::new();
+        while let Some(row) = self.next().await? {
+            all.push(row);
+        }
+        Ok(all)
+    }
+}
+
 impl Drop for Lease {
     /// A lease that is dropped in the middle of something takes its connection with it.
     fn drop(&mut self) {
-        if self.busy.load(Ordering::Acquire)
+        if self.is_busy()
             && let Some(object) = self.object.take()
         {
             drop(Object::take(object));

@@ -7,7 +7,7 @@
 //! | part | holds |
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
-//! | `prepare`, `terms` | what is known before it begins, and what it is asked |
+//! | `prepare`, `facts`, `terms` | what is known before it begins, and what it is asked |
 //! | [`scan`] | where a mapping's scan stands: pure |
 //! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
@@ -20,6 +20,7 @@ mod blocked;
 mod conduct;
 mod desk;
 mod dispatcher;
+mod facts;
 mod mapping;
 mod options;
 mod pace;

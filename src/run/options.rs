@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::pg::RELATIONS_AT_ONCE;
 use crate::repair::Act;
 use crate::row::Veil;
 use crate::schema::Side;
@@ -51,6 +52,8 @@ pub struct Options {
     pub veil: Veil,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
+    /// How many relations one question about a catalog names at the most.
+    pub relations_at_once: usize,
 }
 
 impl Options {
@@ -78,6 +81,7 @@ impl Options {
             slice: false,
             veil: Veil::of_process(),
             mappings: Vec::new(),
+            relations_at_once: RELATIONS_AT_ONCE,
         }
     }
 }

@@ -21,6 +21,14 @@ pub enum Reads {
 }
 
 impl Reads {
+    /// The table's name; `None` of a query.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            Reads::Table(table) => Some(&table.value),
+            Reads::Query(_) => None,
+        }
+    }
+
     /// Where it stands in the spec.
     pub fn span(&self) -> &Span {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pg::{Catalog, Lease, PgError, Session};
+use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
 use crate::run::Prepared;
@@ -53,6 +53,7 @@ pub(in crate::run) fn catalog<'l>(
         operators: Session::new(&prepared.spec.sides[side].search_path, timeout),
         params: &prepared.spec.params,
         side,
+        most: RELATIONS_AT_ONCE,
     }
 }
 
