@@ -209,6 +209,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("blake3::", &["row/fingerprint.rs"]),
     ("rusqlite", &["ledger/file.rs"]),
     ("toml::", &["spec/"]),
+    ("toml_parser::", &["spec/sections.rs"]),
     ("csv::Writer", &["report/csv.rs"]),
     ("comfy_table", &["report/"]),
     ("annotate_snippets", &["spec/diagnostic.rs"]),

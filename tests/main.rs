@@ -24,6 +24,7 @@ mod kills;
 mod laws;
 mod ledger;
 mod machines;
+mod many;
 mod mutations;
 mod network;
 mod outputs;

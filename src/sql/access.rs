@@ -248,7 +248,8 @@ order by asked.place",
 
 /// A row for each key column of each btree index that is valid and covers all rows: place of the relation
 /// among those that are named, index, whether it is unique at every moment, whether it is the primary
-/// key's, column (NULL for an expression), whether its order is the column's own.
+/// key's, column (NULL for an expression), whether its order is the column's own. The offset and the limit
+/// keep the server from reading the catalogs whole: it takes an index to have a thousand columns.
 pub fn relation_indexes(oids: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
@@ -263,13 +264,24 @@ from ",
     );
     asked_oids(&mut writer, oids).push(
         "
-join pg_catalog.pg_index as i on i.indrelid = asked.oid::pg_catalog.oid
+cross join lateral (
+select i.*
+from pg_catalog.pg_index as i
+where i.indrelid = asked.oid::pg_catalog.oid
+offset 0
+) as i
 join pg_catalog.pg_class as c on c.oid = i.indexrelid
 join pg_catalog.pg_am as m on m.oid = c.relam
 cross join pg_catalog.generate_series(1, i.indnkeyatts) as k(place)
 join pg_catalog.pg_opclass as o on o.oid = i.indclass[k.place - 1]
-left join pg_catalog.pg_attribute as a
-on a.attrelid = i.indrelid and a.attnum = i.indkey[k.place - 1] and a.attnum > 0
+left join lateral (
+select a.attname, a.attcollation
+from pg_catalog.pg_attribute as a
+where a.attrelid = i.indrelid
+and a.attnum = i.indkey[k.place - 1]
+and a.attnum > 0
+limit 1
+) as a on true
 where m.amname = 'btree'
 and i.indisvalid
 and i.indisready
