@@ -230,7 +230,7 @@ fn read_document(
     let in_head = document.value("mapping").map(|(span, _)| span);
     let tables = document.tables("mapping", "[[mapping]]");
     let mut any = !tables.is_empty();
-    let read = |table| read_mapping(table, &compare, &declared);
+    let read = |table: Reader<'_>| read_mapping(table, &compare, &declared);
     let mut mappings: Vec<Mapping> = tables.into_iter().filter_map(read).collect();
     for section in file.mappings() {
         let mut section = Reader::new(section.get_ref(), 0..0, "the spec", problems);
