@@ -37,16 +37,17 @@ impl Sections {
     pub(super) fn of(text: &str) -> Sections {
         let mut sections = Sections::default();
         let mut mapping = None;
-        let (mut head_words, mut words) = (0, 0);
+        let (mut words_of_head, mut words_of_mapping) = (0, 0);
         // Whether a line begins that is no part of a value, and how many brackets of a value are open.
         let (mut fresh, mut depth) = (true, 0_usize);
         let mut tokens = Source::new(text).lex().peekable();
         while let Some(token) = tokens.next() {
             let start = token.span().start();
-            let count = if mapping.is_some() { &mut words } else { &mut head_words };
-            *count += 1;
-            if *count > MOST_WORDS && sections.too_long.is_none() {
+            let words = if mapping.is_some() { &mut words_of_mapping } else { &mut words_of_head };
+            *words += 1;
+            if *words > MOST_WORDS {
                 sections.too_long = Some(mapping.unwrap_or(0));
+                return sections;
             }
             match token.kind() {
                 TokenKind::Whitespace | TokenKind::Comment => {}
@@ -56,6 +57,7 @@ impl Sections {
                     let ends =
                         |token: &Token| matches!(token.kind(), TokenKind::Newline | TokenKind::Eof);
                     while let Some(token) = tokens.next_if(|token| !ends(token)) {
+                        *words += 1;
                         if token.kind() != TokenKind::Whitespace && header.len() < 3 {
                             header.push(token);
                         }
@@ -67,7 +69,7 @@ impl Sections {
                     };
                     if begins != mapping {
                         sections.mappings.extend(mapping.map(|before| before..start));
-                        (mapping, words) = (begins, 0);
+                        (mapping, words_of_mapping) = (begins, 0);
                     }
                 }
                 kind => {
@@ -201,6 +203,7 @@ mod tests {
         let mapping = "[[mapping]]\nsource.table = 'a.b'\n";
         assert_eq!(Sections::of(&mapping.repeat(50_000)).too_long, None);
         assert_eq!(Sections::of(&"k=1\n".repeat(70_000)).too_long, Some(0));
+        assert_eq!(Sections::of(&format!("{}\n", "[".repeat(300_000))).too_long, Some(0));
         let long = format!("{mapping}[[mapping]]\n{}", "k=1\n".repeat(70_000));
         assert_eq!(Sections::of(&long).too_long, Some(mapping.len()));
     }
