@@ -287,7 +287,7 @@ fn mistakes_by_the_ten_thousand_take_little_memory() {
         let (outcome, peak) = desk.program().args(&["check", "spec.toml"]).run_measured();
         assert!(outcome.exits(2).stderr.contains(more), "{what}: {}", outcome.stderr);
         assert_eq!(refused(&outcome).len(), count, "{what}");
-        assert!(peak > 0 && peak < 96, "{what}: {peak} MiB");
+        assert!(peak > 0 && peak < 64, "{what}: {peak} MiB");
     }
 }
 
