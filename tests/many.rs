@@ -98,11 +98,11 @@ fn relations() -> Pair {
 fn text(urls: [&str; 2], mappings: &[&str]) -> String {
     let [source, target] = urls;
     let mut text = format!(
-        "version = 1\nname = \"many\"\n[source]\nurl = \"{source}\"\n[target]\nurl = \"{target}\"\n\
-         [params]\nids = {{ type = \"int[]\", default = \"{{1,2}}\" }}\n"
+        "version = 1\nname = \"many\"\n[source]\nurl = \"{source}\"\n[target]\nurl = \"{target}\"\n"
     );
     // Plans name places, which are not to depend on how long the connection strings are.
     let _ = writeln!(text, "#{}", ".".repeat(600 - text.len()));
+    text.push_str("[params]\nids = { type = \"int[]\", default = \"{1,2}\" }\n");
     for mapping in mappings {
         let _ = write!(text, "[[mapping]]\n{mapping}");
     }
