@@ -20,6 +20,7 @@
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
+//! | [`files`] | files that are written: who may have written to them, drafts beside their place |
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
@@ -30,6 +31,7 @@
 
 pub mod compare;
 pub mod event;
+pub mod files;
 pub mod finding;
 pub mod gate;
 pub mod ledger;

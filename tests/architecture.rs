@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The rooms, from the foundation up: each may import only from those before it.
 const ROOMS: &[&str] = &[
     "schema", "row", "finding", "spec", "plan", "event", "sql", "compare", "repair", "gate",
-    "report", "pg", "ledger", "run", "cli",
+    "files", "report", "pg", "ledger", "run", "cli",
 ];
 
 struct File {
@@ -221,6 +221,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("std::env", &["cli/", "pg/defaults.rs", "pg/files.rs", "main.rs"]),
     ("std::io::std", &["cli/"]),
     ("io::stdout", &["cli/"]),
+    ("tempfile", &["files/"]),
+    ("rustix", &["files/"]),
 ];
 
 #[test]
@@ -230,6 +232,42 @@ fn each_dependency_has_one_door() {
         let (word, _) =
             DOORS.iter().find(|(word, places)| code.contains(word) && !allowed(places))?;
         Some(format!("uses {word}"))
+    });
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Calls that open a file to write to it, or that change what a folder holds.
+const WRITES: &[&str] = &[
+    "File::create",
+    "File::create_new",
+    "File::options",
+    "OpenOptions",
+    "DirBuilder",
+    "fs::write",
+    "fs::copy",
+    "fs::create_dir",
+    "fs::create_dir_all",
+    "fs::rename",
+    "fs::hard_link",
+    "fs::symlink",
+    "fs::remove_file",
+    "fs::remove_dir",
+    "fs::remove_dir_all",
+    "fs::set_permissions",
+    "fs::chown",
+];
+
+/// Who could have been there before, and whether a link is followed, is decided in one module.
+#[test]
+fn only_one_module_writes_files() {
+    let found = offenders(|file, code| {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let is_whole = |(at, word): (usize, &str)| {
+            !code[..at].ends_with(is_word) && !code[at + word.len()..].starts_with(is_word)
+        };
+        let uses = |word: &&&str| code.match_indices(**word).any(is_whole);
+        let word = WRITES.iter().find(uses)?;
+        (file.room != "files").then(|| format!("uses {word}"))
     });
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -3,7 +3,9 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Case, HEAD, MAPPING, Problem, Program, Scratch, free_port, hold, refused};
+use crate::support::{
+    Case, HEAD, MAPPING, Pair, Problem, Program, Scratch, free_port, hold, refused,
+};
 
 /// A folder for specs whose servers must never hear of them.
 struct Desk {
@@ -372,4 +374,31 @@ fn help_fits_a_terminal_and_names_every_exit_code() {
         assert_eq!(outcome.exits(2).stdout, "");
         assert!(outcome.stderr.contains("Usage: pgreconcile"), "{}", outcome.stderr);
     }
+}
+
+/// It holds row data, and only a run of its spec would ever forget any.
+#[test]
+fn check_names_the_ledgers_that_no_spec_owns() {
+    let table = "create table t (id int primary key, v text)";
+    let pair = Pair::new(table, table);
+    let spec = pair.spec(MAPPING);
+    let call = |args: &[&str]| pair.program().without("PGRECONCILE_LEDGER").args(args).run();
+    let _ = call(&["compare", "spec.toml", "--settle", "0s"]).exits(0);
+    let warnings = |args: &[&str]| call(args).exits(0).stderr.matches("no spec beside it").count();
+    assert_eq!(warnings(&["check", "spec.toml"]), 0);
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, text.replace("name = \"test\"", "name = \"other\"")).unwrap();
+    assert_eq!(warnings(&["check", pair.scratch.path().to_str().unwrap()]), 1);
+    pair.scratch.file("Cargo.toml", "[package]\nname = \"pack\"\n");
+    let said = call(&["check", "spec.toml"]);
+    let files =
+        ".pgreconcile/test.db, .pgreconcile/test.db.lock: no spec beside it is named \"test\"";
+    assert!(said.exits(0).stderr.contains(files), "{}", said.stderr);
+    assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+    assert!(pair.scratch.path().join(".pgreconcile/test.db").exists());
+    // Another spec of the folder may own it: one that is whole, or one that is being written.
+    let twin = pair.scratch.file("twin.toml", &text);
+    assert_eq!(warnings(&["check", "spec.toml"]), 0);
+    std::fs::write(twin, "name = \"test\"\n[[mapping").unwrap();
+    assert_eq!(warnings(&["check", "spec.toml"]), 0);
 }

@@ -250,3 +250,23 @@ fn looks_without_an_index_take_a_tenth_of_the_time_that_a_scan_takes() {
         assert!(looks <= 4 + chunks / 10, "{strategy}: {looks} looks, {chunks} chunks");
     }
 }
+
+/// The padding is no part of a key: a finding is known again whichever side tells it.
+#[test]
+fn keys_of_char_are_told_alike_by_both_sides() {
+    for (of_source, of_target) in [("char(5)", "char(9)"), ("char(5)", "text"), ("text", "char(5)")]
+    {
+        let table = |key: &str| format!("create table t (id {key} primary key, v int)");
+        let pair = Pair::new(&table(of_source), &table(of_target));
+        pair.sql(Side::Source, "insert into t values ('a', 1), ('b', 1)");
+        pair.sql(Side::Target, "insert into t values ('b', 2), ('c', 1)");
+        let spec = pair.spec(crate::support::MAPPING);
+        let found = pair.compare(&spec, &[]).exits(1).findings();
+        let expected = [
+            "t mismatch {\"id\":\"b\"} v: \"1\" | \"2\"",
+            "t only_in_source {\"id\":\"a\"}",
+            "t only_in_target {\"id\":\"c\"}",
+        ];
+        assert_eq!(found, expected, "{of_source} {of_target}");
+    }
+}

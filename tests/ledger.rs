@@ -326,7 +326,7 @@ fn a_newer_ledger_is_read_and_never_written() {
 fn a_place_that_is_a_slip_is_refused() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
-    for (place, why) in [("none", "write \"off\", or a path"), ("", "write \"off\", or a path")] {
+    for (place, why) in [("none", "write \"off\", a path"), ("", "write \"off\", a path")] {
         let told = refused(&pair.comparing(&spec, &["--ledger", place]).run());
         assert!(told.len() == 1 && told[0].headline.contains(why), "{told:#?}");
     }

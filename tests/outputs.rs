@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, refused};
+use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, harmless, refused};
 
 /// Rows that match, and one of each kind of finding.
 pub fn diverged() -> Pair {
@@ -284,8 +284,8 @@ fn a_report_is_its_owners_alone_and_takes_its_place_when_it_is_whole() {
         ("r.prom", ".prom cannot be written in this version yet"),
         ("r.txt", "its extension names no format"),
         ("report", "its extension names no format"),
-        ("no/r.json", "No such file or directory"),
-        ("open/r.json", "everybody may write to its folder"),
+        ("no/r.json", "no: No such file or directory"),
+        ("open/r.json", "folder open can be written by every user"),
         (".json", "its extension names no format"),
         ("open", "its extension names no format"),
         ("spec.toml/r.json", "Not a directory"),
@@ -304,4 +304,32 @@ fn a_report_is_its_owners_alone_and_takes_its_place_when_it_is_whole() {
     let mut files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["old.json", "open", "r.CSV", "r.json", "r.jsonl", "spec.toml"]);
+}
+
+/// `script` runs a command on a terminal of its own and copies what it shows.
+#[test]
+fn csv_is_escaped_on_a_terminal_and_exact_in_a_pipe() {
+    let table = "create table t (id int primary key, v text)";
+    let pair = Pair::new(table, table);
+    pair.sql(Side::Source, "insert into t values (1, e'a\\x1b[31m\\u009b2J\\nb')");
+    pair.sql(Side::Target, "insert into t values (1, 'x')");
+    let spec = pair.spec(MAPPING);
+    let piped = compare(&pair, &spec).args(&["--format", "csv"]).run();
+    assert!(piped.exits(1).stdout.contains("\"a\u{1b}[31m\u{9b}2J\nb\",x"), "{:?}", piped.stdout);
+    let call = format!(
+        "{} compare {} --settle 0s --format csv 2>/dev/null",
+        env!("CARGO_BIN_EXE_pgreconcile"),
+        spec.display()
+    );
+    let shown = Command::new("script")
+        .args(["-qec", &call, "/dev/null"])
+        .env("SOURCE_URL", pair.url(Side::Source))
+        .env("TARGET_URL", pair.url(Side::Target))
+        .env("PGRECONCILE_LEDGER", "off")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap().replace("\r\n", "\n");
+    assert!(shown.contains("a\\u{1b}[31m\\u{9b}2J\\nb,x"), "{shown:?}");
+    harmless(&shown);
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use self::book::{README, blocks, blocks_in, code, masked, prose, rows, section, words};
 use self::stage::{Stage, repository};
+use crate::support::fault::FAULTS;
 use crate::support::{Pair, Program, cluster};
 
 type Words = BTreeSet<String>;
@@ -430,6 +431,38 @@ fn variables_and_keywords_of_connections_are_read() {
     for keyword in code(further) {
         assert!(read_by.contains(&format!("\"{keyword}\"")), "{keyword}");
     }
+}
+
+/// The table's figures are those of the list that the tests count against, and no row of the list is
+/// without a test.
+#[test]
+fn the_table_of_faults_is_what_the_tests_count() {
+    let listed = FAULTS.iter().map(|(_, fault)| {
+        [fault.what.to_owned(), grouped(fault.times), fault.holds.to_owned()].to_vec()
+    });
+    assert_eq!(rows("## Faults"), listed.collect::<Vec<_>>());
+    let tests = tests_of("tests");
+    for (name, _) in FAULTS {
+        assert!(tests.contains(&format!("fault::{name}.tried(")), "{name} has no test");
+    }
+}
+
+/// A number with a comma between thousands.
+fn grouped(number: usize) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
+
+/// Returns the text of every test below a folder.
+fn tests_of(folder: &str) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.is_dir() {
+        true => tests_of(path.to_str().unwrap()),
+        false => std::fs::read_to_string(&path).unwrap_or_default(),
+    });
+    texts.collect()
 }
 
 #[test]

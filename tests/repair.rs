@@ -4,12 +4,15 @@
 mod backfill;
 mod circles;
 mod columns;
+mod commits;
+mod computed;
 mod links;
 mod occupied;
 mod pace;
 mod races;
 mod ranges;
 mod refusals;
+mod refused_mappings;
 mod restarts;
 mod roles;
 mod round;
@@ -20,3 +23,5 @@ mod session;
 mod shapes;
 mod traps;
 mod uniques;
+
+pub use round::{Round, Said, same};

@@ -180,7 +180,7 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     let nowhere = "postgres://me:hunter2@127.0.0.1:1/x?sslmode=disable";
     let outcome = compare(nowhere);
     assert_eq!(outcome.exits(1).findings().len(), 3);
-    assert!(outcome.stderr.contains("this run is not remembered: ledger postgres://me:"));
+    assert!(outcome.stderr.contains("this run is not remembered: ledger me@127.0.0.1:1/x: "));
     // Who needs one hears the cause, with --quiet too.
     let nothing = Keeper::new();
     nothing.sql(&format!("revoke create on database {} from reader", nothing.pair.database));

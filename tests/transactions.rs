@@ -90,3 +90,21 @@ fn a_range_that_cannot_be_cut_may_take_its_time() {
     outcome.balances().exits(0);
     assert_eq!(outcome.mapping()["rows"]["target"], 100);
 }
+
+/// 60,000 rows under random keys lie in fewer blocks than a first stretch has.
+#[test]
+fn a_table_that_is_read_in_blocks_is_read_in_parts() {
+    let table = "create table t (id uuid primary key, v text);
+        insert into t select md5(n::text)::uuid, 'v' || n from generate_series(1, 60000) n;
+        analyze t;";
+    let pair = Pair::new(table, table);
+    let spec = pair.spec(
+        "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
+         where = \"get_byte(uuid_send(id), 0) > 0 or pg_sleep(0.03) is not null\"\n\
+         [mapping.target]\ntable = \"public.t\"\n",
+    );
+    let outcome = pair.compare(&spec, &[]);
+    outcome.balances().exits(0);
+    in_short_transactions(&outcome);
+    assert_eq!(outcome.mapping()["rows"]["source"], 60_000);
+}

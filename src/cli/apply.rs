@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::Common;
+use super::args::{Common, path};
 use super::exit::Exit;
 use super::repair::{rows, write_parts};
 use super::ui::Ui;
 use super::{args, signals, specs};
 use crate::repair::Manifest;
-use crate::run::{self, Applied, Journal, Options, Progress, Ready, Stop};
+use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
 
 /// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
@@ -24,11 +24,11 @@ use crate::spec::printable;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apply {
     /// The spec file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
     /// The folder that `repair` wrote
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = path())]
     folder: PathBuf,
 
     /// Change the database
@@ -76,6 +76,7 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             return Exit::Trouble;
         }
     };
+    ui.restarted(ready.restarted.as_slice(), "after the repair was made");
     if let Some(lacks) = &ready.lacks {
         if args.execute {
             ui.error(&lacks.message, lacks.hint.as_deref());
@@ -99,8 +100,17 @@ async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
             _ => Exit::Clean,
         };
     }
+    if ready.manifest.parts.is_empty() {
+        if !ui.quiet {
+            // There is nowhere to complain to when stdout is gone.
+            let _ = writeln!(io::stdout(), "{EMPTY}");
+        }
+        return Exit::Clean;
+    }
     execute(&ready, journal, &stop, ui).await
 }
+
+const EMPTY: &str = "the repair is empty: there is nothing to apply";
 
 fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     if ui.quiet {
@@ -118,7 +128,27 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
         let all = rows(manifest.parts.iter().map(|part| part.rows).sum());
         line(&format!("applied before: {} of {all}, through batch {batch} of {of}", journal.rows))?;
     }
-    line("every seal is whole; nothing was changed: add --execute to change it")
+    line(match manifest.parts.is_empty() {
+        true => EMPTY,
+        false => "every seal is whole; nothing was changed: add --execute to change it",
+    })
+}
+
+/// Says in which pairs rows differ, and where the server computes them.
+fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
+    for ((mapping, pair), count) in differing {
+        let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
+        let computed = stages.any(|s| s.mapping == *mapping && s.differ.contains_key(pair));
+        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.place.side);
+        let message = format!("mapping \"{mapping}\": {} {verb} in pair \"{pair}\"", rows(*count));
+        match computed {
+            true => ui.warning(
+                &format!("{message}, which the {side} computes from other columns"),
+                Some("Give both sides one expression, or ignore the column in the spec."),
+            ),
+            false => ui.warning(&message, None),
+        }
+    }
 }
 
 async fn execute(
@@ -146,7 +176,7 @@ async fn execute(
         Progress::Looking => ui.status("reading every key again on both sides"),
     };
     match ready.execute(journal, stop, tell).await {
-        Applied::Done { keys, agree, passed } => {
+        Applied::Done { keys, agree, differing, passed } => {
             if !ui.quiet {
                 // There is nowhere to complain to when stdout is gone; the exit code says it too.
                 let _ =
@@ -155,6 +185,7 @@ async fn execute(
             if agree == keys {
                 return Exit::Clean;
             }
+            warn_of_differing(&differing, &ready.manifest, ui);
             if passed > 0 {
                 let batches =
                     if passed == 1 { "1 batch was" } else { &format!("{passed} batches were") };

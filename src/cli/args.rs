@@ -1,12 +1,13 @@
 //! Arguments that several verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::ledger::{Location, Place};
-use crate::spec::StrategyChoice;
+use crate::pg::{Conninfo, SslMode};
+use crate::spec::{StrategyChoice, holds_connection};
 
 /// What every verb understands.
 #[derive(Args, Clone, Debug)]
@@ -44,7 +45,8 @@ pub(super) struct Common {
     #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
     ledger: Option<Place>,
 
-    /// What the command line itself says of it; the environment will say the same to the next call.
+    /// What the command line itself says of it, without a password; the environment will say the same
+    /// to the next call.
     #[arg(skip)]
     pub(super) given_ledger: Option<String>,
 }
@@ -58,8 +60,12 @@ impl Common {
     /// Notes what the command line itself says.
     pub(super) fn note_given(&mut self, matches: &clap::ArgMatches) {
         if matches.value_source("ledger") == Some(clap::parser::ValueSource::CommandLine) {
-            let mut raw = matches.get_raw("ledger").into_iter().flatten();
-            self.given_ledger = raw.next().map(|text| text.to_string_lossy().into_owned());
+            self.given_ledger = match &self.ledger {
+                None | Some(Place::Beside) => None,
+                Some(Place::Off) => Some("off".to_owned()),
+                Some(Place::At(Location::File(path))) => Some(path.display().to_string()),
+                Some(Place::At(Location::Database(url))) => shown_url(url),
+            };
         }
     }
 }
@@ -68,7 +74,7 @@ impl Common {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Specs {
     /// Spec files, or folders of them
-    #[arg(value_name = "SPEC", required = true)]
+    #[arg(value_name = "SPEC", required = true, value_parser = path())]
     pub(super) specs: Vec<PathBuf>,
 
     /// Set a parameter of the spec (repeatable)
@@ -110,21 +116,47 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// A bare word is no path: `--ledger none` would else be a file of that name, and remembered.
+/// Returns a connection string as one may be shown that can be used again, with its word for TLS.
+fn shown_url(url: &str) -> Option<String> {
+    let info = Conninfo::parse(url).ok()?;
+    let known = |mode: &&str| SslMode::parse(mode).is_ok();
+    let tls = info.get("sslmode").filter(known).map(|mode| format!("?sslmode={mode}"));
+    Some(format!("postgresql://{}{}", info.place(), tls.unwrap_or_default()))
+}
+
+/// What to write, for a value of --ledger that is neither a database nor a path.
+const LEDGER_FORMS: &str = "write \"off\", a path such as ./ledger.db, or \
+                            postgres://USER@HOST/DATABASE";
+
+/// Reads where runs are remembered. postgres:// or postgresql:// names a database, and has to be one
+/// that can be read; else a path has to look like one. A bare word is none: `--ledger none` would be a
+/// file of that name, and remembered. Nor is what may be a connection string without its scheme.
 fn parse_ledger(text: &str) -> Result<Place, String> {
     if text == "off" {
         return Ok(Place::Off);
     }
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(Place::At(Location::Database(text.to_owned())));
+        return match Conninfo::parse(text) {
+            Ok(_) => Ok(Place::At(Location::Database(text.to_owned()))),
+            Err(error) => Err(error.to_string()),
+        };
     }
-    if text.contains("://") {
-        return Err("write postgres://USER@HOST/DATABASE for a ledger that is shared".to_owned());
-    }
-    if !text.contains(['/', '.']) {
-        return Err("write \"off\", or a path such as ledger.db".to_owned());
+    let rooted = Path::new(text).is_absolute() && !text.starts_with("//");
+    let rooted = rooted || text.starts_with("./") || text.starts_with("../");
+    let path = if rooted { true } else { !text.contains([':', '@', '=', '?', '&']) };
+    if !path || holds_connection(text) || !text.contains(['/', '.']) {
+        return Err(LEDGER_FORMS.to_owned());
     }
     Ok(Place::At(Location::File(text.into())))
+}
+
+/// Reads the path of a file or a folder. A connection string that was put in its place would be
+/// repeated by every message that names the path, so it is refused.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match holds_connection(&path.to_string_lossy()) {
+        true => Err("it looks like a connection string, and a path is expected"),
+        false => Ok(path),
+    })
 }
 
 /// Reads a strategy's word.

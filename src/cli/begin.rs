@@ -154,6 +154,13 @@ pub(super) async fn begin_all(
         match run::agree(prepared, options, recorder, wanted).await {
             Ok(Some(interrupted)) => {
                 let run = &interrupted.record;
+                match run::same_servers(prepared, &run.run, &interrupted.terms) {
+                    Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
+                    Err(blocked) => {
+                        ui.error(&blocked.message, blocked.hint.as_deref());
+                        return None;
+                    }
+                }
                 ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
                 begins.push_back(Begin::Resumed(Box::new(interrupted)));
             }

@@ -22,6 +22,7 @@ pub(super) struct Check {
 /// Reads, connects and plans, and says that it can be done.
 pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+    specs::warn_of_leftovers(&specs, ui);
     let options = |spec: &crate::spec::Spec| Options {
         mappings: args.specs.mappings.clone(),
         ..Options::of(&spec.compare)

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, parse_strategy, split_paths};
+use super::args::{Common, Specs, When, parse_strategy, path, split_paths};
 use super::begin::{begin_all, remember, resumption, share, still_open};
 use super::deadline::Deadline;
 use super::earlier::Earlier;
@@ -24,7 +24,7 @@ use crate::ledger::Place;
 use crate::report::Style;
 use crate::row::Veil;
 use crate::run::{self, Begin, Options, Since, Stop};
-use crate::spec::{Spec, StrategyChoice, mask_passwords, parse_duration};
+use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
 ///
@@ -80,7 +80,8 @@ pub(super) struct Compare {
         long = "report",
         value_name = "FILE",
         env = "PGRECONCILE_REPORT",
-        help_heading = "Output"
+        help_heading = "Output",
+        value_parser = path()
     )]
     reports: Vec<PathBuf>,
 
@@ -192,7 +193,7 @@ impl Compare {
             words.extend(["--since".to_owned(), since.text.clone()]);
         }
         if let Some(ledger) = &self.common.given_ledger {
-            words.extend(["--ledger".to_owned(), mask_passwords(ledger)]);
+            words.extend(["--ledger".to_owned(), ledger.clone()]);
         }
         match shared {
             Some(run) => words.extend(["--run-id".to_owned(), run.to_owned()]),

@@ -42,6 +42,19 @@ impl Earlier {
         }
     }
 
+    /// Reads what the run noted of its servers; nothing of a report, which has no such note.
+    pub(super) async fn terms(
+        &self,
+        common: &Common,
+        spec: &Spec,
+        run: &str,
+        ui: &Ui,
+    ) -> Option<String> {
+        let Earlier::Ledger(_) = self else { return None };
+        let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
+        store.terms(run).await.ok().flatten()
+    }
+
     /// Tells the run again. False if that cannot be had, which has been said.
     pub(super) async fn tell(
         &self,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::args::{self, Common};
+use super::args::{self, Common, path};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
 use super::specs;
@@ -15,7 +15,7 @@ use super::ui::Ui;
 use crate::finding::PastRun;
 use crate::gate::{self, Answer, Asked, Case, Change, End, Gate as Judgement, Run};
 use crate::ledger::{Retold, Store};
-use crate::report::{GateRecord, write_gate};
+use crate::report::{GateRecord, write_gate, write_json};
 use crate::run::{self, Options, Trouble};
 use crate::schema::Side;
 use crate::spec::{Diagnostic, Spec};
@@ -28,7 +28,7 @@ use crate::spec::{Diagnostic, Spec};
 #[derive(Args, Clone, Debug)]
 pub(super) struct Gate {
     /// A spec file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
     /// Judge these values of `group_by` only, between commas
@@ -291,7 +291,7 @@ fn show(args: &Gate, ui: &Ui, spec: &Spec, case: &Case, judgement: &Judgement) -
         GateFormat::Terminal if ui.quiet => {}
         GateFormat::Terminal => write_gate(&mut out, &record)?,
         GateFormat::Json => {
-            serde_json::to_writer(&mut out, &record)?;
+            write_json(&mut out, &record)?;
             out.write_all(b"\n")?;
         }
     }

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::Common;
+use super::args::{Common, path};
 use super::exit::Exit;
 use super::ledgers::{past, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding;
-use crate::report::write_history;
+use crate::report::{write_history, write_json};
 
 /// Show past runs and their trend: what each came to, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
 pub(super) struct History {
     /// Spec files, or folders of them
-    #[arg(value_name = "SPEC", required = true)]
+    #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
 
     /// How runs are shown
@@ -84,8 +84,8 @@ fn show(args: &History, ui: &Ui, histories: &[finding::History]) -> io::Result<(
                 write_history(&mut out, history, ui.width())?;
             }
         }
-        (HistoryFormat::Json, [history]) => serde_json::to_writer(&mut out, history)?,
-        (HistoryFormat::Json, histories) => serde_json::to_writer(&mut out, histories)?,
+        (HistoryFormat::Json, [history]) => write_json(&mut out, history)?,
+        (HistoryFormat::Json, histories) => write_json(&mut out, histories)?,
     }
     if args.format == HistoryFormat::Json {
         out.write_all(b"\n")?;

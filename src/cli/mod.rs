@@ -108,7 +108,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     });
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return ui::usage(&error).code(),
+        Err(error) => return ui::usage(error).code(),
     };
     let common = match &cli.verb {
         Verb::Check(verb) => &verb.common,

@@ -3,7 +3,7 @@
 //! A report that cannot be written does not stop the others; it makes the run incomplete. A reader of
 //! stdout who goes away (`| head`) stops the run: nobody is left to tell.
 
-use std::io::{self, BufWriter, Stdout};
+use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -62,7 +62,7 @@ impl Outputs {
         let mut files = Vec::new();
         for path in reports {
             let extensions = "Name a file that ends in .json, .jsonl or .csv.";
-            let folder = "Name a file in a folder that is there and that only you may write to.";
+            let folder = "Name a new file, or a report that is to be replaced, in a folder that only you can write to.";
             let format = ReportFormat::of(path).map_err(|why| (why, extensions));
             let file = format.and_then(|format| {
                 ReportFile::create(path, format, several)
@@ -84,6 +84,7 @@ impl Outputs {
             Format::Terminal => Some(Box::new(Terminal::new(out, style))),
             Format::Json => Some(Box::new(Json::new(out, several))),
             Format::Jsonl => Some(Box::new(Jsonl::new(out))),
+            Format::Csv if io::stdout().is_terminal() => Some(Box::new(Csv::on_terminal(out))),
             Format::Csv => Some(Box::new(Csv::new(out))),
         };
         Some(Outputs { stdout, files, stop, ui: ui.clone(), failed: false })

@@ -8,7 +8,7 @@ use super::args::{Common, Specs as SpecArgs, parse_strategy};
 use super::exit::Exit;
 use super::specs;
 use super::ui::Ui;
-use crate::report::{PlanRecord, write_plan};
+use crate::report::{PlanRecord, write_plan, write_pretty_json};
 use crate::run::{Options, Prepared};
 use crate::spec::StrategyChoice;
 
@@ -81,8 +81,8 @@ fn show(args: &Plan, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Result<()
             records.iter().try_for_each(|record| write_plan(&mut out, record, ui.width()))?;
         }
         (PlanFormat::Terminal, _) => {}
-        (PlanFormat::Json, [record]) => serde_json::to_writer_pretty(&mut out, record)?,
-        (PlanFormat::Json, records) => serde_json::to_writer_pretty(&mut out, records)?,
+        (PlanFormat::Json, [record]) => write_pretty_json(&mut out, record)?,
+        (PlanFormat::Json, records) => write_pretty_json(&mut out, records)?,
     }
     if args.format == PlanFormat::Json {
         out.write_all(b"\n")?;

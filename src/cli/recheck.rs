@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::args::path;
 use super::compare::{self, Compare};
 use super::earlier::Earlier;
 use super::exit::Exit;
@@ -27,7 +28,7 @@ pub(super) struct Recheck {
     run: Option<String>,
 
     /// A .jsonl report, instead of the ledger
-    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM", help_heading = "Run")]
+    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM", help_heading = "Run", value_parser = path())]
     from: Option<PathBuf>,
 
     #[command(flatten)]

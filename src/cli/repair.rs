@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs};
+use super::args::{Common, Specs, path};
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ui::Ui;
@@ -33,7 +33,7 @@ pub(super) struct Repair {
     authority: Authority,
 
     /// The folder to write; it must not be there yet
-    #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT")]
+    #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT", value_parser = path())]
     out: PathBuf,
 
     /// Which run of the ledger; without it the newest that came to its end
@@ -41,7 +41,7 @@ pub(super) struct Repair {
     run: Option<String>,
 
     /// A .jsonl report that `compare --report` wrote, instead of the ledger
-    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM")]
+    #[arg(long, value_name = "FILE", env = "PGRECONCILE_FROM", value_parser = path())]
     from: Option<PathBuf>,
 
     /// What may be done: insert, update, delete
@@ -144,6 +144,15 @@ pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
     let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
     let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
+    if let Some(terms) = earlier.terms(&args.common, &prepared.spec, &findings.run, ui).await {
+        match run::same_servers(prepared, &findings.run, &terms) {
+            Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
+            Err(blocked) => {
+                ui.error(&blocked.message, blocked.hint.as_deref());
+                return Exit::Trouble;
+            }
+        }
+    }
     let options = args.options();
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     if findings.has_ranges() && !settle.is_zero() {
@@ -174,6 +183,9 @@ fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
         let hint = "What the run did not see is not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
+    }
+    for refused in &repaired.refused {
+        ui.warning(&refused.message, refused.hint.as_deref());
     }
     for note in &repaired.notes {
         ui.warning(&printable(note), None);
@@ -207,7 +219,8 @@ fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     }
     line(&format!("agree meanwhile: {}", rows(*agreed)))?;
     if manifest.parts.is_empty() {
-        return line("nothing to repair, nothing written");
+        let out = args.out.display();
+        return line(&format!("nothing to repair: {out} holds a manifest without scripts"));
     }
     let (out, spec) = (args.out.display(), args.specs.specs.first());
     line(&format!("written: {out}, valid until {}", manifest.expires_at))?;
@@ -227,6 +240,15 @@ pub(super) fn write_parts(
         });
         let stages = stages.collect::<Vec<_>>().join(", ");
         line(&format!("{}: {stages}", part.script.file))?;
+    }
+    for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
+        for (pair, count) in &stage.differ {
+            let (mapping, side) = (&stage.mapping, &manifest.place.side);
+            line(&format!(
+                "still different: {mapping}: {} in pair \"{pair}\", which the {side} computes from other columns",
+                rows(*count)
+            ))?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, split_paths};
+use super::args::{Common, path, split_paths};
 use super::compare::shell_word;
 use super::exit::Exit;
 use super::ledgers::past;
@@ -24,7 +24,7 @@ use crate::run::Stop;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Report {
     /// A spec file
-    #[arg(value_name = "SPEC")]
+    #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
     /// Which run
@@ -36,7 +36,8 @@ pub(super) struct Report {
         long = "report",
         value_name = "FILE",
         env = "PGRECONCILE_REPORT",
-        help_heading = "Output"
+        help_heading = "Output",
+        value_parser = path()
     )]
     reports: Vec<PathBuf>,
 

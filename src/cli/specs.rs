@@ -1,11 +1,12 @@
 //! Spec files from the command line: a file, or every .toml in a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::args;
 use super::ui::Ui;
+use crate::ledger::leftover;
 use crate::run::{Options, Prepared, prepare};
 use crate::spec::{self, Diagnostic, Spec, SpecText};
 
@@ -86,6 +87,52 @@ fn given_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> 
     Some(given)
 }
 
+/// Warns of ledgers beside these specs that no spec of the same folder owns any more.
+pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
+    let folder_of = |spec: &Spec| spec.text.path.parent().unwrap_or(Path::new("")).to_owned();
+    for folder in specs.iter().map(folder_of).collect::<BTreeSet<_>>() {
+        let given = specs.iter().filter(|spec| folder_of(spec) == folder);
+        let Some(owned) = owned_names(&folder, given) else { continue };
+        for (name, files) in leftover(&folder, owned) {
+            let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let message = format!("{}: no spec beside it is named \"{name}\"", files.join(", "));
+            let hint = "It may hold values of rows. If the spec is gone, delete it; if the spec has \
+                        another name now, its earlier runs are remembered under the old one.";
+            ui.warning(&message, Some(hint));
+        }
+    }
+}
+
+/// Tells whether a name may be that of a spec in a folder, or of one of those that were given. A file that
+/// is no spec as it stands may still be meant for one whose name it holds. `None` if a file of the folder
+/// cannot be read.
+fn owned_names<'s>(
+    folder: &Path,
+    given: impl Iterator<Item = &'s Spec>,
+) -> Option<impl Fn(&str) -> bool> {
+    let mut names: BTreeSet<String> = given.map(|spec| spec.name.clone()).collect();
+    let mut others = Vec::new();
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for path in spec_files(folder).ok()? {
+        let bytes = read_bytes(&path).ok()?;
+        let text = SpecText { path, text: String::from_utf8_lossy(&bytes).into_owned() };
+        match spec::read_name_of(&text) {
+            Ok(name) => drop(names.insert(name)),
+            Err(_) => others.push(text.text),
+        }
+    }
+    Some(move |name: &str| names.contains(name) || others.iter().any(|text| text.contains(name)))
+}
+
+/// The specs in a folder, in the order of their names.
+fn spec_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let paths = std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
+    let is_spec = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let mut found: Vec<PathBuf> = paths.filter(is_spec).collect();
+    found.sort();
+    Ok(found)
+}
+
 fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -93,15 +140,7 @@ fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
             files.push(path.clone());
             continue;
         }
-        let found = std::fs::read_dir(path).map(|entries| {
-            let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-            let is_spec =
-                |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-            let mut found: Vec<PathBuf> = paths.filter(is_spec).collect();
-            found.sort();
-            found
-        });
-        match found {
+        match spec_files(path) {
             Ok(found) if found.is_empty() => {
                 let message = format!("folder {} holds no spec", path.display());
                 ui.error(&message, Some("A spec is a file whose name ends in .toml."));

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use clap::error::{ContextKind, ContextValue};
 
 use super::args::{Common, When};
 use super::exit::Exit;
@@ -13,7 +14,8 @@ use crate::pg::PgError;
 use crate::run::Trouble;
 use crate::schema::Side;
 use crate::spec::{
-    Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, mask_passwords, printable,
+    Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, holds_connection, printable,
+    withhold,
 };
 
 /// The terminal, or what stands for it.
@@ -61,7 +63,7 @@ impl Ui {
 
     fn message(&self, word: &str, colour: AnsiColor, message: &str, hint: Option<&str>) {
         let style = Style::new().bold().fg_color(Some(colour.into()));
-        let mut text = format!("{style}{word}:{style:#} {}", printable(&mask_passwords(message)));
+        let mut text = format!("{style}{word}:{style:#} {}", printable(&withhold(message)));
         if let Some(hint) = hint {
             let style = Style::new().bold();
             text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
@@ -131,6 +133,15 @@ impl Ui {
         self.error(&message, Some(error.hint.as_deref().unwrap_or(other)));
     }
 
+    /// Warns of servers that were started since something was noted: a restart, or a copy.
+    pub(super) fn restarted(&self, sides: &[Side], since: &str) {
+        for side in sides {
+            let hint = "A restart or a failover is no matter. A file copy of the server that has been \
+                        written to cannot be told from it: check url in the spec.";
+            self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
+        }
+    }
+
     /// Warns of what planning has found.
     pub(super) fn spec_warnings(&self, spec: &Spec, found: &[Diagnostic]) {
         self.diagnostics(&spec.text, &spec.warnings);
@@ -138,12 +149,34 @@ impl Ui {
     }
 }
 
-/// Shows what clap says; help and version are no errors. An error repeats arguments and variables:
-/// one of them may be a connection string, or hold what drives a terminal.
-pub(super) fn usage(error: &clap::Error) -> Exit {
+/// Takes out of an error of clap's what may be a connection string: it repeats arguments and variables.
+fn without_connections(mut error: clap::Error) -> clap::Error {
+    let value = || ContextValue::String("…".to_owned());
+    let of_ledger = error.get(ContextKind::InvalidArg);
+    let of_ledger = of_ledger.is_some_and(|arg| arg.to_string().starts_with("--ledger"));
+    let hidden: Vec<ContextKind> = error
+        .context()
+        .filter(|(kind, value)| {
+            let given = of_ledger && *kind == ContextKind::InvalidValue;
+            *kind != ContextKind::Usage && (given || holds_connection(&value.to_string()))
+        })
+        .map(|(kind, _)| kind)
+        .collect();
+    for kind in hidden {
+        match kind {
+            ContextKind::Suggested => drop(error.remove(kind)),
+            kind => drop(error.insert(kind, value())),
+        }
+    }
+    error
+}
+
+/// Shows what clap says; help and version are no errors. An error may also hold what drives a terminal.
+pub(super) fn usage(error: clap::Error) -> Exit {
+    let error = without_connections(error);
     // There is nowhere to complain to when the stream is gone.
     if error.use_stderr() {
-        let text = printable(&mask_passwords(&error.render().to_string()));
+        let text = printable(&error.render().to_string());
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let text = text.replacen("error:", &format!("{style}error:{style:#}"), 1);
         let _ = write!(anstream::stderr(), "{text}");

@@ -6,7 +6,7 @@ use super::leeway::agree;
 use crate::finding::Kind;
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
-use crate::schema::{BySide, Side};
+use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;
 
 /// The rows of some keys, as they come in.
@@ -88,9 +88,10 @@ impl<'p, R: Record> LookedUp<'p, R> {
             }
             digest
         });
-        let any_row = rows.source.first().or(rows.target.first());
-        let key = any_row.map_or(Vec::new(), |row| {
-            let text = |index| self.text(row, index).unwrap_or_default();
+        let first = |side: Side| Some((side, rows[side].first()?));
+        let any_row = first(Side::Source).or_else(|| first(Side::Target));
+        let key = any_row.map_or(Vec::new(), |(side, row)| {
+            let text = |index| self.key_text(side, row, index).unwrap_or_default();
             (0..self.key_width).map(text).collect()
         });
         let mut columns = Vec::new();
@@ -151,6 +152,17 @@ impl<'p, R: Record> LookedUp<'p, R> {
                 (index, values)
             })
             .collect()
+    }
+
+    /// A part of the key. The padding of char(n) is none of it: the other side may pad to another length,
+    /// or not at all.
+    fn key_text(&self, side: Side, row: &R, pair: usize) -> Option<String> {
+        let text = String::from_utf8_lossy(told(row, &self.layout, pair)?);
+        let pair = &self.pairs[pair];
+        let padded =
+            pair.sides[side].column_type.pg_type.base() == &PgType::Builtin(Builtin::Bpchar);
+        let text = if padded { text.trim_end_matches(' ') } else { &text };
+        Some(shown(pair, text, self.veil))
     }
 
     fn text(&self, row: &R, pair: usize) -> Option<String> {

@@ -13,7 +13,7 @@ use rusqlite::{
 };
 
 use super::error::LedgerError;
-use super::place::{make_file, make_folder};
+use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
 
@@ -59,8 +59,8 @@ impl FileStore {
     /// Opens a ledger to write to, and makes it if it is not there.
     pub(super) fn create(path: &Path) -> Result<FileStore, LedgerError> {
         make_folder(path)?;
-        drop(make_file(path)?);
-        let store = FileStore::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let path = create_database(path)?;
+        let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if store.newer {
             return Ok(store);
         }
@@ -87,10 +87,8 @@ impl FileStore {
 
     /// Opens a ledger to read; nothing if there is none.
     pub(super) fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
-        if !path.try_exists()? {
-            return Ok(None);
-        }
-        let store = FileStore::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let Some(found) = find_database(path)? else { return Ok(None) };
+        let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
             // A file that no run has come to write to yet.
             0 => Ok(None),
@@ -101,8 +99,8 @@ impl FileStore {
     }
 
     fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, LedgerError> {
-        let connection =
-            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(path, access | flags)?;
         connection.busy_timeout(PATIENCE)?;
         let store = FileStore { connection, newer: false };
         let version = store.version()?;

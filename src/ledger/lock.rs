@@ -11,7 +11,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::place::{make_file, make_folder};
+use super::place::make_folder;
+use crate::files::{Directory, Purpose};
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -30,10 +31,12 @@ impl Lock {
     /// Takes the lock of a ledger; if another process holds it, gives what that one says of itself.
     ///
     /// # Errors
-    /// When the file cannot be made, or the file system has no locks.
+    /// When the file cannot be made, another user could have written to it, it is not a lock's, or the
+    /// file system has no locks.
     pub fn take(ledger: &Path) -> io::Result<Result<Lock, String>> {
         make_folder(ledger)?;
-        let mut file = make_file(&Lock::path(ledger))?;
+        let (folder, name) = Directory::of(&Lock::path(ledger), Purpose::State)?;
+        let mut file = folder.open_or_create(name)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -43,6 +46,13 @@ impl Lock {
                 return Ok(Err(holder.trim_end().to_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let mut earlier = String::new();
+        // What is no text is no lock's either.
+        let read = Read::by_ref(&mut file).take(100).read_to_string(&mut earlier);
+        if read.is_err() || !is_content(&earlier) {
+            let message = format!("{} is not a lock of this program", Lock::path(ledger).display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         file.rewind()?;
         file.set_len(0)?;
@@ -54,8 +64,16 @@ impl Lock {
     /// with everyone else who asks; so ask only where a run seems to be under way.
     pub fn is_held(ledger: &Path) -> bool {
         let held = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        File::open(Lock::path(ledger)).is_ok_and(held)
+        let path = Lock::path(ledger);
+        // A named pipe would be waited for.
+        path.is_file() && File::open(path).is_ok_and(held)
     }
+}
+
+/// Whether a lock's file can hold this text: that of a process, or nothing, also where a machine lost
+/// its power while it was written.
+fn is_content(text: &str) -> bool {
+    text.starts_with("process ") || text.trim_matches('\0').is_empty()
 }
 
 #[cfg(test)]
@@ -75,5 +93,23 @@ mod tests {
         assert!(!Lock::is_held(&ledger) && !Lock::is_held(&folder.path().join("no.db")));
         assert!(Lock::take(&ledger).unwrap().is_ok());
         assert!(Lock::take(&folder.path().join("no/x.db")).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("yarn");
+        for (content, is_taken) in [
+            (&b"# yarn lockfile v1\n"[..], false),
+            (b"\xff\xfe", false),
+            (b"", true),
+            (b"\0\0\0", true),
+            (b"process 12345678\n", true),
+        ] {
+            std::fs::write(Lock::path(&ledger), content).unwrap();
+            assert_eq!(Lock::take(&ledger).is_ok(), is_taken, "{content:?}");
+            let found = std::fs::read(Lock::path(&ledger)).unwrap();
+            assert_eq!(found == content, !is_taken, "{content:?}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Where a ledger lies, and that nobody but its owner reads its file.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::spec::mask_passwords;
+use crate::files::{Directory, Purpose, create_folder};
+use crate::pg::Conninfo;
 
 /// Where runs are remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub enum Place {
     At(Location),
 }
 
-/// Where one ledger lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where one ledger lies. `Debug` shows what `Display` does.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// In this file.
     File(PathBuf),
@@ -31,8 +32,17 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::File(path) => write!(f, "ledger {}", path.display()),
-            Location::Database(url) => write!(f, "ledger {}", mask_passwords(url)),
+            Location::Database(url) => match Conninfo::parse(url) {
+                Ok(info) => write!(f, "ledger {}", info.place()),
+                Err(_) => f.write_str("the ledger"),
+            },
         }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -56,26 +66,65 @@ pub fn place_beside(spec_path: &Path, spec_name: &str) -> PathBuf {
     folder.join(FOLDER).join(format!("{spec_name}.db"))
 }
 
-/// Makes the folder beside a spec. A folder that the user named has to be there: a slip in its name
+/// What SQLite appends to a database's name for files that it takes pages from when it finds them.
+const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Creates the folder beside a spec. A folder that the user named has to be there: a slip in its name
 /// would else become a folder.
 pub(super) fn make_folder(file: &Path) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| folder.ends_with(FOLDER)) else {
-        return Ok(());
-    };
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+    match file.parent() {
+        Some(folder) if folder.ends_with(FOLDER) => create_folder(folder),
+        _ => Ok(()),
     }
 }
 
-/// Makes a file of its owner's alone, whatever the umask, and opens it; one that is there stays.
-pub(super) fn make_file(file: &Path) -> io::Result<fs::File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
+/// Creates a ledger's file if it is not there. Returns its path without links, for SQLite to open it.
+///
+/// # Errors
+/// When another user could have written to it, or to a file that SQLite would take pages from.
+pub(super) fn create_database(file: &Path) -> io::Result<PathBuf> {
+    let (folder, name) = Directory::of(file, Purpose::State)?;
+    if !folder.check(&name)? {
+        match folder.create(&name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            // Another process may have been faster.
+            _ => drop(folder.check(&name)?),
+        }
+    }
+    for end in COMPANIONS {
+        let mut companion = name.clone();
+        companion.push(end);
+        folder.check(&companion)?;
+    }
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok(parent.unwrap_or(Path::new(".")).canonicalize()?.join(name))
+}
+
+/// Finds a ledger's file, to read it. Returns its path without links, or `None` if it is not there.
+///
+/// # Errors
+/// When it is not a regular file, or SQLite would take pages from a file that is not the owner's of the ledger.
+pub(super) fn find_database(file: &Path) -> io::Result<Option<PathBuf>> {
+    if !file.try_exists()? {
+        return Ok(None);
+    }
+    let file = file.canonicalize()?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        let message = format!("{} is not a regular file", file.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let owner = found.uid();
+    for end in COMPANIONS {
+        let mut companion = file.clone().into_os_string();
+        companion.push(end);
+        let companion = PathBuf::from(companion);
+        let Ok(found) = companion.symlink_metadata() else { continue };
+        if !found.is_file() || found.uid() != owner {
+            let message =
+                format!("{} is not a file of the owner of the ledger", companion.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+    }
+    Ok(Some(file))
 }

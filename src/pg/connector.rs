@@ -10,8 +10,8 @@ use tokio_postgres::config::{ChannelBinding, SslMode as DriverMode, TargetSessio
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::conninfo::{Conninfo, ConninfoError, SslMode};
-use super::defaults::{Destination, Endpoint, number};
+use super::conninfo::{Conninfo, SslMode};
+use super::defaults::{Destination, Endpoint, bad_value, number};
 use super::error::PgError;
 use super::tls;
 
@@ -130,7 +130,6 @@ fn of_tls(error: &Error) -> bool {
 
 fn base_config(destination: &Destination, application_name: &str) -> Result<Config, PgError> {
     let info: &Conninfo = &destination.info;
-    let bad = |error: ConninfoError| PgError::setting(error.to_string());
     let seconds = |keyword, default| {
         number(info, keyword).map(|number| number.map_or(default, Duration::from_secs))
     };
@@ -159,13 +158,9 @@ fn base_config(destination: &Destination, application_name: &str) -> Result<Conf
         Some("read-only" | "standby") => {
             config.target_session_attrs(TargetSessionAttrs::ReadOnly);
         }
-        Some(other) => {
-            let words = ": use any, read-write, read-only, primary or standby";
-            return Err(bad(ConninfoError::BadValue(
-                "target_session_attrs",
-                other.to_owned(),
-                words,
-            )));
+        Some(_) => {
+            let words = "takes any, read-write, read-only, primary or standby";
+            return Err(bad_value("target_session_attrs", words));
         }
     }
     match info.get("channel_binding") {
@@ -176,9 +171,8 @@ fn base_config(destination: &Destination, application_name: &str) -> Result<Conf
         Some("require") => {
             config.channel_binding(ChannelBinding::Require);
         }
-        Some(other) => {
-            let words = ": use disable, prefer or require";
-            return Err(bad(ConninfoError::BadValue("channel_binding", other.to_owned(), words)));
+        Some(_) => {
+            return Err(bad_value("channel_binding", "takes disable, prefer or require"));
         }
     }
     Ok(config)

@@ -12,18 +12,19 @@ use crate::spec::did_you_mean;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Conninfo(BTreeMap<&'static str, String>);
 
-/// Why a text is no connection string. It never repeats the text.
+/// Why a connection string cannot be used. It can hold no text of the string: any part of it may be
+/// a password, or the rest of one that a character has cut in two.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConninfoError {
-    /// An unknown keyword.
-    #[error("unknown connection parameter \"{0}\"{1}")]
-    UnknownKeyword(String, String),
+    /// A keyword that does not exist: its position in the string, and a hint.
+    #[error("connection parameter {0} is unknown{1}")]
+    UnknownKeyword(usize, String),
     /// A text that is neither form.
     #[error("it is neither a URL nor key=value pairs: {0}")]
     Malformed(&'static str),
-    /// A value that the keyword does not take.
-    #[error("\"{0}\" cannot be \"{1}\"{2}")]
-    BadValue(&'static str, String, &'static str),
+    /// A keyword with a value that it does not take, and what is expected.
+    #[error("\"{0}\" {1}")]
+    BadValue(&'static str, &'static str),
 }
 
 /// Keywords that are acted on.
@@ -93,8 +94,8 @@ impl SslMode {
             "verify-ca" => SslMode::VerifyCa,
             "verify-full" => SslMode::VerifyFull,
             _ => {
-                let words = ": use disable, allow, prefer, require, verify-ca or verify-full";
-                return Err(ConninfoError::BadValue("sslmode", word.to_owned(), words));
+                let words = "takes disable, allow, prefer, require, verify-ca or verify-full";
+                return Err(ConninfoError::BadValue("sslmode", words));
             }
         })
     }
@@ -115,8 +116,31 @@ impl Conninfo {
         let text = text.trim();
         match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
             Some(rest) => parse_url(rest),
+            // A keyword has no colon in it.
+            None if text.split(['=', ' ']).next().is_some_and(|word| word.contains(':')) => {
+                Err(SCHEME)
+            }
             None => parse_pairs(text),
         }
+    }
+
+    /// Returns what may be shown of it, as in a URL behind its scheme: role, host, port and database.
+    pub fn place(&self) -> String {
+        let part = |keyword: &str| self.get(keyword).map(encode).unwrap_or_default();
+        let hosts = self.get("host").or(self.get("hostaddr")).unwrap_or_default();
+        let ports: Vec<&str> = self.get("port").unwrap_or_default().split(',').collect();
+        let host = |(at, host): (usize, &str)| {
+            let port = ports.get(at).or(ports.first()).copied().unwrap_or_default();
+            let host = match host.parse::<std::net::Ipv6Addr>() {
+                Ok(address) => format!("[{address}]"),
+                Err(_) => encode(host),
+            };
+            if port.is_empty() { host } else { format!("{host}:{}", encode(port)) }
+        };
+        let hosts: Vec<String> = hosts.split(',').enumerate().map(host).collect();
+        let (user, database) = (part("user"), part("dbname"));
+        let at = if user.is_empty() { "" } else { "@" };
+        format!("{user}{at}{}/{database}", hosts.join(","))
     }
 
     /// The value of a keyword; an empty one counts as missing.
@@ -138,13 +162,25 @@ impl Conninfo {
         }
     }
 
-    /// Sets a keyword by its name.
+    /// Sets a keyword by its name. `position` is its place among the parameters, for the error.
     ///
     /// # Errors
     /// When there is no such keyword, or it is one that is never sent.
-    pub fn set(&mut self, keyword: &str, value: String) -> Result<(), ConninfoError> {
+    pub fn set(
+        &mut self,
+        position: usize,
+        keyword: &str,
+        value: String,
+    ) -> Result<(), ConninfoError> {
         let keyword = if keyword == "database" { "dbname" } else { keyword };
         if let Some(known) = KNOWN.iter().find(|known| **known == keyword) {
+            // A host is shown, so it must not be the rest of something else.
+            let odd =
+                |host: &str| !host.starts_with('/') && host.contains(['=', '@', '?', '&', ' ']);
+            if keyword == "host" && value.split(',').any(odd) {
+                let expected = "takes names, addresses or folders of sockets, between commas";
+                return Err(ConninfoError::BadValue("host", expected));
+            }
             self.0.insert(known, value);
             return Ok(());
         }
@@ -152,13 +188,22 @@ impl Conninfo {
             return Ok(());
         }
         if keyword == "options" {
-            let why = ": it would stay with a pooled connection; put settings into the role or the database";
-            return Err(ConninfoError::BadValue("options", value, why));
+            let why = "cannot be used: it would stay with a pooled connection; put settings into \
+                       the role or the database";
+            return Err(ConninfoError::BadValue("options", why));
         }
         let near = did_you_mean(keyword, KNOWN);
         let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-        Err(ConninfoError::UnknownKeyword(keyword.to_owned(), hint))
+        Err(ConninfoError::UnknownKeyword(position, hint))
     }
+}
+
+/// Writes everything but letters, digits and a few harmless marks as a URL has to.
+fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// A character of its password may have cut the URL in two, as in postgres://user:pass/word@host, so
@@ -166,6 +211,12 @@ impl Conninfo {
 const CUT: ConninfoError = ConninfoError::Malformed(
     "a port is not a number, or the password holds / ? # or an at sign, which are written %2F %3F %23 and %40",
 );
+
+const SCHEME: ConninfoError =
+    ConninfoError::Malformed("a URL begins with postgres:// or postgresql://");
+
+/// Where a password with an unquoted "&" or "?" in it ends up.
+const CUT_BY_AND: &str = "; in a value & is written %26";
 
 fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     let mut info = Conninfo::default();
@@ -180,12 +231,12 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     for (keyword, value) in [("user", user), ("password", password), ("dbname", path)] {
         if !value.is_empty() {
-            info.set(keyword, decode(value)?)?;
+            info.set(0, keyword, decode(value)?)?;
         }
     }
     let mut names = Vec::new();
     let mut ports = Vec::new();
-    if path.contains('@') {
+    if path.contains('@') || query.is_some_and(|query| query.contains('@')) {
         return Err(CUT);
     }
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
@@ -194,16 +245,22 @@ fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
         ports.push(port.to_owned());
     }
     if names.iter().any(|name| !name.is_empty()) {
-        info.set("host", names.join(","))?;
+        info.set(0, "host", names.join(","))?;
     }
     if ports.iter().any(|port| !port.is_empty()) {
-        info.set("port", ports.join(","))?;
+        info.set(0, "port", ports.join(","))?;
     }
-    for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+    let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
+    for (at, pair) in pairs.enumerate() {
         let Some((keyword, value)) = pair.split_once('=') else {
             return Err(ConninfoError::Malformed("a parameter behind \"?\" has no \"=\""));
         };
-        info.set(&decode(keyword)?, decode(value)?)?;
+        info.set(at + 1, &decode(keyword)?, decode(value)?).map_err(|error| match error {
+            ConninfoError::UnknownKeyword(at, near) if near.is_empty() => {
+                ConninfoError::UnknownKeyword(at, CUT_BY_AND.to_owned())
+            }
+            error => error,
+        })?;
     }
     Ok(info)
 }
@@ -244,12 +301,14 @@ fn parse_pairs(text: &str) -> Result<Conninfo, ConninfoError> {
     let mut info = Conninfo::default();
     let mut rest = text;
     let mut behind_password = false;
+    let mut position = 0;
     while !rest.is_empty() {
         let Some((keyword, after)) = rest.split_once('=') else {
             return Err(ConninfoError::Malformed("a keyword has no \"=\""));
         };
         let (value, after) = take_value(after.trim_start())?;
-        info.set(keyword.trim(), value).map_err(|error| match error {
+        position += 1;
+        info.set(position, keyword.trim(), value).map_err(|error| match error {
             // The unknown word may be the password's own end.
             ConninfoError::UnknownKeyword(_, near) if behind_password && near.is_empty() => {
                 ConninfoError::Malformed("a password with blanks stands between single quotes")
@@ -280,6 +339,8 @@ fn take_value(text: &str) -> Result<(String, &str), ConninfoError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn values(text: &str, keywords: &[&str]) -> Vec<String> {
@@ -330,12 +391,91 @@ mod tests {
             "postgres://u:hunter2?x@h/d",
             "host=h password=my hunter2 user=u",
             "host=h password=my hunter2=x user=u",
+            "postgres://u@h/d?password=abc&hunter2=1",
+            "postgres://reader:123?hunter2=x@h/d",
+            "postgres://reader:123?host=hunter2@h/d",
+            "reader:123?hunter2=x@",
+            "postgres:/u:hunter2@h/d",
+            "postgres:/u:hunter2@h/d?sslmode=require",
+            "postgresql:u:hunter2@h/d",
+            "mysql://u:hunter2@h/d?sslmode=require",
+            "u:hunter2@h/d?sslmode=require",
+            "//u:hunter2@h/d?sslmode=require",
+            "POSTGRES://u:hunter2@h/d?host=x",
+            "host=h options=hunter2",
+            "postgres://u@h/d?options=hunter2",
+            "password='a'hunter2 host=h",
+            "host=h,password=hunter2",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
         let error = Conninfo::parse("hots=h").unwrap_err().to_string();
         assert!(error.contains("did you mean \"host\"?"), "{error}");
+        let error = Conninfo::parse("postgres://h/d?user=u&sslmod=x").unwrap_err().to_string();
+        assert_eq!(error, "connection parameter 2 is unknown; did you mean \"sslmode\"?");
         assert!(!format!("{:?}", Conninfo::parse("password=hunter2").unwrap()).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_may_be_shown_is_role_host_port_and_database() {
+        for (text, shown) in [
+            ("postgres://u:pw@h:1/d?sslmode=require&sslkey=k", "u@h:1/d"),
+            ("host=h user='a b' dbname=d/e passfile=p", "a%20b@h/d%2Fe"),
+            ("host=/run,::1 port=1,2", "%2Frun:1,[::1]:2/"),
+            ("hostaddr=10.0.0.1 password=pw service=s", "10.0.0.1/"),
+            ("password=pw", "/"),
+        ] {
+            assert_eq!(Conninfo::parse(text).unwrap().place(), shown);
+        }
+    }
+
+    /// A well-formed string with the canary as its password, and how it is mangled.
+    fn mangled() -> impl Strategy<Value = String> {
+        let forms = prop::sample::select(vec![
+            "postgres://reader:CANARY@127.0.0.1:5432/app?sslmode=disable",
+            "postgresql://reader@127.0.0.1/app?password=CANARY&connect_timeout=2",
+            "host=127.0.0.1 port=5432 user=reader password=CANARY dbname=app",
+            "host=127.0.0.1 password='CANARY' options='-c x=y' sslmode=disable",
+            "postgres://reader:CANARY@a:1,[::1]:2/app?target_session_attrs=any",
+        ]);
+        let edit = (any::<prop::sample::Index>(), 0..3u8, "[:/@?&= '%#\\\\=,0a\\n\\[\\]]{1,3}");
+        (forms, prop::collection::vec(edit, 0..6)).prop_map(|(form, edits)| {
+            let mut text = form.to_owned();
+            for (at, kind, with) in edits {
+                let at = at.index(text.len());
+                let within =
+                    text.find("CANARY").is_some_and(|place| (place..place + 6).contains(&at));
+                match kind {
+                    _ if within && kind != 0 => {}
+                    0 if within => text.insert_str(text.find("CANARY").unwrap_or(0), &with),
+                    0 => text.insert_str(at, &with),
+                    1 => drop(text.remove(at)),
+                    _ => text.replace_range(at..=at, &with),
+                }
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn no_message_of_a_mangled_string_holds_its_password(text in mangled()) {
+            match Conninfo::parse(&text) {
+                Err(error) => prop_assert!(!error.to_string().contains("CANARY"), "{text}: {error}"),
+                Ok(info) => {
+                    // Mangled into one of the four parts that may be shown, it is one.
+                    let parts = ["user", "host", "port", "dbname"];
+                    let moved = parts.iter().any(|part| info.get(part).is_some_and(|it| it.contains("CANARY")));
+                    prop_assert!(moved || !info.place().contains("CANARY"), "{text}");
+                    let debug = format!("{info:?}");
+                    prop_assert!(!debug.contains("CANARY"));
+                    if let Err(error) = crate::pg::resolve(info) {
+                        prop_assert!(moved || !error.to_string().contains("CANARY"), "{text}: {error}");
+                    }
+                }
+            }
+        }
     }
 }

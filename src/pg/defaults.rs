@@ -93,7 +93,9 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
     }
     info.fill("user", || variable("USER").or_else(|| variable("LOGNAME")));
     let Some(user) = info.get("user").map(str::to_owned) else {
-        return Err(PgError::setting("no user is named; add user= or set PGUSER".to_owned()));
+        return Err(PgError::setting(
+            "no role is named; name one with \"user\" or PGUSER".to_owned(),
+        ));
     };
     let dbname = info.get("dbname").unwrap_or(&user).to_owned();
     let mut warnings = Vec::new();
@@ -105,17 +107,16 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
     Ok(Destination { endpoints, user, dbname, connect_timeout, info, warnings })
 }
 
-/// The value of a keyword that takes a whole number.
+/// Returns the value of a keyword that takes a whole number, as large as libpq takes one.
 pub(super) fn number(info: &Conninfo, keyword: &'static str) -> Result<Option<u64>, PgError> {
-    info.get(keyword)
-        .map(|text| {
-            text.trim().parse().map_err(|_| {
-                let error =
-                    ConninfoError::BadValue(keyword, text.to_owned(), ": it takes a whole number");
-                PgError::setting(error.to_string())
-            })
-        })
-        .transpose()
+    let read = |text: &str| text.trim().parse().ok().filter(|number| *number <= i32::MAX as u64);
+    let bad = || bad_value(keyword, "takes a whole number up to 2147483647");
+    info.get(keyword).map(|text| read(text).ok_or_else(bad)).transpose()
+}
+
+/// Says what a keyword takes. What it was given is not repeated.
+pub(super) fn bad_value(keyword: &'static str, expected: &'static str) -> PgError {
+    PgError::setting(ConninfoError::BadValue(keyword, expected).to_string())
 }
 
 fn endpoints(
@@ -148,22 +149,16 @@ fn endpoints(
         let host = if host.is_empty() { default_host() } else { host };
         let port = match ports.get(place).or(ports.first()).copied().unwrap_or_default() {
             "" => 5432,
-            text => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-                bad(ConninfoError::BadValue(
-                    "port",
-                    text.to_owned(),
-                    ": it takes a number up to 65535",
-                ))
-            })?,
+            text => text
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| bad_value("port", "takes a number from 1 to 65535"))?,
         };
         let address = match addresses.get(place).filter(|text| !text.is_empty()) {
-            Some(text) => Some(text.parse().map_err(|_| {
-                bad(ConninfoError::BadValue(
-                    "hostaddr",
-                    (*text).to_owned(),
-                    ": it takes an IP address",
-                ))
-            })?),
+            Some(text) => {
+                Some(text.parse().map_err(|_| bad_value("hostaddr", "takes an IP address"))?)
+            }
             None => None,
         };
         let password = match (info.get("password"), &passfile) {
@@ -216,6 +211,18 @@ mod tests {
             assert_eq!(endpoint(&format!("host={local}")).ssl_mode, SslMode::Prefer);
         }
         assert_eq!(endpoint("host=/tmp sslmode=require").ssl_mode, SslMode::Disable);
+    }
+
+    #[test]
+    fn a_number_is_as_large_as_libpq_takes_one() {
+        let timeout = |text: &str| {
+            let info = Conninfo::parse(&format!("user=u connect_timeout={text}")).unwrap();
+            resolve(info).ok().map(|destination| destination.connect_timeout)
+        };
+        assert_eq!(timeout("2147483647"), Some(Duration::from_secs(2_147_483_647)));
+        for text in ["2147483648", "18446744073709551615", "-1", "1s"] {
+            assert_eq!(timeout(text), None, "{text}");
+        }
     }
 
     #[test]

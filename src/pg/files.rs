@@ -92,15 +92,17 @@ pub(super) fn service(
         let Ok(text) = std::fs::read_to_string(file) else { continue };
         let mut within = false;
         let mut found = false;
-        for line in text.lines().map(str::trim) {
+        for (at, line) in text.lines().map(str::trim).enumerate() {
             if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 within = section == name;
                 found |= within;
             } else if within && !line.is_empty() && !line.starts_with('#') {
-                let (keyword, value) =
-                    line.split_once('=').ok_or_else(|| ServiceError::Malformed(file.clone()))?;
+                let (keyword, value) = line
+                    .split_once('=')
+                    .ok_or_else(|| ServiceError::Malformed(file.clone(), at + 1))?;
                 let mut one = Conninfo::default();
-                one.set(keyword.trim(), value.trim().to_owned())?;
+                one.set(1, keyword.trim(), value.trim().to_owned())
+                    .map_err(|error| ServiceError::Parameter(file.clone(), at + 1, error))?;
                 for keyword in one.keywords() {
                     info.fill(keyword, || one.get(keyword).map(str::to_owned));
                 }
@@ -110,18 +112,21 @@ pub(super) fn service(
             return Ok(());
         }
     }
-    Err(ServiceError::Missing(name.to_owned()))
+    Err(ServiceError::Missing)
 }
 
-/// Why a service cannot be used.
+/// Why a service cannot be used. No text of the connection string or of the file is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ServiceError {
-    #[error("service \"{0}\" stands in no service file (PGSERVICEFILE, ~/.pg_service.conf)")]
-    Missing(String),
-    #[error("service file {} has a line without \"=\"", .0.display())]
-    Malformed(PathBuf),
-    #[error(transparent)]
-    Parameter(#[from] ConninfoError),
+    #[error(
+        "the service that \"service\" or PGSERVICE names is not in any service file \
+         (PGSERVICEFILE, ~/.pg_service.conf)"
+    )]
+    Missing,
+    #[error("service file {file}, line {line}: it has no \"=\"", file = .0.display(), line = .1)]
+    Malformed(PathBuf, usize),
+    #[error("service file {file}, line {line}: {why}", file = .0.display(), line = .1, why = .2)]
+    Parameter(PathBuf, usize, ConninfoError),
 }
 
 #[cfg(test)]
@@ -165,6 +170,6 @@ mod tests {
         assert_eq!(service(&mut info, "b", std::slice::from_ref(&file)), Ok(()));
         assert_eq!((info.get("host"), info.get("port")), (Some("h"), Some("1")));
         let missing = service(&mut info, "c", &[file]).unwrap_err();
-        assert!(missing.to_string().contains("\"c\""));
+        assert_eq!(missing, ServiceError::Missing);
     }
 }

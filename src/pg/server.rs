@@ -2,15 +2,36 @@
 
 use super::error::PgError;
 use super::lease::Lease;
+use super::row::Row;
 use super::session::Session;
 use crate::plan::{CANARIES, judge_canaries};
-use crate::schema::{DigestTrust, Server};
+use crate::schema::{DigestTrust, Instance, Server, WalEnd};
 use crate::sql;
 
 /// The first version whose record hash takes a seed and every hashable type.
 const DIGESTS_SINCE: u32 = 140_000;
 /// The oldest version that has what the canons use (`trim_scale`).
 const OLDEST: u32 = 130_000;
+
+/// Reads which run of a server answered, from two fields.
+pub(super) fn instance(
+    row: &Row,
+    timeline: Option<u32>,
+    first: usize,
+) -> Result<Instance, PgError> {
+    let flushed: Option<i64> = row.get(first + 1)?;
+    let wal = timeline.zip(flushed);
+    Ok(Instance {
+        started: row.get(first)?,
+        wal: wal.map(|(timeline, end)| WalEnd { timeline, flushed: end.cast_unsigned() }),
+    })
+}
+
+/// Reads a timeline from the name of a WAL file.
+pub(super) fn timeline(row: &Row, index: usize) -> Result<Option<u32>, PgError> {
+    let file: Option<&str> = row.get(index)?;
+    Ok(file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok()))
+}
 
 impl Lease {
     /// Asks a server what it is, and whether the settings that were pinned are in effect.
@@ -35,6 +56,7 @@ impl Lease {
             standby: row.get(5)?,
             system_identifier: row.get(6)?,
             monitors: row.get(7)?,
+            instance: instance(row, timeline(row, 8)?, 9)?,
             digests: self.digest_trust(session, version).await?,
         })
     }

@@ -4,6 +4,7 @@ use super::error::PgError;
 use super::lease::Lease;
 use super::query::QueryColumns;
 use super::row::Row;
+use super::server::{instance, timeline};
 use super::session::Session;
 use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
@@ -129,8 +130,7 @@ fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
 /// A shape from its row of `sql::shapes`, and whether it is of a view.
 fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
-    let file: Option<&str> = row.get(6)?;
-    let timeline = file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok());
+    let timeline = timeline(row, 6)?;
     let shape = Shape {
         version: u32::try_from(row.get::<i32>(1)?).unwrap_or(0),
         system: row.get(5)?,
@@ -144,6 +144,7 @@ fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
         partition_set: row.get(10)?,
         filenode: oid(row, 8)?,
         relations: Some(Vec::new()),
+        instance: Some(instance(row, timeline, 13)?),
     };
     Ok((shape, row.get(12)?))
 }

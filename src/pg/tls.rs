@@ -78,8 +78,7 @@ fn from_file(
     file: &Path,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, PgError> {
-    let bad =
-        |why: String| PgError::setting(format!("root certificate file {}: {why}", file.display()));
+    let bad = |why: String| bad_file("root certificate file", "sslrootcert", file, &why);
     let mut roots = RootCertStore::empty();
     let certificates =
         CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
@@ -93,6 +92,15 @@ fn from_file(
         .map_err(|_| bad("it holds no certificate".to_owned()))
 }
 
+/// Says what is wrong with a file that a connection string names. The path is repeated only if there
+/// is such a file: it is no text of another kind then.
+fn bad_file(what: &str, keyword: &str, file: &Path, why: &str) -> PgError {
+    PgError::setting(match file.exists() {
+        true => format!("{what} {}: {why}", file.display()),
+        false => format!("{what}: {why}; check what {keyword} names"),
+    })
+}
+
 type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The client's own certificate, where one is named or stands where libpq looks for it.
@@ -104,8 +112,8 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
         })
     };
     let alone = |file: &Path, missing: &str| {
-        let why = format!("client certificate {}: name {missing} too", file.display());
-        Err(PgError::setting(why))
+        let (why, keyword) = (format!("name {missing} too"), "sslcert or sslkey");
+        Err(bad_file("client certificate", keyword, file, &why))
     };
     let (certificate, key) =
         match (place("sslcert", "postgresql.crt"), place("sslkey", "postgresql.key")) {
@@ -114,9 +122,8 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
             (None, Some(key)) if info.get("sslkey").is_some() => return alone(&key, "sslcert"),
             (None, _) => return Ok(None),
         };
-    let bad = |file: &Path, why: &str| {
-        PgError::setting(format!("client certificate {}: {why}", file.display()))
-    };
+    let bad =
+        |file: &Path, why: &str| bad_file("client certificate", "sslcert or sslkey", file, why);
     let metadata = std::fs::metadata(&key).map_err(|error| bad(&key, &error.to_string()))?;
     if readable_by_others(&metadata) {
         return Err(bad(&key, "others can read the key; run chmod 600 on it"));

@@ -72,6 +72,7 @@ pub(crate) fn plan(
         encoding: "UTF8".into(),
         standby: false,
         system_identifier: None,
+        instance: crate::schema::Instance { started: String::new(), wal: None },
         monitors: false,
         digests: DigestTrust::Probe("1".into()),
     };

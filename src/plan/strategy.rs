@@ -84,6 +84,7 @@ mod tests {
             encoding: encoding.into(),
             standby: false,
             system_identifier: None,
+            instance: crate::schema::Instance { started: String::new(), wal: None },
             monitors: false,
             digests,
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::change::{Act, Manner};
 use crate::row::Sealer;
-use crate::schema::TableName;
+use crate::schema::{Instance, TableName};
 
 /// The database that is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Place {
     pub database: String,
     /// Which cluster it is, where the role may ask.
     pub system_identifier: Option<String>,
+    /// Which run of the server it was, for a file copy of it to be told from it.
+    pub instance: Instance,
 }
 
 /// A table as it was when the script was made.
@@ -70,6 +72,10 @@ pub struct Stage {
     pub rows: u64,
     /// The table that is written.
     pub table: TableIdentity,
+    /// Rows that will differ all the same, by pair: its column is computed by the server, otherwise than
+    /// the other side has it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub differ: BTreeMap<String, u64>,
 }
 
 /// One script with its undo and its machine form.

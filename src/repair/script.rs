@@ -42,6 +42,8 @@ pub struct Head<'h> {
     pub expires: Option<&'h str>,
     /// What the run did not see of the mappings.
     pub unseen: Vec<&'h str>,
+    /// Pairs in which rows will differ all the same, and how many.
+    pub differ: Vec<(&'h str, u64)>,
     /// Each stage: its mapping, its shape, how many rows.
     pub stages: Vec<(&'h str, &'h Shape, u64)>,
     /// How many batches.
@@ -68,7 +70,7 @@ pub fn head(head: &Head<'_>) -> String {
         format!("database   {} (the {} of spec {spec})", one_line(&place.database), place.side),
     ];
     if let Some(cluster) = &place.system_identifier {
-        lines.push(format!("cluster    {}", one_line(cluster)));
+        lines.push(format!("cluster    {} (a file copy of it has the same)", one_line(cluster)));
     }
     let mut mappings: Vec<String> = head.stages.iter().map(|(name, ..)| one_line(name)).collect();
     mappings.dedup();
@@ -76,6 +78,10 @@ pub fn head(head: &Head<'_>) -> String {
     // The id may come from a file that anybody wrote.
     lines.push(format!("made of    run {}, the {authority} being right", one_line(run)));
     lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
+    lines.extend(head.differ.iter().map(|(pair, rows)| {
+        let pair = one_line(pair);
+        format!("differs    {} still in {pair}, which the {} computes", counted(*rows), place.side)
+    }));
     lines.push(match head.expires {
         Some(expires) => format!("valid      from {} until {expires}", head.created),
         None => format!("made       {}", head.created),

@@ -17,7 +17,8 @@ use super::manifest::{Place, TableIdentity};
 use super::quote::{block, literal, one_line};
 use super::rows::Rows;
 use super::work::{GUARD, any_as_before, change, give_up, lock, prove};
-use crate::sql::{definition, quoted_table};
+use crate::schema::WalEnd;
+use crate::sql::{CHECK_CLIENT, WAIT_FOR_COMMIT, definition, quoted_table};
 
 const SETTINGS: [(&str, &str); 14] = [
     ("client_encoding", "UTF8"),
@@ -77,6 +78,10 @@ impl<'b> Batch<'b> {
         let database = literal(&self.place.database);
         let mut asserts = format!(
             "BEGIN
+  -- What was applied has to survive a crash. Stronger values stay.
+  PERFORM {WAIT_FOR_COMMIT};
+  -- A statement ends with its client.
+  PERFORM {CHECK_CLIENT};
   IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'pgreconcile: run at READ COMMITTED' USING ERRCODE = '{GUARD}';
   END IF;
@@ -95,6 +100,9 @@ impl<'b> Batch<'b> {
     END IF;
   END IF;\n"
             ));
+        }
+        if let Some(end) = self.place.instance.wal {
+            asserts.push_str(&not_copied(&self.place.instance.started, end));
         }
         if let Some(expires) = self.expires {
             asserts.push_str(&format!(
@@ -151,6 +159,25 @@ impl<'b> Batch<'b> {
         }
         texts
     }
+}
+
+/// Raises where the server is a file copy of the one that the script was made for, or was put back: by
+/// the rule of `Instance::copied`.
+fn not_copied(started: &str, end: WalEnd) -> String {
+    let (started, place) = (literal(started), end.text());
+    format!(
+        "  IF NOT pg_catalog.pg_is_in_recovery()
+  AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
+  AND pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_flush_lsn()', 'EXECUTE') THEN
+    IF pg_catalog.pg_postmaster_start_time() <> {started}::timestamptz
+    AND pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()), 8) = '{:08X}'
+    AND pg_catalog.pg_current_wal_flush_lsn() < '{place}'::pg_lsn THEN
+      RAISE EXCEPTION 'pgreconcile: made for a server whose WAL ended at {place}; this is a file copy of it, or was put back'
+        USING ERRCODE = '{GUARD}';
+    END IF;
+  END IF;\n",
+        end.timeline
+    )
 }
 
 /// Raises unless a table is still defined as it was. It comes after the change, whose locks keep

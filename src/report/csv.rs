@@ -1,17 +1,20 @@
 //! CSV: one line per differing column, for spreadsheets.
 //!
 //! NULL is an empty cell, an empty text is `""`. A cell that a spreadsheet would run as a formula
-//! gets an apostrophe before it; plain numbers do not.
+//! gets an apostrophe before it; plain numbers do not. On a terminal, control characters are shown as
+//! escapes; a file or a pipe gets every value as it is.
 
 use std::io::{self, Write};
 
 use super::Writer;
+use super::finding::on_one_line;
 use crate::finding::{Finding, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided};
 
 /// Writes findings only: undecided ranges and summaries have no line.
 pub struct Csv<W> {
     out: W,
     headed: bool,
+    on_terminal: bool,
 }
 
 const HEADER: &str = "mapping,kind,disposition,key,group,column,source,target,first_seen,runs\n";
@@ -19,7 +22,12 @@ const HEADER: &str = "mapping,kind,disposition,key,group,column,source,target,fi
 impl<W: Write> Csv<W> {
     /// Writes to this.
     pub fn new(out: W) -> Csv<W> {
-        Csv { out, headed: false }
+        Csv { out, headed: false, on_terminal: false }
+    }
+
+    /// The same for a terminal: no cell can drive it.
+    pub fn on_terminal(out: W) -> Csv<W> {
+        Csv { on_terminal: true, ..Csv::new(out) }
     }
 
     fn head(&mut self) -> io::Result<()> {
@@ -34,7 +42,8 @@ impl<W: Write> Csv<W> {
             if place > 0 {
                 self.out.write_all(b",")?;
             }
-            self.out.write_all(&quoted(cell)?)?;
+            let escaped = cell.filter(|_| self.on_terminal).map(on_one_line);
+            self.out.write_all(&quoted(escaped.as_deref().or(cell))?)?;
         }
         self.out.write_all(b"\n")
     }
@@ -55,9 +64,11 @@ fn is_formula(cell: &str) -> bool {
     let number = cell.strip_prefix(['-', '+']).unwrap_or(cell);
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
         && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    // Some spreadsheets skip a line break, and take the wide signs of East Asian text for the narrow.
-    let first = ['\'', '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-    cell.starts_with(first) && !is_number
+    // Some spreadsheets take the wide signs of East Asian text for the narrow.
+    // And control characters, line breaks of any kind among them, they may skip.
+    let first = ['\'', '=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let skipped = |c: char| c.is_control() || c == '\u{feff}';
+    (cell.starts_with(first) || cell.starts_with(skipped)) && !is_number
 }
 
 /// The key cell: the JSON object of the key, or of the range.
@@ -152,10 +163,37 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_on_a_terminal_is_shown_and_a_cell_in_a_file_is_exact() {
+        let line = |mut csv: Csv<Vec<u8>>| {
+            let cell = Some("\u{b}=a\u{1b}[31m\u{9b}\n\u{202e}b");
+            csv.line([cell, None, None, None, None, None, None, None, None, None]).unwrap();
+            String::from_utf8(csv.out).unwrap()
+        };
+        let shown = line(Csv::on_terminal(Vec::new()));
+        assert_eq!(shown, "\\u{b}=a\\u{1b}[31m\\u{9b}\\n\\u{202e}b,,,,,,,,,\n");
+        let exact = line(Csv::new(Vec::new()));
+        assert_eq!(exact, "\"'\u{b}=a\u{1b}[31m\u{9b}\n\u{202e}b\",,,,,,,,,\n");
+    }
+
+    #[test]
     fn formulas_are_defused_and_numbers_are_not() {
-        for formula in
-            ["=1+1", "+cmd", "-2+3", "@x", "\tx", "\rx", "\n=x", "＝x", "'=x", "-", "+1e5|x"]
-        {
+        for formula in [
+            "=1+1",
+            "+cmd",
+            "-2+3",
+            "@x",
+            "\tx",
+            "\rx",
+            "\n=x",
+            "\u{b}=x",
+            "\u{c}=x",
+            "\u{85}=x",
+            "\u{feff}=x",
+            "＝x",
+            "'=x",
+            "-",
+            "+1e5|x",
+        ] {
             assert!(cell(Some(formula)).trim_matches('"').starts_with('\''), "{formula}");
         }
         for plain in ["-5", "+5.25", "5", "a=1", "", "2026-01-01"] {

@@ -1,13 +1,13 @@
 //! Report files: written beside their place and renamed into it when they are whole, readable by
 //! their owner only. A report that is there already stays until then.
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::{Csv, Json, Jsonl, Writer};
+use crate::files::{Directory, Draft, Purpose};
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
 
 /// Which format a file's extension chooses.
@@ -44,33 +44,28 @@ impl ReportFormat {
 /// A report on its way into its file.
 pub struct ReportFile {
     path: PathBuf,
+    name: OsString,
     writer: Option<Box<dyn Writer>>,
-    file: Option<NamedTempFile>,
+    draft: Option<Draft>,
 }
 
 impl ReportFile {
     /// Opens a file beside the report's place, so that a bad path fails before anything is read.
     ///
     /// # Errors
-    /// When the folder cannot be written to, or anybody else could swap the file in it.
+    /// When the folder cannot be written to, another user could exchange the file in it, or something
+    /// other than a file is in the report's place.
     pub fn create(path: &Path, format: ReportFormat, several: bool) -> io::Result<ReportFile> {
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        check_folder(folder)?;
-        if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-        }
-        // Mode 0600 is this crate's own default, whatever the umask.
-        let file = NamedTempFile::with_prefix_in(".pgreconcile-report-", folder)?;
-        let out: BufWriter<File> = BufWriter::new(file.reopen()?);
+        let (folder, name) = Directory::of(path, Purpose::Output)?;
+        folder.check_replaceable(&name)?;
+        let draft = Draft::file(&folder, ".pgreconcile-report-")?;
+        let out: BufWriter<File> = BufWriter::new(draft.open()?);
         let writer: Box<dyn Writer> = match format {
             ReportFormat::Json => Box::new(Json::new(out, several)),
             ReportFormat::Jsonl => Box::new(Jsonl::new(out)),
             ReportFormat::Csv => Box::new(Csv::new(out)),
         };
-        Ok(ReportFile { path: path.to_owned(), writer: Some(writer), file: Some(file) })
+        Ok(ReportFile { path: path.to_owned(), name, writer: Some(writer), draft: Some(draft) })
     }
 
     /// Where the report will be.
@@ -81,25 +76,6 @@ impl ReportFile {
     fn writer(&mut self) -> io::Result<&mut Box<dyn Writer>> {
         self.writer.as_mut().ok_or_else(|| io::Error::other("the report is finished"))
     }
-}
-
-/// In a folder that everybody may write to, and that is not sticky, another user could swap the file.
-#[cfg(unix)]
-pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(folder)?.permissions().mode();
-    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "everybody may write to its folder; a report holds row data",
-        ));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
-    std::fs::metadata(folder).map(drop)
 }
 
 impl Writer for ReportFile {
@@ -127,10 +103,9 @@ impl Writer for ReportFile {
         if let Some(mut writer) = self.writer.take() {
             writer.finish()?;
         }
-        if let Some(mut file) = self.file.take() {
-            file.flush()?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path).map_err(|error| error.error)?;
+        if let Some(draft) = self.draft.take() {
+            draft.open()?.sync_all()?;
+            draft.place(&self.name)?;
         }
         Ok(())
     }

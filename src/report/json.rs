@@ -4,13 +4,54 @@
 //! Mappings stand before findings and are known only after them, so findings wait in a temporary file
 //! that has no name; memory stays flat however many there are.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 
 use serde::Serialize;
 
 use super::Writer;
+use crate::files::unnamed;
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
+use crate::spec::drives_terminal;
+
+/// Writes a value as JSON in one line. What could drive a terminal is written as an escape; it is the
+/// same value to whatever reads it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_json<W: Write>(mut out: W, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    out.write_all(escaped(&serde_json::to_string(value)?).as_bytes())
+}
+
+/// Writes a value as JSON in lines for people, escaped as by [`write_json`].
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_pretty_json<W: Write>(
+    mut out: W,
+    value: &(impl Serialize + ?Sized),
+) -> io::Result<()> {
+    out.write_all(escaped(&serde_json::to_string_pretty(value)?).as_bytes())
+}
+
+/// Escapes what JSON itself allows in a string: DEL, C1, and what changes the direction of a text or
+/// ends its line. Between strings there is none of it, only line feeds of a pretty document.
+fn escaped(json: &str) -> Cow<'_, str> {
+    let drives = |c: char| c != '\n' && drives_terminal(c);
+    if !json.contains(drives) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match drives(c) {
+            // All of them lie below U+10000.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    Cow::Owned(text)
+}
 
 /// Writes one document.
 pub struct Json<W> {
@@ -33,9 +74,9 @@ impl Spool {
                 file.write_all(b",")?;
                 file
             }
-            none => none.insert(BufWriter::new(tempfile::tempfile()?)),
+            none => none.insert(BufWriter::new(unnamed()?)),
         };
-        Ok(serde_json::to_writer(file, record)?)
+        write_json(file, record)
     }
 
     fn pour(&mut self, out: &mut impl Write) -> io::Result<()> {
@@ -67,7 +108,7 @@ impl<W: Write + Send> Writer for Json<W> {
         }
         self.documents += 1;
         self.out.write_all(b"{\"run\":")?;
-        Ok(serde_json::to_writer(&mut self.out, run)?)
+        write_json(&mut self.out, run)
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
@@ -85,13 +126,13 @@ impl<W: Write + Send> Writer for Json<W> {
 
     fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         self.out.write_all(b",\"mappings\":")?;
-        serde_json::to_writer(&mut self.out, &std::mem::take(&mut self.mappings))?;
+        write_json(&mut self.out, &std::mem::take(&mut self.mappings))?;
         self.out.write_all(b",\"findings\":[")?;
         self.findings.pour(&mut self.out)?;
         self.out.write_all(b"],\"undecided\":[")?;
         self.undecided.pour(&mut self.out)?;
         self.out.write_all(b"],\"summary\":")?;
-        serde_json::to_writer(&mut self.out, summary)?;
+        write_json(&mut self.out, summary)?;
         self.out.write_all(b"}")
     }
 
@@ -102,5 +143,27 @@ impl<W: Write + Send> Writer for Json<W> {
             (false, _) => self.out.write_all(b"\n")?,
         }
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_is_escaped_and_the_value_stays() {
+        let texts =
+            "a\u{7f}\u{80}\u{9b}2J\u{9f}\u{a0}\u{61c}\u{200e}\u{2028}\u{202e}\u{2069}\u{1b}\"\\b\n";
+        for pretty in [false, true] {
+            let mut out = Vec::new();
+            match pretty {
+                true => write_pretty_json(&mut out, &[texts]).unwrap(),
+                false => write_json(&mut out, &[texts]).unwrap(),
+            }
+            let json = String::from_utf8(out).unwrap();
+            assert!(!json.replace('\n', "").contains(drives_terminal), "{json:?}");
+            assert!(json.contains("\\u009b2J\\u009f\u{a0}\\u061c"), "{json}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [texts]);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Writer;
+use super::json::write_json;
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
 
 /// Writes `run`, then `finding` and `undecided` as they come, `mapping` as each is done, `summary`.
@@ -17,7 +18,7 @@ impl<W: Write> Jsonl<W> {
     }
 
     fn line(&mut self, record: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.0, record)?;
+        write_json(&mut self.0, record)?;
         self.0.write_all(b"\n")
     }
 }

@@ -22,11 +22,10 @@ use std::io;
 
 pub use self::csv::Csv;
 pub use diagnosis::Diagnosis;
-pub(crate) use file::check_folder;
 pub use file::{ReportFile, ReportFormat};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;
-pub use json::Json;
+pub use json::{Json, write_json, write_pretty_json};
 pub use jsonl::Jsonl;
 pub use plan::{PlanRecord, write_plan};
 pub use terminal::{Style, Terminal};

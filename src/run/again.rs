@@ -15,6 +15,7 @@ use super::conduct::{Audience, Begin, What, conduct};
 use super::mapping::again::Again;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
+use super::retried::MayPass;
 use super::work::hands::{Failed, Hands, with_hands};
 use super::work::steps;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
@@ -150,7 +151,7 @@ async fn read_back(
         return Err(of_spec(prepared, message, "Compare again."));
     }
     let again =
-        with_hands(prepared, plan, options, async |hands| read_all(hands, found).await).await;
+        with_hands(prepared, plan, options, async |hands| read_all(hands, &found).await).await;
     again.map_err(|failed| match failed {
         Unread::Name => {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
@@ -178,7 +179,20 @@ impl From<Failed> for Unread {
     }
 }
 
-async fn read_all(hands: &Hands<'_>, found: Found) -> Result<Again, Unread> {
+impl MayPass for Unread {
+    fn may_pass(&self) -> bool {
+        matches!(self, Unread::Server(failed) if failed.may_pass())
+    }
+
+    fn advised(self, advice: &str) -> Unread {
+        match self {
+            Unread::Server(failed) => Unread::Server(failed.advised(advice)),
+            Unread::Name => self,
+        }
+    }
+}
+
+async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<Again, Unread> {
     let mut again = Again { null_keys: found.null_keys, ..Again::default() };
     let mut seen = HashSet::new();
     for side in Side::BOTH {

@@ -1,11 +1,11 @@
 //! Connects to both sides, asks what has to be known, and plans every mapping. No table row is read.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::Options;
 use super::facts::Asking;
 use super::pace::allowed;
+use super::retried::retried;
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Server, Side};
@@ -184,46 +184,33 @@ fn pool_warnings(spec: &Spec, side: Side, pool: &Pool) -> impl Iterator<Item = D
 
 type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
-/// Tries and their pauses: a server that restarts is waited for some seconds.
-const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Everything that one side has to say, mapping by mapping. A server that is not there at all is told
-/// at once; a connection that was lost in the middle is made again.
+/// Everything that one side has to say, mapping by mapping. A server that is not there at all is reported
+/// at once; what may pass is tried again, with a new connection.
 async fn ask_side(
     spec: &Spec,
     side: Side,
     pool: &Pool,
     options: &Options,
 ) -> Result<Answer, PgError> {
-    let mut tries = 0;
+    let mut first = match pool.lease().await {
+        Err(error) if error.sqlstate.is_none() => return Err(error),
+        first => Some(first),
+    };
     let mut most = options.relations_at_once;
-    loop {
-        let answer = match pool.lease().await {
-            Ok(lease) => {
-                let answer = ask_through(spec, side, (&lease, most), options).await;
-                let given_up = lease.is_busy();
-                lease.give_back().await;
-                match answer {
-                    // An answer was too large to be read to its end.
-                    Err(error) if error.remedy == Remedy::Shrink && given_up && most > 1 => {
-                        most /= 2;
-                        continue;
-                    }
-                    answer => answer,
-                }
-            }
-            Err(error) if tries == 0 => return Err(error),
-            Err(error) => Err(error),
+    retried(async || {
+        let lease = match first.take() {
+            Some(first) => first?,
+            None => pool.lease().await?,
         };
-        tries += 1;
-        match answer {
-            Err(error) if error.remedy == Remedy::Retry && tries < TRIES => {
-                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
-            }
-            answer => return answer,
+        let answer = ask_through(spec, side, (&lease, most), options).await;
+        // An answer was too large to be read to its end.
+        if lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink) {
+            most = (most / 2).max(1);
         }
-    }
+        lease.give_back().await;
+        answer
+    })
+    .await
 }
 
 async fn ask_through(

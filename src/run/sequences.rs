@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::Prepared;
 use super::blocked::Blocked;
 use super::repair::target::catalog;
+use super::retried::retried;
 use crate::gate::Sequence;
 use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
@@ -25,6 +26,10 @@ struct Filled<'p> {
 /// # Errors
 /// What the target says, or every sequence that the role may not read.
 pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
+    retried(async || ask_sequences(prepared).await).await
+}
+
+async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
     let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
     let lease = prepared.pools.target.lease().await.map_err(of_target)?;
     let catalog = catalog(prepared, &lease, Side::Target);

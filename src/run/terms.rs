@@ -174,7 +174,8 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
         };
         let difference = |side: Side| {
             let before = Shape { filenode: None, ..before[side].clone() };
-            let why = before.difference(&plan.sides[side].shape)?;
+            let now = &plan.sides[side].shape;
+            let why = before.difference(now).or_else(|| before.copied(now))?;
             let message =
                 format!("the {side} of mapping \"{name}\" is not what run {run} compared: {why}");
             Some(change(name, message))
@@ -182,6 +183,30 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
         Side::BOTH.into_iter().filter_map(difference).collect()
     });
     changes.collect()
+}
+
+/// Checks that the servers are not file copies of those that a run noted in its terms. Returns the sides
+/// whose server was started since: a copy that has been written to cannot be told from it.
+///
+/// # Errors
+/// A server that is a copy, or was put back to an earlier time.
+pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<Side>, Blocked> {
+    let Some(before) = read(terms) else { return Ok(Vec::new()) };
+    let mut restarted = Vec::new();
+    for side in Side::BOTH {
+        let shapes = prepared.plans.iter().filter_map(|plan| {
+            let before = before.shapes.get(&plan.name)?;
+            Some((&before[side], &plan.sides[side].shape))
+        });
+        if let Some(why) = shapes.clone().find_map(|(before, now)| before.copied(now)) {
+            let message = format!("the {side} is not the server that run {run} read: {why}");
+            return Err(Blocked::new(message).hinted("Check url in the spec, or compare again."));
+        }
+        if shapes.clone().any(|(before, now)| before.was_restarted(now)) {
+            restarted.push(side);
+        }
+    }
+    Ok(restarted)
 }
 
 /// Tells the ledger what a run is asked.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here asks a server anything. `pg` fills these in, `plan` reads them.
 
+mod instance;
 mod name;
 mod pg_type;
 mod relation;
@@ -11,6 +12,7 @@ mod shape;
 mod side;
 mod stored;
 
+pub use instance::{Instance, WalEnd};
 pub use name::{ColumnName, NameError, SchemaName, TableName};
 pub use pg_type::{Builtin, Collation, ColumnType, PgType};
 pub use relation::{Column, Index, IndexColumn, Relation, RelationKind};

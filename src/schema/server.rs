@@ -1,5 +1,7 @@
 //! What one server says of itself before anything is compared.
 
+use super::instance::Instance;
+
 /// Whether the server's own hashes may stand for rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DigestTrust {
@@ -30,6 +32,8 @@ pub struct Server {
     /// Identifies the cluster, where the role may ask: two sides with one identifier, one database
     /// and one table would compare a table with itself.
     pub system_identifier: Option<String>,
+    /// Which run of which server it is, for a file copy of it to be told from it.
+    pub instance: Instance,
     /// Whether the role sees what other sessions and standbys do, as `pg_monitor` does.
     pub monitors: bool,
     /// Whether its digests can be trusted.

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::instance::Instance;
+
 /// One side of a mapping, as its server's catalog identifies it at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -38,6 +40,9 @@ pub struct Shape {
     /// version that did not ask.
     #[serde(default)]
     pub relations: Option<Vec<ShapeRelation>>,
+    /// Which run of the server it is. Nothing where a run was begun by a version that did not ask.
+    #[serde(default)]
+    pub instance: Option<Instance>,
 }
 
 /// A relation that is read through a view or by a query.
@@ -83,6 +88,20 @@ impl Shape {
             .or_else(|| self.relation_difference(now))
             .or_else(|| self.beneath_difference(now))
             .or_else(|| self.columns_difference(now))
+    }
+
+    /// Returns why `later`, which was asked after this shape was, is of a file copy of the server, as a
+    /// clause; `None` if it is not, or if that cannot be told.
+    pub fn copied(&self, later: &Shape) -> Option<String> {
+        self.instance.as_ref()?.copied(later.instance.as_ref()?)
+    }
+
+    /// Whether the server was started after this shape was taken, or is a copy that was.
+    pub fn was_restarted(&self, later: &Shape) -> bool {
+        match (&self.instance, &later.instance) {
+            (Some(before), Some(now)) => before.was_restarted(now),
+            _ => false,
+        }
     }
 
     fn server_difference(&self, now: &Shape) -> Option<String> {
@@ -244,6 +263,7 @@ mod tests {
             partition_set: Some("ab".to_owned()),
             filenode: Some(30_000),
             relations: Some(vec![beneath("a.v", 20_000), beneath("a.t", 20_001)]),
+            instance: None,
         }
     }
 

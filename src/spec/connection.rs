@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::diagnostic::{Diagnostic, Placed};
-use super::passwords::password_places;
+use super::passwords::{is_variable, password_places};
 use super::problems::Problems;
 use super::reader::{Reader, sentence};
 use crate::schema::{SchemaName, Side};
@@ -103,6 +103,12 @@ pub(super) fn expand(
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
+        if !is_variable(name) {
+            let message = "what stands in \"${…}\" cannot name an environment variable";
+            let hint = "Write ${VARIABLE}, or ${VARIABLE:-default}.";
+            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            return None;
+        }
         match environment(name).filter(|value| !value.is_empty()) {
             Some(value) => expanded.push_str(&value),
             None => match default {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 
-use super::passwords::mask_passwords;
+use super::passwords::{line_holds_connection, withhold};
 
 /// A range of bytes in the spec file.
 pub type Span = Range<usize>;
@@ -80,7 +80,8 @@ pub struct SpecText {
 }
 
 impl SpecText {
-    /// Shows a problem with its line and caret. Passwords are masked, and what is long is cut.
+    /// Shows a problem with its line and caret. A line that may hold a connection string is named only,
+    /// and what is long is cut.
     pub fn render(&self, problem: &Diagnostic, styled: bool) -> String {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
@@ -107,13 +108,13 @@ impl SpecText {
         let line_end = after.find(['\r', '\n']).map_or(self.text.len(), |at| start + at);
         let number = before.matches('\n').count() + 1;
         let line = &self.text[line_start..line_end];
-        if line.len() > LONGEST_LINE {
+        if line.len() > LONGEST_LINE || line_holds_connection(&self.text[..line_start], line) {
             let column = self.text[line_start..start].chars().count() + 1;
             return title.element(Origin::path(path).line(number).char_column(column));
         }
         let marked = start - line_start..span.end.clamp(start, line_end) - line_start;
         title.element(
-            Snippet::source(shielded(&mask_passwords(line)))
+            Snippet::source(shielded(line))
                 .line_start(number)
                 .path(path)
                 .annotation(AnnotationKind::Primary.span(marked)),
@@ -128,10 +129,10 @@ const LONGEST_MESSAGE: usize = 1_000;
 
 /// A message for the terminal.
 fn shortened(text: &str) -> String {
-    let shown = printable(&mask_passwords(text));
-    match shown.char_indices().nth(LONGEST_MESSAGE) {
-        Some((at, _)) => format!("{}…", &shown[..at]),
-        None => shown,
+    let shown = |text: &str| printable(&withhold(text));
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((at, _)) => format!("{}…", shown(&text[..at])),
+        None => shown(text),
     }
 }
 
@@ -146,8 +147,9 @@ fn shielded(line: &str) -> String {
     line.chars().map(replaced).collect()
 }
 
-/// Control characters, and those that change the direction of a text or end its line.
-fn drives_terminal(c: char) -> bool {
+/// Whether a character drives a terminal: control characters, and those that change the direction of a
+/// text or end its line.
+pub fn drives_terminal(c: char) -> bool {
     c.is_control() && c != '\n'
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -187,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_on_the_line_of_a_problem_is_masked() {
+    fn a_line_with_a_connection_string_is_named_and_not_shown() {
         let text = "url = 'postgres://u:hunter2@h/d'\nurl = 'password=hunter2 host=h'\n";
-        for span in [0..3, 33..36] {
+        for (span, place) in [(0..3, "specs/a.toml:1:1"), (33..36, "specs/a.toml:2:1")] {
             let shown = shown(text, &Diagnostic::error(&span, "m"));
-            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains(place) && !shown.contains("hunter2"), "{shown}");
         }
     }
 
     #[test]
-    fn a_password_in_a_message_or_a_hint_is_masked() {
+    fn a_connection_string_in_a_message_or_a_hint_is_withheld() {
         let problem = Diagnostic::error(&(0..1), "\"postgres://u:hunter2@h\" is not set")
             .hinted("Set postgres://u:hunter2@h.");
         let shown = shown("a", &problem);

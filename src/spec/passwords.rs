@@ -1,6 +1,12 @@
-//! Passwords in a text, wherever a connection string may stand in it: none is ever shown.
+//! Connection strings in a text that is no connection string itself, such as a file name or a line of
+//! a spec: none is shown.
+//!
+//! What may be shown of a connection string is decided where one is parsed (`pg::Conninfo`). Here is
+//! the last resort for those that stand where none is expected. Where one ends cannot be told: a
+//! password may hold any character. So nothing is masked within it; from its start to the end of its
+//! line nothing is shown.
 
-/// Where passwords stand in a text: `://user:HERE@` and `password=HERE`. Rather too much than too little:
+/// Where passwords stand in a connection string: `://user:HERE@` and `password=HERE`. Rather too much than too little:
 /// a password may hold "/", "?" and "@", so it lasts to the line's last "@".
 pub(super) fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut places = Vec::new();
@@ -66,13 +72,96 @@ fn value_length(value: &str, in_url: bool) -> usize {
     value.len()
 }
 
-/// The same text, byte for byte as long, with every password in it made unreadable.
-pub fn mask_passwords(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for place in password_places(text) {
-        bytes[place].fill(b'*');
+/// Shows a text without the connection strings in it, each with the rest of its line.
+pub fn withhold(text: &str) -> String {
+    let shown = |line: &str| match connection_start(line.trim_end_matches('\n')) {
+        Some(start) if line.ends_with('\n') => format!("{}…\n", &line[..start]),
+        Some(start) => format!("{}…", &line[..start]),
+        None => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(shown).collect()
+}
+
+/// Whether a text, such as an argument, looks like a connection string or holds one.
+pub fn holds_connection(text: &str) -> bool {
+    let words = || text.split(|c: char| c.is_whitespace() || "?&,".contains(c));
+    let pair = |word: &str| {
+        word.split_once('=').is_some_and(|(keyword, _)| KEYWORDS.contains(&keyword.trim()))
+    };
+    words().any(pair) || text.lines().any(|line| connection_start(line).is_some())
+}
+
+/// Keywords that begin a pair of a connection string.
+const KEYWORDS: [&str; 8] =
+    ["host", "hostaddr", "port", "dbname", "user", "service", "sslmode", "options"];
+
+/// Where a line begins to look like a connection string: at a scheme with a slash, at `name:word@`, or
+/// at a keyword that means a password and its "=".
+fn connection_start(line: &str) -> Option<usize> {
+    let word_start = |end: usize, within: fn(char) -> bool| {
+        line[..end].char_indices().rev().take_while(|(_, c)| within(*c)).last().map(|(at, _)| at)
+    };
+    let scheme = line.match_indices(":/").filter_map(|(colon, _)| {
+        let start = word_start(colon, |c| c.is_ascii_alphanumeric() || c == '+')?;
+        let scheme = line[start..colon].to_ascii_lowercase();
+        let rest = line[colon + 1..].trim_start_matches('/');
+        let known = scheme.starts_with("postgres") && !rest.starts_with(['…', ' ', '"']);
+        let other = !scheme.starts_with("http") && line[colon..].starts_with("://");
+        (!rest.is_empty() && (known || other && rest.contains('@'))).then_some(start)
+    });
+    let login = line.match_indices(':').filter_map(|(colon, _)| {
+        let start = word_start(colon, |c| !c.is_whitespace() && !"\"'`:@()".contains(c))?;
+        let rest = line[colon + 1..].split(char::is_whitespace).next()?;
+        (!rest.starts_with(':') && rest.contains('@')).then_some(start)
+    });
+    let pair = line.match_indices('=').filter_map(|(equals, _)| {
+        let end = line[..equals].trim_end_matches(' ').len();
+        let start = word_start(end, |c| c.is_ascii_alphabetic() || c == '_')?;
+        means_a_password(&line[start..end]).then_some(start)
+    });
+    scheme.chain(login).chain(pair).min()
+}
+
+/// Whether a line of a spec may hold a connection string that is more than `${VARIABLE}`. `before` is
+/// the file up to the line: within [source] and [target] all but `search_path` is taken for one.
+pub(super) fn line_holds_connection(before: &str, line: &str) -> bool {
+    if connection_start(line).is_some() {
+        return true;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let bare = |text: &str| -> String {
+        text.chars().filter(|c| !c.is_whitespace() && !"\"'".contains(*c)).collect()
+    };
+    let header = before.lines().rev().map(bare).find(|line| line.starts_with('['));
+    let of_side = header
+        .is_some_and(|line| ["[source]", "[target]"].iter().any(|side| line.starts_with(side)));
+    let (key, value) = line.split_once('=').unwrap_or(("", line));
+    let key = bare(key);
+    let harmless = bare(&without_variables(value)).is_empty() || bare(line).starts_with('[');
+    let url = line.match_indices("url").any(|(at, _)| {
+        bare(&line[at + 3..])
+            .strip_prefix('=')
+            .is_some_and(|value| !without_variables(value).trim_matches(['}', ',']).is_empty())
+    });
+    url || of_side && !harmless && key != "search_path"
+}
+
+/// A text without what it takes from variables.
+fn without_variables(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some((before, after)) = rest.split_once("${") {
+        kept.push_str(before);
+        match after.split_once('}') {
+            Some((name, after)) if is_variable(name) => rest = after,
+            _ => return kept + after,
+        }
+    }
+    kept + rest
+}
+
+/// Whether a text is fit to name an environment variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 #[cfg(test)]
@@ -80,25 +169,67 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_masked_in_both_forms() {
-        for (text, masked) in [
-            ("postgres://u:p@ss@h/d", "postgres://u:****@h/d"),
-            ("postgres://u@h/d?password=pw&x=1", "postgres://u@h/d?password=**&x=1"),
-            ("host=h password=pw user=u", "host=h password=** user=u"),
-            ("postgres://u@h/d?pasword=pw&x=1", "postgres://u@h/d?pasword=**&x=1"),
-            ("host=h PASSWD = pw passfile=/p", "host=h PASSWD = ** passfile=/p"),
-            ("host=h password = 'p w' user=u", "host=h password = ***** user=u"),
-            (r"password='p\'w x' user=u", "password=******** user=u"),
-            ("password=p'w&x user=u", "password=***** user=u"),
-            ("postgres://u:p/w?x#@h/d", "postgres://u:******@h/d"),
-            ("postgres://u:p@w/x@h/d\n@", "postgres://u:*****@h/d\n@"),
-            ("postgres://u@h:5432/d", "postgres://u@h:5432/d"),
-            ("password=apassword=b c", "password=*********** c"),
-            ("?password=apassword=b&c d", "?password=************* d"),
-            ("password=a'password='b c' d", "password=**************** d"),
-            ("x://y\nx://u:p@h\nz:a@b", "x://y\nx://u:*@h\nz:a@b"),
+    fn a_connection_string_and_the_rest_of_its_line_are_withheld() {
+        for (text, shown) in [
+            ("a postgres://u:p@ss@h/d b", "a …"),
+            ("\"postgres:/u:hunter2 x\"", "\"…"),
+            ("POSTGRES://hunter2", "…"),
+            ("a\nmysql://u:p@h/d\nb", "a\n…\nb"),
+            ("host=h password = 'p w' user=u", "host=h …"),
+            ("x?pasword=pw&y", "x?…"),
+            ("spec reader:123?hunter2=x@: no", "spec …"),
+            ("u:pw@h", "…"),
         ] {
-            assert_eq!(mask_passwords(text), masked);
+            assert_eq!(withhold(text), shown);
+        }
+        for text in [
+            "ledger me@127.0.0.1:1/x: refused",
+            "see https://toml.io",
+            "--ledger postgres://….",
+            "operator does not exist: text @> jsonb",
+            "a::jsonb@>b",
+            "no role is named; name one with \"user\" or PGUSER",
+            "Write a PostgreSQL URL, a key=value string or \"${VARIABLE}\".",
+        ] {
+            assert_eq!(withhold(text), text);
+        }
+    }
+
+    #[test]
+    fn an_argument_with_a_keyword_of_a_connection_looks_like_one() {
+        for text in ["host=h", "dbname=x user=y", "//h/d?sslmode=x", "u:p@h", "postgres:/h"] {
+            assert!(holds_connection(text), "{text}");
+        }
+        for text in ["specs/a.toml", "/data/host=a/x.db", "C:/x", "a@b/c.toml", "https://x"] {
+            assert!(!holds_connection(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_side_is_shown_if_it_holds_variables_only() {
+        for (before, line) in [
+            ("[source]\n", "url = \"hunter2\""),
+            ("[ \"target\" ] # x\nurl = '''\n", "hunter2"),
+            ("[source]\n", "url = \"${A:-hunter2}\""),
+            ("[source]\n", "url = \"${A}\" # hunter2"),
+            ("[source]\n", "ulr = \"hunter2\""),
+            ("", "source.url = 'hunter2'"),
+            ("", "source = { url = 'hunter2' }"),
+            ("", "name = \"postgres://u@h/d\""),
+        ] {
+            assert!(line_holds_connection(before, line), "{line}");
+        }
+        for (before, line) in [
+            ("[source]\n", "url = \"${A}${B}\""),
+            ("", "source.url = '${A}'"),
+            ("", "source = { url = '${A}' }"),
+            ("[source]\n", "search_path = \"public\""),
+            ("[source]\n[[mapping]]\n", "name = \"x\""),
+            ("", "[source]"),
+            ("[source]\n", "[target] # x"),
+            ("[mapping.source]\n", "table = \"t\""),
+        ] {
+            assert!(!line_holds_connection(before, line), "{line}");
         }
     }
 }

@@ -173,6 +173,16 @@ pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
     printed_as(&place(index), &pair.sides[side].column_type.pg_type)
 }
 
+/// The same of a part of a key. The padding of char(n) is none of it: the other side may pad to another
+/// length, or not at all.
+pub(super) fn printed_key(pair: &Pair, side: Side, index: usize) -> String {
+    let pg_type = &pair.sides[side].column_type.pg_type;
+    match pg_type.base() {
+        PgType::Builtin(Builtin::Bpchar) => text(pg_type, &place(index)),
+        _ => printed(pair, side, index),
+    }
+}
+
 /// A value of this type, as the type's output function writes it.
 pub(super) fn printed_as(value: &str, pg_type: &PgType) -> String {
     let function = match pg_type.base() {

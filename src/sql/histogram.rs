@@ -1,6 +1,6 @@
 //! How a table is parted without reading it: its blocks, and the statistics' histogram of the key.
 
-use super::canon::{canon, printed};
+use super::canon::{canon, printed_key};
 use super::statement::{Bind, Statement, Writer, table};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{PgType, Side};
@@ -40,7 +40,7 @@ pub fn histogram(plan: &MappingPlan, side: Side) -> Option<Statement> {
         .push("select ")
         .push(&canon(pair, side, 0))
         .push(", ")
-        .push(&printed(pair, side, 0))
+        .push(&printed_key(pair, side, 0))
         .push(
             "\nfrom (
 select h.value as p0, h.place

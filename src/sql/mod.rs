@@ -52,7 +52,7 @@ pub use probe::{Neighbour, neighbour, null_keys, probe, sampled_keys};
 pub use rows::{canons, canons_with_rules, key_hashes};
 pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::{server, transaction, transaction_status};
-pub use settings::{PINNED, begin, settings_in_effect};
+pub use settings::{CHECK_CLIENT, PINNED, WAIT_FOR_COMMIT, begin, settings_in_effect};
 pub use shape::{read_by_queries, read_by_views, shapes};
 pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};

@@ -1,6 +1,6 @@
 //! Boundaries and ends: keys found by walking an index, without reading the table.
 
-use super::canon::{in_key, printed, row_hash, searched};
+use super::canon::{in_key, printed_key, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_changed, from_sampled, from_unfiltered};
 use super::rows::group_text;
@@ -129,7 +129,7 @@ fn key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     });
     writer.push(", ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&printed(pair, side, index));
+        writer.push(&printed_key(pair, side, index));
     });
 }
 

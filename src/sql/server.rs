@@ -2,11 +2,25 @@
 
 use super::statement::{Bind, Statement, Writer};
 
+/// The name of the file that a primary writes its WAL to, which begins with the timeline.
+pub(super) const WAL_FILE: &str = "case when not pg_catalog.pg_is_in_recovery()
+and pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'execute')
+and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_insert_lsn()', 'execute')
+then pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())
+end";
+
+/// When the server was started, and up to where a primary has flushed its WAL.
+pub(super) const INSTANCE: &str = "pg_catalog.pg_postmaster_start_time()::pg_catalog.text,
+case when not pg_catalog.pg_is_in_recovery()
+and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_flush_lsn()', 'execute')
+then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0')::pg_catalog.int8
+end";
+
 /// One row: version, database, role, whether the role can do more than read, encoding, whether it
 /// is a standby, the cluster's identifier where the role may ask, and whether the role sees what other
-/// sessions and standbys do.
+/// sessions and standbys do, and which run of the server it is.
 pub fn server() -> Statement {
-    Statement::constant(
+    Statement::constant(format!(
         "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
 pg_catalog.current_database()::pg_catalog.text,
 current_user::pg_catalog.text,
@@ -26,8 +40,10 @@ coalesce((
 select pg_catalog.pg_has_role(r.oid, 'usage')
 from pg_catalog.pg_roles as r
 where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
-), false)",
-    )
+), false),
+{WAL_FILE},
+{INSTANCE}"
+    ))
 }
 
 /// The transaction that this is asked in, as text: it has a number then, if it had none.

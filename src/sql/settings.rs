@@ -29,6 +29,22 @@ pub const PINNED: [(&str, &str); 17] = [
     ("default_transaction_deferrable", "off"),
 ];
 
+/// Raises `synchronous_commit` for the transaction, as the operand of a SELECT or PERFORM: with `off` a
+/// crash loses commits that were reported, with `local` a failover to a synchronous standby does. Stronger
+/// values stay.
+pub const WAIT_FOR_COMMIT: &str = "pg_catalog.set_config('synchronous_commit', 'on', true)
+  WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) ANY ('{off,local}')";
+
+/// Has the server end a statement of this transaction whose client is gone, which it would else run to
+/// its end; the operand of a SELECT or PERFORM. A value that the role has already stays.
+///
+/// It is no SET, because a server before version 14 has no such setting, and one on a system that does
+/// not report a closed connection takes only 0. Linux does.
+pub const CHECK_CLIENT: &str =
+    "pg_catalog.set_config('client_connection_check_interval', '1s', true)
+  WHERE pg_catalog.current_setting('client_connection_check_interval', true) OPERATOR(pg_catalog.=) '0'
+  AND pg_catalog.version() OPERATOR(pg_catalog.~~) '%linux%'";
+
 /// Begins a read: one snapshot, read only, everything pinned. An empty `search_path` stands for
 /// `pg_catalog` alone.
 pub fn begin(search_path: &[SchemaName], statement_timeout: Duration) -> String {
@@ -45,6 +61,7 @@ pub fn begin(search_path: &[SchemaName], statement_timeout: Duration) -> String 
     for (name, value) in PINNED {
         text.push_str(&format!("set local {name} = '{value}';\n"));
     }
+    text.push_str(&format!("select {CHECK_CLIENT};\n"));
     text
 }
 
@@ -72,5 +89,6 @@ mod tests {
         assert!(text.contains("set local statement_timeout = 60000;\n"));
         assert!(text.contains("set local row_security = 'off';\n"));
         assert!(begin(&[], Duration::ZERO).contains("search_path = pg_catalog;"));
+        assert!(text.ends_with(&format!("select {CHECK_CLIENT};\n")));
     }
 }

@@ -5,6 +5,7 @@
 //! is beneath it is no matter.
 
 use super::access::{asked_names, asked_oids};
+use super::server::{INSTANCE, WAL_FILE};
 use super::statement::{Bind, Statement, Writer};
 use crate::schema::{Builtin, SchemaName, TableName};
 
@@ -25,22 +26,22 @@ from part
 ) as p on true
 ";
 
-/// The server and the database at this moment, as one row `d`. What does not depend on a relation is asked
-/// once for all of them.
-const HERE: &str = "here as materialized (
-select pg_catalog.current_setting('server_version_num')::pg_catalog.int4 as version,
+/// The server and the database at this moment, as one row `here`. What does not depend on a relation is
+/// asked once for all of them.
+fn here() -> String {
+    format!(
+        "here(version, datname, oid, datcollate, standby, system, file, started, flushed, collation_version)
+as materialized (
+select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
 d.datname,
 d.oid,
 d.datcollate,
-pg_catalog.pg_is_in_recovery() as standby,
+pg_catalog.pg_is_in_recovery(),
 case when pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 then (select s.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() as s)
-end as system,
-case when not pg_catalog.pg_is_in_recovery()
-and pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'execute')
-and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_insert_lsn()', 'execute')
-then pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())
-end as file,
+end,
+{WAL_FILE},
+{INSTANCE},
 coalesce(
 pg_catalog.pg_collation_actual_version('pg_catalog.\"default\"'::pg_catalog.regcollation),
 case when d.datcollate not in ('C', 'POSIX') then (
@@ -50,10 +51,12 @@ where o.collprovider = 'c'
 and o.collcollate = d.datcollate
 limit 1
 ) end
-) as collation_version
+)
 from pg_catalog.pg_database as d
 where d.datname = pg_catalog.current_database()
-)";
+)"
+    )
+}
 
 /// The columns of `c` in the database `d`, as JSON.
 const COLUMNS: &str = "left join lateral (
@@ -85,11 +88,11 @@ and not a.attisdropped
 /// whether the server is a standby, the cluster's identifier where the role may ask, and of a primary the
 /// name of the file that it writes to, which begins with the timeline. Then of the relation, if one is named
 /// and there: OID, file, how many partitions and children on all levels, a hash of which, its columns, and
-/// whether it is a view.
+/// whether it is a view; and of the server again, which run of it this is.
 pub fn shapes(tables: &[Option<&TableName>]) -> Statement {
     let nothing = TableName { schema: SchemaName(String::new()), name: String::new() };
     let mut writer = Writer::new(&[]);
-    writer.push("with ").push(HERE).push(
+    writer.push("with ").push(&here()).push(
         "
 select asked.place,
 d.version,
@@ -103,7 +106,9 @@ pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8,
 p.parts,
 p.which,
 a.columns::pg_catalog.text,
-coalesce(c.relkind = 'v', false)
+coalesce(c.relkind = 'v', false),
+d.started,
+d.flushed
 from here as d
 cross join ",
     );
@@ -130,7 +135,7 @@ and c.relname = asked.name
 /// No columns: nobody can change those that a view reads.
 pub fn read_by_views(views: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
-    writer.push("with recursive ").push(HERE).push(",\nreached as (\nselect asked.place, ");
+    writer.push("with recursive ").push(&here()).push(",\nreached as (\nselect asked.place, ");
     writer.push("asked.oid::pg_catalog.oid as oid\nfrom ");
     asked_oids(&mut writer, views).push(
         "
@@ -160,7 +165,7 @@ pub fn read_by_queries(locked: &[&[i64]]) -> Statement {
         locked.iter().flat_map(|oids| *oids).map(|o| o.to_be_bytes()).collect();
     writer
         .push("with ")
-        .push(HERE)
+        .push(&here())
         .push(",\nlocked as (\nselect l.place, l.oid::pg_catalog.oid as oid\nfrom rows from (")
         .push("pg_catalog.unnest(")
         .bind(Bind::array(Builtin::Int8, places.iter().map(<[u8; 8]>::as_slice)))

@@ -7,7 +7,7 @@ use pgreconcile::schema::Side;
 
 use super::round::{ALL, Round, same};
 use super::session::Session;
-use crate::support::{Fate, Proxy, cluster};
+use crate::support::{Fate, Proxy, cluster, fault};
 
 const TABLE: &str = "create table t (id int primary key, name text, note text default 'n');";
 
@@ -133,6 +133,7 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     // A row that the writer passes thrice in a round counts thrice: every one of its updates stands.
     assert_eq!(round.pair.sql(Side::Target, "select sum(seen) from t"), (3 * 300 * 40).to_string());
     let _ = round.compare().exits(0);
+    fault::DEADLOCK.tried(writers.len() * 300);
 }
 
 #[test]
@@ -161,6 +162,7 @@ fn a_script_that_is_killed_between_any_two_statements_changed_nothing() {
     let round = round();
     let _ = round.repair("r", &ALL).exits(0);
     let first = round.state(false);
+    let mut kills = 0;
     for end in [".sql", ".undo.sql"] {
         for script in round.scripts("r", end) {
             let text = std::fs::read_to_string(&script).unwrap();
@@ -177,12 +179,14 @@ fn a_script_that_is_killed_between_any_two_statements_changed_nothing() {
                 cuts += 1;
             }
             assert!(cuts > 20, "{cuts}");
+            kills += cuts;
             assert_eq!(round.state(true), before);
             assert_eq!(round.psql(&script).code, 0);
         }
         let _ = round.compare().exits(if end == ".sql" { 0 } else { 1 });
     }
     assert_eq!(round.state(false), first);
+    fault::SCRIPT_KILLED.tried(kills);
 }
 
 /// Where in `apply`'s talk with the server each of its messages began, beginning with the first write.
@@ -213,7 +217,9 @@ fn an_apply_whose_connection_breaks_anywhere_goes_on_with_another() {
     let (connection, messages) = talk(&round);
     let done = round.state(false);
     back(&round);
+    let mut cuts = 0;
     for at in messages.iter().step_by(messages.len() / 40) {
+        cuts += 1;
         let (at, reset) = (*at, at % 2 == 0);
         let proxy = Proxy::start(&round.pair.clusters.target, move |number| {
             if number == connection { Fate::Cut { after: at, reset } } else { Fate::Pass }
@@ -229,6 +235,7 @@ fn an_apply_whose_connection_breaks_anywhere_goes_on_with_another() {
         back(&round);
         assert_eq!(round.state(false), first);
     }
+    fault::APPLY_CUT.tried(cuts);
 }
 
 /// The network falls silent at a place of the talk, and `apply` is killed there.
@@ -240,6 +247,7 @@ fn an_apply_that_is_killed_between_any_two_statements_is_simply_started_again() 
     let (connection, messages) = talk(&round);
     let done = round.state(false);
     back(&round);
+    let mut kills = 0;
     for at in messages.iter().step_by(messages.len() / 40) {
         let at = *at;
         let proxy = Proxy::start(&round.pair.clusters.target, move |number| {
@@ -252,6 +260,7 @@ fn an_apply_that_is_killed_between_any_two_statements_is_simply_started_again() 
             std::thread::yield_now();
         }
         running.signal("KILL");
+        kills += 1;
         let _ = running.finish();
         drop(proxy);
         let _ = round.apply("r", &["--execute"]).exits(0);
@@ -259,4 +268,5 @@ fn an_apply_that_is_killed_between_any_two_statements_is_simply_started_again() 
         back(&round);
         assert_eq!(round.state(false), first);
     }
+    fault::APPLY_KILLED.tried(kills);
 }

@@ -80,8 +80,12 @@ fn what_agrees_meanwhile_is_dropped_and_counted() {
         .pair
         .sql(Side::Target, "update t set name = 'b' where id = 2; insert into t values (3,'c')");
     let told = round.repair("none", &[]);
-    assert!(told.exits(0).stdout.contains("nothing written"), "{}", told.stdout);
-    assert!(!round.path("none").exists());
+    assert!(told.exits(0).stdout.contains("nothing to repair: none holds"), "{}", told.stdout);
+    // A job that repairs and applies need not look at what there was to do.
+    for flags in [&[][..], &["--execute"]] {
+        let told = round.apply("none", flags);
+        assert!(told.exits(0).stdout.contains("the repair is empty"), "{}", told.stdout);
+    }
 }
 
 #[test]
@@ -275,7 +279,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
         refused("the seal of");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-        refused("is not a plain file");
+        refused("is a symbolic link");
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, text).unwrap();
     }
@@ -439,6 +443,14 @@ fn nobody_else_reads_a_repair_whatever_the_umask() {
     assert!(!open.join("r").exists());
     set(0o1777);
     assert_eq!(repair("open/r").status.code(), Some(0));
+    // What a killed one left beside its place is removed; what only looks alike is not.
+    for left in [".pgreconcile-repair-Ab12Cd", ".pgreconcile-repair-no id"] {
+        std::fs::create_dir(round.path(left)).unwrap();
+        std::fs::write(round.path(left).join("001-t-insert.sql"), "rows").unwrap();
+    }
+    assert_eq!(repair("again").status.code(), Some(0));
+    assert!(!round.path(".pgreconcile-repair-Ab12Cd").exists());
+    assert!(round.path(".pgreconcile-repair-no id").exists());
     // A link in its place is not followed.
     std::os::unix::fs::symlink("/tmp", round.path("link")).unwrap();
     assert_eq!(repair("link").status.code(), Some(2));

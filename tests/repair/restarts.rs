@@ -337,7 +337,7 @@ fn a_record_is_believed_only_of_its_own_repair() {
     }
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(round.path("elsewhere"), &path).unwrap();
-    refused("is not a plain file");
+    refused("applied.jsonl is a symbolic link");
     assert!(!round.path("elsewhere").exists());
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, &torn).unwrap();

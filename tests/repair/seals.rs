@@ -5,6 +5,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use super::round::{ALL, Round, same};
+use crate::support::fault;
 
 const TABLE: &str = "create table t (id int primary key, v text);";
 
@@ -117,4 +118,49 @@ fn a_file_that_is_written_to_after_its_check_is_not_applied() {
         let _ = round.apply("r", &["--execute"]).exits(0);
         let _ = round.compare().exits(0);
     }
+}
+
+/// The checksums hold no secret: whoever can write to the files can make new ones.
+#[test]
+fn a_repair_that_others_can_write_to_is_not_applied() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let source = format!("{TABLE} insert into t values (1, 'a');");
+    let round = Round::new(&source, TABLE, &same("public.t"));
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &[]).exits(0);
+    let state = round.state(true);
+    let id = std::process::Command::new("id").arg("-u").output().unwrap();
+    let is_root = id.stdout == b"0\n";
+    let set = |name: &str, (owner, group, mode): (Option<u32>, Option<u32>, u32)| {
+        chown(round.path(name), owner, group).unwrap();
+        std::fs::set_permissions(round.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let (other, mut refusals) = (Some(65_534), 0);
+    for (name, change, why) in [
+        ("r", (None, None, 0o777), "folder r can be written by every user"),
+        ("r", (None, None, 0o1777), "folder r can be written by every user"),
+        ("r", (None, other, 0o770), "folder r can be written by group 65534"),
+        ("r/manifest.json", (None, None, 0o666), "manifest.json can be written by every user"),
+        ("r/manifest.json", (other, None, 0o600), "manifest.json is owned by user 65534"),
+        ("r/001-t-insert.jsonl", (None, None, 0o602), "insert.jsonl can be written by every user"),
+        ("r/001-t-insert.sql", (None, other, 0o660), "insert.sql can be written by group 65534"),
+        ("r/001-t-insert.undo.sql", (other, None, 0o644), "insert.undo.sql is owned by user 65534"),
+    ] {
+        if !is_root && (change.0, change.1) != (None, None) {
+            continue;
+        }
+        set(name, change);
+        for flags in [&[][..], &["--execute"]] {
+            let outcome = round.apply("r", flags);
+            assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains("hint: Copy what was reviewed"), "{}", outcome.stderr);
+            refusals += 1;
+        }
+        let own = is_root.then_some(0);
+        set(name, (own, own, if name == "r" { 0o700 } else { 0o600 }));
+    }
+    assert_eq!(round.state(true), state);
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    let _ = round.compare().exits(0);
+    fault::REPAIR_OPEN.tried(refusals);
 }

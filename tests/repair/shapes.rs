@@ -70,6 +70,9 @@ fn a_script_reads_well() {
     let manifest = std::fs::read_to_string(round.path("r/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let table = &manifest["parts"][0]["stages"][0]["table"];
+    let instance = &manifest["place"]["instance"];
+    let end = instance["wal"]["flushed"].as_u64().unwrap();
+    let end = format!("{:X}/{:X}", end >> 32, end & 0xffff_ffff);
     let digests = table["definition"].as_object().unwrap();
     let masked: Vec<String> = round
         .scripts("r", ".sql")
@@ -80,6 +83,8 @@ fn a_script_reads_well() {
             let cluster = "select system_identifier from pg_control_system()";
             let text = text.replace(&round.pair.sql(Side::Target, cluster), "CLUSTER");
             let text = text.replace(&format!("{}::oid", table["oid"]), "OID::oid");
+            let text = text.replace(&end, "END");
+            let text = text.replace(instance["started"].as_str().unwrap(), "STARTED");
             let text = digests
                 .values()
                 .fold(text, |text, digest| text.replace(digest.as_str().unwrap(), "DIGEST"));

@@ -217,6 +217,29 @@ impl Cluster {
         cluster
     }
 
+    /// Starts a server on a copy of this one's files, as a snapshot of its disk would be.
+    pub fn copy(&self) -> Cluster {
+        self.kill();
+        let folder = owned_folder();
+        let copied = as_server_user(Path::new("cp"), folder.path())
+            .arg("-a")
+            .args([self.folder.path().join("data"), folder.path().join("data")])
+            .status()
+            .expect("cp");
+        assert!(copied.success());
+        let port = free_port();
+        let file = folder.path().join("data/postgresql.auto.conf");
+        let before = std::fs::read_to_string(&file).expect("settings");
+        let socket = folder.path().display();
+        let text = format!("{before}\nport = {port}\nunix_socket_directories = '{socket}'\n");
+        std::fs::write(&file, text).expect("settings");
+        let (server, keeper) = (self.server.clone(), Mutex::new(None));
+        let copy = Cluster { server, folder, port, keeper };
+        copy.restart();
+        self.restart();
+        copy
+    }
+
     /// Makes a standby a primary, and waits until it is one.
     pub fn promote(&self) {
         assert_eq!(self.sql("postgres", "select pg_promote()"), "t");

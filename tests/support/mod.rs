@@ -3,6 +3,7 @@
 mod authority;
 mod bouncer;
 pub mod cluster;
+pub mod fault;
 mod guarded;
 mod pair;
 mod problem;

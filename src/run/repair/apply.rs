@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::journal::{Journal, Place};
+use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
 use crate::pg::{Lease, PgError, Remedy, Session};
@@ -19,7 +20,7 @@ use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
 use crate::run::pace::spacing::Spacing;
-use crate::run::work::worker::pause_after;
+use crate::run::retried::pause_after;
 use crate::sql::{self, Bind};
 
 /// Rows that travel as one statement's parameters.
@@ -49,6 +50,8 @@ pub enum Applied {
         keys: u64,
         /// Those that agree now.
         agree: u64,
+        /// In which pairs of which mapping how many of the others differ.
+        differing: Differing,
         /// Batches that were applied before, and not again.
         passed: u64,
     },
@@ -102,7 +105,9 @@ impl Ready<'_> {
         }
         (applying.tell)(Progress::Looking);
         match self.look().await {
-            Ok((keys, agree)) => Applied::Done { keys, agree, passed: applying.passed },
+            Ok((keys, agree, differing)) => {
+                Applied::Done { keys, agree, differing, passed: applying.passed }
+            }
             Err(blocked) => Applied::Failed(blocked),
         }
     }

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::batching::{Arranged, Cuts};
 use super::changes::Spool;
-use super::leaving::{LeftOut, leave_out};
+use super::leaving::{Absent, LeftOut, leave_out};
 use super::member::{Member, Source};
+use super::refusal::{Refusal, Unmade};
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
 use crate::run::blocked::Blocked;
 use crate::schema::{Link, Stored, Unique};
@@ -33,8 +34,9 @@ struct Handover {
 pub(in crate::run) fn arrange(
     spools: BTreeMap<(Act, usize), Spool>,
     scopes: &BTreeMap<usize, &Scope>,
+    absent: &[Absent],
     shape: impl Fn(Act, usize) -> Shape,
-) -> Result<(Vec<Arranged>, LeftOut), Blocked> {
+) -> Result<(Vec<Arranged>, LeftOut), Unmade> {
     let mut members = Vec::new();
     for ((act, place), spool) in spools {
         let spooled = spool.finish()?;
@@ -44,7 +46,7 @@ pub(in crate::run) fn arrange(
         }
         members.push(Member::new(place, shape, spooled));
     }
-    let left_out = leave_out(&mut members, scopes)?;
+    let left_out = leave_out(&mut members, scopes, absent)?;
     members.retain(|member| member.spooled.rows > 0);
     let handovers = handovers(&mut members, scopes)?;
     let mut before = BTreeSet::new();
@@ -151,16 +153,18 @@ fn arrange_group(
     scopes: &BTreeMap<usize, &Scope>,
     handovers: &[Handover],
     marker: &Marker,
-) -> Result<Arranged, Blocked> {
+) -> Result<Arranged, Unmade> {
     let acts: BTreeSet<Act> = members.iter().map(|member| member.shape.act).collect();
     let backwards = acts.contains(&Act::Delete);
     if backwards && acts.len() > 1 {
         let tables: BTreeSet<String> =
             members.iter().map(|member| member.shape.table.to_string()).collect();
         let tables = tables.into_iter().collect::<Vec<_>>().join(", ");
-        let message = format!("deletes and other changes of {tables} wait for each other");
+        let why = format!("deletes and other changes of {tables} wait for each other");
         let hint = "Repair them in steps: first with --kinds insert,update, then compare again and delete. Where a row that comes takes a unique value of one that goes, change that one by hand first.";
-        return Err(Blocked::new(message).hinted(hint));
+        let places: BTreeSet<usize> = members.iter().map(|member| member.place).collect();
+        let refusal = |place| Refusal { place, why: why.clone(), hint: hint.to_owned() };
+        return Err(Unmade::Refused(places.into_iter().map(refusal).collect()));
     }
     hand_over(&mut members, scopes, handovers)?;
     let roots = |links: fn(&Stored) -> &[Link]| -> BTreeSet<u32> {
@@ -204,7 +208,7 @@ fn hand_over(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     handovers: &[Handover],
-) -> Result<(), Blocked> {
+) -> Result<(), Unmade> {
     let mut done = BTreeSet::new();
     for Handover { place, unique, from, to } in handovers {
         let here = |act: Act| members.iter().any(|m| (m.place, m.shape.act) == (*place, act));
@@ -221,9 +225,9 @@ fn hand_over(
         let exchange = scope
             .exchange(unique, &update.spooled.set, &update.spooled.told.limits)
             .map_err(|why| {
-                Blocked::new(format!("table {}: {why}", update.shape.table)).hinted(
-                "Make the constraint DEFERRABLE, or set one of the rows by hand and compare again.",
-            )
+                let hint = "Make the constraint DEFERRABLE, or set one of the rows by hand and \
+                            compare again.";
+                Unmade::Refused(vec![Refusal { place: *place, why, hint: hint.to_owned() }])
             })?;
         for member in members.iter_mut().filter(|member| member.place == *place) {
             member.mark_unique(scopes, unique);

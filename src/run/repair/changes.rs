@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::verified::{Blocks, Verified};
+use crate::files::unnamed;
 use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
 
@@ -37,6 +38,8 @@ pub(in crate::run) struct ToldValues {
     pub(in crate::run) limits: Limits,
     /// Rows to insert whose key is taken, by place.
     pub(in crate::run) occupied: BTreeMap<usize, Occupied>,
+    /// Pairs in which a row will differ all the same, by the row's place.
+    pub(in crate::run) differ: BTreeMap<usize, Vec<usize>>,
 }
 
 impl ToldValues {
@@ -65,7 +68,7 @@ pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
 
 impl Spool {
     pub(in crate::run) fn new() -> Result<Spool, Blocked> {
-        let out = BufWriter::with_capacity(1 << 16, tempfile::tempfile().map_err(spool_error)?);
+        let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
         Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 
@@ -121,6 +124,8 @@ impl Spooled {
         let (mut text, mut row) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {
             if !gone.contains(&row) {
+                let place = usize::try_from(kept.rows).unwrap_or(usize::MAX);
+                kept.told.differ.extend(self.told.differ.remove(&row).map(|pairs| (place, pairs)));
                 kept.push(&change)?;
                 kept.told.values.extend(self.told.of(row, self.rows));
             }

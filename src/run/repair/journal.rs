@@ -21,13 +21,14 @@
 //! be written, `apply` warns and goes on: batches may always run again, and a reviewed folder may lie
 //! where nobody can write. A record that is there and cannot be read is another matter, and refused.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{open, open_with};
+use super::folder::{named, open};
+use crate::files::{Directory, Draft};
 use crate::run::blocked::Blocked;
 
 /// A batch: the place of its part, and its own within that, both from 1.
@@ -36,7 +37,7 @@ pub(in crate::run) type Place = (usize, usize);
 /// What was applied of a folder.
 #[derive(Debug)]
 pub struct Journal {
-    folder: PathBuf,
+    folder: Directory,
     /// The seal of the manifest that it belongs to.
     seal: String,
     /// The last batch that is known to be committed: its part and its place there, from 1.
@@ -70,16 +71,13 @@ impl Journal {
     pub const FILE: &'static str = "applied.jsonl";
 
     /// Reads what there is.
-    pub(in crate::run) fn read(folder: &Path, seal: &str) -> Result<Journal, Blocked> {
-        let (folder, seal) = (folder.to_owned(), seal.to_owned());
+    pub(in crate::run) fn read(folder: &Directory, seal: &str) -> Result<Journal, Blocked> {
+        let (folder, seal) = (folder.clone(), seal.to_owned());
         let mut journal = Journal { folder, seal, through: None, rows: 0, doubt: None, file: None };
-        match std::fs::symlink_metadata(journal.path()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(journal),
-            _ => {}
+        if !journal.folder.has(Journal::FILE) {
+            return Ok(journal);
         }
-        let file = open(&journal.folder, Journal::FILE).map_err(|blocked| {
-            blocked.hinted("It says which batches were applied: start as somebody who may read it.")
-        })?;
+        let file = open(&journal.folder, Journal::FILE)?;
         let mut lines = BufReader::new(file).split(b'\n');
         let heading = lines.next().and_then(Result::ok);
         let heading = heading.and_then(|line| serde_json::from_slice::<Heading>(&line).ok());
@@ -100,7 +98,7 @@ impl Journal {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join(Journal::FILE)
+        self.folder.path_of(Journal::FILE)
     }
 
     fn take(&mut self, line: Line) {
@@ -137,26 +135,22 @@ impl Journal {
 
     fn open(&self) -> Result<File, Blocked> {
         let at_path = |error: io::Error| Blocked::io(&self.path(), &error);
-        if !self.path().exists() {
-            // It is whole when it comes into its place. Mode 0600 is this crate's own.
+        if !self.folder.has(Journal::FILE) {
+            // It is whole when it gets its name.
+            let draft = Draft::file(&self.folder, ".applied-").map_err(named)?;
             let heading = Heading { version: 1, manifest: self.seal.clone() };
             let heading = serde_json::to_string(&heading).map_err(|error| at_path(error.into()))?;
-            let mut file = tempfile::NamedTempFile::with_prefix_in(".applied-", &self.folder)
-                .map_err(at_path)?;
-            let written = writeln!(file, "{heading}").and_then(|()| file.as_file().sync_all());
+            let mut file = draft.open().map_err(at_path)?;
+            let written = writeln!(file, "{heading}").and_then(|()| file.sync_all());
             written.map_err(at_path)?;
-            match file.persist_noclobber(self.path()) {
-                Err(error) if error.error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(at_path(error.error));
-                }
-                // Another one was quicker.
+            match draft.place_new(Journal::FILE) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(named(error)),
+                // Another process may have been faster.
                 _ => {}
             }
-            let folder = File::open(&self.folder).and_then(|folder| folder.sync_all());
-            folder.map_err(at_path)?;
+            self.folder.sync().map_err(named)?;
         }
-        let mut file =
-            open_with(&self.folder, Journal::FILE, OpenOptions::new().read(true).append(true))?;
+        let mut file = self.folder.append(Journal::FILE).map_err(named)?;
         let mut last = [0];
         file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(at_path)?;
         if last != *b"\n" {

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 
-use super::member::{ANY, Member, Source};
+use super::member::{ANY, Member, Source, key_mark};
 use super::occupied::is_of;
 use crate::repair::{Act, Mark, Marker, Scope};
 use crate::run::blocked::Blocked;
-use crate::schema::{ColumnName, Unique};
+use crate::schema::{ColumnName, TableName, Unique};
 
 /// How many rows of a mapping are left out, by mapping and reason.
 pub(in crate::run) type LeftOut = BTreeMap<(usize, String), u64>;
@@ -22,6 +22,16 @@ const NEEDS: &str = "that need what rows left out have";
 
 /// Why an insert is left out whose key comes with another one.
 const TWICE: &str = "whose key another row to insert has, equal if not the same";
+
+/// Rows of a table that do not come: their mapping is left out.
+pub(in crate::run) struct Absent {
+    /// The table.
+    pub(in crate::run) table: TableName,
+    /// The columns of its key.
+    pub(in crate::run) columns: Vec<ColumnName>,
+    /// The rows' keys.
+    pub(in crate::run) keys: Vec<Vec<String>>,
+}
 
 /// That a change is left out.
 struct Gone {
@@ -34,8 +44,10 @@ struct Gone {
 pub(in crate::run) fn leave_out(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
+    absent: &[Absent],
 ) -> Result<LeftOut, Blocked> {
     let marker = Marker::default();
+    let missing = missing(members, scopes, absent, &marker);
     let mut gone: Vec<BTreeMap<usize, Gone>> = Vec::new();
     for member in members.iter() {
         let mut rows = BTreeMap::new();
@@ -56,10 +68,10 @@ pub(in crate::run) fn leave_out(
         }
         gone.push(rows);
     }
-    if gone.iter().all(BTreeMap::is_empty) {
+    if gone.iter().all(BTreeMap::is_empty) && missing.is_empty() {
         return Ok(LeftOut::new());
     }
-    follow(members, scopes, &marker, &mut gone)?;
+    follow(members, scopes, &marker, missing, &mut gone)?;
     let mut left_out = LeftOut::new();
     for (member, gone) in members.iter_mut().zip(gone) {
         let rows: BTreeSet<usize> = gone.keys().copied().collect();
@@ -71,6 +83,30 @@ pub(in crate::run) fn leave_out(
         }
     }
     Ok(left_out)
+}
+
+/// What rows that do not come would have for the foreign keys of these changes.
+fn missing(
+    members: &[Member],
+    scopes: &BTreeMap<usize, &Scope>,
+    absent: &[Absent],
+    marker: &Marker,
+) -> HashSet<Mark> {
+    let mut marks = HashSet::new();
+    let links = members.iter().flat_map(|member| &scopes[&member.place].stored.parents);
+    for link in links {
+        for Absent { columns, keys, .. } in absent.iter().filter(|a| a.table == link.there.table) {
+            let place = |name: &ColumnName| columns.iter().position(|column| column == name);
+            let places: Option<Vec<usize>> =
+                link.columns.iter().map(|(_, theirs)| place(theirs)).collect();
+            let Some(places) = places else { continue };
+            let mark = |key: &Vec<String>| {
+                key_mark(marker, link, places.iter().map(|at| Some(key[*at].as_str())))
+            };
+            marks.extend(keys.iter().filter_map(mark));
+        }
+    }
+    marks
 }
 
 /// Inserts whose key is taken: by a row that this repair does not delete, or by another insert.
@@ -143,11 +179,12 @@ fn takers(
 }
 
 /// Inserts and updates that need what rows left out have: a value that they do not give up, a parent
-/// that does not come.
+/// that does not come. `kept` holds the marks of such values from the start.
 fn follow(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     marker: &Marker,
+    mut kept: HashSet<Mark>,
     gone: &mut [BTreeMap<usize, Gone>],
 ) -> Result<(), Blocked> {
     for member in members.iter_mut().filter(|member| member.shape.act != Act::Delete) {
@@ -162,7 +199,6 @@ fn follow(
             member.mark_link(scopes, link, false);
         }
     }
-    let mut kept: HashSet<Mark> = HashSet::new();
     loop {
         let mut more = false;
         for (member, gone) in members.iter_mut().zip(gone.iter_mut()) {

@@ -1,6 +1,7 @@
 //! Whether rows that were changed agree now: what `apply` looks at in the end, and before it passes over
 //! what it has applied before.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 
 use super::ready::Ready;
@@ -12,16 +13,29 @@ use crate::plan::MappingPlan;
 use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
+use crate::run::retried::pause_after;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
-use crate::run::work::worker::pause_after;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 
+/// How many rows differ, by mapping and pair.
+pub type Differing = BTreeMap<(String, String), u64>;
+
+/// What rows that were changed are now.
+#[derive(Default)]
+struct Looked {
+    /// How many agree.
+    agree: u64,
+    /// How many differ in each pair.
+    differing: BTreeMap<usize, u64>,
+}
+
 impl Ready<'_> {
-    /// Reads every key again: how many there are, and how many agree.
-    pub(in crate::run) async fn look(&self) -> Result<(u64, u64), Blocked> {
-        let (mut keys, mut agree) = (0, 0);
+    /// Reads every key again: how many there are, how many agree, and in which pairs of which mapping
+    /// how many rows differ.
+    pub(in crate::run) async fn look(&self) -> Result<(u64, u64, Differing), Blocked> {
+        let (mut keys, mut agree, mut differing) = (0, 0, Differing::new());
         for (place, part, verified) in self.parts() {
             let plans = self.plans_of(place);
             let mut changes = self.changes(part, verified)?;
@@ -30,12 +44,17 @@ impl Ready<'_> {
                 for ((shape, plan), batch) in stages {
                     keys += batch.len() as u64;
                     for batch in batch.chunks(KEYS_AT_ONCE) {
-                        agree += self.agreeing(plan, shape, batch).await?;
+                        let looked = self.agreeing(plan, shape, batch).await?;
+                        agree += looked.agree;
+                        for (pair, rows) in looked.differing {
+                            let place = (plan.name.clone(), plan.pairs[pair].name.clone());
+                            *differing.entry(place).or_default() += rows;
+                        }
                     }
                 }
             }
         }
-        Ok((keys, agree))
+        Ok((keys, agree, differing))
     }
 
     /// Whether not one row of a batch agrees any more.
@@ -47,7 +66,7 @@ impl Ready<'_> {
     ) -> Result<bool, Blocked> {
         for ((shape, plan), batch) in shapes.iter().zip(plans).zip(batch) {
             for batch in batch.chunks(KEYS_AT_ONCE) {
-                if self.agreeing(plan, shape, batch).await? > 0 {
+                if self.agreeing(plan, shape, batch).await?.agree > 0 {
                     return Ok(false);
                 }
             }
@@ -61,7 +80,7 @@ impl Ready<'_> {
         plan: &MappingPlan,
         shape: &Shape,
         batch: &[Change],
-    ) -> Result<u64, Blocked> {
+    ) -> Result<Looked, Blocked> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
         let mut tries = 0;
@@ -92,7 +111,7 @@ async fn agreeing(
     written: Side,
     shape: &Shape,
     batch: &[Change],
-) -> Result<u64, Failed> {
+) -> Result<Looked, Failed> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
@@ -111,5 +130,12 @@ async fn agreeing(
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
         rows.into_iter().for_each(|row| looked.take(side, row));
     }
-    Ok(looked.finish().iter().filter(|looked| looked.kind.is_none()).count() as u64)
+    let mut found = Looked::default();
+    for row in looked.finish() {
+        found.agree += u64::from(row.kind.is_none());
+        for (pair, _) in row.columns {
+            *found.differing.entry(pair).or_default() += 1;
+        }
+    }
+    Ok(found)
 }

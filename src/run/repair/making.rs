@@ -121,6 +121,7 @@ impl<'r> Making<'r> {
             };
             let place = usize::try_from(spool.rows).unwrap_or(usize::MAX);
             spool.told.occupied.extend(told.occupied.remove(&at).map(|found| (place, found)));
+            spool.told.differ.extend(told.differ.remove(&at).map(|pairs| (place, pairs)));
             spool.set.extend(draft.set);
             spool.told.values.extend(told.of(at, rows));
             spool.told.limits.held.append(&mut told.limits.held);
@@ -222,13 +223,31 @@ impl<'r> Making<'r> {
             new.push(becomes);
         }
         if act == Act::Update && set.is_empty() {
-            return Ok(self.leave("that differ only where nothing can be written"));
+            return Ok(self.leave(&self.unset(&differing)));
         }
         let change = Change {
             old: (act != Act::Insert).then_some(old),
             new: (act != Act::Delete).then_some(new),
         };
         Ok(Some(Draft { act, change, set, converted, right, stored }))
+    }
+
+    /// Why an update sets nothing, as the words behind a number of rows.
+    fn unset(&self, differing: &[usize]) -> String {
+        let generated = |pair: &&usize| {
+            let mut filled = self.scope.filled.iter().filter(|filled| filled.pair == **pair);
+            filled.any(|filled| self.scope.stored.columns[filled.column].generated)
+        };
+        let names = differing.iter().filter(generated).map(|pair| &self.plan.pairs[*pair].name);
+        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+        match names.is_empty() {
+            true => "that differ only where nothing can be written".to_owned(),
+            false => format!(
+                "that differ only in {}, which the {} computes from other columns",
+                names.join(", "),
+                self.authority.other()
+            ),
+        }
     }
 
     /// Counts differing pairs that an update does not reach; what the server computes follows it.

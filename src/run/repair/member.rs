@@ -168,6 +168,15 @@ impl Member {
     }
 }
 
+/// The mark of a value that a foreign key refers to, its columns in the key's order.
+pub(in crate::run) fn key_mark<'t>(
+    marker: &Marker,
+    link: &Link,
+    texts: impl Iterator<Item = Option<&'t str>>,
+) -> Option<Mark> {
+    marker.mark(Relation::Key(link.root), texts)
+}
+
 impl Source {
     /// Whether its marks are made of nothing but these columns.
     pub(in crate::run) fn is_of(&self, columns: &[usize]) -> bool {

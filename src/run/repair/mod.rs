@@ -5,6 +5,7 @@ pub(super) mod apply;
 pub(super) mod arranging;
 pub(super) mod batching;
 pub(super) mod changes;
+pub(super) mod computed;
 pub(super) mod folder;
 pub(super) mod holding;
 pub(super) mod journal;
@@ -14,6 +15,7 @@ pub(super) mod making;
 pub(super) mod member;
 pub(super) mod occupied;
 pub(super) mod ready;
+pub(super) mod refusal;
 pub(super) mod repairing;
 pub(super) mod standing;
 pub(super) mod target;
@@ -30,12 +32,15 @@ use jiff::{SignedDuration, Timestamp};
 use self::arranging::arrange;
 use self::changes::Spool;
 use self::folder::Folder;
+use self::leaving::Absent;
+use self::refusal::{Refusal, Unmade, absent, described, messages, of_findings};
 use self::repairing::{Reach, Repairing};
 use self::target::{Target, judge, lease_both, missing, sessions};
 use self::writing::{Unwritten, write};
 use super::Prepared;
 use super::blocked::Blocked;
 use super::options::RepairOptions;
+use super::retried::retried;
 use crate::finding::timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
@@ -54,8 +59,10 @@ const COLUMNS: usize = 1_600;
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Repaired {
-    /// The folder's manifest; a folder is written only if it has parts.
+    /// The folder's manifest; it may have no parts.
     pub manifest: Manifest,
+    /// Mappings that are left out because they cannot be repaired.
+    pub refused: Vec<Blocked>,
     /// Rows that have agreed meanwhile.
     pub agreed: u64,
     /// What is worth knowing before somebody applies it.
@@ -63,6 +70,8 @@ pub struct Repaired {
 }
 
 /// Makes a repair of what a run found.
+///
+/// A mapping that cannot be repaired is left out, unless none can be.
 ///
 /// # Errors
 /// Everything that stands in the way; nothing is written then.
@@ -93,8 +102,7 @@ pub async fn repair(
         .filter(|(_, plan)| asked(&plan.name))
         .filter_map(|(place, plan)| Some((place, findings.wanted.get(&plan.name)?.as_slice())))
         .collect();
-    redacted_keys(&plans, &wanted)?;
-    let leases = lease_both(prepared).await.map_err(one)?;
+    let refused = of_findings(&plans, &wanted);
     let mut manifest = empty_manifest(prepared, options, &findings.run);
     let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
     manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
@@ -105,41 +113,57 @@ pub async fn repair(
     let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
     let unseen = findings.unseen(asked).into_iter();
     manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
-    let made = make(prepared, options, &plans, (&wanted, manifest), &leases, out).await;
-    let BySide { source, target } = leases;
-    tokio::join!(source.give_back(), target.give_back());
-    made
+    retried(async || {
+        let leases = lease_both(prepared).await.map_err(one)?;
+        let of = (&wanted, refused.clone(), manifest.clone());
+        let made = Box::pin(make_all(prepared, options, &plans, of, &leases, out)).await;
+        let BySide { source, target } = leases;
+        tokio::join!(source.give_back(), target.give_back());
+        made
+    })
+    .await
 }
 
-/// Where a key is redacted, a report does not say which row it means.
-fn redacted_keys(
+/// Makes a repair of every mapping that can be repaired.
+async fn make_all(
+    prepared: &Prepared,
+    options: &RepairOptions,
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
-) -> Result<(), Vec<Blocked>> {
-    let hidden = wanted.keys().map(|place| &plans[*place]).filter_map(|plan| {
-        let pair = plan.redacted_key()?;
-        let message = format!(
-            "mapping \"{}\": key pair \"{}\" is redacted in the findings",
-            plan.name, pair.name
-        );
-        Some(Blocked::new(message).hinted("Redact no pair of the key, compare again, then repair."))
-    });
-    let hidden: Vec<Blocked> = hidden.collect();
-    if hidden.is_empty() { Ok(()) } else { Err(hidden) }
+    (wanted, mut refusals, manifest): (&BTreeMap<usize, &[Wanted]>, Vec<Refusal>, Manifest),
+    leases: &BySide<Lease>,
+    out: &Path,
+) -> Result<Repaired, Vec<Blocked>> {
+    loop {
+        let left = |place: &usize| refusals.iter().any(|refusal| refusal.place == *place);
+        let kept: BTreeMap<usize, &[Wanted]> =
+            wanted.iter().filter(|(place, _)| !left(place)).map(|(at, w)| (*at, *w)).collect();
+        if kept.is_empty() && !refusals.is_empty() {
+            return Err(messages(&refusals, plans));
+        }
+        let mut manifest = manifest.clone();
+        manifest.left_out.extend(described(&refusals, plans, wanted));
+        let absent = absent(&refusals, plans, wanted, options.authority);
+        let asked = (&kept, absent.as_slice(), manifest);
+        match Box::pin(make(prepared, options, plans, asked, leases, out)).await {
+            Ok(made) => return Ok(Repaired { refused: messages(&refusals, plans), ..made }),
+            Err(Unmade::Blocked(blocked)) => return Err(vec![blocked]),
+            Err(Unmade::Refused(more)) => refusals.extend(more),
+        }
+    }
 }
 
+/// Makes a repair of what is wanted. `absent` are rows of other mappings that do not come.
 async fn make(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    (wanted, mut manifest): (&BTreeMap<usize, &[Wanted]>, Manifest),
+    (wanted, absent, mut manifest): (&BTreeMap<usize, &[Wanted]>, &[Absent], Manifest),
     leases: &BySide<Lease>,
     out: &Path,
-) -> Result<Repaired, Vec<Blocked>> {
-    let one = |blocked: Blocked| vec![blocked];
+) -> Result<Repaired, Unmade> {
     let written = options.authority.other();
     let targets = judge(prepared, options, plans, wanted, &leases[written]).await?;
-    let folder = Folder::create(out).map_err(one)?;
+    let folder = Folder::create(out)?;
     let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
     let BySide { source, target } = &prepared.servers;
@@ -151,7 +175,7 @@ async fn make(
         let hands = reach.hands(&plans[*place]);
         let (scope, kinds) = (&target.scope, options.kinds.as_slice());
         let mut repairing = Repairing::new(hands, scope, options.authority, kinds, recodes);
-        repairing.take_all(wanted[place], settle).await.map_err(one)?;
+        repairing.take_all(wanted[place], settle).await?;
         let making = repairing.making;
         agreed += making.agreed;
         let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
@@ -168,7 +192,7 @@ async fn make(
         let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
-    let (arranged, left_out) = arrange(spools, &scopes, shape).map_err(one)?;
+    let (arranged, left_out) = arrange(spools, &scopes, absent, shape)?;
     manifest.left_out.extend(left_out.into_iter().map(|((place, reason), rows)| Described {
         mapping: plans[place].name.clone(),
         reason,
@@ -176,12 +200,12 @@ async fn make(
     }));
     for mut arranged in arranged {
         if let Some(member) = arranged.members.iter().find(|m| fields(&m.shape).count() > COLUMNS) {
-            let (name, kind) = (&plans[member.place].name, member.shape.act.name());
-            let message = format!(
-                "mapping \"{name}\": its {kind}s hold more values a row than the {COLUMNS} columns that a table has"
+            let kind = member.shape.act.name();
+            let why = format!(
+                "its {kind}s hold more values a row than the {COLUMNS} columns that a table has"
             );
-            let hint = "Leave them out with --kinds, or set fewer columns at once.";
-            return Err(one(Blocked::new(message).hinted(hint)));
+            let hint = "Leave them out with --kinds, or set fewer columns at once.".to_owned();
+            return Err(Unmade::Refused(vec![Refusal { place: member.place, why, hint }]));
         }
         let tables = arranged
             .members
@@ -191,8 +215,9 @@ async fn make(
             number: manifest.parts.len() + 1,
             batch: options.batch,
             tables: tables.collect(),
+            pairs: arranged.members.iter().map(|m| pair_names(&plans[m.place])).collect(),
         };
-        let part = write(&folder, &part, &mut arranged, &manifest).map_err(one)?;
+        let part = write(&folder, &part, &mut arranged, &manifest)?;
         if options.allow_cascade && options.triggers {
             let reached = arranged.members.iter().flat_map(|member| reaches(&member.shape));
             notes.extend(reached.map(|reached| {
@@ -202,10 +227,12 @@ async fn make(
         }
         manifest.parts.push(part);
     }
-    if !manifest.parts.is_empty() {
-        write_manifest(folder, &manifest).map_err(one)?;
-    }
-    Ok(Repaired { manifest, agreed, notes })
+    write_manifest(folder, &manifest)?;
+    Ok(Repaired { manifest, refused: Vec::new(), agreed, notes })
+}
+
+fn pair_names(plan: &MappingPlan) -> Vec<&str> {
+    plan.pairs.iter().map(|pair| pair.name.as_str()).collect()
 }
 
 /// What the role that asked may not do: another one may run the scripts, so it is no obstacle.
@@ -275,6 +302,7 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
+            instance: server.instance.clone(),
         },
         manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
         created_at: timestamp(now),

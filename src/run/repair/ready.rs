@@ -3,19 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::changes::Changes;
-use super::folder::open;
+use super::folder::{open, open_folder};
 use super::journal::Journal;
 use super::target::{catalog, identity, missing, relation_of};
 use super::verified::{Verified, broken};
+use crate::files::Directory;
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
+use crate::run::retried::retried;
 use crate::schema::{Rights, Server, Side, TableName};
 
 /// A folder that was verified and may be applied.
@@ -24,8 +26,10 @@ pub struct Ready<'p> {
     pub manifest: Manifest,
     /// What the role lacks, if it lacks anything: it may look, and not execute.
     pub lacks: Option<Blocked>,
+    /// The side that is written, if its server was started since the repair was made.
+    pub restarted: Option<Side>,
     pub(in crate::run) prepared: &'p Prepared,
-    folder: PathBuf,
+    folder: Directory,
     /// The changes of each part.
     changes: Vec<Verified>,
     pub(in crate::run) written: Side,
@@ -39,7 +43,8 @@ pub struct Ready<'p> {
 /// The first thing that is not as it was when the scripts were made.
 pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
     let again = "Make a new one: compare, then repair.";
-    let manifest = read_manifest(folder, again)?;
+    let folder = open_folder(folder)?;
+    let manifest = read_manifest(&folder, again)?;
     let spec = &prepared.spec;
     if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
         return Err(
@@ -48,9 +53,9 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     }
     let mut changes = Vec::new();
     for Part { script, undo, changes: sealed, .. } in &manifest.parts {
-        Verified::of(folder, script)?;
-        Verified::of(folder, undo)?;
-        changes.push(Verified::of(folder, sealed)?);
+        Verified::of(&folder, script)?;
+        Verified::of(&folder, undo)?;
+        changes.push(Verified::of(&folder, sealed)?);
     }
     let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
     if expires.is_none_or(|expires| Timestamp::now() > expires) {
@@ -70,18 +75,23 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         );
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
+    if let Some(why) = made_for.instance.copied(&server.instance) {
+        let message =
+            format!("the {written} is not the server that the repair was made for: {why}");
+        return Err(Blocked::new(message).hinted("Check url in the spec."));
+    }
     let sequences = sequences(&changes)?;
-    let (plans, lacks) = check_tables(prepared, &manifest, written, &sequences).await?;
-    let folder = folder.to_owned();
-    Ok(Ready { manifest, lacks, prepared, folder, changes, written, plans })
+    let checked = retried(async || check_tables(prepared, &manifest, written, &sequences).await);
+    let (plans, lacks) = checked.await?;
+    let restarted = made_for.instance.was_restarted(&server.instance).then_some(written);
+    Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })
 }
 
-fn read_manifest(folder: &Path, again: &str) -> Result<Manifest, Blocked> {
-    let mut file = open(folder, Manifest::FILE)
-        .map_err(|blocked| blocked.hinted("Name the folder that repair wrote."))?;
+fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Blocked> {
+    let mut file = open(folder, Manifest::FILE)?;
     let mut text = String::new();
     file.read_to_string(&mut text)
-        .map_err(|error| Blocked::io(&folder.join(Manifest::FILE), &error))?;
+        .map_err(|error| Blocked::io(&folder.path_of(Manifest::FILE), &error))?;
     Manifest::read(&text).map_err(|why| match why {
         NoManifest::Broken => broken(Manifest::FILE),
         NoManifest::Unsealed => Blocked::new(format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::computed::stay_different;
 use super::holding::{Draft, hold};
 use super::making::{Found, Making};
 use super::occupied::occupied;
@@ -121,6 +122,7 @@ impl<'r> Repairing<'r> {
         let scope = self.making.scope;
         let mut told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
         told.occupied = occupied(&self.hands, self.written, scope, &drafts, &refused).await?;
+        told.differ = stay_different(&self.hands, self.written, scope, &drafts, &refused).await?;
         self.making.take(drafts, &refused, told)
     }
 

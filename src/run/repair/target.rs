@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::refusal::{Refusal, Unmade};
 use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
@@ -86,22 +87,22 @@ pub(in crate::run) async fn judge(
     plans: &[MappingPlan],
     wanted: &BTreeMap<usize, &[Wanted]>,
     lease: &Lease,
-) -> Result<BTreeMap<usize, Target>, Vec<Blocked>> {
+) -> Result<BTreeMap<usize, Target>, Unmade> {
     let written = options.authority.other();
     let catalog = catalog(prepared, lease, written);
     let mut refused = Vec::new();
     let mut targets = BTreeMap::new();
     for (place, wanted) in wanted {
         let plan = &plans[*place];
-        let relation = match relation_of(plan, written, &catalog).await {
-            Ok(relation) => relation,
-            Err(blocked) => {
-                refused.push(blocked);
-                continue;
-            }
-        };
+        if matches!(plan.sides[written].reads, Reads::Query(_)) {
+            let why = format!("the {written} is a query; only a table can be repaired");
+            let hint = "Leave it out with --mapping.".to_owned();
+            refused.push(Refusal { place: *place, why, hint });
+            continue;
+        }
+        let relation = relation_of(plan, written, &catalog).await?;
         let oid = relation.oid.unwrap_or(0);
-        let at_side = |error| vec![Blocked::from((Some(written), error))];
+        let at_side = |error| Blocked::from((Some(written), error));
         let stored = catalog.stored(oid).await.map_err(at_side)?;
         let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let beyond = catalog.beyond(&stored.referrers).await.map_err(at_side)?;
@@ -120,14 +121,13 @@ pub(in crate::run) async fn judge(
                 targets.insert(*place, Target { scope, identity, rights });
             }
             Err(why) => refused.extend(why.into_iter().map(|why| {
-                let message = format!("mapping \"{}\" cannot be repaired: {why}", plan.name);
-                Blocked::new(message).hinted(
-                    "Leave it out with --mapping or --kinds, or change the spec or the table.",
-                )
+                let hint =
+                    "Leave it out with --mapping or --kinds, or change the spec or the table.";
+                Refusal { place: *place, why, hint: hint.to_owned() }
             })),
         }
     }
-    if refused.is_empty() { Ok(targets) } else { Err(refused) }
+    if refused.is_empty() { Ok(targets) } else { Err(Unmade::Refused(refused)) }
 }
 
 /// Privileges on a table that an act needs and the role has not. To lock a row is to update it.

@@ -223,7 +223,7 @@ fn filled_in(scope: &Scope, name: &ColumnName) -> bool {
 
 impl Draft<'_> {
     /// What a column holds, before or afterwards.
-    fn text(&self, scope: &Scope, column: usize, new: bool) -> Option<&str> {
+    pub(in crate::run) fn text(&self, scope: &Scope, column: usize, new: bool) -> Option<&str> {
         let image = scope.image(self.act).iter().position(|(stored, _)| *stored == column);
         let images = if new { &self.change.new } else { &self.change.old };
         match (image, images) {

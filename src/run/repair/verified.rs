@@ -6,9 +6,9 @@
 //! and 64 bytes for each MiB, however large the file is.
 
 use std::io::{self, BufRead, ErrorKind, Read};
-use std::path::{Path, PathBuf};
 
 use super::folder::open;
+use crate::files::Directory;
 use crate::repair::FileSeal;
 use crate::row::Sealer;
 use crate::run::blocked::Blocked;
@@ -18,7 +18,7 @@ const BLOCK: u64 = 1 << 20;
 /// A file that was verified.
 #[derive(Debug)]
 pub(in crate::run) struct Verified {
-    folder: PathBuf,
+    folder: Directory,
     name: String,
     blocks: Vec<String>,
 }
@@ -34,13 +34,13 @@ pub(in crate::run) struct Blocks<'v> {
 
 impl Verified {
     /// Reads a file whole and looks whether its seal is.
-    pub(in crate::run) fn of(folder: &Path, sealed: &FileSeal) -> Result<Verified, Blocked> {
+    pub(in crate::run) fn of(folder: &Directory, sealed: &FileSeal) -> Result<Verified, Blocked> {
         let mut file = open(folder, &sealed.file)?;
         let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
         let mut block = Vec::new();
         loop {
             read_block(&mut file, &mut block)
-                .map_err(|error| Blocked::io(&folder.join(&sealed.file), &error))?;
+                .map_err(|error| Blocked::io(&folder.path_of(&sealed.file), &error))?;
             if block.is_empty() {
                 break;
             }
@@ -50,7 +50,7 @@ impl Verified {
         if whole.finish() != sealed.blake3 {
             return Err(broken(&sealed.file));
         }
-        Ok(Verified { folder: folder.to_owned(), name: sealed.file.clone(), blocks })
+        Ok(Verified { folder: folder.clone(), name: sealed.file.clone(), blocks })
     }
 
     /// Reads it again, from the beginning.
@@ -67,7 +67,7 @@ impl Verified {
                 self.name
             ))
             .hinted("Nothing of the change was applied; batches before it stand. Put back what was reviewed and start it again."),
-            Some(error) => Blocked::io(&self.folder.join(&self.name), error),
+            Some(error) => Blocked::io(&self.folder.path_of(&self.name), error),
             None => Blocked::new(format!("{} is not readable", self.name)),
         }
     }

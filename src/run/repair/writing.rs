@@ -1,6 +1,7 @@
 //! Writes a part: the script, its undo and its machine form, batch by batch, in one go. Undo batches
 //! are put aside and come out in the opposite order.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
@@ -8,6 +9,7 @@ use super::batching::Arranged;
 use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
 use super::member::Member;
+use crate::files::unnamed;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
@@ -20,6 +22,8 @@ pub(in crate::run) struct Unwritten<'p> {
     pub(in crate::run) batch: usize,
     /// Of each member: the mapping's name and the table.
     pub(in crate::run) tables: Vec<(&'p str, &'p TableIdentity)>,
+    /// Of each member: the names of its pairs.
+    pub(in crate::run) pairs: Vec<Vec<&'p str>>,
 }
 
 /// The three files on their way.
@@ -47,6 +51,8 @@ pub(in crate::run) fn write(
     let back: Vec<Shape> = forward.iter().map(Shape::inverse).collect();
     let rows: Vec<u64> = arranged.members.iter().map(|member| member.spooled.rows).collect();
     let total = rows.iter().sum();
+    let differ: Vec<BTreeMap<String, u64>> =
+        arranged.members.iter().zip(&part.pairs).map(|(m, names)| differ(m, names)).collect();
     let stages = |shapes: &'_ [Shape]| -> Vec<(&str, Shape, u64)> {
         let names = part.tables.iter().map(|(name, _)| *name);
         let stages = names.zip(shapes).zip(&rows);
@@ -74,6 +80,7 @@ pub(in crate::run) fn write(
             .filter(|unseen| part.tables.iter().any(|(name, _)| *name == unseen.mapping))
             .map(|unseen| unseen.reason.as_str())
             .collect(),
+        differ: differ.iter().filter(|_| !undo).flatten().map(|(n, r)| (n.as_str(), *r)).collect(),
         stages: lent(if undo { &of_undo } else { &of_script }),
         batches,
         batch: largest,
@@ -83,7 +90,7 @@ pub(in crate::run) fn write(
         script: folder.file(&names[0])?,
         undo: folder.file(&names[1])?,
         changes: folder.file(&names[2])?,
-        aside: tempfile::tempfile().map_err(spool_error)?,
+        aside: unnamed().map_err(spool_error)?,
         starts: vec![0],
     };
     files.script.write(&repair::head(&head(false)))?;
@@ -96,14 +103,15 @@ pub(in crate::run) fn write(
     files.undo.write(&repair::head(&head(true)))?;
     files.take_back()?;
     files.undo.write(&repair::foot(&lent(&of_undo)))?;
-    let tables = part.tables.iter().zip(&forward).zip(&rows);
+    let tables = part.tables.iter().zip(&forward).zip(&rows).zip(&differ);
     Ok(Part {
         stages: tables
-            .map(|(((mapping, table), shape), rows)| Stage {
+            .map(|((((mapping, table), shape), rows), differ)| Stage {
                 mapping: (*mapping).to_owned(),
                 kind: shape.act,
                 rows: *rows,
                 table: (*table).clone(),
+                differ: differ.clone(),
             })
             .collect(),
         rows: total,
@@ -112,6 +120,15 @@ pub(in crate::run) fn write(
         undo: files.undo.finish()?,
         changes: files.changes.finish()?,
     })
+}
+
+/// How many rows will differ all the same, by pair.
+fn differ(member: &Member, names: &[&str]) -> BTreeMap<String, u64> {
+    let mut rows = BTreeMap::new();
+    for name in member.spooled.told.differ.values().flatten().filter_map(|pair| names.get(*pair)) {
+        *rows.entry((*name).to_owned()).or_default() += 1;
+    }
+    rows
 }
 
 /// `003-orders-update`; of several, `003-orders+lines-insert`.

@@ -20,9 +20,6 @@ use crate::schema::{BySide, Side};
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
 const FIRST_BLOCKS: u32 = 600;
 const MOST_BLOCKS: u32 = 1 << 22;
-/// So few blocks are given all the time that a statement may take.
-const FEW_BLOCKS: u32 = 16;
-
 /// What the pass wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::run) enum NextPiece {
@@ -41,19 +38,6 @@ pub(in crate::run) struct Piece {
     pub(in crate::run) stretch: BySide<Option<Stretch>>,
 }
 
-impl Piece {
-    /// Whether both sides' stretches have an end and more than a few blocks: if they take too long they
-    /// are halved.
-    pub(in crate::run) fn can_be_cut(&self) -> bool {
-        let long = |stretch: &Option<Stretch>| match stretch {
-            None => true,
-            Some(Stretch::Blocks(Blocks { from, until: Some(until) })) => until - from > FEW_BLOCKS,
-            Some(Stretch::Whole | Stretch::Blocks(_)) => false,
-        };
-        self.stretch.all(long)
-    }
-}
-
 /// What of a side's table is read in one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::run) enum Stretch {
@@ -61,6 +45,16 @@ pub(in crate::run) enum Stretch {
     Whole,
     /// These blocks.
     Blocks(Blocks),
+}
+
+impl Stretch {
+    /// Whether it is read in two if it takes too long: one block is not, nor is what is read whole.
+    pub(in crate::run) fn can_be_cut(self) -> bool {
+        match self {
+            Stretch::Whole => false,
+            Stretch::Blocks(Blocks { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
+        }
+    }
 }
 
 /// What a piece of a side came to.
@@ -252,7 +246,8 @@ impl Pass {
         }
         let halves = BySide::new(|side| tables[side].halves(piece.stretch[side]));
         let cut = halves.any(|(_, second)| second.is_some());
-        for half in [halves.map(|(first, _)| first), halves.map(|(_, second)| second)] {
+        // The first is read next: if even that is too much, the second is not tried.
+        for half in [halves.map(|(_, second)| second), halves.map(|(first, _)| first)] {
             if cut && half.any(Option::is_some) {
                 self.next_piece += 1;
                 let (number, ask) = (self.next_piece, piece.ask.clone());
@@ -306,12 +301,19 @@ impl Table {
 
     /// A stretch that was too much, in two; the second is missing if there is but one block.
     fn halves(&mut self, stretch: Option<Stretch>) -> (Option<Stretch>, Option<Stretch>) {
-        let Some(Stretch::Blocks(Blocks { from, until })) = stretch else { return (stretch, None) };
-        let end = until.or(self.blocks).unwrap_or(from).max(from + 1);
-        let middle = from + (end - from) / 2;
-        if middle == from {
+        let Some(whole @ Stretch::Blocks(Blocks { from, until })) = stretch else {
+            return (stretch, None);
+        };
+        if !whole.can_be_cut() {
             return (stretch, None);
         }
+        let known = self.blocks.unwrap_or(0);
+        let middle = match until.unwrap_or(known.max(from)) - from {
+            // How far it goes beyond the blocks that were counted is not known: one, then as many as
+            // are behind that, so that a few cuts reach every block that there can be.
+            0 | 1 => from.saturating_add(from.saturating_sub(known).max(1)),
+            blocks => from + blocks / 2,
+        };
         self.stretch = self.stretch.min(middle - from).max(1);
         let first = Stretch::Blocks(Blocks { from, until: Some(middle) });
         (Some(first), Some(Stretch::Blocks(Blocks { from: middle, until })))
@@ -381,12 +383,51 @@ mod tests {
         }
     }
 
+    /// Reads a table whose statements last too long from so many blocks on; gives the largest stretch
+    /// that was read, and the statements that it took.
+    fn largest_read(counted: u32, there: u32, too_many: u32) -> (u32, u32) {
+        let mut pass = pass();
+        pass.next();
+        pass.measured(BySide { source: counted, target: 0 });
+        let (mut largest, mut statements) = (0, 0);
+        while let Some(NextPiece::Read(piece)) = pass.next() {
+            statements += 1;
+            let blocks = match piece.stretch.source {
+                Some(Stretch::Blocks(Blocks { from, until })) => {
+                    until.unwrap_or(there).min(there).saturating_sub(from)
+                }
+                _ => 0,
+            };
+            if blocks >= too_many && pass.failed(&piece, Remedy::Shrink) {
+                continue;
+            }
+            largest = largest.max(blocks);
+            pass.read(&piece, none());
+        }
+        (largest, statements)
+    }
+
+    /// A table of less than a stretch was read in one statement, however long that took, and so were
+    /// the last blocks of any other.
+    #[test]
+    fn whatever_has_more_than_one_block_is_cut_when_it_takes_too_long() {
+        for (counted, there) in [(400, 400), (1_000, 1_000), (1, 5_000), (0, 300), (700, 60_000)] {
+            let (largest, statements) = largest_read(counted, there, 17);
+            assert!(largest < 17 && statements < there, "{largest} in {statements} of {there}");
+            assert_eq!(largest_read(counted, there.min(900), 2).0, 1);
+        }
+    }
+
     #[test]
     fn one_block_that_is_too_much_is_given_up() {
         let mut pass = pass();
         pass.next();
         pass.measured(BySide { source: 1, target: 0 });
         let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
+        assert!(pass.failed(&piece, Remedy::Shrink), "others may have come behind it");
+        let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
+        let block = Stretch::Blocks(Blocks { from: 0, until: Some(1) });
+        assert_eq!(piece.stretch.source, Some(block));
         assert!(!pass.failed(&piece, Remedy::Shrink));
     }
 }

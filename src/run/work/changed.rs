@@ -55,6 +55,6 @@ async fn of_side(hands: &Hands<'_>, own: &Session, side: Side) -> Result<Option<
     }
     let now = lease.shape(own, &hands.sessions[side], &plan.reads, &hands.plan.params).await;
     let now = now.map_err(|error| (Some(side), error))?;
-    let why = plan.shape.difference(&now);
+    let why = plan.shape.difference(&now).or_else(|| plan.shape.copied(&now));
     Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))
 }

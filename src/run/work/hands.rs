@@ -7,6 +7,7 @@ use crate::plan::MappingPlan;
 use crate::row::{Record as _, Veil};
 use crate::run::options::Options;
 use crate::run::prepare::Prepared;
+use crate::run::retried::{MayPass, retried};
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
 
@@ -26,30 +27,35 @@ pub(in crate::run) struct Hands<'w> {
     pub(in crate::run) groups_seen: &'w AtomicUsize,
 }
 
-/// Does something with a plan before its run begins: takes a connection of each side and gives it back.
-pub(in crate::run) async fn with_hands<T, E: From<Failed>>(
+/// Does something with a plan before its run begins, again where that may help: takes a connection of each
+/// side and gives it back.
+pub(in crate::run) async fn with_hands<T, E: From<Failed> + MayPass>(
     prepared: &Prepared,
     plan: &MappingPlan,
     options: &Options,
-    work: impl AsyncFnOnce(&Hands<'_>) -> Result<T, E>,
+    work: impl AsyncFn(&Hands<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let lease =
         async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
-    let leases = BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
     let path = |side: Side| &prepared.spec.sides[side].search_path;
     let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
-    let hands = Hands {
-        plan,
-        leases: &leases,
-        sessions: &sessions,
-        short: &sessions,
-        veil: &options.veil,
-        groups_seen: &AtomicUsize::new(0),
-    };
-    let done = work(&hands).await;
-    let BySide { source, target } = leases;
-    tokio::join!(source.give_back(), target.give_back());
-    done
+    retried(async || {
+        let leases =
+            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+        let hands = Hands {
+            plan,
+            leases: &leases,
+            sessions: &sessions,
+            short: &sessions,
+            veil: &options.veil,
+            groups_seen: &AtomicUsize::new(0),
+        };
+        let done = work(&hands).await;
+        let BySide { source, target } = leases;
+        tokio::join!(source.give_back(), target.give_back());
+        done
+    })
+    .await
 }
 
 impl<'w> Hands<'w> {

@@ -41,11 +41,13 @@ async fn read_side(
     piece: &Piece,
     side: Side,
 ) -> Result<(Option<Found>, Duration), Failed> {
-    let blocks = match piece.stretch[side] {
-        None => return Ok((None, Duration::ZERO)),
-        Some(Stretch::Whole) => None,
-        Some(Stretch::Blocks(blocks)) => Some(blocks),
+    let Some(stretch) = piece.stretch[side] else { return Ok((None, Duration::ZERO)) };
+    let blocks = match stretch {
+        Stretch::Whole => None,
+        Stretch::Blocks(blocks) => Some(blocks),
     };
+    // The other side's may be one that cannot be cut.
+    let hands = &if stretch.can_be_cut() { hands.hurried() } else { *hands };
     let started = Instant::now();
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
     let found = match &piece.ask {

@@ -19,6 +19,7 @@ use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::plan::MappingPlan;
 use crate::row::{Key, Veil};
 use crate::run::options::{Options, Stop};
+use crate::run::retried::pause_after;
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -74,11 +75,6 @@ pub(in crate::run) struct Done {
     pub(in crate::run) took: Duration,
 }
 
-/// Tries and their pauses: a server that restarts within 20 s is waited for.
-const TRIES: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
 /// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
@@ -117,16 +113,6 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-/// How long to wait after so many tries, unless they were enough. It differs a little each time: what
-/// failed together shall not come back together.
-pub(in crate::run) fn pause_after(tries: u32) -> Option<Duration> {
-    let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(TRIES))).min(LONGEST_PAUSE);
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(tries, |since| since.subsec_nanos());
-    (tries < TRIES).then(|| pause.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0))
-}
-
 async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
     let leases = match leases {
@@ -162,15 +148,16 @@ async fn stopped(world: &World, urgency: Stop) {
     }
 }
 
-/// Whether work that takes too long is tried again as less of it. What reads a range of one side sees
-/// to that by itself, and a look that no index serves takes as long for one key as for many.
+/// Whether work that takes too long is tried again as less of it. What reads a range or blocks of one side
+/// sees to that by itself, and a look that no index serves takes as long for one key as for many.
 fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
         Task::Scan { smallest, .. } => plan.served() && !smallest,
-        Task::Read { piece } => piece.can_be_cut(),
         Task::Rescan { smallest, .. } => plan.served() && !smallest,
         Task::Recall { keys } => plan.served() && keys.len() > 1,
         Task::Look { entries, .. } => plan.served() && entries.len() > 1,
+        // It is left out then: only a hint needs it.
+        Task::Ends { .. } => true,
         _ => false,
     }
 }
