@@ -118,7 +118,12 @@ async fn planned(text: String, relations_at_once: usize) -> Vec<String> {
     let options = Options { relations_at_once, ..Options::of(&spec.compare) };
     match prepare(spec, &options).await {
         Ok(prepared) => {
-            let plans = prepared.plans.iter().map(|plan| format!("{plan:#?}"));
+            let plans = prepared.plans.iter().map(|plan| {
+                let text = format!("{plan:#?}");
+                // The server writes on meanwhile.
+                let lines = text.lines().filter(|line| !line.trim().starts_with("flushed: "));
+                lines.collect::<Vec<_>>().join("\n")
+            });
             let warnings = prepared.warnings.iter();
             plans.chain(warnings.map(|warning| format!("{}", warning.message))).collect()
         }
