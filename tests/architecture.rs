@@ -211,6 +211,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ring::aead", &["ledger/cipher.rs"]),
     ("ring::rand", &["ledger/cipher.rs"]),
     ("toml::", &["spec/"]),
+    ("toml_parser::", &["spec/sections.rs"]),
     ("csv::Writer", &["report/csv.rs"]),
     ("comfy_table", &["report/"]),
     ("annotate_snippets", &["spec/diagnostic.rs"]),

@@ -30,6 +30,7 @@ mod leaks;
 mod ledger;
 mod lies;
 mod machines;
+mod many;
 mod mutations;
 mod network;
 mod outputs;

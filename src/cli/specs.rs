@@ -162,7 +162,7 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
     match spec::read(text.clone(), given, &environment) {
         Ok(spec) => Some(spec),
         Err(problems) => {
-            ui.diagnostics(&text, &problems);
+            ui.file_problems(&text, &problems);
             None
         }
     }
@@ -180,7 +180,7 @@ pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>
         match spec::read_name_of(&text) {
             Ok(name) => names.push((path, name)),
             Err(problems) => {
-                ui.diagnostics(&text, &problems);
+                ui.file_problems(&text, &problems);
                 failed = true;
             }
         }

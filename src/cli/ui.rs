@@ -13,7 +13,10 @@ use super::exit::Exit;
 use crate::pg::PgError;
 use crate::run::Trouble;
 use crate::schema::Side;
-use crate::spec::{Diagnostic, Severity, Spec, SpecText, holds_connection, printable, withhold};
+use crate::spec::{
+    Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, holds_connection, printable,
+    withhold,
+};
 
 /// The terminal, or what stands for it.
 #[derive(Clone, Debug)]
@@ -21,9 +24,6 @@ pub(super) struct Ui {
     pub(super) quiet: bool,
     colour: ColorChoice,
 }
-
-/// A file may be no spec at all, and wrong on every line.
-const MOST_SHOWN: usize = 100;
 
 impl Ui {
     /// As the arguments say.
@@ -90,15 +90,27 @@ impl Ui {
         }
     }
 
-    /// Shows problems of a spec in their places; nobody reads more than `MOST_SHOWN` of them.
+    /// Shows problems of a spec in their places: the first `MOST_SHOWN`, then how many more there are.
     pub(super) fn diagnostics(&self, text: &SpecText, problems: &[Diagnostic]) {
+        self.first_diagnostics(text, problems, 0);
+    }
+
+    /// Shows what is wrong with a spec's file.
+    pub(super) fn file_problems(&self, text: &SpecText, problems: &FileProblems) {
+        let FileProblems { first, more_errors, more_warnings } = problems;
+        let more = if self.quiet { *more_errors } else { more_errors + more_warnings };
+        self.first_diagnostics(text, first, more);
+    }
+
+    /// The same where there are this many more behind them.
+    fn first_diagnostics(&self, text: &SpecText, problems: &[Diagnostic], more: usize) {
         let styled = self.colours(&std::io::stderr());
         let loud = |problem: &&Diagnostic| problem.severity == Severity::Error || !self.quiet;
         for problem in problems.iter().filter(loud).take(MOST_SHOWN) {
             self.say(&text.render(problem, styled));
             self.say("");
         }
-        let more = problems.iter().filter(loud).count().saturating_sub(MOST_SHOWN);
+        let more = more + problems.iter().filter(loud).count().saturating_sub(MOST_SHOWN);
         if more > 0 {
             self.say(&printable(&format!("… and {more} more in {}", text.path.display())));
         }

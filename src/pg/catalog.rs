@@ -1,13 +1,13 @@
-//! Relations, columns and indexes as a server's catalog has them, and the types of the operator's
-//! expressions.
+//! What one side's catalog is asked for all mappings, many at a time, and the operator's SQL put to the
+//! server fragment by fragment.
 
 use super::error::PgError;
 use super::lease::Lease;
+use super::query::QueryColumns;
 use super::row::Row;
 use super::session::Session;
 use crate::schema::{
-    Collation, Column, ColumnName, ColumnType, Index, IndexColumn, Relation, RelationKind, Side,
-    TableName,
+    Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Shape, Side, TableName,
 };
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
@@ -24,112 +24,97 @@ pub struct Catalog<'l> {
     pub params: &'l [Param],
     /// Which side it is.
     pub side: Side,
+    /// How many relations one statement asks about at the most.
+    pub most: usize,
 }
 
+/// Relations that one statement asks about at the most: then planning it costs the server next to nothing.
+pub const RELATIONS_AT_ONCE: usize = 500;
+
 impl Catalog<'_> {
-    /// A table, view or other relation by name, with the rows of tables that inherit from it or, `only`,
-    /// without them; nothing if there is none.
-    ///
-    /// # Errors
-    /// What the server says.
-    pub async fn table(&self, name: &TableName, only: bool) -> Result<Option<Relation>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation(name)).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let oid = row.oid(0)?;
-        let has_children: bool = row.get(2)?;
-        let kind = match row.get::<&str>(1)? {
-            "r" if has_children => RelationKind::InheritanceParent,
-            "r" => RelationKind::Table,
-            "p" => RelationKind::Partitioned,
-            "v" => RelationKind::View,
-            "m" => RelationKind::MaterializedView,
-            "f" => RelationKind::Foreign,
-            _ => return Ok(None),
-        };
-        let estimate: Option<f64> = row.get(3)?;
-        // No index of a parent covers the children's rows, nor does any number that is known of it.
-        let with_children = kind == RelationKind::InheritanceParent && !only;
-        // -1 says that the table was never analyzed.
-        let counted = estimate.filter(|rows| *rows > 0.0 && !with_children);
-        let mut indexes = self.indexes(oid).await?;
-        if with_children {
-            indexes.clear();
-        }
-        let heap = kind == RelationKind::Table || kind == RelationKind::InheritanceParent && only;
-        Ok(Some(Relation {
-            kind,
-            columns: self.columns(oid, only).await?,
-            indexes,
-            estimated_rows: counted.map(|rows| rows as u64),
-            row_security: row.get(4)?,
-            schema_usable: row.get(5)?,
-            heap: heap && row.get(6)?,
-            populated: row.get(7)?,
-            large: with_children || row.get(8)?,
-            oid: Some(oid),
-        }))
-    }
-
-    /// The histogram of a column's values as texts, in order; nothing where nothing was analyzed.
-    ///
-    /// # Errors
-    /// What the server says.
-    pub async fn spread(
+    /// Asks one question about each of some things, see [`Lease::ask_each`].
+    pub(super) async fn each<T, R>(
         &self,
-        table: &TableName,
-        column: &ColumnName,
-    ) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::column_spread(table, column)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
+        things: &[T],
+        statement: impl Fn(&[T]) -> sql::Statement,
+        name: impl Fn(&T) -> String,
+        decode: impl Fn(&T, &[Row]) -> Result<R, PgError>,
+    ) -> Result<Vec<R>, PgError> {
+        self.lease.ask_each((&self.own, self.most), things, statement, name, decode).await
     }
 
-    /// Names of relations in a table's schema.
+    /// The shapes of what is read from, with the columns of queries; or why the server refuses a query.
+    ///
+    /// # Errors
+    /// What concerns more than one of them.
+    pub async fn shapes(
+        &self,
+        reads: &[&Reads],
+    ) -> Result<Vec<Result<(Shape, Option<QueryColumns>), PgError>>, PgError> {
+        self.lease.shapes((&self.own, self.most), &self.operators, reads, self.params).await
+    }
+
+    /// The histograms of columns' values as texts, in order; empty where nothing was analyzed.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn names_beside(&self, name: &TableName) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation_names(name)).await?;
+    pub async fn spreads(
+        &self,
+        columns: &[(&TableName, &ColumnName)],
+    ) -> Result<Vec<Vec<String>>, PgError> {
+        let name = |(table, column): &(_, _)| format!("column {column} of table {table}");
+        let decode = |_: &(_, _), rows: &[Row]| {
+            let bounds = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>(1))?;
+            Ok(bounds.unwrap_or_default())
+        };
+        self.each(columns, sql::column_spreads, name, decode).await
+    }
+
+    /// Names of relations in a schema.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn names_in(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.all(&self.own, &sql::relation_names(schema)).await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// A query of the operator's, as a relation.
+    /// Queries of the operator's, whose columns are known, as relations; or why the server refuses one.
     ///
     /// # Errors
-    /// What the server says about the query.
-    pub async fn query(&self, query: &Fragment) -> Result<Relation, PgError> {
-        self.lease.all(&self.operators, &sql::query_stands_alone(query, self.params)).await?;
-        let names: Vec<String> = self
-            .lease
-            .all(&self.operators, &sql::query_columns(query, self.params))
-            .await?
-            .iter()
-            .map(|row| row.get(0))
-            .collect::<Result<_, _>>()?;
-        let rows = self
-            .lease
-            .all(&self.operators, &sql::query_column_types(query, self.params, &names))
-            .await?;
-        let types = self.named_types(&rows).await?;
-        let columns = names.into_iter().zip(types).map(|(name, column_type)| Column {
-            name: ColumnName(name),
-            column_type,
-            not_null: false,
-            readable: true,
-            scattered: false,
-            distinct: None,
-        });
-        Ok(Relation {
-            kind: RelationKind::Query,
-            columns: columns.collect(),
-            indexes: Vec::new(),
-            estimated_rows: None,
-            row_security: false,
-            schema_usable: true,
-            heap: false,
-            populated: true,
-            large: true,
-            oid: None,
-        })
+    /// What concerns more than one of them.
+    pub async fn queries(
+        &self,
+        queries: &[(&Fragment, &QueryColumns)],
+    ) -> Result<Vec<Result<Relation, PgError>>, PgError> {
+        let asked = queries.iter().map(|(query, _)| sql::query_stands_alone(query, self.params));
+        let alone = self.lease.pipeline(&self.operators, asked).await?;
+        let oids = queries.iter().flat_map(|(_, query)| &query.columns).map(|(_, oid, _)| *oid);
+        let types = self.lease.types(&self.own, oids).await?;
+        let relation = |query: &QueryColumns| {
+            let columns = query.columns.iter().map(|(name, oid, display)| Column {
+                name: ColumnName(name.clone()),
+                column_type: types.expression_type(*oid, display.clone()),
+                not_null: false,
+                readable: true,
+                scattered: false,
+                distinct: None,
+            });
+            Relation {
+                kind: RelationKind::Query,
+                columns: columns.collect(),
+                indexes: Vec::new(),
+                estimated_rows: None,
+                row_security: false,
+                schema_usable: true,
+                heap: false,
+                populated: true,
+                large: true,
+                oid: None,
+            }
+        };
+        let both = alone.into_iter().zip(queries);
+        Ok(both.map(|(alone, (_, query))| alone.map(|_| relation(query))).collect())
     }
 
     /// Whether the server can read a parameter's value as its declared type.
@@ -148,97 +133,50 @@ impl Catalog<'_> {
         }
     }
 
-    /// The type of an expression over a side's rows; also proves that the expression stands alone.
+    /// The types of expressions over rows of what they stand with, or why the server refuses one; also
+    /// proves that each stands alone.
     ///
     /// # Errors
-    /// What the server says about the expression.
-    pub async fn expression(
+    /// What concerns more than one of them.
+    pub async fn expressions(
         &self,
-        reads: &Reads,
-        fragment: &Fragment,
-    ) -> Result<ColumnType, PgError> {
-        let statement = sql::expression_type(self.side, reads, fragment, self.params);
-        let rows = self.lease.all(&self.operators, &statement).await?;
-        let mut types = self.named_types(&rows).await?;
-        types.pop().ok_or_else(|| PgError::unexpected("no row"))
+        expressions: &[(&Reads, &Fragment)],
+    ) -> Result<Vec<Result<ColumnType, PgError>>, PgError> {
+        let asked = expressions.iter();
+        let asked =
+            asked.map(|(reads, sql)| sql::expression_type(self.side, reads, sql, self.params));
+        let answers = self.lease.pipeline(&self.operators, asked).await?;
+        let named = answers.into_iter().map(|answer| {
+            let rows = answer?;
+            let row = rows.last().ok_or_else(|| PgError::unexpected("no row"))?;
+            Ok((row.oid(0)?, row.get::<String>(1)?))
+        });
+        let named: Vec<Result<(u32, String), PgError>> = named.collect();
+        let oids = named.iter().flatten().map(|(oid, _)| *oid);
+        let types = self.lease.types(&self.own, oids).await?;
+        let typed = |(oid, display)| types.expression_type(oid, display);
+        Ok(named.into_iter().map(|named| named.map(&typed)).collect())
     }
 
-    /// An expression over some columns of a side as the server has understood it: its casts written out.
+    /// Expressions over some columns of what they stand with as the server has understood them: their
+    /// casts written out; or why the server refuses one.
     ///
     /// # Errors
-    /// What the server says.
+    /// What concerns more than one of them.
     pub async fn told(
         &self,
-        reads: &Reads,
-        columns: &[&ColumnName],
-        fragment: &Fragment,
-    ) -> Result<String, PgError> {
-        let statement = sql::expression_told(self.side, reads, columns, fragment, self.params);
-        let rows = self.lease.all(&self.operators, &statement).await?;
-        let lines: Vec<&str> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
-        let output = lines.into_iter().find_map(|line| line.trim_start().strip_prefix("Output: "));
-        Ok(output.unwrap_or_default().to_owned())
-    }
-
-    /// Types from rows of OID and type as written. How an expression is ordered is not asked: no
-    /// index serves it, so its keys are compared by bytes.
-    async fn named_types(&self, rows: &[Row]) -> Result<Vec<ColumnType>, PgError> {
-        let oids: Vec<u32> = rows.iter().map(|row| row.oid(0)).collect::<Result<_, _>>()?;
-        let types = self.lease.types(&self.own, &oids).await?;
-        rows.iter()
-            .zip(&oids)
-            .map(|(row, oid)| {
-                Ok(types.column_type(*oid, row.get(1)?, -1, (Collation::Linguistic, None)))
-            })
-            .collect()
-    }
-
-    async fn columns(&self, oid: u32, only: bool) -> Result<Vec<Column>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation_columns(oid, only)).await?;
-        let mut oids: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
-        oids.sort_unstable();
-        oids.dedup();
-        let types = self.lease.types(&self.own, &oids).await?;
-        rows.iter()
-            .map(|row| {
-                let collation = match row.get::<&str>(6)? {
-                    "-" => Collation::None,
-                    "b" => Collation::Bytes,
-                    "n" => Collation::Nondeterministic,
-                    _ => Collation::Linguistic,
-                };
-                Ok(Column {
-                    name: ColumnName(row.get(0)?),
-                    column_type: types.column_type(
-                        row.oid(2)?,
-                        row.get(1)?,
-                        row.get(3)?,
-                        (collation, row.get(8)?),
-                    ),
-                    not_null: row.get(4)?,
-                    readable: row.get(5)?,
-                    scattered: row.get(7)?,
-                    distinct: row.get::<Option<f64>>(9)?.map(|values| values.ceil() as u64),
-                })
-            })
-            .collect()
-    }
-
-    async fn indexes(&self, oid: u32) -> Result<Vec<Index>, PgError> {
-        let mut indexes: Vec<Index> = Vec::new();
-        for row in self.lease.all(&self.own, &sql::relation_indexes(oid)).await? {
-            let name: String = row.get(0)?;
-            if indexes.last().is_none_or(|index| index.name != name) {
-                let (unique, primary) = (row.get(1)?, row.get(2)?);
-                indexes.push(Index { name, unique, primary, columns: Vec::new() });
-            }
-            if let Some(index) = indexes.last_mut() {
-                index.columns.push(IndexColumn {
-                    name: row.get::<Option<String>>(3)?.map(ColumnName),
-                    plain_order: row.get(4)?,
-                });
-            }
-        }
-        Ok(indexes)
+        expressions: &[(&Reads, &[&ColumnName], &Fragment)],
+    ) -> Result<Vec<Result<String, PgError>>, PgError> {
+        let asked = expressions.iter().map(|(reads, columns, fragment)| {
+            sql::expression_told(self.side, reads, columns, fragment, self.params)
+        });
+        let answers = self.lease.pipeline(&self.operators, asked).await?;
+        let output = |rows: Vec<Row>| {
+            let lines: Vec<&str> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+            let output =
+                lines.into_iter().find_map(|line| line.trim_start().strip_prefix("Output: "));
+            Ok(output.unwrap_or_default().to_owned())
+        };
+        Ok(answers.into_iter().map(|answer| answer.and_then(output)).collect())
     }
 }

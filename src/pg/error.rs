@@ -68,6 +68,11 @@ impl PgError {
         matches!(self.remedy, Remedy::Retry | Remedy::Reconnect | Remedy::Conflict)
     }
 
+    /// The same, of one thing among several that were asked about.
+    pub(super) fn about(self, name: &str) -> PgError {
+        PgError { message: format!("{name}: {}", self.message), ..self }
+    }
+
     /// Whether the server itself seems to be gone, not just a table locked.
     pub(crate) fn is_of_the_server(&self) -> bool {
         let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));

@@ -4,10 +4,11 @@
 //! a read does not come to its end, the connection may hold an open transaction: it is then cancelled
 //! politely and thrown away, never given back.
 
+use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub struct Lease {
     pub(super) object: Option<Object<Manager>>,
     connector: Arc<Connector>,
     longest: Longest,
-    /// Set while a transaction of ours may be open.
-    pub(super) busy: AtomicBool,
+    /// How many transactions of ours may be open or on their way.
+    busy: AtomicUsize,
 }
 
 /// The longest that a read of a pool was open, in microseconds.
@@ -74,7 +75,16 @@ enum Stage {
     Over,
 }
 
-type Commit<'l> = Pin<Box<MaybeDone<BoxFuture<'l, Result<(), Error>>>>>;
+type Pending<'l, T> = Pin<Box<MaybeDone<BoxFuture<'l, Result<T, Error>>>>>;
+type Commit<'l> = Pending<'l, ()>;
+
+/// A statement on its way, with the beginning and the end of its transaction.
+pub(super) struct Sent<'l, 's> {
+    lease: &'l Lease,
+    session: &'l Session,
+    opening: Pending<'s, RowStream>,
+    commit: Commit<'l>,
+}
 
 /// Rows of an answer that is read as a whole. Each takes some 250 bytes beside its own.
 const MOST_ROWS: usize = 250_000;
@@ -95,7 +105,7 @@ impl Lease {
         connector: Arc<Connector>,
         longest: Longest,
     ) -> Lease {
-        Lease { object: Some(object), connector, longest, busy: AtomicBool::new(false) }
+        Lease { object: Some(object), connector, longest, busy: AtomicUsize::new(0) }
     }
 
     /// Sends one statement, in a transaction of its own, and waits for its first answer.
@@ -107,49 +117,37 @@ impl Lease {
         session: &'l Session,
         statement: &Statement,
     ) -> Result<Rows<'l>, PgError> {
-        self.sent(session, statement, true).await
+        self.send(session, statement, true)?.opened().await
     }
 
-    /// Sends one statement. A row of an answer that is not streamed counts towards all of it.
-    async fn sent<'l>(
+    /// Sends one statement, in a transaction of its own. What is sent before its answer is awaited follows
+    /// it on the connection, and is answered after it. A row of an answer that is not streamed counts towards
+    /// all of it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(super) fn send<'l: 's, 's>(
         &'l self,
         session: &'l Session,
-        statement: &Statement,
+        statement: impl Borrow<Statement> + Send + Sync + 's,
         streams: bool,
-    ) -> Result<Rows<'l>, PgError> {
+    ) -> Result<Sent<'l, 's>, PgError> {
         let Connection { client, quota, .. } = self.connection()?;
         quota.begin_answer(streams);
-        self.busy.store(true, Ordering::Release);
-        let began = Instant::now();
-        let begin = client.batch_execute(&session.begin);
-        let query = client.query_typed_raw(&statement.text, values(&statement.binds));
-        let mut commit: Commit<'_> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
-        // Polled in this order once, all three are on their way; then their answers are awaited.
-        let opening = async {
-            let (begun, stream, _) =
-                tokio::join!(biased; begin, query, async { commit.as_mut().now_or_never() });
+        self.begins();
+        let opening = async move {
+            let Statement { text, binds } = statement.borrow();
+            let begin = client.batch_execute(&session.begin);
+            let query = client.query_typed_raw(text, values(binds));
+            let (begun, stream) = tokio::join!(biased; begin, query);
             begun.and(stream)
         };
-        let deadline = began + session.patience;
-        match tokio::time::timeout_at(deadline, opening).await {
-            Err(_) => Err(PgError::silent("the query")),
-            Ok(Err(error)) => {
-                // The commit rolls back what the error has spoilt; the error is what counts.
-                let _ = self.ended(began, &mut commit, session).await;
-                Err(self.error(&error))
-            }
-            Ok(Ok(stream)) => Ok(Rows {
-                lease: self,
-                session,
-                stream: Box::pin(stream),
-                commit,
-                began,
-                end: deadline + session.patience,
-                deadline: Box::pin(sleep_until(deadline)),
-                until_clock: ROWS_PER_CLOCK,
-                stage: Stage::Reading,
-            }),
-        }
+        let mut opening: Pending<'s, RowStream> = Box::pin(maybe_done(opening.boxed()));
+        let mut commit: Commit<'l> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
+        // Polled in this order once, all three are on their way; their answers are awaited later.
+        let _ = opening.as_mut().now_or_never();
+        let _ = commit.as_mut().now_or_never();
+        Ok(Sent { lease: self, session, opening, commit })
     }
 
     /// Reads all rows of a small answer. Asks again if a standby's replay was in the way.
@@ -175,15 +173,7 @@ impl Lease {
         session: &Session,
         statement: &Statement,
     ) -> Result<Vec<Row>, PgError> {
-        let mut rows = self.sent(session, statement, false).await?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().await? {
-            if all.len() == MOST_ROWS {
-                return Err(PgError::too_much("the server's answer has more than 250,000 rows"));
-            }
-            all.push(row);
-        }
-        Ok(all)
+        self.send(session, statement, false)?.opened().await?.collect().await
     }
 
     /// The connection.
@@ -199,12 +189,22 @@ impl Lease {
 
     /// Whether a transaction of ours may be open.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+        self.busy.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes that a transaction is sent.
+    pub(super) fn begins(&self) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that a transaction is over.
+    pub(super) fn ends(&self) {
+        self.busy.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Gives the connection back. One that is in the middle of something is cancelled and dropped.
     pub async fn give_back(mut self) {
-        if self.busy.load(Ordering::Acquire)
+        if self.is_busy()
             && let Some(object) = self.object.take()
         {
             if !self.connector.is_given_up() {
@@ -226,11 +226,45 @@ impl Lease {
         self.longest.was_open_since(began);
         match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
-                self.busy.store(false, Ordering::Release);
+                self.ends();
                 Ok(())
             }
             (Ok(()), Some(Err(error))) => Err(self.error(&error)),
             _ => Err(PgError::silent("commit")),
+        }
+    }
+}
+
+impl<'l> Sent<'l, '_> {
+    /// Waits for the first answer. The time counts from now, when what was sent before is answered.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn opened(mut self) -> Result<Rows<'l>, PgError> {
+        let Sent { lease, session, .. } = self;
+        let began = Instant::now();
+        let deadline = began + session.patience;
+        if tokio::time::timeout_at(deadline, self.opening.as_mut()).await.is_err() {
+            return Err(PgError::silent("the query"));
+        }
+        match self.opening.as_mut().take_output() {
+            None => Err(PgError::unexpected("no answer")),
+            Some(Err(error)) => {
+                // The commit rolls back what the error has spoilt; the error is what counts.
+                let _ = lease.ended(began, &mut self.commit, session).await;
+                Err(lease.error(&error))
+            }
+            Some(Ok(stream)) => Ok(Rows {
+                lease,
+                session,
+                stream: Box::pin(stream),
+                commit: self.commit,
+                began,
+                end: deadline + session.patience,
+                deadline: Box::pin(sleep_until(deadline)),
+                until_clock: ROWS_PER_CLOCK,
+                stage: Stage::Reading,
+            }),
         }
     }
 }
@@ -282,10 +316,27 @@ impl Rows<'_> {
     }
 }
 
+impl Rows<'_> {
+    /// Reads all rows that are left.
+    ///
+    /// # Errors
+    /// What the server says, or that it says nothing.
+    pub(super) async fn collect(mut self) -> Result<Vec<Row>, PgError> {
+        let mut all = Vec::new();
+        while let Some(row) = self.next().await? {
+            if all.len() == MOST_ROWS {
+                return Err(PgError::too_much("the server's answer has more than 250,000 rows"));
+            }
+            all.push(row);
+        }
+        Ok(all)
+    }
+}
+
 impl Drop for Lease {
     /// A lease that is dropped in the middle of something takes its connection with it.
     fn drop(&mut self) {
-        if self.busy.load(Ordering::Acquire)
+        if self.is_busy()
             && let Some(object) = self.object.take()
         {
             drop(Object::take(object));

@@ -1,13 +1,17 @@
-//! The shape of what a side reads from, as its server says it at this moment.
+//! The shapes of what sides read from, as their server has them at this moment.
 
 use super::error::PgError;
 use super::lease::Lease;
+use super::query::QueryColumns;
 use super::row::Row;
 use super::server::{instance, timeline};
 use super::session::Session;
-use crate::schema::{Shape, ShapeColumn, ShapeRelation};
+use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
+
+/// A shape, with the columns of the query if it is of one.
+pub(super) type Shaped = (Shape, Option<QueryColumns>);
 
 impl Lease {
     /// Asks for the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the
@@ -22,81 +26,137 @@ impl Lease {
         reads: &Reads,
         params: &[Param],
     ) -> Result<Shape, PgError> {
-        let table = match reads {
-            Reads::Table(table) => Some(&table.value),
-            Reads::Query(_) => None,
-        };
-        let rows = self.all(own, &sql::shape(table)).await?;
-        let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-        let mut shape = read(row)?;
-        let beneath = match (reads, shape.relation) {
-            (Reads::Query(query), _) => {
-                let (columns, locked) = self.columns_of_query(operators, query, params).await?;
-                shape.columns = columns;
-                Some(sql::read_by_query(&locked))
-            }
-            (Reads::Table(_), Some(view)) if row.get(11)? => Some(sql::read_by_view(view)),
-            (Reads::Table(_), _) => None,
-        };
-        if let Some(beneath) = beneath {
-            let rows = self.all(own, &beneath).await?;
-            shape.relations = Some(rows.iter().map(relation).collect::<Result<_, _>>()?);
-        }
-        Ok(shape)
+        let shapes = self.shapes((own, 1), operators, &[reads], params).await?;
+        let one = shapes.into_iter().next();
+        one.unwrap_or_else(|| Err(PgError::unexpected("not one row"))).map(|(shape, _)| shape)
     }
 
-    /// The columns of a query, and the OIDs of what the server locks for it.
-    async fn columns_of_query(
+    /// Asks for the shapes of what is read from, `most` at once; or why the server refuses a query.
+    ///
+    /// # Errors
+    /// What concerns more than one of them.
+    pub(super) async fn shapes(
         &self,
+        (own, most): (&Session, usize),
         operators: &Session,
-        query: &Fragment,
+        reads: &[&Reads],
         params: &[Param],
-    ) -> Result<(Vec<ShapeColumn>, Vec<i64>), PgError> {
-        let rows = self.all(operators, &sql::query_columns(query, params)).await?;
-        let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
-        let types = self.all(operators, &sql::query_column_types(query, params, &names)).await?;
-        let locked = types.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>(2))?;
-        let columns = names.into_iter().zip(&types).zip(1..);
-        let columns = columns.map(|((name, row), number)| {
-            Ok(ShapeColumn {
-                name,
-                number,
-                type_name: row.get(1)?,
-                collation: None,
-                collation_version: None,
-            })
-        });
-        Ok((columns.collect::<Result<_, PgError>>()?, locked.unwrap_or_default()))
+    ) -> Result<Vec<Result<Shaped, PgError>>, PgError> {
+        let tables: Vec<_> = reads.iter().map(|reads| reads.table()).collect();
+        let name = |table: &Option<_>| table.map_or("the server".to_owned(), name_of);
+        let statement = |tables: &[_]| sql::shapes(tables);
+        let decode = |_: &Option<_>, rows: &[Row]| shape(rows);
+        let shapes = self.ask_each((own, most), &tables, statement, name, decode).await?;
+        let (mut views, mut queries) = (Vec::new(), Vec::new());
+        for (reads, (shape, is_view)) in reads.iter().zip(&shapes) {
+            match (reads, shape.relation) {
+                (Reads::Query(query), _) => queries.push(query),
+                (Reads::Table(table), Some(oid)) if *is_view => views.push((oid, &table.value)),
+                (Reads::Table(_), _) => {}
+            }
+        }
+        let mut views = self.read_by_views((own, most), &views).await?.into_iter();
+        let mut queries =
+            self.read_by_queries((own, most), operators, &queries, params).await?.into_iter();
+        let complete = |(reads, (mut shape, is_view)): (&&Reads, (Shape, bool))| match reads {
+            Reads::Query(_) => {
+                let missing = || Err(PgError::unexpected("no answer"));
+                let (query, relations) = queries.next().unwrap_or_else(missing)?;
+                shape.columns = columns_of(&query);
+                shape.relations = Some(relations);
+                Ok((shape, Some(query)))
+            }
+            Reads::Table(_) => {
+                if is_view && shape.relation.is_some() {
+                    shape.relations = views.next();
+                }
+                Ok((shape, None))
+            }
+        };
+        Ok(reads.iter().zip(shapes).map(complete).collect())
+    }
+
+    /// What is read through each of some views.
+    async fn read_by_views(
+        &self,
+        session: (&Session, usize),
+        views: &[(u32, &TableName)],
+    ) -> Result<Vec<Vec<ShapeRelation>>, PgError> {
+        let oids = |views: &[(u32, _)]| views.iter().map(|(oid, _)| *oid).collect::<Vec<_>>();
+        let statement = |views: &[_]| sql::read_by_views(&oids(views));
+        let name = |(_, name): &(u32, &TableName)| name_of(name);
+        let decode = |_: &_, rows: &[Row]| rows.iter().map(relation).collect();
+        self.ask_each(session, views, statement, name, decode).await
+    }
+
+    /// The columns of each of some queries, and what it reads.
+    async fn read_by_queries(
+        &self,
+        session: (&Session, usize),
+        operators: &Session,
+        queries: &[&Fragment],
+        params: &[Param],
+    ) -> Result<Vec<Result<(QueryColumns, Vec<ShapeRelation>), PgError>>, PgError> {
+        let described = self.query_columns(operators, queries, params).await?;
+        let locked: Vec<&[i64]> =
+            described.iter().flatten().map(|query| query.locked.as_slice()).collect();
+        let name = |_: &&[i64]| "what a query reads".to_owned();
+        let decode = |_: &&[i64], rows: &[Row]| rows.iter().map(relation).collect();
+        let read = self.ask_each(session, &locked, sql::read_by_queries, name, decode).await?;
+        let mut read = read.into_iter();
+        let both =
+            |query: Result<QueryColumns, PgError>| Ok((query?, read.next().unwrap_or_default()));
+        Ok(described.into_iter().map(both).collect())
     }
 }
 
-fn read(row: &Row) -> Result<Shape, PgError> {
-    let timeline = timeline(row, 5)?;
-    Ok(Shape {
-        version: u32::try_from(row.get::<i32>(0)?).unwrap_or(0),
-        system: row.get(4)?,
-        standby: row.get(3)?,
+fn name_of(table: &TableName) -> String {
+    format!("table {table}")
+}
+
+/// The columns of a query in a shape.
+fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
+    let columns = query.columns.iter().zip(1..);
+    let columns = columns.map(|((name, _, type_name), number)| ShapeColumn {
+        name: name.clone(),
+        number,
+        type_name: type_name.clone(),
+        collation: None,
+        collation_version: None,
+    });
+    columns.collect()
+}
+
+/// A shape from its row of `sql::shapes`, and whether it is of a view.
+fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
+    let [row] = rows else { return Err(PgError::unexpected("not one row")) };
+    let timeline = timeline(row, 6)?;
+    let shape = Shape {
+        version: u32::try_from(row.get::<i32>(1)?).unwrap_or(0),
+        system: row.get(5)?,
+        standby: row.get(4)?,
         timeline,
-        database: row.get(1)?,
-        database_oid: oid(row, 2)?.unwrap_or(0),
-        relation: oid(row, 6)?,
-        columns: columns(row, 10)?,
-        partitions: row.get::<i64>(8)?.cast_unsigned(),
-        partition_set: row.get(9)?,
-        filenode: oid(row, 7)?,
+        database: row.get(2)?,
+        database_oid: oid(row, 3)?.unwrap_or(0),
+        relation: oid(row, 7)?,
+        columns: columns(row, 11)?,
+        partitions: row.get::<i64>(9)?.cast_unsigned(),
+        partition_set: row.get(10)?,
+        filenode: oid(row, 8)?,
         relations: Some(Vec::new()),
-        instance: Some(instance(row, timeline, 12)?),
-    })
+        instance: Some(instance(row, timeline, 13)?),
+    };
+    Ok((shape, row.get(12)?))
 }
 
 fn relation(row: &Row) -> Result<ShapeRelation, PgError> {
     Ok(ShapeRelation {
-        name: row.get(0)?,
-        oid: oid(row, 1)?.unwrap_or(0),
-        definition: row.get(2)?,
-        partitions: row.get::<i64>(3)?.cast_unsigned(),
-        partition_set: row.get(4)?,
-        columns: columns(row, 5)?,
+        name: row.get(1)?,
+        oid: oid(row, 2)?.unwrap_or(0),
+        definition: row.get(3)?,
+        partitions: row.get::<i64>(4)?.cast_unsigned(),
+        partition_set: row.get(5)?,
+        columns: columns(row, 6)?,
     })
 }
 

@@ -21,10 +21,8 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn stored(&self, oid: u32) -> Result<Stored, PgError> {
         let rows = self.lease.all(&self.own, &sql::stored_columns(oid)).await?;
-        let mut types: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
-        types.sort_unstable();
-        types.dedup();
-        let types = self.lease.types(&self.own, &types).await?;
+        let types: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
+        let types = self.lease.types(&self.own, types.into_iter()).await?;
         let columns: Result<Vec<StoredColumn>, PgError> = rows
             .iter()
             .map(|row| {
@@ -126,9 +124,9 @@ impl Catalog<'_> {
             if known.contains_key(&table) {
                 continue;
             }
-            let found = self.lease.all(&self.own, &sql::relation(&table)).await?;
+            let found = self.lease.all(&self.own, &sql::relations(&[&table])).await?;
             let mut links = match found.first() {
-                Some(row) => self.links(row.oid(0)?).await?.1,
+                Some(row) => self.links(row.oid(1)?).await?.1,
                 None => Vec::new(),
             };
             links.retain(|link| acts(&link));

@@ -1,6 +1,6 @@
 //! Types from a catalog, resolved down to what a canon can be chosen for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::PgError;
 use super::lease::Lease;
@@ -12,6 +12,9 @@ use crate::sql;
 const FIRST_NORMAL_OID: u32 = 16_384;
 /// Vectors of the catalogs' own, which look like arrays in `pg_type`.
 const VECTORS: [u32; 2] = [22, 30];
+
+/// Types that one statement asks about at the most.
+const TYPES_AT_ONCE: usize = 2_000;
 
 /// Types by OID.
 pub(super) struct Types(BTreeMap<u32, Shape>);
@@ -33,25 +36,38 @@ impl Shape {
 }
 
 impl Lease {
-    /// Asks for some types and all that they are made of.
-    pub(super) async fn types(&self, session: &Session, oids: &[u32]) -> Result<Types, PgError> {
+    /// Asks for some types and all that they are made of. Each may be named any number of times.
+    pub(super) async fn types(
+        &self,
+        session: &Session,
+        oids: impl Iterator<Item = u32>,
+    ) -> Result<Types, PgError> {
+        let oids: Vec<u32> = oids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut types = BTreeMap::new();
-        for row in self.all(session, &sql::type_shapes(oids)).await? {
-            let shape = Shape {
-                name: row.get(1)?,
-                kind: row.get(2)?,
-                category: row.get(3)?,
-                element: row.oid(4)?,
-                base: row.oid(5)?,
-                modifier: row.get(6)?,
-            };
-            types.insert(row.oid(0)?, shape);
+        for oids in oids.chunks(TYPES_AT_ONCE) {
+            for row in self.all(session, &sql::type_shapes(oids)).await? {
+                let shape = Shape {
+                    name: row.get(1)?,
+                    kind: row.get(2)?,
+                    category: row.get(3)?,
+                    element: row.oid(4)?,
+                    base: row.oid(5)?,
+                    modifier: row.get(6)?,
+                };
+                types.insert(row.oid(0)?, shape);
+            }
         }
         Ok(Types(types))
     }
 }
 
 impl Types {
+    /// The type of an expression. How it is ordered is not asked: no index serves it, so its keys are
+    /// compared by bytes.
+    pub(super) fn expression_type(&self, oid: u32, display: String) -> ColumnType {
+        self.column_type(oid, display, -1, (Collation::Linguistic, None))
+    }
+
     /// The type of a column or an expression.
     pub(super) fn column_type(
         &self,

@@ -2,7 +2,6 @@
 //! transaction; what is not committed is rolled back, and nothing outlives it, so that it passes a
 //! pooler as reads do.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -26,7 +25,7 @@ impl Lease {
     /// # Errors
     /// What the server says; nothing is open then.
     pub async fn begin_writing(&self, opening: &str) -> Result<Writing<'_>, PgError> {
-        self.busy.store(true, Ordering::Release);
+        self.begins();
         let writing = Writing(self);
         match writing.run(opening).await {
             Ok(()) => Ok(writing),
@@ -97,14 +96,14 @@ impl Writing<'_> {
     /// What the server says; whether it was committed is then unknown if the connection was lost.
     pub async fn commit(self) -> Result<(), PgError> {
         self.run("commit").await?;
-        self.0.busy.store(false, Ordering::Release);
+        self.0.ends();
         Ok(())
     }
 
     /// Rolls back. A connection that cannot even do that is not given back.
     pub async fn roll_back(self) {
         if self.run("rollback").await.is_ok() {
-            self.0.busy.store(false, Ordering::Release);
+            self.0.ends();
         }
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn plan(
 ) -> Result<(MappingPlan, Vec<Diagnostic>), Vec<Diagnostic>> {
     let head = "version = 1\nname = \"sample\"\n[source]\nurl = \"a\"\n[target]\nurl = \"b\"\n";
     let text = SpecText { path: "sample.toml".into(), text: format!("{head}{mappings}") };
-    let spec = spec::read(text, &BTreeMap::new(), &|_| None)?;
+    let spec = spec::read(text, &BTreeMap::new(), &|_| None).map_err(|found| found.first)?;
     let server = Server {
         version: 150_018,
         database: "d".into(),

@@ -7,7 +7,7 @@
 //! | part | holds |
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
-//! | `prepare`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
+//! | `prepare`, `facts`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
 //! | [`scan`] | where a mapping's scan stands: pure |
 //! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
@@ -21,6 +21,7 @@ mod clock;
 mod conduct;
 mod desk;
 mod dispatcher;
+mod facts;
 mod mapping;
 mod options;
 mod pace;

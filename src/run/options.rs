@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ledger::Cipher;
+use crate::pg::RELATIONS_AT_ONCE;
 use crate::repair::Act;
 use crate::row::Veil;
 use crate::schema::Side;
@@ -54,6 +55,8 @@ pub struct Options {
     pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
+    /// How many relations one question about a catalog names at the most.
+    pub relations_at_once: usize,
 }
 
 impl Options {
@@ -82,6 +85,7 @@ impl Options {
             veil: Veil::of_process(),
             cipher: None,
             mappings: Vec::new(),
+            relations_at_once: RELATIONS_AT_ONCE,
         }
     }
 }

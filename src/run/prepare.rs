@@ -1,17 +1,15 @@
 //! Connects to both sides, asks what has to be known, and plans every mapping. No table row is read.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Options;
+use super::facts::Asking;
 use super::pace::allowed;
 use super::retried::retried;
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
-use crate::plan::{
-    Facts, InZone, MappingPlan, PlanOptions, depends_on_zone, may_depend_on_zone, plan_mapping,
-};
-use crate::schema::{BySide, Column, ColumnName, Relation, RelationKind, Server, Shape, Side};
-use crate::spec::{Diagnostic, Fragment, Mapping, Param, Reads, SideMapping, Spec, did_you_mean};
+use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
+use crate::schema::{BySide, Server, Side};
+use crate::spec::{Diagnostic, Mapping, Param, Spec, did_you_mean};
 
 /// A spec that can be run: both servers known, every mapping planned.
 pub struct Prepared {
@@ -198,12 +196,17 @@ async fn ask_side(
         Err(error) if error.sqlstate.is_none() => return Err(error),
         first => Some(first),
     };
+    let mut most = options.relations_at_once;
     retried(async || {
         let lease = match first.take() {
             Some(first) => first?,
             None => pool.lease().await?,
         };
-        let answer = ask_through(spec, side, &lease, options).await;
+        let answer = ask_through(spec, side, (&lease, most), options).await;
+        // An answer was too large to be read to its end.
+        if lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink) {
+            most = (most / 2).max(1);
+        }
         lease.give_back().await;
         match answer {
             // A server that is silent on a new connection, too, is not waited for again.
@@ -219,7 +222,7 @@ async fn ask_side(
 async fn ask_through(
     spec: &Spec,
     side: Side,
-    lease: &Lease,
+    (lease, most): (&Lease, usize),
     options: &Options,
 ) -> Result<Answer, PgError> {
     let timeout = options.statement_timeout;
@@ -229,6 +232,7 @@ async fn ask_through(
         operators: Session::new(&spec.sides[side].search_path, timeout),
         params: &spec.params,
         side,
+        most,
     };
     let server = lease.server(&catalog.own).await?;
     let mut problems = Vec::new();
@@ -244,203 +248,8 @@ async fn ask_through(
         Some(since) => Some(lease.moment(&catalog.own, since.time).await?),
         None => None,
     };
-    let mut facts = Vec::new();
-    for mapping in chosen(spec, options) {
-        facts.push(ask_mapping(&catalog, mapping, &server, moment.as_ref(), &mut problems).await?);
-    }
+    let mappings: Vec<&Mapping> = chosen(spec, options).collect();
+    let mut asking = Asking::new(&catalog, &server, moment.as_ref());
+    let facts = asking.facts(&mappings, &mut problems).await?;
     Ok((server, facts, problems))
-}
-
-/// One mapping's relation and expressions; nothing if there is a problem with them.
-async fn ask_mapping(
-    catalog: &Catalog<'_>,
-    mapping: &Mapping,
-    server: &Server,
-    moment: Option<&String>,
-    problems: &mut Vec<Diagnostic>,
-) -> Result<Option<Facts>, PgError> {
-    let settings = &mapping.sides[catalog.side];
-    let Some(shape) = ask_shape(catalog, &settings.reads, problems).await? else {
-        return Ok(None);
-    };
-    let Some(relation) = ask_relation(catalog, settings, server, problems).await? else {
-        return Ok(None);
-    };
-    if !relation.schema_usable {
-        // The plan says so, with the grant that is missing; expressions would only fail again.
-        let (expressions, accepts, changed_at, moment) = Default::default();
-        return Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }));
-    }
-    let before = problems.len();
-    if let Some(filter) = &settings.filter {
-        match catalog.expression(&settings.reads, filter).await {
-            Ok(found) if found.display == "boolean" => {}
-            Ok(found) => {
-                let message = format!(
-                    "\"where\" of the {} gives {}, not a condition",
-                    catalog.side, found.display
-                );
-                problems.push(Diagnostic::error(filter.span(), message));
-            }
-            Err(error) => problems.push(at_fragment(catalog.side, filter, error)?),
-        }
-    }
-    let mut expressions = BTreeMap::new();
-    for rule in &mapping.columns {
-        let Some(fragment) = rule.fragment(catalog.side) else { continue };
-        match catalog.expression(&settings.reads, fragment).await {
-            Ok(found) => drop(expressions.insert(rule.pair.value.clone(), found)),
-            Err(error) => problems.push(at_fragment(catalog.side, fragment, error)?),
-        }
-    }
-    let mut accepts = Vec::new();
-    for rule in &mapping.accepts {
-        accepts.push(ask_condition(catalog, &settings.reads, &rule.condition).await?);
-    }
-    let changed_at = match (&settings.reads, &settings.changed_at) {
-        (Reads::Table(table), Some(column)) => catalog.spread(&table.value, &column.value).await?,
-        _ => Vec::new(),
-    };
-    if problems.len() > before {
-        return Ok(None);
-    }
-    let expressions_of = mapping.columns.iter().filter_map(|rule| rule.fragment(catalog.side));
-    let fragments = settings.filter.iter().chain(expressions_of);
-    for fragment in fragments.chain(mapping.accepts.iter().map(|rule| &rule.condition)) {
-        problems.extend(ask_zone(catalog, &settings.reads, &relation, fragment).await?);
-    }
-    let moment = moment.cloned();
-    Ok(Some(Facts { shape, relation, expressions, accepts, changed_at, moment }))
-}
-
-/// Says so if the operator's SQL casts a column in the time zone of the session.
-async fn ask_zone(
-    catalog: &Catalog<'_>,
-    reads: &Reads,
-    relation: &Relation,
-    fragment: &Fragment,
-) -> Result<Option<Diagnostic>, PgError> {
-    let side = catalog.side;
-    let named = relation.columns.iter().filter(|column| fragment.mentions(&column.name.0));
-    let named: Vec<Column> = named.cloned().collect();
-    if !may_depend_on_zone(&named) {
-        return Ok(None);
-    }
-    let names: Vec<&ColumnName> = named.iter().map(|column| &column.name).collect();
-    let told = match catalog.told(reads, &names, fragment).await {
-        Ok(told) => told,
-        // Of the other side's condition, or of SQL that needs more of the row, nothing is said.
-        Err(error) if error.sqlstate.is_some() && error.remedy == Remedy::GiveUp => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let warning = depends_on_zone(&told, side, &named).map(|InZone { column, made }| {
-        let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
-        let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
-        Diagnostic::warning(fragment.span(), message).hinted(hint)
-    });
-    Ok(warning)
-}
-
-/// Why this side does not take a condition; nothing if it does.
-async fn ask_condition(
-    catalog: &Catalog<'_>,
-    reads: &Reads,
-    condition: &Fragment,
-) -> Result<Option<Diagnostic>, PgError> {
-    let side = catalog.side;
-    match catalog.expression(reads, condition).await {
-        Ok(found) if found.display == "boolean" => Ok(None),
-        Ok(found) => {
-            let message = format!("\"where\" gives {}, not a condition", found.display);
-            Ok(Some(Diagnostic::error(condition.span(), message)))
-        }
-        Err(error) => at_fragment(side, condition, error).map(Some),
-    }
-}
-
-/// Before anything else is asked: what changes between the answers is noticed when rows are read.
-async fn ask_shape(
-    catalog: &Catalog<'_>,
-    reads: &Reads,
-    problems: &mut Vec<Diagnostic>,
-) -> Result<Option<Shape>, PgError> {
-    let Catalog { lease, own, operators, params, side } = catalog;
-    match (lease.shape(own, operators, reads, params).await, reads) {
-        (Ok(shape), _) => Ok(Some(shape)),
-        (Err(error), Reads::Query(query)) => {
-            problems.push(at_fragment(*side, query, error)?);
-            Ok(None)
-        }
-        (Err(error), Reads::Table(_)) => Err(error),
-    }
-}
-
-async fn ask_relation(
-    catalog: &Catalog<'_>,
-    settings: &SideMapping,
-    server: &Server,
-    problems: &mut Vec<Diagnostic>,
-) -> Result<Option<Relation>, PgError> {
-    let table = match &settings.reads {
-        Reads::Table(table) => table,
-        Reads::Query(query) => {
-            return match catalog.query(query).await {
-                Ok(relation) => Ok(Some(relation)),
-                Err(error) => {
-                    problems.push(at_fragment(catalog.side, query, error)?);
-                    Ok(None)
-                }
-            };
-        }
-    };
-    let found = catalog.table(&table.value, settings.only).await?;
-    if found.is_none() {
-        let (side, database) = (catalog.side, &server.database);
-        let message =
-            format!("the {side} has no table \"{}\" in database \"{database}\"", table.value);
-        let names = catalog.names_beside(&table.value).await?;
-        let hint = match did_you_mean(&table.value.name, names.iter().map(String::as_str)) {
-            Some(near) => format!("Did you mean \"{}.{near}\"?", table.value.schema),
-            None if names.is_empty() => {
-                format!(
-                    "Schema \"{}\" has no tables here; check the name and the database.",
-                    table.value.schema
-                )
-            }
-            None => "Check the name; unquoted parts fold to lower case.".to_owned(),
-        };
-        problems.push(Diagnostic::error(&table.span, message).hinted(hint));
-    }
-    let partitioned = found.as_ref().is_some_and(|found| found.kind == RelationKind::Partitioned);
-    if settings.only && partitioned {
-        let message = format!("\"only\" leaves nothing of partitioned table {}", table.value);
-        let hint = "All its rows stand in its partitions: leave \"only\" out, or name a partition.";
-        problems.push(Diagnostic::error(&table.span, message).hinted(hint));
-        return Ok(None);
-    }
-    Ok(found)
-}
-
-/// What the server says of the operator's SQL, at its place; an error that is not about the SQL goes on.
-fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagnostic, PgError> {
-    let about_sql = error.sqlstate.as_ref().is_some_and(|code| {
-        ["42", "22", "0A", "21", "3F", "P0"].iter().any(|class| code.starts_with(class))
-    });
-    if !about_sql {
-        return Err(error);
-    }
-    let problem = Diagnostic::error(
-        fragment.span(),
-        format!("the {side} refuses this SQL: {}", error.message),
-    );
-    let unresolved =
-        ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
-    let path = unresolved.then(|| {
-        format!("Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise.")
-    });
-    // Of an unknown function the server says that casts may help, and they may.
-    let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
-    Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
 }

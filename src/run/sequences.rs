@@ -5,13 +5,21 @@ use std::ops::RangeInclusive;
 
 use super::Prepared;
 use super::blocked::Blocked;
-use super::repair::target::{catalog, relation_of};
+use super::repair::target::catalog;
 use super::retried::retried;
 use crate::gate::Sequence;
-use crate::pg::{Catalog, PgError, Remedy};
+use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
-use crate::schema::{ColumnName, Numerals, SequenceLink, Side, TableName};
-use crate::spec::Reads;
+use crate::schema::{Numerals, SequenceLink, Side, TableName};
+
+/// A sequence that fills a column which a mapping writes.
+struct Filled<'p> {
+    plan: &'p MappingPlan,
+    table: &'p TableName,
+    link: SequenceLink,
+    numerals: Numerals,
+    holds: RangeInclusive<i64>,
+}
 
 /// Asks for the sequences of every mapping's target.
 ///
@@ -25,47 +33,57 @@ async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked
     let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
     let lease = prepared.pools.target.lease().await.map_err(of_target)?;
     let catalog = catalog(prepared, &lease, Side::Target);
-    let mut sequences: Vec<Sequence> = Vec::new();
-    let mut blocked = Vec::new();
-    for plan in &prepared.plans {
-        match of_mapping(prepared, plan, &catalog).await {
-            Ok(found) => sequences.extend(found),
-            Err(found) => blocked.extend(found),
-        }
-    }
+    let found = ask(prepared, &catalog).await;
     lease.give_back().await;
-    if blocked.is_empty() { Ok(sequences) } else { Err(blocked) }
+    found
 }
 
-async fn of_mapping(
-    prepared: &Prepared,
-    plan: &MappingPlan,
-    catalog: &Catalog<'_>,
-) -> Result<Vec<Sequence>, Vec<Blocked>> {
+async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>, Vec<Blocked>> {
     let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
-    let Reads::Table(table) = &plan.sides.target.reads else { return Ok(Vec::new()) };
-    let relation = relation_of(plan, Side::Target, catalog).await.map_err(|error| vec![error])?;
-    let links = catalog.sequence_links(relation.oid.unwrap_or(0)).await.map_err(of_target)?;
-    let judged = |link| written(plan, &link).map(|(numerals, held)| (link, numerals, held));
-    let links: Vec<_> = links.into_iter().filter_map(judged).collect();
-    let hidden = links.iter().map(|(link, ..)| link).filter(|link| !link.readable);
+    let plans = prepared.plans.iter().filter_map(|plan| {
+        let side = &plan.sides.target;
+        Some((plan, side.reads.table()?, side.shape.relation?))
+    });
+    let plans: Vec<(&MappingPlan, &TableName, u32)> = plans.collect();
+    let tables: Vec<(&TableName, u32)> = plans.iter().map(|(_, name, oid)| (*name, *oid)).collect();
+    let links = catalog.sequence_links(&tables).await.map_err(of_target)?;
+    let mut filled = Vec::new();
+    for ((plan, table, _), links) in plans.into_iter().zip(links) {
+        filled.extend(links.into_iter().filter_map(|link| {
+            let (numerals, holds) = written(plan, &link)?;
+            Some(Filled { plan, table, link, numerals, holds })
+        }));
+    }
+    let hidden = filled.iter().map(|filled| &filled.link).filter(|link| !link.readable);
     let hidden: Vec<Blocked> = hidden.map(|link| unreadable(prepared, link)).collect();
     if !hidden.is_empty() {
         return Err(hidden);
     }
+    let keys = filled.iter().map(|Filled { table, link, numerals, .. }| KeyAsked {
+        table,
+        column: &link.column,
+        numerals: *numerals,
+        largest: link.increment >= 0,
+        sequence: &link.sequence,
+    });
+    let keys = catalog.last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
     let standby = prepared.servers.target.standby;
-    let mut sequences = Vec::new();
-    for (link, numerals, holds) in links {
+    let sequences = filled.into_iter().zip(keys).map(|(filled, (last_key, state))| {
+        let Filled { plan, table, link, holds, .. } = filled;
         let SequenceLink { column, sequence, increment, end, .. } = link;
-        // First the column: a number that is given meanwhile must not look like one too many.
-        let last_key = last_key(catalog, &table.value, (&column, numerals), increment >= 0);
-        let (last_key, unknown) = last_key.await.map_err(of_target)?;
-        let state = catalog.sequence_state(&sequence).await;
-        let (last_value, is_called) = state.map_err(of_target)?;
-        sequences.push(Sequence {
+        let (last_value, is_called) = state?;
+        let (last_key, unknown) = match last_key {
+            Ok(last_key) => (last_key, None),
+            // It could not be had in time.
+            Err(error) if matches!(error.remedy, Remedy::Shrink | Remedy::Conflict) => {
+                (None, Some(error.message))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Sequence {
             mapping: plan.name.clone(),
             name: sequence,
-            table: table.value.clone(),
+            table: table.clone(),
             column,
             last_value,
             is_called,
@@ -75,25 +93,9 @@ async fn of_mapping(
             last_key,
             unknown,
             standby,
-        });
-    }
-    Ok(sequences)
-}
-
-/// The last number of a column, or why it could not be had in time.
-async fn last_key(
-    catalog: &Catalog<'_>,
-    table: &TableName,
-    column: (&ColumnName, Numerals),
-    largest: bool,
-) -> Result<(Option<i128>, Option<String>), PgError> {
-    match catalog.last_key(table, column, largest).await {
-        Ok(last_key) => Ok((last_key, None)),
-        Err(error) if matches!(error.remedy, Remedy::Shrink | Remedy::Conflict) => {
-            Ok((None, Some(error.message)))
-        }
-        Err(error) => Err(error),
-    }
+        })
+    });
+    sequences.collect::<Result<_, _>>().map_err(of_target)
 }
 
 /// How the column writes whole numbers, and which it holds; nothing if the mapping does not write it,

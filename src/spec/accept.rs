@@ -4,12 +4,15 @@
 //! without an end would be forgotten, so there is none. Which side the condition means is found by
 //! trying when a plan is made.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
 use super::params::read_fragment;
-use super::reader::{Problems, Reader};
+use super::problems::Problems;
+use super::reader::Reader;
 use crate::finding::Kind;
 
 /// One rule, checked as far as the file alone allows.
@@ -35,12 +38,12 @@ const NEEDED: &str = "An accept rule has \"where\", \"reason\" and \"until\".";
 /// a NULL do not have.
 const KINDS: [Kind; 3] = [Kind::OnlyInSource, Kind::OnlyInTarget, Kind::Mismatch];
 
-pub(super) fn read_accepts(mapping: &mut Reader<'_>, params: &[String]) -> Vec<Accept> {
+pub(super) fn read_accepts(mapping: &mut Reader<'_>, params: &BTreeSet<String>) -> Vec<Accept> {
     let tables = mapping.tables("accept", "[[mapping.accept]]");
     tables.into_iter().filter_map(|table| read_accept(table, params)).collect()
 }
 
-fn read_accept(mut table: Reader<'_>, params: &[String]) -> Option<Accept> {
+fn read_accept(mut table: Reader<'_>, params: &BTreeSet<String>) -> Option<Accept> {
     let problems = table.problems();
     let condition = needed(&mut table, "where");
     let reason = needed(&mut table, "reason");
@@ -154,7 +157,7 @@ mod tests {
         );
         let text = SpecText { path: "s.toml".into(), text };
         let spec = spec::read(text, &BTreeMap::new(), &|_| None);
-        let spec = spec.map_err(|list| list.into_iter().map(|problem| problem.message));
+        let spec = spec.map_err(|found| found.first.into_iter().map(|problem| problem.message));
         let mut spec = spec.map_err(Iterator::collect::<Vec<_>>)?;
         Ok(spec.mappings.remove(0).accepts.remove(0))
     }

@@ -139,7 +139,7 @@ mod tests {
             let text = format!("[compare]\n{setting}\n");
             let text = SpecText { path: "x.toml".into(), text };
             let problems = read(text, &BTreeMap::new(), &|_| None).unwrap_err();
-            assert!(problems.iter().any(|problem| problem.message == why), "{setting}");
+            assert!(problems.first.iter().any(|problem| problem.message == why), "{setting}");
         }
     }
 }

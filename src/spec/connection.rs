@@ -7,7 +7,8 @@ use std::fmt;
 
 use super::diagnostic::{Diagnostic, Placed};
 use super::passwords::{is_variable, password_places};
-use super::reader::{Problems, Reader, sentence};
+use super::problems::Problems;
+use super::reader::{Reader, sentence};
 use crate::schema::{SchemaName, Side};
 
 /// A connection string with its variables filled in. `Debug` does not show it.
@@ -161,7 +162,7 @@ mod tests {
         };
         let placed = Placed { value: text.to_owned(), span: 0..0 };
         let value = expand(&placed, &environment, &problems).map(|placed| placed.value);
-        (value, problems.into_list())
+        (value, problems.into_found().first)
     }
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
         let warned = |text: &str| {
             let problems = Problems::default();
             warn_of_password(&Placed { value: text.to_owned(), span: 0..0 }, &problems);
-            !problems.into_list().is_empty()
+            !problems.into_found().first.is_empty()
         };
         assert!(warned("postgres://u:pw@h/d") && warned("host=h password=pw"));
         assert!(!warned("postgres://u:${PW}@h/d") && !warned("host=h password=${PW}"));

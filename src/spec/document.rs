@@ -13,7 +13,9 @@ use super::gate::{GateSettings, read_gate};
 use super::mapping::{Mapping, read_mapping};
 use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
-use super::reader::{Problems, Reader, sentence};
+use super::problems::{FileProblems, MOST_SHOWN, Problems};
+use super::reader::{Reader, sentence};
+use super::sections::{Sections, moved};
 use crate::row::seal;
 use crate::schema::{BySide, Side};
 
@@ -60,24 +62,23 @@ impl Spec {
 /// Reads a spec. `given` holds the parameters of the command line.
 ///
 /// # Errors
-/// Every problem in the file, in the order of their places.
+/// The problems in the file, in the order of their places.
 pub fn read(
     text: SpecText,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
-) -> Result<Spec, Vec<Diagnostic>> {
+) -> Result<Spec, FileProblems> {
     // A byte order mark is legal in TOML; spans count from after it, so it is left out of the text.
     let text = match text.text.strip_prefix('\u{feff}') {
         Some(rest) => SpecText { text: rest.to_owned(), ..text },
         None => text,
     };
-    let (table, problems) = parse(&text.text);
-    let document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     let folder = text.path.parent().unwrap_or(Path::new(""));
-    let parts = read_document(document, folder, given, environment);
-    let list = problems.into_list();
+    let (file, problems) = File::open(&text.text);
+    let parts = read_document(&file, &problems, folder, given, environment);
+    let found = problems.into_found();
     match parts {
-        Some(parts) if !list.iter().any(Diagnostic::is_error) => {
+        Some(parts) if !found.first.iter().any(Diagnostic::is_error) => {
             let hash = seal(&[text.text.as_bytes()]);
             Ok(Spec {
                 name: parts.name.value,
@@ -91,10 +92,10 @@ pub fn read(
                 mappings: parts.mappings,
                 hash,
                 text,
-                warnings: list,
+                warnings: found.first,
             })
         }
-        _ => Err(list),
+        _ => Err(found),
     }
 }
 
@@ -113,48 +114,116 @@ struct Parts {
 ///
 /// # Errors
 /// What is wrong with the syntax, the version or the name.
-pub fn read_name_of(text: &SpecText) -> Result<String, Vec<Diagnostic>> {
-    let (table, problems) = parse(&text.text);
+pub fn read_name_of(text: &SpecText) -> Result<String, FileProblems> {
+    let (file, problems) = File::open(&text.text);
+    let table = file.head();
     let mut document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     read_version(&mut document);
     let name = read_name(&mut document);
-    let list = problems.into_list();
+    let found = problems.into_found();
     match name {
-        Some(name) if !list.iter().any(Diagnostic::is_error) => Ok(name.value),
-        _ => Err(list),
+        Some(name) if !found.first.iter().any(Diagnostic::is_error) => Ok(name.value),
+        _ => Err(found),
     }
 }
 
-/// A larger file is told its first syntax error only: each takes the parser some hundred bytes, and a
-/// file that is no spec at all has one in every line.
+/// Of a larger file only the first syntax error is reported: each takes the parser some hundred bytes, and
+/// a file that is no spec at all has one in every line.
 const LARGE: usize = 1 << 16;
-/// Syntax errors that are told; nobody mends more of them before looking again.
-const MOST_SYNTAX_ERRORS: usize = 100;
 
-/// The table of a file, as far as it is TOML, and what in it is not.
-fn parse(text: &str) -> (Spanned<DeTable<'_>>, Problems) {
-    let (table, syntax) = match DeTable::parse(text) {
-        Ok(table) => (table, Vec::new()),
-        Err(first) if text.len() > LARGE => (Spanned::new(0..0, DeTable::new()), vec![first]),
-        Err(_) => DeTable::parse_recoverable(text),
-    };
-    let problem = |error: &toml::de::Error| {
-        let message = format!("the file is not TOML: {}", error.message());
-        Diagnostic::error(&error.span().unwrap_or(0..0), message)
-            .hinted(sentence("see https://toml.io for the syntax"))
-    };
-    let broken = syntax.iter().filter_map(toml::de::Error::span).collect();
-    let told = syntax.iter().take(MOST_SYNTAX_ERRORS).map(problem).collect();
-    (table, Problems::of_file(told, broken))
+/// A file that is parsed part by part.
+struct File<'t> {
+    text: &'t str,
+    head: String,
+    sections: Sections,
+    /// Whether nothing is read of it, since it is large and no TOML, or has too many words.
+    given_up: bool,
+}
+
+impl<'t> File<'t> {
+    /// Finds the parts of a file, and what in it is not TOML.
+    fn open(text: &'t str) -> (File<'t>, Problems) {
+        let sections = Sections::of(text);
+        let mut file = File { text, head: sections.head(text), sections, given_up: false };
+        if let Some(start) = file.sections.too_long {
+            file.given_up = true;
+            let message = "the file has more words in one part than a spec has";
+            let problem = Diagnostic::error(&(start..start), message)
+                .hinted("Is it a spec? Many mappings are many [[mapping]] tables.");
+            return (
+                file,
+                Problems::of_file(
+                    std::iter::once(problem),
+                    std::iter::once(0..text.len()).collect(),
+                ),
+            );
+        }
+        let mut errors = file.errors();
+        if text.len() > LARGE {
+            file.given_up = !errors.is_empty();
+            errors.truncate(1);
+        }
+        let problem = |(span, error): &(Span, toml::de::Error)| {
+            let message = format!("the file is not TOML: {}", error.message());
+            Diagnostic::error(span, message).hinted(sentence("see https://toml.io for the syntax"))
+        };
+        let told = errors.iter().take(MOST_SHOWN).map(problem);
+        let broken = errors.iter().map(|(span, _)| span.clone()).collect();
+        (file, Problems::of_file(told, broken))
+    }
+
+    /// What in the file is not TOML, in the order of the places.
+    fn errors(&self) -> Vec<(Span, toml::de::Error)> {
+        let mut errors = Vec::new();
+        let mappings = self.sections.mappings.iter().map(|at| (&self.text[at.clone()], at.start));
+        for (part, start) in std::iter::once((self.head.as_str(), 0)).chain(mappings) {
+            errors.extend(self.parse(part).1.into_iter().map(|error| {
+                let span = error.span().unwrap_or(0..0);
+                (span.start + start..span.end + start, error)
+            }));
+            if self.text.len() > LARGE && start > 0 && !errors.is_empty() {
+                break;
+            }
+        }
+        errors.sort_by_key(|(span, _): &(Span, _)| span.start);
+        errors
+    }
+
+    /// The table of what stands outside of mappings, as far as it is TOML.
+    fn head(&self) -> Spanned<DeTable<'_>> {
+        self.parse(&self.head).0
+    }
+
+    /// The tables of the mappings, one by one.
+    fn mappings(&self) -> impl Iterator<Item = Spanned<DeTable<'t>>> {
+        let places = self.sections.mappings.iter();
+        places.map(|at| moved(self.parse(&self.text[at.clone()]).0, at.start))
+    }
+
+    /// The table of a part, as far as it is TOML, and what in it is not.
+    fn parse<'p>(&self, part: &'p str) -> (Spanned<DeTable<'p>>, Vec<toml::de::Error>) {
+        if self.given_up {
+            return (Spanned::new(0..0, DeTable::new()), Vec::new());
+        }
+        match DeTable::parse(part) {
+            Ok(table) => (table, Vec::new()),
+            Err(first) if self.text.len() > LARGE => {
+                (Spanned::new(0..0, DeTable::new()), vec![first])
+            }
+            Err(_) => DeTable::parse_recoverable(part),
+        }
+    }
 }
 
 fn read_document(
-    mut document: Reader<'_>,
+    file: &File<'_>,
+    problems: &Problems,
     folder: &Path,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
 ) -> Option<Parts> {
-    let problems = document.problems();
+    let table = file.head();
+    let mut document = Reader::new(table.get_ref(), 0..0, "the spec", problems);
     read_version(&mut document);
     let name = read_name(&mut document);
     let description = document.string("description").map(|placed| placed.value);
@@ -164,12 +233,24 @@ fn read_document(
     let compare = read_compare(&mut document);
     let pace = read_pace(&mut document, folder, environment);
     let gate = read_gate(&mut document);
+    let in_head = document.value("mapping").map(|(span, _)| span);
     let tables = document.tables("mapping", "[[mapping]]");
-    if tables.is_empty() {
+    let mut any = !tables.is_empty();
+    let read = |table: Reader<'_>| read_mapping(table, &compare, &declared);
+    let mut mappings: Vec<Mapping> = tables.into_iter().filter_map(read).collect();
+    for section in file.mappings() {
+        let mut section = Reader::new(section.get_ref(), 0..0, "the spec", problems);
+        let tables = section.tables("mapping", "[[mapping]]");
+        any |= !tables.is_empty();
+        mappings.extend(tables.into_iter().filter_map(read));
+    }
+    if let (Some(span), false) = (in_head, file.sections.mappings.is_empty()) {
+        let message = "\"mapping\" stands in the file both as [[mapping]] and otherwise";
+        problems.push(Diagnostic::error(&span, message).hinted("Write each as [[mapping]]."));
+    }
+    if !any {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
     }
-    let mappings: Vec<Mapping> =
-        tables.into_iter().filter_map(|table| read_mapping(table, &compare, &declared)).collect();
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };

@@ -55,7 +55,7 @@ mod tests {
         );
         let text = SpecText { path: "x.toml".into(), text };
         let read = read(text, &BTreeMap::new(), &|_| None);
-        read.map_err(|found| found.into_iter().map(|problem| problem.message).collect())
+        read.map_err(|found| found.first.into_iter().map(|problem| problem.message).collect())
     }
 
     #[test]

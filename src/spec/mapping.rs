@@ -1,5 +1,7 @@
 //! `[[mapping]]`: which table and columns of one side answer to which of the other.
 
+use std::collections::BTreeSet;
+
 use toml::de::DeValue;
 
 use super::accept::{Accept, read_accepts};
@@ -7,7 +9,8 @@ use super::compare::{CompareSettings, Unmapped};
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
 use super::params::read_fragment;
-use super::reader::{Problems, Reader, describe, sentence};
+use super::problems::Problems;
+use super::reader::{Reader, describe, sentence};
 use super::rules::{Terms, read_terms};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
 
@@ -21,6 +24,14 @@ pub enum Reads {
 }
 
 impl Reads {
+    /// The table's name; `None` of a query.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            Reads::Table(table) => Some(&table.value),
+            Reads::Query(_) => None,
+        }
+    }
+
     /// Where it stands in the spec.
     pub fn span(&self) -> &Span {
         match self {
@@ -104,7 +115,7 @@ pub struct Mapping {
 pub(super) fn read_mapping(
     mut table: Reader<'_>,
     settings: &CompareSettings,
-    params: &[String],
+    params: &BTreeSet<String>,
 ) -> Option<Mapping> {
     let problems = table.problems();
     let name = table.string("name");
@@ -159,15 +170,20 @@ fn check_key(key: Option<&Placed<Vec<Placed<String>>>>, problems: &Problems) {
         let hint = "Name the pairs that make a row unique, or leave \"key\" out.";
         problems.push(Diagnostic::error(&key.span, "\"key\" is empty").hinted(hint));
     }
-    for (index, pair) in key.value.iter().enumerate() {
-        if key.value[..index].iter().any(|before| before.value == pair.value) {
+    let mut names = BTreeSet::new();
+    for pair in &key.value {
+        if !names.insert(&pair.value) {
             let message = format!("\"{}\" stands twice in \"key\"", pair.value);
             problems.push(Diagnostic::error(&pair.span, message));
         }
     }
 }
 
-fn read_side(mapping: &mut Reader<'_>, side: Side, params: &[String]) -> Option<SideMapping> {
+fn read_side(
+    mapping: &mut Reader<'_>,
+    side: Side,
+    params: &BTreeSet<String>,
+) -> Option<SideMapping> {
     let (key, name) = match side {
         Side::Source => ("source", "[mapping.source]"),
         Side::Target => ("target", "[mapping.target]"),
@@ -231,7 +247,7 @@ fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<Table
 fn read_column(
     pair: Placed<String>,
     value: &toml::Spanned<DeValue<'_>>,
-    params: &[String],
+    params: &BTreeSet<String>,
     problems: &Problems,
 ) -> Option<ColumnRule> {
     match value.get_ref() {
@@ -260,7 +276,7 @@ fn read_column(
 fn read_column_table(
     pair: Placed<String>,
     mut table: Reader<'_>,
-    params: &[String],
+    params: &BTreeSet<String>,
 ) -> Option<ColumnRule> {
     let problems = table.problems();
     let from = table.string("from");

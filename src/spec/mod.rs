@@ -16,8 +16,10 @@ mod mapping;
 mod pace;
 mod params;
 mod passwords;
+mod problems;
 mod reader;
 mod rules;
+mod sections;
 mod suggest;
 
 pub use accept::Accept;
@@ -32,5 +34,6 @@ pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
 pub use pace::PaceSettings;
 pub use params::Param;
 pub use passwords::{holds_connection, withhold};
+pub use problems::{FileProblems, MOST_SHOWN};
 pub use rules::{Precision, Rule, Terms};
 pub use suggest::did_you_mean;

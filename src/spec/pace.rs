@@ -53,7 +53,7 @@ mod tests {
         let environment = |name: &str| (name == "RUN").then(|| "/run".to_owned());
         let spec = read(text, &BTreeMap::new(), &environment);
         spec.map(|spec| spec.pace)
-            .map_err(|problems| problems.into_iter().map(|problem| problem.message).collect())
+            .map_err(|problems| problems.first.into_iter().map(|problem| problem.message).collect())
     }
 
     #[test]

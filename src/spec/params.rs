@@ -3,14 +3,15 @@
 //! A parameter without a default must be given, so that a forgotten one in a crontab is an error
 //! and never a comparison of nothing that calls itself clean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Placed, Span};
 use super::did_you_mean;
 use super::fragment::Fragment;
-use super::reader::{Problems, Reader, describe};
+use super::problems::Problems;
+use super::reader::{Reader, describe};
 
 /// A declared parameter with its value for this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Param {
 pub(super) fn read_params(
     document: &mut Reader<'_>,
     given: &BTreeMap<String, String>,
-) -> (Vec<String>, Vec<Param>) {
+) -> (BTreeSet<String>, Vec<Param>) {
     let Some(table) = document.table("params", "[params]") else { return Default::default() };
     let problems = table.problems();
     let declared = table.entries().map(|(name, _)| name.value).collect();
@@ -117,18 +118,20 @@ fn text_of(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<St
 fn check_params<'f>(
     used: impl Iterator<Item = &'f str>,
     span: &Span,
-    declared: &[String],
+    declared: &BTreeSet<String>,
     problems: &Problems,
 ) {
-    for name in used.filter(|name| !declared.iter().any(|known| known == name)) {
-        let message = format!("parameter \"{name}\" is not declared");
-        let hint = match did_you_mean(name, declared.iter().map(String::as_str)) {
-            Some(near) => format!("Did you mean \":{near}\"?"),
-            None => format!(
-                "Add {name} = {{ type = \"…\" }} to [params]; an array slice is written [1: {name}]."
-            ),
-        };
-        problems.push(Diagnostic::error(span, message).hinted(hint));
+    for name in used.filter(|name| !declared.contains(*name)) {
+        problems.push_error(span, || {
+            let message = format!("parameter \"{name}\" is not declared");
+            let hint = match did_you_mean(name, declared.iter().map(String::as_str)) {
+                Some(near) => format!("Did you mean \":{near}\"?"),
+                None => format!(
+                    "Add {name} = {{ type = \"…\" }} to [params]; an array slice is written [1: {name}]."
+                ),
+            };
+            Diagnostic::error(span, message).hinted(hint)
+        });
     }
 }
 
@@ -136,7 +139,7 @@ fn check_params<'f>(
 pub(super) fn read_fragment(
     text: &Placed<String>,
     key: &str,
-    params: &[String],
+    params: &BTreeSet<String>,
     problems: &Problems,
 ) -> Option<Fragment> {
     if text.value.contains("${") {

@@ -3,46 +3,14 @@
 //! serde would stop at the first wrong type and could not name two problems at once; the spanned
 //! tree of the `toml` crate keeps the place of every key and value.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Placed, Span};
+use super::problems::Problems;
 use super::{did_you_mean, parse_duration};
-
-/// Where problems go while a file is read.
-#[derive(Debug, Default)]
-pub(super) struct Problems {
-    list: RefCell<Vec<Diagnostic>>,
-    broken: Vec<Span>,
-}
-
-impl Problems {
-    /// Problems of a file with these syntax errors, and the parts that could not be read. What is
-    /// missing may stand in one of them, and what stands there was misread: neither is reported.
-    pub(super) fn of_file(syntax: Vec<Diagnostic>, broken: Vec<Span>) -> Problems {
-        Problems { list: RefCell::new(syntax), broken }
-    }
-
-    pub(super) fn push(&self, problem: Diagnostic) {
-        let misread = |span: &Span| {
-            self.broken.iter().any(|broken| broken.start <= span.end && span.start <= broken.end)
-        };
-        if !problem.span.as_ref().is_some_and(misread) {
-            self.list.borrow_mut().push(problem);
-        }
-    }
-
-    pub(super) fn into_list(self) -> Vec<Diagnostic> {
-        let mut list = self.list.into_inner();
-        list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
-        // The parser says the same of every bracket that one end of file leaves open.
-        list.dedup();
-        list
-    }
-}
 
 /// One table of the file, with the keys that were asked for so far.
 pub(super) struct Reader<'t> {
@@ -234,7 +202,7 @@ impl<'t> Reader<'t> {
 
     /// Reports that a key must be there.
     pub(super) fn missing(&self, key: &str, hint: &str) {
-        if self.problems.broken.is_empty() {
+        if !self.problems.has_broken_parts() {
             let message = format!("\"{key}\" is missing in {}", self.name);
             self.problems.push(Diagnostic::error(&self.span, message).hinted(hint));
         }
@@ -247,12 +215,14 @@ impl<'t> Reader<'t> {
             if self.known.contains(&word) {
                 continue;
             }
-            let message = format!("unknown key \"{word}\" in {}", self.name);
-            let hint = match did_you_mean(word, self.known.iter().copied()) {
-                Some(near) => format!("Did you mean \"{near}\"?"),
-                None => format!("Known keys are {}.", self.known.join(", ")),
-            };
-            self.problems.push(Diagnostic::error(&key.span(), message).hinted(hint));
+            self.problems.push_error(&key.span(), || {
+                let message = format!("unknown key \"{word}\" in {}", self.name);
+                let hint = match did_you_mean(word, self.known.iter().copied()) {
+                    Some(near) => format!("Did you mean \"{near}\"?"),
+                    None => format!("Known keys are {}.", self.known.join(", ")),
+                };
+                Diagnostic::error(&key.span(), message).hinted(hint)
+            });
         }
     }
 }

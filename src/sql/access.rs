@@ -5,17 +5,18 @@
 
 use super::relation::named;
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::{Builtin, ColumnName, Side, TableName};
+use crate::schema::{Builtin, ColumnName, SchemaName, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
 
-/// One row, or none: OID, kind, whether it has children, estimated rows (-1 for unknown), whether
-/// row-level security is active, whether the schema may be used, whether its rows lie in a heap,
-/// whether it has been populated,
+/// A row for each table that there is, in the order in which they are named: its place among the names,
+/// OID, kind, whether it has children, estimated rows (-1 for unknown), whether row-level security is
+/// active, whether the schema may be used, whether its rows lie in a heap, whether it has been populated,
 /// whether it may hold values that are stored out of line.
-pub fn relation(name: &TableName) -> Statement {
+pub fn relations(names: &[&TableName]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
-        "select c.oid::pg_catalog.int8,
+        "select asked.place,
+c.oid::pg_catalog.int8,
 c.relkind::pg_catalog.text,
 exists (select from pg_catalog.pg_inherits as i where i.inhparent = c.oid),
 case when c.relkind = 'p' then (
@@ -31,17 +32,42 @@ c.relispopulated,
 case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) > 0
 else true
 end
-from pg_catalog.pg_class as c
-join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-left join pg_catalog.pg_am as m on m.oid = c.relam
-where n.nspname = ",
+from ",
     );
-    writer.bind(Bind::text(&name.schema.0)).push("\nand c.relname = ").bind(Bind::text(&name.name));
+    asked_names(&mut writer, names.iter().copied()).push(
+        "
+join pg_catalog.pg_class as c on c.relname = asked.name
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = asked.schema
+left join pg_catalog.pg_am as m on m.oid = c.relam
+order by asked.place",
+    );
     writer.finish()
 }
 
+/// Writes tables' names as rows with their places: `asked(schema, name, place)`.
+pub(super) fn asked_names<'w, 'p, 'n>(
+    writer: &'w mut Writer<'p>,
+    names: impl ExactSizeIterator<Item = &'n TableName> + Clone,
+) -> &'w mut Writer<'p> {
+    writer
+        .push("rows from (pg_catalog.unnest(")
+        .bind(Bind::texts(names.clone().map(|name| Some(name.schema.0.as_str()))))
+        .push("), pg_catalog.unnest(")
+        .bind(Bind::texts(names.map(|name| Some(name.name.as_str()))))
+        .push(")) with ordinality as asked(schema, name, place)")
+}
+
+/// Writes OIDs as rows with their places: `asked(oid, place)`, where `oid` is an int8.
+pub(super) fn asked_oids<'w, 'p>(writer: &'w mut Writer<'p>, oids: &[u32]) -> &'w mut Writer<'p> {
+    let oids: Vec<[u8; 8]> = oids.iter().map(|oid| i64::from(*oid).to_be_bytes()).collect();
+    writer
+        .push("pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Int8, oids.iter().map(<[u8; 8]>::as_slice)))
+        .push(") with ordinality as asked(oid, place)")
+}
+
 /// Names of relations in a schema, to find what was meant by one that is not there.
-pub fn relation_names(name: &TableName) -> Statement {
+pub fn relation_names(schema: &SchemaName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
         .push(
@@ -51,49 +77,54 @@ join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')
 and n.nspname = ",
         )
-        .bind(Bind::text(&name.schema.0))
+        .bind(Bind::text(&schema.0))
         .push("\norder by 1\nlimit 10000");
     writer.finish()
 }
 
-/// A row for each column: name, type as written, type's OID, modifier, whether no row can have a NULL
-/// in it, readable, collation
-/// ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether its order says little about
-/// where rows lie, what a linguistic collation is: provider, locale, version, if indexes were built
-/// with that version, and how many values are distinct. Columns of the catalogs that came later than 13 are read through `to_jsonb`.
+/// A row for each column of each relation, which is an OID with whether the children's rows are left out;
+/// in order: the relation's place, name, type as written, type's OID, modifier, whether no row can have a
+/// NULL in it, readable, collation ('-' none, 'b' by bytes, 'n' nondeterministic, 'l' any other), whether
+/// its order says little about where rows lie, what a linguistic collation is: provider, locale, version,
+/// if indexes were built with that version, and how many values are distinct. Columns of the catalogs that
+/// came later than 13 are read through `to_jsonb`.
 ///
 /// A NOT NULL is a proof only where the server keeps it for every row that is read: not for a foreign
 /// table's rows, not where a child has dropped it (until PostgreSQL 17), not before it is validated
-/// (since 18). `only` leaves the children's rows out.
+/// (since 18).
 ///
 /// A child that is a foreign table is believed: planners believe it too, so asked for NULLs they would
 /// leave it out. A row that proves them wrong fails where it is read.
 ///
 /// The limit keeps the statistics from being joined: the server would go through those of every column
 /// of the database, for each of its tables that is compared.
-pub fn relation_columns(oid: u32, only: bool) -> Statement {
+pub fn relation_columns(relations: &[(u32, bool)]) -> Statement {
     let mut writer = Writer::new(&[]);
-    writer.push("with recursive read as (\nselect ").bind(Bind::int8(i64::from(oid)));
-    writer.push("::pg_catalog.oid as oid");
-    if !only {
-        writer.push(
-            "
-union
-select i.inhrelid
-from read
-join pg_catalog.pg_inherits as i on i.inhparent = read.oid",
-        );
-    }
+    let oids: Vec<[u8; 8]> =
+        relations.iter().map(|(oid, _)| i64::from(*oid).to_be_bytes()).collect();
+    let alone: Vec<[u8; 1]> = relations.iter().map(|(_, only)| [u8::from(*only)]).collect();
     writer
         .push(
-            "
-)
-select a.attname::pg_catalog.text,
-pg_catalog.format_type(a.atttypid, a.atttypmod),
-a.atttypid::pg_catalog.int8,
-a.atttypmod,
-a.attnotnull and c.relkind <> 'f' and a.attname not in (
-select b.attname
+            "with recursive asked as (
+select a.oid::pg_catalog.oid as oid, a.alone, a.place
+from rows from (pg_catalog.unnest(",
+        )
+        .bind(Bind::array(Builtin::Int8, oids.iter().map(<[u8; 8]>::as_slice)))
+        .push("), pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Bool, alone.iter().map(<[u8; 1]>::as_slice)))
+        .push(
+            ")) with ordinality as a(oid, alone, place)
+),
+read as (
+select asked.place, asked.alone, asked.oid
+from asked
+union
+select read.place, read.alone, i.inhrelid
+from read
+join pg_catalog.pg_inherits as i on i.inhparent = read.oid and not read.alone
+),
+nullable as materialized (
+select read.place, b.attname
 from read
 join pg_catalog.pg_attribute as b on b.attrelid = read.oid and b.attnum > 0
 where not b.attnotnull
@@ -106,24 +137,11 @@ and k.conkey = array[b.attnum]
 and not k.convalidated
 )
 ),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+here as materialized (
+select d.datcollate,
+coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') as provider,
 case
-when a.attcollation = 0 then '-'
-when not l.collisdeterministic then 'n'
-when l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX') then 'b'
-when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'b' then 'b'
-when l.collprovider = 'd' and coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
-and d.datcollate in ('C', 'POSIX') then 'b'
-else 'l'
-end,
-coalesce(pg_catalog.abs(s.correlation) < 0.5, false),
-case
-when l.collprovider in ('c', 'i') then
-l.collprovider::pg_catalog.text || ' '
-|| coalesce(pg_catalog.to_jsonb(l) ->> 'colllocale', pg_catalog.to_jsonb(l) ->> 'colliculocale', l.collcollate::pg_catalog.text)
-|| ' ' || coalesce(pg_catalog.to_jsonb(l) ->> 'collicurules', '')
-|| ' ' || case when l.collversion = pg_catalog.pg_collation_actual_version(l.oid) then l.collversion end
-when l.collprovider = 'd' and pg_catalog.to_jsonb(d) ->> 'datlocprovider' = 'i' then
+when pg_catalog.to_jsonb(d) ->> 'datlocprovider' = 'i' then
 'i ' || coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale')
 || ' ' || coalesce(pg_catalog.to_jsonb(d) ->> 'daticurules', '') || ' ' || (
 select o.collversion
@@ -133,7 +151,7 @@ and o.collversion = pg_catalog.to_jsonb(d) ->> 'datcollversion'
 and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
 limit 1
 )
-when l.collprovider = 'd' then
+else
 'c ' || d.datcollate || '  ' || (
 select o.collversion
 from pg_catalog.pg_collation as o
@@ -142,11 +160,43 @@ and o.collversion = coalesce(pg_catalog.to_jsonb(d) ->> 'datcollversion', o.coll
 and o.collversion = pg_catalog.pg_collation_actual_version(o.oid)
 limit 1
 )
+end as collation
+from pg_catalog.pg_database as d
+where d.datname = pg_catalog.current_database()
+)
+select asked.place,
+a.attname::pg_catalog.text,
+pg_catalog.format_type(a.atttypid, a.atttypmod),
+a.atttypid::pg_catalog.int8,
+a.atttypmod,
+a.attnotnull and c.relkind <> 'f' and (asked.place, a.attname) not in (
+select u.place, u.attname
+from nullable as u
+),
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+case
+when a.attcollation = 0 then '-'
+when not l.collisdeterministic then 'n'
+when l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX') then 'b'
+when l.collprovider = 'd' and here.provider = 'b' then 'b'
+when l.collprovider = 'd' and here.provider = 'c' and here.datcollate in ('C', 'POSIX') then 'b'
+else 'l'
+end,
+coalesce(pg_catalog.abs(s.correlation) < 0.5, false),
+case
+when l.collprovider in ('c', 'i') then
+l.collprovider::pg_catalog.text || ' '
+|| coalesce(pg_catalog.to_jsonb(l) ->> 'colllocale', pg_catalog.to_jsonb(l) ->> 'colliculocale', l.collcollate::pg_catalog.text)
+|| ' ' || coalesce(pg_catalog.to_jsonb(l) ->> 'collicurules', '')
+|| ' ' || case when l.collversion = pg_catalog.pg_collation_actual_version(l.oid) then l.collversion end
+when l.collprovider = 'd' then here.collation
 end,
 case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8
-from pg_catalog.pg_attribute as a
-join pg_catalog.pg_class as c on c.oid = a.attrelid
+from asked
+cross join here
+join pg_catalog.pg_class as c on c.oid = asked.oid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join lateral (
 select s.correlation, s.n_distinct
 from pg_catalog.pg_stats as s
@@ -157,71 +207,87 @@ and not s.inherited
 limit 1
 ) as s on true
 left join pg_catalog.pg_collation as l on l.oid = a.attcollation
-left join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
-where a.attnum > 0
-and not a.attisdropped
-and a.attrelid = ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid\norder by a.attnum");
-    writer.finish()
-}
-
-/// The histogram of a column's values as texts, in order: one a row; none where nothing was analyzed.
-pub fn column_spread(table: &TableName, column: &ColumnName) -> Statement {
-    let mut writer = Writer::new(&[]);
-    writer
-        .push(
-            "select h.value
-from (
-select s.histogram_bounds
-from pg_catalog.pg_stats as s
-where s.schemaname = ",
-        )
-        .bind(Bind::text(&table.schema.0))
-        .push("\nand s.tablename = ")
-        .bind(Bind::text(&table.name))
-        .push("\nand s.attname = ")
-        .bind(Bind::text(&column.0))
-        // A partitioned table's own statistics are those with its children.
-        .push(
-            "\norder by s.inherited desc
-limit 1
-) as s,
-pg_catalog.unnest(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) with ordinality as h(value, place)
-order by h.place",
+order by asked.place, a.attnum",
         );
     writer.finish()
 }
 
-/// A row for each key column of each btree index that is valid and covers all rows: index, whether
-/// it is unique at every moment, whether it is the primary key's, column (NULL for an expression),
-/// whether its order is the column's own.
-pub fn relation_indexes(oid: u32) -> Statement {
+/// The histograms of columns' values as texts, in order: a row for each that was analyzed, with the column's
+/// place among those that are named.
+pub fn column_spreads(columns: &[(&TableName, &ColumnName)]) -> Statement {
     let mut writer = Writer::new(&[]);
-    writer
-        .push(
-            "select c.relname::pg_catalog.text,
+    let list = |part: &dyn Fn(&(&TableName, &ColumnName)) -> String| -> Vec<String> {
+        columns.iter().map(part).collect()
+    };
+    let parts = [
+        list(&|(table, _)| table.schema.0.clone()),
+        list(&|(table, _)| table.name.clone()),
+        list(&|(_, column)| column.0.clone()),
+    ];
+    writer.push("select asked.place, s.bounds\nfrom rows from (");
+    writer.list(", ", parts, |writer, part| {
+        writer.push("pg_catalog.unnest(");
+        writer.bind(Bind::texts(part.iter().map(|text| Some(text.as_str())))).push(")");
+    });
+    // A partitioned table's own statistics are those with its children.
+    writer.push(
+        ") with ordinality as asked(schema, name, attribute, place)
+cross join lateral (
+select s.histogram_bounds::pg_catalog.text::pg_catalog.text[] as bounds
+from pg_catalog.pg_stats as s
+where s.schemaname = asked.schema
+and s.tablename = asked.name
+and s.attname = asked.attribute
+order by s.inherited desc
+limit 1
+) as s
+order by asked.place",
+    );
+    writer.finish()
+}
+
+/// A row for each key column of each btree index that is valid and covers all rows: place of the relation
+/// among those that are named, index, whether it is unique at every moment, whether it is the primary
+/// key's, column (NULL for an expression), whether its order is the column's own. The offset and the limit
+/// keep the server from reading the catalogs whole: it takes an index to have a thousand columns.
+pub fn relation_indexes(oids: &[u32]) -> Statement {
+    let mut writer = Writer::new(&[]);
+    writer.push(
+        "select asked.place,
+c.relname::pg_catalog.text,
 i.indisunique and i.indimmediate,
 i.indisprimary,
 a.attname::pg_catalog.text,
 o.opcdefault and i.indoption[k.place - 1] = 0
 and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0)
+from ",
+    );
+    asked_oids(&mut writer, oids).push(
+        "
+cross join lateral (
+select i.*
 from pg_catalog.pg_index as i
+where i.indrelid = asked.oid::pg_catalog.oid
+offset 0
+) as i
 join pg_catalog.pg_class as c on c.oid = i.indexrelid
 join pg_catalog.pg_am as m on m.oid = c.relam
 cross join pg_catalog.generate_series(1, i.indnkeyatts) as k(place)
 join pg_catalog.pg_opclass as o on o.oid = i.indclass[k.place - 1]
-left join pg_catalog.pg_attribute as a
-on a.attrelid = i.indrelid and a.attnum = i.indkey[k.place - 1] and a.attnum > 0
+left join lateral (
+select a.attname, a.attcollation
+from pg_catalog.pg_attribute as a
+where a.attrelid = i.indrelid
+and a.attnum = i.indkey[k.place - 1]
+and a.attnum > 0
+limit 1
+) as a on true
 where m.amname = 'btree'
 and i.indisvalid
 and i.indisready
 and i.indpred is null
-and i.indrelid = ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid\norder by i.indexrelid, k.place");
+order by asked.place, i.indexrelid, k.place",
+    );
     writer.finish()
 }
 

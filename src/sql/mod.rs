@@ -36,9 +36,9 @@ mod told;
 mod uniques;
 
 pub use access::{
-    column_spread, expression_told, expression_type, param_value, query_column_types,
-    query_columns, query_stands_alone, relation, relation_columns, relation_indexes,
-    relation_names, type_shapes,
+    column_spreads, expression_told, expression_type, param_value, query_column_types,
+    query_columns, query_stands_alone, relation_columns, relation_indexes, relation_names,
+    relations, type_shapes,
 };
 pub use canary::canaries;
 pub use definition::{definition, stored_definition};
@@ -53,7 +53,7 @@ pub use rows::{canons, canons_with_rules, key_hashes};
 pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::{IS_READ_ONLY, clock, server, transaction, transaction_status};
 pub use settings::{CHECK_CLIENT, PINNED, WAIT_FOR_COMMIT, begin, settings_in_effect};
-pub use shape::{read_by_query, read_by_view, shape};
+pub use shape::{read_by_queries, read_by_views, shapes};
 pub use since::{changed_keys, moment};
 pub use statement::{Bind, Statement, quoted, table as quoted_table};
 pub use stored::{rights, stored_columns, stored_links, stored_rows, unmovable};

@@ -1,6 +1,7 @@
 //! What the gate asks of sequences and of the columns that they fill.
 
-use super::statement::{Bind, Statement, Writer, column, table};
+use super::access::asked_oids;
+use super::statement::{Statement, Writer, column, table};
 use crate::schema::{ColumnName, Numerals, TableName};
 
 /// A default that is a sequence's next number, as the server writes it, with no cast but one that leaves
@@ -8,24 +9,29 @@ use crate::schema::{ColumnName, Numerals, TableName};
 const NEXT_NUMBER: &str =
     r"^(nextval\(X\)|\(nextval\(X\)\)(::(bigint|numeric|text|character varying))?)$";
 
-/// A row for each column of a table that a sequence fills: column, the sequence's schema and name, its
-/// increment, the last number that it has, whether the role may read it. A default, the column's own or
-/// its domain's, counts if it is the next number, as it is or cast to the column's type: of a larger
-/// expression nobody knows which keys it gives. So a text that owns a sequence counts by its default
-/// only.
-pub fn sequence_links(oid: u32) -> Statement {
+/// A row for each column of some tables that a sequence fills: the table's place among the OIDs, column,
+/// the sequence's schema and name, its increment, the last number that it has, whether the role may read
+/// it. A default, the column's own or its domain's, counts if it is the next number, as it is or cast to
+/// the column's type: of a larger expression nobody knows which keys it gives. So a text that owns a
+/// sequence counts by its default only.
+pub fn sequence_links(oids: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
     let next_number = NEXT_NUMBER.replace('X', "'([^']|'')+'::regclass").replace('\'', "''");
-    writer
-        .push(
-            "select a.attname::pg_catalog.text,
+    writer.push(
+        "select asked.place,
+a.attname::pg_catalog.text,
 n.nspname::pg_catalog.text,
 c.relname::pg_catalog.text,
 s.seqincrement,
 case when s.seqincrement > 0 then s.seqmax else s.seqmin end,
 pg_catalog.has_schema_privilege(n.oid, 'usage')
 and pg_catalog.has_sequence_privilege(c.oid, 'select')
-from (
+from ",
+    );
+    asked_oids(&mut writer, oids)
+        .push(
+            "
+cross join lateral (
 select d.refobjid as relation, d.refobjsubid as number, d.objid as sequence
 from pg_catalog.pg_depend as d
 join pg_catalog.pg_attribute as o on o.attrelid = d.refobjid and o.attnum = d.refobjsubid
@@ -33,6 +39,7 @@ join pg_catalog.pg_type as y on y.oid = o.atttypid and y.typcategory <> 'S'
 where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 and d.deptype in ('a', 'i')
+and d.refobjid = asked.oid::pg_catalog.oid
 union
 select v.relation, v.number, v.sequence
 from (
@@ -45,6 +52,7 @@ join pg_catalog.pg_depend as d
 on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
 and d.objid = f.oid
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+where f.adrelid = asked.oid::pg_catalog.oid
 union all
 select h.attrelid, h.attnum, d.refobjid, pg_catalog.pg_get_expr(t.typdefaultbin, 0),
 pg_catalog.format_type(t.typbasetype, t.typtypmod)
@@ -55,6 +63,7 @@ on d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
 and d.objid = t.oid
 and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 where not h.atthasdef
+and h.attrelid = asked.oid::pg_catalog.oid
 ) as v
 where pg_catalog.replace(v.told, ')::' || v.own, ')') ~ '",
         )
@@ -66,10 +75,8 @@ join pg_catalog.pg_sequence as s on s.seqrelid = l.sequence
 join pg_catalog.pg_class as c on c.oid = l.sequence
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_attribute as a on a.attrelid = l.relation and a.attnum = l.number
-where l.relation = ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid\norder by a.attnum, 2, 3");
+order by asked.place, a.attnum, 3, 4",
+        );
     writer.finish()
 }
 

@@ -4,9 +4,10 @@
 //! none: what it reads is what the server locks for it. A materialized view has rows of its own, so what
 //! is beneath it is no matter.
 
+use super::access::{asked_names, asked_oids};
 use super::server::{INSTANCE, WAL_FILE};
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::{Builtin, TableName};
+use crate::schema::{Builtin, SchemaName, TableName};
 
 /// The partitions and children on all levels of `c`: how many, and a hash of which.
 const PARTS: &str = "left join lateral (
@@ -25,6 +26,38 @@ from part
 ) as p on true
 ";
 
+/// The server and the database at this moment, as one row `here`. What does not depend on a relation is
+/// asked once for all of them.
+fn here() -> String {
+    format!(
+        "here(version, datname, oid, datcollate, standby, system, file, started, flushed, collation_version)
+as materialized (
+select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+d.datname,
+d.oid,
+d.datcollate,
+pg_catalog.pg_is_in_recovery(),
+case when pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
+then (select s.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() as s)
+end,
+{WAL_FILE},
+{INSTANCE},
+coalesce(
+pg_catalog.pg_collation_actual_version('pg_catalog.\"default\"'::pg_catalog.regcollation),
+case when d.datcollate not in ('C', 'POSIX') then (
+select pg_catalog.pg_collation_actual_version(o.oid)
+from pg_catalog.pg_collation as o
+where o.collprovider = 'c'
+and o.collcollate = d.datcollate
+limit 1
+) end
+)
+from pg_catalog.pg_database as d
+where d.datname = pg_catalog.current_database()
+)"
+    )
+}
+
 /// The columns of `c` in the database `d`, as JSON.
 const COLUMNS: &str = "left join lateral (
 select pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -40,17 +73,7 @@ case when not l.collisdeterministic then 'nondeterministic' end
 ) end,
 'collation_version', case
 when a.attcollation = 0 then null
-when a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation
-and d.datcollate not in ('C', 'POSIX') then coalesce(
-pg_catalog.pg_collation_actual_version(a.attcollation),
-(
-select pg_catalog.pg_collation_actual_version(o.oid)
-from pg_catalog.pg_collation as o
-where o.collprovider = 'c'
-and o.collcollate = d.datcollate
-limit 1
-)
-)
+when a.attcollation = 'pg_catalog.\"default\"'::pg_catalog.regcollation then d.collation_version
 else pg_catalog.pg_collation_actual_version(a.attcollation)
 end
 ) order by a.attnum) as columns
@@ -61,62 +84,63 @@ and a.attnum > 0
 and not a.attisdropped
 ) as a on ";
 
-/// One row: version, database, its OID, whether the server is a standby, the cluster's identifier
-/// where the role may ask, and of a primary the name of the file that it writes to, which begins with
-/// the timeline. Then of the relation, if one is named and there: OID, file, how many partitions and
-/// children on all levels, a hash of which, its columns, and whether it is a view; and of
-/// the server again, which run of it this is.
-pub fn shape(table: Option<&TableName>) -> Statement {
+/// A row for each name, in order, and for each place without one: its place, version, database, its OID,
+/// whether the server is a standby, the cluster's identifier where the role may ask, and of a primary the
+/// name of the file that it writes to, which begins with the timeline. Then of the relation, if one is named
+/// and there: OID, file, how many partitions and children on all levels, a hash of which, its columns, and
+/// whether it is a view; and of the server again, which run of it this is.
+pub fn shapes(tables: &[Option<&TableName>]) -> Statement {
+    let nothing = TableName { schema: SchemaName(String::new()), name: String::new() };
     let mut writer = Writer::new(&[]);
-    writer.push(
-        "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+    writer.push("with ").push(&here()).push(
+        "
+select asked.place,
+d.version,
 d.datname::pg_catalog.text,
 d.oid::pg_catalog.int8,
-pg_catalog.pg_is_in_recovery(),
-case when pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
-then (select s.system_identifier::pg_catalog.text from pg_catalog.pg_control_system() as s)
-end,
-",
-    );
-    writer.push(WAL_FILE).push(
-        ",
+d.standby,
+d.system,
+d.file,
 c.oid::pg_catalog.int8,
 pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8,
 p.parts,
 p.which,
 a.columns::pg_catalog.text,
 coalesce(c.relkind = 'v', false),
-",
+d.started,
+d.flushed
+from here as d
+cross join ",
     );
-    writer.push(INSTANCE).push(
-        "
-from pg_catalog.pg_database as d
-left join (
+    asked_names(&mut writer, tables.iter().map(|table| table.unwrap_or(&nothing)))
+        .push(
+            "
+left join lateral (
 select c.oid, c.relkind
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = ",
-    );
-    writer
-        .bind(Bind::text(table.map_or("", |table| &table.schema.0)))
-        .push("\nand c.relname = ")
-        .bind(Bind::text(table.map_or("", |table| &table.name)))
-        .push("\n) as c on true\n")
+where n.nspname = asked.schema
+and c.relname = asked.name
+) as c on true
+",
+        )
         .push(PARTS)
         .push(COLUMNS)
-        .push("true\nwhere d.datname = pg_catalog.current_database()");
+        .push("true\norder by asked.place");
     writer.finish()
 }
 
-/// What is read through a view, itself included, one a row: name, OID, a hash of the definition if it is
-/// a view, how many partitions and children on all levels, a hash of which. No columns: nobody can
-/// change those that a view reads.
-pub fn read_by_view(oid: u32) -> Statement {
+/// What is read through each of some views, the view itself included, one a row: the view's place, name, OID,
+/// a hash of the definition if it is a view, how many partitions and children on all levels, a hash of which.
+/// No columns: nobody can change those that a view reads.
+pub fn read_by_views(views: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
-    writer.push("with recursive reached as (\nselect ").bind(Bind::int8(i64::from(oid))).push(
-        "::pg_catalog.oid as oid
+    writer.push("with recursive ").push(&here()).push(",\nreached as (\nselect asked.place, ");
+    writer.push("asked.oid::pg_catalog.oid as oid\nfrom ");
+    asked_oids(&mut writer, views).push(
+        "
 union
-select e.refobjid
+select reached.place, e.refobjid
 from reached
 join pg_catalog.pg_class as v on v.oid = reached.oid
 join pg_catalog.pg_rewrite as w on w.ev_class = v.oid
@@ -131,25 +155,33 @@ and e.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
     relations(writer, "false")
 }
 
-/// The same of what a query reads, which is what the server locks for it, but for its own relations, for
-/// indexes, and for partitions of what else is read; with columns.
-pub fn read_by_query(locked: &[i64]) -> Statement {
-    let locked: Vec<[u8; 8]> = locked.iter().map(|oid| oid.to_be_bytes()).collect();
+/// The same of what each of some queries reads, which is what the server locks for it, but for its own
+/// relations, for indexes, and for partitions of what else is read; with columns.
+pub fn read_by_queries(locked: &[&[i64]]) -> Statement {
     let mut writer = Writer::new(&[]);
+    let places = (1_i64..).zip(locked).flat_map(|(place, oids)| oids.iter().map(move |_| place));
+    let places: Vec<[u8; 8]> = places.map(i64::to_be_bytes).collect();
+    let oids: Vec<[u8; 8]> =
+        locked.iter().flat_map(|oids| *oids).map(|o| o.to_be_bytes()).collect();
     writer
-        .push("with locked as (\nselect l::pg_catalog.oid as oid\nfrom pg_catalog.unnest(")
-        .bind(Bind::array(Builtin::Int8, locked.iter().map(<[u8; 8]>::as_slice)))
+        .push("with ")
+        .push(&here())
+        .push(",\nlocked as (\nselect l.place, l.oid::pg_catalog.oid as oid\nfrom rows from (")
+        .push("pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Int8, places.iter().map(<[u8; 8]>::as_slice)))
+        .push("), pg_catalog.unnest(")
+        .bind(Bind::array(Builtin::Int8, oids.iter().map(<[u8; 8]>::as_slice)))
         .push(
-            ") as l
-where l >= 16384
+            ")) as l(place, oid)
+where l.oid >= 16384
 ),
 reached as (
-select l.oid
+select l.place, l.oid
 from locked as l
 where not exists (
 select
 from pg_catalog.pg_inherits as i
-join locked as parent on parent.oid = i.inhparent
+join locked as parent on parent.oid = i.inhparent and parent.place = l.place
 where i.inhrelid = l.oid
 )
 )
@@ -162,7 +194,8 @@ where i.inhrelid = l.oid
 fn relations(mut writer: Writer<'_>, with_columns: &str) -> Statement {
     writer
         .push(
-            "select n.nspname || '.' || c.relname,
+            "select reached.place,
+n.nspname || '.' || c.relname,
 c.oid::pg_catalog.int8,
 (
 select pg_catalog.md5(pg_catalog.regexp_replace(
@@ -177,7 +210,7 @@ p.parts,
 p.which,
 a.columns::pg_catalog.text
 from reached
-join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
+cross join here as d
 join pg_catalog.pg_class as c on c.oid = reached.oid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 ",
@@ -185,6 +218,6 @@ join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
         .push(PARTS)
         .push(COLUMNS)
         .push(with_columns)
-        .push("\nwhere c.relkind in ('r', 'p', 'v', 'm', 'f')\norder by c.oid");
+        .push("\nwhere c.relkind in ('r', 'p', 'v', 'm', 'f')\norder by reached.place, c.oid");
     writer.finish()
 }

@@ -206,9 +206,14 @@ fn a_pair_under_each_rule() {
 fn what_is_asked_beside_the_rows() {
     let table = crate::schema::TableName::parse("public.t").unwrap();
     insta::assert_snapshot!(written([
-        ("shape", Some(shape(Some(&table)))),
-        ("read by a view", Some(read_by_view(16_384))),
-        ("read by a query", Some(read_by_query(&[16_384, 1_259]))),
+        ("shapes", Some(shapes(&[Some(&table), None]))),
+        ("read by views", Some(read_by_views(&[16_384]))),
+        ("read by queries", Some(read_by_queries(&[&[16_384, 1_259], &[16_385]]))),
+        ("relations", Some(relations(&[&table]))),
+        ("columns", Some(relation_columns(&[(16_384, true)]))),
+        ("indexes", Some(relation_indexes(&[16_384]))),
+        ("spreads", Some(column_spreads(&[(&table, &ColumnName("at".to_owned()))]))),
+        ("links of sequences", Some(sequence_links(&[16_384]))),
         ("sessions", Some(sessions())),
         ("replay of a standby", Some(replay_of_standby())),
         ("replay by standbys", Some(replay_by_standbys())),

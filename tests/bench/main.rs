@@ -16,6 +16,7 @@
     reason = "a bench's modules are its own, and a panic there is the failure"
 )]
 
+mod many;
 mod pace;
 #[path = "../support/mod.rs"]
 #[expect(
@@ -37,7 +38,7 @@ use workload::Workload;
 /// Times comparisons against their floors.
 #[derive(Parser)]
 struct Args {
-    /// Only these workloads: W1, W2, W2d, W3, W4, W4h, pace
+    /// Only these workloads: W1, W2, W2d, W3, W4, W4h, pace, many
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Rows, as a share of the full size
@@ -117,11 +118,16 @@ fn main() {
         eprintln!("pace: pgbench beside a comparison");
         pace::measure(&cluster, args.scale, args.rounds)
     });
+    let many = wanted("many").then(|| {
+        eprintln!("many: checking specs of many mappings");
+        many::measure(&cluster, args.scale, args.rounds)
+    });
     if args.json {
-        print_json(&results, pace.as_ref());
+        print_json(&results, pace.as_ref(), many.as_deref());
     } else {
         print_table(&results, &args);
         pace.iter().for_each(print_pace);
+        many.iter().for_each(|many| print_many(many));
     }
 }
 
@@ -138,6 +144,16 @@ fn print_pace(pace: &pace::Pace) {
     println!(
         "median kept {kept:.2}, control {control:.2}, oldest transaction of ours {oldest:.2} s"
     );
+}
+
+#[expect(clippy::print_stdout, reason = "a bench tells its result")]
+fn print_many(plannings: &[many::Planning]) {
+    println!("\ncheck of many mappings: mappings, seconds, ms a mapping, peak MiB");
+    for planning in plannings {
+        let (mappings, seconds) = (planning.mappings, planning.seconds());
+        let each = seconds * 1e3 / mappings as f64;
+        println!("{mappings:>10} {seconds:>10.2} {each:>10.2} {:>10}", planning.peak_kib() / 1024);
+    }
 }
 
 type Results = BTreeMap<&'static str, BTreeMap<Runner, Vec<Sample>>>;
@@ -189,7 +205,7 @@ fn print_table(results: &Results, args: &Args) {
 }
 
 #[expect(clippy::print_stdout, reason = "a bench tells its result")]
-fn print_json(results: &Results, pace: Option<&pace::Pace>) {
+fn print_json(results: &Results, pace: Option<&pace::Pace>, many: Option<&[many::Planning]>) {
     let workload = |samples: &BTreeMap<Runner, Vec<Sample>>| {
         let runner = |(runner, times): (&Runner, &Vec<Sample>)| {
             let walls: Vec<f64> = times.iter().map(|sample| sample.wall.as_secs_f64()).collect();
@@ -216,6 +232,16 @@ fn print_json(results: &Results, pace: Option<&pace::Pace>) {
             "oldest_seconds": pace.oldest,
         });
         all.insert("pace".to_owned(), record);
+    }
+    if let Some(many) = many {
+        let record = |planning: &many::Planning| {
+            serde_json::json!({
+                "mappings": planning.mappings,
+                "median": planning.seconds(),
+                "peak_kib": planning.peak_kib(),
+            })
+        };
+        all.insert("many".to_owned(), many.iter().map(record).collect());
     }
     println!("{}", serde_json::Value::Object(all));
 }

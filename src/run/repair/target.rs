@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::refusal::{Refusal, Unmade};
-use crate::pg::{Catalog, Lease, PgError, Session};
+use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
 use crate::run::Prepared;
@@ -54,6 +54,7 @@ pub(in crate::run) fn catalog<'l>(
         operators: Session::new(&prepared.spec.sides[side].search_path, timeout),
         params: &prepared.spec.params,
         side,
+        most: RELATIONS_AT_ONCE,
     }
 }
 

@@ -1,0 +1,60 @@
+//! The columns of the operator's queries, and what the queries read.
+
+use super::error::PgError;
+use super::lease::Lease;
+use super::row::Row;
+use super::session::Session;
+use crate::spec::{Fragment, Param};
+use crate::sql;
+
+/// A query of the operator's as the server describes it.
+#[derive(Clone, Debug)]
+pub struct QueryColumns {
+    /// Each column's name, its type's OID and its type as written, in order.
+    pub(super) columns: Vec<(String, u32, String)>,
+    /// The OIDs of what the server locks for it.
+    pub(super) locked: Vec<i64>,
+}
+
+impl Lease {
+    /// Asks for the columns of some queries, or why the server refuses one. `operators` resolves names in
+    /// the side's search path.
+    ///
+    /// # Errors
+    /// What concerns more than one of them.
+    pub(super) async fn query_columns(
+        &self,
+        operators: &Session,
+        queries: &[&Fragment],
+        params: &[Param],
+    ) -> Result<Vec<Result<QueryColumns, PgError>>, PgError> {
+        let asked = queries.iter().map(|query| sql::query_columns(query, params));
+        let answers = self.pipeline(operators, asked).await?;
+        let names = answers.into_iter().map(|answer| names(&answer?));
+        let names: Vec<Result<Vec<String>, PgError>> = names.collect();
+        let named = queries.iter().zip(&names).filter_map(|(query, names)| {
+            Some(sql::query_column_types(query, params, names.as_ref().ok()?))
+        });
+        let mut types = self.pipeline(operators, named).await?.into_iter();
+        let described = names.into_iter().map(|names| {
+            let names = names?;
+            let rows = types.next().unwrap_or_else(|| Err(PgError::unexpected("no answer")))?;
+            described(names, &rows)
+        });
+        Ok(described.collect())
+    }
+}
+
+fn names(rows: &[Row]) -> Result<Vec<String>, PgError> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn described(names: Vec<String>, rows: &[Row]) -> Result<QueryColumns, PgError> {
+    let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>(2))?;
+    let columns = names.into_iter().zip(rows);
+    let columns = columns.map(|(name, row)| Ok((name, row.oid(0)?, row.get(1)?)));
+    Ok(QueryColumns {
+        columns: columns.collect::<Result<_, PgError>>()?,
+        locked: locked.unwrap_or_default(),
+    })
+}

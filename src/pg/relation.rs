@@ -1,0 +1,180 @@
+//! Relations with their columns and indexes, as a server's catalog has them.
+
+use super::catalog::Catalog;
+use super::error::PgError;
+use super::row::Row;
+use super::types::Types;
+use crate::schema::{
+    Collation, Column, ColumnName, Index, IndexColumn, Relation, RelationKind, TableName,
+};
+use crate::sql;
+
+/// A relation by name, with whether the rows of tables that inherit from it are left out.
+type Named<'n> = (&'n TableName, bool);
+
+/// One that is there, with its OID.
+type Found<'n> = (Named<'n>, u32);
+
+impl Catalog<'_> {
+    /// A table, view or other relation by name, with the rows of tables that inherit from it or, `only`,
+    /// without them; nothing if there is none.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn table(&self, name: &TableName, only: bool) -> Result<Option<Relation>, PgError> {
+        Ok(self.tables(&[(name, only)]).await?.pop().flatten())
+    }
+
+    /// The same of several, in order.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn tables(&self, tables: &[Named<'_>]) -> Result<Vec<Option<Relation>>, PgError> {
+        let statement = |tables: &[Named<'_>]| {
+            sql::relations(&tables.iter().map(|(name, _)| *name).collect::<Vec<_>>())
+        };
+        let mut relations = self.each(tables, statement, describe, relation).await?;
+        let found = tables.iter().zip(&relations);
+        let found: Vec<Found<'_>> =
+            found.filter_map(|(named, found)| Some((*named, found.as_ref()?.oid?))).collect();
+        let columns = self.columns(&found).await?;
+        let indexes = self.indexes(&found).await?;
+        let there = relations.iter_mut().flatten().zip(&found);
+        for (((relation, ((_, only), _)), columns), indexes) in there.zip(columns).zip(indexes) {
+            relation.columns = columns;
+            // No index of a parent covers the children's rows.
+            if *only || relation.kind != RelationKind::InheritanceParent {
+                relation.indexes = indexes;
+            }
+        }
+        Ok(relations)
+    }
+
+    /// The columns of each of some relations.
+    async fn columns(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Column>>, PgError> {
+        let statement = |found: &[Found<'_>]| {
+            let oids = found.iter().map(|((_, only), oid)| (*oid, *only));
+            sql::relation_columns(&oids.collect::<Vec<_>>())
+        };
+        let name = |(named, _): &Found<'_>| describe(named);
+        let decode = |_: &Found<'_>, rows: &[Row]| rows.iter().map(untyped).collect();
+        let untyped: Vec<Vec<Untyped>> = self.each(found, statement, name, decode).await?;
+        let oids = untyped.iter().flatten().map(|column| column.type_oid);
+        let types = self.lease.types(&self.own, oids).await?;
+        let typed = |columns: Vec<Untyped>| {
+            columns.into_iter().map(|column| column.typed(&types)).collect()
+        };
+        Ok(untyped.into_iter().map(typed).collect())
+    }
+
+    /// The usable indexes of each of some relations.
+    async fn indexes(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Index>>, PgError> {
+        let statement = |found: &[Found<'_>]| {
+            sql::relation_indexes(&found.iter().map(|(_, oid)| *oid).collect::<Vec<_>>())
+        };
+        let name = |(named, _): &Found<'_>| describe(named);
+        let decode = |_: &Found<'_>, rows: &[Row]| indexes(rows);
+        self.each(found, statement, name, decode).await
+    }
+}
+
+/// How errors name a relation.
+fn describe((name, _): &Named<'_>) -> String {
+    format!("table {name}")
+}
+
+/// A relation without its columns and indexes, from its row of `sql::relations`; nothing if there is no
+/// relation of this name that rows can be read from.
+fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgError> {
+    let Some(row) = rows.first() else { return Ok(None) };
+    let has_children: bool = row.get(3)?;
+    let kind = match row.get::<&str>(2)? {
+        "r" if has_children => RelationKind::InheritanceParent,
+        "r" => RelationKind::Table,
+        "p" => RelationKind::Partitioned,
+        "v" => RelationKind::View,
+        "m" => RelationKind::MaterializedView,
+        "f" => RelationKind::Foreign,
+        _ => return Ok(None),
+    };
+    let estimate: Option<f64> = row.get(4)?;
+    // No number that is known of a parent covers the children's rows.
+    let with_children = kind == RelationKind::InheritanceParent && !only;
+    // -1 says that the table was never analyzed.
+    let counted = estimate.filter(|rows| *rows > 0.0 && !with_children);
+    let heap = kind == RelationKind::Table || kind == RelationKind::InheritanceParent && *only;
+    Ok(Some(Relation {
+        kind,
+        columns: Vec::new(),
+        indexes: Vec::new(),
+        estimated_rows: counted.map(|rows| rows as u64),
+        row_security: row.get(5)?,
+        schema_usable: row.get(6)?,
+        heap: heap && row.get(7)?,
+        populated: row.get(8)?,
+        large: with_children || row.get(9)?,
+        oid: Some(row.oid(1)?),
+    }))
+}
+
+/// A column whose type is known by its OID only.
+struct Untyped {
+    name: ColumnName,
+    display: String,
+    type_oid: u32,
+    modifier: i32,
+    not_null: bool,
+    readable: bool,
+    collation: (Collation, Option<String>),
+    scattered: bool,
+    distinct: Option<u64>,
+}
+
+impl Untyped {
+    fn typed(self, types: &Types) -> Column {
+        let Untyped { name, not_null, readable, scattered, distinct, .. } = self;
+        let column_type =
+            types.column_type(self.type_oid, self.display, self.modifier, self.collation);
+        Column { name, column_type, not_null, readable, scattered, distinct }
+    }
+}
+
+/// A column from its row of `sql::relation_columns`.
+fn untyped(row: &Row) -> Result<Untyped, PgError> {
+    let collation = match row.get::<&str>(7)? {
+        "-" => Collation::None,
+        "b" => Collation::Bytes,
+        "n" => Collation::Nondeterministic,
+        _ => Collation::Linguistic,
+    };
+    Ok(Untyped {
+        name: ColumnName(row.get(1)?),
+        display: row.get(2)?,
+        type_oid: row.oid(3)?,
+        modifier: row.get(4)?,
+        not_null: row.get(5)?,
+        readable: row.get(6)?,
+        collation: (collation, row.get(9)?),
+        scattered: row.get(8)?,
+        distinct: row.get::<Option<f64>>(10)?.map(|values| values.ceil() as u64),
+    })
+}
+
+/// Indexes from the rows of `sql::relation_indexes`, one for each of their columns.
+fn indexes(rows: &[Row]) -> Result<Vec<Index>, PgError> {
+    let mut indexes: Vec<Index> = Vec::new();
+    for row in rows {
+        let name: String = row.get(1)?;
+        if indexes.last().is_none_or(|index| index.name != name) {
+            let (unique, primary) = (row.get(2)?, row.get(3)?);
+            indexes.push(Index { name, unique, primary, columns: Vec::new() });
+        }
+        if let Some(index) = indexes.last_mut() {
+            index.columns.push(IndexColumn {
+                name: row.get::<Option<String>>(4)?.map(ColumnName),
+                plain_order: row.get(5)?,
+            });
+        }
+    }
+    Ok(indexes)
+}
