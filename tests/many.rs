@@ -125,7 +125,7 @@ async fn planned(text: String, relations_at_once: usize) -> Vec<String> {
                 lines.collect::<Vec<_>>().join("\n")
             });
             let warnings = prepared.warnings.iter();
-            plans.chain(warnings.map(|warning| format!("{}", warning.message))).collect()
+            plans.chain(warnings.map(|warning| warning.message.to_string())).collect()
         }
         Err(Trouble::Spec(problems)) => {
             let line = |problem: &spec::Diagnostic| {
