@@ -49,7 +49,7 @@ fn whatever_a_server_says_before_rows_are_read_is_bounded() {
         (Lie::Rows(announced(b'D', 0x7fff_0000)), large),
         (Lie::Rows(notice(&[b'x'; 2_000])), large),
         (Lie::Greeting(notice(b"x")), greeting),
-        (Lie::Greeting(message(b'S', b"a\0b\0")), "the server sent settings without end"),
+        (Lie::Greeting(message(b'S', b"a\0b\0")), greeting),
         (Lie::Greeting(announced(b'E', 0x7fff_0000)), greeting),
     ];
     for code in ["é", "", "4", "4é123", "\u{1b}[31m"] {

@@ -10,8 +10,12 @@
 //! | everything before the first question | 1 MB |
 //! | a row, where rows are read one by one | 1 GiB, PostgreSQL's own limit |
 //! | all else of one answer | 64 MB |
-//! | settings, which the driver keeps | 512 kB a connection |
+//! | the last value of every setting, which the driver keeps | 512 kB a connection |
+//!
+//! A server reports a setting each time that it changes: of some of them twice in each transaction that
+//! sets them for itself. So a report that takes the place of an earlier one counts for its answer alone.
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,7 +31,7 @@ const GREETING: usize = 1 << 20;
 const ANSWER: usize = 64 << 20;
 /// Bytes of one row.
 const ROW: usize = 1 << 30;
-/// Bytes of the settings that a connection reports.
+/// Bytes of the settings that the driver keeps, their names included.
 const SETTINGS: usize = 1 << 19;
 
 /// Type, and length without the type.
@@ -37,7 +41,6 @@ const HEADER: usize = 5;
 #[derive(Debug)]
 pub(super) struct Quota {
     answer: AtomicUsize,
-    settings: AtomicUsize,
     /// Whether rows are read one by one.
     streams: AtomicBool,
     /// Whether a question was asked.
@@ -50,7 +53,6 @@ impl Quota {
     pub(super) fn of_greeting() -> Arc<Quota> {
         Arc::new(Quota {
             answer: AtomicUsize::new(GREETING),
-            settings: AtomicUsize::new(SETTINGS),
             streams: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             exceeded: OnceLock::new(),
@@ -71,29 +73,27 @@ impl Quota {
 
     /// Counts a message of this type and length.
     fn count(&self, kind: u8, bytes: usize) -> io::Result<()> {
-        let within = match kind {
-            b'D' if self.streams.load(Ordering::Relaxed) => match bytes > ROW {
-                true => Err("the server sent a row of more than 1 GiB"),
-                false => return Ok(()),
-            },
-            b'S' => taken(&self.settings, bytes, "the server sent settings without end"),
-            _ => Ok(()),
-        };
-        let too_much = match self.asked.load(Ordering::Relaxed) {
-            true => "the server's answer is larger than 64 MB",
-            false => "the server said more than 1 MB before the first question",
-        };
-        within.and_then(|()| taken(&self.answer, bytes, too_much)).map_err(|why| {
-            let _ = self.exceeded.set(why);
-            io::Error::other(why)
-        })
+        if kind == b'D' && self.streams.load(Ordering::Relaxed) {
+            return match bytes > ROW {
+                true => Err(self.exceed("the server sent a row of more than 1 GiB")),
+                false => Ok(()),
+            };
+        }
+        let less = |left: usize| left.checked_sub(bytes);
+        match self.answer.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(_) => Ok(()),
+            Err(_) if self.asked.load(Ordering::Relaxed) => {
+                Err(self.exceed("the server's answer is larger than 64 MB"))
+            }
+            Err(_) => Err(self.exceed("the server said more than 1 MB before the first question")),
+        }
     }
-}
 
-fn taken(left: &AtomicUsize, bytes: usize, too_much: &'static str) -> Result<(), &'static str> {
-    let less = |left: usize| left.checked_sub(bytes);
-    let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    taken.map(drop).map_err(|_| too_much)
+    /// Notes what was too much, and returns it as the error that ends the connection.
+    fn exceed(&self, why: &'static str) -> io::Error {
+        let _ = self.exceeded.set(why);
+        io::Error::other(why)
+    }
 }
 
 /// A server's messages, as far as their bounds go.
@@ -104,15 +104,19 @@ struct Messages {
     known: usize,
     /// Bytes of the message that are still to come.
     body: usize,
+    /// The body of the setting that is coming, as far as it has come.
+    setting: Option<Vec<u8>>,
+    settings: Settings,
 }
 
 impl Messages {
     fn pass(&mut self, mut bytes: &[u8], quota: &Quota) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.body > 0 {
-                let passed = self.body.min(bytes.len());
-                self.body -= passed;
-                bytes = bytes.get(passed..).unwrap_or_default();
+                let (passed, rest) = bytes.split_at(self.body.min(bytes.len()));
+                self.body -= passed.len();
+                bytes = rest;
+                self.keep(passed, quota)?;
                 continue;
             }
             let (Some((first, rest)), Some(place)) =
@@ -129,9 +133,45 @@ impl Messages {
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 quota.count(kind, length.saturating_add(1))?;
                 self.body = length.saturating_sub(HEADER - 1);
+                self.setting = (kind == b'S').then(Vec::new);
             }
         }
         Ok(())
+    }
+
+    /// Collects a setting's body, and counts it when it is whole.
+    fn keep(&mut self, part: &[u8], quota: &Quota) -> io::Result<()> {
+        let Some(setting) = &mut self.setting else { return Ok(()) };
+        setting.extend_from_slice(part);
+        let within = setting.len() <= SETTINGS && (self.body > 0 || self.settings.keep(setting));
+        match within {
+            true => Ok(()),
+            false => Err(quota.exceed("the server sent settings without end")),
+        }
+    }
+}
+
+/// The settings that the driver keeps: of each name the bytes of its last value.
+#[derive(Debug, Default)]
+struct Settings {
+    values: HashMap<Vec<u8>, usize>,
+    /// Bytes of all names and values.
+    bytes: usize,
+}
+
+impl Settings {
+    /// Puts this setting in place of the earlier one of its name; returns whether all still fit.
+    fn keep(&mut self, setting: &[u8]) -> bool {
+        let name = setting.split(|byte| *byte == 0).next().unwrap_or_default();
+        let value = setting.len() - name.len();
+        match self.values.get_mut(name) {
+            Some(before) => self.bytes = self.bytes - std::mem::replace(before, value) + value,
+            None => {
+                self.values.insert(name.to_vec(), value);
+                self.bytes += setting.len();
+            }
+        }
+        self.bytes <= SETTINGS
     }
 }
 
@@ -247,14 +287,53 @@ mod tests {
         let quota = Quota::of_greeting();
         assert!(flood(&quota, b'N', 2_000).is_some(), "notices before the first question");
         let quota = Quota::of_greeting();
+        assert!(flood(&quota, b'S', 2_000).is_some(), "one setting before the first question");
+        let quota = Quota::of_greeting();
         quota.begin_answer(true);
         assert!(flood(&quota, b'D', 100_000).is_none(), "rows are read one by one");
         assert!(flood(&quota, b'N', 100_000).is_some(), "notices among rows");
         let quota = Quota::of_greeting();
-        let settings = (0..100).find(|_| {
-            quota.begin_answer(false);
-            flood(&quota, b'S', 100).is_some()
+        quota.begin_answer(true);
+        assert!(flood(&quota, b'S', 100_000).is_some(), "one setting in one answer");
+    }
+
+    /// A connection that read thousands of chunks was ended: each transaction reports the same settings,
+    /// once as it sets them and once as it ends.
+    #[test]
+    fn settings_that_are_reported_anew_in_each_transaction_are_not_too_much() {
+        let quota = Quota::of_greeting();
+        let mut messages = Messages::default();
+        let inside = message(b'S', b"DateStyle\0ISO, YMD\0");
+        let outside = message(b'S', b"DateStyle\0SQL, DMY\0");
+        for _ in 0..100_000 {
+            quota.begin_answer(true);
+            for report in [&inside, &outside] {
+                for part in report.chunks(7) {
+                    messages.pass(part, &quota).unwrap();
+                }
+            }
+        }
+        assert_eq!(messages.settings.bytes, inside.len() - HEADER);
+    }
+
+    #[test]
+    fn settings_of_ever_new_names_are_too_much_however_many_questions_there_are() {
+        let quota = Quota::of_greeting();
+        let mut messages = Messages::default();
+        let refused = (0..100_000).find(|number| {
+            quota.begin_answer(true);
+            let report = message(b'S', format!("setting.{number}\0on\0").as_bytes());
+            messages.pass(&report, &quota).is_err()
         });
-        assert!(settings.is_some(), "settings, however many questions there are");
+        assert!(refused.is_some_and(|number| number > 10_000), "{refused:?}");
+        assert_eq!(quota.exceeded(), Some("the server sent settings without end"));
+    }
+
+    #[test]
+    fn a_setting_that_grows_is_too_much() {
+        let quota = Quota::of_greeting();
+        quota.begin_answer(true);
+        let long = message(b'S', &vec![b'x'; SETTINGS + 1]);
+        assert_eq!(pass(&quota, &long, 8_192), Some("the server sent settings without end"));
     }
 }
