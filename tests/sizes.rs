@@ -147,13 +147,13 @@ fn texts_documents_and_arrays_of_600_megabytes_are_compared() {
     pair.sql(Side::Target, &changes);
     for strategy in strategies() {
         let outcome = within(&pair, &spec, 64, &["--strategy", strategy]);
+        outcome.balances().exits(1);
         let found = outcome.records("finding");
         let told = |f: &serde_json::Value| format!("{} of {}", f["kind"], f["mapping"]);
         let mut found: Vec<String> = found.iter().map(told).collect();
         found.sort();
         let all = (0..values.len()).map(|place| format!("\"mismatch\" of \"t{place}\""));
         assert_eq!(found, all.collect::<Vec<_>>());
-        outcome.balances().exits(1);
     }
 }
 

@@ -20,7 +20,35 @@ const GRACE: Duration = Duration::from_secs(8);
 impl Session {
     /// Reads with these schemas in the search path and this timeout of a statement.
     pub fn new(search_path: &[SchemaName], statement_timeout: Duration) -> Session {
-        let begin = sql::begin(search_path, statement_timeout).into();
+        Session::limited(search_path, statement_timeout, statement_timeout)
+    }
+
+    /// Returns a session whose statements the server ends after `limit`, and whose answers may still
+    /// take `statement_timeout`: a function that cannot be interrupted runs on beyond the limit, and
+    /// a server that waits for it is not silent.
+    pub fn limited(
+        search_path: &[SchemaName],
+        limit: Duration,
+        statement_timeout: Duration,
+    ) -> Session {
+        let begin = sql::begin(search_path, limit.min(statement_timeout)).into();
         Session { begin, patience: statement_timeout + GRACE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of 600 MB is hashed in one go: a server that was given up four seconds and the grace later
+    /// made a run incomplete on a busy machine.
+    #[test]
+    fn a_short_limit_does_not_shorten_the_wait_for_the_answer() {
+        let (short, long) = (Duration::from_secs(4), Duration::from_secs(60));
+        let session = Session::limited(&[], short, long);
+        assert!(session.begin.contains("set local statement_timeout = 4000;"), "{}", session.begin);
+        assert_eq!(session.patience, Session::new(&[], long).patience);
+        let never_longer = Session::limited(&[], long, short);
+        assert!(never_longer.begin.contains("set local statement_timeout = 4000;"));
     }
 }

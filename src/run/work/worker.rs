@@ -49,15 +49,15 @@ impl World {
         events: mpsc::UnboundedSender<Event>,
     ) -> World {
         let timeout = options.statement_timeout;
-        let sessions = |timeout: Duration| {
-            BySide::new(|side| Session::new(&spec.sides[side].search_path, timeout))
+        let sessions = |limit: Duration| {
+            BySide::new(|side| Session::limited(&spec.sides[side].search_path, limit, timeout))
         };
         World {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
             plans,
             pools,
             sessions: sessions(timeout),
-            short: sessions(timeout.min(SHORT.max(options.chunk_time * 4))),
+            short: sessions(SHORT.max(options.chunk_time * 4)),
             own: Session::new(&[], timeout),
             veil: options.veil.clone(),
             stop,
