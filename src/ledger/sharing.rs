@@ -267,7 +267,7 @@ impl Sharing {
     ) -> Result<bool, LedgerError> {
         let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
         let of = ChunkPlace { run: self.run, mapping, chunk };
-        let stored = StoredChunk::of(self.redaction.of(mapping), of, range, checked);
+        let stored = StoredChunk::of(&self.redaction, of, range, checked);
         let stored = stored.ok_or_else(|| LedgerError::redacted(mapping))?;
         let StoredChunk { range, state, matched, outcome } = stored;
         let chunk = values![chunk, range, rows, matched, state, outcome];
