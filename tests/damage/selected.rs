@@ -55,7 +55,7 @@ impl Hand {
                 rows.unwrap().map(Result::unwrap).collect()
             }
             Hand::Server(client) => {
-                let rows = client.query(sql, &[]).await.unwrap();
+                let rows = client.query_typed(sql, &[]).await.unwrap();
                 rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
             }
         }
