@@ -4,6 +4,8 @@
 //! SQLite's and PostgreSQL's own checks say nothing of a flipped bit in a value, so the flips are made
 //! through SQL: any value of any row, the columns of keys among them.
 
+mod selected;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

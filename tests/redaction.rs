@@ -336,3 +336,64 @@ fn a_short_secret_is_warned_of_and_not_shown() {
         assert!(!format!("{}{}", outcome.stdout, outcome.stderr).contains("sesame"));
     }
 }
+
+/// A PIN could be found by trying all of them against the hash of a row.
+#[test]
+fn no_hash_of_a_row_with_a_redacted_column_is_stored_without_a_secret() {
+    let tables = "
+        create table r (id int primary key, n int, pin int);
+        create table b (id uuid primary key, n int, pin int);
+        insert into r select n, n, n % 10000 from generate_series(1, 60000) n;
+        insert into b select md5(n::text)::uuid, n, n % 10000 from generate_series(1, 60000) n;";
+    let diverge =
+        "update r set pin = -1 where n % 9000 = 7; update b set pin = -1 where n % 9000 = 7;";
+    let pair = Pair::new(
+        &format!("{tables} analyze r; analyze b"),
+        &format!("{tables} {diverge} analyze r; analyze b"),
+    );
+    let slow = "where = \"n % 2000 <> 0 or pg_sleep(0.015) is not null\"";
+    let mapping = |table: &str| {
+        format!(
+            "[[mapping]]\nkey = [\"id\"]\n[mapping.source]\ntable = \"public.{table}\"\n{slow}\n\
+             [mapping.target]\ntable = \"public.{table}\"\n{slow}\n\
+             [mapping.columns]\npin = {{ from = \"pin\", redact = true }}\n"
+        )
+    };
+    pair.spec(&format!("{}{}", mapping("r"), mapping("b")));
+    let whole = comparing(&pair, "off", KEY, &[]).run();
+    assert_eq!(whole.exits(1).findings().len(), 14);
+    for (secret, resumed_with) in [("", ""), ("", KEY), (KEY, KEY), (KEY, ""), (KEY, OTHER_KEY)] {
+        let file = pair.scratch.path().join("pins.db");
+        let _ = std::fs::remove_file(&file);
+        let count = |what: &str| {
+            let file = Connection::open(&file).unwrap();
+            file.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+            let sql = format!("select count(*) from {what}");
+            file.query_row(&sql, (), |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let enough = |_| count("chunk where state = 'dirty' and mapping = 'r'") > 0;
+        kill(comparing(&pair, "./pins.db", secret, &[]), enough);
+        let plain =
+            count("chunk where state = 'dirty' and substr(outcome, 1, 1) not in (x'', x'e1')")
+                + count("pass where substr(state, 1, 1) <> x'e1'");
+        assert_eq!(plain, 0, "{secret}");
+        assert_eq!(count("chunk where length(outcome) > 0") > 0, !secret.is_empty());
+        let resumed = comparing(&pair, "./pins.db", resumed_with, &["--resume"]).run();
+        let pins = |outcome: &Outcome| {
+            let findings = outcome.records("finding");
+            let place = |finding: &Value| format!("{} {}", finding["mapping"], finding["key"]);
+            let mut places: Vec<_> = findings.iter().map(place).collect();
+            places.sort();
+            (places, essence(outcome).1)
+        };
+        assert_eq!(pins(resumed.exits(1)), pins(&whole), "{secret} {resumed_with}");
+        assert!(resumed.stderr.contains(" goes on\n"), "{}", resumed.stderr);
+        assert!(!resumed.stderr.contains("from its start"), "{}", resumed.stderr);
+    }
+    let shared = comparing(&pair, "./pins.db", "", &["--run-id", "x"]).run();
+    let told = refused(&shared);
+    assert!(
+        told[0].headline.starts_with("--run-id stores hashes of rows of mapping \"b\""),
+        "{told:?}"
+    );
+}

@@ -240,7 +240,7 @@ async fn give_back(leases: Vec<Lease>) {
 }
 
 async fn in_time(giving_back: impl Future) {
-    let _ = tokio::time::timeout(Duration::from_secs(1), giving_back).await;
+    let _ = tokio::time::timeout(Duration::from_secs(3), giving_back).await;
 }
 
 fn locked(why: &str, ui: &Ui) {

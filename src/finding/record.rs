@@ -103,8 +103,8 @@ impl RunRecord {
     }
 }
 
-/// In the reason of whatever could not be judged since a side had changed. A ledger is searched for it
-/// (src/ledger/statements/interrupted.sql).
+/// In the reason of whatever could not be judged since a side had changed. It is looked for in a ledger,
+/// too.
 pub const CHANGED: &str = " has changed under way: ";
 
 /// A range of keys that could not be judged.

@@ -418,10 +418,14 @@ impl Case {
                 }
                 None => {
                     let next = sequence.next();
-                    let key = last_key.map_or_else(String::new, |key| key.to_string());
+                    let key = match last_key {
+                        Some(key) if !sequence.redacted => format!("{column} has come to {key}"),
+                        _ => format!(
+                            "{column}, whose values are redacted, has come as far or further"
+                        ),
+                    };
                     format!(
-                        "sequence {name} of the target is behind: it gives {next} next, and \
-                         {column} has come to {key}"
+                        "sequence {name} of the target is behind: it gives {next} next, and {key}"
                     )
                 }
             };

@@ -350,6 +350,7 @@ fn the_targets_sequences_must_be_ahead() {
         end: 100,
         holds: i64::MIN..=50,
         last_key: Some(10),
+        redacted: false,
         unknown: None,
         standby: false,
     };
@@ -359,6 +360,13 @@ fn the_targets_sequences_must_be_ahead() {
         "sequence a.t_id_seq of the target is behind: it gives 10 next, and column \"id\" of a.t \
          has come to 10"
     );
+    let redacted = Sequence { redacted: true, ..behind.clone() };
+    assert_eq!(
+        closed_by(Condition::Sequence, &case_of(&redacted)),
+        "sequence a.t_id_seq of the target is behind: it gives 10 next, and column \"id\" of a.t, \
+         whose values are redacted, has come as far or further"
+    );
+    assert_eq!((redacted.shown().last_key, behind.shown().last_key), (None, Some(10)));
     let unknown = Sequence { unknown: Some("too slow".into()), last_key: None, ..behind.clone() };
     let said = closed_by(Condition::Sequence, &case_of(&unknown));
     assert!(said.ends_with("is not known: too slow"), "{said}");

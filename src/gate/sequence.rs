@@ -39,6 +39,9 @@ pub struct Sequence {
     /// The last number in the column, in the direction in which the sequence counts; nothing if it
     /// has none.
     pub last_key: Option<i128>,
+    /// Whether the column is redacted, so that its last number is not shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
     /// Why that could not be had, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
@@ -55,6 +58,12 @@ fn column_name<S: Serializer>(name: &ColumnName, serializer: S) -> Result<S::Ok,
 }
 
 impl Sequence {
+    /// The sequence as it is shown: without the last number of a redacted column.
+    #[must_use]
+    pub fn shown(&self) -> Sequence {
+        Sequence { last_key: self.last_key.filter(|_| !self.redacted), ..self.clone() }
+    }
+
     /// The next number that it gives, at the earliest.
     pub fn next(&self) -> i128 {
         let next = self.next_shown();
@@ -108,6 +117,7 @@ mod tests {
             end: i64::MAX,
             holds: i64::MIN..=i64::MAX,
             last_key,
+            redacted: false,
             unknown: None,
             standby: false,
         }

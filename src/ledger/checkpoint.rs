@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::redaction::{Storage, not_understood};
+use super::redaction::{Redaction, Storage, not_understood};
 use super::value::{Change, Record, values};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
@@ -91,8 +91,7 @@ impl Recorder {
     ) {
         let Some(run) = self.keeping() else { return };
         let of = ChunkPlace { run, mapping, chunk };
-        let storage = self.redaction().of(mapping);
-        let Some(stored) = StoredChunk::of(storage, of, range, checked) else { return };
+        let Some(stored) = StoredChunk::of(self.redaction(), of, range, checked) else { return };
         let StoredChunk { range, state, matched, outcome } = stored;
         let params = values![run, mapping, chunk, range, rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
@@ -103,7 +102,7 @@ impl Recorder {
     /// Writes down how far a comparison by buckets has come, in place of what was written before.
     pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
         let Some(run) = self.keeping() else { return };
-        let storage = self.redaction().of(mapping);
+        let storage = self.redaction().of_rows(mapping);
         let Some(state) = storage.encode(&("pass", run, mapping), state) else { return };
         let statement = include_str!("statements/put_pass.sql");
         let params = self.sealed(Table::Pass, values![run, mapping, state]);
@@ -184,7 +183,7 @@ impl Recorder {
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
     pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
-        self.said(mapping, chunk).await
+        self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
     /// Why a chunk could not be compared.
@@ -192,10 +191,15 @@ impl Recorder {
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
     pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
-        self.said(mapping, chunk).await
+        self.said(mapping, chunk, self.redaction().of(mapping)).await
     }
 
-    async fn said<T: DeserializeOwned>(&self, mapping: &str, chunk: u64) -> Result<T, LedgerError> {
+    async fn said<T: DeserializeOwned>(
+        &self,
+        mapping: &str,
+        chunk: u64,
+        storage: Storage<'_>,
+    ) -> Result<T, LedgerError> {
         let run = self.row().ok_or_else(not_understood)?;
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run.number, mapping, chunk]).await?;
@@ -203,7 +207,7 @@ impl Recorder {
         let checked = self.store().checksums().verify(Table::Chunk, &run.id, &found);
         checked.map_err(|_| LedgerError::damaged(&run.id))?;
         let of = ChunkPlace { run: run.number, mapping, chunk };
-        self.redaction().of(mapping).decode(&of.of_outcome(), found.bytes(7)?)
+        storage.decode(&of.of_outcome(), found.bytes(7)?)
     }
 
     /// How far a comparison by buckets had come, if there was one.
@@ -221,9 +225,13 @@ impl Recorder {
         if self.store().checksums().verify(Table::Pass, &run.id, &found).is_err() {
             return Ok(StoredPass::Damaged);
         }
-        let storage = self.redaction().of(mapping);
-        let state = storage.decode(&("pass", run.number, mapping), found.bytes(2)?);
-        Ok(state.map_or(StoredPass::Damaged, StoredPass::Sound))
+        let storage = self.redaction().of_rows(mapping);
+        match (storage.decode(&("pass", run.number, mapping), found.bytes(2)?), storage) {
+            (Ok(state), _) => Ok(StoredPass::Sound(state)),
+            (Err(_), Storage::Plain) => Ok(StoredPass::Damaged),
+            // Its checksum is right: it was written under another secret, or none is set now.
+            (Err(_), _) => Ok(StoredPass::Nothing),
+        }
     }
 }
 
@@ -299,13 +307,15 @@ pub(super) struct StoredChunk {
 }
 
 impl StoredChunk {
-    /// Returns `None` if the chunk must not be stored.
+    /// Returns `None` if the chunk must not be stored. If only what was seen in it must not be, that is
+    /// left out, and the chunk is compared again when the run goes on.
     pub(super) fn of(
-        storage: Storage<'_>,
+        redaction: &Redaction,
         of: ChunkPlace<'_>,
         range: &KeyRange,
         checked: Checked<'_>,
     ) -> Option<StoredChunk> {
+        let storage = redaction.of(of.mapping);
         let range = storage.encode(&of.of_range(), range)?;
         let place = of.of_outcome();
         let (state, matched, outcome) = match checked {
@@ -313,7 +323,10 @@ impl StoredChunk {
             Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
             Checked::Compared(compared) => match is_clean(compared) {
                 true => (CLEAN, compared.matched, Vec::new()),
-                false => (DIRTY, compared.matched, storage.encode(&place, compared)?),
+                false => {
+                    let seen = redaction.of_rows(of.mapping).encode(&place, compared);
+                    (DIRTY, compared.matched, seen.unwrap_or_default())
+                }
             },
         };
         Some(StoredChunk { range, state, matched, outcome })

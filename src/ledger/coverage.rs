@@ -215,7 +215,7 @@ mod tests {
         let at = Location::File(file.to_owned());
         let mut recorder = Recorder::new(Store::create(&at).await.unwrap(), "compare");
         recorder.set_terms("{}".to_owned());
-        recorder.set_redaction(Redaction::new(["t".to_owned()].into(), cipher.cloned()));
+        recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
         let id = format!("{cipher:?} {}", coverage.stretches().len());
         let run = RunRecord::new(id, "test", "h".into(), "s".into(), Named(Vec::new()));
         recorder.take(&mut [Event::RunStarted(run)]).await;

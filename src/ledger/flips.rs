@@ -335,6 +335,16 @@ mod tests {
             }
 
             #[test]
+            fn groups_of_any_size_are_read_or_refused(
+                rows in prop::collection::vec((prop::option::of("[ab]"), any::<u64>()), 0..5),
+                beyond in any::<u64>(),
+            ) {
+                let listed: Vec<_> =
+                    rows.into_iter().map(|(group, rows)| (group.map(String::into_bytes), rows)).collect();
+                let _ = decode::<crate::row::GroupCounts>(&encode(&(listed, beyond)));
+            }
+
+            #[test]
             fn flipped_records_are_read_or_refused(at in any::<prop::sample::Index>(), bit in 0..7_u32) {
                 let records = [
                     serde_json::to_string(&finding()).unwrap(),
@@ -346,6 +356,46 @@ mod tests {
                     let at = at.index(bytes.len());
                     bytes[at] ^= 1 << bit;
                     decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                }
+            }
+        }
+
+        /// Every cut and every flipped bit of what is stored in a binary form, and of every record.
+        #[test]
+        fn whatever_is_cut_or_flipped_is_read_or_refused() {
+            let mut compared = compared();
+            let place = compared.groups.place(Some(b"7"));
+            compared.groups.add(place, 3);
+            let range = KeyRange { after: bound(1), through: bound(100) };
+            let key = Some(Key::new([&b"k"[..]]));
+            let mut parts = Parts::default();
+            parts.add(Some(b"7"), None, 4);
+            let confirmed = decode::<Ruling>(&[0]).unwrap();
+            let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
+            let undecided = RangeText { after: Some(named()), through: None };
+            let undecided = Undecided::new("t", undecided, "slow".to_owned());
+            let stored = [
+                encode(&(&range, "id")),
+                encode(&compared),
+                encode(&(&key, (Side::Source, &key, &confirmed, &parts))),
+                serde_json::to_vec(&run).unwrap(),
+                serde_json::to_vec(&finding()).unwrap(),
+                serde_json::to_vec(&undecided).unwrap(),
+                serde_json::to_vec(&MappingRecord::new("t", "digest")).unwrap(),
+                serde_json::to_vec(&SummaryRecord::new(Verdict::Clean, 7)).unwrap(),
+            ];
+            let decode_either = |bytes: &[u8]| {
+                decode_all(&Value::Bytes(bytes.to_vec()));
+                decode_all(&Value::Text(String::from_utf8_lossy(bytes).into_owned()));
+            };
+            for mut bytes in stored {
+                for at in 0..bytes.len() {
+                    decode_either(&bytes[..at]);
+                    for bit in 0..8 {
+                        bytes[at] ^= 1 << bit;
+                        decode_either(&bytes);
+                        bytes[at] ^= 1 << bit;
+                    }
                 }
             }
         }

@@ -2,10 +2,11 @@
 
 use super::checksum::Table;
 use super::error::LedgerError;
-use super::run_row::{COLUMNS, RunRow};
+use super::past::{Told, Unread};
+use super::run_row::{COLUMNS, RunRow, StoredRun};
 use super::store::Store;
-use super::value::{Record, values};
-use crate::finding::{RunRecord, SummaryRecord};
+use super::value::Record;
+use crate::finding::{RunRecord, SummaryRecord, Undecided};
 
 /// A run that has not come to its end, or to one that left something out.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub enum Resumable {
 impl Store {
     /// Finds the run that is to go on: this one, or the newest of a spec. A run that came to its end
     /// is none; `supersedes` tells whether one that did was asked the same, for then nobody goes back
-    /// behind it.
+    /// behind it. Nor behind one that is damaged, which may be the one that was meant.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -42,12 +43,30 @@ impl Store {
         run: Option<&str>,
         supersedes: impl Fn(&str) -> bool,
     ) -> Result<Resumable, LedgerError> {
-        let statement = include_str!("statements/interrupted.sql");
-        let found = self.rows(statement, values![spec, run.unwrap_or_default()]).await?;
-        for record in &found {
-            let Some((ended, interrupted)) = self.read_interrupted(record)? else {
-                return Ok(Resumable::Damaged(record.text(1).unwrap_or_default().to_owned()));
+        let mut without_terms = None;
+        for stored in self.run_rows(spec).await?.into_iter().rev() {
+            if run.is_some_and(|run| run != stored.row().id) {
+                continue;
+            }
+            let row = match stored {
+                StoredRun::Damaged(row) => return Ok(Resumable::Damaged(row.id)),
+                StoredRun::Sound(row) if row.verb != "compare" => continue,
+                StoredRun::Sound(row) => row,
             };
+            let id = row.id.clone();
+            let (ended, interrupted) = match self.read_interrupted(row).await {
+                Ok(Some(read)) => read,
+                Ok(None) => {
+                    without_terms.get_or_insert(id);
+                    continue;
+                }
+                Err(Unread::Damaged) => return Ok(Resumable::Damaged(id)),
+                Err(Unread::Ledger(error)) => return Err(error),
+            };
+            // Only a version before all that have terms wrote none.
+            if let Some(id) = without_terms {
+                return Ok(Resumable::Damaged(id));
+            }
             // What was recent then, or old then, is not any more.
             if run.is_none() && (interrupted.record.slice || interrupted.record.since.is_some()) {
                 continue;
@@ -63,22 +82,29 @@ impl Store {
         Ok(Resumable::Nothing)
     }
 
-    /// Reads a run, and whether it has come to its end; `None` if it is damaged. One that has judged
-    /// everything has, even if it is incomplete: to go on with it would be to look at nothing that has
-    /// changed since. One whose tables changed under way has, too: what it was to read is not there any
-    /// more.
-    fn read_interrupted(
-        &self,
-        record: &Record,
-    ) -> Result<Option<(bool, Interrupted)>, LedgerError> {
-        let Some(interrupted) = self.begun(record)? else { return Ok(None) };
+    /// Reads what a run was asked, and whether it has come to its end; `None` if it has no terms. One
+    /// that has judged everything has, even if it is incomplete: to go on with it would be to look at
+    /// nothing that has changed since. One whose tables changed under way has, too: what it was to read
+    /// is not there any more.
+    async fn read_interrupted(&self, row: RunRow) -> Result<Option<(bool, Interrupted)>, Unread> {
+        let Some(terms) = self.stored_terms(&row.id).await? else { return Ok(None) };
+        let record = serde_json::from_str(&row.record)?;
         let summary: Option<SummaryRecord> =
-            interrupted.row.summary.as_deref().map(serde_json::from_str).transpose()?;
-        let counts = COLUMNS + TERMS;
-        let all_judged = record.int(counts)? == 0;
-        let changed = record.int(counts + 1)? > 0;
-        let ended = summary.is_some_and(|summary| summary.complete || all_judged || changed);
-        Ok(Some((ended, interrupted)))
+            row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        let ended = match summary {
+            None => false,
+            Some(summary) if summary.complete || row.undecided == 0 => true,
+            Some(_) => {
+                let mut changed = false;
+                self.each_told(Told::Undecided, &row, |text| {
+                    changed |= serde_json::from_str::<Undecided>(text)?.is_of_change();
+                    Ok(())
+                })
+                .await?;
+                changed
+            }
+        };
+        Ok(Some((ended, Interrupted { row, record, terms })))
     }
 
     /// Reads a run and what it was asked; `None` if either is damaged.

@@ -20,7 +20,7 @@ use crate::finding::{
 };
 
 /// Why something of a run cannot be read.
-enum Unread {
+pub(super) enum Unread {
     /// It is damaged.
     Damaged,
     /// The ledger cannot be read, or this program does not understand it.
@@ -306,7 +306,7 @@ impl Store {
         })
     }
 
-    async fn stored_terms(&self, run: &str) -> Result<Option<String>, Unread> {
+    pub(super) async fn stored_terms(&self, run: &str) -> Result<Option<String>, Unread> {
         let statement = include_str!("statements/terms_of_run.sql");
         let found = self.first(statement, values![run]).await?;
         let Some(found) = found else { return Ok(None) };
@@ -336,7 +336,7 @@ impl Store {
 
     /// Hands on what was told during a run, in its order; a few hundred records are held at a time.
     /// Returns how many there are.
-    async fn each_told(
+    pub(super) async fn each_told(
         &self,
         what: Told,
         row: &RunRow,
@@ -429,7 +429,7 @@ impl Store {
 
 /// What is told during a run.
 #[derive(Clone, Copy)]
-enum Told {
+pub(super) enum Told {
     Findings,
     Undecided,
 }

@@ -154,10 +154,6 @@ impl Recorder {
         self.run.as_ref().map(|run| run.row.scope.as_str())
     }
 
-    pub(super) fn terms(&self) -> Option<&str> {
-        self.terms.as_deref()
-    }
-
     /// Leaves a run that is not at its end to other processes.
     pub fn leave(&mut self) {
         self.run = None;
@@ -238,11 +234,10 @@ impl Recorder {
             statement: include_str!("statements/begin_run.sql"),
             params: row.first_values(self.store.next_number().await?),
         };
-        let added = self.store.add_run(begin, row.clone(), |_| Ok(Vec::new())).await?;
+        let added = self.store.add_run(begin, row.clone(), |row| Ok(self.terms_of(row))).await?;
         let row = added.unwrap_or(row);
         let whole_before = self.store.whole_before(&row.scope, row.number).await?;
         self.run = Some(Running::new(row, 0, whole_before));
-        self.agree().await?;
         retention::forget_checkpoints(&self.store, &run.spec).await
     }
 
@@ -257,16 +252,20 @@ impl Recorder {
         (row.undecided, row.mappings) = (0, 0);
         let checksum = row.checksum(self.store.checksums());
         let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
-        self.store.change(include_str!("statements/resume_run.sql"), params).await?;
+        let statement = include_str!("statements/resume_run.sql");
+        let changes = [Change { statement, params }].into_iter().chain(self.terms_of(&row));
+        self.store.together(changes.collect()).await?;
         let whole_before = self.store.whole_before(&row.scope, row.number).await?;
         self.run = Some(Running::new(row, next_place, whole_before));
-        self.agree().await
+        Ok(())
     }
 
-    async fn agree(&self) -> Result<(), LedgerError> {
-        let (Some(terms), Some(number)) = (&self.terms, self.number()) else { return Ok(()) };
-        let params = self.sealed(Table::Terms, values![number, terms.as_str()]);
-        self.store.change(include_str!("statements/put_terms.sql"), params).await.map(drop)
+    /// Returns the change that writes down what a run is asked; none of a recheck.
+    pub(super) fn terms_of(&self, row: &RunRow) -> Vec<Change> {
+        let Some(terms) = &self.terms else { return Vec::new() };
+        let values = values![row.number, terms.as_str()];
+        let params = self.store.checksums().sealed(Table::Terms, &row.id, values);
+        vec![Change { statement: include_str!("statements/put_terms.sql"), params }]
     }
 
     /// Tells findings when they were first seen, and in how many runs.

@@ -1,9 +1,13 @@
-//! How the values are stored that hold keys of a mapping: as they are, encrypted, or not at all.
+//! How the values are stored that hold keys or hashes of rows: as they are, encrypted, or not at all.
 //!
 //! Ranges, what was seen in them, and how far a comparison by buckets has come hold keys. Where the key
 //! of a mapping is redacted they are encrypted under PGRECONCILE_REDACT_KEY, and without it they are
 //! not stored: the ledger's own secret lies beside them and hides nothing. Counts and moments are
 //! stored as they are.
+//!
+//! What was seen, and how far buckets have come, hold hashes of single rows as well, which have no key:
+//! a value of few possibilities can be guessed from such a hash. So they are stored in the same way
+//! wherever any column of a mapping is redacted.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +17,13 @@ use serde::de::DeserializeOwned;
 use super::cipher::Cipher;
 use super::error::LedgerError;
 
-/// Which mappings of a run have a redacted key, and what encrypts them.
+/// Which mappings of a run have a redacted key or column, and what encrypts them.
 #[derive(Clone, Debug, Default)]
 pub struct Redaction {
-    mappings: BTreeSet<String>,
+    /// Those with a redacted key.
+    keys: BTreeSet<String>,
+    /// Those with any redacted column.
+    rows: BTreeSet<String>,
     pub(super) cipher: Option<Cipher>,
     /// Whether a run that is resumed compares them from their start.
     starts_over: bool,
@@ -34,9 +41,13 @@ pub(super) enum Storage<'c> {
 }
 
 impl Redaction {
-    /// These mappings have a redacted key.
-    pub fn new(mappings: BTreeSet<String>, cipher: Option<Cipher>) -> Redaction {
-        Redaction { mappings, cipher, starts_over: false }
+    /// `keys` are the mappings with a redacted key, `rows` those with any redacted column.
+    pub fn new(
+        keys: BTreeSet<String>,
+        rows: BTreeSet<String>,
+        cipher: Option<Cipher>,
+    ) -> Redaction {
+        Redaction { keys, rows, cipher, starts_over: false }
     }
 
     /// Has a run that is resumed compare them from their start: what is stored does not decrypt.
@@ -47,12 +58,21 @@ impl Redaction {
 
     /// Returns whether a run that is resumed compares a mapping from its start.
     pub(super) fn starts_over(&self, mapping: &str) -> bool {
-        self.starts_over && self.mappings.contains(mapping)
+        self.starts_over && self.keys.contains(mapping)
     }
 
-    /// Returns how values of a mapping are stored.
+    /// Returns how values of a mapping are stored that hold keys and no hashes of rows.
     pub(super) fn of(&self, mapping: &str) -> Storage<'_> {
-        match (self.mappings.contains(mapping), &self.cipher) {
+        self.storage(self.keys.contains(mapping))
+    }
+
+    /// Returns how values of a mapping are stored that hold hashes of rows.
+    pub(super) fn of_rows(&self, mapping: &str) -> Storage<'_> {
+        self.storage(self.keys.contains(mapping) || self.rows.contains(mapping))
+    }
+
+    fn storage(&self, redacted: bool) -> Storage<'_> {
+        match (redacted, &self.cipher) {
             (false, _) => Storage::Plain,
             (true, Some(cipher)) => Storage::Encrypted(cipher),
             (true, None) => Storage::Nothing,
@@ -118,8 +138,13 @@ mod tests {
 
     #[test]
     fn a_redacted_key_is_encrypted_with_a_secret_and_not_stored_without() {
-        let of = |cipher| Redaction::new(["t".to_owned()].into(), cipher);
+        let of = |cipher| Redaction::new(["t".to_owned()].into(), ["v".to_owned()].into(), cipher);
         let (with, without) = (of(Some(Cipher::of_secret(b"secret"))), of(None));
+        assert!(matches!(with.of_rows("v"), Storage::Encrypted(_)));
+        assert!(matches!(without.of_rows("v"), Storage::Nothing));
+        assert!(matches!(without.of_rows("t"), Storage::Nothing));
+        assert!(matches!(without.of_rows("u"), Storage::Plain));
+        assert!(matches!(without.of("v"), Storage::Plain));
         for redaction in [&with, &without] {
             let plain = redaction.of("u").encode(&1, &"CANARY").unwrap();
             assert_eq!(plain, encode(&"CANARY"));

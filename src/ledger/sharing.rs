@@ -87,13 +87,8 @@ impl Recorder {
             statement: include_str!("statements/shared_join_run.sql"),
             params: row.first_values(self.store().next_number().await?),
         };
+        self.store().add_run(begin, row, |row| Ok(self.terms_of(row))).await?;
         let checksums = self.store().checksums().clone();
-        let terms = |row: &RunRow| {
-            let values = values![row.number, self.terms().unwrap_or_default()];
-            let params = checksums.sealed(Table::Terms, &row.id, values);
-            Ok(vec![Change { statement: include_str!("statements/put_terms.sql"), params }])
-        };
-        self.store().add_run(begin, row, terms).await?;
         let find = include_str!("statements/shared_run.sql");
         let found = store.rows(find, &[record.run.as_str().into()]).await?;
         let found = found.first().ok_or_else(|| LedgerError("it has lost the run".to_owned()))?;
@@ -272,7 +267,7 @@ impl Sharing {
     ) -> Result<bool, LedgerError> {
         let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
         let of = ChunkPlace { run: self.run, mapping, chunk };
-        let stored = StoredChunk::of(self.redaction.of(mapping), of, range, checked);
+        let stored = StoredChunk::of(&self.redaction, of, range, checked);
         let stored = stored.ok_or_else(|| LedgerError::redacted(mapping))?;
         let StoredChunk { range, state, matched, outcome } = stored;
         let chunk = values![chunk, range, rows, matched, state, outcome];

@@ -3,7 +3,6 @@
 //! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
 
 use super::facts::Facts;
-use super::pair::Expression;
 use super::pairing::{Candidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
@@ -48,10 +47,6 @@ pub(super) fn changed_at(
         problems.push(Diagnostic::error(span, message).hinted(hint));
         return None;
     }
-    let redacted =
-        pairs.iter().filter(|pair| pair.terms.redact).any(|pair| match &pair.sides[side] {
-            Expression::Column(column) => column == name,
-            Expression::Sql(fragment) => fragment.mentions(&name.0),
-        });
+    let redacted = pairs.iter().any(|pair| pair.terms.redact && pair.sides[side].reads(name));
     Some(ChangedAt { column: name.clone(), redacted, spread: facts.changed_at.clone() })
 }

@@ -68,6 +68,11 @@ impl MappingPlan {
         self.key().iter().find(|pair| pair.terms.redact)
     }
 
+    /// Returns whether any column is redacted.
+    pub fn redacts(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.terms.redact)
+    }
+
     /// The key in its order, as a text: key ranges of two plans mean the same rows only if it is the same.
     pub fn key_text(&self) -> String {
         let field = |pair: &Pair| {

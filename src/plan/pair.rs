@@ -14,6 +14,16 @@ pub enum Expression {
     Sql(Fragment),
 }
 
+impl Expression {
+    /// Returns whether it reads a column, as far as its text tells.
+    pub fn reads(&self, column: &ColumnName) -> bool {
+        match self {
+            Expression::Column(name) => name == column,
+            Expression::Sql(fragment) => fragment.mentions(&column.0),
+        }
+    }
+}
+
 /// A pair of expressions that must have equal canons.
 #[derive(Clone, Debug)]
 pub struct Pair {

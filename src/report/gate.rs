@@ -27,7 +27,7 @@ pub struct GateRecord<'g> {
     groups: &'g [GroupAnswer],
     runs: &'g [String],
     verified: &'g BTreeMap<String, f64>,
-    sequences: &'g [Sequence],
+    sequences: Vec<Sequence>,
 }
 
 impl<'g> GateRecord<'g> {
@@ -43,7 +43,7 @@ impl<'g> GateRecord<'g> {
             groups: &gate.groups,
             runs: &gate.runs,
             verified: &case.verified,
-            sequences: &case.sequences,
+            sequences: case.sequences.iter().map(Sequence::shown).collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub const MOST_GROUPS: usize = 100_000;
 
 /// Rows by group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Listed", into = "Listed")]
+#[serde(try_from = "Listed", into = "Listed")]
 pub struct GroupCounts {
     places: HashMap<Box<[u8]>, u32>,
     /// At place 0 stands NULL.
@@ -34,14 +34,19 @@ impl From<GroupCounts> for Listed {
     }
 }
 
-impl From<Listed> for GroupCounts {
-    fn from(Listed(groups, beyond): Listed) -> GroupCounts {
+/// Reads counts that were written down, if their sum is a number.
+impl TryFrom<Listed> for GroupCounts {
+    type Error = &'static str;
+
+    fn try_from(Listed(groups, beyond): Listed) -> Result<GroupCounts, &'static str> {
+        let sum = groups.iter().try_fold(beyond, |sum, (_, rows)| sum.checked_add(*rows));
+        sum.ok_or("groups with more rows than there can be")?;
         let mut counts = GroupCounts { beyond, ..GroupCounts::default() };
         for (group, rows) in groups {
             let place = counts.place(group.as_deref());
             counts.add(place, rows);
         }
-        counts
+        Ok(counts)
     }
 }
 

@@ -19,6 +19,7 @@ struct Filled<'p> {
     link: SequenceLink,
     numerals: Numerals,
     holds: RangeInclusive<i64>,
+    redacted: bool,
 }
 
 /// Asks for the sequences of every mapping's target.
@@ -51,7 +52,11 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     for ((plan, table, _), links) in plans.into_iter().zip(links) {
         filled.extend(links.into_iter().filter_map(|link| {
             let (numerals, holds) = written(plan, &link)?;
-            Some(Filled { plan, table, link, numerals, holds })
+            let redacted = plan
+                .pairs
+                .iter()
+                .any(|pair| pair.terms.redact && pair.sides.target.expression.reads(&link.column));
+            Some(Filled { plan, table, link, numerals, holds, redacted })
         }));
     }
     let hidden = filled.iter().map(|filled| &filled.link).filter(|link| !link.readable);
@@ -69,7 +74,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     let keys = catalog.last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
     let standby = prepared.servers.target.standby;
     let sequences = filled.into_iter().zip(keys).map(|(filled, (last_key, state))| {
-        let Filled { plan, table, link, holds, .. } = filled;
+        let Filled { plan, table, link, holds, redacted, .. } = filled;
         let SequenceLink { column, sequence, increment, end, .. } = link;
         let (last_value, is_called) = state?;
         let (last_key, unknown) = match last_key {
@@ -91,6 +96,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
             end,
             holds,
             last_key,
+            redacted,
             unknown,
             standby,
         })

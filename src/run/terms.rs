@@ -44,7 +44,7 @@ struct Terms {
     partitions: BTreeMap<String, Partition>,
     /// What each mapping's sides are read from.
     shapes: BTreeMap<String, BySide<Shape>>,
-    /// Which secret encrypts redacted keys, if one does.
+    /// Which secret encrypts redacted keys and hashes of rows, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     redact_key: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Terms {
             plans.iter().map(|plan| (plan.name.clone(), plan.strategy.name().to_owned()));
         let keys = plans.iter().map(|plan| (plan.name.clone(), plan.key_text()));
         let partitions = plans.iter().map(|plan| (plan.name.clone(), plan.partition));
-        let redacts = plans.iter().any(|plan| plan.redacted_key().is_some());
+        let redacts = plans.iter().any(MappingPlan::redacts);
         let mut mappings = options.mappings.clone();
         mappings.sort();
         Terms {
@@ -221,8 +221,12 @@ pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorde
 }
 
 fn redaction(prepared: &Prepared, options: &Options) -> Redaction {
-    let redacted = prepared.plans.iter().filter(|plan| plan.redacted_key().is_some());
-    Redaction::new(redacted.map(|plan| plan.name.clone()).collect(), options.cipher.clone())
+    let names = |redacts: fn(&MappingPlan) -> bool| {
+        let plans = prepared.plans.iter().filter(|plan| redacts(plan));
+        plans.map(|plan| plan.name.clone()).collect()
+    };
+    let keys = names(|plan| plan.redacted_key().is_some());
+    Redaction::new(keys, names(MappingPlan::redacts), options.cipher.clone())
 }
 
 /// Returns whether a run's redacted keys are encrypted under another secret than this process has.

@@ -201,3 +201,25 @@ fn numerics_that_no_sequence_comes_to() {
     filled.pair.sql(Side::Target, "delete from w where k not in (1, 4)");
     filled.opens("select setval('s', 7)");
 }
+
+/// The last number in a column is a value of a row.
+#[test]
+fn a_sequence_behind_a_redacted_column_does_not_show_its_last_number() {
+    let table = "create sequence s;
+        create table w (k int primary key default 99, id bigint unique default nextval('s'), v int);
+        insert into w values (1, 48462407, 0)";
+    let filled = Filled::new(table);
+    let asked = || gate(&filled.pair, &["--format", "json"]).exits(1).stdout.clone();
+    assert!(asked().contains("48462407"));
+    let spec = filled.pair.spec(
+        "[gate]\nclean_runs = 1\n[[mapping]]\nkey = [\"k\"]\nsource.table = \"public.w\"\n\
+         target.table = \"public.w\"\n[mapping.columns]\nid = { from = \"id\", redact = true }\n",
+    );
+    compare(&filled.pair, &spec, &[]).exits(0);
+    let told = asked();
+    assert!(!told.contains("48462407"), "{told}");
+    assert!(told.contains("\"last_key\":null,\"redacted\":true"), "{told}");
+    let told = gate(&filled.pair, &[]);
+    let behind = "column \"id\" of public.w, whose values are redacted, has come as far or further";
+    assert!(told.exits(1).stdout.contains(behind), "{told:?}");
+}
