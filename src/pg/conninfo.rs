@@ -406,6 +406,9 @@ mod tests {
             "postgres://u@h/d?options=hunter2",
             "password='a'hunter2 host=h",
             "host=h,password=hunter2",
+            "postgres://u@h/d?password=abc&port=hunter2",
+            "host=h port=1,hunter2",
+            "hostaddr=hunter2 user=u",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
