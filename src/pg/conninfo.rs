@@ -184,7 +184,6 @@ impl Conninfo {
                 let expected = "takes names, addresses or folders of sockets, between commas";
                 return Err(ConninfoError::BadValue("host", expected));
             }
-            // So is a port or an address.
             check_shown(keyword, &value)?;
             self.0.insert(known, value);
             return Ok(());
