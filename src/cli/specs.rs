@@ -75,7 +75,7 @@ pub(super) async fn prepare_all(
 fn given_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> {
     let mut given = BTreeMap::new();
     for param in params {
-        let Some((name, value)) = param.split_once('=') else {
+        let Some((name, value)) = split_param(param) else {
             ui.error("--param takes NAME=VALUE", Some("For example --param tenants={1,2}."));
             return None;
         };
@@ -85,6 +85,13 @@ fn given_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> 
         }
     }
     Some(given)
+}
+
+/// Splits NAME=VALUE. A name is repeated in messages, so the part before "=" has to be one: that of a
+/// connection string may hold its password.
+fn split_param(param: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| name.chars().all(|c| c.is_alphanumeric() || "_-. ".contains(c));
+    param.split_once('=').filter(|(name, _)| is_name(name))
 }
 
 /// Warns of ledgers beside these specs that no spec of the same folder owns any more.
@@ -229,4 +236,17 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
         return Err(("it is larger than 4 MiB".to_owned(), "Is it a spec?"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_string_is_no_parameter() {
+        assert_eq!(split_param("tenants={1=2}"), Some(("tenants", "{1=2}")));
+        for text in ["postgres://u:hunter2?x=1@h/d", "u:hunter2?x=1@h", "//u:hunter2@h/d?a=b"] {
+            assert_eq!(split_param(text), None);
+        }
+    }
 }

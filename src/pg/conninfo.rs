@@ -27,6 +27,9 @@ pub enum ConninfoError {
     BadValue(&'static str, &'static str),
 }
 
+pub(super) const PORTS: &str = "takes a number from 1 to 65535";
+pub(super) const ADDRESSES: &str = "takes an IP address";
+
 /// Keywords that are acted on.
 const KNOWN: [&str; 21] = [
     "host",
@@ -181,6 +184,7 @@ impl Conninfo {
                 let expected = "takes names, addresses or folders of sockets, between commas";
                 return Err(ConninfoError::BadValue("host", expected));
             }
+            check_shown(keyword, &value)?;
             self.0.insert(known, value);
             return Ok(());
         }
@@ -195,6 +199,18 @@ impl Conninfo {
         let near = did_you_mean(keyword, KNOWN);
         let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
         Err(ConninfoError::UnknownKeyword(position, hint))
+    }
+}
+
+/// Refuses ports and addresses that are none.
+fn check_shown(keyword: &str, value: &str) -> Result<(), ConninfoError> {
+    let are = |is_one: fn(&str) -> bool| value.split(',').all(|one| one.is_empty() || is_one(one));
+    let is_address = |it: &str| it.parse::<std::net::IpAddr>().is_ok();
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    match keyword {
+        "port" if !are(is_port) => Err(ConninfoError::BadValue("port", PORTS)),
+        "hostaddr" if !are(is_address) => Err(ConninfoError::BadValue("hostaddr", ADDRESSES)),
+        _ => Ok(()),
     }
 }
 
@@ -406,6 +422,9 @@ mod tests {
             "postgres://u@h/d?options=hunter2",
             "password='a'hunter2 host=h",
             "host=h,password=hunter2",
+            "postgres://u@h/d?password=abc&port=hunter2",
+            "host=h port=1,hunter2",
+            "hostaddr=hunter2 user=u",
         ] {
             let error = Conninfo::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");

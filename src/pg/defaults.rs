@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::conninfo::{Conninfo, ConninfoError, SslMode};
+use super::conninfo::{ADDRESSES, Conninfo, ConninfoError, PORTS, SslMode};
 use super::error::PgError;
 use super::files::{home, password, service};
 
@@ -153,12 +153,10 @@ fn endpoints(
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or_else(|| bad_value("port", "takes a number from 1 to 65535"))?,
+                .ok_or_else(|| bad_value("port", PORTS))?,
         };
         let address = match addresses.get(place).filter(|text| !text.is_empty()) {
-            Some(text) => {
-                Some(text.parse().map_err(|_| bad_value("hostaddr", "takes an IP address"))?)
-            }
+            Some(text) => Some(text.parse().map_err(|_| bad_value("hostaddr", ADDRESSES))?),
             None => None,
         };
         let password = match (info.get("password"), &passfile) {
@@ -232,7 +230,9 @@ mod tests {
         assert_eq!(all.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b:2"]);
         let info = Conninfo::parse("host=a,b,c port=1,2").unwrap();
         assert!(endpoints(&info, "d", "u", &mut Vec::new()).is_err());
-        let info = Conninfo::parse("host=a port=99999").unwrap();
+        // As a variable may say.
+        let mut info = Conninfo::parse("host=a").unwrap();
+        info.fill("port", || Some("99999".to_owned()));
         assert!(endpoints(&info, "d", "u", &mut Vec::new()).is_err());
     }
 }

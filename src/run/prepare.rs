@@ -5,7 +5,7 @@ use std::fmt;
 use super::Options;
 use super::facts::Asking;
 use super::pace::allowed;
-use super::retried::retried;
+use super::retried::retried_with_fewer;
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Server, Side};
@@ -196,24 +196,27 @@ async fn ask_side(
         Err(error) if error.sqlstate.is_none() => return Err(error),
         first => Some(first),
     };
-    let mut most = options.relations_at_once;
-    retried(async || {
-        let lease = match first.take() {
-            Some(first) => first?,
-            None => pool.lease().await?,
+    let most = options.relations_at_once.min(chosen(spec, options).count());
+    retried_with_fewer(most, async |most| {
+        let opened = match first.take() {
+            Some(first) => first,
+            None => pool.lease().await,
+        };
+        let lease = match opened {
+            Ok(lease) => lease,
+            Err(error) => return (Err(error), false),
         };
         let answer = ask_through(spec, side, (&lease, most), options).await;
         // An answer was too large to be read to its end.
-        if lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink) {
-            most = (most / 2).max(1);
-        }
+        let is_cut =
+            lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink);
         lease.give_back().await;
         match answer {
             // A server that is silent on a new connection, too, is not waited for again.
             Err(error) if error.remedy == Remedy::Reconnect && !pool.answers().await => {
-                Err(PgError { remedy: Remedy::GiveUp, ..error })
+                (Err(PgError { remedy: Remedy::GiveUp, ..error }), false)
             }
-            answer => answer,
+            answer => (answer, is_cut),
         }
     })
     .await

@@ -52,6 +52,31 @@ pub(super) async fn retried<T, E: MayPass>(
     }
 }
 
+/// Does something that asks about up to `most` relations at once: with half as many where an answer was
+/// too large to be read to its end, which cost the connection. `work` returns whether that was so, too.
+/// It takes nothing from the budget against faults: no pause makes an answer smaller.
+pub(super) async fn retried_with_fewer<T>(
+    most: usize,
+    mut work: impl AsyncFnMut(usize) -> (Result<T, PgError>, bool),
+) -> Result<T, PgError> {
+    let mut most = most.max(1);
+    loop {
+        let mut is_cut = false;
+        let done = retried(async || {
+            let (done, cut) = work(most).await;
+            is_cut = cut;
+            done.map_err(|error| match cut {
+                true => PgError { remedy: Remedy::GiveUp, ..error },
+                false => error,
+            })
+        });
+        match done.await {
+            Err(_) if is_cut && most > 1 => most /= 2,
+            done => return done,
+        }
+    }
+}
+
 pub(super) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
     Some(hint.map_or_else(|| advice.to_owned(), |hint| format!("{hint} {advice}")))
 }
@@ -115,6 +140,36 @@ mod tests {
         let timeout = PgError::too_much("canceling statement due to statement timeout");
         assert_eq!(tries(Duration::ZERO, timeout).await.0, 9);
         assert_eq!(tries(Duration::ZERO, PgError::unexpected("not one row")).await, (1, None));
+    }
+
+    /// A large answer takes its time, and a fault may come between.
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_too_large_are_halved_down_to_one_relation() {
+        let mut tried = Vec::new();
+        let done = retried_with_fewer(500, async |most| {
+            tried.push(most);
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            match most {
+                62 if tried.len() == 4 => (Err(PgError::not_yet("too many clients")), false),
+                1 => (Ok(()), false),
+                _ => (Err(PgError::too_much("the server's answer is larger than 64 MB")), true),
+            }
+        });
+        assert_eq!(done.await, Ok(()));
+        assert_eq!(tried, [500, 250, 125, 62, 62, 31, 15, 7, 3, 1]);
+    }
+
+    /// For one relation nothing is smaller, and waiting does not help.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_about_one_relation_that_is_too_large_is_asked_for_once() {
+        let mut tried = Vec::new();
+        let failed: Result<(), _> = retried_with_fewer(2, async |most| {
+            tried.push(most);
+            (Err(PgError::too_much("the server's answer is larger than 64 MB")), true)
+        })
+        .await;
+        assert_eq!(failed.unwrap_err().hint, None);
+        assert_eq!(tried, [2, 1]);
     }
 
     #[test]
