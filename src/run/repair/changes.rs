@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write}
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::references::References;
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
 use crate::repair::{Change, Image, Limits, Shape};
@@ -40,6 +41,8 @@ pub(in crate::run) struct ToldValues {
     pub(in crate::run) occupied: BTreeMap<usize, Occupied>,
     /// Pairs in which a row will differ all the same, by the row's place.
     pub(in crate::run) differ: BTreeMap<usize, Vec<usize>>,
+    /// What it says of foreign keys.
+    pub(in crate::run) references: References,
 }
 
 impl ToldValues {
