@@ -125,7 +125,6 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
         0 => Fate::Silent { after },
         _ => Fate::Flood { after: 0, flood },
     });
-    fault::SERVER_LIES.tried(1);
     let (outcome, memory) = compare(&pair, &proxy);
     outcome.balances().exits(3);
     assert!(memory < MEMORY, "{memory} MiB");

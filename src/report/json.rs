@@ -38,7 +38,7 @@ pub fn write_pretty_json<W: Write>(
 
 /// Escapes what JSON itself allows in a string: DEL, C1, and what changes the direction of a text or
 /// ends its line. Between strings there is none of it, only line feeds of a pretty document.
-fn escaped(json: &str) -> Cow<'_, str> {
+pub fn escaped(json: &str) -> Cow<'_, str> {
     let drives = |c: char| c != '\n' && drives_terminal(c);
     if !json.contains(drives) {
         return Cow::Borrowed(json);
