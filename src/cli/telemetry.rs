@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::{Common, LogFormat};
 use crate::event::{Event, Observer};
-use crate::report::escaped;
+use crate::spec::escape_json;
 
 /// Stderr for lines of JSON. What could drive a terminal is written as an escape; lines of text have
 /// theirs from the formatter.
@@ -20,7 +20,7 @@ struct Escaped(io::Stderr);
 
 impl Write for Escaped {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = escaped(&String::from_utf8_lossy(line)).into_owned();
+        let text = escape_json(&String::from_utf8_lossy(line)).into_owned();
         self.0.write_all(text.as_bytes()).map(|()| line.len())
     }
 

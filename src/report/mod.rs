@@ -25,7 +25,7 @@ pub use diagnosis::Diagnosis;
 pub use file::{ReportFile, ReportFormat};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;
-pub use json::{Json, escaped, write_json, write_pretty_json};
+pub use json::{Json, write_json, write_pretty_json};
 pub use jsonl::Jsonl;
 pub use plan::{PlanRecord, write_plan};
 pub use terminal::{Style, Terminal};

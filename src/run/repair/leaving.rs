@@ -127,7 +127,8 @@ fn referred(
         member.spooled.each(|change, told| {
             let keys = rows.next().and_then(|row| asked.get(&row)).into_iter().flatten();
             let known = keys.filter_map(|(key, rows)| Some((sources[*key].as_ref()?, *rows)));
-            referred.extend(known.filter_map(|(s, rows)| Some((s.mark(marker, change, told)?, rows))));
+            referred
+                .extend(known.filter_map(|(s, rows)| Some((s.mark(marker, change, told)?, rows))));
         })?;
     }
     if referred.is_empty() {
@@ -249,7 +250,8 @@ fn follow(
             let stored = &scopes[&member.place].stored;
             let old = |link| member.key_source(scopes, link, true);
             let refers: Vec<Source> = stored.parents.iter().filter_map(old).collect();
-            let follows = |link: &&Link| member.shape.cascade && member.shape.action(link).is_some();
+            let follows =
+                |link: &&Link| member.shape.cascade && member.shape.action(link).is_some();
             let takes = stored.referrers.iter().filter(|link| !follows(link));
             let takes: Vec<Source> = takes.filter_map(old).collect();
             let Member { spooled, has, needs, leaves, left, shape, .. } = member;

@@ -117,7 +117,8 @@ impl Member {
     ) -> Option<Source> {
         let own = || link.columns.iter().map(|(own, _)| own);
         let changed = self.shape.act == Act::Update;
-        let columns = self.places(scopes, own()).filter(|_| !changed || self.sets(scopes, own()))?;
+        let columns =
+            self.places(scopes, own()).filter(|_| !changed || self.sets(scopes, own()))?;
         Some(Source { relation: Relation::Key(link.root), columns, told: None, old, changed })
     }
 
