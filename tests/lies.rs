@@ -113,6 +113,23 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
     }
 }
 
+/// A server that falls silent is asked to cancel, and answers that without end.
+#[test]
+fn an_answer_to_a_cancel_request_is_not_kept() {
+    let pair = pair();
+    let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
+    compare(&pair, &whole).0.exits(0);
+    let after = whole.heard(0).0 * 3 / 10;
+    let flood: &'static [u8] = report(b'N', b"00000", &[b'x'; 2_000]).leak();
+    let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
+        0 => Fate::Silent { after },
+        _ => Fate::Flood { after: 0, flood },
+    });
+    let (outcome, memory) = compare(&pair, &proxy);
+    outcome.balances().exits(3);
+    assert!(memory < MEMORY, "{memory} MiB");
+}
+
 /// One wait, one try on another connection, and no more of either for the second mapping.
 #[test]
 fn a_server_that_says_nothing_is_given_up_once() {

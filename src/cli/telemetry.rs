@@ -3,6 +3,8 @@
 //! `-v` tells of runs, mappings, findings and trouble, `-vv` also of every chunk and recheck. A line
 //! never holds a row's values: findings are told by mapping and kind.
 
+use std::io::{self, Write};
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -10,6 +12,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::{Common, LogFormat};
 use crate::event::{Event, Observer};
+use crate::spec::escape_json;
+
+/// Stderr for lines of JSON. What could drive a terminal is written as an escape; lines of text have
+/// theirs from the formatter.
+struct Escaped(io::Stderr);
+
+impl Write for Escaped {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = escape_json(&String::from_utf8_lossy(line)).into_owned();
+        self.0.write_all(text.as_bytes()).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 /// Turns events into log lines.
 pub(super) struct Log;
@@ -29,7 +47,10 @@ impl Log {
         let registry = tracing_subscriber::registry().with(own);
         let started = match common.log_format {
             LogFormat::Text => registry.with(lines).try_init(),
-            LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+            LogFormat::Json => {
+                let lines = lines.json().flatten_event(true);
+                registry.with(lines.with_writer(|| Escaped(io::stderr()))).try_init()
+            }
         };
         started.ok().map(|()| Log)
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::change::{Act, Manner};
 use crate::row::Sealer;
 use crate::schema::{Instance, TableName};
+use crate::spec::escape_json;
 
 /// The database that is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +183,7 @@ impl Manifest {
     pub fn write(&self) -> Result<String, serde_json::Error> {
         let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
         fields.insert("seal".to_owned(), seal(fields.clone()).into());
-        serde_json::to_string_pretty(&fields)
+        Ok(escape_json(&serde_json::to_string_pretty(&fields)?).into_owned())
     }
 
     /// Reads a text. Fields that are none of ours are sealed as well.

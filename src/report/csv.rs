@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use super::Writer;
 use super::finding::on_one_line;
 use crate::finding::{Finding, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided};
+use crate::spec::drives_terminal;
 
 /// Writes findings only: undecided ranges and summaries have no line.
 pub struct Csv<W> {
@@ -61,14 +62,16 @@ fn quoted(cell: Option<&str>) -> io::Result<Vec<u8>> {
 }
 
 fn is_formula(cell: &str) -> bool {
-    let number = cell.strip_prefix(['-', '+']).unwrap_or(cell);
+    // Spreadsheets may skip spaces, control characters, line breaks of any kind, and what has no width.
+    let invisible = |c: char| matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    let skipped = |c: char| c == '\n' || drives_terminal(c) || invisible(c);
+    let shown = cell.trim_start_matches(|c: char| c.is_whitespace() || skipped(c));
+    let number = shown.strip_prefix(['-', '+']).unwrap_or(shown);
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
         && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    // Some spreadsheets take the wide signs of East Asian text for the narrow.
-    // And control characters, line breaks of any kind among them, they may skip.
+    // Some of them take the wide signs of East Asian text for the narrow.
     let first = ['\'', '=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    let skipped = |c: char| c.is_control() || c == '\u{feff}';
-    (cell.starts_with(first) || cell.starts_with(skipped)) && !is_number
+    (shown.starts_with(first) && !is_number) || cell.starts_with(skipped)
 }
 
 /// The key cell: the JSON object of the key, or of the range.
@@ -189,6 +192,11 @@ mod tests {
             "\u{c}=x",
             "\u{85}=x",
             "\u{feff}=x",
+            "\u{2028}=x",
+            "\u{202e}=x",
+            "\u{200b}=x",
+            " =x",
+            "\u{a0} -2+3",
             "＝x",
             "'=x",
             "-",
@@ -196,7 +204,7 @@ mod tests {
         ] {
             assert!(cell(Some(formula)).trim_matches('"').starts_with('\''), "{formula}");
         }
-        for plain in ["-5", "+5.25", "5", "a=1", "", "2026-01-01"] {
+        for plain in ["-5", "+5.25", "5", "a=1", "", "2026-01-01", " -5", " a"] {
             assert!(!cell(Some(plain)).contains('\''), "{plain}");
         }
     }

@@ -5,7 +5,6 @@
 //! that has no name; memory stays flat however many there are. Nothing of a document is written before
 //! its run has come to its end: a run that another process goes on with leaves no half of one.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::Writer;
 use crate::files::unnamed;
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
-use crate::spec::drives_terminal;
+use crate::spec::escape_json;
 
 /// Writes a value as JSON in one line. What could drive a terminal is written as an escape; it is the
 /// same value to whatever reads it.
@@ -22,7 +21,7 @@ use crate::spec::drives_terminal;
 /// # Errors
 /// When it cannot be written.
 pub fn write_json<W: Write>(mut out: W, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
-    out.write_all(escaped(&serde_json::to_string(value)?).as_bytes())
+    out.write_all(escape_json(&serde_json::to_string(value)?).as_bytes())
 }
 
 /// Writes a value as JSON in lines for people, escaped as by [`write_json`].
@@ -33,25 +32,7 @@ pub fn write_pretty_json<W: Write>(
     mut out: W,
     value: &(impl Serialize + ?Sized),
 ) -> io::Result<()> {
-    out.write_all(escaped(&serde_json::to_string_pretty(value)?).as_bytes())
-}
-
-/// Escapes what JSON itself allows in a string: DEL, C1, and what changes the direction of a text or
-/// ends its line. Between strings there is none of it, only line feeds of a pretty document.
-fn escaped(json: &str) -> Cow<'_, str> {
-    let drives = |c: char| c != '\n' && drives_terminal(c);
-    if !json.contains(drives) {
-        return Cow::Borrowed(json);
-    }
-    let mut text = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        match drives(c) {
-            // All of them lie below U+10000.
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => text.push(c),
-        }
-    }
-    Cow::Owned(text)
+    out.write_all(escape_json(&serde_json::to_string_pretty(value)?).as_bytes())
 }
 
 /// Writes one document.
@@ -157,6 +138,7 @@ impl<W: Write + Send> Writer for Json<W> {
 mod tests {
     use super::*;
     use crate::finding::{Named, Verdict};
+    use crate::spec::drives_terminal;
 
     #[test]
     fn what_drives_a_terminal_is_escaped_and_the_value_stays() {

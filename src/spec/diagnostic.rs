@@ -1,5 +1,6 @@
 //! Problems in a spec file, shown in the manner of rustc: what, where, why and what to do.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -163,6 +164,24 @@ pub fn printable(text: &str) -> String {
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Escapes what JSON itself allows in a string: DEL, C1, and what changes the direction of a text or
+/// ends its line. Between strings there is none of it, only line feeds of a pretty document.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let drives = |c: char| c != '\n' && drives_terminal(c);
+    if !json.contains(drives) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match drives(c) {
+            // All of them lie below U+10000.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    Cow::Owned(text)
 }
 
 #[cfg(test)]

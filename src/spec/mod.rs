@@ -25,7 +25,9 @@ mod suggest;
 pub use accept::Accept;
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
 pub use connection::{ConnectionText, SideSettings};
-pub use diagnostic::{Diagnostic, Placed, Severity, Span, SpecText, drives_terminal, printable};
+pub use diagnostic::{
+    Diagnostic, Placed, Severity, Span, SpecText, drives_terminal, escape_json, printable,
+};
 pub use document::{Spec, read, read_name_of};
 pub use durations::parse_duration;
 pub use fragment::{Fragment, Piece};

@@ -5,7 +5,7 @@ use pgreconcile::schema::Side;
 use serde_json::Value;
 
 use super::round::{ALL, Round, same};
-use crate::support::fault;
+use crate::support::{fault, harmless};
 
 const TABLE: &str = "create table t (id int primary key, v text);";
 
@@ -163,4 +163,31 @@ fn a_repair_that_others_can_write_to_is_not_applied() {
     let _ = round.apply("r", &["--execute"]).exits(0);
     let _ = round.compare().exits(0);
     fault::REPAIR_OPEN.tried(refusals);
+}
+
+/// Whoever reads the folder on a terminal sees escapes, and the values are what they were.
+#[test]
+fn the_json_of_a_repair_cannot_drive_a_terminal() {
+    let table = "create table \"t\u{9b}\u{202e}\" (id int primary key, v text);";
+    let insert = |v: &str| format!("{table} insert into \"t\u{9b}\u{202e}\" values (1, {v});");
+    let value = "E'a\\x1b[31m\\u009b2J\\u0085\\u2028\\u202eb'";
+    let name = "public.\"t\u{9b}\u{202e}\"";
+    let mapping = format!(
+        "[[mapping]]\nname = \"m\u{202e}\"\nsource.table = '''{0}'''\ntarget.table = '''{0}'''\n",
+        name
+    );
+    let mapping = mapping.replace('\u{9b}', "\\u009b").replace("'''", "\"");
+    let mapping = mapping.replace("\"public.\"", "\"public.\\\"").replace("\"\"\n", "\\\"\"\n");
+    let round = Round::new(&insert(value), &insert("'x'"), &mapping);
+    let _ = round.compare().exits(1);
+    let _ = round.repair("r", &ALL).exits(0);
+    for entry in std::fs::read_dir(round.path("r")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end != "sql") {
+            harmless(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+    let _ = round.apply("r", &["--execute"]).exits(0);
+    let stored = format!("select v = {value} from {name}");
+    assert_eq!(round.pair.sql(Side::Target, &stored), "t");
 }

@@ -329,11 +329,16 @@ impl Cluster {
 
     /// The same through another way to a server.
     pub fn sql_through(&self, url: &str, sql: &str) -> String {
-        let mut psql = Command::new(binaries().join("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
-        let output = psql.output().expect("psql runs");
+        let output = psql_through(url, sql);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// The same where the server may refuse it: then `None`.
+    pub fn try_sql(&self, url: &str, sql: &str) -> Option<String> {
+        let output = psql_through(url, sql);
+        let answer = String::from_utf8(output.stdout).expect("UTF-8");
+        output.status.success().then(|| answer.trim_end().to_owned())
     }
 
     /// The same as another role.
@@ -353,6 +358,12 @@ impl Cluster {
         assert!(output.status.success(), "{errors}\nin: {sql}");
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
     }
+}
+
+fn psql_through(url: &str, sql: &str) -> std::process::Output {
+    let mut psql = Command::new(binaries().join("psql"));
+    psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]);
+    psql.output().expect("psql runs")
 }
 
 impl Drop for Cluster {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::batching::{Arranged, Cuts};
 use super::changes::Spool;
-use super::leaving::{Absent, LeftOut, leave_out};
+use super::leaving::{LeftOut, leave_out};
 use super::member::{Member, Source};
 use super::refusal::{Refusal, Unmade};
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
@@ -34,7 +34,6 @@ struct Handover {
 pub(in crate::run) fn arrange(
     spools: BTreeMap<(Act, usize), Spool>,
     scopes: &BTreeMap<usize, &Scope>,
-    absent: &[Absent],
     shape: impl Fn(Act, usize) -> Shape,
 ) -> Result<(Vec<Arranged>, LeftOut), Unmade> {
     let mut members = Vec::new();
@@ -46,7 +45,7 @@ pub(in crate::run) fn arrange(
         }
         members.push(Member::new(place, shape, spooled));
     }
-    let left_out = leave_out(&mut members, scopes, absent)?;
+    let left_out = leave_out(&mut members, scopes)?;
     members.retain(|member| member.spooled.rows > 0);
     let handovers = handovers(&mut members, scopes)?;
     let mut before = BTreeSet::new();

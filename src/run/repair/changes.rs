@@ -8,10 +8,12 @@ use std::io::{self, BufRead, BufReader, BufWriter, Lines, Seek, SeekFrom, Write}
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::references::References;
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
 use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
+use crate::spec::escape_json;
 
 /// Changes of one mapping and one kind, as they are made.
 pub(in crate::run) struct Spool {
@@ -40,6 +42,8 @@ pub(in crate::run) struct ToldValues {
     pub(in crate::run) occupied: BTreeMap<usize, Occupied>,
     /// Pairs in which a row will differ all the same, by the row's place.
     pub(in crate::run) differ: BTreeMap<usize, Vec<usize>>,
+    /// What it says of foreign keys.
+    pub(in crate::run) references: References,
 }
 
 impl ToldValues {
@@ -73,9 +77,9 @@ impl Spool {
     }
 
     pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Blocked> {
-        serde_json::to_writer(&mut self.out, change).map_err(spool_error)?;
+        let line = serde_json::to_string(change).map_err(spool_error)?;
         self.rows += 1;
-        self.out.write_all(b"\n").map_err(spool_error)
+        writeln!(self.out, "{}", escape_json(&line)).map_err(spool_error)
     }
 
     pub(in crate::run) fn finish(self) -> Result<Spooled, Blocked> {

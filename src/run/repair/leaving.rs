@@ -1,6 +1,6 @@
 //! Changes that cannot run, left out by name: an update of an index whose values nothing can stand in for,
-//! while other rows still have what it takes; an insert whose key another row has and keeps; and whatever
-//! needs what such rows have.
+//! while other rows still have what it takes; an insert whose key another row has and keeps; whatever
+//! needs what such rows have; and what rows refer to that stay.
 //!
 //! Within one statement nobody says which row comes first, so not even a chain of updates would do.
 
@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 
-use super::member::{ANY, Member, Source, key_mark};
+use super::member::{ANY, Member, Source};
 use super::occupied::is_of;
 use crate::repair::{Act, Mark, Marker, Scope};
 use crate::run::blocked::Blocked;
-use crate::schema::{ColumnName, TableName, Unique};
+use crate::schema::{ColumnName, Link, Unique};
 
 /// How many rows of a mapping are left out, by mapping and reason.
 pub(in crate::run) type LeftOut = BTreeMap<(usize, String), u64>;
@@ -23,15 +23,8 @@ const NEEDS: &str = "that need what rows left out have";
 /// Why an insert is left out whose key comes with another one.
 const TWICE: &str = "whose key another row to insert has, equal if not the same";
 
-/// Rows of a table that do not come: their mapping is left out.
-pub(in crate::run) struct Absent {
-    /// The table.
-    pub(in crate::run) table: TableName,
-    /// The columns of its key.
-    pub(in crate::run) columns: Vec<ColumnName>,
-    /// The rows' keys.
-    pub(in crate::run) keys: Vec<Vec<String>>,
-}
+/// Why a change is left out that takes away what a row refers to.
+const REFERRED: &str = "that other rows still refer to";
 
 /// That a change is left out.
 struct Gone {
@@ -44,10 +37,10 @@ struct Gone {
 pub(in crate::run) fn leave_out(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
-    absent: &[Absent],
 ) -> Result<LeftOut, Blocked> {
     let marker = Marker::default();
-    let missing = missing(members, scopes, absent, &marker);
+    let kept = missing(members, scopes, &marker)?;
+    let stays = referred(members, scopes, &marker)?;
     let mut gone: Vec<BTreeMap<usize, Gone>> = Vec::new();
     for member in members.iter() {
         let mut rows = BTreeMap::new();
@@ -68,10 +61,10 @@ pub(in crate::run) fn leave_out(
         }
         gone.push(rows);
     }
-    if gone.iter().all(BTreeMap::is_empty) && missing.is_empty() {
+    if gone.iter().all(BTreeMap::is_empty) && kept.is_empty() && stays.is_empty() {
         return Ok(LeftOut::new());
     }
-    follow(members, scopes, &marker, missing, &mut gone)?;
+    follow(members, scopes, &marker, (kept, stays), &mut gone)?;
     let mut left_out = LeftOut::new();
     for (member, gone) in members.iter_mut().zip(gone) {
         let rows: BTreeSet<usize> = gone.keys().copied().collect();
@@ -85,28 +78,73 @@ pub(in crate::run) fn leave_out(
     Ok(left_out)
 }
 
-/// What rows that do not come would have for the foreign keys of these changes.
+/// Values that rows refer to, which are not there and do not come.
 fn missing(
-    members: &[Member],
+    members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
-    absent: &[Absent],
     marker: &Marker,
-) -> HashSet<Mark> {
-    let mut marks = HashSet::new();
-    let links = members.iter().flat_map(|member| &scopes[&member.place].stored.parents);
-    for link in links {
-        for Absent { columns, keys, .. } in absent.iter().filter(|a| a.table == link.there.table) {
-            let place = |name: &ColumnName| columns.iter().position(|column| column == name);
-            let places: Option<Vec<usize>> =
-                link.columns.iter().map(|(_, theirs)| place(theirs)).collect();
-            let Some(places) = places else { continue };
-            let mark = |key: &Vec<String>| {
-                key_mark(marker, link, places.iter().map(|at| Some(key[*at].as_str())))
-            };
-            marks.extend(keys.iter().filter_map(mark));
-        }
+) -> Result<HashSet<Mark>, Blocked> {
+    let mut missing = HashSet::new();
+    for member in members.iter_mut() {
+        let asked = std::mem::take(&mut member.spooled.told.references.missing);
+        let links = scopes[&member.place].stored.parents.iter();
+        let sources: Vec<_> = links.map(|link| member.key_source(scopes, link, false)).collect();
+        let mut rows = 0..;
+        member.spooled.each(|change, told| {
+            let keys = rows.next().and_then(|row| asked.get(&row)).into_iter().flatten();
+            let sources = keys.filter_map(|key| sources[*key].as_ref());
+            missing.extend(sources.filter_map(|source| source.mark(marker, change, told)));
+        })?;
     }
-    marks
+    if missing.is_empty() {
+        return Ok(missing);
+    }
+    for member in members.iter_mut() {
+        let links = scopes[&member.place].stored.referrers.iter();
+        let come: Vec<Source> =
+            links.filter_map(|link| member.key_source(scopes, link, false)).collect();
+        member.spooled.each(|change, told| {
+            for mark in come.iter().filter_map(|source| source.mark(marker, change, told)) {
+                missing.remove(&mark);
+            }
+        })?;
+    }
+    Ok(missing)
+}
+
+/// Values that rows would take away though other rows refer to them, more than go or change with them.
+fn referred(
+    members: &mut [Member],
+    scopes: &BTreeMap<usize, &Scope>,
+    marker: &Marker,
+) -> Result<HashSet<Mark>, Blocked> {
+    let mut referred: HashMap<Mark, u64> = HashMap::new();
+    for member in members.iter_mut() {
+        let asked = std::mem::take(&mut member.spooled.told.references.referred);
+        let links = scopes[&member.place].stored.referrers.iter();
+        let sources: Vec<_> = links.map(|link| member.key_source(scopes, link, true)).collect();
+        let mut rows = 0..;
+        member.spooled.each(|change, told| {
+            let keys = rows.next().and_then(|row| asked.get(&row)).into_iter().flatten();
+            let known = keys.filter_map(|(key, rows)| Some((sources[*key].as_ref()?, *rows)));
+            referred
+                .extend(known.filter_map(|(s, rows)| Some((s.mark(marker, change, told)?, rows))));
+        })?;
+    }
+    if referred.is_empty() {
+        return Ok(HashSet::new());
+    }
+    for member in members.iter_mut() {
+        let links = scopes[&member.place].stored.parents.iter();
+        let go: Vec<Source> =
+            links.filter_map(|link| member.key_source(scopes, link, true)).collect();
+        member.spooled.each(|change, told| {
+            for mark in go.iter().filter_map(|source| source.mark(marker, change, told)) {
+                referred.entry(mark).and_modify(|rows| *rows = rows.saturating_sub(1));
+            }
+        })?;
+    }
+    Ok(referred.into_iter().filter(|(_, rows)| *rows > 0).map(|(mark, _)| mark).collect())
 }
 
 /// Inserts whose key is taken: by a row that this repair does not delete, or by another insert.
@@ -178,19 +216,22 @@ fn takers(
     }
 }
 
-/// Inserts and updates that need what rows left out have: a value that they do not give up, a parent
-/// that does not come. `kept` holds the marks of such values from the start.
+/// Changes that need what rows left out have: a value that they do not give up, a parent that does not
+/// come, a child that does not go. `kept` and `stays` hold the marks of such values from the start.
 fn follow(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     marker: &Marker,
-    mut kept: HashSet<Mark>,
+    (mut kept, mut stays): (HashSet<Mark>, HashSet<Mark>),
     gone: &mut [BTreeMap<usize, Gone>],
 ) -> Result<(), Blocked> {
-    for member in members.iter_mut().filter(|member| member.shape.act != Act::Delete) {
+    for member in members.iter_mut() {
         let scope = scopes[&member.place];
         for unique in scope.uniques() {
             member.mark_unique(scopes, unique);
+        }
+        if member.shape.act == Act::Delete {
+            continue;
         }
         for link in &scope.stored.parents {
             member.mark_link(scopes, link, true);
@@ -206,6 +247,13 @@ fn follow(
                 .told()
                 .filter_map(|(unique, _)| member.any(scopes, unique, marker))
                 .collect();
+            let stored = &scopes[&member.place].stored;
+            let old = |link| member.key_source(scopes, link, true);
+            let refers: Vec<Source> = stored.parents.iter().filter_map(old).collect();
+            let follows =
+                |link: &&Link| member.shape.cascade && member.shape.action(link).is_some();
+            let takes = stored.referrers.iter().filter(|link| !follows(link));
+            let takes: Vec<Source> = takes.filter_map(old).collect();
             let Member { spooled, has, needs, leaves, left, shape, .. } = member;
             let mut row = 0;
             spooled.each(|change, told| {
@@ -214,10 +262,17 @@ fn follow(
                 if !gone.contains_key(&row) && needed.into_iter().any(|mark| kept.contains(&mark)) {
                     gone.insert(row, Gone { why: NEEDS.to_owned(), there: false });
                 }
+                let mut taken = takes.iter().filter_map(|source| source.mark(marker, change, told));
+                if !gone.contains_key(&row) && taken.any(|mark| stays.contains(&mark)) {
+                    gone.insert(row, Gone { why: REFERRED.to_owned(), there: false });
+                }
                 if let Some(gone) = gone.get(&row) {
                     let missing = |source: &&Source| !(gone.there && source.is_of(&shape.key));
                     let marks = has.iter().chain(leaves.iter()).filter(missing);
                     let before = kept.len();
+                    let stayed = stays.len();
+                    stays.extend(refers.iter().filter_map(|s| s.mark(marker, change, told)));
+                    more |= stays.len() > stayed;
                     kept.extend(marks.filter_map(|source| source.mark(marker, change, told)));
                     if kept.len() > before {
                         // What does not come frees nothing.

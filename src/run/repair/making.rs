@@ -122,6 +122,10 @@ impl<'r> Making<'r> {
             let place = usize::try_from(spool.rows).unwrap_or(usize::MAX);
             spool.told.occupied.extend(told.occupied.remove(&at).map(|found| (place, found)));
             spool.told.differ.extend(told.differ.remove(&at).map(|pairs| (place, pairs)));
+            let references = &mut told.references;
+            let kept = &mut spool.told.references;
+            kept.missing.extend(references.missing.remove(&at).map(|keys| (place, keys)));
+            kept.referred.extend(references.referred.remove(&at).map(|keys| (place, keys)));
             spool.set.extend(draft.set);
             spool.told.values.extend(told.of(at, rows));
             spool.told.limits.held.append(&mut told.limits.held);

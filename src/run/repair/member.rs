@@ -97,23 +97,32 @@ impl Member {
         link: &Link,
         is_child: bool,
     ) {
-        let columns = self.places(scopes, link.columns.iter().map(|(own, _)| own));
-        let set = self.sets(scopes, link.columns.iter().map(|(own, _)| own));
-        let Some(columns) = columns.filter(|_| self.shape.act != Act::Update || set) else {
+        let Some(source) = self.key_source(scopes, link, self.shape.act == Act::Delete) else {
             return;
         };
-        let relation = Relation::Key(link.root);
-        let old = self.shape.act == Act::Delete;
-        let changed = self.shape.act == Act::Update;
-        let source = Source { relation, columns, told: None, old, changed };
-        if changed && link.on_update.is_none() {
+        if source.changed && link.on_update.is_none() {
             let left = Source { relation: Relation::Left(link.root), old: true, ..source.clone() };
             if is_child { self.leaves.push(left) } else { self.left.push(left) }
         }
         if is_child { self.needs.push(source) } else { self.has.push(source) }
     }
 
-    /// The same for a unique index whose values change hands.
+    /// Where the marks of what its rows have in a foreign key's columns come from: before they change
+    /// (`old`), or after.
+    pub(in crate::run) fn key_source(
+        &self,
+        scopes: &BTreeMap<usize, &Scope>,
+        link: &Link,
+        old: bool,
+    ) -> Option<Source> {
+        let own = || link.columns.iter().map(|(own, _)| own);
+        let changed = self.shape.act == Act::Update;
+        let columns =
+            self.places(scopes, own()).filter(|_| !changed || self.sets(scopes, own()))?;
+        Some(Source { relation: Relation::Key(link.root), columns, told: None, old, changed })
+    }
+
+    /// Says where its rows' marks for a unique index come from whose values change hands.
     pub(in crate::run) fn mark_unique(
         &mut self,
         scopes: &BTreeMap<usize, &Scope>,
@@ -166,15 +175,6 @@ impl Member {
         let columns = self.places(scopes, unique.columns.iter())?;
         Some(Source { relation, columns, told: None, old: false, changed })
     }
-}
-
-/// The mark of a value that a foreign key refers to, its columns in the key's order.
-pub(in crate::run) fn key_mark<'t>(
-    marker: &Marker,
-    link: &Link,
-    texts: impl Iterator<Item = Option<&'t str>>,
-) -> Option<Mark> {
-    marker.mark(Relation::Key(link.root), texts)
 }
 
 impl Source {

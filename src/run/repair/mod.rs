@@ -15,6 +15,7 @@ pub(super) mod making;
 pub(super) mod member;
 pub(super) mod occupied;
 pub(super) mod ready;
+pub(super) mod references;
 pub(super) mod refusal;
 pub(super) mod repairing;
 pub(super) mod standing;
@@ -32,8 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::arranging::arrange;
 use self::changes::Spool;
 use self::folder::Folder;
-use self::leaving::Absent;
-use self::refusal::{Refusal, Unmade, absent, described, messages, of_findings};
+use self::refusal::{Refusal, Unmade, described, messages, of_findings};
 use self::repairing::{Reach, Repairing};
 use self::target::{Target, judge, lease_both, missing, sessions};
 use self::writing::{Unwritten, write};
@@ -142,8 +142,7 @@ async fn make_all(
         }
         let mut manifest = manifest.clone();
         manifest.left_out.extend(described(&refusals, plans, wanted));
-        let absent = absent(&refusals, plans, wanted, options.authority);
-        let asked = (&kept, absent.as_slice(), manifest);
+        let asked = (&kept, !refusals.is_empty(), manifest);
         match Box::pin(make(prepared, options, plans, asked, leases, out)).await {
             Ok(made) => return Ok(Repaired { refused: messages(&refusals, plans), ..made }),
             Err(Unmade::Blocked(blocked)) => return Err(vec![blocked]),
@@ -152,12 +151,12 @@ async fn make_all(
     }
 }
 
-/// Makes a repair of what is wanted. `absent` are rows of other mappings that do not come.
+/// Makes a repair of what is wanted. `partial` says that mappings are left out, whose rows others may need.
 async fn make(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    (wanted, absent, mut manifest): (&BTreeMap<usize, &[Wanted]>, &[Absent], Manifest),
+    (wanted, partial, mut manifest): (&BTreeMap<usize, &[Wanted]>, bool, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
 ) -> Result<Repaired, Unmade> {
@@ -175,6 +174,7 @@ async fn make(
         let hands = reach.hands(&plans[*place]);
         let (scope, kinds) = (&target.scope, options.kinds.as_slice());
         let mut repairing = Repairing::new(hands, scope, options.authority, kinds, recodes);
+        repairing.references = partial.then_some(options.allow_cascade && options.triggers);
         repairing.take_all(wanted[place], settle).await?;
         let making = repairing.making;
         agreed += making.agreed;
@@ -192,7 +192,7 @@ async fn make(
         let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
-    let (arranged, left_out) = arrange(spools, &scopes, absent, shape)?;
+    let (arranged, left_out) = arrange(spools, &scopes, shape)?;
     manifest.left_out.extend(left_out.into_iter().map(|((place, reason), rows)| Described {
         mapping: plans[place].name.clone(),
         reason,

@@ -1,14 +1,12 @@
 //! Mappings that cannot be repaired. One does not stop the others: it is left out by name, and the
-//! repair is made anew of the rest. Rows that need what its rows would bring are left out with it.
+//! repair is made anew of the rest. Rows that need what its rows would bring are left out with it, and so are
+//! those that its rows refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::leaving::Absent;
-use crate::plan::{Expression, MappingPlan};
-use crate::repair::{Act, Described, Wanted, WantedPlace};
+use crate::plan::MappingPlan;
+use crate::repair::{Described, Wanted, WantedPlace};
 use crate::run::blocked::Blocked;
-use crate::schema::Side;
-use crate::spec::Reads;
 
 /// A mapping that cannot be repaired.
 #[derive(Clone)]
@@ -96,34 +94,4 @@ fn has_key_of(plan: &MappingPlan, wanted: &Wanted) -> bool {
         let named = |name: &str| key.0.iter().any(|(known, _)| known == name);
         key.0.len() == plan.key_width && plan.key().iter().all(|pair| named(&pair.name))
     })
-}
-
-/// Rows that do not come because their mappings are left out, as far as the findings tell their keys.
-pub(in crate::run) fn absent(
-    refusals: &[Refusal],
-    plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
-    authority: Side,
-) -> Vec<Absent> {
-    let places: BTreeSet<usize> = refusals.iter().map(|refusal| refusal.place).collect();
-    let written = authority.other();
-    let absent = places.iter().filter_map(|place| {
-        let plan = &plans[*place];
-        let Reads::Table(table) = &plan.sides[written].reads else { return None };
-        let column = |pair: &crate::plan::Pair| match &pair.sides[written].expression {
-            Expression::Column(name) => Some(name.clone()),
-            Expression::Sql(_) => None,
-        };
-        let columns = plan.key().iter().map(column).collect::<Option<Vec<_>>>()?;
-        let inserts = wanted[place].iter().filter(|w| w.act(authority) == Some(Act::Insert));
-        let keys = inserts.filter_map(|wanted| {
-            let WantedPlace::Key(key) = &wanted.place else { return None };
-            let text = |name: &str| {
-                key.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
-            };
-            plan.key().iter().map(|pair| text(&pair.name)).collect()
-        });
-        Some(Absent { table: table.value.clone(), columns, keys: keys.collect() })
-    });
-    absent.collect()
 }

@@ -11,6 +11,7 @@ use super::computed::stay_different;
 use super::holding::{Draft, hold};
 use super::making::{Found, Making};
 use super::occupied::occupied;
+use super::references::references;
 use super::standing::{Piece, Standing};
 use super::telling::tell;
 use crate::finding::{Kind, Named};
@@ -53,6 +54,9 @@ pub(in crate::run) struct Repairing<'r> {
     /// What the written side's rows are read with, beside the pairs.
     readable: Vec<StoredColumn>,
     pub(in crate::run) making: Making<'r>,
+    /// Whether the written side is asked about foreign keys, and if so, whether rows may go along with
+    /// what they refer to.
+    pub(in crate::run) references: Option<bool>,
 }
 
 impl<'r> Repairing<'r> {
@@ -66,7 +70,8 @@ impl<'r> Repairing<'r> {
         let columns = scope.stored.columns.iter();
         let readable = columns.filter(|column| column.readable).cloned().collect();
         let making = Making::new(hands.plan, scope, authority, kinds, recodes);
-        Repairing { hands, authority, written: authority.other(), kinds, readable, making }
+        let (written, references) = (authority.other(), None);
+        Repairing { hands, authority, written, kinds, readable, making, references }
     }
 
     /// Reads what is wanted again and makes changes of what still differs; rows of a range only if they
@@ -123,6 +128,10 @@ impl<'r> Repairing<'r> {
         let mut told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
         told.occupied = occupied(&self.hands, self.written, scope, &drafts, &refused).await?;
         told.differ = stay_different(&self.hands, self.written, scope, &drafts, &refused).await?;
+        if let Some(cascades) = self.references {
+            told.references =
+                references(&self.hands, self.written, scope, &drafts, cascades).await?;
+        }
         self.making.take(drafts, &refused, told)
     }
 

@@ -14,6 +14,7 @@ use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
 use crate::run::blocked::Blocked;
+use crate::spec::escape_json;
 
 /// A part that is to be written.
 pub(in crate::run) struct Unwritten<'p> {
@@ -95,7 +96,8 @@ pub(in crate::run) fn write(
     };
     files.script.write(&repair::head(&head(false)))?;
     let heading = Heading { version: 1, rows: total, stages: forward.clone() };
-    files.changes.write(&format!("{}\n", serde_json::to_string(&heading).map_err(spool_error)?))?;
+    let heading = serde_json::to_string(&heading).map_err(spool_error)?;
+    files.changes.write(&format!("{}\n", escape_json(&heading)))?;
     arranged.batches(part.batch, |changes, lines| {
         files.add((&forward, &back), changes, lines, manifest, total <= PLAIN_ROWS)
     })?;
