@@ -80,7 +80,8 @@ enum GateFormat {
 pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
     let Some(ledger) = open(args, &spec, ui).await else { return Exit::Trouble };
-    let Some(servers) = ask_servers(&spec, &ledger, ui).await else { return Exit::Trouble };
+    let servers = Box::pin(ask_servers(&spec, &ledger, ui)).await;
+    let Some(servers) = servers else { return Exit::Trouble };
     let mut case = match ledger.case(&spec, servers.now.clone()).await {
         Ok(case) => case,
         Err(why) => {

@@ -82,13 +82,15 @@ pub fn withhold(text: &str) -> String {
     text.split_inclusive('\n').map(shown).collect()
 }
 
-/// Whether a text, such as an argument, looks like a connection string or holds one.
+/// Whether a text, such as an argument, looks like a connection string or holds one. A colon and an "@"
+/// behind it are enough: a password between them may hold any character, blanks included.
 pub fn holds_connection(text: &str) -> bool {
+    let login = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
     let words = || text.split(|c: char| c.is_whitespace() || "?&,".contains(c));
     let pair = |word: &str| {
         word.split_once('=').is_some_and(|(keyword, _)| KEYWORDS.contains(&keyword.trim()))
     };
-    words().any(pair) || text.lines().any(|line| connection_start(line).is_some())
+    login || words().any(pair) || text.lines().any(|line| connection_start(line).is_some())
 }
 
 /// Keywords that begin a pair of a connection string.
@@ -198,6 +200,10 @@ mod tests {
     #[test]
     fn an_argument_with_a_keyword_of_a_connection_looks_like_one() {
         for text in ["host=h", "dbname=x user=y", "//h/d?sslmode=x", "u:p@h", "postgres:/h"] {
+            assert!(holds_connection(text), "{text}");
+        }
+        for text in ["r:a pw@h/d", "postgres:r:a pw@h", "://r: pw@h", "http://r:a pw@h", "r::pw@h"]
+        {
             assert!(holds_connection(text), "{text}");
         }
         for text in ["specs/a.toml", "/data/host=a/x.db", "C:/x", "a@b/c.toml", "https://x"] {
