@@ -14,6 +14,7 @@
 //! | [`row`] | keys and their order, ranges, fingerprints, digests |
 //! | [`finding`] | how a suspect is settled, what a finding is, books that must balance, the written record |
 //! | [`spec`] | spec files, read with places, every problem at once |
+//! | [`text`] | counts, durations and keys for people |
 //! | [`plan`] | pairs, the canon of each, the key, the strategy with its reason |
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
@@ -21,6 +22,7 @@
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
+//! | [`diagnosis`] | why rows differ: what findings of a mapping have in common, in bounded memory |
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
@@ -30,6 +32,7 @@
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
 
 pub mod compare;
+pub mod diagnosis;
 pub mod event;
 pub mod files;
 pub mod finding;
@@ -44,6 +47,7 @@ pub mod run;
 pub mod schema;
 pub mod spec;
 pub mod sql;
+pub mod text;
 
 mod cli;
 

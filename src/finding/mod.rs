@@ -12,6 +12,7 @@ mod paced;
 mod past;
 mod reading;
 mod record;
+mod sort_key;
 mod suspect;
 mod tally;
 
@@ -25,5 +26,6 @@ pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
     Undecided, Verdict, exit_code, timestamp,
 };
+pub use sort_key::SortKey;
 pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
 pub use tally::{Books, Tally};

@@ -7,8 +7,8 @@
 use std::io::{self, Write};
 
 use super::Writer;
-use super::finding::on_one_line;
 use crate::finding::{Finding, MappingRecord, Named, Place, RunRecord, SummaryRecord, Undecided};
+use crate::text::escape_to_one_line;
 
 /// Writes findings only: undecided ranges and summaries have no line.
 pub struct Csv<W> {
@@ -42,7 +42,7 @@ impl<W: Write> Csv<W> {
             if place > 0 {
                 self.out.write_all(b",")?;
             }
-            let escaped = cell.filter(|_| self.on_terminal).map(on_one_line);
+            let escaped = cell.filter(|_| self.on_terminal).map(escape_to_one_line);
             self.out.write_all(&quoted(escaped.as_deref().or(cell))?)?;
         }
         self.out.write_all(b"\n")

@@ -4,49 +4,20 @@
 //! Where a value is too long even so, both are shown from shortly before the first place where they
 //! differ: two long documents that begin alike would else look the same.
 
-use std::time::Duration;
-
 use crate::finding::{Disposition, Finding, Kind, Named, Place, Recurrence};
 use crate::schema::BySide;
-use crate::spec::printable;
+use crate::text::{escape_to_one_line, format_count, format_group, format_key, format_number};
 
 /// Columns shown of one finding.
 const SHOWN: usize = 5;
 /// What is left of the two values before they differ.
 const BEFORE: usize = 8;
 
-/// Where a finding stands among others: by its key, numbers as numbers; what has no key comes first.
-pub(super) type Position = Vec<Field>;
-
-/// A field of a key, in the order in which people expect it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Field {
-    Number(i128),
-    Text(String),
-}
-
-/// The position of a finding.
-pub(super) fn position(finding: &Finding) -> Position {
-    let key = match &finding.place {
-        Place::Key(key) | Place::Duplicate(_, _, key) => Some(key),
-        Place::Range(range, _) => range.after.as_ref(),
-        Place::NullKey(..) => None,
-    };
-    key.map(position_of).unwrap_or_default()
-}
-
-/// The position of a key.
-pub(super) fn position_of(key: &Named<String>) -> Position {
-    let field =
-        |text: &String| text.parse().map_or_else(|_| Field::Text(text.clone()), Field::Number);
-    key.0.iter().map(|(_, text)| field(text)).collect()
-}
-
 /// The lines of a finding, none wider than `width` unless its key is.
 pub(super) fn lines_of(finding: &Finding, width: usize) -> Vec<String> {
     let head = head(finding);
     let columns = &finding.columns.0;
-    let names: Vec<String> = columns.iter().map(|(name, _)| on_one_line(name)).collect();
+    let names: Vec<String> = columns.iter().map(|(name, _)| escape_to_one_line(name)).collect();
     if let [] | [_] = columns.as_slice() {
         let values = columns.iter().filter(|_| !finding.keys_only);
         let values = values.map(|(_, both)| texts(both).join(" | "));
@@ -67,7 +38,10 @@ pub(super) fn lines_of(finding: &Finding, width: usize) -> Vec<String> {
         }
     }
     if columns.len() > SHOWN {
-        lines.push(format!("    … and {} more", counted((columns.len() - SHOWN) as u64, "column")));
+        lines.push(format!(
+            "    … and {} more",
+            format_count((columns.len() - SHOWN) as u64, "column")
+        ));
     }
     lines
 }
@@ -82,36 +56,37 @@ fn head(finding: &Finding) -> String {
         Kind::NullKey => "null key",
     };
     let place = match &finding.place {
-        Place::Key(key) => key_text(key),
+        Place::Key(key) => format_key(key),
         Place::Range(range, rows) => {
             let end = |key: &Option<Named<String>>, open: &str| {
-                key.as_ref().map_or(open.to_owned(), key_text)
+                key.as_ref().map_or(open.to_owned(), format_key)
             };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
-            let of =
-                finding.range_rows.map_or(String::new(), |all| format!(" of {}", grouped(all)));
-            format!("{}{of} after {after} through {through}", counted(*rows, "row"))
+            let of = finding
+                .range_rows
+                .map_or(String::new(), |all| format!(" of {}", format_number(all)));
+            format!("{}{of} after {after} through {through}", format_count(*rows, "row"))
         }
         Place::Duplicate(side, rows, key) => {
-            format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
+            format!("{} ({} in {side})", format_key(key), format_count(*rows, "row"))
         }
-        Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
+        Place::NullKey(side, rows) => format!("{} in {side}", format_count(*rows, "row")),
     };
     let aside = match (finding.disposition(), &finding.accept_reason) {
         (Disposition::Confirmed, _) => String::new(),
         (Disposition::Unsettled, _) => " (kept changing)".to_owned(),
         (Disposition::Accepted, reason) => {
-            format!(" (accepted: {})", on_one_line(reason.as_deref().unwrap_or_default()))
+            format!(" (accepted: {})", escape_to_one_line(reason.as_deref().unwrap_or_default()))
         }
     };
     let group = match &finding.group {
         None => String::new(),
-        Some(group) => format!(" in group {}", group_text(group.as_deref())),
+        Some(group) => format!(" in group {}", format_group(group.as_deref())),
     };
     let seen = match finding.recurrence {
         None => String::new(),
         Some(recurrence) => {
-            let runs = counted(finding.runs, "run");
+            let runs = format_count(finding.runs, "run");
             match recurrence {
                 Recurrence::Same => format!(" (the same in {runs})"),
                 Recurrence::Changed => format!(" (in {runs}, with other values)"),
@@ -125,7 +100,7 @@ fn head(finding: &Finding) -> String {
 /// Both values as they are written.
 fn texts(both: &BySide<Option<String>>) -> [String; 2] {
     [&both.source, &both.target].map(|value| match value {
-        Some(text) => on_one_line(&format!("{text:?}")),
+        Some(text) => escape_to_one_line(&format!("{text:?}")),
         None => "NULL".to_owned(),
     })
 }
@@ -156,70 +131,6 @@ fn excerpt(text: &[char], from: usize, room: usize) -> String {
     format!("{before}{}…", String::from_iter(&rest[..room - 1]))
 }
 
-/// `id=1, part=2`.
-pub(super) fn key_text(key: &Named<String>) -> String {
-    let fields =
-        key.0.iter().map(|(name, value)| format!("{}={}", on_one_line(name), on_one_line(value)));
-    fields.collect::<Vec<_>>().join(", ")
-}
-
-/// A group's value, as short as a table's cell has to be.
-pub(super) fn group_text(group: Option<&str>) -> String {
-    const LONGEST: usize = 24;
-    let Some(text) = group else { return "NULL".to_owned() };
-    let text = on_one_line(text);
-    match text.char_indices().nth(LONGEST).and_then(|(at, _)| text.get(..at)) {
-        Some(begins) => format!("{begins}…"),
-        None => text,
-    }
-}
-
-/// A name or a value: a line break within one must not look like a line of ours.
-pub(super) fn on_one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
-}
-
-/// `3 findings`, `1 finding`.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    let plural = match what {
-        _ if count == 1 => what.to_owned(),
-        what if what.ends_with("ch") => format!("{what}es"),
-        what => match what.split_once(' ') {
-            Some(("row", rest)) => format!("rows {rest}"),
-            _ => format!("{what}s"),
-        },
-    };
-    format!("{} {plural}", grouped(count))
-}
-
-/// Digits in groups of three: `2,000,000`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Rounded down, so that 100% means all.
-pub(super) fn percent(share: f64) -> String {
-    let thousandths = (share * 1000.0).floor();
-    if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
-}
-
-/// A time as people say it.
-pub(super) fn seconds(elapsed: Duration) -> String {
-    match elapsed.as_secs() {
-        0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
-        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,11 +138,6 @@ mod tests {
     fn shown(source: &str, target: &str, room: usize) -> Vec<String> {
         let text = |text: &str| Some(text.to_owned());
         sides(&BySide { source: text(source), target: text(target) }, room)
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::finding::{counted, on_one_line};
 use crate::finding::timestamp;
 use crate::gate::{Answer, Case, Gate, GroupAnswer, Reason, Sequence};
 use crate::spec::{Spec, printable};
+use crate::text::{escape_to_one_line, format_count};
 
 /// The version of the record.
 const VERSION: u32 = 1;
@@ -56,16 +56,16 @@ pub fn write_gate(out: &mut impl Write, gate: &GateRecord<'_>) -> io::Result<()>
     let GateRecord { spec, verdict, reasons, groups, runs, .. } = gate;
     writeln!(out, "{}: {}", printable(spec), verdict.name())?;
     for reason in *reasons {
-        writeln!(out, "  {}", on_one_line(&reason.message))?;
+        writeln!(out, "  {}", escape_to_one_line(&reason.message))?;
     }
     if *verdict == Answer::Open {
         let newest = runs.first().map_or("", String::as_str);
-        let whole = counted(runs.len() as u64, "whole run");
+        let whole = format_count(runs.len() as u64, "whole run");
         writeln!(out, "  {whole} complete and clean, the newest {}", printable(newest))?;
     }
     if groups.len() > 1 {
         for GroupAnswer { group, verdict } in *groups {
-            writeln!(out, "group {}: {}", on_one_line(group), verdict.name())?;
+            writeln!(out, "group {}: {}", escape_to_one_line(group), verdict.name())?;
         }
     }
     out.flush()

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{counted, group_text, grouped};
 use crate::finding::{GroupRecord, MappingRecord, Verdict};
 use crate::spec::printable;
+use crate::text::{format_count, format_group, format_number};
 
 /// Groups shown of each mapping.
 const SHOWN: usize = 10;
@@ -17,12 +17,12 @@ pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -
     let of = |verdict: Verdict| groups.iter().filter(|g| g.verdict == verdict).count() as u64;
     let counts = [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete].map(|verdict| {
         let count = of(verdict);
-        (count > 0).then(|| format!("{} {}", grouped(count), verdict.name()))
+        (count > 0).then(|| format!("{} {}", format_number(count), verdict.name()))
     });
     let counts: Vec<String> = counts.into_iter().flatten().collect();
     let said = match counts.as_slice() {
         [] => "no group has a row".to_owned(),
-        _ => format!("{}: {}", counted(groups.len() as u64, "group"), counts.join(", ")),
+        _ => format!("{}: {}", format_count(groups.len() as u64, "group"), counts.join(", ")),
     };
     writeln!(out, "\n{} by {}: {said}", printable(&mapping.mapping), printable(name))?;
     // Of a mapping that is not complete no group is clean; what is shown is what is known of some.
@@ -38,7 +38,7 @@ pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -
         writeln!(out, "{}", line.trim_end())?;
     }
     if worst.len() > SHOWN {
-        writeln!(out, "  … and {} more", grouped((worst.len() - SHOWN) as u64))?;
+        writeln!(out, "  … and {} more", format_number((worst.len() - SHOWN) as u64))?;
     }
     Ok(())
 }
@@ -68,13 +68,13 @@ fn table(groups: &[&GroupRecord], width: u16) -> Table {
     }
     for group in groups {
         table.add_row([
-            group_text(group.group.as_deref()),
-            grouped(group.rows.source.max(group.rows.target)),
-            grouped(group.matched),
-            grouped(group.only_in_source),
-            grouped(group.only_in_target),
-            grouped(group.mismatch),
-            grouped(group.unsettled),
+            format_group(group.group.as_deref()),
+            format_number(group.rows.source.max(group.rows.target)),
+            format_number(group.matched),
+            format_number(group.only_in_source),
+            format_number(group.only_in_target),
+            format_number(group.mismatch),
+            format_number(group.unsettled),
             group.verdict.name().to_owned(),
         ]);
     }

@@ -1,23 +1,25 @@
 //! Hints for people: what explains most findings of a mapping, how many of them, and where to look.
 
-use super::finding::percent;
-use super::finding::{counted, grouped, key_text, on_one_line};
 use crate::finding::{Hint, Kind};
+use crate::text::{escape_to_one_line, format_count, format_key, format_number, format_percent};
 
 /// Examples shown of a hint.
 const SHOWN: usize = 3;
 
 /// A hint as lines no wider than `width`. Examples are left out where the findings themselves are shown.
 pub(super) fn lines_of(hint: &Hint, all_shown: bool, width: usize) -> Vec<String> {
-    let columns: Vec<String> = hint.columns.iter().map(|name| on_one_line(name)).collect();
+    let columns: Vec<String> = hint.columns.iter().map(|name| escape_to_one_line(name)).collect();
     let subject =
         if columns.is_empty() { String::new() } else { format!("{}: ", columns.join(", ")) };
-    let share =
-        if hint.fit == hint.of { String::new() } else { format!(" ({})", percent(hint.share)) };
+    let share = if hint.fit == hint.of {
+        String::new()
+    } else {
+        format!(" ({})", format_percent(hint.share))
+    };
     let what = what(hint.kind);
-    let (fit, of) = (grouped(hint.fit), counted(hint.of, what));
-    let mut text = format!("{subject}{}; {fit} of {of}{share}", on_one_line(&hint.says));
-    let examples: Vec<String> = hint.examples.iter().take(SHOWN).map(key_text).collect();
+    let (fit, of) = (format_number(hint.fit), format_count(hint.of, what));
+    let mut text = format!("{subject}{}; {fit} of {of}{share}", escape_to_one_line(&hint.says));
+    let examples: Vec<String> = hint.examples.iter().take(SHOWN).map(format_key).collect();
     if !all_shown && !examples.is_empty() {
         text.push_str(&format!(", such as {}", examples.join("; ")));
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{counted, grouped};
-use super::finding::{percent, seconds};
 use crate::finding::{History, PastRun, Verified};
 use crate::spec::printable;
+use crate::text::{format_count, format_duration, format_number, format_percent};
 
 /// Runs shown; all of them are in the machine's format.
 const SHOWN: usize = 30;
@@ -33,7 +32,7 @@ const HEAD: [&str; 11] = [
 /// When it cannot be written.
 pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io::Result<()> {
     let History { spec, runs, verified } = history;
-    writeln!(out, "{}: {}", printable(spec), counted(runs.len() as u64, "run"))?;
+    writeln!(out, "{}: {}", printable(spec), format_count(runs.len() as u64, "run"))?;
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -48,7 +47,7 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     }
     let from = runs.len().saturating_sub(SHOWN);
     if from > 0 {
-        writeln!(out, "… {} before these", counted(from as u64, "run"))?;
+        writeln!(out, "… {} before these", format_count(from as u64, "run"))?;
     }
     for run in &runs[from..] {
         table.add_row(line(run));
@@ -61,14 +60,18 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     let scopes = |run: &PastRun| run.scope != runs[runs.len() - 1].scope;
     let others = runs[from..].iter().filter(|run| scopes(run)).count();
     if others > 0 {
-        writeln!(out, "{} of another spec or other parameters", counted(others as u64, "run"))?;
+        writeln!(
+            out,
+            "{} of another spec or other parameters",
+            format_count(others as u64, "run")
+        )?;
     }
     if let Some(last) = runs.last() {
         write_last(out, last)?;
     }
     for Verified { mapping, share, since } in verified {
         let (mapping, since) = (printable(mapping), minute(since));
-        writeln!(out, "verified since {since}: {} of {mapping}", percent(*share))?;
+        writeln!(out, "verified since {since}: {} of {mapping}", format_percent(*share))?;
     }
     out.flush()
 }
@@ -83,7 +86,7 @@ fn write_last(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
         (trend.same, "still the same"),
         (trend.gone, "gone"),
     ];
-    let parts = parts.map(|(count, what)| format!("{} {what}", grouped(count)));
+    let parts = parts.map(|(count, what)| format!("{} {what}", format_number(count)));
     writeln!(out, "last run: {run}; since the one before it: {}", parts.join(", "))
 }
 
@@ -92,7 +95,7 @@ fn line(run: &PastRun) -> Vec<String> {
     let kinds = ["only_in_source", "only_in_target", "mismatch"].map(found);
     let other = run.found_rows.values().sum::<u64>() - kinds.iter().sum::<u64>();
     let trend = |of: fn(&crate::finding::Trend) -> u64| {
-        run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
+        run.trend.as_ref().map_or_else(String::new, |trend| format_number(of(trend)))
     };
     let verb = if run.verb == "compare" { "" } else { " (again)" };
     let part =
@@ -107,15 +110,15 @@ fn line(run: &PastRun) -> Vec<String> {
     vec![
         minute(&run.started_at),
         format!("{verdict}{part}{verb}"),
-        grouped(run.rows.source.max(run.rows.target)),
-        grouped(kinds[0]),
-        grouped(kinds[1]),
-        grouped(kinds[2]),
-        grouped(other),
+        format_number(run.rows.source.max(run.rows.target)),
+        format_number(kinds[0]),
+        format_number(kinds[1]),
+        format_number(kinds[2]),
+        format_number(other),
         trend(|trend| trend.new),
         trend(|trend| trend.gone),
-        run.coverage.map_or_else(String::new, percent),
-        time.map_or_else(String::new, seconds),
+        run.coverage.map_or_else(String::new, format_percent),
+        time.map_or_else(String::new, format_duration),
     ]
 }
 

@@ -5,7 +5,6 @@
 //! is given.
 
 mod csv;
-mod diagnosis;
 mod file;
 mod finding;
 mod gate;
@@ -21,7 +20,6 @@ mod terminal;
 use std::io;
 
 pub use self::csv::Csv;
-pub use diagnosis::Diagnosis;
 pub use file::{ReportFile, ReportFormat};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::finding::on_one_line;
-use super::finding::seconds;
 use crate::finding::SummaryRecord;
+use crate::text::{escape_to_one_line, format_duration};
 
 /// A snapshot that is older than this keeps a busy table from being cleaned up; it is worth a line.
 const OLD_SNAPSHOT: Duration = Duration::from_secs(5);
@@ -12,7 +11,7 @@ const OLD_SNAPSHOT: Duration = Duration::from_secs(5);
 /// The lines, if there is anything to say.
 pub(super) fn lines(summary: &SummaryRecord) -> Vec<String> {
     let mut lines = Vec::new();
-    let time = |millis: u64| seconds(Duration::from_millis(millis));
+    let time = |millis: u64| format_duration(Duration::from_millis(millis));
     if let Some(paced) = &summary.paced {
         let parts = [
             ("waited", paced.waited_ms),
@@ -22,7 +21,8 @@ pub(super) fn lines(summary: &SummaryRecord) -> Vec<String> {
         let parts = parts.iter().filter(|(_, millis)| *millis > 0);
         let parts: Vec<String> =
             parts.map(|(what, millis)| format!("{what} {}", time(*millis))).collect();
-        let reasons: Vec<String> = paced.reasons.iter().map(|reason| on_one_line(reason)).collect();
+        let reasons: Vec<String> =
+            paced.reasons.iter().map(|reason| escape_to_one_line(reason)).collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
         if !parts.is_empty() {

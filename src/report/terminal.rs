@@ -7,16 +7,17 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style as AnsiStyle};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{
-    Position, counted, grouped, key_text, lines_of, on_one_line, percent, position, seconds,
-};
+use super::finding::lines_of;
 use super::{Writer, groups, hints, paced};
 use crate::finding::{
-    Finding, MappingRecord, Named, NotRecalled, ReadAgain, Recurrence, RunRecord, SummaryRecord,
-    Undecided, Verdict,
+    Finding, MappingRecord, Named, NotRecalled, ReadAgain, Recurrence, RunRecord, SortKey,
+    SummaryRecord, Undecided, Verdict,
 };
 use crate::schema::BySide;
 use crate::spec::printable;
+use crate::text::{
+    escape_to_one_line, format_count, format_duration, format_key, format_number, format_percent,
+};
 
 /// How the summary looks.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub struct Terminal<W> {
 struct Shown {
     mapping: String,
     /// The first findings by key: which they are must not hang on which settled first.
-    first: Vec<(Position, Vec<String>)>,
+    first: Vec<(SortKey, Vec<String>)>,
     findings: u64,
     /// Findings that the run before had with the same values, and those that came back.
     same: u64,
@@ -109,12 +110,12 @@ impl<W: Write> Terminal<W> {
             let Shown { mapping, first, findings, same, returned, ranges, undecided } = shown;
             let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
             if findings > 0 {
-                writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
+                writeln!(self.out, "{name}: {}", format_count(findings, "finding"))?;
                 for line in first.iter().flat_map(|(_, lines)| lines) {
                     writeln!(self.out, "{line}")?;
                 }
                 if findings > SHOWN as u64 {
-                    writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
+                    writeln!(self.out, "  … and {} more", format_number(findings - SHOWN as u64))?;
                 }
                 let all_shown = findings <= SHOWN as u64;
                 let record = self.mappings.iter().find(|record| record.mapping == mapping);
@@ -129,13 +130,13 @@ impl<W: Write> Terminal<W> {
                     (returned, "came back after a run without: it comes and goes, as lag does"),
                 ] {
                     if count > 0 {
-                        writeln!(self.out, "  {} {what}", counted(count, "finding"))?;
+                        writeln!(self.out, "  {} {what}", format_count(count, "finding"))?;
                     }
                 }
                 writeln!(self.out)?;
             }
             if undecided > 0 {
-                writeln!(self.out, "{name}: {} not judged", counted(undecided, "range"))?;
+                writeln!(self.out, "{name}: {} not judged", format_count(undecided, "range"))?;
                 for range in &ranges {
                     writeln!(self.out, "{range}")?;
                 }
@@ -143,7 +144,7 @@ impl<W: Write> Terminal<W> {
                     writeln!(
                         self.out,
                         "  … and {} more",
-                        grouped(undecided - ranges.len() as u64)
+                        format_number(undecided - ranges.len() as u64)
                     )?;
                 }
                 writeln!(self.out)?;
@@ -184,15 +185,15 @@ impl<W: Write> Terminal<W> {
             let elapsed = Duration::from_millis(mapping.elapsed_ms.max(1));
             table.add_row([
                 printable(&mapping.mapping),
-                grouped(rows),
-                grouped(mapping.books.source.matched.max(mapping.books.target.matched)),
-                grouped(mapping.healed),
-                grouped(mapping.only_in_source),
-                grouped(mapping.only_in_target),
-                grouped(mapping.mismatch),
-                percent(mapping.coverage),
+                format_number(rows),
+                format_number(mapping.books.source.matched.max(mapping.books.target.matched)),
+                format_number(mapping.healed),
+                format_number(mapping.only_in_source),
+                format_number(mapping.only_in_target),
+                format_number(mapping.mismatch),
+                format_percent(mapping.coverage),
                 rate(rows, elapsed),
-                seconds(elapsed),
+                format_duration(elapsed),
             ]);
         }
         for line in table.lines() {
@@ -223,35 +224,37 @@ impl<W: Write> Terminal<W> {
                 ("a NULL in their key", source.null_key + target.null_key),
             ] {
                 if rows > 0 {
-                    remarks.push(format!("{name}: {} with {what}", counted(rows, "row")));
+                    remarks.push(format!("{name}: {} with {what}", format_count(rows, "row")));
                 }
             }
             if mapping.accepted > 0 {
-                remarks.push(format!("{name}: {} accepted", counted(mapping.accepted, "row")));
+                remarks.push(format!("{name}: {} accepted", format_count(mapping.accepted, "row")));
             }
             for rule in &mapping.expired_accepts {
-                let reason = on_one_line(&rule.reason);
+                let reason = escape_to_one_line(&rule.reason);
                 remarks.push(format!("{name}: accepted until {} only: {reason}", rule.until));
             }
             if let Some(NotRecalled { findings, why }) = &mapping.not_recalled {
-                let findings = counted(*findings, "earlier finding");
+                let findings = format_count(*findings, "earlier finding");
                 remarks.push(format!("{name}: {findings} not looked at first: {why}"));
             }
             if let Some(ReadAgain { damaged, chunks_kept }) = &mapping.read_again {
-                let damaged = counted(*damaged, "stored result");
+                let damaged = format_count(*damaged, "stored result");
                 let what = match chunks_kept {
                     0 => "the mapping was read again from its start".to_owned(),
                     kept => format!(
                         "what they covered was read again, beside {} that {} not",
-                        counted(*kept, "chunk"),
+                        format_count(*kept, "chunk"),
                         if *kept == 1 { "was" } else { "were" }
                     ),
                 };
                 remarks.push(format!("{name}: {damaged} damaged in the ledger: {what}"));
             }
             if mapping.unsettled > 0 {
-                remarks
-                    .push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
+                remarks.push(format!(
+                    "{name}: {} kept changing",
+                    format_count(mapping.unsettled, "row")
+                ));
             }
             if !mapping.complete
                 && let Some(reason) = &mapping.reason
@@ -300,7 +303,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
             Some(Recurrence::Returned) => shown.returned += 1,
             Some(Recurrence::Changed) | None => {}
         }
-        let position = position(finding);
+        let position = SortKey::of_finding(finding);
         let place = shown.first.partition_point(|(before, _)| *before <= position);
         if place < SHOWN {
             shown.first.insert(place, (position, lines_of(finding, width)));
@@ -311,7 +314,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
 
     fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
         let end = |key: &Option<Named<String>>, open: &str| {
-            key.as_ref().map_or(open.to_owned(), key_text)
+            key.as_ref().map_or(open.to_owned(), format_key)
         };
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
@@ -360,7 +363,7 @@ impl<W: Write + Send> Writer for Terminal<W> {
             None => Default::default(),
         };
         writeln!(self.out, "\n{}: {verdict}, {said}", printable(&spec))?;
-        let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
+        let elapsed = format_duration(Duration::from_millis(summary.elapsed_ms));
         let forgotten =
             if self.style.forgotten { "; no ledger: not remembered, not locked" } else { "" };
         writeln!(self.out, "run {run} took {elapsed}, exit code {}{forgotten}", summary.exit_code)?;
@@ -392,13 +395,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_never_round_up_to_all() {
-        assert_eq!([1.0, 0.9999, 0.5, 0.0].map(percent), ["100%", "99.9%", "50.0%", "0.0%"]);
+    fn rates_are_short() {
         assert_eq!(rate(2_000_000, Duration::from_secs(1)), "2.0M");
         assert_eq!(rate(20_000, Duration::from_secs(1)), "20k");
-        assert_eq!(
-            [59, 61, 3_660].map(|s| seconds(Duration::from_secs(s))),
-            ["59.0s", "1m01s", "1h01m"]
-        );
     }
 }

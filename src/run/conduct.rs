@@ -18,10 +18,10 @@ use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
 use super::work::worker::World;
+use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
-use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 

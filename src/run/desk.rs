@@ -16,11 +16,11 @@ use super::clock;
 use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
 use crate::compare::Compared;
+use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
-use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange, VerifiedBy};
 
 /// The dispatcher's desk.

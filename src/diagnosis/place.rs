@@ -5,8 +5,8 @@ use super::moment::{Moment, written};
 use super::window::{Points, SMALL, Window};
 use crate::finding::{Finding, Hint, Kind, MappingRecord, Named, Place, RangeText};
 use crate::plan::MappingPlan;
-use crate::report::finding::{grouped, key_text};
 use crate::schema::{Builtin, BySide, Side};
+use crate::text::{format_key, format_number};
 
 /// Statistics of fewer stretches tell too little of where rows lie in time.
 const LEAST_STRETCHES: usize = 10;
@@ -99,7 +99,11 @@ impl Places {
                 format!("where at most {share:.1}% of the rows can be")
             }
             false => {
-                format!("{} of these {} keys", grouped(window.fit), grouped(width(&window) as u64))
+                format!(
+                    "{} of these {} keys",
+                    format_number(window.fit),
+                    format_number(width(&window) as u64)
+                )
             }
         };
         let says = format!("{} from {from} through {through}, {evidence}", pair.name);
@@ -154,7 +158,7 @@ impl Places {
             true => (newer, "behind the last", last),
             false => (older, "before the first", first),
         };
-        let says = format!("{word} row of the {other}, {}", key_text(end));
+        let says = format!("{word} row of the {other}, {}", format_key(end));
         Hint::of("beyond_the_other_side", Some(kind), says, rows, self.rows)
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::diagnosis::moment::SECOND;
+    use crate::diagnosis::moment::SECOND;
 
     fn found(source: &str, target: &str) -> Vec<Cause> {
         let mut found = Vec::new();

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::finding::{Position, position_of};
-use crate::finding::Named;
+use crate::finding::{Named, SortKey};
 
 /// Keys told as examples.
 const EXAMPLES: usize = 5;
@@ -13,7 +12,7 @@ const LONGEST_KEY: usize = 400;
 /// A finding's key, and where it stands among others.
 #[derive(Debug)]
 pub(super) struct Exemplar {
-    position: Position,
+    position: SortKey,
     key: Named<String>,
 }
 
@@ -24,7 +23,7 @@ pub(super) type Example = Option<Arc<Exemplar>>;
 pub(super) fn example(key: &Named<String>) -> Example {
     let bytes: usize = key.0.iter().map(|(_, value)| value.len()).sum();
     (bytes <= LONGEST_KEY)
-        .then(|| Arc::new(Exemplar { position: position_of(key), key: key.clone() }))
+        .then(|| Arc::new(Exemplar { position: SortKey::of_key(key), key: key.clone() }))
 }
 
 /// A count, and the first keys of what was counted: which they are must not hang on which settled
