@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, path, split_paths};
@@ -14,14 +13,14 @@ use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
-use super::outputs::{Format, Outputs, written};
+use super::outputs::{Outputs, format_parser, report_help};
 use super::progress::Progress;
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
-use crate::report::Style;
+use crate::report::{Commands, Format, ReportOptions};
 use crate::row::Veil;
 use crate::run::{self, Begin, Options, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
@@ -75,8 +74,8 @@ pub(super) struct Compare {
     #[arg(long, env = "PGRECONCILE_KEYS_ONLY", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
     keys_only: bool,
 
-    /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
     #[arg(
+        help = report_help(),
         long = "report",
         value_name = "FILE",
         env = "PGRECONCILE_REPORT",
@@ -91,10 +90,10 @@ pub(super) struct Compare {
         value_name = "FORMAT",
         env = "PGRECONCILE_FORMAT",
         default_value = "terminal",
-        value_parser = EnumValueParser::<Format>::new().try_map(written),
+        value_parser = format_parser(),
         help_heading = "Output"
     )]
-    format: Format,
+    format: &'static Format,
 
     /// Whether to show progress
     #[arg(
@@ -274,15 +273,13 @@ struct Audience {
 }
 
 impl Observer for Audience {
-    fn observe(&mut self, event: Event) {
-        let mut logged = false;
+    fn observe(&mut self, event: &Event) {
         if let Some(log) = &mut self.log {
-            log.observe(event.clone());
-            logged = matches!(event, Event::Retried { .. });
+            log.observe(event);
         }
-        // What the log has said on stderr is said there once.
-        if !logged {
-            self.progress.observe(event.clone());
+        // The log has written retries to stderr already.
+        if !(self.log.is_some() && matches!(event, Event::Retried { .. })) {
+            self.progress.observe(event);
         }
         self.outputs.observe(event);
     }
@@ -316,15 +313,17 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
         earlier.is_none() && asked_as_ever && ledgers.can_go_on(&spec.name)
     };
     let going_on = specs.iter().filter(can_go_on);
-    let style = Style {
+    let resume = going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect();
+    let options = ReportOptions {
+        is_terminal: false,
         width: ui.width(),
         colour: ui.colours_stdout(),
-        command: args.command(),
-        going_on: going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect(),
-        reports: !args.reports.is_empty(),
-        forgotten: args.common.ledger() == Place::Off,
+        several,
+        commands: Commands { again: args.command(), resume },
+        has_files: !args.reports.is_empty(),
+        no_ledger: args.common.ledger() == Place::Off,
     };
-    let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
+    let outputs = Outputs::open(args.format, &options, &args.reports, wishes.clone(), ui);
     let Some(outputs) = outputs else {
         leaving.await;
         return Exit::Trouble;

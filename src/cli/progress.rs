@@ -55,8 +55,8 @@ impl Progress {
         Progress { shows, ui: ui.clone(), mappings: Vec::new(), last_line: Instant::now(), open: 0 }
     }
 
-    fn started(&mut self, index: usize, name: String, estimated: Option<u64>) {
-        let name = printable(&name);
+    fn started(&mut self, index: usize, name: &str, estimated: Option<u64>) {
+        let name = printable(name);
         let bar = match &self.shows {
             Shows::Bars(bars) => {
                 let bar = bars.add(match estimated {
@@ -115,14 +115,14 @@ fn style(has_length: bool) -> ProgressStyle {
 }
 
 impl Observer for Progress {
-    fn observe(&mut self, event: Event) {
+    fn observe(&mut self, event: &Event) {
         match event {
             Event::MappingStarted { mapping, name, estimated_rows } => {
-                self.started(mapping, name, estimated_rows);
+                self.started(*mapping, name, *estimated_rows);
             }
             Event::ChunkFinished { mapping, rows, .. } => {
                 let rows = rows.source.max(rows.target);
-                if let Some(mapping) = self.mapping(mapping) {
+                if let Some(mapping) = self.mapping(*mapping) {
                     mapping.rows += rows;
                     if let Some(bar) = &mapping.bar {
                         if bar.length().is_some_and(|length| length < mapping.rows) {
@@ -134,30 +134,30 @@ impl Observer for Progress {
                 self.line();
             }
             Event::RecheckFinished { open, .. } => {
-                self.open = open;
+                self.open = *open;
                 // It is the whole run's count, so it stands once.
                 let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
                 let last = bars.next_back();
                 bars.for_each(|bar| bar.set_message(""));
                 if let Some(bar) = last {
-                    let text = if open > 0 { format!("{open} to recheck") } else { String::new() };
+                    let text = if *open > 0 { format!("{open} to recheck") } else { String::new() };
                     bar.set_message(text);
                 }
                 self.line();
             }
             Event::Finding { mapping, finding } => {
-                if let Some(mapping) = self.mapping(mapping) {
+                if let Some(mapping) = self.mapping(*mapping) {
                     mapping.findings += finding.rows();
                 }
             }
             Event::MappingFinished { mapping, .. } => {
-                if let Some(bar) = self.mapping(mapping).and_then(|mapping| mapping.bar.take()) {
+                if let Some(bar) = self.mapping(*mapping).and_then(|mapping| mapping.bar.take()) {
                     bar.finish_and_clear();
                 }
-                self.mappings.retain(|known| known.index != mapping);
+                self.mappings.retain(|known| known.index != *mapping);
             }
             Event::PaceStarted { waits, reason, .. } => {
-                let what = if waits { "waiting" } else { "going slower" };
+                let what = if *waits { "waiting" } else { "going slower" };
                 self.note(&format!("{what}: {reason}"));
                 self.say_beside(what);
             }

@@ -36,7 +36,7 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn observe(&mut self, event: Event) {
+    fn observe(&mut self, event: &Event) {
         match event {
             Event::RunStarted(run) => {
                 tracing::info!(target: "pgreconcile", run = run.run, spec = run.spec, "run started");

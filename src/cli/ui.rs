@@ -11,6 +11,7 @@ use clap::error::{ContextKind, ContextValue};
 use super::args::{Common, When};
 use super::exit::Exit;
 use crate::pg::PgError;
+use crate::problem::Problem;
 use crate::run::Trouble;
 use crate::schema::Side;
 use crate::spec::{
@@ -69,6 +70,11 @@ impl Ui {
             text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
         }
         self.say(&text);
+    }
+
+    /// Shows a problem with its causes, detail and hint.
+    pub(super) fn problem(&self, problem: &Problem) {
+        self.error(&problem.full_message(), problem.hint.as_deref());
     }
 
     /// Says what went wrong.

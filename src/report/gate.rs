@@ -1,4 +1,4 @@
-//! A gate's judgement as people and programs read it: open or closed, every reason on a line.
+//! A gate's verdict, for programs and for people: open or closed, with a line a reason.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::text::{escape_to_one_line, format_count};
 /// The version of the record.
 const VERSION: u32 = 1;
 
-/// A judgement, with what it rests on.
+/// A gate's verdict with what it is based on.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "gate")]
 pub struct GateRecord<'g> {
@@ -31,7 +31,7 @@ pub struct GateRecord<'g> {
 }
 
 impl<'g> GateRecord<'g> {
-    /// The record of a judgement.
+    /// Makes the record of a gate's verdict.
     pub fn new(spec: &'g Spec, case: &'g Case, gate: &'g Gate) -> GateRecord<'g> {
         GateRecord {
             version: VERSION,
@@ -48,7 +48,7 @@ impl<'g> GateRecord<'g> {
     }
 }
 
-/// Writes a judgement for people.
+/// Writes a gate's verdict for people.
 ///
 /// # Errors
 /// When it cannot be written.

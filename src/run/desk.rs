@@ -294,7 +294,7 @@ impl<'o> Desk<'o> {
                 recorder.give_up(&LedgerError::no_answer());
             }
         }
-        events.drain(..).for_each(|event| self.observer.observe(event));
+        events.drain(..).for_each(|event| self.observer.observe(&event));
         self.untold = events;
     }
 }
