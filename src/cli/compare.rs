@@ -8,13 +8,13 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, When, parse_strategy, path, split_paths};
-use super::begin::{begin_all, remember, resumption, share, still_open};
 use super::deadline::Deadline;
-use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
 use super::outputs::{Outputs, format_parser, report_help};
+use super::prior_run::PriorRun;
 use super::progress::Progress;
+use super::run_start::{begin_all, remember, resumption, share, still_open};
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{redact_key, signals, specs};
@@ -266,13 +266,13 @@ pub(super) fn shell_word(word: &str) -> String {
 }
 
 /// Everyone who hears of a run.
-struct Audience {
+struct Observers {
     outputs: Outputs,
     progress: Progress,
     log: Option<Log>,
 }
 
-impl Observer for Audience {
+impl Observer for Observers {
     fn observe(&mut self, event: &Event) {
         if let Some(log) = &mut self.log {
             log.observe(event);
@@ -286,7 +286,7 @@ impl Observer for Audience {
 }
 
 /// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
-pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &Compare, earlier: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
@@ -339,7 +339,7 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
 }
 
 async fn run_all(
-    (args, earlier, process): (&Compare, Option<&Earlier>, &str),
+    (args, earlier, process): (&Compare, Option<&PriorRun>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
@@ -390,7 +390,7 @@ async fn run_all(
         begins = all;
     }
     let progress = Progress::new(args.progress, ui);
-    let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
+    let mut audience = Observers { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         if let Some(run_id) = &args.run_id {

@@ -14,7 +14,8 @@ use super::ui::Ui;
 use super::{redact_key, specs};
 use crate::finding::PastRun;
 use crate::gate::{
-    self, Answer, Asked, Case, Change, Clocks, End, Gate as Judgement, Run, Sequence,
+    self, CatalogChange, Clocks, Gate as Judgement, GateInput, GateMapping, GateRun, GateVerdict,
+    RunEnd, Sequence,
 };
 use crate::ledger::{Cipher, Covered, Location, Place, Retold, Store};
 use crate::report::{GateRecord, write_gate, write_json};
@@ -102,8 +103,8 @@ pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
             Exit::Trouble
         }
         _ => match judgement.answer() {
-            Answer::Open => Exit::Clean,
-            Answer::Closed => Exit::Diverged,
+            GateVerdict::Open => Exit::Clean,
+            GateVerdict::Closed => Exit::Diverged,
         },
     }
 }
@@ -171,7 +172,7 @@ impl Ledger {
     }
 
     /// What the ledger remembers of the spec, as far as a judgement needs it.
-    async fn case(&self, spec: &Spec, now: Clocks) -> Result<Case, String> {
+    async fn case(&self, spec: &Spec, now: Clocks) -> Result<GateInput, String> {
         let scope = spec.scope();
         let all = self.runs(spec).await?;
         let runs = self.judged(spec, &all, &now).await?;
@@ -180,9 +181,9 @@ impl Ledger {
         let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
         let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
         let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
-        Ok(Case {
+        Ok(GateInput {
             policy: spec.gate,
-            mappings: Asked::of(spec, now.machine),
+            mappings: GateMapping::of(spec, now.machine),
             now,
             groups: Vec::new(),
             verified,
@@ -197,7 +198,12 @@ impl Ledger {
     }
 
     /// As many of the newest runs as a judgement looks at, the newest first.
-    async fn judged(&self, spec: &Spec, all: &[PastRun], now: &Clocks) -> Result<Vec<Run>, String> {
+    async fn judged(
+        &self,
+        spec: &Spec,
+        all: &[PastRun],
+        now: &Clocks,
+    ) -> Result<Vec<GateRun>, String> {
         let newest = all.last().map(|run| run.run.as_str());
         let scope = spec.scope();
         let mut known = Vec::new();
@@ -205,11 +211,11 @@ impl Ledger {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
             let under_way =
                 last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
-            known.push(Run::new(past, under_way)?);
+            known.push(GateRun::new(past, under_way)?);
         }
         let mut judged = Vec::new();
         while !known.is_empty() {
-            let in_window = |run: &Run| run.ended_within_window(now, &spec.gate);
+            let in_window = |run: &GateRun| run.ended_within_window(now, &spec.gate);
             if gate::enough(spec, &judged, now, known.iter().any(in_window)) {
                 break;
             }
@@ -221,15 +227,15 @@ impl Ledger {
     }
 
     /// Adds to a run what happened in it.
-    async fn complete(&self, run: &mut Run, spec: &Spec) -> Result<(), String> {
+    async fn complete(&self, run: &mut GateRun, spec: &Spec) -> Result<(), String> {
         let id = run.run.clone();
         match run.end {
-            End::Over(_) => {
+            RunEnd::Over(_) => {
                 let told = self.store.retell(&spec.name, Some(&id), |event| run.hear(event));
                 match told.await.map_err(|error| error.to_string())? {
                     Retold::Told => Ok(()),
                     Retold::Damaged(_) => {
-                        run.end = End::Damaged;
+                        run.end = RunEnd::Damaged;
                         Ok(())
                     }
                     Retold::Unknown | Retold::Unfinished => {
@@ -237,23 +243,28 @@ impl Ledger {
                     }
                 }
             }
-            End::UnderWay => {
+            RunEnd::UnderWay => {
                 let so_far = self.store.findings_so_far(&spec.name, &id, |finding| {
                     run.differs_already(finding, spec);
                 });
                 if !so_far.await.map_err(|error| error.to_string())? {
-                    run.end = End::Damaged;
+                    run.end = RunEnd::Damaged;
                 }
                 Ok(())
             }
-            End::Lost | End::Damaged => Ok(()),
+            RunEnd::Lost | RunEnd::Damaged => Ok(()),
         }
     }
 
     /// The share of each mapping that was verified within the window, as the ledger knows it key by key,
     /// or as whole runs say it; and the runs that did. What was verified by a run that is forgotten does
     /// not count: nobody knows what it found.
-    async fn verified(&self, spec: &Spec, runs: &[Run], now: &Clocks) -> Result<Verified, String> {
+    async fn verified(
+        &self,
+        spec: &Spec,
+        runs: &[GateRun],
+        now: &Clocks,
+    ) -> Result<Verified, String> {
         let (mut verified, mut verified_by) = (BTreeMap::new(), BTreeSet::new());
         let mut unreadable = BTreeMap::new();
         let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
@@ -300,7 +311,7 @@ struct Servers {
     /// The clocks.
     now: Clocks,
     /// The plans that a run would have; or what has changed, of a spec that fits the tables no more.
-    prepared: Result<Prepared, Vec<Change>>,
+    prepared: Result<Prepared, Vec<CatalogChange>>,
     /// The target's sequences.
     sequences: Vec<Sequence>,
 }
@@ -315,7 +326,7 @@ async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
         {
             ui.diagnostics(&spec.text, &problems);
             let errors = problems.iter().filter(|problem| problem.is_error());
-            let changes = errors.map(|problem| Change::unfit(&problem.message)).collect();
+            let changes = errors.map(|problem| CatalogChange::unfit(&problem.message)).collect();
             let now = Clocks { machine: Timestamp::now(), servers: BySide::default() };
             return Some(Servers { now, prepared: Err(changes), sequences: Vec::new() });
         }
@@ -344,7 +355,7 @@ async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
 
 impl Servers {
     /// Adds to a case what is not as the runs that it rests on saw it.
-    async fn add_to(self, case: &mut Case, ledger: &Ledger) -> Result<(), String> {
+    async fn add_to(self, case: &mut GateInput, ledger: &Ledger) -> Result<(), String> {
         case.sequences = self.sequences;
         let prepared = match self.prepared {
             Ok(prepared) => prepared,
@@ -372,7 +383,13 @@ fn of_connection(spec: &Spec, problems: &[Diagnostic]) -> bool {
     })
 }
 
-fn show(args: &Gate, ui: &Ui, spec: &Spec, case: &Case, judgement: &Judgement) -> io::Result<()> {
+fn show(
+    args: &Gate,
+    ui: &Ui,
+    spec: &Spec,
+    case: &GateInput,
+    judgement: &Judgement,
+) -> io::Result<()> {
     let record = GateRecord::new(spec, case, judgement);
     let mut out = io::stdout().lock();
     match args.format {

@@ -5,23 +5,23 @@
 
 mod apply;
 mod args;
-mod begin;
 mod check;
 mod clock;
 mod compare;
 mod deadline;
-mod earlier;
 mod exit;
 mod gate;
 mod history;
 mod ledgers;
 mod outputs;
 mod plan;
+mod prior_run;
 mod progress;
 mod recheck;
 mod redact_key;
 mod repair;
 mod report;
+mod run_start;
 mod signals;
 mod specs;
 mod telemetry;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::report::{
-    FORMATS, Format, PLANNED_FORMATS, ReportFile, ReportOptions, Writer, extensions,
+    EventWriter, FORMATS, Format, PLANNED_FORMATS, ReportFile, ReportOptions, extensions,
 };
 use crate::run::Stop;
 
@@ -32,7 +32,7 @@ pub(super) fn report_help() -> String {
 
 /// All reports of a run.
 pub(super) struct Outputs {
-    stdout: Option<Box<dyn Writer>>,
+    stdout: Option<Box<dyn EventWriter>>,
     files: Vec<ReportFile>,
     stop: watch::Sender<Stop>,
     ui: Ui,

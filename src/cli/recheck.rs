@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::args::path;
 use super::compare::{self, Compare};
-use super::earlier::Earlier;
 use super::exit::Exit;
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 
 /// Look again only at the rows that an earlier run found
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
         [one] if !one.is_dir() => None,
         _ => Some("one spec file is rechecked at a time"),
     };
-    let earlier = Earlier::of(args.run.as_ref(), args.from.as_ref());
+    let earlier = PriorRun::of(args.run.as_ref(), args.from.as_ref());
     let earlier = match refused.map_or(earlier, Err) {
         Ok(earlier) => earlier,
         Err(refused) => {

@@ -9,8 +9,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
 use super::args::{Common, Specs, path};
-use super::earlier::Earlier;
 use super::exit::Exit;
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
@@ -124,7 +124,7 @@ impl Repair {
 
 /// Reads the report, reads the rows again, and writes the folder.
 pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
-    let earlier = match Earlier::of(args.run.as_ref(), args.from.as_ref()) {
+    let earlier = match PriorRun::of(args.run.as_ref(), args.from.as_ref()) {
         Ok(earlier) => earlier,
         Err(refused) => {
             ui.error(refused, Some("Name a run of the ledger, or a report."));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::cause::Cause;
 use super::evidence::{Example, Rivals};
 use super::value::causes;
-use crate::finding::{Hint, Kind};
+use crate::finding::{DivergenceKind, Hint};
 use crate::schema::BySide;
 
 /// Explanations of one column that are counted side by side.
@@ -79,8 +79,13 @@ impl Columns {
             [_] => ("one_column", "no other column differs", LEAST_ALONE),
             _ => ("columns_together", "these columns differ together, and no others", 2),
         };
-        let hint =
-            Hint::of(word, Some(Kind::Mismatch), says.to_owned(), evidence.fit, self.mismatches);
+        let hint = Hint::of(
+            word,
+            Some(DivergenceKind::Mismatch),
+            says.to_owned(),
+            evidence.fit,
+            self.mismatches,
+        );
         let mut hint = hint.filter(|hint| hint.fit >= least)?;
         hint.columns = set.iter().take(MOST_NAMED).map(|pair| name(*pair)).collect();
         hint.examples = evidence.examples();
@@ -92,7 +97,8 @@ impl Column {
     fn hint(&self) -> Option<Hint> {
         let (cause, evidence) = self.causes.first(|cause, fit| fit >= cause.least())?;
         let (word, says) = (cause.name(), cause.says());
-        let mut hint = Hint::of(word, Some(Kind::Mismatch), says, evidence.fit, self.differ)?;
+        let mut hint =
+            Hint::of(word, Some(DivergenceKind::Mismatch), says, evidence.fit, self.differ)?;
         hint.examples = evidence.examples();
         Some(hint)
     }

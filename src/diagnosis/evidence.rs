@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::finding::{Named, SortKey};
+use crate::finding::{NamedValues, SortKey};
 
 /// Keys told as examples.
 const EXAMPLES: usize = 5;
@@ -13,14 +13,14 @@ const LONGEST_KEY: usize = 400;
 #[derive(Debug)]
 pub(super) struct Exemplar {
     position: SortKey,
-    key: Named<String>,
+    key: NamedValues<String>,
 }
 
 /// A finding's key, shared by everything that it is an example of.
 pub(super) type Example = Option<Arc<Exemplar>>;
 
 /// A key as an example, unless it is too long to be held.
-pub(super) fn example(key: &Named<String>) -> Example {
+pub(super) fn example(key: &NamedValues<String>) -> Example {
     let bytes: usize = key.0.iter().map(|(_, value)| value.len()).sum();
     (bytes <= LONGEST_KEY)
         .then(|| Arc::new(Exemplar { position: SortKey::of_key(key), key: key.clone() }))
@@ -45,7 +45,7 @@ impl Evidence {
         }
     }
 
-    pub(super) fn examples(&self) -> Vec<Named<String>> {
+    pub(super) fn examples(&self) -> Vec<NamedValues<String>> {
         self.examples.iter().map(|example| example.key.clone()).collect()
     }
 }

@@ -8,9 +8,9 @@
 mod cause;
 mod columns;
 mod evidence;
+mod location;
 mod moment;
 mod number;
-mod place;
 mod swaps;
 mod time;
 mod value;
@@ -20,12 +20,12 @@ use std::collections::BTreeMap;
 
 use columns::Columns;
 use evidence::{Rivals, example};
+use location::Places;
 use moment::Moment;
-use place::Places;
 use swaps::Swaps;
 
 use crate::event::Event;
-use crate::finding::{Disposition, Finding, Hint, Kind, MappingRecord, Place};
+use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, Hint, MappingRecord};
 use crate::plan::MappingPlan;
 use crate::row::Group;
 use crate::schema::Side;
@@ -51,7 +51,7 @@ struct Case {
     behind: Rivals<Side, 2>,
     dated: u64,
     groups: Rivals<Group, MOST_GROUPS>,
-    kinds: BTreeMap<Kind, Places>,
+    kinds: BTreeMap<DivergenceKind, Places>,
 }
 
 impl Diagnosis {
@@ -101,14 +101,14 @@ impl Case {
             return;
         }
         let key = match &finding.place {
-            Place::Key(key) | Place::Duplicate(_, _, key) => example(key),
-            Place::Range(..) | Place::NullKey(..) => None,
+            FindingPlace::Key(key) | FindingPlace::Duplicate(_, _, key) => example(key),
+            FindingPlace::Range(..) | FindingPlace::NullKey(..) => None,
         };
         if let Some(group) = &finding.group {
             self.groups.add(|known| known == group, || group.clone(), &key);
         }
         self.kinds.entry(finding.kind).or_default().take(finding, &key);
-        if finding.kind == Kind::Mismatch {
+        if finding.kind == DivergenceKind::Mismatch {
             self.take_mismatch(finding, &key);
         }
     }
@@ -147,7 +147,7 @@ impl Case {
         };
         let mut hints = self.columns.hints(name);
         hints.extend(self.older_state());
-        let mismatches = self.kinds.get(&Kind::Mismatch).map_or(0, Places::findings);
+        let mismatches = self.kinds.get(&DivergenceKind::Mismatch).map_or(0, Places::findings);
         hints.extend(self.swaps.hint(mismatches));
         hints.extend(self.one_group(record));
         for (kind, places) in &self.kinds {
@@ -164,7 +164,7 @@ impl Case {
         let other = side.other();
         let says =
             format!("the {side}'s row was changed before the {other}'s: it is an older state");
-        let kind = Some(Kind::Mismatch);
+        let kind = Some(DivergenceKind::Mismatch);
         let mut hint = Hint::of("older_state", kind, says, evidence.fit, self.dated)?;
         hint.examples = evidence.examples();
         Some(hint)

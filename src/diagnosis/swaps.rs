@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::evidence::{Evidence, Example};
-use crate::finding::{Hint, Kind};
+use crate::finding::{DivergenceKind, Hint};
 use crate::schema::{BySide, Side};
 
 /// Pairs of values that are held at once; when there are more, every other one is let go.
@@ -87,7 +87,8 @@ impl Swaps {
             _ => (evidence.fit as f64 / self.held.max(1) as f64 * mismatches as f64) as u64,
         };
         let says = "the rows have one another's values: they changed places".to_owned();
-        let mut hint = Hint::of("swapped_values", Some(Kind::Mismatch), says, fit, mismatches)?;
+        let mut hint =
+            Hint::of("swapped_values", Some(DivergenceKind::Mismatch), says, fit, mismatches)?;
         hint.examples = evidence.examples();
         Some(hint)
     }

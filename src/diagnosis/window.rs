@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::evidence::{Evidence, Example, Exemplar};
-use crate::finding::Named;
+use crate::finding::NamedValues;
 
 /// Fewer findings lie together by chance.
 pub(super) const LEAST: u64 = 5;
@@ -72,7 +72,7 @@ impl Points {
     }
 
     /// Keys of some points within a window.
-    pub(super) fn examples(&self, window: &Window) -> Vec<Named<String>> {
+    pub(super) fn examples(&self, window: &Window) -> Vec<NamedValues<String>> {
         let mut evidence = Evidence::default();
         for (at, example) in &self.examples.kept {
             if (window.from..=window.through).contains(at) {

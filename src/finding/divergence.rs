@@ -3,14 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Named, Ruling};
+use super::{NamedValues, Ruling};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
 /// In which way the sides differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DivergenceKind {
     /// The row stands on the source only.
     OnlyInSource,
     /// The row stands on the target only.
@@ -23,23 +23,23 @@ pub enum Kind {
     NullKey,
 }
 
-impl Kind {
+impl DivergenceKind {
     /// The kind of rows that only this side has.
-    pub fn only_in(side: Side) -> Kind {
+    pub fn only_in(side: Side) -> DivergenceKind {
         match side {
-            Side::Source => Kind::OnlyInSource,
-            Side::Target => Kind::OnlyInTarget,
+            Side::Source => DivergenceKind::OnlyInSource,
+            Side::Target => DivergenceKind::OnlyInTarget,
         }
     }
 
     /// The word in every machine format.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::OnlyInSource => "only_in_source",
-            Kind::OnlyInTarget => "only_in_target",
-            Kind::Mismatch => "mismatch",
-            Kind::DuplicateKey => "duplicate_key",
-            Kind::NullKey => "null_key",
+            DivergenceKind::OnlyInSource => "only_in_source",
+            DivergenceKind::OnlyInTarget => "only_in_target",
+            DivergenceKind::Mismatch => "mismatch",
+            DivergenceKind::DuplicateKey => "duplicate_key",
+            DivergenceKind::NullKey => "null_key",
         }
     }
 }
@@ -83,21 +83,21 @@ pub enum Recurrence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeText {
     /// The last key before the range.
-    pub after: Option<Named<String>>,
+    pub after: Option<NamedValues<String>>,
     /// The last key of the range.
-    pub through: Option<Named<String>>,
+    pub through: Option<NamedValues<String>>,
 }
 
 /// Which rows a finding speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FindingPlace {
     /// The row of this key.
-    Key(Named<String>),
+    Key(NamedValues<String>),
     /// So many rows of a range in which only one side has any; all of them, unless the finding says
     /// how many there are.
     Range(RangeText, u64),
     /// Several rows of one key on one side.
-    Duplicate(Side, u64, Named<String>),
+    Duplicate(Side, u64, NamedValues<String>),
     /// Rows of one side with a NULL in their key.
     NullKey(Side, u64),
 }
@@ -108,11 +108,11 @@ pub struct Finding {
     /// The mapping's name.
     pub mapping: String,
     /// In which way the sides differ.
-    pub kind: Kind,
+    pub kind: DivergenceKind,
     /// Private, so that a finding can only be made from a ruling.
     disposition: Disposition,
     /// Which rows.
-    pub place: Place,
+    pub place: FindingPlace,
     /// Of a range, how many rows there are, if rows of other groups or under another agreement are
     /// told in findings of their own.
     pub range_rows: Option<u64>,
@@ -121,7 +121,7 @@ pub struct Finding {
     /// Why it was agreed to.
     pub accept_reason: Option<String>,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
-    pub columns: Named<BySide<Option<String>>>,
+    pub columns: NamedValues<BySide<Option<String>>>,
     /// When each side's row was last changed, where the spec names a column that says so.
     pub changed_at: BySide<Option<String>>,
     /// Whether values are left out and only column names are given (`--keys-only`).
@@ -141,9 +141,9 @@ impl Finding {
     pub fn new(
         ruling: &Ruling,
         mapping: &str,
-        kind: Kind,
-        place: Place,
-        columns: Named<BySide<Option<String>>>,
+        kind: DivergenceKind,
+        place: FindingPlace,
+        columns: NamedValues<BySide<Option<String>>>,
         seen: (String, String),
     ) -> Finding {
         Finding {
@@ -169,8 +169,8 @@ impl Finding {
     pub(super) fn written(
         disposition: Disposition,
         mapping: String,
-        kind: Kind,
-        place: Place,
+        kind: DivergenceKind,
+        place: FindingPlace,
     ) -> Finding {
         Finding {
             mapping,
@@ -180,7 +180,7 @@ impl Finding {
             range_rows: None,
             group: None,
             accept_reason: None,
-            columns: Named::default(),
+            columns: NamedValues::default(),
             changed_at: BySide::default(),
             keys_only: false,
             first_seen: String::new(),
@@ -198,8 +198,10 @@ impl Finding {
     /// How many rows of a side it speaks of.
     pub fn rows(&self) -> u64 {
         match &self.place {
-            Place::Key(_) => 1,
-            Place::Range(_, rows) | Place::Duplicate(_, rows, _) | Place::NullKey(_, rows) => *rows,
+            FindingPlace::Key(_) => 1,
+            FindingPlace::Range(_, rows)
+            | FindingPlace::Duplicate(_, rows, _)
+            | FindingPlace::NullKey(_, rows) => *rows,
         }
     }
 }

@@ -7,14 +7,14 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Tally, Verdict};
+use super::{MappingCounts, Verdict};
 use crate::row::{Group, GroupCounts, MOST_GROUPS};
 use crate::schema::{BySide, Side};
 
 /// Tallies by group.
 #[derive(Debug, Default)]
-pub struct GroupTallies {
-    by_group: HashMap<Group, Tally>,
+pub struct GroupedCounts {
+    by_group: HashMap<Group, MappingCounts>,
     unknown: BySide<u64>,
     too_many: bool,
 }
@@ -56,7 +56,7 @@ impl GroupRecord {
     }
 }
 
-impl GroupTallies {
+impl GroupedCounts {
     /// Rows of clean ranges and matched keys, the same on each side.
     pub fn matched(&mut self, groups: &GroupCounts) {
         for (group, rows) in groups.iter() {
@@ -71,7 +71,11 @@ impl GroupTallies {
     }
 
     /// A suspect is settled: `book` enters its rows of one group, whose reading is booked here.
-    pub fn settled(&mut self, groups: &BySide<Vec<Group>>, book: impl Fn(&mut Tally, BySide<u64>)) {
+    pub fn settled(
+        &mut self,
+        groups: &BySide<Vec<Group>>,
+        book: impl Fn(&mut MappingCounts, BySide<u64>),
+    ) {
         let mut entered: Vec<&Group> = groups.source.iter().chain(&groups.target).collect();
         entered.sort();
         entered.dedup();
@@ -86,7 +90,7 @@ impl GroupTallies {
         &mut self,
         group: &Group,
         rows: BySide<u64>,
-        book: impl Fn(&mut Tally, BySide<u64>),
+        book: impl Fn(&mut MappingCounts, BySide<u64>),
     ) {
         self.book(group, rows, |tally| {
             tally.read(rows);
@@ -101,7 +105,7 @@ impl GroupTallies {
         }
     }
 
-    fn book(&mut self, group: &Group, rows: BySide<u64>, book: impl FnOnce(&mut Tally)) {
+    fn book(&mut self, group: &Group, rows: BySide<u64>, book: impl FnOnce(&mut MappingCounts)) {
         if let Some(tally) = self.by_group.get_mut(group) {
             return book(tally);
         }
@@ -128,7 +132,7 @@ impl GroupTallies {
             let read = self.by_group.values().map(|tally| tally.books[side].read);
             read.sum::<u64>() + self.unknown[side]
         };
-        self.by_group.values().all(Tally::balances) && BySide::new(held) == read
+        self.by_group.values().all(MappingCounts::balances) && BySide::new(held) == read
     }
 
     /// Every group, numbers by value, then texts, then NULL.
@@ -146,7 +150,7 @@ impl GroupTallies {
     }
 }
 
-fn record(group: &Group, tally: &Tally, complete: bool) -> GroupRecord {
+fn record(group: &Group, tally: &MappingCounts, complete: bool) -> GroupRecord {
     let BySide { source, target } = tally.books;
     GroupRecord {
         group: group.clone(),
@@ -171,7 +175,7 @@ fn record(group: &Group, tally: &Tally, complete: bool) -> GroupRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Disposition, Kind};
+    use crate::finding::{Disposition, DivergenceKind};
 
     fn group(text: &str) -> Group {
         Some(text.to_owned())
@@ -188,11 +192,11 @@ mod tests {
 
     #[test]
     fn a_row_whose_group_differs_makes_both_groups_diverge_and_counts_once_a_side() {
-        let mut tallies = GroupTallies::default();
+        let mut tallies = GroupedCounts::default();
         tallies.matched(&counts(&[(Some("1"), 5), (Some("2"), 7), (None, 1)]));
         let groups = BySide { source: vec![group("1")], target: vec![group("2")] };
         tallies.settled(&groups, |tally, rows| {
-            tally.standing(Kind::Mismatch, Disposition::Confirmed, rows);
+            tally.standing(DivergenceKind::Mismatch, Disposition::Confirmed, rows);
         });
         assert!(tallies.balance(BySide { source: 14, target: 14 }));
         assert!(!tallies.balance(BySide { source: 14, target: 13 }));
@@ -208,14 +212,14 @@ mod tests {
 
     #[test]
     fn no_group_is_complete_where_the_mapping_is_not() {
-        let mut tallies = GroupTallies::default();
+        let mut tallies = GroupedCounts::default();
         tallies.matched(&counts(&[(Some("1"), 5)]));
         assert_eq!(tallies.records(false)[0].verdict, Verdict::Incomplete);
     }
 
     #[test]
     fn numbers_stand_in_the_order_of_their_values() {
-        let mut tallies = GroupTallies::default();
+        let mut tallies = GroupedCounts::default();
         let groups = [Some("b"), Some("10"), None, Some("9"), Some("-1"), Some("a")];
         tallies.matched(&counts(&groups.map(|group| (group, 1))));
         let found = tallies.records(true).into_iter().map(|record| record.group);
@@ -225,11 +229,11 @@ mod tests {
 
     #[test]
     fn groups_that_are_too_many_are_counted_together_and_said_to_be() {
-        let mut tallies = GroupTallies::default();
+        let mut tallies = GroupedCounts::default();
         for number in 0..=MOST_GROUPS {
             let groups = BySide { source: vec![group(&number.to_string())], target: vec![] };
             tallies.settled(&groups, |tally, rows| {
-                tally.standing(Kind::OnlyInSource, Disposition::Confirmed, rows);
+                tally.standing(DivergenceKind::OnlyInSource, Disposition::Confirmed, rows);
             });
         }
         assert!(tallies.too_many());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Named};
+use super::{DivergenceKind, NamedValues};
 
 /// What explains findings. It is never claimed of fewer than [`LEAST_SHARE`] of those that it speaks
 /// of.
@@ -12,7 +12,7 @@ pub struct Hint {
     pub hint: String,
     /// The kind of findings that it speaks of; all kinds, if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
+    pub kind: Option<DivergenceKind>,
     /// The pairs that it speaks of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Hint {
     /// The share of those that fit, rounded down.
     pub share: f64,
     /// Keys of some that fit.
-    pub examples: Vec<Named<String>>,
+    pub examples: Vec<NamedValues<String>>,
 }
 
 /// The least share of findings that has to fit.
@@ -33,7 +33,13 @@ pub const LEAST_SHARE: f64 = 0.8;
 
 impl Hint {
     /// A hint of so many findings, unless too few fit.
-    pub fn of(hint: &str, kind: Option<Kind>, says: String, fit: u64, of: u64) -> Option<Hint> {
+    pub fn of(
+        hint: &str,
+        kind: Option<DivergenceKind>,
+        says: String,
+        fit: u64,
+        of: u64,
+    ) -> Option<Hint> {
         let share = fit as f64 / of as f64;
         (fit > 0 && share >= LEAST_SHARE).then(|| Hint {
             hint: hint.to_owned(),

@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Disposition, Finding, GroupRecord, Hint, Kind, Named, Paced, Place, RangeText};
+use super::{
+    Disposition, DivergenceKind, Finding, FindingPlace, GroupRecord, Hint, NamedValues, RangeText,
+    SideCounts, ThrottleRecord,
+};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -37,7 +40,7 @@ pub struct RunRecord {
     /// Spec and parameters together: only runs of one scope can be held against each other.
     pub scope: String,
     /// Parameters in effect.
-    pub params: Named<String>,
+    pub params: NamedValues<String>,
     /// The share of the keys that is looked at, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
@@ -82,7 +85,7 @@ impl RunRecord {
         spec: &str,
         spec_hash: String,
         scope: String,
-        params: Named<String>,
+        params: NamedValues<String>,
     ) -> RunRecord {
         RunRecord {
             version: VERSION,
@@ -168,7 +171,7 @@ pub struct MappingRecord {
     /// Wall time.
     pub elapsed_ms: u64,
     /// The books of each side.
-    pub books: BySide<Books>,
+    pub books: BySide<SideCounts>,
     /// The pair by whose values rows are counted and judged apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_by: Option<String>,
@@ -192,16 +195,16 @@ pub struct MappingRecord {
     pub hints: Vec<Hint>,
     /// The first and the last key of each side, where they were asked for: hints are made of them.
     #[serde(skip)]
-    pub ends: BySide<Option<[Named<String>; 2]>>,
+    pub ends: BySide<Option<[NamedValues<String>; 2]>>,
 }
 
 impl MappingRecord {
     /// Rows that were found, as far as they are counted, by kind or else by what was ruled.
     pub fn found_rows(&self) -> [(&'static str, u64); 5] {
         [
-            (Kind::OnlyInSource.name(), self.only_in_source),
-            (Kind::OnlyInTarget.name(), self.only_in_target),
-            (Kind::Mismatch.name(), self.mismatch),
+            (DivergenceKind::OnlyInSource.name(), self.only_in_source),
+            (DivergenceKind::OnlyInTarget.name(), self.only_in_target),
+            (DivergenceKind::Mismatch.name(), self.mismatch),
             (Disposition::Accepted.name(), self.accepted),
             (Disposition::Unsettled.name(), self.unsettled),
         ]
@@ -322,7 +325,7 @@ pub struct SummaryRecord {
     pub clocks: BySide<Option<String>>,
     /// What holding back cost, if the run was held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paced: Option<Paced>,
+    pub paced: Option<ThrottleRecord>,
     /// The longest that a transaction of ours was open: the age of our oldest snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_transaction_ms: Option<u64>,
@@ -364,20 +367,20 @@ impl Serialize for Finding {
         record.serialize_field("kind", &self.kind)?;
         record.serialize_field("disposition", &self.disposition())?;
         match &self.place {
-            Place::Key(key) => record.serialize_field("key", key)?,
-            Place::Range(range, rows) => {
+            FindingPlace::Key(key) => record.serialize_field("key", key)?,
+            FindingPlace::Range(range, rows) => {
                 record.serialize_field("range", range)?;
                 record.serialize_field("rows", rows)?;
                 if let Some(all) = &self.range_rows {
                     record.serialize_field("range_rows", all)?;
                 }
             }
-            Place::Duplicate(side, rows, key) => {
+            FindingPlace::Duplicate(side, rows, key) => {
                 record.serialize_field("side", side.name())?;
                 record.serialize_field("rows", rows)?;
                 record.serialize_field("key", key)?;
             }
-            Place::NullKey(side, rows) => {
+            FindingPlace::NullKey(side, rows) => {
                 record.serialize_field("side", side.name())?;
                 record.serialize_field("rows", rows)?;
             }
@@ -387,7 +390,7 @@ impl Serialize for Finding {
         }
         if self.keys_only {
             let names = self.columns.0.iter().map(|(name, _)| (name.clone(), NoValues {}));
-            record.serialize_field("columns", &Named(names.collect()))?;
+            record.serialize_field("columns", &NamedValues(names.collect()))?;
         } else {
             record.serialize_field("columns", &self.columns)?;
             if self.changed_at.any(Option::is_some) {

@@ -16,7 +16,7 @@ use super::store::Store;
 use super::value::{Record, values};
 use crate::event::Event;
 use crate::finding::{
-    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, Verified,
+    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, VerifiedShare,
 };
 
 /// Why something of a run cannot be read.
@@ -135,13 +135,13 @@ impl Store {
     }
 
     /// Which share of each mapping of a scope has been verified since when, in steps.
-    async fn verified(&self, scope: &str) -> Result<Vec<Verified>, LedgerError> {
+    async fn verified(&self, scope: &str) -> Result<Vec<VerifiedShare>, LedgerError> {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(shares) = self.shares(scope, &mapping).await? else { continue };
             for by in shares.runs() {
                 let (mapping, share) = (mapping.clone(), shares.since(by));
-                steps.push(Verified { mapping, share, since: by.at.clone() });
+                steps.push(VerifiedShare { mapping, share, since: by.at.clone() });
             }
         }
         Ok(steps)

@@ -110,7 +110,7 @@ fn latest_moment(row: &RunRow) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::event::Event;
-    use crate::finding::{Finding, Named, Verdict};
+    use crate::finding::{Finding, NamedValues, Verdict};
     use crate::ledger::interrupted::Resumable;
     use crate::ledger::{Location, Recorder, Retold, Store};
 
@@ -160,7 +160,7 @@ mod tests {
 
     /// A run that begins in this year by its clock.
     fn begun(id: &str, year: u32) -> Event {
-        let named = Named(Vec::new());
+        let named = NamedValues(Vec::new());
         let mut record = RunRecord::new(id.into(), "x", "h".into(), "s".into(), named);
         record.started_at = format!("{year}-01-01T00:00:00Z");
         Event::RunStarted(record)

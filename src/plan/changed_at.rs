@@ -4,7 +4,7 @@
 
 use super::facts::Facts;
 use super::pair::Expression;
-use super::pairing::{Candidate, require_column};
+use super::pairing::{PairCandidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
 
@@ -24,7 +24,7 @@ pub(super) fn changed_at(
     mapping: &Mapping,
     side: Side,
     facts: &Facts,
-    pairs: &[Candidate],
+    pairs: &[PairCandidate],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ChangedAt> {
     let relation = &facts.relation;

@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::format::{Format, Writer};
+use super::format::{EventWriter, Format};
 use crate::event::Event;
-use crate::finding::{Finding, Named, Place};
+use crate::finding::{Finding, FindingPlace, NamedValues};
 use crate::text::escape_to_one_line;
 
 /// The format's entry in the list.
@@ -117,25 +117,25 @@ fn is_formula(cell: &str) -> bool {
 fn key_cell(finding: &Finding) -> io::Result<String> {
     #[derive(serde::Serialize)]
     struct RangeCell<'r> {
-        after: &'r Option<Named<String>>,
-        through: &'r Option<Named<String>>,
+        after: &'r Option<NamedValues<String>>,
+        through: &'r Option<NamedValues<String>>,
         rows: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         range_rows: Option<u64>,
     }
     Ok(match &finding.place {
-        Place::Key(key) | Place::Duplicate(_, _, key) => serde_json::to_string(key)?,
-        Place::Range(range, rows) => serde_json::to_string(&RangeCell {
+        FindingPlace::Key(key) | FindingPlace::Duplicate(_, _, key) => serde_json::to_string(key)?,
+        FindingPlace::Range(range, rows) => serde_json::to_string(&RangeCell {
             after: &range.after,
             through: &range.through,
             rows: *rows,
             range_rows: finding.range_rows,
         })?,
-        Place::NullKey(..) => "{}".to_owned(),
+        FindingPlace::NullKey(..) => "{}".to_owned(),
     })
 }
 
-impl<W: Write + Send> Writer for Csv<W> {
+impl<W: Write + Send> EventWriter for Csv<W> {
     fn write(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::RunStarted(_) => self.write_header(),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use super::format::{Format, ReportOptions, Writer};
+use super::format::{EventWriter, Format, ReportOptions};
 use crate::event::Event;
 use crate::files::{Directory, Draft, Purpose};
 use crate::problem::Problem;
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 pub struct ReportFile {
     path: PathBuf,
     name: OsString,
-    writer: Box<dyn Writer>,
+    writer: Box<dyn EventWriter>,
     draft: Draft,
 }
 

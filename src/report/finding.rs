@@ -3,7 +3,7 @@
 //! Where a value is too long even so, both are shown from shortly before the first place where they
 //! differ: two long documents with the same start would look the same.
 
-use crate::finding::{Disposition, Finding, Kind, Named, Place, Recurrence};
+use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, NamedValues, Recurrence};
 use crate::schema::BySide;
 use crate::text::{
     columns, escape_to_one_line, fitting, format_count, format_group, format_key, format_number,
@@ -51,16 +51,16 @@ pub(super) fn finding_lines(finding: &Finding, width: usize) -> Vec<String> {
 /// Returns the kind of a finding and which rows it is about.
 fn head(finding: &Finding) -> String {
     let kind = match finding.kind {
-        Kind::OnlyInSource => "only in source",
-        Kind::OnlyInTarget => "only in target",
-        Kind::Mismatch => "mismatch",
-        Kind::DuplicateKey => "duplicate key",
-        Kind::NullKey => "null key",
+        DivergenceKind::OnlyInSource => "only in source",
+        DivergenceKind::OnlyInTarget => "only in target",
+        DivergenceKind::Mismatch => "mismatch",
+        DivergenceKind::DuplicateKey => "duplicate key",
+        DivergenceKind::NullKey => "null key",
     };
     let place = match &finding.place {
-        Place::Key(key) => format_key(key),
-        Place::Range(range, rows) => {
-            let end = |key: &Option<Named<String>>, open: &str| {
+        FindingPlace::Key(key) => format_key(key),
+        FindingPlace::Range(range, rows) => {
+            let end = |key: &Option<NamedValues<String>>, open: &str| {
                 key.as_ref().map_or(open.to_owned(), format_key)
             };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
@@ -69,10 +69,10 @@ fn head(finding: &Finding) -> String {
                 .map_or(String::new(), |all| format!(" of {}", format_number(all)));
             format!("{}{of} after {after} through {through}", format_count(*rows, "row"))
         }
-        Place::Duplicate(side, rows, key) => {
+        FindingPlace::Duplicate(side, rows, key) => {
             format!("{} ({} in {side})", format_key(key), format_count(*rows, "row"))
         }
-        Place::NullKey(side, rows) => format!("{} in {side}", format_count(*rows, "row")),
+        FindingPlace::NullKey(side, rows) => format!("{} in {side}", format_count(*rows, "row")),
     };
     let disposition = match (finding.disposition(), &finding.accept_reason) {
         (Disposition::Confirmed, _) => String::new(),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::finding::timestamp;
-use crate::gate::{Answer, Case, Gate, GroupAnswer, Reason, Sequence};
+use crate::gate::{Gate, GateInput, GateVerdict, GroupVerdict, Reason, Sequence};
 use crate::spec::{Spec, printable};
 use crate::text::{escape_to_one_line, format_count};
 
@@ -21,10 +21,10 @@ pub struct GateRecord<'g> {
     spec: &'g str,
     scope: String,
     judged_at: String,
-    verdict: Answer,
+    verdict: GateVerdict,
     reasons: &'g [Reason],
-    #[serde(skip_serializing_if = "<[GroupAnswer]>::is_empty")]
-    groups: &'g [GroupAnswer],
+    #[serde(skip_serializing_if = "<[GroupVerdict]>::is_empty")]
+    groups: &'g [GroupVerdict],
     runs: &'g [String],
     verified: &'g BTreeMap<String, f64>,
     sequences: &'g [Sequence],
@@ -32,7 +32,7 @@ pub struct GateRecord<'g> {
 
 impl<'g> GateRecord<'g> {
     /// Makes the record of a gate's verdict.
-    pub fn new(spec: &'g Spec, case: &'g Case, gate: &'g Gate) -> GateRecord<'g> {
+    pub fn new(spec: &'g Spec, case: &'g GateInput, gate: &'g Gate) -> GateRecord<'g> {
         GateRecord {
             version: VERSION,
             spec: &spec.name,
@@ -58,13 +58,13 @@ pub fn write_gate(out: &mut impl Write, gate: &GateRecord<'_>) -> io::Result<()>
     for reason in *reasons {
         writeln!(out, "  {}", escape_to_one_line(&reason.message))?;
     }
-    if *verdict == Answer::Open {
+    if *verdict == GateVerdict::Open {
         let newest = runs.first().map_or("", String::as_str);
         let whole = format_count(runs.len() as u64, "whole run");
         writeln!(out, "  {whole} complete and clean, the newest {}", printable(newest))?;
     }
     if groups.len() > 1 {
-        for GroupAnswer { group, verdict } in *groups {
+        for GroupVerdict { group, verdict } in *groups {
             writeln!(out, "group {}: {}", escape_to_one_line(group), verdict.name())?;
         }
     }

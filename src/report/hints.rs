@@ -1,6 +1,6 @@
 //! A hint as lines: what explains most findings of a mapping, how many of them, and where to look.
 
-use crate::finding::{Hint, Kind};
+use crate::finding::{DivergenceKind, Hint};
 use crate::text::{
     escape_to_one_line, format_count, format_key, format_number, format_percent, wrap,
 };
@@ -28,13 +28,13 @@ pub(super) fn hint_lines(hint: &Hint, all_shown: bool, width: usize) -> Vec<Stri
 }
 
 /// Returns the noun for findings of a kind.
-fn noun(kind: Option<Kind>) -> &'static str {
+fn noun(kind: Option<DivergenceKind>) -> &'static str {
     match kind {
-        Some(Kind::OnlyInSource) => "row only in source",
-        Some(Kind::OnlyInTarget) => "row only in target",
-        Some(Kind::Mismatch) => "mismatch",
-        Some(Kind::DuplicateKey) => "duplicate key",
-        Some(Kind::NullKey) => "null key",
+        Some(DivergenceKind::OnlyInSource) => "row only in source",
+        Some(DivergenceKind::OnlyInTarget) => "row only in target",
+        Some(DivergenceKind::Mismatch) => "mismatch",
+        Some(DivergenceKind::DuplicateKey) => "duplicate key",
+        Some(DivergenceKind::NullKey) => "null key",
         None => "difference",
     }
 }
@@ -42,14 +42,16 @@ fn noun(kind: Option<Kind>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Named;
+    use crate::finding::NamedValues;
 
     #[test]
     fn a_hint_says_what_how_many_and_where_to_look() {
         let says = "the target is 2h later".to_owned();
-        let mut hint = Hint::of("time_shift", Some(Kind::Mismatch), says, 1_180, 1_200).unwrap();
+        let mut hint =
+            Hint::of("time_shift", Some(DivergenceKind::Mismatch), says, 1_180, 1_200).unwrap();
         hint.columns = vec!["created_at".into(), "odd\nname".into()];
-        hint.examples = vec![Named(vec![("id".into(), "7".into()), ("part".into(), "x y".into())])];
+        hint.examples =
+            vec![NamedValues(vec![("id".into(), "7".into()), ("part".into(), "x y".into())])];
         insta::assert_snapshot!(hint_lines(&hint, false, 60).join("\n"), @r"
           hint  created_at, odd\nname: the target is 2h later; 1,180
                 of 1,200 mismatches (98.3%), such as id=7, part=x y

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::finding::{History, PastRun, Verified};
+use crate::finding::{History, PastRun, VerifiedShare};
 use crate::spec::printable;
 use crate::text::{format_count, format_duration, format_number, format_percent};
 
@@ -69,7 +69,7 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     if let Some(last) = runs.last() {
         write_trend(out, last)?;
     }
-    for Verified { mapping, share, since } in verified {
+    for VerifiedShare { mapping, share, since } in verified {
         let (mapping, since) = (printable(mapping), format_minute(since));
         writeln!(out, "verified since {since}: {} of {mapping}", format_percent(*share))?;
     }
@@ -159,7 +159,7 @@ mod tests {
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
         let runs = vec![run(None, None), run(Some(Verdict::Diverged), Some(trend))];
-        let verified = vec![Verified {
+        let verified = vec![VerifiedShare {
             mapping: "t".into(),
             share: 1.0,
             since: "2026-11-22T06:00:03Z".into(),

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Seek, Write};
 
 use serde::Serialize;
 
-use super::format::{Format, Writer};
+use super::format::{EventWriter, Format};
 use crate::event::Event;
 use crate::files::unnamed;
 use crate::finding::{MappingRecord, SummaryRecord};
@@ -133,7 +133,7 @@ impl<W: Write> Json<W> {
     }
 }
 
-impl<W: Write + Send> Writer for Json<W> {
+impl<W: Write + Send> EventWriter for Json<W> {
     fn write(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::RunStarted(run) => {
@@ -165,7 +165,7 @@ impl<W: Write + Send> Writer for Json<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Named, RunRecord, Verdict};
+    use crate::finding::{NamedValues, RunRecord, Verdict};
 
     #[test]
     fn characters_that_drive_a_terminal_are_escaped() {
@@ -190,7 +190,8 @@ mod tests {
         let mut json = Json::new(&mut bytes, several);
         for (number, ends) in ends.iter().enumerate() {
             let none = || String::new();
-            let run = RunRecord::new(number.to_string(), "s", none(), none(), Named(Vec::new()));
+            let run =
+                RunRecord::new(number.to_string(), "s", none(), none(), NamedValues(Vec::new()));
             json.write(&Event::RunStarted(run)).unwrap();
             if *ends {
                 let summary = SummaryRecord::new(Verdict::Clean, 0);

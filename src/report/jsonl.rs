@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::format::{Format, Writer};
+use super::format::{EventWriter, Format};
 use super::json::write_json;
 use crate::event::Event;
 
@@ -32,7 +32,7 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-impl<W: Write + Send> Writer for JsonLines<W> {
+impl<W: Write + Send> EventWriter for JsonLines<W> {
     fn write(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::RunStarted(run) => self.write_and_flush(run),

@@ -1,12 +1,13 @@
 //! Reports of runs, plans, histories and gates.
 //!
-//! Each format of a run's report is a [`Writer`] in a file of its own, listed in `format.rs`. Nothing
+//! Each format of a run's report is a [`EventWriter`] in a file of its own, listed in `formats.rs`. Nothing
 //! here looks at the terminal: its width and colours are given.
 
 mod csv;
 mod file;
 mod finding;
 mod format;
+mod formats;
 mod gate;
 mod groups;
 mod hints;
@@ -18,9 +19,8 @@ mod terminal;
 mod throttle;
 
 pub use file::ReportFile;
-pub use format::{
-    Commands, FORMATS, Format, Output, PLANNED_FORMATS, ReportOptions, Writer, extensions,
-};
+pub use format::{Commands, EventWriter, Format, Output, ReportOptions};
+pub use formats::{FORMATS, PLANNED_FORMATS, extensions};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;
 pub use json::{write_json, write_pretty_json};

@@ -8,11 +8,11 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::finding::finding_lines;
-use super::format::{Commands, Format, ReportOptions, Writer};
+use super::format::{Commands, EventWriter, Format, ReportOptions};
 use super::{groups, hints, throttle};
 use crate::event::Event;
 use crate::finding::{
-    Finding, MappingRecord, Named, NotRecalled, ReadAgain, Recurrence, RunRecord, SortKey,
+    Finding, MappingRecord, NamedValues, NotRecalled, ReadAgain, Recurrence, RunRecord, SortKey,
     SummaryRecord, Undecided, Verdict,
 };
 use crate::schema::BySide;
@@ -303,7 +303,7 @@ impl<W: Write> Summary<W> {
     }
 
     fn add_undecided(&mut self, undecided: &Undecided) {
-        let end = |key: &Option<Named<String>>, open: &str| {
+        let end = |key: &Option<NamedValues<String>>, open: &str| {
             key.as_ref().map_or(open.to_owned(), format_key)
         };
         let from = end(&undecided.range.after, "the start");
@@ -366,7 +366,7 @@ impl<W: Write> Summary<W> {
     }
 }
 
-impl<W: Write + Send> Writer for Summary<W> {
+impl<W: Write + Send> EventWriter for Summary<W> {
     fn write(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::RunStarted(run) => self.run = Some(run.clone()),

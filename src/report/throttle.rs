@@ -40,19 +40,24 @@ pub(super) fn throttle_lines(summary: &SummaryRecord) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Paced, Verdict};
+    use crate::finding::{ThrottleRecord, Verdict};
 
     #[test]
     fn only_what_happened_is_reported() {
         let mut summary = SummaryRecord::new(Verdict::Clean, 1);
         summary.longest_transaction_ms = Some(5_000);
         assert_eq!(throttle_lines(&summary), Vec::<String>::new());
-        summary.paced = Some(Paced { replica_lag_ms: Some(3), ..Paced::default() });
+        summary.paced =
+            Some(ThrottleRecord { replica_lag_ms: Some(3), ..ThrottleRecord::default() });
         assert_eq!(throttle_lines(&summary), Vec::<String>::new());
         summary.longest_transaction_ms = Some(5_001);
         let reasons = vec!["replay lags".to_owned(), "9 sessions".to_owned()];
-        summary.paced =
-            Some(Paced { waited_ms: 61_000, rested_ms: 500, reasons, ..Paced::default() });
+        summary.paced = Some(ThrottleRecord {
+            waited_ms: 61_000,
+            rested_ms: 500,
+            reasons,
+            ..ThrottleRecord::default()
+        });
         assert_eq!(
             throttle_lines(&summary),
             [

@@ -2,14 +2,14 @@
 //!
 //! Names and values come from the databases, so what could drive a terminal is escaped.
 
-use crate::finding::Named;
+use crate::finding::NamedValues;
 use crate::spec::printable;
 
 /// The most characters of a group's value in a table's cell.
 const MAX_GROUP_CHARS: usize = 24;
 
 /// Formats a key: `id=1, part=2`.
-pub fn format_key(key: &Named<String>) -> String {
+pub fn format_key(key: &NamedValues<String>) -> String {
     let field = |(name, value): &(String, String)| {
         format!("{}={}", escape_to_one_line(name), escape_to_one_line(value))
     };

@@ -24,7 +24,7 @@ use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
-use crate::finding::{Ruling, Subject, Suspect};
+use crate::finding::{Candidate, Ruling, Subject};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Key, KeyRange};
@@ -270,7 +270,7 @@ impl MappingState {
     fn hear(&mut self, told: Vec<Told>, desk: &mut Desk<'_>) {
         for one in told {
             match one {
-                Told::Suspect(suspected, home) => self.suspect(suspected, home, desk),
+                Told::Candidate(suspected, home) => self.suspect(suspected, home, desk),
                 Told::ReadKeys(piece) => self.tasks.push_back(Task::Keys { piece }),
                 Told::FindGap { side, low, high } => {
                     self.tasks.push_back(Task::Gap { side, low, high });
@@ -314,7 +314,7 @@ impl MappingState {
             Subject::Range(range, side) => self.ruled_before(range, *side),
             Subject::Key(_) | Subject::NullKeys(_) => None,
         };
-        let mut suspect = Suspect::new(self.account.index, subject, image, now, settle);
+        let mut suspect = Candidate::new(self.account.index, subject, image, now, settle);
         if ruled.is_some() {
             suspect.due = now;
         }

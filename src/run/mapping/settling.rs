@@ -7,7 +7,7 @@ use super::one_sided::NamedRun;
 use super::recheck::Entry;
 use super::{MappingState, only};
 use crate::compare::Looked;
-use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
+use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::run::desk::Desk;
@@ -56,20 +56,20 @@ impl MappingState {
             && self.account.plan.strategy == Strategy::Digest
             && entry.suspect.looks() == 0
             && booked.all(|rows| *rows == 1);
-        let look = Look { at: desk.clock.now(), image, agree };
+        let look = Recheck { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
-            Settled::Again => {
+            RecheckOutcome::Pending => {
                 desk.queue.push(entry);
                 return None;
             }
-            Settled::Healed => {
+            RecheckOutcome::Healed => {
                 match never_differed {
                     true => self.account.cleared(rows, groups),
                     false => self.account.healed(rows, groups),
                 }
                 None
             }
-            Settled::Standing(ruling) => Some(ruling),
+            RecheckOutcome::Differs(ruling) => Some(ruling),
         };
         self.open -= 1;
         Some((entry, ruling))
@@ -109,16 +109,16 @@ impl MappingState {
         entry: &Entry,
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
-        kind: Kind,
+        kind: DivergenceKind,
         looked: Looked,
         desk: &mut Desk<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
         let Looked { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.account.key_text(key);
-        if kind != Kind::DuplicateKey {
+        if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
-            let place = Place::Key(key);
+            let place = FindingPlace::Key(key);
             let telling = Telling {
                 columns,
                 changed_at,
@@ -130,7 +130,7 @@ impl MappingState {
         }
         for side in Side::BOTH {
             if image[side].rows > 1 {
-                let place = Place::Duplicate(side, image[side].rows, key.clone());
+                let place = FindingPlace::Duplicate(side, image[side].rows, key.clone());
                 let group = groups[side].first().cloned();
                 let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
                 self.account.tell(ruling, telling, desk);
@@ -151,10 +151,10 @@ impl MappingState {
         let settled =
             self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
         let Some((entry, Some(ruling))) = settled else { return };
-        let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
+        let (kind, first_seen) = (DivergenceKind::NullKey, entry.suspect.first_seen);
         for (group, _, rows) in parts.iter() {
             self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
-            let place = Place::NullKey(side, rows);
+            let place = FindingPlace::NullKey(side, rows);
             let group = Some(group.clone());
             let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
             self.account.tell(&ruling, telling, desk);
@@ -205,7 +205,7 @@ impl MappingState {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.covered();
                 let ruling = if rule.is_some() { &covered } else { ruling };
-                let kind = Kind::only_in(side);
+                let kind = DivergenceKind::only_in(side);
                 self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
             }
         }
@@ -233,11 +233,11 @@ impl MappingState {
         let plan = Arc::clone(&self.account.plan);
         let range = KeyRange { after, through: last.or(through) };
         let range = self.account.range_text(&range);
-        let (kind, covered, all) = (Kind::only_in(side), ruling.covered(), parts.rows());
+        let (kind, covered, all) = (DivergenceKind::only_in(side), ruling.covered(), parts.rows());
         for (group, rule, rows) in parts.iter() {
             let rule = rule.and_then(|place| plan.accepts.live.get(place));
             let ruling = if rule.is_some() { &covered } else { &ruling };
-            let place = Place::Range(range.clone(), rows);
+            let place = FindingPlace::Range(range.clone(), rows);
             let range_rows = (rows < all).then_some(all);
             let group = Some(group.clone());
             let telling =

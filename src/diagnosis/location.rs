@@ -3,7 +3,9 @@
 use super::evidence::Example;
 use super::moment::{Moment, written};
 use super::window::{Points, SMALL, Window};
-use crate::finding::{Finding, Hint, Kind, MappingRecord, Named, Place, RangeText};
+use crate::finding::{
+    DivergenceKind, Finding, FindingPlace, Hint, MappingRecord, NamedValues, RangeText,
+};
 use crate::plan::MappingPlan;
 use crate::schema::{Builtin, BySide, Side};
 use crate::text::{format_key, format_number};
@@ -36,21 +38,22 @@ impl Places {
         self.findings += 1;
         self.rows += finding.rows();
         match &finding.place {
-            Place::Key(key) => {
+            FindingPlace::Key(key) => {
                 if let Some(at) = on_line(key) {
                     self.keys.add(at, example);
                 }
             }
-            Place::Range(RangeText { after, through }, rows) => {
-                let at =
-                    |key: &Option<Named<String>>, open| key.as_ref().map_or(Some(open), on_line);
+            FindingPlace::Range(RangeText { after, through }, rows) => {
+                let at = |key: &Option<NamedValues<String>>, open| {
+                    key.as_ref().map_or(Some(open), on_line)
+                };
                 if let (Some(after), Some(through)) = (at(after, i128::MIN), at(through, i128::MAX))
                     && self.ranges.len() < MOST_RANGES
                 {
                     self.ranges.push((after, through, *rows));
                 }
             }
-            Place::Duplicate(..) | Place::NullKey(..) => {}
+            FindingPlace::Duplicate(..) | FindingPlace::NullKey(..) => {}
         }
         if finding.keys_only {
             return;
@@ -67,14 +70,14 @@ impl Places {
     /// What is to be said of them, by what is known of the mapping.
     pub(super) fn hints(
         &self,
-        kind: Kind,
+        kind: DivergenceKind,
         plan: &MappingPlan,
         record: &MappingRecord,
     ) -> Vec<Hint> {
         let rows = record.rows.source.max(record.rows.target);
         let beyond = match kind {
-            Kind::OnlyInSource => self.beyond(kind, Side::Source, record),
-            Kind::OnlyInTarget => self.beyond(kind, Side::Target, record),
+            DivergenceKind::OnlyInSource => self.beyond(kind, Side::Source, record),
+            DivergenceKind::OnlyInTarget => self.beyond(kind, Side::Target, record),
             _ => None,
         };
         let changed = Side::BOTH.into_iter().filter_map(|side| self.of_time(kind, plan, side));
@@ -82,7 +85,7 @@ impl Places {
     }
 
     /// A window of whole numbers cannot hold more rows than numbers.
-    fn of_keys(&self, kind: Kind, plan: &MappingPlan, rows: u64) -> Option<Hint> {
+    fn of_keys(&self, kind: DivergenceKind, plan: &MappingPlan, rows: u64) -> Option<Hint> {
         let [pair] = plan.key() else { return None };
         if !matches!(pair.wire(), Builtin::Int2 | Builtin::Int4 | Builtin::Int8) {
             return None;
@@ -113,7 +116,7 @@ impl Places {
         Some(hint)
     }
 
-    fn of_time(&self, kind: Kind, plan: &MappingPlan, side: Side) -> Option<Hint> {
+    fn of_time(&self, kind: DivergenceKind, plan: &MappingPlan, side: Side) -> Option<Hint> {
         let changed = plan.sides[side].changed_at.as_ref()?;
         let spread: Vec<i128> = changed
             .spread
@@ -144,7 +147,7 @@ impl Places {
 
     /// Every row stands beyond all of the other side's: a backfill that has come so far, or writes that
     /// go to one side only since then.
-    fn beyond(&self, kind: Kind, only: Side, record: &MappingRecord) -> Option<Hint> {
+    fn beyond(&self, kind: DivergenceKind, only: Side, record: &MappingRecord) -> Option<Hint> {
         let other = only.other();
         let [first, last] = record.ends[other].as_ref()?;
         let (before, behind) = (on_line(first)?, on_line(last)?);
@@ -164,7 +167,7 @@ impl Places {
 }
 
 /// Where a key lies, if it is one number or moment.
-fn on_line(key: &Named<String>) -> Option<i128> {
+fn on_line(key: &NamedValues<String>) -> Option<i128> {
     let [(_, text)] = key.0.as_slice() else { return None };
     let number = text.parse::<i64>().ok().map(i128::from);
     number.or_else(|| Moment::parse(text).map(|moment| moment.nanos))

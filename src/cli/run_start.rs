@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use tokio::sync::watch;
 
 use super::args::Common;
-use super::earlier::Earlier;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{LedgerError, Left, Recorder, Resumable};
@@ -22,7 +22,7 @@ const SAME_SECRET: &str =
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
-    earlier: &Earlier,
+    earlier: &PriorRun,
     common: &Common,
     spec: &Spec,
     ui: &Ui,

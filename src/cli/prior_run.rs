@@ -19,14 +19,14 @@ use crate::ledger::{LedgerError, Retold, Store};
 use crate::spec::Spec;
 
 /// Where an earlier run's findings come from.
-pub(super) enum Earlier {
+pub(super) enum PriorRun {
     /// The ledger: this run, or the newest that came to its end.
     Ledger(Option<String>),
     /// A `.jsonl` report.
     File(PathBuf),
 }
 
-impl Earlier {
+impl PriorRun {
     /// What the flags say.
     ///
     /// # Errors
@@ -34,11 +34,11 @@ impl Earlier {
     pub(super) fn of(
         run: Option<&String>,
         from: Option<&PathBuf>,
-    ) -> Result<Earlier, &'static str> {
+    ) -> Result<PriorRun, &'static str> {
         match (run, from) {
             (Some(_), Some(_)) => Err("--run and --from exclude each other"),
-            (run, None) => Ok(Earlier::Ledger(run.cloned())),
-            (None, Some(file)) => Ok(Earlier::File(file.clone())),
+            (run, None) => Ok(PriorRun::Ledger(run.cloned())),
+            (None, Some(file)) => Ok(PriorRun::File(file.clone())),
         }
     }
 
@@ -50,7 +50,7 @@ impl Earlier {
         run: &str,
         ui: &Ui,
     ) -> Option<String> {
-        let Earlier::Ledger(_) = self else { return None };
+        let PriorRun::Ledger(_) = self else { return None };
         let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
         store.terms(run).await.ok().flatten()
     }
@@ -64,7 +64,7 @@ impl Earlier {
         hear: &mut dyn FnMut(Event),
     ) -> bool {
         let (message, hint) = match self {
-            Earlier::Ledger(run) => {
+            PriorRun::Ledger(run) => {
                 let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await;
                 let Some(store) = store else {
                     return false;
@@ -74,7 +74,7 @@ impl Earlier {
                     Err((why, hint)) => (format!("{store}: {why}"), hint),
                 }
             }
-            Earlier::File(file) => match of_file(file, spec, hear) {
+            PriorRun::File(file) => match of_file(file, spec, hear) {
                 Ok(()) => return true,
                 Err(why) => (
                     format!("findings {} cannot be used: {why}", file.display()),

@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Disposition, Kind};
+use super::{Disposition, DivergenceKind};
 use crate::schema::{BySide, Side};
 
 /// One side's books, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Books {
+pub struct SideCounts {
     /// Rows found: the scan's count, corrected by the last look at each suspect.
     pub read: u64,
     /// Rows whose counterpart agrees.
@@ -31,10 +31,10 @@ pub struct Books {
     pub undecided: u64,
 }
 
-impl Books {
+impl SideCounts {
     /// Whether what was read is what was judged.
     pub fn balance(&self) -> bool {
-        let Books {
+        let SideCounts {
             read,
             matched,
             mismatch,
@@ -51,9 +51,9 @@ impl Books {
 
 /// What a mapping's run has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct MappingCounts {
     /// The books of each side.
-    pub books: BySide<Books>,
+    pub books: BySide<SideCounts>,
     /// Suspects that agreed at a later look.
     pub healed: u64,
     /// Keys confirmed as standing on the source only.
@@ -70,7 +70,7 @@ pub struct Tally {
     pub accepted: u64,
 }
 
-impl Tally {
+impl MappingCounts {
     /// Rows of clean ranges and matched keys.
     pub fn matched(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
@@ -79,7 +79,7 @@ impl Tally {
         }
     }
 
-    /// Rows read whose judgement is still open; [`Tally::corrected`] and one of the verdicts follow.
+    /// Rows read whose judgement is still open; [`MappingCounts::corrected`] and one of the verdicts follow.
     pub fn read(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
             self.books[side].read += rows[side];
@@ -110,25 +110,25 @@ impl Tally {
     }
 
     /// A suspect stands, with these rows on each side.
-    pub fn standing(&mut self, kind: Kind, disposition: Disposition, rows: BySide<u64>) {
+    pub fn standing(&mut self, kind: DivergenceKind, disposition: Disposition, rows: BySide<u64>) {
         let most = rows.source.max(rows.target);
         match (disposition, kind) {
             (Disposition::Unsettled, _) => self.unsettled += most,
             (Disposition::Accepted, _) => self.accepted += most,
-            (_, Kind::OnlyInSource) => self.only_in_source += rows.source,
-            (_, Kind::OnlyInTarget) => self.only_in_target += rows.target,
-            (_, Kind::Mismatch) => self.mismatch += 1,
-            (_, Kind::DuplicateKey | Kind::NullKey) => self.key_faults += 1,
+            (_, DivergenceKind::OnlyInSource) => self.only_in_source += rows.source,
+            (_, DivergenceKind::OnlyInTarget) => self.only_in_target += rows.target,
+            (_, DivergenceKind::Mismatch) => self.mismatch += 1,
+            (_, DivergenceKind::DuplicateKey | DivergenceKind::NullKey) => self.key_faults += 1,
         }
         for side in Side::BOTH {
             let books = &mut self.books[side];
             let heading = match (disposition, kind) {
                 (Disposition::Unsettled, _) => &mut books.unsettled,
                 (Disposition::Accepted, _) => &mut books.accepted,
-                (_, Kind::OnlyInSource | Kind::OnlyInTarget) => &mut books.only,
-                (_, Kind::Mismatch) => &mut books.mismatch,
-                (_, Kind::DuplicateKey) => &mut books.duplicate,
-                (_, Kind::NullKey) => &mut books.null_key,
+                (_, DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget) => &mut books.only,
+                (_, DivergenceKind::Mismatch) => &mut books.mismatch,
+                (_, DivergenceKind::DuplicateKey) => &mut books.duplicate,
+                (_, DivergenceKind::NullKey) => &mut books.null_key,
             };
             *heading += rows[side];
         }
@@ -143,7 +143,7 @@ impl Tally {
 
     /// Whether the books of both sides balance.
     pub fn balances(&self) -> bool {
-        self.books.all(Books::balance)
+        self.books.all(SideCounts::balance)
     }
 
     /// Whether confirmed divergence exists.
@@ -160,18 +160,18 @@ mod tests {
 
     #[test]
     fn every_way_a_suspect_can_end_keeps_the_books_in_balance() {
-        let mut tally = Tally::default();
+        let mut tally = MappingCounts::default();
         tally.matched(BySide { source: 10, target: 10 });
         // six suspects, booked by the scan as one row on each side
         tally.read(BySide { source: 6, target: 6 });
         tally.healed(BOTH);
         tally.cleared(BOTH);
-        tally.standing(Kind::Mismatch, Disposition::Confirmed, BOTH);
-        tally.standing(Kind::Mismatch, Disposition::Unsettled, BOTH);
+        tally.standing(DivergenceKind::Mismatch, Disposition::Confirmed, BOTH);
+        tally.standing(DivergenceKind::Mismatch, Disposition::Unsettled, BOTH);
         tally.undecided(BOTH);
         let gone = BySide { source: 1, target: 0 };
         tally.corrected(BOTH, gone);
-        tally.standing(Kind::OnlyInSource, Disposition::Confirmed, gone);
+        tally.standing(DivergenceKind::OnlyInSource, Disposition::Confirmed, gone);
         assert!(tally.balances(), "{tally:?}");
         assert_eq!((tally.books.source.read, tally.books.target.read), (16, 15));
         assert_eq!((tally.healed, tally.books.source.matched), (1, 12));
@@ -180,18 +180,18 @@ mod tests {
 
     #[test]
     fn what_is_accepted_is_counted_and_does_not_diverge() {
-        let mut tally = Tally::default();
+        let mut tally = MappingCounts::default();
         tally.read(BySide { source: 4, target: 1 });
-        tally.standing(Kind::Mismatch, Disposition::Accepted, BOTH);
+        tally.standing(DivergenceKind::Mismatch, Disposition::Accepted, BOTH);
         let range = BySide { source: 3, target: 0 };
-        tally.standing(Kind::OnlyInSource, Disposition::Accepted, range);
+        tally.standing(DivergenceKind::OnlyInSource, Disposition::Accepted, range);
         assert!(tally.balances() && !tally.diverged());
         assert_eq!((tally.accepted, tally.books.source.accepted), (4, 4));
     }
 
     #[test]
     fn a_row_that_is_judged_but_was_never_read_breaks_the_balance() {
-        let mut tally = Tally::default();
+        let mut tally = MappingCounts::default();
         tally.healed(BOTH);
         assert!(!tally.balances());
     }

@@ -5,7 +5,9 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::{Disposition, Finding, Kind, Named, Place, RangeText, Recurrence};
+use super::{
+    Disposition, DivergenceKind, Finding, FindingPlace, NamedValues, RangeText, Recurrence,
+};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
@@ -13,16 +15,16 @@ use crate::schema::{BySide, Side};
 #[derive(Deserialize)]
 struct Written {
     mapping: String,
-    kind: Kind,
+    kind: DivergenceKind,
     disposition: Disposition,
-    key: Option<Named<String>>,
+    key: Option<NamedValues<String>>,
     range: Option<RangeText>,
     side: Option<String>,
     rows: Option<u64>,
     range_rows: Option<u64>,
     #[serde(default, deserialize_with = "there")]
     group: Option<Group>,
-    columns: Named<Values>,
+    columns: NamedValues<Values>,
     #[serde(default)]
     changed_at: BySide<Option<String>>,
     first_seen: String,
@@ -56,10 +58,10 @@ impl<'de> Deserialize<'de> for Finding {
             Some(_) => return Err(D::Error::custom("\"side\" is neither source nor target")),
         };
         let place = match (written.key, written.range, side, written.rows) {
-            (Some(key), None, None, None) => Place::Key(key),
-            (Some(key), None, Some(side), Some(rows)) => Place::Duplicate(side, rows, key),
-            (None, Some(range), None, Some(rows)) => Place::Range(range, rows),
-            (None, None, Some(side), Some(rows)) => Place::NullKey(side, rows),
+            (Some(key), None, None, None) => FindingPlace::Key(key),
+            (Some(key), None, Some(side), Some(rows)) => FindingPlace::Duplicate(side, rows, key),
+            (None, Some(range), None, Some(rows)) => FindingPlace::Range(range, rows),
+            (None, None, Some(side), Some(rows)) => FindingPlace::NullKey(side, rows),
             _ => return Err(D::Error::custom("a finding without a place")),
         };
         let told = |values: &Values| values.source.is_some() || values.target.is_some();
@@ -73,7 +75,7 @@ impl<'de> Deserialize<'de> for Finding {
         finding.range_rows = written.range_rows;
         finding.group = written.group;
         finding.accept_reason = written.accept_reason;
-        finding.columns = Named(columns.collect());
+        finding.columns = NamedValues(columns.collect());
         finding.changed_at = written.changed_at;
         finding.keys_only = keys_only;
         finding.first_seen = written.first_seen;

@@ -36,7 +36,7 @@ pub enum Subject {
 ///
 /// Times are durations on the run's own monotonic clock.
 #[derive(Clone, Debug)]
-pub struct Suspect {
+pub struct Candidate {
     /// Which mapping, by its place in the run.
     pub mapping: usize,
     /// What is in doubt.
@@ -56,7 +56,7 @@ pub struct Suspect {
 
 /// One more look at a suspect.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct Recheck {
     /// When.
     pub at: Duration,
     /// What was found on each side.
@@ -67,16 +67,16 @@ pub struct Look {
 
 /// What a look has made of a suspect.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum RecheckOutcome {
     /// The sides agree.
     Healed,
     /// It is a finding, and this is the right to make it one.
-    Standing(Ruling),
+    Differs(Ruling),
     /// It has to be looked at again, when it is due.
-    Again,
+    Pending,
 }
 
-/// The right to make a [`super::Finding`]; only [`Suspect::settle`] gives it. A ledger keeps what it
+/// The right to make a [`super::Finding`]; only [`Candidate::settle`] gives it. A ledger keeps what it
 /// has given.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruling {
@@ -104,7 +104,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 4;
 const LEAST_LOOKS: u32 = 3;
 
-impl Suspect {
+impl Candidate {
     /// A suspect as the scan saw it.
     pub fn new(
         mapping: usize,
@@ -112,9 +112,9 @@ impl Suspect {
         image: BySide<Digest>,
         now: Duration,
         settle: Duration,
-    ) -> Suspect {
+    ) -> Candidate {
         let pause = FIRST_PAUSE.min(settle);
-        Suspect {
+        Candidate {
             mapping,
             subject,
             image,
@@ -128,24 +128,24 @@ impl Suspect {
     }
 
     /// Takes one more look into account.
-    pub fn settle(&mut self, look: &Look, settle: Duration) -> Settled {
+    pub fn settle(&mut self, look: &Recheck, settle: Duration) -> RecheckOutcome {
         self.looks += 1;
         let moved = look.image != self.image;
         self.image = look.image;
         if look.agree {
-            return Settled::Healed;
+            return RecheckOutcome::Healed;
         }
         if moved {
             self.clock = look.at;
         }
         let stood = !moved && look.at.saturating_sub(self.clock) >= settle;
         if stood {
-            return Settled::Standing(Ruling { disposition: Disposition::Confirmed });
+            return RecheckOutcome::Differs(Ruling { disposition: Disposition::Confirmed });
         }
         let patience_ends = self.first_seen + settle * PATIENCE + self.held_up;
         let looked_enough = self.looks >= LEAST_LOOKS || settle.is_zero();
         if looked_enough && look.at >= patience_ends {
-            return Settled::Standing(Ruling { disposition: Disposition::Unsettled });
+            return RecheckOutcome::Differs(Ruling { disposition: Disposition::Unsettled });
         }
         self.pause = (self.pause * 2).min(settle);
         // A look is due no later than the moment at which it could decide.
@@ -155,7 +155,7 @@ impl Suspect {
             self.clock + settle
         };
         self.due = (look.at + self.pause).min(decides.max(look.at));
-        Settled::Again
+        RecheckOutcome::Pending
     }
 
     /// Nobody could look for so long: that is no part of the time in which it may come to rest.
@@ -190,28 +190,28 @@ mod tests {
         BySide { source: digest, target: Digest::default() }
     }
 
-    fn suspect(settle: Duration) -> Suspect {
+    fn suspect(settle: Duration) -> Candidate {
         let subject = Subject::Key(Key::new([&b"1"[..]]));
-        Suspect::new(0, subject, image(1), Duration::ZERO, settle)
+        Candidate::new(0, subject, image(1), Duration::ZERO, settle)
     }
 
     /// Looks whenever it is due, at the images given in turn (the last one for ever after).
-    fn watch(settle: Duration, images: &[i64]) -> (Vec<u64>, Settled) {
+    fn watch(settle: Duration, images: &[i64]) -> (Vec<u64>, RecheckOutcome) {
         let mut suspect = suspect(settle);
         let mut looks = Vec::new();
         loop {
             let hash = *images.get(looks.len()).or(images.last()).unwrap();
-            let look = Look { at: suspect.due, image: image(hash), agree: false };
+            let look = Recheck { at: suspect.due, image: image(hash), agree: false };
             looks.push(look.at.as_secs());
             match suspect.settle(&look, settle) {
-                Settled::Again => assert!(looks.len() < 100, "never settled"),
+                RecheckOutcome::Pending => assert!(looks.len() < 100, "never settled"),
                 settled => return (looks, settled),
             }
         }
     }
 
-    fn standing(disposition: Disposition) -> Settled {
-        Settled::Standing(Ruling { disposition })
+    fn standing(disposition: Disposition) -> RecheckOutcome {
+        RecheckOutcome::Differs(Ruling { disposition })
     }
 
     #[test]
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn agreement_heals_at_any_look() {
         let mut suspect = suspect(SETTLE);
-        let look = Look { at: SETTLE, image: BySide::default(), agree: true };
-        assert_eq!(suspect.settle(&look, SETTLE), Settled::Healed);
+        let look = Recheck { at: SETTLE, image: BySide::default(), agree: true };
+        assert_eq!(suspect.settle(&look, SETTLE), RecheckOutcome::Healed);
     }
 
     #[test]
@@ -265,16 +265,16 @@ mod tests {
     #[test]
     fn a_time_in_which_nobody_looked_is_no_time_in_which_it_moved() {
         let mut suspect = suspect(SETTLE);
-        let look = |at: u64, hash: i64| Look {
+        let look = |at: u64, hash: i64| Recheck {
             at: Duration::from_secs(at),
             image: image(hash),
             agree: false,
         };
         for (at, hash) in [(1, 2), (3, 3)] {
-            assert_eq!(suspect.settle(&look(at, hash), SETTLE), Settled::Again);
+            assert_eq!(suspect.settle(&look(at, hash), SETTLE), RecheckOutcome::Pending);
         }
         suspect.held_up(Duration::from_secs(600));
-        assert_eq!(suspect.settle(&look(605, 4), SETTLE), Settled::Again);
+        assert_eq!(suspect.settle(&look(605, 4), SETTLE), RecheckOutcome::Pending);
         assert_eq!(suspect.settle(&look(670, 5), SETTLE), standing(Disposition::Unsettled));
     }
 

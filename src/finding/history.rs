@@ -16,12 +16,12 @@ pub struct History {
     /// The runs that are remembered.
     pub runs: Vec<PastRun>,
     /// Which part of each mapping was verified when, as far as runs of the newest one's scope go.
-    pub verified: Vec<Verified>,
+    pub verified: Vec<VerifiedShare>,
 }
 
 /// A part of a mapping that was verified.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verified {
+pub struct VerifiedShare {
     /// The mapping's name.
     pub mapping: String,
     /// The share of its rows, 0 to 1.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a run was held back for the sake of others on its servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paced {
+pub struct ThrottleRecord {
     /// How long nothing new was started.
     pub waited_ms: u64,
     /// How long it went slower: smaller chunks with a rest after each.
@@ -20,7 +20,7 @@ pub struct Paced {
     pub reasons: Vec<String>,
 }
 
-impl Paced {
+impl ThrottleRecord {
     /// Replay was seen to lag so far.
     pub fn saw_lag(&mut self, lag: Option<Duration>) {
         let millis = lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
