@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, parse_strategy, path, split_paths};
-use super::deadline::Deadline;
+use super::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
+use super::deadline::PlanningDeadline;
 use super::exit::Exit;
-use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
+use super::ledgers::{LedgerRequest, Ledgers, keep, new_id, warn_of_trouble};
 use super::outputs::{Outputs, format_parser, report_help};
 use super::prior_run::PriorRun;
-use super::progress::Progress;
+use super::progress::ProgressDisplay;
 use super::run_start::{begin_all, remember, resumption, share, still_open};
 use super::telemetry::Log;
 use super::ui::Ui;
@@ -30,9 +30,9 @@ use crate::spec::{Spec, StrategyChoice, parse_duration};
 /// Every mapping is planned before the first row is read. A difference is reported after it has stood
 /// still for `settle`. Ctrl-C once finishes what is in hand and reports; twice stops at once.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Compare {
+pub(super) struct CompareArgs {
     #[command(flatten)]
-    pub(super) specs: Specs,
+    pub(super) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy, help_heading = "How to compare")]
@@ -127,10 +127,10 @@ pub(super) struct Compare {
     pub(super) run_id: Option<String>,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
-impl Compare {
+impl CompareArgs {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
@@ -268,7 +268,7 @@ pub(super) fn shell_word(word: &str) -> String {
 /// Everyone who hears of a run.
 struct Observers {
     outputs: Outputs,
-    progress: Progress,
+    progress: ProgressDisplay,
     log: Option<Log>,
 }
 
@@ -286,7 +286,7 @@ impl Observer for Observers {
 }
 
 /// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
-pub(super) async fn run(args: &Compare, earlier: Option<&PriorRun>, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &CompareArgs, earlier: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
@@ -301,7 +301,7 @@ pub(super) async fn run(args: &Compare, earlier: Option<&PriorRun>, ui: &Ui) -> 
     // Processes of one run hold the lease together.
     let shares = args.run_id.as_deref().map(|run| (run, process.as_str()));
     let resumes = args.resume.as_deref().and_then(resumption).is_some();
-    let asker = Asker { verb, shares, resumes, ui };
+    let asker = LedgerRequest { verb, shares, resumes, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
     let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
@@ -339,14 +339,14 @@ pub(super) async fn run(args: &Compare, earlier: Option<&PriorRun>, ui: &Ui) -> 
 }
 
 async fn run_all(
-    (args, earlier, process): (&Compare, Option<&PriorRun>, &str),
+    (args, earlier, process): (&CompareArgs, Option<&PriorRun>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
     let runs = specs.iter().map(|spec| args.deadline.or(spec.compare.deadline));
-    let deadline = Deadline::start(runs);
+    let deadline = PlanningDeadline::start(runs);
     let mut memories = Vec::new();
     for spec in &specs {
         let memory = match earlier {
@@ -389,7 +389,7 @@ async fn run_all(
         };
         begins = all;
     }
-    let progress = Progress::new(args.progress, ui);
+    let progress = ProgressDisplay::new(args.progress, ui);
     let mut audience = Observers { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {

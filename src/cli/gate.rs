@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::args::{self, Common, path};
+use super::args::{self, CommonArgs, path};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
 use super::ui::Ui;
@@ -30,7 +30,7 @@ use crate::spec::{Diagnostic, Spec};
 /// catalogs whether they still are what was compared, and the target whether its sequences are ahead
 /// of its keys. No row is compared; `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct GateArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -65,7 +65,7 @@ pub(super) struct Gate {
     format: GateFormat,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// How a judgement is shown.
@@ -78,7 +78,7 @@ enum GateFormat {
 }
 
 /// Gathers what is known, judges it, and tells.
-pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &GateArgs, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
     let Some(ledger) = open(args, &spec, ui).await else { return Exit::Trouble };
     let Some(servers) = ask_servers(&spec, &ledger, ui).await else { return Exit::Trouble };
@@ -110,8 +110,8 @@ pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
 }
 
 /// The spec, if it is one, and its groups can be told apart.
-fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
-    let of_spec = args::Specs {
+fn read(args: &GateArgs, ui: &Ui) -> Option<Spec> {
+    let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
         params: args.params.clone(),
         mappings: Vec::new(),
@@ -142,7 +142,7 @@ struct Ledger {
 }
 
 /// Opens the ledger of the spec. `None` if that fails, which has been said.
-async fn open(args: &Gate, spec: &Spec, ui: &Ui) -> Option<Ledger> {
+async fn open(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui).await?;
     let location = place.of(&spec.text.path, &spec.name);
@@ -384,7 +384,7 @@ fn of_connection(spec: &Spec, problems: &[Diagnostic]) -> bool {
 }
 
 fn show(
-    args: &Gate,
+    args: &GateArgs,
     ui: &Ui,
     spec: &Spec,
     case: &GateInput,

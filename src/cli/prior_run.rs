@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::args::Common;
+use super::args::CommonArgs;
 use super::ledgers::past;
 use super::ui::Ui;
 use crate::event::Event;
@@ -45,7 +45,7 @@ impl PriorRun {
     /// Reads what the run noted of its servers; nothing of a report, which has no such note.
     pub(super) async fn terms(
         &self,
-        common: &Common,
+        common: &CommonArgs,
         spec: &Spec,
         run: &str,
         ui: &Ui,
@@ -58,7 +58,7 @@ impl PriorRun {
     /// Tells the run again. False if that cannot be had, which has been said.
     pub(super) async fn tell(
         &self,
-        common: &Common,
+        common: &CommonArgs,
         spec: &Spec,
         ui: &Ui,
         hear: &mut dyn FnMut(Event),
@@ -139,7 +139,7 @@ fn of_file(file: &Path, spec: &Spec, hear: &mut dyn FnMut(Event)) -> Result<(), 
 
 /// What every line begins with.
 #[derive(Deserialize)]
-struct Line {
+struct LineHead {
     #[serde(rename = "type")]
     kind: String,
     version: u32,
@@ -159,7 +159,7 @@ fn read_lines(
     for (at, line) in lines.enumerate() {
         let text = line.map_err(|error| error.to_string())?;
         let line = (at, text.as_str());
-        let Line { kind, version } = record(line)?;
+        let LineHead { kind, version } = record(line)?;
         if version != 1 {
             return Err(format!("line {} is not of version 1 of the format", at + 1));
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{Common, path, split_paths};
+use super::args::{CommonArgs, path, split_paths};
 use super::compare::shell_word;
 use super::exit::Exit;
 use super::ledgers::past;
@@ -21,7 +21,7 @@ use crate::run::Stop;
 ///
 /// Without `--run` it is the newest run that came to its end. No server is asked.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -52,10 +52,10 @@ pub(super) struct Report {
     format: &'static Format,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
-impl Report {
+impl ReportArgs {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         split_paths(&mut self.reports, "reports", matches);
@@ -63,7 +63,7 @@ impl Report {
 }
 
 /// Reads the run from the ledger and tells it.
-pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> Exit {
     let one = std::slice::from_ref(&args.spec);
     let Some(names) = specs::names(one, ui) else { return Exit::Trouble };
     let [(path, name)] = names.as_slice() else {

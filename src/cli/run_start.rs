@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 
-use super::args::Common;
+use super::args::CommonArgs;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
 use super::prior_run::PriorRun;
@@ -23,7 +23,7 @@ const SAME_SECRET: &str =
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
     earlier: &PriorRun,
-    common: &Common,
+    common: &CommonArgs,
     spec: &Spec,
     ui: &Ui,
 ) -> Option<Memory> {

@@ -8,7 +8,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue};
 
-use super::args::{Common, When};
+use super::args::{CommonArgs, When};
 use super::exit::Exit;
 use crate::pg::PgError;
 use crate::problem::Problem;
@@ -28,7 +28,7 @@ pub(super) struct Ui {
 
 impl Ui {
     /// As the arguments say.
-    pub(super) fn new(common: &Common) -> Ui {
+    pub(super) fn new(common: &CommonArgs) -> Ui {
         let colour = match common.color {
             When::Auto => ColorChoice::Auto,
             When::Always => ColorChoice::Always,

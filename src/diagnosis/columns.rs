@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cause::Cause;
-use super::evidence::{Example, Rivals};
+use super::evidence::{Example, TopExplanations};
 use super::value::causes;
 use crate::finding::{DivergenceKind, Hint};
 use crate::schema::BySide;
@@ -21,14 +21,14 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     mismatches: u64,
-    sets: Rivals<Vec<u16>, MOST_SETS>,
-    by_pair: BTreeMap<u16, Column>,
+    sets: TopExplanations<Vec<u16>, MOST_SETS>,
+    by_pair: BTreeMap<u16, ColumnCauses>,
 }
 
 #[derive(Debug, Default)]
-struct Column {
+struct ColumnCauses {
     differ: u64,
-    causes: Rivals<Cause, MOST_CAUSES>,
+    causes: TopExplanations<Cause, MOST_CAUSES>,
 }
 
 impl Columns {
@@ -93,7 +93,7 @@ impl Columns {
     }
 }
 
-impl Column {
+impl ColumnCauses {
     fn hint(&self) -> Option<Hint> {
         let (cause, evidence) = self.causes.first(|cause, fit| fit >= cause.least())?;
         let (word, says) = (cause.name(), cause.says());

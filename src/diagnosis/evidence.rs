@@ -11,19 +11,19 @@ const LONGEST_KEY: usize = 400;
 
 /// A finding's key, and where it stands among others.
 #[derive(Debug)]
-pub(super) struct Exemplar {
+pub(super) struct ExampleKey {
     position: SortKey,
     key: NamedValues<String>,
 }
 
 /// A finding's key, shared by everything that it is an example of.
-pub(super) type Example = Option<Arc<Exemplar>>;
+pub(super) type Example = Option<Arc<ExampleKey>>;
 
 /// A key as an example, unless it is too long to be held.
 pub(super) fn example(key: &NamedValues<String>) -> Example {
     let bytes: usize = key.0.iter().map(|(_, value)| value.len()).sum();
     (bytes <= LONGEST_KEY)
-        .then(|| Arc::new(Exemplar { position: SortKey::of_key(key), key: key.clone() }))
+        .then(|| Arc::new(ExampleKey { position: SortKey::of_key(key), key: key.clone() }))
 }
 
 /// A count, and the first keys of what was counted: which they are must not hang on which settled
@@ -31,7 +31,7 @@ pub(super) fn example(key: &NamedValues<String>) -> Example {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) fit: u64,
-    examples: Vec<Arc<Exemplar>>,
+    examples: Vec<Arc<ExampleKey>>,
 }
 
 impl Evidence {
@@ -53,15 +53,15 @@ impl Evidence {
 /// Evidence for several explanations, at most so many: a new one takes the place of the one with the
 /// least. What most findings fit is kept, and of none more is counted than there is.
 #[derive(Debug)]
-pub(super) struct Rivals<T, const MOST: usize>(Vec<(T, Evidence)>);
+pub(super) struct TopExplanations<T, const MOST: usize>(Vec<(T, Evidence)>);
 
-impl<T, const MOST: usize> Default for Rivals<T, MOST> {
+impl<T, const MOST: usize> Default for TopExplanations<T, MOST> {
     fn default() -> Self {
-        Rivals(Vec::new())
+        TopExplanations(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> Rivals<T, MOST> {
+impl<T, const MOST: usize> TopExplanations<T, MOST> {
     /// Counts one more of what `is` tells to be the explanation; `make` makes a new one.
     pub(super) fn add(
         &mut self,
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_most_fit_is_kept_among_ever_new_rivals() {
-        let mut rivals = Rivals::<u32, 4>::default();
+        let mut rivals = TopExplanations::<u32, 4>::default();
         for number in 0..1_000 {
             rivals.add(|known| *known == number + 1, || number + 1, &None);
             rivals.add(|known| *known == 0, || 0, &None);

@@ -15,7 +15,7 @@ const LEAST_STRETCHES: usize = 10;
 
 /// The findings of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct Locations {
     findings: u64,
     rows: u64,
     keys: Points,
@@ -29,7 +29,7 @@ pub(super) struct Places {
 /// Ranges that are held.
 const MOST_RANGES: usize = 10_000;
 
-impl Places {
+impl Locations {
     pub(super) fn findings(&self) -> u64 {
         self.findings
     }

@@ -19,8 +19,8 @@ mod window;
 use std::collections::BTreeMap;
 
 use columns::Columns;
-use evidence::{Rivals, example};
-use location::Places;
+use evidence::{TopExplanations, example};
+use location::Locations;
 use moment::Moment;
 use swaps::Swaps;
 
@@ -37,27 +37,27 @@ const MOST_GROUPS: usize = 64;
 
 /// What the findings of a run have in common, mapping by mapping.
 #[derive(Debug)]
-pub struct Diagnosis(BTreeMap<String, Case>);
+pub struct Diagnosis(BTreeMap<String, MappingDiagnosis>);
 
 /// One mapping's findings.
 #[derive(Debug)]
-struct Case {
+struct MappingDiagnosis {
     plan: MappingPlan,
     /// The pairs' places by name.
     places: BTreeMap<String, u16>,
     columns: Columns,
     swaps: Swaps,
     /// Mismatches in which this side's row was changed earlier, and those that can be told.
-    behind: Rivals<Side, 2>,
+    behind: TopExplanations<Side, 2>,
     dated: u64,
-    groups: Rivals<Group, MOST_GROUPS>,
-    kinds: BTreeMap<DivergenceKind, Places>,
+    groups: TopExplanations<Group, MOST_GROUPS>,
+    kinds: BTreeMap<DivergenceKind, Locations>,
 }
 
 impl Diagnosis {
     /// Of a run of these plans.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p MappingPlan>) -> Diagnosis {
-        let case = |plan: &MappingPlan| (plan.name.clone(), Case::new(plan.clone()));
+        let case = |plan: &MappingPlan| (plan.name.clone(), MappingDiagnosis::new(plan.clone()));
         Diagnosis(plans.into_iter().map(case).collect())
     }
 
@@ -79,19 +79,19 @@ impl Diagnosis {
     }
 }
 
-impl Case {
-    fn new(plan: MappingPlan) -> Case {
+impl MappingDiagnosis {
+    fn new(plan: MappingPlan) -> MappingDiagnosis {
         let places = plan.pairs.iter().enumerate();
         let places = places
             .filter_map(|(place, pair)| Some((pair.name.clone(), u16::try_from(place).ok()?)));
-        Case {
+        MappingDiagnosis {
             places: places.collect(),
             plan,
             columns: Columns::default(),
             swaps: Swaps::default(),
-            behind: Rivals::default(),
+            behind: TopExplanations::default(),
             dated: 0,
-            groups: Rivals::default(),
+            groups: TopExplanations::default(),
             kinds: BTreeMap::new(),
         }
     }
@@ -147,7 +147,7 @@ impl Case {
         };
         let mut hints = self.columns.hints(name);
         hints.extend(self.older_state());
-        let mismatches = self.kinds.get(&DivergenceKind::Mismatch).map_or(0, Places::findings);
+        let mismatches = self.kinds.get(&DivergenceKind::Mismatch).map_or(0, Locations::findings);
         hints.extend(self.swaps.hint(mismatches));
         hints.extend(self.one_group(record));
         for (kind, places) in &self.kinds {

@@ -16,7 +16,7 @@ const SHORTEST: usize = 3;
 /// Which findings have one another's values.
 #[derive(Debug)]
 pub(super) struct Swaps {
-    seen: BTreeMap<(u64, u64), Seen>,
+    seen: BTreeMap<(u64, u64), PairCount>,
     /// Only pairs whose hash this divides are held.
     every: u64,
     held: u64,
@@ -24,7 +24,7 @@ pub(super) struct Swaps {
 
 /// How often a pair of values was seen each way, and where first.
 #[derive(Debug)]
-struct Seen {
+struct PairCount {
     ways: [u64; 2],
     examples: [Example; 2],
 }
@@ -64,7 +64,7 @@ impl Swaps {
         }
         let way = usize::from(source > target);
         let seen = self.seen.entry((least, greatest));
-        let seen = seen.or_insert_with(|| Seen { ways: [0, 0], examples: [None, None] });
+        let seen = seen.or_insert_with(|| PairCount { ways: [0, 0], examples: [None, None] });
         seen.ways[way] += 1;
         if seen.ways[way] == 1 {
             seen.examples[way].clone_from(example);

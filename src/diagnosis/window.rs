@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::evidence::{Evidence, Example, Exemplar};
+use super::evidence::{Evidence, Example, ExampleKey};
 use crate::finding::NamedValues;
 
 /// Fewer findings lie together by chance.
@@ -21,7 +21,7 @@ const MOST_EXAMPLES: usize = 128;
 #[derive(Debug)]
 pub(super) struct Points {
     held: Sample<i128>,
-    examples: Sample<(i128, Arc<Exemplar>)>,
+    examples: Sample<(i128, Arc<ExampleKey>)>,
 }
 
 impl Default for Points {
