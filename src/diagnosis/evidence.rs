@@ -4,30 +4,30 @@ use std::sync::Arc;
 
 use crate::finding::{NamedValues, SortKey};
 
-/// Keys told as examples.
-const EXAMPLES: usize = 5;
-/// A longer key is no example.
-const LONGEST_KEY: usize = 400;
+/// The most keys given as examples.
+const MAX_EXAMPLES: usize = 5;
+/// The most bytes of a key that is an example.
+const MAX_KEY_BYTES: usize = 400;
 
-/// A finding's key, and where it stands among others.
+/// A finding's key, with what it is sorted by.
 #[derive(Debug)]
 pub(super) struct ExampleKey {
-    position: SortKey,
+    sort_key: SortKey,
     key: NamedValues<String>,
 }
 
-/// A finding's key, shared by everything that it is an example of.
+/// A finding's key, shared by all explanations that it is an example of; `None` if it is too long.
 pub(super) type Example = Option<Arc<ExampleKey>>;
 
-/// A key as an example, unless it is too long to be held.
+/// Makes an example of a key, unless the key is too long to be kept.
 pub(super) fn example(key: &NamedValues<String>) -> Example {
     let bytes: usize = key.0.iter().map(|(_, value)| value.len()).sum();
-    (bytes <= LONGEST_KEY)
-        .then(|| Arc::new(ExampleKey { position: SortKey::of_key(key), key: key.clone() }))
+    (bytes <= MAX_KEY_BYTES)
+        .then(|| Arc::new(ExampleKey { sort_key: SortKey::of_key(key), key: key.clone() }))
 }
 
-/// A count, and the first keys of what was counted: which they are must not hang on which settled
-/// first.
+/// A count, and the first keys of what was counted, so that the choice does not depend on the order of
+/// the events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) fit: u64,
@@ -38,10 +38,10 @@ impl Evidence {
     pub(super) fn add(&mut self, example: &Example) {
         self.fit += 1;
         let Some(example) = example else { return };
-        let place = self.examples.partition_point(|known| known.position <= example.position);
-        if place < EXAMPLES {
+        let place = self.examples.partition_point(|known| known.sort_key <= example.sort_key);
+        if place < MAX_EXAMPLES {
             self.examples.insert(place, Arc::clone(example));
-            self.examples.truncate(EXAMPLES);
+            self.examples.truncate(MAX_EXAMPLES);
         }
     }
 
@@ -50,19 +50,19 @@ impl Evidence {
     }
 }
 
-/// Evidence for several explanations, at most so many: a new one takes the place of the one with the
-/// least. What most findings fit is kept, and of none more is counted than there is.
+/// The evidence of at most `MAX` explanations. A new one replaces the one with the lowest count, so the
+/// explanation of most findings is kept, and no count is too high.
 #[derive(Debug)]
-pub(super) struct TopExplanations<T, const MOST: usize>(Vec<(T, Evidence)>);
+pub(super) struct TopExplanations<T, const MAX: usize>(Vec<(T, Evidence)>);
 
-impl<T, const MOST: usize> Default for TopExplanations<T, MOST> {
+impl<T, const MAX: usize> Default for TopExplanations<T, MAX> {
     fn default() -> Self {
         TopExplanations(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> TopExplanations<T, MOST> {
-    /// Counts one more of what `is` tells to be the explanation; `make` makes a new one.
+impl<T, const MAX: usize> TopExplanations<T, MAX> {
+    /// Counts a finding for the explanation for which `is` holds; `make` makes one if there is none.
     pub(super) fn add(
         &mut self,
         is: impl Fn(&T) -> bool,
@@ -70,7 +70,7 @@ impl<T, const MOST: usize> TopExplanations<T, MOST> {
         example: &Example,
     ) -> &mut T {
         let place = self.0.iter().position(|(known, _)| is(known)).unwrap_or_else(|| {
-            if self.0.len() >= MOST {
+            if self.0.len() >= MAX {
                 let least = self.0.iter().enumerate().min_by_key(|(_, (_, of))| of.fit);
                 let least = least.map_or(0, |(place, _)| place);
                 self.0.swap_remove(least);
@@ -87,8 +87,8 @@ impl<T, const MOST: usize> TopExplanations<T, MOST> {
         self.0.iter()
     }
 
-    /// Of the explanations that `may` be claimed the one that most findings fit; of two alike the one
-    /// that came first.
+    /// Returns the explanation with the highest count among those that `may` be claimed, the earliest if
+    /// there are several.
     pub(super) fn first(&self, may: impl Fn(&T, u64) -> bool) -> Option<&(T, Evidence)> {
         let claimed = self.0.iter().rev().filter(|(known, evidence)| may(known, evidence.fit));
         claimed.max_by_key(|(_, evidence)| evidence.fit)
@@ -100,15 +100,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_most_fit_is_kept_among_ever_new_rivals() {
-        let mut rivals = TopExplanations::<u32, 4>::default();
+    fn the_explanation_of_most_findings_is_kept() {
+        let mut top = TopExplanations::<u32, 4>::default();
         for number in 0..1_000 {
-            rivals.add(|known| *known == number + 1, || number + 1, &None);
-            rivals.add(|known| *known == 0, || 0, &None);
+            top.add(|known| *known == number + 1, || number + 1, &None);
+            top.add(|known| *known == 0, || 0, &None);
         }
-        let (first, evidence) = rivals.first(|_, _| true).unwrap();
+        let (first, evidence) = top.first(|_, _| true).unwrap();
         assert_eq!((*first, evidence.fit), (0, 1_000));
-        assert!(rivals.iter().all(|(_, evidence)| evidence.fit <= 1_000));
-        assert_eq!(rivals.iter().count(), 4);
+        assert!(top.iter().all(|(_, evidence)| evidence.fit <= 1_000));
+        assert_eq!(top.iter().count(), 4);
     }
 }

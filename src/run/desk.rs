@@ -283,7 +283,7 @@ impl<'o> Desk<'o> {
     /// Tells what has happened.
     pub(super) async fn tell_all(&mut self) {
         let mut events = std::mem::take(&mut self.untold);
-        events.iter_mut().for_each(|event| self.diagnosis.take(event));
+        events.iter_mut().for_each(|event| self.diagnosis.add_event(event));
         let left = self.left();
         if let Some(recorder) = &mut self.recorder {
             let in_time = tokio::select! {
