@@ -80,7 +80,7 @@ impl Columns {
             [_] => ("one_column", "no other column differs", MIN_ONE_COLUMN),
             _ => ("columns_together", "these columns differ together, and no others", 2),
         };
-        let hint = Hint::of(
+        let hint = Hint::new(
             hint,
             Some(DivergenceKind::Mismatch),
             says.to_owned(),
@@ -99,7 +99,7 @@ impl ColumnCauses {
         let (cause, evidence) = self.causes.first(|cause, fit| fit >= cause.least())?;
         let (name, says) = (cause.name(), cause.describe());
         let mut hint =
-            Hint::of(name, Some(DivergenceKind::Mismatch), says, evidence.fit, self.differ)?;
+            Hint::new(name, Some(DivergenceKind::Mismatch), says, evidence.fit, self.differ)?;
         hint.examples = evidence.examples();
         Some(hint)
     }

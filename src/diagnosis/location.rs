@@ -115,7 +115,7 @@ impl Locations {
             }
         };
         let says = format!("{} from {from} through {through}, {evidence}", pair.name);
-        let mut hint = Hint::of("key_window", Some(kind), says, window.fit, self.findings)?;
+        let mut hint = Hint::new("key_window", Some(kind), says, window.fit, self.findings)?;
         hint.columns = vec![pair.name.clone()];
         hint.examples = self.keys.examples(&window);
         Some(hint)
@@ -145,7 +145,7 @@ impl Locations {
         let says = format!(
             "last changed in the {side} from {from} to {through}, where its statistics see {within} of the rows"
         );
-        let mut hint = Hint::of("change_window", Some(kind), says, window.fit, self.dated)?;
+        let mut hint = Hint::new("change_window", Some(kind), says, window.fit, self.dated)?;
         hint.columns = vec![changed.column.0.clone()];
         hint.examples = self.changed[side].examples(&window);
         Some(hint)
@@ -173,7 +173,7 @@ impl Locations {
             false => (older, "before the first", first),
         };
         let says = format!("{word} row of the {other}, {}", format_key(end));
-        Hint::of("beyond_the_other_side", Some(kind), says, rows, self.rows)
+        Hint::new("beyond_the_other_side", Some(kind), says, rows, self.rows)
     }
 }
 

@@ -152,7 +152,7 @@ impl MappingDiagnosis {
         let says =
             format!("the {side}'s row was changed before the {other}'s: it is an older state");
         let kind = Some(DivergenceKind::Mismatch);
-        let mut hint = Hint::of("older_state", kind, says, evidence.fit, self.dated)?;
+        let mut hint = Hint::new("older_state", kind, says, evidence.fit, self.dated)?;
         hint.examples = evidence.examples();
         Some(hint)
     }
@@ -170,7 +170,7 @@ impl MappingDiagnosis {
         }
         let group = worst.group.as_deref().unwrap_or("NULL");
         let says = format!("group {group:?}, which has {:.1}% of the rows", share * 100.0);
-        let mut hint = Hint::of("one_group", None, says, worst.divergent(), of)?;
+        let mut hint = Hint::new("one_group", None, says, worst.divergent(), of)?;
         hint.columns = record.group_by.iter().cloned().collect();
         let known = self.groups.iter().find(|(group, _)| *group == worst.group);
         hint.examples = known.map(|(_, evidence)| evidence.examples()).unwrap_or_default();

@@ -89,7 +89,7 @@ impl Swaps {
         };
         let says = "the rows have one another's values: they changed places".to_owned();
         let mut hint =
-            Hint::of("swapped_values", Some(DivergenceKind::Mismatch), says, fit, mismatches)?;
+            Hint::new("swapped_values", Some(DivergenceKind::Mismatch), says, fit, mismatches)?;
         hint.examples = evidence.examples();
         Some(hint)
     }

@@ -1,17 +1,17 @@
-//! A suspect and how it is settled: the policy that decides what becomes a finding.
+//! Candidates and the rule by which one becomes a finding.
 //!
 //! ```text
-//! first sight   look     look            look                               look
-//!      │─ 1 s ──│── 2 s ──│───── 4 s ─────│──────── … capped at `settle` ────│
-//!      └ clock starts                     └ a row moved: clock starts again
+//! first seen   recheck  recheck        recheck                            recheck
+//!      │─ 1 s ──│── 2 s ──│───── 4 s ─────│──────── … at most `settle` ──────│
+//!      └ clock starts                     └ a row changed: clock starts again
 //!
-//! healed      both sides agree at some look
-//! confirmed   the clock has run for `settle`: neither row moved, and they still differ
-//! unsettled   4 × `settle` after first sight (and three looks) it still differs and still moves
+//! healed      both sides agree in a recheck
+//! confirmed   the clock has run for `settle`: neither row changed, and they still differ
+//! unsettled   4 × `settle` after it was first seen (and three rechecks) it still differs and changes
 //! ```
 //!
-//! `settle = 0` is the policy for data that nobody writes: one second look at once; different again
-//! with both rows as before is confirmed, anything else that differs is unsettled.
+//! `settle = 0` is for data without writes: there is one recheck, at once. If the rows still differ and
+//! neither has changed, the difference is confirmed, otherwise it is unsettled.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::Disposition;
 use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
-/// What is in doubt.
+/// The rows that a candidate is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The rows of one key.
@@ -32,29 +32,31 @@ pub enum Subject {
     NullKeys(Side),
 }
 
-/// A difference that was seen and has yet to stand still.
+/// A difference that was seen and is not confirmed yet.
 ///
 /// Times are durations on the run's own monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Which mapping, by its place in the run.
+    /// The mapping's place in the run.
     pub mapping: usize,
-    /// What is in doubt.
+    /// The rows.
     pub subject: Subject,
-    /// What the last look found on each side: how many rows, and the sum of their hashes.
+    /// What the last recheck found on each side: how many rows, and the sum of their hashes.
     pub image: BySide<Digest>,
     /// When it was first seen.
     pub first_seen: Duration,
-    /// When it is to be looked at next.
+    /// When its next recheck is due.
     pub due: Duration,
-    clock: Duration,
-    pause: Duration,
-    looks: u32,
-    /// How long nobody could look.
-    held_up: Duration,
+    /// Since when neither row has changed.
+    unchanged_since: Duration,
+    /// The time between the last recheck and the next.
+    interval: Duration,
+    rechecks: u32,
+    /// How long rechecks were impossible.
+    delay: Duration,
 }
 
-/// One more look at a suspect.
+/// One recheck of a candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Recheck {
     /// When.
@@ -65,34 +67,34 @@ pub struct Recheck {
     pub agree: bool,
 }
 
-/// What a look has made of a suspect.
+/// The outcome of a recheck.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RecheckOutcome {
     /// The sides agree.
     Healed,
-    /// It is a finding, and this is the right to make it one.
+    /// The difference is final: the ruling allows to make a finding.
     Differs(Ruling),
-    /// It has to be looked at again, when it is due.
+    /// Another recheck is needed, when it is due.
     Pending,
 }
 
-/// The right to make a [`super::Finding`]; only [`Candidate::settle`] gives it. A ledger keeps what it
-/// has given.
+/// The permission to make a [`super::Finding`], which only [`Candidate::settle`] gives. A ledger stores
+/// it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruling {
     disposition: Disposition,
 }
 
 impl Ruling {
-    /// Whether the difference stood still or kept changing.
+    /// Returns the disposition of the finding.
     pub fn disposition(&self) -> Disposition {
         self.disposition
     }
 
-    /// The same for rows that an accept rule covers: what is confirmed is accepted. What kept changing
-    /// is covered by no rule.
+    /// Returns the ruling for rows that match an accept rule: a confirmed difference is accepted, an unsettled
+    /// one stays unsettled.
     #[must_use]
-    pub fn covered(&self) -> Ruling {
+    pub fn accepted(&self) -> Ruling {
         match self.disposition {
             Disposition::Confirmed => Ruling { disposition: Disposition::Accepted },
             disposition => Ruling { disposition },
@@ -100,12 +102,15 @@ impl Ruling {
     }
 }
 
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The time until the first recheck; each further one takes twice as long.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+/// After how many times `settle` a difference is unsettled.
 const PATIENCE: u32 = 4;
-const LEAST_LOOKS: u32 = 3;
+/// The fewest rechecks after which a difference is unsettled.
+const MIN_RECHECKS: u32 = 3;
 
 impl Candidate {
-    /// A suspect as the scan saw it.
+    /// Makes a candidate of what the scan saw.
     pub fn new(
         mapping: usize,
         subject: Subject,
@@ -113,62 +118,62 @@ impl Candidate {
         now: Duration,
         settle: Duration,
     ) -> Candidate {
-        let pause = FIRST_PAUSE.min(settle);
+        let interval = FIRST_INTERVAL.min(settle);
         Candidate {
             mapping,
             subject,
             image,
             first_seen: now,
-            due: now + pause,
-            clock: now,
-            pause,
-            looks: 0,
-            held_up: Duration::ZERO,
+            due: now + interval,
+            unchanged_since: now,
+            interval,
+            rechecks: 0,
+            delay: Duration::ZERO,
         }
     }
 
-    /// Takes one more look into account.
-    pub fn settle(&mut self, look: &Recheck, settle: Duration) -> RecheckOutcome {
-        self.looks += 1;
-        let moved = look.image != self.image;
-        self.image = look.image;
-        if look.agree {
+    /// Takes a recheck into account.
+    pub fn settle(&mut self, recheck: &Recheck, settle: Duration) -> RecheckOutcome {
+        self.rechecks += 1;
+        let has_changed = recheck.image != self.image;
+        self.image = recheck.image;
+        if recheck.agree {
             return RecheckOutcome::Healed;
         }
-        if moved {
-            self.clock = look.at;
+        if has_changed {
+            self.unchanged_since = recheck.at;
         }
-        let stood = !moved && look.at.saturating_sub(self.clock) >= settle;
-        if stood {
+        let is_stable = !has_changed && recheck.at.saturating_sub(self.unchanged_since) >= settle;
+        if is_stable {
             return RecheckOutcome::Differs(Ruling { disposition: Disposition::Confirmed });
         }
-        let patience_ends = self.first_seen + settle * PATIENCE + self.held_up;
-        let looked_enough = self.looks >= LEAST_LOOKS || settle.is_zero();
-        if looked_enough && look.at >= patience_ends {
+        let patience_ends = self.first_seen + settle * PATIENCE + self.delay;
+        let is_rechecked_enough = self.rechecks >= MIN_RECHECKS || settle.is_zero();
+        if is_rechecked_enough && recheck.at >= patience_ends {
             return RecheckOutcome::Differs(Ruling { disposition: Disposition::Unsettled });
         }
-        self.pause = (self.pause * 2).min(settle);
-        // A look is due no later than the moment at which it could decide.
-        let decides = if looked_enough {
-            patience_ends.min(self.clock + settle)
+        self.interval = (self.interval * 2).min(settle);
+        // A recheck is due no later than the time at which it can decide.
+        let decides_at = if is_rechecked_enough {
+            patience_ends.min(self.unchanged_since + settle)
         } else {
-            self.clock + settle
+            self.unchanged_since + settle
         };
-        self.due = (look.at + self.pause).min(decides.max(look.at));
+        self.due = (recheck.at + self.interval).min(decides_at.max(recheck.at));
         RecheckOutcome::Pending
     }
 
-    /// Nobody could look for so long: that is no part of the time in which it may come to rest.
-    pub fn held_up(&mut self, by: Duration) {
-        self.held_up += by;
+    /// Extends the time in which the rows may settle by a time in which no recheck was possible.
+    pub fn extend_patience(&mut self, by: Duration) {
+        self.delay += by;
     }
 
-    /// Looks taken since the first sight.
-    pub fn looks(&self) -> u32 {
-        self.looks
+    /// Returns how many rechecks there were.
+    pub fn rechecks(&self) -> u32 {
+        self.rechecks
     }
 
-    /// Bytes that it holds outside of itself.
+    /// Returns the bytes that it holds on the heap.
     pub fn heap_size(&self) -> usize {
         match &self.subject {
             Subject::Key(key) => key.heap_size(),
@@ -190,98 +195,98 @@ mod tests {
         BySide { source: digest, target: Digest::default() }
     }
 
-    fn suspect(settle: Duration) -> Candidate {
+    fn candidate(settle: Duration) -> Candidate {
         let subject = Subject::Key(Key::new([&b"1"[..]]));
         Candidate::new(0, subject, image(1), Duration::ZERO, settle)
     }
 
-    /// Looks whenever it is due, at the images given in turn (the last one for ever after).
-    fn watch(settle: Duration, images: &[i64]) -> (Vec<u64>, RecheckOutcome) {
-        let mut suspect = suspect(settle);
-        let mut looks = Vec::new();
+    /// Rechecks a candidate whenever it is due, with the given images in turn (then always the last one).
+    fn settle_with(settle: Duration, images: &[i64]) -> (Vec<u64>, RecheckOutcome) {
+        let mut candidate = candidate(settle);
+        let mut times = Vec::new();
         loop {
-            let hash = *images.get(looks.len()).or(images.last()).unwrap();
-            let look = Recheck { at: suspect.due, image: image(hash), agree: false };
-            looks.push(look.at.as_secs());
-            match suspect.settle(&look, settle) {
-                RecheckOutcome::Pending => assert!(looks.len() < 100, "never settled"),
-                settled => return (looks, settled),
+            let hash = *images.get(times.len()).or(images.last()).unwrap();
+            let recheck = Recheck { at: candidate.due, image: image(hash), agree: false };
+            times.push(recheck.at.as_secs());
+            match candidate.settle(&recheck, settle) {
+                RecheckOutcome::Pending => assert!(times.len() < 100, "never settled"),
+                settled => return (times, settled),
             }
         }
     }
 
-    fn standing(disposition: Disposition) -> RecheckOutcome {
+    fn differs(disposition: Disposition) -> RecheckOutcome {
         RecheckOutcome::Differs(Ruling { disposition })
     }
 
     #[test]
-    fn what_stands_still_is_confirmed_when_the_clock_has_run() {
-        assert_eq!(watch(SETTLE, &[1]), (vec![1, 3, 7, 15], standing(Disposition::Confirmed)));
+    fn an_unchanged_difference_is_confirmed_after_settle() {
+        assert_eq!(settle_with(SETTLE, &[1]), (vec![1, 3, 7, 15], differs(Disposition::Confirmed)));
     }
 
     #[test]
     fn only_what_is_confirmed_can_be_accepted() {
-        let covered = |disposition| Ruling { disposition }.covered().disposition();
+        let covered = |disposition| Ruling { disposition }.accepted().disposition();
         assert_eq!(covered(Disposition::Confirmed), Disposition::Accepted);
         assert_eq!(covered(Disposition::Unsettled), Disposition::Unsettled);
     }
 
     #[test]
-    fn a_move_starts_the_clock_again() {
-        // It moved at the second look (3 s): confirmed 15 s later, not before.
-        let (looks, settled) = watch(SETTLE, &[1, 2]);
-        assert_eq!((looks, settled), (vec![1, 3, 7, 15, 18], standing(Disposition::Confirmed)));
+    fn a_change_starts_the_clock_again() {
+        // It changed at the second recheck (3 s), so it is confirmed 15 s later.
+        let (times, settled) = settle_with(SETTLE, &[1, 2]);
+        assert_eq!((times, settled), (vec![1, 3, 7, 15, 18], differs(Disposition::Confirmed)));
     }
 
     #[test]
-    fn what_keeps_moving_is_unsettled_after_four_times_settle() {
+    fn a_difference_that_changes_is_unsettled_after_four_settle() {
         let ever_new: Vec<i64> = (2..100).collect();
-        let (looks, settled) = watch(SETTLE, &ever_new);
-        assert_eq!(settled, standing(Disposition::Unsettled));
-        assert_eq!(looks.last(), Some(&60));
+        let (times, settled) = settle_with(SETTLE, &ever_new);
+        assert_eq!(settled, differs(Disposition::Unsettled));
+        assert_eq!(times.last(), Some(&60));
     }
 
     #[test]
-    fn agreement_heals_at_any_look() {
-        let mut suspect = suspect(SETTLE);
-        let look = Recheck { at: SETTLE, image: BySide::default(), agree: true };
-        assert_eq!(suspect.settle(&look, SETTLE), RecheckOutcome::Healed);
+    fn agreement_heals_in_any_recheck() {
+        let mut candidate = candidate(SETTLE);
+        let recheck = Recheck { at: SETTLE, image: BySide::default(), agree: true };
+        assert_eq!(candidate.settle(&recheck, SETTLE), RecheckOutcome::Healed);
     }
 
     #[test]
-    fn a_settle_of_zero_is_one_second_look_at_once() {
-        assert_eq!(watch(Duration::ZERO, &[1]), (vec![0], standing(Disposition::Confirmed)));
-        assert_eq!(watch(Duration::ZERO, &[2]), (vec![0], standing(Disposition::Unsettled)));
+    fn a_settle_of_zero_takes_one_recheck() {
+        assert_eq!(settle_with(Duration::ZERO, &[1]), (vec![0], differs(Disposition::Confirmed)));
+        assert_eq!(settle_with(Duration::ZERO, &[2]), (vec![0], differs(Disposition::Unsettled)));
     }
 
     #[test]
-    fn a_short_settle_still_takes_three_looks_before_it_calls_a_row_unsettled() {
+    fn a_short_settle_still_takes_three_rechecks() {
         let ever_new: Vec<i64> = (2..100).collect();
-        let (looks, settled) = watch(Duration::from_millis(200), &ever_new);
-        assert_eq!(settled, standing(Disposition::Unsettled));
-        assert!(looks.len() >= 3);
+        let (times, settled) = settle_with(Duration::from_millis(200), &ever_new);
+        assert_eq!(settled, differs(Disposition::Unsettled));
+        assert!(times.len() >= 3);
     }
 
     #[test]
-    fn a_time_in_which_nobody_looked_is_no_time_in_which_it_moved() {
-        let mut suspect = suspect(SETTLE);
-        let look = |at: u64, hash: i64| Recheck {
+    fn a_time_without_rechecks_extends_the_patience() {
+        let mut candidate = candidate(SETTLE);
+        let recheck = |at: u64, hash: i64| Recheck {
             at: Duration::from_secs(at),
             image: image(hash),
             agree: false,
         };
         for (at, hash) in [(1, 2), (3, 3)] {
-            assert_eq!(suspect.settle(&look(at, hash), SETTLE), RecheckOutcome::Pending);
+            assert_eq!(candidate.settle(&recheck(at, hash), SETTLE), RecheckOutcome::Pending);
         }
-        suspect.held_up(Duration::from_secs(600));
-        assert_eq!(suspect.settle(&look(605, 4), SETTLE), RecheckOutcome::Pending);
-        assert_eq!(suspect.settle(&look(670, 5), SETTLE), standing(Disposition::Unsettled));
+        candidate.extend_patience(Duration::from_secs(600));
+        assert_eq!(candidate.settle(&recheck(605, 4), SETTLE), RecheckOutcome::Pending);
+        assert_eq!(candidate.settle(&recheck(670, 5), SETTLE), differs(Disposition::Unsettled));
     }
 
     #[test]
-    fn a_row_that_comes_back_to_its_old_values_has_moved() {
-        // 1 → 2 → 1: the clock must not have run on from the first 1.
-        let (looks, settled) = watch(SETTLE, &[2, 1]);
-        assert_eq!((looks.last(), settled), (Some(&18), standing(Disposition::Confirmed)));
+    fn a_row_that_returns_to_its_old_values_has_changed() {
+        // 1 → 2 → 1: the clock must start again.
+        let (times, settled) = settle_with(SETTLE, &[2, 1]);
+        assert_eq!((times.last(), settled), (Some(&18), differs(Disposition::Confirmed)));
     }
 }

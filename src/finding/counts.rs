@@ -1,17 +1,17 @@
-//! The books of a mapping: every row of each side is counted once, and under one heading.
+//! The row counts of a mapping: every row of each side is counted once, in one of several counters.
 //!
-//! `read` is counted where rows are read, the headings where rows are judged, so the two can
-//! disagree; if they do, the run is incomplete. That is checked in release builds too.
+//! `read` is counted where rows are read, the other counters where rows are judged, so that a lost row
+//! shows: if `read` is not the sum of the others, the run is incomplete. Release builds check it too.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Disposition, DivergenceKind};
 use crate::schema::{BySide, Side};
 
-/// One side's books, in rows.
+/// One side's row counts, `books` in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideCounts {
-    /// Rows found: the scan's count, corrected by the last look at each suspect.
+    /// Rows found: the scan's count, corrected by the last recheck of each candidate.
     pub read: u64,
     /// Rows whose counterpart agrees.
     pub matched: u64,
@@ -32,8 +32,8 @@ pub struct SideCounts {
 }
 
 impl SideCounts {
-    /// Whether what was read is what was judged.
-    pub fn balance(&self) -> bool {
+    /// Returns whether `read` is the sum of the others.
+    pub fn is_balanced(&self) -> bool {
         let SideCounts {
             read,
             matched,
@@ -49,16 +49,16 @@ impl SideCounts {
     }
 }
 
-/// What a mapping's run has counted.
+/// The counts of a mapping's run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MappingCounts {
-    /// The books of each side.
+    /// Row counts of each side.
     pub books: BySide<SideCounts>,
-    /// Suspects that agreed at a later look.
+    /// Candidates that agreed when rechecked.
     pub healed: u64,
-    /// Keys confirmed as standing on the source only.
+    /// Keys confirmed as on the source only.
     pub only_in_source: u64,
-    /// Keys confirmed as standing on the target only.
+    /// Keys confirmed as on the target only.
     pub only_in_target: u64,
     /// Keys confirmed as different.
     pub mismatch: u64,
@@ -71,46 +71,51 @@ pub struct MappingCounts {
 }
 
 impl MappingCounts {
-    /// Rows of clean ranges and matched keys.
-    pub fn matched(&mut self, rows: BySide<u64>) {
+    /// Adds rows of clean ranges and matched keys.
+    pub fn add_matched(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
             self.books[side].read += rows[side];
             self.books[side].matched += rows[side];
         }
     }
 
-    /// Rows read whose judgement is still open; [`MappingCounts::corrected`] and one of the verdicts follow.
-    pub fn read(&mut self, rows: BySide<u64>) {
+    /// Adds rows that are read and not judged yet.
+    pub fn add_read(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
             self.books[side].read += rows[side];
         }
     }
 
-    /// The last look at a suspect found other counts than the scan had booked.
-    pub fn corrected(&mut self, booked: BySide<u64>, found: BySide<u64>) {
+    /// Replaces the rows that the scan counted for a candidate by those of its last recheck.
+    pub fn correct_read(&mut self, counted: BySide<u64>, found: BySide<u64>) {
         for side in Side::BOTH {
             let read = &mut self.books[side].read;
-            *read = read.saturating_sub(booked[side]) + found[side];
+            *read = read.saturating_sub(counted[side]) + found[side];
         }
     }
 
-    /// A suspect healed, with these rows.
-    pub fn healed(&mut self, rows: BySide<u64>) {
+    /// Adds a candidate that healed, with its rows.
+    pub fn add_healed(&mut self, rows: BySide<u64>) {
         self.healed += 1;
         for side in Side::BOTH {
             self.books[side].matched += rows[side];
         }
     }
 
-    /// A suspect turned out to be no difference, with these rows: nothing healed.
-    pub fn cleared(&mut self, rows: BySide<u64>) {
+    /// Adds a candidate whose rows differ within the tolerance: they match, and nothing healed.
+    pub fn add_within_tolerance(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
             self.books[side].matched += rows[side];
         }
     }
 
-    /// A suspect stands, with these rows on each side.
-    pub fn standing(&mut self, kind: DivergenceKind, disposition: Disposition, rows: BySide<u64>) {
+    /// Adds a candidate that differs, with its rows on each side.
+    pub fn add_differing(
+        &mut self,
+        kind: DivergenceKind,
+        disposition: Disposition,
+        rows: BySide<u64>,
+    ) {
         let most = rows.source.max(rows.target);
         match (disposition, kind) {
             (Disposition::Unsettled, _) => self.unsettled += most,
@@ -122,7 +127,7 @@ impl MappingCounts {
         }
         for side in Side::BOTH {
             let books = &mut self.books[side];
-            let heading = match (disposition, kind) {
+            let counter = match (disposition, kind) {
                 (Disposition::Unsettled, _) => &mut books.unsettled,
                 (Disposition::Accepted, _) => &mut books.accepted,
                 (_, DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget) => &mut books.only,
@@ -130,24 +135,24 @@ impl MappingCounts {
                 (_, DivergenceKind::DuplicateKey) => &mut books.duplicate,
                 (_, DivergenceKind::NullKey) => &mut books.null_key,
             };
-            *heading += rows[side];
+            *counter += rows[side];
         }
     }
 
-    /// Rows that were read but cannot be judged.
-    pub fn undecided(&mut self, rows: BySide<u64>) {
+    /// Adds rows that were read and cannot be judged.
+    pub fn add_undecided(&mut self, rows: BySide<u64>) {
         for side in Side::BOTH {
             self.books[side].undecided += rows[side];
         }
     }
 
-    /// Whether the books of both sides balance.
-    pub fn balances(&self) -> bool {
-        self.books.all(SideCounts::balance)
+    /// Returns whether the counts of both sides are balanced.
+    pub fn is_balanced(&self) -> bool {
+        self.books.all(SideCounts::is_balanced)
     }
 
-    /// Whether confirmed divergence exists.
-    pub fn diverged(&self) -> bool {
+    /// Returns whether there is a confirmed difference.
+    pub fn has_diverged(&self) -> bool {
         self.only_in_source + self.only_in_target + self.mismatch + self.key_faults > 0
     }
 }
@@ -159,40 +164,40 @@ mod tests {
     const BOTH: BySide<u64> = BySide { source: 1, target: 1 };
 
     #[test]
-    fn every_way_a_suspect_can_end_keeps_the_books_in_balance() {
-        let mut tally = MappingCounts::default();
-        tally.matched(BySide { source: 10, target: 10 });
-        // six suspects, booked by the scan as one row on each side
-        tally.read(BySide { source: 6, target: 6 });
-        tally.healed(BOTH);
-        tally.cleared(BOTH);
-        tally.standing(DivergenceKind::Mismatch, Disposition::Confirmed, BOTH);
-        tally.standing(DivergenceKind::Mismatch, Disposition::Unsettled, BOTH);
-        tally.undecided(BOTH);
+    fn every_outcome_of_a_candidate_keeps_the_counts_balanced() {
+        let mut counts = MappingCounts::default();
+        counts.add_matched(BySide { source: 10, target: 10 });
+        // Six candidates, counted by the scan as one row on each side.
+        counts.add_read(BySide { source: 6, target: 6 });
+        counts.add_healed(BOTH);
+        counts.add_within_tolerance(BOTH);
+        counts.add_differing(DivergenceKind::Mismatch, Disposition::Confirmed, BOTH);
+        counts.add_differing(DivergenceKind::Mismatch, Disposition::Unsettled, BOTH);
+        counts.add_undecided(BOTH);
         let gone = BySide { source: 1, target: 0 };
-        tally.corrected(BOTH, gone);
-        tally.standing(DivergenceKind::OnlyInSource, Disposition::Confirmed, gone);
-        assert!(tally.balances(), "{tally:?}");
-        assert_eq!((tally.books.source.read, tally.books.target.read), (16, 15));
-        assert_eq!((tally.healed, tally.books.source.matched), (1, 12));
-        assert!(tally.diverged());
+        counts.correct_read(BOTH, gone);
+        counts.add_differing(DivergenceKind::OnlyInSource, Disposition::Confirmed, gone);
+        assert!(counts.is_balanced(), "{counts:?}");
+        assert_eq!((counts.books.source.read, counts.books.target.read), (16, 15));
+        assert_eq!((counts.healed, counts.books.source.matched), (1, 12));
+        assert!(counts.has_diverged());
     }
 
     #[test]
-    fn what_is_accepted_is_counted_and_does_not_diverge() {
-        let mut tally = MappingCounts::default();
-        tally.read(BySide { source: 4, target: 1 });
-        tally.standing(DivergenceKind::Mismatch, Disposition::Accepted, BOTH);
+    fn accepted_rows_are_counted_and_do_not_diverge() {
+        let mut counts = MappingCounts::default();
+        counts.add_read(BySide { source: 4, target: 1 });
+        counts.add_differing(DivergenceKind::Mismatch, Disposition::Accepted, BOTH);
         let range = BySide { source: 3, target: 0 };
-        tally.standing(DivergenceKind::OnlyInSource, Disposition::Accepted, range);
-        assert!(tally.balances() && !tally.diverged());
-        assert_eq!((tally.accepted, tally.books.source.accepted), (4, 4));
+        counts.add_differing(DivergenceKind::OnlyInSource, Disposition::Accepted, range);
+        assert!(counts.is_balanced() && !counts.has_diverged());
+        assert_eq!((counts.accepted, counts.books.source.accepted), (4, 4));
     }
 
     #[test]
-    fn a_row_that_is_judged_but_was_never_read_breaks_the_balance() {
-        let mut tally = MappingCounts::default();
-        tally.healed(BOTH);
-        assert!(!tally.balances());
+    fn a_row_that_was_never_read_breaks_the_balance() {
+        let mut counts = MappingCounts::default();
+        counts.add_healed(BOTH);
+        assert!(!counts.is_balanced());
     }
 }

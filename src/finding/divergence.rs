@@ -1,5 +1,5 @@
-//! A finding: what differs, where, and whether it stood still. A fact without blame: neither side
-//! is right until an authority is named.
+//! A finding: what differs, where, and whether it is confirmed. It does not say which side is right: that
+//! is decided when a repair names the source of truth.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use crate::schema::{BySide, Side};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DivergenceKind {
-    /// The row stands on the source only.
+    /// The row is on the source only.
     OnlyInSource,
-    /// The row stands on the target only.
+    /// The row is on the target only.
     OnlyInTarget,
-    /// The row stands on both sides with different values.
+    /// The row is on both sides with different values.
     Mismatch,
     /// A side has more than one row of this key.
     DuplicateKey,
@@ -24,7 +24,7 @@ pub enum DivergenceKind {
 }
 
 impl DivergenceKind {
-    /// The kind of rows that only this side has.
+    /// Returns the kind of rows that only this side has.
     pub fn only_in(side: Side) -> DivergenceKind {
         match side {
             Side::Source => DivergenceKind::OnlyInSource,
@@ -32,7 +32,7 @@ impl DivergenceKind {
         }
     }
 
-    /// The word in every machine format.
+    /// Returns the name in machine formats.
     pub fn name(self) -> &'static str {
         match self {
             DivergenceKind::OnlyInSource => "only_in_source",
@@ -44,20 +44,20 @@ impl DivergenceKind {
     }
 }
 
-/// What became of a suspect that differs.
+/// What became of a candidate that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
-    /// It stood still and differs.
+    /// It differs and did not change.
     Confirmed,
     /// It differs and kept changing.
     Unsettled,
-    /// It stood still and differs, and that is agreed to.
+    /// It differs and did not change, and an accept rule matches.
     Accepted,
 }
 
 impl Disposition {
-    /// The word in every machine format.
+    /// Returns the name in machine formats.
     pub fn name(self) -> &'static str {
         match self {
             Disposition::Confirmed => "confirmed",
@@ -67,19 +67,19 @@ impl Disposition {
     }
 }
 
-/// What became of a difference since the run before it that saw it.
+/// What became of a difference since the last run that found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recurrence {
-    /// It is there still, with the same values: no lag, something is wrong.
+    /// It is still there with the same values, so it is not lag.
     Same,
-    /// It is there still, with other values.
+    /// It is still there with other values.
     Changed,
-    /// A whole run between the two did not find it: it comes and goes, as lag does.
+    /// A complete run between the two did not find it: it comes and goes, as lag does.
     Returned,
 }
 
-/// A key range as people read it; `None` is an open end.
+/// A key range as text; `None` is an open end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeText {
     /// The last key before the range.
@@ -88,13 +88,12 @@ pub struct RangeText {
     pub through: Option<NamedValues<String>>,
 }
 
-/// Which rows a finding speaks of.
+/// Which rows a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindingPlace {
     /// The row of this key.
     Key(NamedValues<String>),
-    /// So many rows of a range in which only one side has any; all of them, unless the finding says
-    /// how many there are.
+    /// Rows of a range in which only one side has any: how many the finding is about.
     Range(RangeText, u64),
     /// Several rows of one key on one side.
     Duplicate(Side, u64, NamedValues<String>),
@@ -102,7 +101,7 @@ pub enum FindingPlace {
     NullKey(Side, u64),
 }
 
-/// One confirmed or unsettled divergence.
+/// One difference: confirmed, unsettled or accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The mapping's name.
@@ -113,16 +112,16 @@ pub struct Finding {
     disposition: Disposition,
     /// Which rows.
     pub place: FindingPlace,
-    /// Of a range, how many rows there are, if rows of other groups or under another agreement are
-    /// told in findings of their own.
+    /// The number of all rows of a range, if some have findings of their own because of another group or
+    /// accept rule.
     pub range_rows: Option<u64>,
-    /// The group of the rows, where there are groups: the source's, if the row stands there.
+    /// The group of the rows, if there are groups: the source's, if the row is there.
     pub group: Option<Group>,
-    /// Why it was agreed to.
+    /// The reason of the accept rule.
     pub accept_reason: Option<String>,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
     pub columns: NamedValues<BySide<Option<String>>>,
-    /// When each side's row was last changed, where the spec names a column that says so.
+    /// When each side's row was last changed, if the spec names a column for it.
     pub changed_at: BySide<Option<String>>,
     /// Whether values are left out and only column names are given (`--keys-only`).
     pub keys_only: bool,
@@ -132,12 +131,12 @@ pub struct Finding {
     pub last_seen: String,
     /// In how many runs it was seen.
     pub runs: u64,
-    /// What became of it since the last of them before this one, if there was one.
+    /// What became of it since the last of these runs, if there was one.
     pub recurrence: Option<Recurrence>,
 }
 
 impl Finding {
-    /// Makes the finding that a ruling allows. `seen` is first and last sight.
+    /// Makes the finding that a ruling allows. `seen` is when it was first and last seen.
     pub fn new(
         ruling: &Ruling,
         mapping: &str,
@@ -164,9 +163,8 @@ impl Finding {
         }
     }
 
-    /// The same finding, ruled as it was when it was written down: a record says what a ruling has
-    /// said, and reading it back rules on nothing anew.
-    pub(super) fn written(
+    /// Makes a finding from its stored parts, with the disposition that its ruling had.
+    pub(super) fn from_stored(
         disposition: Disposition,
         mapping: String,
         kind: DivergenceKind,
@@ -190,12 +188,12 @@ impl Finding {
         }
     }
 
-    /// Whether it stood still or kept changing.
+    /// Returns whether it is confirmed, unsettled or accepted.
     pub fn disposition(&self) -> Disposition {
         self.disposition
     }
 
-    /// How many rows of a side it speaks of.
+    /// Returns how many rows of a side it is about.
     pub fn rows(&self) -> u64 {
         match &self.place {
             FindingPlace::Key(_) => 1,

@@ -1,4 +1,4 @@
-//! Named values in their own order, written as a JSON object.
+//! Named values in a fixed order, a JSON object in machine formats.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for NamedValues<V> {
     }
 }
 
-/// Reads an object's fields in the order in which they stand.
+/// Reads an object's fields in their order.
 struct InOrder<V>(PhantomData<V>);
 
 impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {

@@ -94,7 +94,7 @@ impl GateRun {
                 None if under_way => RunEnd::UnderWay,
                 None => RunEnd::Lost,
             },
-            found: past.found().saturating_sub(agreed),
+            found: past.finding_count().saturating_sub(agreed),
             differs_in: BTreeSet::new(),
             mappings: Vec::new(),
             unsettled: BTreeSet::new(),

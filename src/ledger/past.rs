@@ -291,7 +291,7 @@ impl Store {
         let record: RunRecord = serde_json::from_str(&row.record)?;
         let summary: Option<SummaryRecord> =
             row.summary.as_deref().map(serde_json::from_str).transpose()?;
-        Ok(record.last_moment(summary.as_ref()).map(|moment| (row.id, moment)))
+        Ok(record.last_time(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
     /// What a run was asked, and of which databases, as it was written down when it began; nothing of a

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::error::LedgerError;
 use super::run_row::{RunRow, StoredRun};
-use crate::finding::{PastRun, RunRecord, SummaryRecord, timestamp};
+use crate::finding::{PastRun, RunRecord, SummaryRecord, format_timestamp};
 
 /// A run with its row.
 pub(super) struct Numbered {
@@ -46,7 +46,7 @@ impl Numbered {
 
     /// A run of whose row only the place is told, and the latest moment that any of its values tells.
     fn damaged(row: RunRow) -> Numbered {
-        let at = timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
+        let at = format_timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
         let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
         run.damaged = true;
         Numbered { row, run, all_mappings: false }
@@ -100,7 +100,7 @@ fn latest_moment(row: &RunRow) -> Option<Timestamp> {
     let moments = [
         row.started_at.parse().ok(),
         record.as_ref().and_then(|record| record.started_at.parse().ok()),
-        record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
+        record.as_ref().and_then(|record| record.last_time(summary.as_ref())),
     ];
     let now = Timestamp::now();
     moments.into_iter().flatten().filter(|moment| *moment <= now).max()

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::finding::timestamp;
+use crate::finding::format_timestamp;
 use crate::gate::{Gate, GateInput, GateVerdict, GroupVerdict, Reason, Sequence};
 use crate::spec::{Spec, printable};
 use crate::text::{escape_to_one_line, format_count};
@@ -37,7 +37,7 @@ impl<'g> GateRecord<'g> {
             version: VERSION,
             spec: &spec.name,
             scope: spec.scope(),
-            judged_at: timestamp(case.now.machine),
+            judged_at: format_timestamp(case.now.machine),
             verdict: gate.answer(),
             reasons: &gate.reasons,
             groups: &gate.groups,

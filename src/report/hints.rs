@@ -48,7 +48,7 @@ mod tests {
     fn a_hint_says_what_how_many_and_where_to_look() {
         let says = "the target is 2h later".to_owned();
         let mut hint =
-            Hint::of("time_shift", Some(DivergenceKind::Mismatch), says, 1_180, 1_200).unwrap();
+            Hint::new("time_shift", Some(DivergenceKind::Mismatch), says, 1_180, 1_200).unwrap();
         hint.columns = vec!["created_at".into(), "odd\nname".into()];
         hint.examples =
             vec![NamedValues(vec![("id".into(), "7".into()), ("part".into(), "x y".into())])];

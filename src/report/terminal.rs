@@ -309,7 +309,7 @@ impl<W: Write> Summary<W> {
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
         let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
-        self.can_resume = Some(self.can_resume.unwrap_or(true) && !undecided.is_of_change());
+        self.can_resume = Some(self.can_resume.unwrap_or(true) && !undecided.is_table_change());
         let excerpt = self.excerpt(&undecided.mapping);
         excerpt.undecided += 1;
         if excerpt.ranges.len() < MAX_RANGES {

@@ -106,25 +106,25 @@ impl Account {
 
     /// Rows of clean ranges and matched keys, with their groups.
     pub(in crate::run) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
-        self.tally.matched(BySide { source: rows, target: rows });
+        self.tally.add_matched(BySide { source: rows, target: rows });
         if let Some(tallies) = &mut self.groups {
-            tallies.matched(groups);
+            tallies.add_matched(groups);
         }
     }
 
     /// A suspect healed, with these rows.
     pub(in crate::run) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.healed(rows);
+        self.tally.add_healed(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, MappingCounts::healed);
+            tallies.add_settled(groups, MappingCounts::add_healed);
         }
     }
 
     /// A suspect turned out to be no difference, with these rows.
     pub(in crate::run) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.cleared(rows);
+        self.tally.add_within_tolerance(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, MappingCounts::cleared);
+            tallies.add_settled(groups, MappingCounts::add_within_tolerance);
         }
     }
 
@@ -136,9 +136,9 @@ impl Account {
         rows: BySide<u64>,
         groups: &BySide<Vec<Group>>,
     ) {
-        self.tally.standing(kind, disposition, rows);
+        self.tally.add_differing(kind, disposition, rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, |tally, rows| tally.standing(kind, disposition, rows));
+            tallies.add_settled(groups, |tally, rows| tally.add_differing(kind, disposition, rows));
         }
     }
 
@@ -150,23 +150,24 @@ impl Account {
         group: &Group,
         rows: BySide<u64>,
     ) {
-        self.tally.standing(kind, disposition, rows);
+        self.tally.add_differing(kind, disposition, rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.part(group, rows, |tally, rows| tally.standing(kind, disposition, rows));
+            tallies
+                .add_rows(group, rows, |tally, rows| tally.add_differing(kind, disposition, rows));
         }
     }
 
     /// Rows that were read and will not be judged.
     pub(in crate::run) fn not_judged(&mut self, rows: BySide<u64>) {
-        self.tally.undecided(rows);
+        self.tally.add_undecided(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.unknown(rows);
+            tallies.add_ungrouped(rows);
         }
     }
 
     /// Says once that there are more groups than can be told apart, and why the mapping ends.
     pub(in crate::run) fn too_many_groups(&mut self) -> Option<&'static str> {
-        let too_many = self.groups.as_ref().is_some_and(GroupedCounts::too_many);
+        let too_many = self.groups.as_ref().is_some_and(GroupedCounts::has_too_many);
         let said = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
         if !too_many || said {
             return None;
@@ -228,7 +229,7 @@ impl Account {
 
     /// Whether what was compared counts as verified: all that it came to was told, and is sound.
     pub(in crate::run) fn is_sound(&self) -> bool {
-        self.tally.balances() && !self.truncated
+        self.tally.is_balanced() && !self.truncated
     }
 
     /// Everything is to be looked at after all.
@@ -275,8 +276,8 @@ impl Account {
         } = self.tally;
         let read = books.source.read.max(books.target.read);
         let read_by_side = books.map(|side| side.read);
-        let balances = self.tally.balances()
-            && self.groups.as_ref().is_none_or(|groups| groups.balance(read_by_side));
+        let balances = self.tally.is_balanced()
+            && self.groups.as_ref().is_none_or(|groups| groups.is_balanced(read_by_side));
         let reason = match (balances, &self.reason, self.truncated, unsettled > max_unsettled) {
             (false, ..) => Some("the books do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),

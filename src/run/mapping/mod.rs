@@ -254,7 +254,7 @@ impl MappingState {
         let Compared { matched, suspects, lone, groups, .. } = compared;
         self.account.matched(matched, &groups);
         if let Some((side, digest)) = lone {
-            self.account.tally.read(only(side, digest.rows));
+            self.account.tally.add_read(only(side, digest.rows));
             return vec![Item::Lone(Piece { range, side, digest })];
         }
         let home = Arc::new(range);
@@ -262,7 +262,7 @@ impl MappingState {
         let mut suspects = suspects;
         suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
         for suspected in &suspects {
-            self.account.tally.read(suspected.image.map(|digest| digest.rows));
+            self.account.tally.add_read(suspected.image.map(|digest| digest.rows));
         }
         suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&home))).collect()
     }
@@ -332,7 +332,7 @@ impl MappingState {
     /// The keys of a few one-sided rows are known.
     pub(super) fn keys(&mut self, piece: &Piece, found: Vec<Suspected>, desk: &mut Desk<'_>) {
         let booked = only(piece.side, piece.digest.rows);
-        self.account.tally.corrected(booked, only(piece.side, found.len() as u64));
+        self.account.tally.correct_read(booked, only(piece.side, found.len() as u64));
         let home = Arc::new(piece.range.clone());
         for suspected in found {
             self.suspect(suspected, Arc::clone(&home), desk);
@@ -342,7 +342,7 @@ impl MappingState {
     /// Rows with a NULL in their key were counted for the first time.
     pub(super) fn null_keys(&mut self, found: BySide<Counted>, desk: &mut Desk<'_>) {
         let found = found.map(|counted| counted.digest);
-        self.account.tally.read(found.map(|digest| digest.rows));
+        self.account.tally.add_read(found.map(|digest| digest.rows));
         let home = Arc::new(KeyRange::everything());
         for side in Side::BOTH {
             if found[side].rows > 0 {

@@ -143,7 +143,7 @@ impl Queue {
     /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
     pub(in crate::run) fn held_up(&mut self, by: Duration) {
         let waiting = self.waiting.values_mut().flat_map(BTreeMap::values_mut);
-        waiting.for_each(|entry| entry.suspect.held_up(by));
+        waiting.for_each(|entry| entry.suspect.extend_patience(by));
     }
 
     /// Takes every suspect of a mapping out: it was ended.

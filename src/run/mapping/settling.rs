@@ -49,12 +49,12 @@ impl MappingState {
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
-        self.account.tally.corrected(booked, rows);
+        self.account.tally.correct_read(booked, rows);
         let agree = seen != Seen::Apart;
         // A digest sees no leeway: what the first look clears may never have been beyond it.
         let never_differed = seen == Seen::Within
             && self.account.plan.strategy == Strategy::Digest
-            && entry.suspect.looks() == 0
+            && entry.suspect.rechecks() == 0
             && booked.all(|rows| *rows == 1);
         let look = Recheck { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
@@ -95,7 +95,7 @@ impl MappingState {
                 let plan = Arc::clone(&self.account.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
                 let rule = plan.accepts.covering(kind, &looked.rules, differing);
-                let ruling = if rule.is_some() { ruling.covered() } else { ruling };
+                let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
                 self.tell_key(&entry, &ruling, rule, kind, looked, desk);
@@ -174,7 +174,7 @@ impl MappingState {
         if image[side.other()].rows > 0 {
             // The other side has come by: what is left is a matter of keys.
             let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, BySide::default());
+            self.account.tally.correct_read(booked, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
             self.tasks.push_back(Task::Rescan { range, rows, smallest: false });
@@ -183,7 +183,7 @@ impl MappingState {
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
             // Some of its rows may have gone between its scan and the ruling.
             let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, only(side, ruled.1.rows()));
+            self.account.tally.correct_read(booked, only(side, ruled.1.rows()));
             self.open -= 1;
             (entry, Some(ruled))
         } else {
@@ -193,7 +193,7 @@ impl MappingState {
             let standing = ruling.map(|ruling| {
                 let parts = std::mem::take(&mut found[side].parts);
                 // What kept changing is covered by no rule.
-                let covered = ruling.covered() != ruling;
+                let covered = ruling.accepted() != ruling;
                 (ruling, if covered { parts } else { parts.without_rules() })
             });
             if let Some((ruling, parts)) = &standing {
@@ -203,7 +203,7 @@ impl MappingState {
         };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
-                let covered = ruling.covered();
+                let covered = ruling.accepted();
                 let ruling = if rule.is_some() { &covered } else { ruling };
                 let kind = DivergenceKind::only_in(side);
                 self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
@@ -233,7 +233,7 @@ impl MappingState {
         let plan = Arc::clone(&self.account.plan);
         let range = KeyRange { after, through: last.or(through) };
         let range = self.account.range_text(&range);
-        let (kind, covered, all) = (DivergenceKind::only_in(side), ruling.covered(), parts.rows());
+        let (kind, covered, all) = (DivergenceKind::only_in(side), ruling.accepted(), parts.rows());
         for (group, rule, rows) in parts.iter() {
             let rule = rule.and_then(|place| plan.accepts.live.get(place));
             let ruling = if rule.is_some() { &covered } else { &ruling };

@@ -200,7 +200,7 @@ impl Watch {
                 self.positions[side].take(desk.clock.now(), position, &standbys)
             }
         };
-        self.paced.saw_lag(lag);
+        self.paced.record_lag(lag);
         Ok(Reading { lag, sessions })
     }
 
