@@ -1,111 +1,111 @@
-//! What happens during a run, told as it happens: the only corridor out of the engine.
+//! Events: what happens during a run, in the order in which it happens.
 //!
-//! The engine prints nothing and writes no file. It hands events to one [`Observer`]; progress
-//! bars, reports, logs and traces are made of them in `cli`. What has a duration comes as a pair of
-//! started and finished with one id.
+//! The engine prints nothing and writes no file. It sends events to one [`Observer`]; progress bars,
+//! reports, logs and traces are made from them in `cli`. What has a duration has two events, started
+//! and finished, with one id.
 
 use std::time::Duration;
 
 use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
 use crate::schema::{BySide, Side};
 
-/// One thing that happened. `mapping` is a mapping's place in the run.
+/// One event. `mapping` is a mapping's place in the run.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A run begins.
+    /// A run starts.
     RunStarted(RunRecord),
-    /// A mapping's scan begins.
+    /// A mapping's scan starts.
     MappingStarted {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
         /// Its name.
         name: String,
         /// Rows of the larger side by the statistics.
         estimated_rows: Option<u64>,
     },
-    /// A mapping goes on where an interrupted run has left it.
+    /// A mapping of an interrupted run is resumed.
     MappingResumed {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
         /// Chunks that are not read again.
         chunks: u64,
         /// Their rows on a side, about.
         rows: u64,
     },
-    /// A chunk is on its way.
+    /// A chunk is being read.
     ChunkStarted {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
         /// The chunk's number within the mapping.
         chunk: u64,
     },
     /// A chunk was compared.
     ChunkFinished {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
         /// The chunk's number within the mapping.
         chunk: u64,
         /// Rows read on each side.
         rows: BySide<u64>,
-        /// Differences at first sight.
+        /// Candidates: differences seen and not yet confirmed.
         suspects: u64,
         /// How long it took.
         elapsed: Duration,
     },
-    /// Suspects are being looked at again.
+    /// Candidates are being rechecked.
     RecheckStarted {
         /// The batch's number within the run.
         batch: u64,
-        /// Suspects in it.
+        /// Candidates in it.
         suspects: u64,
     },
-    /// Suspects were looked at again.
+    /// Candidates were rechecked.
     RecheckFinished {
         /// The batch's number within the run.
         batch: u64,
-        /// Suspects that are still open, in the whole run.
+        /// Candidates that are still open, in the whole run.
         open: u64,
     },
-    /// A statement failed and is tried again.
+    /// A statement failed and is retried.
     Retried {
         /// On which side, where that is known.
         side: Option<Side>,
         /// Why, without any row value.
         reason: String,
     },
-    /// The run is held back for the sake of others.
+    /// The run is throttled, to spare other sessions.
     PaceStarted {
-        /// The number of this time within the run.
+        /// The period's number within the run.
         period: u64,
-        /// Whether nothing new is started; otherwise it goes slower.
+        /// Whether nothing new is started; otherwise it runs slower.
         waits: bool,
         /// Why.
         reason: String,
     },
-    /// That is over.
+    /// The run is no longer throttled.
     PaceFinished {
-        /// The number of this time within the run.
+        /// The period's number within the run.
         period: u64,
         /// How long it was.
         elapsed: Duration,
     },
-    /// A difference stands.
+    /// A difference is confirmed, accepted or unsettled.
     Finding {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
-        /// What was found.
+        /// The finding.
         finding: Finding,
     },
     /// A range could not be judged.
     Undecided(Undecided),
     /// A mapping's scan and rechecks are done.
     MappingFinished {
-        /// Which mapping.
+        /// The mapping.
         mapping: usize,
-        /// What it came to.
+        /// Its record.
         record: Box<MappingRecord>,
     },
-    /// The run was asked to stop and finishes what is in hand.
+    /// The run was asked to stop; chunks in flight are finished.
     Stopping {
         /// Why.
         reason: String,
@@ -114,8 +114,8 @@ pub enum Event {
     RunFinished(SummaryRecord),
 }
 
-/// Who hears of events.
+/// Receives events.
 pub trait Observer {
-    /// Takes one event in. It is called from the run's own loop, so it must not dawdle.
-    fn observe(&mut self, event: Event);
+    /// Receives one event. The run's loop waits for it, so it must be quick.
+    fn observe(&mut self, event: &Event);
 }

@@ -10,10 +10,12 @@
 //!
 //! | room | holds |
 //! |---|---|
+//! | [`problem`] | the one shape of an error that a person reads |
 //! | [`schema`] | sides, names, types, what a catalog says: the shape of both sides |
 //! | [`row`] | keys and their order, ranges, fingerprints, digests |
 //! | [`finding`] | how a suspect is settled, what a finding is, books that must balance, the written record |
 //! | [`spec`] | spec files, read with places, every problem at once |
+//! | [`text`] | counts, durations and keys for people |
 //! | [`plan`] | pairs, the canon of each, the key, the strategy with its reason |
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
@@ -21,15 +23,17 @@
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
-//! | [`report`] | one trait, one file a format |
+//! | [`diagnosis`] | why rows differ: what findings of a mapping have in common, in bounded memory |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
 //! | [`run`] | the conductor: dispatcher, workers, rechecks |
+//! | [`report`] | one file a format, one line of a list; reports of plans, histories and gates |
 //! | `cli` | the door: verbs, flags, progress, logs, exit codes |
 //!
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
 
 pub mod compare;
+pub mod diagnosis;
 pub mod event;
 pub mod files;
 pub mod finding;
@@ -37,6 +41,7 @@ pub mod gate;
 pub mod ledger;
 pub mod pg;
 pub mod plan;
+pub mod problem;
 pub mod repair;
 pub mod report;
 pub mod row;
@@ -44,6 +49,7 @@ pub mod run;
 pub mod schema;
 pub mod spec;
 pub mod sql;
+pub mod text;
 
 mod cli;
 

@@ -405,7 +405,7 @@ fn keys_are_those_that_the_program_knows() {
 
 #[test]
 fn hints_are_those_that_the_program_has() {
-    let files = std::fs::read_dir("src/report/diagnosis").unwrap();
+    let files = std::fs::read_dir("src/diagnosis").unwrap();
     let code_of_hints: String =
         files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     let told: Words = rows("## Hints").iter().flat_map(|row| code(&row[0])).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{Common, path};
+use super::args::{CommonArgs, path};
 use super::exit::Exit;
 use super::repair::{rows, write_parts};
 use super::ui::Ui;
@@ -22,7 +22,7 @@ use crate::spec::printable;
 /// refuses stops it. What was applied is written down in the folder, so that it goes on behind that
 /// when it is started again after an interruption.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Apply {
+pub(super) struct ApplyArgs {
     /// The spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -40,14 +40,14 @@ pub(super) struct Apply {
     pub(super) params: Vec<String>,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// How often it says how far it has come.
 const OFTEN: Duration = Duration::from_secs(10);
 
 /// Verifies, and runs if it is to.
-pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Exit {
     let (wishes, stop) = watch::channel(Stop::No);
     tokio::select! {
         () = signals::relay(&wishes) => Exit::Incomplete,
@@ -55,8 +55,8 @@ pub(super) async fn run(args: &Apply, ui: &Ui) -> Exit {
     }
 }
 
-async fn apply(args: &Apply, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
-    let of_spec = args::Specs {
+async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
+    let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
         params: args.params.clone(),
         mappings: Vec::new(),

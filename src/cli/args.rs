@@ -11,7 +11,7 @@ use crate::spec::{StrategyChoice, holds_connection};
 
 /// What every verb understands.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Common {
+pub(super) struct CommonArgs {
     /// Say nothing on stderr but errors, and no terminal summary
     #[arg(long, short, env = "PGRECONCILE_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, help_heading = "Output")]
     pub(super) quiet: bool,
@@ -51,7 +51,7 @@ pub(super) struct Common {
     pub(super) given_ledger: Option<String>,
 }
 
-impl Common {
+impl CommonArgs {
     /// Where runs are remembered.
     pub(super) fn ledger(&self) -> Place {
         self.ledger.clone().unwrap_or(Place::Beside)
@@ -72,7 +72,7 @@ impl Common {
 
 /// Which specs, and with which parameters.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Specs {
+pub(super) struct SpecArgs {
     /// Spec files, or folders of them
     #[arg(value_name = "SPEC", required = true, value_parser = path())]
     pub(super) specs: Vec<PathBuf>,
@@ -165,7 +165,7 @@ pub(super) fn parse_strategy(word: &str) -> Result<StrategyChoice, String> {
     found.map(|(_, choice)| *choice).ok_or_else(|| "use auto, digest or stream".to_owned())
 }
 
-impl Specs {
+impl SpecArgs {
     /// A repeatable flag's environment variable holds its values on lines of their own.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         split_lines(&mut self.params, "params", matches);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::{Common, Specs as SpecArgs};
+use super::args::{CommonArgs, SpecArgs};
 use super::exit::Exit;
 use super::specs;
 use super::ui::Ui;
@@ -11,16 +11,16 @@ use crate::schema::Side;
 
 /// Check specs against both catalogs: names, types, keys, indexes, privileges; no table row is read
 #[derive(Args, Clone, Debug)]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) specs: SpecArgs,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// Reads, connects and plans, and says that it can be done.
-pub(super) async fn run(args: &Check, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &CheckArgs, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     specs::warn_of_leftovers(&specs, ui);
     let options = |spec: &crate::spec::Spec| Options {

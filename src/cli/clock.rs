@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::ui::Ui;
-use crate::finding::timestamp;
+use crate::finding::format_timestamp;
 use crate::ledger::Store;
 
 /// How far clocks of machines may disagree.
@@ -25,7 +25,7 @@ pub(super) async fn warn_if_behind(store: &Store, spec: &str, ui: &Ui) {
 fn behind(run: &str, noted: Timestamp, now: Timestamp) -> Option<String> {
     let by = noted.duration_since(now);
     let shown = by.round(Unit::Second).unwrap_or(by);
-    let (noted, now) = (timestamp(noted), timestamp(now));
+    let (noted, now) = (format_timestamp(noted), format_timestamp(now));
     (by > TOLERANCE).then(|| {
         format!(
             "the clock of this machine has gone back by {shown:#} since the newest run, or differs from \

@@ -5,23 +5,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, When, parse_strategy, path, split_paths};
-use super::begin::{begin_all, remember, resumption, share, still_open};
-use super::deadline::Deadline;
-use super::earlier::Earlier;
+use super::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
+use super::deadline::PlanningDeadline;
 use super::exit::Exit;
-use super::ledgers::{Asker, Ledgers, keep, new_id, warn_of_trouble};
-use super::outputs::{Format, Outputs, written};
-use super::progress::Progress;
+use super::ledgers::{LedgerRequest, Ledgers, keep, new_id, warn_of_trouble};
+use super::outputs::{Outputs, format_parser, report_help};
+use super::prior_run::PriorRun;
+use super::progress::ProgressDisplay;
+use super::run_start::{begin_all, remember, resumption, share, still_open};
 use super::telemetry::Log;
 use super::ui::Ui;
 use super::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
-use crate::report::Style;
+use crate::report::{Commands, Format, ReportOptions};
 use crate::row::Veil;
 use crate::run::{self, Begin, Options, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
@@ -31,9 +30,9 @@ use crate::spec::{Spec, StrategyChoice, parse_duration};
 /// Every mapping is planned before the first row is read. A difference is reported after it has stood
 /// still for `settle`. Ctrl-C once finishes what is in hand and reports; twice stops at once.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Compare {
+pub(super) struct CompareArgs {
     #[command(flatten)]
-    pub(super) specs: Specs,
+    pub(super) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy, help_heading = "How to compare")]
@@ -75,8 +74,8 @@ pub(super) struct Compare {
     #[arg(long, env = "PGRECONCILE_KEYS_ONLY", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
     keys_only: bool,
 
-    /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
     #[arg(
+        help = report_help(),
         long = "report",
         value_name = "FILE",
         env = "PGRECONCILE_REPORT",
@@ -91,10 +90,10 @@ pub(super) struct Compare {
         value_name = "FORMAT",
         env = "PGRECONCILE_FORMAT",
         default_value = "terminal",
-        value_parser = EnumValueParser::<Format>::new().try_map(written),
+        value_parser = format_parser(),
         help_heading = "Output"
     )]
-    format: Format,
+    format: &'static Format,
 
     /// Whether to show progress
     #[arg(
@@ -128,10 +127,10 @@ pub(super) struct Compare {
     pub(super) run_id: Option<String>,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
-impl Compare {
+impl CompareArgs {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
@@ -267,29 +266,27 @@ pub(super) fn shell_word(word: &str) -> String {
 }
 
 /// Everyone who hears of a run.
-struct Audience {
+struct Observers {
     outputs: Outputs,
-    progress: Progress,
+    progress: ProgressDisplay,
     log: Option<Log>,
 }
 
-impl Observer for Audience {
-    fn observe(&mut self, event: Event) {
-        let mut logged = false;
+impl Observer for Observers {
+    fn observe(&mut self, event: &Event) {
         if let Some(log) = &mut self.log {
-            log.observe(event.clone());
-            logged = matches!(event, Event::Retried { .. });
+            log.observe(event);
         }
-        // What the log has said on stderr is said there once.
-        if !logged {
-            self.progress.observe(event.clone());
+        // The log has written retries to stderr already.
+        if !(self.log.is_some() && matches!(event, Event::Retried { .. })) {
+            self.progress.observe(event);
         }
         self.outputs.observe(event);
     }
 }
 
 /// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
-pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &CompareArgs, earlier: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (wishes, stop) = watch::channel(Stop::No);
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
@@ -304,7 +301,7 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
     // Processes of one run hold the lease together.
     let shares = args.run_id.as_deref().map(|run| (run, process.as_str()));
     let resumes = args.resume.as_deref().and_then(resumption).is_some();
-    let asker = Asker { verb, shares, resumes, ui };
+    let asker = LedgerRequest { verb, shares, resumes, ui };
     let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
     let leases = ledgers.leases();
     let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
@@ -316,15 +313,17 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
         earlier.is_none() && asked_as_ever && ledgers.can_go_on(&spec.name)
     };
     let going_on = specs.iter().filter(can_go_on);
-    let style = Style {
+    let resume = going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect();
+    let options = ReportOptions {
+        is_terminal: false,
         width: ui.width(),
         colour: ui.colours_stdout(),
-        command: args.command(),
-        going_on: going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect(),
-        reports: !args.reports.is_empty(),
-        forgotten: args.common.ledger() == Place::Off,
+        several,
+        commands: Commands { again: args.command(), resume },
+        has_files: !args.reports.is_empty(),
+        no_ledger: args.common.ledger() == Place::Off,
     };
-    let outputs = Outputs::open(args.format, style, &args.reports, several, wishes.clone(), ui);
+    let outputs = Outputs::open(args.format, &options, &args.reports, wishes.clone(), ui);
     let Some(outputs) = outputs else {
         leaving.await;
         return Exit::Trouble;
@@ -340,14 +339,14 @@ pub(super) async fn run(args: &Compare, earlier: Option<&Earlier>, ui: &Ui) -> E
 }
 
 async fn run_all(
-    (args, earlier, process): (&Compare, Option<&Earlier>, &str),
+    (args, earlier, process): (&CompareArgs, Option<&PriorRun>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
     let runs = specs.iter().map(|spec| args.deadline.or(spec.compare.deadline));
-    let deadline = Deadline::start(runs);
+    let deadline = PlanningDeadline::start(runs);
     let mut memories = Vec::new();
     for spec in &specs {
         let memory = match earlier {
@@ -390,8 +389,8 @@ async fn run_all(
         };
         begins = all;
     }
-    let progress = Progress::new(args.progress, ui);
-    let mut audience = Audience { outputs, progress, log: Log::start(&args.common) };
+    let progress = ProgressDisplay::new(args.progress, ui);
+    let mut audience = Observers { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         if let Some(run_id) = &args.run_id {

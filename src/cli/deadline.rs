@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use crate::run::Options;
 
 /// How long the first run may take, and since when.
-pub(super) struct Deadline {
+pub(super) struct PlanningDeadline {
     began: Instant,
     soonest: Option<Duration>,
 }
 
-impl Deadline {
+impl PlanningDeadline {
     /// From now on, for runs that may take so long.
-    pub(super) fn start(runs: impl Iterator<Item = Option<Duration>>) -> Deadline {
-        Deadline { began: Instant::now(), soonest: runs.flatten().min() }
+    pub(super) fn start(runs: impl Iterator<Item = Option<Duration>>) -> PlanningDeadline {
+        PlanningDeadline { began: Instant::now(), soonest: runs.flatten().min() }
     }
 
     /// Waits until a run has no time left; for ever where none has a deadline.
@@ -43,7 +43,7 @@ mod tests {
     fn what_planning_took_is_gone() {
         let hour = Duration::from_secs(3_600);
         let since = Instant::now().checked_sub(hour / 2).unwrap();
-        let deadline = Deadline { began: since, soonest: None };
+        let deadline = PlanningDeadline { began: since, soonest: None };
         let left = |deadline_of_run| {
             let mut options = Options::of(&CompareSettings::default());
             options.deadline = deadline_of_run;

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::args::{self, Common, path};
+use super::args::{self, CommonArgs, path};
 use super::exit::Exit;
 use super::ledgers::{past, under_way, unusable};
 use super::ui::Ui;
 use super::{redact_key, specs};
 use crate::finding::PastRun;
 use crate::gate::{
-    self, Answer, Asked, Case, Change, Clocks, End, Gate as Judgement, Run, Sequence,
+    self, CatalogChange, Clocks, Gate as Judgement, GateInput, GateMapping, GateRun, GateVerdict,
+    RunEnd, Sequence,
 };
 use crate::ledger::{Cipher, Covered, Location, Place, Retold, Store};
 use crate::report::{GateRecord, write_gate, write_json};
@@ -29,7 +30,7 @@ use crate::spec::{Diagnostic, Spec};
 /// catalogs whether they still are what was compared, and the target whether its sequences are ahead
 /// of its keys. No row is compared; `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct GateArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -64,7 +65,7 @@ pub(super) struct Gate {
     format: GateFormat,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// How a judgement is shown.
@@ -77,7 +78,7 @@ enum GateFormat {
 }
 
 /// Gathers what is known, judges it, and tells.
-pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &GateArgs, ui: &Ui) -> Exit {
     let Some(spec) = read(args, ui) else { return Exit::Trouble };
     let Some(ledger) = open(args, &spec, ui).await else { return Exit::Trouble };
     let servers = Box::pin(ask_servers(&spec, &ledger, ui)).await;
@@ -103,15 +104,15 @@ pub(super) async fn run(args: &Gate, ui: &Ui) -> Exit {
             Exit::Trouble
         }
         _ => match judgement.answer() {
-            Answer::Open => Exit::Clean,
-            Answer::Closed => Exit::Diverged,
+            GateVerdict::Open => Exit::Clean,
+            GateVerdict::Closed => Exit::Diverged,
         },
     }
 }
 
 /// The spec, if it is one, and its groups can be told apart.
-fn read(args: &Gate, ui: &Ui) -> Option<Spec> {
-    let of_spec = args::Specs {
+fn read(args: &GateArgs, ui: &Ui) -> Option<Spec> {
+    let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
         params: args.params.clone(),
         mappings: Vec::new(),
@@ -142,7 +143,7 @@ struct Ledger {
 }
 
 /// Opens the ledger of the spec. `None` if that fails, which has been said.
-async fn open(args: &Gate, spec: &Spec, ui: &Ui) -> Option<Ledger> {
+async fn open(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
     let place = args.common.ledger();
     let store = past(&place, &spec.text.path, &spec.name, ui).await?;
     let location = place.of(&spec.text.path, &spec.name);
@@ -172,7 +173,7 @@ impl Ledger {
     }
 
     /// What the ledger remembers of the spec, as far as a judgement needs it.
-    async fn case(&self, spec: &Spec, now: Clocks) -> Result<Case, String> {
+    async fn case(&self, spec: &Spec, now: Clocks) -> Result<GateInput, String> {
         let scope = spec.scope();
         let all = self.runs(spec).await?;
         let runs = self.judged(spec, &all, &now).await?;
@@ -181,9 +182,9 @@ impl Ledger {
         let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
         let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
         let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
-        Ok(Case {
+        Ok(GateInput {
             policy: spec.gate,
-            mappings: Asked::of(spec, now.machine),
+            mappings: GateMapping::of(spec, now.machine),
             now,
             groups: Vec::new(),
             verified,
@@ -198,7 +199,12 @@ impl Ledger {
     }
 
     /// As many of the newest runs as a judgement looks at, the newest first.
-    async fn judged(&self, spec: &Spec, all: &[PastRun], now: &Clocks) -> Result<Vec<Run>, String> {
+    async fn judged(
+        &self,
+        spec: &Spec,
+        all: &[PastRun],
+        now: &Clocks,
+    ) -> Result<Vec<GateRun>, String> {
         let newest = all.last().map(|run| run.run.as_str());
         let scope = spec.scope();
         let mut known = Vec::new();
@@ -206,11 +212,11 @@ impl Ledger {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
             let under_way =
                 last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
-            known.push(Run::new(past, under_way)?);
+            known.push(GateRun::new(past, under_way)?);
         }
         let mut judged = Vec::new();
         while !known.is_empty() {
-            let in_window = |run: &Run| run.ended_within_window(now, &spec.gate);
+            let in_window = |run: &GateRun| run.ended_within_window(now, &spec.gate);
             if gate::enough(spec, &judged, now, known.iter().any(in_window)) {
                 break;
             }
@@ -222,15 +228,15 @@ impl Ledger {
     }
 
     /// Adds to a run what happened in it.
-    async fn complete(&self, run: &mut Run, spec: &Spec) -> Result<(), String> {
+    async fn complete(&self, run: &mut GateRun, spec: &Spec) -> Result<(), String> {
         let id = run.run.clone();
         match run.end {
-            End::Over(_) => {
+            RunEnd::Over(_) => {
                 let told = self.store.retell(&spec.name, Some(&id), |event| run.hear(event));
                 match told.await.map_err(|error| error.to_string())? {
                     Retold::Told => Ok(()),
                     Retold::Damaged(_) => {
-                        run.end = End::Damaged;
+                        run.end = RunEnd::Damaged;
                         Ok(())
                     }
                     Retold::Unknown | Retold::Unfinished => {
@@ -238,23 +244,28 @@ impl Ledger {
                     }
                 }
             }
-            End::UnderWay => {
+            RunEnd::UnderWay => {
                 let so_far = self.store.findings_so_far(&spec.name, &id, |finding| {
                     run.differs_already(finding, spec);
                 });
                 if !so_far.await.map_err(|error| error.to_string())? {
-                    run.end = End::Damaged;
+                    run.end = RunEnd::Damaged;
                 }
                 Ok(())
             }
-            End::Lost | End::Damaged => Ok(()),
+            RunEnd::Lost | RunEnd::Damaged => Ok(()),
         }
     }
 
     /// The share of each mapping that was verified within the window, as the ledger knows it key by key,
     /// or as whole runs say it; and the runs that did. What was verified by a run that is forgotten does
     /// not count: nobody knows what it found.
-    async fn verified(&self, spec: &Spec, runs: &[Run], now: &Clocks) -> Result<Verified, String> {
+    async fn verified(
+        &self,
+        spec: &Spec,
+        runs: &[GateRun],
+        now: &Clocks,
+    ) -> Result<Verified, String> {
         let (mut verified, mut verified_by) = (BTreeMap::new(), BTreeSet::new());
         let mut unreadable = BTreeMap::new();
         let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
@@ -301,7 +312,7 @@ struct Servers {
     /// The clocks.
     now: Clocks,
     /// The plans that a run would have; or what has changed, of a spec that fits the tables no more.
-    prepared: Result<Prepared, Vec<Change>>,
+    prepared: Result<Prepared, Vec<CatalogChange>>,
     /// The target's sequences.
     sequences: Vec<Sequence>,
 }
@@ -316,7 +327,7 @@ async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
         {
             ui.diagnostics(&spec.text, &problems);
             let errors = problems.iter().filter(|problem| problem.is_error());
-            let changes = errors.map(|problem| Change::unfit(&problem.message)).collect();
+            let changes = errors.map(|problem| CatalogChange::unfit(&problem.message)).collect();
             let now = Clocks { machine: Timestamp::now(), servers: BySide::default() };
             return Some(Servers { now, prepared: Err(changes), sequences: Vec::new() });
         }
@@ -345,7 +356,7 @@ async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
 
 impl Servers {
     /// Adds to a case what is not as the runs that it rests on saw it.
-    async fn add_to(self, case: &mut Case, ledger: &Ledger) -> Result<(), String> {
+    async fn add_to(self, case: &mut GateInput, ledger: &Ledger) -> Result<(), String> {
         case.sequences = self.sequences;
         let prepared = match self.prepared {
             Ok(prepared) => prepared,
@@ -373,7 +384,13 @@ fn of_connection(spec: &Spec, problems: &[Diagnostic]) -> bool {
     })
 }
 
-fn show(args: &Gate, ui: &Ui, spec: &Spec, case: &Case, judgement: &Judgement) -> io::Result<()> {
+fn show(
+    args: &GateArgs,
+    ui: &Ui,
+    spec: &Spec,
+    case: &GateInput,
+    judgement: &Judgement,
+) -> io::Result<()> {
     let record = GateRecord::new(spec, case, judgement);
     let mut out = io::stdout().lock();
     match args.format {

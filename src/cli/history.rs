@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{Common, path};
+use super::args::{CommonArgs, path};
 use super::exit::Exit;
 use super::ledgers::{past, unusable};
 use super::specs;
@@ -15,7 +15,7 @@ use crate::report::{write_history, write_json};
 
 /// Show past runs and their trend: what each came to, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
-pub(super) struct History {
+pub(super) struct HistoryArgs {
     /// Spec files, or folders of them
     #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
@@ -31,7 +31,7 @@ pub(super) struct History {
     format: HistoryFormat,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// How past runs are shown.
@@ -44,7 +44,7 @@ enum HistoryFormat {
 }
 
 /// Reads the ledger of each spec; no server is asked.
-pub(super) async fn run(args: &History, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> Exit {
     let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
     let mut histories = Vec::new();
     for (path, name) in names {
@@ -72,7 +72,7 @@ pub(super) async fn run(args: &History, ui: &Ui) -> Exit {
     }
 }
 
-fn show(args: &History, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {
+fn show(args: &HistoryArgs, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match (args.format, histories) {
         (HistoryFormat::Terminal, _) if ui.quiet => {}

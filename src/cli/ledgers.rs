@@ -29,7 +29,7 @@ pub(super) struct Ledgers {
 }
 
 /// Who asks for ledgers.
-pub(super) struct Asker<'a> {
+pub(super) struct LedgerRequest<'a> {
     /// What each run is.
     pub(super) verb: &'static str,
     /// The run that it shares with others, if it is one of many processes, and what it calls itself.
@@ -39,7 +39,7 @@ pub(super) struct Asker<'a> {
     pub(super) ui: &'a Ui,
 }
 
-impl Asker<'_> {
+impl LedgerRequest<'_> {
     /// What the holder of a lease calls itself, processes of one run all the same, if a new run is called
     /// this. Which run goes on is not known yet.
     fn holder(&self, run: &str) -> String {
@@ -56,7 +56,7 @@ impl Ledgers {
     /// the list; whether there was one comes back too.
     pub(super) async fn open(
         place: &Place,
-        asker: &Asker<'_>,
+        asker: &LedgerRequest<'_>,
         specs: &mut Vec<Spec>,
     ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
@@ -76,7 +76,12 @@ impl Ledgers {
     }
 
     /// Tells whether the run may go on.
-    async fn open_one(&mut self, location: &Location, spec: &str, asker: &Asker<'_>) -> bool {
+    async fn open_one(
+        &mut self,
+        location: &Location,
+        spec: &str,
+        asker: &LedgerRequest<'_>,
+    ) -> bool {
         if let Location::File(file) = location {
             match self.lock(file, spec, asker.ui) {
                 Some(false) => return false,
@@ -119,7 +124,7 @@ impl Ledgers {
     }
 
     /// Tells whether the run may go on.
-    async fn record(&mut self, store: Store, spec: &str, asker: &Asker<'_>) -> bool {
+    async fn record(&mut self, store: Store, spec: &str, asker: &LedgerRequest<'_>) -> bool {
         let shown = store.to_string();
         if store.is_newer() {
             let why = "a newer version of this program has written it";

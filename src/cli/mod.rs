@@ -5,23 +5,23 @@
 
 mod apply;
 mod args;
-mod begin;
 mod check;
 mod clock;
 mod compare;
 mod deadline;
-mod earlier;
 mod exit;
 mod gate;
 mod history;
 mod ledgers;
 mod outputs;
 mod plan;
+mod prior_run;
 mod progress;
 mod recheck;
 mod redact_key;
 mod repair;
 mod report;
+mod run_start;
 mod signals;
 mod specs;
 mod telemetry;
@@ -62,22 +62,22 @@ they look alike in every run, and runs of redacted keys can be resumed.";
 #[derive(Debug, Subcommand)]
 enum Verb {
     #[command(after_help = EXIT_CODES)]
-    Check(check::Check),
+    Check(check::CheckArgs),
     #[command(after_help = EXIT_CODES)]
-    Plan(plan::Plan),
+    Plan(plan::PlanArgs),
     #[command(after_help = EXIT_CODES)]
-    Compare(compare::Compare),
+    Compare(compare::CompareArgs),
     #[command(after_help = EXIT_CODES)]
-    Recheck(recheck::Recheck),
+    Recheck(recheck::RecheckArgs),
     #[command(after_help = EXIT_CODES)]
-    Gate(gate::Gate),
+    Gate(gate::GateArgs),
     #[command(after_help = EXIT_CODES)]
-    History(history::History),
+    History(history::HistoryArgs),
     #[command(after_help = EXIT_CODES)]
-    Report(report::Report),
-    Repair(repair::Repair),
+    Report(report::ReportArgs),
+    Repair(repair::RepairArgs),
     #[command(after_help = EXIT_CODES)]
-    Apply(apply::Apply),
+    Apply(apply::ApplyArgs),
 }
 
 /// Runs the program with these arguments and gives its exit code.

@@ -1,145 +1,123 @@
-//! Where a run is told: stdout in the format asked for, and the report files.
+//! The reports of a run: stdout in the format that `--format` names, and the files of `--report`.
 //!
-//! A report that cannot be written does not stop the others; it makes the run incomplete. A reader of
-//! stdout who goes away (`| head`) stops the run: nobody is left to tell.
+//! A report that cannot be written does not stop the others; it makes the run incomplete. If the reader
+//! of stdout goes away (`| head`), the run stops.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokio::sync::watch;
 
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::report::{Csv, Json, Jsonl, ReportFile, ReportFormat, Style, Terminal, Writer};
+use crate::report::{
+    EventWriter, FORMATS, Format, PLANNED_FORMATS, ReportFile, ReportOptions, extensions,
+};
 use crate::run::Stop;
 
-/// How stdout tells a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// A summary for people.
-    Terminal,
-    /// One JSON document.
-    Json,
-    /// A JSON object a line, as things happen.
-    Jsonl,
-    /// A line per differing column.
-    Csv,
-    /// Formats that the contract has and this version does not write yet.
-    #[value(name = "html", aliases = ["markdown", "github"], hide = true)]
-    Later,
+/// Parses the value of `--format`. Formats that are planned are refused by name.
+pub(super) fn format_parser() -> impl TypedValueParser<Value = &'static Format> {
+    let values = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help));
+    let planned = PLANNED_FORMATS.map(|name| PossibleValue::new(name).hide(true));
+    PossibleValuesParser::new(values.chain(planned)).try_map(|name| {
+        Format::by_name(&name).ok_or("it does nothing in this version yet; leave it out")
+    })
 }
 
-/// Refuses what is not written yet, by name: it is no slip of the user's.
-pub(super) fn written(format: Format) -> Result<Format, String> {
-    match format {
-        Format::Later => Err("it does nothing in this version yet; leave it out".to_owned()),
-        format => Ok(format),
-    }
+/// Returns the help of `--report`.
+pub(super) fn report_help() -> String {
+    format!("Also write a report; {} chooses the format (repeatable)", extensions())
 }
 
-/// Every telling of a run.
+/// All reports of a run.
 pub(super) struct Outputs {
-    stdout: Option<Box<dyn Writer>>,
-    files: Vec<Option<ReportFile>>,
+    stdout: Option<Box<dyn EventWriter>>,
+    files: Vec<ReportFile>,
     stop: watch::Sender<Stop>,
     ui: Ui,
-    /// Whether a run has begun: without one a report that is there stays.
-    begun: bool,
-    failed: bool,
+    /// Whether a run has started: without one, existing reports stay.
+    has_started: bool,
+    has_failed: bool,
 }
 
 impl Outputs {
-    /// Opens every report file before anything is read.
-    ///
-    /// Nothing if one cannot be opened; what is wrong has been said.
+    /// Opens every report file before anything is read. Returns `None` if one cannot be opened; the error
+    /// has been shown.
     pub(super) fn open(
-        format: Format,
-        style: Style,
+        format: &Format,
+        options: &ReportOptions,
         reports: &[PathBuf],
-        several: bool,
         stop: watch::Sender<Stop>,
         ui: &Ui,
     ) -> Option<Outputs> {
-        let mut files = Vec::new();
-        for path in reports {
-            let extensions = "Name a file that ends in .json, .jsonl or .csv.";
-            let folder = "Name a new file, or a report that is to be replaced, in a folder that only you can write to.";
-            let format = ReportFormat::of(path).map_err(|why| (why, extensions));
-            let file = format.and_then(|format| {
-                ReportFile::create(path, format, several)
-                    .map_err(|error| (error.to_string(), folder))
-            });
-            match file {
-                Ok(file) => files.push(Some(file)),
-                Err((why, hint)) => {
-                    let message = format!("report {} cannot be written: {why}", path.display());
-                    ui.error(&message, Some(hint));
-                    return None;
+        let files = reports.iter().map(|path| ReportFile::create(path, options));
+        let files = match files.collect::<Result<Vec<_>, _>>() {
+            Ok(files) => files,
+            Err(problem) => {
+                ui.problem(&problem);
+                return None;
+            }
+        };
+        let is_wanted = !(format.is_for_people && ui.quiet);
+        let stdout = is_wanted.then(|| {
+            let out: BufWriter<Stdout> = BufWriter::new(io::stdout());
+            let is_terminal = io::stdout().is_terminal();
+            let options = ReportOptions { is_terminal, ..options.clone() };
+            (format.new_writer)(Box::new(out), &options)
+        });
+        let ui = ui.clone();
+        Some(Outputs { stdout, files, stop, ui, has_started: false, has_failed: false })
+    }
+
+    /// Handles the outcome of writing to stdout. A writer that failed is not used again.
+    fn check_stdout(&mut self, result: io::Result<()>) {
+        let Err(error) = result else { return };
+        self.stdout = None;
+        self.has_failed = true;
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.stop.send_replace(Stop::Now);
+        } else {
+            self.ui.error(&format!("stdout cannot be written: {error}"), None);
+        }
+    }
+
+    /// Completes every report and moves the files into their places. Returns whether all could be
+    /// written.
+    pub(super) fn finish(mut self) -> bool {
+        if self.has_started {
+            let result = self.stdout.as_mut().map_or(Ok(()), |writer| writer.finish());
+            self.check_stdout(result);
+            for file in std::mem::take(&mut self.files) {
+                let path = file.path().to_owned();
+                if let Err(error) = file.finish() {
+                    self.has_failed = true;
+                    show_failed_file(&path, &error, &self.ui);
                 }
             }
         }
-        let out: BufWriter<Stdout> = BufWriter::new(io::stdout());
-        let stdout: Option<Box<dyn Writer>> = match format {
-            Format::Terminal if ui.quiet => None,
-            Format::Later => None,
-            Format::Terminal => Some(Box::new(Terminal::new(out, style))),
-            Format::Json => Some(Box::new(Json::new(out, several))),
-            Format::Jsonl => Some(Box::new(Jsonl::new(out))),
-            Format::Csv if io::stdout().is_terminal() => Some(Box::new(Csv::on_terminal(out))),
-            Format::Csv => Some(Box::new(Csv::new(out))),
-        };
-        Some(Outputs { stdout, files, stop, ui: ui.clone(), begun: false, failed: false })
-    }
-
-    fn each(&mut self, mut write: impl FnMut(&mut dyn Writer) -> io::Result<()>) {
-        if let Some(stdout) = &mut self.stdout
-            && let Err(error) = write(stdout.as_mut())
-        {
-            self.stdout = None;
-            self.failed = true;
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                self.stop.send_replace(Stop::Now);
-            } else {
-                self.ui.error(&format!("stdout cannot be written: {error}"), None);
-            }
-        }
-        for slot in &mut self.files {
-            let Some(file) = slot else { continue };
-            if let Err(error) = write(file) {
-                let message =
-                    format!("report {} cannot be written: {error}", file.path().display());
-                self.ui.error(&message, Some("A report that was there before is untouched."));
-                self.failed = true;
-                *slot = None;
-            }
-        }
-    }
-
-    /// Puts every report into its place. Tells whether all of it could be written.
-    pub(super) fn finish(mut self) -> bool {
-        if self.begun {
-            self.each(|writer| writer.finish());
-        }
-        !self.failed
+        !self.has_failed
     }
 }
 
+fn show_failed_file(path: &std::path::Path, error: &io::Error, ui: &Ui) {
+    let message = format!("report {} cannot be written: {error}", path.display());
+    ui.error(&message, Some("A report that was there before is untouched."));
+}
+
 impl Observer for Outputs {
-    fn observe(&mut self, event: Event) {
-        match &event {
-            Event::RunStarted(run) => {
-                self.begun = true;
-                self.each(|writer| writer.run(run));
+    fn observe(&mut self, event: &Event) {
+        self.has_started |= matches!(event, Event::RunStarted(_));
+        let result = self.stdout.as_mut().map_or(Ok(()), |writer| writer.write(event));
+        self.check_stdout(result);
+        let (ui, has_failed) = (&self.ui, &mut self.has_failed);
+        self.files.retain_mut(|file| match file.write(event) {
+            Ok(()) => true,
+            Err(error) => {
+                *has_failed = true;
+                show_failed_file(file.path(), &error, ui);
+                false
             }
-            Event::MappingStarted { mapping, name, .. } => {
-                self.each(|writer| writer.begins(*mapping, name));
-            }
-            Event::Finding { finding, .. } => self.each(|writer| writer.finding(finding)),
-            Event::Undecided(undecided) => self.each(|writer| writer.undecided(undecided)),
-            Event::MappingFinished { record, .. } => self.each(|writer| writer.mapping(record)),
-            Event::RunFinished(summary) => self.each(|writer| writer.summary(summary)),
-            _ => {}
-        }
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 
-use super::args::{Common, Specs as SpecArgs, parse_strategy};
+use super::args::{CommonArgs, SpecArgs, parse_strategy};
 use super::exit::Exit;
 use super::specs;
 use super::ui::Ui;
@@ -14,7 +14,7 @@ use crate::spec::StrategyChoice;
 
 /// Show what a compare would do: pairs, key, strategy with the reason, chunks, rows
 #[derive(Args, Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) specs: SpecArgs,
 
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     format: PlanFormat,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 /// How a plan is shown.
@@ -50,7 +50,7 @@ enum PlanFormat {
 }
 
 /// Reads, connects and plans, and shows the plans.
-pub(super) async fn run(args: &Plan, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let options = |spec: &crate::spec::Spec| Options {
         mappings: args.specs.mappings.clone(),
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &Plan, ui: &Ui) -> Exit {
     }
 }
 
-fn show(args: &Plan, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Result<()> {
+fn show(args: &PlanArgs, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let record = |(prepared, _): &(Prepared, Options)| {
         PlanRecord::new(&prepared.spec.name, prepared.servers.as_ref(), &prepared.plans)

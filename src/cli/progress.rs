@@ -14,21 +14,21 @@ use crate::spec::printable;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress on stderr.
-pub(super) struct Progress {
-    shows: Shows,
+pub(super) struct ProgressDisplay {
+    shows: DisplayMode,
     ui: Ui,
-    mappings: Vec<Mapping>,
+    mappings: Vec<MappingProgress>,
     last_line: Instant,
     open: u64,
 }
 
-enum Shows {
+enum DisplayMode {
     Bars(MultiProgress),
     Lines,
     Nothing,
 }
 
-struct Mapping {
+struct MappingProgress {
     index: usize,
     name: String,
     rows: u64,
@@ -37,28 +37,34 @@ struct Mapping {
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// As asked for; on `auto`, bars if stderr is a terminal.
-    pub(super) fn new(when: When, ui: &Ui) -> Progress {
+    pub(super) fn new(when: When, ui: &Ui) -> ProgressDisplay {
         let bars = match when {
             When::Auto => std::io::stderr().is_terminal(),
             When::Always => true,
             When::Never => false,
         };
         let shows = match (ui.quiet, when, bars) {
-            (true, _, _) | (_, When::Never, _) => Shows::Nothing,
-            (_, _, true) if std::io::stderr().is_terminal() => {
-                Shows::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
-            }
-            _ => Shows::Lines,
+            (true, _, _) | (_, When::Never, _) => DisplayMode::Nothing,
+            (_, _, true) if std::io::stderr().is_terminal() => DisplayMode::Bars(
+                MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)),
+            ),
+            _ => DisplayMode::Lines,
         };
-        Progress { shows, ui: ui.clone(), mappings: Vec::new(), last_line: Instant::now(), open: 0 }
+        ProgressDisplay {
+            shows,
+            ui: ui.clone(),
+            mappings: Vec::new(),
+            last_line: Instant::now(),
+            open: 0,
+        }
     }
 
-    fn started(&mut self, index: usize, name: String, estimated: Option<u64>) {
-        let name = printable(&name);
+    fn started(&mut self, index: usize, name: &str, estimated: Option<u64>) {
+        let name = printable(name);
         let bar = match &self.shows {
-            Shows::Bars(bars) => {
+            DisplayMode::Bars(bars) => {
                 let bar = bars.add(match estimated {
                     Some(rows) => ProgressBar::new(rows),
                     None => ProgressBar::new_spinner(),
@@ -67,22 +73,22 @@ impl Progress {
                 bar.set_prefix(name.clone());
                 Some(bar)
             }
-            Shows::Lines | Shows::Nothing => None,
+            DisplayMode::Lines | DisplayMode::Nothing => None,
         };
-        self.mappings.push(Mapping { index, name, rows: 0, estimated, findings: 0, bar });
+        self.mappings.push(MappingProgress { index, name, rows: 0, estimated, findings: 0, bar });
     }
 
-    fn mapping(&mut self, index: usize) -> Option<&mut Mapping> {
+    fn mapping(&mut self, index: usize) -> Option<&mut MappingProgress> {
         self.mappings.iter_mut().find(|mapping| mapping.index == index)
     }
 
     fn line(&mut self) {
-        if !matches!(self.shows, Shows::Lines) || self.last_line.elapsed() < LINE_EVERY {
+        if !matches!(self.shows, DisplayMode::Lines) || self.last_line.elapsed() < LINE_EVERY {
             return;
         }
         self.last_line = Instant::now();
         for mapping in &self.mappings {
-            let Mapping { name, rows, findings, .. } = mapping;
+            let MappingProgress { name, rows, findings, .. } = mapping;
             let share = match mapping.estimated {
                 Some(estimated) if estimated > 0 => {
                     format!(" ({:.0}%)", (*rows as f64 / estimated as f64 * 100.0).min(99.0))
@@ -114,15 +120,15 @@ fn style(has_length: bool) -> ProgressStyle {
     })
 }
 
-impl Observer for Progress {
-    fn observe(&mut self, event: Event) {
+impl Observer for ProgressDisplay {
+    fn observe(&mut self, event: &Event) {
         match event {
             Event::MappingStarted { mapping, name, estimated_rows } => {
-                self.started(mapping, name, estimated_rows);
+                self.started(*mapping, name, *estimated_rows);
             }
             Event::ChunkFinished { mapping, rows, .. } => {
                 let rows = rows.source.max(rows.target);
-                if let Some(mapping) = self.mapping(mapping) {
+                if let Some(mapping) = self.mapping(*mapping) {
                     mapping.rows += rows;
                     if let Some(bar) = &mapping.bar {
                         if bar.length().is_some_and(|length| length < mapping.rows) {
@@ -134,30 +140,30 @@ impl Observer for Progress {
                 self.line();
             }
             Event::RecheckFinished { open, .. } => {
-                self.open = open;
+                self.open = *open;
                 // It is the whole run's count, so it stands once.
                 let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
                 let last = bars.next_back();
                 bars.for_each(|bar| bar.set_message(""));
                 if let Some(bar) = last {
-                    let text = if open > 0 { format!("{open} to recheck") } else { String::new() };
+                    let text = if *open > 0 { format!("{open} to recheck") } else { String::new() };
                     bar.set_message(text);
                 }
                 self.line();
             }
             Event::Finding { mapping, finding } => {
-                if let Some(mapping) = self.mapping(mapping) {
+                if let Some(mapping) = self.mapping(*mapping) {
                     mapping.findings += finding.rows();
                 }
             }
             Event::MappingFinished { mapping, .. } => {
-                if let Some(bar) = self.mapping(mapping).and_then(|mapping| mapping.bar.take()) {
+                if let Some(bar) = self.mapping(*mapping).and_then(|mapping| mapping.bar.take()) {
                     bar.finish_and_clear();
                 }
-                self.mappings.retain(|known| known.index != mapping);
+                self.mappings.retain(|known| known.index != *mapping);
             }
             Event::PaceStarted { waits, reason, .. } => {
-                let what = if waits { "waiting" } else { "going slower" };
+                let what = if *waits { "waiting" } else { "going slower" };
                 self.note(&format!("{what}: {reason}"));
                 self.say_beside(what);
             }
@@ -170,7 +176,7 @@ impl Observer for Progress {
                 self.note(&format!("{reason}: finishing what is in hand; once more stops at once"));
             }
             Event::RunFinished(_) => {
-                if let Shows::Bars(bars) = &self.shows {
+                if let DisplayMode::Bars(bars) = &self.shows {
                     // A terminal that is gone needs no clearing.
                     let _ = bars.clear();
                 }
@@ -180,7 +186,7 @@ impl Observer for Progress {
     }
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// Words beside the last bar, where there are bars.
     fn say_beside(&self, words: &str) {
         let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
@@ -192,9 +198,9 @@ impl Progress {
     /// A line that does not tear the bars.
     fn note(&self, line: &str) {
         match &self.shows {
-            Shows::Bars(bars) => bars.suspend(|| self.ui.status(line)),
-            Shows::Lines => self.ui.status(line),
-            Shows::Nothing => {}
+            DisplayMode::Bars(bars) => bars.suspend(|| self.ui.status(line)),
+            DisplayMode::Lines => self.ui.status(line),
+            DisplayMode::Nothing => {}
         }
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::args::path;
-use super::compare::{self, Compare};
-use super::earlier::Earlier;
+use super::compare::{self, CompareArgs};
 use super::exit::Exit;
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 
 /// Look again only at the rows that an earlier run found
@@ -22,7 +22,7 @@ use super::ui::Ui;
         counted, what still differs is told as by compare, with the same exit codes. Nothing is \
         said of other rows."
 )]
-pub(super) struct Recheck {
+pub(super) struct RecheckArgs {
     /// Which run of the ledger; without it the newest that came to its end
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
@@ -32,11 +32,11 @@ pub(super) struct Recheck {
     from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(super) how: Compare,
+    pub(super) how: CompareArgs,
 }
 
 /// Runs one spec.
-pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &RecheckArgs, ui: &Ui) -> Exit {
     let hint = "pgreconcile recheck SPEC, with --run ID or --from FILE.";
     let refused = match args.how.specs.specs.as_slice() {
         [_] if args.how.slice => Some("--slice has no meaning here"),
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Recheck, ui: &Ui) -> Exit {
         [one] if !one.is_dir() => None,
         _ => Some("one spec file is rechecked at a time"),
     };
-    let earlier = Earlier::of(args.run.as_ref(), args.from.as_ref());
+    let earlier = PriorRun::of(args.run.as_ref(), args.from.as_ref());
     let earlier = match refused.map_or(earlier, Err) {
         Ok(earlier) => earlier,
         Err(refused) => {

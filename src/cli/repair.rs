@@ -8,9 +8,9 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
-use super::args::{Common, Specs, path};
-use super::earlier::Earlier;
+use super::args::{CommonArgs, SpecArgs, path};
 use super::exit::Exit;
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 use super::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
@@ -24,9 +24,9 @@ use crate::spec::{parse_duration, printable};
 /// and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or `pgreconcile apply`
 /// run what was reviewed.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Repair {
+pub(super) struct RepairArgs {
     #[command(flatten)]
-    pub(super) specs: Specs,
+    pub(super) specs: SpecArgs,
 
     /// The side that is right
     #[arg(long, value_name = "SIDE")]
@@ -70,7 +70,7 @@ pub(super) struct Repair {
     allow_cascade: bool,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,7 +99,7 @@ enum Triggers {
     Off,
 }
 
-impl Repair {
+impl RepairArgs {
     fn options(&self) -> RepairOptions {
         let act = |kind: &KindChoice| match kind {
             KindChoice::Insert => Act::Insert,
@@ -123,8 +123,8 @@ impl Repair {
 }
 
 /// Reads the report, reads the rows again, and writes the folder.
-pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
-    let earlier = match Earlier::of(args.run.as_ref(), args.from.as_ref()) {
+pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> Exit {
+    let earlier = match PriorRun::of(args.run.as_ref(), args.from.as_ref()) {
         Ok(earlier) => earlier,
         Err(refused) => {
             ui.error(refused, Some("Name a run of the ledger, or a report."));
@@ -179,7 +179,7 @@ pub(super) async fn run(args: &Repair, ui: &Ui) -> Exit {
     }
 }
 
-fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
+fn told(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> Exit {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
         let hint = "What the run did not see is not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
@@ -201,7 +201,7 @@ fn told(args: &Repair, ui: &Ui, repaired: &Repaired) -> Exit {
     }
 }
 
-fn write(args: &Repair, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+fn write(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }

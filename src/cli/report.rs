@@ -3,26 +3,25 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::{EnumValueParser, TypedValueParser};
 use tokio::sync::watch;
 
-use super::args::{Common, path, split_paths};
+use super::args::{CommonArgs, path, split_paths};
 use super::compare::shell_word;
 use super::exit::Exit;
 use super::ledgers::past;
-use super::outputs::{Format, Outputs, written};
+use super::outputs::{Outputs, format_parser, report_help};
 use super::specs;
 use super::ui::Ui;
 use crate::event::Observer;
 use crate::ledger::{LedgerError, Retold};
-use crate::report::Style;
+use crate::report::{Commands, Format, ReportOptions};
 use crate::run::Stop;
 
 /// Tell a finished run again, as the ledger remembers it
 ///
 /// Without `--run` it is the newest run that came to its end. No server is asked.
 #[derive(Args, Clone, Debug)]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -31,8 +30,8 @@ pub(super) struct Report {
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
 
-    /// Also write a report; .json, .jsonl or .csv chooses the format (repeatable)
     #[arg(
+        help = report_help(),
         long = "report",
         value_name = "FILE",
         env = "PGRECONCILE_REPORT",
@@ -47,16 +46,16 @@ pub(super) struct Report {
         value_name = "FORMAT",
         env = "PGRECONCILE_FORMAT",
         default_value = "terminal",
-        value_parser = EnumValueParser::<Format>::new().try_map(written),
+        value_parser = format_parser(),
         help_heading = "Output"
     )]
-    format: Format,
+    format: &'static Format,
 
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 }
 
-impl Report {
+impl ReportArgs {
     /// Splits what the environment gives for repeatable flags.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         split_paths(&mut self.reports, "reports", matches);
@@ -64,7 +63,7 @@ impl Report {
 }
 
 /// Reads the run from the ledger and tells it.
-pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
+pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> Exit {
     let one = std::slice::from_ref(&args.spec);
     let Some(names) = specs::names(one, ui) else { return Exit::Trouble };
     let [(path, name)] = names.as_slice() else {
@@ -74,20 +73,20 @@ pub(super) async fn run(args: &Report, ui: &Ui) -> Exit {
     };
     let store = past(&args.common.ledger(), path, name, ui).await;
     let Some(store) = store else { return Exit::Trouble };
-    let style = Style {
+    let again = format!("pgreconcile compare {}", shell_word(&path.display().to_string()));
+    let options = ReportOptions {
         width: ui.width(),
         colour: ui.colours_stdout(),
-        command: format!("pgreconcile compare {}", shell_word(&path.display().to_string())),
-        // Whether it can still go on, the next call says.
-        going_on: Default::default(),
-        reports: !args.reports.is_empty(),
-        forgotten: false,
+        // Whether the run can still be resumed, the next call finds out.
+        commands: Commands { again, ..Commands::default() },
+        has_files: !args.reports.is_empty(),
+        ..ReportOptions::default()
     };
     // A reader who goes away stops nothing: what is told is all there.
     let (wishes, _) = watch::channel(Stop::No);
-    let outputs = Outputs::open(args.format, style, &args.reports, false, wishes, ui);
+    let outputs = Outputs::open(args.format, &options, &args.reports, wishes, ui);
     let Some(mut outputs) = outputs else { return Exit::Trouble };
-    let told = store.retell(name, args.run.as_deref(), |event| outputs.observe(event)).await;
+    let told = store.retell(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
     let message = match told {
         Ok(Retold::Told) => {
             return if outputs.finish() { Exit::Clean } else { Exit::Incomplete };

@@ -14,7 +14,7 @@ use crate::spec::{self, Diagnostic, Spec, SpecText};
 const LARGEST: u64 = 4 << 20;
 
 /// Reads every spec, and shows every problem of every file. Nothing if there was one.
-pub(super) fn read(args: &args::Specs, ui: &Ui) -> Option<Vec<Spec>> {
+pub(super) fn read(args: &args::SpecArgs, ui: &Ui) -> Option<Vec<Spec>> {
     let given = given_params(&args.params, ui)?;
     let mut specs: Vec<Spec> = Vec::new();
     let mut failed = false;

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::args::{Common, LogFormat};
+use super::args::{CommonArgs, LogFormat};
 use crate::event::{Event, Observer};
 use crate::spec::escape_json;
 
@@ -35,7 +35,7 @@ pub(super) struct Log;
 impl Log {
     /// Sets the log up, if one was asked for. Only lines of our own are written: the driver's could
     /// hold what a server says. A quiet program writes none.
-    pub(super) fn start(common: &Common) -> Option<Log> {
+    pub(super) fn start(common: &CommonArgs) -> Option<Log> {
         let level = match common.verbose {
             _ if common.quiet => return None,
             0 => return None,
@@ -57,7 +57,7 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn observe(&mut self, event: Event) {
+    fn observe(&mut self, event: &Event) {
         match event {
             Event::RunStarted(run) => {
                 tracing::info!(target: "pgreconcile", run = run.run, spec = run.spec, "run started");

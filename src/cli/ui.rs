@@ -8,9 +8,10 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue};
 
-use super::args::{Common, When};
+use super::args::{CommonArgs, When};
 use super::exit::Exit;
 use crate::pg::PgError;
+use crate::problem::Problem;
 use crate::run::Trouble;
 use crate::schema::Side;
 use crate::spec::{
@@ -27,7 +28,7 @@ pub(super) struct Ui {
 
 impl Ui {
     /// As the arguments say.
-    pub(super) fn new(common: &Common) -> Ui {
+    pub(super) fn new(common: &CommonArgs) -> Ui {
         let colour = match common.color {
             When::Auto => ColorChoice::Auto,
             When::Always => ColorChoice::Always,
@@ -69,6 +70,11 @@ impl Ui {
             text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
         }
         self.say(&text);
+    }
+
+    /// Shows a problem with its causes, detail and hint.
+    pub(super) fn problem(&self, problem: &Problem) {
+        self.error(&problem.full_message(), problem.hint.as_deref());
     }
 
     /// Says what went wrong.

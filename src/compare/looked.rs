@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use super::leeway::agree;
-use crate::finding::Kind;
+use crate::finding::DivergenceKind;
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
 use crate::schema::{BySide, Side};
@@ -30,7 +30,7 @@ pub struct Looked {
     /// Rows and their hashes on each side.
     pub image: BySide<Digest>,
     /// In which way the sides differ; nothing if they agree.
-    pub kind: Option<Kind>,
+    pub kind: Option<DivergenceKind>,
     /// Whether they agree only within a pair's leeway.
     pub cleared: bool,
     /// The key's fields as people read them, if a side has the row.
@@ -98,15 +98,15 @@ impl<'p, R: Record> LookedUp<'p, R> {
         let mut cleared = false;
         let kind = match (rows.source.as_slice(), rows.target.as_slice()) {
             ([], []) => None,
-            ([_], []) => Some(Kind::OnlyInSource),
-            ([], [_]) => Some(Kind::OnlyInTarget),
+            ([_], []) => Some(DivergenceKind::OnlyInSource),
+            ([], [_]) => Some(DivergenceKind::OnlyInTarget),
             ([source], [target]) => {
                 columns = self.differences(source, target);
                 let agree = columns.is_empty();
                 cleared = agree && !alike(source, target, self.layout.canons..self.layout.texts);
-                (!agree).then_some(Kind::Mismatch)
+                (!agree).then_some(DivergenceKind::Mismatch)
             }
-            _ => Some(Kind::DuplicateKey),
+            _ => Some(DivergenceKind::DuplicateKey),
         };
         let groups = BySide::new(|side| self.groups(&rows[side]));
         let rules = Side::BOTH.iter().flat_map(|side| self.rules(*side, &rows[*side])).collect();
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_mismatch_names_its_columns_with_both_values_before_the_canon() {
         let looked = look(vec![row("k", Some("1"), Some("1.0"))], vec![row("k", None, None)]);
-        assert_eq!(looked.kind, Some(Kind::Mismatch));
+        assert_eq!(looked.kind, Some(DivergenceKind::Mismatch));
         let values = BySide { source: Some("1.0".to_owned()), target: None };
         assert_eq!(looked.columns, [(1, values)]);
     }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn null_and_empty_differ() {
         let looked = look(vec![row("k", Some(""), Some(""))], vec![row("k", None, None)]);
-        assert_eq!(looked.kind, Some(Kind::Mismatch));
+        assert_eq!(looked.kind, Some(DivergenceKind::Mismatch));
     }
 
     #[test]
@@ -297,7 +297,10 @@ mod tests {
         assert_eq!(look(vec![other.clone()], vec![]).kind, None);
         let one = row("k", Some("1"), Some("1"));
         let looked = look(vec![one.clone(), other, one.clone()], vec![one]);
-        assert_eq!((looked.kind, looked.image.source.rows), (Some(Kind::DuplicateKey), 2));
+        assert_eq!(
+            (looked.kind, looked.image.source.rows),
+            (Some(DivergenceKind::DuplicateKey), 2)
+        );
     }
 
     #[test]
@@ -311,7 +314,7 @@ mod tests {
         }
         let told: Vec<_> =
             looked.finish().into_iter().map(|looked| (looked.key, looked.kind)).collect();
-        let only = |key: &str| (vec![key.to_owned()], Some(Kind::OnlyInSource));
+        let only = |key: &str| (vec![key.to_owned()], Some(DivergenceKind::OnlyInSource));
         assert_eq!(told, [only("k"), only("k"), only("l")]);
     }
 
@@ -343,7 +346,7 @@ mod tests {
         let alike = look_under(terms, vec![row("Ä")], vec![row("Ä")]);
         assert_eq!((alike.kind, alike.cleared), (None, false));
         let differ = look_under(terms, vec![row("Ä")], vec![row("Ö")]);
-        assert_eq!((differ.kind, differ.cleared), (Some(Kind::Mismatch), false));
+        assert_eq!((differ.kind, differ.cleared), (Some(DivergenceKind::Mismatch), false));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Gap {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// This key of this chunk is a suspect by itself.
-    Suspect(Suspected, Arc<KeyRange>),
+    Candidate(Suspected, Arc<KeyRange>),
     /// The rows of this range are suspects by themselves; their keys have to be read.
     ReadKeys(Piece),
     /// Ask for the gap of the side across from `side` around these keys, and call [`Runs::gap`].
@@ -88,7 +88,7 @@ impl Item {
     /// What it is where it belongs to no run.
     pub(super) fn release(self) -> Told {
         match self {
-            Item::Key(suspect, home) => Told::Suspect(suspect, home),
+            Item::Key(suspect, home) => Told::Candidate(suspect, home),
             Item::Lone(piece) => Told::ReadKeys(piece),
         }
     }

@@ -311,7 +311,7 @@ mod tests {
         fn hear(&mut self, told: Vec<Told>) {
             for one in told {
                 match one {
-                    Told::Suspect(suspect, _) => {
+                    Told::Candidate(suspect, _) => {
                         assert!(self.found.keys.insert(number(&suspect.key)));
                     }
                     Told::ReadKeys(Piece { range, side, .. }) => {

@@ -1,21 +1,21 @@
-//! A finding: what differs, where, and whether it stood still. A fact without blame: neither side
-//! is right until an authority is named.
+//! A finding: what differs, where, and whether it is confirmed. It does not say which side is right: that
+//! is decided when a repair names the source of truth.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Named, Ruling};
+use super::{NamedValues, Ruling};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
 /// In which way the sides differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The row stands on the source only.
+pub enum DivergenceKind {
+    /// The row is on the source only.
     OnlyInSource,
-    /// The row stands on the target only.
+    /// The row is on the target only.
     OnlyInTarget,
-    /// The row stands on both sides with different values.
+    /// The row is on both sides with different values.
     Mismatch,
     /// A side has more than one row of this key.
     DuplicateKey,
@@ -23,41 +23,41 @@ pub enum Kind {
     NullKey,
 }
 
-impl Kind {
-    /// The kind of rows that only this side has.
-    pub fn only_in(side: Side) -> Kind {
+impl DivergenceKind {
+    /// Returns the kind of rows that only this side has.
+    pub fn only_in(side: Side) -> DivergenceKind {
         match side {
-            Side::Source => Kind::OnlyInSource,
-            Side::Target => Kind::OnlyInTarget,
+            Side::Source => DivergenceKind::OnlyInSource,
+            Side::Target => DivergenceKind::OnlyInTarget,
         }
     }
 
-    /// The word in every machine format.
+    /// Returns the name in machine formats.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::OnlyInSource => "only_in_source",
-            Kind::OnlyInTarget => "only_in_target",
-            Kind::Mismatch => "mismatch",
-            Kind::DuplicateKey => "duplicate_key",
-            Kind::NullKey => "null_key",
+            DivergenceKind::OnlyInSource => "only_in_source",
+            DivergenceKind::OnlyInTarget => "only_in_target",
+            DivergenceKind::Mismatch => "mismatch",
+            DivergenceKind::DuplicateKey => "duplicate_key",
+            DivergenceKind::NullKey => "null_key",
         }
     }
 }
 
-/// What became of a suspect that differs.
+/// What became of a candidate that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disposition {
-    /// It stood still and differs.
+    /// It differs and did not change.
     Confirmed,
     /// It differs and kept changing.
     Unsettled,
-    /// It stood still and differs, and that is agreed to.
+    /// It differs and did not change, and an accept rule matches.
     Accepted,
 }
 
 impl Disposition {
-    /// The word in every machine format.
+    /// Returns the name in machine formats.
     pub fn name(self) -> &'static str {
         match self {
             Disposition::Confirmed => "confirmed",
@@ -67,62 +67,61 @@ impl Disposition {
     }
 }
 
-/// What became of a difference since the run before it that saw it.
+/// What became of a difference since the last run that found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recurrence {
-    /// It is there still, with the same values: no lag, something is wrong.
+    /// It is still there with the same values, so it is not lag.
     Same,
-    /// It is there still, with other values.
+    /// It is still there with other values.
     Changed,
-    /// A whole run between the two did not find it: it comes and goes, as lag does.
+    /// A complete run between the two did not find it: it comes and goes, as lag does.
     Returned,
 }
 
-/// A key range as people read it; `None` is an open end.
+/// A key range as text; `None` is an open end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeText {
     /// The last key before the range.
-    pub after: Option<Named<String>>,
+    pub after: Option<NamedValues<String>>,
     /// The last key of the range.
-    pub through: Option<Named<String>>,
+    pub through: Option<NamedValues<String>>,
 }
 
-/// Which rows a finding speaks of.
+/// Which rows a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FindingPlace {
     /// The row of this key.
-    Key(Named<String>),
-    /// So many rows of a range in which only one side has any; all of them, unless the finding says
-    /// how many there are.
+    Key(NamedValues<String>),
+    /// Rows of a range in which only one side has any: how many the finding is about.
     Range(RangeText, u64),
     /// Several rows of one key on one side.
-    Duplicate(Side, u64, Named<String>),
+    Duplicate(Side, u64, NamedValues<String>),
     /// Rows of one side with a NULL in their key.
     NullKey(Side, u64),
 }
 
-/// One confirmed or unsettled divergence.
+/// One difference: confirmed, unsettled or accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The mapping's name.
     pub mapping: String,
     /// In which way the sides differ.
-    pub kind: Kind,
+    pub kind: DivergenceKind,
     /// Private, so that a finding can only be made from a ruling.
     disposition: Disposition,
     /// Which rows.
-    pub place: Place,
-    /// Of a range, how many rows there are, if rows of other groups or under another agreement are
-    /// told in findings of their own.
+    pub place: FindingPlace,
+    /// The number of all rows of a range, if some have findings of their own because of another group or
+    /// accept rule.
     pub range_rows: Option<u64>,
-    /// The group of the rows, where there are groups: the source's, if the row stands there.
+    /// The group of the rows, if there are groups: the source's, if the row is there.
     pub group: Option<Group>,
-    /// Why it was agreed to.
+    /// The reason of the accept rule.
     pub accept_reason: Option<String>,
     /// The columns that differ, with the values of both sides; empty where a side has no row.
-    pub columns: Named<BySide<Option<String>>>,
-    /// When each side's row was last changed, where the spec names a column that says so.
+    pub columns: NamedValues<BySide<Option<String>>>,
+    /// When each side's row was last changed, if the spec names a column for it.
     pub changed_at: BySide<Option<String>>,
     /// Whether values are left out and only column names are given (`--keys-only`).
     pub keys_only: bool,
@@ -132,18 +131,18 @@ pub struct Finding {
     pub last_seen: String,
     /// In how many runs it was seen.
     pub runs: u64,
-    /// What became of it since the last of them before this one, if there was one.
+    /// What became of it since the last of these runs, if there was one.
     pub recurrence: Option<Recurrence>,
 }
 
 impl Finding {
-    /// Makes the finding that a ruling allows. `seen` is first and last sight.
+    /// Makes the finding that a ruling allows. `seen` is when it was first and last seen.
     pub fn new(
         ruling: &Ruling,
         mapping: &str,
-        kind: Kind,
-        place: Place,
-        columns: Named<BySide<Option<String>>>,
+        kind: DivergenceKind,
+        place: FindingPlace,
+        columns: NamedValues<BySide<Option<String>>>,
         seen: (String, String),
     ) -> Finding {
         Finding {
@@ -164,13 +163,12 @@ impl Finding {
         }
     }
 
-    /// The same finding, ruled as it was when it was written down: a record says what a ruling has
-    /// said, and reading it back rules on nothing anew.
-    pub(super) fn written(
+    /// Makes a finding from its stored parts, with the disposition that its ruling had.
+    pub(super) fn from_stored(
         disposition: Disposition,
         mapping: String,
-        kind: Kind,
-        place: Place,
+        kind: DivergenceKind,
+        place: FindingPlace,
     ) -> Finding {
         Finding {
             mapping,
@@ -180,7 +178,7 @@ impl Finding {
             range_rows: None,
             group: None,
             accept_reason: None,
-            columns: Named::default(),
+            columns: NamedValues::default(),
             changed_at: BySide::default(),
             keys_only: false,
             first_seen: String::new(),
@@ -190,16 +188,18 @@ impl Finding {
         }
     }
 
-    /// Whether it stood still or kept changing.
+    /// Returns whether it is confirmed, unsettled or accepted.
     pub fn disposition(&self) -> Disposition {
         self.disposition
     }
 
-    /// How many rows of a side it speaks of.
+    /// Returns how many rows of a side it is about.
     pub fn rows(&self) -> u64 {
         match &self.place {
-            Place::Key(_) => 1,
-            Place::Range(_, rows) | Place::Duplicate(_, rows, _) | Place::NullKey(_, rows) => *rows,
+            FindingPlace::Key(_) => 1,
+            FindingPlace::Range(_, rows)
+            | FindingPlace::Duplicate(_, rows, _)
+            | FindingPlace::NullKey(_, rows) => *rows,
         }
     }
 }

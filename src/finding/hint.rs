@@ -1,19 +1,18 @@
-//! A hint: what many findings of a mapping have in common, with its evidence.
+//! A hint: an explanation of many findings of a mapping, with its evidence.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Named};
+use super::{DivergenceKind, NamedValues};
 
-/// What explains findings. It is never claimed of fewer than [`LEAST_SHARE`] of those that it speaks
-/// of.
+/// An explanation of findings. At least [`MIN_SHARE`] of those that it is about must fit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hint {
-    /// The explanation, as one word for programs.
+    /// The name of the explanation, for programs.
     pub hint: String,
-    /// The kind of findings that it speaks of; all kinds, if there is none.
+    /// The kind of findings that it is about; all kinds if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
-    /// The pairs that it speaks of.
+    pub kind: Option<DivergenceKind>,
+    /// The pairs that it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// The explanation with its evidence, for people.
@@ -25,17 +24,23 @@ pub struct Hint {
     /// The share of those that fit, rounded down.
     pub share: f64,
     /// Keys of some that fit.
-    pub examples: Vec<Named<String>>,
+    pub examples: Vec<NamedValues<String>>,
 }
 
-/// The least share of findings that has to fit.
-pub const LEAST_SHARE: f64 = 0.8;
+/// The smallest share of findings that must fit.
+pub const MIN_SHARE: f64 = 0.8;
 
 impl Hint {
-    /// A hint of so many findings, unless too few fit.
-    pub fn of(hint: &str, kind: Option<Kind>, says: String, fit: u64, of: u64) -> Option<Hint> {
+    /// Makes a hint; `None` if too few findings fit.
+    pub fn new(
+        hint: &str,
+        kind: Option<DivergenceKind>,
+        says: String,
+        fit: u64,
+        of: u64,
+    ) -> Option<Hint> {
         let share = fit as f64 / of as f64;
-        (fit > 0 && share >= LEAST_SHARE).then(|| Hint {
+        (fit > 0 && share >= MIN_SHARE).then(|| Hint {
             hint: hint.to_owned(),
             kind,
             columns: Vec::new(),

@@ -1,29 +1,31 @@
-//! From a difference to a finding, and the books that must balance.
+//! From a difference to a finding, and the row counts that must balance.
 //!
-//! A difference seen once is a *suspect*: both systems keep writing while we look, and the two
-//! databases share no clock and no snapshot. [`Suspect::settle`] turns looks into a ruling, and
-//! only a ruling makes a [`Finding`]. A [`Tally`] counts every row exactly once on each side.
+//! A difference seen once is a *candidate*: both systems write while the tables are read, and the two
+//! databases share no clock and no snapshot. [`Candidate::settle`] turns rechecks into a ruling, and
+//! only a ruling makes a [`Finding`]. [`MappingCounts`] counts every row exactly once on each side.
 
+mod candidate;
+mod counts;
+mod deserialize;
 mod divergence;
 mod groups;
 mod hint;
+mod history;
 mod named;
-mod paced;
-mod past;
-mod reading;
 mod record;
-mod suspect;
-mod tally;
+mod sort_key;
+mod throttle;
 
-pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
-pub use groups::{GroupRecord, GroupTallies};
-pub use hint::{Hint, LEAST_SHARE};
-pub use named::Named;
-pub use paced::Paced;
-pub use past::{History, PastRun, Trend, Verified};
+pub use candidate::{Candidate, Recheck, RecheckOutcome, Ruling, Subject};
+pub use counts::{MappingCounts, SideCounts};
+pub use divergence::{Disposition, DivergenceKind, Finding, FindingPlace, RangeText, Recurrence};
+pub use groups::{GroupRecord, GroupedCounts};
+pub use hint::{Hint, MIN_SHARE};
+pub use history::{History, PastRun, Trend, VerifiedShare};
+pub use named::NamedValues;
 pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
-    Undecided, Verdict, exit_code, timestamp,
+    Undecided, Verdict, exit_code, format_timestamp,
 };
-pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
-pub use tally::{Books, Tally};
+pub use sort_key::SortKey;
+pub use throttle::ThrottleRecord;

@@ -1,29 +1,32 @@
-//! The written record: what a run, a mapping and an end look like in every machine format.
+//! The records of a run, a mapping and a run's end in machine formats.
 //!
-//! Field names and their order are a contract with other programs; they change only by adding.
+//! Field names and their order are a contract with other programs: fields are only added.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Disposition, Finding, GroupRecord, Hint, Kind, Named, Paced, Place, RangeText};
+use super::{
+    Disposition, DivergenceKind, Finding, FindingPlace, GroupRecord, Hint, NamedValues, RangeText,
+    SideCounts, ThrottleRecord,
+};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
 const VERSION: u32 = 1;
 
-/// A moment as records write it: UTC, to the millisecond.
-pub fn timestamp(at: Timestamp) -> String {
+/// Formats a time as records have it: UTC, to the millisecond.
+pub fn format_timestamp(at: Timestamp) -> String {
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     at.to_string()
 }
 
-/// Whether no server's clock was noted.
-pub(super) fn none_noted(clocks: &BySide<Option<String>>) -> bool {
+/// Returns whether neither server's clock was recorded.
+pub(super) fn has_no_clock(clocks: &BySide<Option<String>>) -> bool {
     !clocks.any(Option::is_some)
 }
 
-/// What a run was asked.
+/// What a run compares.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "run")]
 pub struct RunRecord {
@@ -34,17 +37,17 @@ pub struct RunRecord {
     pub spec: String,
     /// The blake3 of the spec file.
     pub spec_hash: String,
-    /// Spec and parameters together: only runs of one scope can be held against each other.
+    /// Spec and parameters together: only runs of one scope can be compared.
     pub scope: String,
     /// Parameters in effect.
-    pub params: Named<String>,
-    /// The share of the keys that is looked at, if not all of them: `1%`.
+    pub params: NamedValues<String>,
+    /// The share of the keys that is compared, if not all of them: `1%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
-    /// How young a row has to be on either side for its key to be looked at, if not all are: `2h`.
+    /// The age of rows on either side up to which their keys are compared, if not all are: `2h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Whether it took what had gone unverified for longest, as far as its deadline let it.
+    /// Whether it is a `--slice`: it compares what has gone unverified for longest, until its deadline.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slice: bool,
     /// The only mappings that are compared, if not all of them.
@@ -52,10 +55,10 @@ pub struct RunRecord {
     pub mappings: Vec<String>,
     /// When it started.
     pub started_at: String,
-    /// The clocks of both servers at that moment, as far as they could be asked.
-    #[serde(default, skip_serializing_if = "none_noted")]
+    /// The clocks of both servers at that time, as far as they could be read.
+    #[serde(default, skip_serializing_if = "has_no_clock")]
     pub clocks: BySide<Option<String>>,
-    /// When it went on after an interruption, each time.
+    /// When it was resumed after an interruption, each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<String>,
     /// Name and version of this program.
@@ -63,26 +66,26 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Whether every key of every mapping was asked for.
+    /// Returns whether it compares every key of every mapping.
     pub fn is_of_everything(&self) -> bool {
         let all = self.sample.is_none() && self.since.is_none() && self.mappings.is_empty();
         all && !self.slice
     }
 
-    /// Returns when the run ended, or if it has no end, when it last began or went on, by the clock of its
-    /// machine.
-    pub fn last_moment(&self, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
-        let began = self.resumed_at.last().unwrap_or(&self.started_at).parse().ok()?;
-        summary.map_or(Some(began), |summary| summary.ended_at(began))
+    /// Returns when the run ended, or if it has no end, when it was started or last resumed, by the clock of
+    /// its machine.
+    pub fn last_time(&self, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
+        let started = self.resumed_at.last().unwrap_or(&self.started_at).parse().ok()?;
+        summary.map_or(Some(started), |summary| summary.ended_at(started))
     }
 
-    /// The record of a run that starts now.
+    /// Makes the record of a run that starts now.
     pub fn new(
         run: String,
         spec: &str,
         spec_hash: String,
         scope: String,
-        params: Named<String>,
+        params: NamedValues<String>,
     ) -> RunRecord {
         RunRecord {
             version: VERSION,
@@ -95,7 +98,7 @@ impl RunRecord {
             since: None,
             slice: false,
             mappings: Vec::new(),
-            started_at: timestamp(Timestamp::now()),
+            started_at: format_timestamp(Timestamp::now()),
             clocks: BySide::default(),
             resumed_at: Vec::new(),
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -103,8 +106,8 @@ impl RunRecord {
     }
 }
 
-/// In the reason of whatever could not be judged since a side had changed. It is looked for in a ledger,
-/// too.
+/// Part of the reason of everything that is undecided because a table has changed during the run. The
+/// ledger is searched for it.
 pub const CHANGED: &str = " has changed under way: ";
 
 /// A range of keys that could not be judged.
@@ -121,18 +124,18 @@ pub struct Undecided {
 }
 
 impl Undecided {
-    /// A range that could not be judged, and why.
+    /// Makes the record of a range that could not be judged.
     pub fn new(mapping: &str, range: RangeText, reason: String) -> Undecided {
         Undecided { version: VERSION, mapping: mapping.to_owned(), range, reason }
     }
 
-    /// Whether a side had changed under way: such a run does not go on.
-    pub fn is_of_change(&self) -> bool {
+    /// Returns whether a table had changed: such a run cannot be resumed.
+    pub fn is_table_change(&self) -> bool {
         self.reason.contains(CHANGED)
     }
 }
 
-/// What a mapping's comparison came to.
+/// The outcome of a mapping's comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "mapping")]
 pub struct MappingRecord {
@@ -143,13 +146,13 @@ pub struct MappingRecord {
     pub strategy: String,
     /// Rows read on each side.
     pub rows: BySide<u64>,
-    /// Suspects that agreed at a later look.
+    /// Candidates that agreed when rechecked.
     pub healed: u64,
-    /// Findings under an agreed exception.
+    /// Findings that an accept rule matches.
     pub accepted: u64,
-    /// Keys confirmed as standing on the source only.
+    /// Keys confirmed as on the source only.
     pub only_in_source: u64,
-    /// Keys confirmed as standing on the target only.
+    /// Keys confirmed as on the target only.
     pub only_in_target: u64,
     /// Keys confirmed as different.
     pub mismatch: u64,
@@ -167,48 +170,48 @@ pub struct MappingRecord {
     pub reason: Option<String>,
     /// Wall time.
     pub elapsed_ms: u64,
-    /// The books of each side.
-    pub books: BySide<Books>,
-    /// The pair by whose values rows are counted and judged apart.
+    /// Row counts of each side.
+    pub books: BySide<SideCounts>,
+    /// The pair by whose values rows are counted in groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_by: Option<String>,
-    /// Every value of it that a row of either side has.
+    /// The groups, one for every value that a row of either side has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<GroupRecord>>,
     /// Rows that were read and could not be judged, so that their group is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ungrouped: Option<BySide<u64>>,
-    /// Accept rules that have expired and count for nothing.
+    /// Accept rules that have expired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expired_accepts: Vec<ExpiredAccept>,
-    /// What earlier runs found and a slice could not look at first, if that is anything.
+    /// Findings of earlier runs that a slice could not recheck first, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_recalled: Option<NotRecalled>,
-    /// What the ledger's record of an interrupted run had lost, if that is anything.
+    /// What was damaged in the ledger's record of the interrupted run, if anything was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_again: Option<ReadAgain>,
-    /// What many of its findings have in common.
+    /// Explanations of its findings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
-    /// The first and the last key of each side, where they were asked for: hints are made of them.
+    /// The first and the last key of each side, if they were read: hints need them.
     #[serde(skip)]
-    pub ends: BySide<Option<[Named<String>; 2]>>,
+    pub ends: BySide<Option<[NamedValues<String>; 2]>>,
 }
 
 impl MappingRecord {
-    /// Rows that were found, as far as they are counted, by kind or else by what was ruled.
+    /// Returns the rows of findings by kind, or by disposition if they are not confirmed.
     pub fn found_rows(&self) -> [(&'static str, u64); 5] {
         [
-            (Kind::OnlyInSource.name(), self.only_in_source),
-            (Kind::OnlyInTarget.name(), self.only_in_target),
-            (Kind::Mismatch.name(), self.mismatch),
+            (DivergenceKind::OnlyInSource.name(), self.only_in_source),
+            (DivergenceKind::OnlyInTarget.name(), self.only_in_target),
+            (DivergenceKind::Mismatch.name(), self.mismatch),
             (Disposition::Accepted.name(), self.accepted),
             (Disposition::Unsettled.name(), self.unsettled),
         ]
     }
 }
 
-/// Findings of earlier runs that could not be looked at before their stretch is scanned.
+/// Findings of earlier runs that could not be rechecked before their range was scanned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotRecalled {
     /// How many.
@@ -217,8 +220,7 @@ pub struct NotRecalled {
     pub why: String,
 }
 
-/// What had been compared before an interruption, and was read again because the ledger's record of it
-/// was damaged.
+/// What was read again after an interruption because the ledger's record of it was damaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadAgain {
     /// Stored results that were damaged.
@@ -230,14 +232,14 @@ pub struct ReadAgain {
 /// An accept rule that has expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiredAccept {
-    /// Why it was agreed to.
+    /// Its reason.
     pub reason: String,
-    /// The last day on which it counted.
+    /// The last day on which it was valid.
     pub until: String,
 }
 
 impl MappingRecord {
-    /// The record of a mapping about which nothing is known yet.
+    /// Makes the record of a mapping of which nothing is known yet.
     pub fn new(mapping: &str, strategy: &str) -> MappingRecord {
         MappingRecord {
             version: VERSION,
@@ -269,7 +271,7 @@ impl MappingRecord {
     }
 }
 
-/// What a run says in the end.
+/// The verdict of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -282,7 +284,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word in every format.
+    /// Returns the name in every format.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Clean => "clean",
@@ -292,7 +294,7 @@ impl Verdict {
     }
 }
 
-/// The exit code that a verdict stands for.
+/// Returns the exit code for a verdict.
 pub fn exit_code(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Clean => 0,
@@ -306,7 +308,7 @@ pub fn exit_code(verdict: Verdict) -> u8 {
 #[serde(tag = "type", rename = "summary")]
 pub struct SummaryRecord {
     version: u32,
-    /// What it says.
+    /// The verdict.
     pub verdict: Verdict,
     /// Whether everything asked was compared.
     pub complete: bool,
@@ -317,29 +319,29 @@ pub struct SummaryRecord {
     /// When the run ended, by the clock of its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
-    /// The clocks of both servers at that moment, as far as they could be asked.
-    #[serde(default, skip_serializing_if = "none_noted")]
+    /// The clocks of both servers at that time, as far as they could be read.
+    #[serde(default, skip_serializing_if = "has_no_clock")]
     pub clocks: BySide<Option<String>>,
-    /// What holding back cost, if the run was held back.
+    /// How the run was throttled, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paced: Option<Paced>,
-    /// The longest that a transaction of ours was open: the age of our oldest snapshot.
+    pub paced: Option<ThrottleRecord>,
+    /// How long the longest transaction was open: the age of the oldest snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest_transaction_ms: Option<u64>,
 }
 
 impl SummaryRecord {
-    /// Returns when the run ended, by the clock of its machine. A run that did not note it ended as long
-    /// after it began, or last went on, as it took.
-    pub fn ended_at(&self, began: Timestamp) -> Option<Timestamp> {
-        if let Some(noted) = self.ended_at.as_ref().and_then(|noted| noted.parse().ok()) {
-            return Some(noted);
+    /// Returns when the run ended, by the clock of its machine. Older versions did not record it: then it is
+    /// the start, or the last resume, plus the elapsed time.
+    pub fn ended_at(&self, started: Timestamp) -> Option<Timestamp> {
+        if let Some(ended) = self.ended_at.as_ref().and_then(|ended| ended.parse().ok()) {
+            return Some(ended);
         }
         let took = i64::try_from(self.elapsed_ms).unwrap_or(i64::MAX);
-        began.checked_add(SignedDuration::from_millis(took)).ok()
+        started.checked_add(SignedDuration::from_millis(took)).ok()
     }
 
-    /// The end of a run with this verdict.
+    /// Makes the record of the end of a run.
     pub fn new(verdict: Verdict, elapsed_ms: u64) -> SummaryRecord {
         SummaryRecord {
             version: VERSION,
@@ -364,20 +366,20 @@ impl Serialize for Finding {
         record.serialize_field("kind", &self.kind)?;
         record.serialize_field("disposition", &self.disposition())?;
         match &self.place {
-            Place::Key(key) => record.serialize_field("key", key)?,
-            Place::Range(range, rows) => {
+            FindingPlace::Key(key) => record.serialize_field("key", key)?,
+            FindingPlace::Range(range, rows) => {
                 record.serialize_field("range", range)?;
                 record.serialize_field("rows", rows)?;
                 if let Some(all) = &self.range_rows {
                     record.serialize_field("range_rows", all)?;
                 }
             }
-            Place::Duplicate(side, rows, key) => {
+            FindingPlace::Duplicate(side, rows, key) => {
                 record.serialize_field("side", side.name())?;
                 record.serialize_field("rows", rows)?;
                 record.serialize_field("key", key)?;
             }
-            Place::NullKey(side, rows) => {
+            FindingPlace::NullKey(side, rows) => {
                 record.serialize_field("side", side.name())?;
                 record.serialize_field("rows", rows)?;
             }
@@ -387,7 +389,7 @@ impl Serialize for Finding {
         }
         if self.keys_only {
             let names = self.columns.0.iter().map(|(name, _)| (name.clone(), NoValues {}));
-            record.serialize_field("columns", &Named(names.collect()))?;
+            record.serialize_field("columns", &NamedValues(names.collect()))?;
         } else {
             record.serialize_field("columns", &self.columns)?;
             if self.changed_at.any(Option::is_some) {

@@ -24,16 +24,16 @@ pub struct Clocks {
 
 /// One of the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clock {
+pub(super) enum ClockName {
     Machine,
     Server(Side),
 }
 
-impl fmt::Display for Clock {
+impl fmt::Display for ClockName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Clock::Machine => f.write_str("the clock of the machine that it ran on"),
-            Clock::Server(side) => write!(f, "the clock of the {side}"),
+            ClockName::Machine => f.write_str("the clock of the machine that it ran on"),
+            ClockName::Server(side) => write!(f, "the clock of the {side}"),
         }
     }
 }
@@ -53,9 +53,9 @@ impl Clocks {
 
     /// Returns the clock by which this lies in the future for longer than clocks may disagree, and for
     /// how long: the one by which it is the longest.
-    pub(super) fn until(&self, noted: &Clocks) -> Option<(Clock, SignedDuration)> {
-        let machine = (Clock::Machine, noted.machine.duration_since(self.machine));
-        let server = |side| Some((Clock::Server(side), -self.since_by(side, noted)?));
+    pub(super) fn until(&self, noted: &Clocks) -> Option<(ClockName, SignedDuration)> {
+        let machine = (ClockName::Machine, noted.machine.duration_since(self.machine));
+        let server = |side| Some((ClockName::Server(side), -self.since_by(side, noted)?));
         let all = [Some(machine)].into_iter().chain(Side::BOTH.map(server)).flatten();
         all.max_by_key(|(_, ahead)| *ahead).filter(|(_, ahead)| *ahead > TOLERANCE)
     }

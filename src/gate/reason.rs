@@ -13,7 +13,7 @@ pub enum Condition {
     /// The last runs were complete and clean, and there are enough of them.
     CleanRuns,
     /// No row kept changing.
-    Unsettled,
+    UnsettledRow,
     /// Every mapping has rows.
     Empty,
     /// Everything was verified within the window.
@@ -21,7 +21,7 @@ pub enum Condition {
     /// The newest run is young enough.
     Age,
     /// No run lies in the future.
-    Clock,
+    ClockName,
     /// Every accept rule still counts.
     ExpiredAccept,
     /// The target's sequences are ahead of its keys.

@@ -8,7 +8,7 @@ use super::clocks::Clocks;
 use super::reason::{Condition, Reason};
 use crate::event::Event;
 use crate::finding::{
-    Disposition, Finding, GroupRecord, MappingRecord, PastRun, Place, SummaryRecord, Verdict,
+    Disposition, Finding, FindingPlace, GroupRecord, MappingRecord, PastRun, SummaryRecord, Verdict,
 };
 use crate::row::Group;
 use crate::schema::BySide;
@@ -16,7 +16,7 @@ use crate::spec::{GateSettings, Spec};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum RunEnd {
     /// It came to its end.
     Over(SummaryRecord),
     /// It is under way.
@@ -29,7 +29,7 @@ pub enum End {
 
 /// A row that kept changing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unsettled {
+pub struct UnsettledRow {
     /// The mapping.
     pub mapping: String,
     /// Which row, as records write it.
@@ -40,7 +40,7 @@ pub struct Unsettled {
 
 /// A run.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct GateRun {
     /// Its id.
     pub run: String,
     /// Its number in the ledger.
@@ -57,7 +57,7 @@ pub struct Run {
     /// much of the tables slices have come to by what was verified when.
     pub slice: bool,
     /// How it ended.
-    pub end: End,
+    pub end: RunEnd,
     /// Findings that nobody has agreed to.
     pub found: u64,
     /// Of a run under way the groups in which it differs already; nothing for what concerns every group.
@@ -65,22 +65,22 @@ pub struct Run {
     /// What each mapping came to.
     pub mappings: Vec<MappingRecord>,
     /// Rows that kept changing.
-    pub unsettled: BTreeSet<Unsettled>,
+    pub unsettled: BTreeSet<UnsettledRow>,
 }
 
-impl Run {
-    /// What a history knows of it. A run that is over is then told again, see [`Run::hear`].
+impl GateRun {
+    /// What a history knows of it. A run that is over is then told again, see [`GateRun::hear`].
     ///
     /// # Errors
     /// When its start is no moment.
-    pub fn new(past: &PastRun, under_way: bool) -> Result<Run, String> {
+    pub fn new(past: &PastRun, under_way: bool) -> Result<GateRun, String> {
         let agreed = past.findings.get(Disposition::Accepted.name()).copied().unwrap_or(0);
         let moment = |text: &str| -> Result<Timestamp, String> {
             text.parse().map_err(|_| format!("run {} has no moment", past.run))
         };
         let started = Clocks::noted(moment(&past.started_at)?, &past.clocks);
         let resumed = past.resumed_at.last().map(|resumed| moment(resumed)).transpose()?;
-        Ok(Run {
+        Ok(GateRun {
             run: past.run.clone(),
             number: past.number,
             recheck: past.verb != "compare",
@@ -89,12 +89,12 @@ impl Run {
             part: past.sample.clone().or(past.since.clone()),
             slice: past.slice,
             end: match &past.summary {
-                _ if past.damaged => End::Damaged,
-                Some(summary) => End::Over(summary.clone()),
-                None if under_way => End::UnderWay,
-                None => End::Lost,
+                _ if past.damaged => RunEnd::Damaged,
+                Some(summary) => RunEnd::Over(summary.clone()),
+                None if under_way => RunEnd::UnderWay,
+                None => RunEnd::Lost,
             },
-            found: past.found().saturating_sub(agreed),
+            found: past.finding_count().saturating_sub(agreed),
             differs_in: BTreeSet::new(),
             mappings: Vec::new(),
             unsettled: BTreeSet::new(),
@@ -108,7 +108,7 @@ impl Run {
             Event::Finding { finding, .. } if finding.disposition() == Disposition::Unsettled => {
                 let Finding { mapping, group, .. } = &finding;
                 let (mapping, group) = (mapping.clone(), group.clone());
-                self.unsettled.insert(Unsettled { mapping, place: place_text(&finding), group });
+                self.unsettled.insert(UnsettledRow { mapping, place: place_text(&finding), group });
             }
             _ => {}
         }
@@ -132,7 +132,7 @@ impl Run {
     pub(super) fn is_whole<'m>(&self, mut mappings: impl Iterator<Item = &'m str>) -> bool {
         let known = |name: &str| self.mapping(name).is_some();
         let all = |record: &MappingRecord| !record.complete || record.coverage >= 1.0 || self.slice;
-        let over = matches!(self.end, End::Over(_));
+        let over = matches!(self.end, RunEnd::Over(_));
         let looked = !over || mappings.all(known) && self.mappings.iter().all(all);
         !self.recheck && self.part.is_none() && looked
     }
@@ -154,7 +154,7 @@ impl Run {
 
     /// The run in a message.
     pub(super) fn named(&self) -> String {
-        let Run { run, started, .. } = self;
+        let GateRun { run, started, .. } = self;
         let kind = if self.recheck { "recheck" } else { "run" };
         format!("{kind} {run} of {}", started.machine.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }
@@ -162,12 +162,12 @@ impl Run {
     /// Why it was not complete and clean: as a whole, or as far as these groups go.
     pub(super) fn doubts(&self, groups: &[String]) -> Vec<Reason> {
         let mut doubts: Vec<Reason> = match &self.end {
-            End::UnderWay if self.found == 0 => Vec::new(),
-            End::UnderWay if groups.is_empty() => {
+            RunEnd::UnderWay if self.found == 0 => Vec::new(),
+            RunEnd::UnderWay if groups.is_empty() => {
                 let message = format!("{} is under way and differs already", self.named());
                 vec![Reason::new(Condition::CleanRuns, message)]
             }
-            End::UnderWay => {
+            RunEnd::UnderWay => {
                 let of = |group: &String| {
                     let here = [None, Some(Some(group.clone()))];
                     here.iter().any(|here| self.differs_in.contains(here)).then(|| {
@@ -179,21 +179,21 @@ impl Run {
                 };
                 groups.iter().filter_map(of).collect()
             }
-            End::Lost => {
+            RunEnd::Lost => {
                 let message = format!(
                     "{} has no end: it was killed, or left before its end was written down",
                     self.named()
                 );
                 vec![Reason::new(Condition::CleanRuns, message)]
             }
-            End::Damaged => {
+            RunEnd::Damaged => {
                 let message = format!(
                     "{} is damaged in the ledger: stored values do not match their checksums",
                     self.named()
                 );
                 vec![Reason::new(Condition::CleanRuns, message)]
             }
-            End::Over(summary) => {
+            RunEnd::Over(summary) => {
                 let doubts = |record| self.doubts_about(record, groups);
                 let mut doubts: Vec<Reason> = self.mappings.iter().flat_map(doubts).collect();
                 if doubts.is_empty() && groups.is_empty() && summary.verdict != Verdict::Clean {
@@ -258,7 +258,7 @@ pub(super) fn is(record: &GroupRecord, group: &str) -> bool {
     record.group.as_deref() == Some(group)
 }
 
-fn differs(run: &Run, mapping: &str, of: &str, rows: u64) -> Option<Reason> {
+fn differs(run: &GateRun, mapping: &str, of: &str, rows: u64) -> Option<Reason> {
     let word = if rows == 1 { "row" } else { "rows" };
     let message = format!("{} differs in {rows} {word} of {of}mapping \"{mapping}\"", run.named());
     (rows > 0).then(|| Reason::new(Condition::CleanRuns, message).of_mapping(mapping))
@@ -267,7 +267,7 @@ fn differs(run: &Run, mapping: &str, of: &str, rows: u64) -> Option<Reason> {
 /// Rows that confirmed divergence speaks of.
 fn divergent(record: &MappingRecord) -> u64 {
     let MappingRecord { only_in_source, only_in_target, mismatch, books, .. } = record;
-    let faults = |side: &crate::finding::Books| side.duplicate + side.null_key;
+    let faults = |side: &crate::finding::SideCounts| side.duplicate + side.null_key;
     only_in_source + only_in_target + mismatch + faults(&books.source) + faults(&books.target)
 }
 
@@ -275,8 +275,8 @@ fn divergent(record: &MappingRecord) -> u64 {
 fn place_text(finding: &Finding) -> String {
     let json = |key| serde_json::to_string(key).unwrap_or_default();
     match &finding.place {
-        Place::Key(key) | Place::Duplicate(_, _, key) => json(key),
-        Place::Range(range, _) => serde_json::to_string(range).unwrap_or_default(),
-        Place::NullKey(side, _) => format!("NULL in the {side}"),
+        FindingPlace::Key(key) | FindingPlace::Duplicate(_, _, key) => json(key),
+        FindingPlace::Range(range, _) => serde_json::to_string(range).unwrap_or_default(),
+        FindingPlace::NullKey(side, _) => format!("NULL in the {side}"),
     }
 }

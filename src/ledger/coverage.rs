@@ -197,7 +197,7 @@ mod tests {
     use super::super::redaction::Redaction;
     use super::*;
     use crate::event::Event;
-    use crate::finding::{MappingRecord, Named, RunRecord};
+    use crate::finding::{MappingRecord, NamedValues, RunRecord};
     use crate::row::{Bound, Key, KeyField, KeyOrder};
 
     /// Coverage of two ranges with a bound between them.
@@ -217,7 +217,7 @@ mod tests {
         recorder.set_terms("{}".to_owned());
         recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
         let id = format!("{cipher:?} {}", coverage.stretches().len());
-        let run = RunRecord::new(id, "test", "h".into(), "s".into(), Named(Vec::new()));
+        let run = RunRecord::new(id, "test", "h".into(), "s".into(), NamedValues(Vec::new()));
         recorder.take(&mut [Event::RunStarted(run)]).await;
         recorder.keep_coverage("t", "id", coverage);
         let record = Box::new(MappingRecord::new("t", "digest"));

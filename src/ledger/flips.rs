@@ -12,8 +12,8 @@ mod tests {
     use crate::compare::{Compared, Parts, Suspected};
     use crate::event::Event;
     use crate::finding::{
-        Finding, MappingRecord, Named, RangeText, Ruling, RunRecord, SummaryRecord, Undecided,
-        Verdict,
+        Finding, MappingRecord, NamedValues, RangeText, Ruling, RunRecord, SummaryRecord,
+        Undecided, Verdict,
     };
     use crate::row::{Bound, Coverage, Digest, Key, KeyRange};
     use crate::schema::{BySide, Side};
@@ -23,8 +23,8 @@ mod tests {
         Some(Bound { key, text: [number.to_string()].into() })
     }
 
-    fn named() -> Named<String> {
-        Named(vec![("id".to_owned(), "42".to_owned())])
+    fn named() -> NamedValues<String> {
+        NamedValues(vec![("id".to_owned(), "42".to_owned())])
     }
 
     /// A finding as it is written.

@@ -1,6 +1,6 @@
 //! Which difference a finding is, from run to run, and whether it still has the same values.
 
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, FindingPlace};
 use crate::row::{Veil, seal};
 
 /// The same in every run of one scope for the same difference, whatever its values and whatever was
@@ -9,12 +9,12 @@ use crate::row::{Veil, seal};
 pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let (place, side) = match &finding.place {
-        Place::Key(key) => (json(serde_json::to_string(key)), ""),
-        Place::Duplicate(side, _, key) => (json(serde_json::to_string(key)), side.name()),
-        Place::Range(range, _) => (json(serde_json::to_string(range)), ""),
-        Place::NullKey(side, _) => (String::new(), side.name()),
+        FindingPlace::Key(key) => (json(serde_json::to_string(key)), ""),
+        FindingPlace::Duplicate(side, _, key) => (json(serde_json::to_string(key)), side.name()),
+        FindingPlace::Range(range, _) => (json(serde_json::to_string(range)), ""),
+        FindingPlace::NullKey(side, _) => (String::new(), side.name()),
     };
-    let several = matches!(finding.place, Place::Range(..) | Place::NullKey(..));
+    let several = matches!(finding.place, FindingPlace::Range(..) | FindingPlace::NullKey(..));
     let group = json(serde_json::to_string(&finding.group));
     let reason = finding.accept_reason.as_deref().unwrap_or_default();
     let (group, reason) = if several { (group.as_str(), reason) } else { ("", "") };

@@ -97,7 +97,7 @@ impl Store {
             Some(_) => {
                 let mut changed = false;
                 self.each_told(Told::Undecided, &row, |text| {
-                    changed |= serde_json::from_str::<Undecided>(text)?.is_of_change();
+                    changed |= serde_json::from_str::<Undecided>(text)?.is_table_change();
                     Ok(())
                 })
                 .await?;

@@ -99,7 +99,7 @@ fn last_moment(run: &RunRow) -> Option<Timestamp> {
     let record: Option<RunRecord> = serde_json::from_str(&run.record).ok();
     let summary = run.summary.as_deref();
     let summary: Option<SummaryRecord> = summary.and_then(|text| serde_json::from_str(text).ok());
-    let known = record.and_then(|record| record.last_moment(summary.as_ref()));
+    let known = record.and_then(|record| record.last_time(summary.as_ref()));
     known.or_else(|| run.started_at.parse().ok())
 }
 

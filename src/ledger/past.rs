@@ -16,7 +16,7 @@ use super::store::Store;
 use super::value::{Record, values};
 use crate::event::Event;
 use crate::finding::{
-    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, Verified,
+    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, VerifiedShare,
 };
 
 /// Why something of a run cannot be read.
@@ -135,13 +135,13 @@ impl Store {
     }
 
     /// Which share of each mapping of a scope has been verified since when, in steps.
-    async fn verified(&self, scope: &str) -> Result<Vec<Verified>, LedgerError> {
+    async fn verified(&self, scope: &str) -> Result<Vec<VerifiedShare>, LedgerError> {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(shares) = self.shares(scope, &mapping).await? else { continue };
             for by in shares.runs() {
                 let (mapping, share) = (mapping.clone(), shares.since(by));
-                steps.push(Verified { mapping, share, since: by.at.clone() });
+                steps.push(VerifiedShare { mapping, share, since: by.at.clone() });
             }
         }
         Ok(steps)
@@ -291,7 +291,7 @@ impl Store {
         let record: RunRecord = serde_json::from_str(&row.record)?;
         let summary: Option<SummaryRecord> =
             row.summary.as_deref().map(serde_json::from_str).transpose()?;
-        Ok(record.last_moment(summary.as_ref()).map(|moment| (row.id, moment)))
+        Ok(record.last_time(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
     /// What a run was asked, and of which databases, as it was written down when it began; nothing of a

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::error::LedgerError;
 use super::run_row::{RunRow, StoredRun};
-use crate::finding::{PastRun, RunRecord, SummaryRecord, timestamp};
+use crate::finding::{PastRun, RunRecord, SummaryRecord, format_timestamp};
 
 /// A run with its row.
 pub(super) struct Numbered {
@@ -46,7 +46,7 @@ impl Numbered {
 
     /// A run of whose row only the place is told, and the latest moment that any of its values tells.
     fn damaged(row: RunRow) -> Numbered {
-        let at = timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
+        let at = format_timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
         let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
         run.damaged = true;
         Numbered { row, run, all_mappings: false }
@@ -100,7 +100,7 @@ fn latest_moment(row: &RunRow) -> Option<Timestamp> {
     let moments = [
         row.started_at.parse().ok(),
         record.as_ref().and_then(|record| record.started_at.parse().ok()),
-        record.as_ref().and_then(|record| record.last_moment(summary.as_ref())),
+        record.as_ref().and_then(|record| record.last_time(summary.as_ref())),
     ];
     let now = Timestamp::now();
     moments.into_iter().flatten().filter(|moment| *moment <= now).max()
@@ -110,7 +110,7 @@ fn latest_moment(row: &RunRow) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use crate::event::Event;
-    use crate::finding::{Finding, Named, Verdict};
+    use crate::finding::{Finding, NamedValues, Verdict};
     use crate::ledger::interrupted::Resumable;
     use crate::ledger::{Location, Recorder, Retold, Store};
 
@@ -160,7 +160,7 @@ mod tests {
 
     /// A run that begins in this year by its clock.
     fn begun(id: &str, year: u32) -> Event {
-        let named = Named(Vec::new());
+        let named = NamedValues(Vec::new());
         let mut record = RunRecord::new(id.into(), "x", "h".into(), "s".into(), named);
         record.started_at = format!("{year}-01-01T00:00:00Z");
         Event::RunStarted(record)

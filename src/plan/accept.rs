@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::facts::Facts;
 use super::pair::Pair;
-use crate::finding::Kind;
+use crate::finding::DivergenceKind;
 use crate::schema::{BySide, Side};
 use crate::spec::{Accept, Diagnostic, Fragment, Mapping, did_you_mean};
 
@@ -19,7 +19,7 @@ pub struct AcceptRule {
     /// Which rows.
     pub condition: Fragment,
     /// Kinds of divergence that it covers.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<DivergenceKind>,
     /// The pairs that may differ, by place; any, if none are named.
     pub columns: Option<Vec<usize>>,
     /// Why it was agreed to.
@@ -53,7 +53,7 @@ impl AcceptRules {
 
     /// The places of the rules that could cover rows that only this side has.
     pub fn of_lone(&self, side: Side) -> Vec<usize> {
-        self.places(|rule| rule.side == side && rule.kinds.contains(&Kind::only_in(side)))
+        self.places(|rule| rule.side == side && rule.kinds.contains(&DivergenceKind::only_in(side)))
     }
 
     fn places(&self, fits: impl Fn(&AcceptRule) -> bool) -> Vec<usize> {
@@ -64,7 +64,7 @@ impl AcceptRules {
     /// The first rule that covers a divergence, of those whose conditions hold.
     pub fn covering(
         &self,
-        kind: Kind,
+        kind: DivergenceKind,
         holding: &[usize],
         differing: impl Iterator<Item = usize> + Clone,
     ) -> Option<&AcceptRule> {
@@ -217,10 +217,10 @@ mod tests {
         let covers = |kind, holding: &[usize], differing: &[usize]| {
             plan.accepts.covering(kind, holding, differing.iter().copied()).is_some()
         };
-        assert!(covers(Kind::Mismatch, &[0], &[1]));
-        assert!(!covers(Kind::Mismatch, &[0], &[1, 2]));
-        assert!(!covers(Kind::Mismatch, &[], &[1]));
-        assert!(!covers(Kind::OnlyInSource, &[0], &[]));
+        assert!(covers(DivergenceKind::Mismatch, &[0], &[1]));
+        assert!(!covers(DivergenceKind::Mismatch, &[0], &[1, 2]));
+        assert!(!covers(DivergenceKind::Mismatch, &[], &[1]));
+        assert!(!covers(DivergenceKind::OnlyInSource, &[0], &[]));
     }
 
     #[test]

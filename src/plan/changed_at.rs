@@ -3,7 +3,7 @@
 //! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
 
 use super::facts::Facts;
-use super::pairing::{Candidate, require_column};
+use super::pairing::{PairCandidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
 
@@ -23,7 +23,7 @@ pub(super) fn changed_at(
     mapping: &Mapping,
     side: Side,
     facts: &Facts,
-    pairs: &[Candidate],
+    pairs: &[PairCandidate],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ChangedAt> {
     let relation = &facts.relation;

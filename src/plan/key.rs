@@ -9,7 +9,7 @@
 
 use super::canon::Canon;
 use super::pair::{Expression, Pair};
-use super::pairing::Candidate;
+use super::pairing::PairCandidate;
 use crate::row::KeyField;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Server, Side,
@@ -19,7 +19,7 @@ use crate::spec::{Diagnostic, Mapping, did_you_mean};
 /// The places of the key's pairs among the candidates.
 pub(super) fn choose(
     mapping: &Mapping,
-    candidates: &[Candidate],
+    candidates: &[PairCandidate],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     match &mapping.key {
@@ -44,7 +44,7 @@ pub(super) fn choose(
 /// The target's primary key, else its narrowest unique index without NULLs.
 fn default_key(
     mapping: &Mapping,
-    candidates: &[Candidate],
+    candidates: &[PairCandidate],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     let span = mapping.sides.target.reads.span();

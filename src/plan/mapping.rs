@@ -7,7 +7,7 @@ use super::canon::Canon;
 use super::changed_at::changed_at;
 use super::facts::{Facts, PlanOptions};
 use super::pair::{Expression, Pair, PairSide};
-use super::pairing::{Candidate, pair, refuse_meeting};
+use super::pairing::{PairCandidate, pair, refuse_meeting};
 use super::partition::Groups;
 use super::side::SidePlan;
 use super::since::since;
@@ -279,7 +279,7 @@ type NoMeeting = (BySide<String>, meet::Refusal);
 
 fn make_pair(
     spec: &Spec,
-    candidate: &Candidate,
+    candidate: &PairCandidate,
     facts: BySide<&Facts>,
     servers: BySide<&Server>,
     in_key: bool,
@@ -319,7 +319,7 @@ fn make_pair(
     Ok(Pair { name, canon, terms, leeway, in_utf8, sides })
 }
 
-fn type_of(candidate: &Candidate, side: Side, facts: &Facts) -> ColumnType {
+fn type_of(candidate: &PairCandidate, side: Side, facts: &Facts) -> ColumnType {
     let unknown = || ColumnType {
         display: "an unknown type".into(),
         pg_type: PgType::OtherBuiltin(0),
@@ -344,7 +344,7 @@ fn nullable(pair: &Pair, side: Side, relation: &Relation) -> bool {
 /// Reports what the role may not read, and row-level security, which would hide rows in silence.
 fn check_access(
     mapping: &Mapping,
-    candidates: &[Candidate],
+    candidates: &[PairCandidate],
     relations: BySide<&Relation>,
     servers: BySide<&Server>,
     problems: &mut Vec<Diagnostic>,

@@ -12,7 +12,7 @@ use crate::spec::{
 
 /// A pair before its types are known to meet.
 #[derive(Clone, Debug)]
-pub(super) struct Candidate {
+pub(super) struct PairCandidate {
     pub(super) name: String,
     /// Where the spec names it; the mapping's own place for a pair by name.
     pub(super) span: Span,
@@ -27,7 +27,7 @@ pub(super) fn pair(
     mapping: &Mapping,
     relations: BySide<&Relation>,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Candidate> {
+) -> Vec<PairCandidate> {
     for (side, relation) in relations.iter() {
         for ignored in &mapping.sides[side].ignore {
             require_column(relation, side, &ignored.value, &ignored.span, problems);
@@ -46,7 +46,7 @@ fn written_out(
     mapping: &Mapping,
     relations: BySide<&Relation>,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<Candidate> {
+) -> Vec<PairCandidate> {
     let mut pairs = Vec::new();
     for rule in &mapping.columns {
         let source = match &rule.source {
@@ -76,7 +76,7 @@ fn written_out(
         }
         let (name, span) = (rule.pair.value.clone(), rule.pair.span.clone());
         let terms = rule.terms.clone();
-        pairs.push(Candidate { name, span, asked: true, sides, terms });
+        pairs.push(PairCandidate { name, span, asked: true, sides, terms });
     }
     pairs
 }
@@ -84,8 +84,8 @@ fn written_out(
 fn by_name(
     mapping: &Mapping,
     relations: BySide<&Relation>,
-    written_out: &[Candidate],
-) -> Vec<Candidate> {
+    written_out: &[PairCandidate],
+) -> Vec<PairCandidate> {
     let pairs_up = |name: &ColumnName| {
         relations.source.column(name).is_some()
             && Side::BOTH.iter().all(|side| !is_ignored(mapping, *side, name))
@@ -94,7 +94,7 @@ fn by_name(
     let columns = relations.target.columns.iter().map(|column| &column.name);
     columns
         .filter(|name| pairs_up(name))
-        .map(|name| Candidate {
+        .map(|name| PairCandidate {
             name: name.0.clone(),
             span: mapping.sides.target.reads.span().clone(),
             asked: false,
@@ -107,12 +107,12 @@ fn by_name(
 fn report_left_over(
     mapping: &Mapping,
     relations: BySide<&Relation>,
-    pairs: &[Candidate],
+    pairs: &[PairCandidate],
     problems: &mut Vec<Diagnostic>,
 ) {
     for (side, relation) in relations.iter() {
         let left_over = relation.columns.iter().map(|column| &column.name).filter(|name| {
-            let used = |pair: &Candidate| match &pair.sides[side] {
+            let used = |pair: &PairCandidate| match &pair.sides[side] {
                 Expression::Column(column) => column == *name,
                 Expression::Sql(fragment) => fragment.mentions(&name.0),
             };
@@ -167,7 +167,7 @@ pub(super) fn require_column(
 
 /// Reports a pair whose types do not meet.
 pub(super) fn refuse_meeting(
-    pair: &Candidate,
+    pair: &PairCandidate,
     types: BySide<&str>,
     refusal: Refusal,
     problems: &mut Vec<Diagnostic>,

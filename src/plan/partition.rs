@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pair::Expression;
-use super::pairing::Candidate;
+use super::pairing::PairCandidate;
 use super::side::SidePlan;
 use super::strategy::Strategy;
 use crate::schema::{BySide, Relation, Side};
@@ -55,7 +55,7 @@ pub(super) enum Groups {
 /// How many groups the statistics know of.
 pub(super) fn groups(
     mapping: &Mapping,
-    pairs: &[Candidate],
+    pairs: &[PairCandidate],
     relations: BySide<&Relation>,
 ) -> Groups {
     let Some(name) = &mapping.group_by else { return Groups::None };

@@ -8,23 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Act;
 use crate::event::Event;
-use crate::finding::{Disposition, Finding, Kind, Named, Place};
+use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, NamedValues};
 use crate::schema::Side;
 
 /// Where rows are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WantedPlace {
     /// One key.
-    Key(Named<String>),
+    Key(NamedValues<String>),
     /// All keys after one and through another; nothing is an open end.
-    Range(Option<Named<String>>, Option<Named<String>>),
+    Range(Option<NamedValues<String>>, Option<NamedValues<String>>),
 }
 
 /// A finding to be repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// What was found.
-    pub kind: Kind,
+    pub kind: DivergenceKind,
     /// Where.
     pub place: WantedPlace,
     /// The group that the finding speaks of, where there are groups.
@@ -53,10 +53,10 @@ impl Wanted {
     /// What repairs it while a side is right; nothing where no act does.
     pub fn act(&self, authority: Side) -> Option<Act> {
         match self.kind {
-            Kind::Mismatch => Some(Act::Update),
-            kind if kind == Kind::only_in(authority) => Some(Act::Insert),
-            Kind::OnlyInSource | Kind::OnlyInTarget => Some(Act::Delete),
-            Kind::DuplicateKey | Kind::NullKey => None,
+            DivergenceKind::Mismatch => Some(Act::Update),
+            kind if kind == DivergenceKind::only_in(authority) => Some(Act::Insert),
+            DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget => Some(Act::Delete),
+            DivergenceKind::DuplicateKey | DivergenceKind::NullKey => None,
         }
     }
 }
@@ -116,10 +116,10 @@ impl Findings {
         }
         let rows = finding.rows();
         let place = match finding.place {
-            Place::Duplicate(..) => return leave("of a key that several rows have"),
-            Place::NullKey(..) => return leave("with a NULL in the key"),
-            Place::Key(key) => WantedPlace::Key(key),
-            Place::Range(range, _) => WantedPlace::Range(range.after, range.through),
+            FindingPlace::Duplicate(..) => return leave("of a key that several rows have"),
+            FindingPlace::NullKey(..) => return leave("with a NULL in the key"),
+            FindingPlace::Key(key) => WantedPlace::Key(key),
+            FindingPlace::Range(range, _) => WantedPlace::Range(range.after, range.through),
         };
         let Finding { mapping, kind, group, range_rows, .. } = finding;
         let wanted = Wanted { kind, place, group, partial: range_rows.is_some(), rows };
@@ -149,7 +149,7 @@ mod tests {
         findings.hear(finding(
             r#""disposition":"confirmed","range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#,
         ));
-        let key = |text: &str| Named(vec![("id".to_owned(), text.to_owned())]);
+        let key = |text: &str| NamedValues(vec![("id".to_owned(), text.to_owned())]);
         let wanted = &findings.wanted["m"];
         assert_eq!(wanted.len(), 2);
         assert_eq!(wanted[0].place, WantedPlace::Key(key("4")));

@@ -1,117 +1,94 @@
-//! A finding as people read it: on one line where there is room, else a line a column, else a line a
-//! value.
+//! A finding as lines: one where there is room, else a line a column, else a line a value.
 //!
 //! Where a value is too long even so, both are shown from shortly before the first place where they
-//! differ: two long documents that begin alike would else look the same.
+//! differ: two long documents with the same start would look the same.
 
-use std::time::Duration;
-
-use crate::finding::{Disposition, Finding, Kind, Named, Place, Recurrence};
+use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, NamedValues, Recurrence};
 use crate::schema::BySide;
-use crate::spec::printable;
+use crate::text::{
+    columns, escape_to_one_line, fitting, format_count, format_group, format_key, format_number,
+    pad,
+};
 
-/// Columns shown of one finding.
-const SHOWN: usize = 5;
-/// What is left of the two values before they differ.
-const BEFORE: usize = 8;
+/// The most columns shown of a finding.
+const MAX_COLUMNS: usize = 5;
+/// The room for a value on a narrow terminal.
+const MIN_ROOM: usize = 30;
+/// Characters shown of two long values before they differ.
+const COMMON_CHARS: usize = 8;
 
-/// Where a finding stands among others: by its key, numbers as numbers; what has no key comes first.
-pub(super) type Position = Vec<Field>;
-
-/// A field of a key, in the order in which people expect it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Field {
-    Number(i128),
-    Text(String),
-}
-
-/// The position of a finding.
-pub(super) fn position(finding: &Finding) -> Position {
-    let key = match &finding.place {
-        Place::Key(key) | Place::Duplicate(_, _, key) => Some(key),
-        Place::Range(range, _) => range.after.as_ref(),
-        Place::NullKey(..) => None,
-    };
-    key.map(position_of).unwrap_or_default()
-}
-
-/// The position of a key.
-pub(super) fn position_of(key: &Named<String>) -> Position {
-    let field =
-        |text: &String| text.parse().map_or_else(|_| Field::Text(text.clone()), Field::Number);
-    key.0.iter().map(|(_, text)| field(text)).collect()
-}
-
-/// The lines of a finding, none wider than `width` unless its key is.
-pub(super) fn lines_of(finding: &Finding, width: usize) -> Vec<String> {
+/// Returns the lines of a finding, none wider than `width` unless its key is.
+pub(super) fn finding_lines(finding: &Finding, width: usize) -> Vec<String> {
     let head = head(finding);
-    let columns = &finding.columns.0;
-    let names: Vec<String> = columns.iter().map(|(name, _)| on_one_line(name)).collect();
-    if let [] | [_] = columns.as_slice() {
-        let values = columns.iter().filter(|_| !finding.keys_only);
-        let values = values.map(|(_, both)| texts(both).join(" | "));
+    let pairs = &finding.columns.0;
+    let names: Vec<String> = pairs.iter().map(|(name, _)| escape_to_one_line(name)).collect();
+    if let [] | [_] = pairs.as_slice() {
+        let values = pairs.iter().filter(|_| !finding.keys_only);
+        let values = values.map(|(_, both)| value_texts(both).join(" | "));
         let words = names.iter().cloned().chain(values).collect::<Vec<_>>().join(" ");
         let line = format!("  {head}  {words}").trim_end().to_owned();
-        if columns.is_empty() || line.chars().count() <= width {
+        if pairs.is_empty() || columns(&line) <= width {
             return vec![line];
         }
     }
-    let widest = names.iter().take(SHOWN).map(|name| name.chars().count()).max().unwrap_or(0);
-    let room = width.saturating_sub(4 + widest + 2).max(30);
+    let widest = names.iter().take(MAX_COLUMNS).map(|name| columns(name)).max().unwrap_or(0);
+    let room = width.saturating_sub(4 + widest + 2).max(MIN_ROOM);
     let mut lines = vec![format!("  {head}")];
-    for (name, (_, both)) in names.iter().zip(columns).take(SHOWN) {
-        let values = if finding.keys_only { vec![String::new()] } else { sides(both, room) };
+    for (name, (_, both)) in names.iter().zip(pairs).take(MAX_COLUMNS) {
+        let values = if finding.keys_only { vec![String::new()] } else { value_lines(both, room) };
         for (place, value) in values.iter().enumerate() {
             let name = if place == 0 { name } else { "" };
-            lines.push(format!("    {name:<widest$}  {value}").trim_end().to_owned());
+            lines.push(format!("    {}  {value}", pad(name, widest)).trim_end().to_owned());
         }
     }
-    if columns.len() > SHOWN {
-        lines.push(format!("    … and {} more", counted((columns.len() - SHOWN) as u64, "column")));
+    if pairs.len() > MAX_COLUMNS {
+        let more = format_count((pairs.len() - MAX_COLUMNS) as u64, "column");
+        lines.push(format!("    … and {more} more"));
     }
     lines
 }
 
-/// What kind of finding, and where.
+/// Returns the kind of a finding and which rows it is about.
 fn head(finding: &Finding) -> String {
     let kind = match finding.kind {
-        Kind::OnlyInSource => "only in source",
-        Kind::OnlyInTarget => "only in target",
-        Kind::Mismatch => "mismatch",
-        Kind::DuplicateKey => "duplicate key",
-        Kind::NullKey => "null key",
+        DivergenceKind::OnlyInSource => "only in source",
+        DivergenceKind::OnlyInTarget => "only in target",
+        DivergenceKind::Mismatch => "mismatch",
+        DivergenceKind::DuplicateKey => "duplicate key",
+        DivergenceKind::NullKey => "null key",
     };
     let place = match &finding.place {
-        Place::Key(key) => key_text(key),
-        Place::Range(range, rows) => {
-            let end = |key: &Option<Named<String>>, open: &str| {
-                key.as_ref().map_or(open.to_owned(), key_text)
+        FindingPlace::Key(key) => format_key(key),
+        FindingPlace::Range(range, rows) => {
+            let end = |key: &Option<NamedValues<String>>, open: &str| {
+                key.as_ref().map_or(open.to_owned(), format_key)
             };
             let (after, through) = (end(&range.after, "the start"), end(&range.through, "the end"));
-            let of =
-                finding.range_rows.map_or(String::new(), |all| format!(" of {}", grouped(all)));
-            format!("{}{of} after {after} through {through}", counted(*rows, "row"))
+            let of = finding
+                .range_rows
+                .map_or(String::new(), |all| format!(" of {}", format_number(all)));
+            format!("{}{of} after {after} through {through}", format_count(*rows, "row"))
         }
-        Place::Duplicate(side, rows, key) => {
-            format!("{} ({} in {side})", key_text(key), counted(*rows, "row"))
+        FindingPlace::Duplicate(side, rows, key) => {
+            format!("{} ({} in {side})", format_key(key), format_count(*rows, "row"))
         }
-        Place::NullKey(side, rows) => format!("{} in {side}", counted(*rows, "row")),
+        FindingPlace::NullKey(side, rows) => format!("{} in {side}", format_count(*rows, "row")),
     };
-    let aside = match (finding.disposition(), &finding.accept_reason) {
+    let disposition = match (finding.disposition(), &finding.accept_reason) {
         (Disposition::Confirmed, _) => String::new(),
         (Disposition::Unsettled, _) => " (kept changing)".to_owned(),
         (Disposition::Accepted, reason) => {
-            format!(" (accepted: {})", on_one_line(reason.as_deref().unwrap_or_default()))
+            format!(" (accepted: {})", escape_to_one_line(reason.as_deref().unwrap_or_default()))
         }
     };
     let group = match &finding.group {
         None => String::new(),
-        Some(group) => format!(" in group {}", group_text(group.as_deref())),
+        Some(group) => format!(" in group {}", format_group(group.as_deref())),
     };
-    let seen = match finding.recurrence {
+    let recurrence = match finding.recurrence {
         None => String::new(),
         Some(recurrence) => {
-            let runs = counted(finding.runs, "run");
+            let runs = format_count(finding.runs, "run");
             match recurrence {
                 Recurrence::Same => format!(" (the same in {runs})"),
                 Recurrence::Changed => format!(" (in {runs}, with other values)"),
@@ -119,140 +96,70 @@ fn head(finding: &Finding) -> String {
             }
         }
     };
-    format!("{kind:<15} {place}{group}{aside}{seen}")
+    format!("{kind:<15} {place}{group}{disposition}{recurrence}")
 }
 
-/// Both values as they are written.
-fn texts(both: &BySide<Option<String>>) -> [String; 2] {
+/// Returns both values, quoted.
+fn value_texts(both: &BySide<Option<String>>) -> [String; 2] {
     [&both.source, &both.target].map(|value| match value {
-        Some(text) => on_one_line(&format!("{text:?}")),
+        Some(text) => escape_to_one_line(&format!("{text:?}")),
         None => "NULL".to_owned(),
     })
 }
 
-/// Both values within so much room: `source | target`, or a line each.
-fn sides(both: &BySide<Option<String>>, room: usize) -> Vec<String> {
-    let texts = texts(both);
-    let line = texts.join(" | ");
-    if line.chars().count() <= room {
+/// Returns both values in at most `room` columns: `source | target`, or a line each.
+fn value_lines(both: &BySide<Option<String>>, room: usize) -> Vec<String> {
+    let [source, target] = value_texts(both);
+    let line = format!("{source} | {target}");
+    if columns(&line) <= room {
         return vec![line];
     }
-    let [source, target] = texts.map(|text| text.chars().collect::<Vec<_>>());
-    let alike = source.iter().zip(&target).take_while(|(a, b)| a == b).count();
-    let from = alike.saturating_sub(BEFORE);
-    vec![format!("{} |", excerpt(&source, from, room - 2)), excerpt(&target, from, room - 2)]
+    let common = source.chars().zip(target.chars()).take_while(|(a, b)| a == b).count();
+    let skipped = common.saturating_sub(COMMON_CHARS);
+    vec![format!("{} |", excerpt(&source, skipped, room - 2)), excerpt(&target, skipped, room - 2)]
 }
 
-/// At most `room` characters of a text, from a place on if it does not fit whole.
-fn excerpt(text: &[char], from: usize, room: usize) -> String {
-    if text.len() <= room {
-        return text.iter().collect();
+/// Returns at most `room` columns of a text, without its first characters if it does not fit whole.
+fn excerpt(text: &str, skipped: usize, room: usize) -> String {
+    if columns(text) <= room {
+        return text.to_owned();
     }
-    let (before, room) = if from == 0 { ("", room) } else { ("…", room - 1) };
-    let rest = &text[from.min(text.len())..];
-    if rest.len() <= room {
-        return format!("{before}{}", String::from_iter(rest));
+    let (before, room) = if skipped == 0 { ("", room) } else { ("…", room - 1) };
+    let rest = text.char_indices().nth(skipped).map_or("", |(at, _)| &text[at..]);
+    if columns(rest) <= room {
+        return format!("{before}{rest}");
     }
-    format!("{before}{}…", String::from_iter(&rest[..room - 1]))
-}
-
-/// `id=1, part=2`.
-pub(super) fn key_text(key: &Named<String>) -> String {
-    let fields =
-        key.0.iter().map(|(name, value)| format!("{}={}", on_one_line(name), on_one_line(value)));
-    fields.collect::<Vec<_>>().join(", ")
-}
-
-/// A group's value, as short as a table's cell has to be.
-pub(super) fn group_text(group: Option<&str>) -> String {
-    const LONGEST: usize = 24;
-    let Some(text) = group else { return "NULL".to_owned() };
-    let text = on_one_line(text);
-    match text.char_indices().nth(LONGEST).and_then(|(at, _)| text.get(..at)) {
-        Some(begins) => format!("{begins}…"),
-        None => text,
-    }
-}
-
-/// A name or a value: a line break within one must not look like a line of ours.
-pub(super) fn on_one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
-}
-
-/// `3 findings`, `1 finding`.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    let plural = match what {
-        _ if count == 1 => what.to_owned(),
-        what if what.ends_with("ch") => format!("{what}es"),
-        what => match what.split_once(' ') {
-            Some(("row", rest)) => format!("rows {rest}"),
-            _ => format!("{what}s"),
-        },
-    };
-    format!("{} {plural}", grouped(count))
-}
-
-/// Digits in groups of three: `2,000,000`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Rounded down, so that 100% means all.
-pub(super) fn percent(share: f64) -> String {
-    let thousandths = (share * 1000.0).floor();
-    if thousandths >= 1000.0 { "100%".into() } else { format!("{:.1}%", thousandths / 10.0) }
-}
-
-/// A time as people say it.
-pub(super) fn seconds(elapsed: Duration) -> String {
-    match elapsed.as_secs() {
-        0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
-        seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        seconds => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-    }
+    format!("{before}{}…", fitting(rest, room - 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shown(source: &str, target: &str, room: usize) -> Vec<String> {
+    fn lines(source: &str, target: &str, room: usize) -> Vec<String> {
         let text = |text: &str| Some(text.to_owned());
-        sides(&BySide { source: text(source), target: text(target) }, room)
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        value_lines(&BySide { source: text(source), target: text(target) }, room)
     }
 
     #[test]
     fn long_values_are_shown_where_they_differ() {
         let x = |count| "x".repeat(count);
-        assert_eq!(shown("a", "b", 30), [r#""a" | "b""#]);
+        assert_eq!(lines("a", "b", 30), [r#""a" | "b""#]);
         let (one, other) = (x(20) + "1", x(20) + "2");
-        assert_eq!(shown(&one, &other, 30), [format!("\"{one}\" |"), format!("\"{other}\"")]);
+        assert_eq!(lines(&one, &other, 30), [format!("\"{one}\" |"), format!("\"{other}\"")]);
         let (one, other) = (x(50) + "1", x(50) + "2");
-        assert_eq!(shown(&one, &other, 30), [r#"…xxxxxxxx1" |"#, r#"…xxxxxxxx2""#]);
+        assert_eq!(lines(&one, &other, 30), [r#"…xxxxxxxx1" |"#, r#"…xxxxxxxx2""#]);
         let (one, other) = (one + &"y".repeat(50), other + "z");
-        assert_eq!(shown(&one, &other, 20), ["…xxxxxxxx1yyyyyyy… |", r#"…xxxxxxxx2z""#]);
-        assert_eq!(shown(&one, "b", 20), [r#""xxxxxxxxxxxxxxxx… |"#, r#""b""#]);
+        assert_eq!(lines(&one, &other, 20), ["…xxxxxxxx1yyyyyyy… |", r#"…xxxxxxxx2z""#]);
+        assert_eq!(lines(&one, "b", 20), [r#""xxxxxxxxxxxxxxxx… |"#, r#""b""#]);
     }
 
     #[test]
-    fn nothing_is_wider_than_its_room() {
+    fn no_line_is_wider_than_its_room() {
         for (a, b) in [(0, 90), (20, 20), (90, 0), (90, 90), (29, 3), (14, 40)] {
             for room in 20..120 {
-                for line in shown(&"x".repeat(a), &format!("{}y", "x".repeat(b)), room) {
-                    assert!(line.chars().count() <= room, "{a} {b} {room} {line}");
+                for line in lines(&"x".repeat(a), &format!("{}y", "x".repeat(b)), room) {
+                    assert!(columns(&line) <= room, "{a} {b} {room} {line}");
                 }
             }
         }

@@ -1,19 +1,19 @@
-//! A gate's judgement as people and programs read it: open or closed, every reason on a line.
+//! A gate's verdict, for programs and for people: open or closed, with a line a reason.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::finding::{counted, on_one_line};
-use crate::finding::timestamp;
-use crate::gate::{Answer, Case, Gate, GroupAnswer, Reason, Sequence};
+use crate::finding::format_timestamp;
+use crate::gate::{Gate, GateInput, GateVerdict, GroupVerdict, Reason, Sequence};
 use crate::spec::{Spec, printable};
+use crate::text::{escape_to_one_line, format_count};
 
 /// The version of the record.
 const VERSION: u32 = 1;
 
-/// A judgement, with what it rests on.
+/// A gate's verdict with what it is based on.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "gate")]
 pub struct GateRecord<'g> {
@@ -21,23 +21,23 @@ pub struct GateRecord<'g> {
     spec: &'g str,
     scope: String,
     judged_at: String,
-    verdict: Answer,
+    verdict: GateVerdict,
     reasons: &'g [Reason],
-    #[serde(skip_serializing_if = "<[GroupAnswer]>::is_empty")]
-    groups: &'g [GroupAnswer],
+    #[serde(skip_serializing_if = "<[GroupVerdict]>::is_empty")]
+    groups: &'g [GroupVerdict],
     runs: &'g [String],
     verified: &'g BTreeMap<String, f64>,
     sequences: Vec<Sequence>,
 }
 
 impl<'g> GateRecord<'g> {
-    /// The record of a judgement.
-    pub fn new(spec: &'g Spec, case: &'g Case, gate: &'g Gate) -> GateRecord<'g> {
+    /// Makes the record of a gate's verdict.
+    pub fn new(spec: &'g Spec, case: &'g GateInput, gate: &'g Gate) -> GateRecord<'g> {
         GateRecord {
             version: VERSION,
             spec: &spec.name,
             scope: spec.scope(),
-            judged_at: timestamp(case.now.machine),
+            judged_at: format_timestamp(case.now.machine),
             verdict: gate.answer(),
             reasons: &gate.reasons,
             groups: &gate.groups,
@@ -48,7 +48,7 @@ impl<'g> GateRecord<'g> {
     }
 }
 
-/// Writes a judgement for people.
+/// Writes a gate's verdict for people.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -56,16 +56,16 @@ pub fn write_gate(out: &mut impl Write, gate: &GateRecord<'_>) -> io::Result<()>
     let GateRecord { spec, verdict, reasons, groups, runs, .. } = gate;
     writeln!(out, "{}: {}", printable(spec), verdict.name())?;
     for reason in *reasons {
-        writeln!(out, "  {}", on_one_line(&reason.message))?;
+        writeln!(out, "  {}", escape_to_one_line(&reason.message))?;
     }
-    if *verdict == Answer::Open {
+    if *verdict == GateVerdict::Open {
         let newest = runs.first().map_or("", String::as_str);
-        let whole = counted(runs.len() as u64, "whole run");
+        let whole = format_count(runs.len() as u64, "whole run");
         writeln!(out, "  {whole} complete and clean, the newest {}", printable(newest))?;
     }
     if groups.len() > 1 {
-        for GroupAnswer { group, verdict } in *groups {
-            writeln!(out, "group {}: {}", on_one_line(group), verdict.name())?;
+        for GroupVerdict { group, verdict } in *groups {
+            writeln!(out, "group {}: {}", escape_to_one_line(group), verdict.name())?;
         }
     }
     out.flush()

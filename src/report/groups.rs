@@ -1,31 +1,35 @@
-//! The groups of a mapping for people: how many are clean, and a short table of those that are not.
+//! The groups of a mapping in the summary: how many are clean, and a short table of the others.
 
 use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{counted, group_text, grouped};
 use crate::finding::{GroupRecord, MappingRecord, Verdict};
 use crate::spec::printable;
+use crate::text::{format_count, format_group, format_number};
 
-/// Groups shown of each mapping.
-const SHOWN: usize = 10;
+/// The most groups shown of a mapping.
+const MAX_GROUPS_SHOWN: usize = 10;
 
-/// Writes what a mapping's groups came to; nothing for a mapping without groups.
-pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -> io::Result<()> {
+/// Writes the verdicts of a mapping's groups; nothing for a mapping without groups.
+pub(super) fn write_groups(
+    out: &mut impl Write,
+    mapping: &MappingRecord,
+    width: u16,
+) -> io::Result<()> {
     let (Some(name), Some(groups)) = (&mapping.group_by, &mapping.groups) else { return Ok(()) };
     let of = |verdict: Verdict| groups.iter().filter(|g| g.verdict == verdict).count() as u64;
     let counts = [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete].map(|verdict| {
         let count = of(verdict);
-        (count > 0).then(|| format!("{} {}", grouped(count), verdict.name()))
+        (count > 0).then(|| format!("{} {}", format_number(count), verdict.name()))
     });
     let counts: Vec<String> = counts.into_iter().flatten().collect();
-    let said = match counts.as_slice() {
+    let verdicts = match counts.as_slice() {
         [] => "no group has a row".to_owned(),
-        _ => format!("{}: {}", counted(groups.len() as u64, "group"), counts.join(", ")),
+        _ => format!("{}: {}", format_count(groups.len() as u64, "group"), counts.join(", ")),
     };
-    writeln!(out, "\n{} by {}: {said}", printable(&mapping.mapping), printable(name))?;
-    // Of a mapping that is not complete no group is clean; what is shown is what is known of some.
+    writeln!(out, "\n{} by {}: {verdicts}", printable(&mapping.mapping), printable(name))?;
+    // In an incomplete mapping every group is incomplete: only those with differences are shown.
     let differs = |group: &&GroupRecord| {
         group.verdict != Verdict::Clean && group.divergent() + group.unsettled > 0
     };
@@ -34,11 +38,11 @@ pub(super) fn write(out: &mut impl Write, mapping: &MappingRecord, width: u16) -
         return Ok(());
     }
     worst.sort_by_key(|group| std::cmp::Reverse((group.divergent(), group.unsettled)));
-    for line in table(&worst[..worst.len().min(SHOWN)], width).lines() {
+    for line in table(&worst[..worst.len().min(MAX_GROUPS_SHOWN)], width).lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
-    if worst.len() > SHOWN {
-        writeln!(out, "  … and {} more", grouped((worst.len() - SHOWN) as u64))?;
+    if worst.len() > MAX_GROUPS_SHOWN {
+        writeln!(out, "  … and {} more", format_number((worst.len() - MAX_GROUPS_SHOWN) as u64))?;
     }
     Ok(())
 }
@@ -68,13 +72,13 @@ fn table(groups: &[&GroupRecord], width: u16) -> Table {
     }
     for group in groups {
         table.add_row([
-            group_text(group.group.as_deref()),
-            grouped(group.rows.source.max(group.rows.target)),
-            grouped(group.matched),
-            grouped(group.only_in_source),
-            grouped(group.only_in_target),
-            grouped(group.mismatch),
-            grouped(group.unsettled),
+            format_group(group.group.as_deref()),
+            format_number(group.rows.source.max(group.rows.target)),
+            format_number(group.matched),
+            format_number(group.only_in_source),
+            format_number(group.only_in_target),
+            format_number(group.mismatch),
+            format_number(group.unsettled),
             group.verdict.name().to_owned(),
         ]);
     }
@@ -104,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_are_not_clean_are_shown_the_worst_first() {
+    fn the_worst_groups_are_shown_first() {
         let mut mapping = MappingRecord::new("shipments", "digest");
         mapping.group_by = Some("tenant_id".into());
         let mut groups = vec![group(Some("1"), 0), group(Some("2\u{1b}"), 1), group(None, 30)];
         mapping.groups = Some(groups.clone());
         let mut out = Vec::new();
-        write(&mut out, &mapping, 100).unwrap();
+        write_groups(&mut out, &mapping, 100).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
         shipments by tenant_id: 3 groups: 1 clean, 2 diverged
         group    rows matched only in only in  mis- unsettled verdict
@@ -121,7 +125,7 @@ mod tests {
         groups.truncate(1);
         mapping.groups = Some(groups);
         let mut out = Vec::new();
-        write(&mut out, &mapping, 100).unwrap();
+        write_groups(&mut out, &mapping, 100).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "\nshipments by tenant_id: 1 group: 1 clean\n");
     }
 }

@@ -1,17 +1,16 @@
-//! Past runs as people read them: a line a run, the newest last, what differs and what has changed.
+//! Past runs for people: a line a run, the newest last, with what differs and what has changed.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{counted, grouped};
-use super::finding::{percent, seconds};
-use crate::finding::{History, PastRun, Verified};
+use crate::finding::{History, PastRun, VerifiedShare};
 use crate::spec::printable;
+use crate::text::{format_count, format_duration, format_number, format_percent};
 
-/// Runs shown; all of them are in the machine's format.
-const SHOWN: usize = 30;
+/// The most runs shown; the JSON format holds all of them.
+const MAX_RUNS: usize = 30;
 
 const HEAD: [&str; 11] = [
     "started",
@@ -33,7 +32,7 @@ const HEAD: [&str; 11] = [
 /// When it cannot be written.
 pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io::Result<()> {
     let History { spec, runs, verified } = history;
-    writeln!(out, "{}: {}", printable(spec), counted(runs.len() as u64, "run"))?;
+    writeln!(out, "{}: {}", printable(spec), format_count(runs.len() as u64, "run"))?;
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -46,35 +45,39 @@ pub fn write_history(out: &mut impl Write, history: &History, width: u16) -> io:
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let from = runs.len().saturating_sub(SHOWN);
+    let from = runs.len().saturating_sub(MAX_RUNS);
     if from > 0 {
-        writeln!(out, "… {} before these", counted(from as u64, "run"))?;
+        writeln!(out, "… {} before these", format_count(from as u64, "run"))?;
     }
     for run in &runs[from..] {
-        table.add_row(line(run));
+        table.add_row(cells(run));
     }
     if !runs.is_empty() {
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
         }
     }
-    let scopes = |run: &PastRun| run.scope != runs[runs.len() - 1].scope;
-    let others = runs[from..].iter().filter(|run| scopes(run)).count();
+    let is_other = |run: &PastRun| run.scope != runs[runs.len() - 1].scope;
+    let others = runs[from..].iter().filter(|run| is_other(run)).count();
     if others > 0 {
-        writeln!(out, "{} of another spec or other parameters", counted(others as u64, "run"))?;
+        writeln!(
+            out,
+            "{} of another spec or other parameters",
+            format_count(others as u64, "run")
+        )?;
     }
     if let Some(last) = runs.last() {
-        write_last(out, last)?;
+        write_trend(out, last)?;
     }
-    for Verified { mapping, share, since } in verified {
-        let (mapping, since) = (printable(mapping), minute(since));
-        writeln!(out, "verified since {since}: {} of {mapping}", percent(*share))?;
+    for VerifiedShare { mapping, share, since } in verified {
+        let (mapping, since) = (printable(mapping), format_minute(since));
+        writeln!(out, "verified since {since}: {} of {mapping}", format_percent(*share))?;
     }
     out.flush()
 }
 
-/// What has become of the findings of the run before the last.
-fn write_last(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
+/// Writes what became of the findings of the run before the last.
+fn write_trend(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
     let run = printable(&last.run);
     let Some(trend) = last.trend else { return writeln!(out, "last run: {run}") };
     let parts = [
@@ -83,16 +86,17 @@ fn write_last(out: &mut impl Write, last: &PastRun) -> io::Result<()> {
         (trend.same, "still the same"),
         (trend.gone, "gone"),
     ];
-    let parts = parts.map(|(count, what)| format!("{} {what}", grouped(count)));
+    let parts = parts.map(|(count, what)| format!("{} {what}", format_number(count)));
     writeln!(out, "last run: {run}; since the one before it: {}", parts.join(", "))
 }
 
-fn line(run: &PastRun) -> Vec<String> {
+/// Returns a run's cells.
+fn cells(run: &PastRun) -> Vec<String> {
     let found = |kind: &str| run.found_rows.get(kind).copied().unwrap_or(0);
     let kinds = ["only_in_source", "only_in_target", "mismatch"].map(found);
     let other = run.found_rows.values().sum::<u64>() - kinds.iter().sum::<u64>();
     let trend = |of: fn(&crate::finding::Trend) -> u64| {
-        run.trend.as_ref().map_or_else(String::new, |trend| grouped(of(trend)))
+        run.trend.as_ref().map_or_else(String::new, |trend| format_number(of(trend)))
     };
     let verb = if run.verb == "compare" { "" } else { " (again)" };
     let part =
@@ -105,22 +109,22 @@ fn line(run: &PastRun) -> Vec<String> {
     };
     let time = run.summary.as_ref().map(|summary| Duration::from_millis(summary.elapsed_ms));
     vec![
-        minute(&run.started_at),
+        format_minute(&run.started_at),
         format!("{verdict}{part}{verb}"),
-        grouped(run.rows.source.max(run.rows.target)),
-        grouped(kinds[0]),
-        grouped(kinds[1]),
-        grouped(kinds[2]),
-        grouped(other),
+        format_number(run.rows.source.max(run.rows.target)),
+        format_number(kinds[0]),
+        format_number(kinds[1]),
+        format_number(kinds[2]),
+        format_number(other),
         trend(|trend| trend.new),
         trend(|trend| trend.gone),
-        run.coverage.map_or_else(String::new, percent),
-        time.map_or_else(String::new, seconds),
+        run.coverage.map_or_else(String::new, format_percent),
+        time.map_or_else(String::new, format_duration),
     ]
 }
 
-/// A moment to the minute, in UTC. Which year it was, everybody knows of the last thirty runs.
-fn minute(moment: &str) -> String {
+/// Formats a time to the minute, in UTC. The year is left out.
+fn format_minute(moment: &str) -> String {
     let minute = moment.get(5..16).unwrap_or(moment);
     format!("{}Z", printable(&minute.replace('T', " ")))
 }
@@ -132,7 +136,7 @@ mod tests {
     use crate::schema::BySide;
 
     #[test]
-    fn a_run_is_a_line_and_the_last_says_what_has_changed() {
+    fn the_last_line_shows_what_has_changed() {
         let run = |summary: Option<Verdict>, trend| PastRun {
             number: 1,
             run: "01J".into(),
@@ -155,7 +159,7 @@ mod tests {
         };
         let trend = Trend { new: 1, changed: 0, same: 3, gone: 1_200 };
         let runs = vec![run(None, None), run(Some(Verdict::Diverged), Some(trend))];
-        let verified = vec![Verified {
+        let verified = vec![VerifiedShare {
             mapping: "t".into(),
             share: 1.0,
             since: "2026-11-22T06:00:03Z".into(),

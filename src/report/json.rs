@@ -1,22 +1,32 @@
 //! One JSON document: `{"run":…,"mappings":[…],"findings":[…],"undecided":[…],"summary":…}`, or an
 //! array of them for several specs.
 //!
-//! Mappings stand before findings and are known only after them, so findings wait in a temporary file
-//! that has no name; memory stays flat however many there are. Nothing of a document is written before
-//! its run has come to its end: a run that another process goes on with leaves no half of one.
+//! Mappings come before findings in the document and are known only after them, so findings are kept in
+//! a temporary file without a name; memory stays flat however many there are. Nothing is written before
+//! the run's end: a run that another process resumes leaves no half of a document.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 
 use serde::Serialize;
 
-use super::Writer;
+use super::format::{EventWriter, Format};
+use crate::event::Event;
 use crate::files::unnamed;
-use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
+use crate::finding::{MappingRecord, SummaryRecord};
 use crate::spec::escape_json;
 
-/// Writes a value as JSON in one line. What could drive a terminal is written as an escape; it is the
-/// same value to whatever reads it.
+/// The format's entry in the list.
+pub(super) static FORMAT: Format = Format {
+    name: "json",
+    extension: Some("json"),
+    help: "One JSON document",
+    is_for_people: false,
+    new_writer: |out, options| Box::new(Json::new(out, options.several)),
+};
+
+/// Writes a value as JSON in one line. What could drive a terminal is written as an escape; readers
+/// get the same value.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -35,23 +45,23 @@ pub fn write_pretty_json<W: Write>(
     out.write_all(escape_json(&serde_json::to_string_pretty(value)?).as_bytes())
 }
 
-/// Writes one document.
-pub struct Json<W> {
+/// Writes one document a run.
+struct Json<W> {
     out: W,
     several: bool,
     documents: usize,
-    /// The record of the run that is under way, as JSON.
+    /// The record of the current run, as JSON.
     run: Vec<u8>,
     mappings: Vec<MappingRecord>,
-    findings: Spool,
-    undecided: Spool,
+    findings: RecordFile,
+    undecided: RecordFile,
 }
 
-/// Records that wait, between commas.
+/// Records with commas between them, in a temporary file.
 #[derive(Default)]
-struct Spool(Option<BufWriter<File>>);
+struct RecordFile(Option<BufWriter<File>>);
 
-impl Spool {
+impl RecordFile {
     fn push(&mut self, record: &impl Serialize) -> io::Result<()> {
         let file = match &mut self.0 {
             Some(file) => {
@@ -63,7 +73,7 @@ impl Spool {
         write_json(file, record)
     }
 
-    fn pour(&mut self, out: &mut impl Write) -> io::Result<()> {
+    fn move_to(&mut self, out: &mut impl Write) -> io::Result<()> {
         let Some(file) = self.0.take() else { return Ok(()) };
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
@@ -72,40 +82,20 @@ impl Spool {
 }
 
 impl<W: Write> Json<W> {
-    /// Writes to this: an array if several specs follow.
-    pub fn new(out: W, several: bool) -> Json<W> {
+    /// Makes a writer; several specs make an array.
+    fn new(out: W, several: bool) -> Json<W> {
         Json {
             out,
             several,
             documents: 0,
             run: Vec::new(),
             mappings: Vec::new(),
-            findings: Spool::default(),
-            undecided: Spool::default(),
+            findings: RecordFile::default(),
+            undecided: RecordFile::default(),
         }
     }
-}
-
-impl<W: Write + Send> Writer for Json<W> {
-    fn run(&mut self, run: &RunRecord) -> io::Result<()> {
-        self.run.clear();
-        write_json(&mut self.run, run)
-    }
-
-    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        self.findings.push(finding)
-    }
-
-    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
-        self.undecided.push(undecided)
-    }
-
-    fn mapping(&mut self, mapping: &MappingRecord) -> io::Result<()> {
-        self.mappings.push(mapping.clone());
-        Ok(())
-    }
-
-    fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+    /// Writes the document of the run that has ended.
+    fn write_document(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         if self.several {
             self.out.write_all(if self.documents == 0 { b"[" } else { b",\n" })?;
         }
@@ -115,12 +105,31 @@ impl<W: Write + Send> Writer for Json<W> {
         self.out.write_all(b",\"mappings\":")?;
         write_json(&mut self.out, &std::mem::take(&mut self.mappings))?;
         self.out.write_all(b",\"findings\":[")?;
-        self.findings.pour(&mut self.out)?;
+        self.findings.move_to(&mut self.out)?;
         self.out.write_all(b"],\"undecided\":[")?;
-        self.undecided.pour(&mut self.out)?;
+        self.undecided.move_to(&mut self.out)?;
         self.out.write_all(b"],\"summary\":")?;
         write_json(&mut self.out, summary)?;
         self.out.write_all(b"}")
+    }
+}
+
+impl<W: Write + Send> EventWriter for Json<W> {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(run) => {
+                self.run.clear();
+                write_json(&mut self.run, run)
+            }
+            Event::Finding { finding, .. } => self.findings.push(finding),
+            Event::Undecided(undecided) => self.undecided.push(undecided),
+            Event::MappingFinished { record, .. } => {
+                self.mappings.push(record.as_ref().clone());
+                Ok(())
+            }
+            Event::RunFinished(summary) => self.write_document(summary),
+            _ => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -137,11 +146,11 @@ impl<W: Write + Send> Writer for Json<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Named, Verdict};
+    use crate::finding::{NamedValues, RunRecord, Verdict};
     use crate::spec::drives_terminal;
 
     #[test]
-    fn what_drives_a_terminal_is_escaped_and_the_value_stays() {
+    fn characters_that_drive_a_terminal_are_escaped() {
         let texts =
             "a\u{7f}\u{80}\u{9b}2J\u{9f}\u{a0}\u{61c}\u{200e}\u{2028}\u{202e}\u{2069}\u{1b}\"\\b\n";
         for pretty in [false, true] {
@@ -157,16 +166,18 @@ mod tests {
         }
     }
 
-    /// What is written of runs, each of which ends or is broken off.
+    /// Writes runs, each of which ends or is interrupted.
     fn written(several: bool, ends: &[bool]) -> String {
         let mut bytes = Vec::new();
         let mut json = Json::new(&mut bytes, several);
         for (number, ends) in ends.iter().enumerate() {
             let none = || String::new();
-            let run = RunRecord::new(number.to_string(), "s", none(), none(), Named(Vec::new()));
-            json.run(&run).unwrap();
+            let run =
+                RunRecord::new(number.to_string(), "s", none(), none(), NamedValues(Vec::new()));
+            json.write(&Event::RunStarted(run)).unwrap();
             if *ends {
-                json.summary(&SummaryRecord::new(Verdict::Clean, 0)).unwrap();
+                let summary = SummaryRecord::new(Verdict::Clean, 0);
+                json.write(&Event::RunFinished(summary)).unwrap();
             }
         }
         json.finish().unwrap();
@@ -175,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_broken_off_leaves_no_half_of_a_document() {
+    fn an_interrupted_run_leaves_no_half_of_a_document() {
         assert_eq!(written(false, &[false]), "");
         for (ends, documents) in [(&[true, false][..], 1), (&[false], 0), (&[true, true], 2)] {
             let all: serde_json::Value = serde_json::from_str(&written(true, ends)).unwrap();

@@ -1,50 +1,47 @@
-//! JSON lines: one record a line, as things happen.
+//! JSON lines: one record a line, in the order of the events.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Writer;
+use super::format::{EventWriter, Format};
 use super::json::write_json;
-use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
+use crate::event::Event;
+
+/// The format's entry in the list.
+pub(super) static FORMAT: Format = Format {
+    name: "jsonl",
+    extension: Some("jsonl"),
+    help: "A JSON object a line, as things happen",
+    is_for_people: false,
+    new_writer: |out, _| Box::new(JsonLines(out)),
+};
 
 /// Writes `run`, then `finding` and `undecided` as they come, `mapping` as each is done, `summary`.
-pub struct Jsonl<W>(W);
+struct JsonLines<W>(W);
 
-impl<W: Write> Jsonl<W> {
-    /// Writes to this.
-    pub fn new(out: W) -> Jsonl<W> {
-        Jsonl(out)
-    }
-
-    fn line(&mut self, record: &impl Serialize) -> io::Result<()> {
+impl<W: Write> JsonLines<W> {
+    fn write_line(&mut self, record: &impl Serialize) -> io::Result<()> {
         write_json(&mut self.0, record)?;
         self.0.write_all(b"\n")
     }
+
+    fn write_and_flush(&mut self, record: &impl Serialize) -> io::Result<()> {
+        self.write_line(record)?;
+        self.0.flush()
+    }
 }
 
-impl<W: Write + Send> Writer for Jsonl<W> {
-    fn run(&mut self, run: &RunRecord) -> io::Result<()> {
-        self.line(run)?;
-        self.0.flush()
-    }
-
-    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        self.line(finding)
-    }
-
-    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
-        self.line(undecided)
-    }
-
-    fn mapping(&mut self, mapping: &MappingRecord) -> io::Result<()> {
-        self.line(mapping)?;
-        self.0.flush()
-    }
-
-    fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
-        self.line(summary)?;
-        self.0.flush()
+impl<W: Write + Send> EventWriter for JsonLines<W> {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(run) => self.write_and_flush(run),
+            Event::Finding { finding, .. } => self.write_line(finding),
+            Event::Undecided(undecided) => self.write_line(undecided),
+            Event::MappingFinished { record, .. } => self.write_and_flush(record),
+            Event::RunFinished(summary) => self.write_and_flush(summary),
+            _ => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -1,80 +1,27 @@
-//! Tellings: one trait, one file a format, written to anything that can be written to.
+//! Reports of runs, plans, histories and gates.
 //!
-//! A writer hears of a run in the order in which things happen and lasts for the whole process, which
-//! may run several specs. Nothing here knows of a terminal's width or of colour but through what it
-//! is given.
+//! Each format of a run's report is a [`EventWriter`] in a file of its own, listed in `formats.rs`. Nothing
+//! here looks at the terminal: its width and colours are given.
 
 mod csv;
-mod diagnosis;
 mod file;
 mod finding;
+mod format;
+mod formats;
 mod gate;
 mod groups;
 mod hints;
 mod history;
 mod json;
 mod jsonl;
-mod paced;
 mod plan;
 mod terminal;
+mod throttle;
 
-use std::io;
-
-pub use self::csv::Csv;
-pub use diagnosis::Diagnosis;
-pub use file::{ReportFile, ReportFormat};
+pub use file::ReportFile;
+pub use format::{Commands, EventWriter, Format, Output, ReportOptions};
+pub use formats::{FORMATS, PLANNED_FORMATS, extensions};
 pub use gate::{GateRecord, write_gate};
 pub use history::write_history;
-pub use json::{Json, write_json, write_pretty_json};
-pub use jsonl::Jsonl;
+pub use json::{write_json, write_pretty_json};
 pub use plan::{PlanRecord, write_plan};
-pub use terminal::{Style, Terminal};
-
-use crate::finding::{Finding, MappingRecord, RunRecord, SummaryRecord, Undecided};
-
-/// One format of telling a run.
-pub trait Writer: Send {
-    /// A run begins.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn run(&mut self, run: &RunRecord) -> io::Result<()>;
-
-    /// A mapping begins; `place` is where it stands in the spec. Most formats have no word for it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn begins(&mut self, _place: usize, _mapping: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// A difference stands.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn finding(&mut self, finding: &Finding) -> io::Result<()>;
-
-    /// A range could not be judged.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()>;
-
-    /// A mapping is done.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn mapping(&mut self, mapping: &MappingRecord) -> io::Result<()>;
-
-    /// The run is over.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()>;
-
-    /// No run follows: everything reaches its destination now.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn finish(&mut self) -> io::Result<()>;
-}

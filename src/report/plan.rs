@@ -1,4 +1,4 @@
-//! A plan, told: as a record for programs, as an outline for people.
+//! A plan: as a record for programs, as an outline for people.
 
 use std::io::{self, Write};
 
@@ -7,6 +7,10 @@ use serde::Serialize;
 use crate::plan::{AcceptRule, DigestForm, Expression, MappingPlan, Pair, SidePlan};
 use crate::schema::{BySide, Server, Side};
 use crate::spec::{Fragment, Piece, Reads, printable};
+use crate::text::wrap;
+
+/// Lines are not wrapped to less.
+const MIN_WIDTH: usize = 31;
 
 /// A spec's plan.
 #[derive(Debug, Serialize)]
@@ -90,7 +94,7 @@ struct PairSideRecord {
 }
 
 impl PlanRecord {
-    /// The record of a spec's plans.
+    /// Makes the record of a spec's plans.
     pub fn new(spec: &str, servers: BySide<&Server>, plans: &[MappingPlan]) -> PlanRecord {
         let server = |server: &Server| ServerRecord {
             version: server.version_text(),
@@ -111,8 +115,8 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
     let names = |pairs: Vec<&Pair>| pairs.into_iter().map(|pair| pair.name.clone()).collect();
     let is_sql =
         |pair: &Pair, side: Side| matches!(pair.sides[side].expression, Expression::Sql(_));
-    // Into the target, what the target says by an expression cannot be written; into the source,
-    // what either side says by one.
+    // A repair of the target cannot write pairs that are expressions there; one of the source, pairs that
+    // are expressions on either side.
     let not_repaired = BySide {
         source: plan
             .pairs
@@ -150,7 +154,7 @@ fn accept_record(plan: &MappingPlan, rule: &AcceptRule) -> AcceptRecord {
     let name = |place: &usize| plan.pairs[*place].name.clone();
     AcceptRecord {
         side: rule.side.name(),
-        r#where: text_of(&rule.condition),
+        r#where: fragment_text(&rule.condition),
         kinds: rule.kinds.iter().map(|kind| kind.name()).collect(),
         columns: rule.columns.as_ref().map(|columns| columns.iter().map(name).collect()),
         reason: rule.reason.clone(),
@@ -163,10 +167,10 @@ fn side_record(side: &SidePlan) -> SideRecord {
         reads: match &side.reads {
             Reads::Table(table) if side.only => format!("only {}", table.value),
             Reads::Table(table) => table.value.to_string(),
-            Reads::Query(query) => text_of(query),
+            Reads::Query(query) => fragment_text(query),
         },
         kind: side.kind.name(),
-        r#where: side.filter.as_ref().map(text_of),
+        r#where: side.filter.as_ref().map(fragment_text),
         search_path: side.search_path.iter().map(ToString::to_string).collect(),
         key_proven_by: side.key_proof.clone(),
         key_served_by: side.served_by.clone(),
@@ -177,7 +181,7 @@ fn pair_record(pair: &Pair, key: bool) -> PairRecord {
     let side = |side: Side| PairSideRecord {
         expression: match &pair.sides[side].expression {
             Expression::Column(name) => name.to_string(),
-            Expression::Sql(fragment) => text_of(fragment),
+            Expression::Sql(fragment) => fragment_text(fragment),
         },
         r#type: pair.sides[side].column_type.display.clone(),
     };
@@ -198,8 +202,8 @@ fn pair_record(pair: &Pair, key: bool) -> PairRecord {
     }
 }
 
-/// A fragment as the spec writes it.
-fn text_of(fragment: &Fragment) -> String {
+/// Returns a fragment as the spec has it.
+fn fragment_text(fragment: &Fragment) -> String {
     let piece = |piece: &Piece| match piece {
         Piece::Sql(sql) => sql.clone(),
         Piece::Param(name) => format!(":{name}"),
@@ -207,7 +211,7 @@ fn text_of(fragment: &Fragment) -> String {
     fragment.pieces().iter().map(piece).collect::<String>().trim().to_owned()
 }
 
-/// Writes a plan for people, lines no wider than `width` where they can be cut.
+/// Writes a plan for people, in lines of at most `width` columns where they can be wrapped.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -231,10 +235,7 @@ pub fn write_plan(out: &mut impl Write, plan: &PlanRecord, width: u16) -> io::Re
 
 fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -> io::Result<()> {
     writeln!(out, "{}", printable(&plan.mapping))?;
-    let mut line = |name: &str, text: &str| {
-        let text = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-        write_wrapped(out, name, &text, width)
-    };
+    let mut line = |name: &str, text: &str| write_wrapped(out, name, &to_one_line(text), width);
     line("source", &format!("{} {}", plan.source.kind, plan.source.reads))?;
     line("target", &format!("{} {}", plan.target.kind, plan.target.reads))?;
     for (side, filter) in [("source", &plan.source.r#where), ("target", &plan.target.r#where)] {
@@ -243,16 +244,16 @@ fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -
         }
     }
     line("strategy", &format!("{}: {}", plan.strategy, plan.reason))?;
-    line("key", &format!("{}; {}", plan.key.join(", "), key_text(plan)))?;
+    line("key", &format!("{}; {}", plan.key.join(", "), describe_key(plan)))?;
     if let Some(pair) = &plan.group_by {
         line("groups", &format!("by {pair}"))?;
     }
     for rule in &plan.accept {
-        line("accept", &accept_text(rule))?;
+        line("accept", &describe_accept(rule))?;
     }
-    line("rows", &rows_text(plan))?;
-    line("chunks", &chunks_text(plan))?;
-    line("repair", &repair_text(plan))?;
+    line("rows", &describe_rows(plan))?;
+    line("chunks", &describe_chunks(plan))?;
+    line("repair", &describe_repair(plan))?;
     for note in &plan.notes {
         line("note", note)?;
     }
@@ -266,17 +267,12 @@ fn write_mapping(out: &mut impl Write, plan: &MappingPlanRecord, width: usize) -
         if !pair.terms.is_empty() {
             text = format!("{text}; {}", pair.terms);
         }
-        write_wrapped(
-            out,
-            "",
-            &printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")),
-            width,
-        )?;
+        write_wrapped(out, "", &to_one_line(&text), width)?;
     }
     Ok(())
 }
 
-fn key_text(plan: &MappingPlanRecord) -> String {
+fn describe_key(plan: &MappingPlanRecord) -> String {
     let side = |name: &str, side: &SideRecord| match &side.key_proven_by {
         Some(index) => format!("proven by {index} on the {name}"),
         None => format!("not proven on the {name}"),
@@ -284,7 +280,7 @@ fn key_text(plan: &MappingPlanRecord) -> String {
     format!("{}, {}", side("source", &plan.source), side("target", &plan.target))
 }
 
-fn accept_text(rule: &AcceptRecord) -> String {
+fn describe_accept(rule: &AcceptRecord) -> String {
     let AcceptRecord { side, kinds, columns, reason, until, .. } = rule;
     let columns =
         columns.as_ref().map_or(String::new(), |names| format!(" in {}", names.join(", ")));
@@ -292,14 +288,14 @@ fn accept_text(rule: &AcceptRecord) -> String {
     format!("{kinds}{columns} where of the {side}: {}; until {until}: {reason}", rule.r#where)
 }
 
-fn rows_text(plan: &MappingPlanRecord) -> String {
+fn describe_rows(plan: &MappingPlanRecord) -> String {
     let side = |rows: Option<u64>| {
         rows.map_or("an unknown number".to_owned(), |rows| format!("about {rows}"))
     };
     format!("{} in the source, {} in the target", side(plan.rows.source), side(plan.rows.target))
 }
 
-fn chunks_text(plan: &MappingPlanRecord) -> String {
+fn describe_chunks(plan: &MappingPlanRecord) -> String {
     let served = [&plan.source, &plan.target].iter().all(|side| side.key_served_by.is_some());
     let count = plan.chunks.map_or(String::new(), |chunks| format!("about {chunks}, "));
     let how = match (plan.chunk_rows, served) {
@@ -313,7 +309,7 @@ fn chunks_text(plan: &MappingPlanRecord) -> String {
     format!("{how}: {}", plan.partition_reason)
 }
 
-fn repair_text(plan: &MappingPlanRecord) -> String {
+fn describe_repair(plan: &MappingPlanRecord) -> String {
     let side = |side: Side| match (plan.not_repaired[side].as_slice(), side) {
         ([], _) => format!("into the {side} every pair"),
         (names, Side::Target) => format!("into the {side} all but {}", names.join(", ")),
@@ -324,22 +320,13 @@ fn repair_text(plan: &MappingPlanRecord) -> String {
     format!("{}; {}", side(Side::Target), side(Side::Source))
 }
 
-/// Writes a name and a text that goes on below itself.
+/// Returns a text whose line breaks and runs of blanks are single blanks.
+fn to_one_line(text: &str) -> String {
+    printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Writes a name with a text behind it, in wrapped lines.
 fn write_wrapped(out: &mut impl Write, name: &str, text: &str, width: usize) -> io::Result<()> {
-    const INDENT: usize = 11;
-    let room = width.saturating_sub(INDENT).max(20);
-    let mut name = name;
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
-            writeln!(out, "  {name:<8} {line}")?;
-            name = "";
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "  {name:<8} {line}")
+    let lines = wrap(&format!("  {name:<8} "), text, width.max(MIN_WIDTH));
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
 }

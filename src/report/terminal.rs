@@ -1,126 +1,127 @@
-//! The summary that people read: what differs, the table, the verdict, what to do next.
+//! The summary that people read: what differs, the table of mappings, the verdict, what to do next.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style as AnsiStyle};
+use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::finding::{
-    Position, counted, grouped, key_text, lines_of, on_one_line, percent, position, seconds,
-};
-use super::{Writer, groups, hints, paced};
+use super::finding::finding_lines;
+use super::format::{Commands, EventWriter, Format, ReportOptions};
+use super::{groups, hints, throttle};
+use crate::event::Event;
 use crate::finding::{
-    Finding, MappingRecord, Named, NotRecalled, ReadAgain, Recurrence, RunRecord, SummaryRecord,
-    Undecided, Verdict,
+    Finding, MappingRecord, NamedValues, NotRecalled, ReadAgain, Recurrence, RunRecord, SortKey,
+    SummaryRecord, Undecided, Verdict,
 };
 use crate::schema::BySide;
 use crate::spec::printable;
+use crate::text::{
+    escape_to_one_line, format_count, format_duration, format_key, format_number, format_percent,
+};
 
-/// How the summary looks.
-#[derive(Clone, Debug)]
-pub struct Style {
-    /// Columns of the terminal.
-    pub width: u16,
-    /// Whether colour may be used.
-    pub colour: bool,
-    /// How to call this run again, as a command line.
-    pub command: String,
-    /// How to go on with an interrupted run of each spec whose runs a ledger has, by the specs' names.
-    pub going_on: BTreeMap<String, String>,
-    /// Whether a report file was asked for.
-    pub reports: bool,
-    /// Whether no ledger remembers the run, because none was wanted.
-    pub forgotten: bool,
-}
+/// The format's entry in the list.
+pub(super) static FORMAT: Format = Format {
+    name: "terminal",
+    extension: None,
+    help: "A summary for people",
+    is_for_people: true,
+    new_writer: |out, options| Box::new(Summary::new(out, options.clone())),
+};
 
-/// Findings shown of each mapping.
-const SHOWN: usize = 10;
-/// Hints shown of each mapping.
-const SHOWN_HINTS: usize = 6;
-/// Undecided ranges shown of each mapping.
-const SHOWN_RANGES: usize = 3;
+/// The most findings shown of a mapping.
+const MAX_FINDINGS: usize = 10;
+/// The most hints shown of a mapping.
+const MAX_HINTS: usize = 6;
+/// The most undecided ranges shown of a mapping.
+const MAX_RANGES: usize = 3;
 
-/// Writes the summary of each run when it is over.
-pub struct Terminal<W> {
+/// Collects what a run finds, and writes the summary when the run is over.
+struct Summary<W> {
     out: W,
-    style: Style,
+    options: ReportOptions,
     run: Option<RunRecord>,
-    /// The mappings' names in the spec's order, as far as they have begun.
+    /// The names of the mappings that have started, by their places in the spec.
     order: BTreeMap<usize, String>,
-    shown: Vec<Shown>,
+    excerpts: Vec<Excerpt>,
     mappings: Vec<MappingRecord>,
-    /// Whether the run can go on, if it left something out: not where a side has changed under way.
-    can_go_on: Option<bool>,
+    /// Whether an incomplete run can be resumed: not if a side has changed while it ran.
+    can_resume: Option<bool>,
 }
 
-/// What is shown of one mapping.
+/// What is shown of one mapping's findings and undecided ranges.
 #[derive(Default)]
-struct Shown {
+struct Excerpt {
     mapping: String,
-    /// The first findings by key: which they are must not hang on which settled first.
-    first: Vec<(Position, Vec<String>)>,
+    /// The first findings by key, so that the choice does not depend on the order of the events.
+    first: Vec<(SortKey, Vec<String>)>,
     findings: u64,
-    /// Findings that the run before had with the same values, and those that came back.
+    /// Findings that the run before had with the same values.
     same: u64,
+    /// Findings that came back after a run without them.
     returned: u64,
     ranges: Vec<String>,
     undecided: u64,
 }
 
-impl<W: Write> Terminal<W> {
-    /// Writes to this.
-    pub fn new(out: W, style: Style) -> Terminal<W> {
-        Terminal {
+impl<W: Write> Summary<W> {
+    fn new(out: W, options: ReportOptions) -> Summary<W> {
+        Summary {
             out,
-            style,
+            options,
             run: None,
             order: BTreeMap::new(),
-            shown: Vec::new(),
+            excerpts: Vec::new(),
             mappings: Vec::new(),
-            can_go_on: None,
+            can_resume: None,
         }
     }
 
-    fn shown(&mut self, mapping: &str) -> &mut Shown {
-        let place = self.shown.iter().position(|shown| shown.mapping == mapping);
+    /// Returns the excerpt of a mapping; makes it if there is none yet.
+    fn excerpt(&mut self, mapping: &str) -> &mut Excerpt {
+        let place = self.excerpts.iter().position(|excerpt| excerpt.mapping == mapping);
         let place = place.unwrap_or_else(|| {
-            self.shown.push(Shown { mapping: mapping.to_owned(), ..Shown::default() });
-            self.shown.len() - 1
+            self.excerpts.push(Excerpt { mapping: mapping.to_owned(), ..Excerpt::default() });
+            self.excerpts.len() - 1
         });
-        &mut self.shown[place]
+        &mut self.excerpts[place]
     }
 
-    /// Where a mapping stands in the spec; what never began comes last.
+    /// Returns a mapping's place in the spec; the last for one that has not started.
     fn place(&self, mapping: &str) -> usize {
         let found = self.order.iter().find(|(_, name)| *name == mapping);
         found.map_or(usize::MAX, |(place, _)| *place)
     }
 
-    fn painted(&self, text: &str, style: AnsiStyle) -> String {
-        if self.style.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    fn paint(&self, text: &str, style: Style) -> String {
+        if self.options.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    fn differences(&mut self) -> io::Result<()> {
-        let mut all = std::mem::take(&mut self.shown);
-        all.sort_by_key(|shown| self.place(&shown.mapping));
-        for shown in all {
-            let Shown { mapping, first, findings, same, returned, ranges, undecided } = shown;
-            let name = self.painted(&printable(&mapping), AnsiStyle::new().bold());
+    fn write_differences(&mut self) -> io::Result<()> {
+        let mut all = std::mem::take(&mut self.excerpts);
+        all.sort_by_key(|excerpt| self.place(&excerpt.mapping));
+        for excerpt in all {
+            let Excerpt { mapping, first, findings, same, returned, ranges, undecided } = excerpt;
+            let name = self.paint(&printable(&mapping), Style::new().bold());
             if findings > 0 {
-                writeln!(self.out, "{name}: {}", counted(findings, "finding"))?;
+                writeln!(self.out, "{name}: {}", format_count(findings, "finding"))?;
                 for line in first.iter().flat_map(|(_, lines)| lines) {
                     writeln!(self.out, "{line}")?;
                 }
-                if findings > SHOWN as u64 {
-                    writeln!(self.out, "  … and {} more", grouped(findings - SHOWN as u64))?;
+                if findings > MAX_FINDINGS as u64 {
+                    writeln!(
+                        self.out,
+                        "  … and {} more",
+                        format_number(findings - MAX_FINDINGS as u64)
+                    )?;
                 }
-                let all_shown = findings <= SHOWN as u64;
+                let all_shown = findings <= MAX_FINDINGS as u64;
                 let record = self.mappings.iter().find(|record| record.mapping == mapping);
                 let hints = record.into_iter().flat_map(|record| &record.hints);
-                for hint in hints.take(SHOWN_HINTS) {
-                    for line in hints::lines_of(hint, all_shown, usize::from(self.style.width)) {
+                for hint in hints.take(MAX_HINTS) {
+                    for line in hints::hint_lines(hint, all_shown, usize::from(self.options.width))
+                    {
                         writeln!(self.out, "{line}")?;
                     }
                 }
@@ -129,13 +130,13 @@ impl<W: Write> Terminal<W> {
                     (returned, "came back after a run without: it comes and goes, as lag does"),
                 ] {
                     if count > 0 {
-                        writeln!(self.out, "  {} {what}", counted(count, "finding"))?;
+                        writeln!(self.out, "  {} {what}", format_count(count, "finding"))?;
                     }
                 }
                 writeln!(self.out)?;
             }
             if undecided > 0 {
-                writeln!(self.out, "{name}: {} not judged", counted(undecided, "range"))?;
+                writeln!(self.out, "{name}: {} not judged", format_count(undecided, "range"))?;
                 for range in &ranges {
                     writeln!(self.out, "{range}")?;
                 }
@@ -143,7 +144,7 @@ impl<W: Write> Terminal<W> {
                     writeln!(
                         self.out,
                         "  … and {} more",
-                        grouped(undecided - ranges.len() as u64)
+                        format_number(undecided - ranges.len() as u64)
                     )?;
                 }
                 writeln!(self.out)?;
@@ -152,12 +153,12 @@ impl<W: Write> Terminal<W> {
         Ok(())
     }
 
-    fn table(&mut self) -> io::Result<()> {
+    fn write_table(&mut self) -> io::Result<()> {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(self.style.width)
+            .set_width(self.options.width)
             .set_header(
                 [
                     "mapping",
@@ -184,15 +185,15 @@ impl<W: Write> Terminal<W> {
             let elapsed = Duration::from_millis(mapping.elapsed_ms.max(1));
             table.add_row([
                 printable(&mapping.mapping),
-                grouped(rows),
-                grouped(mapping.books.source.matched.max(mapping.books.target.matched)),
-                grouped(mapping.healed),
-                grouped(mapping.only_in_source),
-                grouped(mapping.only_in_target),
-                grouped(mapping.mismatch),
-                percent(mapping.coverage),
-                rate(rows, elapsed),
-                seconds(elapsed),
+                format_number(rows),
+                format_number(mapping.books.source.matched.max(mapping.books.target.matched)),
+                format_number(mapping.healed),
+                format_number(mapping.only_in_source),
+                format_number(mapping.only_in_target),
+                format_number(mapping.mismatch),
+                format_percent(mapping.coverage),
+                format_rate(rows, elapsed),
+                format_duration(elapsed),
             ]);
         }
         for line in table.lines() {
@@ -201,7 +202,7 @@ impl<W: Write> Terminal<W> {
         Ok(())
     }
 
-    fn remarks(&mut self) -> io::Result<()> {
+    fn write_remarks(&mut self) -> io::Result<()> {
         let mut remarks = Vec::new();
         if let Some(share) = self.run.as_ref().and_then(|run| run.sample.as_ref()) {
             remarks.push(format!("a sample of {share} of the keys: nothing is said of the others"));
@@ -218,40 +219,42 @@ impl<W: Write> Terminal<W> {
             if mapping.empty {
                 remarks.push(format!("{name} is empty: neither side has a row"));
             }
-            for (what, rows) in [
+            for (noun, rows) in [
                 ("keys that stand more than once", source.duplicate + target.duplicate),
                 ("a NULL in their key", source.null_key + target.null_key),
             ] {
                 if rows > 0 {
-                    remarks.push(format!("{name}: {} with {what}", counted(rows, "row")));
+                    remarks.push(format!("{name}: {} with {noun}", format_count(rows, "row")));
                 }
             }
             if mapping.accepted > 0 {
-                remarks.push(format!("{name}: {} accepted", counted(mapping.accepted, "row")));
+                remarks.push(format!("{name}: {} accepted", format_count(mapping.accepted, "row")));
             }
             for rule in &mapping.expired_accepts {
-                let reason = on_one_line(&rule.reason);
+                let reason = escape_to_one_line(&rule.reason);
                 remarks.push(format!("{name}: accepted until {} only: {reason}", rule.until));
             }
             if let Some(NotRecalled { findings, why }) = &mapping.not_recalled {
-                let findings = counted(*findings, "earlier finding");
+                let findings = format_count(*findings, "earlier finding");
                 remarks.push(format!("{name}: {findings} not looked at first: {why}"));
             }
             if let Some(ReadAgain { damaged, chunks_kept }) = &mapping.read_again {
-                let damaged = counted(*damaged, "stored result");
+                let damaged = format_count(*damaged, "stored result");
                 let what = match chunks_kept {
                     0 => "the mapping was read again from its start".to_owned(),
                     kept => format!(
                         "what they covered was read again, beside {} that {} not",
-                        counted(*kept, "chunk"),
+                        format_count(*kept, "chunk"),
                         if *kept == 1 { "was" } else { "were" }
                     ),
                 };
                 remarks.push(format!("{name}: {damaged} damaged in the ledger: {what}"));
             }
             if mapping.unsettled > 0 {
-                remarks
-                    .push(format!("{name}: {} kept changing", counted(mapping.unsettled, "row")));
+                remarks.push(format!(
+                    "{name}: {} kept changing",
+                    format_count(mapping.unsettled, "row")
+                ));
             }
             if !mapping.complete
                 && let Some(reason) = &mapping.reason
@@ -268,82 +271,74 @@ impl<W: Write> Terminal<W> {
         Ok(())
     }
 
+    /// Returns the command line to suggest, if there is one.
     fn next_command(&self, verdict: Verdict, spec: &str) -> Option<String> {
-        let command = &self.style.command;
-        let going_on = self.style.going_on.get(spec).filter(|_| self.can_go_on == Some(true));
+        let Commands { again, resume } = &self.options.commands;
         match verdict {
             Verdict::Clean => None,
-            Verdict::Diverged if self.style.reports => None,
-            Verdict::Diverged => Some(format!("{command} --report findings.jsonl")),
-            Verdict::Incomplete => Some(going_on.unwrap_or(command).clone()),
+            Verdict::Diverged if self.options.has_files => None,
+            Verdict::Diverged => Some(format!("{again} --report findings.jsonl")),
+            Verdict::Incomplete => {
+                let resume = resume.get(spec).filter(|_| self.can_resume == Some(true));
+                Some(resume.unwrap_or(again).clone())
+            }
         }
     }
-}
 
-impl<W: Write + Send> Writer for Terminal<W> {
-    fn run(&mut self, run: &RunRecord) -> io::Result<()> {
-        self.run = Some(run.clone());
-        Ok(())
-    }
-
-    fn begins(&mut self, place: usize, mapping: &str) -> io::Result<()> {
-        self.order.insert(place, mapping.to_owned());
-        Ok(())
-    }
-
-    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let width = usize::from(self.style.width);
-        let shown = self.shown(&finding.mapping);
-        shown.findings += 1;
+    fn add_finding(&mut self, finding: &Finding) {
+        let width = usize::from(self.options.width);
+        let excerpt = self.excerpt(&finding.mapping);
+        excerpt.findings += 1;
         match finding.recurrence {
-            Some(Recurrence::Same) => shown.same += 1,
-            Some(Recurrence::Returned) => shown.returned += 1,
+            Some(Recurrence::Same) => excerpt.same += 1,
+            Some(Recurrence::Returned) => excerpt.returned += 1,
             Some(Recurrence::Changed) | None => {}
         }
-        let position = position(finding);
-        let place = shown.first.partition_point(|(before, _)| *before <= position);
-        if place < SHOWN {
-            shown.first.insert(place, (position, lines_of(finding, width)));
-            shown.first.truncate(SHOWN);
+        let key = SortKey::of_finding(finding);
+        let place = excerpt.first.partition_point(|(before, _)| *before <= key);
+        if place < MAX_FINDINGS {
+            excerpt.first.insert(place, (key, finding_lines(finding, width)));
+            excerpt.first.truncate(MAX_FINDINGS);
         }
-        Ok(())
     }
 
-    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
-        let end = |key: &Option<Named<String>>, open: &str| {
-            key.as_ref().map_or(open.to_owned(), key_text)
+    fn add_undecided(&mut self, undecided: &Undecided) {
+        let end = |key: &Option<NamedValues<String>>, open: &str| {
+            key.as_ref().map_or(open.to_owned(), format_key)
         };
         let from = end(&undecided.range.after, "the start");
         let to = end(&undecided.range.through, "the end");
         let line = format!("  after {from} through {to}: {}", printable(&undecided.reason));
-        self.can_go_on = Some(self.can_go_on.unwrap_or(true) && !undecided.is_of_change());
-        let shown = self.shown(&undecided.mapping);
-        shown.undecided += 1;
-        if shown.ranges.len() < SHOWN_RANGES {
-            shown.ranges.push(line);
+        self.can_resume = Some(self.can_resume.unwrap_or(true) && !undecided.is_table_change());
+        let excerpt = self.excerpt(&undecided.mapping);
+        excerpt.undecided += 1;
+        if excerpt.ranges.len() < MAX_RANGES {
+            excerpt.ranges.push(line);
         }
-        Ok(())
     }
 
-    fn mapping(&mut self, mapping: &MappingRecord) -> io::Result<()> {
-        self.mappings.push(mapping.clone());
-        Ok(())
-    }
-
-    fn summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+    fn write_summary(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let mut mappings = std::mem::take(&mut self.mappings);
         mappings.sort_by_key(|mapping| self.place(&mapping.mapping));
         self.mappings = mappings;
-        self.differences()?;
-        self.table()?;
+        self.write_differences()?;
+        self.write_table()?;
         for mapping in &self.mappings {
-            groups::write(&mut self.out, mapping, self.style.width)?;
+            groups::write_groups(&mut self.out, mapping, self.options.width)?;
         }
-        self.remarks()?;
-        for line in paced::lines(summary) {
+        self.write_remarks()?;
+        for line in throttle::throttle_lines(summary) {
             writeln!(self.out, "{line}")?;
         }
-        let (colour, said) = match summary.verdict {
+        self.write_verdict(summary)?;
+        self.can_resume = None;
+        self.mappings.clear();
+        self.order.clear();
+        self.out.flush()
+    }
+
+    fn write_verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        let (colour, meaning) = match summary.verdict {
             Verdict::Clean => {
                 (AnsiColor::Green, "everything that was asked was compared, and agrees")
             }
@@ -354,23 +349,37 @@ impl<W: Write + Send> Writer for Terminal<W> {
                 (AnsiColor::Yellow, "not everything that was asked was compared")
             }
         };
-        let verdict = self.painted(summary.verdict.name(), colour.on_default().bold());
+        let verdict = self.paint(summary.verdict.name(), colour.on_default().bold());
         let (spec, run) = match self.run.take() {
             Some(run) => (run.spec, run.run),
             None => Default::default(),
         };
-        writeln!(self.out, "\n{}: {verdict}, {said}", printable(&spec))?;
-        let elapsed = seconds(Duration::from_millis(summary.elapsed_ms));
-        let forgotten =
-            if self.style.forgotten { "; no ledger: not remembered, not locked" } else { "" };
-        writeln!(self.out, "run {run} took {elapsed}, exit code {}{forgotten}", summary.exit_code)?;
-        if let Some(next) = self.next_command(summary.verdict, &spec) {
-            writeln!(self.out, "next: {next}")?;
+        writeln!(self.out, "\n{}: {verdict}, {meaning}", printable(&spec))?;
+        let elapsed = format_duration(Duration::from_millis(summary.elapsed_ms));
+        let no_ledger =
+            if self.options.no_ledger { "; no ledger: not remembered, not locked" } else { "" };
+        writeln!(self.out, "run {run} took {elapsed}, exit code {}{no_ledger}", summary.exit_code)?;
+        match self.next_command(summary.verdict, &spec) {
+            Some(next) => writeln!(self.out, "next: {next}"),
+            None => Ok(()),
         }
-        self.can_go_on = None;
-        self.mappings.clear();
-        self.order.clear();
-        self.out.flush()
+    }
+}
+
+impl<W: Write + Send> EventWriter for Summary<W> {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(run) => self.run = Some(run.clone()),
+            Event::MappingStarted { mapping, name, .. } => {
+                self.order.insert(*mapping, name.clone());
+            }
+            Event::Finding { finding, .. } => self.add_finding(finding),
+            Event::Undecided(undecided) => self.add_undecided(undecided),
+            Event::MappingFinished { record, .. } => self.mappings.push(record.as_ref().clone()),
+            Event::RunFinished(summary) => return self.write_summary(summary),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -378,7 +387,8 @@ impl<W: Write + Send> Writer for Terminal<W> {
     }
 }
 
-fn rate(rows: u64, elapsed: Duration) -> String {
+/// Formats rows a second: `2.0M`, `20k`, `950`.
+fn format_rate(rows: u64, elapsed: Duration) -> String {
     let rate = rows as f64 / elapsed.as_secs_f64().max(1e-3);
     match rate {
         rate if rate >= 1e6 => format!("{:.1}M", rate / 1e6),
@@ -392,13 +402,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_never_round_up_to_all() {
-        assert_eq!([1.0, 0.9999, 0.5, 0.0].map(percent), ["100%", "99.9%", "50.0%", "0.0%"]);
-        assert_eq!(rate(2_000_000, Duration::from_secs(1)), "2.0M");
-        assert_eq!(rate(20_000, Duration::from_secs(1)), "20k");
-        assert_eq!(
-            [59, 61, 3_660].map(|s| seconds(Duration::from_secs(s))),
-            ["59.0s", "1m01s", "1h01m"]
-        );
+    fn rates_are_short() {
+        assert_eq!(format_rate(2_000_000, Duration::from_secs(1)), "2.0M");
+        assert_eq!(format_rate(20_000, Duration::from_secs(1)), "20k");
     }
 }

@@ -18,7 +18,9 @@ use super::prepare::{Prepared, Trouble};
 use super::retried::MayPass;
 use super::work::hands::{Failed, Hands, with_hands};
 use super::work::steps;
-use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
+use crate::finding::{
+    DivergenceKind, Finding, FindingPlace, NamedValues, NotRecalled, RangeText, SummaryRecord,
+};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyRange};
@@ -35,7 +37,7 @@ pub struct Memory(BTreeMap<String, Found>);
 #[derive(Debug, Default)]
 struct Found {
     /// Several runs may have found one.
-    keys: BySide<BTreeSet<Named<String>>>,
+    keys: BySide<BTreeSet<NamedValues<String>>>,
     ranges: Vec<(RangeText, Side, u64)>,
     null_keys: bool,
 }
@@ -53,14 +55,14 @@ impl Memory {
     pub fn add(&mut self, finding: &Finding) {
         let found = self.0.entry(finding.mapping.clone()).or_default();
         let side = match finding.kind {
-            Kind::OnlyInTarget => Side::Target,
+            DivergenceKind::OnlyInTarget => Side::Target,
             _ => Side::Source,
         };
         match &finding.place {
-            Place::Key(key) => drop(found.keys[side].insert(key.clone())),
-            Place::Duplicate(side, _, key) => drop(found.keys[*side].insert(key.clone())),
-            Place::NullKey(..) => found.null_keys = true,
-            Place::Range(range, rows) => {
+            FindingPlace::Key(key) => drop(found.keys[side].insert(key.clone())),
+            FindingPlace::Duplicate(side, _, key) => drop(found.keys[*side].insert(key.clone())),
+            FindingPlace::NullKey(..) => found.null_keys = true,
+            FindingPlace::Range(range, rows) => {
                 let rows = finding.range_rows.unwrap_or(*rows);
                 // Groups and rules of one range are findings of their own.
                 if !found.ranges.iter().any(|(known, ..)| known == range) {
@@ -221,7 +223,7 @@ async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<Again, Unread> {
 }
 
 /// A key's texts in the plan's order.
-fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, Unread> {
+fn fields(plan: &MappingPlan, key: &NamedValues<String>) -> Result<Vec<String>, Unread> {
     let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
     let texts: Option<Vec<String>> =
         plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
@@ -231,7 +233,7 @@ fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, Unread
 async fn bound(
     hands: &Hands<'_>,
     side: Side,
-    key: Option<&Named<String>>,
+    key: Option<&NamedValues<String>>,
 ) -> Result<Option<Bound>, Unread> {
     let Some(key) = key else { return Ok(None) };
     let texts = fields(hands.plan, key)?;

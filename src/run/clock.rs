@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::blocked::Blocked;
 use super::prepare::Prepared;
-use crate::finding::timestamp;
+use crate::finding::format_timestamp;
 use crate::gate::Clocks;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::schema::{BySide, Side};
@@ -46,7 +46,7 @@ pub(super) async fn server_clocks(
     }
     let (source, target) =
         tokio::join!(ask_in_time(&pools.source, patience), ask_in_time(&pools.target, patience));
-    BySide { source, target }.map(|clock| clock.ok().map(timestamp))
+    BySide { source, target }.map(|clock| clock.ok().map(format_timestamp))
 }
 
 async fn ask_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgError> {

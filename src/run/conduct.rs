@@ -18,10 +18,10 @@ use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
 use super::work::worker::World;
+use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
-use crate::finding::{Named, RunRecord, SummaryRecord};
+use crate::finding::{NamedValues, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
-use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
@@ -127,7 +127,7 @@ pub(super) async fn conduct(
 /// What a new run is asked.
 pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecord {
     let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
-    let params = Named(params.collect());
+    let params = NamedValues(params.collect());
     let mut record = RunRecord::new(id, &spec.name, spec.hash.clone(), spec.scope(), params);
     record.sample = options.sample.map(|share| format!("{}%", share * 100.0));
     record.since = options.since.as_ref().map(|since| since.text.clone());

@@ -16,11 +16,11 @@ use super::clock;
 use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
 use crate::compare::Compared;
+use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
-use crate::finding::timestamp;
+use crate::finding::format_timestamp;
 use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
-use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange, VerifiedBy};
 
 /// The dispatcher's desk.
@@ -105,7 +105,7 @@ impl<'o> Desk<'o> {
     /// the second in which it began, and some of it perhaps no later.
     pub(super) fn verified_by(&self) -> VerifiedBy {
         let began = self.began_before.map_or(self.clock.wall, |before| before.min(self.clock.wall));
-        let at = timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began));
+        let at = format_timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began));
         let run = self.recorder.as_ref().and_then(|recorder| recorder.number());
         VerifiedBy { run: run.unwrap_or_default(), at }
     }
@@ -283,7 +283,7 @@ impl<'o> Desk<'o> {
     /// Tells what has happened.
     pub(super) async fn tell_all(&mut self) {
         let mut events = std::mem::take(&mut self.untold);
-        events.iter_mut().for_each(|event| self.diagnosis.take(event));
+        events.iter_mut().for_each(|event| self.diagnosis.add_event(event));
         let left = self.left();
         if let Some(recorder) = &mut self.recorder {
             let in_time = tokio::select! {
@@ -294,7 +294,7 @@ impl<'o> Desk<'o> {
                 recorder.give_up(&LedgerError::no_answer());
             }
         }
-        events.drain(..).for_each(|event| self.observer.observe(event));
+        events.drain(..).for_each(|event| self.observer.observe(&event));
         self.untold = events;
     }
 }
@@ -343,7 +343,7 @@ impl Clock {
     /// A moment of the run as records write it.
     pub(super) fn text(&self, at: Duration) -> String {
         let since = jiff::SignedDuration::try_from(at).unwrap_or_default();
-        timestamp(self.wall.checked_add(since).unwrap_or(self.wall))
+        format_timestamp(self.wall.checked_add(since).unwrap_or(self.wall))
     }
 }
 

@@ -22,7 +22,7 @@ use super::scan::slots::least_rows;
 use super::work::worker::{Done, World, perform};
 use super::work::{Answer, Task, Work};
 use crate::event::Event;
-use crate::finding::{Subject, SummaryRecord, Verdict, timestamp};
+use crate::finding::{Subject, SummaryRecord, Verdict, format_timestamp};
 use crate::pg::{PgError, Remedy};
 use crate::row::KeyRange;
 use crate::schema::BySide;
@@ -439,14 +439,15 @@ impl Dispatcher<'_> {
         let unsettled: u64 = accounts().map(|account| account.tally.unsettled).sum();
         let verdict = if !complete || unsettled > most {
             Verdict::Incomplete
-        } else if accounts().any(|account| account.tally.diverged()) {
+        } else if accounts().any(|account| account.tally.has_diverged()) {
             Verdict::Diverged
         } else {
             Verdict::Clean
         };
         let elapsed = self.desk.elapsed().as_millis();
         let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
-        (summary.ended_at, summary.clocks) = (Some(timestamp(jiff::Timestamp::now())), clocks);
+        (summary.ended_at, summary.clocks) =
+            (Some(format_timestamp(jiff::Timestamp::now())), clocks);
         self.watch.sum_up(&mut summary, &mut self.desk);
         self.desk.tell(Event::RunFinished(summary.clone()));
         summary

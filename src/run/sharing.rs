@@ -33,11 +33,11 @@ use super::scan::slots::Outcome;
 use super::shards::cut;
 use super::terms;
 use super::work::worker::World;
+use crate::diagnosis::Diagnosis;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{Checked, Kept, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::plan::MappingPlan;
-use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do asks whether that has changed.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
-use crate::gate::Change;
+use crate::gate::CatalogChange;
 use crate::ledger::{Cipher, Interrupted, LedgerError, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
@@ -167,9 +167,11 @@ fn moments(plan: &MappingPlan) -> Option<BySide<String>> {
 
 /// What is not what the mappings were read from, when the run of these terms compared them. Where a
 /// table's blocks lie is no matter once they were read.
-pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
-    let change =
-        |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
+pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<CatalogChange> {
+    let change = |mapping: &str, message: String| CatalogChange {
+        mapping: Some(mapping.to_owned()),
+        message,
+    };
     let before = terms.and_then(read);
     let changes = prepared.plans.iter().flat_map(|plan| {
         let name = &plan.name;

@@ -13,7 +13,7 @@ use super::fragment::Fragment;
 use super::params::read_fragment;
 use super::problems::Problems;
 use super::reader::Reader;
-use crate::finding::Kind;
+use crate::finding::DivergenceKind;
 
 /// One rule, checked as far as the file alone allows.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Accept {
     /// Which rows it speaks of, as a condition on the row of one side.
     pub condition: Fragment,
     /// Kinds of divergence that it covers.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<DivergenceKind>,
     /// The pairs that may differ; any, if none are named.
     pub columns: Option<Vec<Placed<String>>>,
     /// Why it was agreed to.
@@ -36,7 +36,8 @@ const NEEDED: &str = "An accept rule has \"where\", \"reason\" and \"until\".";
 
 /// What a rule can cover: a condition speaks of one row a side, which keys that stand twice or hold
 /// a NULL do not have.
-const KINDS: [Kind; 3] = [Kind::OnlyInSource, Kind::OnlyInTarget, Kind::Mismatch];
+const KINDS: [DivergenceKind; 3] =
+    [DivergenceKind::OnlyInSource, DivergenceKind::OnlyInTarget, DivergenceKind::Mismatch];
 
 pub(super) fn read_accepts(mapping: &mut Reader<'_>, params: &BTreeSet<String>) -> Vec<Accept> {
     let tables = mapping.tables("accept", "[[mapping.accept]]");
@@ -102,11 +103,11 @@ fn read_kinds(
     words: Option<Placed<Vec<Placed<String>>>>,
     has_columns: bool,
     problems: &Problems,
-) -> Option<Vec<Kind>> {
+) -> Option<Vec<DivergenceKind>> {
     let Some(words) = words else {
         // A row that stands on one side only has no column that differs: naming columns speaks of
         // mismatches, and must never cover a missing row.
-        return Some(if has_columns { vec![Kind::Mismatch] } else { KINDS.to_vec() });
+        return Some(if has_columns { vec![DivergenceKind::Mismatch] } else { KINDS.to_vec() });
     };
     if words.value.is_empty() {
         let hint = "Name kinds of divergence, or leave \"kinds\" out.";
@@ -115,9 +116,9 @@ fn read_kinds(
     }
     let read = |word: &Placed<String>| {
         let known = KINDS.iter().find(|kind| kind.name() == word.value);
-        let refused = [Kind::DuplicateKey, Kind::NullKey];
+        let refused = [DivergenceKind::DuplicateKey, DivergenceKind::NullKey];
         let (message, hint) = match known {
-            Some(Kind::OnlyInSource | Kind::OnlyInTarget) if has_columns => (
+            Some(DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget) if has_columns => (
                 format!("\"columns\" says nothing of \"{}\"", word.value),
                 "A row that stands on one side only has no column that differs.".to_owned(),
             ),
@@ -127,7 +128,7 @@ fn read_kinds(
                 "A condition speaks of one row; mend the key, or choose another.".to_owned(),
             ),
             None => {
-                let names = KINDS.map(Kind::name);
+                let names = KINDS.map(DivergenceKind::name);
                 let hint = match super::did_you_mean(&word.value, names) {
                     Some(near) => format!("Did you mean \"{near}\"?"),
                     None => format!("Kinds are {}.", names.join(", ")),
@@ -169,7 +170,7 @@ mod tests {
         let read = rule(WHOLE).unwrap();
         assert_eq!((read.kinds, read.until.to_string()), (KINDS.to_vec(), "2027-01-31".to_owned()));
         let read = rule(&format!("{WHOLE}columns = [\"a\"]")).unwrap();
-        assert_eq!(read.kinds, [Kind::Mismatch]);
+        assert_eq!(read.kinds, [DivergenceKind::Mismatch]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Every byte of every value of every run and of what it was asked is flipped, in both stores.
 
 use pgreconcile::event::Event;
-use pgreconcile::finding::{Named, PastRun, RunRecord, SummaryRecord, Verdict};
+use pgreconcile::finding::{NamedValues, PastRun, RunRecord, SummaryRecord, Verdict};
 use pgreconcile::ledger::{Location, Recorder, Resumable, Store};
 
 use crate::shared::Keeper;
@@ -114,7 +114,7 @@ fn bytes(kind: &str, shown: &str) -> Vec<u8> {
 async fn add(location: &Location, spec: &str, id: &str, verdict: Option<Verdict>) {
     let mut recorder = Recorder::new(Store::create(location).await.unwrap(), "compare");
     recorder.set_terms("asked".to_owned());
-    let run = RunRecord::new(id.into(), spec, "h".into(), "s".into(), Named(Vec::new()));
+    let run = RunRecord::new(id.into(), spec, "h".into(), "s".into(), NamedValues(Vec::new()));
     recorder.take(&mut [Event::RunStarted(run)]).await;
     if let Some(verdict) = verdict {
         recorder.take(&mut [Event::RunFinished(SummaryRecord::new(verdict, 1))]).await;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::event::Event;
 use crate::finding::{
-    Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, NotRecalled,
-    Place, RangeText, ReadAgain, Ruling, Tally, Undecided,
+    Disposition, DivergenceKind, ExpiredAccept, Finding, FindingPlace, GroupedCounts,
+    MappingCounts, MappingRecord, NamedValues, NotRecalled, RangeText, ReadAgain, Ruling,
+    Undecided,
 };
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
@@ -19,11 +20,11 @@ pub(in crate::run) struct Account {
     /// Its place in the run.
     pub(in crate::run) index: usize,
     pub(in crate::run) plan: Arc<MappingPlan>,
-    pub(in crate::run) tally: Tally,
+    pub(in crate::run) tally: MappingCounts,
     /// When its scan began.
     pub(in crate::run) started: Option<Instant>,
     /// Group by group, where there are groups.
-    groups: Option<GroupTallies>,
+    groups: Option<GroupedCounts>,
     findings: u64,
     accepted_findings: u64,
     truncated: bool,
@@ -34,7 +35,7 @@ pub(in crate::run) struct Account {
     pub(in crate::run) sampled: Option<f64>,
     reason: Option<String>,
     /// The first and the last key of a side, where asked for.
-    ends: BySide<Option<[Named<String>; 2]>>,
+    ends: BySide<Option<[NamedValues<String>; 2]>>,
     pub(in crate::run) verified: Verified,
     /// What a slice could not look at first.
     pub(in crate::run) not_recalled: Option<NotRecalled>,
@@ -44,8 +45,8 @@ pub(in crate::run) struct Account {
 
 /// What a finding says beside its ruling.
 pub(in crate::run) struct Telling<'r> {
-    pub(in crate::run) kind: Kind,
-    pub(in crate::run) place: Place,
+    pub(in crate::run) kind: DivergenceKind,
+    pub(in crate::run) place: FindingPlace,
     /// The pairs that differ, by place, with both values.
     pub(in crate::run) columns: Vec<(usize, BySide<Option<String>>)>,
     /// When the row of each side was last changed.
@@ -60,7 +61,11 @@ pub(in crate::run) struct Telling<'r> {
 }
 
 impl Telling<'_> {
-    pub(in crate::run) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
+    pub(in crate::run) fn new(
+        kind: DivergenceKind,
+        place: FindingPlace,
+        first_seen: Duration,
+    ) -> Self {
         Telling {
             kind,
             place,
@@ -81,9 +86,9 @@ impl Account {
     pub(in crate::run) fn new(index: usize, plan: Arc<MappingPlan>) -> Account {
         Account {
             index,
-            tally: Tally::default(),
+            tally: MappingCounts::default(),
             started: None,
-            groups: plan.group.map(|_| GroupTallies::default()),
+            groups: plan.group.map(|_| GroupedCounts::default()),
             plan,
             findings: 0,
             accepted_findings: 0,
@@ -101,67 +106,68 @@ impl Account {
 
     /// Rows of clean ranges and matched keys, with their groups.
     pub(in crate::run) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
-        self.tally.matched(BySide { source: rows, target: rows });
+        self.tally.add_matched(BySide { source: rows, target: rows });
         if let Some(tallies) = &mut self.groups {
-            tallies.matched(groups);
+            tallies.add_matched(groups);
         }
     }
 
     /// A suspect healed, with these rows.
     pub(in crate::run) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.healed(rows);
+        self.tally.add_healed(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, Tally::healed);
+            tallies.add_settled(groups, MappingCounts::add_healed);
         }
     }
 
     /// A suspect turned out to be no difference, with these rows.
     pub(in crate::run) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.cleared(rows);
+        self.tally.add_within_tolerance(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, Tally::cleared);
+            tallies.add_settled(groups, MappingCounts::add_within_tolerance);
         }
     }
 
     /// A key stands, with these rows.
     pub(in crate::run) fn standing(
         &mut self,
-        kind: Kind,
+        kind: DivergenceKind,
         disposition: Disposition,
         rows: BySide<u64>,
         groups: &BySide<Vec<Group>>,
     ) {
-        self.tally.standing(kind, disposition, rows);
+        self.tally.add_differing(kind, disposition, rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.settled(groups, |tally, rows| tally.standing(kind, disposition, rows));
+            tallies.add_settled(groups, |tally, rows| tally.add_differing(kind, disposition, rows));
         }
     }
 
     /// Rows of one group stand.
     pub(in crate::run) fn standing_part(
         &mut self,
-        kind: Kind,
+        kind: DivergenceKind,
         disposition: Disposition,
         group: &Group,
         rows: BySide<u64>,
     ) {
-        self.tally.standing(kind, disposition, rows);
+        self.tally.add_differing(kind, disposition, rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.part(group, rows, |tally, rows| tally.standing(kind, disposition, rows));
+            tallies
+                .add_rows(group, rows, |tally, rows| tally.add_differing(kind, disposition, rows));
         }
     }
 
     /// Rows that were read and will not be judged.
     pub(in crate::run) fn not_judged(&mut self, rows: BySide<u64>) {
-        self.tally.undecided(rows);
+        self.tally.add_undecided(rows);
         if let Some(tallies) = &mut self.groups {
-            tallies.unknown(rows);
+            tallies.add_ungrouped(rows);
         }
     }
 
     /// Says once that there are more groups than can be told apart, and why the mapping ends.
     pub(in crate::run) fn too_many_groups(&mut self) -> Option<&'static str> {
-        let too_many = self.groups.as_ref().is_some_and(GroupTallies::too_many);
+        let too_many = self.groups.as_ref().is_some_and(GroupedCounts::has_too_many);
         let said = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
         if !too_many || said {
             return None;
@@ -189,7 +195,7 @@ impl Account {
             telling;
         let name = |pair: usize| self.plan.pairs[pair].name.clone();
         let columns = columns.into_iter().map(|(pair, values)| (name(pair), values));
-        let columns = Named(columns.collect());
+        let columns = NamedValues(columns.collect());
         let seen = (desk.clock.text(first_seen), desk.clock.text(desk.clock.now()));
         let mut finding = Finding::new(ruling, &self.plan.name, kind, place, columns, seen);
         finding.changed_at = changed_at;
@@ -223,7 +229,7 @@ impl Account {
 
     /// Whether what was compared counts as verified: all that it came to was told, and is sound.
     pub(in crate::run) fn is_sound(&self) -> bool {
-        self.tally.balances() && !self.truncated
+        self.tally.is_balanced() && !self.truncated
     }
 
     /// Everything is to be looked at after all.
@@ -237,9 +243,9 @@ impl Account {
     }
 
     /// A key as people read it.
-    pub(in crate::run) fn key_text(&self, fields: Vec<String>) -> Named<String> {
+    pub(in crate::run) fn key_text(&self, fields: Vec<String>) -> NamedValues<String> {
         let names = self.plan.key().iter().map(|pair| pair.name.clone());
-        Named(names.zip(fields).collect())
+        NamedValues(names.zip(fields).collect())
     }
 
     /// A range as people read it. A bound without a text is inside a run and is left open.
@@ -259,12 +265,19 @@ impl Account {
     /// What the mapping came to. Rows that keep changing make it incomplete if there are more of
     /// them than `max_unsettled`.
     pub(in crate::run) fn record(&self, max_unsettled: u64) -> MappingRecord {
-        let Tally { books, healed, only_in_source, only_in_target, mismatch, unsettled, .. } =
-            self.tally;
+        let MappingCounts {
+            books,
+            healed,
+            only_in_source,
+            only_in_target,
+            mismatch,
+            unsettled,
+            ..
+        } = self.tally;
         let read = books.source.read.max(books.target.read);
         let read_by_side = books.map(|side| side.read);
-        let balances = self.tally.balances()
-            && self.groups.as_ref().is_none_or(|groups| groups.balance(read_by_side));
+        let balances = self.tally.is_balanced()
+            && self.groups.as_ref().is_none_or(|groups| groups.is_balanced(read_by_side));
         let reason = match (balances, &self.reason, self.truncated, unsettled > max_unsettled) {
             (false, ..) => Some("the books do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),

@@ -63,7 +63,7 @@ impl MappingState {
     /// What a look at a key of an earlier run comes to.
     pub(super) fn looked_again(&mut self, key: Key, looked: Looked, desk: &mut Desk<'_>) {
         let rows = looked.image.map(|digest| digest.rows);
-        self.account.tally.read(rows);
+        self.account.tally.add_read(rows);
         match looked.kind {
             None => self.account.healed(rows, &looked.groups),
             Some(_) => {

@@ -24,7 +24,7 @@ use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
-use crate::finding::{Ruling, Subject, Suspect};
+use crate::finding::{Candidate, Ruling, Subject};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Key, KeyRange};
@@ -254,7 +254,7 @@ impl MappingState {
         let Compared { matched, suspects, lone, groups, .. } = compared;
         self.account.matched(matched, &groups);
         if let Some((side, digest)) = lone {
-            self.account.tally.read(only(side, digest.rows));
+            self.account.tally.add_read(only(side, digest.rows));
             return vec![Item::Lone(Piece { range, side, digest })];
         }
         let home = Arc::new(range);
@@ -262,7 +262,7 @@ impl MappingState {
         let mut suspects = suspects;
         suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
         for suspected in &suspects {
-            self.account.tally.read(suspected.image.map(|digest| digest.rows));
+            self.account.tally.add_read(suspected.image.map(|digest| digest.rows));
         }
         suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&home))).collect()
     }
@@ -270,7 +270,7 @@ impl MappingState {
     fn hear(&mut self, told: Vec<Told>, desk: &mut Desk<'_>) {
         for one in told {
             match one {
-                Told::Suspect(suspected, home) => self.suspect(suspected, home, desk),
+                Told::Candidate(suspected, home) => self.suspect(suspected, home, desk),
                 Told::ReadKeys(piece) => self.tasks.push_back(Task::Keys { piece }),
                 Told::FindGap { side, low, high } => {
                     self.tasks.push_back(Task::Gap { side, low, high });
@@ -314,7 +314,7 @@ impl MappingState {
             Subject::Range(range, side) => self.ruled_before(range, *side),
             Subject::Key(_) | Subject::NullKeys(_) => None,
         };
-        let mut suspect = Suspect::new(self.account.index, subject, image, now, settle);
+        let mut suspect = Candidate::new(self.account.index, subject, image, now, settle);
         if ruled.is_some() {
             suspect.due = now;
         }
@@ -332,7 +332,7 @@ impl MappingState {
     /// The keys of a few one-sided rows are known.
     pub(super) fn keys(&mut self, piece: &Piece, found: Vec<Suspected>, desk: &mut Desk<'_>) {
         let booked = only(piece.side, piece.digest.rows);
-        self.account.tally.corrected(booked, only(piece.side, found.len() as u64));
+        self.account.tally.correct_read(booked, only(piece.side, found.len() as u64));
         let home = Arc::new(piece.range.clone());
         for suspected in found {
             self.suspect(suspected, Arc::clone(&home), desk);
@@ -342,7 +342,7 @@ impl MappingState {
     /// Rows with a NULL in their key were counted for the first time.
     pub(super) fn null_keys(&mut self, found: BySide<Counted>, desk: &mut Desk<'_>) {
         let found = found.map(|counted| counted.digest);
-        self.account.tally.read(found.map(|digest| digest.rows));
+        self.account.tally.add_read(found.map(|digest| digest.rows));
         let home = Arc::new(KeyRange::everything());
         for side in Side::BOTH {
             if found[side].rows > 0 {

@@ -174,7 +174,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Look, Settled, Subject, Suspect};
+    use crate::finding::{Candidate, Recheck, RecheckOutcome, Subject};
     use crate::row::{Digest, Fingerprint, Key};
     use crate::schema::BySide;
 
@@ -183,10 +183,10 @@ mod tests {
         let mut image = BySide::<Digest>::default();
         image.source.add(Fingerprint::of_row_hash(1));
         let subject = Subject::NullKeys(Side::Source);
-        let mut suspect = Suspect::new(0, subject, image, Duration::ZERO, Duration::ZERO);
-        let look = Look { at: Duration::ZERO, image, agree: false };
+        let mut suspect = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
+        let look = Recheck { at: Duration::ZERO, image, agree: false };
         match suspect.settle(&look, Duration::ZERO) {
-            Settled::Standing(ruling) => ruling,
+            RecheckOutcome::Differs(ruling) => ruling,
             other => panic!("{other:?}"),
         }
     }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use super::MappingState;
 use super::one_sided::PiecePlace;
 use crate::compare::Parts;
-use crate::finding::{Ruling, Subject, Suspect};
+use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::KeyRange;
 
 /// A suspect with what the run has to remember of it.
 #[derive(Debug)]
 pub(in crate::run) struct Entry {
-    pub(in crate::run) suspect: Suspect,
+    pub(in crate::run) suspect: Candidate,
     /// The chunk that it was found in.
     pub(in crate::run) home: Arc<KeyRange>,
     /// The run that a range belongs to, and its place there.
@@ -143,7 +143,7 @@ impl Queue {
     /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
     pub(in crate::run) fn held_up(&mut self, by: Duration) {
         let waiting = self.waiting.values_mut().flat_map(BTreeMap::values_mut);
-        waiting.for_each(|entry| entry.suspect.held_up(by));
+        waiting.for_each(|entry| entry.suspect.extend_patience(by));
     }
 
     /// Takes every suspect of a mapping out: it was ended.
@@ -171,7 +171,8 @@ mod tests {
         let subject = Subject::Key(Key::new([key]));
         let settle = Duration::from_secs(due);
         // due after `settle`, for settles of up to a second
-        let mut suspect = Suspect::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
+        let mut suspect =
+            Candidate::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
         suspect.due = settle;
         Entry { suspect, home: Arc::new(KeyRange::everything()), piece: None, ruled: None }
     }

@@ -7,7 +7,7 @@ use super::one_sided::NamedRun;
 use super::recheck::Entry;
 use super::{MappingState, only};
 use crate::compare::Looked;
-use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
+use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::run::desk::Desk;
@@ -49,27 +49,27 @@ impl MappingState {
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
-        self.account.tally.corrected(booked, rows);
+        self.account.tally.correct_read(booked, rows);
         let agree = seen != Seen::Apart;
         // A digest sees no leeway: what the first look clears may never have been beyond it.
         let never_differed = seen == Seen::Within
             && self.account.plan.strategy == Strategy::Digest
-            && entry.suspect.looks() == 0
+            && entry.suspect.rechecks() == 0
             && booked.all(|rows| *rows == 1);
-        let look = Look { at: desk.clock.now(), image, agree };
+        let look = Recheck { at: desk.clock.now(), image, agree };
         let ruling = match entry.suspect.settle(&look, desk.options.settle) {
-            Settled::Again => {
+            RecheckOutcome::Pending => {
                 desk.queue.push(entry);
                 return None;
             }
-            Settled::Healed => {
+            RecheckOutcome::Healed => {
                 match never_differed {
                     true => self.account.cleared(rows, groups),
                     false => self.account.healed(rows, groups),
                 }
                 None
             }
-            Settled::Standing(ruling) => Some(ruling),
+            RecheckOutcome::Differs(ruling) => Some(ruling),
         };
         self.open -= 1;
         Some((entry, ruling))
@@ -95,7 +95,7 @@ impl MappingState {
                 let plan = Arc::clone(&self.account.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
                 let rule = plan.accepts.covering(kind, &looked.rules, differing);
-                let ruling = if rule.is_some() { ruling.covered() } else { ruling };
+                let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
                 self.tell_key(&entry, &ruling, rule, kind, looked, desk);
@@ -109,16 +109,16 @@ impl MappingState {
         entry: &Entry,
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
-        kind: Kind,
+        kind: DivergenceKind,
         looked: Looked,
         desk: &mut Desk<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
         let Looked { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.account.key_text(key);
-        if kind != Kind::DuplicateKey {
+        if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
-            let place = Place::Key(key);
+            let place = FindingPlace::Key(key);
             let telling = Telling {
                 columns,
                 changed_at,
@@ -130,7 +130,7 @@ impl MappingState {
         }
         for side in Side::BOTH {
             if image[side].rows > 1 {
-                let place = Place::Duplicate(side, image[side].rows, key.clone());
+                let place = FindingPlace::Duplicate(side, image[side].rows, key.clone());
                 let group = groups[side].first().cloned();
                 let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
                 self.account.tell(ruling, telling, desk);
@@ -151,10 +151,10 @@ impl MappingState {
         let settled =
             self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
         let Some((entry, Some(ruling))) = settled else { return };
-        let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
+        let (kind, first_seen) = (DivergenceKind::NullKey, entry.suspect.first_seen);
         for (group, _, rows) in parts.iter() {
             self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
-            let place = Place::NullKey(side, rows);
+            let place = FindingPlace::NullKey(side, rows);
             let group = Some(group.clone());
             let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
             self.account.tell(&ruling, telling, desk);
@@ -174,7 +174,7 @@ impl MappingState {
         if image[side.other()].rows > 0 {
             // The other side has come by: what is left is a matter of keys.
             let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, BySide::default());
+            self.account.tally.correct_read(booked, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
             self.tasks.push_back(Task::Rescan { range, rows, smallest: false });
@@ -183,7 +183,7 @@ impl MappingState {
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
             // Some of its rows may have gone between its scan and the ruling.
             let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, only(side, ruled.1.rows()));
+            self.account.tally.correct_read(booked, only(side, ruled.1.rows()));
             self.open -= 1;
             (entry, Some(ruled))
         } else {
@@ -193,7 +193,7 @@ impl MappingState {
             let standing = ruling.map(|ruling| {
                 let parts = std::mem::take(&mut found[side].parts);
                 // What kept changing is covered by no rule.
-                let covered = ruling.covered() != ruling;
+                let covered = ruling.accepted() != ruling;
                 (ruling, if covered { parts } else { parts.without_rules() })
             });
             if let Some((ruling, parts)) = &standing {
@@ -203,9 +203,9 @@ impl MappingState {
         };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
-                let covered = ruling.covered();
+                let covered = ruling.accepted();
                 let ruling = if rule.is_some() { &covered } else { ruling };
-                let kind = Kind::only_in(side);
+                let kind = DivergenceKind::only_in(side);
                 self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
             }
         }
@@ -233,11 +233,11 @@ impl MappingState {
         let plan = Arc::clone(&self.account.plan);
         let range = KeyRange { after, through: last.or(through) };
         let range = self.account.range_text(&range);
-        let (kind, covered, all) = (Kind::only_in(side), ruling.covered(), parts.rows());
+        let (kind, covered, all) = (DivergenceKind::only_in(side), ruling.accepted(), parts.rows());
         for (group, rule, rows) in parts.iter() {
             let rule = rule.and_then(|place| plan.accepts.live.get(place));
             let ruling = if rule.is_some() { &covered } else { &ruling };
-            let place = Place::Range(range.clone(), rows);
+            let place = FindingPlace::Range(range.clone(), rows);
             let range_rows = (rows < all).then_some(all);
             let group = Some(group.clone());
             let telling =

@@ -127,7 +127,7 @@ impl MappingState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Kind;
+    use crate::finding::DivergenceKind;
     use crate::row::KeyField;
 
     fn key(number: u8) -> Key {
@@ -144,7 +144,8 @@ mod tests {
     fn a_key_counts_by_the_look_only_if_no_scan_comes_to_it() {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let mut recalled = Recalled::default();
-        for (number, kind) in [(9, None), (5, Some(Kind::Mismatch)), (6, None), (2, None)] {
+        for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)]
+        {
             let looked = Looked { kind, ..Looked::default() };
             recalled.add(key(number), looked);
         }

@@ -14,7 +14,7 @@ use super::lag::Positions;
 use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
 use crate::event::Event;
-use crate::finding::{Paced, SummaryRecord};
+use crate::finding::{SummaryRecord, ThrottleRecord};
 use crate::pg::{PgError, Remedy, Replay, Sessions};
 use crate::run::desk::Desk;
 use crate::run::work::worker::World;
@@ -60,7 +60,7 @@ pub(in crate::run) struct Watch {
     resting: Resting,
     period: Option<Period>,
     next_period: u64,
-    paced: Paced,
+    paced: ThrottleRecord,
 }
 
 /// Until when permits rest.
@@ -127,7 +127,7 @@ impl Watch {
             resting: Resting::default(),
             period: None,
             next_period: 0,
-            paced: Paced::default(),
+            paced: ThrottleRecord::default(),
         };
         watch.pace.pause(watch.pause_file.reason());
         if watch.pace.judge().0 == Speed::Full {
@@ -200,7 +200,7 @@ impl Watch {
                 self.positions[side].take(desk.clock.now(), position, &standbys)
             }
         };
-        self.paced.saw_lag(lag);
+        self.paced.record_lag(lag);
         Ok(Reading { lag, sessions })
     }
 
@@ -281,7 +281,7 @@ impl Watch {
     pub(in crate::run) fn sum_up(&mut self, summary: &mut SummaryRecord, desk: &mut Desk<'_>) {
         self.end_period(desk);
         let paced = std::mem::take(&mut self.paced);
-        summary.paced = (paced != Paced::default()).then_some(paced);
+        summary.paced = (paced != ThrottleRecord::default()).then_some(paced);
         let longest =
             Side::BOTH.map(|side| self.world.pools[side].longest_read()).into_iter().max();
         summary.longest_transaction_ms = longest.map(millis);

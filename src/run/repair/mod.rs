@@ -41,7 +41,7 @@ use super::Prepared;
 use super::blocked::Blocked;
 use super::options::RepairOptions;
 use super::retried::retried;
-use crate::finding::timestamp;
+use crate::finding::format_timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
 use crate::repair::{
@@ -305,8 +305,8 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
             instance: server.instance.clone(),
         },
         manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
-        created_at: timestamp(now),
-        expires_at: timestamp(now.checked_add(VALID).unwrap_or(now)),
+        created_at: format_timestamp(now),
+        expires_at: format_timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
         left_out: Vec::new(),
         unseen: Vec::new(),

@@ -14,7 +14,7 @@ use super::occupied::occupied;
 use super::references::references;
 use super::standing::{Piece, Standing};
 use super::telling::tell;
-use crate::finding::{Kind, Named};
+use crate::finding::{DivergenceKind, NamedValues};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
@@ -136,7 +136,7 @@ impl<'r> Repairing<'r> {
     }
 
     /// A key's texts in the plan's order.
-    fn fields(&self, key: &Named<String>) -> Result<Vec<String>, Blocked> {
+    fn fields(&self, key: &NamedValues<String>) -> Result<Vec<String>, Blocked> {
         let plan = self.hands.plan;
         let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
         let texts: Option<Vec<String>> =
@@ -241,7 +241,7 @@ impl<'r> Repairing<'r> {
     async fn bound(
         &self,
         side: Side,
-        key: Option<&Named<String>>,
+        key: Option<&NamedValues<String>>,
     ) -> Result<Option<Bound>, Blocked> {
         let Some(key) = key else { return Ok(None) };
         let key = self.fields(key)?;
@@ -289,7 +289,7 @@ impl<'r> Repairing<'r> {
 
 /// The side that tells a finding's key, and that has the rows of a range.
 fn side_of(wanted: &Wanted) -> Side {
-    if wanted.kind == Kind::OnlyInTarget { Side::Target } else { Side::Source }
+    if wanted.kind == DivergenceKind::OnlyInTarget { Side::Target } else { Side::Source }
 }
 
 /// The rows of these keys on both sides: the written one's with every column that can be read.

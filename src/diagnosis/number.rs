@@ -1,5 +1,5 @@
-//! Numbers as texts, compared to the last digit: the same number in another scale, rounded, with
-//! another sign, wrapped around, or so many times as large.
+//! Causes of a difference between two numbers, compared to the last digit: another scale, rounding,
+//! another sign, an overflow, or a factor.
 
 use super::cause::Cause;
 use crate::schema::Side;
@@ -12,11 +12,12 @@ struct Number {
 }
 
 /// The most digits before and behind the point.
-const MOST: i64 = 36;
-/// Factors of more zeros are no unit of measurement.
-const MOST_ZEROS: u32 = 9;
+const MAX_DIGITS: i64 = 36;
+/// The most zeros of a factor: larger ones are no units of measurement.
+const MAX_ZEROS: u32 = 9;
 
 impl Number {
+    /// Parses a decimal number, with an exponent or without. Returns `None` for one that does not fit.
     fn parse(text: &str) -> Option<Number> {
         let (number, power) = match text.split_once(['e', 'E']) {
             Some((number, power)) => (number, power.parse::<i64>().ok()?),
@@ -36,7 +37,7 @@ impl Number {
         if units == 0 {
             places = 0;
         }
-        if !(-MOST..=MOST).contains(&places) {
+        if !(-MAX_DIGITS..=MAX_DIGITS).contains(&places) {
             return None;
         }
         if places < 0 {
@@ -45,23 +46,24 @@ impl Number {
         Some(Number { units, places: places.max(0) as u32 })
     }
 
-    /// So many whole units of 10^-`places`, and what is left.
+    /// Returns the whole units of 10^-`places`, the remainder, and what the remainder is a part of.
     fn split(self, places: u32) -> (i128, i128, i128) {
         let one = 10_i128.pow(self.places - places);
         (self.units / one, self.units % one, one)
     }
 
-    fn cut(self, places: u32) -> i128 {
+    /// Truncates to so many decimal places.
+    fn truncated(self, places: u32) -> i128 {
         self.split(places).0
     }
 
-    /// Halves go away from zero, as in `numeric`.
+    /// Rounds to so many decimal places, halves away from zero as `numeric` does.
     fn rounded(self, places: u32) -> i128 {
-        let (cut, rest, one) = self.split(places);
-        if rest.abs() * 2 >= one { cut + rest.signum() } else { cut }
+        let (whole, rest, one) = self.split(places);
+        if rest.abs() * 2 >= one { whole + rest.signum() } else { whole }
     }
 
-    /// The digits without zeros at the end, and how many zeros there are; below one, how many places.
+    /// Returns the digits without zeros at the end, and the power of ten.
     fn scientific(self) -> (i128, i64) {
         let (mut digits, mut power) = (self.units, -i64::from(self.places));
         while digits != 0 && digits % 10 == 0 {
@@ -71,14 +73,14 @@ impl Number {
     }
 }
 
-/// Whether two texts are one number.
-pub(super) fn same(source: &str, target: &str) -> bool {
+/// Returns whether two texts are the same number.
+pub(super) fn is_same(source: &str, target: &str) -> bool {
     let (source, target) = (Number::parse(source), Number::parse(target));
     source.is_some() && source == target
 }
 
-/// What makes two numbers differ.
-pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
+/// Adds the causes of a difference between two numbers.
+pub(super) fn add_causes(source: &str, target: &str, found: &mut Vec<Cause>) {
     let (Some(source), Some(target)) = (Number::parse(source), Number::parse(target)) else {
         return;
     };
@@ -95,7 +97,7 @@ pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
     }
     let (one, other) = (source.scientific(), target.scientific());
     let zeros = other.1 - one.1;
-    if one.0 == other.0 && one.0 != 0 && zeros.unsigned_abs() <= u64::from(MOST_ZEROS) {
+    if one.0 == other.0 && one.0 != 0 && zeros.unsigned_abs() <= u64::from(MAX_ZEROS) {
         found.push(Cause::Factor(zeros as i32));
     }
     let (coarse, fine, side) = match source.places.cmp(&target.places) {
@@ -106,7 +108,7 @@ pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
     if fine.rounded(coarse.places) == coarse.units {
         found.push(Cause::Rounded(side, coarse.places));
     }
-    if fine.cut(coarse.places) == coarse.units {
+    if fine.truncated(coarse.places) == coarse.units {
         found.push(Cause::CutOff(side, coarse.places));
     }
 }
@@ -117,23 +119,23 @@ mod tests {
 
     fn found(source: &str, target: &str) -> Vec<Cause> {
         let mut found = Vec::new();
-        causes(source, target, &mut found);
+        add_causes(source, target, &mut found);
         found
     }
 
     #[test]
-    fn the_same_number_is_the_same_whatever_its_scale() {
+    fn equal_numbers_differ_only_in_scale() {
         for (one, other) in [("1", "1.0"), ("100", "1e2"), ("-0.50", "-5E-1"), ("0", "-0.0")] {
-            assert!(same(one, other), "{one} {other}");
+            assert!(is_same(one, other), "{one} {other}");
             assert_eq!(found(one, other), [Cause::NumberScale]);
         }
         for (one, other) in [("1", "1.01"), ("1", "x"), ("", ""), ("NaN", "NaN"), ("1.", "1e999")] {
-            assert!(!same(one, other), "{one} {other}");
+            assert!(!is_same(one, other), "{one} {other}");
         }
     }
 
     #[test]
-    fn numbers_that_do_not_fit_are_no_numbers() {
+    fn numbers_that_do_not_fit_are_refused() {
         let long = "9".repeat(60);
         for text in [long.as_str(), "1e37", "1e-40", "--1", "1_000", "+1", "1e"] {
             assert_eq!(Number::parse(text), None, "{text}");

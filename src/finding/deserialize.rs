@@ -1,28 +1,30 @@
-//! Records read back: what a ledger has kept, or a file of findings, as it was written.
+//! Findings read back from a ledger or from a report.
 //!
-//! A record is what a ruling has said, so reading one makes no finding that was not one before.
+//! A record is written for a finding that a ruling allowed, so reading it back needs no ruling.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::{Disposition, Finding, Kind, Named, Place, RangeText, Recurrence};
+use super::{
+    Disposition, DivergenceKind, Finding, FindingPlace, NamedValues, RangeText, Recurrence,
+};
 use crate::row::Group;
 use crate::schema::{BySide, Side};
 
-/// A finding's record as it stands.
+/// The fields of a finding's record.
 #[derive(Deserialize)]
-struct Written {
+struct StoredFinding {
     mapping: String,
-    kind: Kind,
+    kind: DivergenceKind,
     disposition: Disposition,
-    key: Option<Named<String>>,
+    key: Option<NamedValues<String>>,
     range: Option<RangeText>,
     side: Option<String>,
     rows: Option<u64>,
     range_rows: Option<u64>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "present")]
     group: Option<Group>,
-    columns: Named<Values>,
+    columns: NamedValues<Values>,
     #[serde(default)]
     changed_at: BySide<Option<String>>,
     first_seen: String,
@@ -32,23 +34,23 @@ struct Written {
     accept_reason: Option<String>,
 }
 
-/// A column's two values; neither is there if only its name was told.
+/// A column's two values; both are missing if only names were written.
 #[derive(Deserialize)]
 struct Values {
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "present")]
     source: Option<Option<String>>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "present")]
     target: Option<Option<String>>,
 }
 
-/// Tells a null from what is not there.
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+/// Keeps null apart from a missing field.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 impl<'de> Deserialize<'de> for Finding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
+        let written = StoredFinding::deserialize(deserializer)?;
         let side = match written.side.as_deref() {
             None => None,
             Some("source") => Some(Side::Source),
@@ -56,24 +58,24 @@ impl<'de> Deserialize<'de> for Finding {
             Some(_) => return Err(D::Error::custom("\"side\" is neither source nor target")),
         };
         let place = match (written.key, written.range, side, written.rows) {
-            (Some(key), None, None, None) => Place::Key(key),
-            (Some(key), None, Some(side), Some(rows)) => Place::Duplicate(side, rows, key),
-            (None, Some(range), None, Some(rows)) => Place::Range(range, rows),
-            (None, None, Some(side), Some(rows)) => Place::NullKey(side, rows),
+            (Some(key), None, None, None) => FindingPlace::Key(key),
+            (Some(key), None, Some(side), Some(rows)) => FindingPlace::Duplicate(side, rows, key),
+            (None, Some(range), None, Some(rows)) => FindingPlace::Range(range, rows),
+            (None, None, Some(side), Some(rows)) => FindingPlace::NullKey(side, rows),
             _ => return Err(D::Error::custom("a finding without a place")),
         };
-        let told = |values: &Values| values.source.is_some() || values.target.is_some();
-        let keys_only = written.columns.0.iter().any(|(_, values)| !told(values));
+        let has_values = |values: &Values| values.source.is_some() || values.target.is_some();
+        let keys_only = written.columns.0.iter().any(|(_, values)| !has_values(values));
         let columns = written.columns.0.into_iter().map(|(name, values)| {
             let Values { source, target } = values;
             (name, BySide { source: source.flatten(), target: target.flatten() })
         });
-        let Written { mapping, kind, disposition, .. } = written;
-        let mut finding = Finding::written(disposition, mapping, kind, place);
+        let StoredFinding { mapping, kind, disposition, .. } = written;
+        let mut finding = Finding::from_stored(disposition, mapping, kind, place);
         finding.range_rows = written.range_rows;
         finding.group = written.group;
         finding.accept_reason = written.accept_reason;
-        finding.columns = Named(columns.collect());
+        finding.columns = NamedValues(columns.collect());
         finding.changed_at = written.changed_at;
         finding.keys_only = keys_only;
         finding.first_seen = written.first_seen;
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_reads_back_as_it_was() {
+    fn a_finding_that_is_read_back_is_the_same() {
         let head = r#"{"type":"finding","version":1,"mapping":"m","kind":"#;
         let tail = r#""first_seen":"a","last_seen":"b","runs":3"#;
         for middle in [

@@ -1,6 +1,6 @@
 //! What a gate says of groups alone: tenants that are moved a few at a time.
 
-use super::judgements::{case, closed_by, over, reasons, run};
+use super::judgement_tests::{case, closed_by, over, reasons, run};
 use super::*;
 use crate::finding::{GroupRecord, Verdict};
 use crate::schema::BySide;
@@ -23,12 +23,12 @@ fn group(name: &str) -> GroupRecord {
 }
 
 /// Groups of the first mapping; the second tells none apart.
-fn grouped(asked: &[&str]) -> Case {
+fn grouped(asked: &[&str]) -> GateInput {
     let mut case = case();
     for run in &mut case.runs {
         run.mappings[0].groups = Some(vec![group("1"), group("2")]);
     }
-    Case { groups: asked.iter().map(|group| (*group).to_owned()).collect(), ..case }
+    GateInput { groups: asked.iter().map(|group| (*group).to_owned()).collect(), ..case }
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_group_is_judged_on_its_own_records() {
     );
     let answers = judge(&case).groups;
     let answers: Vec<_> = answers.iter().map(|a| (a.group.as_str(), a.verdict)).collect();
-    assert_eq!(answers, [("1", Answer::Open), ("2", Answer::Closed)]);
+    assert_eq!(answers, [("1", GateVerdict::Open), ("2", GateVerdict::Closed)]);
     case.groups = vec!["1".into()];
     assert!(reasons(&case).is_empty());
     // Without groups all of them count.
@@ -63,7 +63,7 @@ fn a_group_that_one_of_the_slices_has_seen_is_known() {
     case.runs[1].mappings[0].groups = Some(vec![group("1")]);
     assert_eq!(reasons(&case).len(), 2);
     // One that is none of the last runs, and has verified what these have not.
-    let mut earlier = Run { slice: true, ..run("A", 13) };
+    let mut earlier = GateRun { slice: true, ..run("A", 13) };
     earlier.mappings[0].groups = Some(vec![group("2")]);
     case.runs.push(earlier);
     case.verified_by.insert("A".to_owned());
@@ -82,7 +82,10 @@ fn a_group_that_no_run_has_seen_is_not_open() {
         ]
     );
     assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::Group));
-    assert_eq!((gate.groups[0].verdict, gate.groups[1].verdict), (Answer::Open, Answer::Closed));
+    assert_eq!(
+        (gate.groups[0].verdict, gate.groups[1].verdict),
+        (GateVerdict::Open, GateVerdict::Closed)
+    );
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn no_group_is_open_where_a_mapping_is_not_complete_or_tells_none_apart_and_diff
 
 #[test]
 fn rows_of_other_groups_may_keep_changing() {
-    let row = |group: &str| Unsettled {
+    let row = |group: &str| UnsettledRow {
         mapping: "t".into(),
         place: "{\"id\":\"1\"}".into(),
         group: Some(Some(group.into())),
@@ -110,17 +113,17 @@ fn rows_of_other_groups_may_keep_changing() {
     case.runs[0].unsettled = [row("2")].into();
     assert!(reasons(&case).is_empty());
     case.runs[0].unsettled = [row("1")].into();
-    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
+    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
     // It stands in the group that is asked for on the target's side alone.
     case.runs[0].unsettled = [row("2")].into();
     let moved = GroupRecord { unsettled: 1, ..group("1") };
     case.runs[0].mappings[0].groups = Some(vec![moved, group("2")]);
-    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
+    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
 }
 
 #[test]
 fn a_run_under_way_closes_the_groups_in_which_it_differs() {
-    let under_way = Run { end: End::UnderWay, mappings: Vec::new(), ..run("D", 0) };
+    let under_way = GateRun { end: RunEnd::UnderWay, mappings: Vec::new(), ..run("D", 0) };
     // All where nobody knows in which.
     for (differs_in, closed) in [
         (Some(Some("2".to_owned())), vec![]),
@@ -130,9 +133,9 @@ fn a_run_under_way_closes_the_groups_in_which_it_differs() {
     ] {
         let differs_in = [differs_in].into();
         let mut case = grouped(&["1"]);
-        case.runs.insert(0, Run { found: 1, differs_in, ..under_way.clone() });
+        case.runs.insert(0, GateRun { found: 1, differs_in, ..under_way.clone() });
         let answers = judge(&case).groups;
-        let names = answers.iter().filter(|answer| answer.verdict == Answer::Closed);
+        let names = answers.iter().filter(|answer| answer.verdict == GateVerdict::Closed);
         assert_eq!(names.map(|answer| &answer.group).collect::<Vec<_>>(), closed);
     }
 }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 
-use super::args::Common;
-use super::earlier::Earlier;
+use super::args::CommonArgs;
 use super::exit::Exit;
 use super::ledgers::{Ledgers, warn_of_trouble};
+use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{LedgerError, Left, Recorder, Resumable};
@@ -22,8 +22,8 @@ const SAME_SECRET: &str =
 
 /// What the earlier run found. Nothing if that cannot be had, which has been said.
 pub(super) async fn remember(
-    earlier: &Earlier,
-    common: &Common,
+    earlier: &PriorRun,
+    common: &CommonArgs,
     spec: &Spec,
     ui: &Ui,
 ) -> Option<Memory> {

@@ -1,4 +1,4 @@
-//! Why two values of one column differ, as far as the two tell it themselves.
+//! Causes of a difference between two values of one column, as far as the two values show them.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -6,18 +6,18 @@ use super::cause::Cause;
 use super::{number, time};
 use crate::schema::{BySide, Side};
 
-/// Longer values are not looked into.
-const LONGEST: usize = 1 << 16;
+/// The most bytes of a value that is examined.
+const MAX_BYTES: usize = 1 << 16;
 
-/// Everything that explains why two values differ, the most special first.
-pub(super) fn causes(values: &BySide<Option<String>>) -> Vec<Cause> {
+/// Returns all causes of a difference between two values, the most specific first.
+pub(super) fn find_causes(values: &BySide<Option<String>>) -> Vec<Cause> {
     let (source, target) = match (values.source.as_deref(), values.target.as_deref()) {
         (Some(source), Some(target)) => (source, target),
         (None, None) => return Vec::new(),
-        (None, Some(other)) => return vec![null(Side::Source, other)],
-        (Some(other), None) => return vec![null(Side::Target, other)],
+        (None, Some(other)) => return vec![null_cause(Side::Source, other)],
+        (Some(other), None) => return vec![null_cause(Side::Target, other)],
     };
-    if source.len().max(target.len()) > LONGEST {
+    if source.len().max(target.len()) > MAX_BYTES {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -33,17 +33,17 @@ pub(super) fn causes(values: &BySide<Option<String>>) -> Vec<Cause> {
     if !(source.is_ascii() && target.is_ascii()) && source.nfc().eq(target.nfc()) {
         found.push(Cause::UnicodeForm);
     }
-    number::causes(source, target, &mut found);
-    time::causes(source, target, &mut found);
-    json(source, target, &mut found);
+    number::add_causes(source, target, &mut found);
+    time::add_causes(source, target, &mut found);
+    add_json_cause(source, target, &mut found);
     found
 }
 
-fn null(side: Side, other: &str) -> Cause {
+fn null_cause(side: Side, other: &str) -> Cause {
     if other.is_empty() { Cause::NullForEmpty(side) } else { Cause::Null(side) }
 }
 
-fn json(source: &str, target: &str, found: &mut Vec<Cause>) {
+fn add_json_cause(source: &str, target: &str, found: &mut Vec<Cause>) {
     let read = |text: &str| {
         let structured = text.trim_start().starts_with(['{', '[', '"']);
         structured.then(|| serde_json::from_str::<serde_json::Value>(text).ok()).flatten()
@@ -51,21 +51,24 @@ fn json(source: &str, target: &str, found: &mut Vec<Cause>) {
     let (Some(source), Some(target)) = (read(source), read(target)) else { return };
     if source == target {
         found.push(Cause::Json);
-    } else if alike(&source, &target) {
+    } else if is_alike(&source, &target) {
         found.push(Cause::NumberScale);
     }
 }
 
-/// Whether two JSON values are the same but for the scale of their numbers.
-fn alike(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+/// Returns whether two JSON values differ only in the scale of their numbers.
+fn is_alike(one: &serde_json::Value, other: &serde_json::Value) -> bool {
     use serde_json::Value::{Array, Number, Object};
     match (one, other) {
-        (Number(one), Number(other)) => one == other || number::same(one.as_str(), other.as_str()),
+        (Number(one), Number(other)) => {
+            one == other || number::is_same(one.as_str(), other.as_str())
+        }
         (Array(one), Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
         }
         (Object(one), Object(other)) => {
-            let found = |(name, value)| other.get(name).is_some_and(|other| alike(value, other));
+            let found = |(name, value)| other.get(name).is_some_and(|other| is_alike(value, other));
             one.len() == other.len() && one.iter().all(found)
         }
         _ => one == other,
@@ -78,11 +81,11 @@ mod tests {
 
     fn found(source: &str, target: &str) -> Vec<Cause> {
         let text = |text: &str| (text != "NULL").then(|| text.to_owned());
-        causes(&BySide { source: text(source), target: text(target) })
+        find_causes(&BySide { source: text(source), target: text(target) })
     }
 
     #[test]
-    fn texts_tell_why_they_differ() {
+    fn texts_show_why_they_differ() {
         for (source, target, cause) in [
             ("a", "a ", Cause::Blanks(Some(Side::Target))),
             ("\ta", "a", Cause::Blanks(Some(Side::Source))),
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_explains_nothing_is_not_said() {
+    fn unrelated_values_have_no_cause() {
         for (source, target) in [
             ("a", "b"),
             ("NULL", "NULL"),
@@ -111,7 +114,7 @@ mod tests {
         ] {
             assert_eq!(found(source, target), [], "{source} {target}");
         }
-        let long = "x".repeat(LONGEST + 1);
+        let long = "x".repeat(MAX_BYTES + 1);
         assert_eq!(found(&long, &format!("{long} ")), []);
         let deep = "[".repeat(10_000);
         assert_eq!(found(&deep, &format!("{deep}[")), []);

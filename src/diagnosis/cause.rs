@@ -1,10 +1,10 @@
-//! What makes two values of one column differ, with its words for programs and for people.
+//! Causes of a difference between two values of one column, with their names and texts.
 
-use super::moment::{Unit, length};
+use super::moment::{Unit, format_nanos};
 use crate::schema::Side;
 
-/// What makes two values differ: but for it they would be the same. A side is the one that has changed
-/// the value, as far as that can be told.
+/// Why two values differ: without it they would be equal. The side is the one that changed the value, as
+/// far as the two values show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// NULL on this side where the other has an empty text.
@@ -17,21 +17,21 @@ pub(super) enum Cause {
     Case,
     /// NFC against NFD, or another form of the same letters.
     UnicodeForm,
-    /// One number, written with other decimal places; also within JSON.
+    /// The same number with another scale; also within JSON.
     NumberScale,
-    /// One JSON, written otherwise.
+    /// The same JSON value, formatted differently.
     Json,
     /// Rounded to so many decimal places on this side.
     Rounded(Side, u32),
-    /// Cut off behind so many decimal places on this side.
+    /// Truncated to so many decimal places on this side.
     CutOff(Side, u32),
     /// The sign.
     Sign,
-    /// Two to this power apart.
+    /// The difference is two to this power.
     Wrapped(u32),
     /// The target is ten to this power times the source.
     Factor(i32),
-    /// Cut off behind a unit of time on this side.
+    /// Truncated to a unit of time on this side.
     TimeCutOff(Side, Unit),
     /// Rounded to a unit of time on this side.
     TimeRounded(Side, Unit),
@@ -40,7 +40,7 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    /// The same explanation; of what rounds, whatever the places.
+    /// Returns whether two causes are the same, except for the number of decimal places.
     pub(super) fn is_like(self, other: Cause) -> bool {
         match (self, other) {
             (Cause::Rounded(one, _), Cause::Rounded(other, _))
@@ -49,7 +49,7 @@ impl Cause {
         }
     }
 
-    /// The explanation that holds of both.
+    /// Returns the cause that covers both.
     pub(super) fn wider(self, other: Cause) -> Cause {
         match (self, other) {
             (Cause::Rounded(side, one), Cause::Rounded(_, other)) => {
@@ -62,8 +62,8 @@ impl Cause {
         }
     }
 
-    /// How many findings have to fit: two values are always some time apart, and only that it is the
-    /// same time again and again says anything. Quarters of an hour are what zones are made of.
+    /// Returns how many findings must fit. Any two times differ by some shift; only the same shift in
+    /// several rows explains something. Fewer are enough for quarters of an hour, as in time zones.
     pub(super) fn least(self) -> u64 {
         match self {
             Cause::Shift(nanos) if nanos % 900_000_000_000 != 0 => 3,
@@ -72,7 +72,7 @@ impl Cause {
         }
     }
 
-    /// The word for programs.
+    /// Returns the name in machine formats.
     pub(super) fn name(self) -> &'static str {
         match self {
             Cause::NullForEmpty(_) => "null_for_empty",
@@ -93,8 +93,8 @@ impl Cause {
         }
     }
 
-    /// The words for people.
-    pub(super) fn says(self) -> String {
+    /// Returns the text for people.
+    pub(super) fn describe(self) -> String {
         let places = |places| match places {
             0 => "a whole number".to_owned(),
             1 => "1 decimal place".to_owned(),
@@ -130,7 +130,7 @@ impl Cause {
             }
             Cause::Shift(nanos) => {
                 let word = if nanos > 0 { "later" } else { "earlier" };
-                format!("the target is {} {word}", length(nanos))
+                format!("the target is {} {word}", format_nanos(nanos))
             }
         }
     }

@@ -1,44 +1,45 @@
-//! Values that changed places between rows: what one finding has on the source another has on the
-//! target, and the other way round.
+//! Swapped values: one finding's values on the source are another finding's on the target, and the
+//! other way round.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::evidence::{Evidence, Example};
-use crate::finding::{Hint, Kind};
+use crate::finding::{DivergenceKind, Hint};
 use crate::schema::{BySide, Side};
 
-/// Pairs of values that are held at once; when there are more, every other one is let go.
-const MOST: usize = 8_192;
-/// Shorter values come back by chance: flags, small numbers.
-const SHORTEST: usize = 3;
+/// The most pairs of values that are kept; when there are more, every other one is dropped.
+const MAX_PAIRS: usize = 8_192;
+/// The fewest bytes of values that are counted: shorter ones are equal by chance, as flags are.
+const MIN_BYTES: usize = 3;
 
-/// Which findings have one another's values.
+/// Counts findings that have each other's values.
 #[derive(Debug)]
 pub(super) struct Swaps {
-    seen: BTreeMap<(u64, u64), Seen>,
-    /// Only pairs whose hash this divides are held.
+    counts: BTreeMap<(u64, u64), PairCount>,
+    /// Only pairs whose hash this divides are kept.
     every: u64,
-    held: u64,
+    /// Findings that were kept.
+    kept: u64,
 }
 
-/// How often a pair of values was seen each way, and where first.
+/// How often a pair of values was found each way, and the first examples.
 #[derive(Debug)]
-struct Seen {
+struct PairCount {
     ways: [u64; 2],
     examples: [Example; 2],
 }
 
 impl Default for Swaps {
     fn default() -> Self {
-        Swaps { seen: BTreeMap::new(), every: 1, held: 0 }
+        Swaps { counts: BTreeMap::new(), every: 1, kept: 0 }
     }
 }
 
 impl Swaps {
-    /// Takes a mismatch in: the pairs that differ with their values. Hashes of redacted values do as
-    /// well, since equal values have equal ones.
-    pub(super) fn take<'v>(
+    /// Counts a mismatch: the pairs that differ with their values. Redacted values work as well, since
+    /// equal values have equal hashes.
+    pub(super) fn add<'v>(
         &mut self,
         columns: impl Iterator<Item = (u16, &'v BySide<Option<String>>)> + Clone,
         example: &Example,
@@ -53,41 +54,42 @@ impl Swaps {
         };
         let (source, target) = (hash(Side::Source), hash(Side::Target));
         let (least, greatest) = (source.min(target), source.max(target));
-        let short = Side::BOTH.into_iter().any(|side| length(side) < SHORTEST);
-        // Both findings of a pair give one number here, so that either both are held or neither.
+        let short = Side::BOTH.into_iter().any(|side| length(side) < MIN_BYTES);
+        // Both findings of a swap have the same number here, so either both are kept or neither.
         if !(least ^ greatest).is_multiple_of(self.every) {
             return;
         }
-        self.held += 1;
+        self.kept += 1;
         if short {
             return;
         }
         let way = usize::from(source > target);
-        let seen = self.seen.entry((least, greatest));
-        let seen = seen.or_insert_with(|| Seen { ways: [0, 0], examples: [None, None] });
-        seen.ways[way] += 1;
-        if seen.ways[way] == 1 {
-            seen.examples[way].clone_from(example);
+        let count = self.counts.entry((least, greatest));
+        let count = count.or_insert_with(|| PairCount { ways: [0, 0], examples: [None, None] });
+        count.ways[way] += 1;
+        if count.ways[way] == 1 {
+            count.examples[way].clone_from(example);
         }
-        if self.seen.len() > MOST {
+        if self.counts.len() > MAX_PAIRS {
             self.every *= 2;
-            self.seen.retain(|(one, other), _| (one ^ other).is_multiple_of(self.every));
-            self.held = self.seen.values().map(|seen| seen.ways.iter().sum::<u64>()).sum();
+            self.counts.retain(|(one, other), _| (one ^ other).is_multiple_of(self.every));
+            self.kept = self.counts.values().map(|count| count.ways.iter().sum::<u64>()).sum();
         }
     }
 
-    /// What is to be said of them, of so many mismatches.
+    /// Returns the hint, given the number of all mismatches.
     pub(super) fn hint(&self, mismatches: u64) -> Option<Hint> {
         let mut evidence = Evidence::default();
-        for seen in self.seen.values().filter(|seen| seen.ways == [1, 1]) {
-            seen.examples.iter().for_each(|example| evidence.add(example));
+        for count in self.counts.values().filter(|count| count.ways == [1, 1]) {
+            count.examples.iter().for_each(|example| evidence.add(example));
         }
         let fit = match self.every {
             1 => evidence.fit,
-            _ => (evidence.fit as f64 / self.held.max(1) as f64 * mismatches as f64) as u64,
+            _ => (evidence.fit as f64 / self.kept.max(1) as f64 * mismatches as f64) as u64,
         };
         let says = "the rows have one another's values: they changed places".to_owned();
-        let mut hint = Hint::of("swapped_values", Some(Kind::Mismatch), says, fit, mismatches)?;
+        let mut hint =
+            Hint::new("swapped_values", Some(DivergenceKind::Mismatch), says, fit, mismatches)?;
         hint.examples = evidence.examples();
         Some(hint)
     }
@@ -101,7 +103,7 @@ mod tests {
         let mut swaps = Swaps::default();
         for (source, target) in rows {
             let values = BySide { source: Some(source.clone()), target: Some(target.clone()) };
-            swaps.take([(0, &values)].into_iter(), &None);
+            swaps.add([(0, &values)].into_iter(), &None);
         }
         swaps.hint(rows.len() as u64)
     }
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_have_one_anothers_values_are_told_however_many_they_are() {
+    fn swapped_rows_are_recognised_however_many_they_are() {
         let mut rows = swapped(4);
         assert_eq!(hint(&rows).unwrap().fit, 8);
         rows.push(("lone".into(), "other".into()));
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_were_turned_round_did_not_change_places() {
+    fn inverted_flags_are_not_swaps() {
         assert_eq!(hint(&[("t".into(), "f".into()), ("f".into(), "t".into())]), None);
         let word = ("open".to_owned(), "closed".to_owned());
         let back = (word.1.clone(), word.0.clone());

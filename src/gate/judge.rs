@@ -7,23 +7,23 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::clocks::Clocks;
 use super::reason::{Condition, Reason};
-use super::run::{End, Run, Unsettled, is};
+use super::run::{GateRun, RunEnd, UnsettledRow, is};
 use super::sequence::Sequence;
 use crate::finding::{ExpiredAccept, GroupRecord};
 use crate::spec::{GateSettings, Mapping, Spec};
 
 /// A mapping of the spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct GateMapping {
     /// Its name.
     pub name: String,
     /// Its accept rules that have expired.
     pub expired: Vec<ExpiredAccept>,
 }
 
-impl Asked {
+impl GateMapping {
     /// Every mapping of a spec.
-    pub fn of(spec: &Spec, now: Timestamp) -> Vec<Asked> {
+    pub fn of(spec: &Spec, now: Timestamp) -> Vec<GateMapping> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let asked = |mapping: &Mapping| {
             let expired = mapping.accepts.iter().filter(|rule| rule.until < today);
@@ -31,7 +31,7 @@ impl Asked {
                 reason: rule.reason.clone(),
                 until: rule.until.to_string(),
             });
-            Asked { name: mapping.name.clone(), expired: expired.collect() }
+            GateMapping { name: mapping.name.clone(), expired: expired.collect() }
         };
         spec.mappings.iter().map(asked).collect()
     }
@@ -39,34 +39,37 @@ impl Asked {
 
 /// What has changed in a catalog since the runs that are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct CatalogChange {
     /// The mapping, where that is known.
     pub mapping: Option<String>,
     /// What has changed: lowercase, without a full stop.
     pub message: String,
 }
 
-impl Change {
+impl CatalogChange {
     /// What the spec could once be compared with, it cannot any more.
-    pub fn unfit(why: &str) -> Change {
-        Change { mapping: None, message: format!("the spec no longer fits both catalogs: {why}") }
+    pub fn unfit(why: &str) -> CatalogChange {
+        CatalogChange {
+            mapping: None,
+            message: format!("the spec no longer fits both catalogs: {why}"),
+        }
     }
 }
 
 /// What is known when the gate is asked.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct GateInput {
     /// What was agreed.
     pub policy: GateSettings,
     /// What the clocks show now.
     pub now: Clocks,
     /// The spec's mappings.
-    pub mappings: Vec<Asked>,
+    pub mappings: Vec<GateMapping>,
     /// Only these groups are judged, if any are named.
     pub groups: Vec<String>,
     /// Runs of the spec as it is now, with the parameters in effect, the newest first; as many as
     /// [`enough`] asks for.
-    pub runs: Vec<Run>,
+    pub runs: Vec<GateRun>,
     /// The newest comparison of this spec, if it was of another file.
     pub other_spec: Option<String>,
     /// Comparisons of this spec with other parameters.
@@ -78,7 +81,7 @@ pub struct Case {
     /// Mappings of which it is not known what was verified, with the reason as a clause.
     pub unreadable: BTreeMap<String, String>,
     /// How the catalogs differ from what the runs saw.
-    pub changes: Vec<Change>,
+    pub changes: Vec<CatalogChange>,
     /// The target's sequences.
     pub sequences: Vec<Sequence>,
 }
@@ -88,7 +91,7 @@ const NAMED: usize = 10;
 
 /// Whether these runs, the newest first, are all that a judgement looks at; or if no other has ended within
 /// the window, all there is to look at.
-pub fn enough(spec: &Spec, runs: &[Run], now: &Clocks, others_in_window: bool) -> bool {
+pub fn enough(spec: &Spec, runs: &[GateRun], now: &Clocks, others_in_window: bool) -> bool {
     let names = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
     let whole = runs.iter().filter(|run| counts(run, names())).count() as u64;
     let all_verified = || names().all(|name| is_verified(runs, name, now, &spec.gate));
@@ -98,9 +101,9 @@ pub fn enough(spec: &Spec, runs: &[Run], now: &Clocks, others_in_window: bool) -
 /// Returns of each mapping the largest share that one run has verified within the window, and that run.
 pub fn verified<'r>(
     spec: &Spec,
-    runs: &'r [Run],
+    runs: &'r [GateRun],
     now: &Clocks,
-) -> BTreeMap<String, (f64, Option<&'r Run>)> {
+) -> BTreeMap<String, (f64, Option<&'r GateRun>)> {
     let share = |mapping: &Mapping| {
         let found = most_verified(runs, &mapping.name, now, &spec.gate);
         (mapping.name.clone(), found.map_or((0.0, None), |(share, run)| (share, Some(run))))
@@ -111,11 +114,11 @@ pub fn verified<'r>(
 /// Returns the largest share of a mapping that one of these runs has verified within the window, and the
 /// newest run that did.
 fn most_verified<'r>(
-    runs: &'r [Run],
+    runs: &'r [GateRun],
     name: &str,
     now: &Clocks,
     policy: &GateSettings,
-) -> Option<(f64, &'r Run)> {
+) -> Option<(f64, &'r GateRun)> {
     let in_time = runs.iter().filter(|run| run.has_verified(now, policy));
     let found = in_time.filter_map(|run| Some((run.mapping(name)?, run)));
     let shares = found.filter(|(record, _)| record.complete);
@@ -125,43 +128,43 @@ fn most_verified<'r>(
 }
 
 /// Whether one of these runs has verified all of a mapping within the window.
-fn is_verified(runs: &[Run], name: &str, now: &Clocks, policy: &GateSettings) -> bool {
+fn is_verified(runs: &[GateRun], name: &str, now: &Clocks, policy: &GateSettings) -> bool {
     most_verified(runs, name, now, policy).is_some_and(|(share, _)| share >= 1.0)
 }
 
 /// Whether it is one of the last runs: it was to look at everything, and it is not under way.
-fn counts<'m>(run: &Run, mappings: impl Iterator<Item = &'m str>) -> bool {
-    !matches!(run.end, End::UnderWay) && run.is_whole(mappings)
+fn counts<'m>(run: &GateRun, mappings: impl Iterator<Item = &'m str>) -> bool {
+    !matches!(run.end, RunEnd::UnderWay) && run.is_whole(mappings)
 }
 
-impl Case {
-    fn counts(&self, run: &Run) -> bool {
+impl GateInput {
+    fn counts(&self, run: &GateRun) -> bool {
         counts(run, self.mappings.iter().map(|mapping| mapping.name.as_str()))
     }
 
     /// As many of the last whole runs as must be clean, the newest first.
-    pub(super) fn whole_runs(&self) -> impl Iterator<Item = &Run> {
+    pub(super) fn whole_runs(&self) -> impl Iterator<Item = &GateRun> {
         let many = usize::try_from(self.policy.clean_runs).unwrap_or(usize::MAX);
         self.runs.iter().filter(|run| self.counts(run)).take(many)
     }
 
     /// The newest whole run that came to its end.
-    pub fn newest(&self) -> Option<&Run> {
-        self.runs.iter().find(|run| self.counts(run) && matches!(run.end, End::Over(_)))
+    pub fn newest(&self) -> Option<&GateRun> {
+        self.runs.iter().find(|run| self.counts(run) && matches!(run.end, RunEnd::Over(_)))
     }
 
     /// The runs whose tables have to be those of today: the newest, and every one that verified what it
     /// has not.
-    pub fn rests_on(&self) -> Vec<&Run> {
+    pub fn rests_on(&self) -> Vec<&GateRun> {
         let newest = self.newest();
-        let is_other = |run: &&Run| newest.is_none_or(|newest| newest.run != run.run);
+        let is_other = |run: &&GateRun| newest.is_none_or(|newest| newest.run != run.run);
         let others = self.runs.iter().filter(|run| self.verified_by.contains(&run.run));
         newest.into_iter().chain(others.filter(is_other)).collect()
     }
 
     /// Something is not what a run compared. Of a mapping one such run is enough, and one that did not
     /// compare it says nothing of it.
-    pub fn change(&mut self, run: &str, change: Change) {
+    pub fn change(&mut self, run: &str, change: CatalogChange) {
         let known = self.changes.iter().any(|known| known.mapping == change.mapping);
         let run = self.runs.iter().find(|known| known.run == run);
         let newest = self.newest().map(|newest| &newest.run) == run.map(|run| &run.run);
@@ -188,7 +191,7 @@ impl Case {
     }
 
     /// Whether of each mapping one of these runs has verified all of it within the window.
-    fn covers(&self, runs: &[Run]) -> bool {
+    fn covers(&self, runs: &[GateRun]) -> bool {
         let mut names = self.mappings.iter().map(|mapping| &mapping.name);
         names.all(|name| is_verified(runs, name, &self.now, &self.policy))
     }
@@ -198,7 +201,7 @@ impl Case {
             let message = format!("the spec has changed since the newest run, {run}");
             Reason::new(Condition::SpecChange, message).of_run(run)
         });
-        let tables = self.changes.iter().map(|Change { mapping, message }| Reason {
+        let tables = self.changes.iter().map(|CatalogChange { mapping, message }| Reason {
             mapping: mapping.clone(),
             ..Reason::new(Condition::SchemaChange, message)
         });
@@ -213,7 +216,7 @@ impl Case {
         let (mut whole, mut parts) = (0, 0);
         for (place, run) in self.runs.iter().enumerate() {
             let (later, rest) = self.runs.split_at(place);
-            let in_window = |run: &Run| run.ended_within_window(&self.now, &self.policy);
+            let in_window = |run: &GateRun| run.ended_within_window(&self.now, &self.policy);
             if whole >= self.policy.clean_runs
                 && (self.covers(later) || !rest.iter().any(in_window))
             {
@@ -221,7 +224,7 @@ impl Case {
             }
             reasons.extend(run.doubts(&self.groups));
             match run.end {
-                End::UnderWay => {}
+                RunEnd::UnderWay => {}
                 _ if self.counts(run) => whole += 1,
                 _ => parts += 1,
             }
@@ -244,9 +247,9 @@ impl Case {
     }
 
     /// The last whole runs, and those that verified what these have not.
-    fn judged_runs(&self) -> impl Iterator<Item = &Run> {
+    fn judged_runs(&self) -> impl Iterator<Item = &GateRun> {
         let whole: BTreeSet<&str> = self.whole_runs().map(|run| run.run.as_str()).collect();
-        let counts = move |run: &&Run| {
+        let counts = move |run: &&GateRun| {
             whole.contains(run.run.as_str()) || self.verified_by.contains(&run.run)
         };
         self.runs.iter().filter(counts)
@@ -254,13 +257,13 @@ impl Case {
 
     /// A group of which no row was seen was not compared. A slice sees what lies in its stretches.
     fn unknown_groups(&self) -> Vec<Reason> {
-        let has = |run: &Run, group: &String| {
+        let has = |run: &GateRun, group: &String| {
             let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
             records.flatten().any(|record| is(record, group))
         };
         let seen = |group: &String| self.judged_runs().any(|run| has(run, group));
         let mut reasons = Vec::new();
-        for run in self.whole_runs().filter(|run| matches!(run.end, End::Over(_))) {
+        for run in self.whole_runs().filter(|run| matches!(run.end, RunEnd::Over(_))) {
             let known = |group: &String| if run.slice { seen(group) } else { has(run, group) };
             for group in self.groups.iter().filter(|group| !known(group)) {
                 let message = format!("{} has no row of group \"{group}\"", run.named());
@@ -274,13 +277,13 @@ impl Case {
     /// Rows that kept changing, as far as runs bear with them, and keys that did so twice running.
     fn unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
-        let mut before: Option<BTreeSet<&Unsettled>> = None;
+        let mut before: Option<BTreeSet<&UnsettledRow>> = None;
         for run in self.judged_runs() {
-            let concerns = |row: &&Unsettled| {
+            let concerns = |row: &&UnsettledRow| {
                 let asked = |group: &String| row.group == Some(Some(group.clone()));
                 self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)
             };
-            let rows: BTreeSet<&Unsettled> = run.unsettled.iter().filter(concerns).collect();
+            let rows: BTreeSet<&UnsettledRow> = run.unsettled.iter().filter(concerns).collect();
             let mut by_mapping: BTreeMap<&str, u64> = BTreeMap::new();
             rows.iter().for_each(|row| *by_mapping.entry(&row.mapping).or_default() += 1);
             // A row that is in another group on the other side is told as one of the source's.
@@ -293,15 +296,15 @@ impl Case {
                     "{count} {word} of mapping \"{mapping}\" kept changing in {}",
                     run.named()
                 );
-                let reason = Reason::new(Condition::Unsettled, message).of_mapping(mapping);
+                let reason = Reason::new(Condition::UnsettledRow, message).of_mapping(mapping);
                 reasons.push(reason.of_run(&run.run));
             }
             let twice = before.iter().flat_map(|before| before.intersection(&rows));
             for row in twice.take(NAMED) {
-                let Unsettled { mapping, place, .. } = row;
+                let UnsettledRow { mapping, place, .. } = row;
                 let message =
                     format!("{place} of mapping \"{mapping}\" kept changing in two runs running");
-                reasons.push(Reason::new(Condition::Unsettled, message).of_mapping(mapping));
+                reasons.push(Reason::new(Condition::UnsettledRow, message).of_mapping(mapping));
             }
             before = Some(rows);
         }
@@ -309,7 +312,7 @@ impl Case {
     }
 
     /// Of each mapping how many rows of these groups, of either side, kept changing.
-    fn unsettled_of_groups<'r>(&self, run: &'r Run) -> impl Iterator<Item = (&'r str, u64)> {
+    fn unsettled_of_groups<'r>(&self, run: &'r GateRun) -> impl Iterator<Item = (&'r str, u64)> {
         let asked = |record: &&GroupRecord| self.groups.iter().any(|group| is(record, group));
         run.mappings.iter().map(move |mapping| {
             let records = mapping.groups.iter().flatten().filter(asked);
@@ -365,7 +368,7 @@ impl Case {
 
     /// Of a run that is still to come by one of its clocks nobody can tell how old it is.
     fn in_the_future(&self) -> Vec<Reason> {
-        let reason = |run: &Run| {
+        let reason = |run: &GateRun| {
             let of_moment =
                 |(what, noted)| self.now.until(noted).map(|(clock, ahead)| (ahead, what, clock));
             let moments = [("ended", &run.ended), ("began", &run.started)];
@@ -377,7 +380,7 @@ impl Case {
                  now; set it right, and if it was wrong then, compare again until newer runs have taken its place",
                 run.named()
             );
-            Some(Reason::new(Condition::Clock, message).of_run(&run.run))
+            Some(Reason::new(Condition::ClockName, message).of_run(&run.run))
         };
         self.judged_runs().filter_map(reason).collect()
     }

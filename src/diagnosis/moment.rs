@@ -1,16 +1,16 @@
-//! Moments and lengths of time, read as PostgreSQL writes them and told to people.
+//! Times and durations: parsed as PostgreSQL writes them, formatted for people.
 
-/// Nanoseconds since 1970, or since midnight.
+/// A date, a time of day or both, as nanoseconds since 1970 or since midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     pub(super) nanos: i128,
-    /// Dates and times of day are no moments of each other.
+    /// Whether it has a date: times with and without one are not comparable.
     dated: bool,
-    /// A clock time and a moment meet in no zone that could be known here.
+    /// Whether it has a time zone: times with and without one are not comparable.
     zoned: bool,
 }
 
-/// What a moment is cut off behind.
+/// A unit to which times are truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {
     Microsecond,
@@ -20,7 +20,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The finest first: what is cut off behind the second is cut off behind the millisecond by chance.
+    /// All units, the finest first.
     pub(super) const ALL: [Unit; 4] =
         [Unit::Microsecond, Unit::Millisecond, Unit::Second, Unit::Day];
 
@@ -46,8 +46,8 @@ impl Unit {
 pub(super) const SECOND: i128 = 1_000_000_000;
 
 impl Moment {
-    /// Reads a date, a time of day or both, in ISO's form; nothing for anything else, infinity and years
-    /// before Christ among it.
+    /// Parses a date, a time of day or both in ISO format. Returns `None` for anything else, such as
+    /// infinity and years BC.
     pub(super) fn parse(text: &str) -> Option<Moment> {
         if text.len() > 40 || !text.is_ascii() {
             return None;
@@ -57,21 +57,21 @@ impl Moment {
             None if text.contains(':') => (None, Some(text)),
             None => (Some(text), None),
         };
-        let days = date.map_or(Some(0), days)?;
-        let (of_day, zone) = time.map_or(Some((0, None)), time_of_day)?;
+        let days = date.map_or(Some(0), parse_date)?;
+        let (of_day, zone) = time.map_or(Some((0, None)), parse_time)?;
         let seconds = days * 86_400 - zone.unwrap_or(0);
         let nanos = i128::from(seconds) * SECOND + of_day;
         Some(Moment { nanos, dated: date.is_some(), zoned: zone.is_some() })
     }
 
-    /// Whether one can be held against the other.
-    pub(super) fn meets(self, other: Moment) -> bool {
+    /// Returns whether the two can be compared.
+    pub(super) fn is_comparable(self, other: Moment) -> bool {
         self.dated == other.dated && self.zoned == other.zoned
     }
 }
 
-/// Days since 1970 of `2026-11-24`.
-fn days(text: &str) -> Option<i64> {
+/// Parses `2026-11-24` as days since 1970.
+fn parse_date(text: &str) -> Option<i64> {
     let mut parts = text.split('-');
     let mut next = |least: usize| {
         let part = parts.next()?;
@@ -83,7 +83,7 @@ fn days(text: &str) -> Option<i64> {
     if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    // Years begin in March, so that a leap day is the last of its year.
+    // Counting years from March puts the leap day at the end.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let of_year = (153 * month + 2) / 5 + day - 1;
     Some(
@@ -92,11 +92,12 @@ fn days(text: &str) -> Option<i64> {
     )
 }
 
-/// Nanoseconds since midnight, and seconds east of Greenwich, if it says so, of `10:00:00.5+05:30`.
-fn time_of_day(text: &str) -> Option<(i128, Option<i64>)> {
+/// Parses `10:00:00.5+05:30` as nanoseconds since midnight, and seconds east of Greenwich if there is a
+/// zone.
+fn parse_time(text: &str) -> Option<(i128, Option<i64>)> {
     let zone_at = text.find(['+', '-', 'Z']);
     let (time, zone) = match zone_at.and_then(|at| text.split_at_checked(at)) {
-        Some((time, rest)) => (time, Some(zone(rest)?)),
+        Some((time, rest)) => (time, Some(parse_zone(rest)?)),
         None => (text, None),
     };
     let (whole, part) = time.split_once('.').unwrap_or((time, ""));
@@ -104,20 +105,21 @@ fn time_of_day(text: &str) -> Option<(i128, Option<i64>)> {
         return None;
     }
     let fraction: i128 = format!("{part:0<9}").parse().ok()?;
-    Some((i128::from(clock(whole)?) * SECOND + fraction, zone))
+    Some((i128::from(parse_clock(whole)?) * SECOND + fraction, zone))
 }
 
-fn zone(text: &str) -> Option<i64> {
+/// Parses `Z` or `+05:30` as seconds east of Greenwich.
+fn parse_zone(text: &str) -> Option<i64> {
     match text.split_at_checked(1)? {
         ("Z", "") => Some(0),
-        ("-", clock_time) => Some(-clock(clock_time)?),
-        ("+", clock_time) => clock(clock_time),
+        ("-", time) => Some(-parse_clock(time)?),
+        ("+", time) => parse_clock(time),
         _ => None,
     }
 }
 
-/// Seconds of `05`, `05:30` or `05:30:00`.
-fn clock(text: &str) -> Option<i64> {
+/// Parses `05`, `05:30` or `05:30:00` as seconds.
+fn parse_clock(text: &str) -> Option<i64> {
     let mut seconds = 0;
     let mut unit = 3_600;
     for part in text.split(':') {
@@ -130,8 +132,8 @@ fn clock(text: &str) -> Option<i64> {
     Some(seconds)
 }
 
-/// A length of time for people: `2h`, `1d 30m`, `0.5s`.
-pub(super) fn length(nanos: i128) -> String {
+/// Formats a duration for people, without its sign: `2h`, `1d 30m`, `0.5s`.
+pub(super) fn format_nanos(nanos: i128) -> String {
     let (seconds, fraction) =
         (nanos.unsigned_abs() / SECOND as u128, nanos.unsigned_abs() % SECOND as u128);
     let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m")];
@@ -146,8 +148,8 @@ pub(super) fn length(nanos: i128) -> String {
     words.join(" ")
 }
 
-/// A moment for people, to the second.
-pub(super) fn written(moment: i128) -> String {
+/// Formats a time for people, to the second.
+pub(super) fn format_moment(moment: i128) -> String {
     let second = i64::try_from(moment.div_euclid(SECOND)).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(second).map_or(String::new(), |at| at.to_string())
 }
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_as_they_are_written() {
+    fn times_are_parsed_as_postgresql_writes_them() {
         let second = |text: &str| nanos(text).map(|nanos| nanos / SECOND);
         assert_eq!(second("1970-01-01"), Some(0));
         assert_eq!(second("2026-03-08 19:48:58+00"), Some(1_772_999_338));
@@ -176,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_are_short() {
-        let words = [7_200 * SECOND, -90_061 * SECOND, 1_500_000_000, 1_000].map(length);
+    fn durations_are_short() {
+        let words = [7_200 * SECOND, -90_061 * SECOND, 1_500_000_000, 1_000].map(format_nanos);
         assert_eq!(words, ["2h", "1d 1h 1m 1s", "1.5s", "0.000001s"]);
     }
 }

@@ -1,18 +1,18 @@
-//! Why two times of one column differ: cut off, rounded, or shifted by a constant.
+//! Causes of a difference between two times: truncated, rounded, or shifted by a constant.
 
 use super::cause::Cause;
 use super::moment::{Moment, Unit};
 use crate::schema::Side;
 
-/// What makes two moments differ.
-pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
+/// Adds the causes of a difference between two times.
+pub(super) fn add_causes(source: &str, target: &str, found: &mut Vec<Cause>) {
     let (Some(source), Some(target)) = (Moment::parse(source), Moment::parse(target)) else {
         return;
     };
-    if !source.meets(target) || source == target {
+    if !source.is_comparable(target) || source == target {
         return;
     }
-    // That it is the same time again and again says more than that one of the two is round.
+    // A shift that repeats explains more than that one of the two times is round, so it comes first.
     found.push(Cause::Shift(target.nanos - source.nanos));
     for (fine, coarse, side) in [(source, target, Side::Target), (target, source, Side::Source)] {
         for unit in Unit::ALL {
@@ -30,16 +30,16 @@ pub(super) fn causes(source: &str, target: &str, found: &mut Vec<Cause>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::diagnosis::moment::SECOND;
+    use crate::diagnosis::moment::SECOND;
 
     fn found(source: &str, target: &str) -> Vec<Cause> {
         let mut found = Vec::new();
-        causes(source, target, &mut found);
+        add_causes(source, target, &mut found);
         found
     }
 
     #[test]
-    fn what_is_cut_off_or_shifted_is_seen() {
+    fn truncated_and_shifted_times_are_recognised() {
         let (target, source) = (Side::Target, Side::Source);
         let first = |one, other| found(one, other)[1];
         let cut = Cause::TimeCutOff;

@@ -36,8 +36,8 @@ fn record(name: &str) -> MappingRecord {
 }
 
 /// A run that began so many hours ago and took a minute.
-pub(super) fn run(id: &str, hours: i64) -> Run {
-    Run {
+pub(super) fn run(id: &str, hours: i64) -> GateRun {
+    GateRun {
         run: id.into(),
         recheck: false,
         number: 100 - hours,
@@ -46,7 +46,7 @@ pub(super) fn run(id: &str, hours: i64) -> Run {
         differs_in: [].into(),
         part: None,
         slice: false,
-        end: End::Over(SummaryRecord::new(Verdict::Clean, 60_000)),
+        end: RunEnd::Over(SummaryRecord::new(Verdict::Clean, 60_000)),
         found: 0,
         mappings: vec![record("t"), record("u")],
         unsettled: [].into(),
@@ -54,9 +54,9 @@ pub(super) fn run(id: &str, hours: i64) -> Run {
 }
 
 /// Two clean runs, and nothing against them.
-pub(super) fn case() -> Case {
-    let asked = |name: &str| Asked { name: name.into(), expired: Vec::new() };
-    Case {
+pub(super) fn case() -> GateInput {
+    let asked = |name: &str| GateMapping { name: name.into(), expired: Vec::new() };
+    GateInput {
         policy: spec().gate,
         now: by_machine(now()),
         mappings: vec![asked("t"), asked("u")],
@@ -72,49 +72,52 @@ pub(super) fn case() -> Case {
     }
 }
 
-pub(super) fn reasons(case: &Case) -> Vec<String> {
+pub(super) fn reasons(case: &GateInput) -> Vec<String> {
     let gate = judge(case);
-    assert_eq!(gate.answer() == Answer::Open, gate.reasons.is_empty());
+    assert_eq!(gate.answer() == GateVerdict::Open, gate.reasons.is_empty());
     gate.reasons.into_iter().map(|reason| reason.message).collect()
 }
 
-pub(super) fn over(verdict: Verdict) -> End {
-    End::Over(SummaryRecord::new(verdict, 60_000))
+pub(super) fn over(verdict: Verdict) -> RunEnd {
+    RunEnd::Over(SummaryRecord::new(verdict, 60_000))
 }
 
 /// Closed by one condition, and by this one.
 #[track_caller]
-pub(super) fn closed_by(condition: Condition, case: &Case) -> String {
+pub(super) fn closed_by(condition: Condition, case: &GateInput) -> String {
     let gate = judge(case);
     let [reason] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
-    assert_eq!((reason.condition, gate.answer()), (condition, Answer::Closed));
+    assert_eq!((reason.condition, gate.answer()), (condition, GateVerdict::Closed));
     reason.message.clone()
 }
 
 #[test]
 fn the_gate_is_open_when_every_condition_holds() {
     let gate = judge(&case());
-    assert_eq!((gate.answer(), gate.runs), (Answer::Open, vec!["C".to_owned(), "B".to_owned()]));
+    assert_eq!(
+        (gate.answer(), gate.runs),
+        (GateVerdict::Open, vec!["C".to_owned(), "B".to_owned()])
+    );
     // What is behind the last runs is of no interest.
     let mut older = case();
-    older.runs.push(Run { end: over(Verdict::Diverged), ..run("A", 13) });
+    older.runs.push(GateRun { end: over(Verdict::Diverged), ..run("A", 13) });
     assert!(reasons(&older).is_empty());
 }
 
 #[test]
 fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
     let diverged = || {
-        let mut diverged = Run { end: over(Verdict::Diverged), ..run("C", 1) };
+        let mut diverged = GateRun { end: over(Verdict::Diverged), ..run("C", 1) };
         diverged.mappings[1].mismatch = 2;
         diverged.mappings[1].books.source.null_key = 1;
         diverged
     };
-    let case_of = |last: Run| Case { runs: vec![last, run("B", 7)], ..case() };
+    let case_of = |last: GateRun| GateInput { runs: vec![last, run("B", 7)], ..case() };
     assert_eq!(
         closed_by(Condition::CleanRuns, &case_of(diverged())),
         "run C of 2026-11-24T11:00:00Z differs in 3 rows of mapping \"u\""
     );
-    let mut incomplete = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
+    let mut incomplete = GateRun { end: over(Verdict::Incomplete), ..run("C", 1) };
     let cut = &mut incomplete.mappings[0];
     (cut.complete, cut.coverage) = (false, 0.2);
     cut.reason = Some("the deadline was reached".into());
@@ -122,7 +125,7 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
         closed_by(Condition::CleanRuns, &case_of(incomplete)),
         "run C of 2026-11-24T11:00:00Z is incomplete: mapping \"t\": the deadline was reached"
     );
-    let lost = Run { end: End::Lost, mappings: Vec::new(), ..run("C", 1) };
+    let lost = GateRun { end: RunEnd::Lost, mappings: Vec::new(), ..run("C", 1) };
     let said = reasons(&case_of(lost));
     assert_eq!(
         said,
@@ -131,37 +134,37 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
         ]
     );
     // Of one that is damaged nothing is known.
-    let damaged = Run { end: End::Damaged, mappings: Vec::new(), ..run("C", 1) };
+    let damaged = GateRun { end: RunEnd::Damaged, mappings: Vec::new(), ..run("C", 1) };
     assert_eq!(
         closed_by(Condition::CleanRuns, &case_of(damaged.clone())),
         "run C of 2026-11-24T11:00:00Z is damaged in the ledger: stored values do not match their \
          checksums"
     );
-    let followed = Case { runs: vec![run("E", 0), run("D", 0), damaged], ..case() };
+    let followed = GateInput { runs: vec![run("E", 0), run("D", 0), damaged], ..case() };
     assert!(reasons(&followed).is_empty());
     // A verdict that no mapping explains counts all the same.
-    let odd = Run { end: over(Verdict::Incomplete), ..run("C", 1) };
+    let odd = GateRun { end: over(Verdict::Incomplete), ..run("C", 1) };
     assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
     // One clean run more is not enough, two are.
     let mut runs = vec![run("D", 0), diverged(), run("B", 7)];
-    assert_eq!(reasons(&Case { runs: runs.clone(), ..case() }).len(), 1);
+    assert_eq!(reasons(&GateInput { runs: runs.clone(), ..case() }).len(), 1);
     runs.insert(0, run("E", 0));
-    assert!(reasons(&Case { runs, ..case() }).is_empty());
+    assert!(reasons(&GateInput { runs, ..case() }).is_empty());
 }
 
 #[test]
 fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
-    let under_way = Run { end: End::UnderWay, mappings: Vec::new(), ..run("D", 0) };
-    let with = |run: Run| {
+    let under_way = GateRun { end: RunEnd::UnderWay, mappings: Vec::new(), ..run("D", 0) };
+    let with = |run: GateRun| {
         let mut case = case();
         case.runs.insert(0, run);
         case
     };
     assert!(reasons(&with(under_way.clone())).is_empty());
-    let said = closed_by(Condition::CleanRuns, &with(Run { found: 1, ..under_way.clone() }));
+    let said = closed_by(Condition::CleanRuns, &with(GateRun { found: 1, ..under_way.clone() }));
     assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
     // It is none of the two that are wanted.
-    let case = Case { runs: vec![under_way, run("C", 1)], ..case() };
+    let case = GateInput { runs: vec![under_way, run("C", 1)], ..case() };
     assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
 }
 
@@ -169,40 +172,40 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
 #[test]
 fn slices_cover_the_tables_only_if_all_of_the_window_are_clean() {
     let slice = |id: &str, hours: i64| {
-        let mut slice = Run { slice: true, ..run(id, hours) };
+        let mut slice = GateRun { slice: true, ..run(id, hours) };
         slice.mappings.iter_mut().for_each(|mapping| mapping.coverage = 0.5);
         slice
     };
-    let mut found = Run { end: over(Verdict::Diverged), ..slice("A", 13) };
+    let mut found = GateRun { end: over(Verdict::Diverged), ..slice("A", 13) };
     found.mappings[0].mismatch = 1;
-    let runs = |first: Run| vec![slice("C", 1), slice("B", 7), first];
-    assert!(reasons(&Case { runs: runs(slice("A", 13)), ..case() }).is_empty());
-    let said = closed_by(Condition::CleanRuns, &Case { runs: runs(found.clone()), ..case() });
+    let runs = |first: GateRun| vec![slice("C", 1), slice("B", 7), first];
+    assert!(reasons(&GateInput { runs: runs(slice("A", 13)), ..case() }).is_empty());
+    let said = closed_by(Condition::CleanRuns, &GateInput { runs: runs(found.clone()), ..case() });
     assert!(said.contains("run A of ") && said.contains("differs in 1 row"), "{said}");
     // Before the window it is of no matter, nor before runs that have looked at everything since.
-    let old = |ended| Run { started: run("A", 25).started, ended, ..found.clone() };
-    let runs_of = |ended| Case { runs: runs(old(ended)), ..case() };
+    let old = |ended| GateRun { started: run("A", 25).started, ended, ..found.clone() };
+    let runs_of = |ended| GateInput { runs: runs(old(ended)), ..case() };
     assert!(reasons(&runs_of(run("A", 25).ended)).is_empty());
     // It counts if it ended within the window, or if one before it did.
     assert_eq!(reasons(&runs_of(run("A", 23).ended)).len(), 1);
     let mut behind = runs_of(run("A", 25).ended);
-    behind.runs.push(Run { run: "Z".into(), ..found.clone() });
+    behind.runs.push(GateRun { run: "Z".into(), ..found.clone() });
     assert_eq!(reasons(&behind).len(), 2);
     let runs = vec![slice("C", 1), run("B", 7), found];
-    assert!(reasons(&Case { runs, ..case() }).is_empty());
+    assert!(reasons(&GateInput { runs, ..case() }).is_empty());
 }
 
 #[test]
 fn runs_of_a_part_never_count_as_whole() {
-    let sampled = Run { part: Some("50%".into()), ..run("D", 0) };
-    let recheck = Run { recheck: true, ..run("D", 0) };
+    let sampled = GateRun { part: Some("50%".into()), ..run("D", 0) };
+    let recheck = GateRun { recheck: true, ..run("D", 0) };
     let mut one_mapping = run("D", 0);
     one_mapping.mappings.pop();
     let mut sliced = run("D", 0);
     sliced.mappings[0].coverage = 0.5;
     for part in [sampled, recheck, one_mapping, sliced] {
         let runs = vec![part.clone(), run("C", 1)];
-        let said = closed_by(Condition::CleanRuns, &Case { runs, ..case() });
+        let said = closed_by(Condition::CleanRuns, &GateInput { runs, ..case() });
         assert_eq!(
             said,
             "1 whole run is remembered, and the last 2 must be clean; not counted: 1 of a part only, \
@@ -210,11 +213,11 @@ fn runs_of_a_part_never_count_as_whole() {
         );
         // Beside enough whole ones they are no harm, unless they found something.
         let runs = vec![part.clone(), run("C", 1), run("B", 7)];
-        assert!(reasons(&Case { runs, ..case() }).is_empty());
-        let mut found = Run { end: over(Verdict::Diverged), ..part };
+        assert!(reasons(&GateInput { runs, ..case() }).is_empty());
+        let mut found = GateRun { end: over(Verdict::Diverged), ..part };
         found.mappings[0].only_in_target = 1;
         let runs = vec![found, run("C", 1), run("B", 7)];
-        let said = closed_by(Condition::CleanRuns, &Case { runs, ..case() });
+        let said = closed_by(Condition::CleanRuns, &GateInput { runs, ..case() });
         assert!(
             said.ends_with(" D of 2026-11-24T12:00:00Z differs in 1 row of mapping \"t\""),
             "{said}"
@@ -224,26 +227,27 @@ fn runs_of_a_part_never_count_as_whole() {
 
 #[test]
 fn runs_of_another_spec_or_other_parameters_are_named() {
-    let changed = Case { other_spec: Some("D".into()), ..case() };
+    let changed = GateInput { other_spec: Some("D".into()), ..case() };
     assert_eq!(
         closed_by(Condition::SpecChange, &changed),
         "the spec has changed since the newest run, D"
     );
-    let others = Case { runs: Vec::new(), other_params: 3, ..case() };
+    let others = GateInput { runs: Vec::new(), other_params: 3, ..case() };
     assert_eq!(
         closed_by(Condition::CleanRuns, &others),
         "0 whole runs are remembered, and the last 2 must be clean; not counted: 3 with other \
          parameters"
     );
-    let change = Change { mapping: Some("t".into()), message: "column \"a\" is gone".into() };
-    let gate = judge(&Case { changes: vec![change], ..case() });
+    let change =
+        CatalogChange { mapping: Some("t".into()), message: "column \"a\" is gone".into() };
+    let gate = judge(&GateInput { changes: vec![change], ..case() });
     assert_eq!(gate.reasons[0].condition, Condition::SchemaChange);
     assert_eq!(gate.reasons[0].mapping.as_deref(), Some("t"));
 }
 
 #[test]
 fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
-    let row = |key: &str| Unsettled {
+    let row = |key: &str| UnsettledRow {
         mapping: "t".into(),
         place: format!("{{\"id\":\"{key}\"}}"),
         group: None,
@@ -251,7 +255,7 @@ fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
     let mut case = case();
     case.runs[1].unsettled = [row("1"), row("2")].into();
     assert_eq!(
-        closed_by(Condition::Unsettled, &case),
+        closed_by(Condition::UnsettledRow, &case),
         "2 rows of mapping \"t\" kept changing in run B of 2026-11-24T05:00:00Z"
     );
     case.runs[0].unsettled = [row("2"), row("3")].into();
@@ -292,8 +296,8 @@ fn everything_must_be_verified_within_the_window() {
     );
     // Without a map of what was verified when, one run has to have verified all of it.
     let now = by_machine(now());
-    let share = |runs: &[Run]| verified(&spec(), runs, &now)["t"].0;
-    let by = |runs: &[Run]| verified(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
+    let share = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].0;
+    let by = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
     assert_eq!(by(&[run("C", 1), run("B", 7)]).as_deref(), Some("C"));
     assert_eq!(by(&[run("C", 25)]), None);
     assert_eq!(share(&[run("C", 24)]), 1.0);
@@ -303,7 +307,7 @@ fn everything_must_be_verified_within_the_window() {
     assert_eq!(share(&[part.clone(), run("B", 25)]), 0.5);
     part.mappings[0].complete = false;
     assert_eq!(share(&[part]), 0.0);
-    assert_eq!(share(&[Run { recheck: true, ..run("C", 1) }]), 0.0);
+    assert_eq!(share(&[GateRun { recheck: true, ..run("C", 1) }]), 0.0);
 }
 
 #[test]
@@ -321,7 +325,7 @@ fn the_newest_run_must_be_young() {
     assert!(reasons(&old).is_empty());
     old.runs[0].ended = ended;
     // A part that is younger makes nothing surer.
-    old.runs.insert(0, Run { part: Some("1%".into()), ..run("D", 0) });
+    old.runs.insert(0, GateRun { part: Some("1%".into()), ..run("D", 0) });
     assert!(closed_by(Condition::Age, &old).contains("run C"));
 }
 
@@ -354,7 +358,7 @@ fn the_targets_sequences_must_be_ahead() {
         unknown: None,
         standby: false,
     };
-    let case_of = |sequence: &Sequence| Case { sequences: vec![sequence.clone()], ..case() };
+    let case_of = |sequence: &Sequence| GateInput { sequences: vec![sequence.clone()], ..case() };
     assert_eq!(
         closed_by(Condition::Sequence, &case_of(&behind)),
         "sequence a.t_id_seq of the target is behind: it gives 10 next, and column \"id\" of a.t \
@@ -386,11 +390,11 @@ fn the_targets_sequences_must_be_ahead() {
 
 #[test]
 fn as_many_runs_are_asked_for_as_a_judgement_needs() {
-    let enough = |runs: &[Run], others| enough(&spec(), runs, &by_machine(now()), others);
+    let enough = |runs: &[GateRun], others| enough(&spec(), runs, &by_machine(now()), others);
     assert!(!enough(&[], true));
     assert!(!enough(&[run("C", 1)], false));
     assert!(enough(&[run("C", 1), run("B", 7)], true));
-    let sampled = Run { part: Some("1%".into()), ..run("D", 0) };
+    let sampled = GateRun { part: Some("1%".into()), ..run("D", 0) };
     assert!(!enough(&[sampled, run("C", 1)], false));
     // What the last runs left out may have been verified by one before, within the window.
     let mut cut = run("C", 1);
@@ -422,18 +426,18 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
         damaged: false,
         trend: None,
     };
-    let run = Run::new(&past, true).unwrap();
-    assert!(run.recheck && matches!(run.end, End::UnderWay));
+    let run = GateRun::new(&past, true).unwrap();
+    assert!(run.recheck && matches!(run.end, RunEnd::UnderWay));
     assert_eq!((run.found, run.part.as_deref()), (3, Some("1%")));
-    assert!(matches!(Run::new(&past, false).unwrap().end, End::Lost));
+    assert!(matches!(GateRun::new(&past, false).unwrap().end, RunEnd::Lost));
     let damaged =
         PastRun { damaged: true, ..PastRun::new("A", "compare", "s", "2026-11-22T06:00:03Z") };
-    assert!(matches!(Run::new(&damaged, true).unwrap().end, End::Damaged));
+    assert!(matches!(GateRun::new(&damaged, true).unwrap().end, RunEnd::Damaged));
     let moment = |text: &str| text.parse::<Timestamp>().unwrap();
     assert_eq!((run.number, &run.ended), (1, &run.started));
     let resumed_at = vec!["2026-11-22T09:00:00Z".into()];
     let mut past = PastRun { resumed_at, ..past };
-    let ended = |past: &PastRun| Run::new(past, false).unwrap().ended;
+    let ended = |past: &PastRun| GateRun::new(past, false).unwrap().ended;
     assert_eq!(ended(&past), by_machine(moment("2026-11-22T09:00:00Z")));
     // A run of an older version notes no end.
     past.summary = Some(SummaryRecord::new(Verdict::Clean, 60_000));
@@ -450,7 +454,7 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
     assert_eq!(ended(&past), source("2026-11-22T09:00:40Z"));
     past.summary.as_mut().unwrap().ended_at = Some("2026-12-22T09:00:00Z".into());
     assert_eq!(ended(&past).machine, moment("2026-12-22T09:00:00Z"));
-    assert!(Run::new(&PastRun { started_at: "soon".into(), ..past }, true).is_err());
+    assert!(GateRun::new(&PastRun { started_at: "soon".into(), ..past }, true).is_err());
 }
 
 #[test]

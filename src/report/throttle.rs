@@ -1,18 +1,17 @@
-//! What people are told about how a run held back, and how long it held on to a snapshot.
+//! How a run was throttled, and how long it held a snapshot, as lines of the summary.
 
 use std::time::Duration;
 
-use super::finding::on_one_line;
-use super::finding::seconds;
 use crate::finding::SummaryRecord;
+use crate::text::{escape_to_one_line, format_duration};
 
-/// A snapshot that is older than this keeps a busy table from being cleaned up; it is worth a line.
+/// A snapshot that is older than this keeps VACUUM from cleaning up a busy table; it is worth a line.
 const OLD_SNAPSHOT: Duration = Duration::from_secs(5);
 
-/// The lines, if there is anything to say.
-pub(super) fn lines(summary: &SummaryRecord) -> Vec<String> {
+/// Returns the lines, if there is anything to report.
+pub(super) fn throttle_lines(summary: &SummaryRecord) -> Vec<String> {
     let mut lines = Vec::new();
-    let time = |millis: u64| seconds(Duration::from_millis(millis));
+    let time = |millis: u64| format_duration(Duration::from_millis(millis));
     if let Some(paced) = &summary.paced {
         let parts = [
             ("waited", paced.waited_ms),
@@ -21,8 +20,9 @@ pub(super) fn lines(summary: &SummaryRecord) -> Vec<String> {
         ];
         let parts = parts.iter().filter(|(_, millis)| *millis > 0);
         let parts: Vec<String> =
-            parts.map(|(what, millis)| format!("{what} {}", time(*millis))).collect();
-        let reasons: Vec<String> = paced.reasons.iter().map(|reason| on_one_line(reason)).collect();
+            parts.map(|(action, millis)| format!("{action} {}", time(*millis))).collect();
+        let reasons: Vec<String> =
+            paced.reasons.iter().map(|reason| escape_to_one_line(reason)).collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
         if !parts.is_empty() {
@@ -40,21 +40,26 @@ pub(super) fn lines(summary: &SummaryRecord) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Paced, Verdict};
+    use crate::finding::{ThrottleRecord, Verdict};
 
     #[test]
-    fn only_what_happened_is_said() {
+    fn only_what_happened_is_reported() {
         let mut summary = SummaryRecord::new(Verdict::Clean, 1);
         summary.longest_transaction_ms = Some(5_000);
-        assert_eq!(lines(&summary), Vec::<String>::new());
-        summary.paced = Some(Paced { replica_lag_ms: Some(3), ..Paced::default() });
-        assert_eq!(lines(&summary), Vec::<String>::new());
+        assert_eq!(throttle_lines(&summary), Vec::<String>::new());
+        summary.paced =
+            Some(ThrottleRecord { replica_lag_ms: Some(3), ..ThrottleRecord::default() });
+        assert_eq!(throttle_lines(&summary), Vec::<String>::new());
         summary.longest_transaction_ms = Some(5_001);
         let reasons = vec!["replay lags".to_owned(), "9 sessions".to_owned()];
-        summary.paced =
-            Some(Paced { waited_ms: 61_000, rested_ms: 500, reasons, ..Paced::default() });
+        summary.paced = Some(ThrottleRecord {
+            waited_ms: 61_000,
+            rested_ms: 500,
+            reasons,
+            ..ThrottleRecord::default()
+        });
         assert_eq!(
-            lines(&summary),
+            throttle_lines(&summary),
             [
                 "pace: waited 1m01s, rested for others for 0.5s: replay lags; 9 sessions",
                 "the longest transaction was open for 5.0s"

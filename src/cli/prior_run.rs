@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::args::Common;
+use super::args::CommonArgs;
 use super::ledgers::past;
 use super::ui::Ui;
 use crate::event::Event;
@@ -19,14 +19,14 @@ use crate::ledger::{LedgerError, Retold, Store};
 use crate::spec::Spec;
 
 /// Where an earlier run's findings come from.
-pub(super) enum Earlier {
+pub(super) enum PriorRun {
     /// The ledger: this run, or the newest that came to its end.
     Ledger(Option<String>),
     /// A `.jsonl` report.
     File(PathBuf),
 }
 
-impl Earlier {
+impl PriorRun {
     /// What the flags say.
     ///
     /// # Errors
@@ -34,23 +34,23 @@ impl Earlier {
     pub(super) fn of(
         run: Option<&String>,
         from: Option<&PathBuf>,
-    ) -> Result<Earlier, &'static str> {
+    ) -> Result<PriorRun, &'static str> {
         match (run, from) {
             (Some(_), Some(_)) => Err("--run and --from exclude each other"),
-            (run, None) => Ok(Earlier::Ledger(run.cloned())),
-            (None, Some(file)) => Ok(Earlier::File(file.clone())),
+            (run, None) => Ok(PriorRun::Ledger(run.cloned())),
+            (None, Some(file)) => Ok(PriorRun::File(file.clone())),
         }
     }
 
     /// Reads what the run noted of its servers; nothing of a report, which has no such note.
     pub(super) async fn terms(
         &self,
-        common: &Common,
+        common: &CommonArgs,
         spec: &Spec,
         run: &str,
         ui: &Ui,
     ) -> Option<String> {
-        let Earlier::Ledger(_) = self else { return None };
+        let PriorRun::Ledger(_) = self else { return None };
         let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
         store.terms(run).await.ok().flatten()
     }
@@ -58,13 +58,13 @@ impl Earlier {
     /// Tells the run again. False if that cannot be had, which has been said.
     pub(super) async fn tell(
         &self,
-        common: &Common,
+        common: &CommonArgs,
         spec: &Spec,
         ui: &Ui,
         hear: &mut dyn FnMut(Event),
     ) -> bool {
         let (message, hint) = match self {
-            Earlier::Ledger(run) => {
+            PriorRun::Ledger(run) => {
                 let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await;
                 let Some(store) = store else {
                     return false;
@@ -74,7 +74,7 @@ impl Earlier {
                     Err((why, hint)) => (format!("{store}: {why}"), hint),
                 }
             }
-            Earlier::File(file) => match of_file(file, spec, hear) {
+            PriorRun::File(file) => match of_file(file, spec, hear) {
                 Ok(()) => return true,
                 Err(why) => (
                     format!("findings {} cannot be used: {why}", file.display()),
@@ -139,7 +139,7 @@ fn of_file(file: &Path, spec: &Spec, hear: &mut dyn FnMut(Event)) -> Result<(), 
 
 /// What every line begins with.
 #[derive(Deserialize)]
-struct Line {
+struct LineHead {
     #[serde(rename = "type")]
     kind: String,
     version: u32,
@@ -159,7 +159,7 @@ fn read_lines(
     for (at, line) in lines.enumerate() {
         let text = line.map_err(|error| error.to_string())?;
         let line = (at, text.as_str());
-        let Line { kind, version } = record(line)?;
+        let LineHead { kind, version } = record(line)?;
         if version != 1 {
             return Err(format!("line {} is not of version 1 of the format", at + 1));
         }

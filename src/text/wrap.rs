@@ -1,0 +1,57 @@
+//! Lines that fit a terminal. Widths are columns: a wide character of East Asian text takes two.
+
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Wraps `first` with `text` behind it into lines of at most `width` columns; later lines are indented
+/// below the text. A word longer than that stays whole, since it may be a key to copy.
+pub fn wrap(first: &str, text: &str, width: usize) -> Vec<String> {
+    let indent = " ".repeat(first.width());
+    let options = Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
+/// Returns how many columns a text takes.
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// Pads a text with blanks to `width` columns.
+pub fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
+/// Returns as much of the start of a text as fits into `width` columns.
+pub fn fitting(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_indented_below_the_text() {
+        assert_eq!(wrap("  key  ", "a bb ccc", 11), ["  key  a bb", "       ccc"]);
+        assert_eq!(wrap("  key  ", "a-long-word b", 11), ["  key  a-long-word", "       b"]);
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(wrap("", "漢字 漢字", 8), ["漢字", "漢字"]);
+        assert_eq!((columns("漢字"), pad("漢", 4), fitting("漢字", 3)), (4, "漢  ".into(), "漢"));
+    }
+}
