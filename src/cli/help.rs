@@ -42,7 +42,9 @@ pub(super) fn run(help: &Help, command: &mut Command) -> Exit {
         let width = WIDTH.min(ui.width().into());
         return show(&ui, &markdown::page(chapter.text, width, ui.colours_stdout()));
     }
-    let verbs: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+    let mut verbs: Vec<&Command> = command.get_subcommands().collect();
+    verbs.sort_by_key(|verb| verb.get_display_order());
+    let verbs: Vec<&str> = verbs.into_iter().map(Command::get_name).collect();
     let chapters: Vec<&str> = CHAPTERS.iter().map(|chapter| chapter.name).collect();
     let near = did_you_mean(name, verbs.iter().chain(&chapters).copied());
     let near = near.map_or(String::new(), |near| format!("Did you mean \"{near}\"? "));
