@@ -15,9 +15,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use self::book::{
-    Document, MANUAL, blocks_in, code, documents, masked, rows, section, words,
-};
+use self::book::{Document, MANUAL, blocks_in, code, documents, masked, rows, section, words};
 use self::stage::{Stage, repository};
 use crate::support::fault::FAULTS;
 use crate::support::{Pair, Program, cluster};
@@ -89,7 +87,8 @@ fn paths_in_the_text_exist() {
 fn every_chapter_is_linked_and_shown_by_help() {
     let folder = std::fs::read_dir(repository().join("src/manual")).unwrap();
     let files = set(folder.map(|file| file.unwrap().file_name().into_string().unwrap()));
-    let path = |document: &Document| document.path.file_name().unwrap().to_str().unwrap().to_owned();
+    let path =
+        |document: &Document| document.path.file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(set(MANUAL[1..].iter().map(path)), files);
     let listed = Program::new().arg("help").run().exits(0).stdout.clone();
     let (_, listed) = listed.split_once("Chapters of the manual").unwrap();
@@ -187,19 +186,20 @@ fn commands_of_the_repository_do_what_is_said() {
     let contributing = documents().find(|document| document.path == Path::new("CONTRIBUTING.md"));
     let blocks = blocks_in("sh").into_iter().chain(contributing.unwrap().blocks());
     for block in blocks.filter(|block| !block.text.starts_with("#!")) {
-        left.extend(block.commands().into_iter().map(|command| command.line));
+        let command = |line: &str| line.split('#').next().unwrap().trim_end().to_owned();
+        left.extend(block.commands().iter().map(|shown| command(&shown.line)));
     }
-    let mut take = |start: &str| {
-        let place = left.iter().position(|line| line.starts_with(start));
-        drop(left.remove(place.unwrap_or_else(|| panic!("{start} is not in the manual"))));
+    let mut take = |command: &str| {
+        let place = left.iter().position(|line| line == command);
+        drop(left.remove(place.unwrap_or_else(|| panic!("{command} is not in the text"))));
     };
-    take("./examples/quickstart.sh ");
+    take("./examples/quickstart.sh");
     quickstart();
-    // Arguments go to cargo.
-    for arguments in ["      # every", "      # runs every", "--lib ", "scenarios "] {
-        take(&format!("./tests/run.sh {arguments}"));
+    // In the README and in CONTRIBUTING. Arguments go to cargo.
+    for arguments in ["", "", " --lib", " scenarios"] {
+        take(&format!("./tests/run.sh{arguments}"));
     }
-    take("./.ci/run ");
+    take("./.ci/run");
     assert!(read(".ci/run").contains("\nexec tests/run.sh\n"));
     take("cargo install --locked --path .");
     assert!(read("Cargo.toml").contains("[[bin]]\nname = \"pgreconcile\"\n"));

@@ -169,7 +169,8 @@ impl Page {
             return self.line(&format!("{indent}{line}"));
         }
         let rest = indent.repeat(2);
-        let mut lines = wrapped(line, self.width - end.len(), &indent, &rest).into_iter().peekable();
+        let mut lines =
+            wrapped(line, self.width - end.len(), &indent, &rest).into_iter().peekable();
         while let Some(line) = lines.next() {
             self.line(&format!("{line}{}", if lines.peek().is_some() { end } else { "" }));
         }
