@@ -13,6 +13,11 @@ const INDENT: &str = "  ";
 /// The space between two columns of a table.
 const GAP: usize = 2;
 
+/// A blank at which lines are not broken. It is written as an ordinary blank.
+const FIXED_BLANK: &str = "\u{a0}";
+/// The longest code within a paragraph that is kept on one line.
+const MAX_UNBROKEN: usize = 40;
+
 /// Renders a text in lines of at most this width. The end of a line that cannot be broken may exceed it.
 pub(super) fn page(markdown: &str, width: usize, coloured: bool) -> String {
     let mut page = Page { width, coloured, ..Page::default() };
@@ -47,6 +52,11 @@ impl Page {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             Event::Code(code) => {
+                let code = if display_width(&code) <= MAX_UNBROKEN {
+                    code.replace(' ', FIXED_BLANK)
+                } else {
+                    code.into_string()
+                };
                 let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
                 let code = if self.coloured { styled(&code, cyan) } else { format!("`{code}`") };
                 self.inline.push_str(&code);
@@ -127,7 +137,7 @@ impl Page {
     }
 
     fn line(&mut self, line: &str) {
-        self.text.push_str(line.trim_end());
+        self.text.push_str(&line.trim_end().replace(FIXED_BLANK, " "));
         self.text.push('\n');
     }
 
@@ -205,11 +215,11 @@ impl Page {
     /// of a table with more than two columns are labelled with the heads of their columns.
     fn write_list(&mut self, rows: &[Vec<String>]) {
         let Some((head, rows)) = rows.split_first() else { return };
-        let (term, below) = (INDENT.repeat(1), INDENT.repeat(3));
+        let (term, below) = (INDENT, INDENT.repeat(3));
         for row in rows {
             let mut cells = row.iter().zip(head);
             if let Some((first, _)) = cells.next() {
-                self.wrap(first, &term, &term);
+                self.wrap(first, term, term);
             }
             for (cell, label) in cells.filter(|(cell, _)| !cell.is_empty()) {
                 let text = if head.len() > 2 { format!("{label}: {cell}") } else { cell.clone() };
@@ -240,9 +250,9 @@ mod tests {
 
     #[test]
     fn blocks_are_indented_and_wrapped() {
-        let text = "# A title\n\nOne two `three` [four](five.md) **six**.\n\n- seven\n  eight\n- nine\n\n\
+        let text = "# A title\n\nOne two `three three` [four](five.md) **six**.\n\n- seven\n  eight\n- nine\n\n\
                     1. ten\n\n```sh\n$ eleven twelve thirteen\n```\n";
-        let expected = "A TITLE\n\n  One two `three`\n  four six.\n\n  - seven eight\n  - nine\n\n  1. ten\n\n\
+        let expected = "A TITLE\n\n  One two\n  `three three` four\n  six.\n\n  - seven eight\n  - nine\n\n  1. ten\n\n\
                         \x20   $ eleven \\\n        twelve \\\n        thirteen\n";
         assert_eq!(page(text, 20, false), expected);
     }

@@ -85,7 +85,7 @@ enum Verb {
 /// What the command line asks for.
 enum Asked {
     /// A verb to run.
-    Verb(Cli),
+    Verb(Box<Cli>),
     /// Text to show. It is no [`Verb`], because it takes none of the arguments that all verbs have.
     Help(help::Help),
 }
@@ -121,7 +121,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Apply(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
             }
         }
-        Ok(Asked::Verb(cli))
+        Ok(Asked::Verb(Box::new(cli)))
     });
     let cli = match parsed {
         Ok(Asked::Verb(cli)) => cli,
