@@ -24,6 +24,16 @@ fn lines_are_no_wider_than_a_hundred() {
     assert!(MANUAL[0].text.lines().count() <= 300, "the README is a summary");
 }
 
+/// `help` indents code by four. A line that it breaks would be another program.
+#[test]
+fn files_in_chapters_are_not_broken_by_help() {
+    let blocks = MANUAL[1..].iter().flat_map(Document::blocks);
+    for block in blocks.filter(|block| block.language != "console") {
+        let wide = block.text.lines().find(|line| line.chars().count() > 76);
+        assert_eq!(wide, None, "{}", block.place);
+    }
+}
+
 #[test]
 fn links_lead_to_files_and_headings() {
     let mut links = 0;
