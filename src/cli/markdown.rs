@@ -111,7 +111,9 @@ impl Page {
             TagEnd::Item => self.write_paragraph(),
             TagEnd::List(_) => {
                 self.lists.pop();
-                self.blank_line();
+                if self.lists.is_empty() {
+                    self.blank_line();
+                }
             }
             TagEnd::CodeBlock => {
                 let code = self.code.take().unwrap_or_default();
@@ -250,9 +252,9 @@ mod tests {
 
     #[test]
     fn blocks_are_indented_and_wrapped() {
-        let text = "# A title\n\nOne two `three three` [four](five.md) **six**.\n\n- seven\n  eight\n- nine\n\n\
+        let text = "# A title\n\nOne two `three three` [four](five.md) **six**.\n\n- seven\n  eight\n  - inner\n- nine\n\n\
                     1. ten\n\n```sh\n$ eleven twelve thirteen\n```\n";
-        let expected = "A TITLE\n\n  One two\n  `three three` four\n  six.\n\n  - seven eight\n  - nine\n\n  1. ten\n\n\
+        let expected = "A TITLE\n\n  One two\n  `three three` four\n  six.\n\n  - seven eight\n    - inner\n  - nine\n\n  1. ten\n\n\
                         \x20   $ eleven \\\n        twelve \\\n        thirteen\n";
         assert_eq!(page(text, 20, false), expected);
     }
