@@ -141,6 +141,13 @@ Both runs, and what has gone since the first:
 
   pgreconcile history $SPEC
 
+Let the monolith be right, write scripts that repair the service, and apply
+them as a role that may write:
+
+  pgreconcile repair $SPEC --authority source --out $(printf '%q' "$home/repair")
+  export TRACKING_URL="host='$home/tracking' port=$port user=postgres dbname=tracking"
+  pgreconcile apply $SPEC $(printf '%q' "$home/repair") --execute
+
 Stop the servers and remove their files:
 
   ./examples/quickstart.sh stop

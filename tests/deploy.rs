@@ -388,7 +388,8 @@ fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
 #[test]
 fn every_file_is_told_of() {
     let mut folders = vec![repository().join("examples/deploy")];
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let chapter = repository().join("src/manual/scheduling.md");
+    let chapter = std::fs::read_to_string(chapter).unwrap();
     let mut files = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -399,7 +400,7 @@ fn every_file_is_told_of() {
             }
             files += 1;
             let name = path.strip_prefix(repository()).unwrap().to_str().unwrap();
-            assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
+            assert!(chapter.contains(&format!("`{name}`")), "{name} is not in the chapter");
         }
     }
     assert_eq!(files, 6);

@@ -1,19 +1,22 @@
-//! The README does not lie: every block of it runs, and what it names is there.
+//! The documentation is true: every block of the README and of the manual's chapters runs, and the
+//! names, tables and links in them exist.
 //!
 //! What is shown is compared with what the program says, but for run ids, times, rates and versions.
 //! `./tests/run.sh` is not run here, since it runs this; `.ci/run` does. `cargo install` is not run
 //! either: it is the build that the tests stand on.
 
 mod book;
+mod chapters;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use self::book::{README, blocks, blocks_in, code, masked, prose, rows, section, words};
+use self::book::{Document, MANUAL, blocks_in, code, documents, masked, rows, section, words};
 use self::stage::{Stage, repository};
 use crate::support::fault::FAULTS;
 use crate::support::{Pair, Program, cluster};
@@ -22,21 +25,6 @@ type Words = BTreeSet<String>;
 
 fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Words {
     words.into_iter().map(Into::into).collect()
-}
-
-#[test]
-fn every_block_is_of_a_kind_that_a_test_runs() {
-    let known = ["toml", "console", "sh", "sql", "json", "crontab"];
-    for block in blocks() {
-        assert!(known.contains(&block.language.as_str()), "line {}", block.line);
-    }
-}
-
-#[test]
-fn lines_are_no_wider_than_a_hundred() {
-    for line in prose().lines().filter(|line| !line.starts_with('|')) {
-        assert!(line.chars().count() <= 100, "{line}");
-    }
 }
 
 #[test]
@@ -104,16 +92,23 @@ fn workers_share_a_run_as_they_stand() {
 #[test]
 fn commands_of_the_repository_do_what_is_said() {
     let mut left: Vec<String> = Vec::new();
-    for block in blocks_in("sh").iter().filter(|block| !block.text.starts_with("#!")) {
-        left.extend(block.commands().into_iter().map(|command| command.line));
+    let contributing = documents().find(|document| document.path == Path::new("CONTRIBUTING.md"));
+    let blocks = blocks_in("sh").into_iter().chain(contributing.unwrap().blocks());
+    for block in blocks.filter(|block| !block.text.starts_with("#!")) {
+        let command = |line: &str| line.split('#').next().unwrap().trim_end().to_owned();
+        left.extend(block.commands().iter().map(|shown| command(&shown.line)));
     }
-    let mut take = |start: &str| {
-        let place = left.iter().position(|line| line.starts_with(start));
-        drop(left.remove(place.unwrap_or_else(|| panic!("{start} is not in the README"))));
+    let mut take = |command: &str| {
+        let place = left.iter().position(|line| line == command);
+        drop(left.remove(place.unwrap_or_else(|| panic!("{command} is not in the text"))));
     };
-    take("./examples/quickstart.sh ");
+    take("./examples/quickstart.sh");
     quickstart();
-    take("./tests/run.sh ");
+    // In the README and in CONTRIBUTING. Arguments go to cargo.
+    for arguments in ["", "", " --lib", " scenarios"] {
+        take(&format!("./tests/run.sh{arguments}"));
+    }
+    take("./.ci/run");
     assert!(read(".ci/run").contains("\nexec tests/run.sh\n"));
     take("cargo install --locked --path .");
     assert!(read("Cargo.toml").contains("[[bin]]\nname = \"pgreconcile\"\n"));
@@ -222,7 +217,8 @@ fn shapes(records: &[Value]) -> BTreeMap<String, Words> {
 }
 
 fn records(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    let values = serde_json::Deserializer::from_str(text).into_iter();
+    values.collect::<Result<_, _>>().expect("JSON")
 }
 
 /// Every kind of record at once: a range, duplicates, NULLs in keys, a value that cannot be computed.
@@ -261,12 +257,12 @@ fn records_have_exactly_the_fields_that_are_shown() {
     for path in shapes(&shown).values().flatten() {
         fields.insert(path.trim_start_matches('.').split('.').next().unwrap().to_owned());
     }
-    let told: Words = rows("## Outputs").iter().flat_map(|row| code(&row[0])).collect();
+    let told: Words = rows("## Fields").iter().flat_map(|row| code(&row[0])).collect();
     assert_eq!(told, fields);
     // What the books are made of stands where they are explained.
     let books = shown.iter().find(|record| record["type"] == "mapping").unwrap();
     let headings = books["books"]["source"].as_object().unwrap().keys();
-    let explained = section("## How it works");
+    let explained = section("## Row counts");
     headings.for_each(|name| assert!(explained.contains(&format!("`{name}`")), "{name}"));
 }
 
@@ -309,7 +305,7 @@ fn types_are_those_that_plans_know() {
             line.equal
         ));
     }
-    assert!(section("## Types").contains(&table), "the table of types should be\n{table}");
+    assert!(section("## Table of types").contains(&table), "the table of types should be\n{table}");
 }
 
 /// Whether a verb understands the flag of a row.
@@ -324,7 +320,7 @@ fn flags_and_variables_are_the_programs() {
     // Of no flag.
     let others = ["PGRECONCILE_PG_BIN", "PGRECONCILE_PGBOUNCER", "PGRECONCILE_REDACT_KEY"];
     let mut variables = set(others);
-    for row in rows("## Commands").iter().filter(|row| row[0].starts_with("`--")) {
+    for row in rows("## Flags").iter().filter(|row| row[0].starts_with("`--")) {
         for flag in code(&row[0]) {
             let flag = flag.split(' ').next().unwrap().to_owned();
             for verb in VERBS.iter().filter(|verb| understood(row, verb)) {
@@ -349,10 +345,11 @@ fn flags_and_variables_are_the_programs() {
     for verb in VERBS {
         assert_eq!(told[verb], flags(verb), "{verb}");
     }
-    let named = set(words(README, "PGRECONCILE_", "_"));
+    let texts: String = documents().map(|document| document.text.as_str()).collect();
+    let named = set(words(&texts, "PGRECONCILE_", "_"));
     assert_eq!(named, variables);
-    // Every other flag of the README is one of a later version, and refused as such.
-    let prose = prose();
+    // Every other flag of the manual is one of a later version, and refused as such.
+    let prose: String = MANUAL.iter().map(Document::prose).collect();
     let others = words(&prose, "--", "-").into_iter().filter(|flag| !flag.starts_with("---"));
     for flag in others.filter(|flag| !told.values().any(|flags| flags.contains(*flag))) {
         let refused = Program::new().args(&["compare", "x.toml", &format!("{flag}=1")]).run();
@@ -374,23 +371,23 @@ const SIDES: &str = "source.table = \"a.b\"\ntarget.table = \"a.b\"\n";
 fn keys_are_those_that_the_program_knows() {
     let unknown = "zzzzzzzzzzzz = 1";
     for (heading, text) in [
-        ("### The file", format!("{unknown}\n{HEAD}[[mapping]]\n{SIDES}")),
-        ("### `[source]` and `[target]`", format!("{HEAD}source.{unknown}\n[[mapping]]\n{SIDES}")),
-        ("### `[params]`", format!("{HEAD}params.p = {{ {unknown} }}\n[[mapping]]\n{SIDES}")),
-        ("### `[compare]`", format!("{HEAD}compare.{unknown}\n[[mapping]]\n{SIDES}")),
-        ("### `[pace]`", format!("{HEAD}pace.{unknown}\n[[mapping]]\n{SIDES}")),
-        ("### `[gate]`", format!("{HEAD}gate.{unknown}\n[[mapping]]\n{SIDES}")),
-        ("### `[[mapping]]`", format!("{HEAD}[[mapping]]\n{SIDES}{unknown}\n")),
+        ("## The file", format!("{unknown}\n{HEAD}[[mapping]]\n{SIDES}")),
+        ("## `[source]` and `[target]`", format!("{HEAD}source.{unknown}\n[[mapping]]\n{SIDES}")),
+        ("## `[params]`", format!("{HEAD}params.p = {{ {unknown} }}\n[[mapping]]\n{SIDES}")),
+        ("## `[compare]`", format!("{HEAD}compare.{unknown}\n[[mapping]]\n{SIDES}")),
+        ("## `[pace]`", format!("{HEAD}pace.{unknown}\n[[mapping]]\n{SIDES}")),
+        ("## `[gate]`", format!("{HEAD}gate.{unknown}\n[[mapping]]\n{SIDES}")),
+        ("## `[[mapping]]`", format!("{HEAD}[[mapping]]\n{SIDES}{unknown}\n")),
         (
-            "### `[mapping.source]` and `[mapping.target]`",
+            "## `[mapping.source]` and `[mapping.target]`",
             format!("{HEAD}[[mapping]]\n{SIDES}source.{unknown}\n"),
         ),
         (
-            "### `[mapping.columns]`",
+            "## `[mapping.columns]`",
             format!("{HEAD}[[mapping]]\n{SIDES}columns.c = {{ {unknown} }}\n"),
         ),
         (
-            "### `[[mapping.accept]]`",
+            "## `[[mapping.accept]]`",
             format!("{HEAD}[[mapping]]\n{SIDES}[[mapping.accept]]\n{unknown}\n"),
         ),
     ] {
@@ -420,7 +417,7 @@ fn hints_are_those_that_the_program_has() {
 fn variables_and_keywords_of_connections_are_read() {
     let read_by =
         ["src/pg/defaults.rs", "src/pg/conninfo.rs", "src/pg/files.rs"].map(read).concat();
-    let text = section("## Connections");
+    let text = section("# Connections");
     let variables = words(&text, "PG", "_");
     assert!(variables.len() > 15);
     for word in variables {
@@ -467,7 +464,7 @@ fn tests_of(folder: &str) -> String {
 
 #[test]
 fn recipes_are_those_of_the_justfile() {
-    let told: Words = rows("## Development").iter().flat_map(|row| code(&row[0])).collect();
+    let told: Words = rows("## Recipes").iter().flat_map(|row| code(&row[0])).collect();
     let justfile = read("justfile");
     let recipes =
         justfile.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));

@@ -11,8 +11,11 @@ mod compare;
 mod deadline;
 mod exit;
 mod gate;
+mod help;
 mod history;
 mod ledgers;
+mod manual;
+mod markdown;
 mod outputs;
 mod plan;
 mod prior_run;
@@ -29,7 +32,7 @@ mod ui;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::exit::Exit;
 use self::ui::Ui;
@@ -40,8 +43,7 @@ use self::ui::Ui;
 /// still. It reads in short read-only transactions; only `apply --execute` writes.
 #[derive(Debug, Parser)]
 #[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
-#[command(max_term_width = 80)]
-#[command(after_help = EXIT_CODES)]
+#[command(max_term_width = 80, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -80,10 +82,20 @@ enum Verb {
     Apply(apply::ApplyArgs),
 }
 
+/// What the command line asks for.
+enum Asked {
+    /// A verb to run.
+    Verb(Box<Cli>),
+    /// Text to show. It is no [`Verb`], because it takes none of the arguments that all verbs have.
+    Help(help::Help),
+}
+
 /// Runs the program with these arguments and gives its exit code.
 pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     // The variables are named after the flags, as the help says; listing each would only be long.
-    let command = Cli::command()
+    let mut command = Cli::command()
+        .after_help(format!("{}\n{EXIT_CODES}", manual::list()))
+        .subcommand(help::Help::augment_args(Command::new("help")))
         .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
         .mut_subcommand("recheck", |verb| {
             // They choose what compare looks at, and are refused here with the reason.
@@ -91,7 +103,10 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 .into_iter()
                 .fold(verb, |verb, name| verb.mut_arg(name, |arg| arg.hide(true)))
         });
-    let parsed = command.try_get_matches_from(args).and_then(|mut matches| {
+    let parsed = command.try_get_matches_from_mut(args).and_then(|mut matches| {
+        if let Some(matches) = matches.subcommand_matches("help") {
+            return Ok(Asked::Help(help::Help::from_arg_matches(matches)?));
+        }
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let Some((_, matches)) = matches.remove_subcommand() {
             match &mut cli.verb {
@@ -106,10 +121,11 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
                 Verb::Apply(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
             }
         }
-        Ok(cli)
+        Ok(Asked::Verb(Box::new(cli)))
     });
     let cli = match parsed {
-        Ok(cli) => cli,
+        Ok(Asked::Verb(cli)) => cli,
+        Ok(Asked::Help(help)) => return help::run(&help, &mut command).code(),
         Err(error) => return ui::usage(error).code(),
     };
     let common = match &cli.verb {

@@ -27,19 +27,29 @@ pub(super) struct Ui {
 }
 
 impl Ui {
-    /// As the arguments say.
+    /// Returns the terminal as the arguments of a verb set it.
     pub(super) fn new(common: &CommonArgs) -> Ui {
-        let colour = match common.color {
+        Ui { quiet: common.quiet, ..Ui::coloured(common.color) }
+    }
+
+    /// Returns a terminal of which only the use of colour is set.
+    pub(super) fn coloured(when: When) -> Ui {
+        let colour = match when {
             When::Auto => ColorChoice::Auto,
             When::Always => ColorChoice::Always,
             When::Never => ColorChoice::Never,
         };
-        Ui { quiet: common.quiet, colour }
+        Ui { quiet: false, colour }
     }
 
     /// Whether stdout takes colour.
     pub(super) fn colours_stdout(&self) -> bool {
         self.colours(&std::io::stdout())
+    }
+
+    /// Returns stdout, which drops the colours of a text that it does not take.
+    pub(super) fn stdout(&self) -> impl Write + use<> {
+        AutoStream::new(std::io::stdout().lock(), self.colour)
     }
 
     fn colours(&self, stream: &impl anstream::stream::RawStream) -> bool {

@@ -1,11 +1,21 @@
-//! The README as a book that a program can read: fenced blocks, sections, tables, words of code.
+//! The documentation as data: fenced blocks, sections, tables, links, words of code.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// A Markdown file.
+pub struct Document {
+    /// Its path from the root of the repository.
+    pub path: PathBuf,
+    pub text: String,
+}
 
 /// A fenced block.
 pub struct Block {
     pub language: String,
     pub text: String,
-    /// Where it opens, for messages.
-    pub line: usize,
+    /// The file and line where it opens, for messages.
+    pub place: String,
 }
 
 /// A command of a block with what is shown below it.
@@ -14,40 +24,102 @@ pub struct Command {
     pub output: String,
 }
 
-pub const README: &str = include_str!("../../README.md");
+/// The chapters in the order in which they are read: their blocks are run in this order.
+const CHAPTERS: [&str; 14] = [
+    "spec",
+    "types",
+    "commands",
+    "how-it-works",
+    "reports",
+    "repairs",
+    "ledger",
+    "flipping-reads",
+    "next-to-production",
+    "connections",
+    "many-machines",
+    "scheduling",
+    "limits",
+    "glossary",
+];
 
-/// Every fenced block, in order.
-pub fn blocks() -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open = false;
-    for (at, line) in README.lines().enumerate() {
-        match (line.strip_prefix("```"), open) {
-            (Some(language), false) => {
-                let language = language.to_owned();
-                blocks.push(Block { language, text: String::new(), line: at + 1 });
-                open = true;
+/// The README, then the chapters of the manual.
+pub static MANUAL: LazyLock<Vec<Document>> = LazyLock::new(|| {
+    let chapters = CHAPTERS.iter().map(|name| format!("src/manual/{name}.md"));
+    std::iter::once("README.md".to_owned()).chain(chapters).map(document).collect()
+});
+
+/// The files for people who join.
+pub static OTHERS: LazyLock<Vec<Document>> =
+    LazyLock::new(|| ["CONTRIBUTING.md", "CHANGELOG.md"].map(document).into());
+
+fn document(path: impl Into<PathBuf>) -> Document {
+    let path = path.into();
+    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
+    let text = std::fs::read_to_string(full).unwrap_or_else(|_| panic!("no {}", path.display()));
+    Document { path, text }
+}
+
+pub fn documents() -> impl Iterator<Item = &'static Document> {
+    MANUAL.iter().chain(OTHERS.iter())
+}
+
+impl Document {
+    /// Returns the fenced blocks, in order.
+    pub fn blocks(&self) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut open = false;
+        for (at, line) in self.text.lines().enumerate() {
+            match (line.strip_prefix("```"), open) {
+                (Some(language), false) => {
+                    let place = format!("{}:{}", self.path.display(), at + 1);
+                    let language = language.to_owned();
+                    blocks.push(Block { language, text: String::new(), place });
+                    open = true;
+                }
+                (Some(_), true) => open = false,
+                (None, true) => {
+                    let text = &mut blocks.last_mut().unwrap().text;
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                (None, false) => {}
             }
-            (Some(_), true) => open = false,
-            (None, true) => {
-                let text = &mut blocks.last_mut().unwrap().text;
-                text.push_str(line);
-                text.push('\n');
-            }
-            (None, false) => {}
         }
+        assert!(!open, "{}: a block is never closed", self.path.display());
+        blocks
     }
-    assert!(!open, "a block is never closed");
-    blocks
+
+    /// Returns everything but the fenced blocks.
+    pub fn prose(&self) -> String {
+        let parts = self.text.split("```").step_by(2);
+        parts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the anchors that a forge gives to the headings.
+    pub fn anchors(&self) -> Vec<String> {
+        let prose = self.prose();
+        let headings = prose.lines().filter(|line| line.starts_with('#'));
+        headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+    }
+
+    /// Returns the targets of the links.
+    pub fn links(&self) -> Vec<String> {
+        let prose = self.prose();
+        let ends = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        ends.map(|(target, _)| target.to_owned()).collect()
+    }
 }
 
+/// The anchor of a heading: lower case, without punctuation, a dash for each blank.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+    heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// Returns the manual's blocks of a language, in the order in which they are read.
 pub fn blocks_in(language: &str) -> Vec<Block> {
-    blocks().into_iter().filter(|block| block.language == language).collect()
-}
-
-/// Everything but the fenced blocks.
-pub fn prose() -> String {
-    let parts = README.split("```").step_by(2);
-    parts.collect::<Vec<_>>().join("\n")
+    let blocks = MANUAL.iter().flat_map(Document::blocks);
+    blocks.filter(|block| block.language == language).collect()
 }
 
 impl Block {
@@ -63,7 +135,7 @@ impl Block {
                     command.output.push_str(line);
                     command.output.push('\n');
                 }
-                (None, None) => panic!("line {}: {line:?} stands before a command", self.line),
+                (None, None) => panic!("{}: {line:?} is before any command", self.place),
             }
         }
         commands
@@ -73,19 +145,22 @@ impl Block {
     pub fn file_name(&self) -> &str {
         let mut lines = self.text.lines().skip_while(|line| line.starts_with("#!"));
         let name = lines.next().and_then(|line| line.strip_prefix("# "));
-        name.unwrap_or_else(|| panic!("the block of line {} does not name its file", self.line))
+        name.unwrap_or_else(|| panic!("{}: the block does not name its file", self.place))
     }
 }
 
-/// The text below a heading, up to the next of its level or above.
+/// Returns the text below a heading that only one document has, up to the next heading of its level or
+/// above.
 pub fn section(heading: &str) -> String {
     let level = heading.split(' ').next().unwrap().len();
     let ends = |line: &str| {
         let hashes = line.chars().take_while(|c| *c == '#').count();
         (1..=level).contains(&hashes) && line.as_bytes().get(hashes) == Some(&b' ')
     };
-    let mut lines = README.lines().skip_while(|line| *line != heading);
-    assert!(lines.next().is_some(), "there is no heading {heading:?}");
+    let has = |document: &&Document| document.text.lines().any(|line| line == heading);
+    let found: Vec<&Document> = documents().filter(has).collect();
+    assert_eq!(found.len(), 1, "documents with the heading {heading:?}");
+    let lines = found[0].text.lines().skip_while(|line| *line != heading).skip(1);
     lines.take_while(|line| !ends(line)).collect::<Vec<_>>().join("\n")
 }
 

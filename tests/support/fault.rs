@@ -1,8 +1,8 @@
-//! The faults that the tests try: how often each is tried in one run of the suite, and what holds.
+//! The faults that the tests cause: how often each in one run of the suite, and what holds then.
 //!
-//! The README's table of faults is made from this list, and `tests/readme.rs` compares the two. A test
-//! passes what it has counted to [`Fault::tried`], which fails if that is less than the list says: so no
-//! figure of the table is larger than what was tried.
+//! The table in the manual's chapter on limits contains this list, and `tests/readme.rs` compares the
+//! two. A test passes its count to [`Fault::tried`], which fails if the count is less than in the list.
+//! So no figure of the table is larger than what was tried.
 
 /// A kind of fault.
 pub struct Fault {
@@ -25,44 +25,44 @@ impl Fault {
 macro_rules! faults {
     ($($name:ident: $what:literal, $times:literal, $holds:literal;)*) => {
         $(pub const $name: Fault = Fault { what: $what, times: $times, holds: $holds };)*
-        /// All of them, in the order of the README's table.
+        /// All of them, in the order of the manual's table.
         pub const FAULTS: &[(&str, Fault)] = &[$((stringify!($name), $name)),*];
     };
 }
 
 faults! {
     PROGRAM_KILLED: "`compare` is killed (`kill -9`) and resumed", 20,
-        "the last run says what an undisturbed one says";
+        "the last run reports what an undisturbed run reports";
     PROCESS_KILLED: "one of three processes of a run is killed and replaced", 10,
-        "they say what one undisturbed process says";
-    SERVER_KILLED: "a server is killed under `compare` and comes back", 10,
-        "the run goes on, or is resumed, and is exact";
+        "they report what one undisturbed process reports";
+    SERVER_KILLED: "a server is killed during `compare` and restarted", 10,
+        "the run continues, or is resumed, and is exact";
     ANSWER_CUT: "a connection is cut or reset, between and inside messages", 100,
-        "exact, or exit 2 before the first row; no row is called missing";
-    SERVER_SILENT: "a connection stays open and nothing comes any more", 2,
+        "exact, or exit 2 before the first row; no row is reported as missing";
+    SERVER_SILENT: "a connection stays open and no more data arrives", 2,
         "the chunk is read again on another connection; exact";
-    SERVER_GIVEN_UP: "every connection to a server stays open and nothing comes any more", 2,
+    SERVER_GIVEN_UP: "every connection to a server stays open and no more data arrives", 2,
         "it is given up once, for all mappings; what was not read is undecided";
-    SERVER_LIES: "a server sends rows, notices or settings without end, too long a message, or no code", 12,
+    SERVER_LIES: "a server sends rows, notices or settings without end, a message that is too long, or an error without a code", 12,
         "exit 2 before the first row, in at most 200 MiB of memory";
-    ROWS_LIE: "the same comes among the rows of a table", 3,
-        "the range is read again or undecided, and nothing is called different";
-    STANDBY_CANCELS: "a standby cancels what is in the way of its replay", 8,
+    ROWS_LIE: "the same arrives among the rows of a table", 3,
+        "the range is read again or undecided, and no difference is reported";
+    STANDBY_CANCELS: "a standby cancels queries that conflict with its replay", 8,
         "every run is complete and exact";
-    TABLE_CHANGED: "a table is altered, renamed or replaced under `compare`", 6,
-        "its mapping is incomplete with the reason, the others are whole";
+    TABLE_CHANGED: "a table is altered, renamed or replaced during `compare`", 6,
+        "its mapping is incomplete with the reason, the others are complete";
     SCRIPT_KILLED: "psql is killed between two statements of a repair script", 120,
         "nothing has changed; run again, the script has its full effect";
     APPLY_CUT: "`apply` loses its connection at any message", 40,
-        "it goes on with another one, and each batch is applied once";
+        "it continues with another one, and each batch is applied once";
     APPLY_KILLED: "`apply` is killed at any message and started again", 40,
         "each batch is applied once";
-    DEADLOCK: "eight `apply` run beside writers that lock rows in the opposite order", 900,
+    DEADLOCK: "eight processes of `apply` run beside writers that lock rows in the opposite order", 900,
         "no deadlock, and no update of the writers is lost";
-    FILE_PLANTED: "a link, a pipe or a second name of a file is in the place of a ledger, its lock or its journal", 11,
-        "it stays as it is; `compare` warns and goes on without a ledger";
+    FILE_PLANTED: "a link, a pipe or a file with a second name is in the place of a ledger, its lock or its journal", 11,
+        "it is not changed; `compare` warns and continues without a ledger";
     REPORT_KILLED: "`compare` is killed while it writes a report", 2,
-        "the next report in that folder removes the rest";
+        "the next report in that folder removes the incomplete file";
     REPAIR_OPEN: "others can write to a repair, or to a file in it", 8,
         "`apply` refuses it";
     MALFORMED_STRING: "a malformed connection string in a spec or a variable", 100,
@@ -70,15 +70,15 @@ faults! {
     MALFORMED_ARGUMENT: "the same as `--ledger`, as a path or as another argument", 170,
         "exit 2, no part of it is shown, and no file is made";
     KEY_REDACTED: "a ledger's raw files are searched after kills, interruptions and slices", 6,
-        "a redacted key shows nowhere, as text or in binary, in either store";
+        "a redacted key is found nowhere, as text or in binary, in a file or a database";
     CLIENT_GONE: "`compare` or `apply` is killed while a server runs its statement, also behind PgBouncer", 3,
         "the server ends the statement, and nothing has changed";
     COMMIT_WEAK: "`synchronous_commit` is `off` or `local` when a repair is applied or undone", 8,
         "it is `on` in each transaction";
-    SERVER_COPIED: "a file copy of a server is in its place for a resume, `gate`, `repair`, `apply` or psql", 5,
-        "it is refused; the server itself after a crash is not";
-    PLANNING_REFUSED: "a server has no connection to spare before the first row is read", 7,
-        "the verb waits and does its work";
+    SERVER_COPIED: "a file copy replaces a server before a resume, `gate`, `repair`, `apply` or psql", 5,
+        "the copy is refused; the original server after a crash is not";
+    PLANNING_REFUSED: "a server has no free connection before the first row is read", 7,
+        "the command waits and does its work";
     CLOCK_WRONG: "the clock of the machine or of a server is hours or days ahead or behind", 7,
         "the gate stays closed and says why; the newest run is the one that ended last";
 }
