@@ -17,7 +17,8 @@ pub struct Problem {
     pub detail: Option<String>,
     /// What to do, as a sentence.
     pub hint: Option<String>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    /// The error that caused it.
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Problem {

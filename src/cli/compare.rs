@@ -317,7 +317,7 @@ pub(super) async fn run(args: &CompareArgs, earlier: Option<&PriorRun>, ui: &Ui)
     let options = ReportOptions {
         is_terminal: false,
         width: ui.width(),
-        colour: ui.colours_stdout(),
+        colour: ui.stdout_has_colour(),
         several,
         commands: Commands { again: args.command(), resume },
         has_files: !args.reports.is_empty(),
@@ -377,7 +377,7 @@ async fn run_all(
     for (_, flag) in stores.into_iter().filter(|(given, _)| *given) {
         let refused = |(prepared, options)| run::unstorable(prepared, options, flag);
         if let Some(blocked) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             return Exit::Trouble;
         }
     }

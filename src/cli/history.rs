@@ -1,16 +1,18 @@
-//! `history`: past runs and their trend.
+//! `history`: shows past runs and their trend.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::args::{CommonArgs, path};
-use super::exit::Exit;
+use super::exit::{Exit, STDOUT};
 use super::ledgers::{past, unusable};
 use super::specs;
 use super::ui::Ui;
 use crate::finding;
+use crate::problem::Problem;
 use crate::report::{write_history, write_json};
 
 /// Show past runs and their trend: what each came to, what is new and gone since the run before
@@ -34,7 +36,7 @@ pub(super) struct HistoryArgs {
     pub(super) common: CommonArgs,
 }
 
-/// How past runs are shown.
+/// The format of past runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum HistoryFormat {
     /// A line a run, the newest last.
@@ -43,33 +45,23 @@ enum HistoryFormat {
     Json,
 }
 
-/// Reads the ledger of each spec; no server is asked.
-pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> Exit {
-    let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
+/// Shows the runs in the ledger of each spec. No server is queried.
+pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let Some(names) = specs::names(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let mut histories = Vec::new();
     for (path, name) in names {
         let place = args.common.ledger();
         let Some(store) = past(&place, &path, &name, ui).await else {
-            return Exit::Trouble;
+            return Ok(Exit::Trouble);
         };
-        match store.history(&name).await {
-            Ok(history) => histories.push(history),
-            Err(error) => {
-                let message = format!("{store}: {error}");
-                ui.error(&message, place.of(&path, &name).as_ref().map(unusable));
-                return Exit::Trouble;
-            }
-        }
+        let history = store.history(&name).await.map_err(|error| {
+            let problem = Problem::new(store.to_string()).with_source(error);
+            Problem { hint: place.of(&path, &name).as_ref().map(unusable), ..problem }
+        });
+        histories.push(history?);
     }
-    match show(args, ui, &histories) {
-        Ok(()) => Exit::Clean,
-        // A reader who has seen enough is no trouble.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
-        Err(error) => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-    }
+    show(args, ui, &histories).context(STDOUT)?;
+    Ok(Exit::Clean)
 }
 
 fn show(args: &HistoryArgs, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::clock::warn_if_behind;
 use super::ui::Ui;
 use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
+use crate::problem::Problem;
 use crate::row::Veil;
 use crate::spec::Spec;
 
@@ -272,25 +273,26 @@ pub(super) async fn past(place: &Place, path: &Path, name: &str, ui: &Ui) -> Opt
         ui.error("without a ledger there are no runs to tell", Some("Leave --ledger off out."));
         return None;
     };
-    let (why, hint) = match Store::read(&location).await {
+    let at = Problem::new(location.to_string());
+    ui.problem(&match Store::read(&location).await {
         Ok(Some(store)) => return Some(store),
-        Ok(None) => {
-            ("no run is remembered there".to_owned(), "Compare first, or name the --ledger.")
-        }
-        Err(error) => (error.to_string(), unusable(&location)),
-    };
-    ui.error(&format!("{location}: {why}"), Some(hint));
+        Ok(None) => at
+            .with_source(Problem::new("no run is remembered there"))
+            .with_hint("Compare first, or name the --ledger."),
+        Err(error) => at.with_source(error).with_hint(unusable(&location)),
+    });
     None
 }
 
 /// What to do about a ledger that cannot be read.
-pub(super) fn unusable(location: &Location) -> &'static str {
-    match location {
+pub(super) fn unusable(location: &Location) -> String {
+    let hint = match location {
         Location::File(_) => "Move the file away; the next run begins a new one.",
         Location::Database(_) => {
             "Check the connection, and what the role may do in schema pgreconcile."
         }
-    }
+    };
+    hint.to_owned()
 }
 
 /// Whether a run holds the lock of a spec's ledger right now.

@@ -1,7 +1,7 @@
-//! The door: the only room that knows of a command line, a terminal or an exit code.
+//! The command line: arguments, terminal, exit codes. No other module knows them.
 //!
-//! One verb, one file: its arguments, whose comments are the help, and one function. Arguments are
-//! lowered into the plain options of the rooms behind, which know nothing of clap.
+//! Each verb has a file with its arguments, whose comments are the help, and one function. Arguments are
+//! lowered into the plain option structs of other modules, which do not know clap.
 
 mod apply;
 mod args;
@@ -29,6 +29,7 @@ mod ui;
 
 use std::ffi::OsString;
 
+use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::exit::Exit;
@@ -80,13 +81,13 @@ enum Verb {
     Apply(apply::ApplyArgs),
 }
 
-/// Runs the program with these arguments and gives its exit code.
+/// Runs the program with these arguments and returns its exit code.
 pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
-    // The variables are named after the flags, as the help says; listing each would only be long.
+    // The variables are named after the flags, as the help says, so it does not list them.
     let command = Cli::command()
         .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
         .mut_subcommand("recheck", |verb| {
-            // They choose what compare looks at, and are refused here with the reason.
+            // They choose what `compare` reads; `recheck` refuses them with the reason.
             ["sample", "since", "slice", "resume", "run_id"]
                 .into_iter()
                 .fold(verb, |verb, name| verb.mut_arg(name, |arg| arg.hide(true)))
@@ -125,25 +126,24 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let ui = Ui::new(common);
     redact_key::warn_if_short(&ui);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let exit = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match &cli.verb {
-                Verb::Check(verb) => check::run(verb, &ui).await,
-                Verb::Plan(verb) => plan::run(verb, &ui).await,
-                Verb::Compare(verb) => compare::run(verb, None, &ui).await,
-                Verb::Recheck(verb) => recheck::run(verb, &ui).await,
-                Verb::Gate(verb) => Box::pin(gate::run(verb, &ui)).await,
-                Verb::History(verb) => history::run(verb, &ui).await,
-                Verb::Report(verb) => report::run(verb, &ui).await,
-                Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
-                Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
-            }
-        }),
-        Err(error) => {
-            ui.error(&format!("the runtime does not start: {error}"), None);
-            Exit::Trouble
-        }
-    };
+    let exit = run_verb(&cli.verb, &ui).unwrap_or_else(|error| ui.failure(&error));
     exit.code()
+}
+
+/// Runs a verb to its end.
+fn run_verb(verb: &Verb, ui: &Ui) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the runtime does not start")?.block_on(async {
+        match verb {
+            Verb::Check(verb) => Ok(check::run(verb, ui).await),
+            Verb::Plan(verb) => plan::run(verb, ui).await,
+            Verb::Compare(verb) => Ok(compare::run(verb, None, ui).await),
+            Verb::Recheck(verb) => recheck::run(verb, ui).await,
+            Verb::Gate(verb) => Box::pin(gate::run(verb, ui)).await,
+            Verb::History(verb) => history::run(verb, ui).await,
+            Verb::Report(verb) => report::run(verb, ui).await,
+            Verb::Repair(verb) => Box::pin(repair::run(verb, ui)).await,
+            Verb::Apply(verb) => Box::pin(apply::run(verb, ui)).await,
+        }
+    })
 }

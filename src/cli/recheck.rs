@@ -1,4 +1,4 @@
-//! `recheck`: looks again only at the rows that an earlier run found.
+//! `recheck`: rechecks only the rows that an earlier run found.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::compare::{self, CompareArgs};
 use super::exit::Exit;
 use super::prior_run::PriorRun;
 use super::ui::Ui;
+use crate::problem::Problem;
 
 /// Look again only at the rows that an earlier run found
 ///
@@ -35,8 +36,8 @@ pub(super) struct RecheckArgs {
     pub(super) how: CompareArgs,
 }
 
-/// Runs one spec.
-pub(super) async fn run(args: &RecheckArgs, ui: &Ui) -> Exit {
+/// Rechecks the findings of one spec.
+pub(super) async fn run(args: &RecheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let hint = "pgreconcile recheck SPEC, with --run ID or --from FILE.";
     let refused = match args.how.specs.specs.as_slice() {
         [_] if args.how.slice => Some("--slice has no meaning here"),
@@ -47,13 +48,10 @@ pub(super) async fn run(args: &RecheckArgs, ui: &Ui) -> Exit {
         [one] if !one.is_dir() => None,
         _ => Some("one spec file is rechecked at a time"),
     };
-    let earlier = PriorRun::of(args.run.as_ref(), args.from.as_ref());
-    let earlier = match refused.map_or(earlier, Err) {
-        Ok(earlier) => earlier,
-        Err(refused) => {
-            ui.error(refused, Some(hint));
-            return Exit::Trouble;
-        }
+    let prior = match refused {
+        Some(refused) => Err(Problem::new(refused)),
+        None => PriorRun::of_flags(args.run.as_ref(), args.from.as_ref()),
     };
-    compare::run(&args.how, Some(&earlier), ui).await
+    let prior = prior.map_err(|problem| problem.with_hint(hint))?;
+    Ok(compare::run(&args.how, Some(&prior), ui).await)
 }

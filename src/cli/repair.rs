@@ -1,15 +1,16 @@
-//! `repair`: from findings to scripts for review.
+//! `repair`: writes scripts for review from findings.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
 use super::args::{CommonArgs, SpecArgs, path};
-use super::exit::Exit;
+use super::exit::{Exit, STDOUT};
 use super::prior_run::PriorRun;
 use super::ui::Ui;
 use super::{signals, specs};
@@ -100,6 +101,7 @@ enum Triggers {
 }
 
 impl RepairArgs {
+    /// Returns the options of the repair.
     fn options(&self) -> RepairOptions {
         let act = |kind: &KindChoice| match kind {
             KindChoice::Insert => Act::Insert,
@@ -122,34 +124,31 @@ impl RepairArgs {
     }
 }
 
-/// Reads the report, reads the rows again, and writes the folder.
-pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> Exit {
-    let earlier = match PriorRun::of(args.run.as_ref(), args.from.as_ref()) {
-        Ok(earlier) => earlier,
-        Err(refused) => {
-            ui.error(refused, Some("Name a run of the ledger, or a report."));
-            return Exit::Trouble;
-        }
-    };
-    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+/// Reads the findings, reads the rows again, and writes the folder.
+pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let prior = PriorRun::of_flags(args.run.as_ref(), args.from.as_ref())
+        .map_err(|problem| problem.with_hint("Name a run of the ledger, or a report."))?;
+    let Some(specs) = specs::read(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let [spec] = specs.as_slice() else {
         ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
-        return Exit::Trouble;
+        return Ok(Exit::Trouble);
     };
     let mut findings = Findings::default();
-    if !earlier.tell(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
-        return Exit::Trouble;
+    if !prior.replay(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
+        return Ok(Exit::Trouble);
     }
-    // Every mapping is planned: a run tells of all of them.
+    // All mappings are planned, since the run has findings of all of them.
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
-    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
-    let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
-    if let Some(terms) = earlier.terms(&args.common, &prepared.spec, &findings.run, ui).await {
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else {
+        return Ok(Exit::Trouble);
+    };
+    let Some((prepared, _)) = prepared.first() else { return Ok(Exit::Trouble) };
+    if let Some(terms) = prior.terms(&args.common, &prepared.spec, &findings.run, ui).await {
         match run::same_servers(prepared, &findings.run, &terms) {
             Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
             Err(blocked) => {
-                ui.error(&blocked.message, blocked.hint.as_deref());
-                return Exit::Trouble;
+                ui.problem(&blocked.into());
+                return Ok(Exit::Trouble);
             }
         }
     }
@@ -160,26 +159,24 @@ pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> Exit {
     }
     let (wishes, mut stop) = watch::channel(Stop::No);
     let made = tokio::select! {
-        () = signals::relay(&wishes) => return Exit::Incomplete,
-        // What is half made goes with it.
+        () = signals::relay(&wishes) => return Ok(Exit::Incomplete),
+        // A folder that is not complete is removed.
         _ = stop.changed() => {
             ui.error("interrupted: nothing is written", None);
-            return Exit::Incomplete;
+            return Ok(Exit::Incomplete);
         }
         made = Box::pin(run::repair(prepared, &options, findings, &args.out)) => made,
     };
     match made {
-        Ok(repaired) => told(args, ui, &repaired),
+        Ok(repaired) => show(args, ui, &repaired),
         Err(blocked) => {
-            for blocked in blocked {
-                ui.error(&blocked.message, blocked.hint.as_deref());
-            }
-            Exit::Trouble
+            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+            Ok(Exit::Trouble)
         }
     }
 }
 
-fn told(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> Exit {
+fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
         let hint = "What the run did not see is not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
@@ -190,18 +187,11 @@ fn told(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> Exit {
     for note in &repaired.notes {
         ui.warning(&printable(note), None);
     }
-    match write(args, ui, repaired) {
-        Ok(()) => Exit::Clean,
-        // A reader who has seen enough is no trouble.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
-        Err(error) => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-    }
+    write_summary(args, ui, repaired).context(STDOUT)?;
+    Ok(Exit::Clean)
 }
 
-fn write(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
@@ -228,7 +218,7 @@ fn write(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     line(&format!("next: read the scripts, then pgreconcile apply {spec} {out} --execute"))
 }
 
-/// A line a part: what it does, to how many rows, in which table.
+/// Writes a line a part: what it does, to how many rows, in which table.
 pub(super) fn write_parts(
     manifest: &Manifest,
     line: &mut impl FnMut(&str) -> io::Result<()>,
@@ -253,7 +243,7 @@ pub(super) fn write_parts(
     Ok(())
 }
 
-/// `3 rows`, `1 row`.
+/// Formats a number of rows: `3 rows`, `1 row`.
 pub(super) fn rows(count: u64) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }

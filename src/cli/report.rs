@@ -1,7 +1,8 @@
-//! `report`: tells a finished run again, in any format that `compare` has.
+//! `report`: shows a finished run of the ledger, in any format that `compare` has.
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 
@@ -14,6 +15,7 @@ use super::specs;
 use super::ui::Ui;
 use crate::event::Observer;
 use crate::ledger::{LedgerError, Retold};
+use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::run::Stop;
 
@@ -62,48 +64,46 @@ impl ReportArgs {
     }
 }
 
-/// Reads the run from the ledger and tells it.
-pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> Exit {
+/// Reads the run from the ledger and writes its reports.
+pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let one = std::slice::from_ref(&args.spec);
-    let Some(names) = specs::names(one, ui) else { return Exit::Trouble };
+    let Some(names) = specs::names(one, ui) else { return Ok(Exit::Trouble) };
     let [(path, name)] = names.as_slice() else {
         let message = format!("folder {} holds several specs", args.spec.display());
         ui.error(&message, Some("Name the one whose run is to be told."));
-        return Exit::Trouble;
+        return Ok(Exit::Trouble);
     };
     let store = past(&args.common.ledger(), path, name, ui).await;
-    let Some(store) = store else { return Exit::Trouble };
+    let Some(store) = store else { return Ok(Exit::Trouble) };
     let again = format!("pgreconcile compare {}", shell_word(&path.display().to_string()));
     let options = ReportOptions {
         width: ui.width(),
-        colour: ui.colours_stdout(),
+        colour: ui.stdout_has_colour(),
         // Whether the run can still be resumed, the next call finds out.
         commands: Commands { again, ..Commands::default() },
         has_files: !args.reports.is_empty(),
         ..ReportOptions::default()
     };
-    // A reader who goes away stops nothing: what is told is all there.
+    // The run is over, so nothing has to stop if the reader of stdout goes away.
     let (wishes, _) = watch::channel(Stop::No);
     let outputs = Outputs::open(args.format, &options, &args.reports, wishes, ui);
-    let Some(mut outputs) = outputs else { return Exit::Trouble };
-    let told = store.retell(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
-    let message = match told {
+    let Some(mut outputs) = outputs else { return Ok(Exit::Trouble) };
+    let result = store.retell(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
+    let list = "pgreconcile history SPEC --format json lists the runs.";
+    let problem = match result {
         Ok(Retold::Told) => {
-            return if outputs.finish() { Exit::Clean } else { Exit::Incomplete };
+            let is_written = outputs.finish();
+            return Ok(if is_written { Exit::Clean } else { Exit::Incomplete });
         }
-        Ok(Retold::Unfinished) => "that run has not come to its end".to_owned(),
-        Ok(Retold::Damaged(run)) => {
-            let message = format!("{store}: {}", LedgerError::damaged(&run));
-            ui.error(&message, Some("Compare again, or name another run with --run."));
-            return Exit::Trouble;
-        }
+        Ok(Retold::Damaged(run)) => Problem::from(LedgerError::damaged(&run))
+            .with_hint("Compare again, or name another run with --run."),
+        Ok(Retold::Unfinished) => Problem::new("that run has not come to its end").with_hint(list),
         Ok(Retold::Unknown) => match &args.run {
-            Some(run) => format!("spec \"{name}\" has no run {run}"),
-            None => format!("spec \"{name}\" has no finished run"),
-        },
-        Err(error) => error.to_string(),
+            Some(run) => Problem::new(format!("spec \"{name}\" has no run {run}")),
+            None => Problem::new(format!("spec \"{name}\" has no finished run")),
+        }
+        .with_hint(list),
+        Err(error) => Problem::from(error).with_hint(list),
     };
-    let message = format!("{store}: {message}");
-    ui.error(&message, Some("pgreconcile history SPEC --format json lists the runs."));
-    Exit::Trouble
+    Err(problem).context(store.to_string())
 }

@@ -33,7 +33,7 @@ pub(super) async fn remember(
             memory.add(&finding);
         }
     };
-    let told = earlier.tell(common, spec, ui, &mut hear).await;
+    let told = earlier.replay(common, spec, ui, &mut hear).await;
     told.then_some(memory)
 }
 
@@ -111,11 +111,11 @@ pub(super) async fn share(
             Exit::Incomplete
         }
         Err(Parted::Refused(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Trouble
         }
         Err(Parted::Lost(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Incomplete
         }
     })
@@ -160,7 +160,7 @@ pub(super) async fn begin_all(
                 match run::same_servers(prepared, &run.run, &interrupted.terms) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
                     Err(blocked) => {
-                        ui.error(&blocked.message, blocked.hint.as_deref());
+                        ui.problem(&blocked.into());
                         return None;
                     }
                 }
@@ -182,7 +182,7 @@ pub(super) async fn begin_all(
                 begins.push_back(Begin::New(new));
             }
             Err(blocked) => {
-                ui.error(&blocked.message, blocked.hint.as_deref());
+                ui.problem(&blocked.into());
                 return None;
             }
         }

@@ -41,10 +41,10 @@ fn conditions(case: &GateInput) -> Vec<Condition> {
 fn clean_runs_of_a_clock_that_was_far_ahead_open_nothing() {
     let month = hours(30 * 24);
     let gate = judge(&noted([month, SignedDuration::ZERO, SignedDuration::ZERO], hours(0)));
-    assert_eq!(gate.answer(), GateVerdict::Closed);
+    assert_eq!(gate.verdict(), GateVerdict::Closed);
     let [newest, older] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
-    assert_eq!((newest.condition, newest.run.as_deref()), (Condition::ClockName, Some("C")));
-    assert_eq!((older.condition, older.run.as_deref()), (Condition::ClockName, Some("B")));
+    assert_eq!((newest.condition, newest.run.as_deref()), (Condition::Clock, Some("C")));
+    assert_eq!((older.condition, older.run.as_deref()), (Condition::Clock, Some("B")));
     assert_eq!(
         newest.message,
         "run C of 2026-12-24T11:00:00Z ended 719h 1m after now by the clock of the machine that it \
@@ -53,7 +53,7 @@ fn clean_runs_of_a_clock_that_was_far_ahead_open_nothing() {
     );
     // 20 days without a run later they are as old as the servers say.
     let closed = conditions(&noted([month, hours(0), hours(0)], hours(20 * 24)));
-    assert_eq!(closed, [Condition::Age, Condition::ClockName]);
+    assert_eq!(closed, [Condition::Age, Condition::Clock]);
     // Once the clock has caught up, too.
     let closed = conditions(&noted([month, hours(0), hours(0)], hours(31 * 24)));
     assert_eq!(closed, [Condition::Age]);
@@ -65,7 +65,7 @@ fn each_clock_that_a_run_noted_may_prove_that_it_was_wrong() {
         let mut by = RIGHT;
         by[place] = hours(48);
         let gate = judge(&noted(by, hours(0)));
-        assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::ClockName));
+        assert!(gate.reasons.iter().all(|reason| reason.condition == Condition::Clock));
         assert!(gate.reasons[0].message.contains(&format!(" ended 47h 1m after now by {name}: ")));
     }
     // Clocks are never quite alike.
@@ -73,11 +73,11 @@ fn each_clock_that_a_run_noted_may_prove_that_it_was_wrong() {
     case.runs[0].ended = ahead(now(), [SignedDuration::from_secs(60); 3]);
     assert!(conditions(&case).is_empty());
     case.runs[0].ended = ahead(now(), [SignedDuration::from_millis(60_001); 3]);
-    assert_eq!(conditions(&case), [Condition::ClockName]);
+    assert_eq!(conditions(&case), [Condition::Clock]);
     // One that is right again at its end.
     let mut case = noted(RIGHT, hours(0));
     case.runs[1].started = ahead(now(), [hours(0), hours(5), hours(0)]);
-    let said = closed_by(Condition::ClockName, &case);
+    let said = closed_by(Condition::Clock, &case);
     assert!(said.contains(" began 5h after now by the clock of the source: "), "{said}");
 }
 
@@ -91,8 +91,7 @@ fn what_was_verified_in_the_future_closes_the_gate() {
     assert!(conditions(&case).is_empty());
     case.verified_by.insert("A".to_owned());
     assert!(
-        closed_by(Condition::ClockName, &case)
-            .starts_with("run A of 2026-11-26T12:00:00Z ended 48h")
+        closed_by(Condition::Clock, &case).starts_with("run A of 2026-11-26T12:00:00Z ended 48h")
     );
 }
 
@@ -119,7 +118,7 @@ fn an_age_is_the_larger_of_what_both_servers_say() {
 #[test]
 fn what_counts_as_verified_is_as_old_as_the_servers_say() {
     let spec = super::judgement_tests::spec();
-    let share = |run: GateRun, now: &Clocks| verified(&spec, &[run], now)["t"].0;
+    let share = |run: GateRun, now: &Clocks| verified_shares(&spec, &[run], now)["t"].0;
     let run_of = |started| GateRun { started, ..run("C", 1) };
     let now = ahead(now(), RIGHT);
     for by in [[0, 25, 1], [0, 1, 25]] {

@@ -113,12 +113,12 @@ fn rows_of_other_groups_may_keep_changing() {
     case.runs[0].unsettled = [row("2")].into();
     assert!(reasons(&case).is_empty());
     case.runs[0].unsettled = [row("1")].into();
-    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
     // It stands in the group that is asked for on the target's side alone.
     case.runs[0].unsettled = [row("2")].into();
     let moved = GroupRecord { unsettled: 1, ..group("1") };
     case.runs[0].mappings[0].groups = Some(vec![moved, group("2")]);
-    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
 }
 
 #[test]

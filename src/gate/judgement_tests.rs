@@ -74,7 +74,7 @@ pub(super) fn case() -> GateInput {
 
 pub(super) fn reasons(case: &GateInput) -> Vec<String> {
     let gate = judge(case);
-    assert_eq!(gate.answer() == GateVerdict::Open, gate.reasons.is_empty());
+    assert_eq!(gate.verdict() == GateVerdict::Open, gate.reasons.is_empty());
     gate.reasons.into_iter().map(|reason| reason.message).collect()
 }
 
@@ -87,7 +87,7 @@ pub(super) fn over(verdict: Verdict) -> RunEnd {
 pub(super) fn closed_by(condition: Condition, case: &GateInput) -> String {
     let gate = judge(case);
     let [reason] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
-    assert_eq!((reason.condition, gate.answer()), (condition, GateVerdict::Closed));
+    assert_eq!((reason.condition, gate.verdict()), (condition, GateVerdict::Closed));
     reason.message.clone()
 }
 
@@ -95,7 +95,7 @@ pub(super) fn closed_by(condition: Condition, case: &GateInput) -> String {
 fn the_gate_is_open_when_every_condition_holds() {
     let gate = judge(&case());
     assert_eq!(
-        (gate.answer(), gate.runs),
+        (gate.verdict(), gate.runs),
         (GateVerdict::Open, vec!["C".to_owned(), "B".to_owned()])
     );
     // What is behind the last runs is of no interest.
@@ -255,7 +255,7 @@ fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
     let mut case = case();
     case.runs[1].unsettled = [row("1"), row("2")].into();
     assert_eq!(
-        closed_by(Condition::UnsettledRow, &case),
+        closed_by(Condition::Unsettled, &case),
         "2 rows of mapping \"t\" kept changing in run B of 2026-11-24T05:00:00Z"
     );
     case.runs[0].unsettled = [row("2"), row("3")].into();
@@ -296,8 +296,9 @@ fn everything_must_be_verified_within_the_window() {
     );
     // Without a map of what was verified when, one run has to have verified all of it.
     let now = by_machine(now());
-    let share = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].0;
-    let by = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
+    let share = |runs: &[GateRun]| verified_shares(&spec(), runs, &now)["t"].0;
+    let by =
+        |runs: &[GateRun]| verified_shares(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
     assert_eq!(by(&[run("C", 1), run("B", 7)]).as_deref(), Some("C"));
     assert_eq!(by(&[run("C", 25)]), None);
     assert_eq!(share(&[run("C", 24)]), 1.0);
@@ -382,18 +383,19 @@ fn the_targets_sequences_must_be_ahead() {
 
 #[test]
 fn as_many_runs_are_asked_for_as_a_judgement_needs() {
-    let enough = |runs: &[GateRun], others| enough(&spec(), runs, &by_machine(now()), others);
-    assert!(!enough(&[], true));
-    assert!(!enough(&[run("C", 1)], false));
-    assert!(enough(&[run("C", 1), run("B", 7)], true));
+    let is_enough =
+        |runs: &[GateRun], others| super::is_enough(&spec(), runs, &by_machine(now()), others);
+    assert!(!is_enough(&[], true));
+    assert!(!is_enough(&[run("C", 1)], false));
+    assert!(is_enough(&[run("C", 1), run("B", 7)], true));
     let sampled = GateRun { part: Some("1%".into()), ..run("D", 0) };
-    assert!(!enough(&[sampled, run("C", 1)], false));
+    assert!(!is_enough(&[sampled, run("C", 1)], false));
     // What the last runs left out may have been verified by one before, within the window.
     let mut cut = run("C", 1);
     cut.mappings[0].complete = false;
     let runs = [cut.clone(), cut];
-    assert!(!enough(&runs, true));
-    assert!(enough(&runs, false));
+    assert!(!is_enough(&runs, true));
+    assert!(is_enough(&runs, false));
 }
 
 #[test]
