@@ -48,7 +48,7 @@ pub enum Event {
         /// Rows read on each side.
         rows: BySide<u64>,
         /// Candidates: differences seen and not yet confirmed.
-        suspects: u64,
+        candidates: u64,
         /// How long it took.
         elapsed: Duration,
     },
@@ -57,7 +57,7 @@ pub enum Event {
         /// The batch's number within the run.
         batch: u64,
         /// Candidates in it.
-        suspects: u64,
+        candidates: u64,
     },
     /// Candidates were rechecked.
     RecheckFinished {

@@ -77,7 +77,7 @@ fn told(outcomes: Vec<Outcome>, code: i32) -> Outcome {
         outcomes.into_iter().partition(|outcome| !outcome.stdout.is_empty());
     assert_eq!(tell.len(), 1, "{tell:?}\n{others:?}");
     for other in others {
-        assert!(other.exits(code).stderr.contains("another process has told it"), "{other:?}");
+        assert!(other.exits(code).stderr.contains("another process has reported it"), "{other:?}");
     }
     let tell = tell.remove(0);
     tell.exits(code);

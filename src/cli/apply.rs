@@ -17,11 +17,11 @@ use crate::repair::Manifest;
 use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
 
-/// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
+/// Verify a folder that `repair` wrote and show what it would change; with --execute, change it
 ///
 /// Every batch is one transaction, and all of its rows or none are changed. The first guard that
-/// refuses stops it. What was applied is written down in the folder, so that it goes on behind that
-/// when it is started again after an interruption.
+/// refuses stops it. What was applied is recorded in the folder, so that after an interruption the
+/// next call continues behind it.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ApplyArgs {
     /// The spec file
@@ -49,9 +49,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Verifies the folder; with `--execute` runs the scripts.
 pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> anyhow::Result<Exit> {
-    let (wishes, stop) = watch::channel(Stop::No);
+    let (requests, stop) = watch::channel(Stop::No);
     tokio::select! {
-        () = signals::relay(&wishes) => Ok(Exit::Incomplete),
+        () = signals::relay(&requests) => Ok(Exit::Incomplete),
         exit = apply(args, ui, stop) => exit,
     }
 }
@@ -208,7 +208,7 @@ async fn execute(
             Exit::Trouble
         }
         Applied::Stopped => {
-            ui.error("interrupted between two batches", Some("Start it again: it goes on."));
+            ui.error("interrupted between two batches", Some("Start it again to continue."));
             Exit::Incomplete
         }
     }

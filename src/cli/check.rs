@@ -1,4 +1,4 @@
-//! `check`: is the spec sound, and do both databases hold what it needs?
+//! `check`: validates a spec against both databases.
 
 use clap::Args;
 
@@ -19,7 +19,7 @@ pub(super) struct CheckArgs {
     pub(super) common: CommonArgs,
 }
 
-/// Reads, connects and plans, and says that it can be done.
+/// Plans every spec and reports that it can be run.
 pub(super) async fn run(args: &CheckArgs, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     specs::warn_of_leftovers(&specs, ui);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::args::{self, CommonArgs, path};
 use super::exit::{Exit, STDOUT};
-use super::ledgers::{past, under_way, unusable};
+use super::ledgers::{is_running, open_to_read, unreadable_hint};
 use super::ui::Ui;
 use super::{redact_key, specs};
 use crate::finding::PastRun;
@@ -26,11 +26,11 @@ use crate::run::{self, Options, Prepared, Trouble};
 use crate::schema::{BySide, Side};
 use crate::spec::{Diagnostic, Spec};
 
-/// Say whether reads may be flipped: open, or closed with every reason
+/// Decide whether reads may be flipped: open, or closed with every reason
 ///
-/// It judges what the ledger remembers of the runs of this spec with these parameters, asks both
-/// catalogs whether they still are what was compared, and the target whether its sequences are ahead
-/// of its keys. No row is compared; `[gate]` of the spec says what must hold.
+/// It judges the ledger's runs of this spec with these parameters, and checks that both catalogs are
+/// as they were compared, and that the target's sequences are ahead of its keys. No row is compared;
+/// `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
 pub(super) struct GateArgs {
     /// A spec file
@@ -119,7 +119,7 @@ fn read_spec(args: &GateArgs, ui: &Ui) -> Option<Spec> {
         return None;
     }
     if !args.groups.is_empty() && spec.mappings.iter().all(|mapping| mapping.group_by.is_none()) {
-        let message = format!("spec \"{}\" tells no groups apart", spec.name);
+        let message = format!("spec \"{}\" has no groups", spec.name);
         ui.error(&message, Some("Give its mappings group_by, or leave --group out."));
         return None;
     }
@@ -136,7 +136,7 @@ struct Ledger {
 /// Opens the ledger of the spec. Returns `None` if that fails; the error has been shown.
 async fn open_ledger(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
     let place = args.common.ledger();
-    let store = past(&place, &spec.text.path, &spec.name, ui).await?;
+    let store = open_to_read(&place, &spec.text.path, &spec.name, ui).await?;
     let location = place.of(&spec.text.path, &spec.name);
     Some(Ledger { store, location, place })
 }
@@ -150,7 +150,7 @@ impl Ledger {
     /// Makes the problem of an error of the ledger.
     fn problem(&self, error: Problem) -> Problem {
         let problem = Problem::new(self.store.to_string()).with_source(error);
-        Problem { hint: self.location.as_ref().map(unusable), ..problem }
+        Problem { hint: self.location.as_ref().map(unreadable_hint), ..problem }
     }
 
     /// Reads the runs of the spec, the oldest first.
@@ -202,8 +202,8 @@ impl Ledger {
         let mut known = Vec::new();
         for past in all.iter().rev().filter(|run| is_of_scope(run, &scope)) {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
-            let under_way =
-                last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
+            let under_way = last_open
+                && is_running(&self.place, &spec.text.path, &spec.name, &self.store).await;
             known.push(GateRun::new(past, under_way)?);
         }
         let mut judged = Vec::new();

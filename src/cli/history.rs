@@ -8,14 +8,14 @@ use clap::{Args, ValueEnum};
 
 use super::args::{CommonArgs, path};
 use super::exit::{Exit, STDOUT};
-use super::ledgers::{past, unusable};
+use super::ledgers::{open_to_read, unreadable_hint};
 use super::specs;
 use super::ui::Ui;
 use crate::finding;
 use crate::problem::Problem;
 use crate::report::{write_history, write_json};
 
-/// Show past runs and their trend: what each came to, what is new and gone since the run before
+/// Show past runs and their trend: the outcome of each, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
 pub(super) struct HistoryArgs {
     /// Spec files, or folders of them
@@ -51,12 +51,12 @@ pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let mut histories = Vec::new();
     for (path, name) in names {
         let place = args.common.ledger();
-        let Some(store) = past(&place, &path, &name, ui).await else {
+        let Some(store) = open_to_read(&place, &path, &name, ui).await else {
             return Ok(Exit::Trouble);
         };
         let history = store.history(&name).await.map_err(|error| {
             let problem = Problem::new(store.to_string()).with_source(error);
-            Problem { hint: place.of(&path, &name).as_ref().map(unusable), ..problem }
+            Problem { hint: place.of(&path, &name).as_ref().map(unreadable_hint), ..problem }
         });
         histories.push(history?);
     }

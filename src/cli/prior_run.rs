@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::args::CommonArgs;
-use super::ledgers::past;
+use super::ledgers::open_to_read;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::RunRecord;
@@ -52,7 +52,7 @@ impl PriorRun {
         ui: &Ui,
     ) -> Option<String> {
         let PriorRun::Ledger(_) = self else { return None };
-        let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
+        let store = open_to_read(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
         store.terms(run).await.ok().flatten()
     }
 
@@ -66,7 +66,7 @@ impl PriorRun {
     ) -> bool {
         let problem = match self {
             PriorRun::Ledger(run) => {
-                let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await;
+                let store = open_to_read(&common.ledger(), &spec.text.path, &spec.name, ui).await;
                 let Some(store) = store else { return false };
                 let Err(problem) = replay_ledger(&store, run.as_deref(), spec, observe).await
                 else {

@@ -11,20 +11,20 @@ use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::problem::Problem;
 
-/// Look again only at the rows that an earlier run found
+/// Recheck only the rows that an earlier run found
 ///
-/// Its findings come from the ledger, or from a .jsonl report. What has healed since is counted, what
-/// still differs is told as by compare, with the same exit codes. Nothing is said of other rows.
+/// Its findings come from the ledger, or from a .jsonl report. Rows that have healed since are counted,
+/// those that still differ are reported as by compare, with the same exit codes.
 #[derive(Args, Clone, Debug)]
 #[command(
-    about = "Look again only at the rows that an earlier run found",
-    long_about = "Look again only at the rows that an earlier run found\n\n\
-        Its findings come from the ledger, or from a .jsonl report. What has healed since is \
-        counted, what still differs is told as by compare, with the same exit codes. Nothing is \
-        said of other rows."
+    about = "Recheck only the rows that an earlier run found",
+    long_about = "Recheck only the rows that an earlier run found\n\n\
+        Its findings come from the ledger, or from a .jsonl report. Rows that have healed since \
+        are counted, those that still differ are reported as by compare, with the same exit \
+        codes. Other rows are not read."
 )]
 pub(super) struct RecheckArgs {
-    /// Which run of the ledger; without it the newest that came to its end
+    /// A run of the ledger; without it the newest finished one
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
 

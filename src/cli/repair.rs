@@ -33,11 +33,11 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "SIDE")]
     authority: Authority,
 
-    /// The folder to write; it must not be there yet
+    /// The folder to write; it must not exist yet
     #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT", value_parser = path())]
     out: PathBuf,
 
-    /// Which run of the ledger; without it the newest that came to its end
+    /// A run of the ledger; without it the newest finished one
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN")]
     run: Option<String>,
 
@@ -49,8 +49,8 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
 
-    /// How long the rows of a range must stand still before they are called different: it is looked at
-    /// twice, so far apart
+    /// How long the rows of a range must not change before they are repaired: it is read twice, so far
+    /// apart
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
     settle: Option<Duration>,
 
@@ -58,11 +58,11 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     batch: u64,
 
-    /// Whether triggers fire; off also leaves audit triggers out, and takes a privilege
+    /// Whether triggers fire; off also disables audit triggers, and needs a privilege
     #[arg(long, value_name = "WHEN", default_value = "on")]
     triggers: Triggers,
 
-    /// Do without temporary tables: rows wait in settings of the transaction
+    /// Use no temporary tables: rows are kept in settings of the transaction
     #[arg(long, env = "PGRECONCILE_NO_TEMP", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     no_temp: bool,
 
@@ -155,11 +155,11 @@ pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let options = args.options();
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     if findings.has_ranges() && !settle.is_zero() {
-        ui.status(&format!("rows of a range are looked at twice, {settle:?} apart"));
+        ui.status(&format!("rows of a range are read twice, {settle:?} apart"));
     }
-    let (wishes, mut stop) = watch::channel(Stop::No);
+    let (requests, mut stop) = watch::channel(Stop::No);
     let made = tokio::select! {
-        () = signals::relay(&wishes) => return Ok(Exit::Incomplete),
+        () = signals::relay(&requests) => return Ok(Exit::Incomplete),
         // A folder that is not complete is removed.
         _ = stop.changed() => {
             ui.error("interrupted: nothing is written", None);
@@ -178,7 +178,7 @@ pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
-        let hint = "What the run did not see is not repaired: compare again afterwards.";
+        let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
     for refused in &repaired.refused {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::args::{CommonArgs, path, split_paths};
 use super::compare::shell_word;
 use super::exit::Exit;
-use super::ledgers::past;
+use super::ledgers::open_to_read;
 use super::outputs::{Outputs, format_parser, report_help};
 use super::specs;
 use super::ui::Ui;
@@ -19,16 +19,16 @@ use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::run::Stop;
 
-/// Tell a finished run again, as the ledger remembers it
+/// Report a finished run of the ledger again
 ///
-/// Without `--run` it is the newest run that came to its end. No server is asked.
+/// Without `--run` it is the newest finished run. No server is queried.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ReportArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
 
-    /// Which run
+    /// The run
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
 
@@ -42,7 +42,7 @@ pub(super) struct ReportArgs {
     )]
     reports: Vec<PathBuf>,
 
-    /// How stdout tells the run
+    /// Format of stdout
     #[arg(
         long,
         value_name = "FORMAT",
@@ -70,10 +70,10 @@ pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let Some(names) = specs::names(one, ui) else { return Ok(Exit::Trouble) };
     let [(path, name)] = names.as_slice() else {
         let message = format!("folder {} holds several specs", args.spec.display());
-        ui.error(&message, Some("Name the one whose run is to be told."));
+        ui.error(&message, Some("Name the one whose run is to be reported."));
         return Ok(Exit::Trouble);
     };
-    let store = past(&args.common.ledger(), path, name, ui).await;
+    let store = open_to_read(&args.common.ledger(), path, name, ui).await;
     let Some(store) = store else { return Ok(Exit::Trouble) };
     let again = format!("pgreconcile compare {}", shell_word(&path.display().to_string()));
     let options = ReportOptions {
@@ -85,8 +85,8 @@ pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
         ..ReportOptions::default()
     };
     // The run is over, so nothing has to stop if the reader of stdout goes away.
-    let (wishes, _) = watch::channel(Stop::No);
-    let outputs = Outputs::open(args.format, &options, &args.reports, wishes, ui);
+    let (requests, _) = watch::channel(Stop::No);
+    let outputs = Outputs::open(args.format, &options, &args.reports, requests, ui);
     let Some(mut outputs) = outputs else { return Ok(Exit::Trouble) };
     let result = store.retell(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
     let list = "pgreconcile history SPEC --format json lists the runs.";
