@@ -1,7 +1,7 @@
 //! The one shape of an error that a person reads.
 //!
 //! The grammar is PostgreSQL's: a lowercase line without a full stop says what happened, `detail:` and
-//! `hint:` are sentences. Two other errors stand beside it because the program decides on what they
+//! `hint:` are sentences. There are two other errors, because the program decides on what they
 //! hold: `PgError` (which remedy helps) and `Diagnostic` (which place in a spec).
 
 use std::error::Error;
@@ -39,7 +39,7 @@ impl Problem {
         Problem { hint: Some(hint.into()), ..self }
     }
 
-    /// Adds the error that caused it. Whoever shows the problem shows its causes behind the message.
+    /// Adds the error that caused it. The causes are shown behind the message.
     #[must_use]
     pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Problem {
         Problem { source: Some(Arc::new(source)), ..self }

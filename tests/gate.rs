@@ -128,7 +128,7 @@ fn too_few_runs() {
     let pair = alike();
     let spec = spec(&pair, "", MAPPINGS);
     clean_runs(&pair, &spec, 1);
-    let said = ["1 whole run is remembered, and the last 2 must be clean"];
+    let said = ["1 whole run is in the ledger, and the last 2 must be clean"];
     closed_by(&pair, &[], "clean_runs", &said);
     // Parts and rechecks make no whole run, however many they are.
     compare(&pair, &spec, &["--sample", "50%", "--chunk-rows", "3"]).exits(0);
@@ -283,7 +283,7 @@ fn a_spec_that_has_changed_and_other_parameters() {
     std::fs::write(&file, text + "# another file\n").unwrap();
     let told = reasons(&gate(&pair, &[]));
     assert!(told[0].starts_with("the spec has changed since the newest run, 0"), "{told:#?}");
-    assert!(told[1].starts_with("0 whole runs are remembered"), "{told:#?}");
+    assert!(told[1].starts_with("0 whole runs are in the ledger"), "{told:#?}");
     clean_runs(&pair, &file, 2);
     gate(&pair, &[]).exits(0);
 }

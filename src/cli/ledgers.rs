@@ -259,7 +259,7 @@ pub(super) fn new_id() -> String {
     ulid::Ulid::generate().to_string()
 }
 
-/// Says so if a run could not be remembered to its end.
+/// Warns if a run could not be stored to its end.
 pub(super) fn warn_if_incomplete(recorder: &Recorder, ui: &Ui) {
     if let Some(error) = recorder.trouble() {
         let message = format!("this run is not stored completely: {recorder}: {error}");

@@ -203,7 +203,7 @@ fn replay_lines(
     }
     match (is_found, is_open) {
         (_, true) => fail("it has no summary: it was cut off"),
-        (false, _) => fail(&format!("it tells of no run of spec \"{}\"", spec.name)),
+        (false, _) => fail(&format!("it holds no run of spec \"{}\"", spec.name)),
         (true, false) => Ok(()),
     }
 }

@@ -170,7 +170,7 @@ impl Ui {
     pub(super) fn restarted(&self, sides: &[Side], since: &str) {
         for side in sides {
             let hint = "A restart or a failover is no matter. A file copy of the server that has been \
-                        written to cannot be told from it: check url in the spec.";
+                        written to looks the same: check url in the spec.";
             self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
         }
     }

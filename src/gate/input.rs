@@ -233,7 +233,7 @@ impl GateInput {
             let word = if whole == 1 { "run is" } else { "runs are" };
             let wanted = self.policy.clean_runs;
             let mut message =
-                format!("{whole} whole {word} remembered, and the last {wanted} must be clean");
+                format!("{whole} whole {word} in the ledger, and the last {wanted} must be clean");
             let others = [
                 (parts, "of a part only, or a recheck"),
                 (self.other_params, "with other parameters"),
