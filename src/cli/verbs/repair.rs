@@ -9,11 +9,11 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, SpecArgs, path};
-use super::exit::{Exit, STDOUT};
-use super::prior_run::PriorRun;
-use super::ui::Ui;
-use super::{signals, specs};
+use crate::cli::args::{CommonArgs, SpecArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::prior_run::PriorRun;
+use crate::cli::ui::Ui;
+use crate::cli::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
 use crate::run::{self, Options, RepairOptions, Repaired, Stop};
 use crate::schema::Side;
@@ -25,9 +25,9 @@ use crate::spec::{parse_duration, printable};
 /// and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or `pgreconcile apply`
 /// run what was reviewed.
 #[derive(Args, Clone, Debug)]
-pub(super) struct RepairArgs {
+pub(crate) struct RepairArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// The side that is right
     #[arg(long, value_name = "SIDE")]
@@ -71,7 +71,7 @@ pub(super) struct RepairArgs {
     allow_cascade: bool,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -125,7 +125,7 @@ impl RepairArgs {
 }
 
 /// Reads the findings, reads the rows again, and writes the folder.
-pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let prior = PriorRun::of_flags(args.run.as_ref(), args.from.as_ref())
         .map_err(|problem| problem.with_hint("Name a run of the ledger, or a report."))?;
     let Some(specs) = specs::read(&args.specs, ui) else { return Ok(Exit::Trouble) };
@@ -219,7 +219,7 @@ fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<
 }
 
 /// Writes a line a part: what it does, to how many rows, in which table.
-pub(super) fn write_parts(
+pub(crate) fn write_parts(
     manifest: &Manifest,
     line: &mut impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -244,6 +244,6 @@ pub(super) fn write_parts(
 }
 
 /// Formats a number of rows: `3 rows`, `1 row`.
-pub(super) fn rows(count: u64) -> String {
+pub(crate) fn rows(count: u64) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }

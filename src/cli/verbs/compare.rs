@@ -7,17 +7,19 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
-use super::deadline::PlanningDeadline;
-use super::exit::Exit;
-use super::ledgers::{LedgerRequest, Ledgers, new_id, renew, warn_if_incomplete};
-use super::outputs::{Outputs, format_parser, report_help};
-use super::prior_run::PriorRun;
-use super::progress::ProgressDisplay;
-use super::run_start::{choose_runs, parse_resume, read_open_findings, read_prior_findings, share};
-use super::telemetry::Log;
-use super::ui::Ui;
-use super::{redact_key, signals, specs};
+use crate::cli::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
+use crate::cli::deadline::PlanningDeadline;
+use crate::cli::exit::Exit;
+use crate::cli::ledgers::{LedgerRequest, Ledgers, new_id, renew, warn_if_incomplete};
+use crate::cli::outputs::{Outputs, format_parser, report_help};
+use crate::cli::prior_run::PriorRun;
+use crate::cli::progress::ProgressDisplay;
+use crate::cli::run_start::{
+    choose_runs, parse_resume, read_open_findings, read_prior_findings, share,
+};
+use crate::cli::telemetry::Log;
+use crate::cli::ui::Ui;
+use crate::cli::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
 use crate::problem::Problem;
@@ -31,9 +33,9 @@ use crate::spec::{Spec, StrategyChoice, parse_duration};
 /// Every mapping is planned before the first row is read. A difference is reported when it has not changed
 /// for `settle`. Ctrl-C once finishes the chunks in flight and reports; twice stops at once.
 #[derive(Args, Clone, Debug)]
-pub(super) struct CompareArgs {
+pub(crate) struct CompareArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy, help_heading = "How to compare")]
@@ -45,11 +47,11 @@ pub(super) struct CompareArgs {
 
     /// Compare only this share of the keys, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
-    pub(super) sample: Option<f64>,
+    pub(crate) sample: Option<f64>,
 
     /// Compare only keys whose row on either side is younger than this; deletions are not found
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
-    pub(super) since: Option<Since>,
+    pub(crate) since: Option<Since>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -111,29 +113,29 @@ pub(super) struct CompareArgs {
     /// The ledger stores which keys were verified when. Findings of earlier runs are rechecked first. The
     /// deadline is a normal end; `coverage` says how much was compared.
     #[arg(long, env = "PGRECONCILE_SLICE", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with_all = ["sample", "since", "resume", "run_id"], help_heading = "What to compare")]
-    pub(super) slice: bool,
+    pub(crate) slice: bool,
 
     /// Resume the newest interrupted run of the spec, or this one
     ///
     /// Chunks that it has compared are not read again; keys that differed are rechecked. If there is no
     /// interrupted run, a new one starts.
     #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
-    pub(super) resume: Option<String>,
+    pub(crate) resume: Option<String>,
 
     /// Share one run with all processes that have the same id and the same --ledger postgres://…
     ///
     /// Each compares a part; the last one rechecks what differs and reports the whole run. A process that
     /// was stopped joins again when it is started with the same id.
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN_ID", value_parser = parse_run_id, help_heading = "Run")]
-    pub(super) run_id: Option<String>,
+    pub(crate) run_id: Option<String>,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 impl CompareArgs {
     /// Splits the environment's values of repeatable flags.
-    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+    pub(crate) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
         split_paths(&mut self.reports, "reports", matches);
         self.common.record_given_ledger(matches);
@@ -255,7 +257,7 @@ fn parse_run_id(text: &str) -> Result<String, Problem> {
 }
 
 /// Quotes a word for a shell if it needs quotes.
-pub(super) fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
     let word = crate::spec::printable(word);
     if !word.is_empty() && word.chars().all(plain) {
@@ -286,7 +288,7 @@ impl Observer for Observers {
 }
 
 /// Reads and plans every spec, then runs one after the other: all of it, or a prior run's findings only.
-pub(super) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -> Exit {
+pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (requests, stop) = watch::channel(Stop::No);
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {

@@ -8,11 +8,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::args::{self, CommonArgs, path};
-use super::exit::{Exit, STDOUT};
-use super::ledgers::{is_running, open_to_read, unreadable_hint};
-use super::ui::Ui;
-use super::{redact_key, specs};
+use crate::cli::args::{self, CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ledgers::{is_running, open_to_read, unreadable_hint};
+use crate::cli::ui::Ui;
+use crate::cli::{redact_key, specs};
 use crate::finding::PastRun;
 use crate::gate::{
     self, CatalogChange, Clocks, GateInput, GateMapping, GateRun, GateVerdict, Judgement, RunEnd,
@@ -32,7 +32,7 @@ use crate::spec::{Diagnostic, Spec};
 /// as they were compared, and that the target's sequences are ahead of its keys. No row is compared;
 /// `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
-pub(super) struct GateArgs {
+pub(crate) struct GateArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -54,7 +54,7 @@ pub(super) struct GateArgs {
         env = "PGRECONCILE_PARAM",
         help_heading = "What to judge"
     )]
-    pub(super) params: Vec<String>,
+    pub(crate) params: Vec<String>,
 
     /// How the judgement is shown
     #[arg(
@@ -67,7 +67,7 @@ pub(super) struct GateArgs {
     format: GateFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 /// The format of the judgement.
@@ -80,7 +80,7 @@ enum GateFormat {
 }
 
 /// Collects what is known, judges it, and shows the verdict.
-pub(super) async fn run(args: &GateArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &GateArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let Some(spec) = read_spec(args, ui) else { return Ok(Exit::Trouble) };
     let Some(ledger) = open_ledger(args, &spec, ui).await else { return Ok(Exit::Trouble) };
     let Some(servers) = query_servers(&spec, &ledger, ui).await else { return Ok(Exit::Trouble) };

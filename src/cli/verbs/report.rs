@@ -6,13 +6,13 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, path, split_paths};
 use super::compare::shell_word;
-use super::exit::Exit;
-use super::ledgers::open_to_read;
-use super::outputs::{Outputs, format_parser, report_help};
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, path, split_paths};
+use crate::cli::exit::Exit;
+use crate::cli::ledgers::open_to_read;
+use crate::cli::outputs::{Outputs, format_parser, report_help};
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::event::Observer;
 use crate::ledger::{LedgerError, Retold};
 use crate::problem::Problem;
@@ -23,7 +23,7 @@ use crate::run::Stop;
 ///
 /// Without `--run` it is the newest finished run. No server is queried.
 #[derive(Args, Clone, Debug)]
-pub(super) struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -54,18 +54,18 @@ pub(super) struct ReportArgs {
     format: &'static Format,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 impl ReportArgs {
     /// Splits what the environment gives for repeatable flags.
-    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+    pub(crate) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         split_paths(&mut self.reports, "reports", matches);
     }
 }
 
 /// Reads the run from the ledger and writes its reports.
-pub(super) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let one = std::slice::from_ref(&args.spec);
     let Some(names) = specs::names(one, ui) else { return Ok(Exit::Trouble) };
     let [(path, name)] = names.as_slice() else {

@@ -5,19 +5,19 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::args::{CommonArgs, SpecArgs, parse_strategy};
-use super::exit::{Exit, STDOUT};
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, SpecArgs, parse_strategy};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::report::{PlanRecord, write_plan, write_pretty_json};
 use crate::run::{Options, Prepared};
 use crate::spec::StrategyChoice;
 
 /// Show what a compare would do: pairs, key, strategy with the reason, chunks, rows
 #[derive(Args, Clone, Debug)]
-pub(super) struct PlanArgs {
+pub(crate) struct PlanArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy)]
@@ -38,7 +38,7 @@ pub(super) struct PlanArgs {
     format: PlanFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 /// How a plan is shown.
@@ -51,7 +51,7 @@ enum PlanFormat {
 }
 
 /// Plans every spec and shows the plans.
-pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &PlanArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let Some(specs) = specs::read(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let options = |spec: &crate::spec::Spec| Options {
         mappings: args.specs.mappings.clone(),

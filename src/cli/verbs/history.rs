@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::args::{CommonArgs, path};
-use super::exit::{Exit, STDOUT};
-use super::ledgers::{open_to_read, unreadable_hint};
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ledgers::{open_to_read, unreadable_hint};
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::finding;
 use crate::problem::Problem;
 use crate::report::{write_history, write_json};
 
 /// Show past runs and their trend: the outcome of each, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
-pub(super) struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Spec files, or folders of them
     #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub(super) struct HistoryArgs {
     format: HistoryFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 /// The format of past runs.
@@ -46,7 +46,7 @@ enum HistoryFormat {
 }
 
 /// Shows the runs in the ledger of each spec. No server is queried.
-pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let Some(names) = specs::names(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let mut histories = Vec::new();
     for (path, name) in names {

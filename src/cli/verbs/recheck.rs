@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::path;
 use super::compare::{self, CompareArgs};
-use super::exit::Exit;
-use super::prior_run::PriorRun;
-use super::ui::Ui;
+use crate::cli::args::path;
+use crate::cli::exit::Exit;
+use crate::cli::prior_run::PriorRun;
+use crate::cli::ui::Ui;
 use crate::problem::Problem;
 
 /// Recheck only the rows that an earlier run found
@@ -23,7 +23,7 @@ use crate::problem::Problem;
         are counted, those that still differ are reported as by compare, with the same exit \
         codes. Other rows are not read."
 )]
-pub(super) struct RecheckArgs {
+pub(crate) struct RecheckArgs {
     /// A run of the ledger; without it the newest finished one
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
@@ -33,11 +33,11 @@ pub(super) struct RecheckArgs {
     from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(super) how: CompareArgs,
+    pub(crate) how: CompareArgs,
 }
 
 /// Rechecks the findings of one spec.
-pub(super) async fn run(args: &RecheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &RecheckArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let hint = "pgreconcile recheck SPEC, with --run ID or --from FILE.";
     let refused = match args.how.specs.specs.as_slice() {
         [_] if args.how.slice => Some("--slice has no meaning here"),

@@ -8,11 +8,11 @@ use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, path};
-use super::exit::{Exit, STDOUT};
 use super::repair::{rows, write_parts};
-use super::ui::Ui;
-use super::{args, signals, specs};
+use crate::cli::args::{CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ui::Ui;
+use crate::cli::{args, signals, specs};
 use crate::repair::Manifest;
 use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
@@ -23,7 +23,7 @@ use crate::spec::printable;
 /// refuses stops it. What was applied is recorded in the folder, so that after an interruption the
 /// next call continues behind it.
 #[derive(Args, Clone, Debug)]
-pub(super) struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     /// The spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -38,17 +38,17 @@ pub(super) struct ApplyArgs {
 
     /// Set a parameter of the spec (repeatable)
     #[arg(long = "param", value_name = "NAME=VALUE", env = "PGRECONCILE_PARAM")]
-    pub(super) params: Vec<String>,
+    pub(crate) params: Vec<String>,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 /// How often the progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Verifies the folder; with `--execute` runs the scripts.
-pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &ApplyArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let (requests, stop) = watch::channel(Stop::No);
     tokio::select! {
         () = signals::relay(&requests) => Ok(Exit::Incomplete),
