@@ -45,6 +45,13 @@ impl Problem {
         Problem { source: Some(Arc::new(source)), ..self }
     }
 
+    /// Makes a problem of what was being done, with this one as its cause. The detail and the hint stay.
+    #[must_use]
+    pub fn context(self, message: impl Into<String>) -> Problem {
+        let (detail, hint) = (self.detail.clone(), self.hint.clone());
+        Problem { detail, hint, ..Problem::new(message).with_source(self) }
+    }
+
     /// Returns the message with those of all causes: `report a.csv cannot be written: disk full`.
     pub fn full_message(&self) -> String {
         let mut text = self.message.clone();
@@ -75,8 +82,8 @@ mod tests {
 
     #[test]
     fn the_full_message_names_every_cause() {
-        let cause = Problem::new("b").with_source(Problem::new("c"));
-        let problem = Problem::new("a").with_source(cause).with_hint("Do d.");
+        let cause = Problem::new("b").with_source(Problem::new("c")).with_hint("Do d.");
+        let problem = cause.context("a");
         assert_eq!(problem.full_message(), "a: b: c");
         assert_eq!((problem.to_string(), problem.hint), ("a".to_owned(), Some("Do d.".to_owned())));
     }

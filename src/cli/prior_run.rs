@@ -72,13 +72,12 @@ impl PriorRun {
                 else {
                     return true;
                 };
-                let hint = problem.hint.clone();
-                Problem { hint, ..Problem::new(store.to_string()).with_source(problem) }
+                problem.context(store.to_string())
             }
             PriorRun::File(file) => {
                 let Err(problem) = replay_file(file, spec, observe) else { return true };
-                Problem::new(format!("findings {} cannot be used", file.display()))
-                    .with_source(problem)
+                problem
+                    .context(format!("findings {} cannot be used", file.display()))
                     .with_hint("Write them anew: compare with --report findings.jsonl.")
             }
         };

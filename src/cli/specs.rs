@@ -195,10 +195,8 @@ pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>
 fn read_text(path: &Path, ui: &Ui) -> Option<SpecText> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
-        Err(cause) => {
-            let hint = cause.hint.clone();
-            let message = format!("spec {} cannot be read", path.display());
-            ui.problem(&Problem { hint, ..Problem::new(message).with_source(cause) });
+        Err(problem) => {
+            ui.problem(&problem.context(format!("spec {} cannot be read", path.display())));
             return None;
         }
     };
