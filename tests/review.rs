@@ -319,7 +319,7 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
             _ => Fate::Pass,
         });
         let outcome = compare(&proxy.url(&database));
-        assert!(!outcome.exits(1).stderr.contains("not remembered"), "{after} {outcome:?}");
+        assert!(!outcome.exits(1).stderr.contains("not stored"), "{after} {outcome:?}");
     }
     let whole =
         keeper.sql("select count(*) from pgreconcile.run where findings <> 20 or summary is null");
