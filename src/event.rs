@@ -1,8 +1,8 @@
 //! Events: what happens during a run, in the order in which it happens.
 //!
-//! The engine prints nothing and writes no file. It sends events to one [`Observer`]; progress bars,
-//! reports, logs and traces are made from them in `cli`. What has a duration has two events, started
-//! and finished, with one id.
+//! The engine prints nothing and writes no file. It sends events to one [`Observer`]; progress
+//! bars, reports, logs and traces are made from them in `cli`. What has a duration has two events,
+//! started and finished, with one id.
 
 use std::time::Duration;
 

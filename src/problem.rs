@@ -1,7 +1,7 @@
 //! The one shape of an error that a person reads.
 //!
-//! The grammar is PostgreSQL's: a lowercase line without a full stop says what happened, `detail:` and
-//! `hint:` are sentences. There are two other errors, because the program decides on what they
+//! The grammar is PostgreSQL's: a lowercase line without a full stop says what happened, `detail:`
+//! and `hint:` are sentences. There are two other errors, because the program decides on what they
 //! hold: `PgError` (which remedy helps) and `Diagnostic` (which place in a spec).
 
 use std::error::Error;
@@ -45,7 +45,8 @@ impl Problem {
         Problem { source: Some(Arc::new(source)), ..self }
     }
 
-    /// Makes a problem of what was being done, with this one as its cause. The detail and the hint stay.
+    /// Makes a problem of what was being done, with this one as its cause. The detail and the hint
+    /// stay.
     #[must_use]
     pub fn context(self, message: impl Into<String>) -> Problem {
         let (detail, hint) = (self.detail.clone(), self.hint.clone());

@@ -214,7 +214,10 @@ fn a_process_that_does_not_settle_says_what_it_compared() {
     );
     process.signal("TERM");
     let outcome = process.finish();
-    assert!(outcome.exits(3).stderr.contains("everything is compared; what differs"), "{outcome:?}");
+    assert!(
+        outcome.exits(3).stderr.contains("everything is compared; what differs"),
+        "{outcome:?}"
+    );
     let told = |words: &str| outcome.stderr.matches(words).count();
     assert!(told("chunk started") > 0, "{outcome:?}");
     assert_eq!(told("chunk finished"), told("chunk started"), "{outcome:?}");

@@ -41,13 +41,13 @@ pub(super) struct CommonArgs {
     )]
     pub(super) color: When,
 
-    /// Where runs are stored: a file, a PostgreSQL database that many machines share, or off; by default
-    /// in .pgreconcile beside the spec
+    /// Where runs are stored: a file, a PostgreSQL database that many machines share, or off; by
+    /// default in .pgreconcile beside the spec
     #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
     ledger: Option<Place>,
 
-    /// The ledger as the command line names it, without a password. What the environment names, it will name
-    /// in the next call too.
+    /// The ledger as the command line names it, without a password. What the environment names, it
+    /// will name in the next call too.
     #[arg(skip)]
     pub(super) given_ledger: Option<String>,
 }
@@ -129,9 +129,9 @@ fn public_url(url: &str) -> Option<String> {
 const LEDGER_FORMS: &str = "write \"off\", a path such as ./ledger.db, or \
                             postgres://USER@HOST/DATABASE";
 
-/// Parses where runs are stored. postgres:// or postgresql:// starts a connection string, which must be
-/// valid. Anything else must look like a path: a bare word such as `none` would become a file of that name,
-/// and so would a connection string without its scheme.
+/// Parses where runs are stored. postgres:// or postgresql:// starts a connection string, which
+/// must be valid. Anything else must look like a path: a bare word such as `none` would become a
+/// file of that name, and so would a connection string without its scheme.
 fn parse_ledger(text: &str) -> Result<Place, Problem> {
     if text == "off" {
         return Ok(Place::Off);
@@ -151,8 +151,8 @@ fn parse_ledger(text: &str) -> Result<Place, Problem> {
     Ok(Place::At(Location::File(text.into())))
 }
 
-/// Parses the path of a file or a folder. A connection string is refused: every message that names the path
-/// would repeat it.
+/// Parses the path of a file or a folder. A connection string is refused: every message that names
+/// the path would repeat it.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match holds_connection(&path.to_string_lossy()) {
         true => Err("it looks like a connection string, and a path is expected"),

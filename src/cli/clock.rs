@@ -1,5 +1,5 @@
-//! Warns if the clock of this machine is behind the newest run of the ledger. No decision depends on that
-//! clock alone, but jobs start by it, and people read the times in reports.
+//! Warns if the clock of this machine is behind the newest run of the ledger. No decision depends
+//! on that clock alone, but jobs start by it, and people read the times in reports.
 
 use jiff::{SignedDuration, Timestamp, Unit};
 

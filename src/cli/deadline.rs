@@ -1,5 +1,5 @@
-//! The deadline while specs are planned. Planning counts towards the deadline: otherwise a slow server
-//! could keep a job from ending in time.
+//! The deadline while specs are planned. Planning counts towards the deadline: otherwise a slow
+//! server could keep a job from ending in time.
 
 use std::time::{Duration, Instant};
 

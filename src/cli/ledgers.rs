@@ -1,7 +1,7 @@
 //! The ledgers of a call: they are locked, opened and given to the runs.
 //!
-//! If a ledger cannot be used, the comparison runs without it, with a warning. If another process holds the
-//! lock, the spec is not run.
+//! If a ledger cannot be used, the comparison runs without it, with a warning. If another process
+//! holds the lock, the spec is not run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,8 +41,8 @@ pub(super) struct LedgerRequest<'a> {
 }
 
 impl LedgerRequest<'_> {
-    /// Returns the name of a lease's holder, given the id of a new run. All processes of a shared run have
-    /// the same name. Which run will be resumed is not known yet.
+    /// Returns the name of a lease's holder, given the id of a new run. All processes of a shared
+    /// run have the same name. Which run will be resumed is not known yet.
     fn holder(&self, run: &str) -> String {
         match (self.shares, self.resumes) {
             (Some((shared, _)), _) => format!("run {shared}"),
@@ -53,8 +53,8 @@ impl LedgerRequest<'_> {
 }
 
 impl Ledgers {
-    /// Locks and opens the ledger of each spec. Specs whose lock another process holds are removed from the
-    /// list; the second result is whether there was one.
+    /// Locks and opens the ledger of each spec. Specs whose lock another process holds are removed
+    /// from the list; the second result is whether there was one.
     pub(super) async fn open(
         place: &Place,
         request: &LedgerRequest<'_>,
@@ -100,7 +100,8 @@ impl Ledgers {
         }
     }
 
-    /// Locks a file. Returns whether this process holds the lock; `None` if the file cannot have one.
+    /// Locks a file. Returns whether this process holds the lock; `None` if the file cannot have
+    /// one.
     fn lock(&mut self, file: &Path, spec: &str, ui: &Ui) -> Option<bool> {
         if let Some(lock) = self.locks.get(file) {
             return lock.is_some().then_some(true);

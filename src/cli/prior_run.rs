@@ -1,7 +1,7 @@
 //! A prior run, replayed for a verb that works on its findings: from the ledger or from a report.
 //!
-//! Only a finished run of the same spec and parameters is accepted. If replaying fails, the events until
-//! then count for nothing.
+//! Only a finished run of the same spec and parameters is accepted. If replaying fails, the events
+//! until then count for nothing.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -43,7 +43,8 @@ impl PriorRun {
         }
     }
 
-    /// Reads what the run recorded of its servers. Returns `None` for a report, which has no such record.
+    /// Reads what the run recorded of its servers. Returns `None` for a report, which has no such
+    /// record.
     pub(super) async fn terms(
         &self,
         common: &CommonArgs,

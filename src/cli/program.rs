@@ -12,8 +12,8 @@ use super::{args, redact_key, ui};
 
 /// Compares a monolith's tables with a service's, row by row, and reports what differs.
 ///
-/// Both databases may be written meanwhile: a difference is reported only if it has not changed for some
-/// time. It reads in short read-only transactions; only `apply --execute` writes.
+/// Both databases may be written meanwhile: a difference is reported only if it has not changed for
+/// some time. It reads in short read-only transactions; only `apply --execute` writes.
 #[derive(Debug, Parser)]
 #[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
 #[command(max_term_width = 80)]

@@ -103,7 +103,8 @@ impl ProgressDisplay {
     }
 }
 
-/// Templates with and without a length. They fit into 80 columns: wrapped lines would break the bars.
+/// Templates with and without a length. They fit into 80 columns: wrapped lines would break the
+/// bars.
 const TEMPLATES: [&str; 2] = [
     "{prefix:14!} {wide_bar} {percent:>3}% {human_pos:>13} rows {rate:>9} {eta:>4} {msg:18!}",
     "{prefix:14!} {spinner} {human_pos:>13} rows {rate:>9} {msg:18!}",

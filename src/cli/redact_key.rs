@@ -1,4 +1,5 @@
-//! PGRECONCILE_REDACT_KEY: the secret of redacted values. It has no flag, so that no process list shows it.
+//! PGRECONCILE_REDACT_KEY: the secret of redacted values. It has no flag, so that no process list
+//! shows it.
 
 use super::ui::Ui;
 

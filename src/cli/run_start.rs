@@ -1,5 +1,5 @@
-//! How a run of `compare` starts: as a new run, a resumed one, a part of one that many processes share, or
-//! a slice.
+//! How a run of `compare` starts: as a new run, a resumed one, a part of one that many processes
+//! share, or a slice.
 
 use std::collections::VecDeque;
 
@@ -37,7 +37,8 @@ pub(super) async fn read_prior_findings(
     is_complete.then_some(memory)
 }
 
-/// Reads the findings of a spec that are still open. Returns `None` if that fails; the error has been shown.
+/// Reads the findings of a spec that are still open. Returns `None` if that fails; the error has
+/// been shown.
 pub(super) async fn read_open_findings(
     spec: &Spec,
     ledgers: &mut Ledgers,
@@ -64,8 +65,8 @@ pub(super) async fn read_open_findings(
     Some(memory)
 }
 
-/// Returns whether a ledger can be written, and shows an error if not: without that, the next call would
-/// start where this one does.
+/// Returns whether a ledger can be written, and shows an error if not: without that, the next call
+/// would start where this one does.
 fn check_writable(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
     let newer = recorder.store().is_newer();
     if newer {
@@ -75,8 +76,8 @@ fn check_writable(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
     !newer
 }
 
-/// Takes part in a run that other processes share. `Err` is the exit of a process that does not report the
-/// run.
+/// Takes part in a run that other processes share. `Err` is the exit of a process that does not
+/// report the run.
 pub(super) async fn share(
     (run_id, process, again): (&str, &str, &str),
     prepared: run::Prepared,
@@ -126,8 +127,8 @@ pub(super) async fn share(
     })
 }
 
-/// Parses `--resume`: the id of the run, or empty for the newest; `None` for no. The variable may be yes or
-/// no.
+/// Parses `--resume`: the id of the run, or empty for the newest; `None` for no. The variable may
+/// be yes or no.
 pub(super) fn parse_resume(wanted: &str) -> Option<&str> {
     match wanted {
         "false" | "no" | "off" | "0" => None,
@@ -136,8 +137,8 @@ pub(super) fn parse_resume(wanted: &str) -> Option<&str> {
     }
 }
 
-/// Chooses the run of each spec: a new one, or one to resume. Returns `None` if one cannot be resumed; the
-/// error has been shown.
+/// Chooses the run of each spec: a new one, or one to resume. Returns `None` if one cannot be
+/// resumed; the error has been shown.
 pub(super) async fn choose_runs(
     wanted: Option<&str>,
     prepared: &mut [(run::Prepared, Options)],

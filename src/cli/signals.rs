@@ -1,4 +1,5 @@
-//! Signals: the first one lets the run finish the chunks in flight, the second one stops it at once.
+//! Signals: the first one lets the run finish the chunks in flight, the second one stops it at
+//! once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

@@ -48,7 +48,8 @@ pub(super) fn read(args: &args::SpecArgs, ui: &Ui) -> Option<Vec<Spec>> {
     (!failed).then_some(specs)
 }
 
-/// Connects and plans every spec. Returns `None` if there are problems; all of them have been shown.
+/// Connects and plans every spec. Returns `None` if there are problems; all of them have been
+/// shown.
 pub(super) async fn prepare_all(
     specs: Vec<Spec>,
     options: impl Fn(&Spec) -> Options,
@@ -105,9 +106,9 @@ pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
     }
 }
 
-/// Returns a function that tells whether a name may belong to a spec of a folder or to a given one. A file
-/// that is not valid counts for every name that it contains. Returns `None` if a file of the folder cannot
-/// be read.
+/// Returns a function that tells whether a name may belong to a spec of a folder or to a given one.
+/// A file that is not valid counts for every name that it contains. Returns `None` if a file of the
+/// folder cannot be read.
 fn owned_names<'s>(
     folder: &Path,
     given: impl Iterator<Item = &'s Spec>,
@@ -171,8 +172,8 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
     }
 }
 
-/// Reads the names of specs, for verbs that query no server. Returns `None` if there are problems; all of
-/// them have been shown.
+/// Reads the names of specs, for verbs that query no server. Returns `None` if there are problems;
+/// all of them have been shown.
 pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>> {
     let mut names = Vec::new();
     let mut failed = false;

@@ -1,7 +1,7 @@
 //! The log: events as lines on stderr. No other file uses tracing.
 //!
-//! `-v` logs runs, mappings, findings and problems, `-vv` also every chunk and recheck. A line never holds
-//! a row's values: findings are logged by mapping and kind.
+//! `-v` logs runs, mappings, findings and problems, `-vv` also every chunk and recheck. A line
+//! never holds a row's values: findings are logged by mapping and kind.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
@@ -15,8 +15,8 @@ use crate::event::{Event, Observer};
 pub(super) struct Log;
 
 impl Log {
-    /// Starts the log if `-v` is given. Only this program's lines are written: those of the driver could hold
-    /// texts of a server. `--quiet` turns the log off.
+    /// Starts the log if `-v` is given. Only this program's lines are written: those of the driver
+    /// could hold texts of a server. `--quiet` turns the log off.
     pub(super) fn start(common: &CommonArgs) -> Option<Log> {
         let level = match common.verbose {
             _ if common.quiet => return None,

@@ -87,8 +87,8 @@ impl Ui {
         }
     }
 
-    /// Shows why a command failed, and returns its exit code. If the reader of stdout has gone away, that
-    /// is no failure: it has read enough.
+    /// Shows why a command failed, and returns its exit code. If the reader of stdout has gone
+    /// away, that is no failure: it has read enough.
     pub(super) fn failure(&self, error: &anyhow::Error) -> Exit {
         let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
             let error = cause.downcast_ref::<std::io::Error>();
@@ -123,7 +123,8 @@ impl Ui {
         }
     }
 
-    /// Shows problems of a spec with their places: the first `MOST_SHOWN`, then how many more there are.
+    /// Shows problems of a spec with their places: the first `MOST_SHOWN`, then how many more there
+    /// are.
     pub(super) fn diagnostics(&self, text: &SpecText, problems: &[Diagnostic]) {
         self.first_diagnostics(text, problems, 0);
     }
@@ -193,7 +194,8 @@ impl From<Blocked> for Problem {
     }
 }
 
-/// Removes what may be a connection string from an error of clap, which repeats arguments and variables.
+/// Removes what may be a connection string from an error of clap, which repeats arguments and
+/// variables.
 fn without_connections(mut error: clap::Error) -> clap::Error {
     let value = || ContextValue::String("…".to_owned());
     let of_ledger = error.get(ContextKind::InvalidArg);

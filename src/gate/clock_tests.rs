@@ -19,8 +19,8 @@ fn ahead(at: Timestamp, [machine, source, target]: [SignedDuration; 3]) -> Clock
 
 const RIGHT: [SignedDuration; 3] = [SignedDuration::ZERO; 3];
 
-/// Returns two clean runs that started 1 and 7 hours ago and took a minute, with clocks that were ahead by
-/// `by`. The gate is judged `later`, with right clocks.
+/// Returns two clean runs that started 1 and 7 hours ago and took a minute, with clocks that were
+/// ahead by `by`. The gate is judged `later`, with right clocks.
 fn noted(by: [SignedDuration; 3], later: SignedDuration) -> GateInput {
     let mut case = case();
     for run in &mut case.runs {
@@ -127,7 +127,8 @@ fn the_window_is_measured_by_the_servers_clocks() {
     let young = ahead(now.machine, [-25, -24, -24].map(hours));
     assert_eq!(share(run_of(young), &now), 1.0);
     assert_eq!(share(run_of(by_machine(now.machine - hours(25))), &now), 0.0);
-    // A run that ended within the window by the servers' clocks counts, whatever the machine's clock shows.
+    // A run that ended within the window by the servers' clocks counts, whatever the machine's
+    // clock shows.
     let mut found = run("B", 100);
     found.ended = ahead(now.machine, [-100, -1, -2].map(hours));
     assert!(found.ended_within_window(&now, &spec.gate));

@@ -1,8 +1,8 @@
 //! The age of a run by the clocks of both servers and of the machine.
 //!
-//! Each of the three clocks may have been wrong then or may be wrong now, so the age is the larger of those
-//! by the servers' clocks. The machine's clock counts only if a run recorded no other. A time in the future
-//! proves that a clock was wrong: then the age of the run is not known.
+//! Each of the three clocks may have been wrong then or may be wrong now, so the age is the larger
+//! of those by the servers' clocks. The machine's clock counts only if a run recorded no other. A
+//! time in the future proves that a clock was wrong: then the age of the run is not known.
 
 use std::fmt;
 
@@ -51,8 +51,8 @@ impl Clocks {
         of_servers.unwrap_or_else(|| self.machine.duration_since(then.machine))
     }
 
-    /// Returns how far a time is in the future, if that is more than clocks may disagree, and by which clock
-    /// it is the farthest.
+    /// Returns how far a time is in the future, if that is more than clocks may disagree, and by
+    /// which clock it is the farthest.
     pub(super) fn until(&self, then: &Clocks) -> Option<(ClockName, SignedDuration)> {
         let machine = (ClockName::Machine, then.machine.duration_since(self.machine));
         let server = |side| Some((ClockName::Server(side), -self.since_by(side, then)?));

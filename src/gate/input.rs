@@ -88,8 +88,8 @@ pub struct GateInput {
 /// The most unsettled keys that are named.
 const MAX_NAMED: usize = 10;
 
-/// Returns whether these runs, the newest first, are all that a judgement needs, or if no other has ended
-/// within the window, all that exist.
+/// Returns whether these runs, the newest first, are all that a judgement needs, or if no other has
+/// ended within the window, all that exist.
 pub fn is_enough(spec: &Spec, runs: &[GateRun], now: &Clocks, others_in_window: bool) -> bool {
     let names = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
     let whole = runs.iter().filter(|run| is_counted(run, names())).count() as u64;
@@ -97,7 +97,8 @@ pub fn is_enough(spec: &Spec, runs: &[GateRun], now: &Clocks, others_in_window: 
     whole >= spec.gate.clean_runs && (!others_in_window || all_verified())
 }
 
-/// Returns the largest share of each mapping that one run has verified within the window, and that run.
+/// Returns the largest share of each mapping that one run has verified within the window, and that
+/// run.
 pub fn verified_shares<'r>(
     spec: &Spec,
     runs: &'r [GateRun],
@@ -110,8 +111,8 @@ pub fn verified_shares<'r>(
     spec.mappings.iter().map(share).collect()
 }
 
-/// Returns the largest share of a mapping that one of these runs has verified within the window, and the
-/// newest run that did.
+/// Returns the largest share of a mapping that one of these runs has verified within the window,
+/// and the newest run that did.
 fn most_verified<'r>(
     runs: &'r [GateRun],
     name: &str,
@@ -152,8 +153,8 @@ impl GateInput {
         self.runs.iter().find(|run| self.is_counted(run) && matches!(run.end, RunEnd::Over(_)))
     }
 
-    /// Returns the runs whose tables must be those of today: the newest, and every one that verified
-    /// something else.
+    /// Returns the runs whose tables must be those of today: the newest, and every one that
+    /// verified something else.
     pub fn basis(&self) -> Vec<&GateRun> {
         let newest = self.newest();
         let is_other = |run: &&GateRun| newest.is_none_or(|newest| newest.run != run.run);
@@ -161,8 +162,8 @@ impl GateInput {
         newest.into_iter().chain(others.filter(is_other)).collect()
     }
 
-    /// Adds what has changed since a run. One change of a mapping is enough, and a run that did not compare
-    /// the mapping does not matter.
+    /// Adds what has changed since a run. One change of a mapping is enough, and a run that did not
+    /// compare the mapping does not matter.
     pub fn add_change(&mut self, run: &str, change: CatalogChange) {
         let known = self.changes.iter().any(|known| known.mapping == change.mapping);
         let run = self.runs.iter().find(|known| known.run == run);
@@ -208,9 +209,10 @@ impl GateInput {
         spec.into_iter().chain(tables).collect()
     }
 
-    /// Returns the reasons of runs that are not complete and clean. Every run since the first of the last ones
-    /// that count must be, partial runs and rechecks too. If only slices cover the tables, so must every
-    /// run within the window, since a slice does not check what an earlier one found elsewhere.
+    /// Returns the reasons of runs that are not complete and clean. Every run since the first of
+    /// the last ones that count must be, partial runs and rechecks too. If only slices cover the
+    /// tables, so must every run within the window, since a slice does not check what an earlier
+    /// one found elsewhere.
     fn not_clean(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let (mut whole, mut parts) = (0, 0);
@@ -255,7 +257,8 @@ impl GateInput {
         self.runs.iter().filter(counts)
     }
 
-    /// Returns the reasons of groups without a row: they were not compared. A slice only sees its ranges.
+    /// Returns the reasons of groups without a row: they were not compared. A slice only sees its
+    /// ranges.
     fn unknown_groups(&self) -> Vec<Reason> {
         let has = |run: &GateRun, group: &String| {
             let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
@@ -274,7 +277,8 @@ impl GateInput {
         reasons
     }
 
-    /// Returns the reasons of unsettled rows, and of those that were unsettled in two runs in a row.
+    /// Returns the reasons of unsettled rows, and of those that were unsettled in two runs in a
+    /// row.
     fn unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut before: Option<BTreeSet<&UnsettledRow>> = None;
@@ -370,7 +374,8 @@ impl GateInput {
         (age > most).then(|| Reason::new(Condition::Age, message).of_run(&run.run))
     }
 
-    /// Returns the reasons of runs that lie in the future by one of the clocks: their age is not known.
+    /// Returns the reasons of runs that lie in the future by one of the clocks: their age is not
+    /// known.
     fn in_the_future(&self) -> Vec<Reason> {
         let reason = |run: &GateRun| {
             let of_moment =

@@ -1,9 +1,9 @@
 //! The gate: whether reads may be flipped. It is open, or closed with every reason.
 //!
-//! The judgement needs the spec's settings, past runs, and the current state of both servers, all given as
-//! a [`GateInput`], so nothing here does I/O. What is not known closes the gate. A run counts if it
-//! compared every mapping as a whole. Runs over a part of the keys, of the mappings or of earlier findings
-//! do not count, but their findings close the gate as well.
+//! The judgement needs the spec's settings, past runs, and the current state of both servers, all
+//! given as a [`GateInput`], so nothing here does I/O. What is not known closes the gate. A run
+//! counts if it compared every mapping as a whole. Runs over a part of the keys, of the mappings or
+//! of earlier findings do not count, but their findings close the gate as well.
 //!
 //! `judgement.rs` holds the verdict, `input.rs` the conditions.
 

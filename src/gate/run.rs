@@ -54,14 +54,15 @@ pub struct GateRun {
     pub ended: Clocks,
     /// Which part of the keys it was to compare, if not all of them.
     pub part: Option<String>,
-    /// Whether it was a slice: its own findings are judged, and how much slices cover is judged by what was
-    /// verified when.
+    /// Whether it was a slice: its own findings are judged, and how much slices cover is judged by
+    /// what was verified when.
     pub slice: bool,
     /// How it ended.
     pub end: RunEnd,
     /// Findings that no accept rule matches.
     pub found: u64,
-    /// The groups in which a running run already differs; `None` for a finding that concerns every group.
+    /// The groups in which a running run already differs; `None` for a finding that concerns every
+    /// group.
     pub differs_in: BTreeSet<Option<Group>>,
     /// The record of each mapping.
     pub mappings: Vec<MappingRecord>,
@@ -70,7 +71,8 @@ pub struct GateRun {
 }
 
 impl GateRun {
-    /// Makes a run of its history. The events of a finished one are added by [`GateRun::add_event`].
+    /// Makes a run of its history. The events of a finished one are added by
+    /// [`GateRun::add_event`].
     ///
     /// # Errors
     /// When its start cannot be parsed.
@@ -119,8 +121,8 @@ impl GateRun {
         }
     }
 
-    /// Adds a finding of a run that is still running. A row that moved from one group to another concerns
-    /// both, but a finding names only one.
+    /// Adds a finding of a run that is still running. A row that moved from one group to another
+    /// concerns both, but a finding names only one.
     pub fn add_current_finding(&mut self, finding: Finding, spec: &Spec) {
         if finding.disposition() != Disposition::Confirmed {
             return;
@@ -132,7 +134,8 @@ impl GateRun {
         self.differs_in.insert(finding.group.filter(|_| !moved));
     }
 
-    /// Returns whether it was to compare all keys of these mappings. A run without an end counts as such.
+    /// Returns whether it was to compare all keys of these mappings. A run without an end counts as
+    /// such.
     pub(super) fn is_whole<'m>(&self, mut mappings: impl Iterator<Item = &'m str>) -> bool {
         let known = |name: &str| self.mapping(name).is_some();
         let all = |record: &MappingRecord| !record.complete || record.coverage >= 1.0 || self.slice;
@@ -146,7 +149,8 @@ impl GateRun {
         self.mappings.iter().find(|record| record.mapping == name)
     }
 
-    /// Returns whether what it has verified counts: it started within the window, and is no recheck.
+    /// Returns whether what it has verified counts: it started within the window, and is no
+    /// recheck.
     pub fn has_verified(&self, now: &Clocks, policy: &GateSettings) -> bool {
         !self.recheck && now.since(&self.started) <= window(policy)
     }
@@ -241,8 +245,8 @@ fn window(policy: &GateSettings) -> SignedDuration {
     SignedDuration::try_from(policy.window).unwrap_or(SignedDuration::MAX)
 }
 
-/// Returns when a run ended, or if it has no end, when it was started or last resumed. If neither server's
-/// clock could be read at the end, those of the start are used.
+/// Returns when a run ended, or if it has no end, when it was started or last resumed. If neither
+/// server's clock could be read at the end, those of the start are used.
 fn end_of(summary: Option<&SummaryRecord>, started: &Clocks, resumed: Option<Timestamp>) -> Clocks {
     let began = resumed.unwrap_or(started.machine);
     match summary {

@@ -1,7 +1,8 @@
 //! Sequences of the target: whether the next value is one that no row has.
 //!
-//! While both systems write, the service's rows have the monolith's numbers, and the target's sequences do
-//! not advance. The first insert after the flip could then take a number that is in use.
+//! While both systems write, the service's rows have the monolith's numbers, and the target's
+//! sequences do not advance. The first insert after the flip could then take a number that is in
+//! use.
 
 use std::ops::RangeInclusive;
 
@@ -36,8 +37,8 @@ pub struct Sequence {
     pub end: i64,
     /// The values that the column can hold.
     pub holds: RangeInclusive<i64>,
-    /// The last number in the column, in the direction in which the sequence counts; `None` if there is
-    /// none.
+    /// The last number in the column, in the direction in which the sequence counts; `None` if
+    /// there is none.
     pub last_key: Option<i128>,
     /// Why the last number could not be read, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]

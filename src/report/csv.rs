@@ -1,8 +1,8 @@
 //! CSV: one line per differing column, for spreadsheets.
 //!
 //! NULL is an empty cell, an empty text is `""`. A cell that a spreadsheet would run as a formula
-//! gets an apostrophe before it; plain numbers do not. On a terminal, control characters are shown as
-//! escapes; a file or a pipe gets every value as it is.
+//! gets an apostrophe before it; plain numbers do not. On a terminal, control characters are shown
+//! as escapes; a file or a pipe gets every value as it is.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -106,8 +106,8 @@ fn is_formula(cell: &str) -> bool {
     let number = cell.strip_prefix(['-', '+']).unwrap_or(cell);
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())
         && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    // Some spreadsheets take the wide signs of East Asian text for the narrow ones, and skip control
-    // characters, line breaks included.
+    // Some spreadsheets take the wide signs of East Asian text for the narrow ones, and skip
+    // control characters, line breaks included.
     let first = ['\'', '=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let skipped = |c: char| c.is_control() || c == '\u{feff}';
     (cell.starts_with(first) || cell.starts_with(skipped)) && !is_number

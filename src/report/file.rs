@@ -23,8 +23,8 @@ impl ReportFile {
     /// Opens a file beside the report's place, so that a bad path fails before anything is read.
     ///
     /// # Errors
-    /// When the extension names no format, the folder cannot be written to, another user could exchange
-    /// the file in it, or something other than a file is in the report's place.
+    /// When the extension names no format, the folder cannot be written to, another user could
+    /// exchange the file in it, or something other than a file is in the report's place.
     pub fn create(path: &Path, options: &ReportOptions) -> Result<ReportFile, Problem> {
         let message = || format!("report {} cannot be written", path.display());
         let format = Format::of_path(path).map_err(|problem| problem.context(message()))?;

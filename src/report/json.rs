@@ -1,9 +1,9 @@
 //! One JSON document: `{"run":…,"mappings":[…],"findings":[…],"undecided":[…],"summary":…}`, or an
 //! array of them for several specs.
 //!
-//! Mappings come before findings in the document and are known only after them, so findings are kept in
-//! a temporary file without a name; memory stays flat however many there are. Nothing is written before
-//! the run's end: a run that another process resumes leaves no half of a document.
+//! Mappings come before findings in the document and are known only after them, so findings are
+//! kept in a temporary file without a name; memory stays flat however many there are. Nothing is
+//! written before the run's end: a run that another process resumes leaves no half of a document.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -46,8 +46,9 @@ pub fn write_pretty_json<W: Write>(
     out.write_all(escape(&serde_json::to_string_pretty(value)?).as_bytes())
 }
 
-/// Escapes characters that JSON allows in a string and that could drive a terminal: DEL, C1, and those
-/// that change the direction of a text or end its line. Outside of strings there are none of them.
+/// Escapes characters that JSON allows in a string and that could drive a terminal: DEL, C1, and
+/// those that change the direction of a text or end its line. Outside of strings there are none of
+/// them.
 fn escape(json: &str) -> Cow<'_, str> {
     let drives = |c: char| c != '\n' && drives_terminal(c);
     if !json.contains(drives) {

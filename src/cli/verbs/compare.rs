@@ -30,8 +30,9 @@ use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and report what differs
 ///
-/// Every mapping is planned before the first row is read. A difference is reported when it has not changed
-/// for `settle`. Ctrl-C once finishes the chunks in flight and reports; twice stops at once.
+/// Every mapping is planned before the first row is read. A difference is reported when it has not
+/// changed for `settle`. Ctrl-C once finishes the chunks in flight and reports; twice stops at
+/// once.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompareArgs {
     #[command(flatten)]
@@ -110,22 +111,22 @@ pub(crate) struct CompareArgs {
 
     /// Compare what has gone unverified for longest, until --deadline
     ///
-    /// The ledger stores which keys were verified when. Findings of earlier runs are rechecked first. The
-    /// deadline is a normal end; `coverage` says how much was compared.
+    /// The ledger stores which keys were verified when. Findings of earlier runs are rechecked
+    /// first. The deadline is a normal end; `coverage` says how much was compared.
     #[arg(long, env = "PGRECONCILE_SLICE", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with_all = ["sample", "since", "resume", "run_id"], help_heading = "What to compare")]
     pub(crate) slice: bool,
 
     /// Resume the newest interrupted run of the spec, or this one
     ///
-    /// Chunks that it has compared are not read again; keys that differed are rechecked. If there is no
-    /// interrupted run, a new one starts.
+    /// Chunks that it has compared are not read again; keys that differed are rechecked. If there
+    /// is no interrupted run, a new one starts.
     #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
     pub(crate) resume: Option<String>,
 
     /// Share one run with all processes that have the same id and the same --ledger postgres://…
     ///
-    /// Each compares a part; the last one rechecks what differs and reports the whole run. A process that
-    /// was stopped joins again when it is started with the same id.
+    /// Each compares a part; the last one rechecks what differs and reports the whole run. A
+    /// process that was stopped joins again when it is started with the same id.
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN_ID", value_parser = parse_run_id, help_heading = "Run")]
     pub(crate) run_id: Option<String>,
 
@@ -287,7 +288,8 @@ impl Observer for Observers {
     }
 }
 
-/// Reads and plans every spec, then runs one after the other: all of it, or a prior run's findings only.
+/// Reads and plans every spec, then runs one after the other: all of it, or a prior run's findings
+/// only.
 pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     let (requests, stop) = watch::channel(Stop::No);

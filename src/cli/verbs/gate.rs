@@ -28,9 +28,9 @@ use crate::spec::{Diagnostic, Spec};
 
 /// Decide whether reads may be flipped: open, or closed with every reason
 ///
-/// It judges the ledger's runs of this spec with these parameters, and checks that both catalogs are
-/// as they were compared, and that the target's sequences are ahead of its keys. No row is compared;
-/// `[gate]` of the spec says what must hold.
+/// It judges the ledger's runs of this spec with these parameters, and checks that both catalogs
+/// are as they were compared, and that the target's sequences are ahead of its keys. No row is
+/// compared; `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GateArgs {
     /// A spec file
@@ -100,8 +100,8 @@ pub(crate) async fn run(args: &GateArgs, ui: &Ui) -> anyhow::Result<Exit> {
     }
 }
 
-/// Reads the spec. Returns `None` if there is not exactly one or it has no groups to judge; the error has
-/// been shown.
+/// Reads the spec. Returns `None` if there is not exactly one or it has no groups to judge; the
+/// error has been shown.
 fn read_spec(args: &GateArgs, ui: &Ui) -> Option<Spec> {
     let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
@@ -247,9 +247,9 @@ impl Ledger {
         }
     }
 
-    /// Returns the share of each mapping that was verified within the window, and the runs that did: key by
-    /// key if the ledger has that, otherwise by whole runs. What was verified by a run that is no longer in
-    /// the ledger does not count, since its findings are not known.
+    /// Returns the share of each mapping that was verified within the window, and the runs that
+    /// did: key by key if the ledger has that, otherwise by whole runs. What was verified by a run
+    /// that is no longer in the ledger does not count, since its findings are not known.
     async fn verified(
         &self,
         spec: &Spec,
@@ -307,8 +307,9 @@ struct ServerState {
     sequences: Vec<Sequence>,
 }
 
-/// Queries both catalogs, the clocks and the target's sequences. If the spec was run before and no longer
-/// fits the tables, these have changed. Returns `None` on any other error, which has been shown.
+/// Queries both catalogs, the clocks and the target's sequences. If the spec was run before and no
+/// longer fits the tables, these have changed. Returns `None` on any other error, which has been
+/// shown.
 async fn query_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<ServerState> {
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,

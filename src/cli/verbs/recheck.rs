@@ -13,8 +13,8 @@ use crate::problem::Problem;
 
 /// Recheck only the rows that an earlier run found
 ///
-/// Its findings come from the ledger, or from a .jsonl report. Rows that have healed since are counted,
-/// those that still differ are reported as by compare, with the same exit codes.
+/// Its findings come from the ledger, or from a .jsonl report. Rows that have healed since are
+/// counted, those that still differ are reported as by compare, with the same exit codes.
 #[derive(Args, Clone, Debug)]
 #[command(
     about = "Recheck only the rows that an earlier run found",

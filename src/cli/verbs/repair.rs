@@ -21,9 +21,9 @@ use crate::spec::{parse_duration, printable};
 
 /// Write scripts that make one side what the other is, each with its undo, for review
 ///
-/// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read again,
-/// and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or `pgreconcile apply`
-/// run what was reviewed.
+/// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read
+/// again, and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or
+/// `pgreconcile apply` run what was reviewed.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RepairArgs {
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
 
-    /// How long the rows of a range must not change before they are repaired: it is read twice, so far
-    /// apart
+    /// How long the rows of a range must not change before they are repaired: it is read twice, so
+    /// far apart
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
     settle: Option<Duration>,
 
