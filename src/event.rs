@@ -1,8 +1,8 @@
 //! Events: what happens during a run, in the order in which it happens.
 //!
-//! The engine prints nothing and writes no file. It sends events to one [`Observer`]; progress bars,
-//! reports, logs and traces are made from them in `cli`. What has a duration has two events, started
-//! and finished, with one id.
+//! The engine prints nothing and writes no file. It sends events to one [`Observer`]; progress
+//! bars, reports, logs and traces are made from them in `cli`. What has a duration has two events,
+//! started and finished, with one id.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub enum Event {
         /// Rows read on each side.
         rows: BySide<u64>,
         /// Candidates: differences seen and not yet confirmed.
-        suspects: u64,
+        candidates: u64,
         /// How long it took.
         elapsed: Duration,
     },
@@ -57,7 +57,7 @@ pub enum Event {
         /// The batch's number within the run.
         batch: u64,
         /// Candidates in it.
-        suspects: u64,
+        candidates: u64,
     },
     /// Candidates were rechecked.
     RecheckFinished {

@@ -1,7 +1,7 @@
 //! The one shape of an error that a person reads.
 //!
-//! The grammar is PostgreSQL's: a lowercase line without a full stop says what happened, `detail:` and
-//! `hint:` are sentences. Two other errors stand beside it because the program decides on what they
+//! The grammar is PostgreSQL's: a lowercase line without a full stop says what happened, `detail:`
+//! and `hint:` are sentences. There are two other errors, because the program decides on what they
 //! hold: `PgError` (which remedy helps) and `Diagnostic` (which place in a spec).
 
 use std::error::Error;
@@ -17,7 +17,8 @@ pub struct Problem {
     pub detail: Option<String>,
     /// What to do, as a sentence.
     pub hint: Option<String>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    /// The error that caused it.
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Problem {
@@ -38,10 +39,18 @@ impl Problem {
         Problem { hint: Some(hint.into()), ..self }
     }
 
-    /// Adds the error that caused it. Whoever shows the problem shows its causes behind the message.
+    /// Adds the error that caused it. The causes are shown behind the message.
     #[must_use]
     pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Problem {
         Problem { source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Makes a problem of what was being done, with this one as its cause. The detail and the hint
+    /// stay.
+    #[must_use]
+    pub fn context(self, message: impl Into<String>) -> Problem {
+        let (detail, hint) = (self.detail.clone(), self.hint.clone());
+        Problem { detail, hint, ..Problem::new(message).with_source(self) }
     }
 
     /// Returns the message with those of all causes: `report a.csv cannot be written: disk full`.
@@ -74,8 +83,8 @@ mod tests {
 
     #[test]
     fn the_full_message_names_every_cause() {
-        let cause = Problem::new("b").with_source(Problem::new("c"));
-        let problem = Problem::new("a").with_source(cause).with_hint("Do d.");
+        let cause = Problem::new("b").with_source(Problem::new("c")).with_hint("Do d.");
+        let problem = cause.context("a");
         assert_eq!(problem.full_message(), "a: b: c");
         assert_eq!((problem.to_string(), problem.hint), ("a".to_owned(), Some("Do d.".to_owned())));
     }

@@ -80,7 +80,7 @@ fn a_run_whose_table_changed_is_not_gone_on_with() {
     let change = || drop(pair.sql(Side::Target, "alter table t alter column v type varchar(40)"));
     marked(&compare_while(&pair, &flags, change), "the target has changed under way");
     let again = compare_while(&pair, &flags, || ());
-    assert!(again.exits(0).stderr.contains("no run was interrupted; a new one begins"));
+    assert!(again.exits(0).stderr.contains("no run was interrupted; a new one starts"));
 }
 
 /// Rows that come with a partition were not there when the chunks before them were read.
@@ -139,7 +139,7 @@ fn compare_servers_while(source: &Cluster, target: &str, happens: impl FnOnce())
         .start();
     running.await_line("chunk=20 ");
     let pause = scratch.file("pause", "");
-    running.await_line("held back");
+    running.await_line("throttled");
     happens();
     std::fs::remove_file(pause).unwrap();
     running.finish()
@@ -223,7 +223,7 @@ fn compare_beneath(reads: &str, happens: &str) -> Outcome {
     let (pair, spec) = beneath(reads);
     let pause = pair.scratch.file("pause", "");
     let mut running = pair.comparing(&spec, &["-vv"]).start();
-    running.await_line("held back");
+    running.await_line("throttled");
     pair.sql(Side::Target, happens);
     std::fs::remove_file(pause).unwrap();
     running.finish()
@@ -324,7 +324,7 @@ fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
         gate().exits(0);
         let pause = pair.scratch.file("pause", "");
         let mut interrupted = comparing(&[]).start();
-        interrupted.await_line("held back");
+        interrupted.await_line("throttled");
         interrupted.signal("INT");
         interrupted.finish().exits(3);
         std::fs::remove_file(pause).unwrap();

@@ -82,7 +82,7 @@ fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
     servers.target.restart();
     let address = format!("postgresql://postgres@127.0.0.1:{}/postgres", servers.target.port);
     let resumed = ground.resumed(&address);
-    assert!(resumed.exits(1).stderr.contains("goes on"), "{}", resumed.stderr);
+    assert!(resumed.exits(1).stderr.contains("resuming run"), "{}", resumed.stderr);
     let warned = "the server of the target was started after run ";
     assert!(resumed.stderr.contains(warned), "{}", resumed.stderr);
     assert!(!resumed.stderr.contains("the server of the source"), "{}", resumed.stderr);

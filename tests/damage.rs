@@ -220,9 +220,11 @@ fn a_flipped_bit_never_makes_a_resumed_run_say_something_else() {
             assert_eq!(essence(&outcome), expected, "{flipped}: {}", outcome.stderr);
             assert_eq!(outcome.code, 1, "{flipped}: {}", outcome.stderr);
             let again = outcome.records("mapping").iter().any(|m| m.get("read_again").is_some());
-            counts
-                [if again { 1 } else { 2 + usize::from(outcome.stderr.contains(" goes on\n")) }] +=
-                1;
+            counts[if again {
+                1
+            } else {
+                2 + usize::from(outcome.stderr.contains(": resuming run "))
+            }] += 1;
         }
         std::fs::remove_file(&file).unwrap();
     });
@@ -479,7 +481,7 @@ fn a_run_that_0_1_0_left_is_read_from_its_start() {
     ledger.pragma_update(None, "user_version", 2).unwrap();
     let outcome = comparing(&pair, "old.db", &["--resume"]).run();
     assert_eq!(essence(outcome.exits(1)), essence(whole.exits(1)));
-    assert!(outcome.stderr.contains(" goes on\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(": resuming run "), "{}", outcome.stderr);
     let chunks = |outcome: &Outcome| outcome.stderr.matches("chunk finished").count();
     assert_eq!(chunks(&outcome), chunks(&whole));
 }

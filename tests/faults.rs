@@ -72,7 +72,7 @@ fn a_server_that_is_killed_and_comes_back_costs_nothing_but_time() {
         let mut running = own.program().args(&["--strategy", strategy]).start();
         running.await_line(chunk);
         own.clusters[side].kill();
-        running.await_line("trying again");
+        running.await_line("retrying");
         own.clusters[side].restart();
         exact(&running.finish());
     }

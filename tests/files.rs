@@ -40,7 +40,7 @@ fn compared(scratch: &Scratch, flags: &[&str]) -> Outcome {
 
 /// Why the ledger is not used, from the only warning; empty if it is used.
 fn unused(outcome: &Outcome, ledger: &str) -> String {
-    let warning = format!("warning: this run is not remembered: ledger {ledger}: ");
+    let warning = format!("warning: this run is not stored: ledger {ledger}: ");
     let mut lines = outcome.exits(2).stderr.lines().filter_map(|line| line.strip_prefix(&warning));
     lines.next().unwrap_or_default().to_owned()
 }

@@ -128,7 +128,7 @@ fn too_few_runs() {
     let pair = alike();
     let spec = spec(&pair, "", MAPPINGS);
     clean_runs(&pair, &spec, 1);
-    let said = ["1 whole run is remembered, and the last 2 must be clean"];
+    let said = ["1 whole run is in the ledger, and the last 2 must be clean"];
     closed_by(&pair, &[], "clean_runs", &said);
     // Parts and rechecks make no whole run, however many they are.
     compare(&pair, &spec, &["--sample", "50%", "--chunk-rows", "3"]).exits(0);
@@ -283,7 +283,7 @@ fn a_spec_that_has_changed_and_other_parameters() {
     std::fs::write(&file, text + "# another file\n").unwrap();
     let told = reasons(&gate(&pair, &[]));
     assert!(told[0].starts_with("the spec has changed since the newest run, 0"), "{told:#?}");
-    assert!(told[1].starts_with("0 whole runs are remembered"), "{told:#?}");
+    assert!(told[1].starts_with("0 whole runs are in the ledger"), "{told:#?}");
     clean_runs(&pair, &file, 2);
     gate(&pair, &[]).exits(0);
 }
@@ -330,7 +330,7 @@ fn trouble_is_neither_open_nor_closed() {
         assert_eq!(told.len(), 1, "{told:#?}");
         assert!(told[0].headline.contains(headline) && told[0].hint.contains(hint), "{told:#?}");
     };
-    trouble(asking(&pair, &[]), "no run is remembered there", "Compare first");
+    trouble(asking(&pair, &[]), "it holds no run", "Compare first");
     trouble(asking(&pair, &["--ledger", "off"]), "without a ledger", "Leave --ledger off out");
     pair.scratch.file("l.db", &"no ledger ".repeat(1000));
     trouble(asking(&pair, &["--ledger", "l.db"]), "it is damaged", "Move the file away");
@@ -362,7 +362,7 @@ fn trouble_is_neither_open_nor_closed() {
     );
     trouble(asking(&pair, &["--ledger", ".pgreconcile/test.db"]), "has no table", "");
     spec(&pair, "", &MAPPINGS.replace("group_by = \"tenant\"\n", ""));
-    trouble(asking(&pair, &["--group", "1"]), "tells no groups apart", "group_by");
+    trouble(asking(&pair, &["--group", "1"]), "has no groups", "group_by");
     let folder =
         in_shell(&pair, "cp spec.toml a.toml; sed -i s/test/other/ a.toml; \"$BIN\" gate .");
     assert!(refused(&folder)[0].headline.contains("holds several specs"));
@@ -383,7 +383,7 @@ fn a_run_that_goes_on_after_clean_ones_and_differs_closes_the_gate() {
             |flags: &[&str]| pair.comparing(&spec, flags).env("PGRECONCILE_LEDGER", &ledger);
         let pause = pair.scratch.file("pause", "");
         let mut interrupted = program(&[begun, &["-v"]].concat()).start();
-        interrupted.await_line("held back");
+        interrupted.await_line("throttled");
         interrupted.signal("INT");
         interrupted.finish().exits(3);
         std::fs::remove_file(pause).unwrap();

@@ -112,16 +112,16 @@ fn a_run_whose_program_is_killed_twenty_times_says_what_a_whole_one_says() {
     let (mut kills, mut went_on) = (0, 0);
     let last = loop {
         let mut run = ground.begin("kills.db", &["--jobs", "2", "--resume"]).start();
-        let words = ["chunk finished", "chunk started", "recheck started", "mapping goes on"];
+        let words = ["chunk finished", "chunk started", "recheck started", "mapping resumed"];
         let word = words[draw.below(words.len() as u64) as usize];
-        let times = 1 + if word == "mapping goes on" { 0 } else { draw.below(14) };
+        let times = 1 + if word == "mapping resumed" { 0 } else { draw.below(14) };
         let reached = kills < 20 && says(&mut run, word, times);
         if reached {
             run.signal("KILL");
             kills += 1;
         }
         let outcome = run.finish();
-        went_on += u32::from(outcome.stderr.contains("mapping goes on"));
+        went_on += u32::from(outcome.stderr.contains("mapping resumed"));
         if reached {
             continue;
         }

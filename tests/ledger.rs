@@ -69,7 +69,7 @@ fn findings_know_since_when_and_in_how_many_runs_they_were_seen() {
     // Without a ledger nothing is known and nothing is kept.
     let alone =
         compare(&pair, &spec).without("PGRECONCILE_LEDGER").args(&["--ledger", "off"]).run();
-    assert!(alone.exits(1).stdout.contains("no ledger: not remembered, not locked"));
+    assert!(alone.exits(1).stdout.contains("no ledger: not stored, not locked"));
     let fourth = comparing(&pair, &spec, &[]).run();
     assert_eq!(runs(&fourth), counted(&[("1", 3), ("2", 4), ("4", 3), ("5", 4)]));
 }
@@ -460,7 +460,7 @@ fn what_cannot_be_told_is_said_with_the_remedy() {
         told[0].headline.clone()
     };
     for verb in ["history", "report"] {
-        assert!(tell(&[verb, "spec.toml"]).contains("no run is remembered there"));
+        assert!(tell(&[verb, "spec.toml"]).contains("it holds no run"));
         assert!(tell(&[verb, "spec.toml", "--ledger", "off"]).contains("without a ledger"));
         assert!(tell(&[verb, "no.toml"]).contains("no.toml cannot be read"));
         pair.scratch.file("l.db", &"no ledger ".repeat(1000));

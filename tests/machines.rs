@@ -77,7 +77,7 @@ fn told(outcomes: Vec<Outcome>, code: i32) -> Outcome {
         outcomes.into_iter().partition(|outcome| !outcome.stdout.is_empty());
     assert_eq!(tell.len(), 1, "{tell:?}\n{others:?}");
     for other in others {
-        assert!(other.exits(code).stderr.contains("another process has told it"), "{other:?}");
+        assert!(other.exits(code).stderr.contains("another process has reported it"), "{other:?}");
     }
     let tell = tell.remove(0);
     tell.exits(code);
@@ -214,7 +214,10 @@ fn a_process_that_does_not_settle_says_what_it_compared() {
     );
     process.signal("TERM");
     let outcome = process.finish();
-    assert!(outcome.exits(3).stderr.contains("all is compared, and what differs"), "{outcome:?}");
+    assert!(
+        outcome.exits(3).stderr.contains("everything is compared; what differs"),
+        "{outcome:?}"
+    );
     let told = |words: &str| outcome.stderr.matches(words).count();
     assert!(told("chunk started") > 0, "{outcome:?}");
     assert_eq!(told("chunk finished"), told("chunk started"), "{outcome:?}");

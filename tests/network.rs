@@ -151,7 +151,7 @@ fn what_is_tried_again_is_said_once() {
     let whole = Proxy::start(&pair.clusters.source, |_| Fate::Pass);
     assert!(is_exact_or_trouble(&through(&pair, Side::Source, &whole, "digest")));
     let after = whole.heard(0).0 * 9 / 10;
-    for (flag, said) in [("-v", "WARN trying again"), ("--color=never", "trying again: source: ")] {
+    for (flag, said) in [("-v", "WARN retrying"), ("--color=never", "retrying: source: ")] {
         let proxy = Proxy::start(&pair.clusters.source, move |connection| match connection {
             0 => Fate::Cut { after, reset: true },
             _ => Fate::Pass,
@@ -162,7 +162,7 @@ fn what_is_tried_again_is_said_once() {
         let program = program.args(&["--settle", "0s", "--chunk-rows", "500", flag]);
         let outcome = program.args(&["--progress", "always"]).run();
         let told: Vec<&str> =
-            outcome.exits(1).stderr.lines().filter(|line| line.contains("trying again")).collect();
+            outcome.exits(1).stderr.lines().filter(|line| line.contains("retrying")).collect();
         assert!(!told.is_empty(), "{}", outcome.stderr);
         assert!(told.iter().all(|line| line.contains(said)), "{told:#?}");
     }

@@ -49,12 +49,12 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     let file = pair.scratch.file("pause", "");
     // From the start on.
     let mut running = pair.comparing(&spec, &["-vv"]).start();
-    running.await_line("held back period=0 waits=true");
+    running.await_line("throttled period=0 waits=true");
     std::fs::remove_file(&file).unwrap();
-    running.await_line("held back no more");
+    running.await_line("no longer throttled");
     let outcome = running.finish();
     outcome.balances().exits(0);
-    let before = outcome.stderr.split("held back no more").next().unwrap();
+    let before = outcome.stderr.split("no longer throttled").next().unwrap();
     assert!(!before.contains("chunk started"), "{before}");
     let (reason, millis) = waited(&outcome);
     assert_eq!(reason, format!("pause file {} is there", file.display()));
@@ -86,7 +86,7 @@ fn a_run_that_waits_still_keeps_its_deadline_and_can_be_interrupted() {
     assert_eq!(outcome.mapping()["reason"], "the deadline was reached");
     assert_eq!(outcome.mapping()["coverage"], 0.0);
     let mut running = pair.comparing(&spec, &["-v"]).start();
-    running.await_line("held back");
+    running.await_line("throttled");
     running.signal("INT");
     let outcome = running.finish();
     outcome.balances().exits(3);
@@ -191,13 +191,13 @@ fn a_server_with_more_active_sessions_than_allowed_is_waited_for() {
     let spec = format!("[pace]\nmax_active_sessions = 2\n{MAPPING}");
     let (program, _scratch) = between(&source, &target, &spec, &["-vv", "--settle", "0s"]);
     let mut running = program.start();
-    running.await_line("held back period=0 waits=true");
+    running.await_line("throttled period=0 waits=true");
     target.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(600)'");
     let outcome = running.finish();
     drop(busy);
     outcome.balances().exits(0);
     let (reason, millis) = waited(&outcome);
-    let before = outcome.stderr.split("held back no more").next().unwrap();
+    let before = outcome.stderr.split("no longer throttled").next().unwrap();
     assert!(!before.contains("chunk started"), "{before}");
     assert_eq!(reason, "3 sessions are active on the target, 2 are allowed");
     assert!(millis > 0);
@@ -295,7 +295,7 @@ fn a_primary_whose_standby_has_stopped_is_waited_for() {
     );
     running.await_line("waits=true");
     standby.sql("postgres", "select pg_wal_replay_resume()");
-    running.await_line("held back no more");
+    running.await_line("no longer throttled");
     drop(writer);
     let outcome = running.finish();
     outcome.balances().exits(0);

@@ -87,7 +87,7 @@ fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
             let before = lines(first.exits(3), "chunk finished");
             let second = comparing(&pair, &spec, &[SLOWLY, &["--resume"]].concat()).run();
             assert_eq!(essence(second.exits(1)), essence(&whole), "{key} {signals:?}");
-            assert_eq!(number(&second, "mapping goes on", "chunks"), before);
+            assert_eq!(number(&second, "mapping resumed", "chunks"), before);
             assert_eq!(lines(&second, "chunk finished"), chunks - before);
             let run = |outcome: &Outcome| outcome.records("run").remove(0);
             assert_eq!(run(&first)["run"], run(&second)["run"]);
@@ -96,7 +96,7 @@ fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
         }
         // It is at its end, so there is nothing to go on with.
         let third = comparing(&pair, &spec, &["--resume"]).run();
-        assert!(third.exits(1).stderr.contains("no run was interrupted; a new one begins"));
+        assert!(third.exits(1).stderr.contains("no run was interrupted; a new one starts"));
         assert_eq!(essence(&third), essence(&whole));
     }
 }
@@ -131,7 +131,7 @@ fn an_interrupted_run_says_how_it_goes_on_where_a_ledger_has_it() {
         let words: Vec<_> = said.split(' ').collect();
         let followed = pair.program().without("PGRECONCILE_LEDGER").arg("compare");
         let followed = followed.args(&words).run();
-        assert!(followed.exits(1).stderr.contains(" goes on\n"), "{followed:?}");
+        assert!(followed.exits(1).stderr.contains(": resuming run "), "{followed:?}");
     }
     // Nothing can go on where nothing is remembered, nor what only holds for its moment.
     for flags in [&["--ledger", "off"][..], &["--ledger", folder.to_str().unwrap()], &["--slice"]] {
@@ -155,13 +155,13 @@ fn a_killed_run_goes_on_where_the_ledger_has_it() {
             run.signal("KILL");
             let run = run.finish();
             if round == 2 {
-                kept = number(&run, "mapping goes on", "chunks");
+                kept = number(&run, "mapping resumed", "chunks");
             }
         }
         let last = comparing(&pair, &spec, &[SLOWLY, &["--resume"]].concat()).run();
         assert_eq!(essence(last.exits(1)), essence(&whole), "{key}");
         if key == "int" {
-            let more = number(&last, "mapping goes on", "chunks");
+            let more = number(&last, "mapping resumed", "chunks");
             assert!(more > kept, "{more} {kept}");
             assert_eq!(lines(&last, "chunk finished"), chunks - more);
         } else {
@@ -265,7 +265,7 @@ fn a_sample_goes_on_as_the_sample_that_it_was() {
     first.signal("INT");
     first.finish().exits(3);
     let second = comparing(&pair, &spec, &[&sample[..], &["--resume"]].concat()).run();
-    assert!(number(&second, "mapping goes on", "chunks") > 8);
+    assert!(number(&second, "mapping resumed", "chunks") > 8);
     assert_eq!(essence(&second), essence(&whole));
 }
 
@@ -403,7 +403,7 @@ fn a_run_in_ranges_goes_on_in_ranges_and_one_in_buckets_in_buckets_whatever_is_p
         {
             begin(&pair, &spec, flags, chunks, signal);
             let second = comparing(&pair, &spec, &[then, &["--resume"]].concat()).run();
-            assert!(second.exits(1).stderr.contains(" goes on"), "{}", second.stderr);
+            assert!(second.exits(1).stderr.contains(": resuming run "), "{}", second.stderr);
             assert_eq!(essence(&second), essence(&whole), "{signal} {flags:?} {chunks}");
             if flags == BUCKETS {
                 // All of a pass is a few pieces; of ranges there would be thirty.

@@ -319,7 +319,7 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
             _ => Fate::Pass,
         });
         let outcome = compare(&proxy.url(&database));
-        assert!(!outcome.exits(1).stderr.contains("not remembered"), "{after} {outcome:?}");
+        assert!(!outcome.exits(1).stderr.contains("not stored"), "{after} {outcome:?}");
     }
     let whole =
         keeper.sql("select count(*) from pgreconcile.run where findings <> 20 or summary is null");
@@ -376,7 +376,7 @@ fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
     assert_eq!(other.exits(1).findings().len(), 20);
     away.signal("CONT");
     let away = away.finish();
-    assert!(away.exits(1).stderr.contains("another process has told it"), "{away:?}");
+    assert!(away.exits(1).stderr.contains("another process has reported it"), "{away:?}");
     assert!(away.records("summary").is_empty(), "{away:?}");
     let kept = "select findings, summary is not null from pgreconcile.run";
     assert_eq!(keeper.sql(kept).trim(), "20|t");

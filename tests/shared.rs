@@ -170,9 +170,7 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     let compare = |ledger: &str| remembered(pair.comparing(&spec, &[]), ledger).run();
     let outcome = compare(&keeper.url());
     assert_eq!(outcome.exits(1).findings().len(), 3);
-    for words in
-        ["this run is not remembered", "create schema pgreconcile authorization", "--ledger"]
-    {
+    for words in ["this run is not stored", "create schema pgreconcile authorization", "--ledger"] {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }
     // With a schema of its own it needs no more.
@@ -182,7 +180,7 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     let nowhere = "postgres://me:hunter2@127.0.0.1:1/x?sslmode=disable";
     let outcome = compare(nowhere);
     assert_eq!(outcome.exits(1).findings().len(), 3);
-    assert!(outcome.stderr.contains("this run is not remembered: ledger me@127.0.0.1:1/x: "));
+    assert!(outcome.stderr.contains("this run is not stored: ledger me@127.0.0.1:1/x: "));
     // Who needs one hears the cause, with --quiet too.
     let nothing = Keeper::new();
     nothing.sql(&format!("revoke create on database {} from reader", nothing.pair.database));
@@ -281,7 +279,7 @@ fn an_interrupted_run_goes_on_on_another_machine() {
     first.exits(3);
     let second = remembered(pair.comparing(&spec, &["--resume", "-vv"]), &keeper.url()).run();
     assert_eq!(second.exits(1).findings().len(), 6);
-    assert!(second.balances().stderr.contains("mapping goes on"), "{}", second.stderr);
+    assert!(second.balances().stderr.contains("mapping resumed"), "{}", second.stderr);
     let finished = |outcome: &Outcome| outcome.stderr.matches("chunk finished").count();
     assert!(finished(&second) <= 40 - finished(&first), "{}", second.stderr);
 }

@@ -281,7 +281,7 @@ fn what_cannot_be_looked_at_first_is_said() {
         let program = pair.program().without("PGRECONCILE_LEDGER").current_dir(pair.scratch.path());
         let program = program.env("PGRECONCILE_REDACT_KEY", "a secret of the test");
         let people = program.args(&["compare", "spec.toml", "--settle", "0s", "--slice"]).run();
-        let said = format!("2 earlier findings not looked at first: {why}");
+        let said = format!("2 earlier findings not rechecked first: {why}");
         assert!(people.exits(1).stdout.replace("\n  ", " ").contains(&said), "{}", people.stdout);
     }
 }

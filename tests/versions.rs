@@ -293,7 +293,7 @@ fn a_role_that_may_use_the_tables_but_not_add_any_says_what_their_owner_has_to_r
     keeper.sql(&format!("grant usage on schema pgreconcile to reader; {grant} reader"));
     let compared = comparing(&pair, &keeper.url()).run();
     assert_eq!(compared.exits(1).findings().len(), 3);
-    assert!(compared.stderr.contains("warning: this run is not remembered: "));
+    assert!(compared.stderr.contains("warning: this run is not stored: "));
     let told = |verb: &str, flags: &[&str]| call(&pair, &keeper.url(), verb, flags).run();
     let others = [told("compare", &["--resume"]), told("gate", &[]), told("history", &[])];
     others.iter().for_each(|outcome| drop(refused(outcome)));

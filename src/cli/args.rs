@@ -7,20 +7,21 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use crate::ledger::{Location, Place};
 use crate::pg::{Conninfo, SslMode};
+use crate::problem::Problem;
 use crate::spec::{StrategyChoice, holds_connection};
 
-/// What every verb understands.
+/// Arguments of all verbs.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CommonArgs {
-    /// Say nothing on stderr but errors, and no terminal summary
+    /// Write only errors to stderr, and no terminal summary
     #[arg(long, short, env = "PGRECONCILE_QUIET", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, help_heading = "Output")]
     pub(super) quiet: bool,
 
-    /// Log what happens to stderr; twice for every chunk
+    /// Log events to stderr; twice for every chunk
     #[arg(long, short, env = "PGRECONCILE_VERBOSE", action = ArgAction::Count, help_heading = "Output")]
     pub(super) verbose: u8,
 
-    /// How log lines look
+    /// Format of log lines
     #[arg(
         long,
         value_name = "FORMAT",
@@ -40,37 +41,37 @@ pub(super) struct CommonArgs {
     )]
     pub(super) color: When,
 
-    /// Where runs are remembered: a file, a PostgreSQL database that many machines share, or off; by
+    /// Where runs are stored: a file, a PostgreSQL database that many machines share, or off; by
     /// default in .pgreconcile beside the spec
     #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
     ledger: Option<Place>,
 
-    /// What the command line itself says of it, without a password; the environment will say the same
-    /// to the next call.
+    /// The ledger as the command line names it, without a password. What the environment names, it
+    /// will name in the next call too.
     #[arg(skip)]
     pub(super) given_ledger: Option<String>,
 }
 
 impl CommonArgs {
-    /// Where runs are remembered.
+    /// Returns where runs are stored.
     pub(super) fn ledger(&self) -> Place {
         self.ledger.clone().unwrap_or(Place::Beside)
     }
 
-    /// Notes what the command line itself says.
-    pub(super) fn note_given(&mut self, matches: &clap::ArgMatches) {
+    /// Records the ledger that the command line names.
+    pub(super) fn record_given_ledger(&mut self, matches: &clap::ArgMatches) {
         if matches.value_source("ledger") == Some(clap::parser::ValueSource::CommandLine) {
             self.given_ledger = match &self.ledger {
                 None | Some(Place::Beside) => None,
                 Some(Place::Off) => Some("off".to_owned()),
                 Some(Place::At(Location::File(path))) => Some(path.display().to_string()),
-                Some(Place::At(Location::Database(url))) => shown_url(url),
+                Some(Place::At(Location::Database(url))) => public_url(url),
             };
         }
     }
 }
 
-/// Which specs, and with which parameters.
+/// Specs and their parameters.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SpecArgs {
     /// Spec files, or folders of them
@@ -99,15 +100,15 @@ pub(super) struct SpecArgs {
 /// When to use colour or progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {
-    /// If a person is watching.
+    /// If the stream is a terminal.
     Auto,
-    /// In any case.
+    /// Always.
     Always,
     /// Never.
     Never,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people.
@@ -116,42 +117,42 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Returns a connection string as one may be shown that can be used again, with its word for TLS.
-fn shown_url(url: &str) -> Option<String> {
+/// Returns a connection string without secrets that can be used again, with its `sslmode`.
+fn public_url(url: &str) -> Option<String> {
     let info = Conninfo::parse(url).ok()?;
     let known = |mode: &&str| SslMode::parse(mode).is_ok();
     let tls = info.get("sslmode").filter(known).map(|mode| format!("?sslmode={mode}"));
     Some(format!("postgresql://{}{}", info.place(), tls.unwrap_or_default()))
 }
 
-/// What to write, for a value of --ledger that is neither a database nor a path.
+/// The hint for a value of --ledger that is neither a database nor a path.
 const LEDGER_FORMS: &str = "write \"off\", a path such as ./ledger.db, or \
                             postgres://USER@HOST/DATABASE";
 
-/// Reads where runs are remembered. postgres:// or postgresql:// names a database, and has to be one
-/// that can be read; else a path has to look like one. A bare word is none: `--ledger none` would be a
-/// file of that name, and remembered. Nor is what may be a connection string without its scheme.
-fn parse_ledger(text: &str) -> Result<Place, String> {
+/// Parses where runs are stored. postgres:// or postgresql:// starts a connection string, which
+/// must be valid. Anything else must look like a path: a bare word such as `none` would become a
+/// file of that name, and so would a connection string without its scheme.
+fn parse_ledger(text: &str) -> Result<Place, Problem> {
     if text == "off" {
         return Ok(Place::Off);
     }
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return match Conninfo::parse(text) {
             Ok(_) => Ok(Place::At(Location::Database(text.to_owned()))),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Problem::new(error.to_string())),
         };
     }
     let rooted = Path::new(text).is_absolute() && !text.starts_with("//");
     let rooted = rooted || text.starts_with("./") || text.starts_with("../");
     let path = if rooted { true } else { !text.contains([':', '@', '=', '?', '&']) };
     if !path || holds_connection(text) || !text.contains(['/', '.']) {
-        return Err(LEDGER_FORMS.to_owned());
+        return Err(Problem::new(LEDGER_FORMS));
     }
     Ok(Place::At(Location::File(text.into())))
 }
 
-/// Reads the path of a file or a folder. A connection string that was put in its place would be
-/// repeated by every message that names the path, so it is refused.
+/// Parses the path of a file or a folder. A connection string is refused: every message that names
+/// the path would repeat it.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match holds_connection(&path.to_string_lossy()) {
         true => Err("it looks like a connection string, and a path is expected"),
@@ -159,21 +160,21 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Reads a strategy's word.
-pub(super) fn parse_strategy(word: &str) -> Result<StrategyChoice, String> {
+/// Parses a strategy.
+pub(super) fn parse_strategy(word: &str) -> Result<StrategyChoice, Problem> {
     let found = StrategyChoice::WORDS.iter().find(|(known, _)| *known == word);
-    found.map(|(_, choice)| *choice).ok_or_else(|| "use auto, digest or stream".to_owned())
+    found.map(|(_, choice)| *choice).ok_or_else(|| Problem::new("use auto, digest or stream"))
 }
 
 impl SpecArgs {
-    /// A repeatable flag's environment variable holds its values on lines of their own.
+    /// Splits the environment's values of repeatable flags, which are on lines of their own.
     pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         split_lines(&mut self.params, "params", matches);
         split_lines(&mut self.mappings, "mappings", matches);
     }
 }
 
-/// Splits values that came from the environment, and tells whether they did.
+/// Splits values that come from the environment. Returns whether they do.
 pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::ArgMatches) -> bool {
     let from_environment = matches.value_source(id) == Some(clap::parser::ValueSource::EnvVariable);
     if from_environment {
@@ -183,7 +184,7 @@ pub(super) fn split_lines(values: &mut Vec<String>, id: &str, matches: &clap::Ar
     from_environment
 }
 
-/// The same for paths.
+/// Splits paths that come from the environment.
 pub(super) fn split_paths(paths: &mut Vec<PathBuf>, id: &str, matches: &clap::ArgMatches) {
     let mut lines: Vec<String> =
         paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();

@@ -1,36 +1,36 @@
-//! The time that a call may take before its first row is read: what planning takes counts towards the
-//! deadline, or a server that answers slowly would keep a job from ending in time.
+//! The deadline while specs are planned. Planning counts towards the deadline: otherwise a slow
+//! server could keep a job from ending in time.
 
 use std::time::{Duration, Instant};
 
 use crate::run::Options;
 
-/// How long the first run may take, and since when.
+/// The start of planning, and how long the first run may take.
 pub(super) struct PlanningDeadline {
-    began: Instant,
-    soonest: Option<Duration>,
+    started: Instant,
+    shortest: Option<Duration>,
 }
 
 impl PlanningDeadline {
-    /// From now on, for runs that may take so long.
+    /// Starts the clock for runs with these deadlines.
     pub(super) fn start(runs: impl Iterator<Item = Option<Duration>>) -> PlanningDeadline {
-        PlanningDeadline { began: Instant::now(), soonest: runs.flatten().min() }
+        PlanningDeadline { started: Instant::now(), shortest: runs.flatten().min() }
     }
 
-    /// Waits until a run has no time left; for ever where none has a deadline.
+    /// Waits until a run has no time left; for ever if none has a deadline.
     pub(super) async fn reached(&self) {
-        match self.soonest {
-            Some(soonest) => {
-                tokio::time::sleep(soonest.saturating_sub(self.began.elapsed())).await;
+        match self.shortest {
+            Some(shortest) => {
+                tokio::time::sleep(shortest.saturating_sub(self.started.elapsed())).await;
             }
             None => std::future::pending().await,
         }
     }
 
-    /// Leaves a run what it has left.
-    pub(super) fn leave(&self, options: &mut Options) {
-        let gone = self.began.elapsed();
-        options.deadline = options.deadline.map(|all| all.saturating_sub(gone));
+    /// Shortens a run's deadline by the time since the start.
+    pub(super) fn shorten(&self, options: &mut Options) {
+        let elapsed = self.started.elapsed();
+        options.deadline = options.deadline.map(|all| all.saturating_sub(elapsed));
     }
 }
 
@@ -40,14 +40,14 @@ mod tests {
     use crate::spec::CompareSettings;
 
     #[test]
-    fn what_planning_took_is_gone() {
+    fn planning_shortens_the_deadline() {
         let hour = Duration::from_secs(3_600);
         let since = Instant::now().checked_sub(hour / 2).unwrap();
-        let deadline = PlanningDeadline { began: since, soonest: None };
+        let deadline = PlanningDeadline { started: since, shortest: None };
         let left = |deadline_of_run| {
             let mut options = Options::of(&CompareSettings::default());
             options.deadline = deadline_of_run;
-            deadline.leave(&mut options);
+            deadline.shorten(&mut options);
             options.deadline
         };
         assert!(left(Some(hour)).is_some_and(|left| left <= hour / 2));

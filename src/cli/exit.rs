@@ -1,13 +1,16 @@
-//! Exit codes: the program's answer to the shell.
+//! Exit codes.
 
 use crate::finding::Verdict;
+
+/// The context of an error that occurs while stdout is written.
+pub(super) const STDOUT: &str = "stdout cannot be written";
 
 /// How the program ends, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
     /// Everything agrees, or the work is done.
     Clean,
-    /// Confirmed divergence exists.
+    /// There are confirmed differences.
     Diverged,
     /// Not everything asked was compared.
     Incomplete,
@@ -18,7 +21,7 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    /// The number for the shell.
+    /// Returns the exit code.
     pub(super) fn code(self) -> u8 {
         match self {
             Exit::Clean => 0,
@@ -46,12 +49,12 @@ mod tests {
     use crate::finding::exit_code;
 
     #[test]
-    fn codes_are_the_contracts_and_trouble_is_the_worst() {
+    fn codes_are_those_of_the_contract() {
         for verdict in [Verdict::Clean, Verdict::Diverged, Verdict::Incomplete] {
             assert_eq!(Exit::from(verdict).code(), exit_code(verdict));
         }
         assert_eq!((Exit::Trouble.code(), Exit::Locked.code()), (2, 4));
-        // of several specs the worst counts: 2, 4, 3, 1, 0
+        // The worst of several specs counts: 2, 4, 3, 1, 0.
         let mut exits =
             [Exit::Diverged, Exit::Trouble, Exit::Clean, Exit::Locked, Exit::Incomplete];
         exits.sort();

@@ -40,7 +40,7 @@ pub(super) fn run(help: &Help, command: &mut Command) -> Exit {
     }
     if let Some(chapter) = CHAPTERS.iter().find(|chapter| chapter.name == name) {
         let width = WIDTH.min(ui.width().into());
-        return show(&ui, &markdown::page(chapter.text, width, ui.colours_stdout()));
+        return show(&ui, &markdown::page(chapter.text, width, ui.stdout_has_colour()));
     }
     let mut verbs: Vec<&Command> = command.get_subcommands().collect();
     verbs.sort_by_key(|verb| verb.get_display_order());

@@ -1,165 +1,25 @@
-//! The door: the only room that knows of a command line, a terminal or an exit code.
+//! The command line: arguments, terminal, exit codes. No other module knows them.
 //!
-//! One verb, one file: its arguments, whose comments are the help, and one function. Arguments are
-//! lowered into the plain options of the rooms behind, which know nothing of clap.
+//! Arguments are lowered into the plain option structs of other modules, which do not know clap.
 
-mod apply;
 mod args;
-mod check;
 mod clock;
-mod compare;
 mod deadline;
 mod exit;
-mod gate;
 mod help;
-mod history;
 mod ledgers;
 mod manual;
 mod markdown;
 mod outputs;
-mod plan;
 mod prior_run;
+mod program;
 mod progress;
-mod recheck;
 mod redact_key;
-mod repair;
-mod report;
 mod run_start;
 mod signals;
 mod specs;
 mod telemetry;
 mod ui;
+mod verbs;
 
-use std::ffi::OsString;
-
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-
-use self::exit::Exit;
-use self::ui::Ui;
-
-/// Compares a monolith's tables with a service's, row by row, and says what differs.
-///
-/// Both databases may be written while it looks: a difference is called one only after it has stood
-/// still. It reads in short read-only transactions; only `apply --execute` writes.
-#[derive(Debug, Parser)]
-#[command(name = "pgreconcile", version, propagate_version = true, arg_required_else_help = true)]
-#[command(max_term_width = 80, disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-const EXIT_CODES: &str = "\
-Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
-first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
-apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
-Of gate: 0 open, 1 closed, 2 trouble.
-
-Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
-but for those that arm something: --authority, --kinds, --triggers, as well
-as --allow-cascade and --execute.
-PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
-they look alike in every run, and runs of redacted keys can be resumed.";
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    #[command(after_help = EXIT_CODES)]
-    Check(check::CheckArgs),
-    #[command(after_help = EXIT_CODES)]
-    Plan(plan::PlanArgs),
-    #[command(after_help = EXIT_CODES)]
-    Compare(compare::CompareArgs),
-    #[command(after_help = EXIT_CODES)]
-    Recheck(recheck::RecheckArgs),
-    #[command(after_help = EXIT_CODES)]
-    Gate(gate::GateArgs),
-    #[command(after_help = EXIT_CODES)]
-    History(history::HistoryArgs),
-    #[command(after_help = EXIT_CODES)]
-    Report(report::ReportArgs),
-    Repair(repair::RepairArgs),
-    #[command(after_help = EXIT_CODES)]
-    Apply(apply::ApplyArgs),
-}
-
-/// What the command line asks for.
-enum Asked {
-    /// A verb to run.
-    Verb(Box<Cli>),
-    /// Text to show. It is no [`Verb`], because it takes none of the arguments that all verbs have.
-    Help(help::Help),
-}
-
-/// Runs the program with these arguments and gives its exit code.
-pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
-    // The variables are named after the flags, as the help says; listing each would only be long.
-    let mut command = Cli::command()
-        .after_help(format!("{}\n{EXIT_CODES}", manual::list()))
-        .subcommand(help::Help::augment_args(Command::new("help")))
-        .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
-        .mut_subcommand("recheck", |verb| {
-            // They choose what compare looks at, and are refused here with the reason.
-            ["sample", "since", "slice", "resume", "run_id"]
-                .into_iter()
-                .fold(verb, |verb, name| verb.mut_arg(name, |arg| arg.hide(true)))
-        });
-    let parsed = command.try_get_matches_from_mut(args).and_then(|mut matches| {
-        if let Some(matches) = matches.subcommand_matches("help") {
-            return Ok(Asked::Help(help::Help::from_arg_matches(matches)?));
-        }
-        let mut cli = Cli::from_arg_matches(&matches)?;
-        if let Some((_, matches)) = matches.remove_subcommand() {
-            match &mut cli.verb {
-                Verb::Check(verb) => verb.specs.split_environment(&matches),
-                Verb::Plan(verb) => verb.specs.split_environment(&matches),
-                Verb::Compare(verb) => verb.split_environment(&matches),
-                Verb::Recheck(verb) => verb.how.split_environment(&matches),
-                Verb::Gate(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
-                Verb::History(_) => {}
-                Verb::Report(verb) => verb.split_environment(&matches),
-                Verb::Repair(verb) => verb.specs.split_environment(&matches),
-                Verb::Apply(verb) => drop(args::split_lines(&mut verb.params, "params", &matches)),
-            }
-        }
-        Ok(Asked::Verb(Box::new(cli)))
-    });
-    let cli = match parsed {
-        Ok(Asked::Verb(cli)) => cli,
-        Ok(Asked::Help(help)) => return help::run(&help, &mut command).code(),
-        Err(error) => return ui::usage(error).code(),
-    };
-    let common = match &cli.verb {
-        Verb::Check(verb) => &verb.common,
-        Verb::Plan(verb) => &verb.common,
-        Verb::Compare(verb) => &verb.common,
-        Verb::Recheck(verb) => &verb.how.common,
-        Verb::Gate(verb) => &verb.common,
-        Verb::History(verb) => &verb.common,
-        Verb::Report(verb) => &verb.common,
-        Verb::Repair(verb) => &verb.common,
-        Verb::Apply(verb) => &verb.common,
-    };
-    let ui = Ui::new(common);
-    redact_key::warn_if_short(&ui);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let exit = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match &cli.verb {
-                Verb::Check(verb) => check::run(verb, &ui).await,
-                Verb::Plan(verb) => plan::run(verb, &ui).await,
-                Verb::Compare(verb) => compare::run(verb, None, &ui).await,
-                Verb::Recheck(verb) => recheck::run(verb, &ui).await,
-                Verb::Gate(verb) => Box::pin(gate::run(verb, &ui)).await,
-                Verb::History(verb) => history::run(verb, &ui).await,
-                Verb::Report(verb) => report::run(verb, &ui).await,
-                Verb::Repair(verb) => Box::pin(repair::run(verb, &ui)).await,
-                Verb::Apply(verb) => Box::pin(apply::run(verb, &ui)).await,
-            }
-        }),
-        Err(error) => {
-            ui.error(&format!("the runtime does not start: {error}"), None);
-            Exit::Trouble
-        }
-    };
-    exit.code()
-}
+pub use program::start;

@@ -1,7 +1,7 @@
 //! The reports of a run: stdout in the format that `--format` names, and the files of `--report`.
 //!
-//! A report that cannot be written does not stop the others; it makes the run incomplete. If the reader
-//! of stdout goes away (`| head`), the run stops.
+//! A report that cannot be written does not stop the others; it makes the run incomplete. If the
+//! reader of stdout goes away (`| head`), the run stops.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::path::PathBuf;
@@ -42,8 +42,8 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// Opens every report file before anything is read. Returns `None` if one cannot be opened; the error
-    /// has been shown.
+    /// Opens every report file before anything is read. Returns `None` if one cannot be opened; the
+    /// error has been shown.
     pub(super) fn open(
         format: &Format,
         options: &ReportOptions,

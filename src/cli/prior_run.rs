@@ -1,7 +1,7 @@
-//! An earlier run, told again to a verb that works on what it found: from the ledger or from a file.
+//! A prior run, replayed for a verb that works on its findings: from the ledger or from a report.
 //!
-//! Only a finished run of this very spec and these parameters is told to its end. What was told before
-//! a refusal counts for nothing.
+//! Only a finished run of the same spec and parameters is accepted. If replaying fails, the events
+//! until then count for nothing.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -11,38 +11,40 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::args::CommonArgs;
-use super::ledgers::past;
+use super::ledgers::open_to_read;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::RunRecord;
 use crate::ledger::{LedgerError, Retold, Store};
+use crate::problem::Problem;
 use crate::spec::Spec;
 
-/// Where an earlier run's findings come from.
+/// Where a prior run's findings come from.
 pub(super) enum PriorRun {
-    /// The ledger: this run, or the newest that came to its end.
+    /// The ledger: this run, or the newest finished one.
     Ledger(Option<String>),
     /// A `.jsonl` report.
     File(PathBuf),
 }
 
 impl PriorRun {
-    /// What the flags say.
+    /// Returns the prior run that the flags name.
     ///
     /// # Errors
-    /// They say two things.
-    pub(super) fn of(
+    /// When both are given.
+    pub(super) fn of_flags(
         run: Option<&String>,
         from: Option<&PathBuf>,
-    ) -> Result<PriorRun, &'static str> {
+    ) -> Result<PriorRun, Problem> {
         match (run, from) {
-            (Some(_), Some(_)) => Err("--run and --from exclude each other"),
+            (Some(_), Some(_)) => Err(Problem::new("--run and --from exclude each other")),
             (run, None) => Ok(PriorRun::Ledger(run.cloned())),
             (None, Some(file)) => Ok(PriorRun::File(file.clone())),
         }
     }
 
-    /// Reads what the run noted of its servers; nothing of a report, which has no such note.
+    /// Reads what the run recorded of its servers. Returns `None` for a report, which has no such
+    /// record.
     pub(super) async fn terms(
         &self,
         common: &CommonArgs,
@@ -51,93 +53,96 @@ impl PriorRun {
         ui: &Ui,
     ) -> Option<String> {
         let PriorRun::Ledger(_) = self else { return None };
-        let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
+        let store = open_to_read(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
         store.terms(run).await.ok().flatten()
     }
 
-    /// Tells the run again. False if that cannot be had, which has been said.
-    pub(super) async fn tell(
+    /// Passes the run's events to `observe`. Returns false if that fails; the error has been shown.
+    pub(super) async fn replay(
         &self,
         common: &CommonArgs,
         spec: &Spec,
         ui: &Ui,
-        hear: &mut dyn FnMut(Event),
+        observe: &mut dyn FnMut(Event),
     ) -> bool {
-        let (message, hint) = match self {
+        let problem = match self {
             PriorRun::Ledger(run) => {
-                let store = past(&common.ledger(), &spec.text.path, &spec.name, ui).await;
-                let Some(store) = store else {
-                    return false;
+                let store = open_to_read(&common.ledger(), &spec.text.path, &spec.name, ui).await;
+                let Some(store) = store else { return false };
+                let Err(problem) = replay_ledger(&store, run.as_deref(), spec, observe).await
+                else {
+                    return true;
                 };
-                match of_ledger(&store, run.as_deref(), spec, hear).await {
-                    Ok(()) => return true,
-                    Err((why, hint)) => (format!("{store}: {why}"), hint),
-                }
+                problem.context(store.to_string())
             }
-            PriorRun::File(file) => match of_file(file, spec, hear) {
-                Ok(()) => return true,
-                Err(why) => (
-                    format!("findings {} cannot be used: {why}", file.display()),
-                    "Write them anew: compare with --report findings.jsonl.",
-                ),
-            },
+            PriorRun::File(file) => {
+                let Err(problem) = replay_file(file, spec, observe) else { return true };
+                problem
+                    .context(format!("findings {} cannot be used", file.display()))
+                    .with_hint("Write them anew: compare with --report findings.jsonl.")
+            }
         };
-        ui.error(&message, Some(hint));
+        ui.problem(&problem);
         false
     }
 }
 
-/// Why a run is not one of this spec as it is now; nothing if it is.
-fn stranger(run: &RunRecord, spec: &Spec) -> Option<&'static str> {
+/// Returns why a run is not of this spec as it is now, or `None` if it is.
+fn find_mismatch(run: &RunRecord, spec: &Spec) -> Option<&'static str> {
     if run.spec_hash != spec.hash {
         return Some("the spec was changed since that run");
     }
     (run.scope != spec.scope()).then_some("that run had other parameters")
 }
 
-async fn of_ledger(
+async fn replay_ledger(
     store: &Store,
     run: Option<&str>,
     spec: &Spec,
-    hear: &mut dyn FnMut(Event),
-) -> Result<(), (String, &'static str)> {
-    let mut strange = None;
-    let told = store.retell(&spec.name, run, |event| {
+    observe: &mut dyn FnMut(Event),
+) -> Result<(), Problem> {
+    let mut mismatch = None;
+    let result = store.retell(&spec.name, run, |event| {
         if let Event::RunStarted(record) = &event {
-            strange = stranger(record, spec);
+            mismatch = find_mismatch(record, spec);
         }
-        hear(event);
+        observe(event);
     });
-    let told = told.await;
+    let result = result.await;
     let list = "pgreconcile history SPEC --format json lists the runs.";
-    match (told, strange) {
-        (Err(error), _) => Err((error.to_string(), list)),
-        (Ok(Retold::Told), None) => Ok(()),
+    let (problem, hint) = match (result, mismatch) {
+        (Ok(Retold::Told), None) => return Ok(()),
         (Ok(Retold::Told), Some(why)) => {
-            Err((why.to_owned(), "Compare again, or name a run of these with --run and --param."))
+            (Problem::new(why), "Compare again, or name a run of these with --run and --param.")
         }
-        (Ok(Retold::Damaged(run)), _) => Err((
-            LedgerError::damaged(&run).to_string(),
+        (Ok(Retold::Damaged(run)), _) => (
+            LedgerError::damaged(&run).into(),
             "Compare again, or name another run; pgreconcile history SPEC lists them.",
-        )),
-        (Ok(Retold::Unfinished), _) => Err((
-            "that run has not come to its end".to_owned(),
+        ),
+        (Ok(Retold::Unfinished), _) => (
+            Problem::new("that run has not come to its end"),
             "Compare again, or name a finished run.",
-        )),
+        ),
         (Ok(Retold::Unknown), _) => {
-            let named = run.map(|run| format!(": {run}")).unwrap_or_default();
-            Err((format!("there is no such finished run{named}"), list))
+            let name = run.map(|run| format!(": {run}")).unwrap_or_default();
+            (Problem::new(format!("there is no such finished run{name}")), list)
         }
-    }
+        (Err(error), _) => (error.into(), list),
+    };
+    Err(problem.with_hint(hint))
 }
 
-/// Findings of a report, in which there may be runs of other specs as well.
-fn of_file(file: &Path, spec: &Spec, hear: &mut dyn FnMut(Event)) -> Result<(), String> {
-    let lines = BufReader::new(File::open(file).map_err(|error| error.to_string())?).lines();
-    read_lines(lines, spec, hear)
+/// Replays a report, which may hold runs of other specs as well.
+fn replay_file(file: &Path, spec: &Spec, observe: &mut dyn FnMut(Event)) -> Result<(), Problem> {
+    let file = File::open(file).map_err(unreadable)?;
+    replay_lines(BufReader::new(file).lines(), spec, observe)
 }
 
-/// What every line begins with.
+fn unreadable(error: io::Error) -> Problem {
+    Problem::new(error.to_string())
+}
+
+/// The fields that every record has.
 #[derive(Deserialize)]
 struct LineHead {
     #[serde(rename = "type")]
@@ -145,56 +150,60 @@ struct LineHead {
     version: u32,
 }
 
-fn read_lines(
+fn replay_lines(
     lines: impl Iterator<Item = io::Result<String>>,
     spec: &Spec,
-    hear: &mut dyn FnMut(Event),
-) -> Result<(), String> {
-    /// A record of a line, or why the line holds none.
-    fn record<R: DeserializeOwned>((at, text): (usize, &str)) -> Result<R, String> {
-        let cut = |_| format!("line {} is no record of a run: it was cut off, or edited", at + 1);
-        serde_json::from_str(text).map_err(cut)
+    observe: &mut dyn FnMut(Event),
+) -> Result<(), Problem> {
+    /// Parses the record of a line.
+    fn parse<R: DeserializeOwned>((at, text): (usize, &str)) -> Result<R, Problem> {
+        serde_json::from_str(text).map_err(|_| {
+            let at = at + 1;
+            Problem::new(format!("line {at} is no record of a run: it was cut off, or edited"))
+        })
     }
-    let (mut ours, mut found, mut open) = (false, false, false);
+    let fail = |message: &str| Err(Problem::new(message));
+    // Whether the current run is of this spec, whether one was found, whether one has no end yet.
+    let (mut is_ours, mut is_found, mut is_open) = (false, false, false);
     for (at, line) in lines.enumerate() {
-        let text = line.map_err(|error| error.to_string())?;
+        let text = line.map_err(unreadable)?;
         let line = (at, text.as_str());
-        let LineHead { kind, version } = record(line)?;
+        let LineHead { kind, version } = parse(line)?;
         if version != 1 {
-            return Err(format!("line {} is not of version 1 of the format", at + 1));
+            return fail(&format!("line {} is not of version 1 of the format", at + 1));
         }
         match kind.as_str() {
-            "run" if open => return Err("a run in it has no end: it was cut off".to_owned()),
+            "run" if is_open => return fail("a run in it has no end: it was cut off"),
             "run" => {
-                let run: RunRecord = record(line)?;
-                (ours, open) = (run.spec == spec.name, true);
-                if ours && found {
-                    return Err("it holds two runs of this spec".to_owned());
+                let run: RunRecord = parse(line)?;
+                (is_ours, is_open) = (run.spec == spec.name, true);
+                if is_ours && is_found {
+                    return fail("it holds two runs of this spec");
                 }
-                if ours {
-                    found = true;
-                    if let Some(why) = stranger(&run, spec) {
-                        return Err(why.to_owned());
+                if is_ours {
+                    is_found = true;
+                    if let Some(why) = find_mismatch(&run, spec) {
+                        return fail(why);
                     }
-                    hear(Event::RunStarted(run));
+                    observe(Event::RunStarted(run));
                 }
             }
             "summary" => {
-                if ours {
-                    hear(Event::RunFinished(record(line)?));
+                if is_ours {
+                    observe(Event::RunFinished(parse(line)?));
                 }
-                (ours, open) = (false, false);
+                (is_ours, is_open) = (false, false);
             }
-            "finding" | "undecided" | "mapping" if !ours => {}
-            "finding" => hear(Event::Finding { mapping: 0, finding: record(line)? }),
-            "undecided" => hear(Event::Undecided(record(line)?)),
-            "mapping" => hear(Event::MappingFinished { mapping: 0, record: record(line)? }),
-            _ => return Err(format!("line {} is of an unknown type", at + 1)),
+            "finding" | "undecided" | "mapping" if !is_ours => {}
+            "finding" => observe(Event::Finding { mapping: 0, finding: parse(line)? }),
+            "undecided" => observe(Event::Undecided(parse(line)?)),
+            "mapping" => observe(Event::MappingFinished { mapping: 0, record: parse(line)? }),
+            _ => return fail(&format!("line {} is of an unknown type", at + 1)),
         }
     }
-    match (found, open) {
-        (_, true) => Err("it has no summary: it was cut off".to_owned()),
-        (false, _) => Err(format!("it tells of no run of spec \"{}\"", spec.name)),
+    match (is_found, is_open) {
+        (_, true) => fail("it has no summary: it was cut off"),
+        (false, _) => fail(&format!("it holds no run of spec \"{}\"", spec.name)),
         (true, false) => Ok(()),
     }
 }

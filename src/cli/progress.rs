@@ -1,4 +1,4 @@
-//! How a run is going: bars on a terminal, a plain line every 10 s elsewhere.
+//! The progress of a run: bars on a terminal, otherwise a line every 10 s.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::spec::printable;
 
-/// A line is written no more often than this.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+/// The shortest time between two lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows progress on stderr.
 pub(super) struct ProgressDisplay {
-    shows: DisplayMode,
+    mode: DisplayMode,
     ui: Ui,
     mappings: Vec<MappingProgress>,
     last_line: Instant,
@@ -38,14 +38,14 @@ struct MappingProgress {
 }
 
 impl ProgressDisplay {
-    /// As asked for; on `auto`, bars if stderr is a terminal.
+    /// Makes the display that `--progress` asks for; `auto` means bars if stderr is a terminal.
     pub(super) fn new(when: When, ui: &Ui) -> ProgressDisplay {
         let bars = match when {
             When::Auto => std::io::stderr().is_terminal(),
             When::Always => true,
             When::Never => false,
         };
-        let shows = match (ui.quiet, when, bars) {
+        let mode = match (ui.quiet, when, bars) {
             (true, _, _) | (_, When::Never, _) => DisplayMode::Nothing,
             (_, _, true) if std::io::stderr().is_terminal() => DisplayMode::Bars(
                 MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)),
@@ -53,7 +53,7 @@ impl ProgressDisplay {
             _ => DisplayMode::Lines,
         };
         ProgressDisplay {
-            shows,
+            mode,
             ui: ui.clone(),
             mappings: Vec::new(),
             last_line: Instant::now(),
@@ -61,9 +61,9 @@ impl ProgressDisplay {
         }
     }
 
-    fn started(&mut self, index: usize, name: &str, estimated: Option<u64>) {
+    fn start_mapping(&mut self, index: usize, name: &str, estimated: Option<u64>) {
         let name = printable(name);
-        let bar = match &self.shows {
+        let bar = match &self.mode {
             DisplayMode::Bars(bars) => {
                 let bar = bars.add(match estimated {
                     Some(rows) => ProgressBar::new(rows),
@@ -82,8 +82,8 @@ impl ProgressDisplay {
         self.mappings.iter_mut().find(|mapping| mapping.index == index)
     }
 
-    fn line(&mut self) {
-        if !matches!(self.shows, DisplayMode::Lines) || self.last_line.elapsed() < LINE_EVERY {
+    fn write_progress_line(&mut self) {
+        if !matches!(self.mode, DisplayMode::Lines) || self.last_line.elapsed() < LINE_INTERVAL {
             return;
         }
         self.last_line = Instant::now();
@@ -103,7 +103,8 @@ impl ProgressDisplay {
     }
 }
 
-/// With and without a length. They fit into 80 columns, or the lines would break and the bars tear.
+/// Templates with and without a length. They fit into 80 columns: wrapped lines would break the
+/// bars.
 const TEMPLATES: [&str; 2] = [
     "{prefix:14!} {wide_bar} {percent:>3}% {human_pos:>13} rows {rate:>9} {eta:>4} {msg:18!}",
     "{prefix:14!} {spinner} {human_pos:>13} rows {rate:>9} {msg:18!}",
@@ -111,11 +112,11 @@ const TEMPLATES: [&str; 2] = [
 
 fn style(has_length: bool) -> ProgressStyle {
     let template = TEMPLATES[usize::from(!has_length)];
-    // The template is a constant: a unit test reads it.
+    // A unit test checks that the templates are valid.
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // The bar has no way to say that it could not be drawn.
+        // The bar has no way to report an error.
         let _ = write!(out, "{:.0}/s", state.per_sec());
     })
 }
@@ -124,7 +125,7 @@ impl Observer for ProgressDisplay {
     fn observe(&mut self, event: &Event) {
         match event {
             Event::MappingStarted { mapping, name, estimated_rows } => {
-                self.started(*mapping, name, *estimated_rows);
+                self.start_mapping(*mapping, name, *estimated_rows);
             }
             Event::ChunkFinished { mapping, rows, .. } => {
                 let rows = rows.source.max(rows.target);
@@ -137,11 +138,11 @@ impl Observer for ProgressDisplay {
                         bar.set_position(mapping.rows);
                     }
                 }
-                self.line();
+                self.write_progress_line();
             }
             Event::RecheckFinished { open, .. } => {
                 self.open = *open;
-                // It is the whole run's count, so it stands once.
+                // The count is that of the whole run, so only the last bar shows it.
                 let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
                 let last = bars.next_back();
                 bars.for_each(|bar| bar.set_message(""));
@@ -149,7 +150,7 @@ impl Observer for ProgressDisplay {
                     let text = if *open > 0 { format!("{open} to recheck") } else { String::new() };
                     bar.set_message(text);
                 }
-                self.line();
+                self.write_progress_line();
             }
             Event::Finding { mapping, finding } => {
                 if let Some(mapping) = self.mapping(*mapping) {
@@ -163,21 +164,23 @@ impl Observer for ProgressDisplay {
                 self.mappings.retain(|known| known.index != *mapping);
             }
             Event::PaceStarted { waits, reason, .. } => {
-                let what = if *waits { "waiting" } else { "going slower" };
-                self.note(&format!("{what}: {reason}"));
-                self.say_beside(what);
+                let what = if *waits { "waiting" } else { "throttled" };
+                self.write_line(&format!("{what}: {reason}"));
+                self.show_beside(what);
             }
-            Event::PaceFinished { .. } => self.say_beside(""),
+            Event::PaceFinished { .. } => self.show_beside(""),
             Event::Retried { side, reason } => {
                 let side = side.map_or(String::new(), |side| format!("{side}: "));
-                self.note(&format!("trying again: {side}{reason}"));
+                self.write_line(&format!("retrying: {side}{reason}"));
             }
             Event::Stopping { reason } => {
-                self.note(&format!("{reason}: finishing what is in hand; once more stops at once"));
+                self.write_line(&format!(
+                    "{reason}: finishing chunks in flight; another signal stops at once"
+                ));
             }
             Event::RunFinished(_) => {
-                if let DisplayMode::Bars(bars) = &self.shows {
-                    // A terminal that is gone needs no clearing.
+                if let DisplayMode::Bars(bars) = &self.mode {
+                    // If the terminal is gone, there is nothing to clear.
                     let _ = bars.clear();
                 }
             }
@@ -187,17 +190,17 @@ impl Observer for ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// Words beside the last bar, where there are bars.
-    fn say_beside(&self, words: &str) {
+    /// Shows a text beside the last bar.
+    fn show_beside(&self, words: &str) {
         let mut bars = self.mappings.iter().filter_map(|mapping| mapping.bar.as_ref());
         if let Some(bar) = bars.next_back() {
             bar.set_message(words.to_owned());
         }
     }
 
-    /// A line that does not tear the bars.
-    fn note(&self, line: &str) {
-        match &self.shows {
+    /// Writes a line without breaking the bars.
+    fn write_line(&self, line: &str) {
+        match &self.mode {
             DisplayMode::Bars(bars) => bars.suspend(|| self.ui.status(line)),
             DisplayMode::Lines => self.ui.status(line),
             DisplayMode::Nothing => {}
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_templates_can_be_read() {
+    fn both_templates_are_valid() {
         for template in TEMPLATES {
             assert!(ProgressStyle::with_template(template).is_ok());
         }

@@ -1,5 +1,5 @@
-//! Which run a call of `compare` is: a new one, one that goes on, a part of one that many processes
-//! share, a slice.
+//! How a run of `compare` starts: as a new run, a resumed one, a part of one that many processes
+//! share, or a slice.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::args::CommonArgs;
 use super::exit::Exit;
-use super::ledgers::{Ledgers, warn_of_trouble};
+use super::ledgers::{Ledgers, warn_if_incomplete};
 use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
@@ -20,49 +20,54 @@ const RESUMES: &str = "--resume needs a ledger that can be read and written.";
 const SAME_SECRET: &str =
     "Run and resume with the same PGRECONCILE_REDACT_KEY to keep what was compared.";
 
-/// What the earlier run found. Nothing if that cannot be had, which has been said.
-pub(super) async fn remember(
-    earlier: &PriorRun,
+/// Reads a prior run's findings. Returns `None` if that fails; the error has been shown.
+pub(super) async fn read_prior_findings(
+    prior: &PriorRun,
     common: &CommonArgs,
     spec: &Spec,
     ui: &Ui,
 ) -> Option<Memory> {
     let mut memory = Memory::default();
-    let mut hear = |event| {
+    let mut add = |event| {
         if let Event::Finding { finding, .. } = event {
             memory.add(&finding);
         }
     };
-    let told = earlier.tell(common, spec, ui, &mut hear).await;
-    told.then_some(memory)
+    let is_complete = prior.replay(common, spec, ui, &mut add).await;
+    is_complete.then_some(memory)
 }
 
-/// What runs of a spec have found that is still open. Nothing if that cannot be had, which has been said.
-pub(super) async fn still_open(spec: &Spec, ledgers: &mut Ledgers, ui: &Ui) -> Option<Memory> {
+/// Reads the findings of a spec that are still open. Returns `None` if that fails; the error has
+/// been shown.
+pub(super) async fn read_open_findings(
+    spec: &Spec,
+    ledgers: &mut Ledgers,
+    ui: &Ui,
+) -> Option<Memory> {
     let hint =
-        "--slice needs a ledger that can be read and written: it knows what was verified when.";
+        "--slice needs a ledger that can be read and written: it stores what was verified when.";
     let cause = ledgers.cause(&spec.name);
     let Some(recorder) = ledgers.recorder(&spec.name) else {
-        let message = format!("no ledger knows what of \"{}\" was verified{cause}", spec.name);
+        let message = format!("no ledger has what of \"{}\" was verified{cause}", spec.name);
         ui.error(&message, Some(hint));
         return None;
     };
-    if !can_be_written(recorder, hint, ui) {
+    if !check_writable(recorder, hint, ui) {
         return None;
     }
     let mut memory = Memory::default();
-    let hear = |finding| memory.add(&finding);
-    let told = recorder.store().open_findings(&spec.name, &spec.scope(), hear).await;
-    if let Err(error) = told {
+    let add = |finding| memory.add(&finding);
+    let result = recorder.store().open_findings(&spec.name, &spec.scope(), add).await;
+    if let Err(error) = result {
         ui.error(&format!("{recorder}: {error}"), Some(hint));
         return None;
     }
     Some(memory)
 }
 
-/// Whether a ledger can be written; if not, that has been said. The next call would begin where this one
-/// does.
-fn can_be_written(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
+/// Returns whether a ledger can be written, and shows an error if not: without that, the next call
+/// would start where this one does.
+fn check_writable(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
     let newer = recorder.store().is_newer();
     if newer {
         let message = format!("{recorder}: a newer version of this program has written it");
@@ -71,13 +76,14 @@ fn can_be_written(recorder: &Recorder, hint: &str, ui: &Ui) -> bool {
     !newer
 }
 
-/// Takes part in a run that other processes share. An error is the exit of one that does not tell it.
+/// Takes part in a run that other processes share. `Err` is the exit of a process that does not
+/// report the run.
 pub(super) async fn share(
     (run_id, process, again): (&str, &str, &str),
     prepared: run::Prepared,
     options: Options,
     ledgers: &mut Ledgers,
-    audience: &mut dyn Observer,
+    observer: &mut dyn Observer,
     stop: watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Result<Exit, Exit> {
@@ -89,21 +95,21 @@ pub(super) async fn share(
         ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
         return Err(Exit::Trouble);
     }
-    let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
+    let heard = run::Audience { recorder: recorder.as_mut(), observer };
     let part = run::share(prepared, (run_id.to_owned(), process), options, heard, stop).await;
     if let Some(recorder) = &recorder {
-        warn_of_trouble(recorder, ui);
+        warn_if_incomplete(recorder, ui);
     }
     Err(match part {
         Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
         Ok(Shared::Elsewhere(summary)) => {
             let verdict = summary.verdict.name();
-            ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
+            ui.status(&format!("run {run_id} is over: {verdict}; another process has reported it"));
             summary.verdict.into()
         }
         Ok(Shared::Left(left)) => {
             let left = left.map_or_else(String::new, |Left { open, all }| match open {
-                0 => ": all is compared, and what differs is to be settled".to_owned(),
+                0 => ": everything is compared; what differs is still to be rechecked".to_owned(),
                 _ => format!(": {open} of {all} shards are still to be compared"),
             });
             ui.status(&format!("run {run_id} is left to the other processes{left}"));
@@ -111,18 +117,19 @@ pub(super) async fn share(
             Exit::Incomplete
         }
         Err(Parted::Refused(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Trouble
         }
         Err(Parted::Lost(blocked)) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Incomplete
         }
     })
 }
 
-/// Which run is to go on, if one is: its id, or empty for the newest. The variable may say yes or no.
-pub(super) fn resumption(wanted: &str) -> Option<&str> {
+/// Parses `--resume`: the id of the run, or empty for the newest; `None` for no. The variable may
+/// be yes or no.
+pub(super) fn parse_resume(wanted: &str) -> Option<&str> {
     match wanted {
         "false" | "no" | "off" | "0" => None,
         "true" | "yes" | "on" | "1" => Some(""),
@@ -130,9 +137,9 @@ pub(super) fn resumption(wanted: &str) -> Option<&str> {
     }
 }
 
-/// Which run each spec's is: a new one, or one that goes on. Nothing if one cannot go on, which has
-/// been said.
-pub(super) async fn begin_all(
+/// Chooses the run of each spec: a new one, or one to resume. Returns `None` if one cannot be
+/// resumed; the error has been shown.
+pub(super) async fn choose_runs(
     wanted: Option<&str>,
     prepared: &mut [(run::Prepared, Options)],
     ledgers: &mut Ledgers,
@@ -141,17 +148,17 @@ pub(super) async fn begin_all(
     let mut begins = VecDeque::new();
     for (prepared, options) in prepared {
         let name = prepared.spec.name.clone();
-        let (new, cause) = (ledgers.new_run(&name), ledgers.cause(&name));
+        let (new, cause) = (ledgers.take_run_id(&name), ledgers.cause(&name));
         let Some(recorder) = ledgers.recorder(&name) else {
             if wanted.is_some() {
-                let message = format!("no ledger remembers where a run of \"{name}\" stood{cause}");
+                let message = format!("no ledger has a run of \"{name}\" to resume{cause}");
                 ui.error(&message, Some(RESUMES));
                 return None;
             }
             begins.push_back(Begin::New(new));
             continue;
         };
-        if wanted.is_some() && !can_be_written(recorder, RESUMES, ui) {
+        if wanted.is_some() && !check_writable(recorder, RESUMES, ui) {
             return None;
         }
         match run::agree(prepared, options, recorder, wanted).await {
@@ -160,29 +167,29 @@ pub(super) async fn begin_all(
                 match run::same_servers(prepared, &run.run, &interrupted.terms) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
                     Err(blocked) => {
-                        ui.error(&blocked.message, blocked.hint.as_deref());
+                        ui.problem(&blocked.into());
                         return None;
                     }
                 }
-                ui.status(&format!("{name}: run {} of {} goes on", run.run, run.started_at));
-                for said in run::read_from_start(prepared, options, &interrupted) {
-                    ui.warning(&said, Some(SAME_SECRET));
+                ui.status(&format!("{name}: resuming run {} of {}", run.run, run.started_at));
+                for warning in run::read_from_start(prepared, options, &interrupted) {
+                    ui.warning(&warning, Some(SAME_SECRET));
                 }
                 begins.push_back(Begin::Resumed(interrupted));
             }
             Ok(Resumable::Damaged(run)) => {
                 let message = format!("{recorder}: {}", LedgerError::damaged(&run));
-                ui.warning(&message, Some("It cannot go on; a new run begins."));
+                ui.warning(&message, Some("It cannot be resumed; a new run starts."));
                 begins.push_back(Begin::New(new));
             }
             Ok(Resumable::Nothing) => {
                 if wanted.is_some() {
-                    ui.status(&format!("{name}: no run was interrupted; a new one begins"));
+                    ui.status(&format!("{name}: no run was interrupted; a new one starts"));
                 }
                 begins.push_back(Begin::New(new));
             }
             Err(blocked) => {
-                ui.error(&blocked.message, blocked.hint.as_deref());
+                ui.problem(&blocked.into());
                 return None;
             }
         }

@@ -1,16 +1,17 @@
-//! Wishes to stop: the first signal lets the run finish what is in hand, the second stops it at once.
+//! Signals: the first one lets the run finish the chunks in flight, the second one stops it at
+//! once.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::run::Stop;
 
-/// Passes SIGINT, SIGTERM and SIGHUP on as wishes. It never ends.
-pub(super) async fn relay(wishes: &watch::Sender<Stop>) {
+/// Forwards SIGINT, SIGTERM and SIGHUP as requests to stop. It never returns.
+pub(super) async fn relay(requests: &watch::Sender<Stop>) {
     let streams =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
-        // Without handlers a signal ends the program as it ends any other.
+        // Without handlers a signal ends the program, as usual.
         return std::future::pending().await;
     };
     loop {
@@ -19,7 +20,7 @@ pub(super) async fn relay(wishes: &watch::Sender<Stop>) {
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-        wishes.send_modify(|stop| {
+        requests.send_modify(|stop| {
             *stop = if *stop == Stop::No { Stop::Soon } else { Stop::Now };
         });
     }

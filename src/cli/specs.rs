@@ -1,4 +1,4 @@
-//! Spec files from the command line: a file, or every .toml in a folder.
+//! Reads the spec files that the command line names: a file, or every .toml file of a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::ui::Ui;
 use crate::ledger::leftover;
+use crate::problem::Problem;
 use crate::run::{Options, Prepared, prepare};
 use crate::spec::{self, Diagnostic, Spec, SpecText};
 
-/// A spec is written by people; anything larger is something else.
-const LARGEST: u64 = 4 << 20;
+/// The most bytes of a spec: anything larger is another file.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// Reads every spec, and shows every problem of every file. Nothing if there was one.
+/// Reads every spec. Returns `None` if there are problems; all of them have been shown.
 pub(super) fn read(args: &args::SpecArgs, ui: &Ui) -> Option<Vec<Spec>> {
-    let given = given_params(&args.params, ui)?;
+    let given = parse_params(&args.params, ui)?;
     let mut specs: Vec<Spec> = Vec::new();
     let mut failed = false;
     for path in files(&args.specs, ui)? {
@@ -47,7 +48,8 @@ pub(super) fn read(args: &args::SpecArgs, ui: &Ui) -> Option<Vec<Spec>> {
     (!failed).then_some(specs)
 }
 
-/// Connects and plans every spec, and shows every problem of each. Nothing if there was one.
+/// Connects and plans every spec. Returns `None` if there are problems; all of them have been
+/// shown.
 pub(super) async fn prepare_all(
     specs: Vec<Spec>,
     options: impl Fn(&Spec) -> Options,
@@ -72,7 +74,8 @@ pub(super) async fn prepare_all(
     (!failed).then_some(prepared)
 }
 
-fn given_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> {
+/// Parses the values of `--param`.
+fn parse_params(params: &[String], ui: &Ui) -> Option<BTreeMap<String, String>> {
     let mut given = BTreeMap::new();
     for param in params {
         let Some((name, value)) = split_param(param) else {
@@ -94,7 +97,7 @@ fn split_param(param: &str) -> Option<(&str, &str)> {
     param.split_once('=').filter(|(name, _)| is_name(name))
 }
 
-/// Warns of ledgers beside these specs that no spec of the same folder owns any more.
+/// Warns of ledgers beside these specs that belong to no spec of the same folder.
 pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
     let folder_of = |spec: &Spec| spec.text.path.parent().unwrap_or(Path::new("")).to_owned();
     for folder in specs.iter().map(folder_of).collect::<BTreeSet<_>>() {
@@ -104,15 +107,15 @@ pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             let message = format!("{}: no spec beside it is named \"{name}\"", files.join(", "));
             let hint = "It may hold values of rows. If the spec is gone, delete it; if the spec has \
-                        another name now, its earlier runs are remembered under the old one.";
+                        another name now, its earlier runs are stored under the old one.";
             ui.warning(&message, Some(hint));
         }
     }
 }
 
-/// Tells whether a name may be that of a spec in a folder, or of one of those that were given. A file that
-/// is no spec as it stands may still be meant for one whose name it holds. `None` if a file of the folder
-/// cannot be read.
+/// Returns a function that tells whether a name may belong to a spec of a folder or to a given one.
+/// A file that is not valid counts for every name that it contains. Returns `None` if a file of the
+/// folder cannot be read.
 fn owned_names<'s>(
     folder: &Path,
     given: impl Iterator<Item = &'s Spec>,
@@ -131,7 +134,7 @@ fn owned_names<'s>(
     Some(move |name: &str| names.contains(name) || others.iter().any(|text| text.contains(name)))
 }
 
-/// The specs in a folder, in the order of their names.
+/// Returns the spec files in a folder, sorted by name.
 fn spec_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let paths = std::fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path());
     let is_spec = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
@@ -140,6 +143,7 @@ fn spec_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Returns the spec files that the paths name.
 fn files(paths: &[PathBuf], ui: &Ui) -> Option<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -175,7 +179,8 @@ fn read_one(path: &Path, given: &BTreeMap<String, String>, ui: &Ui) -> Option<Sp
     }
 }
 
-/// The names of specs with their files: for verbs that ask no server. Nothing if there was a problem.
+/// Reads the names of specs, for verbs that query no server. Returns `None` if there are problems;
+/// all of them have been shown.
 pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>> {
     let mut names = Vec::new();
     let mut failed = false;
@@ -198,12 +203,12 @@ pub(super) fn names(paths: &[PathBuf], ui: &Ui) -> Option<Vec<(PathBuf, String)>
 fn read_text(path: &Path, ui: &Ui) -> Option<SpecText> {
     let bytes = match read_bytes(path) {
         Ok(bytes) => bytes,
-        Err((why, hint)) => {
-            ui.error(&format!("spec {} cannot be read: {why}", path.display()), Some(hint));
+        Err(problem) => {
+            ui.problem(&problem.context(format!("spec {} cannot be read", path.display())));
             return None;
         }
     };
-    // Places are counted from behind a byte order mark, which TOML allows.
+    // Positions do not count a byte order mark, which TOML allows.
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let text =
         SpecText { path: path.to_owned(), text: String::from_utf8_lossy(bytes).into_owned() };
@@ -219,21 +224,20 @@ fn read_text(path: &Path, ui: &Ui) -> Option<SpecText> {
     Some(text)
 }
 
-type Unreadable = (String, &'static str);
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
+/// Reads a file.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| {
         let hint = match error.kind() {
             ErrorKind::PermissionDenied => "Let the user that this program runs as read it.",
             _ => "Name a spec file, or a folder of them.",
         };
-        (error.to_string(), hint)
+        Problem::new(error.to_string()).with_hint(hint)
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(("it is larger than 4 MiB".to_owned(), "Is it a spec?"));
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Problem::new("it is larger than 4 MiB").with_hint("Is it a spec?"));
     }
     Ok(bytes)
 }

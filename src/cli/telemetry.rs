@@ -1,7 +1,7 @@
-//! Logs: events as lines on stderr. The only file that knows of tracing.
+//! The log: events as lines on stderr. No other file uses tracing.
 //!
-//! `-v` tells of runs, mappings, findings and trouble, `-vv` also of every chunk and recheck. A line
-//! never holds a row's values: findings are told by mapping and kind.
+//! `-v` logs runs, mappings, findings and problems, `-vv` also every chunk and recheck. A line
+//! never holds a row's values: findings are logged by mapping and kind.
 
 use std::io::{self, Write};
 
@@ -29,12 +29,12 @@ impl Write for Escaped {
     }
 }
 
-/// Turns events into log lines.
+/// Writes events as log lines.
 pub(super) struct Log;
 
 impl Log {
-    /// Sets the log up, if one was asked for. Only lines of our own are written: the driver's could
-    /// hold what a server says. A quiet program writes none.
+    /// Starts the log if `-v` is given. Only this program's lines are written: those of the driver
+    /// could hold texts of a server. `--quiet` turns the log off.
     pub(super) fn start(common: &CommonArgs) -> Option<Log> {
         let level = match common.verbose {
             _ if common.quiet => return None,
@@ -66,39 +66,39 @@ impl Observer for Log {
                 tracing::info!(target: "pgreconcile", mapping = name, estimated_rows, "mapping started");
             }
             Event::MappingResumed { mapping, chunks, rows } => {
-                tracing::info!(target: "pgreconcile", mapping, chunks, rows, "mapping goes on");
+                tracing::info!(target: "pgreconcile", mapping, chunks, rows, "mapping resumed");
             }
             Event::ChunkStarted { mapping, chunk } => {
                 tracing::debug!(target: "pgreconcile", mapping, chunk, "chunk started");
             }
-            Event::ChunkFinished { mapping, chunk, rows, suspects, elapsed } => tracing::debug!(
+            Event::ChunkFinished { mapping, chunk, rows, candidates, elapsed } => tracing::debug!(
                 target: "pgreconcile",
                 mapping,
                 chunk,
                 source_rows = rows.source,
                 target_rows = rows.target,
-                suspects,
+                candidates,
                 elapsed_ms = elapsed.as_millis() as u64,
                 "chunk finished"
             ),
-            Event::RecheckStarted { batch, suspects } => {
-                tracing::debug!(target: "pgreconcile", batch, suspects, "recheck started");
+            Event::RecheckStarted { batch, candidates } => {
+                tracing::debug!(target: "pgreconcile", batch, candidates, "recheck started");
             }
             Event::RecheckFinished { batch, open } => {
                 tracing::debug!(target: "pgreconcile", batch, open, "recheck finished");
             }
             Event::Retried { side, reason } => {
                 let side = side.map(|side| side.name());
-                tracing::warn!(target: "pgreconcile", side, reason, "trying again");
+                tracing::warn!(target: "pgreconcile", side, reason, "retrying");
             }
             Event::PaceStarted { period, waits, reason } => {
-                tracing::info!(target: "pgreconcile", period, waits, reason, "held back");
+                tracing::info!(target: "pgreconcile", period, waits, reason, "throttled");
             }
             Event::PaceFinished { period, elapsed } => tracing::info!(
                 target: "pgreconcile",
                 period,
                 elapsed_ms = elapsed.as_millis() as u64,
-                "held back no more"
+                "no longer throttled"
             ),
             Event::Finding { finding, .. } => tracing::info!(
                 target: "pgreconcile",

@@ -1,6 +1,6 @@
-//! Where words go: data to stdout, everything else to stderr.
+//! Messages: data goes to stdout, everything else to stderr.
 //!
-//! Message grammar is PostgreSQL's: a lowercase line, then `hint:` with a sentence.
+//! The grammar is PostgreSQL's: a lowercase line, then `detail:` and `hint:` with a sentence each.
 
 use std::io::{IsTerminal, Write};
 
@@ -9,17 +9,17 @@ use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue};
 
 use super::args::{CommonArgs, When};
-use super::exit::Exit;
+use super::exit::{Exit, STDOUT};
 use crate::pg::PgError;
 use crate::problem::Problem;
-use crate::run::Trouble;
+use crate::run::{Blocked, Trouble};
 use crate::schema::Side;
 use crate::spec::{
     Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, holds_connection, printable,
     withhold,
 };
 
-/// The terminal, or what stands for it.
+/// Writes messages.
 #[derive(Clone, Debug)]
 pub(super) struct Ui {
     pub(super) quiet: bool,
@@ -42,9 +42,9 @@ impl Ui {
         Ui { quiet: false, colour }
     }
 
-    /// Whether stdout takes colour.
-    pub(super) fn colours_stdout(&self) -> bool {
-        self.colours(&std::io::stdout())
+    /// Returns whether stdout takes colour.
+    pub(super) fn stdout_has_colour(&self) -> bool {
+        self.has_colour(&std::io::stdout())
     }
 
     /// Returns stdout, which drops the colours of a text that it does not take.
@@ -52,87 +52,115 @@ impl Ui {
         AutoStream::new(std::io::stdout().lock(), self.colour)
     }
 
-    fn colours(&self, stream: &impl anstream::stream::RawStream) -> bool {
+    fn has_colour(&self, stream: &impl anstream::stream::RawStream) -> bool {
         match self.colour {
             ColorChoice::Auto => AutoStream::choice(stream) != ColorChoice::Never,
             choice => choice != ColorChoice::Never,
         }
     }
 
-    /// Columns of the terminal on stdout; 80 where there is none.
+    /// Returns the columns of the terminal on stdout, or 80.
     pub(super) fn width(&self) -> u16 {
         let stdout = std::io::stdout();
         let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(stdout)).flatten();
         size.map_or(80, |(width, _)| width.0)
     }
 
-    fn say(&self, text: &str) {
+    fn write_line(&self, text: &str) {
         let mut stderr = AutoStream::new(std::io::stderr().lock(), self.colour);
-        // There is nowhere to complain to when stderr is gone.
+        // If stderr is gone, there is nowhere to report it.
         let _ = writeln!(stderr, "{text}");
     }
 
-    fn message(&self, word: &str, colour: AnsiColor, message: &str, hint: Option<&str>) {
+    fn message(&self, severity: &str, colour: AnsiColor, problem: &Problem) {
         let style = Style::new().bold().fg_color(Some(colour.into()));
-        let mut text = format!("{style}{word}:{style:#} {}", printable(&withhold(message)));
-        if let Some(hint) = hint {
-            let style = Style::new().bold();
-            text.push_str(&format!("\n{style}hint:{style:#} {}", printable(hint)));
+        let message = printable(&withhold(&problem.full_message()));
+        let mut text = format!("{style}{severity}:{style:#} {message}");
+        for (name, sentence) in [("detail", &problem.detail), ("hint", &problem.hint)] {
+            if let Some(sentence) = sentence {
+                let style = Style::new().bold();
+                text.push_str(&format!("\n{style}{name}:{style:#} {}", printable(sentence)));
+            }
         }
-        self.say(&text);
+        self.write_line(&text);
     }
 
-    /// Shows a problem with its causes, detail and hint.
+    /// Shows a problem as an error.
     pub(super) fn problem(&self, problem: &Problem) {
-        self.error(&problem.full_message(), problem.hint.as_deref());
+        self.message("error", AnsiColor::Red, problem);
     }
 
-    /// Says what went wrong.
-    pub(super) fn error(&self, message: &str, hint: Option<&str>) {
-        self.message("error", AnsiColor::Red, message, hint);
-    }
-
-    /// Says what is worth knowing.
-    pub(super) fn warning(&self, message: &str, hint: Option<&str>) {
+    /// Shows a problem as a warning.
+    pub(super) fn problem_warning(&self, problem: &Problem) {
         if !self.quiet {
-            self.message("warning", AnsiColor::Yellow, message, hint);
+            self.message("warning", AnsiColor::Yellow, problem);
         }
     }
 
-    /// Says how things go.
+    /// Shows why a command failed, and returns its exit code. If the reader of stdout has gone
+    /// away, that is no failure: it has read enough.
+    pub(super) fn failure(&self, error: &anyhow::Error) -> Exit {
+        let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+            let error = cause.downcast_ref::<std::io::Error>();
+            error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        };
+        if error.to_string() == STDOUT && error.chain().any(is_broken_pipe) {
+            return Exit::Clean;
+        }
+        let problem = error.chain().find_map(|cause| cause.downcast_ref::<Problem>());
+        self.problem(&Problem {
+            detail: problem.and_then(|problem| problem.detail.clone()),
+            hint: problem.and_then(|problem| problem.hint.clone()),
+            ..Problem::new(format!("{error:#}"))
+        });
+        Exit::Trouble
+    }
+
+    /// Shows an error.
+    pub(super) fn error(&self, message: &str, hint: Option<&str>) {
+        self.problem(&problem(message, hint));
+    }
+
+    /// Shows a warning.
+    pub(super) fn warning(&self, message: &str, hint: Option<&str>) {
+        self.problem_warning(&problem(message, hint));
+    }
+
+    /// Shows what is being done.
     pub(super) fn status(&self, message: &str) {
         if !self.quiet {
-            self.say(&printable(message));
+            self.write_line(&printable(message));
         }
     }
 
-    /// Shows problems of a spec in their places: the first `MOST_SHOWN`, then how many more there are.
+    /// Shows problems of a spec with their places: the first `MOST_SHOWN`, then how many more there
+    /// are.
     pub(super) fn diagnostics(&self, text: &SpecText, problems: &[Diagnostic]) {
         self.first_diagnostics(text, problems, 0);
     }
 
-    /// Shows what is wrong with a spec's file.
+    /// Shows the problems of a spec's file.
     pub(super) fn file_problems(&self, text: &SpecText, problems: &FileProblems) {
         let FileProblems { first, more_errors, more_warnings } = problems;
         let more = if self.quiet { *more_errors } else { more_errors + more_warnings };
         self.first_diagnostics(text, first, more);
     }
 
-    /// The same where there are this many more behind them.
+    /// Shows the first problems and how many more there are, `more` of them not in the list.
     fn first_diagnostics(&self, text: &SpecText, problems: &[Diagnostic], more: usize) {
-        let styled = self.colours(&std::io::stderr());
-        let loud = |problem: &&Diagnostic| problem.severity == Severity::Error || !self.quiet;
-        for problem in problems.iter().filter(loud).take(MOST_SHOWN) {
-            self.say(&text.render(problem, styled));
-            self.say("");
+        let styled = self.has_colour(&std::io::stderr());
+        let is_shown = |problem: &&Diagnostic| problem.severity == Severity::Error || !self.quiet;
+        for problem in problems.iter().filter(is_shown).take(MOST_SHOWN) {
+            self.write_line(&text.render(problem, styled));
+            self.write_line("");
         }
-        let more = more + problems.iter().filter(loud).count().saturating_sub(MOST_SHOWN);
+        let more = more + problems.iter().filter(is_shown).count().saturating_sub(MOST_SHOWN);
         if more > 0 {
-            self.say(&printable(&format!("… and {more} more in {}", text.path.display())));
+            self.write_line(&printable(&format!("… and {more} more in {}", text.path.display())));
         }
     }
 
-    /// Says why a spec cannot be run.
+    /// Shows why a spec cannot be run.
     pub(super) fn trouble(&self, text: &SpecText, trouble: &Trouble) {
         match trouble {
             Trouble::Spec(problems) => self.diagnostics(text, problems),
@@ -149,23 +177,35 @@ impl Ui {
         self.error(&message, Some(error.hint.as_deref().unwrap_or(other)));
     }
 
-    /// Warns of servers that were started since something was noted: a restart, or a copy.
+    /// Warns of servers that were started since something was recorded: a restart, or a copy.
     pub(super) fn restarted(&self, sides: &[Side], since: &str) {
         for side in sides {
             let hint = "A restart or a failover is no matter. A file copy of the server that has been \
-                        written to cannot be told from it: check url in the spec.";
+                        written to looks the same: check url in the spec.";
             self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
         }
     }
 
-    /// Warns of what planning has found.
+    /// Shows the warnings of a spec and of its plans.
     pub(super) fn spec_warnings(&self, spec: &Spec, found: &[Diagnostic]) {
         self.diagnostics(&spec.text, &spec.warnings);
         self.diagnostics(&spec.text, found);
     }
 }
 
-/// Takes out of an error of clap's what may be a connection string: it repeats arguments and variables.
+/// Makes a problem of a message and a hint.
+fn problem(message: &str, hint: Option<&str>) -> Problem {
+    Problem { hint: hint.map(str::to_owned), ..Problem::new(message) }
+}
+
+impl From<Blocked> for Problem {
+    fn from(blocked: Blocked) -> Problem {
+        Problem { hint: blocked.hint, ..Problem::new(blocked.message) }
+    }
+}
+
+/// Removes what may be a connection string from an error of clap, which repeats arguments and
+/// variables.
 fn without_connections(mut error: clap::Error) -> clap::Error {
     let value = || ContextValue::String("…".to_owned());
     let of_ledger = error.get(ContextKind::InvalidArg);
@@ -187,10 +227,10 @@ fn without_connections(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Shows what clap says; help and version are no errors. An error may also hold what drives a terminal.
+/// Shows what clap returned: help, version or an error. An error is escaped: it repeats arguments.
 pub(super) fn usage(error: clap::Error) -> Exit {
     let error = without_connections(error);
-    // There is nowhere to complain to when the stream is gone.
+    // If the stream is gone, there is nowhere to report it.
     if error.use_stderr() {
         let text = printable(&error.render().to_string());
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));

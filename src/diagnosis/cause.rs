@@ -3,8 +3,8 @@
 use super::moment::{Unit, format_nanos};
 use crate::schema::Side;
 
-/// Why two values differ: without it they would be equal. The side is the one that changed the value, as
-/// far as the two values show it.
+/// Why two values differ: without it they would be equal. The side is the one that changed the
+/// value, as far as the two values show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// NULL on this side where the other has an empty text.
@@ -62,8 +62,9 @@ impl Cause {
         }
     }
 
-    /// Returns how many findings must fit. Any two times differ by some shift; only the same shift in
-    /// several rows explains something. Fewer are enough for quarters of an hour, as in time zones.
+    /// Returns how many findings must fit. Any two times differ by some shift; only the same shift
+    /// in several rows explains something. Fewer are enough for quarters of an hour, as in time
+    /// zones.
     pub(super) fn least(self) -> u64 {
         match self {
             Cause::Shift(nanos) if nanos % 900_000_000_000 != 0 => 3,

@@ -26,8 +26,8 @@ pub(super) fn example(key: &NamedValues<String>) -> Example {
         .then(|| Arc::new(ExampleKey { sort_key: SortKey::of_key(key), key: key.clone() }))
 }
 
-/// A count, and the first keys of what was counted, so that the choice does not depend on the order of
-/// the events.
+/// A count, and the first keys of what was counted, so that the choice does not depend on the order
+/// of the events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) fit: u64,
@@ -50,8 +50,8 @@ impl Evidence {
     }
 }
 
-/// The evidence of at most `MAX` explanations. A new one replaces the one with the lowest count, so the
-/// explanation of most findings is kept, and no count is too high.
+/// The evidence of at most `MAX` explanations. A new one replaces the one with the lowest count, so
+/// the explanation of most findings is kept, and no count is too high.
 #[derive(Debug)]
 pub(super) struct TopExplanations<T, const MAX: usize>(Vec<(T, Evidence)>);
 
@@ -62,7 +62,8 @@ impl<T, const MAX: usize> Default for TopExplanations<T, MAX> {
 }
 
 impl<T, const MAX: usize> TopExplanations<T, MAX> {
-    /// Counts a finding for the explanation for which `is` holds; `make` makes one if there is none.
+    /// Counts a finding for the explanation for which `is` holds; `make` makes one if there is
+    /// none.
     pub(super) fn add(
         &mut self,
         is: impl Fn(&T) -> bool,
@@ -87,8 +88,8 @@ impl<T, const MAX: usize> TopExplanations<T, MAX> {
         self.0.iter()
     }
 
-    /// Returns the explanation with the highest count among those that `may` be claimed, the earliest if
-    /// there are several.
+    /// Returns the explanation with the highest count among those that `may` be claimed, the
+    /// earliest if there are several.
     pub(super) fn first(&self, may: impl Fn(&T, u64) -> bool) -> Option<&(T, Evidence)> {
         let claimed = self.0.iter().rev().filter(|(known, evidence)| may(known, evidence.fit));
         claimed.max_by_key(|(_, evidence)| evidence.fit)

@@ -88,8 +88,8 @@ impl Locations {
         beyond.into_iter().chain(self.key_window(kind, plan, rows)).chain(changed).collect()
     }
 
-    /// Returns the hint of a window of keys. Keys must be integers: a window of them cannot hold more rows
-    /// than numbers.
+    /// Returns the hint of a window of keys. Keys must be integers: a window of them cannot hold
+    /// more rows than numbers.
     fn key_window(&self, kind: DivergenceKind, plan: &MappingPlan, rows: u64) -> Option<Hint> {
         let [pair] = plan.key() else { return None };
         if !matches!(pair.wire(), Builtin::Int2 | Builtin::Int4 | Builtin::Int8) {
@@ -151,8 +151,8 @@ impl Locations {
         Some(hint)
     }
 
-    /// Returns the hint that the rows lie behind the other side's last, or before its first: a backfill
-    /// that has not come further, or writes that go to one side only.
+    /// Returns the hint that the rows lie behind the other side's last, or before its first: a
+    /// backfill that has not come further, or writes that go to one side only.
     fn beyond_other_side(
         &self,
         kind: DivergenceKind,

@@ -145,7 +145,8 @@ impl MappingDiagnosis {
         hints
     }
 
-    /// Returns the hint that one side's row was changed earlier: its second write was lost, or came first.
+    /// Returns the hint that one side's row was changed earlier: its second write was lost, or came
+    /// first.
     fn older_state(&self) -> Option<Hint> {
         let (side, evidence) = self.behind.first(|_, _| true)?;
         let other = side.other();

@@ -2,8 +2,8 @@
 //! them. An explanation of at least four in five of them becomes a hint with its evidence.
 //!
 //! It receives findings one by one and keeps counters, a few keys and bounded samples, never the
-//! findings. Only confirmed findings count: values of unsettled ones were not read, and an accepted one
-//! has its reason already.
+//! findings. Only confirmed findings count: values of unsettled ones were not read, and an accepted
+//! one has its reason already.
 
 mod cause;
 mod columns;

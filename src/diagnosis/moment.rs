@@ -46,8 +46,8 @@ impl Unit {
 pub(super) const SECOND: i128 = 1_000_000_000;
 
 impl Moment {
-    /// Parses a date, a time of day or both in ISO format. Returns `None` for anything else, such as
-    /// infinity and years BC.
+    /// Parses a date, a time of day or both in ISO format. Returns `None` for anything else, such
+    /// as infinity and years BC.
     pub(super) fn parse(text: &str) -> Option<Moment> {
         if text.len() > 40 || !text.is_ascii() {
             return None;
@@ -92,8 +92,8 @@ fn parse_date(text: &str) -> Option<i64> {
     )
 }
 
-/// Parses `10:00:00.5+05:30` as nanoseconds since midnight, and seconds east of Greenwich if there is a
-/// zone.
+/// Parses `10:00:00.5+05:30` as nanoseconds since midnight, and seconds east of Greenwich if there
+/// is a zone.
 fn parse_time(text: &str) -> Option<(i128, Option<i64>)> {
     let zone_at = text.find(['+', '-', 'Z']);
     let (time, zone) = match zone_at.and_then(|at| text.split_at_checked(at)) {

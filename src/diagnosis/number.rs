@@ -17,7 +17,8 @@ const MAX_DIGITS: i64 = 36;
 const MAX_ZEROS: u32 = 9;
 
 impl Number {
-    /// Parses a decimal number, with an exponent or without. Returns `None` for one that does not fit.
+    /// Parses a decimal number, with an exponent or without. Returns `None` for one that does not
+    /// fit.
     fn parse(text: &str) -> Option<Number> {
         let (number, power) = match text.split_once(['e', 'E']) {
             Some((number, power)) => (number, power.parse::<i64>().ok()?),

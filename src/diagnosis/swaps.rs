@@ -37,8 +37,8 @@ impl Default for Swaps {
 }
 
 impl Swaps {
-    /// Counts a mismatch: the pairs that differ with their values. Redacted values work as well, since
-    /// equal values have equal hashes.
+    /// Counts a mismatch: the pairs that differ with their values. Redacted values work as well,
+    /// since equal values have equal hashes.
     pub(super) fn add<'v>(
         &mut self,
         columns: impl Iterator<Item = (u16, &'v BySide<Option<String>>)> + Clone,

@@ -12,7 +12,8 @@ pub(super) fn add_causes(source: &str, target: &str, found: &mut Vec<Cause>) {
     if !source.is_comparable(target) || source == target {
         return;
     }
-    // A shift that repeats explains more than that one of the two times is round, so it comes first.
+    // A shift that repeats explains more than that one of the two times is round, so it comes
+    // first.
     found.push(Cause::Shift(target.nanos - source.nanos));
     for (fine, coarse, side) in [(source, target, Side::Target), (target, source, Side::Source)] {
         for unit in Unit::ALL {

@@ -1,7 +1,7 @@
 //! A window of keys or of time that holds most findings: an outage, a batch that a backfill missed.
 //!
-//! If all rows of the table lie in the window too, it explains nothing. So a window is only accepted if it
-//! can hold no more than a small part of the table.
+//! If all rows of the table lie in the window too, it explains nothing. So a window is only
+//! accepted if it can hold no more than a small part of the table.
 
 use std::sync::Arc;
 
@@ -54,7 +54,8 @@ impl Points {
         (count as f64 / kept as f64 * seen as f64) as u64
     }
 
-    /// Returns the window that holds all points, or nearly all, or most of them: the first that is small.
+    /// Returns the window that holds all points, or nearly all, or most of them: the first that is
+    /// small.
     pub(super) fn window(&self, is_small: impl Fn(&Window) -> bool) -> Option<Window> {
         if self.positions.seen < MIN_FINDINGS {
             return None;

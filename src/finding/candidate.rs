@@ -10,8 +10,8 @@
 //! unsettled   4 × `settle` after it was first seen (and three rechecks) it still differs and changes
 //! ```
 //!
-//! `settle = 0` is for data without writes: there is one recheck, at once. If the rows still differ and
-//! neither has changed, the difference is confirmed, otherwise it is unsettled.
+//! `settle = 0` is for data without writes: there is one recheck, at once. If the rows still differ
+//! and neither has changed, the difference is confirmed, otherwise it is unsettled.
 
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ pub enum RecheckOutcome {
     Pending,
 }
 
-/// The permission to make a [`super::Finding`], which only [`Candidate::settle`] gives. A ledger stores
-/// it.
+/// The permission to make a [`super::Finding`], which only [`Candidate::settle`] gives. A ledger
+/// stores it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruling {
     disposition: Disposition,
@@ -91,8 +91,8 @@ impl Ruling {
         self.disposition
     }
 
-    /// Returns the ruling for rows that match an accept rule: a confirmed difference is accepted, an unsettled
-    /// one stays unsettled.
+    /// Returns the ruling for rows that match an accept rule: a confirmed difference is accepted,
+    /// an unsettled one stays unsettled.
     #[must_use]
     pub fn accepted(&self) -> Ruling {
         match self.disposition {
@@ -200,7 +200,8 @@ mod tests {
         Candidate::new(0, subject, image(1), Duration::ZERO, settle)
     }
 
-    /// Rechecks a candidate whenever it is due, with the given images in turn (then always the last one).
+    /// Rechecks a candidate whenever it is due, with the given images in turn (then always the last
+    /// one).
     fn settle_with(settle: Duration, images: &[i64]) -> (Vec<u64>, RecheckOutcome) {
         let mut candidate = candidate(settle);
         let mut times = Vec::new();

@@ -1,7 +1,8 @@
 //! The row counts of a mapping: every row of each side is counted once, in one of several counters.
 //!
-//! `read` is counted where rows are read, the other counters where rows are judged, so that a lost row
-//! shows: if `read` is not the sum of the others, the run is incomplete. Release builds check it too.
+//! `read` is counted where rows are read, the other counters where rows are judged, so that a lost
+//! row shows: if `read` is not the sum of the others, the run is incomplete. Release builds check
+//! it too.
 
 use serde::{Deserialize, Serialize};
 

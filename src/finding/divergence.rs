@@ -1,5 +1,5 @@
-//! A finding: what differs, where, and whether it is confirmed. It does not say which side is right: that
-//! is decided when a repair names the source of truth.
+//! A finding: what differs, where, and whether it is confirmed. It does not say which side is
+//! right: that is decided when a repair names the source of truth.
 
 use serde::{Deserialize, Serialize};
 
@@ -112,8 +112,8 @@ pub struct Finding {
     disposition: Disposition,
     /// Which rows.
     pub place: FindingPlace,
-    /// The number of all rows of a range, if some have findings of their own because of another group or
-    /// accept rule.
+    /// The number of all rows of a range, if some have findings of their own because of another
+    /// group or accept rule.
     pub range_rows: Option<u64>,
     /// The group of the rows, if there are groups: the source's, if the row is there.
     pub group: Option<Group>,

@@ -1,7 +1,8 @@
 //! Row counts by group: one set of counters for each value of the pair in `group_by`.
 //!
-//! A row counts in the group that it has on its own side. A row whose group differs between the sides is
-//! a mismatch in both groups: neither is clean, and each side's rows still add up to the mapping's.
+//! A row counts in the group that it has on its own side. A row whose group differs between the
+//! sides is a mismatch in both groups: neither is clean, and each side's rows still add up to the
+//! mapping's.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -69,8 +70,8 @@ impl GroupedCounts {
         }
     }
 
-    /// Adds the rows of a candidate that is settled. They count as read; `add` counts the outcome, group by
-    /// group.
+    /// Adds the rows of a candidate that is settled. They count as read; `add` counts the outcome,
+    /// group by group.
     pub fn add_settled(
         &mut self,
         groups: &BySide<Vec<Group>>,
@@ -137,7 +138,8 @@ impl GroupedCounts {
 
     /// Returns the record of every group: numbers by value, then texts, then NULL.
     ///
-    /// The groups of an undecided range's rows are not known, so if the mapping is incomplete, every group is.
+    /// The groups of an undecided range's rows are not known, so if the mapping is incomplete,
+    /// every group is.
     pub fn records(&self, complete: bool) -> Vec<GroupRecord> {
         let mut records: Vec<GroupRecord> =
             self.by_group.iter().map(|(group, counts)| record(group, counts, complete)).collect();

@@ -1,4 +1,5 @@
-//! Past runs as the ledger reports them: the outcome of each, and what has changed since the one before.
+//! Past runs as the ledger reports them: the outcome of each, and what has changed since the one
+//! before.
 
 use std::collections::BTreeMap;
 
@@ -69,13 +70,14 @@ pub struct PastRun {
     pub coverage: Option<f64>,
     /// Reported findings: the confirmed ones by kind, the others as `accepted` and `unsettled`.
     pub findings: BTreeMap<String, u64>,
-    /// Rows of findings, by the same names: a finding may be about a range of rows, and findings beyond
-    /// `max_findings` only count here.
+    /// Rows of findings, by the same names: a finding may be about a range of rows, and findings
+    /// beyond `max_findings` only count here.
     pub found_rows: BTreeMap<String, u64>,
     /// Whether stored values do not match their checksums: then the other fields may be wrong.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
-    /// The comparison with the last run of its scope before it that compared a whole mapping, if there is one.
+    /// The comparison with the last run of its scope before it that compared a whole mapping, if
+    /// there is one.
     pub trend: Option<Trend>,
 }
 

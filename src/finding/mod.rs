@@ -1,8 +1,9 @@
 //! From a difference to a finding, and the row counts that must balance.
 //!
-//! A difference seen once is a *candidate*: both systems write while the tables are read, and the two
-//! databases share no clock and no snapshot. [`Candidate::settle`] turns rechecks into a ruling, and
-//! only a ruling makes a [`Finding`]. [`MappingCounts`] counts every row exactly once on each side.
+//! A difference seen once is a *candidate*: both systems write while the tables are read, and the
+//! two databases share no clock and no snapshot. [`Candidate::settle`] turns rechecks into a
+//! ruling, and only a ruling makes a [`Finding`]. [`MappingCounts`] counts every row exactly once
+//! on each side.
 
 mod candidate;
 mod counts;

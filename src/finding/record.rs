@@ -47,7 +47,8 @@ pub struct RunRecord {
     /// The age of rows on either side up to which their keys are compared, if not all are: `2h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Whether it is a `--slice`: it compares what has gone unverified for longest, until its deadline.
+    /// Whether it is a `--slice`: it compares what has gone unverified for longest, until its
+    /// deadline.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slice: bool,
     /// The only mappings that are compared, if not all of them.
@@ -72,8 +73,8 @@ impl RunRecord {
         all && !self.slice
     }
 
-    /// Returns when the run ended, or if it has no end, when it was started or last resumed, by the clock of
-    /// its machine.
+    /// Returns when the run ended, or if it has no end, when it was started or last resumed, by the
+    /// clock of its machine.
     pub fn last_time(&self, summary: Option<&SummaryRecord>) -> Option<Timestamp> {
         let started = self.resumed_at.last().unwrap_or(&self.started_at).parse().ok()?;
         summary.map_or(Some(started), |summary| summary.ended_at(started))
@@ -331,8 +332,8 @@ pub struct SummaryRecord {
 }
 
 impl SummaryRecord {
-    /// Returns when the run ended, by the clock of its machine. Older versions did not record it: then it is
-    /// the start, or the last resume, plus the elapsed time.
+    /// Returns when the run ended, by the clock of its machine. Older versions did not record it:
+    /// then it is the start, or the last resume, plus the elapsed time.
     pub fn ended_at(&self, started: Timestamp) -> Option<Timestamp> {
         if let Some(ended) = self.ended_at.as_ref().and_then(|ended| ended.parse().ok()) {
             return Some(ended);

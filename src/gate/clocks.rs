@@ -1,8 +1,8 @@
-//! What clocks say of when a run was, and how old that makes it.
+//! The age of a run by the clocks of both servers and of the machine.
 //!
-//! Any of the three clocks may have been wrong then or be wrong now, so an age is the larger of what both
-//! servers' clocks say. The clock of the machine counts only where a run noted no other. A moment that
-//! lies in the future proves that a clock was wrong, and then nothing is known of how old the run is.
+//! Each of the three clocks may have been wrong then or may be wrong now, so the age is the larger
+//! of those by the servers' clocks. The machine's clock counts only if a run recorded no other. A
+//! time in the future proves that a clock was wrong: then the age of the run is not known.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use crate::schema::{BySide, Side};
 /// How far clocks may disagree.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
-/// What clocks showed at one moment.
+/// The clocks at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// That of the machine that the program ran on.
+    /// The clock of the machine that the program ran on.
     pub machine: Timestamp,
-    /// Those of the servers, as far as they could be asked.
+    /// The clocks of the servers, as far as they could be read.
     pub servers: BySide<Option<Timestamp>>,
 }
 
@@ -39,29 +39,29 @@ impl fmt::Display for ClockName {
 }
 
 impl Clocks {
-    /// Reads what a run noted. A server's clock that is no moment was not noted.
-    pub fn noted(machine: Timestamp, servers: &BySide<Option<String>>) -> Clocks {
-        let read = |noted: &Option<String>| noted.as_ref().and_then(|noted| noted.parse().ok());
-        Clocks { machine, servers: servers.as_ref().map(read) }
+    /// Parses what a run recorded. A server's clock that cannot be parsed counts as missing.
+    pub fn of_record(machine: Timestamp, servers: &BySide<Option<String>>) -> Clocks {
+        let parse = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+        Clocks { machine, servers: servers.as_ref().map(parse) }
     }
 
-    /// Returns how long ago this was noted, which is negative for what lies in the future.
-    pub fn since(&self, noted: &Clocks) -> SignedDuration {
-        let of_servers = Side::BOTH.into_iter().filter_map(|side| self.since_by(side, noted)).max();
-        of_servers.unwrap_or_else(|| self.machine.duration_since(noted.machine))
+    /// Returns how long ago a time was, negative if it is in the future.
+    pub fn since(&self, then: &Clocks) -> SignedDuration {
+        let of_servers = Side::BOTH.into_iter().filter_map(|side| self.since_by(side, then)).max();
+        of_servers.unwrap_or_else(|| self.machine.duration_since(then.machine))
     }
 
-    /// Returns the clock by which this lies in the future for longer than clocks may disagree, and for
-    /// how long: the one by which it is the longest.
-    pub(super) fn until(&self, noted: &Clocks) -> Option<(ClockName, SignedDuration)> {
-        let machine = (ClockName::Machine, noted.machine.duration_since(self.machine));
-        let server = |side| Some((ClockName::Server(side), -self.since_by(side, noted)?));
+    /// Returns how far a time is in the future, if that is more than clocks may disagree, and by
+    /// which clock it is the farthest.
+    pub(super) fn until(&self, then: &Clocks) -> Option<(ClockName, SignedDuration)> {
+        let machine = (ClockName::Machine, then.machine.duration_since(self.machine));
+        let server = |side| Some((ClockName::Server(side), -self.since_by(side, then)?));
         let all = [Some(machine)].into_iter().chain(Side::BOTH.map(server)).flatten();
         all.max_by_key(|(_, ahead)| *ahead).filter(|(_, ahead)| *ahead > TOLERANCE)
     }
 
-    fn since_by(&self, side: Side, noted: &Clocks) -> Option<SignedDuration> {
-        let (now, then) = (self.servers[side]?, noted.servers[side]?);
+    fn since_by(&self, side: Side, then: &Clocks) -> Option<SignedDuration> {
+        let (now, then) = (self.servers[side]?, then.servers[side]?);
         Some(now.duration_since(then))
     }
 }

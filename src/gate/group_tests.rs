@@ -1,4 +1,4 @@
-//! What a gate says of groups alone: tenants that are moved a few at a time.
+//! The gate's verdict for groups: tenants that are moved a few at a time.
 
 use super::judgement_tests::{case, closed_by, over, reasons, run};
 use super::*;
@@ -22,8 +22,8 @@ fn group(name: &str) -> GroupRecord {
     }
 }
 
-/// Groups of the first mapping; the second tells none apart.
-fn grouped(asked: &[&str]) -> GateInput {
+/// A case with groups in the first mapping, and none in the second.
+fn case_with_groups(asked: &[&str]) -> GateInput {
     let mut case = case();
     for run in &mut case.runs {
         run.mappings[0].groups = Some(vec![group("1"), group("2")]);
@@ -32,9 +32,9 @@ fn grouped(asked: &[&str]) -> GateInput {
 }
 
 #[test]
-fn a_group_is_judged_on_its_own_records() {
-    assert!(reasons(&grouped(&["1", "2"])).is_empty());
-    let mut case = grouped(&["1", "2"]);
+fn a_group_is_judged_by_its_own_record() {
+    assert!(reasons(&case_with_groups(&["1", "2"])).is_empty());
+    let mut case = case_with_groups(&["1", "2"]);
     case.runs[1].end = over(Verdict::Diverged);
     case.runs[1].mappings[0].mismatch = 3;
     let other = GroupRecord { mismatch: 3, verdict: Verdict::Diverged, ..group("2") };
@@ -48,21 +48,21 @@ fn a_group_is_judged_on_its_own_records() {
     assert_eq!(answers, [("1", GateVerdict::Open), ("2", GateVerdict::Closed)]);
     case.groups = vec!["1".into()];
     assert!(reasons(&case).is_empty());
-    // Without groups all of them count.
+    // Without --group, all groups count.
     case.groups.clear();
     assert!(closed_by(Condition::CleanRuns, &case).contains("3 rows of mapping \"t\""));
 }
 
-/// A slice of a large table may hold no row of a small tenant.
+/// A slice of a large table may have no row of a small tenant.
 #[test]
 fn a_group_that_one_of_the_slices_has_seen_is_known() {
-    let mut case = grouped(&["1", "2"]);
+    let mut case = case_with_groups(&["1", "2"]);
     case.runs.iter_mut().for_each(|run| run.slice = true);
     case.runs[0].mappings[0].groups = Some(vec![group("1")]);
     assert!(reasons(&case).is_empty());
     case.runs[1].mappings[0].groups = Some(vec![group("1")]);
     assert_eq!(reasons(&case).len(), 2);
-    // One that is none of the last runs, and has verified what these have not.
+    // An earlier run that verified another part of the table.
     let mut earlier = GateRun { slice: true, ..run("A", 13) };
     earlier.mappings[0].groups = Some(vec![group("2")]);
     case.runs.push(earlier);
@@ -72,7 +72,7 @@ fn a_group_that_one_of_the_slices_has_seen_is_known() {
 
 #[test]
 fn a_group_that_no_run_has_seen_is_not_open() {
-    let gate = judge(&grouped(&["1", "9"]));
+    let gate = judge(&case_with_groups(&["1", "9"]));
     let said: Vec<_> = gate.reasons.iter().map(|reason| reason.message.as_str()).collect();
     assert_eq!(
         said,
@@ -89,13 +89,13 @@ fn a_group_that_no_run_has_seen_is_not_open() {
 }
 
 #[test]
-fn no_group_is_open_where_a_mapping_is_not_complete_or_tells_none_apart_and_differs() {
-    let mut case = grouped(&["1"]);
+fn a_mapping_that_is_incomplete_or_differs_closes_all_groups() {
+    let mut case = case_with_groups(&["1"]);
     case.runs[0].end = over(Verdict::Incomplete);
     case.runs[0].mappings[0].complete = false;
     let said = closed_by(Condition::CleanRuns, &case);
     assert!(said.ends_with("is incomplete: mapping \"t\": not everything was compared"), "{said}");
-    let mut case = grouped(&["1"]);
+    let mut case = case_with_groups(&["1"]);
     case.runs[0].end = over(Verdict::Diverged);
     case.runs[0].mappings[1].mismatch = 1;
     let said = closed_by(Condition::CleanRuns, &case);
@@ -109,22 +109,22 @@ fn rows_of_other_groups_may_keep_changing() {
         place: "{\"id\":\"1\"}".into(),
         group: Some(Some(group.into())),
     };
-    let mut case = grouped(&["1"]);
+    let mut case = case_with_groups(&["1"]);
     case.runs[0].unsettled = [row("2")].into();
     assert!(reasons(&case).is_empty());
     case.runs[0].unsettled = [row("1")].into();
-    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
-    // It stands in the group that is asked for on the target's side alone.
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
+    // The row is in the requested group only on the target.
     case.runs[0].unsettled = [row("2")].into();
     let moved = GroupRecord { unsettled: 1, ..group("1") };
     case.runs[0].mappings[0].groups = Some(vec![moved, group("2")]);
-    assert!(closed_by(Condition::UnsettledRow, &case).starts_with("1 row of mapping \"t\""));
+    assert!(closed_by(Condition::Unsettled, &case).starts_with("1 row of mapping \"t\""));
 }
 
 #[test]
 fn a_run_under_way_closes_the_groups_in_which_it_differs() {
     let under_way = GateRun { end: RunEnd::UnderWay, mappings: Vec::new(), ..run("D", 0) };
-    // All where nobody knows in which.
+    // If the group is not known, all groups are closed.
     for (differs_in, closed) in [
         (Some(Some("2".to_owned())), vec![]),
         (Some(None), vec![]),
@@ -132,7 +132,7 @@ fn a_run_under_way_closes_the_groups_in_which_it_differs() {
         (None, vec!["1"]),
     ] {
         let differs_in = [differs_in].into();
-        let mut case = grouped(&["1"]);
+        let mut case = case_with_groups(&["1"]);
         case.runs.insert(0, GateRun { found: 1, differs_in, ..under_way.clone() });
         let answers = judge(&case).groups;
         let names = answers.iter().filter(|answer| answer.verdict == GateVerdict::Closed);

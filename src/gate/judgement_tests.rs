@@ -1,4 +1,4 @@
-//! The gate's judgements: open if every condition holds, and closed by each one alone.
+//! The gate's judgement: open if every condition holds, closed by each one alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-/// A moment of which no server's clock was noted.
+/// Returns a time without the servers' clocks.
 pub(super) fn by_machine(machine: Timestamp) -> Clocks {
     Clocks { machine, servers: BySide::default() }
 }
@@ -35,7 +35,7 @@ fn record(name: &str) -> MappingRecord {
     record
 }
 
-/// A run that began so many hours ago and took a minute.
+/// Returns a run that started so many hours ago and took a minute.
 pub(super) fn run(id: &str, hours: i64) -> GateRun {
     GateRun {
         run: id.into(),
@@ -53,7 +53,7 @@ pub(super) fn run(id: &str, hours: i64) -> GateRun {
     }
 }
 
-/// Two clean runs, and nothing against them.
+/// Returns two clean runs for which every condition holds.
 pub(super) fn case() -> GateInput {
     let asked = |name: &str| GateMapping { name: name.into(), expired: Vec::new() };
     GateInput {
@@ -74,7 +74,7 @@ pub(super) fn case() -> GateInput {
 
 pub(super) fn reasons(case: &GateInput) -> Vec<String> {
     let gate = judge(case);
-    assert_eq!(gate.answer() == GateVerdict::Open, gate.reasons.is_empty());
+    assert_eq!(gate.verdict() == GateVerdict::Open, gate.reasons.is_empty());
     gate.reasons.into_iter().map(|reason| reason.message).collect()
 }
 
@@ -82,12 +82,12 @@ pub(super) fn over(verdict: Verdict) -> RunEnd {
     RunEnd::Over(SummaryRecord::new(verdict, 60_000))
 }
 
-/// Closed by one condition, and by this one.
+/// Asserts that only this condition closes the gate; returns its message.
 #[track_caller]
 pub(super) fn closed_by(condition: Condition, case: &GateInput) -> String {
     let gate = judge(case);
     let [reason] = gate.reasons.as_slice() else { panic!("{:#?}", gate.reasons) };
-    assert_eq!((reason.condition, gate.answer()), (condition, GateVerdict::Closed));
+    assert_eq!((reason.condition, gate.verdict()), (condition, GateVerdict::Closed));
     reason.message.clone()
 }
 
@@ -95,17 +95,17 @@ pub(super) fn closed_by(condition: Condition, case: &GateInput) -> String {
 fn the_gate_is_open_when_every_condition_holds() {
     let gate = judge(&case());
     assert_eq!(
-        (gate.answer(), gate.runs),
+        (gate.verdict(), gate.runs),
         (GateVerdict::Open, vec!["C".to_owned(), "B".to_owned()])
     );
-    // What is behind the last runs is of no interest.
+    // Runs before the last ones do not matter.
     let mut older = case();
     older.runs.push(GateRun { end: over(Verdict::Diverged), ..run("A", 13) });
     assert!(reasons(&older).is_empty());
 }
 
 #[test]
-fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
+fn a_run_that_is_not_clean_closes_until_enough_follow() {
     let diverged = || {
         let mut diverged = GateRun { end: over(Verdict::Diverged), ..run("C", 1) };
         diverged.mappings[1].mismatch = 2;
@@ -133,7 +133,7 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
             "run C of 2026-11-24T11:00:00Z has no end: it was killed, or left before its end was written down"
         ]
     );
-    // Of one that is damaged nothing is known.
+    // Nothing is known of a damaged run.
     let damaged = GateRun { end: RunEnd::Damaged, mappings: Vec::new(), ..run("C", 1) };
     assert_eq!(
         closed_by(Condition::CleanRuns, &case_of(damaged.clone())),
@@ -142,10 +142,10 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
     );
     let followed = GateInput { runs: vec![run("E", 0), run("D", 0), damaged], ..case() };
     assert!(reasons(&followed).is_empty());
-    // A verdict that no mapping explains counts all the same.
+    // A verdict that no mapping explains counts too.
     let odd = GateRun { end: over(Verdict::Incomplete), ..run("C", 1) };
     assert_eq!(reasons(&case_of(odd)), ["run C of 2026-11-24T11:00:00Z is incomplete"]);
-    // One clean run more is not enough, two are.
+    // One more clean run is not enough, two are.
     let mut runs = vec![run("D", 0), diverged(), run("B", 7)];
     assert_eq!(reasons(&GateInput { runs: runs.clone(), ..case() }).len(), 1);
     runs.insert(0, run("E", 0));
@@ -153,7 +153,7 @@ fn a_run_that_is_not_clean_closes_it_until_enough_have_followed() {
 }
 
 #[test]
-fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
+fn a_running_run_only_closes_if_it_differs_already() {
     let under_way = GateRun { end: RunEnd::UnderWay, mappings: Vec::new(), ..run("D", 0) };
     let with = |run: GateRun| {
         let mut case = case();
@@ -163,14 +163,14 @@ fn a_run_under_way_neither_counts_nor_closes_unless_it_differs_already() {
     assert!(reasons(&with(under_way.clone())).is_empty());
     let said = closed_by(Condition::CleanRuns, &with(GateRun { found: 1, ..under_way.clone() }));
     assert_eq!(said, "run D of 2026-11-24T12:00:00Z is under way and differs already");
-    // It is none of the two that are wanted.
+    // It does not count as one of the two.
     let case = GateInput { runs: vec![under_way, run("C", 1)], ..case() };
-    assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is remembered"));
+    assert!(closed_by(Condition::CleanRuns, &case).starts_with("1 whole run is in the ledger"));
 }
 
-/// Each slice looks elsewhere: what one has found, clean ones after it say nothing of.
+/// Each slice reads another part, so clean slices do not outweigh an earlier one that differs.
 #[test]
-fn slices_cover_the_tables_only_if_all_of_the_window_are_clean() {
+fn all_slices_of_the_window_must_be_clean() {
     let slice = |id: &str, hours: i64| {
         let mut slice = GateRun { slice: true, ..run(id, hours) };
         slice.mappings.iter_mut().for_each(|mapping| mapping.coverage = 0.5);
@@ -182,7 +182,7 @@ fn slices_cover_the_tables_only_if_all_of_the_window_are_clean() {
     assert!(reasons(&GateInput { runs: runs(slice("A", 13)), ..case() }).is_empty());
     let said = closed_by(Condition::CleanRuns, &GateInput { runs: runs(found.clone()), ..case() });
     assert!(said.contains("run A of ") && said.contains("differs in 1 row"), "{said}");
-    // Before the window it is of no matter, nor before runs that have looked at everything since.
+    // It does not matter before the window, nor before later runs that compared everything.
     let old = |ended| GateRun { started: run("A", 25).started, ended, ..found.clone() };
     let runs_of = |ended| GateInput { runs: runs(old(ended)), ..case() };
     assert!(reasons(&runs_of(run("A", 25).ended)).is_empty());
@@ -208,10 +208,10 @@ fn runs_of_a_part_never_count_as_whole() {
         let said = closed_by(Condition::CleanRuns, &GateInput { runs, ..case() });
         assert_eq!(
             said,
-            "1 whole run is remembered, and the last 2 must be clean; not counted: 1 of a part only, \
+            "1 whole run is in the ledger, and the last 2 must be clean; not counted: 1 of a part only, \
              or a recheck"
         );
-        // Beside enough whole ones they are no harm, unless they found something.
+        // If enough whole runs exist, it only matters if it differs.
         let runs = vec![part.clone(), run("C", 1), run("B", 7)];
         assert!(reasons(&GateInput { runs, ..case() }).is_empty());
         let mut found = GateRun { end: over(Verdict::Diverged), ..part };
@@ -235,7 +235,7 @@ fn runs_of_another_spec_or_other_parameters_are_named() {
     let others = GateInput { runs: Vec::new(), other_params: 3, ..case() };
     assert_eq!(
         closed_by(Condition::CleanRuns, &others),
-        "0 whole runs are remembered, and the last 2 must be clean; not counted: 3 with other \
+        "0 whole runs are in the ledger, and the last 2 must be clean; not counted: 3 with other \
          parameters"
     );
     let change =
@@ -246,7 +246,7 @@ fn runs_of_another_spec_or_other_parameters_are_named() {
 }
 
 #[test]
-fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
+fn unsettled_rows_close_it_and_are_named_the_second_time() {
     let row = |key: &str| UnsettledRow {
         mapping: "t".into(),
         place: format!("{{\"id\":\"{key}\"}}"),
@@ -255,7 +255,7 @@ fn a_row_that_kept_changing_closes_it_and_twice_running_is_named() {
     let mut case = case();
     case.runs[1].unsettled = [row("1"), row("2")].into();
     assert_eq!(
-        closed_by(Condition::UnsettledRow, &case),
+        closed_by(Condition::Unsettled, &case),
         "2 rows of mapping \"t\" kept changing in run B of 2026-11-24T05:00:00Z"
     );
     case.runs[0].unsettled = [row("2"), row("3")].into();
@@ -287,17 +287,18 @@ fn everything_must_be_verified_within_the_window() {
     partly.verified.remove("u");
     let said = closed_by(Condition::Coverage, &partly);
     assert!(said.starts_with("only 0% of mapping \"u\""), "{said}");
-    // It says why nothing is known, where that is so.
+    // If that is not known, the reason says why.
     partly.verified.insert("u".into(), 0.0);
     partly.unreadable.insert("u".into(), "it is encrypted".into());
     assert_eq!(
         closed_by(Condition::Coverage, &partly),
         "which part of mapping \"u\" was verified is not known: it is encrypted"
     );
-    // Without a map of what was verified when, one run has to have verified all of it.
+    // Without the ledger's record of what was verified when, one run must have verified everything.
     let now = by_machine(now());
-    let share = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].0;
-    let by = |runs: &[GateRun]| verified(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
+    let share = |runs: &[GateRun]| verified_shares(&spec(), runs, &now)["t"].0;
+    let by =
+        |runs: &[GateRun]| verified_shares(&spec(), runs, &now)["t"].1.map(|run| run.run.clone());
     assert_eq!(by(&[run("C", 1), run("B", 7)]).as_deref(), Some("C"));
     assert_eq!(by(&[run("C", 25)]), None);
     assert_eq!(share(&[run("C", 24)]), 1.0);
@@ -311,7 +312,7 @@ fn everything_must_be_verified_within_the_window() {
 }
 
 #[test]
-fn the_newest_run_must_be_young() {
+fn the_newest_run_must_be_recent() {
     let mut old = case();
     old.policy.max_age = Duration::from_secs(3_540);
     assert!(reasons(&old).is_empty());
@@ -320,17 +321,17 @@ fn the_newest_run_must_be_young() {
         closed_by(Condition::Age, &old),
         "the newest whole run C of 2026-11-24T11:00:00Z ended 59m ago, max_age is 58m 59s"
     );
-    // One that went on after an interruption ended after that.
+    // A run that was resumed ended later.
     let ended = std::mem::replace(&mut old.runs[0].ended, by_machine(now()));
     assert!(reasons(&old).is_empty());
     old.runs[0].ended = ended;
-    // A part that is younger makes nothing surer.
+    // A younger partial run does not help.
     old.runs.insert(0, GateRun { part: Some("1%".into()), ..run("D", 0) });
     assert!(closed_by(Condition::Age, &old).contains("run C"));
 }
 
 #[test]
-fn an_accept_rule_must_count_still() {
+fn an_expired_accept_rule_closes_it() {
     let mut case = case();
     let rule = ExpiredAccept { reason: "OPS-1".into(), until: "2026-11-23".into() };
     case.mappings[0].expired.push(rule);
@@ -389,23 +390,24 @@ fn the_targets_sequences_must_be_ahead() {
 }
 
 #[test]
-fn as_many_runs_are_asked_for_as_a_judgement_needs() {
-    let enough = |runs: &[GateRun], others| enough(&spec(), runs, &by_machine(now()), others);
-    assert!(!enough(&[], true));
-    assert!(!enough(&[run("C", 1)], false));
-    assert!(enough(&[run("C", 1), run("B", 7)], true));
+fn enough_runs_are_read_for_a_judgement() {
+    let is_enough =
+        |runs: &[GateRun], others| super::is_enough(&spec(), runs, &by_machine(now()), others);
+    assert!(!is_enough(&[], true));
+    assert!(!is_enough(&[run("C", 1)], false));
+    assert!(is_enough(&[run("C", 1), run("B", 7)], true));
     let sampled = GateRun { part: Some("1%".into()), ..run("D", 0) };
-    assert!(!enough(&[sampled, run("C", 1)], false));
-    // What the last runs left out may have been verified by one before, within the window.
+    assert!(!is_enough(&[sampled, run("C", 1)], false));
+    // What the last runs did not verify may have been by an earlier one within the window.
     let mut cut = run("C", 1);
     cut.mappings[0].complete = false;
     let runs = [cut.clone(), cut];
-    assert!(!enough(&runs, true));
-    assert!(enough(&runs, false));
+    assert!(!is_enough(&runs, true));
+    assert!(is_enough(&runs, false));
 }
 
 #[test]
-fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
+fn a_past_run_has_its_end_and_its_unaccepted_findings() {
     let past = PastRun {
         number: 1,
         run: "A".into(),
@@ -439,10 +441,10 @@ fn a_run_of_the_past_says_how_it_ended_and_what_nobody_has_agreed_to() {
     let mut past = PastRun { resumed_at, ..past };
     let ended = |past: &PastRun| GateRun::new(past, false).unwrap().ended;
     assert_eq!(ended(&past), by_machine(moment("2026-11-22T09:00:00Z")));
-    // A run of an older version notes no end.
+    // A run of an older version has no recorded end.
     past.summary = Some(SummaryRecord::new(Verdict::Clean, 60_000));
     assert_eq!(ended(&past), by_machine(moment("2026-11-22T09:01:00Z")));
-    // One that could ask neither server in the end is as old by their clocks as its beginning.
+    // If neither server's clock was read at the end, those of the start count.
     let noted = |text: &str| BySide { source: Some(text.to_owned()), target: None };
     past.clocks = noted("2026-11-22T06:00:00Z");
     let machine = moment("2026-11-22T09:01:00Z");

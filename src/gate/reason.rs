@@ -6,27 +6,27 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// The spec is what the runs compared.
+    /// The spec is the one that the runs compared.
     SpecChange,
-    /// The tables are what the runs compared.
+    /// The tables are those that the runs compared.
     SchemaChange,
     /// The last runs were complete and clean, and there are enough of them.
     CleanRuns,
-    /// No row kept changing.
-    UnsettledRow,
+    /// No row is unsettled.
+    Unsettled,
     /// Every mapping has rows.
     Empty,
     /// Everything was verified within the window.
     Coverage,
-    /// The newest run is young enough.
+    /// The newest run is recent enough.
     Age,
-    /// No run lies in the future.
-    ClockName,
-    /// Every accept rule still counts.
+    /// No run is in the future.
+    Clock,
+    /// Every accept rule is still valid.
     ExpiredAccept,
     /// The target's sequences are ahead of its keys.
     Sequence,
-    /// The group is known.
+    /// Runs have rows of the group.
     Group,
 }
 
@@ -49,6 +49,7 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// Makes a reason.
     pub(super) fn new(condition: Condition, message: impl Into<String>) -> Reason {
         Reason { condition, mapping: None, group: None, run: None, message: message.into() }
     }

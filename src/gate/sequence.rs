@@ -1,7 +1,8 @@
-//! Sequences of the target: is the next number one that no row has?
+//! Sequences of the target: whether the next value is one that no row has.
 //!
-//! While both systems write, the service's rows come with the monolith's numbers, and no sequence of
-//! the target moves. The first insert after the flip would then take a number that is in use.
+//! While both systems write, the service's rows have the monolith's numbers, and the target's
+//! sequences do not advance. The first insert after the flip could then take a number that is in
+//! use.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::schema::{ColumnName, TableName};
 
-/// Numbers that a server writes ahead into its log, which is where a standby knows them from.
+/// Values that a server writes to its log in advance (`SEQ_LOG_VALS`); a standby sees these.
 const LOGGED_AHEAD: i128 = 32;
 
 /// A sequence that fills a column which the mapping writes.
@@ -26,26 +27,26 @@ pub struct Sequence {
     /// The column.
     #[serde(serialize_with = "column_name")]
     pub column: ColumnName,
-    /// The last number that it gave, or the first that it will give.
+    /// The last value returned, or the first that will be.
     pub last_value: i64,
-    /// Whether the last number was given.
+    /// Whether the last value was returned.
     pub is_called: bool,
-    /// How far it is from one number to the next.
+    /// The step from one value to the next.
     pub increment: i64,
-    /// The last number that it has; behind it an INSERT fails, or it begins anew.
+    /// The limit; beyond it an INSERT fails, or the sequence starts again.
     pub end: i64,
-    /// The numbers of a sequence that the column can hold.
+    /// The values that the column can hold.
     pub holds: RangeInclusive<i64>,
-    /// The last number in the column, in the direction in which the sequence counts; nothing if it
-    /// has none.
+    /// The last number in the column, in the direction in which the sequence counts; `None` if
+    /// there is none.
     pub last_key: Option<i128>,
     /// Whether the column is redacted, so that its last number is not shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
-    /// Why that could not be had, if it could not.
+    /// Why the last number could not be read, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
-    /// Whether a standby said so, which is up to 32 numbers ahead of its primary.
+    /// Whether a standby returned it, which is up to 32 values ahead of its primary.
     pub standby: bool,
 }
 
@@ -58,37 +59,37 @@ fn column_name<S: Serializer>(name: &ColumnName, serializer: S) -> Result<S::Ok,
 }
 
 impl Sequence {
-    /// The sequence as it is shown: without the last number of a redacted column.
+    /// Returns the sequence as it is shown: without the last number of a redacted column.
     #[must_use]
     pub fn shown(&self) -> Sequence {
         Sequence { last_key: self.last_key.filter(|_| !self.redacted), ..self.clone() }
     }
 
-    /// The next number that it gives, at the earliest.
+    /// Returns the earliest possible next value.
     pub fn next(&self) -> i128 {
-        let next = self.next_shown();
+        let next = self.next_read();
         let ahead = LOGGED_AHEAD * i128::from(self.increment);
         if self.standby && self.is_called { next - ahead } else { next }
     }
 
-    /// The next number by what was shown, which is where a standby's primary may come to.
-    pub fn next_shown(&self) -> i128 {
+    /// Returns the next value by what was read; on a standby the primary's may be earlier.
+    pub fn next_read(&self) -> i128 {
         let (last, step) = (i128::from(self.last_value), i128::from(self.increment));
         if self.is_called { last + step } else { last }
     }
 
-    /// Whether it has given its last number: the next would be past its end, however far.
+    /// Returns whether the last value was returned: the next is beyond the limit.
     pub fn is_at_its_end(&self) -> bool {
-        let (next, end) = (self.next_shown(), i128::from(self.end));
+        let (next, end) = (self.next_read(), i128::from(self.end));
         self.is_called && if self.increment < 0 { next < end } else { next > end }
     }
 
-    /// Whether the column can hold the next number.
+    /// Returns whether the column can hold the next value.
     pub fn fits(&self) -> bool {
-        i64::try_from(self.next_shown()).is_ok_and(|next| self.holds.contains(&next))
+        i64::try_from(self.next_read()).is_ok_and(|next| self.holds.contains(&next))
     }
 
-    /// Whether it has a next number that fits, and no row has that or one behind it.
+    /// Returns whether there is a next value that fits, and no row has it or a later one.
     pub fn is_ahead(&self) -> bool {
         let ahead = |key| match self.increment {
             0.. => self.next() > key,
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_that_has_given_its_last_number_gives_none_that_is_free() {
+    fn an_exhausted_sequence_has_no_free_value() {
         let last = |called| Sequence { end: 9, ..sequence(9, called, Some(8)) };
         assert!(!last(true).is_ahead());
         assert!(last(false).is_ahead());
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_is_not_believed_to_the_last_number() {
+    fn a_standby_may_be_ahead_of_its_primary() {
         let replayed =
             |last, called| Sequence { standby: true, ..sequence(last, called, Some(10)) };
         assert!(!replayed(41, true).is_ahead());

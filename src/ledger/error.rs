@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::problem::Problem;
+
 /// Why a ledger cannot be used: lowercase, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerError(pub(super) String);
@@ -35,6 +37,12 @@ impl fmt::Display for LedgerError {
 }
 
 impl std::error::Error for LedgerError {}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Problem {
+        Problem::new(error.0)
+    }
+}
 
 impl From<std::io::Error> for LedgerError {
     fn from(error: std::io::Error) -> LedgerError {

@@ -1,8 +1,8 @@
 //! CSV: one line per differing column, for spreadsheets.
 //!
 //! NULL is an empty cell, an empty text is `""`. A cell that a spreadsheet would run as a formula
-//! gets an apostrophe before it; plain numbers do not. On a terminal, control characters are shown as
-//! escapes; a file or a pipe gets every value as it is.
+//! gets an apostrophe before it; plain numbers do not. On a terminal, control characters are shown
+//! as escapes; a file or a pipe gets every value as it is.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -23,16 +23,13 @@ impl ReportFile {
     /// Opens a file beside the report's place, so that a bad path fails before anything is read.
     ///
     /// # Errors
-    /// When the extension names no format, the folder cannot be written to, another user could exchange
-    /// the file in it, or something other than a file is in the report's place.
+    /// When the extension names no format, the folder cannot be written to, another user could
+    /// exchange the file in it, or something other than a file is in the report's place.
     pub fn create(path: &Path, options: &ReportOptions) -> Result<ReportFile, Problem> {
-        let failed = || Problem::new(format!("report {} cannot be written", path.display()));
-        let format = Format::of_path(path).map_err(|problem| {
-            let hint = problem.hint.clone().unwrap_or_default();
-            failed().with_source(problem).with_hint(hint)
-        })?;
+        let message = || format!("report {} cannot be written", path.display());
+        let format = Format::of_path(path).map_err(|problem| problem.context(message()))?;
         Self::open(path, format, options).map_err(|error| {
-            failed().with_source(error).with_hint(
+            Problem::new(message()).with_source(error).with_hint(
                 "Name a new file, or a report that is to be replaced, in a folder that only you can \
                  write to.",
             )

@@ -23,8 +23,8 @@ pub struct Format {
 /// What a report is written to.
 pub type Output = Box<dyn Write + Send>;
 
-/// Writes the events of one run after the other in one format. It lasts for the whole process, which
-/// may run several specs.
+/// Writes the events of one run after the other in one format. It lasts for the whole process,
+/// which may run several specs.
 pub trait EventWriter: Send {
     /// Writes what the format has to say of an event.
     ///

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::finding::format_timestamp;
-use crate::gate::{Gate, GateInput, GateVerdict, GroupVerdict, Reason, Sequence};
+use crate::gate::{GateInput, GateVerdict, GroupVerdict, Judgement, Reason, Sequence};
 use crate::spec::{Spec, printable};
 use crate::text::{escape_to_one_line, format_count};
 
@@ -32,18 +32,18 @@ pub struct GateRecord<'g> {
 
 impl<'g> GateRecord<'g> {
     /// Makes the record of a gate's verdict.
-    pub fn new(spec: &'g Spec, case: &'g GateInput, gate: &'g Gate) -> GateRecord<'g> {
+    pub fn new(spec: &'g Spec, input: &'g GateInput, judgement: &'g Judgement) -> GateRecord<'g> {
         GateRecord {
             version: VERSION,
             spec: &spec.name,
             scope: spec.scope(),
-            judged_at: format_timestamp(case.now.machine),
-            verdict: gate.answer(),
-            reasons: &gate.reasons,
-            groups: &gate.groups,
-            runs: &gate.runs,
-            verified: &case.verified,
-            sequences: case.sequences.iter().map(Sequence::shown).collect(),
+            judged_at: format_timestamp(input.now.machine),
+            verdict: judgement.verdict(),
+            reasons: &judgement.reasons,
+            groups: &judgement.groups,
+            runs: &judgement.runs,
+            verified: &input.verified,
+            sequences: input.sequences.iter().map(Sequence::shown).collect(),
         }
     }
 }

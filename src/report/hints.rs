@@ -8,7 +8,8 @@ use crate::text::{
 /// The most examples shown of a hint.
 const MAX_EXAMPLES: usize = 3;
 
-/// Returns a hint as lines of at most `width` columns. Examples are left out where all findings are shown.
+/// Returns a hint as lines of at most `width` columns. Examples are left out where all findings are
+/// shown.
 pub(super) fn hint_lines(hint: &Hint, all_shown: bool, width: usize) -> Vec<String> {
     let columns: Vec<String> = hint.columns.iter().map(|name| escape_to_one_line(name)).collect();
     let subject =

@@ -1,9 +1,9 @@
 //! One JSON document: `{"run":…,"mappings":[…],"findings":[…],"undecided":[…],"summary":…}`, or an
 //! array of them for several specs.
 //!
-//! Mappings come before findings in the document and are known only after them, so findings are kept in
-//! a temporary file without a name; memory stays flat however many there are. Nothing is written before
-//! the run's end: a run that another process resumes leaves no half of a document.
+//! Mappings come before findings in the document and are known only after them, so findings are
+//! kept in a temporary file without a name; memory stays flat however many there are. Nothing is
+//! written before the run's end: a run that another process resumes leaves no half of a document.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};

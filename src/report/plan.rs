@@ -115,8 +115,8 @@ fn mapping_record(plan: &MappingPlan) -> MappingPlanRecord {
     let names = |pairs: Vec<&Pair>| pairs.into_iter().map(|pair| pair.name.clone()).collect();
     let is_sql =
         |pair: &Pair, side: Side| matches!(pair.sides[side].expression, Expression::Sql(_));
-    // A repair of the target cannot write pairs that are expressions there; one of the source, pairs that
-    // are expressions on either side.
+    // A repair of the target cannot write pairs that are expressions there; one of the source,
+    // pairs that are expressions on either side.
     let not_repaired = BySide {
         source: plan
             .pairs

@@ -220,7 +220,7 @@ impl<W: Write> Summary<W> {
                 remarks.push(format!("{name} is empty: neither side has a row"));
             }
             for (noun, rows) in [
-                ("keys that stand more than once", source.duplicate + target.duplicate),
+                ("duplicate keys", source.duplicate + target.duplicate),
                 ("a NULL in their key", source.null_key + target.null_key),
             ] {
                 if rows > 0 {
@@ -236,7 +236,7 @@ impl<W: Write> Summary<W> {
             }
             if let Some(NotRecalled { findings, why }) = &mapping.not_recalled {
                 let findings = format_count(*findings, "earlier finding");
-                remarks.push(format!("{name}: {findings} not looked at first: {why}"));
+                remarks.push(format!("{name}: {findings} not rechecked first: {why}"));
             }
             if let Some(ReadAgain { damaged, chunks_kept }) = &mapping.read_again {
                 let damaged = format_count(*damaged, "stored result");
@@ -357,7 +357,7 @@ impl<W: Write> Summary<W> {
         writeln!(self.out, "\n{}: {verdict}, {meaning}", printable(&spec))?;
         let elapsed = format_duration(Duration::from_millis(summary.elapsed_ms));
         let no_ledger =
-            if self.options.no_ledger { "; no ledger: not remembered, not locked" } else { "" };
+            if self.options.no_ledger { "; no ledger: not stored, not locked" } else { "" };
         writeln!(self.out, "run {run} took {elapsed}, exit code {}{no_ledger}", summary.exit_code)?;
         match self.next_command(summary.verdict, &spec) {
             Some(next) => writeln!(self.out, "next: {next}"),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::finding::SummaryRecord;
 use crate::text::{escape_to_one_line, format_duration};
 
-/// A snapshot that is older than this keeps VACUUM from cleaning up a busy table; it is worth a line.
+/// A snapshot that is older than this keeps VACUUM from cleaning up a busy table; it is worth a
+/// line.
 const OLD_SNAPSHOT: Duration = Duration::from_secs(5);
 
 /// Returns the lines, if there is anything to report.

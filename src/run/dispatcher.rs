@@ -216,7 +216,7 @@ impl Dispatcher<'_> {
             Subject::Key(_) => {
                 self.next_batch += 1;
                 let (batch, suspects) = (self.next_batch, entries.len() as u64);
-                self.desk.tell(Event::RecheckStarted { batch, suspects });
+                self.desk.tell(Event::RecheckStarted { batch, candidates: suspects });
                 Task::Look { batch, entries }
             }
         };
@@ -263,7 +263,7 @@ impl Dispatcher<'_> {
                     mapping: index,
                     chunk,
                     rows: compared.rows,
-                    suspects: compared.suspects.len() as u64,
+                    candidates: compared.suspects.len() as u64,
                     elapsed: statement,
                 });
                 mapping.scanned(chunk, compared, statement, desk);
@@ -278,7 +278,7 @@ impl Dispatcher<'_> {
                     mapping: index,
                     chunk: piece.number,
                     rows: read.rows(),
-                    suspects: 0,
+                    candidates: 0,
                     elapsed: read.took.source.max(read.took.target),
                 });
                 mapping.piece_read(&piece, read, desk);

@@ -1,5 +1,5 @@
-//! Texts for people: counts, shares, durations, keys and wrapped lines, as reports, hints and messages
-//! write them.
+//! Texts for people: counts, shares, durations, keys and wrapped lines, as reports, hints and
+//! messages write them.
 
 mod key;
 mod number;

@@ -3,8 +3,8 @@
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Wraps `first` with `text` behind it into lines of at most `width` columns; later lines are indented
-/// below the text. A word longer than that stays whole, since it may be a key to copy.
+/// Wraps `first` with `text` behind it into lines of at most `width` columns; later lines are
+/// indented below the text. A word longer than that stays whole, since it may be a key to copy.
 pub fn wrap(first: &str, text: &str, width: usize) -> Vec<String> {
     let indent = " ".repeat(first.width());
     let options = Options::new(width)

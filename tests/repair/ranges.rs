@@ -119,7 +119,7 @@ fn a_repair_that_is_interrupted_leaves_nothing_behind() {
     let program = round.program().args(&["repair", "spec.toml", "--authority", "source"]);
     let program = program.args(&["--from", "findings.jsonl", "--out", "r", "--settle", "1h"]);
     let mut running = program.args(&["--kinds", "delete"]).start();
-    running.await_line("rows of a range are looked at twice, 3600s apart");
+    running.await_line("rows of a range are read twice, 3600s apart");
     let folder = round.path("r").parent().unwrap().to_owned();
     let names = || -> Vec<String> {
         let entries = std::fs::read_dir(&folder).unwrap();

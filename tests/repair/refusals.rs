@@ -239,8 +239,8 @@ fn findings_of_another_spec_and_truncated_ones_are_refused() {
     refused(&text[..cut], "it has no summary");
     refused(&text[..cut + 9], "it was cut off");
     refused(&format!("{text}{text}"), "two runs of this spec");
-    refused(&text.replace("\"spec\":\"test\"", "\"spec\":\"other\""), "tells of no run of spec");
-    refused("", "tells of no run of spec");
+    refused(&text.replace("\"spec\":\"test\"", "\"spec\":\"other\""), "holds no run of spec");
+    refused("", "holds no run of spec");
     std::fs::write(&file, &text).unwrap();
     let spec = std::fs::read_to_string(&round.spec).unwrap();
     std::fs::write(&round.spec, format!("{spec}# changed\n")).unwrap();

@@ -36,7 +36,7 @@ fn repair(round: &Round, out: &str, flags: &[&str]) -> Outcome {
 fn the_newest_finished_run_is_repaired_unless_another_is_named() {
     let round = round(&same("public.t"));
     let none = repair(&round, "none", &[]);
-    assert!(none.exits(2).stderr.contains("no run is remembered there"), "{}", none.stderr);
+    assert!(none.exits(2).stderr.contains("it holds no run"), "{}", none.stderr);
     let first = id(compare(&round, &[]).exits(1));
     round.pair.sql(Side::Target, "update t set name = 'b' where id = 2");
     let second = id(compare(&round, &[]).exits(1));

@@ -1,4 +1,4 @@
-//! `compare`: the main job.
+//! `compare`: compares both sides and reports what differs.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -7,32 +7,36 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
-use super::deadline::PlanningDeadline;
-use super::exit::Exit;
-use super::ledgers::{LedgerRequest, Ledgers, keep, new_id, warn_of_trouble};
-use super::outputs::{Outputs, format_parser, report_help};
-use super::prior_run::PriorRun;
-use super::progress::ProgressDisplay;
-use super::run_start::{begin_all, remember, resumption, share, still_open};
-use super::telemetry::Log;
-use super::ui::Ui;
-use super::{redact_key, signals, specs};
+use crate::cli::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
+use crate::cli::deadline::PlanningDeadline;
+use crate::cli::exit::Exit;
+use crate::cli::ledgers::{LedgerRequest, Ledgers, new_id, renew, warn_if_incomplete};
+use crate::cli::outputs::{Outputs, format_parser, report_help};
+use crate::cli::prior_run::PriorRun;
+use crate::cli::progress::ProgressDisplay;
+use crate::cli::run_start::{
+    choose_runs, parse_resume, read_open_findings, read_prior_findings, share,
+};
+use crate::cli::telemetry::Log;
+use crate::cli::ui::Ui;
+use crate::cli::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
+use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::row::Veil;
 use crate::run::{self, Begin, Options, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
-/// Compare both sides and say what differs
+/// Compare both sides and report what differs
 ///
-/// Every mapping is planned before the first row is read. A difference is reported after it has stood
-/// still for `settle`. Ctrl-C once finishes what is in hand and reports; twice stops at once.
+/// Every mapping is planned before the first row is read. A difference is reported when it has not
+/// changed for `settle`. Ctrl-C once finishes the chunks in flight and reports; twice stops at
+/// once.
 #[derive(Args, Clone, Debug)]
-pub(super) struct CompareArgs {
+pub(crate) struct CompareArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy, help_heading = "How to compare")]
@@ -42,23 +46,23 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "N", env = "PGRECONCILE_CHUNK_ROWS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "How to compare")]
     chunk_rows: Option<u64>,
 
-    /// Look at this share of the keys only, in whole ranges at even distances: 1%
+    /// Compare only this share of the keys, in whole ranges at even distances: 1%
     #[arg(long, value_name = "SHARE", env = "PGRECONCILE_SAMPLE", value_parser = parse_share, help_heading = "What to compare")]
-    pub(super) sample: Option<f64>,
+    pub(crate) sample: Option<f64>,
 
-    /// Look only at keys whose row on either side is younger than this; deletions are not seen
+    /// Compare only keys whose row on either side is younger than this; deletions are not found
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
-    pub(super) since: Option<Since>,
+    pub(crate) since: Option<Since>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
     jobs: Option<u64>,
 
-    /// How long a difference must stand still before it is called one
+    /// How long a difference must not change before it is reported
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration, help_heading = "How to compare")]
     settle: Option<Duration>,
 
-    /// How long a run may take; it stops in time, says what is left and exits with 3
+    /// How long a run may take; it stops in time, reports what is left and exits with 3
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_DEADLINE", value_parser = parse_deadline, help_heading = "Run")]
     deadline: Option<Duration>,
 
@@ -66,11 +70,11 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "N", env = "PGRECONCILE_MAX_FINDINGS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     max_findings: Option<u64>,
 
-    /// Report long runs of one-sided rows key by key
+    /// Report long ranges of one-sided rows key by key
     #[arg(long, env = "PGRECONCILE_EXPAND", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
     expand: bool,
 
-    /// Name keys and columns, no values
+    /// Report keys and columns, no values
     #[arg(long, env = "PGRECONCILE_KEYS_ONLY", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
     keys_only: bool,
 
@@ -84,7 +88,7 @@ pub(super) struct CompareArgs {
     )]
     reports: Vec<PathBuf>,
 
-    /// How stdout tells the run
+    /// Format of stdout
     #[arg(
         long,
         value_name = "FORMAT",
@@ -105,40 +109,40 @@ pub(super) struct CompareArgs {
     )]
     progress: When,
 
-    /// Compare what has gone unverified for longest, as far as --deadline lets it
+    /// Compare what has gone unverified for longest, until --deadline
     ///
-    /// The ledger knows which keys were verified when. What the run before found is looked at first. The
-    /// deadline is a normal end; `coverage` says how much was compared.
+    /// The ledger stores which keys were verified when. Findings of earlier runs are rechecked
+    /// first. The deadline is a normal end; `coverage` says how much was compared.
     #[arg(long, env = "PGRECONCILE_SLICE", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with_all = ["sample", "since", "resume", "run_id"], help_heading = "What to compare")]
-    pub(super) slice: bool,
+    pub(crate) slice: bool,
 
-    /// Go on with the newest interrupted run of the spec, or with this one
+    /// Resume the newest interrupted run of the spec, or this one
     ///
-    /// Chunks that it has compared are not read again; keys that differed are looked at anew. Without
-    /// an interrupted run a new one begins.
+    /// Chunks that it has compared are not read again; keys that differed are rechecked. If there
+    /// is no interrupted run, a new one starts.
     #[arg(long, value_name = "RUN", env = "PGRECONCILE_RESUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Run")]
-    pub(super) resume: Option<String>,
+    pub(crate) resume: Option<String>,
 
-    /// Share one run with every process that is given the same id and the same --ledger postgres://…
+    /// Share one run with all processes that have the same id and the same --ledger postgres://…
     ///
-    /// Each compares a part of it; the last one settles what differs and tells the whole. Started again
-    /// with the same id, a process that was stopped takes part again.
+    /// Each compares a part; the last one rechecks what differs and reports the whole run. A
+    /// process that was stopped joins again when it is started with the same id.
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN_ID", value_parser = parse_run_id, help_heading = "Run")]
-    pub(super) run_id: Option<String>,
+    pub(crate) run_id: Option<String>,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 impl CompareArgs {
-    /// Splits what the environment gives for repeatable flags.
-    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+    /// Splits the environment's values of repeatable flags.
+    pub(crate) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
         split_paths(&mut self.reports, "reports", matches);
-        self.common.note_given(matches);
+        self.common.record_given_ledger(matches);
     }
 
-    /// The spec's settings under the flags.
+    /// Returns the options: the flags, then the spec's settings.
     fn options(&self, spec: &Spec, ledgers: &Ledgers) -> Options {
         let mut options = Options::of(&spec.compare);
         options.chunk_rows = self.chunk_rows;
@@ -170,21 +174,20 @@ impl CompareArgs {
         options
     }
 
-    /// How to call this again.
+    /// Returns the command line that repeats this call.
     fn command(&self) -> String {
-        sentence(&self.words(&self.specs.specs))
+        join_words(&self.words(&self.specs.specs))
     }
 
-    /// How to go on with what was begun of this spec, asked the same, with the same ledger: as one of the
-    /// processes that share a run, or with a run that was told.
-    fn going_on(&self, spec: &Spec, shared: Option<&str>) -> String {
+    /// Returns the command line that resumes a run of this spec, or that joins a shared run.
+    fn resume_command(&self, spec: &Spec, shared: Option<&str>) -> String {
         let mut words = self.words(std::slice::from_ref(&spec.text.path));
         let known = StrategyChoice::WORDS.iter().find(|(_, choice)| Some(*choice) == self.strategy);
         if let Some((word, _)) = known {
             words.extend(["--strategy".to_owned(), (*word).to_owned()]);
         }
         if let Some(share) = self.sample {
-            // As it was written: a share of 0.07 is 7%.
+            // Rounded, so that a share of 0.07 is 7%.
             let percent = (share * 1e12).round() / 1e10;
             words.extend(["--sample".to_owned(), format!("{percent}%")]);
         }
@@ -198,10 +201,10 @@ impl CompareArgs {
             Some(run) => words.extend(["--run-id".to_owned(), run.to_owned()]),
             None => words.push("--resume".to_owned()),
         }
-        sentence(&words)
+        join_words(&words)
     }
 
-    /// The verb, specs, and what they are asked for.
+    /// Returns the words of a call with these specs, and with the flags that say what to compare.
     fn words(&self, specs: &[PathBuf]) -> Vec<String> {
         let mut words = vec!["pgreconcile".to_owned(), "compare".to_owned()];
         words.extend(specs.iter().map(|path| path.display().to_string()));
@@ -215,47 +218,47 @@ impl CompareArgs {
     }
 }
 
-/// Words as a command line.
-fn sentence(words: &[String]) -> String {
+/// Joins words to a command line.
+fn join_words(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads a duration in which something can be done.
-fn parse_deadline(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("a deadline must be more than zero".to_owned()),
+/// Parses a duration of more than zero.
+fn parse_deadline(text: &str) -> Result<Duration, Problem> {
+    match parse_duration(text).map_err(Problem::new)? {
+        Duration::ZERO => Err(Problem::new("a deadline must be more than zero")),
         deadline => Ok(deadline),
     }
 }
 
-/// Reads how young a row has to be.
-fn parse_since(text: &str) -> Result<Since, String> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("nothing is younger than no time at all".to_owned()),
+/// Parses the age of rows that are compared.
+fn parse_since(text: &str) -> Result<Since, Problem> {
+    match parse_duration(text).map_err(Problem::new)? {
+        Duration::ZERO => Err(Problem::new("nothing is younger than no time at all")),
         time => Ok(Since { text: text.to_owned(), time }),
     }
 }
 
-/// Reads `1%` as a share.
-fn parse_share(text: &str) -> Result<f64, String> {
+/// Parses `1%` as a share.
+fn parse_share(text: &str) -> Result<f64, Problem> {
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     match number {
         Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
-        _ => Err("write a share of the keys between 0% and 100%, for example 1%".to_owned()),
+        _ => Err(Problem::new("write a share of the keys between 0% and 100%, for example 1%")),
     }
 }
 
-/// Reads the id of a shared run.
-fn parse_run_id(text: &str) -> Result<String, String> {
+/// Parses the id of a shared run.
+fn parse_run_id(text: &str) -> Result<String, Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match (1..=100).contains(&text.len()) && text.chars().all(plain) {
         true => Ok(text.to_owned()),
-        false => Err("use letters, digits, \".\", \"_\" and \"-\", at most 100".to_owned()),
+        false => Err(Problem::new("use letters, digits, \".\", \"_\" and \"-\", at most 100")),
     }
 }
 
-/// Quotes a word for a shell, where it needs quotes.
-pub(super) fn shell_word(word: &str) -> String {
+/// Quotes a word for a shell if it needs quotes.
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:@%+".contains(c);
     let word = crate::spec::printable(word);
     if !word.is_empty() && word.chars().all(plain) {
@@ -265,7 +268,7 @@ pub(super) fn shell_word(word: &str) -> String {
     }
 }
 
-/// Everyone who hears of a run.
+/// The observers of a run.
 struct Observers {
     outputs: Outputs,
     progress: ProgressDisplay,
@@ -285,61 +288,63 @@ impl Observer for Observers {
     }
 }
 
-/// Reads and plans every spec, then runs one after the other: all of it, or what an earlier run found.
-pub(super) async fn run(args: &CompareArgs, earlier: Option<&PriorRun>, ui: &Ui) -> Exit {
+/// Reads and plans every spec, then runs one after the other: all of it, or a prior run's findings
+/// only.
+pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
-    let (wishes, stop) = watch::channel(Stop::No);
+    let (requests, stop) = watch::channel(Stop::No);
     if args.run_id.is_some() && (specs.len() > 1 || args.resume.is_some()) {
-        let message = "--run-id shares one run of one spec, and needs no --resume to go on";
+        let message = "--run-id shares one run of one spec, and needs no --resume";
         ui.error(message, Some("Start each process with one SPEC and the same --run-id."));
         return Exit::Trouble;
     }
     let mut specs = specs;
-    let verb = if earlier.is_some() { "recheck" } else { "compare" };
+    let verb = if prior.is_some() { "recheck" } else { "compare" };
     let several = specs.len() > 1;
     let process = new_id();
-    // Processes of one run hold the lease together.
+    // The processes of a shared run have one lease together.
     let shares = args.run_id.as_deref().map(|run| (run, process.as_str()));
-    let resumes = args.resume.as_deref().and_then(resumption).is_some();
-    let asker = LedgerRequest { verb, shares, resumes, ui };
-    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &asker, &mut specs).await;
+    let resumes = args.resume.as_deref().and_then(parse_resume).is_some();
+    let request = LedgerRequest { verb, shares, resumes, ui };
+    let (ledgers, locked) = Ledgers::open(&args.common.ledger(), &request, &mut specs).await;
     let leases = ledgers.leases();
-    let leaving = Box::pin(ledgers.leaving(args.run_id.is_some()));
+    let release = Box::pin(ledgers.release(args.run_id.is_some()));
     if specs.is_empty() {
         return Exit::Locked;
     }
-    let can_go_on = |spec: &&Spec| {
-        let asked_as_ever = !args.slice && args.since.is_none();
-        earlier.is_none() && asked_as_ever && ledgers.can_go_on(&spec.name)
+    let can_resume = |spec: &&Spec| {
+        prior.is_none() && !args.slice && args.since.is_none() && ledgers.can_resume(&spec.name)
     };
-    let going_on = specs.iter().filter(can_go_on);
-    let resume = going_on.map(|spec| (spec.name.clone(), args.going_on(spec, None))).collect();
+    let resumable = specs.iter().filter(can_resume);
+    let resume =
+        resumable.map(|spec| (spec.name.clone(), args.resume_command(spec, None))).collect();
     let options = ReportOptions {
         is_terminal: false,
         width: ui.width(),
-        colour: ui.colours_stdout(),
+        colour: ui.stdout_has_colour(),
         several,
         commands: Commands { again: args.command(), resume },
         has_files: !args.reports.is_empty(),
         no_ledger: args.common.ledger() == Place::Off,
     };
-    let outputs = Outputs::open(args.format, &options, &args.reports, wishes.clone(), ui);
+    let outputs = Outputs::open(args.format, &options, &args.reports, requests.clone(), ui);
     let Some(outputs) = outputs else {
-        leaving.await;
+        release.await;
         return Exit::Trouble;
     };
     let worst = if locked { Exit::Locked } else { Exit::Clean };
     let exit = tokio::select! {
-        () = signals::relay(&wishes) => Exit::Incomplete,
-        () = keep(leases) => Exit::Incomplete,
-        exit = Box::pin(run_all((args, earlier, &process), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
+        () = signals::relay(&requests) => Exit::Incomplete,
+        () = renew(leases) => Exit::Incomplete,
+        exit = Box::pin(run_all((args, prior, &process), specs, (outputs, ledgers), stop, ui)) => exit.max(worst),
     };
-    leaving.await;
+    release.await;
     exit
 }
 
+/// Plans the specs, then runs them. A prior run's findings are rechecked only.
 async fn run_all(
-    (args, earlier, process): (&CompareArgs, Option<&PriorRun>, &str),
+    (args, prior, process): (&CompareArgs, Option<&PriorRun>, &str),
     specs: Vec<Spec>,
     (outputs, mut ledgers): (Outputs, Ledgers),
     stop: watch::Receiver<Stop>,
@@ -349,9 +354,9 @@ async fn run_all(
     let deadline = PlanningDeadline::start(runs);
     let mut memories = Vec::new();
     for spec in &specs {
-        let memory = match earlier {
-            Some(earlier) => remember(earlier, &args.common, spec, ui).await,
-            None if args.slice => still_open(spec, &mut ledgers, ui).await,
+        let memory = match prior {
+            Some(prior) => read_prior_findings(prior, &args.common, spec, ui).await,
+            None if args.slice => read_open_findings(spec, &mut ledgers, ui).await,
             None => continue,
         };
         let Some(memory) = memory else { return Exit::Trouble };
@@ -372,59 +377,59 @@ async fn run_all(
         }
     };
     let Some(mut prepared) = prepared else { return Exit::Trouble };
-    prepared.iter_mut().for_each(|(_, options)| deadline.leave(options));
+    prepared.iter_mut().for_each(|(_, options)| deadline.shorten(options));
     let stores = [(args.slice, "--slice"), (args.run_id.is_some(), "--run-id")];
     for (_, flag) in stores.into_iter().filter(|(given, _)| *given) {
         let refused = |(prepared, options)| run::unstorable(prepared, options, flag);
         if let Some(blocked) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             return Exit::Trouble;
         }
     }
     let mut begins = VecDeque::new();
-    if earlier.is_none() && args.run_id.is_none() {
-        let wanted = args.resume.as_deref().and_then(resumption);
-        let Some(all) = begin_all(wanted, &mut prepared, &mut ledgers, ui).await else {
+    if prior.is_none() && args.run_id.is_none() {
+        let wanted = args.resume.as_deref().and_then(parse_resume);
+        let Some(all) = choose_runs(wanted, &mut prepared, &mut ledgers, ui).await else {
             return Exit::Trouble;
         };
         begins = all;
     }
     let progress = ProgressDisplay::new(args.progress, ui);
-    let mut audience = Observers { outputs, progress, log: Log::start(&args.common) };
+    let mut observers = Observers { outputs, progress, log: Log::start(&args.common) };
     let mut exit = Exit::Clean;
     for (prepared, options) in prepared {
         if let Some(run_id) = &args.run_id {
-            let again = args.going_on(&prepared.spec, Some(run_id));
+            let again = args.resume_command(&prepared.spec, Some(run_id));
             let part = (run_id.as_str(), process, again.as_str());
             let (ledgers, stop) = (&mut ledgers, stop.clone());
-            let shared = share(part, prepared, options, ledgers, &mut audience, stop, ui);
+            let shared = share(part, prepared, options, ledgers, &mut observers, stop, ui);
             match Box::pin(shared).await {
-                Ok(told) => exit = told,
-                // What others tell is not told here, and a report that is there stays.
+                Ok(shared) => exit = shared,
+                // Another process reports the run; existing reports stay.
                 Err(exit) => return exit,
             }
             continue;
         }
-        let new = ledgers.new_run(&prepared.spec.name);
+        let new = ledgers.take_run_id(&prepared.spec.name);
         let begin = begins.pop_front().unwrap_or_else(|| Begin::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
-        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
+        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut observers };
         let stop = stop.clone();
         let summary = match memories.next() {
             None => run::compare(prepared, begin, options, heard, stop).await,
             Some(memory) => {
                 let text = prepared.spec.text.clone();
-                let told = match args.slice {
+                let result = match args.slice {
                     true => Box::pin(run::slice(prepared, memory, new, options, heard, stop)).await,
                     false => {
                         Box::pin(run::recheck(prepared, memory, new, options, heard, stop)).await
                     }
                 };
-                match told {
+                match result {
                     Ok(summary) => summary,
                     Err(trouble) => {
                         ui.trouble(&text, &trouble);
-                        // What runs before it have said is complete.
+                        // The reports of runs before this one are complete.
                         exit = Exit::Trouble;
                         break;
                     }
@@ -432,11 +437,11 @@ async fn run_all(
             }
         };
         if let Some(recorder) = &recorder {
-            warn_of_trouble(recorder, ui);
+            warn_if_incomplete(recorder, ui);
         }
         exit = exit.max(summary.verdict.into());
     }
-    if !audience.outputs.finish() {
+    if !observers.outputs.finish() {
         exit = exit.max(Exit::Incomplete);
     }
     exit
@@ -447,7 +452,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_survives_a_shell() {
+    fn words_are_quoted_for_a_shell() {
         assert_eq!(shell_word("specs/tracking.toml"), "specs/tracking.toml");
         assert_eq!(shell_word("tenants={1,2}"), "'tenants={1,2}'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");

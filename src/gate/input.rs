@@ -1,4 +1,4 @@
-//! All that a judgement rests on, and each condition.
+//! Everything that a judgement is based on, and each condition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::clocks::Clocks;
 use super::reason::{Condition, Reason};
-use super::run::{GateRun, RunEnd, UnsettledRow, is};
+use super::run::{GateRun, RunEnd, UnsettledRow, is_group};
 use super::sequence::Sequence;
 use crate::finding::{ExpiredAccept, GroupRecord};
 use crate::spec::{GateSettings, Mapping, Spec};
 
-/// A mapping of the spec.
+/// A mapping of the spec, as the gate needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateMapping {
     /// Its name.
@@ -22,8 +22,8 @@ pub struct GateMapping {
 }
 
 impl GateMapping {
-    /// Every mapping of a spec.
-    pub fn of(spec: &Spec, now: Timestamp) -> Vec<GateMapping> {
+    /// Returns every mapping of a spec.
+    pub fn of_spec(spec: &Spec, now: Timestamp) -> Vec<GateMapping> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let asked = |mapping: &Mapping| {
             let expired = mapping.accepts.iter().filter(|rule| rule.until < today);
@@ -40,15 +40,15 @@ impl GateMapping {
 /// What has changed in a catalog since the runs that are judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogChange {
-    /// The mapping, where that is known.
+    /// The mapping, if that is known.
     pub mapping: Option<String>,
     /// What has changed: lowercase, without a full stop.
     pub message: String,
 }
 
 impl CatalogChange {
-    /// What the spec could once be compared with, it cannot any more.
-    pub fn unfit(why: &str) -> CatalogChange {
+    /// Makes the change of tables that the spec no longer fits.
+    pub fn of_misfit(why: &str) -> CatalogChange {
         CatalogChange {
             mapping: None,
             message: format!("the spec no longer fits both catalogs: {why}"),
@@ -56,50 +56,50 @@ impl CatalogChange {
     }
 }
 
-/// What is known when the gate is asked.
+/// What is known when the gate is judged.
 #[derive(Clone, Debug)]
 pub struct GateInput {
-    /// What was agreed.
+    /// The `[gate]` settings.
     pub policy: GateSettings,
-    /// What the clocks show now.
+    /// The clocks now.
     pub now: Clocks,
     /// The spec's mappings.
     pub mappings: Vec<GateMapping>,
     /// Only these groups are judged, if any are named.
     pub groups: Vec<String>,
-    /// Runs of the spec as it is now, with the parameters in effect, the newest first; as many as
-    /// [`enough`] asks for.
+    /// Runs of the spec's scope, the newest first; as many as [`is_enough`] requires.
     pub runs: Vec<GateRun>,
-    /// The newest comparison of this spec, if it was of another file.
+    /// The newest comparison of this spec, if its file was different.
     pub other_spec: Option<String>,
     /// Comparisons of this spec with other parameters.
     pub other_params: usize,
-    /// Of each mapping the share of its table that was verified within the window, 0 to 1.
+    /// The share of each mapping's table that was verified within the window, 0 to 1.
     pub verified: BTreeMap<String, f64>,
-    /// The runs that verified it, by id: their tables have to be those of today.
+    /// The ids of the runs that verified it: their tables must be those of today.
     pub verified_by: BTreeSet<String>,
-    /// Mappings of which it is not known what was verified, with the reason as a clause.
+    /// Mappings whose verified part is not known, with the reason as a clause.
     pub unreadable: BTreeMap<String, String>,
-    /// How the catalogs differ from what the runs saw.
+    /// What has changed in the catalogs since the runs.
     pub changes: Vec<CatalogChange>,
     /// The target's sequences.
     pub sequences: Vec<Sequence>,
 }
 
-/// Keys that are named where many kept changing.
-const NAMED: usize = 10;
+/// The most unsettled keys that are named.
+const MAX_NAMED: usize = 10;
 
-/// Whether these runs, the newest first, are all that a judgement looks at; or if no other has ended within
-/// the window, all there is to look at.
-pub fn enough(spec: &Spec, runs: &[GateRun], now: &Clocks, others_in_window: bool) -> bool {
+/// Returns whether these runs, the newest first, are all that a judgement needs, or if no other has
+/// ended within the window, all that exist.
+pub fn is_enough(spec: &Spec, runs: &[GateRun], now: &Clocks, others_in_window: bool) -> bool {
     let names = || spec.mappings.iter().map(|mapping| mapping.name.as_str());
-    let whole = runs.iter().filter(|run| counts(run, names())).count() as u64;
+    let whole = runs.iter().filter(|run| is_counted(run, names())).count() as u64;
     let all_verified = || names().all(|name| is_verified(runs, name, now, &spec.gate));
     whole >= spec.gate.clean_runs && (!others_in_window || all_verified())
 }
 
-/// Returns of each mapping the largest share that one run has verified within the window, and that run.
-pub fn verified<'r>(
+/// Returns the largest share of each mapping that one run has verified within the window, and that
+/// run.
+pub fn verified_shares<'r>(
     spec: &Spec,
     runs: &'r [GateRun],
     now: &Clocks,
@@ -111,8 +111,8 @@ pub fn verified<'r>(
     spec.mappings.iter().map(share).collect()
 }
 
-/// Returns the largest share of a mapping that one of these runs has verified within the window, and the
-/// newest run that did.
+/// Returns the largest share of a mapping that one of these runs has verified within the window,
+/// and the newest run that did.
 fn most_verified<'r>(
     runs: &'r [GateRun],
     name: &str,
@@ -123,48 +123,48 @@ fn most_verified<'r>(
     let found = in_time.filter_map(|run| Some((run.mapping(name)?, run)));
     let shares = found.filter(|(record, _)| record.complete);
     let shares = shares.map(|(record, run)| (record.coverage, run));
-    // Of equal ones the last is taken: the runs stand with the newest first.
+    // `max_by` returns the last of equal ones, so the order is reversed to get the newest.
     shares.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// Whether one of these runs has verified all of a mapping within the window.
+/// Returns whether one of these runs has verified all of a mapping within the window.
 fn is_verified(runs: &[GateRun], name: &str, now: &Clocks, policy: &GateSettings) -> bool {
     most_verified(runs, name, now, policy).is_some_and(|(share, _)| share >= 1.0)
 }
 
-/// Whether it is one of the last runs: it was to look at everything, and it is not under way.
-fn counts<'m>(run: &GateRun, mappings: impl Iterator<Item = &'m str>) -> bool {
+/// Returns whether a run counts: it was to compare everything, and it is not running.
+fn is_counted<'m>(run: &GateRun, mappings: impl Iterator<Item = &'m str>) -> bool {
     !matches!(run.end, RunEnd::UnderWay) && run.is_whole(mappings)
 }
 
 impl GateInput {
-    fn counts(&self, run: &GateRun) -> bool {
-        counts(run, self.mappings.iter().map(|mapping| mapping.name.as_str()))
+    fn is_counted(&self, run: &GateRun) -> bool {
+        is_counted(run, self.mappings.iter().map(|mapping| mapping.name.as_str()))
     }
 
-    /// As many of the last whole runs as must be clean, the newest first.
-    pub(super) fn whole_runs(&self) -> impl Iterator<Item = &GateRun> {
+    /// Returns as many of the last runs that count as must be clean, the newest first.
+    pub(super) fn counted_runs(&self) -> impl Iterator<Item = &GateRun> {
         let many = usize::try_from(self.policy.clean_runs).unwrap_or(usize::MAX);
-        self.runs.iter().filter(|run| self.counts(run)).take(many)
+        self.runs.iter().filter(|run| self.is_counted(run)).take(many)
     }
 
-    /// The newest whole run that came to its end.
+    /// Returns the newest run that counts and came to its end.
     pub fn newest(&self) -> Option<&GateRun> {
-        self.runs.iter().find(|run| self.counts(run) && matches!(run.end, RunEnd::Over(_)))
+        self.runs.iter().find(|run| self.is_counted(run) && matches!(run.end, RunEnd::Over(_)))
     }
 
-    /// The runs whose tables have to be those of today: the newest, and every one that verified what it
-    /// has not.
-    pub fn rests_on(&self) -> Vec<&GateRun> {
+    /// Returns the runs whose tables must be those of today: the newest, and every one that
+    /// verified something else.
+    pub fn basis(&self) -> Vec<&GateRun> {
         let newest = self.newest();
         let is_other = |run: &&GateRun| newest.is_none_or(|newest| newest.run != run.run);
         let others = self.runs.iter().filter(|run| self.verified_by.contains(&run.run));
         newest.into_iter().chain(others.filter(is_other)).collect()
     }
 
-    /// Something is not what a run compared. Of a mapping one such run is enough, and one that did not
-    /// compare it says nothing of it.
-    pub fn change(&mut self, run: &str, change: CatalogChange) {
+    /// Adds what has changed since a run. One change of a mapping is enough, and a run that did not
+    /// compare the mapping does not matter.
+    pub fn add_change(&mut self, run: &str, change: CatalogChange) {
         let known = self.changes.iter().any(|known| known.mapping == change.mapping);
         let run = self.runs.iter().find(|known| known.run == run);
         let newest = self.newest().map(|newest| &newest.run) == run.map(|run| &run.run);
@@ -175,7 +175,7 @@ impl GateInput {
         }
     }
 
-    /// Every reason to keep the gate closed.
+    /// Returns every reason to keep the gate closed.
     pub(super) fn reasons(&self) -> Vec<Reason> {
         let mut reasons = self.changed();
         reasons.extend(self.not_clean());
@@ -190,12 +190,13 @@ impl GateInput {
         reasons
     }
 
-    /// Whether of each mapping one of these runs has verified all of it within the window.
+    /// Returns whether these runs have verified all of every mapping within the window.
     fn covers(&self, runs: &[GateRun]) -> bool {
         let mut names = self.mappings.iter().map(|mapping| &mapping.name);
         names.all(|name| is_verified(runs, name, &self.now, &self.policy))
     }
 
+    /// Returns the reasons of a changed spec and of changed tables.
     fn changed(&self) -> Vec<Reason> {
         let spec = self.other_spec.as_ref().map(|run| {
             let message = format!("the spec has changed since the newest run, {run}");
@@ -208,9 +209,10 @@ impl GateInput {
         spec.into_iter().chain(tables).collect()
     }
 
-    /// Every run since the first of the last whole ones must be complete and clean, parts and rechecks
-    /// too; and where it is slices that cover the tables, every run of the window: a slice says nothing
-    /// of what an earlier one has found elsewhere.
+    /// Returns the reasons of runs that are not complete and clean. Every run since the first of
+    /// the last ones that count must be, partial runs and rechecks too. If only slices cover the
+    /// tables, so must every run within the window, since a slice does not check what an earlier
+    /// one found elsewhere.
     fn not_clean(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let (mut whole, mut parts) = (0, 0);
@@ -222,10 +224,10 @@ impl GateInput {
             {
                 break;
             }
-            reasons.extend(run.doubts(&self.groups));
+            reasons.extend(run.reasons(&self.groups));
             match run.end {
                 RunEnd::UnderWay => {}
-                _ if self.counts(run) => whole += 1,
+                _ if self.is_counted(run) => whole += 1,
                 _ => parts += 1,
             }
         }
@@ -233,7 +235,7 @@ impl GateInput {
             let word = if whole == 1 { "run is" } else { "runs are" };
             let wanted = self.policy.clean_runs;
             let mut message =
-                format!("{whole} whole {word} remembered, and the last {wanted} must be clean");
+                format!("{whole} whole {word} in the ledger, and the last {wanted} must be clean");
             let others = [
                 (parts, "of a part only, or a recheck"),
                 (self.other_params, "with other parameters"),
@@ -246,27 +248,28 @@ impl GateInput {
         reasons
     }
 
-    /// The last whole runs, and those that verified what these have not.
+    /// Returns the last runs that count, and those that verified something else.
     fn judged_runs(&self) -> impl Iterator<Item = &GateRun> {
-        let whole: BTreeSet<&str> = self.whole_runs().map(|run| run.run.as_str()).collect();
+        let whole: BTreeSet<&str> = self.counted_runs().map(|run| run.run.as_str()).collect();
         let counts = move |run: &&GateRun| {
             whole.contains(run.run.as_str()) || self.verified_by.contains(&run.run)
         };
         self.runs.iter().filter(counts)
     }
 
-    /// A group of which no row was seen was not compared. A slice sees what lies in its stretches.
+    /// Returns the reasons of groups without a row: they were not compared. A slice only sees its
+    /// ranges.
     fn unknown_groups(&self) -> Vec<Reason> {
         let has = |run: &GateRun, group: &String| {
             let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
-            records.flatten().any(|record| is(record, group))
+            records.flatten().any(|record| is_group(record, group))
         };
         let seen = |group: &String| self.judged_runs().any(|run| has(run, group));
         let mut reasons = Vec::new();
-        for run in self.whole_runs().filter(|run| matches!(run.end, RunEnd::Over(_))) {
+        for run in self.counted_runs().filter(|run| matches!(run.end, RunEnd::Over(_))) {
             let known = |group: &String| if run.slice { seen(group) } else { has(run, group) };
             for group in self.groups.iter().filter(|group| !known(group)) {
-                let message = format!("{} has no row of group \"{group}\"", run.named());
+                let message = format!("{} has no row of group \"{group}\"", run.describe());
                 let reason = Reason::new(Condition::Group, message).of_run(&run.run);
                 reasons.push(reason.of_group(Some(group)));
             }
@@ -274,7 +277,8 @@ impl GateInput {
         reasons
     }
 
-    /// Rows that kept changing, as far as runs bear with them, and keys that did so twice running.
+    /// Returns the reasons of unsettled rows, and of those that were unsettled in two runs in a
+    /// row.
     fn unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut before: Option<BTreeSet<&UnsettledRow>> = None;
@@ -286,7 +290,7 @@ impl GateInput {
             let rows: BTreeSet<&UnsettledRow> = run.unsettled.iter().filter(concerns).collect();
             let mut by_mapping: BTreeMap<&str, u64> = BTreeMap::new();
             rows.iter().for_each(|row| *by_mapping.entry(&row.mapping).or_default() += 1);
-            // A row that is in another group on the other side is told as one of the source's.
+            // A row whose group differs between the sides is reported in the source's group only.
             for (mapping, count) in self.unsettled_of_groups(run).filter(|(_, count)| *count > 0) {
                 by_mapping.entry(mapping).or_insert(count);
             }
@@ -294,51 +298,52 @@ impl GateInput {
                 let word = if count == 1 { "row" } else { "rows" };
                 let message = format!(
                     "{count} {word} of mapping \"{mapping}\" kept changing in {}",
-                    run.named()
+                    run.describe()
                 );
-                let reason = Reason::new(Condition::UnsettledRow, message).of_mapping(mapping);
+                let reason = Reason::new(Condition::Unsettled, message).of_mapping(mapping);
                 reasons.push(reason.of_run(&run.run));
             }
             let twice = before.iter().flat_map(|before| before.intersection(&rows));
-            for row in twice.take(NAMED) {
+            for row in twice.take(MAX_NAMED) {
                 let UnsettledRow { mapping, place, .. } = row;
                 let message =
                     format!("{place} of mapping \"{mapping}\" kept changing in two runs running");
-                reasons.push(Reason::new(Condition::UnsettledRow, message).of_mapping(mapping));
+                reasons.push(Reason::new(Condition::Unsettled, message).of_mapping(mapping));
             }
             before = Some(rows);
         }
         reasons
     }
 
-    /// Of each mapping how many rows of these groups, of either side, kept changing.
+    /// Returns how many rows of these groups were unsettled in each mapping.
     fn unsettled_of_groups<'r>(&self, run: &'r GateRun) -> impl Iterator<Item = (&'r str, u64)> {
-        let asked = |record: &&GroupRecord| self.groups.iter().any(|group| is(record, group));
+        let asked = |record: &&GroupRecord| self.groups.iter().any(|group| is_group(record, group));
         run.mappings.iter().map(move |mapping| {
             let records = mapping.groups.iter().flatten().filter(asked);
             (mapping.mapping.as_str(), records.map(|record| record.unsettled).sum())
         })
     }
 
-    /// Nothing compared with nothing proves nothing.
+    /// Returns the reasons of mappings without rows: an empty comparison proves nothing.
     fn empty(&self) -> Vec<Reason> {
         let empty = |name: &str| {
-            self.whole_runs().find(|run| run.mapping(name).is_some_and(|record| record.empty))
+            self.counted_runs().find(|run| run.mapping(name).is_some_and(|record| record.empty))
         };
         let reason = |name: &String| {
             let run = empty(name)?;
             let message =
-                format!("mapping \"{name}\" had no row on either side in {}", run.named());
+                format!("mapping \"{name}\" had no row on either side in {}", run.describe());
             Some(Reason::new(Condition::Empty, message).of_mapping(name).of_run(&run.run))
         };
         self.mappings.iter().filter_map(|mapping| reason(&mapping.name)).collect()
     }
 
+    /// Returns the reasons of mappings that were not verified as a whole.
     fn not_verified(&self) -> Vec<Reason> {
         let window = SignedDuration::try_from(self.policy.window).unwrap_or(SignedDuration::MAX);
         let reason = |name: &String| {
             let share = self.verified.get(name).copied().unwrap_or(0.0);
-            // Rounded down: only everything is all.
+            // Rounded down, so that 100% means all.
             let percent = (share * 1000.0).floor() / 10.0;
             let message = match self.unreadable.get(name) {
                 Some(why) => {
@@ -354,19 +359,23 @@ impl GateInput {
         self.mappings.iter().filter_map(|mapping| reason(&mapping.name)).collect()
     }
 
-    /// Of the newest whole run that came to its end; where there is none, that is said already.
+    /// Returns the reason that the newest run is too old. If there is none, `not_clean` says so.
     fn too_old(&self) -> Option<Reason> {
         let run = self.newest()?;
         let most = SignedDuration::try_from(self.policy.max_age).unwrap_or(SignedDuration::MAX);
         let age = self.now.since(&run.ended);
-        // To the second, as people tell the time, but for what is younger.
-        let told = if age.as_secs() > 0 { age.round(Unit::Second).unwrap_or(age) } else { age };
-        let message =
-            format!("the newest whole {} ended {told:#} ago, max_age is {most:#}", run.named());
+        // Rounded to seconds, unless it is less than one.
+        let shown_age =
+            if age.as_secs() > 0 { age.round(Unit::Second).unwrap_or(age) } else { age };
+        let message = format!(
+            "the newest whole {} ended {shown_age:#} ago, max_age is {most:#}",
+            run.describe()
+        );
         (age > most).then(|| Reason::new(Condition::Age, message).of_run(&run.run))
     }
 
-    /// Of a run that is still to come by one of its clocks nobody can tell how old it is.
+    /// Returns the reasons of runs that lie in the future by one of the clocks: their age is not
+    /// known.
     fn in_the_future(&self) -> Vec<Reason> {
         let reason = |run: &GateRun| {
             let of_moment =
@@ -378,13 +387,14 @@ impl GateInput {
             let message = format!(
                 "{} {what} {ahead:#} after now by {clock}: that clock was wrong then, or is wrong \
                  now; set it right, and if it was wrong then, compare again until newer runs have taken its place",
-                run.named()
+                run.describe()
             );
-            Some(Reason::new(Condition::ClockName, message).of_run(&run.run))
+            Some(Reason::new(Condition::Clock, message).of_run(&run.run))
         };
         self.judged_runs().filter_map(reason).collect()
     }
 
+    /// Returns the reasons of expired accept rules.
     fn expired(&self) -> Vec<Reason> {
         let reasons = self.mappings.iter().flat_map(|mapping| {
             mapping.expired.iter().map(|rule| {
@@ -398,6 +408,7 @@ impl GateInput {
         reasons.collect()
     }
 
+    /// Returns the reasons of sequences that are behind the keys.
     fn behind(&self) -> Vec<Reason> {
         let behind = self.sequences.iter().filter(|sequence| !sequence.is_ahead());
         let reason = |sequence: &Sequence| {
@@ -413,7 +424,7 @@ impl GateInput {
                     format!("sequence {name} of the target has given its last number, {last}")
                 }
                 None if !sequence.fits() => {
-                    let next = sequence.next_shown();
+                    let next = sequence.next_read();
                     format!(
                         "sequence {name} of the target gives {next} next, which {column} cannot \
                          hold"

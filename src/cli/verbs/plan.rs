@@ -1,22 +1,23 @@
-//! `plan`: what a compare would do.
+//! `plan`: shows what `compare` would do.
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::args::{CommonArgs, SpecArgs, parse_strategy};
-use super::exit::Exit;
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, SpecArgs, parse_strategy};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::report::{PlanRecord, write_plan, write_pretty_json};
 use crate::run::{Options, Prepared};
 use crate::spec::StrategyChoice;
 
 /// Show what a compare would do: pairs, key, strategy with the reason, chunks, rows
 #[derive(Args, Clone, Debug)]
-pub(super) struct PlanArgs {
+pub(crate) struct PlanArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// How rows are compared: auto, digest or stream
     #[arg(long, value_name = "NAME", env = "PGRECONCILE_STRATEGY", value_parser = parse_strategy)]
@@ -37,7 +38,7 @@ pub(super) struct PlanArgs {
     format: PlanFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 /// How a plan is shown.
@@ -49,25 +50,20 @@ enum PlanFormat {
     Json,
 }
 
-/// Reads, connects and plans, and shows the plans.
-pub(super) async fn run(args: &PlanArgs, ui: &Ui) -> Exit {
-    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+/// Plans every spec and shows the plans.
+pub(crate) async fn run(args: &PlanArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let Some(specs) = specs::read(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let options = |spec: &crate::spec::Spec| Options {
         mappings: args.specs.mappings.clone(),
         chunk_rows: args.chunk_rows,
         strategy: args.strategy.unwrap_or(spec.compare.strategy),
         ..Options::of(&spec.compare)
     };
-    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
-    match show(args, ui, &prepared) {
-        Ok(()) => Exit::Clean,
-        // A reader who has seen enough is no trouble.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
-        Err(error) => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-    }
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else {
+        return Ok(Exit::Trouble);
+    };
+    show(args, ui, &prepared).context(STDOUT)?;
+    Ok(Exit::Clean)
 }
 
 fn show(args: &PlanArgs, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Result<()> {

@@ -1,21 +1,23 @@
-//! `history`: past runs and their trend.
+//! `history`: shows past runs and their trend.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::args::{CommonArgs, path};
-use super::exit::Exit;
-use super::ledgers::{past, unusable};
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ledgers::{open_to_read, unreadable_hint};
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::finding;
+use crate::problem::Problem;
 use crate::report::{write_history, write_json};
 
-/// Show past runs and their trend: what each came to, what is new and gone since the run before
+/// Show past runs and their trend: the outcome of each, what is new and gone since the run before
 #[derive(Args, Clone, Debug)]
-pub(super) struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Spec files, or folders of them
     #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
@@ -31,10 +33,10 @@ pub(super) struct HistoryArgs {
     format: HistoryFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
-/// How past runs are shown.
+/// The format of past runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum HistoryFormat {
     /// A line a run, the newest last.
@@ -43,33 +45,23 @@ enum HistoryFormat {
     Json,
 }
 
-/// Reads the ledger of each spec; no server is asked.
-pub(super) async fn run(args: &HistoryArgs, ui: &Ui) -> Exit {
-    let Some(names) = specs::names(&args.specs, ui) else { return Exit::Trouble };
+/// Shows the runs in the ledger of each spec. No server is queried.
+pub(crate) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let Some(names) = specs::names(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let mut histories = Vec::new();
     for (path, name) in names {
         let place = args.common.ledger();
-        let Some(store) = past(&place, &path, &name, ui).await else {
-            return Exit::Trouble;
+        let Some(store) = open_to_read(&place, &path, &name, ui).await else {
+            return Ok(Exit::Trouble);
         };
-        match store.history(&name).await {
-            Ok(history) => histories.push(history),
-            Err(error) => {
-                let message = format!("{store}: {error}");
-                ui.error(&message, place.of(&path, &name).as_ref().map(unusable));
-                return Exit::Trouble;
-            }
-        }
+        let history = store.history(&name).await.map_err(|error| {
+            let problem = Problem::new(store.to_string()).with_source(error);
+            Problem { hint: place.of(&path, &name).as_ref().map(unreadable_hint), ..problem }
+        });
+        histories.push(history?);
     }
-    match show(args, ui, &histories) {
-        Ok(()) => Exit::Clean,
-        // A reader who has seen enough is no trouble.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
-        Err(error) => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-    }
+    show(args, ui, &histories).context(STDOUT)?;
+    Ok(Exit::Clean)
 }
 
 fn show(args: &HistoryArgs, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {

@@ -1,26 +1,26 @@
-//! `check`: is the spec sound, and do both databases hold what it needs?
+//! `check`: validates a spec against both databases.
 
 use clap::Args;
 
-use super::args::{CommonArgs, SpecArgs};
-use super::exit::Exit;
-use super::specs;
-use super::ui::Ui;
+use crate::cli::args::{CommonArgs, SpecArgs};
+use crate::cli::exit::Exit;
+use crate::cli::specs;
+use crate::cli::ui::Ui;
 use crate::run::Options;
 use crate::schema::Side;
 
 /// Check specs against both catalogs: names, types, keys, indexes, privileges; no table row is read
 #[derive(Args, Clone, Debug)]
-pub(super) struct CheckArgs {
+pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
-/// Reads, connects and plans, and says that it can be done.
-pub(super) async fn run(args: &CheckArgs, ui: &Ui) -> Exit {
+/// Plans every spec and reports that it can be run.
+pub(crate) async fn run(args: &CheckArgs, ui: &Ui) -> Exit {
     let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
     specs::warn_of_leftovers(&specs, ui);
     let options = |spec: &crate::spec::Spec| Options {

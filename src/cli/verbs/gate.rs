@@ -1,36 +1,38 @@
-//! `gate`: may reads be flipped?
+//! `gate`: decides whether reads may be flipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::args::{self, CommonArgs, path};
-use super::exit::Exit;
-use super::ledgers::{past, under_way, unusable};
-use super::ui::Ui;
-use super::{redact_key, specs};
+use crate::cli::args::{self, CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ledgers::{is_running, open_to_read, unreadable_hint};
+use crate::cli::ui::Ui;
+use crate::cli::{redact_key, specs};
 use crate::finding::PastRun;
 use crate::gate::{
-    self, CatalogChange, Clocks, Gate as Judgement, GateInput, GateMapping, GateRun, GateVerdict,
-    RunEnd, Sequence,
+    self, CatalogChange, Clocks, GateInput, GateMapping, GateRun, GateVerdict, Judgement, RunEnd,
+    Sequence,
 };
-use crate::ledger::{Cipher, Covered, Location, Place, Retold, Store};
+use crate::ledger::{Cipher, Covered, LedgerError, Location, Place, Retold, Store};
+use crate::problem::Problem;
 use crate::report::{GateRecord, write_gate, write_json};
 use crate::row::VerifiedBy;
 use crate::run::{self, Options, Prepared, Trouble};
 use crate::schema::{BySide, Side};
 use crate::spec::{Diagnostic, Spec};
 
-/// Say whether reads may be flipped: open, or closed with every reason
+/// Decide whether reads may be flipped: open, or closed with every reason
 ///
-/// It judges what the ledger remembers of the runs of this spec with these parameters, asks both
-/// catalogs whether they still are what was compared, and the target whether its sequences are ahead
-/// of its keys. No row is compared; `[gate]` of the spec says what must hold.
+/// It judges the ledger's runs of this spec with these parameters, and checks that both catalogs
+/// are as they were compared, and that the target's sequences are ahead of its keys. No row is
+/// compared; `[gate]` of the spec says what must hold.
 #[derive(Args, Clone, Debug)]
-pub(super) struct GateArgs {
+pub(crate) struct GateArgs {
     /// A spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -52,7 +54,7 @@ pub(super) struct GateArgs {
         env = "PGRECONCILE_PARAM",
         help_heading = "What to judge"
     )]
-    pub(super) params: Vec<String>,
+    pub(crate) params: Vec<String>,
 
     /// How the judgement is shown
     #[arg(
@@ -65,10 +67,10 @@ pub(super) struct GateArgs {
     format: GateFormat,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
-/// How a judgement is shown.
+/// The format of the judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum GateFormat {
     /// A line, and one for every reason.
@@ -77,41 +79,31 @@ enum GateFormat {
     Json,
 }
 
-/// Gathers what is known, judges it, and tells.
-pub(super) async fn run(args: &GateArgs, ui: &Ui) -> Exit {
-    let Some(spec) = read(args, ui) else { return Exit::Trouble };
-    let Some(ledger) = open(args, &spec, ui).await else { return Exit::Trouble };
-    let servers = Box::pin(ask_servers(&spec, &ledger, ui)).await;
-    let Some(servers) = servers else { return Exit::Trouble };
-    let mut case = match ledger.case(&spec, servers.now.clone()).await {
-        Ok(case) => case,
-        Err(why) => {
-            ledger.unusable(&why, ui);
-            return Exit::Trouble;
-        }
-    };
-    case.groups.clone_from(&args.groups);
-    case.groups.sort();
-    case.groups.dedup();
-    if let Err(why) = servers.add_to(&mut case, &ledger).await {
-        ledger.unusable(&why, ui);
-        return Exit::Trouble;
-    }
-    let judgement = gate::judge(&case);
-    match show(args, ui, &spec, &case, &judgement) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-        _ => match judgement.answer() {
+/// Collects what is known, judges it, and shows the verdict.
+pub(crate) async fn run(args: &GateArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let Some(spec) = read_spec(args, ui) else { return Ok(Exit::Trouble) };
+    let Some(ledger) = open_ledger(args, &spec, ui).await else { return Ok(Exit::Trouble) };
+    let servers = Box::pin(query_servers(&spec, &ledger, ui)).await;
+    let Some(servers) = servers else { return Ok(Exit::Trouble) };
+    let input = ledger.read_input(&spec, servers.now.clone()).await;
+    let mut input = input.map_err(|error| ledger.problem(error))?;
+    input.groups.clone_from(&args.groups);
+    input.groups.sort();
+    input.groups.dedup();
+    servers.add_to(&mut input, &ledger).await.map_err(|error| ledger.problem(error))?;
+    let judgement = gate::judge(&input);
+    match show(args, ui, &spec, &input, &judgement) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context(STDOUT),
+        _ => Ok(match judgement.verdict() {
             GateVerdict::Open => Exit::Clean,
             GateVerdict::Closed => Exit::Diverged,
-        },
+        }),
     }
 }
 
-/// The spec, if it is one, and its groups can be told apart.
-fn read(args: &GateArgs, ui: &Ui) -> Option<Spec> {
+/// Reads the spec. Returns `None` if there is not exactly one or it has no groups to judge; the
+/// error has been shown.
+fn read_spec(args: &GateArgs, ui: &Ui) -> Option<Spec> {
     let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
         params: args.params.clone(),
@@ -128,63 +120,64 @@ fn read(args: &GateArgs, ui: &Ui) -> Option<Spec> {
         return None;
     }
     if !args.groups.is_empty() && spec.mappings.iter().all(|mapping| mapping.group_by.is_none()) {
-        let message = format!("spec \"{}\" tells no groups apart", spec.name);
+        let message = format!("spec \"{}\" has no groups", spec.name);
         ui.error(&message, Some("Give its mappings group_by, or leave --group out."));
         return None;
     }
     Some(spec)
 }
 
-/// The ledger that a judgement rests on.
+/// The ledger that a judgement is based on.
 struct Ledger {
     store: Store,
     location: Option<Location>,
     place: Place,
 }
 
-/// Opens the ledger of the spec. `None` if that fails, which has been said.
-async fn open(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
+/// Opens the ledger of the spec. Returns `None` if that fails; the error has been shown.
+async fn open_ledger(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
     let place = args.common.ledger();
-    let store = past(&place, &spec.text.path, &spec.name, ui).await?;
+    let store = open_to_read(&place, &spec.text.path, &spec.name, ui).await?;
     let location = place.of(&spec.text.path, &spec.name);
     Some(Ledger { store, location, place })
 }
 
-/// Whether a run is one of the spec as it is now, with these parameters. What a damaged one was of is not
-/// known.
+/// Returns whether a run may be of this scope. The scope of a damaged one is not known.
 fn is_of_scope(run: &PastRun, scope: &str) -> bool {
     run.scope == scope || run.damaged
 }
 
 impl Ledger {
-    fn unusable(&self, why: &str, ui: &Ui) {
-        ui.error(&format!("{}: {why}", self.store), self.location.as_ref().map(unusable));
+    /// Makes the problem of an error of the ledger.
+    fn problem(&self, error: Problem) -> Problem {
+        let problem = Problem::new(self.store.to_string()).with_source(error);
+        Problem { hint: self.location.as_ref().map(unreadable_hint), ..problem }
     }
 
-    /// The runs of the spec, the oldest first.
-    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, String> {
-        self.store.past_runs(&spec.name).await.map_err(|error| error.to_string())
+    /// Reads the runs of the spec, the oldest first.
+    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, LedgerError> {
+        self.store.past_runs(&spec.name).await
     }
 
-    /// Whether the spec as it is now was run with these parameters.
+    /// Returns whether there is a run of the spec's scope.
     async fn has_run(&self, spec: &Spec) -> bool {
         let (scope, runs) = (spec.scope(), self.runs(spec).await.unwrap_or_default());
         runs.iter().any(|run| is_of_scope(run, &scope))
     }
 
-    /// What the ledger remembers of the spec, as far as a judgement needs it.
-    async fn case(&self, spec: &Spec, now: Clocks) -> Result<GateInput, String> {
+    /// Reads what a judgement needs from the ledger.
+    async fn read_input(&self, spec: &Spec, now: Clocks) -> Result<GateInput, Problem> {
         let scope = spec.scope();
         let all = self.runs(spec).await?;
-        let runs = self.judged(spec, &all, &now).await?;
-        let Verified { shares: verified, by: verified_by, unreadable } =
+        let runs = self.judged_runs(spec, &all, &now).await?;
+        let VerifiedShares { shares: verified, by: verified_by, unreadable } =
             self.verified(spec, &runs, &now).await?;
         let comparisons = || all.iter().rev().filter(|run| run.verb == "compare" && !run.damaged);
         let changed = comparisons().next().filter(|run| run.spec_hash != spec.hash);
         let others = |run: &&PastRun| run.spec_hash == spec.hash && run.scope != scope;
         Ok(GateInput {
             policy: spec.gate,
-            mappings: GateMapping::of(spec, now.machine),
+            mappings: GateMapping::of_spec(spec, now.machine),
             now,
             groups: Vec::new(),
             verified,
@@ -198,26 +191,26 @@ impl Ledger {
         })
     }
 
-    /// As many of the newest runs as a judgement looks at, the newest first.
-    async fn judged(
+    /// Reads as many of the newest runs as a judgement needs, the newest first.
+    async fn judged_runs(
         &self,
         spec: &Spec,
         all: &[PastRun],
         now: &Clocks,
-    ) -> Result<Vec<GateRun>, String> {
+    ) -> Result<Vec<GateRun>, Problem> {
         let newest = all.last().map(|run| run.run.as_str());
         let scope = spec.scope();
         let mut known = Vec::new();
         for past in all.iter().rev().filter(|run| is_of_scope(run, &scope)) {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
-            let under_way =
-                last_open && under_way(&self.place, &spec.text.path, &spec.name, &self.store).await;
+            let under_way = last_open
+                && is_running(&self.place, &spec.text.path, &spec.name, &self.store).await;
             known.push(GateRun::new(past, under_way)?);
         }
         let mut judged = Vec::new();
         while !known.is_empty() {
             let in_window = |run: &GateRun| run.ended_within_window(now, &spec.gate);
-            if gate::enough(spec, &judged, now, known.iter().any(in_window)) {
+            if gate::is_enough(spec, &judged, now, known.iter().any(in_window)) {
                 break;
             }
             let mut run = known.remove(0);
@@ -227,28 +220,26 @@ impl Ledger {
         Ok(judged)
     }
 
-    /// Adds to a run what happened in it.
-    async fn complete(&self, run: &mut GateRun, spec: &Spec) -> Result<(), String> {
+    /// Adds the findings and mapping records to a run.
+    async fn complete(&self, run: &mut GateRun, spec: &Spec) -> Result<(), Problem> {
         let id = run.run.clone();
         match run.end {
             RunEnd::Over(_) => {
-                let told = self.store.retell(&spec.name, Some(&id), |event| run.hear(event));
-                match told.await.map_err(|error| error.to_string())? {
+                let add = |event| run.add_event(event);
+                match self.store.retell(&spec.name, Some(&id), add).await? {
                     Retold::Told => Ok(()),
                     Retold::Damaged(_) => {
                         run.end = RunEnd::Damaged;
                         Ok(())
                     }
                     Retold::Unknown | Retold::Unfinished => {
-                        Err(format!("run {id} cannot be told again"))
+                        Err(Problem::new(format!("run {id} cannot be read")))
                     }
                 }
             }
             RunEnd::UnderWay => {
-                let so_far = self.store.findings_so_far(&spec.name, &id, |finding| {
-                    run.differs_already(finding, spec);
-                });
-                if !so_far.await.map_err(|error| error.to_string())? {
+                let add = |finding| run.add_current_finding(finding, spec);
+                if !self.store.findings_so_far(&spec.name, &id, add).await? {
                     run.end = RunEnd::Damaged;
                 }
                 Ok(())
@@ -257,21 +248,21 @@ impl Ledger {
         }
     }
 
-    /// The share of each mapping that was verified within the window, as the ledger knows it key by key,
-    /// or as whole runs say it; and the runs that did. What was verified by a run that is forgotten does
-    /// not count: nobody knows what it found.
+    /// Returns the share of each mapping that was verified within the window, and the runs that
+    /// did: key by key if the ledger has that, otherwise by whole runs. What was verified by a run
+    /// that is no longer in the ledger does not count, since its findings are not known.
     async fn verified(
         &self,
         spec: &Spec,
         runs: &[GateRun],
         now: &Clocks,
-    ) -> Result<Verified, String> {
+    ) -> Result<VerifiedShares, Problem> {
         let (mut verified, mut verified_by) = (BTreeMap::new(), BTreeSet::new());
         let mut unreadable = BTreeMap::new();
         let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
-        for (mapping, (share, by_one)) in gate::verified(spec, runs, now) {
-            let covered = self.store.coverage(&spec.scope(), &mapping, cipher.as_ref()).await;
-            let shares = match covered.map_err(|error| error.to_string())? {
+        for (mapping, (share, by_one)) in gate::verified_shares(spec, runs, now) {
+            let covered = self.store.coverage(&spec.scope(), &mapping, cipher.as_ref()).await?;
+            let shares = match covered {
                 None => {
                     verified_by.extend(by_one.map(|run| run.run.clone()));
                     verified.insert(mapping, share);
@@ -293,12 +284,12 @@ impl Ledger {
             verified_by
                 .extend(shares.runs().into_iter().filter_map(counts).map(|run| run.run.clone()));
         }
-        Ok(Verified { shares: verified, by: verified_by, unreadable })
+        Ok(VerifiedShares { shares: verified, by: verified_by, unreadable })
     }
 }
 
 /// What was verified within the window.
-struct Verified {
+struct VerifiedShares {
     /// The share of each mapping.
     shares: BTreeMap<String, f64>,
     /// The runs that verified it.
@@ -307,29 +298,31 @@ struct Verified {
     unreadable: BTreeMap<String, String>,
 }
 
-/// What both servers say.
-struct Servers {
+/// The answers of both servers.
+struct ServerState {
     /// The clocks.
     now: Clocks,
-    /// The plans that a run would have; or what has changed, of a spec that fits the tables no more.
+    /// The plans that a run would have; or what has changed, if the spec no longer fits the tables.
     prepared: Result<Prepared, Vec<CatalogChange>>,
     /// The target's sequences.
     sequences: Vec<Sequence>,
 }
 
-/// Asks both catalogs, the clocks and the target's sequences. A spec that could be run once and cannot any
-/// more has tables that have changed; everything else that goes wrong is trouble, and has been said.
-async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
+/// Queries both catalogs, the clocks and the target's sequences. If the spec was run before and no
+/// longer fits the tables, these have changed. Returns `None` on any other error, which has been
+/// shown.
+async fn query_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<ServerState> {
     let prepared = match run::prepare(spec.clone(), &Options::of(&spec.compare)).await {
         Ok(prepared) => prepared,
         Err(Trouble::Spec(problems))
-            if !of_connection(spec, &problems) && ledger.has_run(spec).await =>
+            if !is_about_connection(spec, &problems) && ledger.has_run(spec).await =>
         {
             ui.diagnostics(&spec.text, &problems);
             let errors = problems.iter().filter(|problem| problem.is_error());
-            let changes = errors.map(|problem| CatalogChange::unfit(&problem.message)).collect();
+            let changes =
+                errors.map(|problem| CatalogChange::of_misfit(&problem.message)).collect();
             let now = Clocks { machine: Timestamp::now(), servers: BySide::default() };
-            return Some(Servers { now, prepared: Err(changes), sequences: Vec::new() });
+            return Some(ServerState { now, prepared: Err(changes), sequences: Vec::new() });
         }
         Err(trouble) => {
             ui.trouble(&spec.text, &trouble);
@@ -337,47 +330,45 @@ async fn ask_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<Servers> {
         }
     };
     ui.spec_warnings(&prepared.spec, &prepared.warnings);
-    let told = match run::sequences(&prepared).await {
+    let answers = match run::sequences(&prepared).await {
         Ok(sequences) => {
             run::clocks(&prepared).await.map(|now| (sequences, now)).map_err(|one| vec![one])
         }
         Err(blocked) => Err(blocked),
     };
-    match told {
-        Ok((sequences, now)) => Some(Servers { now, prepared: Ok(prepared), sequences }),
+    match answers {
+        Ok((sequences, now)) => Some(ServerState { now, prepared: Ok(prepared), sequences }),
         Err(blocked) => {
-            for why in &blocked {
-                ui.error(&why.message, why.hint.as_deref());
-            }
+            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
             None
         }
     }
 }
 
-impl Servers {
-    /// Adds to a case what is not as the runs that it rests on saw it.
-    async fn add_to(self, case: &mut GateInput, ledger: &Ledger) -> Result<(), String> {
-        case.sequences = self.sequences;
+impl ServerState {
+    /// Adds the sequences, and what has changed since the runs that the judgement is based on.
+    async fn add_to(self, input: &mut GateInput, ledger: &Ledger) -> Result<(), Problem> {
+        input.sequences = self.sequences;
         let prepared = match self.prepared {
             Ok(prepared) => prepared,
             Err(changes) => {
-                case.changes = changes;
+                input.changes = changes;
                 return Ok(());
             }
         };
-        let rests_on: Vec<String> = case.rests_on().iter().map(|run| run.run.clone()).collect();
+        let rests_on: Vec<String> = input.basis().iter().map(|run| run.run.clone()).collect();
         for run in rests_on {
-            let terms = ledger.store.terms(&run).await.map_err(|error| error.to_string())?;
+            let terms = ledger.store.terms(&run).await?;
             for change in run::changes(&prepared, &run, terms.as_deref()) {
-                case.change(&run, change);
+                input.add_change(&run, change);
             }
         }
         Ok(())
     }
 }
 
-/// Whether a problem is one of how to connect.
-fn of_connection(spec: &Spec, problems: &[Diagnostic]) -> bool {
+/// Returns whether a problem is about a connection.
+fn is_about_connection(spec: &Spec, problems: &[Diagnostic]) -> bool {
     let errors = problems.iter().filter(|problem| problem.is_error());
     errors.into_iter().any(|error| {
         Side::BOTH.into_iter().any(|side| error.span.as_ref() == Some(&spec.sides[side].url.span))
@@ -388,10 +379,10 @@ fn show(
     args: &GateArgs,
     ui: &Ui,
     spec: &Spec,
-    case: &GateInput,
+    input: &GateInput,
     judgement: &Judgement,
 ) -> io::Result<()> {
-    let record = GateRecord::new(spec, case, judgement);
+    let record = GateRecord::new(spec, input, judgement);
     let mut out = io::stdout().lock();
     match args.format {
         GateFormat::Terminal if ui.quiet => {}

@@ -1,28 +1,29 @@
-//! `apply`: runs what was reviewed, or tells what it would run.
+//! `apply`: runs reviewed repair scripts, or shows what they would do.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, path};
-use super::exit::Exit;
 use super::repair::{rows, write_parts};
-use super::ui::Ui;
-use super::{args, signals, specs};
+use crate::cli::args::{CommonArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::ui::Ui;
+use crate::cli::{args, signals, specs};
 use crate::repair::Manifest;
 use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
 use crate::spec::printable;
 
-/// Verify a folder that `repair` wrote and tell what it would change; with --execute, change it
+/// Verify a folder that `repair` wrote and show what it would change; with --execute, change it
 ///
 /// Every batch is one transaction, and all of its rows or none are changed. The first guard that
-/// refuses stops it. What was applied is written down in the folder, so that it goes on behind that
-/// when it is started again after an interruption.
+/// refuses stops it. What was applied is recorded in the folder, so that after an interruption the
+/// next call continues behind it.
 #[derive(Args, Clone, Debug)]
-pub(super) struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     /// The spec file
     #[arg(value_name = "SPEC", value_parser = path())]
     spec: PathBuf,
@@ -37,81 +38,79 @@ pub(super) struct ApplyArgs {
 
     /// Set a parameter of the spec (repeatable)
     #[arg(long = "param", value_name = "NAME=VALUE", env = "PGRECONCILE_PARAM")]
-    pub(super) params: Vec<String>,
+    pub(crate) params: Vec<String>,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
-/// How often it says how far it has come.
-const OFTEN: Duration = Duration::from_secs(10);
+/// How often the progress is shown.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Verifies, and runs if it is to.
-pub(super) async fn run(args: &ApplyArgs, ui: &Ui) -> Exit {
-    let (wishes, stop) = watch::channel(Stop::No);
+/// Verifies the folder; with `--execute` runs the scripts.
+pub(crate) async fn run(args: &ApplyArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let (requests, stop) = watch::channel(Stop::No);
     tokio::select! {
-        () = signals::relay(&wishes) => Exit::Incomplete,
+        () = signals::relay(&requests) => Ok(Exit::Incomplete),
         exit = apply(args, ui, stop) => exit,
     }
 }
 
-async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> Exit {
+async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> anyhow::Result<Exit> {
     let of_spec = args::SpecArgs {
         specs: vec![args.spec.clone()],
         params: args.params.clone(),
         mappings: Vec::new(),
     };
-    let Some(specs) = specs::read(&of_spec, ui) else { return Exit::Trouble };
+    let Some(specs) = specs::read(&of_spec, ui) else { return Ok(Exit::Trouble) };
     if specs.len() != 1 {
         ui.error("a repair is applied for one spec at a time", Some("Name one spec file."));
-        return Exit::Trouble;
+        return Ok(Exit::Trouble);
     }
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
-    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
-    let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else {
+        return Ok(Exit::Trouble);
+    };
+    let Some((prepared, _)) = prepared.first() else { return Ok(Exit::Trouble) };
     let ready = match run::ready(prepared, &args.folder).await {
         Ok(ready) => ready,
         Err(blocked) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
-            return Exit::Trouble;
+            ui.problem(&blocked.into());
+            return Ok(Exit::Trouble);
         }
     };
     ui.restarted(ready.restarted.as_slice(), "after the repair was made");
     if let Some(lacks) = &ready.lacks {
         if args.execute {
             ui.error(&lacks.message, lacks.hint.as_deref());
-            return Exit::Trouble;
+            return Ok(Exit::Trouble);
         }
         ui.warning(&lacks.message, lacks.hint.as_deref());
     }
     let journal = match ready.journal() {
         Ok(journal) => journal,
         Err(blocked) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
-            return Exit::Trouble;
+            ui.problem(&blocked.into());
+            return Ok(Exit::Trouble);
         }
     };
     if !args.execute {
-        return match describe(&ready.manifest, &journal, ui) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                ui.error(&format!("stdout cannot be written: {error}"), None);
-                Exit::Trouble
-            }
-            _ => Exit::Clean,
-        };
+        describe(&ready.manifest, &journal, ui).context(STDOUT)?;
+        return Ok(Exit::Clean);
     }
     if ready.manifest.parts.is_empty() {
         if !ui.quiet {
-            // There is nowhere to complain to when stdout is gone.
+            // If stdout is gone, there is nowhere to report it.
             let _ = writeln!(io::stdout(), "{EMPTY}");
         }
-        return Exit::Clean;
+        return Ok(Exit::Clean);
     }
-    execute(&ready, journal, &stop, ui).await
+    Ok(execute(&ready, journal, &stop, ui).await)
 }
 
 const EMPTY: &str = "the repair is empty: there is nothing to apply";
 
+/// Writes what the scripts would do.
 fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
@@ -134,7 +133,7 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     })
 }
 
-/// Says in which pairs rows differ, and where the server computes them.
+/// Warns of pairs in which rows still differ, and says which of them the server computes.
 fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
     for ((mapping, pair), count) in differing {
         let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
@@ -151,17 +150,18 @@ fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
     }
 }
 
+/// Runs the scripts.
 async fn execute(
     ready: &Ready<'_>,
     journal: Journal,
     stop: &watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
-    let mut told = Instant::now();
-    let tell = |progress: Progress<'_>| match progress {
+    let mut shown_at = Instant::now();
+    let show = |progress: Progress<'_>| match progress {
         Progress::Rows(part, so_far) => {
-            if told.elapsed() >= OFTEN {
-                told = Instant::now();
+            if shown_at.elapsed() >= PROGRESS_INTERVAL {
+                shown_at = Instant::now();
                 let file = &part.script.file;
                 ui.status(&format!("{file}: {so_far} of {}", rows(part.rows)));
             }
@@ -172,13 +172,13 @@ async fn execute(
                 if before > 0 { format!(", {before} of them before") } else { String::new() };
             ui.status(&format!("{}: applied, {}{of_them}", part.script.file, rows(part.rows)));
         }
-        Progress::Unrecorded(blocked) => ui.warning(&blocked.message, blocked.hint.as_deref()),
+        Progress::Unrecorded(blocked) => ui.problem_warning(&blocked.clone().into()),
         Progress::Looking => ui.status("reading every key again on both sides"),
     };
-    match ready.execute(journal, stop, tell).await {
+    match ready.execute(journal, stop, show).await {
         Applied::Done { keys, agree, differing, passed } => {
             if !ui.quiet {
-                // There is nowhere to complain to when stdout is gone; the exit code says it too.
+                // If stdout is gone, the exit code still shows the outcome.
                 let _ =
                     writeln!(io::stdout(), "applied: {}, of which {agree} agree now", rows(keys));
             }
@@ -200,15 +200,15 @@ async fn execute(
             Exit::Diverged
         }
         Applied::Refused(blocked) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Diverged
         }
         Applied::Failed(blocked) => {
-            ui.error(&blocked.message, blocked.hint.as_deref());
+            ui.problem(&blocked.into());
             Exit::Trouble
         }
         Applied::Stopped => {
-            ui.error("interrupted between two batches", Some("Start it again: it goes on."));
+            ui.error("interrupted between two batches", Some("Start it again to continue."));
             Exit::Incomplete
         }
     }

@@ -1,18 +1,19 @@
-//! `repair`: from findings to scripts for review.
+//! `repair`: writes scripts for review from findings.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 
-use super::args::{CommonArgs, SpecArgs, path};
-use super::exit::Exit;
-use super::prior_run::PriorRun;
-use super::ui::Ui;
-use super::{signals, specs};
+use crate::cli::args::{CommonArgs, SpecArgs, path};
+use crate::cli::exit::{Exit, STDOUT};
+use crate::cli::prior_run::PriorRun;
+use crate::cli::ui::Ui;
+use crate::cli::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
 use crate::run::{self, Options, RepairOptions, Repaired, Stop};
 use crate::schema::Side;
@@ -20,23 +21,23 @@ use crate::spec::{parse_duration, printable};
 
 /// Write scripts that make one side what the other is, each with its undo, for review
 ///
-/// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read again,
-/// and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or `pgreconcile apply`
-/// run what was reviewed.
+/// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read
+/// again, and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or
+/// `pgreconcile apply` run what was reviewed.
 #[derive(Args, Clone, Debug)]
-pub(super) struct RepairArgs {
+pub(crate) struct RepairArgs {
     #[command(flatten)]
-    pub(super) specs: SpecArgs,
+    pub(crate) specs: SpecArgs,
 
     /// The side that is right
     #[arg(long, value_name = "SIDE")]
     authority: Authority,
 
-    /// The folder to write; it must not be there yet
+    /// The folder to write; it must not exist yet
     #[arg(long, value_name = "DIR", env = "PGRECONCILE_OUT", value_parser = path())]
     out: PathBuf,
 
-    /// Which run of the ledger; without it the newest that came to its end
+    /// A run of the ledger; without it the newest finished one
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN")]
     run: Option<String>,
 
@@ -48,8 +49,8 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
 
-    /// How long the rows of a range must stand still before they are called different: it is looked at
-    /// twice, so far apart
+    /// How long the rows of a range must not change before they are repaired: it is read twice, so
+    /// far apart
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
     settle: Option<Duration>,
 
@@ -57,11 +58,11 @@ pub(super) struct RepairArgs {
     #[arg(long, value_name = "N", env = "PGRECONCILE_BATCH", default_value_t = BATCH_ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     batch: u64,
 
-    /// Whether triggers fire; off also leaves audit triggers out, and takes a privilege
+    /// Whether triggers fire; off also disables audit triggers, and needs a privilege
     #[arg(long, value_name = "WHEN", default_value = "on")]
     triggers: Triggers,
 
-    /// Do without temporary tables: rows wait in settings of the transaction
+    /// Use no temporary tables: rows are kept in settings of the transaction
     #[arg(long, env = "PGRECONCILE_NO_TEMP", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
     no_temp: bool,
 
@@ -70,7 +71,7 @@ pub(super) struct RepairArgs {
     allow_cascade: bool,
 
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(crate) common: CommonArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,6 +101,7 @@ enum Triggers {
 }
 
 impl RepairArgs {
+    /// Returns the options of the repair.
     fn options(&self) -> RepairOptions {
         let act = |kind: &KindChoice| match kind {
             KindChoice::Insert => Act::Insert,
@@ -122,66 +124,61 @@ impl RepairArgs {
     }
 }
 
-/// Reads the report, reads the rows again, and writes the folder.
-pub(super) async fn run(args: &RepairArgs, ui: &Ui) -> Exit {
-    let earlier = match PriorRun::of(args.run.as_ref(), args.from.as_ref()) {
-        Ok(earlier) => earlier,
-        Err(refused) => {
-            ui.error(refused, Some("Name a run of the ledger, or a report."));
-            return Exit::Trouble;
-        }
-    };
-    let Some(specs) = specs::read(&args.specs, ui) else { return Exit::Trouble };
+/// Reads the findings, reads the rows again, and writes the folder.
+pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
+    let prior = PriorRun::of_flags(args.run.as_ref(), args.from.as_ref())
+        .map_err(|problem| problem.with_hint("Name a run of the ledger, or a report."))?;
+    let Some(specs) = specs::read(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let [spec] = specs.as_slice() else {
         ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
-        return Exit::Trouble;
+        return Ok(Exit::Trouble);
     };
     let mut findings = Findings::default();
-    if !earlier.tell(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
-        return Exit::Trouble;
+    if !prior.replay(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
+        return Ok(Exit::Trouble);
     }
-    // Every mapping is planned: a run tells of all of them.
+    // All mappings are planned, since the run has findings of all of them.
     let options = |spec: &crate::spec::Spec| Options::of(&spec.compare);
-    let Some(prepared) = specs::prepare_all(specs, options, ui).await else { return Exit::Trouble };
-    let Some((prepared, _)) = prepared.first() else { return Exit::Trouble };
-    if let Some(terms) = earlier.terms(&args.common, &prepared.spec, &findings.run, ui).await {
+    let Some(prepared) = specs::prepare_all(specs, options, ui).await else {
+        return Ok(Exit::Trouble);
+    };
+    let Some((prepared, _)) = prepared.first() else { return Ok(Exit::Trouble) };
+    if let Some(terms) = prior.terms(&args.common, &prepared.spec, &findings.run, ui).await {
         match run::same_servers(prepared, &findings.run, &terms) {
             Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
             Err(blocked) => {
-                ui.error(&blocked.message, blocked.hint.as_deref());
-                return Exit::Trouble;
+                ui.problem(&blocked.into());
+                return Ok(Exit::Trouble);
             }
         }
     }
     let options = args.options();
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     if findings.has_ranges() && !settle.is_zero() {
-        ui.status(&format!("rows of a range are looked at twice, {settle:?} apart"));
+        ui.status(&format!("rows of a range are read twice, {settle:?} apart"));
     }
-    let (wishes, mut stop) = watch::channel(Stop::No);
+    let (requests, mut stop) = watch::channel(Stop::No);
     let made = tokio::select! {
-        () = signals::relay(&wishes) => return Exit::Incomplete,
-        // What is half made goes with it.
+        () = signals::relay(&requests) => return Ok(Exit::Incomplete),
+        // A folder that is not complete is removed.
         _ = stop.changed() => {
             ui.error("interrupted: nothing is written", None);
-            return Exit::Incomplete;
+            return Ok(Exit::Incomplete);
         }
         made = Box::pin(run::repair(prepared, &options, findings, &args.out)) => made,
     };
     match made {
-        Ok(repaired) => told(args, ui, &repaired),
+        Ok(repaired) => show(args, ui, &repaired),
         Err(blocked) => {
-            for blocked in blocked {
-                ui.error(&blocked.message, blocked.hint.as_deref());
-            }
-            Exit::Trouble
+            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+            Ok(Exit::Trouble)
         }
     }
 }
 
-fn told(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> Exit {
+fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
-        let hint = "What the run did not see is not repaired: compare again afterwards.";
+        let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
     for refused in &repaired.refused {
@@ -190,18 +187,11 @@ fn told(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> Exit {
     for note in &repaired.notes {
         ui.warning(&printable(note), None);
     }
-    match write(args, ui, repaired) {
-        Ok(()) => Exit::Clean,
-        // A reader who has seen enough is no trouble.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
-        Err(error) => {
-            ui.error(&format!("stdout cannot be written: {error}"), None);
-            Exit::Trouble
-        }
-    }
+    write_summary(args, ui, repaired).context(STDOUT)?;
+    Ok(Exit::Clean)
 }
 
-fn write(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
@@ -228,8 +218,8 @@ fn write(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
     line(&format!("next: read the scripts, then pgreconcile apply {spec} {out} --execute"))
 }
 
-/// A line a part: what it does, to how many rows, in which table.
-pub(super) fn write_parts(
+/// Writes a line a part: what it does, to how many rows, in which table.
+pub(crate) fn write_parts(
     manifest: &Manifest,
     line: &mut impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -253,7 +243,7 @@ pub(super) fn write_parts(
     Ok(())
 }
 
-/// `3 rows`, `1 row`.
-pub(super) fn rows(count: u64) -> String {
+/// Formats a number of rows: `3 rows`, `1 row`.
+pub(crate) fn rows(count: u64) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
