@@ -245,7 +245,12 @@ fn everything() -> Vec<Value> {
     let mappings = mapping("kept", "") + &mapping("loose", "") + &mapping("broken", broken);
     let spec = pair.spec(&format!("[params]\nday = {{ type = \"date\" }}\n{mappings}"));
     let outcome = pair.compare(&spec, &["--param", "day=2026-03-01"]);
-    records(&outcome.balances().exits(3).stdout)
+    let mut records = records(&outcome.balances().exits(3).stdout);
+    // On a busy machine the run waits, and says so in a field that is not there else; `pace` tests it.
+    for record in &mut records {
+        record.as_object_mut().unwrap().remove("paced");
+    }
+    records
 }
 
 #[test]
