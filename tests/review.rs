@@ -2,7 +2,6 @@
 //! is named after what would be said wrongly.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
