@@ -5,8 +5,8 @@
 
 use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
-use textwrap::core::display_width;
-use textwrap::{WordSeparator, WordSplitter};
+
+use crate::text::{coloured_columns, wrap_indented};
 
 /// The indent of a paragraph, and of each list within another.
 const INDENT: &str = "  ";
@@ -52,7 +52,7 @@ impl Page {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             Event::Code(code) => {
-                let code = if display_width(&code) <= MAX_UNBROKEN {
+                let code = if coloured_columns(&code) <= MAX_UNBROKEN {
                     code.replace(' ', FIXED_BLANK)
                 } else {
                     code.into_string()
@@ -167,7 +167,7 @@ impl Page {
     }
 
     fn wrap(&mut self, text: &str, first: &str, rest: &str) {
-        for line in wrapped(text, self.width, first, rest) {
+        for line in wrap_indented(first, rest, text, self.width) {
             self.line(&line);
         }
     }
@@ -177,12 +177,12 @@ impl Page {
         let indent = INDENT.repeat(2);
         let command = line.starts_with("$ ");
         let end = if command { " \\" } else { "" };
-        if indent.len() + display_width(line) <= self.width {
+        if indent.len() + coloured_columns(line) <= self.width {
             return self.line(&format!("{indent}{line}"));
         }
         let rest = indent.repeat(2);
         let mut lines =
-            wrapped(line, self.width - end.len(), &indent, &rest).into_iter().peekable();
+            wrap_indented(&indent, &rest, line, self.width - end.len()).into_iter().peekable();
         while let Some(line) = lines.next() {
             self.line(&format!("{line}{}", if lines.peek().is_some() { end } else { "" }));
         }
@@ -193,7 +193,7 @@ impl Page {
         let columns = rows.first().map_or(0, Vec::len);
         let width = |at: usize| {
             let cells = rows.iter().filter_map(|row| row.get(at));
-            cells.map(|cell| display_width(cell)).max().unwrap_or_default()
+            cells.map(|cell| coloured_columns(cell)).max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let before = widths.iter().rev().skip(1).map(|width| width + GAP).sum::<usize>();
@@ -205,7 +205,7 @@ impl Page {
             let cells = row.iter().zip(&widths).take(columns - 1);
             for (cell, width) in cells {
                 first.push_str(cell);
-                first.push_str(&" ".repeat(width + GAP - display_width(cell)));
+                first.push_str(&" ".repeat(width + GAP - coloured_columns(cell)));
             }
             let rest = " ".repeat(INDENT.len() + before);
             let last = row.last().map_or("", String::as_str);
@@ -233,17 +233,6 @@ impl Page {
 
 fn styled(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
-}
-
-/// Breaks a text at blanks into lines of at most this width.
-fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
-    let options = textwrap::Options::new(width)
-        .initial_indent(first)
-        .subsequent_indent(rest)
-        .break_words(false)
-        .word_separator(WordSeparator::AsciiSpace)
-        .word_splitter(WordSplitter::NoHyphenation);
-    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
 }
 
 #[cfg(test)]

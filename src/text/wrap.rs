@@ -6,10 +6,15 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Wraps `first` with `text` behind it into lines of at most `width` columns; later lines are
 /// indented below the text. A word longer than that stays whole, since it may be a key to copy.
 pub fn wrap(first: &str, text: &str, width: usize) -> Vec<String> {
-    let indent = " ".repeat(first.width());
+    wrap_indented(first, &" ".repeat(first.width()), text, width)
+}
+
+/// Wraps a text into lines of at most `width` columns, the first behind `first` and later ones behind
+/// `rest`.
+pub fn wrap_indented(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
     let options = Options::new(width)
         .initial_indent(first)
-        .subsequent_indent(&indent)
+        .subsequent_indent(rest)
         .break_words(false)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation)
@@ -20,6 +25,11 @@ pub fn wrap(first: &str, text: &str, width: usize) -> Vec<String> {
 /// Returns how many columns a text takes.
 pub fn columns(text: &str) -> usize {
     text.width()
+}
+
+/// Returns how many columns a text takes that escape sequences colour.
+pub fn coloured_columns(text: &str) -> usize {
+    textwrap::core::display_width(text)
 }
 
 /// Pads a text with blanks to `width` columns.
