@@ -1,6 +1,8 @@
 //! Servers that lie or hang: answers without end, messages of any length, errors that are none, silence.
 //! What they do costs a bounded time and memory, and ends in an error that names the server.
 
+use std::path::{Path, PathBuf};
+
 use pgreconcile::schema::Side;
 
 use crate::support::{
@@ -71,15 +73,19 @@ fn pair() -> Pair {
     Pair::new(&table, &table)
 }
 
-/// Compares two tables by their rows, with the source behind a proxy.
-fn compare(pair: &Pair, proxy: &Proxy) -> (Outcome, u64) {
+/// A spec of two tables. Comparisons that run together read the same file, so it is written once.
+fn spec(pair: &Pair) -> PathBuf {
     let mapping = |table: &str| {
         format!(
             "[[mapping]]\nsource.table = \"public.{table}\"\ntarget.table = \"public.{table}\"\n"
         )
     };
     let head = "[compare]\njobs = 1\nstatement_timeout = \"4s\"\n";
-    let spec = pair.spec(&format!("{head}{}{}", mapping("t"), mapping("u")));
+    pair.spec(&format!("{head}{}{}", mapping("t"), mapping("u")))
+}
+
+/// Compares two tables by their rows, with the source behind a proxy.
+fn compare(pair: &Pair, spec: &Path, proxy: &Proxy) -> (Outcome, u64) {
     let program = pair.program().env("SOURCE_URL", &proxy.url(&pair.database));
     let program = program.args(&["compare", spec.to_str().unwrap(), "--strategy", "stream"]);
     let flags = ["--settle", "0s", "--format", "jsonl", "--progress", "never", "--chunk-rows"];
@@ -97,8 +103,9 @@ fn among_rows(whole: &Proxy) -> usize {
 #[test]
 fn what_comes_among_rows_is_bounded_and_no_difference() {
     let pair = pair();
+    let spec = spec(&pair);
     let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &whole).0.exits(0);
+    compare(&pair, &spec, &whole).0.exits(0);
     let (heard, messages) = whole.heard(0);
     let after = *messages.iter().find(|message| **message > heard * 8 / 10).unwrap();
     let notice = report(b'N', b"00000", &[b'x'; 2_000]);
@@ -111,7 +118,7 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
                 0 => Fate::Flood { after, flood },
                 _ => Fate::Pass,
             });
-        let (outcome, memory) = compare(&pair, &proxy);
+        let (outcome, memory) = compare(&pair, &spec, &proxy);
         assert_eq!(outcome.findings(), Vec::<String>::new());
         outcome.balances();
         assert!([0, 3].contains(&outcome.code), "{}", outcome.stderr);
@@ -124,15 +131,16 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
 #[test]
 fn an_answer_to_a_cancel_request_is_not_kept() {
     let pair = pair();
+    let spec = spec(&pair);
     let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &whole).0.exits(0);
+    compare(&pair, &spec, &whole).0.exits(0);
     let after = among_rows(&whole);
     let flood: &'static [u8] = report(b'N', b"00000", &[b'x'; 2_000]).leak();
     let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
         0 => Fate::Silent { after },
         _ => Fate::Flood { after: 0, flood },
     });
-    let (outcome, memory) = compare(&pair, &proxy);
+    let (outcome, memory) = compare(&pair, &spec, &proxy);
     outcome.balances().exits(3);
     assert!(memory < MEMORY, "{memory} MiB");
 }
@@ -141,8 +149,9 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
 #[test]
 fn a_server_that_says_nothing_is_given_up_once() {
     let pair = pair();
+    let spec = spec(&pair);
     let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &whole).0.exits(0);
+    compare(&pair, &spec, &whole).0.exits(0);
     let after = among_rows(&whole);
     let letting_in = whole.said(0, "server_version")[0];
     let later = [0, letting_in];
@@ -153,7 +162,7 @@ fn a_server_that_says_nothing_is_given_up_once() {
                 0 => Fate::Silent { after },
                 _ => Fate::Silent { after: later },
             });
-        let (outcome, _) = compare(&pair, &proxy);
+        let (outcome, _) = compare(&pair, &spec, &proxy);
         outcome.balances().exits(3);
         assert_eq!(outcome.findings(), Vec::<String>::new());
         for mapping in outcome.records("mapping") {
