@@ -18,6 +18,7 @@
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
+//! | [`chunks`] | which ranges are read next and how large: state machines without I/O |
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
@@ -29,6 +30,7 @@
 //!
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
 
+pub mod chunks;
 pub mod compare;
 pub mod event;
 pub mod files;

@@ -15,6 +15,7 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::{Storage, not_understood};
 use super::value::{Change, Record, values};
+use crate::chunks::{Kept, KeptState};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
 
@@ -28,32 +29,6 @@ pub enum Checked<'c> {
     /// It could not be compared, for this reason. Only a run of many processes says so: the one that
     /// tells the whole is another.
     Undecided(&'c str),
-}
-
-/// A chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its number within the mapping.
-    pub chunk: u64,
-    /// Its keys.
-    pub range: KeyRange,
-    /// About how many rows it was to have.
-    pub rows: u64,
-    /// What became of it.
-    pub state: KeptState,
-}
-
-/// What became of a chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptState {
-    /// Both sides agree on so many rows.
-    Clean(u64),
-    /// There is more to say, which [`Recorder::outcome`] does.
-    Dirty,
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for a reason that [`Recorder::reason`] gives.
-    Undecided,
 }
 
 /// The chunks of a mapping as the ledger has them.
@@ -240,7 +215,7 @@ impl StoredChunks {
             let records = page(from).await?;
             for record in &records {
                 let verified = checksums.verify(Table::Chunk, run, record);
-                match verified.ok().and_then(|()| Kept::read(record, storage).ok()) {
+                match verified.ok().and_then(|()| read_kept(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
                     None => chunks.damaged.push(record.int(2)?),
                 }
@@ -254,21 +229,19 @@ impl StoredChunks {
     }
 }
 
-impl Kept {
-    /// Reads a chunk as it is kept.
-    fn read(record: &Record, storage: Storage<'_>) -> Result<Kept, LedgerError> {
-        let state = match record.text(6)? {
-            CLEAN => KeptState::Clean(record.count(5)?),
-            DIRTY => KeptState::Dirty,
-            SKIPPED => KeptState::Skipped,
-            UNDECIDED => KeptState::Undecided,
-            _ => return Err(not_understood()),
-        };
-        let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
-        let of = ChunkPlace { run, mapping, chunk };
-        let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
-        Ok(Kept { chunk, range, rows: record.count(4)?, state })
-    }
+/// Reads a chunk as it is kept.
+fn read_kept(record: &Record, storage: Storage<'_>) -> Result<Kept, LedgerError> {
+    let state = match record.text(6)? {
+        CLEAN => KeptState::Clean(record.count(5)?),
+        DIRTY => KeptState::Dirty,
+        SKIPPED => KeptState::Skipped,
+        UNDECIDED => KeptState::Undecided,
+        _ => return Err(not_understood()),
+    };
+    let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
+    let of = ChunkPlace { run, mapping, chunk };
+    let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
+    Ok(Kept { chunk, range, rows: record.count(4)?, state })
 }
 
 /// Which chunk of which run.

@@ -16,11 +16,9 @@ use super::mapping::MappingState;
 use super::mapping::recheck::keys_at_once;
 use super::options::Stop;
 use super::pace::watch::{Answers, Watch};
-use super::scan::frontier::Next;
-use super::scan::pass::NextPiece;
-use super::scan::slots::least_rows;
 use super::work::worker::{Done, World, perform};
 use super::work::{Answer, Task, Work};
+use crate::chunks::{Next, NextPiece, ReadFailure};
 use crate::event::Event;
 use crate::finding::{Subject, SummaryRecord, Verdict, timestamp};
 use crate::pg::{PgError, Remedy};
@@ -326,20 +324,21 @@ impl Dispatcher<'_> {
         if error.remedy == Remedy::Replan {
             return mapping.end_as_changed(task, &reason, desk);
         }
-        let smaller_helps = matches!(error.remedy, Remedy::Shrink | Remedy::Isolate);
+        let failure = ReadFailure::from(error.remedy);
+        let smaller_helps = matches!(failure, ReadFailure::TooLarge | ReadFailure::BadRow);
         let ends = match task {
             Task::Scan { chunk, .. } => {
-                let ends = mapping.frontier.failed(chunk, error.remedy, &reason);
+                let ends = mapping.frontier.failed(chunk, failure, &reason);
                 mapping.take_chunks(desk);
                 ends
             }
-            Task::Measure => mapping.piece_failed(None, error.remedy, desk),
-            Task::Read { piece } => mapping.piece_failed(Some(&piece), error.remedy, desk),
-            Task::Rescan { range, rows, smallest: true } if error.remedy == Remedy::Shrink => {
+            Task::Measure => mapping.piece_failed(None, failure, desk),
+            Task::Read { piece } => mapping.piece_failed(Some(&piece), failure, desk),
+            Task::Rescan { range, rows, smallest: true } if failure == ReadFailure::TooLarge => {
                 mapping.not_compared(&range, rows, &reason, desk)
             }
             Task::Rescan { range, rows, .. } if smaller_helps => {
-                let least = least_rows(error.remedy);
+                let least = failure.least_rows();
                 mapping.tasks.push_front(Task::Halve { range, rows, least, reason });
                 return;
             }
@@ -368,7 +367,7 @@ impl Dispatcher<'_> {
                 !smaller_helps
             }
             // The statistics are a convenience: without them boundaries are probed for.
-            Task::Histogram { .. } if error.remedy != Remedy::Retry => {
+            Task::Histogram { .. } if failure != ReadFailure::NoServer => {
                 mapping.frontier.histogram(Vec::new(), 0);
                 false
             }

@@ -8,7 +8,6 @@
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
 //! | `prepare`, `facts`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
-//! | [`scan`] | where a mapping's scan stands: pure |
 //! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
 //! | [`pace`] | how fast it may go |
@@ -22,6 +21,7 @@ mod conduct;
 mod desk;
 mod dispatcher;
 mod facts;
+mod failure;
 mod mapping;
 mod options;
 mod pace;
@@ -30,7 +30,7 @@ mod redacted;
 mod repair;
 mod resume;
 mod retried;
-mod scan;
+
 mod sequences;
 mod shards;
 mod sharing;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::chunks::ChunkSettings;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
 use crate::repair::Act;
@@ -63,6 +64,11 @@ impl Options {
     /// Whether what it compares counts as verified.
     pub(super) fn covers(&self) -> bool {
         self.sample.is_none() && self.since.is_none()
+    }
+
+    /// Returns what decides how tables are cut.
+    pub(super) fn chunks(&self) -> ChunkSettings {
+        ChunkSettings { chunk_time: self.chunk_time, sample: self.sample }
     }
 
     /// What a spec says, nothing overridden.

@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::desk::Desk;
 use super::mapping::MappingState;
 use super::mapping::one_sided::Ruled;
-use super::scan::pass::{Pass, PassProgress};
-use super::scan::slots::{Outcome, Told};
+use crate::chunks::{Kept, KeptState, Outcome, Pass, PassProgress, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
-use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
+use crate::ledger::{Checked, LedgerError, StoredChunks, StoredPass};
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
@@ -185,7 +184,7 @@ impl MappingState {
         match (state, &mut self.pass) {
             (Some(Stand::Open(progress)), pass) => {
                 let plan = &self.account.plan;
-                pass.get_or_insert_with(|| Pass::of(plan, &desk.options)).go_on(*progress);
+                pass.get_or_insert_with(|| Pass::of(plan, desk.options.chunks())).go_on(*progress);
             }
             (Some(Stand::Finished), pass) => {
                 *pass = None;
@@ -302,8 +301,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chunks::ChunkSettings;
     use crate::plan::sample;
-    use crate::run::options::Options;
     use crate::schema::Builtin;
     use crate::spec::CompareSettings;
 
@@ -311,7 +310,7 @@ mod tests {
     fn written() -> Vec<u8> {
         let plan =
             sample::same(&[("id", Builtin::Int4, true), ("v", Builtin::Text, false)], &["id"]);
-        let pass = Pass::of(&plan, &Options::of(&CompareSettings::default()));
+        let pass = Pass::of(&plan, ChunkSettings::of(&CompareSettings::default()));
         let stand = Stand::Open(Box::new(pass.progress()));
         postcard::to_stdvec(&PassState { booked: 3, stand }).unwrap()
     }

@@ -28,14 +28,13 @@ use super::pace::watch::Watch;
 use super::prepare::Prepared;
 use super::redacted;
 use super::resume::FIRST_OF_PASS;
-use super::scan::pass::Pass;
-use super::scan::slots::Outcome;
 use super::shards::cut;
 use super::terms;
 use super::work::worker::World;
+use crate::chunks::{Kept, Outcome, Pass};
 use crate::event::Event;
 use crate::finding::SummaryRecord;
-use crate::ledger::{Checked, Kept, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::ledger::{Checked, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
@@ -297,7 +296,7 @@ impl Shift<'_> {
         if shard.range == KeyRange::everything() {
             // What a pass has compared does not add up with what another holder does, nor do chunks
             // whose order is not known here: it counts for nothing.
-            let adds_up = plan.order.is_known() && Pass::new(&plan, options).is_none();
+            let adds_up = plan.order.is_known() && Pass::new(&plan, options.chunks()).is_none();
             self.sharing.forget(&shard, if adds_up { FIRST_OF_PASS } else { 0 }).await?;
             kept.retain(|_| adds_up);
         }

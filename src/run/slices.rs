@@ -14,7 +14,7 @@ use super::conduct::{Audience, Begin, What, conduct};
 use super::mapping::slice::Slice;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
-use super::scan::ahead::Later;
+use crate::chunks::Later;
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;
 use crate::plan::MappingPlan;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::chunks::Verified;
 use crate::event::Event;
 use crate::finding::{
     Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, NotRecalled,
@@ -11,7 +12,6 @@ use crate::finding::{
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
 use crate::run::desk::Desk;
-use crate::run::scan::verified::Verified;
 use crate::schema::{BySide, Side};
 
 /// One mapping's account.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::MappingState;
+use crate::chunks::Frontier;
 use crate::compare::{Looked, Suspected};
 use crate::finding::NotRecalled;
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
 use crate::run::desk::Desk;
 use crate::run::options::Options;
-use crate::run::scan::frontier::Frontier;
 use crate::run::work::Task;
 
 /// Keys of an earlier run that are looked at together.
@@ -38,7 +38,7 @@ impl MappingState {
         let Again { keys, ranges, null_keys, not_recalled } = again;
         state.account.not_recalled = not_recalled;
         state.pass = None;
-        state.frontier = Frontier::of_ranges(plan, options, ranges);
+        state.frontier = Frontier::of_ranges(plan, options.chunks(), ranges);
         state.tasks = null_keys.then_some(Task::NullKeys).into_iter().collect();
         state.again = keys.chunks(KEYS_AT_ONCE).map(<[Key]>::to_vec).collect();
         state.account.skipped(plan.estimated_rows().unwrap_or(0));

@@ -18,14 +18,13 @@ use self::recheck::Entry;
 use self::slice::Recalled;
 use super::desk::Desk;
 use super::options::Options;
-use super::scan::frontier::Frontier;
-use super::scan::pass::{Pass, Piece as BlockPiece, Progress, Read};
-use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
+use crate::chunks::{
+    Frontier, Outcome, Pass, Piece as BlockPiece, Progress, Read, ReadFailure, Told as ToldChunk,
+};
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
-use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -91,8 +90,8 @@ impl MappingState {
     pub(super) fn new(index: usize, plan: &Arc<MappingPlan>, options: &Options) -> MappingState {
         MappingState {
             account: Account::new(index, Arc::clone(plan)),
-            frontier: Frontier::new(plan, options),
-            pass: Pass::new(plan, options),
+            frontier: Frontier::new(plan, options.chunks()),
+            pass: Pass::new(plan, options.chunks()),
             booked: 0,
             to_recall: VecDeque::new(),
             scanned: None,
@@ -176,7 +175,11 @@ impl MappingState {
     ) {
         let lone = compared.lone.map_or(0, |(_, digest)| digest.rows);
         if self.tells_each(desk) && lone > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
-            self.frontier.failed(chunk, Remedy::Shrink, "more one-sided rows than can be told");
+            self.frontier.failed(
+                chunk,
+                ReadFailure::TooLarge,
+                "more one-sided rows than can be told",
+            );
         } else {
             self.keep_compared(chunk, &compared, desk);
             self.frontier.compared(chunk, compared, statement);
@@ -229,18 +232,18 @@ impl MappingState {
     pub(super) fn piece_failed(
         &mut self,
         piece: Option<&BlockPiece>,
-        remedy: Remedy,
+        failure: ReadFailure,
         desk: &mut Desk<'_>,
     ) -> bool {
         let Some(pass) = &mut self.pass else { return false };
-        if piece.is_some_and(|piece| pass.failed(piece, remedy)) {
+        if piece.is_some_and(|piece| pass.failed(piece, failure)) {
             return false;
         }
         // Ranges can be cut down to the row that is the cause, if need be at the price of reading the
         // whole table for each.
-        let cause_is_a_row = remedy == Remedy::Isolate;
+        let cause_is_a_row = failure == ReadFailure::BadRow;
         let ranges = self.booked == 0
-            && (cause_is_a_row || remedy != Remedy::Retry && self.account.plan.served());
+            && (cause_is_a_row || failure != ReadFailure::NoServer && self.account.plan.served());
         if ranges {
             self.pass = None;
             self.frontier.read_in_ranges();

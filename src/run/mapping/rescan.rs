@@ -2,10 +2,10 @@
 //! come by, with any number of rows.
 
 use super::MappingState;
+use crate::chunks::MOST_GIVEN_UP;
 use crate::compare::{Compared, Item};
 use crate::row::{Bound, KeyRange};
 use crate::run::desk::Desk;
-use crate::run::scan::slots::MOST_GIVEN_UP;
 use crate::run::work::Task;
 
 impl MappingState {

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use super::again::Again;
 use super::{MappingState, null_keys};
+use crate::chunks::{Frontier, Later};
 use crate::compare::{Compared, Looked};
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyOrder, KeyRange, VerifiedBy};
 use crate::run::desk::Desk;
 use crate::run::options::Options;
-use crate::run::scan::ahead::Later;
-use crate::run::scan::frontier::Frontier;
 
 /// What one mapping's slice begins with.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl MappingState {
         let mut state = MappingState::again(index, plan, options, again);
         state.account.skip_nothing();
         state.tasks = null_keys(plan).into_iter().collect();
-        state.frontier = Frontier::of_stretches(plan, options, stretches);
+        state.frontier = Frontier::of_stretches(plan, options.chunks(), stretches);
         state.recalled = Some(Recalled::default());
         state
     }

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::hands::{Failed, Hands};
+use crate::chunks::LEAST_ROWS;
 use crate::pg::{PgError, Remedy, Retries};
 use crate::row::KeyRange;
-use crate::run::scan::slots::FLOOR;
 
 /// A range of about so many rows, or what is left of it.
 pub(in crate::run) struct Divided<'h, 'w> {
@@ -48,11 +48,11 @@ impl<'h, 'w> Divided<'h, 'w> {
                 let hands = if self.may_be_cut(rows) { self.hands.hurried() } else { *self.hands };
                 return Ok(Some((hands, range)));
             }
-            let middle = bounds::middle(self.hands, &range, rows, FLOOR).await?;
+            let middle = bounds::middle(self.hands, &range, rows, LEAST_ROWS).await?;
             self.left.pop();
             let Some((bound, before)) = middle else {
                 // Few rows, or none that an index tells apart: it may take its time.
-                self.left.push((range, FLOOR));
+                self.left.push((range, LEAST_ROWS));
                 continue;
             };
             let (first, second) = range.cut(bound);
@@ -63,7 +63,7 @@ impl<'h, 'w> Divided<'h, 'w> {
     }
 
     fn may_be_cut(&self, rows: u64) -> bool {
-        rows > FLOOR && self.hands.plan.served()
+        rows > LEAST_ROWS && self.hands.plan.served()
     }
 
     /// Takes what came of it. Gives it back, unless it comes again: in smaller ranges where it took too

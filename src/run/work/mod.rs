@@ -16,7 +16,7 @@ use std::time::Duration;
 use self::parts::Counted;
 use super::mapping::one_sided::NamedRun;
 use super::mapping::recheck::Entry;
-use super::scan::pass::{Piece as BlockPiece, Read};
+use crate::chunks::{Piece as BlockPiece, Read};
 use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};

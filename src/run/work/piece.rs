@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::hands::{Failed, Hands, may_hold};
 use super::parts::MOST_PARTS;
 use super::parts::read_digest;
+use crate::chunks::{Found, Piece, Read, Stretch};
 use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
-use crate::run::scan::pass::{Found, Piece, Read, Stretch};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Parting};
 

@@ -18,14 +18,13 @@ use hashbrown::HashSet;
 use super::Answer;
 use super::hands::{Failed, Hands};
 use super::steps;
+use crate::chunks::MOST_KEYS;
 use crate::compare::{Compared, Expectation, Suspected};
 use crate::pg::PgError;
 use crate::row::{Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
-/// Keys of one side that a chunk may bring; a chunk with more is cut in two.
-pub(in crate::run) const MOST_KEYS: u64 = 50_000;
 /// Keys that are looked up at once.
 const AT_ONCE: usize = 1_000;
 

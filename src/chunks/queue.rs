@@ -13,20 +13,20 @@
 
 use std::time::Duration;
 
-use super::ahead::{Ahead, Later};
-use super::cutting::{Cutting, First};
-use super::slots::{Failed, Outcome, Slots, State, Told};
+use super::ChunkSettings;
+use super::ReadFailure;
+use super::boundaries::{Cutting, First};
+use super::in_flight::{Failed, Outcome, Slots, State, Told};
+use super::prior::Kept;
+use super::remaining::{Ahead, Later};
 use crate::compare::{Compared, Expectation};
-use crate::ledger::Kept;
-use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange, VerifiedBy};
-use crate::run::options::Options;
 use crate::schema::{BySide, Side};
 
 /// What the scan wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Next {
+pub(crate) enum Next {
     /// Ask for the histogram of the key.
     Histogram { side: Side },
     /// Find the key that stands so many rows into a range.
@@ -46,7 +46,7 @@ struct Probing {
 
 /// One mapping's scan.
 #[derive(Debug)]
-pub(in crate::run) struct Frontier {
+pub(crate) struct Frontier {
     ahead: Ahead,
     slots: Slots,
     order: KeyOrder,
@@ -64,14 +64,14 @@ pub(in crate::run) struct Frontier {
 
 impl Frontier {
     /// Nothing cut yet.
-    pub(in crate::run) fn new(plan: &MappingPlan, options: &Options) -> Frontier {
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Frontier {
         let served = plan.sides.as_ref().map(|side| side.served_by.is_some());
         let estimated = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
         Frontier {
             ahead: Ahead::everything(),
             slots: Slots::default(),
             order: plan.order.clone(),
-            cutting: Cutting::new(plan, options),
+            cutting: Cutting::new(plan, settings),
             probing: None,
             // Each range of a side that no index serves would read the whole of it. Digests are drilled
             // into by class, streams come sorted; only a stream can be cut if it is too much.
@@ -87,12 +87,12 @@ impl Frontier {
 
     /// Only these ranges, in key order, each with about so many rows; what lies between them is left
     /// out.
-    pub(in crate::run) fn of_ranges(
+    pub(crate) fn of_ranges(
         plan: &MappingPlan,
-        options: &Options,
+        settings: ChunkSettings,
         ranges: Vec<(KeyRange, u64)>,
     ) -> Frontier {
-        let mut frontier = Frontier::new(plan, options);
+        let mut frontier = Frontier::new(plan, settings);
         frontier.ahead.rest = None;
         frontier.whole = false;
         frontier.cutting.leave_out_nothing();
@@ -107,12 +107,12 @@ impl Frontier {
 
     /// Only these stretches, one after the other; what is left of them when the run has to end is left
     /// to others.
-    pub(in crate::run) fn of_stretches(
+    pub(crate) fn of_stretches(
         plan: &MappingPlan,
-        options: &Options,
+        settings: ChunkSettings,
         stretches: impl IntoIterator<Item = Later>,
     ) -> Frontier {
-        let mut frontier = Frontier::new(plan, options);
+        let mut frontier = Frontier::new(plan, settings);
         frontier.ahead = Ahead::of(stretches);
         // A table that no index serves is one stretch.
         frontier.whole &= frontier.step();
@@ -129,12 +129,12 @@ impl Frontier {
     }
 
     /// Returns the run that last verified what is scanned now.
-    pub(in crate::run) fn last_verified(&self) -> Option<&VerifiedBy> {
+    pub(crate) fn last_verified(&self) -> Option<&VerifiedBy> {
         self.ahead.verified.as_ref()
     }
 
     /// Scans no further. Gives about how many rows are left out.
-    pub(in crate::run) fn leave(&mut self) -> u64 {
+    pub(crate) fn leave(&mut self) -> u64 {
         self.probing = None;
         let rest = self.ahead.rest_rows();
         let ahead: u64 = self.ahead.take_all(rest).into_iter().map(|(_, rows)| rows).sum();
@@ -142,7 +142,7 @@ impl Frontier {
     }
 
     /// Goes on behind and between chunks that were compared before. Returns how many of them count.
-    pub(in crate::run) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
+    pub(crate) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
         self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
         let (rest, number) = self.slots.restore(kept, within, &self.order);
         self.ahead.rest = rest;
@@ -150,12 +150,12 @@ impl Frontier {
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
-    pub(in crate::run) fn to_recall(&self) -> Option<u64> {
+    pub(crate) fn to_recall(&self) -> Option<u64> {
         self.slots.to_recall()
     }
 
     /// What the ledger has of a chunk; nothing if it has to be compared again after all.
-    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
+    pub(crate) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
         if let Some(slot) = self.slots.get(chunk) {
             (slot.kept, slot.state) = match compared {
                 Some(compared) => (true, State::Done(Outcome::Compared(compared))),
@@ -165,7 +165,7 @@ impl Frontier {
     }
 
     /// A chunk could not be compared before, for this reason.
-    pub(in crate::run) fn failed_before(&mut self, chunk: u64, reason: String) {
+    pub(crate) fn failed_before(&mut self, chunk: u64, reason: String) {
         if let Some(slot) = self.slots.get(chunk) {
             slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
         }
@@ -173,7 +173,7 @@ impl Frontier {
 
     /// Scans one part only, of about so many rows, in chunks numbered from here on; some of them were
     /// compared before.
-    pub(in crate::run) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
+    pub(crate) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
         let (within, rows) = part;
         self.slots.number_from(first);
         self.ahead.has(rows.saturating_sub(kept.iter().map(|kept| kept.rows).sum()));
@@ -181,13 +181,13 @@ impl Frontier {
     }
 
     /// What was compared before is told by whoever tells the whole.
-    pub(in crate::run) fn forget_told(&mut self) {
+    pub(crate) fn forget_told(&mut self) {
         self.slots.forget_kept();
     }
 
     /// A chunk that is cut, with its keys and about how many rows it has; from now on the ledger has
     /// what became of it.
-    pub(in crate::run) fn keep(&mut self, chunk: u64) -> Option<(KeyRange, u64)> {
+    pub(crate) fn keep(&mut self, chunk: u64) -> Option<(KeyRange, u64)> {
         let known = self.order.is_known() && !self.cutting.samples();
         let slot = self.slots.get(chunk).filter(|_| known)?;
         slot.kept = true;
@@ -195,7 +195,7 @@ impl Frontier {
     }
 
     /// What to do next, if anything can be done now.
-    pub(in crate::run) fn next(&mut self) -> Option<Next> {
+    pub(crate) fn next(&mut self) -> Option<Next> {
         if self.whole
             && let Some(range) = self.ahead.rest.take()
         {
@@ -242,7 +242,7 @@ impl Frontier {
     }
 
     /// The histogram is known: its boundaries in order, none if there is no histogram.
-    pub(in crate::run) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
+    pub(crate) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
         self.cutting.histogram(bounds, table_rows);
     }
 
@@ -254,7 +254,7 @@ impl Frontier {
     }
 
     /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
-    pub(in crate::run) fn probed(&mut self, rows: u64, found: Option<Bound>) -> Option<Next> {
+    pub(crate) fn probed(&mut self, rows: u64, found: Option<Bound>) -> Option<Next> {
         let probing = self.probing.take()?;
         let range = match probing.slot {
             Some(chunk) => self.slots.get(chunk)?.range.clone(),
@@ -289,7 +289,7 @@ impl Frontier {
     }
 
     /// A chunk was compared; `statement` is what its first statement took.
-    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
+    pub(crate) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
@@ -301,41 +301,41 @@ impl Frontier {
     }
 
     /// Whether a chunk can be cut in two.
-    pub(in crate::run) fn can_be_cut(&self) -> bool {
+    pub(crate) fn can_be_cut(&self) -> bool {
         !self.whole || self.cut_whole
     }
 
     /// A chunk failed. Tells whether the mapping is to be given up.
-    pub(in crate::run) fn failed(&mut self, chunk: u64, remedy: Remedy, reason: &str) -> bool {
-        let failed = self.slots.failed(chunk, remedy, reason, !self.can_be_cut());
-        if let (Failed::Smaller(rows), Remedy::Shrink) = (failed, remedy) {
+    pub(crate) fn failed(&mut self, chunk: u64, failure: ReadFailure, reason: &str) -> bool {
+        let failed = self.slots.failed(chunk, failure, reason, !self.can_be_cut());
+        if let (Failed::Smaller(rows), ReadFailure::TooLarge) = (failed, failure) {
             self.cutting.too_much(rows);
         }
         failed == Failed::Ends
     }
 
     /// Whether chunks are to be smaller than they could be.
-    pub(in crate::run) fn ease(&mut self, eases: bool) {
+    pub(crate) fn ease(&mut self, eases: bool) {
         self.cutting.ease(eases);
     }
 
     /// Cuts ranges even where no index serves them.
-    pub(in crate::run) fn read_in_ranges(&mut self) {
+    pub(crate) fn read_in_ranges(&mut self) {
         self.whole = false;
     }
 
     /// So many rows were compared in another way.
-    pub(in crate::run) fn passed(&mut self, rows: u64) {
+    pub(crate) fn passed(&mut self, rows: u64) {
         self.ahead.passed(rows);
     }
 
     /// Nothing is left to cut: everything was compared in another way.
-    pub(in crate::run) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.ahead.take_all(0);
     }
 
     /// Ends the scan: what is not done is undecided. How many rows the rest has, a part knows itself.
-    pub(in crate::run) fn give_up(&mut self, reason: &str, rest_rows: Option<u64>) {
+    pub(crate) fn give_up(&mut self, reason: &str, rest_rows: Option<u64>) {
         self.probing = None;
         let rest_rows = rest_rows.unwrap_or_else(|| self.ahead.rest_rows());
         // A sample's too: what it would have left out of it is not known.
@@ -346,17 +346,17 @@ impl Frontier {
     }
 
     /// The chunks that are done with all before them, in key order.
-    pub(in crate::run) fn take_done(&mut self) -> Vec<Told> {
+    pub(crate) fn take_done(&mut self) -> Vec<Told> {
         self.slots.take_done()
     }
 
     /// The share of the rows that the sample has taken, if there is one.
-    pub(in crate::run) fn sampled(&self) -> Option<f64> {
+    pub(crate) fn sampled(&self) -> Option<f64> {
         self.cutting.sampled()
     }
 
     /// Whether everything has been cut, compared and told.
-    pub(in crate::run) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.ahead.is_empty() && self.slots.is_empty()
     }
 }
@@ -398,7 +398,7 @@ mod tests {
     ) -> Vec<KeyRange> {
         let mut plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
         plan.chunk_rows = chunk_rows;
-        let mut frontier = Frontier::new(&plan, &Options::of(&CompareSettings::default()));
+        let mut frontier = Frontier::new(&plan, ChunkSettings::of(&CompareSettings::default()));
         let mut told = Vec::new();
         let mut fails = fails.iter();
         let mut again = None;
@@ -416,7 +416,7 @@ mod tests {
                 Next::Scan { chunk, range, .. } => {
                     let rows = keys.as_ref().map(|keys| within(keys, &range).len() as u64);
                     if fails.next() == Some(&true) {
-                        frontier.failed(chunk, Remedy::Isolate, "too slow");
+                        frontier.failed(chunk, ReadFailure::BadRow, "too slow");
                     } else {
                         let compared = Compared { rows, ..Compared::default() };
                         frontier.compared(chunk, compared, Duration::from_millis(500));
@@ -442,7 +442,7 @@ mod tests {
     #[test]
     fn a_chunk_that_is_hopeless_ends_as_undecided_and_three_of_them_end_the_mapping() {
         let plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
-        let mut frontier = Frontier::new(&plan, &Options::of(&CompareSettings::default()));
+        let mut frontier = Frontier::new(&plan, ChunkSettings::of(&CompareSettings::default()));
         frontier.next();
         frontier.histogram(Vec::new(), 0);
         let (mut scans, mut ended) = (0, false);
@@ -457,7 +457,7 @@ mod tests {
                 }
                 Next::Scan { chunk, .. } => {
                     scans += 1;
-                    if frontier.failed(chunk, Remedy::Shrink, "canceled") {
+                    if frontier.failed(chunk, ReadFailure::TooLarge, "canceled") {
                         ended = true;
                         break;
                     }

@@ -7,7 +7,7 @@ const MOST_UNDECIDED: usize = 1_000;
 
 /// What a run has verified so far.
 #[derive(Debug, Default)]
-pub(in crate::run) struct Verified {
+pub(crate) struct Verified {
     /// Ranges that were compared, each with its rows; neighbours are one.
     compared: Vec<(KeyRange, u64)>,
     /// Ranges of which something could not be judged.
@@ -16,7 +16,7 @@ pub(in crate::run) struct Verified {
 
 impl Verified {
     /// A range was compared.
-    pub(in crate::run) fn compared(&mut self, range: &KeyRange, rows: u64) {
+    pub(crate) fn compared(&mut self, range: &KeyRange, rows: u64) {
         match self.compared.last_mut() {
             Some((last, sum)) if last.through.is_some() && last.through == range.after => {
                 last.through.clone_from(&range.through);
@@ -27,7 +27,7 @@ impl Verified {
     }
 
     /// Something in a range could not be judged.
-    pub(in crate::run) fn undecided(&mut self, range: &KeyRange) {
+    pub(crate) fn undecided(&mut self, range: &KeyRange) {
         if self.undecided.len() <= MOST_UNDECIDED && self.undecided.last() != Some(range) {
             self.undecided.push(range.clone());
         }
@@ -35,7 +35,7 @@ impl Verified {
 
     /// Writes into a coverage what this run has verified; of keys whose order only the servers know that
     /// cannot be said.
-    pub(in crate::run) fn mark(&self, coverage: &mut Coverage, by: &VerifiedBy, order: &KeyOrder) {
+    pub(crate) fn mark(&self, coverage: &mut Coverage, by: &VerifiedBy, order: &KeyOrder) {
         if !order.is_known() || self.undecided.len() > MOST_UNDECIDED {
             return;
         }

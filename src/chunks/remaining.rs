@@ -7,40 +7,40 @@ use crate::row::{Bound, KeyRange, VerifiedBy};
 
 /// A stretch that is scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) struct Later {
-    pub(in crate::run) range: KeyRange,
+pub(crate) struct Later {
+    pub(crate) range: KeyRange,
     /// About how many rows it has.
-    pub(in crate::run) rows: u64,
+    pub(crate) rows: u64,
     /// The run that last verified it.
-    pub(in crate::run) verified: Option<VerifiedBy>,
+    pub(crate) verified: Option<VerifiedBy>,
 }
 
 /// What is left to cut.
 #[derive(Debug)]
-pub(in crate::run) struct Ahead {
-    pub(in crate::run) rest: Option<KeyRange>,
+pub(crate) struct Ahead {
+    pub(crate) rest: Option<KeyRange>,
     /// About how many rows the stretch of the rest had, if anybody knows, and how many were cut off it.
     rest_rows: (u64, u64),
     later: VecDeque<Later>,
     /// The run that last verified the stretch that the rest belongs to.
-    pub(in crate::run) verified: Option<VerifiedBy>,
+    pub(crate) verified: Option<VerifiedBy>,
 }
 
 impl Ahead {
     /// Every key there is.
-    pub(in crate::run) fn everything() -> Ahead {
+    pub(crate) fn everything() -> Ahead {
         let rest = Some(KeyRange::everything());
         Ahead { rest, rest_rows: (0, 0), later: VecDeque::new(), verified: None }
     }
 
     /// These stretches, one after the other.
-    pub(in crate::run) fn of(stretches: impl IntoIterator<Item = Later>) -> Ahead {
+    pub(crate) fn of(stretches: impl IntoIterator<Item = Later>) -> Ahead {
         let later = stretches.into_iter().collect();
         Ahead { rest: None, rest_rows: (0, 0), later, verified: None }
     }
 
     /// Begins with the next stretch, if there is one; gives the key that it begins behind.
-    pub(in crate::run) fn step(&mut self) -> Option<Option<Bound>> {
+    pub(crate) fn step(&mut self) -> Option<Option<Bound>> {
         let Later { range, rows, verified } = self.later.pop_front()?;
         let after = range.after.clone();
         (self.rest, self.rest_rows, self.verified) = (Some(range), (rows, 0), verified);
@@ -48,14 +48,14 @@ impl Ahead {
     }
 
     /// The rest begins behind a chunk of about so many rows.
-    pub(in crate::run) fn cut_off(&mut self, rest: KeyRange, rows: u64) {
+    pub(crate) fn cut_off(&mut self, rest: KeyRange, rows: u64) {
         self.rest = Some(rest);
         self.rest_rows.1 += rows;
     }
 
     /// About how many rows the rest has. Where nobody knows, as many as were cut off: half is a guess
     /// that does not call a beginning the whole.
-    pub(in crate::run) fn rest_rows(&self) -> u64 {
+    pub(crate) fn rest_rows(&self) -> u64 {
         match self.rest_rows {
             (0, cut) => cut,
             (rows, cut) => rows.saturating_sub(cut),
@@ -64,23 +64,23 @@ impl Ahead {
     }
 
     /// About so many rows are left to cut, if anybody knows.
-    pub(in crate::run) fn has(&mut self, rows: u64) {
+    pub(crate) fn has(&mut self, rows: u64) {
         self.rest_rows = (rows, 0);
     }
 
     /// So many rows of the rest were compared in another way.
-    pub(in crate::run) fn passed(&mut self, rows: u64) {
+    pub(crate) fn passed(&mut self, rows: u64) {
         self.rest_rows.1 += rows;
     }
 
     /// Takes what is left, each with about how many rows it has; of the rest that is said.
-    pub(in crate::run) fn take_all(&mut self, rest_rows: u64) -> Vec<(KeyRange, u64)> {
+    pub(crate) fn take_all(&mut self, rest_rows: u64) -> Vec<(KeyRange, u64)> {
         let rest = self.rest.take().map(|rest| (rest, rest_rows));
         let later = self.later.drain(..).map(|later| (later.range, later.rows));
         rest.into_iter().chain(later).collect()
     }
 
-    pub(in crate::run) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_none() && self.later.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use crate::row::{Bound, KeyOrder};
 
 /// The boundaries, in key order.
 #[derive(Debug)]
-pub(in crate::run) struct Histogram {
+pub(crate) struct Histogram {
     bounds: Vec<Bound>,
     /// Rows of a stretch.
     rows: u64,
@@ -13,20 +13,20 @@ pub(in crate::run) struct Histogram {
 
 impl Histogram {
     /// The histogram of a table of so many rows; no bounds where there is none.
-    pub(in crate::run) fn new(bounds: Vec<Bound>, table_rows: u64) -> Histogram {
+    pub(crate) fn new(bounds: Vec<Bound>, table_rows: u64) -> Histogram {
         let stretches = bounds.len().saturating_sub(1).max(1) as u64;
         Histogram { bounds, rows: (table_rows / stretches).max(1) }
     }
 
     /// Rows of a stretch, if there is a histogram.
-    pub(in crate::run) fn stretch(&self) -> Option<u64> {
+    pub(crate) fn stretch(&self) -> Option<u64> {
         (!self.bounds.is_empty()).then_some(self.rows)
     }
 
     /// A boundary about so many rows behind a key, with the rows up to it; nothing if the stretches are
     /// longer than that, or the histogram ends before. Scans may go back: a slice takes what has waited
     /// for longest first.
-    pub(in crate::run) fn next(
+    pub(crate) fn next(
         &self,
         after: Option<&Bound>,
         wanted: u64,

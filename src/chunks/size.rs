@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use super::ChunkSettings;
 use crate::compare::Expectation;
 use crate::plan::{MappingPlan, Strategy};
-use crate::run::options::Options;
-use crate::run::work::since::MOST_KEYS;
 use crate::schema::BySide;
 
 /// A chunk's first size, before anything has been measured.
@@ -14,12 +13,14 @@ const FIRST_ROWS: u64 = 20_000;
 const LEAST_ROWS: u64 = 1_000;
 const MOST_ROWS: u64 = 1 << 20;
 const MOST_STREAMED: u64 = 150_000;
+/// The maximum of recently changed keys that a chunk may have on one side.
+pub(crate) const MOST_KEYS: u64 = 50_000;
 /// Differences that one chunk should bring at the most, so that they pass through in small portions.
 const MOST_DIFFERENCES: f64 = 20_000.0;
 
 /// One mapping's chunk size.
 #[derive(Debug)]
-pub(in crate::run) struct Sizing {
+pub(crate) struct Sizing {
     rows: u64,
     fixed: bool,
     most: u64,
@@ -31,11 +32,11 @@ pub(in crate::run) struct Sizing {
 }
 
 /// So much smaller.
-pub(in crate::run) const EASED: u32 = 4;
+pub(crate) const EASED: u32 = 4;
 
 impl Sizing {
     /// Nothing measured yet.
-    pub(in crate::run) fn new(plan: &MappingPlan, options: &Options) -> Sizing {
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Sizing {
         // Without a known order one-sided rows are told one by one.
         let few = plan.strategy == Strategy::Stream || !plan.order.is_known();
         let most = match (plan.since_indexed(), few) {
@@ -50,16 +51,16 @@ impl Sizing {
             None => FIRST_ROWS,
         };
         let fixed = plan.chunk_rows.is_some() || !plan.served();
-        Sizing { rows, fixed, most, chunk_time: options.chunk_time, density: 0.0, eases: false }
+        Sizing { rows, fixed, most, chunk_time: settings.chunk_time, density: 0.0, eases: false }
     }
 
     /// Whether time has no say.
-    pub(in crate::run) fn is_fixed(&self) -> bool {
+    pub(crate) fn is_fixed(&self) -> bool {
         self.fixed
     }
 
     /// Rows of the next chunk: fewer where many differences are expected.
-    pub(in crate::run) fn next_rows(&self) -> u64 {
+    pub(crate) fn next_rows(&self) -> u64 {
         if self.fixed {
             return self.rows;
         }
@@ -72,18 +73,18 @@ impl Sizing {
     }
 
     /// Whether chunks are to be smaller than time allows.
-    pub(in crate::run) fn ease(&mut self, eases: bool) {
+    pub(crate) fn ease(&mut self, eases: bool) {
         self.eases = eases;
     }
 
     /// What is expected of a chunk of so many rows.
-    pub(in crate::run) fn expect(&self, rows: u64) -> Expectation {
+    pub(crate) fn expect(&self, rows: u64) -> Expectation {
         Expectation { rows, differences: (self.density * rows as f64).round() as u64 }
     }
 
     /// A chunk that was to have `asked` rows had these, differed so often, and its first statement
     /// took so long.
-    pub(in crate::run) fn measured(
+    pub(crate) fn measured(
         &mut self,
         asked: u64,
         rows: BySide<u64>,
@@ -102,7 +103,7 @@ impl Sizing {
     }
 
     /// A chunk of so many rows was too much for one statement.
-    pub(in crate::run) fn too_much(&mut self, rows: u64) {
+    pub(crate) fn too_much(&mut self, rows: u64) {
         self.rows = self.rows.min(rows).div_ceil(2).max(LEAST_ROWS.min(self.rows));
     }
 }
@@ -116,7 +117,7 @@ mod tests {
 
     fn sizing() -> Sizing {
         let plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
-        Sizing::new(&plan, &Options::of(&CompareSettings::default()))
+        Sizing::new(&plan, ChunkSettings::of(&CompareSettings::default()))
     }
 
     fn rows(rows: u64) -> BySide<u64> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ledger::Kept;
+use super::prior::Kept;
 use crate::row::{Bound, Key, KeyOrder, KeyRange};
 
 /// Returns whether chunks in their order lie within a range and none begins before the one before it ends. What
@@ -60,8 +60,8 @@ pub(super) fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prior::KeptState;
     use super::*;
-    use crate::ledger::KeptState;
     use crate::row::KeyField;
 
     fn bound(number: u8) -> Option<Bound> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::sizing::EASED;
+use super::ChunkSettings;
+use super::ReadFailure;
+use super::size::EASED;
 use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
-use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Blocks, Digest};
-use crate::run::options::Options;
 use crate::schema::{BySide, Side};
 
 /// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
@@ -22,7 +22,7 @@ const FIRST_BLOCKS: u32 = 600;
 const MOST_BLOCKS: u32 = 1 << 22;
 /// What the pass wants done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) enum NextPiece {
+pub(crate) enum NextPiece {
     /// Ask how many blocks the tables have.
     Measure,
     /// Read a piece.
@@ -31,16 +31,16 @@ pub(in crate::run) enum NextPiece {
 
 /// A stretch of each side, where there is one left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::run) struct Piece {
-    pub(in crate::run) number: u64,
-    pub(in crate::run) ask: Ask,
+pub(crate) struct Piece {
+    pub(crate) number: u64,
+    pub(crate) ask: Ask,
     /// Nothing for a side that is through.
-    pub(in crate::run) stretch: BySide<Option<Stretch>>,
+    pub(crate) stretch: BySide<Option<Stretch>>,
 }
 
 /// What of a side's table is read in one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::run) enum Stretch {
+pub(crate) enum Stretch {
     /// All of it.
     Whole,
     /// These blocks.
@@ -49,7 +49,7 @@ pub(in crate::run) enum Stretch {
 
 impl Stretch {
     /// Whether it is read in two if it takes too long: one block is not, nor is what is read whole.
-    pub(in crate::run) fn can_be_cut(self) -> bool {
+    pub(crate) fn can_be_cut(self) -> bool {
         match self {
             Stretch::Whole => false,
             Stretch::Blocks(Blocks { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
@@ -59,7 +59,7 @@ impl Stretch {
 
 /// What a piece of a side came to.
 #[derive(Debug)]
-pub(in crate::run) enum Found {
+pub(crate) enum Found {
     /// Digests by bucket, and of the source the groups of its rows.
     Digests(Vec<(u32, Digest)>, Vec<BucketGroup>),
     Rows(Vec<BucketRow>),
@@ -67,14 +67,14 @@ pub(in crate::run) enum Found {
 
 /// What came of a piece, and how long each side took.
 #[derive(Debug)]
-pub(in crate::run) struct Read {
-    pub(in crate::run) found: BySide<Option<Found>>,
-    pub(in crate::run) took: BySide<Duration>,
+pub(crate) struct Read {
+    pub(crate) found: BySide<Option<Found>>,
+    pub(crate) took: BySide<Duration>,
 }
 
 impl Read {
     /// Rows of each side that were digested.
-    pub(in crate::run) fn rows(&self) -> BySide<u64> {
+    pub(crate) fn rows(&self) -> BySide<u64> {
         self.found.as_ref().map(|found| match found {
             Some(Found::Digests(digests, _)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
             Some(Found::Rows(_)) | None => 0,
@@ -84,7 +84,7 @@ impl Read {
 
 /// How the pass goes on.
 #[derive(Debug)]
-pub(in crate::run) enum Progress {
+pub(crate) enum Progress {
     /// Something was compared for good.
     Compared(Compared),
     /// Everything is compared; this was the last of it.
@@ -106,7 +106,7 @@ struct Table {
 
 /// One mapping's comparison by buckets.
 #[derive(Debug)]
-pub(in crate::run) struct Pass {
+pub(crate) struct Pass {
     buckets: Buckets,
     by_blocks: BySide<bool>,
     tables: Option<BySide<Table>>,
@@ -121,12 +121,12 @@ pub(in crate::run) struct Pass {
 
 impl Pass {
     /// Nothing read yet; nothing at all if the plan has ranges.
-    pub(in crate::run) fn new(plan: &MappingPlan, options: &Options) -> Option<Pass> {
-        (plan.partition == Partition::Buckets).then(|| Pass::of(plan, options))
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Option<Pass> {
+        (plan.partition == Partition::Buckets).then(|| Pass::of(plan, settings))
     }
 
     /// Nothing read yet, whatever the plan has.
-    pub(in crate::run) fn of(plan: &MappingPlan, options: &Options) -> Pass {
+    pub(crate) fn of(plan: &MappingPlan, settings: ChunkSettings) -> Pass {
         Pass {
             buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
@@ -135,13 +135,13 @@ impl Pass {
             again: Vec::new(),
             in_flight: Vec::new(),
             next_piece: 0,
-            chunk_time: options.chunk_time,
+            chunk_time: settings.chunk_time,
             eases: false,
         }
     }
 
     /// What to do next, if anything can be done now.
-    pub(in crate::run) fn next(&mut self) -> Option<NextPiece> {
+    pub(crate) fn next(&mut self) -> Option<NextPiece> {
         let Some(tables) = &mut self.tables else {
             return (!std::mem::replace(&mut self.measuring, true)).then_some(NextPiece::Measure);
         };
@@ -162,12 +162,12 @@ impl Pass {
     }
 
     /// Whether pieces are to be smaller than time allows.
-    pub(in crate::run) fn ease(&mut self, eases: bool) {
+    pub(crate) fn ease(&mut self, eases: bool) {
         self.eases = eases;
     }
 
     /// How many blocks the tables have.
-    pub(in crate::run) fn measured(&mut self, blocks: BySide<u32>) {
+    pub(crate) fn measured(&mut self, blocks: BySide<u32>) {
         let by_blocks = self.by_blocks;
         self.tables = Some(BySide::new(|side| Table {
             blocks: by_blocks[side].then_some(blocks[side]),
@@ -178,7 +178,7 @@ impl Pass {
     }
 
     /// A piece was read.
-    pub(in crate::run) fn read(&mut self, piece: &Piece, read: Read) -> Option<Progress> {
+    pub(crate) fn read(&mut self, piece: &Piece, read: Read) -> Option<Progress> {
         self.came_back(piece);
         let Read { found, took } = read;
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
@@ -217,7 +217,7 @@ impl Pass {
     }
 
     /// How far it has come; what is on its way has not been read.
-    pub(in crate::run) fn progress(&self) -> PassProgress {
+    pub(crate) fn progress(&self) -> PassProgress {
         let mut tables = self.tables;
         let mut unread = [&self.again[..], &self.in_flight].concat();
         if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
@@ -228,7 +228,7 @@ impl Pass {
     }
 
     /// Goes on from there.
-    pub(in crate::run) fn go_on(&mut self, progress: PassProgress) {
+    pub(crate) fn go_on(&mut self, progress: PassProgress) {
         let PassProgress { buckets, tables, unread, pieces } = progress;
         self.buckets.go_on(buckets);
         self.measuring = tables.is_some();
@@ -238,10 +238,10 @@ impl Pass {
     }
 
     /// A piece failed. Tells whether smaller ones are tried instead.
-    pub(in crate::run) fn failed(&mut self, piece: &Piece, remedy: Remedy) -> bool {
+    pub(crate) fn failed(&mut self, piece: &Piece, failure: ReadFailure) -> bool {
         self.came_back(piece);
         let Some(tables) = &mut self.tables else { return false };
-        if remedy != Remedy::Shrink {
+        if failure != ReadFailure::TooLarge {
             return false;
         }
         let halves = BySide::new(|side| tables[side].halves(piece.stretch[side]));
@@ -261,7 +261,7 @@ impl Pass {
 /// How far a pass has come, as the ledger keeps it: what differs between blocks that have moved since
 /// is cleared like anything that moves during a pass.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::run) struct PassProgress {
+pub(crate) struct PassProgress {
     buckets: BucketsProgress,
     tables: Option<BySide<Table>>,
     /// Pieces that were handed out and not read.
@@ -330,7 +330,7 @@ mod tests {
     fn pass() -> Pass {
         let mut plan = sample::same(&[("id", Builtin::Uuid, true)], &["id"]);
         plan.partition = Partition::Buckets;
-        Pass::new(&plan, &Options::of(&CompareSettings::default())).unwrap()
+        Pass::new(&plan, ChunkSettings::of(&CompareSettings::default())).unwrap()
     }
 
     fn none() -> Read {
@@ -347,7 +347,7 @@ mod tests {
         let mut read = BySide::<Vec<Blocks>>::default();
         loop {
             let Some(NextPiece::Read(piece)) = pass.next() else { panic!("it waits for nothing") };
-            if fails.next() == Some(true) && pass.failed(&piece, Remedy::Shrink) {
+            if fails.next() == Some(true) && pass.failed(&piece, ReadFailure::TooLarge) {
                 continue;
             }
             for side in Side::BOTH {
@@ -398,7 +398,7 @@ mod tests {
                 }
                 _ => 0,
             };
-            if blocks >= too_many && pass.failed(&piece, Remedy::Shrink) {
+            if blocks >= too_many && pass.failed(&piece, ReadFailure::TooLarge) {
                 continue;
             }
             largest = largest.max(blocks);
@@ -424,10 +424,10 @@ mod tests {
         pass.next();
         pass.measured(BySide { source: 1, target: 0 });
         let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
-        assert!(pass.failed(&piece, Remedy::Shrink), "others may have come behind it");
+        assert!(pass.failed(&piece, ReadFailure::TooLarge), "others may have come behind it");
         let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
         let block = Stretch::Blocks(Blocks { from: 0, until: Some(1) });
         assert_eq!(piece.stretch.source, Some(block));
-        assert!(!pass.failed(&piece, Remedy::Shrink));
+        assert!(!pass.failed(&piece, ReadFailure::TooLarge));
     }
 }

@@ -15,7 +15,7 @@ const MOST_ROWS: u64 = 20_000;
 
 /// Takes and skips in turn.
 #[derive(Debug)]
-pub(in crate::run) struct Sampling {
+pub(crate) struct Sampling {
     share: f64,
     take: u64,
     skipping: bool,
@@ -26,7 +26,7 @@ pub(in crate::run) struct Sampling {
 
 impl Sampling {
     /// A sample of this share, of a table of about so many rows.
-    pub(in crate::run) fn new(share: f64, rows: u64) -> Sampling {
+    pub(crate) fn new(share: f64, rows: u64) -> Sampling {
         let mut sampling =
             Sampling { share, take: 0, skipping: false, left: 0, taken: 0, skipped: 0 };
         sampling.of_stretches(rows / CHUNKS);
@@ -34,30 +34,30 @@ impl Sampling {
     }
 
     /// Each stretch of so many rows is to have its part.
-    pub(in crate::run) fn of_stretches(&mut self, rows: u64) {
+    pub(crate) fn of_stretches(&mut self, rows: u64) {
         let take = (rows as f64 * self.share) as u64;
         self.take = take.clamp(LEAST_ROWS, MOST_ROWS);
         self.left = self.take;
     }
 
     /// Whether the next range is one to be left out.
-    pub(in crate::run) fn is_skipping(&self) -> bool {
+    pub(crate) fn is_skipping(&self) -> bool {
         self.skipping
     }
 
     /// Whether it may be left out by going to the next bound of the histogram. What is left out of a
     /// large sample is less than a stretch.
-    pub(in crate::run) fn jumps(&self) -> bool {
+    pub(crate) fn jumps(&self) -> bool {
         self.skipping && self.share <= 0.5
     }
 
     /// Rows that are still to be taken, or left out, before the turn.
-    pub(in crate::run) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left.max(1)
     }
 
     /// A range of so many rows was cut. Tells whether it is left out.
-    pub(in crate::run) fn cut(&mut self, rows: u64) -> bool {
+    pub(crate) fn cut(&mut self, rows: u64) -> bool {
         let skips = self.skipping;
         let count = if skips { &mut self.skipped } else { &mut self.taken };
         *count += rows;
@@ -73,7 +73,7 @@ impl Sampling {
     }
 
     /// The share of the rows that was taken so far, about.
-    pub(in crate::run) fn share(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         self.taken as f64 / (self.taken + self.skipped).max(1) as f64
     }
 }

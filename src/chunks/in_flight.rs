@@ -9,27 +9,27 @@
 
 use std::collections::VecDeque;
 
-use super::tiling::{in_order, tile};
+use super::ReadFailure;
+use super::prior::{Kept, KeptState};
+use super::tiles::{in_order, tile};
 use crate::compare::Compared;
-use crate::ledger::{Kept, KeptState};
-use crate::pg::Remedy;
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::BySide;
 
 /// What became of a chunk, told in key order.
 #[derive(Debug)]
-pub(in crate::run) struct Told {
-    pub(in crate::run) chunk: u64,
-    pub(in crate::run) range: KeyRange,
-    pub(in crate::run) rows: u64,
-    pub(in crate::run) outcome: Outcome,
+pub(crate) struct Told {
+    pub(crate) chunk: u64,
+    pub(crate) range: KeyRange,
+    pub(crate) rows: u64,
+    pub(crate) outcome: Outcome,
     /// Whether the ledger has it.
-    pub(in crate::run) kept: bool,
+    pub(crate) kept: bool,
 }
 
 /// How a chunk ended.
 #[derive(Debug)]
-pub(in crate::run) enum Outcome {
+pub(crate) enum Outcome {
     /// Compared.
     Compared(Compared),
     /// Left out of the sample.
@@ -40,21 +40,21 @@ pub(in crate::run) enum Outcome {
 
 /// A chunk that has been cut.
 #[derive(Debug)]
-pub(in crate::run) struct Slot {
-    pub(in crate::run) chunk: u64,
-    pub(in crate::run) range: KeyRange,
+pub(crate) struct Slot {
+    pub(crate) chunk: u64,
+    pub(crate) range: KeyRange,
     /// About so many.
-    pub(in crate::run) rows: u64,
-    pub(in crate::run) state: State,
+    pub(crate) rows: u64,
+    pub(crate) state: State,
     /// Whether the ledger has what became of it.
-    pub(in crate::run) kept: bool,
+    pub(crate) kept: bool,
     /// Whether it is as small as chunks get: a statement may take its time then.
-    pub(in crate::run) smallest: bool,
+    pub(crate) smallest: bool,
 }
 
 /// How far a chunk is.
 #[derive(Debug)]
-pub(in crate::run) enum State {
+pub(crate) enum State {
     Ready,
     InFlight,
     /// Compared before an interruption; what was seen has to be read from the ledger.
@@ -67,34 +67,21 @@ pub(in crate::run) enum State {
 /// A chunk that was too much for one statement. How many rows it has is a guess, and may be far from
 /// the truth: pieces are cut off its front until what is left has no more rows than a piece.
 #[derive(Debug)]
-pub(in crate::run) struct TooMuch {
+pub(crate) struct TooMuch {
     reason: String,
-    remedy: Remedy,
+    failure: ReadFailure,
     /// Rows of the next piece.
-    pub(in crate::run) piece: u64,
+    pub(crate) piece: u64,
     /// Whether a piece has been cut off.
     cut: bool,
 }
 
-/// A chunk of this size that is still too much for one statement is given up.
-pub(in crate::run) const FLOOR: u64 = 250;
 /// So many chunks in a row given up end a mapping.
-pub(in crate::run) const MOST_GIVEN_UP: u32 = 3;
-
-/// Rows that are not cut any smaller.
-pub(in crate::run) fn least_rows(remedy: Remedy) -> u64 {
-    match remedy {
-        Remedy::Shrink => FLOOR,
-        Remedy::Isolate => 1,
-        Remedy::Retry | Remedy::Reconnect | Remedy::Conflict | Remedy::Replan | Remedy::GiveUp => {
-            u64::MAX
-        }
-    }
-}
+pub(crate) const MOST_GIVEN_UP: u32 = 3;
 
 /// What becomes of a chunk that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Failed {
+pub(crate) enum Failed {
     /// It is cut in two: so many rows were too much for one statement, or hold the cause.
     Smaller(u64),
     /// It is given up, and the scan goes on.
@@ -105,7 +92,7 @@ pub(in crate::run) enum Failed {
 
 /// Chunks in key order.
 #[derive(Debug, Default)]
-pub(in crate::run) struct Slots {
+pub(crate) struct Slots {
     slots: VecDeque<Slot>,
     next_chunk: u64,
     /// Chunks that were given up in a row.
@@ -114,20 +101,20 @@ pub(in crate::run) struct Slots {
 
 impl Slots {
     /// Adds a chunk behind the last.
-    pub(in crate::run) fn push(&mut self, range: KeyRange, rows: u64, state: State) {
+    pub(crate) fn push(&mut self, range: KeyRange, rows: u64, state: State) {
         let chunk = self.next_chunk;
         self.slots.push_back(Slot { chunk, range, rows, state, kept: false, smallest: false });
         self.next_chunk += 1;
     }
 
     /// Chunks are numbered from here on.
-    pub(in crate::run) fn number_from(&mut self, chunk: u64) {
+    pub(crate) fn number_from(&mut self, chunk: u64) {
         self.next_chunk = self.next_chunk.max(chunk);
     }
 
     /// Takes in the chunks that were compared before, all of them within a range. Gives what of it lies
     /// behind the last of them, and how many count: none if they do not tile.
-    pub(in crate::run) fn restore(
+    pub(crate) fn restore(
         &mut self,
         kept: Vec<Kept>,
         within: &KeyRange,
@@ -168,24 +155,24 @@ impl Slots {
     }
 
     /// Forgets the chunks that the ledger has.
-    pub(in crate::run) fn forget_kept(&mut self) {
+    pub(crate) fn forget_kept(&mut self) {
         self.slots.retain(|slot| !slot.kept);
     }
 
     /// The first chunk whose outcome has to be read from the ledger.
-    pub(in crate::run) fn to_recall(&self) -> Option<u64> {
+    pub(crate) fn to_recall(&self) -> Option<u64> {
         self.slots.iter().find(|slot| matches!(slot.state, State::Kept)).map(|slot| slot.chunk)
     }
 
     /// The first chunk that waits to be compared; it is on its way now.
-    pub(in crate::run) fn start(&mut self) -> Option<&Slot> {
+    pub(crate) fn start(&mut self) -> Option<&Slot> {
         let slot = self.slots.iter_mut().find(|slot| matches!(slot.state, State::Ready))?;
         slot.state = State::InFlight;
         Some(slot)
     }
 
     /// The first chunk that is to be cut: its number, what there is of it and the rows of a piece.
-    pub(in crate::run) fn too_much(&self) -> Option<(u64, &KeyRange, u64)> {
+    pub(crate) fn too_much(&self) -> Option<(u64, &KeyRange, u64)> {
         self.slots.iter().find_map(|slot| match &slot.state {
             State::TooMuch(too_much) => Some((slot.chunk, &slot.range, too_much.piece)),
             _ => None,
@@ -194,11 +181,11 @@ impl Slots {
 
     /// It is known where a piece of a chunk ends, or that the chunk has no more rows than that. Pieces
     /// grow up to `most` rows, so that a chunk far larger than thought comes to an end.
-    pub(in crate::run) fn probed(&mut self, chunk: u64, bound: Option<Bound>, most: u64) {
+    pub(crate) fn probed(&mut self, chunk: u64, bound: Option<Bound>, most: u64) {
         let Some(place) = self.slots.iter().position(|slot| slot.chunk == chunk) else { return };
         let slot = &mut self.slots[place];
         let State::TooMuch(too_much) = &mut slot.state else { return };
-        let least = least_rows(too_much.remedy);
+        let least = too_much.failure.least_rows();
         let piece = too_much.piece;
         match bound {
             Some(bound) => {
@@ -215,19 +202,19 @@ impl Slots {
             }
             None if too_much.cut => (slot.rows, slot.state) = (piece, State::Ready),
             None if piece > least => too_much.piece = piece.div_ceil(2).max(least),
-            None if too_much.remedy == Remedy::Shrink => {
+            None if too_much.failure == ReadFailure::TooLarge => {
                 (slot.rows, slot.smallest, slot.state) = (piece, true, State::Ready);
             }
             None => self.give_up_chunk(chunk),
         }
     }
 
-    pub(in crate::run) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
+    pub(crate) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.chunk == chunk)
     }
 
     /// A chunk was compared.
-    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: Compared) {
+    pub(crate) fn compared(&mut self, chunk: u64, compared: Compared) {
         self.given_up = 0;
         if let Some(slot) = self.get(chunk) {
             slot.state = State::Done(Outcome::Compared(compared));
@@ -235,33 +222,33 @@ impl Slots {
     }
 
     /// A chunk failed; `whole` tells that it cannot be cut.
-    pub(in crate::run) fn failed(
+    pub(crate) fn failed(
         &mut self,
         chunk: u64,
-        remedy: Remedy,
+        failure: ReadFailure,
         reason: &str,
         whole: bool,
     ) -> Failed {
         let Some(slot) = self.get(chunk) else { return Failed::Ends };
-        let (rows, least) = (slot.rows, least_rows(remedy));
+        let (rows, least) = (slot.rows, failure.least_rows());
         let piece = rows.div_ceil(2).max(least);
-        let again = slot.smallest && remedy == Remedy::Shrink;
+        let again = slot.smallest && failure == ReadFailure::TooLarge;
         let reason = reason.to_owned();
-        slot.state = State::TooMuch(TooMuch { reason, remedy, piece, cut: false });
+        slot.state = State::TooMuch(TooMuch { reason, failure, piece, cut: false });
         if least < u64::MAX && !whole && !again {
             return Failed::Smaller(rows);
         }
         self.give_up_chunk(chunk);
-        let in_vain = whole || remedy != Remedy::Shrink || self.given_up >= MOST_GIVEN_UP;
-        if remedy != Remedy::Isolate && in_vain { Failed::Ends } else { Failed::GivenUp }
+        let in_vain = whole || failure != ReadFailure::TooLarge || self.given_up >= MOST_GIVEN_UP;
+        if failure != ReadFailure::BadRow && in_vain { Failed::Ends } else { Failed::GivenUp }
     }
 
     /// A chunk is given up.
     fn give_up_chunk(&mut self, chunk: u64) {
         let Some(slot) = self.get(chunk) else { return };
         let (reason, isolated) = match &slot.state {
-            State::TooMuch(TooMuch { reason, remedy, .. }) => {
-                (reason.clone(), *remedy == Remedy::Isolate)
+            State::TooMuch(TooMuch { reason, failure, .. }) => {
+                (reason.clone(), *failure == ReadFailure::BadRow)
             }
             _ => ("not read".to_owned(), false),
         };
@@ -270,7 +257,7 @@ impl Slots {
     }
 
     /// What is not done and not on its way is left out. Gives about how many rows that are.
-    pub(in crate::run) fn leave(&mut self) -> u64 {
+    pub(crate) fn leave(&mut self) -> u64 {
         let mut rows = 0;
         for slot in &mut self.slots {
             if !matches!(slot.state, State::Done(_) | State::InFlight) {
@@ -282,7 +269,7 @@ impl Slots {
     }
 
     /// What is not done is undecided.
-    pub(in crate::run) fn give_up(&mut self, reason: &str) {
+    pub(crate) fn give_up(&mut self, reason: &str) {
         for slot in &mut self.slots {
             if !matches!(slot.state, State::Done(_)) {
                 slot.state = State::Done(Outcome::Undecided(slot.rows, reason.to_owned()));
@@ -291,7 +278,7 @@ impl Slots {
     }
 
     /// The chunks that are done with all before them.
-    pub(in crate::run) fn take_done(&mut self) -> Vec<Told> {
+    pub(crate) fn take_done(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
         while let Some(Slot { state: State::Done(_), .. }) = self.slots.front() {
             if let Some(slot) = self.slots.pop_front()
@@ -303,7 +290,7 @@ impl Slots {
         told
     }
 
-    pub(in crate::run) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 }
@@ -381,7 +368,8 @@ mod tests {
             |n: u64| Bound { key: Key::new([&n.to_be_bytes()[..]]), text: [n.to_string()].into() };
         let number =
             |bound: &Option<Bound>| bound.as_ref().map(|b| b.text[0].parse::<u64>().unwrap());
-        for (remedy, least) in [(Remedy::Shrink, 1_000_000), (Remedy::Isolate, 999_999)] {
+        for (failure, least) in [(ReadFailure::TooLarge, 1_000_000), (ReadFailure::BadRow, 999_999)]
+        {
             let (mut slots, keys, mut compared, mut lost) = (Slots::default(), 1_000_000, 0, 0);
             slots.push(KeyRange::everything(), 400, State::Ready);
             let mut statements = 0;
@@ -392,12 +380,12 @@ mod tests {
                     let through = number(&slot.range.through).unwrap_or(keys);
                     let (chunk, rows) = (slot.chunk, through - after);
                     // 20,000 rows take too long; one row cannot be read.
-                    let fails = match remedy {
-                        Remedy::Shrink => rows > 20_000,
+                    let fails = match failure {
+                        ReadFailure::TooLarge => rows > 20_000,
                         _ => after < 777_777 && 777_777 <= through,
                     };
                     if fails {
-                        slots.failed(chunk, remedy, "canceled", false);
+                        slots.failed(chunk, failure, "canceled", false);
                     } else {
                         slots.compared(chunk, Compared::default());
                         compared += rows;
@@ -415,7 +403,7 @@ mod tests {
                     .count();
             }
             assert!(compared >= least && statements < 1_000, "{compared} in {statements}");
-            assert_eq!(lost, usize::from(remedy == Remedy::Isolate));
+            assert_eq!(lost, usize::from(failure == ReadFailure::BadRow));
         }
     }
 }

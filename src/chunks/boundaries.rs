@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use super::ChunkSettings;
 use super::histogram::Histogram;
-use super::sampling::Sampling;
-use super::sizing::Sizing;
+use super::sample::Sampling;
+use super::size::Sizing;
 use crate::compare::Expectation;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, KeyOrder};
-use crate::run::options::Options;
 use crate::schema::BySide;
 
 /// Whether the histogram is known.
@@ -25,7 +25,7 @@ enum Boundaries {
 
 /// What has to come before anything is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) enum First {
+pub(crate) enum First {
     /// The histogram is to be asked for.
     Histogram,
     /// It is on its way.
@@ -36,7 +36,7 @@ pub(in crate::run) enum First {
 
 /// Where the chunks of one mapping end.
 #[derive(Debug)]
-pub(in crate::run) struct Cutting {
+pub(crate) struct Cutting {
     order: KeyOrder,
     boundaries: Boundaries,
     sizing: Sizing,
@@ -47,14 +47,14 @@ pub(in crate::run) struct Cutting {
 
 impl Cutting {
     /// Nothing cut yet.
-    pub(in crate::run) fn new(plan: &MappingPlan, options: &Options) -> Cutting {
-        let sizing = Sizing::new(plan, options);
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Cutting {
+        let sizing = Sizing::new(plan, settings);
         let rows = plan.estimated_rows().unwrap_or(0);
         let mut cutting = Cutting {
             order: plan.order.clone(),
             boundaries: Boundaries::Unknown,
             sizing,
-            sampling: options.sample.map(|share| Sampling::new(share, rows)),
+            sampling: settings.sample.map(|share| Sampling::new(share, rows)),
             cut_before: Vec::new(),
         };
         // Of use only where chunks are sized by time, and where its order can be told from here.
@@ -65,13 +65,13 @@ impl Cutting {
     }
 
     /// The ranges are given: nothing is sampled, and no bounds are needed.
-    pub(in crate::run) fn leave_out_nothing(&mut self) {
+    pub(crate) fn leave_out_nothing(&mut self) {
         self.sampling = None;
         self.histogram(Vec::new(), 0);
     }
 
     /// What has to come before anything is cut. A histogram that is asked for is on its way then.
-    pub(in crate::run) fn first(&mut self) -> First {
+    pub(crate) fn first(&mut self) -> First {
         match self.boundaries {
             Boundaries::Unknown => {
                 self.boundaries = Boundaries::Asked;
@@ -83,7 +83,7 @@ impl Cutting {
     }
 
     /// The histogram is known: its boundaries in order, none if there is no histogram.
-    pub(in crate::run) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
+    pub(crate) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
         let histogram = Histogram::new(bounds, table_rows);
         if let Some(sampling) = &mut self.sampling
             && let Some(rows) = histogram.stretch()
@@ -97,7 +97,7 @@ impl Cutting {
     }
 
     /// Chunks of so many rows were cut before an interruption: a sample goes on as it would have.
-    pub(in crate::run) fn cut_before(&mut self, rows: Vec<u64>) {
+    pub(crate) fn cut_before(&mut self, rows: Vec<u64>) {
         match self.boundaries {
             Boundaries::Known(_) => {
                 for rows in rows {
@@ -109,12 +109,12 @@ impl Cutting {
     }
 
     /// A range of so many rows is cut off. Tells whether the sample leaves it out.
-    pub(in crate::run) fn skips(&mut self, rows: u64) -> bool {
+    pub(crate) fn skips(&mut self, rows: u64) -> bool {
         self.sampling.as_mut().is_some_and(|sampling| sampling.cut(rows))
     }
 
     /// Rows of the range that is cut off next.
-    pub(in crate::run) fn next_rows(&self) -> u64 {
+    pub(crate) fn next_rows(&self) -> u64 {
         match &self.sampling {
             Some(sampling) if sampling.is_skipping() => sampling.left(),
             Some(sampling) => sampling.left().min(self.sizing.next_rows()),
@@ -123,7 +123,7 @@ impl Cutting {
     }
 
     /// Where the next chunk ends and about how many rows it has, if that is known without asking.
-    pub(in crate::run) fn known_end(&self, after: Option<&Bound>) -> Option<(Bound, u64)> {
+    pub(crate) fn known_end(&self, after: Option<&Bound>) -> Option<(Bound, u64)> {
         let Boundaries::Known(histogram) = &self.boundaries else { return None };
         let wanted = match (&self.sampling, histogram.stretch()) {
             (Some(sampling), Some(rows)) if sampling.jumps() => rows.max(sampling.left()),
@@ -137,13 +137,13 @@ impl Cutting {
     }
 
     /// What is expected of a chunk of so many rows.
-    pub(in crate::run) fn expect(&self, rows: u64) -> Expectation {
+    pub(crate) fn expect(&self, rows: u64) -> Expectation {
         self.sizing.expect(rows)
     }
 
     /// A chunk that was to have `asked` rows had these, differed so often, and its first statement
     /// took so long.
-    pub(in crate::run) fn measured(
+    pub(crate) fn measured(
         &mut self,
         asked: u64,
         rows: BySide<u64>,
@@ -154,22 +154,22 @@ impl Cutting {
     }
 
     /// A chunk of so many rows was too much for one statement.
-    pub(in crate::run) fn too_much(&mut self, rows: u64) {
+    pub(crate) fn too_much(&mut self, rows: u64) {
         self.sizing.too_much(rows);
     }
 
     /// Whether chunks are to be smaller than they could be.
-    pub(in crate::run) fn ease(&mut self, eases: bool) {
+    pub(crate) fn ease(&mut self, eases: bool) {
         self.sizing.ease(eases);
     }
 
     /// Whether only a sample is taken.
-    pub(in crate::run) fn samples(&self) -> bool {
+    pub(crate) fn samples(&self) -> bool {
         self.sampling.is_some()
     }
 
     /// The share of the rows that the sample has taken, if there is one.
-    pub(in crate::run) fn sampled(&self) -> Option<f64> {
+    pub(crate) fn sampled(&self) -> Option<f64> {
         self.sampling.as_ref().map(Sampling::share)
     }
 }
