@@ -19,6 +19,7 @@
 //! | [`sql`] | every SQL text, as values; quoting in one place |
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
 //! | [`chunks`] | which ranges are read next and how large: state machines without I/O |
+//! | `candidates` | what becomes of a difference that was seen: state machines without I/O |
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
@@ -30,6 +31,7 @@
 //!
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
 
+mod candidates;
 pub mod chunks;
 pub mod compare;
 pub mod event;

@@ -8,8 +8,24 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, from the foundation up: each may import only from those before it.
 const ROOMS: &[&str] = &[
-    "schema", "row", "finding", "spec", "plan", "event", "sql", "compare", "chunks", "repair",
-    "gate", "files", "report", "pg", "ledger", "run", "cli",
+    "schema",
+    "row",
+    "finding",
+    "spec",
+    "plan",
+    "event",
+    "sql",
+    "compare",
+    "chunks",
+    "candidates",
+    "repair",
+    "gate",
+    "files",
+    "report",
+    "pg",
+    "ledger",
+    "run",
+    "cli",
 ];
 
 struct File {

@@ -18,7 +18,7 @@ mod verified_ranges;
 pub(crate) use block_scan::{Found, NextPiece, Pass, PassProgress, Piece, Progress, Read, Stretch};
 pub(crate) use failure::{LEAST_ROWS, ReadFailure};
 pub(crate) use in_flight::{MOST_GIVEN_UP, Outcome, Told};
-pub use prior::{Kept, KeptState};
+pub use prior::{Checked, Kept, KeptState};
 pub(crate) use queue::{Frontier, Next};
 pub(crate) use remaining::Later;
 pub(crate) use settings::ChunkSettings;

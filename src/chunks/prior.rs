@@ -1,5 +1,6 @@
 //! Chunks that an interrupted run has compared, as its ledger stores them.
 
+use crate::compare::Compared;
 use crate::row::KeyRange;
 
 /// A chunk of an interrupted run.
@@ -26,4 +27,16 @@ pub enum KeptState {
     Skipped,
     /// The chunk could not be compared; the ledger stores why.
     Undecided,
+}
+
+/// The outcome of a chunk as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Checked<'c> {
+    /// The chunk was compared.
+    Compared(&'c Compared),
+    /// The chunk is not in the sample.
+    Skipped,
+    /// The chunk could not be compared, for this reason. Only a run of many processes stores it, for
+    /// another process completes the run.
+    Undecided(&'c str),
 }

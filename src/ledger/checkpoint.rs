@@ -15,21 +15,9 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::{Storage, not_understood};
 use super::value::{Change, Record, values};
-use crate::chunks::{Kept, KeptState};
+use crate::chunks::{Checked, Kept, KeptState};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
-
-/// What became of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub enum Checked<'c> {
-    /// It was compared.
-    Compared(&'c Compared),
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for this reason. Only a run of many processes says so: the one that
-    /// tells the whole is another.
-    Undecided(&'c str),
-}
 
 /// The chunks of a mapping as the ledger has them.
 #[derive(Debug, Default)]

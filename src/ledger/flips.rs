@@ -8,7 +8,8 @@ mod tests {
     use super::super::checksum::{Checksums, Table};
     use super::super::redaction::decode;
     use super::super::value::{Change, Record, Value, values};
-    use super::super::{Checked, Location, Recorder, Retold, Store, StoredPass};
+    use super::super::{Location, Recorder, Retold, Store, StoredPass};
+    use crate::chunks::{Checked, KeptState};
     use crate::compare::{Compared, Parts, Suspected};
     use crate::event::Event;
     use crate::finding::{
@@ -262,7 +263,6 @@ mod tests {
 
         use super::super::super::redaction::encode;
         use super::*;
-        use crate::chunks::KeptState;
 
         fn key() -> impl Strategy<Value = Key> {
             let field = prop::collection::vec(any::<u8>(), 0..40);

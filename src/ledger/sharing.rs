@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use super::Checked;
 use super::checkpoint::{ChunkPlace, StoredChunk, StoredChunks};
 use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
@@ -19,6 +18,7 @@ use super::redaction::Redaction;
 use super::run_row::RunRow;
 use super::shared::SharedStore;
 use super::value::{Change, Record, Value, values};
+use crate::chunks::Checked;
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 

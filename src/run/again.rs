@@ -12,12 +12,12 @@ use hashbrown::HashSet;
 use tokio::sync::watch;
 
 use super::conduct::{Audience, Begin, What, conduct};
-use super::mapping::again::Again;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
 use super::retried::MayPass;
 use super::work::hands::{Failed, Hands, with_hands};
 use super::work::steps;
+use crate::candidates::Again;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;

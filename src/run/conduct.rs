@@ -11,13 +11,12 @@ use tokio::sync::{mpsc, watch};
 use super::clock::server_clocks;
 use super::desk::{Desk, reached};
 use super::dispatcher::Dispatcher;
-use super::mapping::MappingState;
-use super::mapping::again::Again;
-use super::mapping::slice::Slice;
 use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
+use super::resume::restore;
 use super::work::worker::World;
+use crate::candidates::{Again, MappingState, Slice};
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
@@ -140,16 +139,16 @@ impl Dispatcher<'_> {
     /// Looks at this, and at nothing else.
     fn look_at(&mut self, what: What) {
         let plans = self.world.plans.iter().enumerate();
-        let options = &self.desk.options;
+        let settings = &self.desk.options.settings();
         self.mappings = match what {
             What::Everything => return,
             What::Again(again) => plans
                 .zip(again)
-                .map(|((index, plan), again)| MappingState::again(index, plan, options, again))
+                .map(|((index, plan), again)| MappingState::again(index, plan, settings, again))
                 .collect(),
             What::Slices(slices) => plans
                 .zip(slices)
-                .map(|((index, plan), slice)| MappingState::slice(index, plan, options, slice))
+                .map(|((index, plan), slice)| MappingState::slice(index, plan, settings, slice))
                 .collect(),
         };
     }
@@ -198,7 +197,7 @@ impl Dispatcher<'_> {
         self.desk.tell_all().await;
         for index in 0..self.mappings.len() {
             self.start(index);
-            self.mappings[index].restore(whole, &mut self.desk).await?;
+            restore(&mut self.mappings[index], whole, &mut self.desk).await?;
         }
         Ok(())
     }
@@ -235,7 +234,7 @@ impl Dispatcher<'_> {
                 // One that has seen nothing yet has not moved on.
                 () = reached(leaves), if self.has_read() => {
                     leaves = None;
-                    self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk));
+                    self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk.context()));
                 }
                 () = reached(deadline) => {
                     self.stopping = OUT_OF_TIME;

@@ -6,22 +6,21 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::clock;
-use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
+use crate::candidates::{Context, Queue, RunClock, Settings};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
-use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
+use crate::ledger::{Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
-use crate::row::{Coverage, KeyRange, VerifiedBy};
+use crate::row::{Coverage, VerifiedBy};
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
@@ -36,7 +35,8 @@ pub(super) struct Desk<'o> {
     /// How long others had been at it when this process came to a run of many.
     under_way: Duration,
     pub(super) options: Options,
-    pub(super) clock: Clock,
+    settings: Settings,
+    pub(super) clock: RunClock,
     /// Who wants it to stop does not wait for a ledger that does not answer.
     stop: watch::Receiver<Stop>,
 }
@@ -52,7 +52,8 @@ impl<'o> Desk<'o> {
         observer: &'o mut dyn Observer,
         stop: watch::Receiver<Stop>,
     ) -> Desk<'o> {
-        let (queue, untold, clock) = (Queue::default(), Vec::new(), Clock::start());
+        let (queue, untold, clock) = (Queue::default(), Vec::new(), RunClock::start());
+        let settings = options.settings();
         let (began_before, under_way) = (None, Duration::ZERO);
         Desk {
             queue,
@@ -63,8 +64,20 @@ impl<'o> Desk<'o> {
             began_before,
             under_way,
             options,
+            settings,
             clock,
             stop,
+        }
+    }
+
+    /// Returns what the mappings share.
+    pub(super) fn context(&mut self) -> Context<'_> {
+        Context {
+            queue: &mut self.queue,
+            events: &mut self.untold,
+            clock: &self.clock,
+            settings: &self.settings,
+            checkpoints: &mut self.recorder,
         }
     }
 
@@ -90,7 +103,7 @@ impl<'o> Desk<'o> {
             recorder.resume(begun);
         }
         self.began_before = begun.record.started_at.parse().ok();
-        let under_way = self.began_before.map(|began| self.clock.wall.duration_since(began));
+        let under_way = self.began_before.map(|began| self.clock.began().duration_since(began));
         self.under_way = under_way.and_then(|time| time.try_into().ok()).unwrap_or_default();
         self.tell(Event::RunStarted(begun.record.clone()));
     }
@@ -104,53 +117,16 @@ impl<'o> Desk<'o> {
     /// Returns what the ranges that this run has verified are marked with: nothing of them was read before
     /// the second in which it began, and some of it perhaps no later.
     pub(super) fn verified_by(&self) -> VerifiedBy {
-        let began = self.began_before.map_or(self.clock.wall, |before| before.min(self.clock.wall));
+        let began =
+            self.began_before.map_or(self.clock.began(), |before| before.min(self.clock.began()));
         let at = timestamp(jiff::Timestamp::from_second(began.as_second()).unwrap_or(began));
         let run = self.recorder.as_ref().and_then(|recorder| recorder.number());
         VerifiedBy { run: run.unwrap_or_default(), at }
     }
 
-    /// Whether it is written down where the run stands.
-    pub(super) fn keeps(&self) -> bool {
-        self.recorder.as_ref().is_some_and(|recorder| recorder.keeps())
-    }
-
-    /// Whether the last writing was long enough ago for something that costs more than a line.
-    pub(super) fn is_time_to_keep(&self) -> bool {
-        self.recorder.as_ref().is_some_and(|recorder| recorder.is_time())
-    }
-
     /// How long until something has to be written, if anything waits.
     pub(super) fn until_written(&self) -> Option<Duration> {
         self.recorder.as_ref().and_then(|recorder| recorder.due())
-    }
-
-    pub(super) fn keep_chunk(
-        &mut self,
-        mapping: &str,
-        of: (u64, &KeyRange, u64),
-        checked: Checked<'_>,
-    ) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.keep_chunk(mapping, of, checked);
-        }
-    }
-
-    pub(super) fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.keep_pass(mapping, state);
-        }
-    }
-
-    pub(super) fn keep_ruling(
-        &mut self,
-        mapping: &str,
-        of: &impl Serialize,
-        ruled: &impl Serialize,
-    ) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.keep_ruling(mapping, of, ruled);
-        }
     }
 
     pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
@@ -177,21 +153,9 @@ impl<'o> Desk<'o> {
         }
     }
 
-    pub(super) fn forget_chunk(&mut self, mapping: &str, place: i64) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.forget_chunk(mapping, place);
-        }
-    }
-
     /// Returns whether a run that goes on compares a mapping from its start.
     pub(super) fn starts_over(&self, mapping: &str) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.starts_over(mapping))
-    }
-
-    pub(super) fn forget_checkpoints(&mut self, mapping: &str) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.forget_checkpoints(mapping);
-        }
     }
 
     pub(super) async fn kept_pass<T: DeserializeOwned>(
@@ -315,35 +279,6 @@ pub(super) async fn out_of_time(
     tokio::select! {
         () = stopped => {}
         () = reached(left.map(|left| tokio::time::Instant::now() + left)) => {}
-    }
-}
-
-/// The run's own clock: monotonic, with the wall time at which it began. A wall clock that steps
-/// back in the middle of a run changes no duration.
-pub(super) struct Clock {
-    started: Instant,
-    wall: jiff::Timestamp,
-}
-
-impl Clock {
-    pub(super) fn start() -> Clock {
-        Clock { started: Instant::now(), wall: jiff::Timestamp::now() }
-    }
-
-    /// The day on which the run began, in UTC.
-    pub(super) fn today(&self) -> jiff::civil::Date {
-        self.wall.to_zoned(jiff::tz::TimeZone::UTC).date()
-    }
-
-    /// Since the run began.
-    pub(super) fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// A moment of the run as records write it.
-    pub(super) fn text(&self, at: Duration) -> String {
-        let since = jiff::SignedDuration::try_from(at).unwrap_or_default();
-        timestamp(self.wall.checked_add(since).unwrap_or(self.wall))
     }
 }
 

@@ -12,12 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::desk::Desk;
-use super::mapping::MappingState;
-use super::mapping::recheck::keys_at_once;
 use super::options::Stop;
 use super::pace::watch::{Answers, Watch};
+use super::resume::recall;
 use super::work::worker::{Done, World, perform};
-use super::work::{Answer, Task, Work};
+use crate::candidates::{Answer, MappingState, Task, Work, keys_at_once};
 use crate::chunks::{Next, NextPiece, ReadFailure};
 use crate::event::Event;
 use crate::finding::{Subject, SummaryRecord, Verdict, timestamp};
@@ -47,7 +46,8 @@ impl<'o> Dispatcher<'o> {
         stop_work: watch::Sender<Stop>,
     ) -> Self {
         let plans = world.plans.iter().enumerate();
-        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &desk.options));
+        let settings = desk.options.settings();
+        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &settings));
         Dispatcher {
             mappings: mappings.collect(),
             world,
@@ -80,14 +80,15 @@ impl Dispatcher<'_> {
 
     /// Whether something is to be read from the ledger now.
     pub(super) fn recalls(&self) -> bool {
-        self.mappings.iter().any(|mapping| mapping.recalls(&self.desk))
+        self.mappings.iter().any(|mapping| mapping.recalls(self.desk.queue.is_full()))
     }
 
     /// Reads one thing from the ledger.
     pub(super) async fn recall(&mut self) {
-        let waiting = self.mappings.iter_mut().find(|mapping| mapping.recalls(&self.desk));
+        let waiting =
+            self.mappings.iter_mut().find(|mapping| mapping.recalls(self.desk.queue.is_full()));
         if let Some(mapping) = waiting {
-            mapping.recall(&mut self.desk).await;
+            recall(mapping, &mut self.desk).await;
         }
     }
 
@@ -234,7 +235,7 @@ impl Dispatcher<'_> {
         match result {
             Some(Ok(answer)) => self.take_answer(index, task, answer),
             Some(Err(error)) => self.take_error(index, task, &error),
-            None => mapping.abandon_task(task, self.stopping, &mut self.desk),
+            None => mapping.abandon_task(task, self.stopping, &mut self.desk.context()),
         }
         if let Some(reason) = self.mappings[index].account.too_many_groups() {
             self.end_mapping(index, reason);
@@ -243,7 +244,7 @@ impl Dispatcher<'_> {
 
     fn take_answer(&mut self, index: usize, task: Task, answer: Answer) {
         let mapping = &mut self.mappings[index];
-        let desk = &mut self.desk;
+        let desk = &mut self.desk.context();
         match (task, answer) {
             (Task::Histogram { side }, Answer::Histogram(bounds)) => {
                 let rows = mapping.account.plan.sides[side].estimated_rows.unwrap_or(0);
@@ -257,7 +258,7 @@ impl Dispatcher<'_> {
                 mapping.take_chunks(desk);
             }
             (Task::Scan { chunk, .. }, Answer::Scanned { compared, statement }) => {
-                desk.tell(Event::ChunkFinished {
+                desk.report(Event::ChunkFinished {
                     mapping: index,
                     chunk,
                     rows: compared.rows,
@@ -272,7 +273,7 @@ impl Dispatcher<'_> {
                 }
             }
             (Task::Read { piece }, Answer::Read(read)) => {
-                desk.tell(Event::ChunkFinished {
+                desk.report(Event::ChunkFinished {
                     mapping: index,
                     chunk: piece.number,
                     rows: read.rows(),
@@ -296,7 +297,7 @@ impl Dispatcher<'_> {
             (Task::Look { batch, entries }, Answer::Looked(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
-                desk.tell(Event::RecheckFinished { batch, open });
+                desk.report(Event::RecheckFinished { batch, open });
             }
             (Task::LookAtRange { entry }, Answer::LookedAtRange(found)) => {
                 mapping.looked_at_range(entry, found, desk);
@@ -320,7 +321,7 @@ impl Dispatcher<'_> {
     fn take_error(&mut self, index: usize, task: Task, error: &PgError) {
         let reason = error.to_string();
         let mapping = &mut self.mappings[index];
-        let desk = &mut self.desk;
+        let desk = &mut self.desk.context();
         if error.remedy == Remedy::Replan {
             return mapping.end_as_changed(task, &reason, desk);
         }
@@ -393,7 +394,7 @@ impl Dispatcher<'_> {
     fn end_mapping(&mut self, index: usize, reason: &str) {
         let mapping = &mut self.mappings[index];
         if !mapping.finished {
-            mapping.abandon(reason, &mut self.desk);
+            mapping.abandon(reason, &mut self.desk.context());
         }
     }
 
@@ -412,10 +413,15 @@ impl Dispatcher<'_> {
         }
         for (mapping, home, count) in homes {
             let reason = format!("{reason} with {count} differences seen and not settled");
-            self.mappings[mapping].account.undecided(&home, count, &reason, &mut self.desk);
+            self.mappings[mapping].account.undecided(
+                &home,
+                count,
+                &reason,
+                &mut self.desk.context(),
+            );
         }
         for mapping in &mut self.mappings {
-            mapping.close_runs(&mut self.desk);
+            mapping.close_runs(&mut self.desk.context());
         }
     }
 

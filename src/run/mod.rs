@@ -8,7 +8,6 @@
 //! |---|---|
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
 //! | `prepare`, `facts`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
-//! | [`mapping`] | one mapping: its scan, its suspects, its books |
 //! | [`work`] | what workers do, each a piece at a time |
 //! | [`pace`] | how fast it may go |
 //! | `again`, `resume`, `sharing`, `slices` | a run that looks again, goes on, has many processes, takes a part |
@@ -22,7 +21,6 @@ mod desk;
 mod dispatcher;
 mod facts;
 mod failure;
-mod mapping;
 mod options;
 mod pace;
 mod prepare;

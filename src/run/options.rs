@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::candidates::Settings;
 use crate::chunks::ChunkSettings;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
@@ -66,9 +67,15 @@ impl Options {
         self.sample.is_none() && self.since.is_none()
     }
 
-    /// Returns what decides how tables are cut.
-    pub(super) fn chunks(&self) -> ChunkSettings {
-        ChunkSettings { chunk_time: self.chunk_time, sample: self.sample }
+    /// Returns what decides how tables are cut and what becomes of a difference.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            settle: self.settle,
+            max_findings: self.max_findings,
+            expand: self.expand,
+            keys_only: self.keys_only,
+            chunks: ChunkSettings { chunk_time: self.chunk_time, sample: self.sample },
+        }
     }
 
     /// What a spec says, nothing overridden.

@@ -22,19 +22,18 @@ use super::clock::{self, server_clocks};
 use super::conduct::{Audience, BLIND, OUT_OF_TIME, new_record, works};
 use super::desk::{Desk, out_of_time, reached};
 use super::dispatcher::Dispatcher;
-use super::mapping::MappingState;
 use super::options::{Options, Stop};
 use super::pace::watch::Watch;
 use super::prepare::Prepared;
 use super::redacted;
-use super::resume::FIRST_OF_PASS;
 use super::shards::cut;
 use super::terms;
 use super::work::worker::World;
-use crate::chunks::{Kept, Outcome, Pass};
+use crate::candidates::{FIRST_OF_PASS, MappingState, Settings};
+use crate::chunks::{Checked, Kept, Outcome, Pass};
 use crate::event::Event;
 use crate::finding::SummaryRecord;
-use crate::ledger::{Checked, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::ledger::{LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
@@ -292,15 +291,15 @@ impl Shift<'_> {
         // What is damaged of it is compared again.
         let mut kept = self.sharing.kept(&shard).await?.sound;
         let plan = Arc::clone(&plans[index]);
-        let options = &dispatcher.desk.options;
+        let settings = dispatcher.desk.options.settings();
         if shard.range == KeyRange::everything() {
             // What a pass has compared does not add up with what another holder does, nor do chunks
             // whose order is not known here: it counts for nothing.
-            let adds_up = plan.order.is_known() && Pass::new(&plan, options.chunks()).is_none();
+            let adds_up = plan.order.is_known() && Pass::new(&plan, settings.chunks).is_none();
             self.sharing.forget(&shard, if adds_up { FIRST_OF_PASS } else { 0 }).await?;
             kept.retain(|_| adds_up);
         }
-        let mut state = MappingState::scanning(index, &plan, options, &shard, kept);
+        let mut state = MappingState::scanning(index, &plan, &settings, &shard, kept);
         state.account.started = dispatcher.mappings[index].account.started;
         dispatcher.mappings[index] = state;
         dispatcher.start(index);
@@ -352,7 +351,7 @@ impl Shift<'_> {
         if let Some((index, _)) = self.held.take() {
             // Nor is what is left of it for this process to scan.
             let plan = Arc::clone(&dispatcher.world.plans[index]);
-            let mut state = MappingState::new(index, &plan, &dispatcher.desk.options);
+            let mut state = MappingState::new(index, &plan, &dispatcher.desk.options.settings());
             state.wait_for_a_shard();
             state.account.started = dispatcher.mappings[index].account.started;
             dispatcher.mappings[index] = state;
@@ -365,11 +364,11 @@ impl MappingState {
     fn scanning(
         index: usize,
         plan: &Arc<MappingPlan>,
-        options: &Options,
+        settings: &Settings,
         shard: &Shard,
         kept: Vec<Kept>,
     ) -> MappingState {
-        let mut state = MappingState::new(index, plan, options);
+        let mut state = MappingState::new(index, plan, settings);
         // A part of the keys is in ranges, also where a run's terms do not say so.
         let pass = state.pass.take().filter(|_| shard.range == KeyRange::everything());
         state.wait_for_a_shard();
@@ -398,8 +397,8 @@ impl<'o> Dispatcher<'o> {
     /// Begins anew, for the whole run, with a ledger that hears of it.
     fn begin_anew(&mut self, recorder: &'o mut Recorder) {
         let plans = self.world.plans.iter().enumerate();
-        let options = &self.desk.options;
-        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, options));
+        let settings = self.desk.options.settings();
+        let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &settings));
         self.mappings = mappings.collect();
         self.desk.hear(recorder);
     }

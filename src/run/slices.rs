@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use super::again::{Memory, recall_if_told};
 use super::conduct::{Audience, Begin, What, conduct};
-use super::mapping::slice::Slice;
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
+use crate::candidates::Slice;
 use crate::chunks::Later;
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;

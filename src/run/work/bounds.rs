@@ -1,12 +1,12 @@
 //! Where ranges begin, end and are cut: keys that the servers find by their indexes.
 
 use super::hands::{Failed, Hands};
+use crate::candidates::Entry;
 use crate::compare::{Gap, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Pair;
 use crate::row::{Bound, Key, KeyRange};
-use crate::run::mapping::recheck::Entry;
 use crate::schema::Side;
 use crate::sql::{self, Neighbour};
 

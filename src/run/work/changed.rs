@@ -8,7 +8,7 @@
 //! read now are two things, and nothing is said by comparing them.
 
 use super::hands::{Failed, Hands};
-use super::{Answer, Task};
+use crate::candidates::{Answer, Task};
 use crate::finding::CHANGED;
 use crate::pg::{PgError, Remedy, Session};
 use crate::schema::Side;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::Answer;
 use super::hands::{Failed, Hands, may_hold};
 use super::parts;
 use super::since;
+use crate::candidates::Answer;
 use crate::compare::{
     Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
 };

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::hands::{Failed, Hands};
-use crate::compare::{Expectation, Parts, RangeDigest};
+use crate::candidates::Counted;
+use crate::compare::{Expectation, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
@@ -139,13 +140,6 @@ fn take_part(
         counts.add(place, digest.rows);
     }
     Ok(())
-}
-
-/// What a look at rows of one side has found: their digest, and what tells them apart.
-#[derive(Debug, Default)]
-pub(in crate::run) struct Counted {
-    pub(in crate::run) digest: Digest,
-    pub(in crate::run) parts: Parts,
 }
 
 /// What one side has of a range, told apart by group and covering rule.

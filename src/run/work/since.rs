@@ -15,9 +15,9 @@ use std::time::Instant;
 
 use hashbrown::HashSet;
 
-use super::Answer;
 use super::hands::{Failed, Hands};
 use super::steps;
+use crate::candidates::Answer;
 use crate::chunks::MOST_KEYS;
 use crate::compare::{Compared, Expectation, Suspected};
 use crate::pg::PgError;

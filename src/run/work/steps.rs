@@ -2,13 +2,14 @@
 
 use super::divided::Divided;
 use super::hands::{Failed, Hands, may_hold};
-use super::parts::{self, Counted};
+use super::parts;
+use crate::candidates::Counted;
+use crate::candidates::Entry;
 use crate::compare::{Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
-use crate::run::mapping::recheck::Entry;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 

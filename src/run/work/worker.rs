@@ -13,7 +13,7 @@ use super::chunk;
 use super::hands::{Failed, Hands};
 use super::piece;
 use super::steps;
-use super::{Answer, Task, Work};
+use crate::candidates::{Answer, Task, Work};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;

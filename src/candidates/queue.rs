@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::MappingState;
 use super::one_sided::PiecePlace;
 use crate::compare::Parts;
 use crate::finding::{Ruling, Subject, Suspect};
@@ -19,15 +18,15 @@ use crate::row::KeyRange;
 
 /// A suspect with what the run has to remember of it.
 #[derive(Debug)]
-pub(in crate::run) struct Entry {
-    pub(in crate::run) suspect: Suspect,
+pub(crate) struct Entry {
+    pub(crate) suspect: Suspect,
     /// The chunk that it was found in.
-    pub(in crate::run) home: Arc<KeyRange>,
+    pub(crate) home: Arc<KeyRange>,
     /// The run that a range belongs to, and its place there.
-    pub(in crate::run) piece: Option<PiecePlace>,
+    pub(crate) piece: Option<PiecePlace>,
     /// Of a range, what was ruled before an interruption: it is only looked whether the other side has
     /// come by since.
-    pub(in crate::run) ruled: Option<(Ruling, Parts)>,
+    pub(crate) ruled: Option<(Ruling, Parts)>,
 }
 
 /// Suspects that may be open before the scan waits.
@@ -42,29 +41,11 @@ const MOST_KEYS: usize = 2_000;
 const UNSERVED: usize = 10;
 /// The most where values may be large: the findings of a batch are held at once.
 const MOST_LARGE: usize = 200;
-/// What is done else while a mapping is scanned, in times of a look that no index serves.
-const SCANS_PER_LOOK: u32 = 9;
-
 /// Keys of a mapping that are looked at together.
-pub(in crate::run) fn keys_at_once(plan: &MappingPlan) -> usize {
+pub(crate) fn keys_at_once(plan: &MappingPlan) -> usize {
     let times = if plan.served() { 1 } else { UNSERVED };
     let most = if plan.folds { MOST_LARGE } else { MOST_KEYS * times };
     (PAIRS_AT_ONCE * times / plan.pairs.len()).clamp(20, most)
-}
-
-impl MappingState {
-    /// The moment before which its suspects are not looked at while there is room for more.
-    pub(in crate::run) fn looks_from(&self) -> Duration {
-        let scans = self.pass.is_some() || !self.frontier.is_finished();
-        if scans { self.looks_from } else { Duration::ZERO }
-    }
-
-    /// A look has taken so long.
-    pub(in crate::run) fn has_looked(&mut self, took: Duration, now: Duration) {
-        if !self.account.plan.served() {
-            self.looks_from = now + took * SCANS_PER_LOOK;
-        }
-    }
 }
 
 /// When a suspect is due; of several the one first that came first.
@@ -72,7 +53,7 @@ type Due = (Duration, u64);
 
 /// Suspects of each mapping by the moment at which they are due.
 #[derive(Debug, Default)]
-pub(in crate::run) struct Queue {
+pub(crate) struct Queue {
     waiting: BTreeMap<usize, BTreeMap<Due, Entry>>,
     next: u64,
     len: usize,
@@ -80,7 +61,7 @@ pub(in crate::run) struct Queue {
 }
 
 impl Queue {
-    pub(in crate::run) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.suspect.heap_size();
         self.len += 1;
         let waiting = self.waiting.entry(entry.suspect.mapping).or_default();
@@ -89,24 +70,21 @@ impl Queue {
     }
 
     /// Whether the scan has to wait.
-    pub(in crate::run) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.len >= MOST_OPEN || self.bytes >= MOST_BYTES
     }
 
-    pub(in crate::run) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(in crate::run) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The mapping whose suspects are looked at next, and when; none of a mapping is before the moment
     /// that `from` gives for it.
-    pub(in crate::run) fn next_due(
-        &self,
-        from: impl Fn(usize) -> Duration,
-    ) -> Option<(Duration, usize)> {
+    pub(crate) fn next_due(&self, from: impl Fn(usize) -> Duration) -> Option<(Duration, usize)> {
         let firsts = self.waiting.iter().filter_map(|(mapping, waiting)| {
             let ((due, place), _) = waiting.first_key_value()?;
             Some(((*due).max(from(*mapping)), *place, *mapping))
@@ -115,12 +93,7 @@ impl Queue {
     }
 
     /// Suspects of a mapping that are due and can be looked at together: so many keys, or one range.
-    pub(in crate::run) fn take_due(
-        &mut self,
-        mapping: usize,
-        now: Duration,
-        most: usize,
-    ) -> Vec<Entry> {
+    pub(crate) fn take_due(&mut self, mapping: usize, now: Duration, most: usize) -> Vec<Entry> {
         let mut taken: Vec<Entry> = Vec::new();
         let Some(waiting) = self.waiting.get_mut(&mapping) else { return taken };
         while let Some(next) = waiting.first_entry() {
@@ -141,13 +114,13 @@ impl Queue {
     }
 
     /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
-    pub(in crate::run) fn held_up(&mut self, by: Duration) {
+    pub(crate) fn held_up(&mut self, by: Duration) {
         let waiting = self.waiting.values_mut().flat_map(BTreeMap::values_mut);
         waiting.for_each(|entry| entry.suspect.held_up(by));
     }
 
     /// Takes every suspect of a mapping out: it was ended.
-    pub(in crate::run) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
+    pub(crate) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
         let taken = self.waiting.remove(&mapping).unwrap_or_default();
         let taken: Vec<Entry> = taken.into_values().collect();
         self.left(&taken);
@@ -155,7 +128,7 @@ impl Queue {
     }
 
     /// Takes every suspect out: the run was stopped.
-    pub(in crate::run) fn drain(&mut self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Entry> {
         (self.len, self.bytes) = (0, 0);
         std::mem::take(&mut self.waiting).into_values().flat_map(BTreeMap::into_values)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::context::Context;
 use crate::chunks::Verified;
 use crate::event::Event;
 use crate::finding::{
@@ -11,17 +12,16 @@ use crate::finding::{
 };
 use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
-use crate::run::desk::Desk;
 use crate::schema::{BySide, Side};
 
 /// One mapping's account.
-pub(in crate::run) struct Account {
+pub(crate) struct Account {
     /// Its place in the run.
-    pub(in crate::run) index: usize,
-    pub(in crate::run) plan: Arc<MappingPlan>,
-    pub(in crate::run) tally: Tally,
+    pub(crate) index: usize,
+    pub(crate) plan: Arc<MappingPlan>,
+    pub(crate) tally: Tally,
     /// When its scan began.
-    pub(in crate::run) started: Option<Instant>,
+    pub(crate) started: Option<Instant>,
     /// Group by group, where there are groups.
     groups: Option<GroupTallies>,
     findings: u64,
@@ -31,36 +31,36 @@ pub(in crate::run) struct Account {
     /// Rows that this run is not to look at, about.
     skipped_rows: u64,
     /// The share of the rows that a sample takes, if there is one.
-    pub(in crate::run) sampled: Option<f64>,
+    pub(crate) sampled: Option<f64>,
     reason: Option<String>,
     /// The first and the last key of a side, where asked for.
     ends: BySide<Option<[Named<String>; 2]>>,
-    pub(in crate::run) verified: Verified,
+    pub(crate) verified: Verified,
     /// What a slice could not look at first.
-    pub(in crate::run) not_recalled: Option<NotRecalled>,
+    pub(crate) not_recalled: Option<NotRecalled>,
     /// What was compared before an interruption and had to be read again.
-    pub(in crate::run) read_again: Option<ReadAgain>,
+    pub(crate) read_again: Option<ReadAgain>,
 }
 
 /// What a finding says beside its ruling.
-pub(in crate::run) struct Telling<'r> {
-    pub(in crate::run) kind: Kind,
-    pub(in crate::run) place: Place,
+pub(crate) struct Telling<'r> {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
     /// The pairs that differ, by place, with both values.
-    pub(in crate::run) columns: Vec<(usize, BySide<Option<String>>)>,
+    pub(crate) columns: Vec<(usize, BySide<Option<String>>)>,
     /// When the row of each side was last changed.
-    pub(in crate::run) changed_at: BySide<Option<String>>,
-    pub(in crate::run) first_seen: Duration,
+    pub(crate) changed_at: BySide<Option<String>>,
+    pub(crate) first_seen: Duration,
     /// Of a range, all its rows, if only some are told.
-    pub(in crate::run) range_rows: Option<u64>,
+    pub(crate) range_rows: Option<u64>,
     /// The group of the rows; only told where there are groups.
-    pub(in crate::run) group: Option<Group>,
+    pub(crate) group: Option<Group>,
     /// The rule that covers it.
-    pub(in crate::run) rule: Option<&'r AcceptRule>,
+    pub(crate) rule: Option<&'r AcceptRule>,
 }
 
 impl Telling<'_> {
-    pub(in crate::run) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
+    pub(crate) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
         Telling {
             kind,
             place,
@@ -78,7 +78,7 @@ const TOO_MANY_GROUPS: &str =
     "group_by tells more than 100,000 groups apart; name a pair with fewer values";
 
 impl Account {
-    pub(in crate::run) fn new(index: usize, plan: Arc<MappingPlan>) -> Account {
+    pub(crate) fn new(index: usize, plan: Arc<MappingPlan>) -> Account {
         Account {
             index,
             tally: Tally::default(),
@@ -100,7 +100,7 @@ impl Account {
     }
 
     /// Rows of clean ranges and matched keys, with their groups.
-    pub(in crate::run) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
+    pub(crate) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
         self.tally.matched(BySide { source: rows, target: rows });
         if let Some(tallies) = &mut self.groups {
             tallies.matched(groups);
@@ -108,7 +108,7 @@ impl Account {
     }
 
     /// A suspect healed, with these rows.
-    pub(in crate::run) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+    pub(crate) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.healed(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.settled(groups, Tally::healed);
@@ -116,7 +116,7 @@ impl Account {
     }
 
     /// A suspect turned out to be no difference, with these rows.
-    pub(in crate::run) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+    pub(crate) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.cleared(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.settled(groups, Tally::cleared);
@@ -124,7 +124,7 @@ impl Account {
     }
 
     /// A key stands, with these rows.
-    pub(in crate::run) fn standing(
+    pub(crate) fn standing(
         &mut self,
         kind: Kind,
         disposition: Disposition,
@@ -138,7 +138,7 @@ impl Account {
     }
 
     /// Rows of one group stand.
-    pub(in crate::run) fn standing_part(
+    pub(crate) fn standing_part(
         &mut self,
         kind: Kind,
         disposition: Disposition,
@@ -152,7 +152,7 @@ impl Account {
     }
 
     /// Rows that were read and will not be judged.
-    pub(in crate::run) fn not_judged(&mut self, rows: BySide<u64>) {
+    pub(crate) fn not_judged(&mut self, rows: BySide<u64>) {
         self.tally.undecided(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.unknown(rows);
@@ -160,7 +160,7 @@ impl Account {
     }
 
     /// Says once that there are more groups than can be told apart, and why the mapping ends.
-    pub(in crate::run) fn too_many_groups(&mut self) -> Option<&'static str> {
+    pub(crate) fn too_many_groups(&mut self) -> Option<&'static str> {
         let too_many = self.groups.as_ref().is_some_and(GroupTallies::too_many);
         let said = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
         if !too_many || said {
@@ -172,15 +172,15 @@ impl Account {
 
     /// Tells a finding, unless there were too many; then it only counts. What is agreed to takes no
     /// room from what is not, and a list of it that ends early leaves nothing to act on untold.
-    pub(in crate::run) fn tell(
+    pub(crate) fn tell(
         &mut self,
         ruling: &Ruling,
         telling: Telling<'_>,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         let accepted = ruling.disposition() == Disposition::Accepted;
         let told = if accepted { &mut self.accepted_findings } else { &mut self.findings };
-        if *told >= desk.options.max_findings {
+        if *told >= context.settings.max_findings {
             self.truncated |= !accepted;
             return;
         }
@@ -190,60 +190,60 @@ impl Account {
         let name = |pair: usize| self.plan.pairs[pair].name.clone();
         let columns = columns.into_iter().map(|(pair, values)| (name(pair), values));
         let columns = Named(columns.collect());
-        let seen = (desk.clock.text(first_seen), desk.clock.text(desk.clock.now()));
+        let seen = (context.clock.text(first_seen), context.clock.text(context.clock.now()));
         let mut finding = Finding::new(ruling, &self.plan.name, kind, place, columns, seen);
         finding.changed_at = changed_at;
-        finding.keys_only = desk.options.keys_only;
+        finding.keys_only = context.settings.keys_only;
         finding.range_rows = range_rows;
         finding.group = group.filter(|_| self.groups.is_some());
         finding.accept_reason = rule.filter(|_| accepted).map(|rule| rule.reason.clone());
-        desk.tell(Event::Finding { mapping: self.index, finding });
+        context.report(Event::Finding { mapping: self.index, finding });
     }
 
     /// Tells of a range that could not be judged; `rows` is how many were meant.
-    pub(in crate::run) fn undecided(
+    pub(crate) fn undecided(
         &mut self,
         range: &KeyRange,
         rows: u64,
         reason: &str,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         self.undecided_rows += rows.max(1);
         self.verified.undecided(range);
         self.reason.get_or_insert_with(|| reason.to_owned());
         let undecided = Undecided::new(&self.plan.name, self.range_text(range), reason.to_owned());
-        desk.tell(Event::Undecided(undecided));
+        context.report(Event::Undecided(undecided));
     }
 
     /// Whether all of it was compared and judged.
-    pub(in crate::run) fn is_whole(&self, max_unsettled: u64) -> bool {
+    pub(crate) fn is_whole(&self, max_unsettled: u64) -> bool {
         let record = self.record(max_unsettled);
         record.complete && record.coverage >= 1.0
     }
 
     /// Whether what was compared counts as verified: all that it came to was told, and is sound.
-    pub(in crate::run) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.tally.balances() && !self.truncated
     }
 
     /// Everything is to be looked at after all.
-    pub(in crate::run) fn skip_nothing(&mut self) {
+    pub(crate) fn skip_nothing(&mut self) {
         self.skipped_rows = 0;
     }
 
     /// About so many rows are not to be looked at.
-    pub(in crate::run) fn skipped(&mut self, rows: u64) {
+    pub(crate) fn skipped(&mut self, rows: u64) {
         self.skipped_rows += rows.max(1);
     }
 
     /// A key as people read it.
-    pub(in crate::run) fn key_text(&self, fields: Vec<String>) -> Named<String> {
+    pub(crate) fn key_text(&self, fields: Vec<String>) -> Named<String> {
         let names = self.plan.key().iter().map(|pair| pair.name.clone());
         Named(names.zip(fields).collect())
     }
 
     /// A range as people read it. A bound without a text is inside a run and is left open.
-    pub(in crate::run) fn range_text(&self, range: &KeyRange) -> RangeText {
+    pub(crate) fn range_text(&self, range: &KeyRange) -> RangeText {
         let text = |bound: &Option<Bound>| {
             let bound = bound.as_ref().filter(|bound| bound.text.len() == self.plan.key_width)?;
             Some(self.key_text(bound.text.to_vec()))
@@ -252,13 +252,13 @@ impl Account {
     }
 
     /// The first and the last key of a side are known.
-    pub(in crate::run) fn ends(&mut self, side: Side, ends: Option<[Bound; 2]>) {
+    pub(crate) fn ends(&mut self, side: Side, ends: Option<[Bound; 2]>) {
         self.ends[side] = ends.map(|ends| ends.map(|end| self.key_text(end.text.to_vec())));
     }
 
     /// What the mapping came to. Rows that keep changing make it incomplete if there are more of
     /// them than `max_unsettled`.
-    pub(in crate::run) fn record(&self, max_unsettled: u64) -> MappingRecord {
+    pub(crate) fn record(&self, max_unsettled: u64) -> MappingRecord {
         let Tally { books, healed, only_in_source, only_in_target, mismatch, unsettled, .. } =
             self.tally;
         let read = books.source.read.max(books.target.read);

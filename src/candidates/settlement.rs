@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::account::Telling;
+use super::context::Context;
+use super::counted::Counted;
+use super::mapping::{MappingState, only};
 use super::one_sided::NamedRun;
-use super::recheck::Entry;
-use super::{MappingState, only};
+use super::queue::Entry;
+use super::task::Task;
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
-use crate::run::desk::Desk;
-use crate::run::work::Task;
-use crate::run::work::parts::Counted;
 use crate::schema::{BySide, Side};
 
 /// Fewer one-sided rows are no backfill that has come so far.
@@ -45,7 +45,7 @@ impl MappingState {
         image: BySide<Digest>,
         groups: &BySide<Vec<Group>>,
         seen: Seen,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let booked = entry.suspect.image.map(|digest| digest.rows);
@@ -56,10 +56,10 @@ impl MappingState {
             && self.account.plan.strategy == Strategy::Digest
             && entry.suspect.looks() == 0
             && booked.all(|rows| *rows == 1);
-        let look = Look { at: desk.clock.now(), image, agree };
-        let ruling = match entry.suspect.settle(&look, desk.options.settle) {
+        let look = Look { at: context.clock.now(), image, agree };
+        let ruling = match entry.suspect.settle(&look, context.settings.settle) {
             Settled::Again => {
-                desk.queue.push(entry);
+                context.queue.push(entry);
                 return None;
             }
             Settled::Healed => {
@@ -76,11 +76,11 @@ impl MappingState {
     }
 
     /// Some keys were looked at again.
-    pub(in crate::run) fn looked(
+    pub(crate) fn looked(
         &mut self,
         entries: Vec<Entry>,
         looked: Vec<Looked>,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         for (entry, looked) in entries.into_iter().zip(looked) {
             let seen = match looked.kind {
@@ -88,7 +88,7 @@ impl MappingState {
                 None if looked.cleared => Seen::Within,
                 None => Seen::Alike,
             };
-            let settled = self.settle(entry, looked.image, &looked.groups, seen, desk);
+            let settled = self.settle(entry, looked.image, &looked.groups, seen, context);
             if let Some((entry, Some(ruling))) = settled
                 && let Some(kind) = looked.kind
             {
@@ -98,7 +98,7 @@ impl MappingState {
                 let ruling = if rule.is_some() { ruling.covered() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
-                self.tell_key(&entry, &ruling, rule, kind, looked, desk);
+                self.tell_key(&entry, &ruling, rule, kind, looked, context);
             }
         }
         self.ask_for_ends();
@@ -111,7 +111,7 @@ impl MappingState {
         rule: Option<&AcceptRule>,
         kind: Kind,
         looked: Looked,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         let first_seen = entry.suspect.first_seen;
         let Looked { image, key, columns, groups, changed_at, .. } = looked;
@@ -126,30 +126,30 @@ impl MappingState {
                 rule,
                 ..Telling::new(kind, place, first_seen)
             };
-            return self.account.tell(ruling, telling, desk);
+            return self.account.tell(ruling, telling, context);
         }
         for side in Side::BOTH {
             if image[side].rows > 1 {
                 let place = Place::Duplicate(side, image[side].rows, key.clone());
                 let group = groups[side].first().cloned();
                 let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
-                self.account.tell(ruling, telling, desk);
+                self.account.tell(ruling, telling, context);
             }
         }
     }
 
     /// Rows of one side with a NULL in their key were counted again.
-    pub(in crate::run) fn looked_at_null_keys(
+    pub(crate) fn looked_at_null_keys(
         &mut self,
         entry: Entry,
         mut found: BySide<Counted>,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         let Subject::NullKeys(side) = entry.suspect.subject else { return };
         let Counted { digest, parts } = std::mem::take(&mut found[side]);
         let image = only(side, digest);
         let settled =
-            self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
+            self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), context);
         let Some((entry, Some(ruling))) = settled else { return };
         let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
         for (group, _, rows) in parts.iter() {
@@ -157,16 +157,16 @@ impl MappingState {
             let place = Place::NullKey(side, rows);
             let group = Some(group.clone());
             let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
-            self.account.tell(&ruling, telling, desk);
+            self.account.tell(&ruling, telling, context);
         }
     }
 
     /// A one-sided range was looked at again.
-    pub(in crate::run) fn looked_at_range(
+    pub(crate) fn looked_at_range(
         &mut self,
         mut entry: Entry,
         mut found: BySide<Counted>,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         let Subject::Range(range, side) = entry.suspect.subject.clone() else { return };
         let piece = entry.piece;
@@ -188,7 +188,7 @@ impl MappingState {
             (entry, Some(ruled))
         } else {
             let seen = Seen::of_none(image[side].rows);
-            let settled = self.settle(entry, image, &BySide::default(), seen, desk);
+            let settled = self.settle(entry, image, &BySide::default(), seen, context);
             let Some((entry, ruling)) = settled else { return };
             let standing = ruling.map(|ruling| {
                 let parts = std::mem::take(&mut found[side].parts);
@@ -197,7 +197,7 @@ impl MappingState {
                 (ruling, if covered { parts } else { parts.without_rules() })
             });
             if let Some((ruling, parts)) = &standing {
-                self.keep_ruling((&range, side), (ruling, parts), desk);
+                self.keep_ruling((&range, side), (ruling, parts), context);
             }
             (entry, standing)
         };
@@ -223,11 +223,11 @@ impl MappingState {
     /// Tells what stands of a run: a finding for each group in it and for each rule that covers some
     /// of its rows, all of one range. Telling rows under a rule key by key instead could take as many
     /// findings as there are rows, and where pieces of a run begin depends on the size of chunks.
-    pub(in crate::run) fn tell_run(
+    pub(crate) fn tell_run(
         &mut self,
         run: NamedRun,
         last: Option<Bound>,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         let NamedRun { ruling, side, after, through, parts, first_seen } = run;
         let plan = Arc::clone(&self.account.plan);
@@ -242,31 +242,31 @@ impl MappingState {
             let group = Some(group.clone());
             let telling =
                 Telling { range_rows, group, rule, ..Telling::new(kind, place, first_seen) };
-            self.account.tell(ruling, telling, desk);
+            self.account.tell(ruling, telling, context);
         }
         self.ask_for_ends();
     }
 
     /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
-    pub(in crate::run) fn not_looked_at(
+    pub(crate) fn not_looked_at(
         &mut self,
         entries: Vec<Entry>,
         reason: &str,
         by_itself: bool,
-        desk: &mut Desk<'_>,
+        context: &mut Context<'_>,
     ) {
         for entry in entries {
             let task = Task::Narrow { entry, reason: reason.to_owned() };
             match by_itself && self.account.plan.served() {
                 true => self.tasks.push_front(task),
-                false => self.abandon_task(task, reason, desk),
+                false => self.abandon_task(task, reason, context),
             }
         }
     }
 
     /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
     /// whether they all lie beyond. Only where an index finds them without reading on.
-    pub(in crate::run) fn ask_for_ends(&mut self) {
+    pub(crate) fn ask_for_ends(&mut self) {
         let plan = &self.account.plan;
         let tally = &self.account.tally;
         let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
@@ -284,13 +284,13 @@ impl MappingState {
 
     /// Ends the mapping: one of its sides is not what was planned any more. What is not compared and
     /// what is not settled stays undecided.
-    pub(in crate::run) fn end_as_changed(&mut self, task: Task, reason: &str, desk: &mut Desk<'_>) {
-        self.abandon_task(task, reason, desk);
+    pub(crate) fn end_as_changed(&mut self, task: Task, reason: &str, context: &mut Context<'_>) {
+        self.abandon_task(task, reason, context);
         if !self.finished {
-            self.abandon(reason, desk);
+            self.abandon(reason, context);
         }
         let mut homes: Vec<(Arc<KeyRange>, u64)> = Vec::new();
-        for entry in desk.queue.drain_of(self.account.index) {
+        for entry in context.queue.drain_of(self.account.index) {
             self.close_entry(&entry);
             self.settle_piece(entry.piece, None);
             match homes.last_mut() {
@@ -299,7 +299,7 @@ impl MappingState {
             }
         }
         for (home, count) in homes {
-            self.account.undecided(&home, count, reason, desk);
+            self.account.undecided(&home, count, reason, context);
         }
     }
 }

@@ -14,31 +14,31 @@ use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
 /// A piece's place: which run, and where in it.
-pub(in crate::run) type PiecePlace = (u64, usize);
+pub(crate) type PiecePlace = (u64, usize);
 
 /// A run that stands and has to be named.
 #[derive(Debug)]
-pub(in crate::run) struct NamedRun {
-    pub(in crate::run) ruling: Ruling,
-    pub(in crate::run) side: Side,
-    pub(in crate::run) after: Option<Bound>,
-    pub(in crate::run) through: Option<Bound>,
-    pub(in crate::run) parts: Parts,
-    pub(in crate::run) first_seen: Duration,
+pub(crate) struct NamedRun {
+    pub(crate) ruling: Ruling,
+    pub(crate) side: Side,
+    pub(crate) after: Option<Bound>,
+    pub(crate) through: Option<Bound>,
+    pub(crate) parts: Parts,
+    pub(crate) first_seen: Duration,
 }
 
 /// A one-sided range that was looked at again and stood.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::run) struct Ruled {
-    pub(in crate::run) side: Side,
-    pub(in crate::run) through: Option<Key>,
-    pub(in crate::run) ruling: Ruling,
-    pub(in crate::run) parts: Parts,
+pub(crate) struct Ruled {
+    pub(crate) side: Side,
+    pub(crate) through: Option<Key>,
+    pub(crate) ruling: Ruling,
+    pub(crate) parts: Parts,
 }
 
 /// The runs of one mapping that are not named yet.
 #[derive(Debug, Default)]
-pub(in crate::run) struct OneSidedRuns {
+pub(crate) struct OneSidedRuns {
     runs: HashMap<u64, Run>,
     next: u64,
     open: Option<u64>,
@@ -62,7 +62,7 @@ struct Piece {
 
 impl OneSidedRuns {
     /// A run begins behind this key.
-    pub(in crate::run) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
+    pub(crate) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
         let run =
             Run { side, after, pieces: Vec::new(), first_seen, closed: false, outstanding: 0 };
         self.runs.insert(self.next, run);
@@ -71,7 +71,7 @@ impl OneSidedRuns {
     }
 
     /// The next piece of the run that is open.
-    pub(in crate::run) fn piece(&mut self, range: KeyRange) -> Option<PiecePlace> {
+    pub(crate) fn piece(&mut self, range: KeyRange) -> Option<PiecePlace> {
         let number = self.open?;
         let run = self.runs.get_mut(&number)?;
         run.pieces.push(Piece { range, standing: None });
@@ -80,7 +80,7 @@ impl OneSidedRuns {
     }
 
     /// The run that is open has all its pieces. Gives what can be named now.
-    pub(in crate::run) fn close(&mut self) -> Vec<NamedRun> {
+    pub(crate) fn close(&mut self) -> Vec<NamedRun> {
         let Some(number) = self.open.take() else { return Vec::new() };
         if let Some(run) = self.runs.get_mut(&number) {
             run.closed = true;
@@ -89,7 +89,7 @@ impl OneSidedRuns {
     }
 
     /// A piece is settled: it stands with so many rows, or not at all. Gives what can be named now.
-    pub(in crate::run) fn settled(
+    pub(crate) fn settled(
         &mut self,
         place: PiecePlace,
         standing: Option<(Ruling, Parts)>,
@@ -104,14 +104,14 @@ impl OneSidedRuns {
     }
 
     /// Nothing more will be settled. Gives what stands so far.
-    pub(in crate::run) fn close_all(&mut self) -> Vec<NamedRun> {
+    pub(crate) fn close_all(&mut self) -> Vec<NamedRun> {
         self.open = None;
         let runs = std::mem::take(&mut self.runs);
         runs.into_values().flat_map(Run::stretches).collect()
     }
 
     /// Whether every run is named.
-    pub(in crate::run) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
