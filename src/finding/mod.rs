@@ -7,6 +7,7 @@
 mod divergence;
 mod groups;
 mod hint;
+mod kind;
 mod named;
 mod paced;
 mod past;
@@ -14,16 +15,19 @@ mod reading;
 mod record;
 mod suspect;
 mod tally;
+mod verdict;
 
-pub use divergence::{Disposition, Finding, Kind, Place, RangeText, Recurrence};
+pub use divergence::{Finding, Place, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupTallies};
 pub use hint::{Hint, LEAST_SHARE};
+pub use kind::{Disposition, Kind};
 pub use named::Named;
 pub use paced::Paced;
 pub use past::{History, PastRun, Trend, Verified};
 pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
-    Undecided, Verdict, exit_code, timestamp,
+    Undecided, timestamp,
 };
 pub use suspect::{Look, Ruling, Settled, Subject, Suspect};
 pub use tally::{Books, Tally};
+pub use verdict::{Verdict, exit_code};

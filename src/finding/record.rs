@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Disposition, Finding, GroupRecord, Hint, Kind, Named, Paced, Place, RangeText};
+use super::{
+    Books, Disposition, Finding, GroupRecord, Hint, Kind, Named, Paced, Place, RangeText, Verdict,
+    exit_code,
+};
 use crate::schema::BySide;
 
 /// The format's version, in every record.
@@ -266,38 +269,6 @@ impl MappingRecord {
             hints: Vec::new(),
             ends: BySide::default(),
         }
-    }
-}
-
-/// What a run says in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything asked was compared, and agrees.
-    Clean,
-    /// Everything asked was compared; confirmed divergence exists.
-    Diverged,
-    /// Not everything asked was compared.
-    Incomplete,
-}
-
-impl Verdict {
-    /// The word in every format.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Clean => "clean",
-            Verdict::Diverged => "diverged",
-            Verdict::Incomplete => "incomplete",
-        }
-    }
-}
-
-/// The exit code that a verdict stands for.
-pub fn exit_code(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Clean => 0,
-        Verdict::Diverged => 1,
-        Verdict::Incomplete => 3,
     }
 }
 
