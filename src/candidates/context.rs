@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::checkpoints::Checkpoints;
 use super::clock::RunClock;
-use super::queue::Queue;
+use super::queue::RecheckQueue;
 use crate::chunks::ChunkSettings;
 use crate::event::Event;
 
@@ -26,7 +26,7 @@ pub(crate) struct Settings {
 
 /// What all mappings of a run share.
 pub(crate) struct Context<'c> {
-    pub(crate) queue: &'c mut Queue,
+    pub(crate) queue: &'c mut RecheckQueue,
     pub(crate) events: &'c mut Vec<Event>,
     pub(crate) clock: &'c RunClock,
     pub(crate) settings: &'c Settings,

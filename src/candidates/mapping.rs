@@ -1,19 +1,17 @@
-//! One mapping during a run: its scan, what the scan hands on, what is still open.
+//! One mapping during a run: its scan, the candidates that the scan has left, and the tasks that they
+//! need.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::Account;
 use super::context::{Context, Settings};
-use super::counted::Counted;
-use super::one_sided::{NamedRun, OneSidedRuns, PiecePlace, Ruled};
-use super::prior_keys::Recalled;
-use super::queue::Entry;
-use super::task::Task;
-use crate::chunks::{
-    Frontier, Outcome, Pass, Piece as BlockPiece, Progress, Read, ReadFailure, Told as ToldChunk,
-};
+use super::mode::Mode;
+use super::one_sided::{ConfirmedRange, OneSidedRanges, PartPlace, StoredPart};
+use super::queue::OpenCandidate;
+use super::result::MappingResult;
+use super::task::{CountedRows, GapSearch, Task};
+use crate::chunks::{BlockScan, ChunkQueue};
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
 use crate::finding::{Ruling, Subject, Suspect};
 use crate::plan::MappingPlan;
@@ -21,464 +19,342 @@ use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// More consecutive one-sided keys than this become one finding.
-const RUN_LIMIT: u64 = 10_000;
+const MOST_SINGLE_KEYS: u64 = 10_000;
 
-/// One mapping's state.
+/// The maximum of one-sided rows of a chunk that are reported one by one.
+const MOST_ONE_SIDED: u64 = 20_000;
+
+/// How often as long as a recheck without an index takes, other work is done while the mapping is
+/// scanned.
+const SCANS_PER_RECHECK: u32 = 9;
+
+/// The state of one mapping.
 pub(crate) struct MappingState {
-    pub(crate) account: Account,
-    pub(crate) frontier: Frontier,
-    /// The comparison by buckets, as long as there is one: ranges wait until it is over.
-    pub(crate) pass: Option<Pass>,
-    /// How often the pass has compared something for good.
-    pub(crate) booked: u64,
-    /// What it had compared before an interruption, and has to be read from the ledger.
-    pub(crate) to_recall: VecDeque<u64>,
-    /// What a process that only scans has done and not yet handed on.
-    pub(crate) scanned: Option<Vec<ToldChunk>>,
-    /// Chunks that could not be compared, of a run of many processes.
-    pub(crate) undecided_before: HashSet<u64>,
-    /// Keys that a slice looked at first.
-    pub(crate) recalled: Option<Recalled>,
-    /// Batches of keys of an earlier run that are on their way.
-    pub(crate) recalling: usize,
-    /// One-sided ranges that stood before an interruption, by where they begin.
-    pub(crate) ruled: HashMap<Option<Key>, Ruled>,
-    /// Small tasks that the scan's results ask for.
+    pub(crate) result: MappingResult,
+    pub(crate) mode: Mode,
+    pub(crate) scan: Scan,
+    pub(crate) restored: Restored,
+    /// Small tasks that the scan's results need.
     pub(crate) tasks: VecDeque<Task>,
-    /// Work of this mapping that is on its way.
-    pub(crate) busy: usize,
-    pub(crate) finished: bool,
-    /// Suspects that are open, on their way or waiting.
+    /// The number of tasks in flight.
+    pub(crate) in_flight: usize,
+    pub(crate) is_finished: bool,
+    /// The number of candidates that are open: waiting, or being rechecked.
     pub(crate) open: usize,
-    pub(crate) looks_from: Duration,
-    /// Keys of an earlier run that are still to be looked at.
-    pub(crate) again: VecDeque<Vec<Key>>,
-    pub(crate) runs: Runs,
-    pub(crate) one_sided: OneSidedRuns,
-    /// One-sided ranges in a row that could not be compared again.
+    recheck_from: Duration,
+    runs: Runs,
+    pub(crate) one_sided: OneSidedRanges,
+    /// The number of one-sided ranges in a row that could not be compared again.
     pub(crate) given_up: u32,
-    /// Whether the ends of a side have been asked for.
-    pub(crate) ends_asked: BySide<bool>,
+    /// Whether the ends of a side were requested.
+    pub(crate) ends_requested: BySide<bool>,
 }
 
-/// What is done else while a mapping is scanned, in times of a look that no index serves.
-const SCANS_PER_LOOK: u32 = 9;
+/// The scan of one mapping.
+pub(crate) struct Scan {
+    pub(crate) chunks: ChunkQueue,
+    /// The table scan by blocks, if there is one. Chunks wait until it is over.
+    pub(crate) blocks: Option<BlockScan>,
+    /// How often the table scan has compared hash buckets for good.
+    pub(crate) block_results: u64,
+}
 
-/// One-sided rows of a chunk that are told one by one.
-const MOST_TOLD_AT_ONCE: u64 = 20_000;
+impl Scan {
+    /// Returns whether everything was compared.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.blocks.is_none() && self.chunks.is_finished()
+    }
 
-/// Rows of one side.
+    /// Sets whether chunks are smaller than time allows.
+    fn throttle(&mut self, is_throttled: bool) {
+        self.chunks.throttle(is_throttled);
+        if let Some(blocks) = &mut self.blocks {
+            blocks.throttle(is_throttled);
+        }
+    }
+}
+
+/// What a mapping has from before an interruption and has not used yet.
+#[derive(Default)]
+pub(crate) struct Restored {
+    /// Results of the table scan that have to be read from the ledger.
+    pub(crate) block_results: VecDeque<u64>,
+    /// Chunks that another process could not compare.
+    pub(crate) undecided: HashSet<u64>,
+    /// Parts of one-sided ranges that were confirmed, by the key after which they begin.
+    pub(crate) confirmed: HashMap<Option<Key>, StoredPart>,
+}
+
+/// Returns a value for one side, with the default for the other.
 pub(crate) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
     let mut both = BySide::default();
     both[side] = value;
     both
 }
 
-/// Counting rows with a NULL in their key, if there may be any. They lie in no range of keys.
+/// Returns the task to count rows with a NULL in their key, if there may be any. They lie in no key
+/// range.
 pub(crate) fn null_keys(plan: &MappingPlan) -> Option<Task> {
-    let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
-    nullable.then_some(Task::NullKeys)
+    let is_nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
+    is_nullable.then_some(Task::CountNullKeys)
 }
 
 impl MappingState {
+    /// Creates the state of a mapping of which all rows are compared.
     pub(crate) fn new(index: usize, plan: &Arc<MappingPlan>, settings: &Settings) -> MappingState {
         MappingState {
-            account: Account::new(index, Arc::clone(plan)),
-            frontier: Frontier::new(plan, settings.chunks),
-            pass: Pass::new(plan, settings.chunks),
-            booked: 0,
-            to_recall: VecDeque::new(),
-            scanned: None,
-            undecided_before: HashSet::new(),
-            recalled: None,
-            recalling: 0,
-            ruled: HashMap::new(),
+            result: MappingResult::new(index, Arc::clone(plan)),
+            mode: Mode::Compare,
+            scan: Scan {
+                chunks: ChunkQueue::new(plan, settings.chunks),
+                blocks: BlockScan::new(plan, settings.chunks),
+                block_results: 0,
+            },
+            restored: Restored::default(),
             tasks: null_keys(plan).into_iter().collect(),
-            busy: 0,
-            finished: false,
+            in_flight: 0,
+            is_finished: false,
             open: 0,
-            looks_from: Duration::ZERO,
-            again: VecDeque::new(),
-            runs: Runs::new(plan.order.clone(), RUN_LIMIT),
-            one_sided: OneSidedRuns::default(),
+            recheck_from: Duration::ZERO,
+            runs: Runs::new(plan.order.clone(), MOST_SINGLE_KEYS),
+            one_sided: OneSidedRanges::default(),
             given_up: 0,
-            ends_asked: BySide::default(),
+            ends_requested: BySide::default(),
         }
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(crate) fn ease(&mut self, eases: bool) {
-        self.frontier.ease(eases);
-        if let Some(pass) = &mut self.pass {
-            pass.ease(eases);
+    /// Sets whether chunks are smaller than time allows.
+    pub(crate) fn throttle(&mut self, is_throttled: bool) {
+        self.scan.throttle(is_throttled);
+    }
+
+    /// Returns the moment before which candidates are not rechecked while the queue has room.
+    pub(crate) fn recheck_from(&self) -> Duration {
+        if self.scan.is_finished() { Duration::ZERO } else { self.recheck_from }
+    }
+
+    /// Takes the duration of a recheck.
+    pub(crate) fn measure_recheck(&mut self, took: Duration, now: Duration) {
+        if !self.result.plan.served() {
+            self.recheck_from = now + took * SCANS_PER_RECHECK;
         }
     }
 
-    /// Takes in every chunk that is done with all before it.
-    pub(crate) fn take_chunks(&mut self, context: &mut Context<'_>) {
-        self.account.sampled = self.frontier.sampled();
-        if let Some(scanned) = &mut self.scanned {
-            return scanned.extend(self.frontier.take_done());
-        }
-        for told in self.frontier.take_done() {
-            self.keep_told(&told, context);
-            let ToldChunk { range, outcome, .. } = told;
-            match outcome {
-                Outcome::Compared(compared) => self.take_chunk(range, compared, context),
-                Outcome::Skipped => {
-                    let told = self.runs.chunk(Vec::new(), true);
-                    self.hear(told, context);
-                }
-                Outcome::Undecided(rows, reason) => {
-                    self.account.undecided(&range, rows, &reason, context);
-                    // What is not known ends a run.
-                    let told = self.runs.chunk(Vec::new(), true);
-                    self.hear(told, context);
-                }
-            }
-        }
-        if self.frontier.is_finished() {
-            let told = self.runs.finish();
-            self.hear(told, context);
-            self.count_recalled(context);
-        }
-        self.ask_for_ends();
-    }
-
-    /// The next small task; while the queue is full, one that does not bring more suspects.
-    pub(crate) fn next_task(&mut self, full: bool) -> Option<Task> {
-        let brings = |task: &Task| matches!(task, Task::Keys { .. } | Task::Rescan { .. });
-        let fits = |task: &Task| !(full && brings(task));
-        let place = self.tasks.iter().position(fits)?;
-        self.tasks.remove(place)
-    }
-
-    /// Whether one-sided rows are told one by one, however many they are.
-    fn tells_each(&self, context: &Context<'_>) -> bool {
-        let plan = &self.account.plan;
+    /// Returns whether one-sided rows are reported one by one, however many they are.
+    pub(crate) fn reports_each(&self, context: &Context<'_>) -> bool {
+        let plan = &self.result.plan;
         context.settings.expand || !plan.order.is_known() || plan.looks_since()
     }
 
-    /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.
-    pub(crate) fn scanned(
-        &mut self,
-        chunk: u64,
-        compared: Compared,
-        statement: Duration,
-        context: &mut Context<'_>,
-    ) {
-        let lone = compared.lone.map_or(0, |(_, digest)| digest.rows);
-        if self.tells_each(context) && lone > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
-            self.frontier.failed(
-                chunk,
-                ReadFailure::TooLarge,
-                "more one-sided rows than can be told",
-            );
-        } else {
-            self.keep_compared(chunk, &compared, context);
-            self.frontier.compared(chunk, compared, statement);
-        }
-        self.take_chunks(context);
+    /// Returns whether a chunk has more one-sided rows than are reported one by one.
+    pub(crate) fn has_too_many(&self, compared: &Compared, context: &Context<'_>) -> bool {
+        let rows = compared.lone.map_or(0, |(_, digest)| digest.rows);
+        self.reports_each(context) && rows > MOST_ONE_SIDED
     }
 
-    fn take_chunk(&mut self, range: KeyRange, compared: Compared, context: &mut Context<'_>) {
-        self.scanned_after(&range, &compared);
-        let agreed = compared.matched > 0;
-        let rows = compared.rows;
-        self.account.verified.compared(&range, rows.source.max(rows.target));
-        let items = self.book(range, compared);
-        if !self.tells_each(context) {
+    /// Takes the items of a chunk in key order: candidates, or parts of one-sided ranges.
+    pub(crate) fn take_items(&mut self, items: Vec<Item>, agreed: bool, context: &mut Context<'_>) {
+        if !self.reports_each(context) {
             let told = self.runs.chunk(items, agreed);
-            return self.hear(told, context);
+            return self.follow(told, context);
         }
         for item in items {
             match item {
-                Item::Key(suspected, home) => self.suspect(suspected, home, context),
-                Item::Lone(piece) => self.tasks.push_back(Task::Keys { piece }),
+                Item::Key(suspected, parent) => self.add_key(suspected, parent, context),
+                Item::Lone(range) => self.tasks.push_back(Task::ReadKeys(range)),
             }
         }
     }
 
-    /// Some blocks were read. When a pass is over, what differs is settled key by key.
-    pub(crate) fn piece_read(&mut self, piece: &BlockPiece, read: Read, context: &mut Context<'_>) {
-        let Some(progress) = self.pass.as_mut().and_then(|pass| pass.read(piece, read)) else {
-            return self.keep_pass(false, context);
-        };
-        let compared = match progress {
-            Progress::Useless => {
-                self.pass = None;
-                return self.keep_pass(true, context);
-            }
-            Progress::Compared(compared) => compared,
-            Progress::Finished(compared) => {
-                self.pass = None;
-                self.frontier.close();
-                compared
-            }
-        };
-        if let Some(compared) = self.keep_passed(compared, context) {
-            self.rescanned(KeyRange::everything(), compared, context);
-        }
-        self.take_chunks(context);
+    /// Ends a one-sided range at a chunk that is skipped or undecided.
+    pub(crate) fn interrupt_range(&mut self, context: &mut Context<'_>) {
+        let told = self.runs.chunk(Vec::new(), true);
+        self.follow(told, context);
     }
 
-    /// Some blocks, or nothing of them, could not be read. Tells whether that is the mapping's end.
-    pub(crate) fn piece_failed(
-        &mut self,
-        piece: Option<&BlockPiece>,
-        failure: ReadFailure,
-        context: &mut Context<'_>,
-    ) -> bool {
-        let Some(pass) = &mut self.pass else { return false };
-        if piece.is_some_and(|piece| pass.failed(piece, failure)) {
-            return false;
-        }
-        // Ranges can be cut down to the row that is the cause, if need be at the price of reading the
-        // whole table for each.
-        let cause_is_a_row = failure == ReadFailure::BadRow;
-        let ranges = self.booked == 0
-            && (cause_is_a_row || failure != ReadFailure::NoServer && self.account.plan.served());
-        if ranges {
-            self.pass = None;
-            self.frontier.read_in_ranges();
-            self.keep_pass(true, context);
-        }
-        !ranges
+    /// Ends the last one-sided range: no more chunks come.
+    pub(crate) fn finish_ranges(&mut self, context: &mut Context<'_>) {
+        let told = self.runs.finish();
+        self.follow(told, context);
     }
 
-    /// Books what a range came to, and puts what differs into key order.
-    pub(crate) fn book(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
-        let Compared { matched, suspects, lone, groups, .. } = compared;
-        self.account.matched(matched, &groups);
-        if let Some((side, digest)) = lone {
-            self.account.tally.read(only(side, digest.rows));
-            return vec![Item::Lone(Piece { range, side, digest })];
-        }
-        let home = Arc::new(range);
-        let order = &self.account.plan.order;
-        let mut suspects = suspects;
-        suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
-        for suspected in &suspects {
-            self.account.tally.read(suspected.image.map(|digest| digest.rows));
-        }
-        suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&home))).collect()
+    /// Releases what is held back for a one-sided range.
+    pub(crate) fn release_ranges(&mut self, context: &mut Context<'_>) {
+        let told = self.runs.abandon();
+        self.follow(told, context);
     }
 
-    pub(crate) fn hear(&mut self, told: Vec<Told>, context: &mut Context<'_>) {
+    /// Takes the gap around one-sided rows.
+    pub(crate) fn take_gap(&mut self, gap: Gap, context: &mut Context<'_>) {
+        let told = self.runs.gap(gap);
+        self.follow(told, context);
+    }
+
+    fn follow(&mut self, told: Vec<Told>, context: &mut Context<'_>) {
         for one in told {
             match one {
-                Told::Suspect(suspected, home) => self.suspect(suspected, home, context),
-                Told::ReadKeys(piece) => self.tasks.push_back(Task::Keys { piece }),
+                Told::Suspect(suspected, parent) => self.add_key(suspected, parent, context),
+                Told::ReadKeys(range) => self.tasks.push_back(Task::ReadKeys(range)),
                 Told::FindGap { side, low, high } => {
-                    self.tasks.push_back(Task::Gap { side, low, high });
+                    self.tasks.push_back(Task::FindGap(GapSearch { side, low, high }));
                 }
                 Told::Opened(side, after) => {
                     self.one_sided.begin(side, after, context.clock.now());
                 }
-                Told::Piece(piece) => {
-                    let place = self.one_sided.piece(piece.range.clone());
-                    self.suspect_range(piece, place, context);
+                Told::Piece(range) => {
+                    let part = self.one_sided.add_part(range.range.clone());
+                    self.add_range(range, part, context);
                 }
                 Told::Closed => {
-                    let named = self.one_sided.close();
-                    self.name(named);
+                    let confirmed = self.one_sided.close();
+                    self.name_ranges(confirmed);
                 }
             }
         }
     }
 
-    pub(crate) fn suspect(
+    /// Counts the rows of a range that was compared. Returns what differs in key order.
+    pub(crate) fn count_compared(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
+        let Compared { matched, suspects, lone, groups, .. } = compared;
+        self.result.add_matched(matched, &groups);
+        if let Some((side, digest)) = lone {
+            self.result.tally.read(only(side, digest.rows));
+            return vec![Item::Lone(Piece { range, side, digest })];
+        }
+        let parent = Arc::new(range);
+        let order = &self.result.plan.order;
+        let mut suspects = suspects;
+        suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
+        for suspected in &suspects {
+            self.result.tally.read(suspected.image.map(|digest| digest.rows));
+        }
+        suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&parent))).collect()
+    }
+
+    /// Adds a key that differs to the candidates.
+    pub(crate) fn add_key(
         &mut self,
         suspected: Suspected,
-        home: Arc<KeyRange>,
+        parent: Arc<KeyRange>,
         context: &mut Context<'_>,
     ) {
         let Suspected { key, image } = suspected;
-        self.enqueue(Subject::Key(key), image, home, None, context);
+        self.add_candidate(Subject::Key(key), image, parent, None, context);
     }
 
-    pub(crate) fn suspect_range(
+    /// Adds a one-sided range to the candidates.
+    pub(crate) fn add_range(
         &mut self,
-        piece: Piece,
-        place: Option<PiecePlace>,
+        range: Piece,
+        part: Option<PartPlace>,
         context: &mut Context<'_>,
     ) {
-        let Piece { range, side, digest } = piece;
-        let home = Arc::new(range.clone());
-        self.enqueue(Subject::Range(range, side), only(side, digest), home, place, context);
+        let Piece { range, side, digest } = range;
+        let parent = Arc::new(range.clone());
+        self.add_candidate(Subject::Range(range, side), only(side, digest), parent, part, context);
     }
 
-    fn enqueue(
+    fn add_candidate(
         &mut self,
         subject: Subject,
         image: BySide<Digest>,
-        home: Arc<KeyRange>,
-        piece: Option<PiecePlace>,
+        parent: Arc<KeyRange>,
+        part: Option<PartPlace>,
         context: &mut Context<'_>,
     ) {
         let (now, settle) = (context.clock.now(), context.settings.settle);
-        let ruled = match &subject {
-            Subject::Range(range, side) => self.ruled_before(range, *side),
+        let confirmed = match &subject {
+            Subject::Range(range, side) => self.restored.take_confirmed(range, *side),
             Subject::Key(_) | Subject::NullKeys(_) => None,
         };
-        let mut suspect = Suspect::new(self.account.index, subject, image, now, settle);
-        if ruled.is_some() {
+        let mut suspect = Suspect::new(self.result.index, subject, image, now, settle);
+        if confirmed.is_some() {
             suspect.due = now;
         }
         self.open += 1;
-        context.queue.push(Entry { suspect, home, piece, ruled });
+        context.queue.push(OpenCandidate { suspect, parent, part, confirmed });
     }
 
-    /// The gap that the runs asked for is known.
-    pub(crate) fn gap(&mut self, gap: Gap, context: &mut Context<'_>) {
-        let told = self.runs.gap(gap);
-        self.hear(told, context);
-        self.take_chunks(context);
-    }
-
-    /// The keys of a few one-sided rows are known.
-    pub(crate) fn keys(&mut self, piece: &Piece, found: Vec<Suspected>, context: &mut Context<'_>) {
-        let booked = only(piece.side, piece.digest.rows);
-        self.account.tally.corrected(booked, only(piece.side, found.len() as u64));
-        let home = Arc::new(piece.range.clone());
+    /// Takes the keys of a few one-sided rows.
+    pub(crate) fn take_keys(
+        &mut self,
+        range: &Piece,
+        found: Vec<Suspected>,
+        context: &mut Context<'_>,
+    ) {
+        let counted = only(range.side, range.digest.rows);
+        self.result.tally.corrected(counted, only(range.side, found.len() as u64));
+        let parent = Arc::new(range.range.clone());
         for suspected in found {
-            self.suspect(suspected, Arc::clone(&home), context);
+            self.add_key(suspected, Arc::clone(&parent), context);
         }
     }
 
-    /// Rows with a NULL in their key were counted for the first time.
-    pub(crate) fn null_keys(&mut self, found: BySide<Counted>, context: &mut Context<'_>) {
-        let found = found.map(|counted| counted.digest);
-        self.account.tally.read(found.map(|digest| digest.rows));
-        let home = Arc::new(KeyRange::everything());
+    /// Takes the first count of rows with a NULL in their key.
+    pub(crate) fn take_null_keys(
+        &mut self,
+        counted: BySide<CountedRows>,
+        context: &mut Context<'_>,
+    ) {
+        let digests = counted.map(|counted| counted.digest);
+        self.result.tally.read(digests.map(|digest| digest.rows));
+        let parent = Arc::new(KeyRange::everything());
         for side in Side::BOTH {
-            if found[side].rows > 0 {
-                let image = only(side, found[side]);
-                self.enqueue(Subject::NullKeys(side), image, Arc::clone(&home), None, context);
+            if digests[side].rows > 0 {
+                let (image, parent) = (only(side, digests[side]), Arc::clone(&parent));
+                self.add_candidate(Subject::NullKeys(side), image, parent, None, context);
             }
         }
     }
 
-    /// A piece of a run is settled; names what can be named now.
-    pub(crate) fn settle_piece(
+    /// Sets a part of a one-sided range to settled, and names what can be named now.
+    pub(crate) fn settle_part(
         &mut self,
-        piece: Option<PiecePlace>,
+        part: Option<PartPlace>,
         standing: Option<(Ruling, Parts)>,
     ) {
-        if let Some(place) = piece {
-            let named = self.one_sided.settled(place, standing);
-            self.name(named);
+        if let Some(place) = part {
+            let confirmed = self.one_sided.set_settled(place, standing);
+            self.name_ranges(confirmed);
         }
     }
 
-    /// Runs that stand have to be named.
-    pub(crate) fn name(&mut self, runs: Vec<NamedRun>) {
-        self.tasks.extend(runs.into_iter().map(|run| Task::NameRun { run }));
+    /// Adds the tasks that name confirmed ranges.
+    pub(crate) fn name_ranges(&mut self, ranges: Vec<ConfirmedRange>) {
+        self.tasks.extend(ranges.into_iter().map(Task::NameRange));
     }
 
-    /// Stops the scan and lets go of everything that is held back.
-    pub(crate) fn abandon(&mut self, reason: &str, context: &mut Context<'_>) {
-        let read = self.account.tally.books.map(|side| side.read);
-        let estimated = self.account.plan.estimated_rows().unwrap_or(0);
-        self.pass = None;
-        self.to_recall.clear();
-        let rest = estimated.saturating_sub(read.source.max(read.target));
-        self.frontier.give_up(reason, self.scanned.is_none().then_some(rest));
-        // Telling the chunks may collect more, which is let go of in turn.
-        for _ in 0..2 {
-            let told = self.runs.abandon();
-            self.hear(told, context);
-            self.take_chunks(context);
-        }
-        for keys in std::mem::take(&mut self.again) {
-            self.abandon_task(Task::Recall { keys }, reason, context);
-        }
-        for task in std::mem::take(&mut self.tasks) {
-            self.abandon_task(task, reason, context);
-        }
-    }
-
-    /// A task that will not be done.
-    pub(crate) fn abandon_task(&mut self, task: Task, reason: &str, context: &mut Context<'_>) {
-        match task {
-            Task::Keys { piece } => {
-                self.account.not_judged(only(piece.side, piece.digest.rows));
-                self.account.undecided(&piece.range, piece.digest.rows, reason, context);
-            }
-            Task::Recall { keys } => {
-                let rows = keys.len() as u64;
-                self.account.undecided(&KeyRange::everything(), rows, reason, context);
-            }
-            Task::Rescan { range, rows, .. } | Task::Halve { range, rows, .. } => {
-                self.account.undecided(&range, rows, reason, context);
-            }
-            Task::NullKeys => {
-                let reason = format!("rows with a NULL in their key were not counted: {reason}");
-                self.account.undecided(&KeyRange::everything(), 1, &reason, context);
-            }
-            Task::Look { entries, .. } => {
-                entries.into_iter().for_each(|entry| context.queue.push(entry));
-            }
-            Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => {
-                context.queue.push(entry)
-            }
-            Task::NameRun { run } => self.tell_run(run, None, context),
-            Task::Narrow { entry, reason } => {
-                self.close_entry(&entry);
-                self.account.undecided(&entry.home, 1, &reason, context);
-            }
-            // Their chunks are undecided by themselves.
-            Task::Histogram { .. }
-            | Task::Probe { .. }
-            | Task::Scan { .. }
-            | Task::Measure
-            | Task::Read { .. }
-            | Task::Gap { .. }
-            | Task::Ends { .. } => {}
-        }
-    }
-
-    /// A suspect that will not be looked at again.
-    pub(crate) fn close_entry(&mut self, entry: &Entry) {
+    /// Closes a candidate that will not be rechecked: its rows are undecided.
+    pub(crate) fn close_candidate(&mut self, candidate: &OpenCandidate) {
         self.open -= 1;
-        self.account.not_judged(entry.suspect.image.map(|digest| digest.rows));
+        self.result.add_undecided(candidate.suspect.image.map(|digest| digest.rows));
     }
 
-    /// Names what stands of runs whose pieces will not all be settled.
-    pub(crate) fn close_runs(&mut self, context: &mut Context<'_>) {
-        for run in self.one_sided.close_all() {
-            self.tell_run(run, None, context);
-        }
-    }
-
-    /// Whether it is being asked where a run of one-sided rows ends.
-    pub(crate) fn is_asking(&self) -> bool {
+    /// Returns whether the gap around a one-sided range is being read.
+    pub(crate) fn waits_for_gap(&self) -> bool {
         self.runs.is_asking()
     }
 
-    /// Whether nothing of the mapping is left to do.
+    /// Returns whether nothing of the mapping is left to do.
     pub(crate) fn is_done(&self) -> bool {
-        self.pass.is_none()
-            && self.to_recall.is_empty()
-            && self.frontier.is_finished()
+        self.scan.is_finished()
+            && self.restored.block_results.is_empty()
             && self.runs.is_idle()
             && self.tasks.is_empty()
-            && self.again.is_empty()
-            && self.busy == 0
+            && !self.mode.has_batches()
+            && self.in_flight == 0
             && self.open == 0
             && self.one_sided.is_empty()
     }
+}
 
-    /// The moment before which its suspects are not looked at while there is room for more.
-    pub(crate) fn looks_from(&self) -> Duration {
-        let scans = self.pass.is_some() || !self.frontier.is_finished();
-        if scans { self.looks_from } else { Duration::ZERO }
-    }
-
-    /// A look has taken so long.
-    pub(crate) fn has_looked(&mut self, took: Duration, now: Duration) {
-        if !self.account.plan.served() {
-            self.looks_from = now + took * SCANS_PER_LOOK;
-        }
+impl Restored {
+    /// Removes and returns the ruling on a one-sided range that was confirmed before an interruption.
+    fn take_confirmed(&mut self, range: &KeyRange, side: Side) -> Option<(Ruling, Parts)> {
+        let after = range.after.as_ref().map(|bound| bound.key.clone());
+        let StoredPart { side: of, through, ruling, parts } = self.confirmed.remove(&after)?;
+        let is_same =
+            of == side && through.as_ref() == range.through.as_ref().map(|bound| &bound.key);
+        is_same.then_some((ruling, parts))
     }
 }

@@ -1,7 +1,7 @@
-//! Runs of one-sided rows while their pieces are settled, until each can be named.
+//! One-sided ranges while their parts are settled, until each range can be named.
 //!
-//! Pieces are looked at one by one, each a short statement. What stands of a run is reported as
-//! stretches of neighbouring pieces: one, unless the other side came by in the middle of it.
+//! Parts are rechecked one by one, each with a short statement. What is confirmed of a range is reported
+//! as ranges of neighbouring parts: one, unless the other side got rows in the middle of it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::finding::Ruling;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
-/// A piece's place: which run, and where in it.
-pub(crate) type PiecePlace = (u64, usize);
+/// The place of a part: the number of its range, and its index there.
+pub(crate) type PartPlace = (u64, usize);
 
-/// A run that stands and has to be named.
+/// A one-sided range that is confirmed and has to be named.
 #[derive(Debug)]
-pub(crate) struct NamedRun {
+pub(crate) struct ConfirmedRange {
     pub(crate) ruling: Ruling,
     pub(crate) side: Side,
     pub(crate) after: Option<Bound>,
@@ -27,147 +27,149 @@ pub(crate) struct NamedRun {
     pub(crate) first_seen: Duration,
 }
 
-/// A one-sided range that was looked at again and stood.
+/// A part of a one-sided range that was confirmed, as it is read from the ledger.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Ruled {
+pub(crate) struct StoredPart {
     pub(crate) side: Side,
     pub(crate) through: Option<Key>,
     pub(crate) ruling: Ruling,
     pub(crate) parts: Parts,
 }
 
-/// The runs of one mapping that are not named yet.
+/// The one-sided ranges of a mapping that are not named yet.
 #[derive(Debug, Default)]
-pub(crate) struct OneSidedRuns {
-    runs: HashMap<u64, Run>,
+pub(crate) struct OneSidedRanges {
+    ranges: HashMap<u64, PendingRange>,
     next: u64,
     open: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Run {
+struct PendingRange {
     side: Side,
     after: Option<Bound>,
-    pieces: Vec<Piece>,
+    parts: Vec<RangePart>,
     first_seen: Duration,
-    closed: bool,
-    outstanding: usize,
+    is_closed: bool,
+    unsettled: usize,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct RangePart {
     range: KeyRange,
     standing: Option<(Ruling, Parts)>,
 }
 
-impl OneSidedRuns {
-    /// A run begins behind this key.
+impl OneSidedRanges {
+    /// Begins a range after this key.
     pub(crate) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
-        let run =
-            Run { side, after, pieces: Vec::new(), first_seen, closed: false, outstanding: 0 };
-        self.runs.insert(self.next, run);
+        let (parts, is_closed, unsettled) = (Vec::new(), false, 0);
+        let range = PendingRange { side, after, parts, first_seen, is_closed, unsettled };
+        self.ranges.insert(self.next, range);
         self.open = Some(self.next);
         self.next += 1;
     }
 
-    /// The next piece of the run that is open.
-    pub(crate) fn piece(&mut self, range: KeyRange) -> Option<PiecePlace> {
+    /// Adds the next part to the range that is open.
+    pub(crate) fn add_part(&mut self, range: KeyRange) -> Option<PartPlace> {
         let number = self.open?;
-        let run = self.runs.get_mut(&number)?;
-        run.pieces.push(Piece { range, standing: None });
-        run.outstanding += 1;
-        Some((number, run.pieces.len() - 1))
+        let pending = self.ranges.get_mut(&number)?;
+        pending.parts.push(RangePart { range, standing: None });
+        pending.unsettled += 1;
+        Some((number, pending.parts.len() - 1))
     }
 
-    /// The run that is open has all its pieces. Gives what can be named now.
-    pub(crate) fn close(&mut self) -> Vec<NamedRun> {
+    /// Closes the range that is open: it has all its parts. Returns what can be named now.
+    pub(crate) fn close(&mut self) -> Vec<ConfirmedRange> {
         let Some(number) = self.open.take() else { return Vec::new() };
-        if let Some(run) = self.runs.get_mut(&number) {
-            run.closed = true;
+        if let Some(range) = self.ranges.get_mut(&number) {
+            range.is_closed = true;
         }
-        self.name(number)
+        self.take_settled(number)
     }
 
-    /// A piece is settled: it stands with so many rows, or not at all. Gives what can be named now.
-    pub(crate) fn settled(
+    /// Sets a part to settled: confirmed with these rows, or healed. Returns what can be named now.
+    pub(crate) fn set_settled(
         &mut self,
-        place: PiecePlace,
+        place: PartPlace,
         standing: Option<(Ruling, Parts)>,
-    ) -> Vec<NamedRun> {
-        let (number, piece) = place;
-        if let Some(run) = self.runs.get_mut(&number) {
-            run.outstanding -= 1;
-            run.pieces[piece].standing = standing;
-            run.gather(piece);
+    ) -> Vec<ConfirmedRange> {
+        let (number, part) = place;
+        if let Some(range) = self.ranges.get_mut(&number) {
+            range.unsettled -= 1;
+            range.parts[part].standing = standing;
+            range.join(part);
         }
-        self.name(number)
+        self.take_settled(number)
     }
 
-    /// Nothing more will be settled. Gives what stands so far.
-    pub(crate) fn close_all(&mut self) -> Vec<NamedRun> {
+    /// Closes all ranges, of which nothing more will be settled. Returns what is confirmed so far.
+    pub(crate) fn close_all(&mut self) -> Vec<ConfirmedRange> {
         self.open = None;
-        let runs = std::mem::take(&mut self.runs);
-        runs.into_values().flat_map(Run::stretches).collect()
+        let ranges = std::mem::take(&mut self.ranges);
+        ranges.into_values().flat_map(PendingRange::confirmed).collect()
     }
 
-    /// Whether every run is named.
+    /// Returns whether every range is named.
     pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.ranges.is_empty()
     }
 
-    fn name(&mut self, number: u64) -> Vec<NamedRun> {
-        let ended = self.runs.get(&number).is_some_and(|run| run.closed && run.outstanding == 0);
-        let run = if ended { self.runs.remove(&number) } else { None };
-        run.map_or(Vec::new(), Run::stretches)
+    fn take_settled(&mut self, number: u64) -> Vec<ConfirmedRange> {
+        let is_settled = |range: &PendingRange| range.is_closed && range.unsettled == 0;
+        if !self.ranges.get(&number).is_some_and(is_settled) {
+            return Vec::new();
+        }
+        self.ranges.remove(&number).map_or(Vec::new(), PendingRange::confirmed)
     }
 }
 
-impl Run {
-    /// Moves the parts of a piece that stands, and of the stretch behind it, to the first piece of
-    /// its stretch: what is held is so many groups a stretch, not a piece.
-    fn gather(&mut self, piece: usize) {
-        for at in [piece, piece + 1] {
-            let first = self.first_of_stretch(at);
-            let moved = match self.pieces.get_mut(at).and_then(|piece| piece.standing.as_mut()) {
+impl PendingRange {
+    /// Moves the counts of a confirmed part, and of the part behind it, to the first of its neighbours
+    /// with the same ruling. Memory holds one count by group for all of them.
+    fn join(&mut self, part: usize) {
+        for at in [part, part + 1] {
+            let first = self.first_neighbour(at);
+            let moved = match self.parts.get_mut(at).and_then(|part| part.standing.as_mut()) {
                 Some((_, parts)) if first != at => std::mem::take(parts),
                 _ => continue,
             };
-            if let Some((_, parts)) = &mut self.pieces[first].standing {
+            if let Some((_, parts)) = &mut self.parts[first].standing {
                 parts.add_all(moved);
             }
         }
     }
 
-    fn first_of_stretch(&self, piece: usize) -> usize {
-        let ruling = |at: usize| self.pieces.get(at)?.standing.as_ref().map(|(ruling, _)| ruling);
-        let goes_on = |at: &usize| ruling(*at).is_some() && ruling(*at) == ruling(piece);
-        (0..piece).rev().take_while(goes_on).last().unwrap_or(piece)
+    fn first_neighbour(&self, part: usize) -> usize {
+        let ruling = |at: usize| self.parts.get(at)?.standing.as_ref().map(|(ruling, _)| ruling);
+        let is_same = |at: &usize| ruling(*at).is_some() && ruling(*at) == ruling(part);
+        (0..part).rev().take_while(is_same).last().unwrap_or(part)
     }
 
-    /// What stands: stretches of neighbouring pieces that were ruled alike.
-    fn stretches(self) -> Vec<NamedRun> {
-        let mut stretches: Vec<NamedRun> = Vec::new();
-        let mut goes_on = false;
+    /// Returns what is confirmed: neighbouring parts with the same ruling are one range.
+    fn confirmed(self) -> Vec<ConfirmedRange> {
+        let mut ranges: Vec<ConfirmedRange> = Vec::new();
+        let mut is_neighbour = false;
         let mut start = self.after;
-        for Piece { range, standing } in self.pieces {
+        for RangePart { range, standing } in self.parts {
             let through = range.through;
             let next_start = through.clone();
-            match (standing, stretches.last_mut()) {
-                (None, _) => goes_on = false,
-                (Some((ruling, parts)), Some(last)) if goes_on && last.ruling == ruling => {
+            match (standing, ranges.last_mut()) {
+                (None, _) => is_neighbour = false,
+                (Some((ruling, parts)), Some(last)) if is_neighbour && last.ruling == ruling => {
                     last.parts.add_all(parts);
                     last.through = through;
                 }
                 (Some((ruling, parts)), _) => {
                     let (side, first_seen) = (self.side, self.first_seen);
                     let after = start.take();
-                    stretches.push(NamedRun { ruling, side, after, through, parts, first_seen });
-                    goes_on = true;
+                    ranges.push(ConfirmedRange { ruling, side, after, through, parts, first_seen });
+                    is_neighbour = true;
                 }
             }
             start = next_start;
         }
-        stretches
+        ranges
     }
 }
 
@@ -178,7 +180,7 @@ mod tests {
     use crate::row::{Digest, Fingerprint, Key};
     use crate::schema::BySide;
 
-    /// The only way to a ruling.
+    /// Returns a ruling in the only way there is.
     fn confirmed() -> Ruling {
         let mut image = BySide::<Digest>::default();
         image.source.add(Fingerprint::of_row_hash(1));
@@ -195,8 +197,8 @@ mod tests {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
     }
 
-    /// So many rows that stand.
-    fn stands(rows: u64) -> Option<(Ruling, Parts)> {
+    /// Returns this many confirmed rows.
+    fn confirmed_rows(rows: u64) -> Option<(Ruling, Parts)> {
         let mut parts = Parts::default();
         parts.add(Some(b"g"), None, rows);
         Some((confirmed(), parts))
@@ -207,46 +209,46 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_named_once_it_is_closed_and_all_its_pieces_are_settled() {
-        let mut runs = OneSidedRuns::default();
-        runs.begin(Side::Source, bound(1), Duration::ZERO);
-        let first = runs.piece(range(2, 5)).unwrap();
-        let second = runs.piece(range(5, 9)).unwrap();
-        assert!(runs.settled(second, stands(4)).is_empty());
-        assert!(runs.close().is_empty());
-        let named = runs.settled(first, stands(3));
+    fn a_range_is_confirmed_when_all_its_parts_are_settled() {
+        let mut ranges = OneSidedRanges::default();
+        ranges.begin(Side::Source, bound(1), Duration::ZERO);
+        let first = ranges.add_part(range(2, 5)).unwrap();
+        let second = ranges.add_part(range(5, 9)).unwrap();
+        assert!(ranges.set_settled(second, confirmed_rows(4)).is_empty());
+        assert!(ranges.close().is_empty());
+        let named = ranges.set_settled(first, confirmed_rows(3));
         assert_eq!(named.len(), 1);
         assert_eq!(
             (named[0].parts.rows(), &named[0].after, &named[0].through),
             (7, &bound(1), &bound(9))
         );
-        assert!(runs.is_empty());
+        assert!(ranges.is_empty());
     }
 
     #[test]
-    fn the_parts_of_a_stretch_are_held_once() {
-        let mut runs = OneSidedRuns::default();
-        runs.begin(Side::Source, None, Duration::ZERO);
-        let places: Vec<_> = (0..4).map(|n| runs.piece(range(n, n + 1)).unwrap()).collect();
+    fn counts_of_neighbouring_parts_are_joined() {
+        let mut ranges = OneSidedRanges::default();
+        ranges.begin(Side::Source, None, Duration::ZERO);
+        let places: Vec<_> = (0..4).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
         for place in [3, 0, 2, 1] {
-            runs.settled(places[place], stands(1));
+            ranges.set_settled(places[place], confirmed_rows(1));
         }
-        let held = runs.runs[&0].pieces.iter().map(|piece| &piece.standing.as_ref().unwrap().1);
+        let held = ranges.ranges[&0].parts.iter().map(|part| &part.standing.as_ref().unwrap().1);
         assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
-        assert_eq!(runs.close()[0].parts.rows(), 4);
+        assert_eq!(ranges.close()[0].parts.rows(), 4);
     }
 
     #[test]
-    fn a_piece_that_does_not_stand_divides_a_run() {
-        let mut runs = OneSidedRuns::default();
-        runs.begin(Side::Target, None, Duration::ZERO);
-        let places: Vec<_> = (0..3).map(|n| runs.piece(range(n, n + 1)).unwrap()).collect();
-        runs.close();
-        runs.settled(places[0], stands(1));
-        runs.settled(places[1], None);
-        let named = runs.settled(places[2], stands(1));
+    fn a_part_that_healed_divides_a_range() {
+        let mut ranges = OneSidedRanges::default();
+        ranges.begin(Side::Target, None, Duration::ZERO);
+        let places: Vec<_> = (0..3).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
+        ranges.close();
+        ranges.set_settled(places[0], confirmed_rows(1));
+        ranges.set_settled(places[1], None);
+        let named = ranges.set_settled(places[2], confirmed_rows(1));
         let ends: Vec<_> =
-            named.iter().map(|run| (run.after.clone(), run.through.clone())).collect();
+            named.iter().map(|range| (range.after.clone(), range.through.clone())).collect();
         assert_eq!(ends, [(None, bound(1)), (bound(2), bound(3))]);
     }
 }

@@ -1,62 +1,62 @@
-//! One mapping of a run that looks again: keys and ranges of an earlier run, and nothing else.
+//! A mapping of which only what a prior run found is rechecked.
 
 use std::sync::Arc;
 
 use super::context::{Context, Settings};
 use super::mapping::MappingState;
-use super::prior_keys::Again;
+use super::mode::{Mode, PriorBatches};
+use super::prior_keys::PriorFindings;
 use super::task::Task;
-use crate::chunks::Frontier;
+use crate::chunks::ChunkQueue;
 use crate::compare::{Looked, Suspected};
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
 
-/// Keys of an earlier run that are looked at together.
-const KEYS_AT_ONCE: usize = 1_000;
-
 impl MappingState {
-    /// The state of a mapping of which only what an earlier run found is looked at.
-    pub(crate) fn again(
+    /// Creates the state of a mapping of which only what a prior run found is rechecked.
+    pub(crate) fn recheck(
         index: usize,
         plan: &Arc<MappingPlan>,
         settings: &Settings,
-        again: Again,
+        prior: PriorFindings,
     ) -> MappingState {
         let mut state = MappingState::new(index, plan, settings);
-        let Again { keys, ranges, null_keys, not_recalled } = again;
-        state.account.not_recalled = not_recalled;
-        state.pass = None;
-        state.frontier = Frontier::of_ranges(plan, settings.chunks, ranges);
-        state.tasks = null_keys.then_some(Task::NullKeys).into_iter().collect();
-        state.again = keys.chunks(KEYS_AT_ONCE).map(<[Key]>::to_vec).collect();
-        state.account.skipped(plan.estimated_rows().unwrap_or(0));
+        let PriorFindings { keys, ranges, null_keys, not_recalled } = prior;
+        state.result.not_recalled = not_recalled;
+        state.scan.blocks = None;
+        state.scan.chunks = ChunkQueue::of_ranges(plan, settings.chunks, ranges);
+        state.tasks = null_keys.then_some(Task::CountNullKeys).into_iter().collect();
+        state.mode = Mode::Recheck(PriorBatches::new(&keys));
+        state.result.add_skipped(plan.estimated_rows().unwrap_or(0));
         state
     }
 
-    /// Keys of an earlier run were looked at: those that differ are suspects, as if a scan had met
-    /// them; those that agree have healed since.
-    pub(crate) fn recalled(
+    /// Takes the first recheck of a prior run's keys. A slice sets it aside until it is known whether the
+    /// range of the key is scanned.
+    pub(crate) fn take_prior_keys(
         &mut self,
         keys: Vec<Key>,
         looked: Vec<Looked>,
         context: &mut Context<'_>,
     ) {
         for (key, looked) in keys.into_iter().zip(looked) {
-            if let Some((key, looked)) = self.put_aside(key, looked) {
-                self.looked_again(key, looked, context);
+            match &mut self.mode {
+                Mode::Slice(_, prior) => prior.add(key, looked),
+                _ => self.count_prior_key(key, looked, context),
             }
         }
     }
 
-    /// What a look at a key of an earlier run comes to.
-    pub(crate) fn looked_again(&mut self, key: Key, looked: Looked, context: &mut Context<'_>) {
+    /// Counts a prior run's key: one that differs is a candidate, as if a scan had seen it, and one that
+    /// agrees has healed since.
+    pub(super) fn count_prior_key(&mut self, key: Key, looked: Looked, context: &mut Context<'_>) {
         let rows = looked.image.map(|digest| digest.rows);
-        self.account.tally.read(rows);
+        self.result.tally.read(rows);
         match looked.kind {
-            None => self.account.healed(rows, &looked.groups),
+            None => self.result.add_healed(rows, &looked.groups),
             Some(_) => {
-                let home = Arc::new(KeyRange::everything());
-                self.suspect(Suspected { key, image: looked.image }, home, context);
+                let parent = Arc::new(KeyRange::everything());
+                self.add_key(Suspected { key, image: looked.image }, parent, context);
             }
         }
     }

@@ -1,46 +1,47 @@
-//! What is known of a mapping from prior runs: keys and ranges that differed, and, in a slice, what a
-//! first recheck of these keys has returned.
+//! What prior runs know of a mapping: keys and ranges that differed and, in a slice, what a first recheck
+//! of these keys has returned.
 
-use crate::chunks::Later;
+use crate::chunks::ScanRange;
 use crate::compare::Looked;
 use crate::finding::NotRecalled;
 use crate::row::{Bound, Key, KeyOrder, KeyRange};
 
-/// What a mapping is to look at again.
+/// What a prior run found of a mapping.
 #[derive(Debug, Default)]
-pub(crate) struct Again {
+pub(crate) struct PriorFindings {
     pub(crate) keys: Vec<Key>,
-    /// In key order, with about how many rows each has.
+    /// One-sided ranges in key order, with their estimated rows.
     pub(crate) ranges: Vec<(KeyRange, u64)>,
     pub(crate) null_keys: bool,
     /// What is left out, and why.
     pub(crate) not_recalled: Option<NotRecalled>,
 }
 
-/// What one mapping's slice begins with.
+/// The slice of one mapping.
 #[derive(Debug)]
-pub(crate) struct Slice {
-    pub(crate) again: Again,
-    /// Every stretch, the one first that has gone unverified for longest.
-    pub(crate) stretches: Vec<Later>,
+pub(crate) struct SlicePlan {
+    pub(crate) prior: PriorFindings,
+    /// All ranges, the one first that has not been verified for the longest time.
+    pub(crate) ranges: Vec<ScanRange>,
 }
 
-/// Keys that were looked at before their stretch is scanned, with what was seen.
+/// Keys that were rechecked before their range is scanned, with the result of the recheck.
 #[derive(Debug, Default)]
-pub(crate) struct Recalled {
+pub(crate) struct PriorKeys {
     keys: Vec<(Key, Option<Looked>)>,
-    sorted: bool,
+    is_sorted: bool,
 }
 
-impl Recalled {
+impl PriorKeys {
+    /// Adds a key with the result of its recheck.
     pub(crate) fn add(&mut self, key: Key, looked: Looked) {
         self.keys.push((key, Some(looked)));
-        self.sorted = false;
+        self.is_sorted = false;
     }
 
-    /// Takes out the keys of a range. Gives those that were seen to agree.
+    /// Removes the keys of a range. Returns those on which the sides agreed.
     pub(crate) fn take(&mut self, range: &KeyRange, order: &KeyOrder) -> Vec<&Key> {
-        if !std::mem::replace(&mut self.sorted, true) {
+        if !std::mem::replace(&mut self.is_sorted, true) {
             self.keys.sort_by(|(a, ..), (b, ..)| order.compare(a, b));
         }
         let up_to = |bound: &Option<Bound>, open: usize| match bound {
@@ -59,8 +60,8 @@ impl Recalled {
         agreed
     }
 
-    /// Returns the keys of ranges that were not scanned.
-    pub(crate) fn into_left(self) -> impl Iterator<Item = (Key, Looked)> {
+    /// Returns the keys whose ranges were not scanned.
+    pub(crate) fn into_unscanned(self) -> impl Iterator<Item = (Key, Looked)> {
         self.keys.into_iter().filter_map(|(key, looked)| Some((key, looked?)))
     }
 }
@@ -82,19 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_counts_by_the_look_only_if_no_scan_comes_to_it() {
+    fn a_recheck_counts_only_for_keys_that_are_not_scanned() {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut recalled = Recalled::default();
+        let mut prior = PriorKeys::default();
         for (number, kind) in [(9, None), (5, Some(Kind::Mismatch)), (6, None), (2, None)] {
             let looked = Looked { kind, ..Looked::default() };
-            recalled.add(key(number), looked);
+            prior.add(key(number), looked);
         }
-        assert_eq!(recalled.take(&range(4, 8), &order), [&key(6)]);
-        assert!(recalled.take(&range(4, 8), &order).is_empty());
+        assert_eq!(prior.take(&range(4, 8), &order), [&key(6)]);
+        assert!(prior.take(&range(4, 8), &order).is_empty());
         let left: Vec<&Key> =
-            recalled.keys.iter().filter(|(_, looked)| looked.is_some()).map(|(k, _)| k).collect();
+            prior.keys.iter().filter(|(_, looked)| looked.is_some()).map(|(k, _)| k).collect();
         assert_eq!(left, [&key(2), &key(9)]);
         let everything = KeyRange { after: None, through: None };
-        assert_eq!(recalled.take(&everything, &order), [&key(2), &key(9)]);
+        assert_eq!(prior.take(&everything, &order), [&key(2), &key(9)]);
     }
 }

@@ -1,21 +1,23 @@
-//! Resuming a mapping: what is stored of every chunk during a run, and how a mapping is restored.
+//! Storing what becomes of a mapping during a run, and resuming the mapping from it.
 
-use super::checkpoints::{FIRST_OF_PASS, PassState, RulingRecord, Stand, Stored};
+use super::checkpoints::{FIRST_BLOCK_RESULT, PartRecord, ScanPhase, StoredMapping, StoredScan};
 use super::context::Context;
 use super::mapping::MappingState;
-use super::one_sided::Ruled;
-use crate::chunks::{Checked, Kept, KeptState, Outcome, Pass, Told};
+use super::mode::Mode;
+use crate::chunks::{
+    BlockScan, ChunkOutcome, FinishedChunk, PriorChunk, PriorChunkState, StoredOutcome,
+};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
-/// A stored outcome that is to be read from the ledger.
+/// A stored outcome that has to be read from the ledger, by its number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum ToRead {
+pub(crate) enum UnreadOutcome {
     /// A result of a table scan by blocks.
-    Pass(u64),
+    BlockResult(u64),
     /// The reason why a chunk could not be compared.
     Reason(u64),
     /// The outcome of a chunk.
@@ -23,222 +25,222 @@ pub(crate) enum ToRead {
 }
 
 impl MappingState {
-    /// Writes down what became of a chunk, at once where the order of keys can be told here.
-    pub(crate) fn keep_compared(
+    /// Stores the outcome of a chunk at once, if the order of keys is known here.
+    pub(super) fn store_compared(
         &mut self,
         chunk: u64,
         compared: &Compared,
         context: &mut Context<'_>,
     ) {
         if context.checkpoints.are_stored()
-            && let Some((range, rows)) = self.frontier.keep(chunk)
+            && let Some((range, rows)) = self.scan.chunks.mark_stored(chunk)
         {
-            let checked = Checked::Compared(compared);
-            context.checkpoints.store_chunk(
-                &self.account.plan.name,
-                (chunk, &range, rows),
-                checked,
-            );
+            let (name, chunk) = (&self.result.plan.name, (chunk, &range, rows));
+            context.checkpoints.store_chunk(name, chunk, StoredOutcome::Compared(compared));
         }
     }
 
-    /// Writes down what became of a chunk when all before it are done: chunks then hang together,
-    /// whatever the order.
-    pub(crate) fn keep_told(&self, told: &Told, context: &mut Context<'_>) {
-        let checked = match &told.outcome {
-            Outcome::Compared(compared) => Checked::Compared(compared),
-            Outcome::Skipped => Checked::Skipped,
-            Outcome::Undecided(..) => return,
+    /// Stores the outcome of a chunk when all before it are done: then chunks tile in any order of keys.
+    pub(super) fn store_finished(&self, finished: &FinishedChunk, context: &mut Context<'_>) {
+        let outcome = match &finished.outcome {
+            ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
+            ChunkOutcome::Skipped => StoredOutcome::Skipped,
+            ChunkOutcome::Undecided(..) => return,
         };
-        if !told.kept {
-            let of = (told.chunk, &told.range, told.rows);
-            context.checkpoints.store_chunk(&self.account.plan.name, of, checked);
+        if !finished.is_stored {
+            let chunk = (finished.chunk, &finished.range, finished.rows);
+            context.checkpoints.store_chunk(&self.result.plan.name, chunk, outcome);
         }
     }
 
-    /// Writes down that a one-sided range stands: to look at it again would be to read it again. Rows
-    /// under a rule are looked at again, for the rule may have expired by then.
-    pub(crate) fn keep_ruling(
+    /// Stores that a part of a one-sided range is confirmed, since rechecking it means reading it. A part
+    /// with rows under a rule is rechecked: the rule may have expired by then.
+    pub(super) fn store_ruling(
         &self,
         (range, side): (&KeyRange, Side),
         (ruling, parts): (&Ruling, &Parts),
         context: &mut Context<'_>,
     ) {
-        let stands = ruling.disposition() == Disposition::Confirmed && !parts.has_rules();
-        if context.checkpoints.are_stored() && stands {
+        let is_confirmed = ruling.disposition() == Disposition::Confirmed && !parts.has_rules();
+        if context.checkpoints.are_stored() && is_confirmed {
             let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
-            let ruled = RulingRecord { side, through: key(&range.through), ruling, parts };
-            let name = &self.account.plan.name;
-            context.checkpoints.store_ruling(name, &key(&range.after), &ruled);
+            let part = PartRecord { side, through: key(&range.through), ruling, parts };
+            let name = &self.result.plan.name;
+            context.checkpoints.store_part(name, &key(&range.after), &part);
         }
     }
 
-    /// What was ruled of a one-sided range before an interruption.
-    pub(crate) fn ruled_before(&mut self, range: &KeyRange, side: Side) -> Option<(Ruling, Parts)> {
-        let after = range.after.as_ref().map(|bound| bound.key.clone());
-        let Ruled { side: of, through, ruling, parts } = self.ruled.remove(&after)?;
-        let same = of == side && through.as_ref() == range.through.as_ref().map(|bound| &bound.key);
-        same.then_some((ruling, parts))
-    }
-
-    /// Writes down what a pass has compared for good, and how it goes on.
-    /// Gives it back to be taken in, unless it is only scanned here.
-    pub(crate) fn keep_passed(
+    /// Stores a result of the table scan, and how far the scan has come. Returns the result, unless it is
+    /// only handed over to the process that completes the run.
+    pub(super) fn store_block_result(
         &mut self,
         compared: Compared,
         context: &mut Context<'_>,
     ) -> Option<Compared> {
-        let (chunk, range) = (FIRST_OF_PASS + self.booked, KeyRange::everything());
-        self.booked += 1;
-        if let Some(scanned) = &mut self.scanned {
-            self.frontier.passed(compared.rows.source.max(compared.rows.target));
-            let outcome = Outcome::Compared(compared);
-            scanned.push(Told { chunk, range, rows: 0, outcome, kept: false });
+        let chunk = FIRST_BLOCK_RESULT + self.scan.block_results;
+        let range = KeyRange::everything();
+        self.scan.block_results += 1;
+        if let Mode::Shard(finished) = &mut self.mode {
+            self.scan.chunks.add_scanned(compared.rows.source.max(compared.rows.target));
+            let (outcome, is_stored) = (ChunkOutcome::Compared(compared), false);
+            finished.push(FinishedChunk { chunk, range, rows: 0, outcome, is_stored });
             return None;
         }
-        let of = (chunk, &range, 0);
-        context.checkpoints.store_chunk(&self.account.plan.name, of, Checked::Compared(&compared));
-        self.keep_pass(true, context);
+        let outcome = StoredOutcome::Compared(&compared);
+        context.checkpoints.store_chunk(&self.result.plan.name, (chunk, &range, 0), outcome);
+        self.store_scan(true, context);
         Some(compared)
     }
 
-    /// Writes down how far a pass has come: now, or if it is time to.
-    pub(crate) fn keep_pass(&mut self, now: bool, context: &mut Context<'_>) {
+    /// Stores how far the table scan has come: now, or if it is due.
+    pub(super) fn store_scan(&mut self, now: bool, context: &mut Context<'_>) {
         if !context.checkpoints.are_stored() || !(now || context.checkpoints.are_due()) {
             return;
         }
-        let stand = match &self.pass {
-            Some(pass) => Stand::Open(Box::new(pass.progress())),
-            None if self.booked > 0 => Stand::Finished,
-            None => Stand::Useless,
+        let block_results = self.scan.block_results;
+        let phase = match &self.scan.blocks {
+            Some(blocks) => ScanPhase::Open(Box::new(blocks.state())),
+            None if block_results > 0 => ScanPhase::Finished,
+            None => ScanPhase::Useless,
         };
-        context
-            .checkpoints
-            .store_pass(&self.account.plan.name, &PassState { booked: self.booked, stand });
+        let scan = StoredScan { block_results, phase };
+        context.checkpoints.store_scan(&self.result.plan.name, &scan);
     }
 
-    /// Restores where the mapping stood, from what is stored.
-    pub(crate) fn restore(&mut self, stored: Stored, context: &mut Context<'_>) {
-        let name = self.account.plan.name.clone();
+    /// Restores how far the mapping had come.
+    pub(crate) fn restore(&mut self, stored: StoredMapping, context: &mut Context<'_>) {
+        let name = self.result.plan.name.clone();
         let stored = if stored.adds_up(context.settings.chunks.sample.is_some()) {
             stored
         } else {
             context.checkpoints.forget_mapping(&name);
-            Stored { damaged: stored.damaged.max(1), ..Stored::default() }
+            StoredMapping { damaged: stored.damaged.max(1), ..StoredMapping::default() }
         };
-        let Stored { chunks, of_pass, state, ruled, damaged, places, .. } = stored;
-        let undecided = chunks.iter().chain(&of_pass);
-        let undecided = undecided.filter(|kept| kept.state == KeptState::Undecided);
-        self.undecided_before = undecided.map(|kept| kept.chunk).collect();
-        (self.ruled, self.booked) = (ruled, of_pass.len() as u64);
-        match (state, &mut self.pass) {
-            (Some(Stand::Open(progress)), pass) => {
-                let plan = &self.account.plan;
-                pass.get_or_insert_with(|| Pass::of(plan, context.settings.chunks))
-                    .go_on(*progress);
-            }
-            (Some(Stand::Finished), pass) => {
-                *pass = None;
-                self.frontier.close();
-            }
-            (Some(Stand::Useless), pass) => {
-                *pass = None;
-                self.frontier.read_in_ranges();
-            }
-            // Statistics may have changed, and the plan's choice with them: the run's own stands.
-            (None, pass) if !chunks.is_empty() => *pass = None,
-            // Many processes: one of them has compared all of it.
-            (None, pass) if !of_pass.is_empty() => {
-                *pass = None;
-                self.frontier.close();
-            }
-            (None, _) => {}
-        }
-        let rows = chunks.iter().chain(&of_pass).map(|kept| match kept.state {
-            KeptState::Clean(rows) => rows,
-            KeptState::Dirty => kept.rows,
-            KeptState::Skipped | KeptState::Undecided => 0,
+        let StoredMapping { chunks, results, phase, confirmed, damaged, places, .. } = stored;
+        let undecided = chunks.iter().chain(&results);
+        let undecided = undecided.filter(|chunk| chunk.state == PriorChunkState::Undecided);
+        self.restored.undecided = undecided.map(|chunk| chunk.chunk).collect();
+        self.restored.confirmed = confirmed;
+        self.scan.block_results = results.len() as u64;
+        self.restore_scan(phase, (!chunks.is_empty(), !results.is_empty()), context);
+        let rows = chunks.iter().chain(&results).map(|chunk| match chunk.state {
+            PriorChunkState::Clean(rows) => rows,
+            PriorChunkState::Dirty => chunk.rows,
+            PriorChunkState::Skipped | PriorChunkState::Undecided => 0,
         });
         let rows = rows.fold(0, u64::saturating_add);
-        let kept = of_pass.len() as u64;
-        for Kept { chunk, state, .. } in of_pass {
+        let kept_results = results.len() as u64;
+        for PriorChunk { chunk, state, .. } in results {
             match state {
-                KeptState::Clean(rows) => self.account.matched(rows, &Default::default()),
-                KeptState::Dirty => self.to_recall.push_back(chunk),
-                KeptState::Skipped | KeptState::Undecided => {}
+                PriorChunkState::Clean(rows) => self.result.add_matched(rows, &Default::default()),
+                PriorChunkState::Dirty => self.restored.block_results.push_back(chunk),
+                PriorChunkState::Skipped | PriorChunkState::Undecided => {}
             }
         }
         let all = chunks.len() as u64;
         let number = match chunks.is_empty() {
             true => 0,
-            false => self.frontier.restore(chunks, &KeyRange::everything()),
+            false => self.scan.chunks.restore(chunks, &KeyRange::everything()),
         };
-        if damaged > 0 || number == 0 && all > 0 {
-            let (damaged, chunks_kept) = (damaged.max(1), kept + number);
-            self.account.read_again = Some(ReadAgain { damaged, chunks_kept });
-            if number == 0 && all > 0 {
+        let do_not_tile = number == 0 && all > 0;
+        if damaged > 0 || do_not_tile {
+            let (damaged, chunks_kept) = (damaged.max(1), kept_results + number);
+            self.result.read_again = Some(ReadAgain { damaged, chunks_kept });
+            if do_not_tile {
                 context.checkpoints.forget_mapping(&name);
             }
             for place in places {
                 context.checkpoints.forget_chunk(&name, place);
             }
         }
-        context.report(Event::MappingResumed { mapping: self.account.index, chunks: number, rows });
-        self.take_chunks(context);
+        context.report(Event::MappingResumed { mapping: self.result.index, chunks: number, rows });
+        self.take_finished(context);
     }
 
-    /// Returns whether there is something to read from the ledger, and room for it.
-    pub(crate) fn recalls(&self, is_full: bool) -> bool {
-        let waits = !self.to_recall.is_empty() || self.frontier.to_recall().is_some();
-        waits && !self.finished && !is_full && !self.is_asking()
-    }
-
-    /// Returns the stored outcome that is to be read next.
-    pub(crate) fn next_to_read(&mut self) -> Option<ToRead> {
-        if let Some(chunk) = self.to_recall.pop_front() {
-            return Some(ToRead::Pass(chunk));
+    fn restore_scan(
+        &mut self,
+        phase: Option<ScanPhase>,
+        (has_chunks, has_results): (bool, bool),
+        context: &Context<'_>,
+    ) {
+        let blocks = &mut self.scan.blocks;
+        match phase {
+            Some(ScanPhase::Open(state)) => {
+                let (plan, settings) = (&self.result.plan, context.settings.chunks);
+                blocks.get_or_insert_with(|| BlockScan::of(plan, settings)).restore(*state);
+            }
+            Some(ScanPhase::Finished) => {
+                *blocks = None;
+                self.scan.chunks.close();
+            }
+            Some(ScanPhase::Useless) => {
+                *blocks = None;
+                self.scan.chunks.cut_into_ranges();
+            }
+            // Statistics may have changed, and with them the plan's choice: the run's own choice stays.
+            None if has_chunks => *blocks = None,
+            // In a run of many processes one of them has compared everything.
+            None if has_results => {
+                *blocks = None;
+                self.scan.chunks.close();
+            }
+            None => {}
         }
-        let chunk = self.frontier.to_recall()?;
-        Some(match self.undecided_before.remove(&chunk) {
-            true => ToRead::Reason(chunk),
-            false => ToRead::Chunk(chunk),
+    }
+
+    /// Returns whether an outcome has to be read from the ledger, and the queue has room for it.
+    pub(crate) fn has_unread(&self, is_queue_full: bool) -> bool {
+        let has_unread =
+            !self.restored.block_results.is_empty() || self.scan.chunks.first_stored().is_some();
+        has_unread && !self.is_finished && !is_queue_full && !self.waits_for_gap()
+    }
+
+    /// Returns the outcome that is read next.
+    pub(crate) fn next_unread(&mut self) -> Option<UnreadOutcome> {
+        if let Some(chunk) = self.restored.block_results.pop_front() {
+            return Some(UnreadOutcome::BlockResult(chunk));
+        }
+        let chunk = self.scan.chunks.first_stored()?;
+        Some(match self.restored.undecided.remove(&chunk) {
+            true => UnreadOutcome::Reason(chunk),
+            false => UnreadOutcome::Chunk(chunk),
         })
     }
 
-    /// Takes a stored result of a table scan by blocks, or why it could not be read.
-    pub(crate) fn pass_recalled(
+    /// Takes a stored result of the table scan, or why it could not be read.
+    pub(crate) fn take_stored_result(
         &mut self,
         compared: Result<Compared, String>,
         context: &mut Context<'_>,
     ) {
         match compared {
-            Ok(compared) => self.rescanned(KeyRange::everything(), compared, context),
+            Ok(compared) => self.take_rescanned(KeyRange::everything(), compared, context),
             Err(error) => {
                 let reason = format!("what was compared before is lost: {error}");
-                self.account.undecided(&KeyRange::everything(), 1, &reason, context);
+                self.result.report_undecided(&KeyRange::everything(), 1, &reason, context);
             }
         }
     }
 
-    /// Takes the reason why a chunk could not be compared.
-    pub(crate) fn reason_recalled(
+    /// Takes the stored reason why a chunk could not be compared.
+    pub(crate) fn take_stored_reason(
         &mut self,
         chunk: u64,
         reason: String,
         context: &mut Context<'_>,
     ) {
-        self.frontier.failed_before(chunk, reason);
-        self.take_chunks(context);
+        self.scan.chunks.set_undecided(chunk, reason);
+        self.take_finished(context);
     }
 
-    /// Takes the stored outcome of a chunk. A chunk without one is compared again.
-    pub(crate) fn chunk_recalled(
+    /// Takes the stored outcome of a chunk; with `None` the chunk is compared again.
+    pub(crate) fn take_stored_chunk(
         &mut self,
         chunk: u64,
         compared: Option<Compared>,
         context: &mut Context<'_>,
     ) {
-        self.frontier.recalled(chunk, compared);
-        self.take_chunks(context);
+        self.scan.chunks.set_stored(chunk, compared);
+        self.take_finished(context);
     }
 }

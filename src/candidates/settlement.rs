@@ -1,238 +1,235 @@
-//! What becomes of a mapping's suspects when they have been looked at again.
+//! What becomes of a candidate when it has been rechecked: healed, confirmed, unsettled or accepted, or
+//! rechecked once more.
 
 use std::sync::Arc;
 
-use super::account::Telling;
 use super::context::Context;
-use super::counted::Counted;
 use super::mapping::{MappingState, only};
-use super::one_sided::NamedRun;
-use super::queue::Entry;
-use super::task::Task;
+use super::one_sided::ConfirmedRange;
+use super::queue::OpenCandidate;
+use super::result::FindingDetails;
+use super::task::{CountedRows, Rescan, Task, UnreadableKey};
 use crate::compare::Looked;
 use crate::finding::{Kind, Look, Place, Ruling, Settled, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};
 
-/// Fewer one-sided rows are no backfill that has come so far.
+/// The minimum of one-sided rows that may be a backfill which has not come further.
 const LEAST_ONE_SIDED: u64 = 5;
 
-/// What a look has seen of the two sides.
+/// The result of a recheck.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    /// They differ.
-    Apart,
-    /// They agree within a leeway.
-    Within,
-    /// They are alike, or neither is there any more.
-    Alike,
+enum Comparison {
+    /// The sides differ.
+    Different,
+    /// The sides differ within a tolerance.
+    Tolerated,
+    /// The sides are equal, or neither has the row any more.
+    Equal,
 }
 
-impl Seen {
-    /// Of rows that should not be there at all.
-    fn of_none(rows: u64) -> Seen {
-        if rows == 0 { Seen::Alike } else { Seen::Apart }
+impl Comparison {
+    /// Returns the result for rows that should not exist.
+    fn of_unwanted(rows: u64) -> Comparison {
+        if rows == 0 { Comparison::Equal } else { Comparison::Different }
     }
 }
 
 impl MappingState {
-    /// Settles one suspect: books what the look has found. Nothing comes back if it has to be looked
-    /// at again; otherwise its entry does, with a ruling if it stands.
+    /// Settles a candidate, and counts its rows. Returns `None` if it has to be rechecked once more, and
+    /// otherwise the candidate, with a ruling if it differs.
     fn settle(
         &mut self,
-        mut entry: Entry,
+        mut candidate: OpenCandidate,
         image: BySide<Digest>,
         groups: &BySide<Vec<Group>>,
-        seen: Seen,
+        comparison: Comparison,
         context: &mut Context<'_>,
-    ) -> Option<(Entry, Option<Ruling>)> {
+    ) -> Option<(OpenCandidate, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
-        let booked = entry.suspect.image.map(|digest| digest.rows);
-        self.account.tally.corrected(booked, rows);
-        let agree = seen != Seen::Apart;
-        // A digest sees no leeway: what the first look clears may never have been beyond it.
-        let never_differed = seen == Seen::Within
-            && self.account.plan.strategy == Strategy::Digest
-            && entry.suspect.looks() == 0
-            && booked.all(|rows| *rows == 1);
+        let counted = candidate.suspect.image.map(|digest| digest.rows);
+        self.result.tally.corrected(counted, rows);
+        let agree = comparison != Comparison::Different;
+        // A digest knows no tolerance: a row within it at the first recheck may never have been beyond.
+        let never_differed = comparison == Comparison::Tolerated
+            && self.result.plan.strategy == Strategy::Digest
+            && candidate.suspect.looks() == 0
+            && counted.all(|rows| *rows == 1);
         let look = Look { at: context.clock.now(), image, agree };
-        let ruling = match entry.suspect.settle(&look, context.settings.settle) {
+        let ruling = match candidate.suspect.settle(&look, context.settings.settle) {
             Settled::Again => {
-                context.queue.push(entry);
+                context.queue.push(candidate);
                 return None;
             }
             Settled::Healed => {
                 match never_differed {
-                    true => self.account.cleared(rows, groups),
-                    false => self.account.healed(rows, groups),
+                    true => self.result.add_tolerated(rows, groups),
+                    false => self.result.add_healed(rows, groups),
                 }
                 None
             }
             Settled::Standing(ruling) => Some(ruling),
         };
         self.open -= 1;
-        Some((entry, ruling))
+        Some((candidate, ruling))
     }
 
-    /// Some keys were looked at again.
-    pub(crate) fn looked(
+    /// Takes the recheck of keys.
+    pub(crate) fn take_rechecked(
         &mut self,
-        entries: Vec<Entry>,
+        candidates: Vec<OpenCandidate>,
         looked: Vec<Looked>,
         context: &mut Context<'_>,
     ) {
-        for (entry, looked) in entries.into_iter().zip(looked) {
-            let seen = match looked.kind {
-                Some(_) => Seen::Apart,
-                None if looked.cleared => Seen::Within,
-                None => Seen::Alike,
+        for (candidate, looked) in candidates.into_iter().zip(looked) {
+            let comparison = match looked.kind {
+                Some(_) => Comparison::Different,
+                None if looked.cleared => Comparison::Tolerated,
+                None => Comparison::Equal,
             };
-            let settled = self.settle(entry, looked.image, &looked.groups, seen, context);
-            if let Some((entry, Some(ruling))) = settled
+            let settled = self.settle(candidate, looked.image, &looked.groups, comparison, context);
+            if let Some((candidate, Some(ruling))) = settled
                 && let Some(kind) = looked.kind
             {
-                let plan = Arc::clone(&self.account.plan);
+                let plan = Arc::clone(&self.result.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
                 let rule = plan.accepts.covering(kind, &looked.rules, differing);
                 let ruling = if rule.is_some() { ruling.covered() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
-                self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
-                self.tell_key(&entry, &ruling, rule, kind, looked, context);
+                self.result.add_difference(kind, ruling.disposition(), rows, &looked.groups);
+                self.report_key(&candidate, &ruling, rule, kind, looked, context);
             }
         }
-        self.ask_for_ends();
+        self.request_ends();
     }
 
-    fn tell_key(
+    fn report_key(
         &mut self,
-        entry: &Entry,
+        candidate: &OpenCandidate,
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
         kind: Kind,
         looked: Looked,
         context: &mut Context<'_>,
     ) {
-        let first_seen = entry.suspect.first_seen;
+        let first_seen = candidate.suspect.first_seen;
         let Looked { image, key, columns, groups, changed_at, .. } = looked;
-        let key = self.account.key_text(key);
+        let key = self.result.key_text(key);
         if kind != Kind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
-            let place = Place::Key(key);
-            let telling = Telling {
-                columns,
-                changed_at,
-                group,
-                rule,
-                ..Telling::new(kind, place, first_seen)
-            };
-            return self.account.tell(ruling, telling, context);
+            let base = FindingDetails::new(kind, Place::Key(key), first_seen);
+            let details = FindingDetails { columns, changed_at, group, rule, ..base };
+            return self.result.report_finding(ruling, details, context);
         }
         for side in Side::BOTH {
             if image[side].rows > 1 {
                 let place = Place::Duplicate(side, image[side].rows, key.clone());
                 let group = groups[side].first().cloned();
-                let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
-                self.account.tell(ruling, telling, context);
+                let base = FindingDetails::new(kind, place, first_seen);
+                let details = FindingDetails { group, ..base };
+                self.result.report_finding(ruling, details, context);
             }
         }
     }
 
-    /// Rows of one side with a NULL in their key were counted again.
-    pub(crate) fn looked_at_null_keys(
+    /// Takes the recheck of the rows of one side with a NULL in their key.
+    pub(crate) fn take_rechecked_null_keys(
         &mut self,
-        entry: Entry,
-        mut found: BySide<Counted>,
+        candidate: OpenCandidate,
+        mut counted: BySide<CountedRows>,
         context: &mut Context<'_>,
     ) {
-        let Subject::NullKeys(side) = entry.suspect.subject else { return };
-        let Counted { digest, parts } = std::mem::take(&mut found[side]);
-        let image = only(side, digest);
+        let Subject::NullKeys(side) = candidate.suspect.subject else { return };
+        let CountedRows { digest, parts } = std::mem::take(&mut counted[side]);
+        let comparison = Comparison::of_unwanted(digest.rows);
         let settled =
-            self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), context);
-        let Some((entry, Some(ruling))) = settled else { return };
-        let (kind, first_seen) = (Kind::NullKey, entry.suspect.first_seen);
+            self.settle(candidate, only(side, digest), &BySide::default(), comparison, context);
+        let Some((candidate, Some(ruling))) = settled else { return };
+        let (kind, first_seen) = (Kind::NullKey, candidate.suspect.first_seen);
         for (group, _, rows) in parts.iter() {
-            self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
-            let place = Place::NullKey(side, rows);
-            let group = Some(group.clone());
-            let telling = Telling { group, ..Telling::new(kind, place, first_seen) };
-            self.account.tell(&ruling, telling, context);
+            let disposition = ruling.disposition();
+            self.result.add_difference_of_group(kind, disposition, group, only(side, rows));
+            let base = FindingDetails::new(kind, Place::NullKey(side, rows), first_seen);
+            let details = FindingDetails { group: Some(group.clone()), ..base };
+            self.result.report_finding(&ruling, details, context);
         }
     }
 
-    /// A one-sided range was looked at again.
-    pub(crate) fn looked_at_range(
+    /// Takes the recheck of a one-sided range.
+    pub(crate) fn take_rechecked_range(
         &mut self,
-        mut entry: Entry,
-        mut found: BySide<Counted>,
+        mut candidate: OpenCandidate,
+        mut counted: BySide<CountedRows>,
         context: &mut Context<'_>,
     ) {
-        let Subject::Range(range, side) = entry.suspect.subject.clone() else { return };
-        let piece = entry.piece;
-        let image = BySide::new(|side| found[side].digest);
+        let Subject::Range(range, side) = candidate.suspect.subject.clone() else { return };
+        let part = candidate.part;
+        let image = BySide::new(|side| counted[side].digest);
         if image[side.other()].rows > 0 {
-            // The other side has come by: what is left is a matter of keys.
-            let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, BySide::default());
+            // The other side has rows by now: the range is compared again, key by key.
+            let before = candidate.suspect.image.map(|digest| digest.rows);
+            self.result.tally.corrected(before, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
-            self.tasks.push_back(Task::Rescan { range, rows, smallest: false });
-            return self.settle_piece(piece, None);
+            self.tasks.push_back(Task::Rescan(Rescan { range, rows, smallest: false }));
+            return self.settle_part(part, None);
         }
-        let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
-            // Some of its rows may have gone between its scan and the ruling.
-            let booked = entry.suspect.image.map(|digest| digest.rows);
-            self.account.tally.corrected(booked, only(side, ruled.1.rows()));
+        let (candidate, standing) = if let Some(confirmed) = candidate.confirmed.take() {
+            // Some of its rows may have been deleted between its scan and the ruling.
+            let before = candidate.suspect.image.map(|digest| digest.rows);
+            self.result.tally.corrected(before, only(side, confirmed.1.rows()));
             self.open -= 1;
-            (entry, Some(ruled))
+            (candidate, Some(confirmed))
         } else {
-            let seen = Seen::of_none(image[side].rows);
-            let settled = self.settle(entry, image, &BySide::default(), seen, context);
-            let Some((entry, ruling)) = settled else { return };
+            let comparison = Comparison::of_unwanted(image[side].rows);
+            let settled = self.settle(candidate, image, &BySide::default(), comparison, context);
+            let Some((candidate, ruling)) = settled else { return };
             let standing = ruling.map(|ruling| {
-                let parts = std::mem::take(&mut found[side].parts);
-                // What kept changing is covered by no rule.
-                let covered = ruling.covered() != ruling;
-                (ruling, if covered { parts } else { parts.without_rules() })
+                let parts = std::mem::take(&mut counted[side].parts);
+                // No rule covers rows that kept changing.
+                let may_be_covered = ruling.covered() != ruling;
+                (ruling, if may_be_covered { parts } else { parts.without_rules() })
             });
             if let Some((ruling, parts)) = &standing {
-                self.keep_ruling((&range, side), (ruling, parts), context);
+                self.store_ruling((&range, side), (ruling, parts), context);
             }
-            (entry, standing)
+            (candidate, standing)
         };
         if let Some((ruling, parts)) = &standing {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.covered();
-                let ruling = if rule.is_some() { &covered } else { ruling };
-                let kind = Kind::only_in(side);
-                self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
+                let disposition =
+                    if rule.is_some() { covered.disposition() } else { ruling.disposition() };
+                let (kind, rows) = (Kind::only_in(side), only(side, rows));
+                self.result.add_difference_of_group(kind, disposition, group, rows);
             }
         }
-        match (piece, standing) {
-            (Some(_), standing) => self.settle_piece(piece, standing),
+        match (part, standing) {
+            (Some(_), standing) => self.settle_part(part, standing),
             (None, Some((ruling, parts))) => {
                 let KeyRange { after, through } = range;
-                let first_seen = entry.suspect.first_seen;
-                self.name(vec![NamedRun { ruling, side, after, through, parts, first_seen }]);
+                let first_seen = candidate.suspect.first_seen;
+                let range = ConfirmedRange { ruling, side, after, through, parts, first_seen };
+                self.name_ranges(vec![range]);
             }
             (None, None) => {}
         }
     }
 
-    /// Tells what stands of a run: a finding for each group in it and for each rule that covers some
-    /// of its rows, all of one range. Telling rows under a rule key by key instead could take as many
-    /// findings as there are rows, and where pieces of a run begin depends on the size of chunks.
-    pub(crate) fn tell_run(
+    /// Reports a confirmed range: a finding for each of its groups and each rule that covers some of its
+    /// rows, all of the same range. Findings by key for the rows under a rule could be as many as there
+    /// are rows, and where parts of a range begin depends on the size of chunks.
+    pub(crate) fn report_range(
         &mut self,
-        run: NamedRun,
+        range: ConfirmedRange,
         last: Option<Bound>,
         context: &mut Context<'_>,
     ) {
-        let NamedRun { ruling, side, after, through, parts, first_seen } = run;
-        let plan = Arc::clone(&self.account.plan);
+        let ConfirmedRange { ruling, side, after, through, parts, first_seen } = range;
+        let plan = Arc::clone(&self.result.plan);
         let range = KeyRange { after, through: last.or(through) };
-        let range = self.account.range_text(&range);
+        let range = self.result.range_text(&range);
         let (kind, covered, all) = (Kind::only_in(side), ruling.covered(), parts.rows());
         for (group, rule, rows) in parts.iter() {
             let rule = rule.and_then(|place| plan.accepts.live.get(place));
@@ -240,66 +237,47 @@ impl MappingState {
             let place = Place::Range(range.clone(), rows);
             let range_rows = (rows < all).then_some(all);
             let group = Some(group.clone());
-            let telling =
-                Telling { range_rows, group, rule, ..Telling::new(kind, place, first_seen) };
-            self.account.tell(ruling, telling, context);
+            let base = FindingDetails::new(kind, place, first_seen);
+            let details = FindingDetails { range_rows, group, rule, ..base };
+            self.result.report_finding(ruling, details, context);
         }
-        self.ask_for_ends();
+        self.request_ends();
     }
 
-    /// Keys that cannot be looked at. Where an index can, the range that holds just the one is named.
-    pub(crate) fn not_looked_at(
+    /// Takes keys that cannot be rechecked. Where an index finds it, the range that holds only the key is
+    /// reported as undecided.
+    pub(crate) fn take_unreadable(
         &mut self,
-        entries: Vec<Entry>,
+        candidates: Vec<OpenCandidate>,
         reason: &str,
-        by_itself: bool,
+        is_bad_row: bool,
         context: &mut Context<'_>,
     ) {
-        for entry in entries {
-            let task = Task::Narrow { entry, reason: reason.to_owned() };
-            match by_itself && self.account.plan.served() {
+        for candidate in candidates {
+            let task = Task::LocateKey(UnreadableKey { candidate, reason: reason.to_owned() });
+            match is_bad_row && self.result.plan.served() {
                 true => self.tasks.push_front(task),
                 false => self.abandon_task(task, reason, context),
             }
         }
     }
 
-    /// When all else is done: where one side has rows of its own, the other's ends are asked for, to tell
-    /// whether they all lie beyond. Only where an index finds them without reading on.
-    pub(crate) fn ask_for_ends(&mut self) {
-        let plan = &self.account.plan;
-        let tally = &self.account.tally;
-        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
+    /// Requests, when all else is done, the first and the last key of the side across from one-sided rows,
+    /// to report whether they all lie beyond. Only where an index finds them without reading more.
+    pub(crate) fn request_ends(&mut self) {
+        let plan = &self.result.plan;
+        let tally = &self.result.tally;
+        let one_sided = BySide { source: tally.only_in_source, target: tally.only_in_target };
         if !plan.served() || plan.key_width > 1 || !self.is_done() {
             return;
         }
         for side in Side::BOTH {
-            let cheap = plan.sides[side].filter.is_none();
-            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
-                self.ends_asked[side] = true;
-                self.tasks.push_back(Task::Ends { side });
+            let is_cheap = plan.sides[side].filter.is_none();
+            let is_useful = one_sided[side.other()] >= LEAST_ONE_SIDED;
+            if is_useful && is_cheap && !self.ends_requested[side] {
+                self.ends_requested[side] = true;
+                self.tasks.push_back(Task::FindEnds(side));
             }
-        }
-    }
-
-    /// Ends the mapping: one of its sides is not what was planned any more. What is not compared and
-    /// what is not settled stays undecided.
-    pub(crate) fn end_as_changed(&mut self, task: Task, reason: &str, context: &mut Context<'_>) {
-        self.abandon_task(task, reason, context);
-        if !self.finished {
-            self.abandon(reason, context);
-        }
-        let mut homes: Vec<(Arc<KeyRange>, u64)> = Vec::new();
-        for entry in context.queue.drain_of(self.account.index) {
-            self.close_entry(&entry);
-            self.settle_piece(entry.piece, None);
-            match homes.last_mut() {
-                Some((home, count)) if *home == entry.home => *count += 1,
-                _ => homes.push((entry.home, 1)),
-            }
-        }
-        for (home, count) in homes {
-            self.account.undecided(&home, count, reason, context);
         }
     }
 }

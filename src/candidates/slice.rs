@@ -1,78 +1,73 @@
-//! One mapping's slice: the keys that are looked at first, and the stretches that are scanned then.
+//! The slice of a mapping: keys that are rechecked first, and ranges that are scanned then.
 //!
-//! A key that is looked at first may be met again when its stretch is scanned. What counts then is the
-//! scan, which sees it among its neighbours; the look counts for keys to which no scan has come.
+//! A key that is rechecked first may be scanned later with its range. Then the scan counts, which sees
+//! the key among its neighbours; the recheck counts for keys whose ranges are not scanned.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::context::{Context, Settings};
 use super::mapping::{MappingState, null_keys};
-use super::prior_keys::{Recalled, Slice};
-use crate::chunks::Frontier;
-use crate::compare::{Compared, Looked};
+use super::mode::{Mode, PriorBatches};
+use super::prior_keys::{PriorKeys, SlicePlan};
+use crate::chunks::ChunkQueue;
+use crate::compare::Compared;
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange, VerifiedBy};
 
 impl MappingState {
-    /// Looks at what the run before found, then scans the stretches.
+    /// Creates the state of a mapping of which a slice is compared.
     pub(crate) fn slice(
         index: usize,
         plan: &Arc<MappingPlan>,
         settings: &Settings,
-        Slice { again, stretches }: Slice,
+        SlicePlan { prior, ranges }: SlicePlan,
     ) -> MappingState {
-        let mut state = MappingState::again(index, plan, settings, again);
-        state.account.skip_nothing();
+        let batches = PriorBatches::new(&prior.keys);
+        let mut state = MappingState::recheck(index, plan, settings, prior);
+        state.result.clear_skipped();
         state.tasks = null_keys(plan).into_iter().collect();
-        state.frontier = Frontier::of_stretches(plan, settings.chunks, stretches);
-        state.recalled = Some(Recalled::default());
+        state.scan.chunks = ChunkQueue::of_scan_ranges(plan, settings.chunks, ranges);
+        state.mode = Mode::Slice(batches, PriorKeys::default());
         state
     }
 
-    /// Puts the look at a key aside until it is known whether its stretch is scanned. Gives it back
-    /// where nothing is scanned any more.
-    pub(crate) fn put_aside(&mut self, key: Key, looked: Looked) -> Option<(Key, Looked)> {
-        match &mut self.recalled {
-            Some(recalled) => {
-                recalled.add(key, looked);
-                None
-            }
-            None => Some((key, looked)),
-        }
-    }
-
-    /// A range was scanned, which says of its keys what there is to say.
-    pub(crate) fn scanned_after(&mut self, range: &KeyRange, compared: &Compared) {
-        let Some(recalled) = &mut self.recalled else { return };
-        let agreed = recalled.take(range, &self.account.plan.order);
+    /// Forgets the first recheck of keys in a range that was scanned. Those that agreed then and now have
+    /// healed.
+    pub(super) fn forget_prior_keys(&mut self, range: &KeyRange, compared: &Compared) {
+        let Mode::Slice(_, prior) = &mut self.mode else { return };
+        let agreed = prior.take(range, &self.result.plan.order);
         if !agreed.is_empty() && compared.lone.is_none() {
             let differ: HashSet<&Key> =
                 compared.suspects.iter().map(|suspect| &suspect.key).collect();
             let healed = agreed.iter().filter(|key| !differ.contains(*key)).count();
-            self.account.tally.healed += healed as u64;
+            self.result.tally.healed += healed as u64;
         }
     }
 
-    /// Nothing more is scanned: the looks that were put aside count.
-    pub(crate) fn count_recalled(&mut self, context: &mut Context<'_>) {
-        let Some(recalled) = self.recalled.take() else { return };
-        for (key, looked) in recalled.into_left() {
-            self.looked_again(key, looked, context);
+    /// Counts the first recheck of keys whose ranges were not scanned. What is rechecked from now on counts
+    /// at once.
+    pub(super) fn count_prior_keys(&mut self, context: &mut Context<'_>) {
+        let Mode::Slice(batches, prior) = &mut self.mode else { return };
+        let (batches, prior) = (std::mem::take(batches), std::mem::take(prior));
+        self.mode = Mode::Recheck(batches);
+        for (key, looked) in prior.into_unscanned() {
+            self.count_prior_key(key, looked, context);
         }
     }
 
-    /// Scans no further: what is left is for the next slice.
-    pub(crate) fn leave(&mut self, context: &mut Context<'_>) {
-        let rows = self.frontier.leave();
+    /// Ends the scan: the next slice compares the rest.
+    pub(crate) fn leave_rest(&mut self, context: &mut Context<'_>) {
+        let rows = self.scan.chunks.leave_rest();
         if rows > 0 {
-            self.account.skipped(rows);
+            self.result.add_skipped(rows);
         }
-        self.take_chunks(context);
+        self.take_finished(context);
     }
 
-    /// Returns the run that last verified what is scanned now; mappings of one run take turns by it.
-    pub(crate) fn age(&self) -> Option<VerifiedBy> {
-        self.frontier.last_verified().cloned()
+    /// Returns the run that last verified the range that is being scanned. The mapping with the oldest
+    /// is scanned first.
+    pub(crate) fn last_verified(&self) -> Option<VerifiedBy> {
+        self.scan.chunks.last_verified().cloned()
     }
 }

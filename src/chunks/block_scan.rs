@@ -1,322 +1,289 @@
-//! Where a comparison by buckets stands: which blocks of which side have been handed out, what is on
-//! its way, which pass comes next.
+//! The table scan by blocks of one mapping: which blocks of which side have been read, which are in
+//! flight, and whether the table is scanned again.
 //!
-//! A piece is a stretch of blocks of each side, read at once, each for about the time that a chunk
-//! should take. The sides' stretches have nothing to do with each other: only sums meet. The last
-//! stretch has an open end, since a table grows while it is read.
+//! One statement reads a range of blocks, for about the time that a chunk should take. The block ranges
+//! of the two sides are unrelated: only the sums of their hash buckets are compared. The last block
+//! range has an open end, since a table may grow while it is read.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ChunkSettings;
-use super::ReadFailure;
-use super::size::EASED;
+use super::failure::ReadFailure;
+use super::settings::ChunkSettings;
+use super::size::THROTTLED;
+use super::step::{BlockRange, BlockRead, BlockStep};
 use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Blocks, Digest};
 use crate::schema::{BySide, Side};
 
-/// Blocks of a side's first stretch: some 20,000 rows of ordinary width.
+/// The blocks of a side's first range: some 20,000 rows of ordinary width.
 const FIRST_BLOCKS: u32 = 600;
 const MOST_BLOCKS: u32 = 1 << 22;
-/// What the pass wants done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NextPiece {
-    /// Ask how many blocks the tables have.
-    Measure,
-    /// Read a piece.
-    Read(Piece),
-}
 
-/// A stretch of each side, where there is one left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Piece {
-    pub(crate) number: u64,
-    pub(crate) ask: Ask,
-    /// Nothing for a side that is through.
-    pub(crate) stretch: BySide<Option<Stretch>>,
-}
-
-/// What of a side's table is read in one statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Stretch {
-    /// All of it.
-    Whole,
-    /// These blocks.
-    Blocks(Blocks),
-}
-
-impl Stretch {
-    /// Whether it is read in two if it takes too long: one block is not, nor is what is read whole.
-    pub(crate) fn can_be_cut(self) -> bool {
-        match self {
-            Stretch::Whole => false,
-            Stretch::Blocks(Blocks { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
-        }
-    }
-}
-
-/// What a piece of a side came to.
+/// What a block range of one side contains.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// Digests by bucket, and of the source the groups of its rows.
+pub(crate) enum BlockContent {
+    /// Digests by hash bucket and, of the source, the groups of its rows.
     Digests(Vec<(u32, Digest)>, Vec<BucketGroup>),
     Rows(Vec<BucketRow>),
 }
 
-/// What came of a piece, and how long each side took.
+/// What the blocks contain, and how long each side took.
 #[derive(Debug)]
-pub(crate) struct Read {
-    pub(crate) found: BySide<Option<Found>>,
+pub(crate) struct BlockResult {
+    pub(crate) content: BySide<Option<BlockContent>>,
     pub(crate) took: BySide<Duration>,
 }
 
-impl Read {
-    /// Rows of each side that were digested.
+impl BlockResult {
+    /// Returns the rows of each side that were digested.
     pub(crate) fn rows(&self) -> BySide<u64> {
-        self.found.as_ref().map(|found| match found {
-            Some(Found::Digests(digests, _)) => digests.iter().map(|(_, digest)| digest.rows).sum(),
-            Some(Found::Rows(_)) | None => 0,
+        self.content.as_ref().map(|content| match content {
+            Some(BlockContent::Digests(digests, _)) => {
+                digests.iter().map(|(_, digest)| digest.rows).sum()
+            }
+            Some(BlockContent::Rows(_)) | None => 0,
         })
     }
 }
 
-/// How the pass goes on.
+/// What a completed scan of both tables has led to.
 #[derive(Debug)]
-pub(crate) enum Progress {
-    /// Something was compared for good.
+pub(crate) enum BlockProgress {
+    /// Some hash buckets are compared for good; the others are scanned again.
     Compared(Compared),
-    /// Everything is compared; this was the last of it.
+    /// Everything is compared; this was the rest.
     Finished(Compared),
-    /// Buckets are of no use here.
+    /// Hash buckets are of no use for these tables.
     Useless,
 }
 
-/// One side's blocks.
+/// The blocks of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Table {
-    /// All blocks; nothing for what is read in one statement.
+struct TableBlocks {
+    /// The number of blocks; `None` for a table that one statement reads.
     blocks: Option<u32>,
     next: u32,
-    through: bool,
-    /// Blocks of the next stretch.
-    stretch: u32,
+    is_complete: bool,
+    /// The blocks of the next range.
+    range: u32,
 }
 
-/// One mapping's comparison by buckets.
+/// The table scan by blocks of one mapping.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct BlockScan {
     buckets: Buckets,
     by_blocks: BySide<bool>,
-    tables: Option<BySide<Table>>,
-    measuring: bool,
-    again: Vec<Piece>,
-    in_flight: Vec<Piece>,
-    next_piece: u64,
+    tables: Option<BySide<TableBlocks>>,
+    is_counting: bool,
+    /// What has to be read before further blocks, the next last.
+    pending: Vec<BlockRead>,
+    in_flight: Vec<BlockRead>,
+    reads: u64,
     chunk_time: Duration,
-    /// Whether pieces are to be smaller than time allows.
-    eases: bool,
+    is_throttled: bool,
 }
 
-impl Pass {
-    /// Nothing read yet; nothing at all if the plan has ranges.
-    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Option<Pass> {
-        (plan.partition == Partition::Buckets).then(|| Pass::of(plan, settings))
+impl BlockScan {
+    /// Creates the scan of a mapping, unless its plan has key ranges.
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Option<BlockScan> {
+        (plan.partition == Partition::Buckets).then(|| BlockScan::of(plan, settings))
     }
 
-    /// Nothing read yet, whatever the plan has.
-    pub(crate) fn of(plan: &MappingPlan, settings: ChunkSettings) -> Pass {
-        Pass {
+    /// Creates the scan of a mapping, whatever its plan has.
+    pub(crate) fn of(plan: &MappingPlan, settings: ChunkSettings) -> BlockScan {
+        BlockScan {
             buckets: Buckets::begin(plan, plan.served()),
             by_blocks: plan.sides.as_ref().map(|side| side.by_blocks),
             tables: None,
-            measuring: false,
-            again: Vec::new(),
+            is_counting: false,
+            pending: Vec::new(),
             in_flight: Vec::new(),
-            next_piece: 0,
+            reads: 0,
             chunk_time: settings.chunk_time,
-            eases: false,
+            is_throttled: false,
         }
     }
 
-    /// What to do next, if anything can be done now.
-    pub(crate) fn next(&mut self) -> Option<NextPiece> {
+    /// Returns what to do next; `None` if nothing can be done now.
+    pub(crate) fn next_step(&mut self) -> Option<BlockStep> {
         let Some(tables) = &mut self.tables else {
-            return (!std::mem::replace(&mut self.measuring, true)).then_some(NextPiece::Measure);
+            return (!std::mem::replace(&mut self.is_counting, true)).then_some(BlockStep::Count);
         };
-        let piece = match self.again.pop() {
-            Some(piece) => piece,
+        let read = match self.pending.pop() {
+            Some(read) => read,
             None => {
-                let part = if self.eases { EASED } else { 1 };
-                let stretch = BySide::new(|side| tables[side].take(part));
-                if stretch.all(Option::is_none) {
+                let divisor = if self.is_throttled { THROTTLED } else { 1 };
+                let ranges = BySide::new(|side| tables[side].take(divisor));
+                if ranges.all(Option::is_none) {
                     return None;
                 }
-                self.next_piece += 1;
-                Piece { number: self.next_piece, ask: self.buckets.asked().clone(), stretch }
+                self.reads += 1;
+                BlockRead { number: self.reads, ask: self.buckets.asked().clone(), ranges }
             }
         };
-        self.in_flight.push(piece.clone());
-        Some(NextPiece::Read(piece))
+        self.in_flight.push(read.clone());
+        Some(BlockStep::Read(read))
     }
 
-    /// Whether pieces are to be smaller than time allows.
-    pub(crate) fn ease(&mut self, eases: bool) {
-        self.eases = eases;
+    /// Sets whether block ranges are smaller than time allows.
+    pub(crate) fn throttle(&mut self, is_throttled: bool) {
+        self.is_throttled = is_throttled;
     }
 
-    /// How many blocks the tables have.
-    pub(crate) fn measured(&mut self, blocks: BySide<u32>) {
+    /// Sets how many blocks the tables have.
+    pub(crate) fn set_blocks(&mut self, blocks: BySide<u32>) {
         let by_blocks = self.by_blocks;
-        self.tables = Some(BySide::new(|side| Table {
+        self.tables = Some(BySide::new(|side| TableBlocks {
             blocks: by_blocks[side].then_some(blocks[side]),
             next: 0,
-            through: false,
-            stretch: FIRST_BLOCKS,
+            is_complete: false,
+            range: FIRST_BLOCKS,
         }));
     }
 
-    /// A piece was read.
-    pub(crate) fn read(&mut self, piece: &Piece, read: Read) -> Option<Progress> {
-        self.came_back(piece);
-        let Read { found, took } = read;
-        for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
-            match found {
-                Some(Found::Digests(digests, counts)) => {
+    /// Takes what blocks contain. Returns what follows once both tables have been scanned.
+    pub(crate) fn take(&mut self, read: &BlockRead, result: BlockResult) -> Option<BlockProgress> {
+        self.remove_in_flight(read);
+        let BlockResult { content, took } = result;
+        for (side, content) in [(Side::Source, content.source), (Side::Target, content.target)] {
+            match content {
+                Some(BlockContent::Digests(digests, counts)) => {
                     self.buckets.digests(side, digests);
                     self.buckets.counts(counts);
                 }
-                Some(Found::Rows(rows)) => self.buckets.rows(side, rows),
+                Some(BlockContent::Rows(rows)) => self.buckets.rows(side, rows),
                 None => {}
             }
         }
         let tables = self.tables.as_mut()?;
         for side in Side::BOTH {
-            if let Some(Stretch::Blocks(Blocks { from, until: Some(until) })) = piece.stretch[side]
+            if let Some(BlockRange::Blocks(Blocks { from, until: Some(until) })) = read.ranges[side]
             {
-                tables[side].took(until - from, took[side], self.chunk_time);
+                tables[side].measure(until - from, took[side], self.chunk_time);
             }
         }
-        let through = Side::BOTH.into_iter().all(|side| tables[side].through);
-        if !through || !self.in_flight.is_empty() || !self.again.is_empty() {
+        let is_complete = Side::BOTH.into_iter().all(|side| tables[side].is_complete);
+        if !is_complete || !self.in_flight.is_empty() || !self.pending.is_empty() {
             return None;
         }
         Some(match self.buckets.passed() {
-            Passed::Useless => Progress::Useless,
-            Passed::Done(compared) => Progress::Finished(compared),
+            Passed::Useless => BlockProgress::Useless,
+            Passed::Done(compared) => BlockProgress::Finished(compared),
             Passed::Again(_, compared) => {
                 Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
-                Progress::Compared(compared)
+                BlockProgress::Compared(compared)
             }
         })
     }
 
-    fn came_back(&mut self, piece: &Piece) {
-        self.in_flight.retain(|known| known.number != piece.number);
+    fn remove_in_flight(&mut self, read: &BlockRead) {
+        self.in_flight.retain(|known| known.number != read.number);
     }
 
-    /// How far it has come; what is on its way has not been read.
-    pub(crate) fn progress(&self) -> PassProgress {
+    /// Returns how far the scan has come. What is in flight has not been read.
+    pub(crate) fn state(&self) -> BlockScanState {
         let mut tables = self.tables;
-        let mut unread = [&self.again[..], &self.in_flight].concat();
+        let mut unread = [&self.pending[..], &self.in_flight].concat();
         if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
             Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
             unread.clear();
         }
-        PassProgress { buckets: self.buckets.progress(), tables, unread, pieces: self.next_piece }
+        BlockScanState { buckets: self.buckets.progress(), tables, unread, reads: self.reads }
     }
 
-    /// Goes on from there.
-    pub(crate) fn go_on(&mut self, progress: PassProgress) {
-        let PassProgress { buckets, tables, unread, pieces } = progress;
+    /// Restores how far the scan had come.
+    pub(crate) fn restore(&mut self, state: BlockScanState) {
+        let BlockScanState { buckets, tables, unread, reads } = state;
         self.buckets.go_on(buckets);
-        self.measuring = tables.is_some();
+        self.is_counting = tables.is_some();
         self.tables = tables;
-        self.again = unread;
-        self.next_piece = pieces;
+        self.pending = unread;
+        self.reads = reads;
     }
 
-    /// A piece failed. Tells whether smaller ones are tried instead.
-    pub(crate) fn failed(&mut self, piece: &Piece, failure: ReadFailure) -> bool {
-        self.came_back(piece);
+    /// Takes the failure of a read. Returns whether smaller block ranges are read instead.
+    pub(crate) fn set_failed(&mut self, read: &BlockRead, failure: ReadFailure) -> bool {
+        self.remove_in_flight(read);
         let Some(tables) = &mut self.tables else { return false };
         if failure != ReadFailure::TooLarge {
             return false;
         }
-        let halves = BySide::new(|side| tables[side].halves(piece.stretch[side]));
-        let cut = halves.any(|(_, second)| second.is_some());
-        // The first is read next: if even that is too much, the second is not tried.
+        let halves = BySide::new(|side| tables[side].halve(read.ranges[side]));
+        let is_cut = halves.any(|(_, second)| second.is_some());
+        // The first half is read next: if even that is too large, the second is not tried.
         for half in [halves.map(|(_, second)| second), halves.map(|(first, _)| first)] {
-            if cut && half.any(Option::is_some) {
-                self.next_piece += 1;
-                let (number, ask) = (self.next_piece, piece.ask.clone());
-                self.again.push(Piece { number, ask, stretch: half });
+            if is_cut && half.any(Option::is_some) {
+                self.reads += 1;
+                let (number, ask) = (self.reads, read.ask.clone());
+                self.pending.push(BlockRead { number, ask, ranges: half });
             }
         }
-        cut
+        is_cut
     }
 }
 
-/// How far a pass has come, as the ledger keeps it: what differs between blocks that have moved since
-/// is cleared like anything that moves during a pass.
+/// How far a table scan by blocks has come, as the ledger stores it. Rows that have moved to other
+/// blocks since are settled like all that change during a scan.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct PassProgress {
+pub(crate) struct BlockScanState {
     buckets: BucketsProgress,
-    tables: Option<BySide<Table>>,
-    /// Pieces that were handed out and not read.
-    unread: Vec<Piece>,
-    pieces: u64,
+    tables: Option<BySide<TableBlocks>>,
+    /// What was in flight.
+    unread: Vec<BlockRead>,
+    reads: u64,
 }
 
-impl Table {
-    /// The next pass is to read it from its beginning.
+impl TableBlocks {
+    /// Scans the table again from its first block.
     fn begin_again(&mut self) {
         self.next = 0;
-        self.through = false;
+        self.is_complete = false;
     }
 
-    /// The next stretch, if there is one: a part of what time allows.
-    fn take(&mut self, part: u32) -> Option<Stretch> {
-        if self.through {
+    /// Returns the next range, if there is one: what time allows, divided by `divisor`.
+    fn take(&mut self, divisor: u32) -> Option<BlockRange> {
+        if self.is_complete {
             return None;
         }
         let Some(blocks) = self.blocks else {
-            self.through = true;
-            return Some(Stretch::Whole);
+            self.is_complete = true;
+            return Some(BlockRange::Whole);
         };
-        let (from, until) = (self.next, self.next.saturating_add((self.stretch / part).max(1)));
+        let (from, until) = (self.next, self.next.saturating_add((self.range / divisor).max(1)));
         self.next = until;
-        self.through = until >= blocks;
-        let until = (!self.through).then_some(until);
-        Some(Stretch::Blocks(Blocks { from, until }))
+        self.is_complete = until >= blocks;
+        let until = (!self.is_complete).then_some(until);
+        Some(BlockRange::Blocks(Blocks { from, until }))
     }
 
-    /// So many blocks took so long.
-    fn took(&mut self, blocks: u32, took: Duration, aim: Duration) {
+    /// Sizes the next range by the time that these blocks took.
+    fn measure(&mut self, blocks: u32, took: Duration, aim: Duration) {
         let ratio = aim.as_secs_f64() / took.as_secs_f64().max(1e-6);
         let blocks = f64::from(blocks) * ratio.clamp(0.25, 4.0);
-        self.stretch = (blocks as u32).clamp(1, MOST_BLOCKS);
+        self.range = (blocks as u32).clamp(1, MOST_BLOCKS);
     }
 
-    /// A stretch that was too much, in two; the second is missing if there is but one block.
-    fn halves(&mut self, stretch: Option<Stretch>) -> (Option<Stretch>, Option<Stretch>) {
-        let Some(whole @ Stretch::Blocks(Blocks { from, until })) = stretch else {
-            return (stretch, None);
+    /// Cuts a range that was too large in two; one block has no second half.
+    fn halve(&mut self, range: Option<BlockRange>) -> (Option<BlockRange>, Option<BlockRange>) {
+        let Some(whole @ BlockRange::Blocks(Blocks { from, until })) = range else {
+            return (range, None);
         };
         if !whole.can_be_cut() {
-            return (stretch, None);
+            return (range, None);
         }
         let known = self.blocks.unwrap_or(0);
         let middle = match until.unwrap_or(known.max(from)) - from {
-            // How far it goes beyond the blocks that were counted is not known: one, then as many as
-            // are behind that, so that a few cuts reach every block that there can be.
+            // How far it goes beyond the blocks that were counted is not known: the first half is one
+            // block, then as many as lie behind the count, so that a few cuts reach any block.
             0 | 1 => from.saturating_add(from.saturating_sub(known).max(1)),
             blocks => from + blocks / 2,
         };
-        self.stretch = self.stretch.min(middle - from).max(1);
-        let first = Stretch::Blocks(Blocks { from, until: Some(middle) });
-        (Some(first), Some(Stretch::Blocks(Blocks { from: middle, until })))
+        self.range = self.range.min(middle - from).max(1);
+        let first = BlockRange::Blocks(Blocks { from, until: Some(middle) });
+        (Some(first), Some(BlockRange::Blocks(Blocks { from: middle, until })))
     }
 }
 
@@ -327,45 +294,47 @@ mod tests {
     use crate::schema::Builtin;
     use crate::spec::CompareSettings;
 
-    fn pass() -> Pass {
+    fn scan() -> BlockScan {
         let mut plan = sample::same(&[("id", Builtin::Uuid, true)], &["id"]);
         plan.partition = Partition::Buckets;
-        Pass::new(&plan, ChunkSettings::of(&CompareSettings::default())).unwrap()
+        BlockScan::new(&plan, ChunkSettings::of(&CompareSettings::default())).unwrap()
     }
 
-    fn none() -> Read {
-        let found = BySide::new(|_| Some(Found::Digests(Vec::new(), Vec::new())));
-        Read { found, took: BySide::new(|_| Duration::from_millis(500)) }
+    fn none() -> BlockResult {
+        let content = BySide::new(|_| Some(BlockContent::Digests(Vec::new(), Vec::new())));
+        BlockResult { content, took: BySide::new(|_| Duration::from_millis(500)) }
     }
 
-    /// Reads everything, where some pieces fail at first; gives each side's stretches.
+    /// Reads everything, where some reads fail at first; returns each side's block ranges.
     fn run(blocks: BySide<u32>, mut fails: impl Iterator<Item = bool>) -> BySide<Vec<Blocks>> {
-        let mut pass = pass();
-        assert_eq!(pass.next(), Some(NextPiece::Measure));
-        assert_eq!(pass.next(), None);
-        pass.measured(blocks);
+        let mut scan = scan();
+        assert_eq!(scan.next_step(), Some(BlockStep::Count));
+        assert_eq!(scan.next_step(), None);
+        scan.set_blocks(blocks);
         let mut read = BySide::<Vec<Blocks>>::default();
         loop {
-            let Some(NextPiece::Read(piece)) = pass.next() else { panic!("it waits for nothing") };
-            if fails.next() == Some(true) && pass.failed(&piece, ReadFailure::TooLarge) {
+            let Some(BlockStep::Read(part)) = scan.next_step() else {
+                panic!("it waits for nothing")
+            };
+            if fails.next() == Some(true) && scan.set_failed(&part, ReadFailure::TooLarge) {
                 continue;
             }
             for side in Side::BOTH {
-                if let Some(Stretch::Blocks(blocks)) = piece.stretch[side] {
+                if let Some(BlockRange::Blocks(blocks)) = part.ranges[side] {
                     read[side].push(blocks);
                 }
             }
-            if let Some(progress) = pass.read(&piece, none()) {
-                assert!(matches!(progress, Progress::Finished(_)));
+            if let Some(progress) = scan.take(&part, none()) {
+                assert!(matches!(progress, BlockProgress::Finished(_)));
                 return read;
             }
         }
     }
 
     proptest::proptest! {
-        /// Stretches tile each side from the first block to an open end, whatever fails.
+        /// Block ranges tile each side from the first block to an open end, whatever fails.
         #[test]
-        fn stretches_tile(
+        fn block_ranges_tile(
             source in 0..5000u32,
             target in 0..5000u32,
             fails in proptest::collection::vec(proptest::prelude::any::<bool>(), 0..20),
@@ -383,34 +352,34 @@ mod tests {
         }
     }
 
-    /// Reads a table whose statements last too long from so many blocks on; gives the largest stretch
+    /// Reads a table whose statements last too long from so many blocks on; gives the largest range
     /// that was read, and the statements that it took.
     fn largest_read(counted: u32, there: u32, too_many: u32) -> (u32, u32) {
-        let mut pass = pass();
-        pass.next();
-        pass.measured(BySide { source: counted, target: 0 });
+        let mut scan = scan();
+        scan.next_step();
+        scan.set_blocks(BySide { source: counted, target: 0 });
         let (mut largest, mut statements) = (0, 0);
-        while let Some(NextPiece::Read(piece)) = pass.next() {
+        while let Some(BlockStep::Read(part)) = scan.next_step() {
             statements += 1;
-            let blocks = match piece.stretch.source {
-                Some(Stretch::Blocks(Blocks { from, until })) => {
+            let blocks = match part.ranges.source {
+                Some(BlockRange::Blocks(Blocks { from, until })) => {
                     until.unwrap_or(there).min(there).saturating_sub(from)
                 }
                 _ => 0,
             };
-            if blocks >= too_many && pass.failed(&piece, ReadFailure::TooLarge) {
+            if blocks >= too_many && scan.set_failed(&part, ReadFailure::TooLarge) {
                 continue;
             }
             largest = largest.max(blocks);
-            pass.read(&piece, none());
+            scan.take(&part, none());
         }
         (largest, statements)
     }
 
-    /// A table of less than a stretch was read in one statement, however long that took, and so were
+    /// A table smaller than a range was once read in one statement, however long that took, and so were
     /// the last blocks of any other.
     #[test]
-    fn whatever_has_more_than_one_block_is_cut_when_it_takes_too_long() {
+    fn ranges_of_more_blocks_are_cut_when_they_take_too_long() {
         for (counted, there) in [(400, 400), (1_000, 1_000), (1, 5_000), (0, 300), (700, 60_000)] {
             let (largest, statements) = largest_read(counted, there, 17);
             assert!(largest < 17 && statements < there, "{largest} in {statements} of {there}");
@@ -419,15 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn one_block_that_is_too_much_is_given_up() {
-        let mut pass = pass();
-        pass.next();
-        pass.measured(BySide { source: 1, target: 0 });
-        let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
-        assert!(pass.failed(&piece, ReadFailure::TooLarge), "others may have come behind it");
-        let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
-        let block = Stretch::Blocks(Blocks { from: 0, until: Some(1) });
-        assert_eq!(piece.stretch.source, Some(block));
-        assert!(!pass.failed(&piece, ReadFailure::TooLarge));
+    fn one_block_that_is_too_large_is_given_up() {
+        let mut scan = scan();
+        scan.next_step();
+        scan.set_blocks(BySide { source: 1, target: 0 });
+        let Some(BlockStep::Read(part)) = scan.next_step() else { panic!() };
+        assert!(scan.set_failed(&part, ReadFailure::TooLarge), "others may have come behind it");
+        let Some(BlockStep::Read(part)) = scan.next_step() else { panic!() };
+        let block = BlockRange::Blocks(Blocks { from: 0, until: Some(1) });
+        assert_eq!(part.ranges.source, Some(block));
+        assert!(!scan.set_failed(&part, ReadFailure::TooLarge));
     }
 }

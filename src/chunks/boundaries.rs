@@ -1,12 +1,12 @@
-//! Where the next chunk ends: at a bound of the histogram where one is near enough, else so many rows
-//! on, which a server has to be asked for. A sample takes and skips in turn.
+//! Where the next chunk ends: at a boundary of the histogram if one is near enough, otherwise after a
+//! number of rows, for which a server has to be queried. A sample takes and skips ranges in turn.
 
 use std::time::Duration;
 
-use super::ChunkSettings;
 use super::histogram::Histogram;
-use super::sample::Sampling;
-use super::size::Sizing;
+use super::sample::KeySample;
+use super::settings::ChunkSettings;
+use super::size::ChunkSize;
 use crate::compare::Expectation;
 use crate::plan::MappingPlan;
 use crate::row::{Bound, KeyOrder};
@@ -14,162 +14,162 @@ use crate::schema::BySide;
 
 /// Whether the histogram is known.
 #[derive(Debug)]
-enum Boundaries {
-    /// Not asked for yet.
+enum KnownHistogram {
+    /// It has not been requested.
     Unknown,
-    /// On its way.
-    Asked,
-    /// Known, if there is one.
+    /// It has been requested.
+    Requested,
+    /// It is known; without statistics it is empty.
     Known(Histogram),
 }
 
-/// What has to come before anything is cut.
+/// Whether boundaries can be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum First {
-    /// The histogram is to be asked for.
-    Histogram,
-    /// It is on its way.
-    Wait,
-    /// Nothing.
-    Nothing,
+pub(crate) enum Readiness {
+    /// The histogram has to be read first.
+    NeedsHistogram,
+    /// The histogram has been requested.
+    Waits,
+    /// Boundaries can be determined.
+    Ready,
 }
 
 /// Where the chunks of one mapping end.
 #[derive(Debug)]
-pub(crate) struct Cutting {
+pub(crate) struct ChunkBoundaries {
     order: KeyOrder,
-    boundaries: Boundaries,
-    sizing: Sizing,
-    sampling: Option<Sampling>,
-    /// Rows of the chunks that a run that goes on had cut, for the sample to count again.
-    cut_before: Vec<u64>,
+    histogram: KnownHistogram,
+    size: ChunkSize,
+    sample: Option<KeySample>,
+    /// The rows of the chunks that an interrupted run had cut, for the sample to count them again.
+    restored: Vec<u64>,
 }
 
-impl Cutting {
-    /// Nothing cut yet.
-    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Cutting {
-        let sizing = Sizing::new(plan, settings);
+impl ChunkBoundaries {
+    /// Creates the boundaries of a mapping that has not been cut yet.
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> ChunkBoundaries {
         let rows = plan.estimated_rows().unwrap_or(0);
-        let mut cutting = Cutting {
+        let mut boundaries = ChunkBoundaries {
             order: plan.order.clone(),
-            boundaries: Boundaries::Unknown,
-            sizing,
-            sampling: settings.sample.map(|share| Sampling::new(share, rows)),
-            cut_before: Vec::new(),
+            histogram: KnownHistogram::Unknown,
+            size: ChunkSize::new(plan, settings),
+            sample: settings.sample.map(|share| KeySample::new(share, rows)),
+            restored: Vec::new(),
         };
-        // Of use only where chunks are sized by time, and where its order can be told from here.
-        if cutting.sizing.is_fixed() || !plan.order.is_known() || plan.since_indexed() {
-            cutting.histogram(Vec::new(), 0);
+        // A histogram is of use only where chunks are sized by time and keys can be ordered here.
+        if boundaries.size.is_fixed() || !plan.order.is_known() || plan.since_indexed() {
+            boundaries.set_histogram(Vec::new(), 0);
         }
-        cutting
+        boundaries
     }
 
-    /// The ranges are given: nothing is sampled, and no bounds are needed.
-    pub(crate) fn leave_out_nothing(&mut self) {
-        self.sampling = None;
-        self.histogram(Vec::new(), 0);
+    /// Takes ranges as they are given: nothing is sampled, and no histogram is needed.
+    pub(crate) fn take_given_ranges(&mut self) {
+        self.sample = None;
+        self.set_histogram(Vec::new(), 0);
     }
 
-    /// What has to come before anything is cut. A histogram that is asked for is on its way then.
-    pub(crate) fn first(&mut self) -> First {
-        match self.boundaries {
-            Boundaries::Unknown => {
-                self.boundaries = Boundaries::Asked;
-                First::Histogram
+    /// Returns whether boundaries can be determined. A histogram that is needed counts as requested
+    /// from then on.
+    pub(crate) fn readiness(&mut self) -> Readiness {
+        match self.histogram {
+            KnownHistogram::Unknown => {
+                self.histogram = KnownHistogram::Requested;
+                Readiness::NeedsHistogram
             }
-            Boundaries::Asked => First::Wait,
-            Boundaries::Known(_) => First::Nothing,
+            KnownHistogram::Requested => Readiness::Waits,
+            KnownHistogram::Known(_) => Readiness::Ready,
         }
     }
 
-    /// The histogram is known: its boundaries in order, none if there is no histogram.
-    pub(crate) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
+    /// Sets the histogram: its boundaries in order, none if there is no histogram.
+    pub(crate) fn set_histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
         let histogram = Histogram::new(bounds, table_rows);
-        if let Some(sampling) = &mut self.sampling
-            && let Some(rows) = histogram.stretch()
+        if let Some(sample) = &mut self.sample
+            && let Some(rows) = histogram.step_rows()
         {
-            sampling.of_stretches(rows);
+            sample.set_step(rows);
         }
-        self.boundaries = Boundaries::Known(histogram);
-        for rows in std::mem::take(&mut self.cut_before) {
+        self.histogram = KnownHistogram::Known(histogram);
+        for rows in std::mem::take(&mut self.restored) {
             self.skips(rows);
         }
     }
 
-    /// Chunks of so many rows were cut before an interruption: a sample goes on as it would have.
-    pub(crate) fn cut_before(&mut self, rows: Vec<u64>) {
-        match self.boundaries {
-            Boundaries::Known(_) => {
+    /// Counts chunks that were cut before an interruption, so that a sample goes on as it would have.
+    pub(crate) fn restore(&mut self, rows: Vec<u64>) {
+        match self.histogram {
+            KnownHistogram::Known(_) => {
                 for rows in rows {
                     self.skips(rows);
                 }
             }
-            Boundaries::Unknown | Boundaries::Asked => self.cut_before = rows,
+            KnownHistogram::Unknown | KnownHistogram::Requested => self.restored = rows,
         }
     }
 
-    /// A range of so many rows is cut off. Tells whether the sample leaves it out.
+    /// Counts a range that is cut off. Returns whether the sample skips it.
     pub(crate) fn skips(&mut self, rows: u64) -> bool {
-        self.sampling.as_mut().is_some_and(|sampling| sampling.cut(rows))
+        self.sample.as_mut().is_some_and(|sample| sample.cut(rows))
     }
 
-    /// Rows of the range that is cut off next.
+    /// Returns the rows of the range that is cut off next.
     pub(crate) fn next_rows(&self) -> u64 {
-        match &self.sampling {
-            Some(sampling) if sampling.is_skipping() => sampling.left(),
-            Some(sampling) => sampling.left().min(self.sizing.next_rows()),
-            None => self.sizing.next_rows(),
+        match &self.sample {
+            Some(sample) if sample.is_skipping() => sample.rows_left(),
+            Some(sample) => sample.rows_left().min(self.size.next_rows()),
+            None => self.size.next_rows(),
         }
     }
 
-    /// Where the next chunk ends and about how many rows it has, if that is known without asking.
+    /// Returns where the next chunk ends, with its estimated rows, if the histogram tells it.
     pub(crate) fn known_end(&self, after: Option<&Bound>) -> Option<(Bound, u64)> {
-        let Boundaries::Known(histogram) = &self.boundaries else { return None };
-        let wanted = match (&self.sampling, histogram.stretch()) {
-            (Some(sampling), Some(rows)) if sampling.jumps() => rows.max(sampling.left()),
+        let KnownHistogram::Known(histogram) = &self.histogram else { return None };
+        let wanted = match (&self.sample, histogram.step_rows()) {
+            (Some(sample), Some(rows)) if sample.skips_to_bound() => rows.max(sample.rows_left()),
             (Some(_), _) => return None,
-            (None, _) => self.sizing.next_rows(),
+            (None, _) => self.size.next_rows(),
         };
-        let (bound, rows) = histogram.next(after, wanted, &self.order)?;
-        // A jump goes to the end of the stretch, of which the sample has had its part.
-        let rows = self.sampling.as_ref().map_or(rows, |sampling| sampling.left().min(rows));
+        let (bound, rows) = histogram.bound_after(after, wanted, &self.order)?;
+        // The sample has taken its part of the step whose end is skipped to.
+        let rows = self.sample.as_ref().map_or(rows, |sample| sample.rows_left().min(rows));
         Some((bound, rows))
     }
 
-    /// What is expected of a chunk of so many rows.
+    /// Returns what is expected of a chunk of this size.
     pub(crate) fn expect(&self, rows: u64) -> Expectation {
-        self.sizing.expect(rows)
+        self.size.expect(rows)
     }
 
-    /// A chunk that was to have `asked` rows had these, differed so often, and its first statement
-    /// took so long.
-    pub(crate) fn measured(
+    /// Takes the measurements of a chunk: the rows that it should have and those that it had, its
+    /// differences, and the duration of its first statement.
+    pub(crate) fn measure(
         &mut self,
-        asked: u64,
+        requested: u64,
         rows: BySide<u64>,
         differences: usize,
         statement: Duration,
     ) {
-        self.sizing.measured(asked, rows, differences, statement);
+        self.size.measure(requested, rows, differences, statement);
     }
 
-    /// A chunk of so many rows was too much for one statement.
-    pub(crate) fn too_much(&mut self, rows: u64) {
-        self.sizing.too_much(rows);
+    /// Makes chunks smaller: one of this size was too large for one statement.
+    pub(crate) fn too_large(&mut self, rows: u64) {
+        self.size.too_large(rows);
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(crate) fn ease(&mut self, eases: bool) {
-        self.sizing.ease(eases);
+    /// Sets whether chunks are smaller than time allows.
+    pub(crate) fn throttle(&mut self, is_throttled: bool) {
+        self.size.throttle(is_throttled);
     }
 
-    /// Whether only a sample is taken.
-    pub(crate) fn samples(&self) -> bool {
-        self.sampling.is_some()
+    /// Returns whether only a sample is taken.
+    pub(crate) fn takes_sample(&self) -> bool {
+        self.sample.is_some()
     }
 
-    /// The share of the rows that the sample has taken, if there is one.
-    pub(crate) fn sampled(&self) -> Option<f64> {
-        self.sampling.as_ref().map(Sampling::share)
+    /// Returns the share of the rows that the sample has taken, if there is one.
+    pub(crate) fn sampled_share(&self) -> Option<f64> {
+        self.sample.as_ref().map(KeySample::share)
     }
 }

@@ -1,5 +1,5 @@
-//! Boundaries from the statistics' histogram of the key, which parts a table into stretches of about
-//! equally many rows and costs nothing.
+//! Boundaries from the statistics' histogram of the key, which cuts a table into steps of about
+//! equally many rows. Reading it costs nothing.
 
 use crate::row::{Bound, KeyOrder};
 
@@ -7,38 +7,38 @@ use crate::row::{Bound, KeyOrder};
 #[derive(Debug)]
 pub(crate) struct Histogram {
     bounds: Vec<Bound>,
-    /// Rows of a stretch.
+    /// The rows of a step.
     rows: u64,
 }
 
 impl Histogram {
-    /// The histogram of a table of so many rows; no bounds where there is none.
+    /// Creates the histogram of a table of this size; without bounds there is none.
     pub(crate) fn new(bounds: Vec<Bound>, table_rows: u64) -> Histogram {
-        let stretches = bounds.len().saturating_sub(1).max(1) as u64;
-        Histogram { bounds, rows: (table_rows / stretches).max(1) }
+        let steps = bounds.len().saturating_sub(1).max(1) as u64;
+        Histogram { bounds, rows: (table_rows / steps).max(1) }
     }
 
-    /// Rows of a stretch, if there is a histogram.
-    pub(crate) fn stretch(&self) -> Option<u64> {
+    /// Returns the rows of a step, if there is a histogram.
+    pub(crate) fn step_rows(&self) -> Option<u64> {
         (!self.bounds.is_empty()).then_some(self.rows)
     }
 
-    /// A boundary about so many rows behind a key, with the rows up to it; nothing if the stretches are
-    /// longer than that, or the histogram ends before. Scans may go back: a slice takes what has waited
-    /// for longest first.
-    pub(crate) fn next(
+    /// Returns the boundary about `wanted` rows after a key, with the rows up to it; `None` if a step
+    /// has more rows than that, or the histogram ends before. Keys may go back between calls: a slice
+    /// begins with the range that has not been verified for the longest time.
+    pub(crate) fn bound_after(
         &self,
         after: Option<&Bound>,
         wanted: u64,
         order: &KeyOrder,
     ) -> Option<(Bound, u64)> {
-        let passed = |bound: &Bound| {
+        let is_before = |bound: &Bound| {
             after.is_some_and(|after| order.compare(&bound.key, &after.key).is_le())
         };
-        let behind = &self.bounds[self.bounds.partition_point(passed)..];
-        let stretches = (wanted / self.rows).min(behind.len() as u64);
-        let last = usize::try_from(stretches).ok()?.checked_sub(1)?;
-        Some((behind.get(last)?.clone(), stretches * self.rows))
+        let behind = &self.bounds[self.bounds.partition_point(is_before)..];
+        let steps = (wanted / self.rows).min(behind.len() as u64);
+        let last = usize::try_from(steps).ok()?.checked_sub(1)?;
+        Some((behind.get(last)?.clone(), steps * self.rows))
     }
 }
 
@@ -52,21 +52,21 @@ mod tests {
     }
 
     #[test]
-    fn boundaries_come_as_far_as_wanted_wherever_the_scan_stands() {
+    fn boundaries_are_found_wherever_the_scan_is() {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let histogram = Histogram::new((0..=10).map(|n| bound(n * 10)).collect(), 1_000);
         let next = |after: Option<u8>, wanted| {
-            let found = histogram.next(after.map(bound).as_ref(), wanted, &order);
+            let found = histogram.bound_after(after.map(bound).as_ref(), wanted, &order);
             found.map(|(bound, rows)| (bound.text[0].clone(), rows))
         };
         assert_eq!(next(None, 99), None);
         assert_eq!(next(None, 250), Some(("10".into(), 200)));
         assert_eq!(next(Some(10), 100), Some(("20".into(), 100)));
-        // probes went further than the histogram thought
+        // probes went beyond a boundary
         assert_eq!(next(Some(55), 350), Some(("80".into(), 300)));
         assert_eq!(next(Some(80), 10_000), Some(("100".into(), 200)));
         assert_eq!(next(Some(100), 10_000), None);
-        // a slice goes back to what has waited for longest
+        // a slice goes back
         assert_eq!(next(Some(20), 300), Some(("50".into(), 300)));
         assert_eq!(next(None, 100), Some(("0".into(), 100)));
     }

@@ -1,153 +1,153 @@
 //! The chunks that have been cut, in key order, from the first that is not done to the last.
 //!
 //! ```text
-//!   kept      kept     gap      kept        rest
-//! ──clean──][─dirty─][─────][──clean──][──────────▶ keys of a run that goes on
-//!               │       └ was on its way: compared like any chunk
-//!               └ what was seen is read from the ledger, when there is room for it
+//!  stored    stored    gap     stored      remaining range
+//! ──clean──][─dirty─][─────][──clean──][──────────▶ keys of a resumed run
+//!               │       └ was in flight: compared like any chunk
+//!               └ its outcome is read from the ledger, when there is room for it
 //! ```
 
 use std::collections::VecDeque;
 
-use super::ReadFailure;
-use super::prior::{Kept, KeptState};
-use super::tiles::{in_order, tile};
+use super::failure::ReadFailure;
+use super::prior::{PriorChunk, PriorChunkState};
+use super::tiles::{sort, tile};
 use crate::compare::Compared;
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::BySide;
 
-/// What became of a chunk, told in key order.
+/// A chunk that is done with all before it.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct FinishedChunk {
     pub(crate) chunk: u64,
     pub(crate) range: KeyRange,
+    /// The estimated rows.
     pub(crate) rows: u64,
-    pub(crate) outcome: Outcome,
-    /// Whether the ledger has it.
-    pub(crate) kept: bool,
+    pub(crate) outcome: ChunkOutcome,
+    /// Whether the ledger has the outcome.
+    pub(crate) is_stored: bool,
 }
 
-/// How a chunk ended.
+/// The outcome of a chunk.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// Compared.
+pub(crate) enum ChunkOutcome {
+    /// The chunk was compared.
     Compared(Compared),
-    /// Left out of the sample.
+    /// The chunk is not in the sample.
     Skipped,
-    /// Not to be had, with the rows that were meant and the reason.
+    /// The chunk could not be compared: its estimated rows, and the reason.
     Undecided(u64, String),
 }
 
 /// A chunk that has been cut.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct CutChunk {
     pub(crate) chunk: u64,
     pub(crate) range: KeyRange,
-    /// About so many.
+    /// The estimated rows.
     pub(crate) rows: u64,
-    pub(crate) state: State,
-    /// Whether the ledger has what became of it.
-    pub(crate) kept: bool,
-    /// Whether it is as small as chunks get: a statement may take its time then.
+    pub(crate) state: ChunkState,
+    /// Whether the ledger has the outcome.
+    pub(crate) is_stored: bool,
+    /// Whether it cannot be cut any smaller. Its statement may run as long as any.
     pub(crate) smallest: bool,
 }
 
-/// How far a chunk is.
+/// The state of a chunk that has been cut.
 #[derive(Debug)]
-pub(crate) enum State {
+pub(crate) enum ChunkState {
     Ready,
     InFlight,
-    /// Compared before an interruption; what was seen has to be read from the ledger.
-    Kept,
-    /// To be cut.
-    TooMuch(TooMuch),
-    Done(Outcome),
+    /// The chunk was compared before an interruption. Its outcome has to be read from the ledger.
+    Stored,
+    /// The chunk has to be cut.
+    Oversized(Oversized),
+    Done(ChunkOutcome),
 }
 
-/// A chunk that was too much for one statement. How many rows it has is a guess, and may be far from
-/// the truth: pieces are cut off its front until what is left has no more rows than a piece.
+/// A chunk that is too large for one statement. Its number of rows is an estimate that may be far too
+/// small, so parts are cut off its front until the rest has no more rows than one part.
 #[derive(Debug)]
-pub(crate) struct TooMuch {
+pub(crate) struct Oversized {
     reason: String,
     failure: ReadFailure,
-    /// Rows of the next piece.
-    pub(crate) piece: u64,
-    /// Whether a piece has been cut off.
-    cut: bool,
+    /// The rows of the next part.
+    part: u64,
+    /// Whether a part has been cut off.
+    is_cut: bool,
 }
 
-/// So many chunks in a row given up end a mapping.
+/// The number of chunks given up in a row that ends a mapping.
 pub(crate) const MOST_GIVEN_UP: u32 = 3;
 
-/// What becomes of a chunk that failed.
+/// What follows from the failure of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// It is cut in two: so many rows were too much for one statement, or hold the cause.
+pub(crate) enum AfterFailure {
+    /// The chunk is cut in two; it had this many rows.
     Smaller(u64),
-    /// It is given up, and the scan goes on.
+    /// The chunk is given up, and the scan goes on.
     GivenUp,
-    /// It is given up, and there is no use in going on.
+    /// The chunk is given up, and the scan ends.
     Ends,
 }
 
-/// Chunks in key order.
+/// The chunks that have been cut, in key order.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
-    slots: VecDeque<Slot>,
+pub(crate) struct ChunksInFlight {
+    chunks: VecDeque<CutChunk>,
     next_chunk: u64,
-    /// Chunks that were given up in a row.
+    /// The number of chunks that were given up in a row.
     given_up: u32,
 }
 
-impl Slots {
+impl ChunksInFlight {
     /// Adds a chunk behind the last.
-    pub(crate) fn push(&mut self, range: KeyRange, rows: u64, state: State) {
+    pub(crate) fn push(&mut self, range: KeyRange, rows: u64, state: ChunkState) {
         let chunk = self.next_chunk;
-        self.slots.push_back(Slot { chunk, range, rows, state, kept: false, smallest: false });
+        let (is_stored, smallest) = (false, false);
+        self.chunks.push_back(CutChunk { chunk, range, rows, state, is_stored, smallest });
         self.next_chunk += 1;
     }
 
-    /// Chunks are numbered from here on.
+    /// Numbers chunks from here on.
     pub(crate) fn number_from(&mut self, chunk: u64) {
         self.next_chunk = self.next_chunk.max(chunk);
     }
 
-    /// Takes in the chunks that were compared before, all of them within a range. Gives what of it lies
-    /// behind the last of them, and how many count: none if they do not tile.
+    /// Restores chunks of an interrupted run, all of them within a range. Returns the range behind the
+    /// last of them, and how many count: none if they do not tile.
     pub(crate) fn restore(
         &mut self,
-        kept: Vec<Kept>,
+        chunks: Vec<PriorChunk>,
         within: &KeyRange,
         order: &KeyOrder,
     ) -> (Option<KeyRange>, u64) {
         let mut rest = Some(within.clone());
-        let kept = in_order(kept, order);
-        if order.is_known() && !tile(&kept, within, order) {
+        let chunks = sort(chunks, order);
+        if order.is_known() && !tile(&chunks, within, order) {
             return (rest, 0);
         }
-        let last = kept.iter().map(|kept| kept.chunk).max();
+        let last = chunks.iter().map(|prior| prior.chunk).max();
         self.number_from(last.map_or(0, |last| last.saturating_add(1)));
-        let number = kept.len() as u64;
-        for Kept { chunk, range, rows, state } in kept {
+        let number = chunks.len() as u64;
+        for PriorChunk { chunk, range, rows, state } in chunks {
             let Some(KeyRange { after, .. }) = rest else { break };
             if range.after != after {
                 let gap = KeyRange { after, through: range.after.clone() };
-                self.push(gap, rows, State::Ready);
+                self.push(gap, rows, ChunkState::Ready);
             }
             let state = match state {
-                KeptState::Clean(matched) => {
+                PriorChunkState::Clean(matched) => {
                     let rows = BySide { source: matched, target: matched };
-                    State::Done(Outcome::Compared(Compared {
-                        rows,
-                        matched,
-                        ..Compared::default()
-                    }))
+                    let compared = Compared { rows, matched, ..Compared::default() };
+                    ChunkState::Done(ChunkOutcome::Compared(compared))
                 }
-                KeptState::Dirty | KeptState::Undecided => State::Kept,
-                KeptState::Skipped => State::Done(Outcome::Skipped),
+                PriorChunkState::Dirty | PriorChunkState::Undecided => ChunkState::Stored,
+                PriorChunkState::Skipped => ChunkState::Done(ChunkOutcome::Skipped),
             };
             let behind = range.through.clone().filter(|_| range.through != within.through);
-            self.slots.push_back(Slot { chunk, range, rows, state, kept: true, smallest: false });
+            let (is_stored, smallest) = (true, false);
+            self.chunks.push_back(CutChunk { chunk, range, rows, state, is_stored, smallest });
             let through = within.through.clone();
             rest = behind.map(|after| KeyRange { after: Some(after), through });
         }
@@ -155,143 +155,153 @@ impl Slots {
     }
 
     /// Forgets the chunks that the ledger has.
-    pub(crate) fn forget_kept(&mut self) {
-        self.slots.retain(|slot| !slot.kept);
+    pub(crate) fn forget_stored(&mut self) {
+        self.chunks.retain(|chunk| !chunk.is_stored);
     }
 
-    /// The first chunk whose outcome has to be read from the ledger.
-    pub(crate) fn to_recall(&self) -> Option<u64> {
-        self.slots.iter().find(|slot| matches!(slot.state, State::Kept)).map(|slot| slot.chunk)
+    /// Returns the first chunk whose outcome has to be read from the ledger.
+    pub(crate) fn first_stored(&self) -> Option<u64> {
+        let is_stored = |chunk: &&CutChunk| matches!(chunk.state, ChunkState::Stored);
+        self.chunks.iter().find(is_stored).map(|chunk| chunk.chunk)
     }
 
-    /// The first chunk that waits to be compared; it is on its way now.
-    pub(crate) fn start(&mut self) -> Option<&Slot> {
-        let slot = self.slots.iter_mut().find(|slot| matches!(slot.state, State::Ready))?;
-        slot.state = State::InFlight;
-        Some(slot)
+    /// Sets the first chunk that is ready to in flight, and returns it.
+    pub(crate) fn start(&mut self) -> Option<&CutChunk> {
+        let mut chunks = self.chunks.iter_mut();
+        let chunk = chunks.find(|chunk| matches!(chunk.state, ChunkState::Ready))?;
+        chunk.state = ChunkState::InFlight;
+        Some(chunk)
     }
 
-    /// The first chunk that is to be cut: its number, what there is of it and the rows of a piece.
-    pub(crate) fn too_much(&self) -> Option<(u64, &KeyRange, u64)> {
-        self.slots.iter().find_map(|slot| match &slot.state {
-            State::TooMuch(too_much) => Some((slot.chunk, &slot.range, too_much.piece)),
+    /// Returns the first chunk that has to be cut: its number, its keys and the rows of a part.
+    pub(crate) fn first_oversized(&self) -> Option<(u64, &KeyRange, u64)> {
+        self.chunks.iter().find_map(|chunk| match &chunk.state {
+            ChunkState::Oversized(oversized) => Some((chunk.chunk, &chunk.range, oversized.part)),
             _ => None,
         })
     }
 
-    /// It is known where a piece of a chunk ends, or that the chunk has no more rows than that. Pieces
-    /// grow up to `most` rows, so that a chunk far larger than thought comes to an end.
-    pub(crate) fn probed(&mut self, chunk: u64, bound: Option<Bound>, most: u64) {
-        let Some(place) = self.slots.iter().position(|slot| slot.chunk == chunk) else { return };
-        let slot = &mut self.slots[place];
-        let State::TooMuch(too_much) = &mut slot.state else { return };
-        let least = too_much.failure.least_rows();
-        let piece = too_much.piece;
+    /// Cuts a part off a chunk at a boundary; with `None` the chunk has no more rows than a part.
+    /// Parts grow up to `most` rows, so that a chunk far larger than its estimate is soon cut up.
+    pub(crate) fn cut(&mut self, chunk: u64, bound: Option<Bound>, most: u64) {
+        let Some(place) = self.chunks.iter().position(|cut| cut.chunk == chunk) else { return };
+        let front = &mut self.chunks[place];
+        let ChunkState::Oversized(oversized) = &mut front.state else { return };
+        let (least, part) = (oversized.failure.least_rows(), oversized.part);
         match bound {
             Some(bound) => {
-                let (first, second) = slot.range.cut(bound);
-                too_much.piece = piece.max(most.min(piece * 2));
-                too_much.cut = true;
-                let rows = slot.rows.saturating_sub(piece).max(1);
-                let state = std::mem::replace(&mut slot.state, State::Ready);
-                (slot.range, slot.rows, slot.smallest) = (first, piece, false);
-                let (chunk, smallest) = (self.next_chunk, false);
+                let (range, behind) = front.range.cut(bound);
+                oversized.part = part.max(most.min(part * 2));
+                oversized.is_cut = true;
+                let rows = front.rows.saturating_sub(part).max(1);
+                let state = std::mem::replace(&mut front.state, ChunkState::Ready);
+                (front.range, front.rows, front.smallest) = (range, part, false);
+                let chunk = self.next_chunk;
                 self.next_chunk += 1;
-                let behind = Slot { chunk, range: second, rows, state, kept: false, smallest };
-                self.slots.insert(place + 1, behind);
+                let (range, is_stored, smallest) = (behind, false, false);
+                let behind = CutChunk { chunk, range, rows, state, is_stored, smallest };
+                self.chunks.insert(place + 1, behind);
             }
-            None if too_much.cut => (slot.rows, slot.state) = (piece, State::Ready),
-            None if piece > least => too_much.piece = piece.div_ceil(2).max(least),
-            None if too_much.failure == ReadFailure::TooLarge => {
-                (slot.rows, slot.smallest, slot.state) = (piece, true, State::Ready);
+            None if oversized.is_cut => (front.rows, front.state) = (part, ChunkState::Ready),
+            None if part > least => oversized.part = part.div_ceil(2).max(least),
+            None if oversized.failure == ReadFailure::TooLarge => {
+                (front.rows, front.smallest, front.state) = (part, true, ChunkState::Ready);
             }
             None => self.give_up_chunk(chunk),
         }
     }
 
-    pub(crate) fn get(&mut self, chunk: u64) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.chunk == chunk)
+    /// Returns a chunk by its number.
+    pub(crate) fn get(&mut self, chunk: u64) -> Option<&mut CutChunk> {
+        self.chunks.iter_mut().find(|cut| cut.chunk == chunk)
     }
 
-    /// A chunk was compared.
-    pub(crate) fn compared(&mut self, chunk: u64, compared: Compared) {
+    /// Takes the result of a chunk.
+    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Compared) {
         self.given_up = 0;
-        if let Some(slot) = self.get(chunk) {
-            slot.state = State::Done(Outcome::Compared(compared));
+        if let Some(chunk) = self.get(chunk) {
+            chunk.state = ChunkState::Done(ChunkOutcome::Compared(compared));
         }
     }
 
-    /// A chunk failed; `whole` tells that it cannot be cut.
-    pub(crate) fn failed(
+    /// Takes the failure of a chunk; `is_whole` is set if it cannot be cut.
+    pub(crate) fn set_failed(
         &mut self,
         chunk: u64,
         failure: ReadFailure,
         reason: &str,
-        whole: bool,
-    ) -> Failed {
-        let Some(slot) = self.get(chunk) else { return Failed::Ends };
-        let (rows, least) = (slot.rows, failure.least_rows());
-        let piece = rows.div_ceil(2).max(least);
-        let again = slot.smallest && failure == ReadFailure::TooLarge;
+        is_whole: bool,
+    ) -> AfterFailure {
+        let Some(cut) = self.get(chunk) else { return AfterFailure::Ends };
+        let (rows, least) = (cut.rows, failure.least_rows());
+        let part = rows.div_ceil(2).max(least);
+        let is_second = cut.smallest && failure == ReadFailure::TooLarge;
         let reason = reason.to_owned();
-        slot.state = State::TooMuch(TooMuch { reason, failure, piece, cut: false });
-        if least < u64::MAX && !whole && !again {
-            return Failed::Smaller(rows);
+        cut.state = ChunkState::Oversized(Oversized { reason, failure, part, is_cut: false });
+        if least < u64::MAX && !is_whole && !is_second {
+            return AfterFailure::Smaller(rows);
         }
         self.give_up_chunk(chunk);
-        let in_vain = whole || failure != ReadFailure::TooLarge || self.given_up >= MOST_GIVEN_UP;
-        if failure != ReadFailure::BadRow && in_vain { Failed::Ends } else { Failed::GivenUp }
+        let is_hopeless =
+            is_whole || failure != ReadFailure::TooLarge || self.given_up >= MOST_GIVEN_UP;
+        match failure != ReadFailure::BadRow && is_hopeless {
+            true => AfterFailure::Ends,
+            false => AfterFailure::GivenUp,
+        }
     }
 
-    /// A chunk is given up.
+    /// Sets a chunk to undecided.
     fn give_up_chunk(&mut self, chunk: u64) {
-        let Some(slot) = self.get(chunk) else { return };
-        let (reason, isolated) = match &slot.state {
-            State::TooMuch(TooMuch { reason, failure, .. }) => {
+        let Some(cut) = self.get(chunk) else { return };
+        let (reason, is_one_row) = match &cut.state {
+            ChunkState::Oversized(Oversized { reason, failure, .. }) => {
                 (reason.clone(), *failure == ReadFailure::BadRow)
             }
             _ => ("not read".to_owned(), false),
         };
-        slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
-        self.given_up += u32::from(!isolated);
+        cut.state = ChunkState::Done(ChunkOutcome::Undecided(cut.rows, reason));
+        self.given_up += u32::from(!is_one_row);
     }
 
-    /// What is not done and not on its way is left out. Gives about how many rows that are.
-    pub(crate) fn leave(&mut self) -> u64 {
+    /// Leaves out what is neither done nor in flight. Returns its estimated rows.
+    pub(crate) fn leave_rest(&mut self) -> u64 {
         let mut rows = 0;
-        for slot in &mut self.slots {
-            if !matches!(slot.state, State::Done(_) | State::InFlight) {
-                slot.state = State::Done(Outcome::Skipped);
-                rows += slot.rows;
+        for chunk in &mut self.chunks {
+            if !matches!(chunk.state, ChunkState::Done(_) | ChunkState::InFlight) {
+                chunk.state = ChunkState::Done(ChunkOutcome::Skipped);
+                rows += chunk.rows;
             }
         }
         rows
     }
 
-    /// What is not done is undecided.
+    /// Sets every chunk that is not done to undecided.
     pub(crate) fn give_up(&mut self, reason: &str) {
-        for slot in &mut self.slots {
-            if !matches!(slot.state, State::Done(_)) {
-                slot.state = State::Done(Outcome::Undecided(slot.rows, reason.to_owned()));
+        for chunk in &mut self.chunks {
+            if !matches!(chunk.state, ChunkState::Done(_)) {
+                let reason = reason.to_owned();
+                chunk.state = ChunkState::Done(ChunkOutcome::Undecided(chunk.rows, reason));
             }
         }
     }
 
-    /// The chunks that are done with all before them.
-    pub(crate) fn take_done(&mut self) -> Vec<Told> {
-        let mut told = Vec::new();
-        while let Some(Slot { state: State::Done(_), .. }) = self.slots.front() {
-            if let Some(slot) = self.slots.pop_front()
-                && let Slot { chunk, range, rows, state: State::Done(outcome), kept, .. } = slot
+    /// Removes and returns the chunks that are done with all before them.
+    pub(crate) fn take_finished(&mut self) -> Vec<FinishedChunk> {
+        let mut finished = Vec::new();
+        while let Some(CutChunk { state: ChunkState::Done(_), .. }) = self.chunks.front() {
+            if let Some(front) = self.chunks.pop_front()
+                && let CutChunk { chunk, range, rows, is_stored, state, .. } = front
+                && let ChunkState::Done(outcome) = state
             {
-                told.push(Told { chunk, range, rows, outcome, kept });
+                finished.push(FinishedChunk { chunk, range, rows, outcome, is_stored });
             }
         }
-        told
+        finished
     }
 
+    /// Returns whether there is no chunk.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.chunks.is_empty()
     }
 }
 
@@ -304,60 +314,65 @@ mod tests {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
     }
 
-    fn kept(chunk: u64, after: Option<u8>, through: Option<u8>, state: KeptState) -> Kept {
+    fn prior(
+        chunk: u64,
+        after: Option<u8>,
+        through: Option<u8>,
+        state: PriorChunkState,
+    ) -> PriorChunk {
         let range = KeyRange { after: after.and_then(bound), through: through.and_then(bound) };
-        Kept { chunk, range, rows: 10, state }
+        PriorChunk { chunk, range, rows: 10, state }
     }
 
-    fn restored(kept: Vec<Kept>, field: KeyField) -> (Slots, Option<KeyRange>) {
-        let mut slots = Slots::default();
-        let (rest, _) = slots.restore(kept, &KeyRange::everything(), &KeyOrder(vec![field]));
-        (slots, rest)
+    fn restored(prior: Vec<PriorChunk>, field: KeyField) -> (ChunksInFlight, Option<KeyRange>) {
+        let mut chunks = ChunksInFlight::default();
+        let (rest, _) = chunks.restore(prior, &KeyRange::everything(), &KeyOrder(vec![field]));
+        (chunks, rest)
     }
 
     #[test]
     fn chunks_of_an_interrupted_run_tile_with_what_was_on_its_way() {
-        let (mut slots, rest) = restored(
+        let (mut chunks, rest) = restored(
             vec![
-                kept(4, Some(30), Some(40), KeptState::Dirty),
-                kept(0, None, Some(10), KeptState::Clean(9)),
-                kept(2, Some(20), Some(30), KeptState::Clean(7)),
+                prior(4, Some(30), Some(40), PriorChunkState::Dirty),
+                prior(0, None, Some(10), PriorChunkState::Clean(9)),
+                prior(2, Some(20), Some(30), PriorChunkState::Clean(7)),
             ],
             KeyField::Bytes,
         );
         assert_eq!(rest, Some(KeyRange { after: bound(40), through: None }));
-        let told = slots.take_done();
-        assert_eq!(told.len(), 1, "the gap behind it holds the rest back");
-        let gap = slots.start().unwrap();
+        let finished = chunks.take_finished();
+        assert_eq!(finished.len(), 1, "the gap behind it holds the rest back");
+        let gap = chunks.start().unwrap();
         assert_eq!((gap.chunk, &gap.range.after, &gap.range.through), (5, &bound(10), &bound(20)));
-        assert!(slots.start().is_none());
-        assert_eq!(slots.to_recall(), Some(4));
+        assert!(chunks.start().is_none());
+        assert_eq!(chunks.first_stored(), Some(4));
     }
 
     #[test]
     fn a_scan_that_was_through_leaves_no_rest() {
         let all = || {
             vec![
-                kept(1, Some(10), None, KeptState::Clean(1)),
-                kept(0, None, Some(10), KeptState::Clean(1)),
+                prior(1, Some(10), None, PriorChunkState::Clean(1)),
+                prior(0, None, Some(10), PriorChunkState::Clean(1)),
             ]
         };
         for field in [KeyField::Bytes, KeyField::Collated] {
-            let (mut slots, rest) = restored(all(), field);
-            assert_eq!((slots.take_done().len(), rest), (2, None));
+            let (mut chunks, rest) = restored(all(), field);
+            assert_eq!((chunks.take_finished().len(), rest), (2, None));
         }
         assert_eq!(restored(Vec::new(), KeyField::Bytes).1, Some(KeyRange::everything()));
     }
 
     #[test]
     fn in_an_order_of_the_servers_chunks_count_as_far_as_they_hang_together() {
-        let kept = vec![
-            kept(0, None, Some(20), KeptState::Clean(1)),
-            kept(3, Some(5), Some(7), KeptState::Clean(1)),
-            kept(1, Some(20), Some(3), KeptState::Clean(1)),
+        let prior_chunks = vec![
+            prior(0, None, Some(20), PriorChunkState::Clean(1)),
+            prior(3, Some(5), Some(7), PriorChunkState::Clean(1)),
+            prior(1, Some(20), Some(3), PriorChunkState::Clean(1)),
         ];
-        let (mut slots, rest) = restored(kept, KeyField::Collated);
-        assert_eq!(slots.take_done().len(), 2);
+        let (mut chunks, rest) = restored(prior_chunks, KeyField::Collated);
+        assert_eq!(chunks.take_finished().len(), 2);
         assert_eq!(rest.unwrap().after, bound(3));
     }
 
@@ -370,36 +385,37 @@ mod tests {
             |bound: &Option<Bound>| bound.as_ref().map(|b| b.text[0].parse::<u64>().unwrap());
         for (failure, least) in [(ReadFailure::TooLarge, 1_000_000), (ReadFailure::BadRow, 999_999)]
         {
-            let (mut slots, keys, mut compared, mut lost) = (Slots::default(), 1_000_000, 0, 0);
-            slots.push(KeyRange::everything(), 400, State::Ready);
+            let (mut chunks, keys, mut compared, mut lost) =
+                (ChunksInFlight::default(), 1_000_000, 0, 0);
+            chunks.push(KeyRange::everything(), 400, ChunkState::Ready);
             let mut statements = 0;
-            while !slots.is_empty() {
+            while !chunks.is_empty() {
                 statements += 1;
-                if let Some(slot) = slots.start() {
-                    let after = number(&slot.range.after).unwrap_or(0);
-                    let through = number(&slot.range.through).unwrap_or(keys);
-                    let (chunk, rows) = (slot.chunk, through - after);
+                if let Some(cut) = chunks.start() {
+                    let after = number(&cut.range.after).unwrap_or(0);
+                    let through = number(&cut.range.through).unwrap_or(keys);
+                    let (chunk, rows) = (cut.chunk, through - after);
                     // 20,000 rows take too long; one row cannot be read.
                     let fails = match failure {
                         ReadFailure::TooLarge => rows > 20_000,
                         _ => after < 777_777 && 777_777 <= through,
                     };
                     if fails {
-                        slots.failed(chunk, failure, "canceled", false);
+                        chunks.set_failed(chunk, failure, "canceled", false);
                     } else {
-                        slots.compared(chunk, Compared::default());
+                        chunks.set_compared(chunk, Compared::default());
                         compared += rows;
                     }
-                } else if let Some((chunk, range, piece)) = slots.too_much() {
+                } else if let Some((chunk, range, piece)) = chunks.first_oversized() {
                     let at = number(&range.after).unwrap_or(0) + piece;
                     let end = number(&range.through).unwrap_or(keys);
                     let last = range.through.is_some() && at == end;
-                    slots.probed(chunk, (at <= end && !last).then(|| bound(at)), 20_000);
+                    chunks.cut(chunk, (at <= end && !last).then(|| bound(at)), 20_000);
                 }
-                let told = slots.take_done();
-                lost += told
+                let finished = chunks.take_finished();
+                lost += finished
                     .iter()
-                    .filter(|told| matches!(told.outcome, Outcome::Undecided(..)))
+                    .filter(|finished| matches!(finished.outcome, ChunkOutcome::Undecided(..)))
                     .count();
             }
             assert!(compared >= least && statements < 1_000, "{compared} in {statements}");

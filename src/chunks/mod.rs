@@ -1,5 +1,16 @@
-//! Chunks: which ranges of a table are read next, and how large they are. State machines without I/O;
-//! `run` reads what they ask for.
+//! Chunks: which range of a table is read next, and how large it is. State machines without I/O; `run`
+//! reads what they need.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `queue` | the chunk queue of a mapping |
+//! | `remaining`, `boundaries`, `in_flight` | its parts: remaining ranges, chunk boundaries, chunks in flight |
+//! | `size`, `histogram`, `sample` | where a chunk ends: by time, by statistics, in a sample |
+//! | `block_scan` | the table scan by blocks, where keys have no useful order |
+//! | `step` | what a scan needs next |
+//! | `prior`, `tiles` | chunks of an interrupted run |
+//! | `shards` | the ranges of a run of many processes |
+//! | `verified_ranges` | what a run has verified |
 
 mod block_scan;
 mod boundaries;
@@ -11,16 +22,20 @@ mod queue;
 mod remaining;
 mod sample;
 mod settings;
+mod shards;
 mod size;
+mod step;
 mod tiles;
 mod verified_ranges;
 
-pub(crate) use block_scan::{Found, NextPiece, Pass, PassProgress, Piece, Progress, Read, Stretch};
+pub(crate) use block_scan::{BlockContent, BlockProgress, BlockResult, BlockScan, BlockScanState};
 pub(crate) use failure::{LEAST_ROWS, ReadFailure};
-pub(crate) use in_flight::{MOST_GIVEN_UP, Outcome, Told};
-pub use prior::{Checked, Kept, KeptState};
-pub(crate) use queue::{Frontier, Next};
-pub(crate) use remaining::Later;
+pub(crate) use in_flight::{ChunkOutcome, FinishedChunk, MOST_GIVEN_UP};
+pub use prior::{PriorChunk, PriorChunkState, StoredOutcome};
+pub(crate) use queue::ChunkQueue;
+pub(crate) use remaining::ScanRange;
 pub(crate) use settings::ChunkSettings;
-pub(crate) use size::MOST_KEYS;
-pub(crate) use verified_ranges::Verified;
+pub(crate) use shards::{bounds_between, tiles_between};
+pub(crate) use size::MOST_CHANGED_KEYS;
+pub(crate) use step::{BlockRange, BlockRead, BlockStep, ScanStep};
+pub(crate) use verified_ranges::VerifiedRanges;

@@ -1,24 +1,24 @@
-//! Chunks that an interrupted run has compared, as its ledger stores them.
+//! Chunks that a run has compared, as its ledger stores them for the case that it is interrupted.
 
 use crate::compare::Compared;
 use crate::row::KeyRange;
 
 /// A chunk of an interrupted run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct PriorChunk {
     /// The chunk's number within the mapping.
     pub chunk: u64,
     /// The chunk's keys.
     pub range: KeyRange,
-    /// The estimated number of rows.
+    /// The estimated rows.
     pub rows: u64,
     /// The outcome.
-    pub state: KeptState,
+    pub state: PriorChunkState,
 }
 
 /// The outcome of a chunk of an interrupted run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptState {
+pub enum PriorChunkState {
     /// Both sides have this many rows and agree.
     Clean(u64),
     /// The sides differ; the ledger stores how.
@@ -31,7 +31,7 @@ pub enum KeptState {
 
 /// The outcome of a chunk as it is stored.
 #[derive(Clone, Copy, Debug)]
-pub enum Checked<'c> {
+pub enum StoredOutcome<'c> {
     /// The chunk was compared.
     Compared(&'c Compared),
     /// The chunk is not in the sample.

@@ -1,80 +1,70 @@
-//! Where a mapping's scan stands: what has been cut into chunks, what is on its way, what is left.
+//! The chunk queue of one mapping: which range is compared next.
 //!
 //! ```text
-//!   chunk 7     chunk 8     chunk 9       rest
+//!   chunk 7     chunk 8      chunk 9    remaining range
 //! ──done──][──in flight──][──ready──][──────────────▶ keys
-//!     └ told in key order, as soon as all before it are done
+//!     └ returned in key order, as soon as all chunks before it are done
 //! ```
 //!
-//! Boundaries come from the statistics' histogram while chunks are larger than its stretches; where
-//! they are not, or the histogram ends, the next one is probed for on the side that had more rows so
-//! far. The scan is at its end only when both sides have nothing behind the last boundary. A chunk that is too much for one statement
-//! is cut in two in its place.
+//! Chunks end at boundaries of the statistics' histogram where chunks are larger than its steps. Where
+//! they are not, or behind the histogram's end, the next boundary is probed for on the side that had
+//! more rows so far. The scan is complete only when neither side has rows behind the last boundary.
+//! A chunk that is too large for one statement is cut in two in its place.
 
 use std::time::Duration;
 
-use super::ChunkSettings;
-use super::ReadFailure;
-use super::boundaries::{Cutting, First};
-use super::in_flight::{Failed, Outcome, Slots, State, Told};
-use super::prior::Kept;
-use super::remaining::{Ahead, Later};
-use crate::compare::{Compared, Expectation};
+use super::boundaries::{ChunkBoundaries, Readiness};
+use super::failure::ReadFailure;
+use super::in_flight::{AfterFailure, ChunkOutcome, ChunkState, ChunksInFlight, FinishedChunk};
+use super::prior::PriorChunk;
+use super::remaining::{Remaining, ScanRange};
+use super::settings::ChunkSettings;
+use super::step::ScanStep;
+use crate::compare::Compared;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange, VerifiedBy};
 use crate::schema::{BySide, Side};
 
-/// What the scan wants done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Ask for the histogram of the key.
-    Histogram { side: Side },
-    /// Find the key that stands so many rows into a range.
-    Probe { side: Side, range: KeyRange, rows: u64 },
-    /// Compare a chunk.
-    Scan { chunk: u64, range: KeyRange, expected: Expectation, smallest: bool },
-}
-
-/// What a probe on its way is for.
+/// A probe that is in flight.
 #[derive(Clone, Copy, Debug)]
-struct Probing {
-    /// A chunk that is cut in two, or the rest.
-    slot: Option<u64>,
+struct PendingProbe {
+    /// The chunk that is cut in two; `None` for the remaining range.
+    chunk: Option<u64>,
     side: Side,
     second_try: bool,
 }
 
-/// One mapping's scan.
+/// The chunk queue of one mapping.
 #[derive(Debug)]
-pub(crate) struct Frontier {
-    ahead: Ahead,
-    slots: Slots,
+pub(crate) struct ChunkQueue {
+    remaining: Remaining,
+    in_flight: ChunksInFlight,
     order: KeyOrder,
-    cutting: Cutting,
-    probing: Option<Probing>,
-    /// Whether everything is read in one chunk.
+    boundaries: ChunkBoundaries,
+    probe: Option<PendingProbe>,
+    /// Whether everything is read as one chunk.
     whole: bool,
     /// Whether that chunk may be cut.
     cut_whole: bool,
-    /// About how many rows it has.
+    /// The estimated rows of that chunk.
     whole_rows: u64,
     served: BySide<bool>,
     larger: Side,
 }
 
-impl Frontier {
-    /// Nothing cut yet.
-    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> Frontier {
+impl ChunkQueue {
+    /// Creates the queue of a whole mapping.
+    pub(crate) fn new(plan: &MappingPlan, settings: ChunkSettings) -> ChunkQueue {
         let served = plan.sides.as_ref().map(|side| side.served_by.is_some());
         let estimated = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
-        Frontier {
-            ahead: Ahead::everything(),
-            slots: Slots::default(),
+        ChunkQueue {
+            remaining: Remaining::everything(),
+            in_flight: ChunksInFlight::default(),
             order: plan.order.clone(),
-            cutting: Cutting::new(plan, settings),
-            probing: None,
-            // Each range of a side that no index serves would read the whole of it. Digests are drilled
-            // into by class, streams come sorted; only a stream can be cut if it is too much.
+            boundaries: ChunkBoundaries::new(plan, settings),
+            probe: None,
+            // Without an index each range would read the whole table. Digests are drilled into by hash
+            // bucket, and streams are sorted; only a stream can be cut if it is too large.
             whole: !plan.looks_since()
                 && !plan.served()
                 && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
@@ -85,180 +75,182 @@ impl Frontier {
         }
     }
 
-    /// Only these ranges, in key order, each with about so many rows; what lies between them is left
-    /// out.
+    /// Creates a queue of these ranges only, in key order, each with its estimated rows.
     pub(crate) fn of_ranges(
         plan: &MappingPlan,
         settings: ChunkSettings,
         ranges: Vec<(KeyRange, u64)>,
-    ) -> Frontier {
-        let mut frontier = Frontier::new(plan, settings);
-        frontier.ahead.rest = None;
-        frontier.whole = false;
-        frontier.cutting.leave_out_nothing();
+    ) -> ChunkQueue {
+        let mut queue = ChunkQueue::new(plan, settings);
+        queue.remaining.rest = None;
+        queue.whole = false;
+        queue.boundaries.take_given_ranges();
         for (range, rows) in ranges {
             let behind = KeyRange { after: range.through.clone(), through: range.through.clone() };
-            frontier.slots.push(range, rows, State::Ready);
-            // It ends a run of one-sided rows: what follows is no neighbour.
-            frontier.slots.push(behind, 0, State::Done(Outcome::Skipped));
+            queue.in_flight.push(range, rows, ChunkState::Ready);
+            // The next range is no neighbour: a range of one-sided rows ends here.
+            queue.in_flight.push(behind, 0, ChunkState::Done(ChunkOutcome::Skipped));
         }
-        frontier
+        queue
     }
 
-    /// Only these stretches, one after the other; what is left of them when the run has to end is left
-    /// to others.
-    pub(crate) fn of_stretches(
+    /// Creates a queue of ranges that are scanned one after the other, in any order.
+    pub(crate) fn of_scan_ranges(
         plan: &MappingPlan,
         settings: ChunkSettings,
-        stretches: impl IntoIterator<Item = Later>,
-    ) -> Frontier {
-        let mut frontier = Frontier::new(plan, settings);
-        frontier.ahead = Ahead::of(stretches);
-        // A table that no index serves is one stretch.
-        frontier.whole &= frontier.step();
-        frontier
+        ranges: impl IntoIterator<Item = ScanRange>,
+    ) -> ChunkQueue {
+        let mut queue = ChunkQueue::new(plan, settings);
+        queue.remaining = Remaining::of(ranges);
+        // A table that no index serves is one range.
+        queue.whole &= queue.begin_next_range();
+        queue
     }
 
-    /// Begins with the next stretch, if there is one. What follows is no neighbour: it ends a run of
-    /// one-sided rows.
-    fn step(&mut self) -> bool {
-        let Some(after) = self.ahead.step() else { return false };
+    /// Begins the next range, if there is one. It is no neighbour of the last, so a range of one-sided
+    /// rows ends here.
+    fn begin_next_range(&mut self) -> bool {
+        let Some(after) = self.remaining.begin_next() else { return false };
         let between = KeyRange { after: after.clone(), through: after };
-        self.slots.push(between, 0, State::Done(Outcome::Skipped));
+        self.in_flight.push(between, 0, ChunkState::Done(ChunkOutcome::Skipped));
         true
     }
 
-    /// Returns the run that last verified what is scanned now.
+    /// Returns the run that last verified the range that is being scanned.
     pub(crate) fn last_verified(&self) -> Option<&VerifiedBy> {
-        self.ahead.verified.as_ref()
+        self.remaining.verified.as_ref()
     }
 
-    /// Scans no further. Gives about how many rows are left out.
-    pub(crate) fn leave(&mut self) -> u64 {
-        self.probing = None;
-        let rest = self.ahead.rest_rows();
-        let ahead: u64 = self.ahead.take_all(rest).into_iter().map(|(_, rows)| rows).sum();
-        self.slots.leave() + ahead
+    /// Leaves out everything that is not in flight. Returns its estimated rows.
+    pub(crate) fn leave_rest(&mut self) -> u64 {
+        self.probe = None;
+        let rest = self.remaining.rest_rows();
+        let remaining: u64 = self.remaining.take_all(rest).into_iter().map(|(_, rows)| rows).sum();
+        self.in_flight.leave_rest() + remaining
     }
 
-    /// Goes on behind and between chunks that were compared before. Returns how many of them count.
-    pub(crate) fn restore(&mut self, kept: Vec<Kept>, within: &KeyRange) -> u64 {
-        self.cutting.cut_before(kept.iter().map(|kept| kept.rows).collect());
-        let (rest, number) = self.slots.restore(kept, within, &self.order);
-        self.ahead.rest = rest;
+    /// Restores chunks that were compared before an interruption. Returns how many of them count.
+    pub(crate) fn restore(&mut self, chunks: Vec<PriorChunk>, within: &KeyRange) -> u64 {
+        self.boundaries.restore(chunks.iter().map(|chunk| chunk.rows).collect());
+        let (rest, number) = self.in_flight.restore(chunks, within, &self.order);
+        self.remaining.rest = rest;
         number
     }
 
-    /// The first chunk whose outcome has to be read from the ledger.
-    pub(crate) fn to_recall(&self) -> Option<u64> {
-        self.slots.to_recall()
+    /// Returns the first chunk whose outcome has to be read from the ledger.
+    pub(crate) fn first_stored(&self) -> Option<u64> {
+        self.in_flight.first_stored()
     }
 
-    /// What the ledger has of a chunk; nothing if it has to be compared again after all.
-    pub(crate) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
-        if let Some(slot) = self.slots.get(chunk) {
-            (slot.kept, slot.state) = match compared {
-                Some(compared) => (true, State::Done(Outcome::Compared(compared))),
-                None => (false, State::Ready),
+    /// Sets the stored outcome of a chunk; with `None` it is compared again.
+    pub(crate) fn set_stored(&mut self, chunk: u64, compared: Option<Compared>) {
+        if let Some(chunk) = self.in_flight.get(chunk) {
+            (chunk.is_stored, chunk.state) = match compared {
+                Some(compared) => (true, ChunkState::Done(ChunkOutcome::Compared(compared))),
+                None => (false, ChunkState::Ready),
             };
         }
     }
 
-    /// A chunk could not be compared before, for this reason.
-    pub(crate) fn failed_before(&mut self, chunk: u64, reason: String) {
-        if let Some(slot) = self.slots.get(chunk) {
-            slot.state = State::Done(Outcome::Undecided(slot.rows, reason));
+    /// Sets a chunk to undecided: another process could not compare it, for this reason.
+    pub(crate) fn set_undecided(&mut self, chunk: u64, reason: String) {
+        if let Some(chunk) = self.in_flight.get(chunk) {
+            chunk.state = ChunkState::Done(ChunkOutcome::Undecided(chunk.rows, reason));
         }
     }
 
-    /// Scans one part only, of about so many rows, in chunks numbered from here on; some of them were
-    /// compared before.
-    pub(crate) fn limit(&mut self, part: (&KeyRange, u64), first: u64, kept: Vec<Kept>) {
+    /// Limits the queue to one range with its estimated rows. Chunks are numbered from `first` on;
+    /// some of them were compared before.
+    pub(crate) fn limit(&mut self, part: (&KeyRange, u64), first: u64, chunks: Vec<PriorChunk>) {
         let (within, rows) = part;
-        self.slots.number_from(first);
-        self.ahead.has(rows.saturating_sub(kept.iter().map(|kept| kept.rows).sum()));
-        self.restore(kept, within);
+        self.in_flight.number_from(first);
+        let compared = chunks.iter().map(|chunk| chunk.rows).sum();
+        self.remaining.set_rows(rows.saturating_sub(compared));
+        self.restore(chunks, within);
     }
 
-    /// What was compared before is told by whoever tells the whole.
-    pub(crate) fn forget_told(&mut self) {
-        self.slots.forget_kept();
+    /// Forgets the chunks that the ledger has: the process that completes the run reports them.
+    pub(crate) fn forget_stored(&mut self) {
+        self.in_flight.forget_stored();
     }
 
-    /// A chunk that is cut, with its keys and about how many rows it has; from now on the ledger has
-    /// what became of it.
-    pub(crate) fn keep(&mut self, chunk: u64) -> Option<(KeyRange, u64)> {
-        let known = self.order.is_known() && !self.cutting.samples();
-        let slot = self.slots.get(chunk).filter(|_| known)?;
-        slot.kept = true;
-        Some((slot.range.clone(), slot.rows))
+    /// Marks a chunk as stored, if it can be stored before all chunks before it are done. Returns its
+    /// keys and estimated rows.
+    pub(crate) fn mark_stored(&mut self, chunk: u64) -> Option<(KeyRange, u64)> {
+        let is_known = self.order.is_known() && !self.boundaries.takes_sample();
+        let chunk = self.in_flight.get(chunk).filter(|_| is_known)?;
+        chunk.is_stored = true;
+        Some((chunk.range.clone(), chunk.rows))
     }
 
-    /// What to do next, if anything can be done now.
-    pub(crate) fn next(&mut self) -> Option<Next> {
+    /// Returns what to do next; `None` if nothing can be done now.
+    pub(crate) fn next_step(&mut self) -> Option<ScanStep> {
         if self.whole
-            && let Some(range) = self.ahead.rest.take()
+            && let Some(range) = self.remaining.rest.take()
         {
-            self.push(range, self.whole_rows.max(self.cutting.next_rows()));
+            self.push(range, self.whole_rows.max(self.boundaries.next_rows()));
         }
-        if let Some(slot) = self.slots.start() {
-            let (chunk, range, smallest) = (slot.chunk, slot.range.clone(), slot.smallest);
-            let expected = self.cutting.expect(slot.rows);
-            return Some(Next::Scan { chunk, range, expected, smallest });
+        if let Some(cut) = self.in_flight.start() {
+            let (chunk, range, smallest) = (cut.chunk, cut.range.clone(), cut.smallest);
+            let expected = self.boundaries.expect(cut.rows);
+            return Some(ScanStep::Scan { chunk, range, expected, smallest });
         }
-        match self.cutting.first() {
-            First::Histogram => return Some(Next::Histogram { side: self.larger }),
-            First::Wait => return None,
-            First::Nothing => {}
+        match self.boundaries.readiness() {
+            Readiness::NeedsHistogram => return Some(ScanStep::Histogram { side: self.larger }),
+            Readiness::Waits => return None,
+            Readiness::Ready => {}
         }
-        if self.probing.is_some() {
+        if self.probe.is_some() {
             return None;
         }
-        if let Some(rest) = &self.ahead.rest
-            && let Some((bound, rows)) = self.cutting.known_end(rest.after.as_ref())
+        if let Some(rest) = &self.remaining.rest
+            && let Some((bound, rows)) = self.boundaries.known_end(rest.after.as_ref())
         {
             let rest = rest.clone();
             let ends = |through: &Bound| self.order.compare(&bound.key, &through.key).is_ge();
             if rest.through.as_ref().is_some_and(ends) {
-                self.ahead.rest = None;
+                self.remaining.rest = None;
                 self.push(rest, rows);
             } else {
                 self.cut_off(rest, bound, rows);
             }
-            return self.next();
+            return self.next_step();
         }
-        let (slot, range, rows) = match (self.slots.too_much(), &self.ahead.rest) {
-            (Some((chunk, range, piece)), _) => (Some(chunk), range.clone(), piece),
-            (None, Some(rest)) => (None, rest.clone(), self.cutting.next_rows()),
-            (None, None) => return if self.step() { self.next() } else { None },
+        let (chunk, range, rows) = match (self.in_flight.first_oversized(), &self.remaining.rest) {
+            (Some((chunk, range, part)), _) => (Some(chunk), range.clone(), part),
+            (None, Some(rest)) => (None, rest.clone(), self.boundaries.next_rows()),
+            (None, None) => {
+                return if self.begin_next_range() { self.next_step() } else { None };
+            }
         };
         let side = if self.served[self.larger] || !self.served[self.larger.other()] {
             self.larger
         } else {
             self.larger.other()
         };
-        self.probing = Some(Probing { slot, side, second_try: false });
-        Some(Next::Probe { side, range, rows })
+        self.probe = Some(PendingProbe { chunk, side, second_try: false });
+        Some(ScanStep::Probe { side, range, rows })
     }
 
-    /// The histogram is known: its boundaries in order, none if there is no histogram.
-    pub(crate) fn histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
-        self.cutting.histogram(bounds, table_rows);
+    /// Sets the histogram: its boundaries in order, none if there is no histogram.
+    pub(crate) fn set_histogram(&mut self, bounds: Vec<Bound>, table_rows: u64) {
+        self.boundaries.set_histogram(bounds, table_rows);
     }
 
-    /// Cuts a chunk off what is left.
+    /// Cuts a chunk off the remaining range.
     fn cut_off(&mut self, rest: KeyRange, bound: Bound, rows: u64) {
         let (chunk, rest) = rest.cut(bound);
         self.push(chunk, rows);
-        self.ahead.cut_off(rest, rows);
+        self.remaining.cut_off(rest, rows);
     }
 
-    /// A probe has found a boundary, or that the range has fewer rows. May want another probe.
-    pub(crate) fn probed(&mut self, rows: u64, found: Option<Bound>) -> Option<Next> {
-        let probing = self.probing.take()?;
-        let range = match probing.slot {
-            Some(chunk) => self.slots.get(chunk)?.range.clone(),
-            None => self.ahead.rest.clone()?,
+    /// Takes the result of a probe: a boundary, or `None` if the range has fewer rows. Returns another
+    /// probe if one is needed.
+    pub(crate) fn set_boundary(&mut self, rows: u64, found: Option<Bound>) -> Option<ScanStep> {
+        let probe = self.probe.take()?;
+        let range = match probe.chunk {
+            Some(chunk) => self.in_flight.get(chunk)?.range.clone(),
+            None => self.remaining.rest.clone()?,
         };
         // The range's own ends cut nothing off.
         let is_end = |end: &Option<Bound>, bound: &Bound| {
@@ -266,98 +258,103 @@ impl Frontier {
         };
         let found =
             found.filter(|bound| !is_end(&range.through, bound) && !is_end(&range.after, bound));
-        if found.is_none() && !probing.second_try && self.served[probing.side.other()] {
-            let side = probing.side.other();
-            self.probing = Some(Probing { side, second_try: true, ..probing });
-            return Some(Next::Probe { side, range, rows });
+        if found.is_none() && !probe.second_try && self.served[probe.side.other()] {
+            let side = probe.side.other();
+            self.probe = Some(PendingProbe { side, second_try: true, ..probe });
+            return Some(ScanStep::Probe { side, range, rows });
         }
-        match (probing.slot, found) {
+        match (probe.chunk, found) {
             (None, Some(bound)) => self.cut_off(range, bound, rows),
             (None, None) => {
-                self.ahead.rest = None;
+                self.remaining.rest = None;
                 self.push(range, rows);
             }
-            (Some(chunk), found) => self.slots.probed(chunk, found, self.cutting.next_rows()),
+            (Some(chunk), found) => {
+                self.in_flight.cut(chunk, found, self.boundaries.next_rows());
+            }
         }
         None
     }
 
     fn push(&mut self, range: KeyRange, rows: u64) {
-        let state =
-            if self.cutting.skips(rows) { State::Done(Outcome::Skipped) } else { State::Ready };
-        self.slots.push(range, rows, state);
+        let state = match self.boundaries.skips(rows) {
+            true => ChunkState::Done(ChunkOutcome::Skipped),
+            false => ChunkState::Ready,
+        };
+        self.in_flight.push(range, rows, state);
     }
 
-    /// A chunk was compared; `statement` is what its first statement took.
-    pub(crate) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
+    /// Takes the result of a chunk; `statement` is the duration of its first statement.
+    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
         }
-        if let Some(asked) = self.slots.get(chunk).map(|slot| slot.rows) {
-            self.cutting.measured(asked, rows, compared.suspects.len(), statement);
+        if let Some(requested) = self.in_flight.get(chunk).map(|chunk| chunk.rows) {
+            self.boundaries.measure(requested, rows, compared.suspects.len(), statement);
         }
-        self.slots.compared(chunk, compared);
+        self.in_flight.set_compared(chunk, compared);
     }
 
-    /// Whether a chunk can be cut in two.
+    /// Returns whether a chunk can be cut in two.
     pub(crate) fn can_be_cut(&self) -> bool {
         !self.whole || self.cut_whole
     }
 
-    /// A chunk failed. Tells whether the mapping is to be given up.
-    pub(crate) fn failed(&mut self, chunk: u64, failure: ReadFailure, reason: &str) -> bool {
-        let failed = self.slots.failed(chunk, failure, reason, !self.can_be_cut());
-        if let (Failed::Smaller(rows), ReadFailure::TooLarge) = (failed, failure) {
-            self.cutting.too_much(rows);
+    /// Takes the failure of a chunk. Returns whether the mapping has to be given up.
+    pub(crate) fn set_failed(&mut self, chunk: u64, failure: ReadFailure, reason: &str) -> bool {
+        let then = self.in_flight.set_failed(chunk, failure, reason, !self.can_be_cut());
+        if let (AfterFailure::Smaller(rows), ReadFailure::TooLarge) = (then, failure) {
+            self.boundaries.too_large(rows);
         }
-        failed == Failed::Ends
+        then == AfterFailure::Ends
     }
 
-    /// Whether chunks are to be smaller than they could be.
-    pub(crate) fn ease(&mut self, eases: bool) {
-        self.cutting.ease(eases);
+    /// Sets whether chunks are smaller than time allows.
+    pub(crate) fn throttle(&mut self, is_throttled: bool) {
+        self.boundaries.throttle(is_throttled);
     }
 
     /// Cuts ranges even where no index serves them.
-    pub(crate) fn read_in_ranges(&mut self) {
+    pub(crate) fn cut_into_ranges(&mut self) {
         self.whole = false;
     }
 
-    /// So many rows were compared in another way.
-    pub(crate) fn passed(&mut self, rows: u64) {
-        self.ahead.passed(rows);
+    /// Counts rows of the remaining range that were compared by a table scan.
+    pub(crate) fn add_scanned(&mut self, rows: u64) {
+        self.remaining.add_scanned(rows);
     }
 
-    /// Nothing is left to cut: everything was compared in another way.
+    /// Drops the remaining ranges: a table scan has compared them, or another process does.
     pub(crate) fn close(&mut self) {
-        self.ahead.take_all(0);
+        self.remaining.take_all(0);
     }
 
-    /// Ends the scan: what is not done is undecided. How many rows the rest has, a part knows itself.
+    /// Ends the scan: what is not done is undecided. `rest_rows` are the estimated rows of the
+    /// remaining range; with `None` the queue estimates them itself.
     pub(crate) fn give_up(&mut self, reason: &str, rest_rows: Option<u64>) {
-        self.probing = None;
-        let rest_rows = rest_rows.unwrap_or_else(|| self.ahead.rest_rows());
-        // A sample's too: what it would have left out of it is not known.
-        for (range, rows) in self.ahead.take_all(rest_rows) {
-            self.slots.push(range, rows, State::Ready);
+        self.probe = None;
+        let rest_rows = rest_rows.unwrap_or_else(|| self.remaining.rest_rows());
+        // Those of a sample, too: what the sample would have skipped is not known.
+        for (range, rows) in self.remaining.take_all(rest_rows) {
+            self.in_flight.push(range, rows, ChunkState::Ready);
         }
-        self.slots.give_up(reason);
+        self.in_flight.give_up(reason);
     }
 
-    /// The chunks that are done with all before them, in key order.
-    pub(crate) fn take_done(&mut self) -> Vec<Told> {
-        self.slots.take_done()
+    /// Removes and returns the chunks that are done with all before them, in key order.
+    pub(crate) fn take_finished(&mut self) -> Vec<FinishedChunk> {
+        self.in_flight.take_finished()
     }
 
-    /// The share of the rows that the sample has taken, if there is one.
-    pub(crate) fn sampled(&self) -> Option<f64> {
-        self.cutting.sampled()
+    /// Returns the share of the rows that the sample has taken, if there is one.
+    pub(crate) fn sampled_share(&self) -> Option<f64> {
+        self.boundaries.sampled_share()
     }
 
-    /// Whether everything has been cut, compared and told.
+    /// Returns whether every chunk was cut, compared and returned.
     pub(crate) fn is_finished(&self) -> bool {
-        self.ahead.is_empty() && self.slots.is_empty()
+        self.remaining.is_empty() && self.in_flight.is_empty()
     }
 }
 
@@ -389,7 +386,7 @@ mod tests {
         keys.iter().filter(inside).copied().collect()
     }
 
-    /// Scans keys of both sides, where some chunks fail at first; gives the ranges as they are told.
+    /// Scans keys of both sides, where some chunks fail at first; gives the ranges as they are finished.
     fn scan(
         keys: &BySide<BTreeSet<i32>>,
         chunk_rows: Option<u64>,
@@ -398,84 +395,86 @@ mod tests {
     ) -> Vec<KeyRange> {
         let mut plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
         plan.chunk_rows = chunk_rows;
-        let mut frontier = Frontier::new(&plan, ChunkSettings::of(&CompareSettings::default()));
-        let mut told = Vec::new();
+        let mut queue = ChunkQueue::new(&plan, ChunkSettings::of(&CompareSettings::default()));
+        let mut finished = Vec::new();
         let mut fails = fails.iter();
         let mut again = None;
-        while let Some(next) = again.take().or_else(|| frontier.next()) {
+        while let Some(next) = again.take().or_else(|| queue.next_step()) {
             match next {
-                Next::Histogram { .. } => {
+                ScanStep::Histogram { .. } => {
                     let bounds = histogram.iter().map(|number| bound(*number)).collect();
-                    frontier.histogram(bounds, 1_000_000);
+                    queue.set_histogram(bounds, 1_000_000);
                 }
-                Next::Probe { side, range, rows } => {
+                ScanStep::Probe { side, range, rows } => {
                     let inside = within(&keys[side], &range);
                     let found = usize::try_from(rows - 1).ok().and_then(|at| inside.get(at));
-                    again = frontier.probed(rows, found.map(|number| bound(*number)));
+                    again = queue.set_boundary(rows, found.map(|number| bound(*number)));
                 }
-                Next::Scan { chunk, range, .. } => {
+                ScanStep::Scan { chunk, range, .. } => {
                     let rows = keys.as_ref().map(|keys| within(keys, &range).len() as u64);
                     if fails.next() == Some(&true) {
-                        frontier.failed(chunk, ReadFailure::BadRow, "too slow");
+                        queue.set_failed(chunk, ReadFailure::BadRow, "too slow");
                     } else {
                         let compared = Compared { rows, ..Compared::default() };
-                        frontier.compared(chunk, compared, Duration::from_millis(500));
+                        queue.set_compared(chunk, compared, Duration::from_millis(500));
                     }
                 }
             }
-            told.extend(frontier.take_done().into_iter().map(|told| told.range));
+            finished.extend(queue.take_finished().into_iter().map(|finished| finished.range));
         }
-        assert!(frontier.is_finished());
-        told
+        assert!(queue.is_finished());
+        finished
     }
 
     #[test]
     fn a_table_of_any_size_ends_with_an_open_end() {
         for rows in [0, 1, 19_999, 20_000, 20_001] {
             let keys = BySide { source: (0..rows).collect(), target: BTreeSet::new() };
-            let told = scan(&keys, None, &BTreeSet::new(), &[]);
-            assert_eq!(told[0].after, None);
-            assert_eq!(told.last().unwrap().through, None);
+            let finished = scan(&keys, None, &BTreeSet::new(), &[]);
+            assert_eq!(finished[0].after, None);
+            assert_eq!(finished.last().unwrap().through, None);
         }
     }
 
     #[test]
     fn a_chunk_that_is_hopeless_ends_as_undecided_and_three_of_them_end_the_mapping() {
         let plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
-        let mut frontier = Frontier::new(&plan, ChunkSettings::of(&CompareSettings::default()));
-        frontier.next();
-        frontier.histogram(Vec::new(), 0);
+        let mut queue = ChunkQueue::new(&plan, ChunkSettings::of(&CompareSettings::default()));
+        queue.next_step();
+        queue.set_histogram(Vec::new(), 0);
         let (mut scans, mut ended) = (0, false);
-        while let Some(next) = frontier.next() {
+        while let Some(next) = queue.next_step() {
             match next {
-                Next::Probe { rows, range, .. } => {
+                ScanStep::Probe { rows, range, .. } => {
                     let from = range.after.as_ref().map_or(0, number);
                     let end = range.through.as_ref().map_or(i32::MAX, number);
                     let at = from.saturating_add(i32::try_from(rows).unwrap());
                     // Both sides have the same keys.
-                    while frontier.probed(rows, (at < end).then(|| bound(at))).is_some() {}
+                    while queue.set_boundary(rows, (at < end).then(|| bound(at))).is_some() {}
                 }
-                Next::Scan { chunk, .. } => {
+                ScanStep::Scan { chunk, .. } => {
                     scans += 1;
-                    if frontier.failed(chunk, ReadFailure::TooLarge, "canceled") {
+                    if queue.set_failed(chunk, ReadFailure::TooLarge, "canceled") {
                         ended = true;
                         break;
                     }
                 }
-                Next::Histogram { .. } => unreachable!("asked for once"),
+                ScanStep::Histogram { .. } => unreachable!("asked for once"),
             }
         }
         assert!(ended && scans < 20, "{scans} scans");
-        frontier.give_up("canceled", Some(1));
-        let told = frontier.take_done();
-        assert!(told.iter().all(|told| matches!(told.outcome, Outcome::Undecided(..))));
-        assert!(frontier.is_finished());
+        queue.give_up("canceled", Some(1));
+        let finished = queue.take_finished();
+        assert!(
+            finished.iter().all(|finished| matches!(finished.outcome, ChunkOutcome::Undecided(..)))
+        );
+        assert!(queue.is_finished());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Chunks are told in key order and tile: no gap, no overlap, open ends; whatever the sides
+        /// Chunks are finished in key order and tile: no gap, no overlap, open ends; whatever the sides
         /// hold, wherever the histogram's bounds lie, and however often a chunk has to be cut.
         #[test]
         fn chunks_tile(
@@ -485,10 +484,10 @@ mod tests {
             histogram in prop::collection::btree_set(-100..100, 0..12),
             fails in prop::collection::vec(any::<bool>(), 0..12),
         ) {
-            let told = scan(&BySide { source, target }, chunk_rows, &histogram, &fails);
-            prop_assert_eq!(&told[0].after, &None);
-            prop_assert_eq!(&told[told.len() - 1].through, &None);
-            for pair in told.windows(2) {
+            let finished = scan(&BySide { source, target }, chunk_rows, &histogram, &fails);
+            prop_assert_eq!(&finished[0].after, &None);
+            prop_assert_eq!(&finished[finished.len() - 1].through, &None);
+            for pair in finished.windows(2) {
                 prop_assert!(pair[0].through.is_some());
                 prop_assert_eq!(&pair[0].through, &pair[1].after);
                 if let (Some(a), Some(b)) = (&pair[0].through, &pair[1].through) {

@@ -1,21 +1,21 @@
-//! Which key ranges a sample takes: short ones at even distances, the same on every run of the same
+//! Which key ranges a sample takes: short ones at even distances, the same in every run with the same
 //! tables and statistics.
 //!
 //! ```text
 //!   ▐█▌          ▐█▌          ▐█▌          taken, compared like any chunk
 //!  ─────┬────────────┬────────────┬──────▶ keys
-//!      bounds of the histogram, or so many keys of the index skipped
+//!      boundaries of the histogram, or rows of the index that are skipped
 //! ```
 
-/// Chunks that a sample of a table without a histogram consists of, at least.
+/// The minimum of chunks in a sample of a table without a histogram.
 const CHUNKS: u64 = 50;
-/// A chunk has at least so many rows, or the statements would cost more than the rows.
-const LEAST_ROWS: u64 = 50;
-const MOST_ROWS: u64 = 20_000;
+/// The minimum of rows of a chunk: with fewer, statements would cost more than rows.
+const LEAST_TAKEN: u64 = 50;
+const MOST_TAKEN: u64 = 20_000;
 
-/// Takes and skips in turn.
+/// A sample that takes and skips ranges in turn.
 #[derive(Debug)]
-pub(crate) struct Sampling {
+pub(crate) struct KeySample {
     share: f64,
     take: u64,
     skipping: bool,
@@ -24,39 +24,39 @@ pub(crate) struct Sampling {
     skipped: u64,
 }
 
-impl Sampling {
-    /// A sample of this share, of a table of about so many rows.
-    pub(crate) fn new(share: f64, rows: u64) -> Sampling {
-        let mut sampling =
-            Sampling { share, take: 0, skipping: false, left: 0, taken: 0, skipped: 0 };
-        sampling.of_stretches(rows / CHUNKS);
-        sampling
+impl KeySample {
+    /// Creates a sample of this share of a table with these estimated rows.
+    pub(crate) fn new(share: f64, rows: u64) -> KeySample {
+        let mut sample =
+            KeySample { share, take: 0, skipping: false, left: 0, taken: 0, skipped: 0 };
+        sample.set_step(rows / CHUNKS);
+        sample
     }
 
-    /// Each stretch of so many rows is to have its part.
-    pub(crate) fn of_stretches(&mut self, rows: u64) {
+    /// Sets the number of rows of which a part is taken each time.
+    pub(crate) fn set_step(&mut self, rows: u64) {
         let take = (rows as f64 * self.share) as u64;
-        self.take = take.clamp(LEAST_ROWS, MOST_ROWS);
+        self.take = take.clamp(LEAST_TAKEN, MOST_TAKEN);
         self.left = self.take;
     }
 
-    /// Whether the next range is one to be left out.
+    /// Returns whether the next range is skipped.
     pub(crate) fn is_skipping(&self) -> bool {
         self.skipping
     }
 
-    /// Whether it may be left out by going to the next bound of the histogram. What is left out of a
-    /// large sample is less than a stretch.
-    pub(crate) fn jumps(&self) -> bool {
+    /// Returns whether the next range is skipped up to a boundary of the histogram. A large sample
+    /// skips less than a step.
+    pub(crate) fn skips_to_bound(&self) -> bool {
         self.skipping && self.share <= 0.5
     }
 
-    /// Rows that are still to be taken, or left out, before the turn.
-    pub(crate) fn left(&self) -> u64 {
+    /// Returns the rows that are still to be taken or skipped.
+    pub(crate) fn rows_left(&self) -> u64 {
         self.left.max(1)
     }
 
-    /// A range of so many rows was cut. Tells whether it is left out.
+    /// Counts a range that was cut. Returns whether it is skipped.
     pub(crate) fn cut(&mut self, rows: u64) -> bool {
         let skips = self.skipping;
         let count = if skips { &mut self.skipped } else { &mut self.taken };
@@ -72,7 +72,7 @@ impl Sampling {
         skips
     }
 
-    /// The share of the rows that was taken so far, about.
+    /// Returns the share of the rows that was taken so far.
     pub(crate) fn share(&self) -> f64 {
         self.taken as f64 / (self.taken + self.skipped).max(1) as f64
     }
@@ -83,17 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_the_share_however_it_is_cut() {
+    fn the_share_is_taken_however_ranges_are_cut() {
         for (share, rows) in [(0.01, 2_000_000), (0.5, 1000), (0.2, 100), (0.99, 40_000)] {
             for most in [10, 1_000_000] {
-                let mut sampling = Sampling::new(share, rows);
+                let mut sample = KeySample::new(share, rows);
                 let mut skips = 0;
                 while skips < 20 {
-                    let rows = sampling.left();
-                    let rows = if sampling.is_skipping() { rows } else { rows.min(most) };
-                    skips += u32::from(sampling.cut(rows));
+                    let rows = sample.rows_left();
+                    let rows = if sample.is_skipping() { rows } else { rows.min(most) };
+                    skips += u32::from(sample.cut(rows));
                 }
-                let part = sampling.share();
+                let part = sample.share();
                 assert!((part - share).abs() < 0.03, "{share} of {rows}: {part}");
             }
         }

@@ -1,57 +1,57 @@
-//! Whether the chunks of an interrupted run fit together: what two of them cover would be counted twice.
+//! Whether the chunks of an interrupted run tile: rows that two of them cover would be counted twice.
 
 use std::collections::HashMap;
 
-use super::prior::Kept;
+use super::prior::PriorChunk;
 use crate::row::{Bound, Key, KeyOrder, KeyRange};
 
-/// Returns whether chunks in their order lie within a range and none begins before the one before it ends. What
-/// they leave out between them is read.
-pub(super) fn tile(kept: &[Kept], within: &KeyRange, order: &KeyOrder) -> bool {
+/// Returns whether sorted chunks lie within a range and none begins before the one before it ends.
+/// Gaps between them are read.
+pub(super) fn tile(chunks: &[PriorChunk], within: &KeyRange, order: &KeyOrder) -> bool {
     let mut after = &within.after;
-    for (place, Kept { range, .. }) in kept.iter().enumerate() {
-        let (is_first, is_last) = (place == 0, place + 1 == kept.len());
+    for (place, PriorChunk { range, .. }) in chunks.iter().enumerate() {
+        let (is_first, is_last) = (place == 0, place + 1 == chunks.len());
         let begins = match (after, &range.after) {
             (Some(end), Some(begin)) => order.compare(&end.key, &begin.key).is_le(),
             // Only the first may begin with an open end, and only the last end with one.
             (None, begin) => is_first || begin.is_some(),
             (Some(_), None) => false,
         };
-        let holds = match (&range.after, &range.through) {
+        let has_keys = match (&range.after, &range.through) {
             (Some(begin), Some(end)) => order.compare(&begin.key, &end.key).is_lt(),
             (_, None) => is_last,
             (None, Some(_)) => true,
         };
-        if !begins || !holds {
+        if !begins || !has_keys {
             return false;
         }
         after = &range.through;
     }
     match (after, &within.through) {
         (Some(end), Some(through)) => order.compare(&end.key, &through.key).is_le(),
-        (None, through) => through.is_none() || kept.is_empty(),
+        (None, through) => through.is_none() || chunks.is_empty(),
         (Some(_), None) => true,
     }
 }
 
-/// Chunks in key order. Where the order is not known here, each is found behind the one before it, as
-/// far as that goes: there they were kept in key order.
-pub(super) fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
+/// Sorts chunks by key. If only the servers know the order, each chunk is looked up behind the one
+/// before it, and the rest is dropped: such chunks are stored in key order.
+pub(super) fn sort(mut chunks: Vec<PriorChunk>, order: &KeyOrder) -> Vec<PriorChunk> {
     if order.is_known() {
-        kept.sort_by(|a, b| match (&a.range.through, &b.range.through) {
+        chunks.sort_by(|a, b| match (&a.range.through, &b.range.through) {
             (Some(a), Some(b)) => order.compare(&a.key, &b.key),
             (a, b) => a.is_none().cmp(&b.is_none()),
         });
-        return kept;
+        return chunks;
     }
     let key = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
-    let mut behind: HashMap<Option<Key>, Kept> =
-        kept.into_iter().map(|kept| (key(&kept.range.after), kept)).collect();
-    let mut chain: Vec<Kept> = Vec::new();
-    while let Some(next) = behind.remove(&chain.last().and_then(|kept| key(&kept.range.through))) {
-        let ends = next.range.through.is_none();
+    let mut behind: HashMap<Option<Key>, PriorChunk> =
+        chunks.into_iter().map(|chunk| (key(&chunk.range.after), chunk)).collect();
+    let mut chain: Vec<PriorChunk> = Vec::new();
+    while let Some(next) = behind.remove(&chain.last().and_then(|last| key(&last.range.through))) {
+        let is_last = next.range.through.is_none();
         chain.push(next);
-        if ends {
+        if is_last {
             break;
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn in_order(mut kept: Vec<Kept>, order: &KeyOrder) -> Vec<Kept> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::prior::KeptState;
+    use super::super::prior::PriorChunkState;
     use super::*;
     use crate::row::KeyField;
 
@@ -68,19 +68,19 @@ mod tests {
         Some(Bound { key: Key::new([&[number][..]]), text: [number.to_string()].into() })
     }
 
-    fn chunk(after: Option<u8>, through: Option<u8>) -> Kept {
+    fn chunk(after: Option<u8>, through: Option<u8>) -> PriorChunk {
         let range = KeyRange { after: after.and_then(bound), through: through.and_then(bound) };
-        Kept { chunk: 0, range, rows: 10, state: KeptState::Clean(1) }
+        PriorChunk { chunk: 0, range, rows: 10, state: PriorChunkState::Clean(1) }
     }
 
     fn tiles(chunks: &[(Option<u8>, Option<u8>)], within: &KeyRange) -> bool {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let chunks = chunks.iter().map(|(after, through)| chunk(*after, *through)).collect();
-        tile(&in_order(chunks, &order), within, &order)
+        tile(&sort(chunks, &order), within, &order)
     }
 
     #[test]
-    fn chunks_that_overlap_or_run_backward_do_not_tile() {
+    fn overlapping_or_backward_chunks_do_not_tile() {
         let all = KeyRange::everything();
         for strange in [
             &[(None, Some(20)), (Some(10), Some(30))][..],
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_outside_of_their_part_do_not_tile() {
+    fn chunks_outside_their_range_do_not_tile() {
         let part = KeyRange { after: bound(10), through: bound(30) };
         for outside in
             [(None, Some(20)), (Some(5), Some(20)), (Some(20), Some(40)), (Some(20), None)]

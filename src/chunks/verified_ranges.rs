@@ -1,22 +1,22 @@
-//! Which keys of a mapping a run has verified: compared, and everything that differed settled.
+//! Which keys of a mapping a run has verified: compared, with every difference settled.
 
 use crate::row::{Coverage, KeyOrder, KeyRange, VerifiedBy};
 
-/// Ranges that may be undecided before a run is taken to have verified nothing but the whole.
+/// The maximum of undecided ranges of a run; with more, it has verified nothing but the whole.
 const MOST_UNDECIDED: usize = 1_000;
 
-/// What a run has verified so far.
+/// The ranges that a run has verified so far.
 #[derive(Debug, Default)]
-pub(crate) struct Verified {
-    /// Ranges that were compared, each with its rows; neighbours are one.
+pub(crate) struct VerifiedRanges {
+    /// Ranges that were compared, each with its rows; neighbours are joined.
     compared: Vec<(KeyRange, u64)>,
-    /// Ranges of which something could not be judged.
+    /// Ranges of which something is undecided.
     undecided: Vec<KeyRange>,
 }
 
-impl Verified {
-    /// A range was compared.
-    pub(crate) fn compared(&mut self, range: &KeyRange, rows: u64) {
+impl VerifiedRanges {
+    /// Adds a range that was compared.
+    pub(crate) fn add_compared(&mut self, range: &KeyRange, rows: u64) {
         match self.compared.last_mut() {
             Some((last, sum)) if last.through.is_some() && last.through == range.after => {
                 last.through.clone_from(&range.through);
@@ -26,15 +26,15 @@ impl Verified {
         }
     }
 
-    /// Something in a range could not be judged.
-    pub(crate) fn undecided(&mut self, range: &KeyRange) {
+    /// Adds a range of which something is undecided.
+    pub(crate) fn add_undecided(&mut self, range: &KeyRange) {
         if self.undecided.len() <= MOST_UNDECIDED && self.undecided.last() != Some(range) {
             self.undecided.push(range.clone());
         }
     }
 
-    /// Writes into a coverage what this run has verified; of keys whose order only the servers know that
-    /// cannot be said.
+    /// Marks the verified ranges in a coverage. Nothing is marked if only the servers know the order of
+    /// keys.
     pub(crate) fn mark(&self, coverage: &mut Coverage, by: &VerifiedBy, order: &KeyOrder) {
         if !order.is_known() || self.undecided.len() > MOST_UNDECIDED {
             return;
@@ -66,16 +66,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_judged_keeps_the_moment_that_it_had() {
+    fn undecided_ranges_keep_their_earlier_verification() {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let mut coverage = Coverage::nothing(100);
         let by = |run| VerifiedBy { run, at: "2026-11-28T06:00:00Z".into() };
         coverage.mark(&KeyRange::everything(), 100, Some(&by(1)), &order);
-        let mut verified = Verified::default();
-        verified.compared(&range(None, Some(10)), 10);
-        verified.compared(&range(Some(10), Some(20)), 10);
-        verified.compared(&range(Some(50), Some(60)), 10);
-        verified.undecided(&range(Some(5), Some(10)));
+        let mut verified = VerifiedRanges::default();
+        verified.add_compared(&range(None, Some(10)), 10);
+        verified.add_compared(&range(Some(10), Some(20)), 10);
+        verified.add_compared(&range(Some(50), Some(60)), 10);
+        verified.add_undecided(&range(Some(5), Some(10)));
         verified.mark(&mut coverage, &by(2), &order);
         let runs = coverage.stretches().iter().filter_map(|stretch| stretch.verified.as_ref());
         assert_eq!(runs.map(|by| by.run).collect::<Vec<_>>(), [2, 1, 2, 1, 2, 1]);

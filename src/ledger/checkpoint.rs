@@ -15,7 +15,7 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::{Storage, not_understood};
 use super::value::{Change, Record, values};
-use crate::chunks::{Checked, Kept, KeptState};
+use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
 
@@ -23,7 +23,7 @@ use crate::row::{GroupCounts, KeyRange};
 #[derive(Debug, Default)]
 pub struct StoredChunks {
     /// Those that are as they were written.
-    pub sound: Vec<Kept>,
+    pub sound: Vec<PriorChunk>,
     /// The places of those that are damaged: their ranges are to be read again.
     pub damaged: Vec<i64>,
 }
@@ -50,7 +50,7 @@ impl Recorder {
         &mut self,
         mapping: &str,
         (chunk, range, rows): (u64, &KeyRange, u64),
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) {
         let Some(run) = self.keeping() else { return };
         let of = ChunkPlace { run, mapping, chunk };
@@ -203,7 +203,7 @@ impl StoredChunks {
             let records = page(from).await?;
             for record in &records {
                 let verified = checksums.verify(Table::Chunk, run, record);
-                match verified.ok().and_then(|()| read_kept(record, storage).ok()) {
+                match verified.ok().and_then(|()| read_chunk(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
                     None => chunks.damaged.push(record.int(2)?),
                 }
@@ -218,18 +218,18 @@ impl StoredChunks {
 }
 
 /// Reads a chunk as it is kept.
-fn read_kept(record: &Record, storage: Storage<'_>) -> Result<Kept, LedgerError> {
+fn read_chunk(record: &Record, storage: Storage<'_>) -> Result<PriorChunk, LedgerError> {
     let state = match record.text(6)? {
-        CLEAN => KeptState::Clean(record.count(5)?),
-        DIRTY => KeptState::Dirty,
-        SKIPPED => KeptState::Skipped,
-        UNDECIDED => KeptState::Undecided,
+        CLEAN => PriorChunkState::Clean(record.count(5)?),
+        DIRTY => PriorChunkState::Dirty,
+        SKIPPED => PriorChunkState::Skipped,
+        UNDECIDED => PriorChunkState::Undecided,
         _ => return Err(not_understood()),
     };
     let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
     let of = ChunkPlace { run, mapping, chunk };
     let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
-    Ok(Kept { chunk, range, rows: record.count(4)?, state })
+    Ok(PriorChunk { chunk, range, rows: record.count(4)?, state })
 }
 
 /// Which chunk of which run.
@@ -265,14 +265,14 @@ impl StoredChunk {
         storage: Storage<'_>,
         of: ChunkPlace<'_>,
         range: &KeyRange,
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) -> Option<StoredChunk> {
         let range = storage.encode(&of.of_range(), range)?;
         let place = of.of_outcome();
         let (state, matched, outcome) = match checked {
-            Checked::Skipped => (SKIPPED, 0, Vec::new()),
-            Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
-            Checked::Compared(compared) => match is_clean(compared) {
+            StoredOutcome::Skipped => (SKIPPED, 0, Vec::new()),
+            StoredOutcome::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
+            StoredOutcome::Compared(compared) => match is_clean(compared) {
                 true => (CLEAN, compared.matched, Vec::new()),
                 false => (DIRTY, compared.matched, storage.encode(&place, compared)?),
             },

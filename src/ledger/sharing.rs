@@ -18,7 +18,7 @@ use super::redaction::Redaction;
 use super::run_row::RunRow;
 use super::shared::SharedStore;
 use super::value::{Change, Record, Value, values};
-use crate::chunks::Checked;
+use crate::chunks::StoredOutcome;
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 
@@ -268,7 +268,7 @@ impl Sharing {
         &self,
         shard: &Shard,
         (chunk, range, rows): (u64, &KeyRange, u64),
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) -> Result<bool, LedgerError> {
         let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
         let of = ChunkPlace { run: self.run, mapping, chunk };

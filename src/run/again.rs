@@ -17,7 +17,7 @@ use super::prepare::{Prepared, Trouble};
 use super::retried::MayPass;
 use super::work::hands::{Failed, Hands, with_hands};
 use super::work::steps;
-use crate::candidates::Again;
+use crate::candidates::PriorFindings;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
@@ -98,7 +98,7 @@ pub(super) async fn recall_if_told(
     prepared: &Prepared,
     mut memory: Memory,
     options: &Options,
-) -> Result<Vec<Again>, Trouble> {
+) -> Result<Vec<PriorFindings>, Trouble> {
     let mut all = Vec::new();
     for plan in &prepared.plans {
         let found = memory.0.remove(&plan.name);
@@ -114,9 +114,9 @@ pub(super) async fn recall_if_told(
             (Some(found), Some(why)) => {
                 let (findings, why) = (found.findings(), why.to_owned());
                 let not_recalled = Some(NotRecalled { findings, why });
-                Again { not_recalled, ..Again::default() }
+                PriorFindings { not_recalled, ..PriorFindings::default() }
             }
-            (None, _) => Again::default(),
+            (None, _) => PriorFindings::default(),
         });
     }
     Ok(all)
@@ -130,7 +130,7 @@ async fn recall(
     prepared: &mut Prepared,
     mut memory: Memory,
     options: &Options,
-) -> Result<Vec<Again>, Trouble> {
+) -> Result<Vec<PriorFindings>, Trouble> {
     let plans = std::mem::take(&mut prepared.plans);
     let mut all = Vec::new();
     for plan in plans {
@@ -146,7 +146,7 @@ async fn read_back(
     plan: &MappingPlan,
     found: Found,
     options: &Options,
-) -> Result<Again, Trouble> {
+) -> Result<PriorFindings, Trouble> {
     if plan.redacted_key().is_some() {
         let message = format!("the key of \"{}\" is redacted: its findings name no row", plan.name);
         return Err(of_spec(prepared, message, "Compare again."));
@@ -196,8 +196,8 @@ impl MayPass for Unread {
     }
 }
 
-async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<Again, Unread> {
-    let mut again = Again { null_keys: found.null_keys, ..Again::default() };
+async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<PriorFindings, Unread> {
+    let mut again = PriorFindings { null_keys: found.null_keys, ..PriorFindings::default() };
     let mut seen = HashSet::new();
     for side in Side::BOTH {
         let texts: Vec<Vec<String>> =

@@ -16,7 +16,7 @@ use super::pace::watch::Watch;
 use super::prepare::Prepared;
 use super::resume::restore;
 use super::work::worker::World;
-use crate::candidates::{Again, MappingState, Slice};
+use crate::candidates::{MappingState, PriorFindings, SlicePlan};
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
@@ -73,9 +73,9 @@ pub async fn compare(
 pub(super) enum What {
     Everything,
     /// What an earlier run found.
-    Again(Vec<Again>),
+    Again(Vec<PriorFindings>),
     /// What has gone unverified for longest, as far as the deadline lets it.
-    Slices(Vec<Slice>),
+    Slices(Vec<SlicePlan>),
 }
 
 /// Moves a run from its beginning to its summary.
@@ -144,7 +144,7 @@ impl Dispatcher<'_> {
             What::Everything => return,
             What::Again(again) => plans
                 .zip(again)
-                .map(|((index, plan), again)| MappingState::again(index, plan, settings, again))
+                .map(|((index, plan), again)| MappingState::recheck(index, plan, settings, again))
                 .collect(),
             What::Slices(slices) => plans
                 .zip(slices)
@@ -169,8 +169,8 @@ impl Dispatcher<'_> {
     /// Writes down which part of each mapping was verified by this run.
     async fn keep_coverage(&mut self, scope: &str) {
         let by = self.desk.verified_by();
-        for mapping in self.mappings.iter().filter(|mapping| mapping.account.is_sound()) {
-            let account = &mapping.account;
+        for mapping in self.mappings.iter().filter(|mapping| mapping.result.is_sound()) {
+            let account = &mapping.result;
             let (plan, order) = (&account.plan, &account.plan.order);
             let rows = account.tally.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
@@ -196,7 +196,7 @@ impl Dispatcher<'_> {
         // The ledger has to know that the run goes on.
         self.desk.tell_all().await;
         for index in 0..self.mappings.len() {
-            self.start(index);
+            self.mappings[index].start(&mut self.desk.context());
             restore(&mut self.mappings[index], whole, &mut self.desk).await?;
         }
         Ok(())
@@ -229,12 +229,12 @@ impl Dispatcher<'_> {
                 Some(event) = retries.recv() => self.desk.tell(event),
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
-                () = std::future::ready(()), if self.recalls() => self.recall().await,
+                () = std::future::ready(()), if self.has_unread() => self.read_outcome().await,
                 Ok(()) = stop.changed() => return self.finish_soon(stop).await,
                 // One that has seen nothing yet has not moved on.
                 () = reached(leaves), if self.has_read() => {
                     leaves = None;
-                    self.mappings.iter_mut().for_each(|mapping| mapping.leave(&mut self.desk.context()));
+                    self.mappings.iter_mut().for_each(|mapping| mapping.leave_rest(&mut self.desk.context()));
                 }
                 () = reached(deadline) => {
                     self.stopping = OUT_OF_TIME;
@@ -252,7 +252,7 @@ impl Dispatcher<'_> {
 
     /// Whether any row was read.
     fn has_read(&self) -> bool {
-        let books = self.mappings.iter().map(|mapping| &mapping.account.tally.books);
+        let books = self.mappings.iter().map(|mapping| &mapping.result.tally.books);
         books.into_iter().any(|books| books.any(|side| side.read > 0))
     }
 

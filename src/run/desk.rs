@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::clock;
 use super::options::{Options, Stop};
-use crate::candidates::{Context, Queue, RunClock, Settings};
+use crate::candidates::{Context, RecheckQueue, RunClock, Settings};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
@@ -24,7 +24,7 @@ use crate::row::{Coverage, VerifiedBy};
 
 /// The dispatcher's desk.
 pub(super) struct Desk<'o> {
-    pub(super) queue: Queue,
+    pub(super) queue: RecheckQueue,
     /// What has happened since the last telling.
     untold: Vec<Event>,
     diagnosis: Diagnosis,
@@ -52,7 +52,7 @@ impl<'o> Desk<'o> {
         observer: &'o mut dyn Observer,
         stop: watch::Receiver<Stop>,
     ) -> Desk<'o> {
-        let (queue, untold, clock) = (Queue::default(), Vec::new(), RunClock::start());
+        let (queue, untold, clock) = (RecheckQueue::default(), Vec::new(), RunClock::start());
         let settings = options.settings();
         let (began_before, under_way) = (None, Duration::ZERO);
         Desk {

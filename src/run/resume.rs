@@ -6,9 +6,10 @@
 
 use super::desk::Desk;
 use crate::candidates::{
-    Checkpoints, FIRST_OF_PASS, MappingState, PassState, RulingRecord, Stored, ToRead,
+    Checkpoints, FIRST_BLOCK_RESULT, MappingState, PartRecord, StoredMapping, StoredScan,
+    UnreadOutcome,
 };
-use crate::chunks::{Checked, Kept, KeptState};
+use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::ledger::{LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
@@ -22,21 +23,26 @@ impl Checkpoints for Option<&mut Recorder> {
         self.as_ref().is_some_and(|recorder| recorder.is_time())
     }
 
-    fn store_chunk(&mut self, mapping: &str, chunk: (u64, &KeyRange, u64), outcome: Checked<'_>) {
+    fn store_chunk(
+        &mut self,
+        mapping: &str,
+        chunk: (u64, &KeyRange, u64),
+        outcome: StoredOutcome<'_>,
+    ) {
         if let Some(recorder) = self {
             recorder.keep_chunk(mapping, chunk, outcome);
         }
     }
 
-    fn store_pass(&mut self, mapping: &str, state: &PassState) {
+    fn store_scan(&mut self, mapping: &str, scan: &StoredScan) {
         if let Some(recorder) = self {
-            recorder.keep_pass(mapping, state);
+            recorder.keep_pass(mapping, scan);
         }
     }
 
-    fn store_ruling(&mut self, mapping: &str, after: &Option<Key>, ruling: &RulingRecord<'_>) {
+    fn store_part(&mut self, mapping: &str, after: &Option<Key>, part: &PartRecord<'_>) {
         if let Some(recorder) = self {
-            recorder.keep_ruling(mapping, after, ruling);
+            recorder.keep_ruling(mapping, after, part);
         }
     }
 
@@ -53,7 +59,7 @@ impl Checkpoints for Option<&mut Recorder> {
     }
 }
 
-/// Restores where a mapping stood. `whole` is set when the run of many processes is completed: what
+/// Restores how far a mapping had come. `whole` is set when a run of many processes is completed: what
 /// could not be compared is reported then, and otherwise compared now.
 ///
 /// # Errors
@@ -63,7 +69,7 @@ pub(super) async fn restore(
     whole: bool,
     desk: &mut Desk<'_>,
 ) -> Result<(), LedgerError> {
-    let plan = &mapping.account.plan;
+    let plan = &mapping.result.plan;
     if desk.starts_over(&plan.name) {
         desk.context().checkpoints.forget_mapping(&plan.name);
         return Ok(());
@@ -73,55 +79,55 @@ pub(super) async fn restore(
     Ok(())
 }
 
-/// Reads what the ledger has of a mapping, and counts what of it is damaged.
+/// Reads the checkpoints of a mapping, and counts the damaged ones.
 async fn read_stored(
     plan: &MappingPlan,
     whole: bool,
     desk: &Desk<'_>,
-) -> Result<Stored, LedgerError> {
+) -> Result<StoredMapping, LedgerError> {
     let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
-    let (ruled, rulings) = desk.rulings(&plan.name).await?;
-    let pass = desk.kept_pass::<PassState>(&plan.name).await?;
+    let (confirmed, damaged_parts) = desk.rulings(&plan.name).await?;
+    let scan = desk.kept_pass::<StoredScan>(&plan.name).await?;
     let shards = if whole { desk.damaged_shards(&plan.name).await? } else { 0 };
-    let (sound, strange): (Vec<Kept>, Vec<Kept>) =
-        sound.into_iter().partition(|kept| plan.fits(&kept.range));
-    places.extend(strange.iter().map(|kept| kept.chunk.cast_signed()));
-    let mut damaged = places.len() as u64 + rulings + shards;
-    let counts = |kept: &Kept| whole || kept.state != KeptState::Undecided;
-    let (mut of_pass, chunks): (Vec<Kept>, Vec<Kept>) =
-        sound.into_iter().filter(counts).partition(|kept| kept.chunk >= FIRST_OF_PASS);
-    let (booked, state) = match pass {
-        StoredPass::Sound(PassState { booked, stand }) => (booked, Some(stand)),
-        // What a process of many had compared counts if it is all of it.
-        StoredPass::Nothing if whole => (of_pass.len() as u64, None),
-        // A part of a pass that a process of many had in hand: how it went on is not known.
+    let (sound, unfit): (Vec<PriorChunk>, Vec<PriorChunk>) =
+        sound.into_iter().partition(|chunk| plan.fits(&chunk.range));
+    places.extend(unfit.iter().map(|chunk| chunk.chunk.cast_signed()));
+    let mut damaged = places.len() as u64 + damaged_parts + shards;
+    let counts = |chunk: &PriorChunk| whole || chunk.state != PriorChunkState::Undecided;
+    let (mut results, chunks): (Vec<PriorChunk>, Vec<PriorChunk>) =
+        sound.into_iter().filter(counts).partition(|chunk| chunk.chunk >= FIRST_BLOCK_RESULT);
+    let (block_results, phase) = match scan {
+        StoredPass::Sound(StoredScan { block_results, phase }) => (block_results, Some(phase)),
+        // The results of a process of many count if they are all there are.
+        StoredPass::Nothing if whole => (results.len() as u64, None),
+        // How far a process of many had come with its table scan is not stored.
         StoredPass::Nothing => (0, None),
         StoredPass::Damaged => {
             damaged += 1;
-            (of_pass.len() as u64 + 1, None)
+            (results.len() as u64 + 1, None)
         }
     };
-    of_pass.retain(|kept| kept.chunk < FIRST_OF_PASS.saturating_add(booked));
-    Ok(Stored { chunks, of_pass, booked, state, ruled, damaged, places, shards })
+    results.retain(|result| result.chunk < FIRST_BLOCK_RESULT.saturating_add(block_results));
+    Ok(StoredMapping { chunks, results, block_results, phase, confirmed, damaged, places, shards })
 }
 
 /// Reads one stored outcome of a mapping from the ledger.
-pub(super) async fn recall(mapping: &mut MappingState, desk: &mut Desk<'_>) {
-    let name = mapping.account.plan.name.clone();
-    match mapping.next_to_read() {
-        Some(ToRead::Pass(chunk)) => {
+pub(super) async fn read_outcome(mapping: &mut MappingState, desk: &mut Desk<'_>) {
+    let name = mapping.result.plan.name.clone();
+    match mapping.next_unread() {
+        Some(UnreadOutcome::BlockResult(chunk)) => {
             let compared = desk.outcome(&name, chunk).await;
             let compared = compared.map_err(|error| error.to_string());
-            mapping.pass_recalled(compared, &mut desk.context());
+            mapping.take_stored_result(compared, &mut desk.context());
         }
-        Some(ToRead::Reason(chunk)) => {
+        Some(UnreadOutcome::Reason(chunk)) => {
             let reason = desk.reason(&name, chunk).await;
             let reason = reason.unwrap_or_else(|error| error.to_string());
-            mapping.reason_recalled(chunk, reason, &mut desk.context());
+            mapping.take_stored_reason(chunk, reason, &mut desk.context());
         }
-        Some(ToRead::Chunk(chunk)) => {
+        Some(UnreadOutcome::Chunk(chunk)) => {
             let compared = desk.outcome(&name, chunk).await;
-            mapping.chunk_recalled(chunk, compared.ok(), &mut desk.context());
+            mapping.take_stored_chunk(chunk, compared.ok(), &mut desk.context());
         }
         None => {}
     }

@@ -29,12 +29,11 @@ use super::redacted;
 use super::shards::cut;
 use super::terms;
 use super::work::worker::World;
-use crate::candidates::{FIRST_OF_PASS, MappingState, Settings};
-use crate::chunks::{Checked, Kept, Outcome, Pass};
+use crate::candidates::{FIRST_BLOCK_RESULT, MappingState};
+use crate::chunks::{BlockScan, ChunkOutcome, StoredOutcome};
 use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
-use crate::plan::MappingPlan;
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
@@ -132,7 +131,7 @@ pub async fn share(
     let world = Arc::new(World::new(&spec, pools, plans, &options, stop_workers, events));
     let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
     let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
-    dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_a_shard);
+    dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_shard);
     let (now, all) = (Instant::now(), options.deadline);
     let deadline =
         Deadline { works: all.map(|all| now + works(all)), ends: all.map(|all| now + all) };
@@ -295,14 +294,24 @@ impl Shift<'_> {
         if shard.range == KeyRange::everything() {
             // What a pass has compared does not add up with what another holder does, nor do chunks
             // whose order is not known here: it counts for nothing.
-            let adds_up = plan.order.is_known() && Pass::new(&plan, settings.chunks).is_none();
-            self.sharing.forget(&shard, if adds_up { FIRST_OF_PASS } else { 0 }).await?;
+            let adds_up = plan.order.is_known() && BlockScan::new(&plan, settings.chunks).is_none();
+            self.sharing.forget(&shard, if adds_up { FIRST_BLOCK_RESULT } else { 0 }).await?;
             kept.retain(|_| adds_up);
         }
-        let mut state = MappingState::scanning(index, &plan, &settings, &shard, kept);
-        state.account.started = dispatcher.mappings[index].account.started;
+        let mut state = MappingState::shard(
+            index,
+            &plan,
+            &settings,
+            (
+                &shard.range,
+                plan.estimated_rows().unwrap_or(0) / shard.of.max(1),
+                shard.first_chunk(),
+            ),
+            kept,
+        );
+        state.result.started = dispatcher.mappings[index].result.started;
         dispatcher.mappings[index] = state;
-        dispatcher.start(index);
+        dispatcher.mappings[index].start(&mut dispatcher.desk.context());
         self.held = Some((index, shard));
         Ok(true)
     }
@@ -321,17 +330,16 @@ impl Shift<'_> {
         let Some((index, shard)) = &self.held else { return Ok(()) };
         let mapping = &mut dispatcher.mappings[*index];
         let mut ours = true;
-        for told in std::mem::take(&mut mapping.scanned).unwrap_or_default() {
+        for told in mapping.take_scanned_chunks() {
             let checked = match &told.outcome {
-                Outcome::Compared(compared) => Checked::Compared(compared),
-                Outcome::Skipped => Checked::Skipped,
-                Outcome::Undecided(_, reason) => Checked::Undecided(reason),
+                ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
+                ChunkOutcome::Skipped => StoredOutcome::Skipped,
+                ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };
             let of = (told.chunk, &told.range, told.rows);
             ours = ours && self.sharing.keep(shard, of, checked).await?;
         }
-        mapping.scanned = Some(Vec::new());
-        let all = mapping.is_scanned();
+        let all = mapping.is_shard_done();
         if ours && all {
             ours = self.sharing.done(shard).await?;
         }
@@ -352,44 +360,10 @@ impl Shift<'_> {
             // Nor is what is left of it for this process to scan.
             let plan = Arc::clone(&dispatcher.world.plans[index]);
             let mut state = MappingState::new(index, &plan, &dispatcher.desk.options.settings());
-            state.wait_for_a_shard();
-            state.account.started = dispatcher.mappings[index].account.started;
+            state.wait_for_shard();
+            state.result.started = dispatcher.mappings[index].result.started;
             dispatcher.mappings[index] = state;
         }
-    }
-}
-
-impl MappingState {
-    /// Scans one shard and nothing else; some of its chunks were compared by another process.
-    fn scanning(
-        index: usize,
-        plan: &Arc<MappingPlan>,
-        settings: &Settings,
-        shard: &Shard,
-        kept: Vec<Kept>,
-    ) -> MappingState {
-        let mut state = MappingState::new(index, plan, settings);
-        // A part of the keys is in ranges, also where a run's terms do not say so.
-        let pass = state.pass.take().filter(|_| shard.range == KeyRange::everything());
-        state.wait_for_a_shard();
-        state.pass = pass;
-        let rows = plan.estimated_rows().unwrap_or(0) / shard.of.max(1);
-        state.frontier.limit((&shard.range, rows), shard.first_chunk(), kept);
-        state.frontier.forget_told();
-        state
-    }
-
-    /// Has nothing to do. Counting rows with a NULL in their key is for whoever tells the whole.
-    fn wait_for_a_shard(&mut self) {
-        self.scanned = Some(Vec::new());
-        self.tasks.clear();
-        self.pass = None;
-        self.frontier.close();
-    }
-
-    /// Whether all of the shard is compared and handed on.
-    fn is_scanned(&self) -> bool {
-        self.pass.is_none() && self.frontier.is_finished() && self.busy == 0
     }
 }
 

@@ -13,8 +13,8 @@ use super::again::{Memory, recall_if_told};
 use super::conduct::{Audience, Begin, What, conduct};
 use super::options::{Options, Stop};
 use super::prepare::{Prepared, Trouble};
-use crate::candidates::Slice;
-use crate::chunks::Later;
+use crate::candidates::SlicePlan;
+use crate::chunks::ScanRange;
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;
 use crate::plan::MappingPlan;
@@ -39,7 +39,8 @@ pub async fn slice(
     for (plan, mut again) in prepared.plans.iter().zip(recalled) {
         let coverage = known(plan, &scope, audience.recorder.as_deref()).await;
         let ranges = std::mem::take(&mut again.ranges);
-        slices.push(Slice { again, stretches: stretches(coverage, ranges, &plan.order) });
+        let ranges = scan_ranges(coverage, ranges, &plan.order);
+        slices.push(SlicePlan { prior: again, ranges });
     }
     let begin = Begin::New(run_id);
     Ok(conduct(prepared, What::Slices(slices), begin, options, audience, stop).await)
@@ -59,17 +60,17 @@ async fn known(plan: &MappingPlan, scope: &str, recorder: Option<&Recorder>) -> 
 }
 
 /// The stretches of a slice: first those in which only one side had rows, then by age.
-fn stretches(
+fn scan_ranges(
     mut coverage: Coverage,
     one_sided: Vec<(KeyRange, u64)>,
     order: &KeyOrder,
-) -> Vec<Later> {
+) -> Vec<ScanRange> {
     for (range, rows) in one_sided {
         coverage.mark(&range, rows, None, order);
     }
     let later = |stretch: &Stretch| {
         let Stretch { range, rows, verified } = stretch.clone();
-        Later { range, rows, verified }
+        ScanRange { range, rows, verified }
     };
     coverage.oldest_first().into_iter().map(later).collect()
 }

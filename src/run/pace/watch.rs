@@ -231,7 +231,7 @@ impl Watch {
         let elapsed = since.elapsed();
         if speed == Speed::Waiting {
             self.paced.waited_ms += millis(elapsed);
-            desk.queue.held_up(elapsed);
+            desk.queue.postpone(elapsed);
         } else {
             self.paced.slowed_ms += millis(elapsed);
         }

@@ -1,7 +1,7 @@
 //! Where ranges begin, end and are cut: keys that the servers find by their indexes.
 
 use super::hands::{Failed, Hands};
-use crate::candidates::Entry;
+use crate::candidates::OpenCandidate;
 use crate::compare::{Gap, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
@@ -97,7 +97,7 @@ pub(in crate::run) async fn last_key(
 /// The range that holds a suspect's key and no other; nothing if no side has it any more.
 pub(in crate::run) async fn narrow(
     hands: &Hands<'_>,
-    entry: &Entry,
+    entry: &OpenCandidate,
 ) -> Result<Option<KeyRange>, Failed> {
     let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
     let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);

@@ -8,24 +8,25 @@
 //! read now are two things, and nothing is said by comparing them.
 
 use super::hands::{Failed, Hands};
-use crate::candidates::{Answer, Task};
 use crate::finding::CHANGED;
 use crate::pg::{PgError, Remedy, Session};
 use crate::schema::Side;
 
-/// A task's answer, if the sides are still what was planned. `own` resolves names in `pg_catalog` alone.
-pub(in crate::run) async fn judge(
+/// Returns an answer if the tables are still what was planned. `own` resolves names in `pg_catalog` only.
+/// An answer that does not depend on rows always counts: boundaries only tell where statements begin and
+/// end.
+pub(in crate::run) async fn judge<A>(
     hands: &Hands<'_>,
     own: &Session,
-    task: &Task,
-    answer: Result<Answer, Failed>,
-) -> Result<Answer, Failed> {
-    let asks = match &answer {
-        Ok(_) => reads_rows(task),
-        // A column that is not there, a value that cannot be read: it may be of another table.
+    reads_rows: bool,
+    answer: Result<A, Failed>,
+) -> Result<A, Failed> {
+    let is_checked = match &answer {
+        Ok(_) => reads_rows,
+        // A column that does not exist, or a value that cannot be read, may be of another table.
         Err((_, error)) => matches!(error.remedy, Remedy::GiveUp | Remedy::Isolate),
     };
-    if !asks {
+    if !is_checked {
         return answer;
     }
     match (difference(hands, own).await, answer) {
@@ -33,11 +34,6 @@ pub(in crate::run) async fn judge(
         (Err(error), Ok(_)) => Err(error),
         (_, answer) => answer,
     }
-}
-
-/// Whether rows are told apart by the answer. Boundaries are only where statements begin and end.
-fn reads_rows(task: &Task) -> bool {
-    !matches!(task, Task::Histogram { .. } | Task::Probe { .. } | Task::Measure)
 }
 
 /// What has changed, if anything has.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::hands::{Failed, Hands, may_hold};
 use super::parts;
 use super::since;
-use crate::candidates::Answer;
+use crate::candidates::ScanResult;
 use crate::compare::{
     Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
 };
@@ -35,7 +35,7 @@ pub(in crate::run) async fn chunk(
     hands: &Hands<'_>,
     range: &KeyRange,
     expected: Expectation,
-) -> Result<Answer, Failed> {
+) -> Result<ScanResult, Failed> {
     if hands.plan.looks_since() {
         return since::chunk(hands, range, expected).await;
     }
@@ -44,7 +44,7 @@ pub(in crate::run) async fn chunk(
         Strategy::Digest => digest(hands, range, expected, started).await,
         Strategy::Stream => {
             let compared = stream(hands, range).await?;
-            Ok(Answer::Scanned { compared, statement: started.elapsed() })
+            Ok(ScanResult { compared, statement: started.elapsed() })
         }
     }
 }
@@ -54,7 +54,7 @@ async fn digest(
     range: &KeyRange,
     expected: Expectation,
     started: Instant,
-) -> Result<Answer, Failed> {
+) -> Result<ScanResult, Failed> {
     let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
     let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
     let mut statement = None;
@@ -102,7 +102,7 @@ async fn digest(
                     compared.groups = groups.finish();
                 }
                 let statement = statement.unwrap_or_else(|| started.elapsed());
-                return Ok(Answer::Scanned { compared, statement });
+                return Ok(ScanResult { compared, statement });
             }
         };
         statement.get_or_insert_with(|| started.elapsed());

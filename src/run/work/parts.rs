@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::hands::{Failed, Hands};
-use crate::candidates::Counted;
+use crate::candidates::CountedRows;
 use crate::compare::{Expectation, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
@@ -147,9 +147,9 @@ pub(in crate::run) async fn count(
     hands: &Hands<'_>,
     side: Side,
     range: &KeyRange,
-) -> Result<Counted, Failed> {
+) -> Result<CountedRows, Failed> {
     let plan = hands.plan;
-    let mut counted = Counted::default();
+    let mut counted = CountedRows::default();
     let at_side = |error: PgError| (Some(side), error);
     let parting = Parting { classes: None, rules: !plan.accepts.of_lone(side).is_empty() };
     if plan.strategy == Strategy::Digest && plan.group.is_none() && !parting.rules {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::hands::{Failed, Hands, may_hold};
 use super::parts::MOST_PARTS;
 use super::parts::read_digest;
-use crate::chunks::{Found, Piece, Read, Stretch};
+use crate::chunks::{BlockContent, BlockRange, BlockRead, BlockResult};
 use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
@@ -28,23 +28,26 @@ async fn blocks(hands: &Hands<'_>, side: Side) -> Result<u32, Failed> {
 }
 
 /// Reads a piece.
-pub(in crate::run) async fn read(hands: &Hands<'_>, piece: &Piece) -> Result<Read, Failed> {
+pub(in crate::run) async fn read(
+    hands: &Hands<'_>,
+    piece: &BlockRead,
+) -> Result<BlockResult, Failed> {
     let (source, target) =
         tokio::join!(read_side(hands, piece, Side::Source), read_side(hands, piece, Side::Target));
     let ((source, source_took), (target, target_took)) = (source?, target?);
     let took = BySide { source: source_took, target: target_took };
-    Ok(Read { found: BySide { source, target }, took })
+    Ok(BlockResult { content: BySide { source, target }, took })
 }
 
 async fn read_side(
     hands: &Hands<'_>,
-    piece: &Piece,
+    piece: &BlockRead,
     side: Side,
-) -> Result<(Option<Found>, Duration), Failed> {
-    let Some(stretch) = piece.stretch[side] else { return Ok((None, Duration::ZERO)) };
+) -> Result<(Option<BlockContent>, Duration), Failed> {
+    let Some(stretch) = piece.ranges[side] else { return Ok((None, Duration::ZERO)) };
     let blocks = match stretch {
-        Stretch::Whole => None,
-        Stretch::Blocks(blocks) => Some(blocks),
+        BlockRange::Whole => None,
+        BlockRange::Blocks(blocks) => Some(blocks),
     };
     // The other side's may be one that cannot be cut.
     let hands = &if stretch.can_be_cut() { hands.hurried() } else { *hands };
@@ -52,12 +55,19 @@ async fn read_side(
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
     let found = match &piece.ask {
         Ask::Digests { of, within } => digests(hands, side, &region(within.clone()), *of).await?,
-        Ask::Rows(classes) => Found::Rows(rows(hands, side, &region(Some(classes.clone()))).await?),
+        Ask::Rows(classes) => {
+            BlockContent::Rows(rows(hands, side, &region(Some(classes.clone()))).await?)
+        }
     };
     Ok((Some(found), started.elapsed()))
 }
 
-async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Result<Found, Failed> {
+async fn digests(
+    hands: &Hands<'_>,
+    side: Side,
+    region: &Region,
+    of: u32,
+) -> Result<BlockContent, Failed> {
     if hands.plan.group.is_some() {
         return group_digests(hands, side, region, of).await;
     }
@@ -67,7 +77,9 @@ async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Res
         Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?.digest))
     };
     let digests = rows.iter().map(read).collect::<Result<_, _>>();
-    digests.map(|digests| Found::Digests(digests, Vec::new())).map_err(|error| (Some(side), error))
+    digests
+        .map(|digests| BlockContent::Digests(digests, Vec::new()))
+        .map_err(|error| (Some(side), error))
 }
 
 /// The same where there are groups: a row for each group in each bucket. The target's groups are the
@@ -77,7 +89,7 @@ async fn group_digests(
     side: Side,
     region: &Region,
     of: u32,
-) -> Result<Found, Failed> {
+) -> Result<BlockContent, Failed> {
     let at_side = |error: PgError| (Some(side), error);
     let parting = Parting { classes: Some(of), rules: false };
     let fields = parting.fields(hands.plan);
@@ -96,7 +108,7 @@ async fn group_digests(
             return Err((Some(side), PgError::too_much("more groups than one piece may bring")));
         }
     }
-    Ok(Found::Digests(digests.into_iter().collect(), groups))
+    Ok(BlockContent::Digests(digests.into_iter().collect(), groups))
 }
 
 async fn rows(hands: &Hands<'_>, side: Side, region: &Region) -> Result<Vec<BucketRow>, Failed> {

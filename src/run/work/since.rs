@@ -17,8 +17,8 @@ use hashbrown::HashSet;
 
 use super::hands::{Failed, Hands};
 use super::steps;
-use crate::candidates::Answer;
-use crate::chunks::MOST_KEYS;
+use crate::candidates::ScanResult;
+use crate::chunks::MOST_CHANGED_KEYS;
 use crate::compare::{Compared, Expectation, Suspected};
 use crate::pg::PgError;
 use crate::row::{Key, KeyRange};
@@ -33,7 +33,7 @@ pub(in crate::run) async fn chunk(
     hands: &Hands<'_>,
     range: &KeyRange,
     expected: Expectation,
-) -> Result<Answer, Failed> {
+) -> Result<ScanResult, Failed> {
     let started = Instant::now();
     let (source, target) =
         tokio::join!(keys(hands, Side::Source, range), keys(hands, Side::Target, range));
@@ -48,7 +48,7 @@ pub(in crate::run) async fn chunk(
         // How far it is through the table, and how large the next chunk is, all rows say.
         compared.rows = BySide::new(|_| expected.rows);
     }
-    Ok(Answer::Scanned { compared, statement: started.elapsed() })
+    Ok(ScanResult { compared, statement: started.elapsed() })
 }
 
 /// The keys of one side's young rows.
@@ -59,7 +59,7 @@ async fn keys(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<HashSet
     while let Some(row) = rows.next().await? {
         let key = Key::of(&row, plan.key_width);
         keys.insert(key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?);
-        if keys.len() as u64 > MOST_KEYS {
+        if keys.len() as u64 > MOST_CHANGED_KEYS {
             return Err((Some(side), PgError::too_much("more keys than one chunk may bring")));
         }
     }

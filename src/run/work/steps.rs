@@ -3,8 +3,8 @@
 use super::divided::Divided;
 use super::hands::{Failed, Hands, may_hold};
 use super::parts;
-use crate::candidates::Counted;
-use crate::candidates::Entry;
+use crate::candidates::CountedRows;
+use crate::candidates::OpenCandidate;
 use crate::compare::{Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
@@ -72,10 +72,10 @@ async fn keys_in(
 }
 
 /// Rows with a NULL in their key, on each side.
-pub(in crate::run) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<Counted>, Failed> {
+pub(in crate::run) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<CountedRows>, Failed> {
     let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
     BySide::try_new(|side| {
-        let mut counted = Counted::default();
+        let mut counted = CountedRows::default();
         for row in &rows[side] {
             let digest = read_sum(row).map_err(|error| (Some(side), error))?;
             let group = hands.plan.group.and_then(|_| row.field(2));
@@ -99,7 +99,7 @@ const BYTES_IN_HAND: usize = 16 << 20;
 /// Looks at some keys again.
 pub(in crate::run) async fn look(
     hands: &Hands<'_>,
-    entries: &[Entry],
+    entries: &[OpenCandidate],
 ) -> Result<Vec<Looked>, Failed> {
     let keys: Vec<&Key> = entries
         .iter()
@@ -143,13 +143,13 @@ pub(in crate::run) async fn look_at(
 /// if the rest is known.
 pub(in crate::run) async fn look_at_range(
     hands: &Hands<'_>,
-    entry: &Entry,
-) -> Result<BySide<Counted>, Failed> {
+    entry: &OpenCandidate,
+) -> Result<BySide<CountedRows>, Failed> {
     let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
     let rows = entry.suspect.image[*side].rows;
-    if entry.ruled.is_some() {
+    if entry.confirmed.is_some() {
         let other = side.other();
-        let mut counted = BySide::<Counted>::default();
+        let mut counted = BySide::<CountedRows>::default();
         counted[other] = count(hands, other, range, rows).await?;
         return Ok(counted);
     }
@@ -166,12 +166,12 @@ async fn count(
     side: Side,
     range: &KeyRange,
     rows: u64,
-) -> Result<Counted, Failed> {
-    let mut all = Counted::default();
+) -> Result<CountedRows, Failed> {
+    let mut all = CountedRows::default();
     let mut divided = Divided::new(hands, range, rows);
     while let Some((hands, range)) = divided.next().await? {
         let counted = parts::count(&hands, side, &range).await;
-        if let Some(Counted { digest, parts }) = divided.take(counted)? {
+        if let Some(CountedRows { digest, parts }) = divided.take(counted)? {
             all.digest += digest;
             all.parts.add_all(parts);
         }

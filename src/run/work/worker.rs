@@ -13,7 +13,7 @@ use super::chunk;
 use super::hands::{Failed, Hands};
 use super::piece;
 use super::steps;
-use crate::candidates::{Answer, Task, Work};
+use crate::candidates::{Answer, ChunkScan, KeyBatch, Probe, Rescan, Split, Task, Work};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
@@ -66,12 +66,39 @@ impl World {
     }
 }
 
-/// Work with its result; nothing if it was stopped.
+/// A task that was carried out, or could not be.
 pub(in crate::run) struct Done {
-    pub(in crate::run) work: Work,
-    pub(in crate::run) result: Option<Result<Answer, PgError>>,
-    /// How long the last try took.
+    /// The mapping's place in the run.
+    pub(in crate::run) mapping: usize,
+    pub(in crate::run) outcome: Outcome,
+    /// Whether it was a recheck of keys.
+    pub(in crate::run) is_recheck: bool,
+    /// Whether it was the recheck of a prior run's keys.
+    pub(in crate::run) is_prior: bool,
+    /// The duration of the last attempt.
     pub(in crate::run) took: Duration,
+}
+
+/// How a task ended.
+pub(in crate::run) enum Outcome {
+    Answered(Answer),
+    /// It failed, and is not tried again as it is.
+    Failed(Task, PgError),
+    /// The run was stopped.
+    Stopped(Task),
+}
+
+/// How one attempt at a task ended.
+enum Attempted {
+    Answered(Answer),
+    Failed(Task, Failed),
+    Stopped(Task),
+}
+
+/// Why a question has no answer.
+enum Unanswered {
+    Failed(Failed),
+    Stopped,
 }
 
 /// Answers of a server in a row that do not come in time.
@@ -82,21 +109,24 @@ const MOST_SILENCES: u32 = 2;
 /// application's throughput. With what goes before and behind it, it stays below 5 s.
 const SHORT: Duration = Duration::from_secs(4);
 
-/// Does the work, with bounded tries. What a standby's replay was in the way of is left to be done in
-/// smaller pieces where there are any, like what takes too long.
+/// Carries out a task, with a bounded number of attempts. What conflicts with a standby's replay is left
+/// to smaller tasks where there are any, like what takes too long.
 pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
+    let Work { mapping, mut task } = work;
+    let is_recheck = matches!(task, Task::RecheckKeys(_));
+    let is_prior = matches!(task, Task::RecheckPrior(_));
     let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
     let mut silences = 0;
-    let can_be_less = can_be_less(&world.plans[work.mapping], &work.task);
+    let can_be_less = can_be_less(&world.plans[mapping], &task);
     loop {
         let began = Instant::now();
-        let result = attempt(&world, &work).await;
+        let attempted = attempt(&world, mapping, task).await;
         let took = began.elapsed();
-        let (side, error) = match result {
-            Some(Err(failed)) => failed,
-            result => {
-                return Done { work, result: result.map(|result| result.map_err(for_good)), took };
-            }
+        let done = |outcome| Done { mapping, outcome, is_recheck, is_prior, took };
+        let (back, (side, error)) = match attempted {
+            Attempted::Answered(answer) => return done(Outcome::Answered(answer)),
+            Attempted::Stopped(task) => return done(Outcome::Stopped(task)),
+            Attempted::Failed(task, failed) => (task, failed),
         };
         let pause = match error.remedy {
             Remedy::Retry => faults.pause(),
@@ -109,17 +139,18 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
         };
         if let Some(pause) = pause {
             let event = Event::Retried { side, reason: error.message.clone() };
-            // The dispatcher listens as long as it waits for work.
+            // The scheduler receives events while it waits for results.
             let _ = world.events.send(event);
             let stopped = stopped(&world, Stop::Soon);
             if tokio::time::timeout(pause, stopped).await.is_ok() {
-                return Done { work, result: None, took };
+                return done(Outcome::Stopped(back));
             }
         }
-        let in_pieces = error.remedy == Remedy::Conflict && can_be_less;
-        if pause.is_none() || in_pieces {
-            return Done { work, result: Some(Err(for_good((side, error)))), took };
+        let is_split = error.remedy == Remedy::Conflict && can_be_less;
+        if pause.is_none() || is_split {
+            return done(Outcome::Failed(back, for_good((side, error))));
         }
+        task = back;
     }
 }
 
@@ -153,32 +184,27 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
+async fn attempt(world: &World, mapping: usize, task: Task) -> Attempted {
     let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
-        (Err(error), _) => return Some(Err((Some(Side::Source), error))),
-        (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
+        (Err(error), _) => return Attempted::Failed(task, (Some(Side::Source), error)),
+        (_, Err(error)) => return Attempted::Failed(task, (Some(Side::Target), error)),
     };
-    let plan = &world.plans[work.mapping];
+    let plan = &world.plans[mapping];
     let hands = Hands {
         plan,
         leases: &leases,
         sessions: &world.sessions,
         short: &world.short,
         veil: &world.veil,
-        groups_seen: &world.groups_seen[work.mapping],
+        groups_seen: &world.groups_seen[mapping],
     };
-    let hands = if can_be_less(plan, &work.task) { hands.hurried() } else { hands };
-    let result = tokio::select! {
-        result = on_plan(&hands, &world.own, &work.task) => Some(result),
-        () = stopped(world, Stop::Now) => None,
-        error = world.pools.source.given_up() => Some(Err((Some(Side::Source), error))),
-        error = world.pools.target.given_up() => Some(Err((Some(Side::Target), error))),
-    };
+    let hands = if can_be_less(plan, &task) { hands.hurried() } else { hands };
+    let attempted = Attempt { world, hands: &hands }.carry_out(task).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
-    result
+    attempted
 }
 
 /// Waits until the run is asked to stop at least so urgently.
@@ -190,59 +216,162 @@ async fn stopped(world: &World, urgency: Stop) {
     }
 }
 
-/// Whether work that takes too long is tried again as less of it. What reads a range or blocks of one side
-/// sees to that by itself, and a look that no index serves takes as long for one key as for many.
+/// Returns whether a task that takes too long is split into smaller tasks. Tasks that read a range or
+/// blocks of one side split them by themselves, and a recheck without an index takes as long for one key
+/// as for many.
 fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
-        Task::Scan { smallest, .. } => plan.served() && !smallest,
-        Task::Rescan { smallest, .. } => plan.served() && !smallest,
-        Task::Recall { keys } => plan.served() && keys.len() > 1,
-        Task::Look { entries, .. } => plan.served() && entries.len() > 1,
+        Task::ScanChunk(ChunkScan { smallest, .. }) | Task::Rescan(Rescan { smallest, .. }) => {
+            plan.served() && !smallest
+        }
+        Task::RecheckPrior(keys) => plan.served() && keys.len() > 1,
+        Task::RecheckKeys(KeyBatch { candidates, .. }) => plan.served() && candidates.len() > 1,
         // It is left out then: only a hint needs it.
-        Task::Ends { .. } => true,
+        Task::FindEnds(_) => true,
         _ => false,
     }
 }
 
-/// Does what a task asks for; what comes of it counts if the sides are still what was planned.
-async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer, Failed> {
-    let answer = carry_out(hands, task).await;
-    changed::judge(hands, own, task, answer).await
+/// One attempt at a task.
+struct Attempt<'a> {
+    world: &'a World,
+    hands: &'a Hands<'a>,
 }
 
-/// Does what a task asks for.
-async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
-    match task {
-        Task::Histogram { side } => bounds::histogram(hands, *side).await.map(Answer::Histogram),
-        Task::Probe { side, range, rows } => {
-            bounds::probe(hands, *side, range, *rows).await.map(Answer::Probed)
+impl Attempt<'_> {
+    /// Carries out a task, and returns its answer with its question.
+    async fn carry_out(&self, task: Task) -> Attempted {
+        let hands = self.hands;
+        match task {
+            Task::ReadHistogram(side) => {
+                let found = self.only_boundaries(bounds::histogram(hands, side)).await;
+                pair(side, found, Answer::ReadHistogram, Task::ReadHistogram)
+            }
+            Task::Probe(probe) => {
+                let Probe { side, range, rows } = &probe;
+                let found = self.only_boundaries(bounds::probe(hands, *side, range, *rows)).await;
+                pair(probe, found, Answer::Probe, Task::Probe)
+            }
+            Task::ScanChunk(scan) => {
+                let found = self.rows(chunk::chunk(hands, &scan.range, scan.expected)).await;
+                pair(scan, found, Answer::ScanChunk, Task::ScanChunk)
+            }
+            Task::CountBlocks => {
+                let found = self.only_boundaries(piece::measure(hands)).await;
+                pair((), found, |(), blocks| Answer::CountBlocks(blocks), |()| Task::CountBlocks)
+            }
+            Task::ReadBlocks(read) => {
+                let found = self.rows(piece::read(hands, &read)).await;
+                pair(read, found, Answer::ReadBlocks, Task::ReadBlocks)
+            }
+            Task::Rescan(rescan) => {
+                let found = self.rows(chunk::chunk(hands, &rescan.range, chunk::UNKNOWN)).await;
+                pair(rescan, found, Answer::Rescan, Task::Rescan)
+            }
+            Task::Split(split) => {
+                let Split { range, rows, least, .. } = &split;
+                let found = self.rows(bounds::middle(hands, range, *rows, *least)).await;
+                pair(split, found, Answer::Split, Task::Split)
+            }
+            Task::FindGap(gap) => {
+                let (low, high) = (gap.low.as_ref(), gap.high.as_ref());
+                let found = self.rows(bounds::gap(hands, gap.side, low, high)).await;
+                pair(gap, found, |_, gap| Answer::FindGap(gap), Task::FindGap)
+            }
+            Task::ReadKeys(range) => {
+                let found = self.rows(steps::keys(hands, &range)).await;
+                pair(range, found, Answer::ReadKeys, Task::ReadKeys)
+            }
+            Task::CountNullKeys => {
+                let found = self.rows(steps::null_keys(hands)).await;
+                pair(
+                    (),
+                    found,
+                    |(), counted| Answer::CountNullKeys(counted),
+                    |()| Task::CountNullKeys,
+                )
+            }
+            Task::RecheckPrior(keys) => {
+                let some: Vec<&Key> = keys.iter().collect();
+                let found = self.rows(steps::look_at(hands, &some)).await;
+                pair(keys, found, Answer::RecheckPrior, Task::RecheckPrior)
+            }
+            Task::RecheckKeys(batch) => {
+                let found = self.rows(steps::look(hands, &batch.candidates)).await;
+                pair(batch, found, Answer::RecheckKeys, Task::RecheckKeys)
+            }
+            Task::RecheckRange(candidate) => {
+                let found = self.rows(steps::look_at_range(hands, &candidate)).await;
+                pair(candidate, found, Answer::RecheckRange, Task::RecheckRange)
+            }
+            Task::RecheckNullKeys(candidate) => {
+                let found = self.rows(steps::null_keys(hands)).await;
+                pair(candidate, found, Answer::RecheckNullKeys, Task::RecheckNullKeys)
+            }
+            Task::NameRange(range) => {
+                let through = range.through.as_ref();
+                let found = self.rows(bounds::last_key(hands, range.side, through)).await;
+                pair(range, found, Answer::NameRange, Task::NameRange)
+            }
+            Task::LocateKey(key) => {
+                let found = self.rows(bounds::narrow(hands, &key.candidate)).await;
+                pair(key, found, Answer::LocateKey, Task::LocateKey)
+            }
+            Task::FindEnds(side) => {
+                let found = self.rows(bounds::ends(hands, side)).await;
+                pair(side, found, Answer::FindEnds, Task::FindEnds)
+            }
         }
-        Task::Scan { range, expected, .. } => chunk::chunk(hands, range, *expected).await,
-        Task::Measure => piece::measure(hands).await.map(Answer::Measured),
-        Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
-        Task::Rescan { range, .. } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
-        Task::Halve { range, rows, least, .. } => {
-            bounds::middle(hands, range, *rows, *least).await.map(Answer::Halved)
-        }
-        Task::Gap { side, low, high } => {
-            bounds::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
-        }
-        Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
-        Task::NullKeys | Task::LookAtNullKeys { .. } => {
-            steps::null_keys(hands).await.map(Answer::NullKeys)
-        }
-        Task::Recall { keys } => {
-            let keys: Vec<&Key> = keys.iter().collect();
-            steps::look_at(hands, &keys).await.map(Answer::Recalled)
-        }
-        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
-        Task::LookAtRange { entry } => {
-            steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
-        }
-        Task::NameRun { run } => {
-            bounds::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
-        }
-        Task::Narrow { entry, .. } => bounds::narrow(hands, entry).await.map(Answer::Narrowed),
-        Task::Ends { side } => bounds::ends(hands, *side).await.map(Answer::Ends),
+    }
+
+    /// Waits for an answer that depends on rows.
+    async fn rows<A>(
+        &self,
+        work: impl Future<Output = Result<A, Failed>>,
+    ) -> Result<A, Unanswered> {
+        self.answer(true, work).await
+    }
+
+    /// Waits for an answer that only tells where statements begin and end.
+    async fn only_boundaries<A>(
+        &self,
+        work: impl Future<Output = Result<A, Failed>>,
+    ) -> Result<A, Unanswered> {
+        self.answer(false, work).await
+    }
+
+    /// Waits for an answer, which counts if the tables are still what was planned; or until the run is
+    /// stopped, or a server is given up.
+    async fn answer<A>(
+        &self,
+        reads_rows: bool,
+        work: impl Future<Output = Result<A, Failed>>,
+    ) -> Result<A, Unanswered> {
+        let Attempt { world, hands } = self;
+        let answer = async {
+            let answer = Box::pin(work).await;
+            changed::judge(hands, &world.own, reads_rows, answer).await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = stopped(world, Stop::Now) => return Err(Unanswered::Stopped),
+            error = world.pools.source.given_up() => Err((Some(Side::Source), error)),
+            error = world.pools.target.given_up() => Err((Some(Side::Target), error)),
+        };
+        answer.map_err(Unanswered::Failed)
+    }
+}
+
+/// Pairs a question with its answer; without one the task is returned.
+fn pair<Q, A>(
+    question: Q,
+    found: Result<A, Unanswered>,
+    answer: fn(Q, A) -> Answer,
+    task: fn(Q) -> Task,
+) -> Attempted {
+    match found {
+        Ok(found) => Attempted::Answered(answer(question, found)),
+        Err(Unanswered::Failed(failed)) => Attempted::Failed(task(question), failed),
+        Err(Unanswered::Stopped) => Attempted::Stopped(task(question)),
     }
 }

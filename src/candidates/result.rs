@@ -1,10 +1,11 @@
-//! What one mapping has come to so far: its books, the findings that were told, what is undecided.
+//! What one mapping has come to so far: its row counts, the findings that were reported, what is
+//! undecided.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use crate::chunks::Verified;
+use crate::chunks::VerifiedRanges;
 use crate::event::Event;
 use crate::finding::{
     Disposition, ExpiredAccept, Finding, GroupTallies, Kind, MappingRecord, Named, NotRecalled,
@@ -14,54 +15,54 @@ use crate::plan::{AcceptRule, MappingPlan};
 use crate::row::{Bound, Group, GroupCounts, KeyRange};
 use crate::schema::{BySide, Side};
 
-/// One mapping's account.
-pub(crate) struct Account {
-    /// Its place in the run.
+/// What one mapping has come to so far.
+pub(crate) struct MappingResult {
+    /// The mapping's place in the run.
     pub(crate) index: usize,
     pub(crate) plan: Arc<MappingPlan>,
     pub(crate) tally: Tally,
-    /// When its scan began.
+    /// When the scan began.
     pub(crate) started: Option<Instant>,
-    /// Group by group, where there are groups.
+    /// The row counts by group, if there are groups.
     groups: Option<GroupTallies>,
     findings: u64,
     accepted_findings: u64,
-    truncated: bool,
+    is_truncated: bool,
     undecided_rows: u64,
-    /// Rows that this run is not to look at, about.
+    /// The estimated rows that this run does not compare.
     skipped_rows: u64,
     /// The share of the rows that a sample takes, if there is one.
-    pub(crate) sampled: Option<f64>,
+    pub(crate) sampled_share: Option<f64>,
     reason: Option<String>,
-    /// The first and the last key of a side, where asked for.
+    /// The first and the last key of each side, where they were requested.
     ends: BySide<Option<[Named<String>; 2]>>,
-    pub(crate) verified: Verified,
-    /// What a slice could not look at first.
+    pub(crate) verified: VerifiedRanges,
+    /// What a slice could not recheck first.
     pub(crate) not_recalled: Option<NotRecalled>,
     /// What was compared before an interruption and had to be read again.
     pub(crate) read_again: Option<ReadAgain>,
 }
 
-/// What a finding says beside its ruling.
-pub(crate) struct Telling<'r> {
+/// The details of a finding beside its ruling.
+pub(crate) struct FindingDetails<'r> {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
-    /// The pairs that differ, by place, with both values.
+    /// The index of each pair that differs, with both values.
     pub(crate) columns: Vec<(usize, BySide<Option<String>>)>,
     /// When the row of each side was last changed.
     pub(crate) changed_at: BySide<Option<String>>,
     pub(crate) first_seen: Duration,
-    /// Of a range, all its rows, if only some are told.
+    /// All rows of a range, if the finding is about some of them.
     pub(crate) range_rows: Option<u64>,
-    /// The group of the rows; only told where there are groups.
+    /// The group of the rows, if there are groups.
     pub(crate) group: Option<Group>,
-    /// The rule that covers it.
+    /// The rule that covers the finding.
     pub(crate) rule: Option<&'r AcceptRule>,
 }
 
-impl Telling<'_> {
+impl FindingDetails<'_> {
     pub(crate) fn new(kind: Kind, place: Place, first_seen: Duration) -> Self {
-        Telling {
+        FindingDetails {
             kind,
             place,
             columns: Vec::new(),
@@ -77,9 +78,10 @@ impl Telling<'_> {
 const TOO_MANY_GROUPS: &str =
     "group_by tells more than 100,000 groups apart; name a pair with fewer values";
 
-impl Account {
-    pub(crate) fn new(index: usize, plan: Arc<MappingPlan>) -> Account {
-        Account {
+impl MappingResult {
+    /// Creates the result of a mapping of which nothing was read.
+    pub(crate) fn new(index: usize, plan: Arc<MappingPlan>) -> MappingResult {
+        MappingResult {
             index,
             tally: Tally::default(),
             started: None,
@@ -87,44 +89,44 @@ impl Account {
             plan,
             findings: 0,
             accepted_findings: 0,
-            truncated: false,
+            is_truncated: false,
             undecided_rows: 0,
             skipped_rows: 0,
-            sampled: None,
+            sampled_share: None,
             reason: None,
             ends: BySide::default(),
-            verified: Verified::default(),
+            verified: VerifiedRanges::default(),
             not_recalled: None,
             read_again: None,
         }
     }
 
-    /// Rows of clean ranges and matched keys, with their groups.
-    pub(crate) fn matched(&mut self, rows: u64, groups: &GroupCounts) {
+    /// Counts rows that are equal on both sides, with their groups.
+    pub(crate) fn add_matched(&mut self, rows: u64, groups: &GroupCounts) {
         self.tally.matched(BySide { source: rows, target: rows });
         if let Some(tallies) = &mut self.groups {
             tallies.matched(groups);
         }
     }
 
-    /// A suspect healed, with these rows.
-    pub(crate) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+    /// Counts the rows of a candidate that healed.
+    pub(crate) fn add_healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.healed(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.settled(groups, Tally::healed);
         }
     }
 
-    /// A suspect turned out to be no difference, with these rows.
-    pub(crate) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
+    /// Counts the rows of a candidate that differs only within a tolerance.
+    pub(crate) fn add_tolerated(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.cleared(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.settled(groups, Tally::cleared);
         }
     }
 
-    /// A key stands, with these rows.
-    pub(crate) fn standing(
+    /// Counts the rows of a key that differs.
+    pub(crate) fn add_difference(
         &mut self,
         kind: Kind,
         disposition: Disposition,
@@ -137,8 +139,8 @@ impl Account {
         }
     }
 
-    /// Rows of one group stand.
-    pub(crate) fn standing_part(
+    /// Counts the rows of one group in a range that differs.
+    pub(crate) fn add_difference_of_group(
         &mut self,
         kind: Kind,
         disposition: Disposition,
@@ -151,42 +153,50 @@ impl Account {
         }
     }
 
-    /// Rows that were read and will not be judged.
-    pub(crate) fn not_judged(&mut self, rows: BySide<u64>) {
+    /// Counts rows that were read and stay undecided.
+    pub(crate) fn add_undecided(&mut self, rows: BySide<u64>) {
         self.tally.undecided(rows);
         if let Some(tallies) = &mut self.groups {
             tallies.unknown(rows);
         }
     }
 
-    /// Says once that there are more groups than can be told apart, and why the mapping ends.
-    pub(crate) fn too_many_groups(&mut self) -> Option<&'static str> {
-        let too_many = self.groups.as_ref().is_some_and(GroupTallies::too_many);
-        let said = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
-        if !too_many || said {
+    /// Returns, once, why the mapping ends if it has more groups than can be counted.
+    pub(crate) fn check_groups(&mut self) -> Option<&'static str> {
+        let is_too_many = self.groups.as_ref().is_some_and(GroupTallies::too_many);
+        let is_known = self.reason.as_deref() == Some(TOO_MANY_GROUPS);
+        if !is_too_many || is_known {
             return None;
         }
         self.reason = Some(TOO_MANY_GROUPS.to_owned());
         Some(TOO_MANY_GROUPS)
     }
 
-    /// Tells a finding, unless there were too many; then it only counts. What is agreed to takes no
-    /// room from what is not, and a list of it that ends early leaves nothing to act on untold.
-    pub(crate) fn tell(
+    /// Reports a finding. After `max_findings` it is only counted. Accepted findings have a limit of
+    /// their own: they leave no other finding out, and a truncated list of them needs no action.
+    pub(crate) fn report_finding(
         &mut self,
         ruling: &Ruling,
-        telling: Telling<'_>,
+        details: FindingDetails<'_>,
         context: &mut Context<'_>,
     ) {
-        let accepted = ruling.disposition() == Disposition::Accepted;
-        let told = if accepted { &mut self.accepted_findings } else { &mut self.findings };
-        if *told >= context.settings.max_findings {
-            self.truncated |= !accepted;
+        let is_accepted = ruling.disposition() == Disposition::Accepted;
+        let count = if is_accepted { &mut self.accepted_findings } else { &mut self.findings };
+        if *count >= context.settings.max_findings {
+            self.is_truncated |= !is_accepted;
             return;
         }
-        *told += 1;
-        let Telling { kind, place, columns, changed_at, first_seen, range_rows, group, rule } =
-            telling;
+        *count += 1;
+        let FindingDetails {
+            kind,
+            place,
+            columns,
+            changed_at,
+            first_seen,
+            range_rows,
+            group,
+            rule,
+        } = details;
         let name = |pair: usize| self.plan.pairs[pair].name.clone();
         let columns = columns.into_iter().map(|(pair, values)| (name(pair), values));
         let columns = Named(columns.collect());
@@ -196,12 +206,12 @@ impl Account {
         finding.keys_only = context.settings.keys_only;
         finding.range_rows = range_rows;
         finding.group = group.filter(|_| self.groups.is_some());
-        finding.accept_reason = rule.filter(|_| accepted).map(|rule| rule.reason.clone());
+        finding.accept_reason = rule.filter(|_| is_accepted).map(|rule| rule.reason.clone());
         context.report(Event::Finding { mapping: self.index, finding });
     }
 
-    /// Tells of a range that could not be judged; `rows` is how many were meant.
-    pub(crate) fn undecided(
+    /// Reports a range that is undecided; `rows` are its estimated rows.
+    pub(crate) fn report_undecided(
         &mut self,
         range: &KeyRange,
         rows: u64,
@@ -209,40 +219,42 @@ impl Account {
         context: &mut Context<'_>,
     ) {
         self.undecided_rows += rows.max(1);
-        self.verified.undecided(range);
+        self.verified.add_undecided(range);
         self.reason.get_or_insert_with(|| reason.to_owned());
         let undecided = Undecided::new(&self.plan.name, self.range_text(range), reason.to_owned());
         context.report(Event::Undecided(undecided));
     }
 
-    /// Whether all of it was compared and judged.
+    /// Returns whether all rows were compared and settled.
     pub(crate) fn is_whole(&self, max_unsettled: u64) -> bool {
-        let record = self.record(max_unsettled);
+        let record = self.to_record(max_unsettled);
         record.complete && record.coverage >= 1.0
     }
 
-    /// Whether what was compared counts as verified: all that it came to was told, and is sound.
+    /// Returns whether what was compared counts as verified: row counts balance, and every finding was
+    /// reported.
     pub(crate) fn is_sound(&self) -> bool {
-        self.tally.balances() && !self.truncated
+        self.tally.balances() && !self.is_truncated
     }
 
-    /// Everything is to be looked at after all.
-    pub(crate) fn skip_nothing(&mut self) {
-        self.skipped_rows = 0;
-    }
-
-    /// About so many rows are not to be looked at.
-    pub(crate) fn skipped(&mut self, rows: u64) {
+    /// Counts estimated rows that are not compared.
+    pub(crate) fn add_skipped(&mut self, rows: u64) {
         self.skipped_rows += rows.max(1);
     }
 
-    /// A key as people read it.
+    /// Sets the rows that are not compared to none.
+    pub(crate) fn clear_skipped(&mut self) {
+        self.skipped_rows = 0;
+    }
+
+    /// Returns the display text of a key.
     pub(crate) fn key_text(&self, fields: Vec<String>) -> Named<String> {
         let names = self.plan.key().iter().map(|pair| pair.name.clone());
         Named(names.zip(fields).collect())
     }
 
-    /// A range as people read it. A bound without a text is inside a run and is left open.
+    /// Returns the display text of a range. A bound without a text lies inside a one-sided range and is
+    /// shown as an open end.
     pub(crate) fn range_text(&self, range: &KeyRange) -> RangeText {
         let text = |bound: &Option<Bound>| {
             let bound = bound.as_ref().filter(|bound| bound.text.len() == self.plan.key_width)?;
@@ -251,28 +263,28 @@ impl Account {
         RangeText { after: text(&range.after), through: text(&range.through) }
     }
 
-    /// The first and the last key of a side are known.
-    pub(crate) fn ends(&mut self, side: Side, ends: Option<[Bound; 2]>) {
+    /// Sets the first and the last key of a side.
+    pub(crate) fn set_ends(&mut self, side: Side, ends: Option<[Bound; 2]>) {
         self.ends[side] = ends.map(|ends| ends.map(|end| self.key_text(end.text.to_vec())));
     }
 
-    /// What the mapping came to. Rows that keep changing make it incomplete if there are more of
-    /// them than `max_unsettled`.
-    pub(crate) fn record(&self, max_unsettled: u64) -> MappingRecord {
+    /// Returns the result as records write it. A mapping is incomplete if more than `max_unsettled` rows
+    /// kept changing.
+    pub(crate) fn to_record(&self, max_unsettled: u64) -> MappingRecord {
         let Tally { books, healed, only_in_source, only_in_target, mismatch, unsettled, .. } =
             self.tally;
         let read = books.source.read.max(books.target.read);
         let read_by_side = books.map(|side| side.read);
         let balances = self.tally.balances()
             && self.groups.as_ref().is_none_or(|groups| groups.balance(read_by_side));
-        let reason = match (balances, &self.reason, self.truncated, unsettled > max_unsettled) {
+        let reason = match (balances, &self.reason, self.is_truncated, unsettled > max_unsettled) {
             (false, ..) => Some("the books do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),
             (_, _, true, _) => Some("there are more findings than max_findings".to_owned()),
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),
             _ => None,
         };
-        // What has not changed lately is not looked at.
+        // A comparison of recent changes skips all older rows.
         let old = match self.plan.looks_since() {
             true => self.plan.estimated_rows().unwrap_or(0).saturating_sub(read).max(1),
             false => 0,
@@ -282,8 +294,8 @@ impl Account {
             0 => 1.0,
             _ => read as f64 / (read + unseen) as f64,
         };
-        // Rounded down: only everything is all.
-        let coverage = (judged * self.sampled.unwrap_or(1.0) * 1e4).floor() / 1e4;
+        // Rounded down: only all rows are 1.0.
+        let coverage = (judged * self.sampled_share.unwrap_or(1.0) * 1e4).floor() / 1e4;
         let elapsed = self.started.map_or(Duration::ZERO, |started| started.elapsed());
         let mut record = MappingRecord::new(&self.plan.name, self.plan.strategy.name());
         record.rows = books.map(|side| side.read);
@@ -295,7 +307,7 @@ impl Account {
         record.accepted = self.tally.accepted;
         record.coverage = coverage;
         record.complete = reason.is_none();
-        record.truncated = self.truncated;
+        record.truncated = self.is_truncated;
         record.empty = read == 0 && unseen == 0;
         record.reason = reason;
         record.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
