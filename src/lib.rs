@@ -26,7 +26,9 @@
 //! | [`report`] | one trait, one file a format |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
-//! | [`run`] | the conductor: dispatcher, workers, rechecks |
+//! | `throttle` | how fast a run may go, by what the servers report |
+//! | `prepare` | connects to both sides and plans every mapping, before the first row is read |
+//! | [`run`] | scheduler, workers, rechecks: a run from its plan to its summary |
 //! | `cli` | the door: verbs, flags, progress, logs, exit codes |
 //!
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
@@ -41,6 +43,7 @@ pub mod gate;
 pub mod ledger;
 pub mod pg;
 pub mod plan;
+mod prepare;
 pub mod repair;
 pub mod report;
 pub mod row;
@@ -48,6 +51,7 @@ pub mod run;
 pub mod schema;
 pub mod spec;
 pub mod sql;
+mod throttle;
 
 mod cli;
 

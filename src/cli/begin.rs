@@ -12,7 +12,7 @@ use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{LedgerError, Left, Recorder, Resumable};
-use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
+use crate::run::{self, Options, Parted, PriorResults, RunStart, Shared, Stop};
 use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
@@ -26,8 +26,8 @@ pub(super) async fn remember(
     common: &Common,
     spec: &Spec,
     ui: &Ui,
-) -> Option<Memory> {
-    let mut memory = Memory::default();
+) -> Option<PriorResults> {
+    let mut memory = PriorResults::default();
     let mut hear = |event| {
         if let Event::Finding { finding, .. } = event {
             memory.add(&finding);
@@ -38,7 +38,11 @@ pub(super) async fn remember(
 }
 
 /// What runs of a spec have found that is still open. Nothing if that cannot be had, which has been said.
-pub(super) async fn still_open(spec: &Spec, ledgers: &mut Ledgers, ui: &Ui) -> Option<Memory> {
+pub(super) async fn still_open(
+    spec: &Spec,
+    ledgers: &mut Ledgers,
+    ui: &Ui,
+) -> Option<PriorResults> {
     let hint =
         "--slice needs a ledger that can be read and written: it knows what was verified when.";
     let cause = ledgers.cause(&spec.name);
@@ -50,7 +54,7 @@ pub(super) async fn still_open(spec: &Spec, ledgers: &mut Ledgers, ui: &Ui) -> O
     if !can_be_written(recorder, hint, ui) {
         return None;
     }
-    let mut memory = Memory::default();
+    let mut memory = PriorResults::default();
     let hear = |finding| memory.add(&finding);
     let told = recorder.store().open_findings(&spec.name, &spec.scope(), hear).await;
     if let Err(error) = told {
@@ -89,7 +93,7 @@ pub(super) async fn share(
         ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
         return Err(Exit::Trouble);
     }
-    let heard = run::Audience { recorder: recorder.as_mut(), observer: audience };
+    let heard = run::RunObservers { recorder: recorder.as_mut(), observer: audience };
     let part = run::share(prepared, (run_id.to_owned(), process), options, heard, stop).await;
     if let Some(recorder) = &recorder {
         warn_of_trouble(recorder, ui);
@@ -137,7 +141,7 @@ pub(super) async fn begin_all(
     prepared: &mut [(run::Prepared, Options)],
     ledgers: &mut Ledgers,
     ui: &Ui,
-) -> Option<VecDeque<Begin>> {
+) -> Option<VecDeque<RunStart>> {
     let mut begins = VecDeque::new();
     for (prepared, options) in prepared {
         let name = prepared.spec.name.clone();
@@ -148,7 +152,7 @@ pub(super) async fn begin_all(
                 ui.error(&message, Some(RESUMES));
                 return None;
             }
-            begins.push_back(Begin::New(new));
+            begins.push_back(RunStart::New(new));
             continue;
         };
         if wanted.is_some() && !can_be_written(recorder, RESUMES, ui) {
@@ -168,18 +172,18 @@ pub(super) async fn begin_all(
                 for said in run::read_from_start(prepared, options, &interrupted) {
                     ui.warning(&said, Some(SAME_SECRET));
                 }
-                begins.push_back(Begin::Resumed(interrupted));
+                begins.push_back(RunStart::Resumed(interrupted));
             }
             Ok(Resumable::Damaged(run)) => {
                 let message = format!("{recorder}: {}", LedgerError::damaged(&run));
                 ui.warning(&message, Some("It cannot go on; a new run begins."));
-                begins.push_back(Begin::New(new));
+                begins.push_back(RunStart::New(new));
             }
             Ok(Resumable::Nothing) => {
                 if wanted.is_some() {
                     ui.status(&format!("{name}: no run was interrupted; a new one begins"));
                 }
-                begins.push_back(Begin::New(new));
+                begins.push_back(RunStart::New(new));
             }
             Err(blocked) => {
                 ui.error(&blocked.message, blocked.hint.as_deref());

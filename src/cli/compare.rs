@@ -23,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Begin, Options, Since, Stop};
+use crate::run::{self, Options, RunStart, Since, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -407,9 +407,9 @@ async fn run_all(
             continue;
         }
         let new = ledgers.new_run(&prepared.spec.name);
-        let begin = begins.pop_front().unwrap_or_else(|| Begin::New(new.clone()));
+        let begin = begins.pop_front().unwrap_or_else(|| RunStart::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
-        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut audience };
+        let heard = run::RunObservers { recorder: recorder.as_mut(), observer: &mut audience };
         let stop = stop.clone();
         let summary = match memories.next() {
             None => run::compare(prepared, begin, options, heard, stop).await,

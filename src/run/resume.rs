@@ -4,7 +4,7 @@
 //! that were compared before an interruption are rechecked as if they had just been seen, so that
 //! differences that have healed since are not reported. Chunks are not read twice; keys that differ are.
 
-use super::desk::Desk;
+use super::run_context::RunContext;
 use crate::candidates::{
     Checkpoints, FIRST_BLOCK_RESULT, MappingState, PartRecord, StoredMapping, StoredScan,
     UnreadOutcome,
@@ -67,7 +67,7 @@ impl Checkpoints for Option<&mut Recorder> {
 pub(super) async fn restore(
     mapping: &mut MappingState,
     whole: bool,
-    desk: &mut Desk<'_>,
+    desk: &mut RunContext<'_>,
 ) -> Result<(), LedgerError> {
     let plan = &mapping.result.plan;
     if desk.starts_over(&plan.name) {
@@ -83,7 +83,7 @@ pub(super) async fn restore(
 async fn read_stored(
     plan: &MappingPlan,
     whole: bool,
-    desk: &Desk<'_>,
+    desk: &RunContext<'_>,
 ) -> Result<StoredMapping, LedgerError> {
     let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
     let (confirmed, damaged_parts) = desk.rulings(&plan.name).await?;
@@ -112,7 +112,7 @@ async fn read_stored(
 }
 
 /// Reads one stored outcome of a mapping from the ledger.
-pub(super) async fn read_outcome(mapping: &mut MappingState, desk: &mut Desk<'_>) {
+pub(super) async fn read_outcome(mapping: &mut MappingState, desk: &mut RunContext<'_>) {
     let name = mapping.result.plan.name.clone();
     match mapping.next_unread() {
         Some(UnreadOutcome::BlockResult(chunk)) => {

@@ -3,17 +3,15 @@
 
 use std::ops::RangeInclusive;
 
-use super::Prepared;
-use super::blocked::Blocked;
 use super::repair::target::catalog;
-use super::retried::retried;
 use crate::gate::Sequence;
 use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
+use crate::prepare::{Blocked, Prepared, retry};
 use crate::schema::{Numerals, SequenceLink, Side, TableName};
 
 /// A sequence that fills a column which a mapping writes.
-struct Filled<'p> {
+struct FilledSequence<'p> {
     plan: &'p MappingPlan,
     table: &'p TableName,
     link: SequenceLink,
@@ -26,7 +24,7 @@ struct Filled<'p> {
 /// # Errors
 /// What the target says, or every sequence that the role may not read.
 pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
-    retried(async || ask_sequences(prepared).await).await
+    retry(async || ask_sequences(prepared).await).await
 }
 
 async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
@@ -51,7 +49,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     for ((plan, table, _), links) in plans.into_iter().zip(links) {
         filled.extend(links.into_iter().filter_map(|link| {
             let (numerals, holds) = written(plan, &link)?;
-            Some(Filled { plan, table, link, numerals, holds })
+            Some(FilledSequence { plan, table, link, numerals, holds })
         }));
     }
     let hidden = filled.iter().map(|filled| &filled.link).filter(|link| !link.readable);
@@ -59,7 +57,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     if !hidden.is_empty() {
         return Err(hidden);
     }
-    let keys = filled.iter().map(|Filled { table, link, numerals, .. }| KeyAsked {
+    let keys = filled.iter().map(|FilledSequence { table, link, numerals, .. }| KeyAsked {
         table,
         column: &link.column,
         numerals: *numerals,
@@ -69,7 +67,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     let keys = catalog.last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
     let standby = prepared.servers.target.standby;
     let sequences = filled.into_iter().zip(keys).map(|(filled, (last_key, state))| {
-        let Filled { plan, table, link, holds, .. } = filled;
+        let FilledSequence { plan, table, link, holds, .. } = filled;
         let SequenceLink { column, sequence, increment, end, .. } = link;
         let (last_value, is_called) = state?;
         let (last_key, unknown) = match last_key {

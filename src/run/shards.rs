@@ -2,14 +2,12 @@
 //! rows. Whichever process comes first cuts them; that they hold what they are said to hold decides
 //! nothing but how evenly the work is spread.
 
-use super::blocked::Blocked;
-use super::options::Options;
-use super::prepare::Prepared;
 use super::work::bounds;
-use super::work::hands::{Failed, with_hands};
+use super::work::task_context::with_task_context;
 use crate::chunks::{bounds_between, tiles_between};
 use crate::ledger::{LedgerError, Sharing};
 use crate::plan::{MappingPlan, Partition};
+use crate::prepare::{Blocked, Options, Prepared, SideError};
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
@@ -58,12 +56,12 @@ async fn bounds(
     plan: &MappingPlan,
     options: &Options,
     wanted: u64,
-) -> Result<Vec<Bound>, Failed> {
+) -> Result<Vec<Bound>, SideError> {
     let rows = plan.sides.as_ref().map(|side| side.estimated_rows.unwrap_or(0));
     let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
     let percent = (wanted * SAMPLED_OF_A_SHARD * 100) as f64 / rows[larger].max(1) as f64;
     let percent = percent.min(100.0);
-    with_hands(prepared, plan, options, async |hands| {
+    with_task_context(prepared, plan, options, async |hands| {
         let histogram = bounds::histogram(hands, larger).await?;
         if histogram.is_empty() {
             return bounds::sampled_keys(hands, larger, wanted, percent).await;

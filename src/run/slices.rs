@@ -9,15 +9,14 @@
 
 use tokio::sync::watch;
 
-use super::again::{Memory, recall_if_told};
-use super::conduct::{Audience, Begin, What, conduct};
-use super::options::{Options, Stop};
-use super::prepare::{Prepared, Trouble};
+use super::recheck_prior::{PriorResults, recall_if_told};
+use super::run_loop::{RunKind, RunObservers, RunStart, conduct};
 use crate::candidates::SlicePlan;
 use crate::chunks::ScanRange;
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;
 use crate::plan::MappingPlan;
+use crate::prepare::{Options, Prepared, Stop, Trouble};
 use crate::row::{Coverage, KeyOrder, KeyRange, Stretch};
 
 /// Compares what has gone unverified for longest, as far as the deadline lets it. `memory` is what the
@@ -27,10 +26,10 @@ use crate::row::{Coverage, KeyOrder, KeyRange, Stretch};
 /// When a finding is not of this spec, or a server cannot read its key; no row was read then.
 pub async fn slice(
     prepared: Prepared,
-    memory: Memory,
+    memory: PriorResults,
     run_id: String,
     options: Options,
-    audience: Audience<'_>,
+    audience: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let recalled = recall_if_told(&prepared, memory, &options).await?;
@@ -42,8 +41,8 @@ pub async fn slice(
         let ranges = scan_ranges(coverage, ranges, &plan.order);
         slices.push(SlicePlan { prior: again, ranges });
     }
-    let begin = Begin::New(run_id);
-    Ok(conduct(prepared, What::Slices(slices), begin, options, audience, stop).await)
+    let begin = RunStart::New(run_id);
+    Ok(conduct(prepared, RunKind::Slices(slices), begin, options, audience, stop).await)
 }
 
 /// Which part of a mapping was verified when, if its keys can be put in order and the ledger says it.

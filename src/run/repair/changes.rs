@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
+use crate::prepare::Blocked;
 use crate::repair::{Change, Image, Limits, Shape};
-use crate::run::blocked::Blocked;
 
 /// Changes of one mapping and one kind, as they are made.
 pub(in crate::run) struct Spool {
@@ -87,7 +87,7 @@ impl Spool {
 }
 
 impl Spooled {
-    /// Hands each change on, in the order in which they were made, with what it has in indexes.
+    /// TaskContext each change on, in the order in which they were made, with what it has in indexes.
     pub(in crate::run) fn each(
         &mut self,
         mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use super::holding::Draft;
 use crate::compare::agree;
 use crate::pg::{PgError, Remedy};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Filled, Scope};
 use crate::row::Record;
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{Identity, Side, StoredColumn};
 use crate::sql::{self, quoted};
 
 /// The pairs in which drafts will differ all the same, by the drafts' places.
 pub(in crate::run) async fn stay_different(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -65,7 +65,7 @@ pub(in crate::run) async fn stay_different(
 
 /// What the server computes of drafts as they become: of each column a text for each draft.
 async fn values(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     computed: &[&Filled],

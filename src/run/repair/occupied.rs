@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use super::changes::Occupied;
 use super::holding::Draft;
 use crate::plan::MappingPlan;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, coarse, ordered};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
 use crate::sql::{self, Compared};
 
 /// The drafts of inserts whose key is taken, by place.
 pub(in crate::run) async fn occupied(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::leaving::Absent;
 use crate::plan::{Expression, MappingPlan};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Described, Wanted, WantedPlace};
-use crate::run::blocked::Blocked;
 use crate::schema::Side;
 use crate::spec::Reads;
 

@@ -7,9 +7,9 @@ use super::changes::ToldValues;
 use super::holding::Draft;
 use super::member::ANY;
 use crate::pg::{PgError, Remedy, Row};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, standin, stands_in};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::sql;
 
@@ -23,7 +23,7 @@ struct Asked<'s> {
 
 /// Tells the values of drafts, and puts down why one is none where an index refuses its row.
 pub(in crate::run) async fn tell(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -150,7 +150,7 @@ fn checked(scope: &Scope) -> impl Iterator<Item = usize> {
 
 /// What would stand in these columns, for the last of so many rows.
 async fn standins(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     columns: &[usize],

@@ -1,17 +1,21 @@
 //! Where ranges begin, end and are cut: keys that the servers find by their indexes.
 
-use super::hands::{Failed, Hands};
+use super::task_context::TaskContext;
 use crate::candidates::OpenCandidate;
 use crate::compare::{Gap, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Pair;
+use crate::prepare::SideError;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 use crate::sql::{self, Neighbour};
 
 /// The boundaries of the key's histogram, if there is one.
-pub(in crate::run) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<Vec<Bound>, Failed> {
+pub(in crate::run) async fn histogram(
+    hands: &TaskContext<'_>,
+    side: Side,
+) -> Result<Vec<Bound>, SideError> {
     let Some(statement) = sql::histogram(hands.plan, side) else { return Ok(Vec::new()) };
     let rows = hands.ask(side, statement).await?;
     rows.iter().map(|row| bound(hands, side, row)).collect()
@@ -20,11 +24,11 @@ pub(in crate::run) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<V
 /// Keys that part a side's table into so many stretches of about equally many rows, from a sample of it;
 /// none where none can be taken.
 pub(in crate::run) async fn sampled_keys(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     stretches: u64,
     percent: f64,
-) -> Result<Vec<Bound>, Failed> {
+) -> Result<Vec<Bound>, SideError> {
     let statement = sql::sampled_keys(hands.plan, side, stretches, percent);
     let Some(statement) = statement else { return Ok(Vec::new()) };
     let rows = hands.ask(side, statement).await?;
@@ -33,11 +37,11 @@ pub(in crate::run) async fn sampled_keys(
 
 /// The key that stands so many rows into a range, if it has that many.
 pub(in crate::run) async fn probe(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
     rows: u64,
-) -> Result<Option<Bound>, Failed> {
+) -> Result<Option<Bound>, SideError> {
     let rows = hands.ask(side, sql::probe(hands.plan, side, range, rows)).await?;
     rows.first().map(|row| bound(hands, side, row)).transpose()
 }
@@ -45,11 +49,11 @@ pub(in crate::run) async fn probe(
 /// A key that cuts a range of about so many rows in two, near its middle if the number is right, and
 /// about how many rows lie up to it, no fewer than `least`; nothing if it cannot be cut so.
 pub(in crate::run) async fn middle(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     rows: u64,
     least: u64,
-) -> Result<Option<(Bound, u64)>, Failed> {
+) -> Result<Option<(Bound, u64)>, SideError> {
     let ends = |bound: &Bound| range.through.as_ref().is_some_and(|end| end.key == bound.key);
     let mut at = rows.div_ceil(2).max(least);
     loop {
@@ -68,11 +72,11 @@ pub(in crate::run) async fn middle(
 
 /// The keys of the side across from `side` next to its rows between `low` and `high`.
 pub(in crate::run) async fn gap(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     low: Option<&Key>,
     high: Option<&Key>,
-) -> Result<Gap, Failed> {
+) -> Result<Gap, SideError> {
     let other = side.other();
     let after = match low {
         Some(low) => neighbour(hands, other, Some(low), Neighbour::UpTo).await?,
@@ -87,18 +91,18 @@ pub(in crate::run) async fn gap(
 
 /// The last key of a side up to a bound.
 pub(in crate::run) async fn last_key(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     through: Option<&Bound>,
-) -> Result<Option<Bound>, Failed> {
+) -> Result<Option<Bound>, SideError> {
     neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
 }
 
 /// The range that holds a suspect's key and no other; nothing if no side has it any more.
 pub(in crate::run) async fn narrow(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     entry: &OpenCandidate,
-) -> Result<Option<KeyRange>, Failed> {
+) -> Result<Option<KeyRange>, SideError> {
     let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
     let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);
     for side in Side::BOTH {
@@ -118,26 +122,26 @@ pub(in crate::run) async fn narrow(
 
 /// The first and the last key of a side, if it has any.
 pub(in crate::run) async fn ends(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
-) -> Result<Option<[Bound; 2]>, Failed> {
+) -> Result<Option<[Bound; 2]>, SideError> {
     let first = neighbour(hands, side, None, Neighbour::Behind).await?;
     let last = neighbour(hands, side, None, Neighbour::UpTo).await?;
     Ok(first.zip(last).map(|(first, last)| [first, last]))
 }
 
 async fn neighbour(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     of: Option<&Key>,
     which: Neighbour,
-) -> Result<Option<Bound>, Failed> {
+) -> Result<Option<Bound>, SideError> {
     let rows = hands.ask(side, sql::neighbour(hands.plan, side, of, which)).await?;
     rows.first().map(|row| bound(hands, side, row)).transpose()
 }
 
 /// A key and its texts, as probes return them.
-fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
+fn bound(hands: &TaskContext<'_>, side: Side, row: &Row) -> Result<Bound, SideError> {
     let width = hands.plan.key_width;
     let at_side = |error: PgError| (Some(side), error);
     let key = Key::of(row, width).ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::hands::{Failed, Hands, may_hold};
-use super::parts;
-use super::since;
+use super::changed_keys;
+use super::part_digests;
+use super::task_context::{TaskContext, may_hold};
 use crate::candidates::ScanResult;
 use crate::compare::{
     Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
+use crate::prepare::SideError;
 use crate::row::{Classes, Fingerprint, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
@@ -26,18 +27,18 @@ const MOST_SUSPECTS: usize = 50_000;
 /// Rows of a streamed chunk that may wait for their counterparts.
 const MOST_WAITING: usize = 200_000;
 
-fn too_many() -> Failed {
+fn too_many() -> SideError {
     (None, PgError::too_much("more differences than one chunk may bring"))
 }
 
 /// Compares a range of keys.
 pub(in crate::run) async fn chunk(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,
-) -> Result<ScanResult, Failed> {
+) -> Result<ScanResult, SideError> {
     if hands.plan.looks_since() {
-        return since::chunk(hands, range, expected).await;
+        return changed_keys::chunk(hands, range, expected).await;
     }
     let started = Instant::now();
     match hands.plan.strategy {
@@ -50,13 +51,13 @@ pub(in crate::run) async fn chunk(
 }
 
 async fn digest(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,
     started: Instant,
-) -> Result<ScanResult, Failed> {
+) -> Result<ScanResult, SideError> {
     let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
-    let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
+    let (mut drill, mut step) = Drill::begin(part_digests::expect(expected, groups_seen()));
     let mut statement = None;
     let mut suspects = 0;
     let mut groups = MatchedGroups::default();
@@ -65,7 +66,7 @@ async fn digest(
         step = match step {
             Step::Digest => {
                 let digests = if grouped {
-                    let (digests, counts) = parts::range_digests(hands, range).await?;
+                    let (digests, counts) = part_digests::range_digests(hands, range).await?;
                     groups.whole(counts);
                     digests
                 } else {
@@ -79,8 +80,8 @@ async fn digest(
                 drill.digests(digests)
             }
             Step::ByClass(of) if grouped => {
-                let of = parts::fewer_classes(of, groups_seen());
-                let (digests, counts) = parts::class_digests(hands, range, of).await?;
+                let of = part_digests::fewer_classes(of, groups_seen());
+                let (digests, counts) = part_digests::class_digests(hands, range, of).await?;
                 groups.by_class(counts);
                 drill.by_class(of, digests)
             }
@@ -109,26 +110,29 @@ async fn digest(
     }
 }
 
-async fn range_digests(hands: &Hands<'_>, range: &KeyRange) -> Result<BySide<RangeDigest>, Failed> {
+async fn range_digests(
+    hands: &TaskContext<'_>,
+    range: &KeyRange,
+) -> Result<BySide<RangeDigest>, SideError> {
     let region = Region::whole(range.clone());
     let rows = hands.ask_both(|side| sql::digest(hands.plan, side, &region)).await?;
     BySide::try_new(|side| {
         let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-        row.and_then(|row| parts::read_digest(row, 0)).map_err(|error| (Some(side), error))
+        row.and_then(|row| part_digests::read_digest(row, 0)).map_err(|error| (Some(side), error))
     })
 }
 
 async fn class_digests(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
-) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
+) -> Result<BySide<BTreeMap<u32, RangeDigest>>, SideError> {
     let region = Region::whole(range.clone());
     let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
             let class: i64 = row.get(0)?;
-            Ok((u32::try_from(class).unwrap_or(0), parts::read_digest(row, 1)?))
+            Ok((u32::try_from(class).unwrap_or(0), part_digests::read_digest(row, 1)?))
         };
         rows[side].iter().map(read).collect::<Result<_, _>>().map_err(|error| (Some(side), error))
     })
@@ -136,10 +140,10 @@ async fn class_digests(
 
 /// Keys and row hashes of a region, paired as they come.
 async fn key_hashes(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing, Failed> {
+) -> Result<Pairing, SideError> {
     let plan = hands.plan;
     let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
@@ -165,7 +169,7 @@ async fn key_hashes(
 }
 
 /// Streams the rows of both sides against each other.
-async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
+async fn stream(hands: &TaskContext<'_>, range: &KeyRange) -> Result<Compared, SideError> {
     let plan = hands.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
     let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
@@ -213,7 +217,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
 }
 
 /// What a streamed range came to.
-fn finish(pairing: Pairing) -> Result<Compared, Failed> {
+fn finish(pairing: Pairing) -> Result<Compared, SideError> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, suspects, groups) = pairing.finish();

@@ -1,12 +1,12 @@
-//! What a worker does: reads what one task asks for.
+//! Workers: each reads what one task asks for.
 
+pub(super) mod blocks;
 pub(super) mod bounds;
-pub(super) mod changed;
+pub(super) mod changed_keys;
 pub(super) mod chunk;
-pub(super) mod divided;
-pub(super) mod hands;
-pub(super) mod parts;
-pub(super) mod piece;
-pub(super) mod since;
-pub(super) mod steps;
+pub(super) mod part_digests;
+pub(super) mod range_split;
+pub(super) mod rows;
+pub(super) mod table_change;
+pub(super) mod task_context;
 pub(super) mod worker;

@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::blocks;
 use super::bounds;
-use super::changed;
 use super::chunk;
-use super::hands::{Failed, Hands};
-use super::piece;
-use super::steps;
+use super::rows;
+use super::table_change;
+use super::task_context::TaskContext;
 use crate::candidates::{Answer, ChunkScan, KeyBatch, Probe, Rescan, Split, Task, Work};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
+use crate::prepare::{Options, SideError, Stop};
 use crate::row::{Key, Veil};
-use crate::run::options::{Options, Stop};
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
 /// What all workers share.
-pub(in crate::run) struct World {
+pub(in crate::run) struct WorkerContext {
     pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
     pub(in crate::run) pools: BySide<Pool>,
     pub(in crate::run) sessions: BySide<Session>,
@@ -39,7 +39,7 @@ pub(in crate::run) struct World {
     pub(in crate::run) events: mpsc::UnboundedSender<Event>,
 }
 
-impl World {
+impl WorkerContext {
     pub(in crate::run) fn new(
         spec: &Spec,
         pools: BySide<Pool>,
@@ -47,12 +47,12 @@ impl World {
         options: &Options,
         stop: watch::Receiver<Stop>,
         events: mpsc::UnboundedSender<Event>,
-    ) -> World {
+    ) -> WorkerContext {
         let timeout = options.statement_timeout;
         let sessions = |timeout: Duration| {
             BySide::new(|side| Session::new(&spec.sides[side].search_path, timeout))
         };
-        World {
+        WorkerContext {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
             plans,
             pools,
@@ -91,13 +91,13 @@ pub(in crate::run) enum Outcome {
 /// How one attempt at a task ended.
 enum Attempted {
     Answered(Answer),
-    Failed(Task, Failed),
+    Failed(Task, SideError),
     Stopped(Task),
 }
 
 /// Why a question has no answer.
 enum Unanswered {
-    Failed(Failed),
+    Failed(SideError),
     Stopped,
 }
 
@@ -111,7 +111,7 @@ const SHORT: Duration = Duration::from_secs(4);
 
 /// Carries out a task, with a bounded number of attempts. What conflicts with a standby's replay is left
 /// to smaller tasks where there are any, like what takes too long.
-pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
+pub(in crate::run) async fn perform(world: Arc<WorkerContext>, work: Work) -> Done {
     let Work { mapping, mut task } = work;
     let is_recheck = matches!(task, Task::RecheckKeys(_));
     let is_prior = matches!(task, Task::RecheckPrior(_));
@@ -156,7 +156,7 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
 
 /// Whether work that was not answered in time is done again. A server that does not answer on a new
 /// connection either, or that is silent again, is given up, for this work and all other.
-async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) -> bool {
+async fn still_answers(world: &WorkerContext, side: Option<Side>, silences: &mut u32) -> bool {
     let Some(side) = side else { return false };
     let pool = &world.pools[side];
     *silences += 1;
@@ -168,7 +168,7 @@ async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) ->
 }
 
 /// An error that names its side, of work that is not tried again as it is.
-fn for_good((side, error): Failed) -> PgError {
+fn for_good((side, error): SideError) -> PgError {
     let error = at_side(side, error);
     match error.remedy {
         Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
@@ -184,7 +184,7 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-async fn attempt(world: &World, mapping: usize, task: Task) -> Attempted {
+async fn attempt(world: &WorkerContext, mapping: usize, task: Task) -> Attempted {
     let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
@@ -192,7 +192,7 @@ async fn attempt(world: &World, mapping: usize, task: Task) -> Attempted {
         (_, Err(error)) => return Attempted::Failed(task, (Some(Side::Target), error)),
     };
     let plan = &world.plans[mapping];
-    let hands = Hands {
+    let hands = TaskContext {
         plan,
         leases: &leases,
         sessions: &world.sessions,
@@ -208,7 +208,7 @@ async fn attempt(world: &World, mapping: usize, task: Task) -> Attempted {
 }
 
 /// Waits until the run is asked to stop at least so urgently.
-async fn stopped(world: &World, urgency: Stop) {
+async fn stopped(world: &WorkerContext, urgency: Stop) {
     let mut stop = world.stop.clone();
     if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
         // Nobody is left who could ask.
@@ -234,8 +234,8 @@ fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
 
 /// One attempt at a task.
 struct Attempt<'a> {
-    world: &'a World,
-    hands: &'a Hands<'a>,
+    world: &'a WorkerContext,
+    hands: &'a TaskContext<'a>,
 }
 
 impl Attempt<'_> {
@@ -257,11 +257,11 @@ impl Attempt<'_> {
                 pair(scan, found, Answer::ScanChunk, Task::ScanChunk)
             }
             Task::CountBlocks => {
-                let found = self.only_boundaries(piece::measure(hands)).await;
+                let found = self.only_boundaries(blocks::measure(hands)).await;
                 pair((), found, |(), blocks| Answer::CountBlocks(blocks), |()| Task::CountBlocks)
             }
             Task::ReadBlocks(read) => {
-                let found = self.rows(piece::read(hands, &read)).await;
+                let found = self.rows(blocks::read(hands, &read)).await;
                 pair(read, found, Answer::ReadBlocks, Task::ReadBlocks)
             }
             Task::Rescan(rescan) => {
@@ -279,11 +279,11 @@ impl Attempt<'_> {
                 pair(gap, found, |_, gap| Answer::FindGap(gap), Task::FindGap)
             }
             Task::ReadKeys(range) => {
-                let found = self.rows(steps::keys(hands, &range)).await;
+                let found = self.rows(rows::keys(hands, &range)).await;
                 pair(range, found, Answer::ReadKeys, Task::ReadKeys)
             }
             Task::CountNullKeys => {
-                let found = self.rows(steps::null_keys(hands)).await;
+                let found = self.rows(rows::null_keys(hands)).await;
                 pair(
                     (),
                     found,
@@ -293,19 +293,19 @@ impl Attempt<'_> {
             }
             Task::RecheckPrior(keys) => {
                 let some: Vec<&Key> = keys.iter().collect();
-                let found = self.rows(steps::look_at(hands, &some)).await;
+                let found = self.rows(rows::look_at(hands, &some)).await;
                 pair(keys, found, Answer::RecheckPrior, Task::RecheckPrior)
             }
             Task::RecheckKeys(batch) => {
-                let found = self.rows(steps::look(hands, &batch.candidates)).await;
+                let found = self.rows(rows::look(hands, &batch.candidates)).await;
                 pair(batch, found, Answer::RecheckKeys, Task::RecheckKeys)
             }
             Task::RecheckRange(candidate) => {
-                let found = self.rows(steps::look_at_range(hands, &candidate)).await;
+                let found = self.rows(rows::look_at_range(hands, &candidate)).await;
                 pair(candidate, found, Answer::RecheckRange, Task::RecheckRange)
             }
             Task::RecheckNullKeys(candidate) => {
-                let found = self.rows(steps::null_keys(hands)).await;
+                let found = self.rows(rows::null_keys(hands)).await;
                 pair(candidate, found, Answer::RecheckNullKeys, Task::RecheckNullKeys)
             }
             Task::NameRange(range) => {
@@ -327,7 +327,7 @@ impl Attempt<'_> {
     /// Waits for an answer that depends on rows.
     async fn rows<A>(
         &self,
-        work: impl Future<Output = Result<A, Failed>>,
+        work: impl Future<Output = Result<A, SideError>>,
     ) -> Result<A, Unanswered> {
         self.answer(true, work).await
     }
@@ -335,7 +335,7 @@ impl Attempt<'_> {
     /// Waits for an answer that only tells where statements begin and end.
     async fn only_boundaries<A>(
         &self,
-        work: impl Future<Output = Result<A, Failed>>,
+        work: impl Future<Output = Result<A, SideError>>,
     ) -> Result<A, Unanswered> {
         self.answer(false, work).await
     }
@@ -345,12 +345,12 @@ impl Attempt<'_> {
     async fn answer<A>(
         &self,
         reads_rows: bool,
-        work: impl Future<Output = Result<A, Failed>>,
+        work: impl Future<Output = Result<A, SideError>>,
     ) -> Result<A, Unanswered> {
         let Attempt { world, hands } = self;
         let answer = async {
             let answer = Box::pin(work).await;
-            changed::judge(hands, &world.own, reads_rows, answer).await
+            table_change::judge(hands, &world.own, reads_rows, answer).await
         };
         let answer = tokio::select! {
             answer = answer => answer,

@@ -11,16 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use super::conduct::{Audience, Begin, What, conduct};
-use super::options::{Options, Stop};
-use super::prepare::{Prepared, Trouble};
-use super::retried::MayPass;
-use super::work::hands::{Failed, Hands, with_hands};
-use super::work::steps;
+use super::run_loop::{RunKind, RunObservers, RunStart, conduct};
+use super::work::rows;
+use super::work::task_context::{TaskContext, with_task_context};
 use crate::candidates::PriorFindings;
 use crate::finding::{Finding, Kind, Named, NotRecalled, Place, RangeText, SummaryRecord};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
+use crate::prepare::{Options, Prepared, SideError, Stop, Transient, Trouble};
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::spec::Diagnostic;
@@ -30,7 +28,7 @@ const AT_ONCE: usize = 1_000;
 
 /// What an earlier run found, by mapping.
 #[derive(Debug, Default)]
-pub struct Memory(BTreeMap<String, Found>);
+pub struct PriorResults(BTreeMap<String, Found>);
 
 #[derive(Debug, Default)]
 struct Found {
@@ -48,7 +46,7 @@ impl Found {
     }
 }
 
-impl Memory {
+impl PriorResults {
     /// Takes a finding in.
     pub fn add(&mut self, finding: &Finding) {
         let found = self.0.entry(finding.mapping.clone()).or_default();
@@ -77,15 +75,15 @@ impl Memory {
 /// When a finding is not of this spec, or a server cannot read its key; no row was read then.
 pub async fn recheck(
     mut prepared: Prepared,
-    memory: Memory,
+    memory: PriorResults,
     run_id: String,
     options: Options,
-    audience: Audience<'_>,
+    audience: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let again = recall(&mut prepared, memory, &options).await?;
-    let begin = Begin::New(run_id);
-    Ok(conduct(prepared, What::Again(again), begin, options, audience, stop).await)
+    let begin = RunStart::New(run_id);
+    Ok(conduct(prepared, RunKind::Again(again), begin, options, audience, stop).await)
 }
 
 /// Reads back what the run before found of every mapping; of one whose findings name no row, or whose
@@ -96,7 +94,7 @@ pub async fn recheck(
 /// When a server cannot read a key.
 pub(super) async fn recall_if_told(
     prepared: &Prepared,
-    mut memory: Memory,
+    mut memory: PriorResults,
     options: &Options,
 ) -> Result<Vec<PriorFindings>, Trouble> {
     let mut all = Vec::new();
@@ -128,7 +126,7 @@ pub(super) async fn recall_if_told(
 /// When a mapping or key is not this spec's, or a server cannot read it.
 async fn recall(
     prepared: &mut Prepared,
-    mut memory: Memory,
+    mut memory: PriorResults,
     options: &Options,
 ) -> Result<Vec<PriorFindings>, Trouble> {
     let plans = std::mem::take(&mut prepared.plans);
@@ -152,13 +150,14 @@ async fn read_back(
         return Err(of_spec(prepared, message, "Compare again."));
     }
     let again =
-        with_hands(prepared, plan, options, async |hands| read_all(hands, &found).await).await;
+        with_task_context(prepared, plan, options, async |hands| read_all(hands, &found).await)
+            .await;
     again.map_err(|failed| match failed {
-        Unread::Name => {
+        UnreadKey::Name => {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
             of_spec(prepared, message, "Compare again.")
         }
-        Unread::Server((side, error)) => {
+        UnreadKey::Server((side, error)) => {
             Trouble::Server(side.unwrap_or(Side::Source), error, Vec::new())
         }
     })
@@ -169,41 +168,41 @@ fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
     Trouble::Spec(vec![problem])
 }
 
-enum Unread {
+enum UnreadKey {
     Name,
-    Server(Failed),
+    Server(SideError),
 }
 
-impl From<Failed> for Unread {
-    fn from(failed: Failed) -> Unread {
-        Unread::Server(failed)
+impl From<SideError> for UnreadKey {
+    fn from(failed: SideError) -> UnreadKey {
+        UnreadKey::Server(failed)
     }
 }
 
-impl MayPass for Unread {
+impl Transient for UnreadKey {
     fn remedy(&self) -> Remedy {
         match self {
-            Unread::Server(failed) => failed.remedy(),
-            Unread::Name => Remedy::GiveUp,
+            UnreadKey::Server(failed) => failed.remedy(),
+            UnreadKey::Name => Remedy::GiveUp,
         }
     }
 
-    fn advised(self, advice: &str) -> Unread {
+    fn advised(self, advice: &str) -> UnreadKey {
         match self {
-            Unread::Server(failed) => Unread::Server(failed.advised(advice)),
-            Unread::Name => self,
+            UnreadKey::Server(failed) => UnreadKey::Server(failed.advised(advice)),
+            UnreadKey::Name => self,
         }
     }
 }
 
-async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<PriorFindings, Unread> {
+async fn read_all(hands: &TaskContext<'_>, found: &Found) -> Result<PriorFindings, UnreadKey> {
     let mut again = PriorFindings { null_keys: found.null_keys, ..PriorFindings::default() };
     let mut seen = HashSet::new();
     for side in Side::BOTH {
         let texts: Vec<Vec<String>> =
             found.keys[side].iter().map(|key| fields(hands.plan, key)).collect::<Result<_, _>>()?;
         for texts in texts.chunks(AT_ONCE) {
-            let keys = keys_of(hands, side, texts).await.map_err(Unread::Server)?;
+            let keys = keys_of(hands, side, texts).await.map_err(UnreadKey::Server)?;
             again.keys.extend(keys.into_iter().filter(|key| seen.insert(key.clone())));
         }
     }
@@ -221,29 +220,34 @@ async fn read_all(hands: &Hands<'_>, found: &Found) -> Result<PriorFindings, Unr
 }
 
 /// A key's texts in the plan's order.
-fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, Unread> {
+fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, UnreadKey> {
     let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
     let texts: Option<Vec<String>> =
         plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
-    texts.filter(|texts| texts.len() == key.0.len()).ok_or(Unread::Name)
+    texts.filter(|texts| texts.len() == key.0.len()).ok_or(UnreadKey::Name)
 }
 
 async fn bound(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     key: Option<&Named<String>>,
-) -> Result<Option<Bound>, Unread> {
+) -> Result<Option<Bound>, UnreadKey> {
     let Some(key) = key else { return Ok(None) };
     let texts = fields(hands.plan, key)?;
-    let keys = keys_of(hands, side, std::slice::from_ref(&texts)).await.map_err(Unread::Server)?;
+    let keys =
+        keys_of(hands, side, std::slice::from_ref(&texts)).await.map_err(UnreadKey::Server)?;
     Ok(keys.into_iter().next().map(|key| Bound { key, text: texts.into() }))
 }
 
 /// Keys by their texts: as this side reads them, or the other.
-async fn keys_of(hands: &Hands<'_>, side: Side, texts: &[Vec<String>]) -> Result<Vec<Key>, Failed> {
+async fn keys_of(
+    hands: &TaskContext<'_>,
+    side: Side,
+    texts: &[Vec<String>],
+) -> Result<Vec<Key>, SideError> {
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    match steps::told_keys(hands, side, &texts).await {
+    match rows::told_keys(hands, side, &texts).await {
         Ok(keys) => Ok(keys),
-        Err(error) => steps::told_keys(hands, side.other(), &texts).await.map_err(|_| error),
+        Err(error) => rows::told_keys(hands, side.other(), &texts).await.map_err(|_| error),
     }
 }

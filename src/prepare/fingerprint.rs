@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocked::Blocked;
 use super::options::Options;
-use super::prepare::Prepared;
+use super::preparation::Prepared;
 use crate::gate::Change;
 use crate::ledger::{Cipher, Interrupted, LedgerError, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
@@ -20,7 +20,7 @@ use crate::spec::Spec;
 
 /// What a run is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Terms {
+struct RunFingerprint {
     /// Name and version of the program: what is kept of a chunk is read by no other.
     tool: String,
     spec_hash: String,
@@ -49,8 +49,8 @@ struct Terms {
     redact_key: Option<String>,
 }
 
-impl Terms {
-    fn of(spec: &Spec, plans: &[MappingPlan], options: &Options) -> Terms {
+impl RunFingerprint {
+    fn of(spec: &Spec, plans: &[MappingPlan], options: &Options) -> RunFingerprint {
         let shapes = plans.iter().map(|plan| {
             let shapes = plan.sides.as_ref().map(|side| side.shape.clone());
             (plan.name.clone(), shapes)
@@ -62,7 +62,7 @@ impl Terms {
         let redacts = plans.iter().any(|plan| plan.redacted_key().is_some());
         let mut mappings = options.mappings.clone();
         mappings.sort();
-        Terms {
+        RunFingerprint {
             tool: concat!("pgreconcile ", env!("CARGO_PKG_VERSION")).to_owned(),
             spec_hash: spec.hash.clone(),
             scope: spec.scope(),
@@ -79,7 +79,7 @@ impl Terms {
     }
 
     /// What is asked otherwise now, as a clause; nothing if it is the same.
-    fn difference(&self, now: &Terms) -> Option<String> {
+    fn difference(&self, now: &RunFingerprint) -> Option<String> {
         if self.tool != now.tool {
             return Some(format!("it was begun by {}, and this is {}", self.tool, now.tool));
         }
@@ -129,7 +129,7 @@ impl Terms {
     }
 
     /// What cannot be parted in the same way. Only what proves the key may be lost.
-    fn other_parts(&self, now: &Terms) -> Option<String> {
+    fn other_parts(&self, now: &RunFingerprint) -> Option<String> {
         now.partitions.iter().find_map(|(name, now)| {
             let before = self.partition(name).filter(|before| before != now)?;
             Some(format!(
@@ -142,7 +142,7 @@ impl Terms {
     }
 
     /// What would be compared by another key: where the spec names none, it is the catalog's.
-    fn other_key(&self, now: &Terms) -> Option<String> {
+    fn other_key(&self, now: &RunFingerprint) -> Option<String> {
         now.keys.iter().find_map(|(name, now)| {
             let before = self.keys.get(name).filter(|before| *before != now)?;
             Some(format!("\"{name}\" was compared by the key ({before}) and would be by ({now})"))
@@ -150,7 +150,7 @@ impl Terms {
     }
 
     /// What is not read from where it was.
-    fn moved(&self, now: &Terms) -> Option<String> {
+    fn moved(&self, now: &RunFingerprint) -> Option<String> {
         now.shapes.iter().find_map(|(name, now)| {
             let before = self.shapes.get(name)?;
             let differs = |side: Side| Some((side, before[side].difference(&now[side])?));
@@ -215,8 +215,8 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
 }
 
 /// Tells the ledger what a run is asked.
-pub(super) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
-    recorder.set_terms(written(&Terms::of(&prepared.spec, &prepared.plans, options)));
+pub(crate) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
+    recorder.set_terms(written(&RunFingerprint::of(&prepared.spec, &prepared.plans, options)));
     recorder.set_redaction(redaction(prepared, options));
 }
 
@@ -226,14 +226,14 @@ fn redaction(prepared: &Prepared, options: &Options) -> Redaction {
 }
 
 /// Returns whether a run's redacted keys are encrypted under another secret than this process has.
-pub(super) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
+pub(crate) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
     let of_run = read(&begun.terms).and_then(|terms| terms.redact_key);
     of_run.is_some_and(|of_run| options.cipher.as_ref().is_none_or(|own| own.id() != of_run))
 }
 
 /// Returns why mappings with a redacted key are compared from their start when a run is resumed, as a
 /// clause; nothing if they go on.
-pub(super) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'static str> {
+pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'static str> {
     let had_secret = read(&begun.terms).is_some_and(|terms| terms.redact_key.is_some());
     match &options.cipher {
         None => Some("PGRECONCILE_REDACT_KEY is not set"),
@@ -247,7 +247,7 @@ pub(super) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'st
 
 /// Takes over what each process would say otherwise of itself and the process that began the run has
 /// said: how rows are parted and, if the time is the same, since which moments rows have to have changed.
-pub(super) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
+pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
     let Some(terms) = read(&begun.terms) else { return };
     terms.part(&mut prepared.plans);
     let time = options.since.as_ref().map(|since| &since.text);
@@ -263,7 +263,7 @@ pub(super) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrup
 }
 
 /// What is asked otherwise than when a run was begun, as a clause.
-pub(super) fn difference(
+pub(crate) fn difference(
     prepared: &Prepared,
     options: &Options,
     begun: &Interrupted,
@@ -272,18 +272,18 @@ pub(super) fn difference(
     if was != is {
         return Some(format!("it is of spec \"{was}\", and this is spec \"{is}\""));
     }
-    let now = Terms::of(&prepared.spec, &prepared.plans, options);
+    let now = RunFingerprint::of(&prepared.spec, &prepared.plans, options);
     match read(&begun.terms) {
         Some(before) => before.difference(&now),
         None => Some("it was begun by another version".to_owned()),
     }
 }
 
-fn written(terms: &Terms) -> String {
+fn written(terms: &RunFingerprint) -> String {
     serde_json::to_string(terms).unwrap_or_default()
 }
 
-fn read(text: &str) -> Option<Terms> {
+fn read(text: &str) -> Option<RunFingerprint> {
     serde_json::from_str(text).ok()
 }
 
@@ -304,7 +304,7 @@ pub async fn agree(
         let Some(before) = read(text) else { return false };
         let mut plans = prepared.plans.clone();
         before.part(&mut plans);
-        before.difference(&Terms::of(&prepared.spec, &plans, options)).is_none()
+        before.difference(&RunFingerprint::of(&prepared.spec, &plans, options)).is_none()
     };
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.store().interrupted(&prepared.spec.name, id, same).await;
@@ -346,8 +346,8 @@ pub async fn agree(
 mod tests {
     use super::*;
 
-    fn terms() -> Terms {
-        Terms {
+    fn terms() -> RunFingerprint {
+        RunFingerprint {
             tool: "pgreconcile 1".to_owned(),
             spec_hash: "h".to_owned(),
             scope: "s".to_owned(),
@@ -371,24 +371,33 @@ mod tests {
             [("t".to_owned(), shapes)].into()
         };
         for (now, said) in [
-            (Terms { tool: "pgreconcile 2".into(), ..terms() }, "and this is pgreconcile 2"),
-            (Terms { spec_hash: "i".into(), scope: "t".into(), ..terms() }, "the spec has"),
-            (Terms { scope: "t".into(), ..terms() }, "--param"),
-            (Terms { mappings: vec!["t".into()], ..terms() }, "--mapping"),
-            (Terms { sample: Some("0.01".into()), ..terms() }, "--sample"),
             (
-                Terms { strategies: [("t".into(), "stream".into())].into(), ..terms() },
+                RunFingerprint { tool: "pgreconcile 2".into(), ..terms() },
+                "and this is pgreconcile 2",
+            ),
+            (
+                RunFingerprint { spec_hash: "i".into(), scope: "t".into(), ..terms() },
+                "the spec has",
+            ),
+            (RunFingerprint { scope: "t".into(), ..terms() }, "--param"),
+            (RunFingerprint { mappings: vec!["t".into()], ..terms() }, "--mapping"),
+            (RunFingerprint { sample: Some("0.01".into()), ..terms() }, "--sample"),
+            (
+                RunFingerprint { strategies: [("t".into(), "stream".into())].into(), ..terms() },
                 "was compared by digest and would be by stream (--strategy)",
             ),
             (
-                Terms { keys: [("t".into(), "b, a".into())].into(), ..terms() },
+                RunFingerprint { keys: [("t".into(), "b, a".into())].into(), ..terms() },
                 "by the key (a, b) and would be by (b, a)",
             ),
             (
-                Terms { partitions: [("t".into(), Partition::Ranges)].into(), ..terms() },
+                RunFingerprint { partitions: [("t".into(), Partition::Ranges)].into(), ..terms() },
                 "was compared in buckets and would be in ranges",
             ),
-            (Terms { shapes: moved(Side::Target), ..terms() }, "the target of \"t\" is not"),
+            (
+                RunFingerprint { shapes: moved(Side::Target), ..terms() },
+                "the target of \"t\" is not",
+            ),
         ] {
             let why = terms().difference(&now).unwrap();
             assert!(why.contains(said), "{why}");

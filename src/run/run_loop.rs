@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::clock::server_clocks;
-use super::desk::{Desk, reached};
-use super::dispatcher::Dispatcher;
-use super::options::{Options, Stop};
-use super::pace::watch::Watch;
-use super::prepare::Prepared;
+use super::monitor::ServerMonitor;
 use super::resume::restore;
-use super::work::worker::World;
+use super::run_context::{RunContext, reached};
+use super::scheduler::Scheduler;
+use super::work::worker::WorkerContext;
 use crate::candidates::{MappingState, PriorFindings, SlicePlan};
 use crate::event::{Event, Observer};
 use crate::finding::{Named, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
+use crate::prepare::{Options, Prepared, Stop, server_clocks};
 use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
@@ -43,7 +41,7 @@ const LAST_CHUNKS: Duration = Duration::from_secs(1);
 
 /// Which run it is.
 #[derive(Clone, Debug)]
-pub enum Begin {
+pub enum RunStart {
     /// A new one, with this id.
     New(String),
     /// One that was interrupted goes on.
@@ -51,7 +49,7 @@ pub enum Begin {
 }
 
 /// Who hears of a run: the ledger first, which says of findings how long they have been there.
-pub struct Audience<'o> {
+pub struct RunObservers<'o> {
     /// The ledger, if the run is remembered.
     pub recorder: Option<&'o mut Recorder>,
     /// Everyone else.
@@ -61,16 +59,16 @@ pub struct Audience<'o> {
 /// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
 pub async fn compare(
     prepared: Prepared,
-    begin: Begin,
+    begin: RunStart,
     options: Options,
-    audience: Audience<'_>,
+    audience: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    conduct(prepared, What::Everything, begin, options, audience, stop).await
+    conduct(prepared, RunKind::Everything, begin, options, audience, stop).await
 }
 
 /// What a run looks at, mapping by mapping.
-pub(super) enum What {
+pub(super) enum RunKind {
     Everything,
     /// What an earlier run found.
     Again(Vec<PriorFindings>),
@@ -81,38 +79,38 @@ pub(super) enum What {
 /// Moves a run from its beginning to its summary.
 pub(super) async fn conduct(
     prepared: Prepared,
-    what: What,
-    begin: Begin,
+    what: RunKind,
+    begin: RunStart,
     options: Options,
-    audience: Audience<'_>,
+    audience: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let Audience { recorder, observer } = audience;
+    let RunObservers { recorder, observer } = audience;
     let diagnosis = Diagnosis::new(&plans);
-    let mut desk = Desk::new(options, diagnosis, recorder, observer, stop.clone());
+    let mut desk = RunContext::new(options, diagnosis, recorder, observer, stop.clone());
     match &begin {
-        Begin::New(id) => {
+        RunStart::New(id) => {
             let mut record = new_record(&spec, id.clone(), &desk.options);
             // What is verified counts from the same moment, to the second.
             record.started_at = desk.clock.text(Duration::ZERO);
             record.clocks = server_clocks(&pools, desk.patience(false)).await;
             desk.tell(Event::RunStarted(record));
         }
-        Begin::Resumed(interrupted) => desk.go_on(interrupted),
+        RunStart::Resumed(interrupted) => desk.go_on(interrupted),
     }
     plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
-    let world = World::new(&spec, pools, plans, &desk.options, stop_workers, events);
+    let world = WorkerContext::new(&spec, pools, plans, &desk.options, stop_workers, events);
     let world = Arc::new(world);
-    let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
-    let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
+    let watch = ServerMonitor::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
+    let mut dispatcher = Scheduler::new(world, desk, watch, stop_work);
     dispatcher.look_at(what);
     let stood = match begin {
-        Begin::Resumed(_) => dispatcher.restore(false).await,
-        Begin::New(_) => Ok(()),
+        RunStart::Resumed(_) => dispatcher.restore(false).await,
+        RunStart::New(_) => Ok(()),
     };
     match stood {
         Ok(()) => drop(dispatcher.run(&mut retries, &mut stop).await),
@@ -135,18 +133,18 @@ pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecor
     record
 }
 
-impl Dispatcher<'_> {
+impl Scheduler<'_> {
     /// Looks at this, and at nothing else.
-    fn look_at(&mut self, what: What) {
+    fn look_at(&mut self, what: RunKind) {
         let plans = self.world.plans.iter().enumerate();
         let settings = &self.desk.options.settings();
         self.mappings = match what {
-            What::Everything => return,
-            What::Again(again) => plans
+            RunKind::Everything => return,
+            RunKind::Again(again) => plans
                 .zip(again)
                 .map(|((index, plan), again)| MappingState::recheck(index, plan, settings, again))
                 .collect(),
-            What::Slices(slices) => plans
+            RunKind::Slices(slices) => plans
                 .zip(slices)
                 .map(|((index, plan), slice)| MappingState::slice(index, plan, settings, slice))
                 .collect(),

@@ -11,19 +11,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::clock;
-use super::options::{Options, Stop};
 use crate::candidates::{Context, RecheckQueue, RunClock, Settings};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
 use crate::ledger::{Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
+use crate::prepare::{CLOCK_PATIENCE, LAST_CLOCK_PATIENCE, Options, Stop};
 use crate::report::Diagnosis;
 use crate::row::{Coverage, VerifiedBy};
 
 /// The dispatcher's desk.
-pub(super) struct Desk<'o> {
+pub(super) struct RunContext<'o> {
     pub(super) queue: RecheckQueue,
     /// What has happened since the last telling.
     untold: Vec<Event>,
@@ -44,18 +43,18 @@ pub(super) struct Desk<'o> {
 /// How long a ledger may take to write something down when the run is to stop.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-impl<'o> Desk<'o> {
+impl<'o> RunContext<'o> {
     pub(super) fn new(
         options: Options,
         diagnosis: Diagnosis,
         recorder: Option<&'o mut Recorder>,
         observer: &'o mut dyn Observer,
         stop: watch::Receiver<Stop>,
-    ) -> Desk<'o> {
+    ) -> RunContext<'o> {
         let (queue, untold, clock) = (RecheckQueue::default(), Vec::new(), RunClock::start());
         let settings = options.settings();
         let (began_before, under_way) = (None, Duration::ZERO);
-        Desk {
+        RunContext {
             queue,
             untold,
             diagnosis,
@@ -232,8 +231,8 @@ impl<'o> Desk<'o> {
     /// if the run is to stop, or has lost a server.
     pub(super) fn patience(&self, is_lost: bool) -> Duration {
         let patience = match *self.stop.borrow() {
-            Stop::No if !is_lost => clock::PATIENCE,
-            Stop::No | Stop::Soon => clock::LAST_PATIENCE,
+            Stop::No if !is_lost => CLOCK_PATIENCE,
+            Stop::No | Stop::Soon => LAST_CLOCK_PATIENCE,
             Stop::Now => Duration::ZERO,
         };
         self.left().map_or(patience, |left| left.min(patience))

@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::blocked::Blocked;
-use super::prepare::Prepared;
+use super::preparation::Prepared;
 use crate::finding::timestamp;
 use crate::gate::Clocks;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::schema::{BySide, Side};
 
 /// How long a server has to tell its clock.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const CLOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it has at the end of a run that is to stop, or has lost a server.
-pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const LAST_CLOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before a connection that was lost is made again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// When a server does not tell its clock.
 pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Blocked> {
     let ask = async |side: Side| {
-        let asked = ask_in_time(&prepared.pools[side], PATIENCE).await;
+        let asked = ask_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
         asked.map(Some).map_err(|error| Blocked::from((Some(side), error)))
     };
     let (source, target) = tokio::join!(ask(Side::Source), ask(Side::Target));
@@ -37,7 +37,7 @@ pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Blocked> {
 }
 
 /// Asks for the clocks of both servers, as records write them; `None` where one did not tell it in time.
-pub(super) async fn server_clocks(
+pub(crate) async fn server_clocks(
     pools: &BySide<Pool>,
     patience: Duration,
 ) -> BySide<Option<String>> {
@@ -68,7 +68,7 @@ async fn ask_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgErr
 
 async fn ask(pool: &Pool) -> Result<Timestamp, PgError> {
     let lease = pool.lease().await?;
-    let clock = lease.clock(&Session::new(&[], PATIENCE)).await;
+    let clock = lease.clock(&Session::new(&[], CLOCK_PATIENCE)).await;
     lease.give_back().await;
     clock
 }

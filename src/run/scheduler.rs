@@ -11,25 +11,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::desk::Desk;
-use super::options::Stop;
-use super::pace::watch::{Answers, Watch};
+use super::monitor::{Answers, ServerMonitor};
 use super::resume::read_outcome;
-use super::work::worker::{Done, Outcome, World, perform};
+use super::run_context::RunContext;
+use super::work::worker::{Done, Outcome, WorkerContext, perform};
 use crate::candidates::{MappingState, Task, Work};
 use crate::chunks::ReadFailure;
 use crate::event::Event;
 use crate::finding::{SummaryRecord, Verdict, timestamp};
 use crate::pg::{PgError, Remedy};
+use crate::prepare::Stop;
 use crate::row::KeyRange;
 use crate::schema::BySide;
 
-pub(super) struct Dispatcher<'o> {
-    pub(super) world: Arc<World>,
-    pub(super) desk: Desk<'o>,
+pub(super) struct Scheduler<'o> {
+    pub(super) world: Arc<WorkerContext>,
+    pub(super) desk: RunContext<'o>,
     pub(super) mappings: Vec<MappingState>,
     pub(super) in_flight: JoinSet<Done>,
-    pub(super) watch: Watch,
+    pub(super) watch: ServerMonitor,
     pub(super) stop_work: watch::Sender<Stop>,
     next_batch: u64,
     /// Why it is to stop, once it is.
@@ -38,17 +38,17 @@ pub(super) struct Dispatcher<'o> {
     pub(super) lost_server: bool,
 }
 
-impl<'o> Dispatcher<'o> {
+impl<'o> Scheduler<'o> {
     pub(super) fn new(
-        world: Arc<World>,
-        desk: Desk<'o>,
-        watch: Watch,
+        world: Arc<WorkerContext>,
+        desk: RunContext<'o>,
+        watch: ServerMonitor,
         stop_work: watch::Sender<Stop>,
     ) -> Self {
         let plans = world.plans.iter().enumerate();
         let settings = desk.options.settings();
         let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &settings));
-        Dispatcher {
+        Scheduler {
             mappings: mappings.collect(),
             world,
             desk,
@@ -62,7 +62,7 @@ impl<'o> Dispatcher<'o> {
     }
 }
 
-impl Dispatcher<'_> {
+impl Scheduler<'_> {
     fn has_permit(&self) -> bool {
         self.in_flight.len() < self.desk.options.jobs
     }

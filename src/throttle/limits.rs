@@ -8,7 +8,7 @@ use crate::spec::{Diagnostic, Spec};
 /// What stands in the way of the limits, and what is worth knowing about them. Of other sessions, and of
 /// its standbys, a server shows an ordinary role nothing but that they are there: a limit would look
 /// kept whatever happens.
-pub(in crate::run) fn limits(
+pub(crate) fn check_limits(
     spec: &Spec,
     servers: &BySide<Server>,
     settle: Duration,

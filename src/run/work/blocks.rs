@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::hands::{Failed, Hands, may_hold};
-use super::parts::MOST_PARTS;
-use super::parts::read_digest;
+use super::part_digests::MOST_PARTS;
+use super::part_digests::read_digest;
+use super::task_context::{TaskContext, may_hold};
 use crate::chunks::{BlockContent, BlockRange, BlockRead, BlockResult};
 use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
+use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Parting};
 
 /// How many blocks each side's table has; none for what is not read by blocks.
-pub(in crate::run) async fn measure(hands: &Hands<'_>) -> Result<BySide<u32>, Failed> {
+pub(in crate::run) async fn measure(hands: &TaskContext<'_>) -> Result<BySide<u32>, SideError> {
     let (source, target) = tokio::join!(blocks(hands, Side::Source), blocks(hands, Side::Target));
     Ok(BySide { source: source?, target: target? })
 }
 
-async fn blocks(hands: &Hands<'_>, side: Side) -> Result<u32, Failed> {
+async fn blocks(hands: &TaskContext<'_>, side: Side) -> Result<u32, SideError> {
     let Some(statement) = sql::blocks(hands.plan, side) else { return Ok(0) };
     let rows = hands.ask(side, statement).await?;
     let row = rows.first().ok_or_else(|| PgError::unexpected("no row"));
@@ -29,9 +30,9 @@ async fn blocks(hands: &Hands<'_>, side: Side) -> Result<u32, Failed> {
 
 /// Reads a piece.
 pub(in crate::run) async fn read(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     piece: &BlockRead,
-) -> Result<BlockResult, Failed> {
+) -> Result<BlockResult, SideError> {
     let (source, target) =
         tokio::join!(read_side(hands, piece, Side::Source), read_side(hands, piece, Side::Target));
     let ((source, source_took), (target, target_took)) = (source?, target?);
@@ -40,10 +41,10 @@ pub(in crate::run) async fn read(
 }
 
 async fn read_side(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     piece: &BlockRead,
     side: Side,
-) -> Result<(Option<BlockContent>, Duration), Failed> {
+) -> Result<(Option<BlockContent>, Duration), SideError> {
     let Some(stretch) = piece.ranges[side] else { return Ok((None, Duration::ZERO)) };
     let blocks = match stretch {
         BlockRange::Whole => None,
@@ -63,11 +64,11 @@ async fn read_side(
 }
 
 async fn digests(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     region: &Region,
     of: u32,
-) -> Result<BlockContent, Failed> {
+) -> Result<BlockContent, SideError> {
     if hands.plan.group.is_some() {
         return group_digests(hands, side, region, of).await;
     }
@@ -85,11 +86,11 @@ async fn digests(
 /// The same where there are groups: a row for each group in each bucket. The target's groups are the
 /// source's wherever digests agree.
 async fn group_digests(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     region: &Region,
     of: u32,
-) -> Result<BlockContent, Failed> {
+) -> Result<BlockContent, SideError> {
     let at_side = |error: PgError| (Some(side), error);
     let parting = Parting { classes: Some(of), rules: false };
     let fields = parting.fields(hands.plan);
@@ -111,7 +112,11 @@ async fn group_digests(
     Ok(BlockContent::Digests(digests.into_iter().collect(), groups))
 }
 
-async fn rows(hands: &Hands<'_>, side: Side, region: &Region) -> Result<Vec<BucketRow>, Failed> {
+async fn rows(
+    hands: &TaskContext<'_>,
+    side: Side,
+    region: &Region,
+) -> Result<Vec<BucketRow>, SideError> {
     let plan = hands.plan;
     let at_side = |error: PgError| (Some(side), error);
     let mut found = Vec::new();

@@ -16,8 +16,11 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// What is said when it was to no avail.
 const AGAIN: &str = "It was tried for a while: try again when the server has room.";
 
+/// An error, and the side on which it occurred, if that is known.
+pub(crate) type SideError = (Option<Side>, PgError);
+
 /// An error that may pass.
-pub(super) trait MayPass {
+pub(crate) trait Transient {
     /// Returns what helps against it.
     fn remedy(&self) -> Remedy;
 
@@ -26,7 +29,7 @@ pub(super) trait MayPass {
 }
 
 /// Does something, and again as long as it fails with an error that may pass.
-pub(super) async fn retried<T, E: MayPass>(
+pub(crate) async fn retry<T, E: Transient>(
     mut work: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
@@ -52,11 +55,11 @@ pub(super) async fn retried<T, E: MayPass>(
     }
 }
 
-pub(super) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
+pub(crate) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
     Some(hint.map_or_else(|| advice.to_owned(), |hint| format!("{hint} {advice}")))
 }
 
-impl MayPass for PgError {
+impl Transient for PgError {
     fn remedy(&self) -> Remedy {
         self.remedy
     }
@@ -66,7 +69,7 @@ impl MayPass for PgError {
     }
 }
 
-impl MayPass for (Option<Side>, PgError) {
+impl Transient for SideError {
     fn remedy(&self) -> Remedy {
         self.1.remedy
     }
@@ -76,10 +79,10 @@ impl MayPass for (Option<Side>, PgError) {
     }
 }
 
-impl<E: MayPass> MayPass for Vec<E> {
+impl<E: Transient> Transient for Vec<E> {
     /// Of several errors one that does not pass is enough.
     fn remedy(&self) -> Remedy {
-        let remedies = || self.iter().map(MayPass::remedy);
+        let remedies = || self.iter().map(Transient::remedy);
         let passes =
             |remedy: &Remedy| !matches!(remedy, Remedy::Isolate | Remedy::Replan | Remedy::GiveUp);
         remedies().find(|remedy| !passes(remedy)).or(remedies().next()).unwrap_or(Remedy::GiveUp)
@@ -97,7 +100,7 @@ mod tests {
     /// Counts the tries of a work that fails each time after so long, up to the last.
     async fn tries(took: Duration, error: PgError) -> (u32, Option<String>) {
         let mut tries = 0;
-        let failed: Result<(), PgError> = retried(async || {
+        let failed: Result<(), PgError> = retry(async || {
             tries += 1;
             tokio::time::sleep(took).await;
             Err(error.clone())

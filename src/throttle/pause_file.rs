@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 /// Where it would be, if the spec says.
-pub(super) struct PauseFile(pub(super) Option<PathBuf>);
+pub(crate) struct PauseFile(pub(crate) Option<PathBuf>);
 
 impl PauseFile {
     /// Why to wait, if it is there. One that cannot be looked for is there: somebody may have meant it.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         let file = self.0.as_ref()?;
         match file.try_exists() {
             Ok(false) => None,

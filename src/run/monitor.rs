@@ -10,16 +10,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
-use super::lag::Positions;
-use super::pause_file::PauseFile;
-use super::{Limits, Pace, Reading, Speed};
 use crate::event::Event;
 use crate::finding::{Paced, SummaryRecord};
 use crate::pg::{PgError, Remedy, Replay, Sessions};
-use crate::run::desk::Desk;
-use crate::run::work::worker::World;
+use crate::run::run_context::RunContext;
+use crate::run::work::worker::WorkerContext;
 use crate::schema::{BySide, Server, Side};
 use crate::spec::PaceSettings;
+use crate::throttle::{PauseFile, SideLimits, SideLoad, Speed, Throttle, WalPositions};
 
 /// How often a side is asked.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -35,39 +33,39 @@ const MOST_REASONS: usize = 5;
 const DEFAULT_LAG: Duration = Duration::from_secs(10);
 
 /// What a side has answered.
-type Answer = Result<Said, PgError>;
+type Answer = Result<ServerState, PgError>;
 /// What each side has answered, if it was asked.
 pub(in crate::run) type Answers = BySide<Option<Answer>>;
 
 /// What a side has said of itself.
-pub(in crate::run) struct Said {
+pub(in crate::run) struct ServerState {
     sessions: Sessions,
     replay: Option<Replay>,
 }
 
 /// The watch of a run.
-pub(in crate::run) struct Watch {
-    world: Arc<World>,
-    pace: Pace,
-    limits: BySide<Limits>,
+pub(in crate::run) struct ServerMonitor {
+    world: Arc<WorkerContext>,
+    pace: Throttle,
+    limits: BySide<SideLimits>,
     standby: BySide<bool>,
     pause_file: PauseFile,
-    positions: BySide<Positions>,
+    positions: BySide<WalPositions>,
     asking: Option<BoxFuture<'static, Answers>>,
     due: Instant,
     left_alone: BySide<Option<Instant>>,
     blind_since: Option<Instant>,
-    resting: Resting,
-    period: Option<Period>,
+    resting: RestingPermits,
+    period: Option<ThrottlePeriod>,
     next_period: u64,
     paced: Paced,
 }
 
 /// Until when permits rest.
 #[derive(Debug, Default)]
-struct Resting(Vec<Instant>);
+struct RestingPermits(Vec<Instant>);
 
-impl Resting {
+impl RestingPermits {
     /// How many rest now.
     fn count(&mut self, now: Instant) -> usize {
         self.0.retain(|until| *until > now);
@@ -84,7 +82,7 @@ impl Resting {
 }
 
 /// A time at less than full speed.
-struct Period {
+struct ThrottlePeriod {
     number: u64,
     speed: Speed,
     since: Instant,
@@ -100,22 +98,22 @@ fn lag_limit(settings: &PaceSettings, settle: Duration, standby: bool) -> Option
     settings.max_replica_lag.or(standby.then_some(by_itself))
 }
 
-impl Watch {
+impl ServerMonitor {
     /// Nothing asked yet.
     pub(in crate::run) fn new(
-        world: Arc<World>,
+        world: Arc<WorkerContext>,
         servers: &BySide<Server>,
         settings: &PaceSettings,
         settle: Duration,
-    ) -> Watch {
+    ) -> ServerMonitor {
         let standby = servers.as_ref().map(|server| server.standby);
-        let limits = BySide::new(|side| Limits {
+        let limits = BySide::new(|side| SideLimits {
             lag: lag_limit(settings, settle, standby[side]),
             sessions: settings.max_active_sessions,
         });
-        let mut watch = Watch {
+        let mut watch = ServerMonitor {
             world,
-            pace: Pace::new(limits),
+            pace: Throttle::new(limits),
             limits,
             standby,
             pause_file: PauseFile(settings.pause_file.clone()),
@@ -124,7 +122,7 @@ impl Watch {
             due: Instant::now(),
             left_alone: BySide::default(),
             blind_since: None,
-            resting: Resting::default(),
+            resting: RestingPermits::default(),
             period: None,
             next_period: 0,
             paced: Paced::default(),
@@ -153,17 +151,17 @@ impl Watch {
     }
 
     /// What to ask a side: nothing if it is left alone.
-    fn wants(&self, side: Side) -> Option<Wanted> {
+    fn wants(&self, side: Side) -> Option<StateQuery> {
         let alone = self.left_alone[side].is_some_and(|until| Instant::now() < until);
         let lag = self.limits[side].lag.map(|_| self.standby[side]);
-        (!alone).then_some(Wanted { lag })
+        (!alone).then_some(StateQuery { lag })
     }
 
     /// The servers have said how they are.
-    pub(in crate::run) fn take(&mut self, answers: Answers, desk: &mut Desk<'_>) {
+    pub(in crate::run) fn take(&mut self, answers: Answers, desk: &mut RunContext<'_>) {
         let mut blind = false;
         for (side, answer) in [(Side::Source, answers.source), (Side::Target, answers.target)] {
-            let Limits { lag, sessions } = self.limits[side];
+            let SideLimits { lag, sessions } = self.limits[side];
             let limited = lag.is_some() || sessions.is_some();
             match answer.map(|answer| answer.and_then(|said| self.reading(side, said, desk))) {
                 None => {}
@@ -184,8 +182,13 @@ impl Watch {
         self.set_speed(desk);
     }
 
-    fn reading(&mut self, side: Side, said: Said, desk: &Desk<'_>) -> Result<Reading, PgError> {
-        let Said { sessions, replay } = said;
+    fn reading(
+        &mut self,
+        side: Side,
+        said: ServerState,
+        desk: &RunContext<'_>,
+    ) -> Result<SideLoad, PgError> {
+        let ServerState { sessions, replay } = said;
         if self.limits[side].sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }
@@ -201,11 +204,11 @@ impl Watch {
             }
         };
         self.paced.saw_lag(lag);
-        Ok(Reading { lag, sessions })
+        Ok(SideLoad { lag, sessions })
     }
 
     /// Judges, and tells of a change.
-    fn set_speed(&mut self, desk: &mut Desk<'_>) {
+    fn set_speed(&mut self, desk: &mut RunContext<'_>) {
         let (speed, reason) = self.pace.judge();
         let before = self.period.as_ref().map_or(Speed::Full, |period| period.speed);
         if speed == before {
@@ -221,13 +224,13 @@ impl Watch {
         if self.paced.reasons.len() < MOST_REASONS {
             self.paced.reasons.push(reason.clone());
         }
-        self.period = Some(Period { number, speed, since: Instant::now() });
+        self.period = Some(ThrottlePeriod { number, speed, since: Instant::now() });
         desk.tell(Event::PaceStarted { period: number, waits: speed == Speed::Waiting, reason });
     }
 
     /// Tells that a time at less than full speed is over, if there was one.
-    pub(in crate::run) fn end_period(&mut self, desk: &mut Desk<'_>) {
-        let Some(Period { number, speed, since }) = self.period.take() else { return };
+    pub(in crate::run) fn end_period(&mut self, desk: &mut RunContext<'_>) {
+        let Some(ThrottlePeriod { number, speed, since }) = self.period.take() else { return };
         let elapsed = since.elapsed();
         if speed == Speed::Waiting {
             self.paced.waited_ms += millis(elapsed);
@@ -278,7 +281,11 @@ impl Watch {
     }
 
     /// What the pace cost the run, and what the run cost the servers.
-    pub(in crate::run) fn sum_up(&mut self, summary: &mut SummaryRecord, desk: &mut Desk<'_>) {
+    pub(in crate::run) fn sum_up(
+        &mut self,
+        summary: &mut SummaryRecord,
+        desk: &mut RunContext<'_>,
+    ) {
         self.end_period(desk);
         let paced = std::mem::take(&mut self.paced);
         summary.paced = (paced != Paced::default()).then_some(paced);
@@ -293,20 +300,20 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// What a side is asked.
-struct Wanted {
+struct StateQuery {
     /// Whether replay is asked for, and whether the side is a standby.
     lag: Option<bool>,
 }
 
-async fn ask_both(world: Arc<World>, wanted: BySide<Option<Wanted>>) -> Answers {
+async fn ask_both(world: Arc<WorkerContext>, wanted: BySide<Option<StateQuery>>) -> Answers {
     let BySide { source, target } = wanted;
     let (source, target) =
         tokio::join!(ask(&world, Side::Source, source), ask(&world, Side::Target, target));
     BySide { source, target }
 }
 
-async fn ask(world: &World, side: Side, wanted: Option<Wanted>) -> Option<Answer> {
-    let Wanted { lag } = wanted?;
+async fn ask(world: &WorkerContext, side: Side, wanted: Option<StateQuery>) -> Option<Answer> {
+    let StateQuery { lag } = wanted?;
     let lease = match world.pools[side].lease_aside().await {
         Ok(lease) => lease,
         Err(error) => return Some(Err(error)),
@@ -317,7 +324,7 @@ async fn ask(world: &World, side: Side, wanted: Option<Wanted>) -> Option<Answer
             Some(standby) => Some(lease.replay(&world.own, standby).await?),
             None => None,
         };
-        Ok(Said { sessions, replay })
+        Ok(ServerState { sessions, replay })
     };
     let answer = said.await;
     lease.give_back().await;
@@ -336,7 +343,7 @@ mod tests {
     #[test]
     fn a_permit_that_has_rested_is_waited_for_no_more() {
         let now = Instant::now();
-        let mut resting = Resting(vec![now + secs(3), now + secs(1)]);
+        let mut resting = RestingPermits(vec![now + secs(3), now + secs(1)]);
         assert_eq!(resting.next(now), Some(secs(1)));
         assert_eq!(resting.next(now + secs(1)), Some(secs(0)));
         assert_eq!(resting.next(now + secs(1)), Some(secs(2)));

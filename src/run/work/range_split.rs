@@ -15,14 +15,15 @@
 use std::time::Duration;
 
 use super::bounds;
-use super::hands::{Failed, Hands};
+use super::task_context::TaskContext;
 use crate::chunks::LEAST_ROWS;
 use crate::pg::{PgError, Remedy, Retries};
+use crate::prepare::SideError;
 use crate::row::KeyRange;
 
 /// A range of about so many rows, or what is left of it.
-pub(in crate::run) struct Divided<'h, 'w> {
-    hands: &'h Hands<'w>,
+pub(in crate::run) struct RangeSplit<'h, 'w> {
+    hands: &'h TaskContext<'w>,
     /// The next one last.
     left: Vec<(KeyRange, u64)>,
     /// So many rows took too long.
@@ -32,14 +33,16 @@ pub(in crate::run) struct Divided<'h, 'w> {
     pause: Option<Duration>,
 }
 
-impl<'h, 'w> Divided<'h, 'w> {
-    pub(in crate::run) fn new(hands: &'h Hands<'w>, range: &KeyRange, rows: u64) -> Self {
+impl<'h, 'w> RangeSplit<'h, 'w> {
+    pub(in crate::run) fn new(hands: &'h TaskContext<'w>, range: &KeyRange, rows: u64) -> Self {
         let (left, conflicts) = (vec![(range.clone(), rows)], Retries::against_conflicts());
-        Divided { hands, left, too_many: u64::MAX, conflicts, pause: None }
+        RangeSplit { hands, left, too_many: u64::MAX, conflicts, pause: None }
     }
 
     /// What is to be read next, and what with.
-    pub(in crate::run) async fn next(&mut self) -> Result<Option<(Hands<'w>, KeyRange)>, Failed> {
+    pub(in crate::run) async fn next(
+        &mut self,
+    ) -> Result<Option<(TaskContext<'w>, KeyRange)>, SideError> {
         if let Some(pause) = self.pause.take() {
             tokio::time::sleep(pause).await;
         }
@@ -68,7 +71,10 @@ impl<'h, 'w> Divided<'h, 'w> {
 
     /// Takes what came of it. Gives it back, unless it comes again: in smaller ranges where it took too
     /// long, and after a pause where replay was in the way.
-    pub(in crate::run) fn take<T>(&mut self, read: Result<T, Failed>) -> Result<Option<T>, Failed> {
+    pub(in crate::run) fn take<T>(
+        &mut self,
+        read: Result<T, SideError>,
+    ) -> Result<Option<T>, SideError> {
         let rows = self.left.last().map_or(0, |(_, rows)| *rows);
         match read {
             Err((_, error)) if self.may_be_cut(rows) && error.remedy == Remedy::Shrink => {

@@ -19,7 +19,7 @@ use crate::spec::{ColumnRule, Diagnostic, Fragment, Mapping, Reads, SideMapping,
 const MOST_SUGGESTIONS: usize = 100;
 
 /// What is known of one mapping on one side, as far as it has been asked.
-struct Asked<'m> {
+struct MappingFacts<'m> {
     mapping: &'m Mapping,
     shape: Option<Shape>,
     relation: Option<Relation>,
@@ -33,31 +33,31 @@ struct Asked<'m> {
 
 /// What a fragment of the operator's SQL is for.
 #[derive(Clone, Copy)]
-enum Use<'m> {
+enum FragmentUse<'m> {
     Filter,
     Column(&'m ColumnRule),
     Accept,
 }
 
 /// Asks for facts about mappings of one side.
-pub(super) struct Asking<'c> {
-    pub(super) catalog: &'c Catalog<'c>,
-    pub(super) server: &'c Server,
+pub(crate) struct FactReader<'c> {
+    pub(crate) catalog: &'c Catalog<'c>,
+    pub(crate) server: &'c Server,
     /// Rows that changed at this moment or later are asked for, if only they are.
-    pub(super) moment: Option<&'c String>,
+    pub(crate) moment: Option<&'c String>,
     /// Names of the relations in schemas in which a table was not found.
     names: HashMap<SchemaName, Vec<String>>,
     suggestions: usize,
 }
 
-impl<'c> Asking<'c> {
-    pub(super) fn new(
+impl<'c> FactReader<'c> {
+    pub(crate) fn new(
         catalog: &'c Catalog<'c>,
         server: &'c Server,
         moment: Option<&'c String>,
-    ) -> Asking<'c> {
+    ) -> FactReader<'c> {
         let suggestions = MOST_SUGGESTIONS;
-        Asking { catalog, server, moment, names: HashMap::new(), suggestions }
+        FactReader { catalog, server, moment, names: HashMap::new(), suggestions }
     }
 
     fn side(&self) -> Side {
@@ -69,7 +69,7 @@ impl<'c> Asking<'c> {
     ///
     /// # Errors
     /// What the server says, unless it is about the spec.
-    pub(super) async fn facts(
+    pub(crate) async fn facts(
         &mut self,
         mappings: &[&Mapping],
         problems: &mut Vec<Diagnostic>,
@@ -84,16 +84,19 @@ impl<'c> Asking<'c> {
         Ok(facts)
     }
 
-    fn fact(&self, asked: Asked<'_>) -> Option<Facts> {
-        let Asked { shape, relation, expressions, accepts, changed_at, failed, .. } = asked;
+    fn fact(&self, asked: MappingFacts<'_>) -> Option<Facts> {
+        let MappingFacts { shape, relation, expressions, accepts, changed_at, failed, .. } = asked;
         let (shape, relation) = (shape?, relation.filter(|_| !failed)?);
         let moment = self.moment.cloned().filter(|_| relation.schema_usable);
         Some(Facts { shape, relation, expressions, accepts, changed_at, moment })
     }
 
-    async fn batch<'m>(&mut self, mappings: &[&'m Mapping]) -> Result<Vec<Asked<'m>>, PgError> {
-        let mut asked: Vec<Asked<'m>> =
-            mappings.iter().map(|mapping| Asked::new(mapping)).collect();
+    async fn batch<'m>(
+        &mut self,
+        mappings: &[&'m Mapping],
+    ) -> Result<Vec<MappingFacts<'m>>, PgError> {
+        let mut asked: Vec<MappingFacts<'m>> =
+            mappings.iter().map(|mapping| MappingFacts::new(mapping)).collect();
         // Before anything else: what changes between the answers is noticed when rows are read.
         let queries = self.shapes(&mut asked).await?;
         self.tables(&mut asked).await?;
@@ -105,7 +108,10 @@ impl<'c> Asking<'c> {
     }
 
     /// Asks for the shapes. Gives the columns of queries, by place.
-    async fn shapes(&self, asked: &mut [Asked<'_>]) -> Result<Vec<(usize, QueryColumns)>, PgError> {
+    async fn shapes(
+        &self,
+        asked: &mut [MappingFacts<'_>],
+    ) -> Result<Vec<(usize, QueryColumns)>, PgError> {
         let side = self.side();
         let reads: Vec<&Reads> = asked.iter().map(|asked| asked.reads(side)).collect();
         let shapes = self.catalog.shapes(&reads).await?;
@@ -124,7 +130,7 @@ impl<'c> Asking<'c> {
     }
 
     /// Asks for the tables that are read from.
-    async fn tables(&mut self, asked: &mut [Asked<'_>]) -> Result<(), PgError> {
+    async fn tables(&mut self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
         let named = asked.iter().filter_map(|asked| {
             let settings = asked.settings(side);
@@ -186,7 +192,7 @@ impl<'c> Asking<'c> {
     /// Asks for the queries that are read from, whose columns are known.
     async fn queries(
         &self,
-        asked: &mut [Asked<'_>],
+        asked: &mut [MappingFacts<'_>],
         described: &[(usize, QueryColumns)],
     ) -> Result<(), PgError> {
         let side = self.side();
@@ -209,7 +215,7 @@ impl<'c> Asking<'c> {
     }
 
     /// Puts each fragment of the operator's SQL to the server.
-    async fn fragments(&self, asked: &mut [Asked<'_>]) -> Result<(), PgError> {
+    async fn fragments(&self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
         let mut places = Vec::new();
         let mut fragments = Vec::new();
@@ -227,21 +233,21 @@ impl<'c> Asking<'c> {
                 Diagnostic::error(fragment.span(), message)
             };
             match (of, found) {
-                (Use::Column(rule), Ok(found)) => {
+                (FragmentUse::Column(rule), Ok(found)) => {
                     asked.expressions.insert(rule.pair.value.clone(), found);
                 }
-                (Use::Filter, Ok(found)) if found.display != "boolean" => {
+                (FragmentUse::Filter, Ok(found)) if found.display != "boolean" => {
                     asked.refuse(condition(&found, &format!("\"where\" of the {side}")));
                 }
-                (Use::Filter, Ok(_)) => {}
-                (Use::Accept, Ok(found)) => {
+                (FragmentUse::Filter, Ok(_)) => {}
+                (FragmentUse::Accept, Ok(found)) => {
                     let wrong = found.display != "boolean";
                     asked.accepts.push(wrong.then(|| condition(&found, "\"where\"")));
                 }
-                (Use::Accept, Err(error)) => {
+                (FragmentUse::Accept, Err(error)) => {
                     asked.accepts.push(Some(at_fragment(side, fragment, error)?));
                 }
-                (Use::Filter | Use::Column(_), Err(error)) => {
+                (FragmentUse::Filter | FragmentUse::Column(_), Err(error)) => {
                     asked.refuse(at_fragment(side, fragment, error)?);
                 }
             }
@@ -250,9 +256,9 @@ impl<'c> Asking<'c> {
     }
 
     /// Asks how the values of the last-modified columns are spread.
-    async fn spreads<'m>(&self, asked: &mut [Asked<'m>]) -> Result<(), PgError> {
+    async fn spreads<'m>(&self, asked: &mut [MappingFacts<'m>]) -> Result<(), PgError> {
         let side = self.side();
-        let spread = |asked: &Asked<'m>| {
+        let spread = |asked: &MappingFacts<'m>| {
             let settings = asked.settings(side);
             Some((settings.reads.table()?, &settings.changed_at.as_ref()?.value))
                 .filter(|_| asked.is_usable())
@@ -268,7 +274,7 @@ impl<'c> Asking<'c> {
     }
 
     /// Warns of each fragment of the operator's SQL that casts a column in the time zone of the session.
-    async fn zones(&self, asked: &mut [Asked<'_>]) -> Result<(), PgError> {
+    async fn zones(&self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
         let mut places = Vec::new();
         for (place, asked) in asked.iter().enumerate().filter(|(_, asked)| asked.is_usable()) {
@@ -310,9 +316,9 @@ impl<'c> Asking<'c> {
     }
 }
 
-impl<'m> Asked<'m> {
-    fn new(mapping: &'m Mapping) -> Asked<'m> {
-        Asked {
+impl<'m> MappingFacts<'m> {
+    fn new(mapping: &'m Mapping) -> MappingFacts<'m> {
+        MappingFacts {
             mapping,
             shape: None,
             relation: None,
@@ -345,13 +351,16 @@ impl<'m> Asked<'m> {
     }
 
     /// The operator's SQL in the order in which problems with it are reported.
-    fn fragments(&self, side: Side) -> impl Iterator<Item = (Use<'m>, &'m Fragment)> + use<'m> {
+    fn fragments(
+        &self,
+        side: Side,
+    ) -> impl Iterator<Item = (FragmentUse<'m>, &'m Fragment)> + use<'m> {
         let Mapping { sides, columns, accepts, .. } = self.mapping;
-        let filter = sides[side].filter.iter().map(|filter| (Use::Filter, filter));
+        let filter = sides[side].filter.iter().map(|filter| (FragmentUse::Filter, filter));
         let columns = columns.iter();
         let columns =
-            columns.filter_map(move |rule| Some((Use::Column(rule), rule.fragment(side)?)));
-        let accepts = accepts.iter().map(|rule| (Use::Accept, &rule.condition));
+            columns.filter_map(move |rule| Some((FragmentUse::Column(rule), rule.fragment(side)?)));
+        let accepts = accepts.iter().map(|rule| (FragmentUse::Accept, &rule.condition));
         filter.chain(columns).chain(accepts)
     }
 }

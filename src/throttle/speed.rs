@@ -20,12 +20,6 @@
 //! work, and the run rested half as long. On a server that is idle nothing is lost. An operator who sets
 //! `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
 
-pub(super) mod allowed;
-pub(super) mod lag;
-mod pause_file;
-pub(super) mod spacing;
-pub(super) mod watch;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -34,25 +28,25 @@ use crate::schema::{BySide, Side};
 
 /// What one side must not be pushed beyond.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
+pub(crate) struct SideLimits {
     /// How far replay may lag.
-    pub(super) lag: Option<Duration>,
+    pub(crate) lag: Option<Duration>,
     /// How many sessions of others may be at work.
-    pub(super) sessions: Option<u64>,
+    pub(crate) sessions: Option<u64>,
 }
 
 /// What one side has said of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(crate) struct SideLoad {
     /// How far replay lags, where that is known.
-    pub(super) lag: Option<Duration>,
+    pub(crate) lag: Option<Duration>,
     /// What the sessions of others do.
-    pub(super) sessions: Sessions,
+    pub(crate) sessions: Sessions,
 }
 
 /// How fast the run may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Speed {
+pub(crate) enum Speed {
     #[default]
     Full,
     Slower,
@@ -68,16 +62,16 @@ const MOMENTS: usize = 5;
 
 /// The pace of a run.
 #[derive(Debug)]
-pub(super) struct Pace {
-    limits: BySide<Limits>,
-    sides: BySide<Pressed>,
+pub(crate) struct Throttle {
+    limits: BySide<SideLimits>,
+    sides: BySide<SidePressure>,
     paused: Option<String>,
     speed: Speed,
 }
 
 /// How hard one side is pressed.
 #[derive(Debug, Default)]
-struct Pressed {
+struct SidePressure {
     pressure: f64,
     reason: String,
     /// Why it cannot be told.
@@ -86,20 +80,20 @@ struct Pressed {
     at_work: VecDeque<u64>,
 }
 
-impl Pace {
+impl Throttle {
     /// Nothing is known yet. Sides with limits have to say how they are before anything starts.
-    pub(super) fn new(limits: BySide<Limits>) -> Pace {
+    pub(crate) fn new(limits: BySide<SideLimits>) -> Throttle {
         let limited = |side: Side| limits[side].lag.is_some() || limits[side].sessions.is_some();
-        let pressed = |side| Pressed {
+        let pressed = |side| SidePressure {
             unknown: limited(side).then(|| format!("the {side} has not said yet how it is")),
-            ..Pressed::default()
+            ..SidePressure::default()
         };
-        Pace { limits, sides: BySide::new(pressed), paused: None, speed: Speed::Full }
+        Throttle { limits, sides: BySide::new(pressed), paused: None, speed: Speed::Full }
     }
 
     /// A side has said how it is.
-    pub(super) fn read(&mut self, side: Side, reading: Reading) {
-        let Limits { lag, sessions } = self.limits[side];
+    pub(crate) fn read(&mut self, side: Side, reading: SideLoad) {
+        let SideLimits { lag, sessions } = self.limits[side];
         let pressed = &mut self.sides[side];
         pressed.unknown = None;
         pressed.at_work.push_back(reading.sessions.at_work);
@@ -122,17 +116,17 @@ impl Pace {
     }
 
     /// A side cannot say how it is.
-    pub(super) fn unknown(&mut self, side: Side, why: &str) {
+    pub(crate) fn unknown(&mut self, side: Side, why: &str) {
         self.sides[side].unknown = Some(format!("the {side} cannot say how it is: {why}"));
     }
 
     /// Whether the pause file is there, and then why nothing goes on.
-    pub(super) fn pause(&mut self, why: Option<String>) {
+    pub(crate) fn pause(&mut self, why: Option<String>) {
         self.paused = why;
     }
 
     /// Judges anew. Gives the speed, and why it is not full.
-    pub(super) fn judge(&mut self) -> (Speed, &str) {
+    pub(crate) fn judge(&mut self) -> (Speed, &str) {
         // What is not known, or is paused, presses nobody: it leaves the hysteresis as it is.
         if self.held().is_some() {
             return (Speed::Waiting, self.held().unwrap_or_default());
@@ -157,12 +151,12 @@ impl Pace {
     }
 
     /// The speed as it was judged last.
-    pub(super) fn speed(&self) -> Speed {
+    pub(crate) fn speed(&self) -> Speed {
         if self.held().is_some() { Speed::Waiting } else { self.speed }
     }
 
     /// How long to rest after a piece of work that took so long.
-    pub(super) fn rest(&self, took: Duration) -> Duration {
+    pub(crate) fn rest(&self, took: Duration) -> Duration {
         let slower = if self.speed() == Speed::Slower { 1.0 } else { 0.0 };
         let rests = Side::BOTH.map(|side| self.rests(side)).into_iter().fold(slower, f64::max);
         took.mul_f64(rests)
@@ -183,19 +177,19 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(lag: Option<u64>, sessions: Option<u64>) -> Pace {
-        let limits = Limits { lag: lag.map(Duration::from_secs), sessions };
-        Pace::new(BySide { source: Limits::default(), target: limits })
+    fn pace(lag: Option<u64>, sessions: Option<u64>) -> Throttle {
+        let limits = SideLimits { lag: lag.map(Duration::from_secs), sessions };
+        Throttle::new(BySide { source: SideLimits::default(), target: limits })
     }
 
-    fn active(sessions: u64) -> Reading {
+    fn active(sessions: u64) -> SideLoad {
         let sessions = Sessions { active: sessions, at_work: sessions, seen: true };
-        Reading { lag: None, sessions }
+        SideLoad { lag: None, sessions }
     }
 
-    fn lags(pace: &mut Pace, seconds: f64) -> Speed {
+    fn lags(pace: &mut Throttle, seconds: f64) -> Speed {
         let lag = Some(Duration::from_secs_f64(seconds));
-        pace.read(Side::Target, Reading { lag, ..active(0) });
+        pace.read(Side::Target, SideLoad { lag, ..active(0) });
         pace.judge().0
     }
 
@@ -218,11 +212,11 @@ mod tests {
     fn what_presses_hardest_is_the_reason() {
         let mut pace = pace(Some(10), Some(4));
         let lag = Some(Duration::from_secs(11));
-        pace.read(Side::Target, Reading { lag, ..active(8) });
+        pace.read(Side::Target, SideLoad { lag, ..active(8) });
         let (speed, reason) = pace.judge();
         assert_eq!(speed, Speed::Waiting);
         assert_eq!(reason, "8 sessions are active on the target, 4 are allowed");
-        pace.read(Side::Target, Reading { lag, ..active(2) });
+        pace.read(Side::Target, SideLoad { lag, ..active(2) });
         assert_eq!(pace.judge().1, "replay lags 11.0 s on the target, 10.0 s are allowed");
     }
 
@@ -235,7 +229,7 @@ mod tests {
         let why = "the target cannot say how it is: no answer in time";
         assert_eq!(pace.judge(), (Speed::Waiting, why));
         // without limits nobody has to say anything
-        assert_eq!(super::Pace::new(BySide::default()).judge().0, Speed::Full);
+        assert_eq!(super::Throttle::new(BySide::default()).judge().0, Speed::Full);
     }
 
     /// A run that waited at first for what it did not know would wait on for as long as a server is as
@@ -258,7 +252,7 @@ mod tests {
 
     #[test]
     fn while_the_pause_file_is_there_nothing_goes_on() {
-        let mut pace = Pace::new(BySide::default());
+        let mut pace = Throttle::new(BySide::default());
         pace.pause(Some("it is there".to_owned()));
         assert_eq!(pace.judge(), (Speed::Waiting, "it is there"));
         pace.pause(None);
@@ -268,7 +262,7 @@ mod tests {
     #[test]
     fn without_a_limit_of_sessions_a_run_takes_a_sixth_of_a_share() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::new(BySide::default());
+        let mut pace = Throttle::new(BySide::default());
         assert_eq!(pace.rest(second), Duration::ZERO);
         for sessions in [0, 0, 1, 2, 2] {
             pace.read(Side::Source, active(sessions));

@@ -17,23 +17,20 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::blocked::Blocked;
-use super::clock::{self, server_clocks};
-use super::conduct::{Audience, BLIND, OUT_OF_TIME, new_record, works};
-use super::desk::{Desk, out_of_time, reached};
-use super::dispatcher::Dispatcher;
-use super::options::{Options, Stop};
-use super::pace::watch::Watch;
-use super::prepare::Prepared;
-use super::redacted;
+use super::monitor::ServerMonitor;
+use super::run_context::{RunContext, out_of_time, reached};
+use super::run_loop::{BLIND, OUT_OF_TIME, RunObservers, new_record, works};
+use super::scheduler::Scheduler;
 use super::shards::cut;
-use super::terms;
-use super::work::worker::World;
+use super::work::worker::WorkerContext;
 use crate::candidates::{FIRST_BLOCK_RESULT, MappingState};
 use crate::chunks::{BlockScan, ChunkOutcome, StoredOutcome};
 use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::prepare::{
+    Blocked, CLOCK_PATIENCE, Options, Prepared, Stop, fingerprint, redaction, server_clocks,
+};
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
@@ -79,7 +76,7 @@ impl From<Blocked> for Parted {
 }
 
 /// How a process's scanning ended.
-enum Scanned {
+enum ScanEnd {
     /// Every shard of the run is compared.
     All,
     /// It was stopped.
@@ -94,28 +91,28 @@ pub async fn share(
     mut prepared: Prepared,
     (run_id, holder): (String, &str),
     options: Options,
-    audience: Audience<'_>,
+    audience: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<Shared, Parted> {
-    let Audience { recorder, observer } = audience;
+    let RunObservers { recorder, observer } = audience;
     let Some(recorder) = recorder else { return Err(no_ledger().into()) };
-    terms::set(&prepared, &options, recorder);
+    fingerprint::set(&prepared, &options, recorder);
     let mut record = new_record(&prepared.spec, run_id, &options);
-    record.clocks = server_clocks(&prepared.pools, clock::PATIENCE).await;
+    record.clocks = server_clocks(&prepared.pools, CLOCK_PATIENCE).await;
     let joined = recorder.join(&record, holder).await;
     let joined = joined.map_err(|error| lost(recorder, &error));
     let Some(sharing) = joined? else {
         return Err(no_ledger().into());
     };
-    terms::adopt(&mut prepared, &options, &sharing.begun);
+    fingerprint::adopt(&mut prepared, &options, &sharing.begun);
     // Whoever tells the whole writes down what it was asked, as a process that goes on does.
-    terms::set(&prepared, &options, recorder);
-    if let Some(why) = terms::difference(&prepared, &options, &sharing.begun) {
+    fingerprint::set(&prepared, &options, recorder);
+    if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was begun to answer another question: {why}", record.run);
         let hint = "Start every process of a run alike, or give this one another --run-id.";
         return Err(Blocked::new(message).hinted(hint).into());
     }
-    if let Some(blocked) = redacted::other_secret(&options, &sharing.begun) {
+    if let Some(blocked) = redaction::other_secret(&options, &sharing.begun) {
         return Err(blocked.into());
     }
     if let Some(summary) = sharing.ended().await.map_err(gone)? {
@@ -125,12 +122,13 @@ pub async fn share(
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let desk = Desk::new(options.clone(), Diagnosis::new(&plans), None, observer, stop.clone());
+    let desk =
+        RunContext::new(options.clone(), Diagnosis::new(&plans), None, observer, stop.clone());
     plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
-    let world = Arc::new(World::new(&spec, pools, plans, &options, stop_workers, events));
-    let watch = Watch::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
-    let mut dispatcher = Dispatcher::new(world, desk, watch, stop_work);
+    let world = Arc::new(WorkerContext::new(&spec, pools, plans, &options, stop_workers, events));
+    let watch = ServerMonitor::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
+    let mut dispatcher = Scheduler::new(world, desk, watch, stop_work);
     dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_shard);
     let (now, all) = (Instant::now(), options.deadline);
     let deadline =
@@ -144,13 +142,14 @@ pub async fn share(
 
 /// Compares shards until there is none left, and then tells the whole unless another process does.
 async fn take_part<'o>(
-    dispatcher: &mut Dispatcher<'o>,
+    dispatcher: &mut Scheduler<'o>,
     sharing: &Sharing,
     recorder: &'o mut Recorder,
     deadline: Deadline,
     (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
 ) -> Result<Shared, LedgerError> {
-    let mut shift = Shift { sharing, deadline: deadline.works, held: None, beat: Instant::now() };
+    let mut shift =
+        ShardWorker { sharing, deadline: deadline.works, held: None, beat: Instant::now() };
     let stopped = out_of_time(stop.clone(), LAST_WORK, None);
     let worked = tokio::select! {
         worked = Box::pin(shift.work(dispatcher, retries, stop)) => worked?,
@@ -158,8 +157,8 @@ async fn take_part<'o>(
         () = stopped => return Ok(Shared::Left(None)),
     };
     match worked {
-        Scanned::Stopped => return Ok(left(sharing).await),
-        Scanned::All => {}
+        ScanEnd::Stopped => return Ok(left(sharing).await),
+        ScanEnd::All => {}
     }
     loop {
         if let Some(summary) = sharing.ended().await? {
@@ -223,7 +222,7 @@ fn gone(error: LedgerError) -> Parted {
 }
 
 /// A process's time at a run, from its first shard until there is none left.
-struct Shift<'s> {
+struct ShardWorker<'s> {
     sharing: &'s Sharing,
     deadline: Option<Instant>,
     /// The shard that it has the lease of, and its mapping.
@@ -232,18 +231,18 @@ struct Shift<'s> {
     beat: Instant,
 }
 
-impl Shift<'_> {
+impl ShardWorker<'_> {
     async fn work(
         &mut self,
-        dispatcher: &mut Dispatcher<'_>,
+        dispatcher: &mut Scheduler<'_>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
-    ) -> Result<Scanned, LedgerError> {
+    ) -> Result<ScanEnd, LedgerError> {
         loop {
             if self.held.is_none() && !self.take(dispatcher).await? {
                 let left = self.sharing.left().await?;
                 if left.open == 0 {
-                    return Ok(Scanned::All);
+                    return Ok(ScanEnd::All);
                 }
             }
             dispatcher.give_out();
@@ -272,14 +271,14 @@ impl Shift<'_> {
                 if let Some((_, shard)) = self.held.take() {
                     self.sharing.give_back(&shard).await?;
                 }
-                return Ok(Scanned::Stopped);
+                return Ok(ScanEnd::Stopped);
             }
             self.keep(dispatcher).await?;
         }
     }
 
     /// Takes the next shard, if there is one.
-    async fn take(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<bool, LedgerError> {
+    async fn take(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<bool, LedgerError> {
         let Some(shard) = self.sharing.take().await? else { return Ok(false) };
         self.beat = Instant::now() + RENEWED_EVERY;
         let plans = &dispatcher.world.plans;
@@ -316,7 +315,7 @@ impl Shift<'_> {
         Ok(true)
     }
 
-    async fn renew(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+    async fn renew(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<(), LedgerError> {
         self.beat = Instant::now() + RENEWED_EVERY;
         let Some((_, shard)) = &self.held else { return Ok(()) };
         if !self.sharing.renew(shard).await? {
@@ -325,8 +324,8 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// Hands on what was compared, and ends the shard when that is all of it.
-    async fn keep(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+    /// TaskContext on what was compared, and ends the shard when that is all of it.
+    async fn keep(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<(), LedgerError> {
         let Some((index, shard)) = &self.held else { return Ok(()) };
         let mapping = &mut dispatcher.mappings[*index];
         let mut ours = true;
@@ -352,7 +351,7 @@ impl Shift<'_> {
     }
 
     /// Another process has the shard: what is on its way counts for nothing.
-    async fn lose(&mut self, dispatcher: &mut Dispatcher<'_>) {
+    async fn lose(&mut self, dispatcher: &mut Scheduler<'_>) {
         while let Some(done) = dispatcher.in_flight.join_next().await {
             dispatcher.take_in(done.ok());
         }
@@ -367,7 +366,7 @@ impl Shift<'_> {
     }
 }
 
-impl<'o> Dispatcher<'o> {
+impl<'o> Scheduler<'o> {
     /// Begins anew, for the whole run, with a ledger that hears of it.
     fn begin_anew(&mut self, recorder: &'o mut Recorder) {
         let plans = self.world.plans.iter().enumerate();

@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::lag::Positions;
-use super::pause_file::PauseFile;
-use super::{Limits, Pace, Reading, Speed};
 use crate::pg::{PgError, Pool, Replay, Session};
-use crate::run::options::Stop;
-use crate::run::prepare::Prepared;
+use crate::prepare::{Prepared, Stop};
 use crate::schema::{BySide, Side};
+use crate::throttle::{PauseFile, SideLimits, SideLoad, Speed, Throttle, WalPositions};
 
 /// How often the side is asked.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -19,35 +16,35 @@ const OFTEN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The space between batches.
-pub(in crate::run) struct Spacing<'p> {
+pub(in crate::run) struct BatchInterval<'p> {
     pool: &'p Pool,
     own: Session,
     side: Side,
-    limits: Limits,
+    limits: SideLimits,
     pause_file: PauseFile,
-    pace: Pace,
-    positions: Positions,
+    pace: Throttle,
+    positions: WalPositions,
     began: Instant,
     asked: Option<Instant>,
     answered: Instant,
 }
 
-impl<'p> Spacing<'p> {
+impl<'p> BatchInterval<'p> {
     /// Nothing asked yet.
-    pub(in crate::run) fn new(prepared: &'p Prepared, side: Side) -> Spacing<'p> {
+    pub(in crate::run) fn new(prepared: &'p Prepared, side: Side) -> BatchInterval<'p> {
         let settings = &prepared.spec.pace;
         let limits =
-            Limits { lag: settings.max_replica_lag, sessions: settings.max_active_sessions };
-        let mut of_sides = BySide::new(|_| Limits::default());
+            SideLimits { lag: settings.max_replica_lag, sessions: settings.max_active_sessions };
+        let mut of_sides = BySide::new(|_| SideLimits::default());
         of_sides[side] = limits;
-        Spacing {
+        BatchInterval {
             pool: &prepared.pools[side],
             own: Session::new(&[], prepared.spec.compare.statement_timeout),
             side,
             limits,
             pause_file: PauseFile(settings.pause_file.clone()),
-            pace: Pace::new(of_sides),
-            positions: Positions::default(),
+            pace: Throttle::new(of_sides),
+            positions: WalPositions::default(),
             began: Instant::now(),
             asked: None,
             answered: Instant::now(),
@@ -108,7 +105,7 @@ impl<'p> Spacing<'p> {
         }
     }
 
-    async fn reading(&mut self) -> Result<Reading, PgError> {
+    async fn reading(&mut self) -> Result<SideLoad, PgError> {
         let lease = self.pool.lease_aside().await?;
         let said = async {
             let sessions = lease.sessions(&self.own).await?;
@@ -131,6 +128,6 @@ impl<'p> Spacing<'p> {
             }
             _ => None,
         };
-        Ok(Reading { lag, sessions })
+        Ok(SideLoad { lag, sessions })
     }
 }

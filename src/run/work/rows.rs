@@ -1,24 +1,25 @@
 //! The smaller steps: keys of a few rows, looks, counts.
 
-use super::divided::Divided;
-use super::hands::{Failed, Hands, may_hold};
-use super::parts;
+use super::part_digests;
+use super::range_split::RangeSplit;
+use super::task_context::{TaskContext, may_hold};
 use crate::candidates::CountedRows;
 use crate::candidates::OpenCandidate;
 use crate::compare::{Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
+use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 
 /// Keys from the texts by which a side tells them.
 pub(in crate::run) async fn told_keys(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     texts: &[&[String]],
-) -> Result<Vec<Key>, Failed> {
+) -> Result<Vec<Key>, SideError> {
     let rows = hands.ask(side, sql::told_keys(hands.plan, side, texts)).await?;
     let key = |row: &Row| {
         let key = Key::of(row, hands.plan.key_width);
@@ -29,11 +30,11 @@ pub(in crate::run) async fn told_keys(
 
 /// The keys and images of a one-sided range's rows.
 pub(in crate::run) async fn keys(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     piece: &Piece,
-) -> Result<Vec<Suspected>, Failed> {
+) -> Result<Vec<Suspected>, SideError> {
     let mut suspects = Vec::new();
-    let mut divided = Divided::new(hands, &piece.range, piece.digest.rows);
+    let mut divided = RangeSplit::new(hands, &piece.range, piece.digest.rows);
     while let Some((hands, range)) = divided.next().await? {
         let found = keys_in(&hands, piece.side, &range).await;
         suspects.extend(divided.take(found)?.unwrap_or_default());
@@ -43,10 +44,10 @@ pub(in crate::run) async fn keys(
 }
 
 async fn keys_in(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
-) -> Result<Vec<Suspected>, Failed> {
+) -> Result<Vec<Suspected>, SideError> {
     let plan = hands.plan;
     let at_side = |error: PgError| (Some(side), error);
     let statement = match plan.strategy {
@@ -72,7 +73,9 @@ async fn keys_in(
 }
 
 /// Rows with a NULL in their key, on each side.
-pub(in crate::run) async fn null_keys(hands: &Hands<'_>) -> Result<BySide<CountedRows>, Failed> {
+pub(in crate::run) async fn null_keys(
+    hands: &TaskContext<'_>,
+) -> Result<BySide<CountedRows>, SideError> {
     let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
     BySide::try_new(|side| {
         let mut counted = CountedRows::default();
@@ -98,9 +101,9 @@ const BYTES_IN_HAND: usize = 16 << 20;
 
 /// Looks at some keys again.
 pub(in crate::run) async fn look(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     entries: &[OpenCandidate],
-) -> Result<Vec<Looked>, Failed> {
+) -> Result<Vec<Looked>, SideError> {
     let keys: Vec<&Key> = entries
         .iter()
         .filter_map(|entry| match &entry.suspect.subject {
@@ -113,9 +116,9 @@ pub(in crate::run) async fn look(
 
 /// Looks at some keys, each of them another.
 pub(in crate::run) async fn look_at(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     keys: &[&Key],
-) -> Result<Vec<Looked>, Failed> {
+) -> Result<Vec<Looked>, SideError> {
     let plan = hands.plan;
     let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys);
     // Rows may be large: a few tell how many can be held.
@@ -142,9 +145,9 @@ pub(in crate::run) async fn look_at(
 /// Looks at a one-sided range again: what each side has of it now, or only the side that had nothing
 /// if the rest is known.
 pub(in crate::run) async fn look_at_range(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     entry: &OpenCandidate,
-) -> Result<BySide<CountedRows>, Failed> {
+) -> Result<BySide<CountedRows>, SideError> {
     let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
     let rows = entry.suspect.image[*side].rows;
     if entry.confirmed.is_some() {
@@ -162,15 +165,15 @@ pub(in crate::run) async fn look_at_range(
 
 /// What one side has of a range of about so many rows.
 async fn count(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
     rows: u64,
-) -> Result<CountedRows, Failed> {
+) -> Result<CountedRows, SideError> {
     let mut all = CountedRows::default();
-    let mut divided = Divided::new(hands, range, rows);
+    let mut divided = RangeSplit::new(hands, range, rows);
     while let Some((hands, range)) = divided.next().await? {
-        let counted = parts::count(&hands, side, &range).await;
+        let counted = part_digests::count(&hands, side, &range).await;
         if let Some(CountedRows { digest, parts }) = divided.take(counted)? {
             all.digest += digest;
             all.parts.add_all(parts);

@@ -7,20 +7,21 @@
 //! has changed is ended with the reason, and the others go on: what was read before and what would be
 //! read now are two things, and nothing is said by comparing them.
 
-use super::hands::{Failed, Hands};
+use super::task_context::TaskContext;
 use crate::finding::CHANGED;
 use crate::pg::{PgError, Remedy, Session};
+use crate::prepare::SideError;
 use crate::schema::Side;
 
 /// Returns an answer if the tables are still what was planned. `own` resolves names in `pg_catalog` only.
 /// An answer that does not depend on rows always counts: boundaries only tell where statements begin and
 /// end.
 pub(in crate::run) async fn judge<A>(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     own: &Session,
     reads_rows: bool,
-    answer: Result<A, Failed>,
-) -> Result<A, Failed> {
+    answer: Result<A, SideError>,
+) -> Result<A, SideError> {
     let is_checked = match &answer {
         Ok(_) => reads_rows,
         // A column that does not exist, or a value that cannot be read, may be of another table.
@@ -37,13 +38,17 @@ pub(in crate::run) async fn judge<A>(
 }
 
 /// What has changed, if anything has.
-async fn difference(hands: &Hands<'_>, own: &Session) -> Result<Option<String>, Failed> {
+async fn difference(hands: &TaskContext<'_>, own: &Session) -> Result<Option<String>, SideError> {
     let (source, target) =
         tokio::join!(of_side(hands, own, Side::Source), of_side(hands, own, Side::Target));
     Ok(source?.or(target?))
 }
 
-async fn of_side(hands: &Hands<'_>, own: &Session, side: Side) -> Result<Option<String>, Failed> {
+async fn of_side(
+    hands: &TaskContext<'_>,
+    own: &Session,
+    side: Side,
+) -> Result<Option<String>, SideError> {
     let (lease, plan) = (&hands.leases[side], &hands.plan.sides[side]);
     // One that failed in the middle of something answers nothing more.
     if lease.is_busy() {

@@ -12,16 +12,16 @@ use crate::pg::Follower;
 /// A standby says at least every 10 s where it stands. One that has not said so for longer is not
 /// believed to stand there for lack of anything to replay.
 const SILENCE: Duration = Duration::from_secs(15);
-/// Positions that are remembered: hours of them.
+/// WalPositions that are remembered: hours of them.
 const MOST_SEEN: usize = 20_000;
 
 /// Where a primary was seen, the oldest position first.
 #[derive(Debug, Default)]
-pub(in crate::run) struct Positions(VecDeque<(Duration, u64)>);
+pub(crate) struct WalPositions(VecDeque<(Duration, u64)>);
 
-impl Positions {
+impl WalPositions {
     /// The primary has written so far. Gives the lag of the standby that is furthest behind.
-    pub(in crate::run) fn take(
+    pub(crate) fn take(
         &mut self,
         now: Duration,
         position: u64,
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_standby_that_has_stopped_lags_more_and_more_whatever_was_measured_before() {
-        let mut positions = Positions::default();
+        let mut positions = WalPositions::default();
         let stopped = Follower { lag: Some(Duration::from_millis(1)), ..at(100) };
         assert_eq!(positions.take(secs(0), 100, &[at(100)]), Some(secs(0)));
         for second in 1..30 {
@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn what_the_primary_measured_counts_from_the_first_look_on() {
         let slow = Follower { lag: Some(secs(20)), ..at(50) };
-        assert_eq!(Positions::default().take(secs(0), 100, &[slow]), Some(secs(20)));
+        assert_eq!(WalPositions::default().take(secs(0), 100, &[slow]), Some(secs(20)));
         // but not of one that has caught up since
         let fast = Follower { lag: Some(secs(20)), ..at(100) };
-        assert_eq!(Positions::default().take(secs(0), 100, &[fast]), Some(secs(0)));
+        assert_eq!(WalPositions::default().take(secs(0), 100, &[fast]), Some(secs(0)));
     }
 
     /// After a last small write a standby says no more until its next status message.
     #[test]
     fn a_standby_of_an_idle_primary_is_believed_for_a_while() {
-        let mut positions = Positions::default();
+        let mut positions = WalPositions::default();
         positions.take(secs(0), 100, &[at(90)]);
         let quiet = |said| Follower { said: secs(said), ..at(90) };
         assert_eq!(positions.take(secs(9), 100, &[quiet(9)]), Some(secs(0)));
@@ -97,6 +97,6 @@ mod tests {
 
     #[test]
     fn a_primary_without_standbys_has_no_lag() {
-        assert_eq!(Positions::default().take(secs(0), 100, &[]), None);
+        assert_eq!(WalPositions::default().take(secs(0), 100, &[]), None);
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
-use super::hands::{Failed, Hands};
+use super::task_context::TaskContext;
 use crate::candidates::CountedRows;
 use crate::compare::{Expectation, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
+use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, PartFields, Parting};
@@ -44,7 +45,7 @@ pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, P
     Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
 }
 
-fn too_many_groups(side: Side) -> Failed {
+fn too_many_groups(side: Side) -> SideError {
     (Some(side), PgError::too_much("more groups than one chunk may bring"))
 }
 
@@ -57,9 +58,9 @@ struct Digested {
 
 /// A range's digests, and the groups of the source's rows; equal digests have equal groups.
 pub(in crate::run) async fn range_digests(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
-) -> Result<(BySide<RangeDigest>, GroupCounts), Failed> {
+) -> Result<(BySide<RangeDigest>, GroupCounts), SideError> {
     let BySide { mut source, mut target } = both(hands, range, Parting::default()).await?;
     let digest = |side: &mut Digested| side.digests.remove(&0).unwrap_or_default();
     let digests = BySide { source: digest(&mut source), target: digest(&mut target) };
@@ -70,20 +71,20 @@ pub(in crate::run) async fn range_digests(
 
 /// The digests of each class of a range, and the groups of the source's rows in it.
 pub(in crate::run) async fn class_digests(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
-) -> Result<(BySide<BTreeMap<u32, RangeDigest>>, HashMap<u32, GroupCounts>), Failed> {
+) -> Result<(BySide<BTreeMap<u32, RangeDigest>>, HashMap<u32, GroupCounts>), SideError> {
     let parting = Parting { classes: Some(of), rules: false };
     let BySide { source, target } = both(hands, range, parting).await?;
     Ok((BySide { source: source.digests, target: target.digests }, source.groups))
 }
 
 async fn both(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     parting: Parting,
-) -> Result<BySide<Digested>, Failed> {
+) -> Result<BySide<Digested>, SideError> {
     let region = Region::whole(range.clone());
     let (source, target) = tokio::join!(
         one(hands, Side::Source, &region, parting),
@@ -93,11 +94,11 @@ async fn both(
 }
 
 async fn one(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     region: &Region,
     parting: Parting,
-) -> Result<Digested, Failed> {
+) -> Result<Digested, SideError> {
     let fields = parting.fields(hands.plan);
     let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
     let mut read = Digested::default();
@@ -144,10 +145,10 @@ fn take_part(
 
 /// What one side has of a range, told apart by group and covering rule.
 pub(in crate::run) async fn count(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
-) -> Result<CountedRows, Failed> {
+) -> Result<CountedRows, SideError> {
     let plan = hands.plan;
     let mut counted = CountedRows::default();
     let at_side = |error: PgError| (Some(side), error);

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::Options;
-use super::facts::Asking;
-use super::pace::allowed;
-use super::retried::retried;
+use super::facts::FactReader;
+use super::options::Options;
+use super::retry::retry;
 use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Server, Side};
 use crate::spec::{Diagnostic, Mapping, Param, Spec, did_you_mean};
+use crate::throttle::check_limits;
 
 /// A spec that can be run: both servers known, every mapping planned.
 pub struct Prepared {
@@ -84,7 +84,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         return Err(Trouble::Spec(problems));
     };
     let servers = BySide { source, target };
-    problems.extend(allowed::limits(&spec, &servers, options.settle));
+    problems.extend(check_limits(&spec, &servers, options.settle));
     let plan_options = PlanOptions {
         strategy: options.strategy,
         chunk_rows: options.chunk_rows,
@@ -197,7 +197,7 @@ async fn ask_side(
         first => Some(first),
     };
     let mut most = options.relations_at_once;
-    retried(async || {
+    retry(async || {
         let lease = match first.take() {
             Some(first) => first?,
             None => pool.lease().await?,
@@ -249,7 +249,7 @@ async fn ask_through(
         None => None,
     };
     let mappings: Vec<&Mapping> = chosen(spec, options).collect();
-    let mut asking = Asking::new(&catalog, &server, moment.as_ref());
+    let mut asking = FactReader::new(&catalog, &server, moment.as_ref());
     let facts = asking.facts(&mappings, &mut problems).await?;
     Ok((server, facts, problems))
 }

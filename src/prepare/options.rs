@@ -63,12 +63,12 @@ pub struct Options {
 
 impl Options {
     /// Whether what it compares counts as verified.
-    pub(super) fn covers(&self) -> bool {
+    pub(crate) fn covers(&self) -> bool {
         self.sample.is_none() && self.since.is_none()
     }
 
     /// Returns what decides how tables are cut and what becomes of a difference.
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             settle: self.settle,
             max_findings: self.max_findings,

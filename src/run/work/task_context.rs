@@ -4,22 +4,17 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::pg::{Lease, PgError, Row, Rows, Session};
 use crate::plan::MappingPlan;
+use crate::prepare::{Options, Prepared, SideError, Transient, retry};
 use crate::row::{Record as _, Veil};
-use crate::run::options::Options;
-use crate::run::prepare::Prepared;
-use crate::run::retried::{MayPass, retried};
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
-
-/// An error, and the side that it came from where that is known.
-pub(in crate::run) type Failed = (Option<Side>, PgError);
 
 /// Rows of one statement, each a key and a hash, that may be held at once: twice as many as the largest
 /// chunk has.
 const MOST_HELD: usize = 1 << 21;
 
 /// Refuses more rows than may be held at once.
-pub(in crate::run) fn may_hold(rows: usize) -> Result<(), Failed> {
+pub(in crate::run) fn may_hold(rows: usize) -> Result<(), SideError> {
     match rows > MOST_HELD {
         true => Err((None, PgError::too_much("more rows than may be held at once"))),
         false => Ok(()),
@@ -28,7 +23,7 @@ pub(in crate::run) fn may_hold(rows: usize) -> Result<(), Failed> {
 
 /// One mapping, one connection of each side.
 #[derive(Clone, Copy)]
-pub(in crate::run) struct Hands<'w> {
+pub(in crate::run) struct TaskContext<'w> {
     pub(in crate::run) plan: &'w MappingPlan,
     pub(in crate::run) leases: &'w BySide<Lease>,
     pub(in crate::run) sessions: &'w BySide<Session>,
@@ -41,20 +36,20 @@ pub(in crate::run) struct Hands<'w> {
 
 /// Does something with a plan before its run begins, again where that may help: takes a connection of each
 /// side and gives it back.
-pub(in crate::run) async fn with_hands<T, E: From<Failed> + MayPass>(
+pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>(
     prepared: &Prepared,
     plan: &MappingPlan,
     options: &Options,
-    work: impl AsyncFn(&Hands<'_>) -> Result<T, E>,
+    work: impl AsyncFn(&TaskContext<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     let lease =
         async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
     let path = |side: Side| &prepared.spec.sides[side].search_path;
     let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
-    retried(async || {
+    retry(async || {
         let leases =
             BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
-        let hands = Hands {
+        let hands = TaskContext {
             plan,
             leases: &leases,
             sessions: &sessions,
@@ -70,10 +65,10 @@ pub(in crate::run) async fn with_hands<T, E: From<Failed> + MayPass>(
     .await
 }
 
-impl<'w> Hands<'w> {
+impl<'w> TaskContext<'w> {
     /// The same for a statement that can be tried again in smaller ones.
-    pub(in crate::run) fn hurried(self) -> Hands<'w> {
-        Hands { sessions: self.short, ..self }
+    pub(in crate::run) fn hurried(self) -> TaskContext<'w> {
+        TaskContext { sessions: self.short, ..self }
     }
 
     /// Asks one side.
@@ -81,7 +76,7 @@ impl<'w> Hands<'w> {
         &self,
         side: Side,
         statement: Statement,
-    ) -> Result<Vec<Row>, Failed> {
+    ) -> Result<Vec<Row>, SideError> {
         let rows = self.leases[side].all(&self.sessions[side], &statement).await;
         rows.map_err(|error| (Some(side), error))
     }
@@ -91,7 +86,7 @@ impl<'w> Hands<'w> {
         &self,
         side: Side,
         statement: Statement,
-    ) -> Result<SideRows<'_>, Failed> {
+    ) -> Result<SideRows<'_>, SideError> {
         let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
         rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
     }
@@ -100,7 +95,7 @@ impl<'w> Hands<'w> {
     pub(in crate::run) async fn rows_of_both(
         &self,
         statement: impl Fn(Side) -> Statement,
-    ) -> Result<BySide<SideRows<'_>>, Failed> {
+    ) -> Result<BySide<SideRows<'_>>, SideError> {
         let (source, target) = tokio::join!(
             self.rows(Side::Source, statement(Side::Source)),
             self.rows(Side::Target, statement(Side::Target))
@@ -112,7 +107,7 @@ impl<'w> Hands<'w> {
     pub(in crate::run) async fn ask_both(
         &self,
         statement: impl Fn(Side) -> Statement,
-    ) -> Result<BySide<Vec<Row>>, Failed> {
+    ) -> Result<BySide<Vec<Row>>, SideError> {
         let (source, target) = tokio::join!(
             self.ask(Side::Source, statement(Side::Source)),
             self.ask(Side::Target, statement(Side::Target))
@@ -128,13 +123,16 @@ pub(in crate::run) struct SideRows<'h> {
 }
 
 impl SideRows<'_> {
-    pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, Failed> {
+    pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, SideError> {
         self.rows.next().await.map_err(|error| (Some(self.side), error))
     }
 
     /// A row with nothing missing in its key. One with a NULL is not asked for: where it comes all the
     /// same, NOT NULL was no proof, and it must not get lost.
-    pub(in crate::run) async fn next_keyed(&mut self, width: usize) -> Result<Option<Row>, Failed> {
+    pub(in crate::run) async fn next_keyed(
+        &mut self,
+        width: usize,
+    ) -> Result<Option<Row>, SideError> {
         let row = self.next().await?;
         match &row {
             Some(row) if (0..width).any(|field| row.field(field).is_none()) => {

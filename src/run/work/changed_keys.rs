@@ -15,12 +15,13 @@ use std::time::Instant;
 
 use hashbrown::HashSet;
 
-use super::hands::{Failed, Hands};
-use super::steps;
+use super::rows;
+use super::task_context::TaskContext;
 use crate::candidates::ScanResult;
 use crate::chunks::MOST_CHANGED_KEYS;
 use crate::compare::{Compared, Expectation, Suspected};
 use crate::pg::PgError;
+use crate::prepare::SideError;
 use crate::row::{Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::sql;
@@ -30,10 +31,10 @@ const AT_ONCE: usize = 1_000;
 
 /// Compares the keys of a range whose rows changed lately.
 pub(in crate::run) async fn chunk(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,
-) -> Result<ScanResult, Failed> {
+) -> Result<ScanResult, SideError> {
     let started = Instant::now();
     let (source, target) =
         tokio::join!(keys(hands, Side::Source, range), keys(hands, Side::Target, range));
@@ -52,7 +53,11 @@ pub(in crate::run) async fn chunk(
 }
 
 /// The keys of one side's young rows.
-async fn keys(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<HashSet<Key>, Failed> {
+async fn keys(
+    hands: &TaskContext<'_>,
+    side: Side,
+    range: &KeyRange,
+) -> Result<HashSet<Key>, SideError> {
     let plan = hands.plan;
     let mut keys = HashSet::new();
     let mut rows = hands.rows(side, sql::changed_keys(plan, side, range)).await?;
@@ -67,9 +72,13 @@ async fn keys(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<HashSet
 }
 
 /// Looks keys up on both sides.
-async fn look(hands: &Hands<'_>, keys: &[Key], compared: &mut Compared) -> Result<(), Failed> {
+async fn look(
+    hands: &TaskContext<'_>,
+    keys: &[Key],
+    compared: &mut Compared,
+) -> Result<(), SideError> {
     let keys: Vec<&Key> = keys.iter().collect();
-    for (key, looked) in keys.iter().zip(steps::look_at(hands, &keys).await?) {
+    for (key, looked) in keys.iter().zip(rows::look_at(hands, &keys).await?) {
         let rows = looked.image.map(|digest| digest.rows);
         for side in Side::BOTH {
             compared.rows[side] += rows[side];

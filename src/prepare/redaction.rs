@@ -5,9 +5,9 @@
 //! compares such a mapping again. A slice, and a run of many processes, are nothing but stored bounds.
 
 use super::blocked::Blocked;
+use super::fingerprint;
 use super::options::Options;
-use super::prepare::Prepared;
-use super::terms;
+use super::preparation::Prepared;
 use crate::ledger::Interrupted;
 use crate::plan::MappingPlan;
 
@@ -29,9 +29,9 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
 }
 
 /// Returns why a process cannot share a run whose redacted keys another secret encrypts.
-pub(super) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blocked> {
+pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blocked> {
     let run = &begun.record.run;
-    terms::has_other_secret(options, begun).then(|| {
+    fingerprint::has_other_secret(options, begun).then(|| {
         Blocked::new(format!("run {run} was begun under another {VARIABLE}"))
             .hinted("Give every process of a run the same one.")
     })
@@ -43,7 +43,7 @@ pub fn read_from_start(
     options: &Options,
     interrupted: &Interrupted,
 ) -> Vec<String> {
-    let Some(why) = terms::starts_over(options, interrupted) else { return Vec::new() };
+    let Some(why) = fingerprint::starts_over(options, interrupted) else { return Vec::new() };
     let say = |plan: &MappingPlan| {
         format!(
             "mapping \"{}\" is compared from its start: its key is redacted, and {why}",

@@ -1,7 +1,6 @@
 //! Why a repair cannot be made or applied.
 
-use super::retried::{MayPass, joined};
-use super::work::hands::Failed;
+use super::retry::{SideError, Transient, joined};
 use crate::pg::{PgError, Remedy};
 
 /// What stands in the way: a lowercase line, and a sentence about what to do.
@@ -12,32 +11,32 @@ pub struct Blocked {
     /// What to do.
     pub hint: Option<String>,
     /// What helps against it.
-    pub(super) remedy: Remedy,
+    pub(crate) remedy: Remedy,
 }
 
 impl Blocked {
-    pub(super) fn new(message: impl Into<String>) -> Blocked {
+    pub(crate) fn new(message: impl Into<String>) -> Blocked {
         Blocked { message: message.into(), hint: None, remedy: Remedy::GiveUp }
     }
 
-    pub(super) fn hinted(self, hint: impl Into<String>) -> Blocked {
+    pub(crate) fn hinted(self, hint: impl Into<String>) -> Blocked {
         Blocked { hint: Some(hint.into()), ..self }
     }
 
-    pub(super) fn io(what: &std::path::Path, error: &std::io::Error) -> Blocked {
+    pub(crate) fn io(what: &std::path::Path, error: &std::io::Error) -> Blocked {
         Blocked::new(format!("{}: {error}", what.display()))
     }
 }
 
-impl From<Failed> for Blocked {
-    fn from((side, error): Failed) -> Blocked {
+impl From<SideError> for Blocked {
+    fn from((side, error): SideError) -> Blocked {
         let PgError { message, hint, remedy, .. } = error;
         let message = side.map_or(message.clone(), |side| format!("{side}: {message}"));
         Blocked { message, hint, remedy }
     }
 }
 
-impl MayPass for Blocked {
+impl Transient for Blocked {
     fn remedy(&self) -> Remedy {
         self.remedy
     }
