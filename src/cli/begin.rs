@@ -12,7 +12,7 @@ use super::ledgers::{Ledgers, warn_of_trouble};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{LedgerError, Left, Recorder, Resumable};
-use crate::run::{self, Options, Parted, PriorResults, RunStart, Shared, Stop};
+use crate::run::{self, Options, Parted, PriorResults, RunStart, ShareOutcome, Stop};
 use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
@@ -99,13 +99,13 @@ pub(super) async fn share(
         warn_of_trouble(recorder, ui);
     }
     Err(match part {
-        Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
-        Ok(Shared::Elsewhere(summary)) => {
+        Ok(ShareOutcome::Completed(summary)) => return Ok(summary.verdict.into()),
+        Ok(ShareOutcome::Elsewhere(summary)) => {
             let verdict = summary.verdict.name();
             ui.status(&format!("run {run_id} is over: {verdict}; another process has told it"));
             summary.verdict.into()
         }
-        Ok(Shared::Left(left)) => {
+        Ok(ShareOutcome::Left(left)) => {
             let left = left.map_or_else(String::new, |Left { open, all }| match open {
                 0 => ": all is compared, and what differs is to be settled".to_owned(),
                 _ => format!(": {open} of {all} shards are still to be compared"),

@@ -1,9 +1,9 @@
-//! Why a repair cannot be made or applied.
+//! Why something cannot be prepared, or a repair not made or applied.
 
-use super::retry::{SideError, Transient, joined};
+use super::retry::{SideError, Transient, join_hints};
 use crate::pg::{PgError, Remedy};
 
-/// What stands in the way: a lowercase line, and a sentence about what to do.
+/// An error of a repair or of its preparation: a lowercase line, and a sentence about what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// What went wrong.
@@ -41,7 +41,7 @@ impl Transient for Blocked {
         self.remedy
     }
 
-    fn advised(self, advice: &str) -> Blocked {
-        Blocked { hint: joined(self.hint, advice), ..self }
+    fn with_advice(self, advice: &str) -> Blocked {
+        Blocked { hint: join_hints(self.hint, advice), ..self }
     }
 }

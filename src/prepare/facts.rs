@@ -1,8 +1,8 @@
-//! What one side's server says of the mappings, hundreds of them at a time.
+//! What one server knows about the mappings, read for hundreds of them at a time.
 //!
-//! Questions about the catalog name many relations in one statement. Each fragment of the operator's SQL
-//! goes to the server in a statement of its own, several on their way at once. Whatever the batches, each
-//! mapping gets the answers and the problems that it would get alone.
+//! Queries of the catalog name many relations in one statement. Each fragment of the operator's SQL is
+//! checked in a statement of its own, several in flight at the same time. Whatever the batches, each mapping
+//! has the facts and problems that it would have alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,11 @@ use crate::schema::{
 };
 use crate::spec::{ColumnRule, Diagnostic, Fragment, Mapping, Reads, SideMapping, did_you_mean};
 
-/// Missing tables for which a similar name is looked up. It takes all names of a schema for each, and no
-/// more problems than these are shown.
+/// The maximum of missing tables for which a similar name is looked up. Each needs all names of a
+/// schema, and no more problems than these are shown.
 const MOST_SUGGESTIONS: usize = 100;
 
-/// What is known of one mapping on one side, as far as it has been asked.
+/// What is known of one mapping on one side.
 struct MappingFacts<'m> {
     mapping: &'m Mapping,
     shape: Option<Shape>,
@@ -27,7 +27,7 @@ struct MappingFacts<'m> {
     accepts: Vec<Option<Diagnostic>>,
     changed_at: Vec<String>,
     problems: Vec<Diagnostic>,
-    /// Whether there is something wrong with it, so that it cannot be planned.
+    /// Whether a problem keeps it from being planned.
     failed: bool,
 }
 
@@ -39,18 +39,19 @@ enum FragmentUse<'m> {
     Accept,
 }
 
-/// Asks for facts about mappings of one side.
+/// Reads facts about mappings of one side.
 pub(crate) struct FactReader<'c> {
     pub(crate) catalog: &'c Catalog<'c>,
     pub(crate) server: &'c Server,
-    /// Rows that changed at this moment or later are asked for, if only they are.
+    /// Only rows that changed at this moment or later are compared, if there is one.
     pub(crate) moment: Option<&'c String>,
-    /// Names of the relations in schemas in which a table was not found.
+    /// The names of the relations in schemas in which a table was not found.
     names: HashMap<SchemaName, Vec<String>>,
     suggestions: usize,
 }
 
 impl<'c> FactReader<'c> {
+    /// Creates the reader of one side.
     pub(crate) fn new(
         catalog: &'c Catalog<'c>,
         server: &'c Server,
@@ -64,11 +65,11 @@ impl<'c> FactReader<'c> {
         self.catalog.side
     }
 
-    /// The facts about each mapping, in order; `None` if there is a problem with it. Problems and warnings
-    /// are appended in the mappings' order.
+    /// Reads the facts about each mapping, in order; `None` for a mapping with a problem. Problems
+    /// and warnings are appended in the mappings' order.
     ///
     /// # Errors
-    /// What the server says, unless it is about the spec.
+    /// What the server reports, unless it is about the spec.
     pub(crate) async fn facts(
         &mut self,
         mappings: &[&Mapping],
@@ -76,16 +77,16 @@ impl<'c> FactReader<'c> {
     ) -> Result<Vec<Option<Facts>>, PgError> {
         let mut facts = Vec::with_capacity(mappings.len());
         for batch in mappings.chunks(self.catalog.most.max(1)) {
-            for mut asked in self.batch(batch).await? {
-                problems.append(&mut asked.problems);
-                facts.push(self.fact(asked));
+            for mut of_mapping in self.batch(batch).await? {
+                problems.append(&mut of_mapping.problems);
+                facts.push(self.fact(of_mapping));
             }
         }
         Ok(facts)
     }
 
-    fn fact(&self, asked: MappingFacts<'_>) -> Option<Facts> {
-        let MappingFacts { shape, relation, expressions, accepts, changed_at, failed, .. } = asked;
+    fn fact(&self, facts: MappingFacts<'_>) -> Option<Facts> {
+        let MappingFacts { shape, relation, expressions, accepts, changed_at, failed, .. } = facts;
         let (shape, relation) = (shape?, relation.filter(|_| !failed)?);
         let moment = self.moment.cloned().filter(|_| relation.schema_usable);
         Some(Facts { shape, relation, expressions, accepts, changed_at, moment })
@@ -95,55 +96,55 @@ impl<'c> FactReader<'c> {
         &mut self,
         mappings: &[&'m Mapping],
     ) -> Result<Vec<MappingFacts<'m>>, PgError> {
-        let mut asked: Vec<MappingFacts<'m>> =
+        let mut facts: Vec<MappingFacts<'m>> =
             mappings.iter().map(|mapping| MappingFacts::new(mapping)).collect();
-        // Before anything else: what changes between the answers is noticed when rows are read.
-        let queries = self.shapes(&mut asked).await?;
-        self.tables(&mut asked).await?;
-        self.queries(&mut asked, &queries).await?;
-        self.fragments(&mut asked).await?;
-        self.spreads(&mut asked).await?;
-        self.zones(&mut asked).await?;
-        Ok(asked)
+        // Shapes come first: a change between the queries is noticed when rows are read.
+        let queries = self.shapes(&mut facts).await?;
+        self.tables(&mut facts).await?;
+        self.queries(&mut facts, &queries).await?;
+        self.fragments(&mut facts).await?;
+        self.spreads(&mut facts).await?;
+        self.zones(&mut facts).await?;
+        Ok(facts)
     }
 
-    /// Asks for the shapes. Gives the columns of queries, by place.
+    /// Reads the shapes. Returns the columns of queries with their places.
     async fn shapes(
         &self,
-        asked: &mut [MappingFacts<'_>],
+        facts: &mut [MappingFacts<'_>],
     ) -> Result<Vec<(usize, QueryColumns)>, PgError> {
         let side = self.side();
-        let reads: Vec<&Reads> = asked.iter().map(|asked| asked.reads(side)).collect();
+        let reads: Vec<&Reads> = facts.iter().map(|facts| facts.reads(side)).collect();
         let shapes = self.catalog.shapes(&reads).await?;
         let mut queries = Vec::new();
-        for (place, (asked, shape)) in asked.iter_mut().zip(shapes).enumerate() {
-            match (shape, asked.reads(side)) {
+        for (place, (facts, shape)) in facts.iter_mut().zip(shapes).enumerate() {
+            match (shape, facts.reads(side)) {
                 (Ok((shape, columns)), _) => {
-                    asked.shape = Some(shape);
+                    facts.shape = Some(shape);
                     queries.extend(columns.map(|columns| (place, columns)));
                 }
-                (Err(error), Reads::Query(query)) => asked.refuse(at_fragment(side, query, error)?),
+                (Err(error), Reads::Query(query)) => facts.reject(at_fragment(side, query, error)?),
                 (Err(error), Reads::Table(_)) => return Err(error),
             }
         }
         Ok(queries)
     }
 
-    /// Asks for the tables that are read from.
-    async fn tables(&mut self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
+    /// Reads the tables.
+    async fn tables(&mut self, facts: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
-        let named = asked.iter().filter_map(|asked| {
-            let settings = asked.settings(side);
+        let named = facts.iter().filter_map(|facts| {
+            let settings = facts.settings(side);
             Some((settings.reads.table()?, settings.only))
         });
         let mut found = self.catalog.tables(&named.collect::<Vec<_>>()).await?.into_iter();
-        for asked in asked {
-            let SideMapping { reads: Reads::Table(table), only, .. } = asked.settings(side) else {
+        for facts in facts {
+            let SideMapping { reads: Reads::Table(table), only, .. } = facts.settings(side) else {
                 continue;
             };
             let relation = found.next().flatten();
             let kind = relation.as_ref().map(|relation| relation.kind);
-            asked.relation = relation;
+            facts.relation = relation;
             let (message, hint) = match kind {
                 None => {
                     let database = &self.server.database;
@@ -162,12 +163,12 @@ impl<'c> FactReader<'c> {
                 }
                 Some(_) => continue,
             };
-            asked.refuse(Diagnostic::error(&table.span, message).hinted(hint));
+            facts.reject(Diagnostic::error(&table.span, message).hinted(hint));
         }
         Ok(())
     }
 
-    /// What may have been meant by a table that is not there.
+    /// Returns a hint for a table that does not exist.
     async fn hint_for_missing(&mut self, table: &TableName) -> Result<String, PgError> {
         let schema = &table.schema;
         if !self.names.contains_key(schema) {
@@ -180,110 +181,111 @@ impl<'c> FactReader<'c> {
                 "Schema \"{schema}\" has no tables here; check the name and the database."
             ));
         }
-        let looked = self.suggestions > 0;
+        let may_suggest = self.suggestions > 0;
         self.suggestions = self.suggestions.saturating_sub(1);
-        let near = looked.then(|| did_you_mean(&table.name, names.iter().map(String::as_str)));
+        let near = may_suggest.then(|| did_you_mean(&table.name, names.iter().map(String::as_str)));
         Ok(match near.flatten() {
             Some(near) => format!("Did you mean \"{schema}.{near}\"?"),
             None => "Check the name; unquoted parts fold to lower case.".to_owned(),
         })
     }
 
-    /// Asks for the queries that are read from, whose columns are known.
+    /// Reads the queries whose columns are known.
     async fn queries(
         &self,
-        asked: &mut [MappingFacts<'_>],
+        facts: &mut [MappingFacts<'_>],
         described: &[(usize, QueryColumns)],
     ) -> Result<(), PgError> {
         let side = self.side();
         let mut queries = Vec::new();
         for (place, columns) in described {
-            if let Reads::Query(query) = asked[*place].reads(side) {
+            if let Reads::Query(query) = facts[*place].reads(side) {
                 queries.push((query, columns));
             }
         }
         let relations = self.catalog.queries(&queries).await?;
         for ((place, _), relation) in described.iter().zip(relations) {
-            let asked = &mut asked[*place];
-            match (relation, asked.reads(side)) {
-                (Ok(relation), _) => asked.relation = Some(relation),
-                (Err(error), Reads::Query(query)) => asked.refuse(at_fragment(side, query, error)?),
+            let facts = &mut facts[*place];
+            match (relation, facts.reads(side)) {
+                (Ok(relation), _) => facts.relation = Some(relation),
+                (Err(error), Reads::Query(query)) => facts.reject(at_fragment(side, query, error)?),
                 (Err(error), Reads::Table(_)) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Puts each fragment of the operator's SQL to the server.
-    async fn fragments(&self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
+    /// Checks each fragment of the operator's SQL on the server.
+    async fn fragments(&self, facts: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
         let mut places = Vec::new();
         let mut fragments = Vec::new();
-        for (place, asked) in asked.iter().enumerate().filter(|(_, asked)| asked.is_usable()) {
-            for (of, fragment) in asked.fragments(side) {
+        for (place, facts) in facts.iter().enumerate().filter(|(_, facts)| facts.is_usable()) {
+            for (of, fragment) in facts.fragments(side) {
                 places.push((place, of, fragment));
-                fragments.push((asked.reads(side), fragment));
+                fragments.push((facts.reads(side), fragment));
             }
         }
         let types = self.catalog.expressions(&fragments).await?;
         for ((place, of, fragment), found) in places.into_iter().zip(types) {
-            let asked = &mut asked[place];
+            let facts = &mut facts[place];
             let condition = |found: &ColumnType, what: &str| {
                 let message = format!("{what} gives {}, not a condition", found.display);
                 Diagnostic::error(fragment.span(), message)
             };
             match (of, found) {
                 (FragmentUse::Column(rule), Ok(found)) => {
-                    asked.expressions.insert(rule.pair.value.clone(), found);
+                    facts.expressions.insert(rule.pair.value.clone(), found);
                 }
                 (FragmentUse::Filter, Ok(found)) if found.display != "boolean" => {
-                    asked.refuse(condition(&found, &format!("\"where\" of the {side}")));
+                    facts.reject(condition(&found, &format!("\"where\" of the {side}")));
                 }
                 (FragmentUse::Filter, Ok(_)) => {}
                 (FragmentUse::Accept, Ok(found)) => {
                     let wrong = found.display != "boolean";
-                    asked.accepts.push(wrong.then(|| condition(&found, "\"where\"")));
+                    facts.accepts.push(wrong.then(|| condition(&found, "\"where\"")));
                 }
                 (FragmentUse::Accept, Err(error)) => {
-                    asked.accepts.push(Some(at_fragment(side, fragment, error)?));
+                    facts.accepts.push(Some(at_fragment(side, fragment, error)?));
                 }
                 (FragmentUse::Filter | FragmentUse::Column(_), Err(error)) => {
-                    asked.refuse(at_fragment(side, fragment, error)?);
+                    facts.reject(at_fragment(side, fragment, error)?);
                 }
             }
         }
         Ok(())
     }
 
-    /// Asks how the values of the last-modified columns are spread.
-    async fn spreads<'m>(&self, asked: &mut [MappingFacts<'m>]) -> Result<(), PgError> {
+    /// Reads how the values of the last-modified columns are distributed.
+    async fn spreads<'m>(&self, facts: &mut [MappingFacts<'m>]) -> Result<(), PgError> {
         let side = self.side();
-        let spread = |asked: &MappingFacts<'m>| {
-            let settings = asked.settings(side);
+        let spread = |facts: &MappingFacts<'m>| {
+            let settings = facts.settings(side);
             Some((settings.reads.table()?, &settings.changed_at.as_ref()?.value))
-                .filter(|_| asked.is_usable())
+                .filter(|_| facts.is_usable())
         };
-        let columns: Vec<_> = asked.iter().map(spread).collect();
+        let columns: Vec<_> = facts.iter().map(spread).collect();
         let wanted: Vec<(&TableName, &ColumnName)> = columns.iter().flatten().copied().collect();
         let spreads = self.catalog.spreads(&wanted).await?;
         let mut spreads = spreads.into_iter();
-        for (asked, _) in asked.iter_mut().zip(&columns).filter(|(_, column)| column.is_some()) {
-            asked.changed_at = spreads.next().unwrap_or_default();
+        for (facts, _) in facts.iter_mut().zip(&columns).filter(|(_, column)| column.is_some()) {
+            facts.changed_at = spreads.next().unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Warns of each fragment of the operator's SQL that casts a column in the time zone of the session.
-    async fn zones(&self, asked: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
+    /// Adds a warning for each fragment of the operator's SQL that casts a column in the time zone
+    /// of the session.
+    async fn zones(&self, facts: &mut [MappingFacts<'_>]) -> Result<(), PgError> {
         let side = self.side();
         let mut places = Vec::new();
-        for (place, asked) in asked.iter().enumerate().filter(|(_, asked)| asked.is_usable()) {
-            for (_, fragment) in asked.fragments(side) {
-                let columns = asked.relation.iter().flat_map(|relation| &relation.columns);
+        for (place, facts) in facts.iter().enumerate().filter(|(_, facts)| facts.is_usable()) {
+            for (_, fragment) in facts.fragments(side) {
+                let columns = facts.relation.iter().flat_map(|relation| &relation.columns);
                 let named = columns.filter(|column| fragment.mentions(&column.name.0));
                 let named: Vec<Column> = named.cloned().collect();
                 if may_depend_on_zone(&named) {
-                    places.push((place, asked.mapping, fragment, named));
+                    places.push((place, facts.mapping, fragment, named));
                 }
             }
         }
@@ -299,7 +301,7 @@ impl<'c> FactReader<'c> {
         for ((place, _, fragment, named), told) in places.iter().zip(told) {
             let told = match told {
                 Ok(told) => told,
-                // Of the other side's condition, or of SQL that needs more of the row, nothing is said.
+                // A condition of the other side, or SQL that needs more of the row, has no warning.
                 Err(error) if error.sqlstate.is_some() && error.remedy == Remedy::GiveUp => {
                     continue;
                 }
@@ -309,7 +311,7 @@ impl<'c> FactReader<'c> {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
                 let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
                 let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);
-                asked[*place].problems.push(warning);
+                facts[*place].problems.push(warning);
             }
         }
         Ok(())
@@ -338,14 +340,14 @@ impl<'m> MappingFacts<'m> {
         &self.settings(side).reads
     }
 
-    /// Whether the operator's SQL can be tried on it. Where the schema cannot be used, the plan says so,
-    /// with the grant that is missing; expressions would only fail again.
+    /// Returns whether the operator's SQL can be checked. Where the schema cannot be used, the plan
+    /// reports the missing grant, and expressions would only fail again.
     fn is_usable(&self) -> bool {
         !self.failed && self.relation.as_ref().is_some_and(|relation| relation.schema_usable)
     }
 
-    /// Notes a problem that keeps the mapping from being planned.
-    fn refuse(&mut self, problem: Diagnostic) {
+    /// Adds a problem that keeps the mapping from being planned.
+    fn reject(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
         self.failed = true;
     }
@@ -365,7 +367,8 @@ impl<'m> MappingFacts<'m> {
     }
 }
 
-/// What the server says of the operator's SQL, at its place; an error that is not about the SQL goes on.
+/// Returns what the server reports about the operator's SQL, with its place. Other errors are
+/// returned as they are.
 fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagnostic, PgError> {
     let about_sql = error.sqlstate.as_ref().is_some_and(|code| {
         ["42", "22", "0A", "21", "3F", "P0"].iter().any(|class| code.starts_with(class))
@@ -382,7 +385,7 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     let path = unresolved.then(|| {
         format!("Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise.")
     });
-    // Of an unknown function the server says that casts may help, and they may.
+    // For an unknown function the server suggests casts, which may help.
     let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
     Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
 }

@@ -1,9 +1,9 @@
-//! What a run is asked, and of which databases: what a run that goes on has to be asked again, or its
-//! halves would be answers to two questions.
+//! The fingerprint of a run: what it compares, and in which databases. A resumed run has to compare the
+//! same, or its halves would answer two questions.
 //!
-//! How it goes about it (jobs, the size of chunks, how long it settles) may change on the way. How its
-//! rows are parted may not, whatever the statistics or the size of chunks would have it now: a part in
-//! buckets means nothing in ranges. So the run's own partition is taken from here by whoever goes on.
+//! How a run compares (jobs, the size of chunks, how long it settles) may change meanwhile. How its rows
+//! are partitioned may not, whatever statistics or the size of chunks would suggest now: the result of a
+//! hash bucket means nothing for a range. So a resumed run takes the partition of the fingerprint.
 
 use std::collections::BTreeMap;
 
@@ -18,28 +18,28 @@ use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
 
-/// What a run is asked.
+/// What a run compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RunFingerprint {
-    /// Name and version of the program: what is kept of a chunk is read by no other.
+    /// The name and version of the program. Checkpoints are read by no other.
     tool: String,
     spec_hash: String,
-    /// Spec and parameters.
+    /// The spec and its parameters.
     scope: String,
-    /// The only mappings, if not all.
+    /// The mappings that are compared, if not all.
     mappings: Vec<String>,
     sample: Option<String>,
-    /// Whether it takes what has gone unverified for longest.
+    /// Whether the run compares a slice.
     #[serde(default)]
     slice: bool,
-    /// The moments since which rows have to have changed, one a side.
+    /// The moments since which rows have to have changed, one for each side.
     #[serde(default)]
     since: Option<BySide<String>>,
-    /// How each mapping's rows are compared: what was seen by one strategy means nothing to another.
+    /// The strategy of each mapping. A checkpoint of one strategy means nothing to another.
     strategies: BTreeMap<String, String>,
-    /// By which key, in which order: a range of one key means nothing to another.
+    /// The key of each mapping with its order. A range of one key means nothing to another.
     keys: BTreeMap<String, String>,
-    /// How each mapping's rows are parted.
+    /// How each mapping's rows are partitioned.
     #[serde(default)]
     partitions: BTreeMap<String, Partition>,
     /// What each mapping's sides are read from.
@@ -78,7 +78,7 @@ impl RunFingerprint {
         }
     }
 
-    /// What is asked otherwise now, as a clause; nothing if it is the same.
+    /// Returns what differs now, as a clause; `None` if the fingerprints are equal.
     fn difference(&self, now: &RunFingerprint) -> Option<String> {
         if self.tool != now.tool {
             return Some(format!("it was begun by {}, and this is {}", self.tool, now.tool));
@@ -106,11 +106,11 @@ impl RunFingerprint {
             Some(format!("\"{name}\" was compared by {before} and would be by {now} (--strategy)"))
         });
         let other = other.or_else(|| self.other_key(now));
-        other.or_else(|| self.other_parts(now)).or_else(|| self.moved(now))
+        other.or_else(|| self.other_partition(now)).or_else(|| self.other_tables(now))
     }
 
-    /// How a mapping's rows are parted, if that is known. Versions that did not say it told in which file
-    /// the rows lie, where that was read block by block.
+    /// Returns how a mapping's rows are partitioned, if it is known. Older versions stored only in
+    /// which file the rows lie, if that was read by blocks.
     fn partition(&self, name: &str) -> Option<Partition> {
         let by_blocks = || {
             let shapes = self.shapes.get(name)?;
@@ -119,8 +119,8 @@ impl RunFingerprint {
         self.partitions.get(name).copied().or_else(by_blocks)
     }
 
-    /// Has these plans part rows in the same way, where they can.
-    fn part(&self, plans: &mut [MappingPlan]) {
+    /// Sets the plans to partition rows in the same way, where they can.
+    fn partition_as(&self, plans: &mut [MappingPlan]) {
         for plan in plans {
             if let Some(partition) = self.partition(&plan.name) {
                 plan.part_as(partition);
@@ -128,8 +128,8 @@ impl RunFingerprint {
         }
     }
 
-    /// What cannot be parted in the same way. Only what proves the key may be lost.
-    fn other_parts(&self, now: &RunFingerprint) -> Option<String> {
+    /// Returns what cannot be partitioned in the same way. Only the proof of the key may be lost.
+    fn other_partition(&self, now: &RunFingerprint) -> Option<String> {
         now.partitions.iter().find_map(|(name, now)| {
             let before = self.partition(name).filter(|before| before != now)?;
             Some(format!(
@@ -141,7 +141,8 @@ impl RunFingerprint {
         })
     }
 
-    /// What would be compared by another key: where the spec names none, it is the catalog's.
+    /// Returns what would be compared by another key: without a key in the spec, the catalog
+    /// decides.
     fn other_key(&self, now: &RunFingerprint) -> Option<String> {
         now.keys.iter().find_map(|(name, now)| {
             let before = self.keys.get(name).filter(|before| *before != now)?;
@@ -149,8 +150,8 @@ impl RunFingerprint {
         })
     }
 
-    /// What is not read from where it was.
-    fn moved(&self, now: &RunFingerprint) -> Option<String> {
+    /// Returns what is no longer read from where it was.
+    fn other_tables(&self, now: &RunFingerprint) -> Option<String> {
         now.shapes.iter().find_map(|(name, now)| {
             let before = self.shapes.get(name)?;
             let differs = |side: Side| Some((side, before[side].difference(&now[side])?));
@@ -165,8 +166,8 @@ fn moments(plan: &MappingPlan) -> Option<BySide<String>> {
     Some(BySide { source: moment(Side::Source)?, target: moment(Side::Target)? })
 }
 
-/// What is not what the mappings were read from, when the run of these terms compared them. Where a
-/// table's blocks lie is no matter once they were read.
+/// Returns what differs from what the mappings were read from when the run with this fingerprint
+/// compared them. Where the blocks of a table lie does not matter once they were read.
 pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Change> {
     let change =
         |mapping: &str, message: String| Change { mapping: Some(mapping.to_owned()), message };
@@ -190,11 +191,12 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Chang
     changes.collect()
 }
 
-/// Checks that the servers are not file copies of those that a run noted in its terms. Returns the sides
-/// whose server was started since: a copy that has been written to cannot be told from it.
+/// Checks that the servers are not file copies of those in the fingerprint of a run. Returns the
+/// sides whose server was restarted since: a copy that has been written to cannot be distinguished
+/// from it.
 ///
 /// # Errors
-/// A server that is a copy, or was put back to an earlier time.
+/// A server that is a copy, or was restored to an earlier time.
 pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<Side>, Blocked> {
     let Some(before) = read(terms) else { return Ok(Vec::new()) };
     let mut restarted = Vec::new();
@@ -214,7 +216,7 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
     Ok(restarted)
 }
 
-/// Tells the ledger what a run is asked.
+/// Sets the fingerprint of a run in the ledger.
 pub(crate) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
     recorder.set_terms(written(&RunFingerprint::of(&prepared.spec, &prepared.plans, options)));
     recorder.set_redaction(redaction(prepared, options));
@@ -225,14 +227,14 @@ fn redaction(prepared: &Prepared, options: &Options) -> Redaction {
     Redaction::new(redacted.map(|plan| plan.name.clone()).collect(), options.cipher.clone())
 }
 
-/// Returns whether a run's redacted keys are encrypted under another secret than this process has.
+/// Returns whether a run's redacted keys are encrypted with another secret than this process has.
 pub(crate) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
     let of_run = read(&begun.terms).and_then(|terms| terms.redact_key);
     of_run.is_some_and(|of_run| options.cipher.as_ref().is_none_or(|own| own.id() != of_run))
 }
 
-/// Returns why mappings with a redacted key are compared from their start when a run is resumed, as a
-/// clause; nothing if they go on.
+/// Returns why mappings with a redacted key are compared from their start when a run is resumed, as
+/// a clause; `None` if they are resumed.
 pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'static str> {
     let had_secret = read(&begun.terms).is_some_and(|terms| terms.redact_key.is_some());
     match &options.cipher {
@@ -245,11 +247,12 @@ pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'st
     }
 }
 
-/// Takes over what each process would say otherwise of itself and the process that began the run has
-/// said: how rows are parted and, if the time is the same, since which moments rows have to have changed.
+/// Takes over what each process would decide by itself and the process that began the run has
+/// decided: how rows are partitioned and, if the time is the same, since which moments rows have to
+/// have changed.
 pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
     let Some(terms) = read(&begun.terms) else { return };
-    terms.part(&mut prepared.plans);
+    terms.partition_as(&mut prepared.plans);
     let time = options.since.as_ref().map(|since| &since.text);
     let moments = terms.since;
     let Some(moments) = moments.filter(|_| time == begun.record.since.as_ref()) else { return };
@@ -262,7 +265,7 @@ pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrup
     }
 }
 
-/// What is asked otherwise than when a run was begun, as a clause.
+/// Returns what differs from the run that was begun, as a clause.
 pub(crate) fn difference(
     prepared: &Prepared,
     options: &Options,
@@ -287,11 +290,11 @@ fn read(text: &str) -> Option<RunFingerprint> {
     serde_json::from_str(text).ok()
 }
 
-/// Tells the ledger what a run is asked, and finds the one that is to go on, if one is: `wanted` is its
-/// id, or empty for the newest. Rows are parted as they were then.
+/// Sets the fingerprint of a run in the ledger, and finds the run to resume, if there is one:
+/// `wanted` is its id, or empty for the newest. Rows are partitioned as they were then.
 ///
 /// # Errors
-/// When there is no such run to go on with, or it was asked something else.
+/// When there is no run to resume, or it compared something else.
 pub async fn agree(
     prepared: &mut Prepared,
     options: &Options,
@@ -303,7 +306,7 @@ pub async fn agree(
     let same = |text: &str| {
         let Some(before) = read(text) else { return false };
         let mut plans = prepared.plans.clone();
-        before.part(&mut plans);
+        before.partition_as(&mut plans);
         before.difference(&RunFingerprint::of(&prepared.spec, &plans, options)).is_none()
     };
     let id = Some(wanted).filter(|id| !id.is_empty());
@@ -327,7 +330,7 @@ pub async fn agree(
         (none, None) => return Ok(none),
     };
     if let Some(before) = read(&found.terms) {
-        before.part(&mut prepared.plans);
+        before.partition_as(&mut prepared.plans);
         set(prepared, options, recorder);
     }
     match difference(prepared, options, &found) {
@@ -346,7 +349,7 @@ pub async fn agree(
 mod tests {
     use super::*;
 
-    fn terms() -> RunFingerprint {
+    fn fingerprint() -> RunFingerprint {
         RunFingerprint {
             tool: "pgreconcile 1".to_owned(),
             spec_hash: "h".to_owned(),
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_asked_otherwise_is_named() {
+    fn every_difference_is_named() {
         let moved = |side: Side| {
             let mut shapes = BySide::<Shape>::default();
             shapes[side].database_oid = 7;
@@ -372,45 +375,51 @@ mod tests {
         };
         for (now, said) in [
             (
-                RunFingerprint { tool: "pgreconcile 2".into(), ..terms() },
+                RunFingerprint { tool: "pgreconcile 2".into(), ..fingerprint() },
                 "and this is pgreconcile 2",
             ),
             (
-                RunFingerprint { spec_hash: "i".into(), scope: "t".into(), ..terms() },
+                RunFingerprint { spec_hash: "i".into(), scope: "t".into(), ..fingerprint() },
                 "the spec has",
             ),
-            (RunFingerprint { scope: "t".into(), ..terms() }, "--param"),
-            (RunFingerprint { mappings: vec!["t".into()], ..terms() }, "--mapping"),
-            (RunFingerprint { sample: Some("0.01".into()), ..terms() }, "--sample"),
+            (RunFingerprint { scope: "t".into(), ..fingerprint() }, "--param"),
+            (RunFingerprint { mappings: vec!["t".into()], ..fingerprint() }, "--mapping"),
+            (RunFingerprint { sample: Some("0.01".into()), ..fingerprint() }, "--sample"),
             (
-                RunFingerprint { strategies: [("t".into(), "stream".into())].into(), ..terms() },
+                RunFingerprint {
+                    strategies: [("t".into(), "stream".into())].into(),
+                    ..fingerprint()
+                },
                 "was compared by digest and would be by stream (--strategy)",
             ),
             (
-                RunFingerprint { keys: [("t".into(), "b, a".into())].into(), ..terms() },
+                RunFingerprint { keys: [("t".into(), "b, a".into())].into(), ..fingerprint() },
                 "by the key (a, b) and would be by (b, a)",
             ),
             (
-                RunFingerprint { partitions: [("t".into(), Partition::Ranges)].into(), ..terms() },
+                RunFingerprint {
+                    partitions: [("t".into(), Partition::Ranges)].into(),
+                    ..fingerprint()
+                },
                 "was compared in buckets and would be in ranges",
             ),
             (
-                RunFingerprint { shapes: moved(Side::Target), ..terms() },
+                RunFingerprint { shapes: moved(Side::Target), ..fingerprint() },
                 "the target of \"t\" is not",
             ),
         ] {
-            let why = terms().difference(&now).unwrap();
+            let why = fingerprint().difference(&now).unwrap();
             assert!(why.contains(said), "{why}");
         }
-        assert_eq!(terms().difference(&terms()), None);
+        assert_eq!(fingerprint().difference(&fingerprint()), None);
     }
 
     #[test]
-    fn terms_of_a_version_that_did_not_say_how_rows_are_parted_are_read() {
-        let mut text = serde_json::to_value(terms()).unwrap();
+    fn older_fingerprints_without_a_partition_are_read() {
+        let mut text = serde_json::to_value(fingerprint()).unwrap();
         text.as_object_mut().unwrap().remove("partitions");
         let mut before = read(&text.to_string()).unwrap();
-        assert_eq!((before.partition("t"), before.difference(&terms())), (None, None));
+        assert_eq!((before.partition("t"), before.difference(&fingerprint())), (None, None));
         before.shapes.get_mut("t").unwrap().target.filenode = Some(7);
         assert_eq!(before.partition("t"), Some(Partition::Buckets));
     }

@@ -1,4 +1,4 @@
-//! How a run goes about it: the spec's `[compare]` under the flags of the command line.
+//! The options of a run: the `[compare]` table of the spec under the flags of the command line.
 
 use std::time::Duration;
 
@@ -11,58 +11,58 @@ use crate::row::Veil;
 use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
 
-/// How young a row has to be to be looked at.
+/// How recent a row has to be to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
-    /// As it was written.
+    /// The text of the flag.
     pub text: String,
-    /// What that means.
+    /// The time before the start of the run.
     pub time: Duration,
 }
 
-/// Plain settings of one run; they know nothing of the command line.
+/// The options of one run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which strategy.
+    /// The strategy.
     pub strategy: StrategyChoice,
-    /// Rows of a chunk, where they are fixed; otherwise chunks are sized by time.
+    /// The fixed number of rows of a chunk; `None` if chunks are sized by time.
     pub chunk_rows: Option<u64>,
-    /// What one chunk's statement should take.
+    /// The time that the statement of one chunk should take.
     pub chunk_time: Duration,
-    /// What one statement may take at the most.
+    /// The maximum time that one statement may take.
     pub statement_timeout: Duration,
-    /// Connections a side.
+    /// The number of connections on each side.
     pub jobs: usize,
-    /// How long a difference must stand still before it is called one.
+    /// The time for which a difference must not change.
     pub settle: Duration,
-    /// How long the run may take, if there is a bound.
+    /// How long the run may take, if it is limited.
     pub deadline: Option<Duration>,
-    /// Findings reported per mapping.
+    /// The maximum of findings that are reported per mapping.
     pub max_findings: u64,
-    /// Rows that may stay in motion without making the run incomplete.
+    /// How many rows may keep changing without making the run incomplete.
     pub max_unsettled: u64,
-    /// Whether long runs of one-sided rows are reported key by key.
+    /// Whether long ranges of one-sided rows are reported key by key.
     pub expand: bool,
     /// Whether findings name columns without their values.
     pub keys_only: bool,
-    /// The share of the keys to look at, above 0 and below 1, if not all of them.
+    /// The share of the keys to compare, above 0 and below 1; `None` for all of them.
     pub sample: Option<f64>,
-    /// Only keys whose row on either side is younger than this, if not all of them.
+    /// Only keys whose row on either side is more recent than this are compared, if there is one.
     pub since: Option<Since>,
-    /// Whether it takes what has gone unverified for longest, and its deadline is a normal end.
+    /// Whether the run compares a slice, and its deadline is a normal end.
     pub slice: bool,
-    /// What redacted values are told under.
+    /// The redactor of values.
     pub veil: Veil,
     /// What encrypts redacted keys in the ledger, if there is a secret.
     pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
-    /// How many relations one question about a catalog names at the most.
+    /// The maximum of relations that one query of a catalog names.
     pub relations_at_once: usize,
 }
 
 impl Options {
-    /// Whether what it compares counts as verified.
+    /// Returns whether what the run compares counts as verified.
     pub(crate) fn covers(&self) -> bool {
         self.sample.is_none() && self.since.is_none()
     }
@@ -78,7 +78,7 @@ impl Options {
         }
     }
 
-    /// What a spec says, nothing overridden.
+    /// Returns the options of a spec, with nothing overridden.
     pub fn of(settings: &CompareSettings) -> Options {
         Options {
             strategy: settings.strategy,
@@ -103,35 +103,35 @@ impl Options {
     }
 }
 
-/// Whether a run was asked to stop.
+/// Whether a run is asked to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// No.
     #[default]
     No,
-    /// Finish what is in hand, then report.
+    /// Finish the tasks in flight, then report.
     Soon,
-    /// Cancel what is in hand, then report.
+    /// Cancel the tasks in flight, then report.
     Now,
 }
 
-/// What a repair is to do.
+/// The options of a repair.
 #[derive(Clone, Debug)]
 pub struct RepairOptions {
-    /// The side declared right.
+    /// The side that is the source of truth.
     pub authority: Side,
-    /// What may be done.
+    /// The operations that are allowed.
     pub kinds: Vec<Act>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
-    /// How far apart the two looks at a range are, if not as in the spec.
+    /// How far apart the two rechecks of a range are, if not as in the spec.
     pub settle: Option<Duration>,
     /// Rows of a batch.
     pub batch: usize,
     /// Whether a DELETE may reach other tables.
     pub allow_cascade: bool,
-    /// Whether triggers fire.
+    /// Whether triggers are fired.
     pub triggers: bool,
-    /// Whether to do without temporary tables.
+    /// Whether temporary tables are avoided.
     pub no_temp: bool,
 }

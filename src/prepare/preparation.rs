@@ -15,13 +15,13 @@ use crate::throttle::check_limits;
 pub struct Prepared {
     /// The spec.
     pub spec: Spec,
-    /// What the servers are.
+    /// What is known of both servers.
     pub servers: BySide<Server>,
-    /// Their connections.
+    /// The connections to them.
     pub pools: BySide<Pool>,
-    /// The plans, in the spec's order.
+    /// The plans, in the order of the spec.
     pub plans: Vec<MappingPlan>,
-    /// What is worth knowing and has a place in the spec.
+    /// Warnings with a place in the spec.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -30,7 +30,7 @@ pub struct Prepared {
 pub enum Trouble {
     /// Problems with places in the spec.
     Spec(Vec<Diagnostic>),
-    /// A server that cannot be talked to, and what was known of its connection before.
+    /// A server that cannot be connected to, with the warnings about its connection.
     Server(Side, PgError, Vec<Diagnostic>),
 }
 
@@ -48,7 +48,7 @@ impl std::error::Error for Trouble {}
 /// Prepares a spec.
 ///
 /// # Errors
-/// Every problem of every mapping at once, or the first server that cannot be talked to.
+/// All problems of all mappings at once, or the first server that cannot be connected to.
 pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble> {
     let application_name = format!("pgreconcile/{}", spec.name);
     let pool = |side: Side| {
@@ -57,8 +57,8 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
     };
     let pools = BySide::try_new(pool)?;
     let (source, target) = tokio::join!(
-        ask_side(&spec, Side::Source, &pools.source, options),
-        ask_side(&spec, Side::Target, &pools.target, options)
+        read_side(&spec, Side::Source, &pools.source, options),
+        read_side(&spec, Side::Target, &pools.target, options)
     );
     let mut problems = Vec::new();
     let mut answers = Vec::new();
@@ -66,7 +66,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
         match answer {
             Ok((server, facts, found)) => {
                 for problem in found {
-                    // What is wrong with a parameter's value, both sides say.
+                    // Both sides report a wrong value of a parameter.
                     if !problems.contains(&problem) {
                         problems.push(problem);
                     }
@@ -112,7 +112,7 @@ pub async fn prepare(spec: Spec, options: &Options) -> Result<Prepared, Trouble>
     Ok(Prepared { spec, servers, pools, plans, warnings: problems })
 }
 
-/// The mappings that are asked for.
+/// Returns the mappings that the options name.
 fn chosen<'s>(spec: &'s Spec, options: &Options) -> impl Iterator<Item = &'s Mapping> {
     let names = options.mappings.clone();
     spec.mappings.iter().filter(move |mapping| names.is_empty() || names.contains(&mapping.name))
@@ -133,7 +133,7 @@ fn unknown_mappings(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Accept rules that count for nothing any more.
+/// Returns a warning for each accept rule that has expired.
 fn expired_rules(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let rules = chosen(spec, options).flat_map(|mapping| &mapping.accepts);
@@ -161,13 +161,13 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
     for side in Side::BOTH {
         warnings.extend(pool_warnings(spec, side, &pools[side]));
     }
-    // Once for both sides: it is one thing to know, and one to do.
-    let mighty: Vec<Side> =
+    // One warning for both sides.
+    let overprivileged: Vec<Side> =
         Side::BOTH.into_iter().filter(|side| servers[*side].overprivileged).collect();
-    if let Some(first) = mighty.first() {
+    if let Some(first) = overprivileged.first() {
         let role = |side: &Side| format!("\"{}\" of the {side}", servers[*side].role);
-        let roles = mighty.iter().map(role).collect::<Vec<_>>().join(" and ");
-        let word = if mighty.len() == 1 { "role" } else { "roles" };
+        let roles = overprivileged.iter().map(role).collect::<Vec<_>>().join(" and ");
+        let word = if overprivileged.len() == 1 { "role" } else { "roles" };
         let message = format!("{word} {roles} may do more than read");
         let hint =
             "Read-only transactions do not bind a superuser; CONNECT, USAGE, SELECT suffice.";
@@ -176,22 +176,23 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
     warnings
 }
 
-/// What was noticed in a connection string and in the files that it leads to.
+/// Returns the warnings about a connection string and the files that it refers to.
 fn pool_warnings(spec: &Spec, side: Side, pool: &Pool) -> impl Iterator<Item = Diagnostic> {
     let span = &spec.sides[side].url.span;
     pool.warnings.iter().map(|text| Diagnostic::warning(span, text))
 }
 
-type Answer = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
+/// What is known of one side: its server, the facts about each mapping, and problems.
+type SideFacts = (Server, Vec<Option<Facts>>, Vec<Diagnostic>);
 
-/// Everything that one side has to say, mapping by mapping. A server that is not there at all is reported
-/// at once; what may pass is tried again, with a new connection.
-async fn ask_side(
+/// Reads all facts about one side. An error without a server is returned at once; one that may pass
+/// is retried on a new connection.
+async fn read_side(
     spec: &Spec,
     side: Side,
     pool: &Pool,
     options: &Options,
-) -> Result<Answer, PgError> {
+) -> Result<SideFacts, PgError> {
     let mut first = match pool.lease().await {
         Err(error) if error.sqlstate.is_none() => return Err(error),
         first => Some(first),
@@ -202,14 +203,14 @@ async fn ask_side(
             Some(first) => first?,
             None => pool.lease().await?,
         };
-        let answer = ask_through(spec, side, (&lease, most), options).await;
-        // An answer was too large to be read to its end.
+        let answer = read_facts(spec, side, (&lease, most), options).await;
+        // The answer was too large to be read to its end.
         if lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink) {
             most = (most / 2).max(1);
         }
         lease.give_back().await;
         match answer {
-            // A server that is silent on a new connection, too, is not waited for again.
+            // A server that does not answer on a new connection either is given up.
             Err(error) if error.remedy == Remedy::Reconnect && !pool.answers().await => {
                 Err(PgError { remedy: Remedy::GiveUp, ..error })
             }
@@ -219,12 +220,12 @@ async fn ask_side(
     .await
 }
 
-async fn ask_through(
+async fn read_facts(
     spec: &Spec,
     side: Side,
     (lease, most): (&Lease, usize),
     options: &Options,
-) -> Result<Answer, PgError> {
+) -> Result<SideFacts, PgError> {
     let timeout = options.statement_timeout;
     let catalog = Catalog {
         lease,
@@ -249,7 +250,7 @@ async fn ask_through(
         None => None,
     };
     let mappings: Vec<&Mapping> = chosen(spec, options).collect();
-    let mut asking = FactReader::new(&catalog, &server, moment.as_ref());
-    let facts = asking.facts(&mappings, &mut problems).await?;
+    let mut reader = FactReader::new(&catalog, &server, moment.as_ref());
+    let facts = reader.facts(&mappings, &mut problems).await?;
     Ok((server, facts, problems))
 }

@@ -1,8 +1,8 @@
-//! Runs of mappings with a redacted key: what they cannot do without PGRECONCILE_REDACT_KEY, or under
-//! another one than before.
+//! Runs of mappings with a redacted key: what they cannot do without PGRECONCILE_REDACT_KEY, or with another
+//! one than before.
 //!
-//! The ledger stores bounds of a redacted key encrypted or not at all. A run that is to be resumed
-//! compares such a mapping again. A slice, and a run of many processes, are nothing but stored bounds.
+//! The ledger stores bounds of a redacted key encrypted or not at all. A resumed run compares such a mapping
+//! from its start. A slice, and a run of many processes, consist of stored bounds.
 
 use super::blocked::Blocked;
 use super::fingerprint;
@@ -11,11 +11,11 @@ use super::preparation::Prepared;
 use crate::ledger::Interrupted;
 use crate::plan::MappingPlan;
 
-/// The variable that holds the secret.
+/// The environment variable with the secret.
 const VARIABLE: &str = "PGRECONCILE_REDACT_KEY";
 
-/// Returns why a run cannot do what a flag asks for, if it cannot: it has to store bounds of a redacted
-/// key, and nothing encrypts them.
+/// Returns why a run cannot do what a flag requests: it has to store bounds of a redacted key, and
+/// nothing encrypts them.
 pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<Blocked> {
     let plan = redacted(prepared).next().filter(|_| options.cipher.is_none())?;
     let pair = plan.redacted_key()?;
@@ -28,7 +28,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
     Some(Blocked::new(message).hinted(hint))
 }
 
-/// Returns why a process cannot share a run whose redacted keys another secret encrypts.
+/// Returns why a process cannot take part in a run whose redacted keys another secret encrypts.
 pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blocked> {
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
@@ -37,7 +37,7 @@ pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blo
     })
 }
 
-/// Returns what to say of each mapping that a run has to compare from its start when it is resumed.
+/// Returns a message for each mapping that a resumed run has to compare from its start.
 pub fn read_from_start(
     prepared: &Prepared,
     options: &Options,

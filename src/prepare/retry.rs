@@ -1,7 +1,7 @@
-//! Does something again, before the first row is read, that a server or the way to it may refuse for a
-//! moment only: too many connections, a restart, a timeout, a conflict with a standby's replay.
+//! Retries, before the first row is read, what a server or the way to it may reject for a moment only: too
+//! many connections, a restart, a timeout, a conflict with a standby's replay.
 //!
-//! What fails only after a long time is tried less often: no try begins later than half a minute after
+//! What fails only after a long time is retried less often: no attempt begins later than half a minute after
 //! the first failure.
 
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::pg::{PgError, Remedy, Retries};
 use crate::schema::Side;
 
-/// How long after the first failure a try may begin.
+/// How long after the first failure an attempt may begin.
 const LONGEST: Duration = Duration::from_secs(30);
-/// What is said when it was to no avail.
-const AGAIN: &str = "It was tried for a while: try again when the server has room.";
+/// The advice after the last attempt.
+const ADVICE: &str = "It was tried for a while: try again when the server has room.";
 
 /// An error, and the side on which it occurred, if that is known.
 pub(crate) type SideError = (Option<Side>, PgError);
@@ -25,10 +25,10 @@ pub(crate) trait Transient {
     fn remedy(&self) -> Remedy;
 
     /// Adds a sentence to its hint.
-    fn advised(self, advice: &str) -> Self;
+    fn with_advice(self, advice: &str) -> Self;
 }
 
-/// Does something, and again as long as it fails with an error that may pass.
+/// Retries an operation while it fails with an error that may pass.
 pub(crate) async fn retry<T, E: Transient>(
     mut work: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
@@ -41,7 +41,7 @@ pub(crate) async fn retry<T, E: Transient>(
         };
         let since_first = failed_at.get_or_insert_with(Instant::now).elapsed();
         let pause = match error.remedy() {
-            // A smaller question, which would help while rows are read, is not to be had here.
+            // Smaller queries, which help while rows are read, do not exist here.
             Remedy::Retry | Remedy::Reconnect | Remedy::Shrink => {
                 faults.pause().filter(|_| since_first < LONGEST)
             }
@@ -50,12 +50,13 @@ pub(crate) async fn retry<T, E: Transient>(
         };
         match pause {
             Some(pause) => tokio::time::sleep(pause).await,
-            None => return Err(error.advised(AGAIN)),
+            None => return Err(error.with_advice(ADVICE)),
         }
     }
 }
 
-pub(crate) fn joined(hint: Option<String>, advice: &str) -> Option<String> {
+/// Returns a hint with advice added.
+pub(crate) fn join_hints(hint: Option<String>, advice: &str) -> Option<String> {
     Some(hint.map_or_else(|| advice.to_owned(), |hint| format!("{hint} {advice}")))
 }
 
@@ -64,8 +65,8 @@ impl Transient for PgError {
         self.remedy
     }
 
-    fn advised(self, advice: &str) -> PgError {
-        PgError { hint: joined(self.hint, advice), ..self }
+    fn with_advice(self, advice: &str) -> PgError {
+        PgError { hint: join_hints(self.hint, advice), ..self }
     }
 }
 
@@ -74,8 +75,8 @@ impl Transient for SideError {
         self.1.remedy
     }
 
-    fn advised(self, advice: &str) -> Self {
-        (self.0, self.1.advised(advice))
+    fn with_advice(self, advice: &str) -> Self {
+        (self.0, self.1.with_advice(advice))
     }
 }
 
@@ -88,8 +89,8 @@ impl<E: Transient> Transient for Vec<E> {
         remedies().find(|remedy| !passes(remedy)).or(remedies().next()).unwrap_or(Remedy::GiveUp)
     }
 
-    fn advised(self, advice: &str) -> Self {
-        self.into_iter().map(|error| error.advised(advice)).collect()
+    fn with_advice(self, advice: &str) -> Self {
+        self.into_iter().map(|error| error.with_advice(advice)).collect()
     }
 }
 
@@ -97,7 +98,7 @@ impl<E: Transient> Transient for Vec<E> {
 mod tests {
     use super::*;
 
-    /// Counts the tries of a work that fails each time after so long, up to the last.
+    /// Returns the number of attempts at an operation that fails each time after this time.
     async fn tries(took: Duration, error: PgError) -> (u32, Option<String>) {
         let mut tries = 0;
         let failed: Result<(), PgError> = retry(async || {
@@ -111,9 +112,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_fails_slowly_is_tried_less_often() {
+    async fn slow_failures_are_retried_less_often() {
         let busy = || PgError::not_yet("sorry, too many clients already");
-        assert_eq!(tries(Duration::ZERO, busy()).await, (9, Some(AGAIN.to_owned())));
+        assert_eq!(tries(Duration::ZERO, busy()).await, (9, Some(ADVICE.to_owned())));
         assert_eq!(tries(Duration::from_secs(60), busy()).await.0, 2);
         let timeout = PgError::too_much("canceling statement due to statement timeout");
         assert_eq!(tries(Duration::ZERO, timeout).await.0, 9);
@@ -127,6 +128,9 @@ mod tests {
         assert_eq!(vec![busy.clone(), busy.clone()].remedy(), Remedy::Retry);
         assert_eq!(vec![busy.clone(), wrong].remedy(), Remedy::GiveUp);
         let hint = |error: (_, PgError)| error.1.hint;
-        assert_eq!(hint(busy.advised("Wait.").advised(AGAIN)), Some(format!("Wait. {AGAIN}")));
+        assert_eq!(
+            hint(busy.with_advice("Wait.").with_advice(ADVICE)),
+            Some(format!("Wait. {ADVICE}"))
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Asks both servers for their clocks: a run notes them beside that of its own machine when it starts and
-//! when it ends, and the gate holds them against what they show then.
+//! Reads the clocks of both servers. A run records them with that of its own machine when it starts and when
+//! it ends, and the gate compares them with what they show later.
 //!
-//! A run does not fail because a clock could not be asked: it notes those that it knows.
+//! A run does not fail because a clock could not be read: it records those that it knows.
 
 use std::time::Duration;
 
@@ -15,28 +15,29 @@ use crate::gate::Clocks;
 use crate::pg::{PgError, Pool, Remedy, Session};
 use crate::schema::{BySide, Side};
 
-/// How long a server has to tell its clock.
+/// How long a server may take to report its clock.
 pub(crate) const CLOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// How long it has at the end of a run that is to stop, or has lost a server.
+/// How long it may take at the end of a run that is to stop, or has lost a server.
 pub(crate) const LAST_CLOCK_PATIENCE: Duration = Duration::from_secs(1);
-/// The pause before a connection that was lost is made again.
+/// The pause before a new connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Asks for all clocks: those of both servers, and this machine's.
+/// Reads the clocks of both servers and of this machine.
 ///
 /// # Errors
-/// When a server does not tell its clock.
+/// When a server does not report its clock.
 pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Blocked> {
-    let ask = async |side: Side| {
-        let asked = ask_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
+    let read_side = async |side: Side| {
+        let asked = read_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
         asked.map(Some).map_err(|error| Blocked::from((Some(side), error)))
     };
-    let (source, target) = tokio::join!(ask(Side::Source), ask(Side::Target));
+    let (source, target) = tokio::join!(read_side(Side::Source), read_side(Side::Target));
     let servers = BySide { source: source?, target: target? };
     Ok(Clocks { machine: Timestamp::now(), servers })
 }
 
-/// Asks for the clocks of both servers, as records write them; `None` where one did not tell it in time.
+/// Reads the clocks of both servers as records write them; `None` for a server that did not report
+/// it in time.
 pub(crate) async fn server_clocks(
     pools: &BySide<Pool>,
     patience: Duration,
@@ -45,28 +46,28 @@ pub(crate) async fn server_clocks(
         return BySide::default();
     }
     let (source, target) =
-        tokio::join!(ask_in_time(&pools.source, patience), ask_in_time(&pools.target, patience));
+        tokio::join!(read_in_time(&pools.source, patience), read_in_time(&pools.target, patience));
     BySide { source, target }.map(|clock| clock.ok().map(timestamp))
 }
 
-async fn ask_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgError> {
+async fn read_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgError> {
     let mut why = PgError::not_yet("the server's clock: no answer in time");
-    let asked = timeout(patience, async {
+    let clock = timeout(patience, async {
         loop {
-            match ask(pool).await {
+            match read(pool).await {
                 Err(error) if error.remedy == Remedy::Retry => why = error,
                 asked => return asked,
             }
             sleep(PAUSE).await;
         }
     });
-    match asked.await {
-        Ok(asked) => asked,
+    match clock.await {
+        Ok(clock) => clock,
         Err(_) => Err(why),
     }
 }
 
-async fn ask(pool: &Pool) -> Result<Timestamp, PgError> {
+async fn read(pool: &Pool) -> Result<Timestamp, PgError> {
     let lease = pool.lease().await?;
     let clock = lease.clock(&Session::new(&[], CLOCK_PATIENCE)).await;
     lease.give_back().await;

@@ -1,5 +1,5 @@
-//! The pace of a repair: between two batches the side that is written is asked how it is, and the next
-//! batch waits as the pace says. A batch is short, so nothing else need be held back.
+//! The interval between two batches of a repair: the state of the side that is written is queried, and the
+//! next batch waits as the throttle decides. A batch is short, so nothing else has to be held back.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,19 @@ use crate::prepare::{Prepared, Stop};
 use crate::schema::{BySide, Side};
 use crate::throttle::{PauseFile, SideLimits, SideLoad, Speed, Throttle, WalPositions};
 
-/// How often the side is asked.
-const OFTEN: Duration = Duration::from_secs(1);
-/// With limits an answer is waited for so long.
+/// How often the side is queried.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a repair with limits waits for the state of the side.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The space between batches.
+/// The interval between batches.
 pub(in crate::run) struct BatchInterval<'p> {
     pool: &'p Pool,
     own: Session,
     side: Side,
     limits: SideLimits,
     pause_file: PauseFile,
-    pace: Throttle,
+    throttle: Throttle,
     positions: WalPositions,
     began: Instant,
     asked: Option<Instant>,
@@ -30,7 +30,7 @@ pub(in crate::run) struct BatchInterval<'p> {
 }
 
 impl<'p> BatchInterval<'p> {
-    /// Nothing asked yet.
+    /// Creates the interval of a repair of one side.
     pub(in crate::run) fn new(prepared: &'p Prepared, side: Side) -> BatchInterval<'p> {
         let settings = &prepared.spec.pace;
         let limits =
@@ -43,7 +43,7 @@ impl<'p> BatchInterval<'p> {
             side,
             limits,
             pause_file: PauseFile(settings.pause_file.clone()),
-            pace: Throttle::new(of_sides),
+            throttle: Throttle::new(of_sides),
             positions: WalPositions::default(),
             began: Instant::now(),
             asked: None,
@@ -51,63 +51,63 @@ impl<'p> BatchInterval<'p> {
         }
     }
 
-    /// Waits until the next batch may begin, after one that took so long; or until somebody wants it to
-    /// stop. `held` hears why it waits, once for each reason.
+    /// Waits until the next batch may begin, after one that took this long; or until a signal to
+    /// stop. Each reason to wait is passed to `report` once.
     ///
     /// # Errors
-    /// There are limits, and nobody says how the side is.
+    /// When there are limits, and the state of the side is unknown.
     pub(in crate::run) async fn turn(
         &mut self,
         took: Duration,
         stop: &mut watch::Receiver<Stop>,
-        mut held: impl FnMut(&str),
+        mut report: impl FnMut(&str),
     ) -> Result<(), PgError> {
-        let mut told = String::new();
+        let mut reported = String::new();
         loop {
             if *stop.borrow() != Stop::No {
                 return Ok(());
             }
-            if self.asked.is_none_or(|asked| asked.elapsed() >= OFTEN) {
+            if self.asked.is_none_or(|asked| asked.elapsed() >= INTERVAL) {
                 self.asked = Some(Instant::now());
-                self.ask().await?;
+                self.query().await?;
             }
-            self.pace.pause(self.pause_file.reason());
-            let (speed, reason) = self.pace.judge();
+            self.throttle.set_paused(self.pause_file.reason());
+            let (speed, reason) = self.throttle.decide();
             if speed != Speed::Waiting {
                 break;
             }
-            if told != reason {
-                reason.clone_into(&mut told);
-                held(reason);
+            if reported != reason {
+                reason.clone_into(&mut reported);
+                report(reason);
             }
-            // Whoever wants it to stop does not wait for the end of the pause.
-            let _ = tokio::time::timeout(OFTEN, stop.changed()).await;
+            // A signal to stop ends the pause.
+            let _ = tokio::time::timeout(INTERVAL, stop.changed()).await;
         }
-        let _ = tokio::time::timeout(self.pace.rest(took), stop.changed()).await;
+        let _ = tokio::time::timeout(self.throttle.rest(took), stop.changed()).await;
         Ok(())
     }
 
-    async fn ask(&mut self) -> Result<(), PgError> {
+    async fn query(&mut self) -> Result<(), PgError> {
         let limited = self.limits.lag.is_some() || self.limits.sessions.is_some();
-        match self.reading().await {
-            Ok(reading) => {
+        match self.read_load().await {
+            Ok(load) => {
                 self.answered = Instant::now();
-                self.pace.read(self.side, reading);
+                self.throttle.set_load(self.side, load);
                 Ok(())
             }
-            // Without limits nothing depends on an answer.
+            // Without limits nothing depends on the state.
             Err(_) if !limited => Ok(()),
             Err(error) if self.answered.elapsed() >= PATIENCE => Err(error),
             Err(error) => {
-                self.pace.unknown(self.side, &error.message);
+                self.throttle.set_unknown(self.side, &error.message);
                 Ok(())
             }
         }
     }
 
-    async fn reading(&mut self) -> Result<SideLoad, PgError> {
+    async fn read_load(&mut self) -> Result<SideLoad, PgError> {
         let lease = self.pool.lease_aside().await?;
-        let said = async {
+        let state = async {
             let sessions = lease.sessions(&self.own).await?;
             // Only a primary can be written.
             let replay = match self.limits.lag {
@@ -116,9 +116,9 @@ impl<'p> BatchInterval<'p> {
             };
             Ok((sessions, replay))
         };
-        let said = said.await;
+        let state = state.await;
         lease.give_back().await;
-        let (sessions, replay) = said?;
+        let (sessions, replay) = state?;
         if self.limits.sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }

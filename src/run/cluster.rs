@@ -1,15 +1,15 @@
-//! One run of many processes: each compares shards until none is left, and the last one settles what
-//! differs, balances the books and tells the whole.
+//! The cluster: one run of many processes. Each compares shards until none is left, and the last one
+//! settles what differs, balances the row counts and completes the run.
 //!
 //! ```text
 //! process 1   ──shard──shard──────────────shard──┐
-//! process 2   ──shard──shard──shard──✗ (killed)  ├─ all compared ─▶ one of them: restore, recheck, tell
-//! process 3   ──shard──shard──shard──(taken over)┘                  the others wait, and say the same
+//! process 2   ──shard──shard──shard──✗ (killed)  ├─ all compared ─▶ one of them restores, rechecks and reports
+//! process 3   ──shard──shard──shard──(taken over)┘                  the others wait, and report the same summary
 //! ```
 //!
-//! Until all is compared nothing is settled: suspects stand among the chunks in the ledger. Telling
-//! the whole is then what a run that goes on does, with nothing left to scan. A process that is to do
-//! that and is stopped leaves it to another.
+//! Until all is compared nothing is settled: candidates are stored with the chunks in the ledger.
+//! Completing the run then works like resuming a run of which nothing is left to scan. A process that
+//! completes the run and is stopped leaves that to another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::monitor::ServerMonitor;
-use super::run_context::{RunContext, out_of_time, reached};
-use super::run_loop::{BLIND, OUT_OF_TIME, RunObservers, new_record, works};
+use super::run_context::{RunContext, sleep_until_end, time_runs_out};
+use super::run_loop::{NO_STATE, OUT_OF_TIME, RunObservers, new_record, work_time};
 use super::scheduler::Scheduler;
 use super::shards::cut;
 use super::work::worker::WorkerContext;
@@ -34,38 +34,39 @@ use crate::prepare::{
 use crate::report::Diagnosis;
 use crate::row::KeyRange;
 
-/// How often a process that has nothing to do asks whether that has changed.
+/// How often a process that has nothing to do checks whether that has changed.
 const ASKS_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a process that is to stop may take to hand on what it has compared.
+/// How long a process that is to stop may take to hand over what it has compared.
 const LAST_WORK: Duration = Duration::from_secs(8);
 
 /// What became of a process's part in a run.
 #[derive(Debug)]
-pub enum Shared {
-    /// It told the whole.
-    Told(SummaryRecord),
-    /// Another process has told it.
+pub enum ShareOutcome {
+    /// The process has completed the run.
+    Completed(SummaryRecord),
+    /// Another process has completed the run.
     Elsewhere(SummaryRecord),
-    /// It was stopped; the others go on. How much is left to compare, if the ledger says so.
+    /// The process was stopped, and the others go on. How much is left to compare, if the ledger
+    /// tells it.
     Left(Option<Left>),
 }
 
 /// Until when a process may take part.
 #[derive(Clone, Copy)]
-struct Deadline {
-    /// Its work ends.
+struct ProcessDeadline {
+    /// When its work ends.
     works: Option<Instant>,
-    /// Its time is over.
+    /// When its time is over.
     ends: Option<Instant>,
 }
 
-/// Why a process takes no part, or no more.
+/// Why a process does not take part, or no longer.
 #[derive(Debug)]
 pub enum Parted {
-    /// Nothing was read.
+    /// No row was read.
     Refused(Blocked),
-    /// The ledger failed under way.
+    /// The ledger failed during the run.
     Lost(Blocked),
 }
 
@@ -75,15 +76,15 @@ impl From<Blocked> for Parted {
     }
 }
 
-/// How a process's scanning ended.
+/// How the scan of a process ended.
 enum ScanEnd {
     /// Every shard of the run is compared.
     All,
-    /// It was stopped.
+    /// The process was stopped.
     Stopped,
 }
 
-/// Takes part in a run. `holder` is what this process calls itself.
+/// Takes part in a run of many processes. `holder` is the name of this process.
 ///
 /// # Errors
 /// When the run was begun to answer another question, or the ledger fails.
@@ -93,7 +94,7 @@ pub async fn share(
     options: Options,
     audience: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
-) -> Result<Shared, Parted> {
+) -> Result<ShareOutcome, Parted> {
     let RunObservers { recorder, observer } = audience;
     let Some(recorder) = recorder else { return Err(no_ledger().into()) };
     fingerprint::set(&prepared, &options, recorder);
@@ -105,7 +106,7 @@ pub async fn share(
         return Err(no_ledger().into());
     };
     fingerprint::adopt(&mut prepared, &options, &sharing.begun);
-    // Whoever tells the whole writes down what it was asked, as a process that goes on does.
+    // The process that completes the run stores its fingerprint, as a resumed run does.
     fingerprint::set(&prepared, &options, recorder);
     if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was begun to answer another question: {why}", record.run);
@@ -116,45 +117,47 @@ pub async fn share(
         return Err(blocked.into());
     }
     if let Some(summary) = sharing.ended().await.map_err(gone)? {
-        return Ok(Shared::Elsewhere(summary));
+        return Ok(ShareOutcome::Elsewhere(summary));
     }
     cut(&prepared, &options, &sharing).await?;
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let desk =
+    let context =
         RunContext::new(options.clone(), Diagnosis::new(&plans), None, observer, stop.clone());
-    plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
+    plans.iter_mut().for_each(|plan| plan.accepts.expire(context.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
-    let world = Arc::new(WorkerContext::new(&spec, pools, plans, &options, stop_workers, events));
-    let watch = ServerMonitor::new(Arc::clone(&world), &servers, &spec.pace, options.settle);
-    let mut dispatcher = Scheduler::new(world, desk, watch, stop_work);
-    dispatcher.mappings.iter_mut().for_each(MappingState::wait_for_shard);
+    let workers = Arc::new(WorkerContext::new(&spec, pools, plans, &options, stop_workers, events));
+    let monitor = ServerMonitor::new(Arc::clone(&workers), &servers, &spec.pace, options.settle);
+    let mut scheduler = Scheduler::new(workers, context, monitor, stop_work);
+    scheduler.mappings.iter_mut().for_each(MappingState::wait_for_shard);
     let (now, all) = (Instant::now(), options.deadline);
-    let deadline =
-        Deadline { works: all.map(|all| now + works(all)), ends: all.map(|all| now + all) };
-    let part = take_part(&mut dispatcher, &sharing, recorder, deadline, (&mut retries, &mut stop));
+    let deadline = ProcessDeadline {
+        works: all.map(|all| now + work_time(all)),
+        ends: all.map(|all| now + all),
+    };
+    let part = take_part(&mut scheduler, &sharing, recorder, deadline, (&mut retries, &mut stop));
     let part = Box::pin(part).await;
-    // Whoever tells nothing of the run has still said what it did itself.
-    dispatcher.desk.tell_all().await;
+    // A process that does not complete the run still reports its own events.
+    scheduler.context.send_events().await;
     part.map_err(gone)
 }
 
-/// Compares shards until there is none left, and then tells the whole unless another process does.
+/// Compares shards until none is left, and then completes the run unless another process does.
 async fn take_part<'o>(
-    dispatcher: &mut Scheduler<'o>,
+    scheduler: &mut Scheduler<'o>,
     sharing: &Sharing,
     recorder: &'o mut Recorder,
-    deadline: Deadline,
+    deadline: ProcessDeadline,
     (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
-) -> Result<Shared, LedgerError> {
-    let mut shift =
-        ShardWorker { sharing, deadline: deadline.works, held: None, beat: Instant::now() };
-    let stopped = out_of_time(stop.clone(), LAST_WORK, None);
+) -> Result<ShareOutcome, LedgerError> {
+    let mut worker =
+        ShardWorker { sharing, deadline: deadline.works, held: None, renewal: Instant::now() };
+    let stopped = time_runs_out(stop.clone(), LAST_WORK, None);
     let worked = tokio::select! {
-        worked = Box::pin(shift.work(dispatcher, retries, stop)) => worked?,
-        // What it holds is taken over when its lease ends.
-        () = stopped => return Ok(Shared::Left(None)),
+        worked = Box::pin(worker.work(scheduler, retries, stop)) => worked?,
+        // Another process takes the shard over when the lease expires.
+        () = stopped => return Ok(ShareOutcome::Left(None)),
     };
     match worked {
         ScanEnd::Stopped => return Ok(left(sharing).await),
@@ -162,47 +165,47 @@ async fn take_part<'o>(
     }
     loop {
         if let Some(summary) = sharing.ended().await? {
-            return Ok(Shared::Elsewhere(summary));
+            return Ok(ShareOutcome::Elsewhere(summary));
         }
         if let Some(lease) = sharing.settle().await? {
-            // Whoever had it may have told the whole between the two questions.
+            // Whoever had it may have finished the whole between the two questions.
             if let Some(summary) = sharing.ended().await? {
                 let _ = lease.give_back().await;
-                return Ok(Shared::Elsewhere(summary));
+                return Ok(ShareOutcome::Elsewhere(summary));
             }
-            dispatcher.begin_anew(recorder);
-            let told = tokio::select! {
-                told = dispatcher.settle(sharing, deadline.ends, retries, stop) => told,
+            scheduler.begin_whole(recorder);
+            let finished = tokio::select! {
+                finished = scheduler.settle(sharing, deadline.ends, retries, stop) => finished,
                 () = async {
-                    // Another tells the whole if this one was away for too long. A ledger that does not
-                    // answer is asked again.
+                    // Another process completes the run if this lease has expired. A ledger that does not
+                    // answer is queried again.
                     while !matches!(lease.hold().await, Ok(false)) {
                         tokio::time::sleep(RENEWED_EVERY).await;
                     }
                 } => None,
             };
-            // If that fails it ends by itself.
+            // If that fails, the lease expires.
             let _ = lease.give_back().await;
-            if let Some(summary) = told {
-                return Ok(Shared::Told(summary));
+            if let Some(summary) = finished {
+                return Ok(ShareOutcome::Completed(summary));
             }
-            // How the run ends is another's to say.
-            dispatcher.desk.leave();
+            // Another process completes the run.
+            scheduler.context.detach_ledger();
             let elsewhere = sharing.ended().await?;
-            return Ok(elsewhere.map_or(Shared::Left(None), Shared::Elsewhere));
+            return Ok(elsewhere.map_or(ShareOutcome::Left(None), ShareOutcome::Elsewhere));
         }
         tokio::select! {
             () = tokio::time::sleep(ASKS_EVERY) => {}
             _ = stop.changed() => return Ok(left(sharing).await),
-            () = reached(deadline.works) => return Ok(left(sharing).await),
+            () = sleep_until_end(deadline.works) => return Ok(left(sharing).await),
         }
     }
 }
 
-/// The process leaves what is left to the others.
-async fn left(sharing: &Sharing) -> Shared {
+/// Returns how much is left to the other processes.
+async fn left(sharing: &Sharing) -> ShareOutcome {
     let asked = tokio::time::timeout(ASKS_EVERY, sharing.left()).await;
-    Shared::Left(asked.ok().and_then(Result::ok))
+    ShareOutcome::Left(asked.ok().and_then(Result::ok))
 }
 
 fn no_ledger() -> Blocked {
@@ -221,78 +224,79 @@ fn gone(error: LedgerError) -> Parted {
     Parted::Lost(Blocked::new(message).hinted(hint))
 }
 
-/// A process's time at a run, from its first shard until there is none left.
+/// A process's work on a run, from its first shard until none is left.
 struct ShardWorker<'s> {
     sharing: &'s Sharing,
     deadline: Option<Instant>,
-    /// The shard that it has the lease of, and its mapping.
+    /// The shard of which it has the lease, with the index of its mapping.
     held: Option<(usize, Shard)>,
-    /// When its lease is to be renewed.
-    beat: Instant,
+    /// When the lease has to be renewed.
+    renewal: Instant,
 }
 
 impl ShardWorker<'_> {
+    /// Compares shards until none is left, or the process is stopped.
     async fn work(
         &mut self,
-        dispatcher: &mut Scheduler<'_>,
+        scheduler: &mut Scheduler<'_>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<ScanEnd, LedgerError> {
         loop {
-            if self.held.is_none() && !self.take(dispatcher).await? {
+            if self.held.is_none() && !self.take(scheduler).await? {
                 let left = self.sharing.left().await?;
                 if left.open == 0 {
                     return Ok(ScanEnd::All);
                 }
             }
-            dispatcher.give_out();
-            dispatcher.desk.tell_all().await;
+            scheduler.start_tasks();
+            scheduler.context.send_events().await;
             let idle = self.held.is_none();
-            let pause = dispatcher.until_due();
+            let pause = scheduler.until_due();
             let stopped = tokio::select! {
-                Some(done) = dispatcher.in_flight.join_next() => { dispatcher.take_in(done.ok()); false }
-                answers = dispatcher.watch.next() => { dispatcher.watched(answers); false }
-                Some(event) = retries.recv() => { dispatcher.desk.tell(event); false }
+                Some(done) = scheduler.in_flight.join_next() => { scheduler.take_done(done.ok()); false }
+                states = scheduler.monitor.next() => { scheduler.take_server_states(states); false }
+                Some(event) = retries.recv() => { scheduler.context.report(event); false }
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => false,
                 () = tokio::time::sleep(ASKS_EVERY), if idle => false,
-                () = tokio::time::sleep_until(self.beat), if !idle => { self.renew(dispatcher).await?; false }
+                () = tokio::time::sleep_until(self.renewal), if !idle => { self.renew(scheduler).await?; false }
                 _ = stop.changed() => true,
-                () = reached(self.deadline) => { dispatcher.stopping = OUT_OF_TIME; true }
+                () = sleep_until_end(self.deadline) => { scheduler.stopping = OUT_OF_TIME; true }
             };
-            if dispatcher.watch.is_blind() {
-                dispatcher.stopping = BLIND;
+            if scheduler.monitor.is_state_unknown() {
+                scheduler.stopping = NO_STATE;
             }
-            if stopped || dispatcher.watch.is_blind() || dispatcher.lost_server {
-                dispatcher.finish_in_hand(stop).await;
-                // What cannot be read from here another process may read, or this one later.
-                if !dispatcher.lost_server {
-                    self.keep(dispatcher).await?;
+            if stopped || scheduler.monitor.is_state_unknown() || scheduler.lost_server {
+                scheduler.finish_in_flight(stop).await;
+                // What cannot be read here another process may read, or this one later.
+                if !scheduler.lost_server {
+                    self.keep(scheduler).await?;
                 }
                 if let Some((_, shard)) = self.held.take() {
                     self.sharing.give_back(&shard).await?;
                 }
                 return Ok(ScanEnd::Stopped);
             }
-            self.keep(dispatcher).await?;
+            self.keep(scheduler).await?;
         }
     }
 
     /// Takes the next shard, if there is one.
-    async fn take(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<bool, LedgerError> {
+    async fn take(&mut self, scheduler: &mut Scheduler<'_>) -> Result<bool, LedgerError> {
         let Some(shard) = self.sharing.take().await? else { return Ok(false) };
-        self.beat = Instant::now() + RENEWED_EVERY;
-        let plans = &dispatcher.world.plans;
+        self.renewal = Instant::now() + RENEWED_EVERY;
+        let plans = &scheduler.workers.plans;
         let Some(index) = plans.iter().position(|plan| plan.name == shard.mapping) else {
-            // The terms are the same, so the mappings are.
+            // The fingerprints are equal, so the mappings are.
             return Err(LedgerError::unknown_mapping(&shard.mapping));
         };
-        // What is damaged of it is compared again.
+        // Damaged chunks are compared again.
         let mut kept = self.sharing.kept(&shard).await?.sound;
         let plan = Arc::clone(&plans[index]);
-        let settings = dispatcher.desk.options.settings();
+        let settings = scheduler.context.options.settings();
         if shard.range == KeyRange::everything() {
-            // What a pass has compared does not add up with what another holder does, nor do chunks
-            // whose order is not known here: it counts for nothing.
+            // Results of a table scan do not add up with those of another holder, nor do chunks whose
+            // order is not known here: they do not count.
             let adds_up = plan.order.is_known() && BlockScan::new(&plan, settings.chunks).is_none();
             self.sharing.forget(&shard, if adds_up { FIRST_BLOCK_RESULT } else { 0 }).await?;
             kept.retain(|_| adds_up);
@@ -308,34 +312,35 @@ impl ShardWorker<'_> {
             ),
             kept,
         );
-        state.result.started = dispatcher.mappings[index].result.started;
-        dispatcher.mappings[index] = state;
-        dispatcher.mappings[index].start(&mut dispatcher.desk.context());
+        state.result.started = scheduler.mappings[index].result.started;
+        scheduler.mappings[index] = state;
+        scheduler.mappings[index].start(&mut scheduler.context.of_mappings());
         self.held = Some((index, shard));
         Ok(true)
     }
 
-    async fn renew(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<(), LedgerError> {
-        self.beat = Instant::now() + RENEWED_EVERY;
+    /// Renews the lease.
+    async fn renew(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), LedgerError> {
+        self.renewal = Instant::now() + RENEWED_EVERY;
         let Some((_, shard)) = &self.held else { return Ok(()) };
         if !self.sharing.renew(shard).await? {
-            self.lose(dispatcher).await;
+            self.lose(scheduler).await;
         }
         Ok(())
     }
 
-    /// TaskContext on what was compared, and ends the shard when that is all of it.
-    async fn keep(&mut self, dispatcher: &mut Scheduler<'_>) -> Result<(), LedgerError> {
+    /// Hands over what was compared, and ends the shard when that is all of it.
+    async fn keep(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), LedgerError> {
         let Some((index, shard)) = &self.held else { return Ok(()) };
-        let mapping = &mut dispatcher.mappings[*index];
+        let mapping = &mut scheduler.mappings[*index];
         let mut ours = true;
-        for told in mapping.take_scanned_chunks() {
-            let checked = match &told.outcome {
+        for finished in mapping.take_scanned_chunks() {
+            let checked = match &finished.outcome {
                 ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
                 ChunkOutcome::Skipped => StoredOutcome::Skipped,
                 ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };
-            let of = (told.chunk, &told.range, told.rows);
+            let of = (finished.chunk, &finished.range, finished.rows);
             ours = ours && self.sharing.keep(shard, of, checked).await?;
         }
         let all = mapping.is_shard_done();
@@ -343,40 +348,41 @@ impl ShardWorker<'_> {
             ours = self.sharing.done(shard).await?;
         }
         match (ours, all) {
-            (false, _) => self.lose(dispatcher).await,
+            (false, _) => self.lose(scheduler).await,
             (true, true) => self.held = None,
             (true, false) => {}
         }
         Ok(())
     }
 
-    /// Another process has the shard: what is on its way counts for nothing.
-    async fn lose(&mut self, dispatcher: &mut Scheduler<'_>) {
-        while let Some(done) = dispatcher.in_flight.join_next().await {
-            dispatcher.take_in(done.ok());
+    /// Drops the shard, of which another process has the lease: what is in flight does not count.
+    async fn lose(&mut self, scheduler: &mut Scheduler<'_>) {
+        while let Some(done) = scheduler.in_flight.join_next().await {
+            scheduler.take_done(done.ok());
         }
         if let Some((index, _)) = self.held.take() {
-            // Nor is what is left of it for this process to scan.
-            let plan = Arc::clone(&dispatcher.world.plans[index]);
-            let mut state = MappingState::new(index, &plan, &dispatcher.desk.options.settings());
+            // This process does not scan the rest of it, either.
+            let plan = Arc::clone(&scheduler.workers.plans[index]);
+            let mut state = MappingState::new(index, &plan, &scheduler.context.options.settings());
             state.wait_for_shard();
-            state.result.started = dispatcher.mappings[index].result.started;
-            dispatcher.mappings[index] = state;
+            state.result.started = scheduler.mappings[index].result.started;
+            scheduler.mappings[index] = state;
         }
     }
 }
 
 impl<'o> Scheduler<'o> {
-    /// Begins anew, for the whole run, with a ledger that hears of it.
-    fn begin_anew(&mut self, recorder: &'o mut Recorder) {
-        let plans = self.world.plans.iter().enumerate();
-        let settings = self.desk.options.settings();
+    /// Begins to complete the whole run, and to store it in the ledger.
+    fn begin_whole(&mut self, recorder: &'o mut Recorder) {
+        let plans = self.workers.plans.iter().enumerate();
+        let settings = self.context.options.settings();
         let mappings = plans.map(|(index, plan)| MappingState::new(index, plan, &settings));
         self.mappings = mappings.collect();
-        self.desk.hear(recorder);
+        self.context.attach_ledger(recorder);
     }
 
-    /// Settles what differs, balances the books and tells the whole; nothing if it was stopped.
+    /// Settles what differs, balances the row counts and reports the run. Returns `None` if it was
+    /// stopped.
     async fn settle(
         &mut self,
         sharing: &Sharing,
@@ -384,12 +390,12 @@ impl<'o> Scheduler<'o> {
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
     ) -> Option<SummaryRecord> {
-        self.desk.tell_whole(&sharing.begun);
-        self.desk.options.deadline = ends.map(|at| at.saturating_duration_since(Instant::now()));
+        self.context.begin_completion(&sharing.begun);
+        self.context.options.deadline = ends.map(|at| at.saturating_duration_since(Instant::now()));
         let stopped = match self.restore(true).await {
-            Ok(()) => self.run(retries, stop).await,
+            Ok(()) => self.complete(retries, stop).await,
             Err(error) => {
-                self.let_go(&format!("the ledger does not say what was compared: {error}"));
+                self.abandon_all(&format!("the ledger does not say what was compared: {error}"));
                 false
             }
         };

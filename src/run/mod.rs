@@ -33,7 +33,7 @@ pub use crate::prepare::{
     Blocked, Options, Prepared, RepairOptions, Since, Stop, Trouble, agree, changes, clocks,
     prepare, read_from_start, same_servers, unstorable,
 };
-pub use cluster::{Parted, Shared, share};
+pub use cluster::{Parted, ShareOutcome, share};
 pub use recheck_prior::{PriorResults, recheck};
 pub use repair::apply::{Applied, Progress};
 pub use repair::journal::Journal;

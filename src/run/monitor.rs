@@ -1,8 +1,8 @@
-//! Watches the servers while they are read: asks each side about once a second how it is, looks for the
-//! pause file, and holds the run back as the pace says.
+//! Monitors the servers while they are read: queries the state of each side about once a second, checks
+//! the pause file, and holds the run back as the throttle decides.
 //!
-//! Each side has one connection for these questions beside those for the data, so that a server that is
-//! asked hard still answers them, and `--jobs 1` keeps one backend busy with data, no more.
+//! Each side has one connection for these queries beside those for data, so that they are answered while
+//! the server is busy, and `--jobs 1` keeps one backend busy with data and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,46 +19,46 @@ use crate::schema::{BySide, Server, Side};
 use crate::spec::PaceSettings;
 use crate::throttle::{PauseFile, SideLimits, SideLoad, Speed, Throttle, WalPositions};
 
-/// How often a side is asked.
-const OFTEN: Duration = Duration::from_secs(1);
-/// A run that is over sooner asks nobody, unless there are limits.
+/// How often a side is queried.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A run that is over sooner queries no state, unless there are limits.
 const FIRST: Duration = Duration::from_millis(100);
-/// Without limits nothing depends on an answer: a side that gives none is left alone for a while.
-const LEFT_ALONE: Duration = Duration::from_secs(30);
-/// With limits the run waits for an answer so long, and then ends.
+/// How long a side without limits is not queried after an error: nothing depends on its state.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(30);
+/// How long the run waits for the state of a side with limits, before it ends.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Reasons that are kept for the record.
+/// The maximum of reasons that are recorded.
 const MOST_REASONS: usize = 5;
-/// A standby may lag so far where the spec does not say, if that is less than half of `settle`.
+/// How far a standby may lag by default, if that is less than half of `settle`.
 const DEFAULT_LAG: Duration = Duration::from_secs(10);
 
-/// What a side has answered.
-type Answer = Result<ServerState, PgError>;
-/// What each side has answered, if it was asked.
-pub(in crate::run) type Answers = BySide<Option<Answer>>;
+/// What the query of a side has returned.
+type StateResult = Result<ServerState, PgError>;
+/// What the query of each side has returned, if it was queried.
+pub(in crate::run) type StateResults = BySide<Option<StateResult>>;
 
-/// What a side has said of itself.
+/// The state of a server.
 pub(in crate::run) struct ServerState {
     sessions: Sessions,
     replay: Option<Replay>,
 }
 
-/// The watch of a run.
+/// The monitor of both servers during a run.
 pub(in crate::run) struct ServerMonitor {
-    world: Arc<WorkerContext>,
-    pace: Throttle,
+    workers: Arc<WorkerContext>,
+    throttle: Throttle,
     limits: BySide<SideLimits>,
     standby: BySide<bool>,
     pause_file: PauseFile,
     positions: BySide<WalPositions>,
-    asking: Option<BoxFuture<'static, Answers>>,
+    query: Option<BoxFuture<'static, StateResults>>,
     due: Instant,
-    left_alone: BySide<Option<Instant>>,
-    blind_since: Option<Instant>,
+    paused_until: BySide<Option<Instant>>,
+    unknown_since: Option<Instant>,
     resting: RestingPermits,
     period: Option<ThrottlePeriod>,
     next_period: u64,
-    paced: Paced,
+    effect: Paced,
 }
 
 /// Until when permits rest.
@@ -66,14 +66,14 @@ pub(in crate::run) struct ServerMonitor {
 struct RestingPermits(Vec<Instant>);
 
 impl RestingPermits {
-    /// How many rest now.
+    /// Returns how many permits rest.
     fn count(&mut self, now: Instant) -> usize {
         self.0.retain(|until| *until > now);
         self.0.len()
     }
 
-    /// How long until the next has rested. One that has is told once: nobody may ask for it for as
-    /// long as the run waits.
+    /// Returns how long until the next permit has rested. A permit that has rested is returned
+    /// once: the run may wait for something else.
     fn next(&mut self, now: Instant) -> Option<Duration> {
         let first = self.0.iter().min().copied()?;
         self.count(now);
@@ -81,15 +81,15 @@ impl RestingPermits {
     }
 }
 
-/// A time at less than full speed.
+/// A period at less than full speed.
 struct ThrottlePeriod {
     number: u64,
     speed: Speed,
     since: Instant,
 }
 
-/// How far a side's replay may lag, where somebody or something says so. A difference that outlives
-/// `settle` is called one, so what a standby has yet to replay must be younger than that.
+/// Returns how far a side's replay may lag, if there is a limit. A difference that does not change
+/// for `settle` is reported, so what a standby has not replayed must be younger than that.
 fn lag_limit(settings: &PaceSettings, settle: Duration, standby: bool) -> Option<Duration> {
     let by_itself = match settle / 2 {
         Duration::ZERO => DEFAULT_LAG,
@@ -99,9 +99,9 @@ fn lag_limit(settings: &PaceSettings, settle: Duration, standby: bool) -> Option
 }
 
 impl ServerMonitor {
-    /// Nothing asked yet.
+    /// Creates the monitor of a run.
     pub(in crate::run) fn new(
-        world: Arc<WorkerContext>,
+        workers: Arc<WorkerContext>,
         servers: &BySide<Server>,
         settings: &PaceSettings,
         settle: Duration,
@@ -112,83 +112,83 @@ impl ServerMonitor {
             sessions: settings.max_active_sessions,
         });
         let mut watch = ServerMonitor {
-            world,
-            pace: Throttle::new(limits),
+            workers,
+            throttle: Throttle::new(limits),
             limits,
             standby,
             pause_file: PauseFile(settings.pause_file.clone()),
             positions: BySide::default(),
-            asking: None,
+            query: None,
             due: Instant::now(),
-            left_alone: BySide::default(),
-            blind_since: None,
+            paused_until: BySide::default(),
+            unknown_since: None,
             resting: RestingPermits::default(),
             period: None,
             next_period: 0,
-            paced: Paced::default(),
+            effect: Paced::default(),
         };
-        watch.pace.pause(watch.pause_file.reason());
-        if watch.pace.judge().0 == Speed::Full {
+        watch.throttle.set_paused(watch.pause_file.reason());
+        if watch.throttle.decide().0 == Speed::Full {
             watch.due += FIRST;
         }
         watch
     }
 
-    /// Waits until the servers have said how they are. It may be dropped and called again.
-    pub(in crate::run) async fn next(&mut self) -> Answers {
-        let asking = match &mut self.asking {
-            Some(asking) => asking,
+    /// Waits for the next states. The future may be dropped, and the method called again.
+    pub(in crate::run) async fn next(&mut self) -> StateResults {
+        let query = match &mut self.query {
+            Some(query) => query,
             None => {
                 sleep_until(self.due).await;
-                self.due = Instant::now() + OFTEN;
-                let wanted = BySide::new(|side| self.wants(side));
-                self.asking.insert(Box::pin(ask_both(Arc::clone(&self.world), wanted)))
+                self.due = Instant::now() + INTERVAL;
+                let wanted = BySide::new(|side| self.state_query(side));
+                self.query.insert(Box::pin(query_both(Arc::clone(&self.workers), wanted)))
             }
         };
-        let answers = asking.await;
-        self.asking = None;
-        answers
+        let results = query.await;
+        self.query = None;
+        results
     }
 
-    /// What to ask a side: nothing if it is left alone.
-    fn wants(&self, side: Side) -> Option<StateQuery> {
-        let alone = self.left_alone[side].is_some_and(|until| Instant::now() < until);
+    /// Returns what to query on a side; `None` while it is not queried.
+    fn state_query(&self, side: Side) -> Option<StateQuery> {
+        let alone = self.paused_until[side].is_some_and(|until| Instant::now() < until);
         let lag = self.limits[side].lag.map(|_| self.standby[side]);
         (!alone).then_some(StateQuery { lag })
     }
 
-    /// The servers have said how they are.
-    pub(in crate::run) fn take(&mut self, answers: Answers, desk: &mut RunContext<'_>) {
-        let mut blind = false;
-        for (side, answer) in [(Side::Source, answers.source), (Side::Target, answers.target)] {
+    /// Takes the states of both sides.
+    pub(in crate::run) fn take(&mut self, results: StateResults, context: &mut RunContext<'_>) {
+        let mut is_unknown = false;
+        for (side, result) in [(Side::Source, results.source), (Side::Target, results.target)] {
             let SideLimits { lag, sessions } = self.limits[side];
             let limited = lag.is_some() || sessions.is_some();
-            match answer.map(|answer| answer.and_then(|said| self.reading(side, said, desk))) {
+            match result.map(|result| result.and_then(|state| self.load(side, state, context))) {
                 None => {}
-                Some(Ok(reading)) => self.pace.read(side, reading),
+                Some(Ok(load)) => self.throttle.set_load(side, load),
                 Some(Err(error)) if limited => {
-                    blind = true;
-                    self.pace.unknown(side, &error.message);
-                    // One that only takes too long, or that replay was in the way of, can still answer.
+                    is_unknown = true;
+                    self.throttle.set_unknown(side, &error.message);
+                    // A server that takes too long, or whose replay conflicts with the query, still answers.
                     if !error.may_pass() && error.remedy != Remedy::Shrink {
-                        self.blind_since = Instant::now().checked_sub(PATIENCE);
+                        self.unknown_since = Instant::now().checked_sub(PATIENCE);
                     }
                 }
-                Some(Err(_)) => self.left_alone[side] = Some(Instant::now() + LEFT_ALONE),
+                Some(Err(_)) => self.paused_until[side] = Some(Instant::now() + PAUSE_AFTER_ERROR),
             }
         }
-        self.blind_since = blind.then(|| self.blind_since.unwrap_or_else(Instant::now));
-        self.pace.pause(self.pause_file.reason());
-        self.set_speed(desk);
+        self.unknown_since = is_unknown.then(|| self.unknown_since.unwrap_or_else(Instant::now));
+        self.throttle.set_paused(self.pause_file.reason());
+        self.set_speed(context);
     }
 
-    fn reading(
+    fn load(
         &mut self,
         side: Side,
-        said: ServerState,
-        desk: &RunContext<'_>,
+        state: ServerState,
+        context: &RunContext<'_>,
     ) -> Result<SideLoad, PgError> {
-        let ServerState { sessions, replay } = said;
+        let ServerState { sessions, replay } = state;
         if self.limits[side].sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }
@@ -197,100 +197,104 @@ impl ServerMonitor {
             Some(Replay::Standby { caught_up: true, .. }) => Some(Duration::ZERO),
             Some(Replay::Standby { age: Some(age), .. }) => Some(age),
             Some(Replay::Standby { age: None, .. }) => {
-                return Err(PgError::not_yet("it does not know what it has replayed"));
+                return Err(PgError::not_yet("it does not report what it has replayed"));
             }
             Some(Replay::Primary { position, standbys }) => {
-                self.positions[side].take(desk.clock.now(), position, &standbys)
+                self.positions[side].take(context.clock.now(), position, &standbys)
             }
         };
-        self.paced.saw_lag(lag);
+        self.effect.saw_lag(lag);
         Ok(SideLoad { lag, sessions })
     }
 
-    /// Judges, and tells of a change.
-    fn set_speed(&mut self, desk: &mut RunContext<'_>) {
-        let (speed, reason) = self.pace.judge();
+    /// Decides the speed, and reports a change.
+    fn set_speed(&mut self, context: &mut RunContext<'_>) {
+        let (speed, reason) = self.throttle.decide();
         let before = self.period.as_ref().map_or(Speed::Full, |period| period.speed);
         if speed == before {
             return;
         }
         let reason = reason.to_owned();
-        self.end_period(desk);
+        self.end_period(context);
         if speed == Speed::Full {
             return;
         }
         let number = self.next_period;
         self.next_period += 1;
-        if self.paced.reasons.len() < MOST_REASONS {
-            self.paced.reasons.push(reason.clone());
+        if self.effect.reasons.len() < MOST_REASONS {
+            self.effect.reasons.push(reason.clone());
         }
         self.period = Some(ThrottlePeriod { number, speed, since: Instant::now() });
-        desk.tell(Event::PaceStarted { period: number, waits: speed == Speed::Waiting, reason });
+        context.report(Event::PaceStarted {
+            period: number,
+            waits: speed == Speed::Waiting,
+            reason,
+        });
     }
 
-    /// Tells that a time at less than full speed is over, if there was one.
-    pub(in crate::run) fn end_period(&mut self, desk: &mut RunContext<'_>) {
+    /// Reports the end of a period at less than full speed, if there was one.
+    pub(in crate::run) fn end_period(&mut self, context: &mut RunContext<'_>) {
         let Some(ThrottlePeriod { number, speed, since }) = self.period.take() else { return };
         let elapsed = since.elapsed();
         if speed == Speed::Waiting {
-            self.paced.waited_ms += millis(elapsed);
-            desk.queue.postpone(elapsed);
+            self.effect.waited_ms += millis(elapsed);
+            context.queue.postpone(elapsed);
         } else {
-            self.paced.slowed_ms += millis(elapsed);
+            self.effect.slowed_ms += millis(elapsed);
         }
-        desk.tell(Event::PaceFinished { period: number, elapsed });
+        context.report(Event::PaceFinished { period: number, elapsed });
     }
 
-    /// Whether nothing new may be started.
-    pub(in crate::run) fn waits(&self) -> bool {
-        self.pace.speed() == Speed::Waiting
+    /// Returns whether no task may be started.
+    pub(in crate::run) fn is_waiting(&self) -> bool {
+        self.throttle.speed() == Speed::Waiting
     }
 
-    /// Whether the run is held back at this moment: something is still to come.
-    pub(in crate::run) fn holds(&self) -> bool {
-        self.waits() || !self.resting.0.is_empty()
+    /// Returns whether the run is held back at this moment, so that something is still to come.
+    pub(in crate::run) fn holds_back(&self) -> bool {
+        self.is_waiting() || !self.resting.0.is_empty()
     }
 
-    /// Whether chunks are to be smaller.
-    pub(in crate::run) fn eases(&self) -> bool {
-        self.pace.speed() == Speed::Slower
+    /// Returns whether chunks have to be smaller.
+    pub(in crate::run) fn is_slower(&self) -> bool {
+        self.throttle.speed() == Speed::Slower
     }
 
-    /// Whether limits cannot be kept since nobody says how a server is.
-    pub(in crate::run) fn is_blind(&self) -> bool {
-        self.blind_since.is_some_and(|since| since.elapsed() >= PATIENCE)
+    /// Returns whether limits cannot be kept because the state of a server is unknown.
+    pub(in crate::run) fn is_state_unknown(&self) -> bool {
+        self.unknown_since.is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 
-    /// A piece of work took so long: its permit rests.
-    pub(in crate::run) fn worked(&mut self, took: Duration) {
-        let rest = self.pace.rest(took);
+    /// Lets the permit of a task rest, depending on the time that the task took.
+    pub(in crate::run) fn rest_after(&mut self, took: Duration) {
+        let rest = self.throttle.rest(took);
         if !rest.is_zero() {
-            self.paced.rested_ms += millis(rest);
+            self.effect.rested_ms += millis(rest);
             self.resting.0.push(Instant::now() + rest);
         }
     }
 
-    /// Permits that rest.
-    pub(in crate::run) fn resting(&mut self) -> usize {
+    /// Returns the number of permits that rest.
+    pub(in crate::run) fn resting_permits(&mut self) -> usize {
         self.resting.count(Instant::now())
     }
 
-    /// How long until the next permit has rested, if one rests.
+    /// Returns how long until the next permit has rested, if one rests.
     pub(in crate::run) fn until_rested(&mut self) -> Option<Duration> {
         self.resting.next(Instant::now())
     }
 
-    /// What the pace cost the run, and what the run cost the servers.
-    pub(in crate::run) fn sum_up(
+    /// Adds to the summary how long the run was held back, and its longest transaction.
+    pub(in crate::run) fn add_to_summary(
         &mut self,
         summary: &mut SummaryRecord,
-        desk: &mut RunContext<'_>,
+        context: &mut RunContext<'_>,
     ) {
-        self.end_period(desk);
-        let paced = std::mem::take(&mut self.paced);
-        summary.paced = (paced != Paced::default()).then_some(paced);
+        self.end_period(context);
+        let effect = std::mem::take(&mut self.effect);
+        summary.paced = (effect != Paced::default()).then_some(effect);
         let longest =
-            Side::BOTH.map(|side| self.world.pools[side].longest_read()).into_iter().max();
+            Side::BOTH.map(|side| self.workers.pools[side].longest_read()).into_iter().max();
         summary.longest_transaction_ms = longest.map(millis);
     }
 }
@@ -299,36 +303,45 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a side is asked.
+/// What to query on a side.
 struct StateQuery {
-    /// Whether replay is asked for, and whether the side is a standby.
+    /// Whether the replay is queried, and then whether the side is a standby.
     lag: Option<bool>,
 }
 
-async fn ask_both(world: Arc<WorkerContext>, wanted: BySide<Option<StateQuery>>) -> Answers {
+async fn query_both(
+    workers: Arc<WorkerContext>,
+    wanted: BySide<Option<StateQuery>>,
+) -> StateResults {
     let BySide { source, target } = wanted;
-    let (source, target) =
-        tokio::join!(ask(&world, Side::Source, source), ask(&world, Side::Target, target));
+    let (source, target) = tokio::join!(
+        query_side(&workers, Side::Source, source),
+        query_side(&workers, Side::Target, target)
+    );
     BySide { source, target }
 }
 
-async fn ask(world: &WorkerContext, side: Side, wanted: Option<StateQuery>) -> Option<Answer> {
+async fn query_side(
+    workers: &WorkerContext,
+    side: Side,
+    wanted: Option<StateQuery>,
+) -> Option<StateResult> {
     let StateQuery { lag } = wanted?;
-    let lease = match world.pools[side].lease_aside().await {
+    let lease = match workers.pools[side].lease_aside().await {
         Ok(lease) => lease,
         Err(error) => return Some(Err(error)),
     };
-    let said = async {
-        let sessions = lease.sessions(&world.own).await?;
+    let state = async {
+        let sessions = lease.sessions(&workers.own).await?;
         let replay = match lag {
-            Some(standby) => Some(lease.replay(&world.own, standby).await?),
+            Some(standby) => Some(lease.replay(&workers.own, standby).await?),
             None => None,
         };
         Ok(ServerState { sessions, replay })
     };
-    let answer = said.await;
+    let result = state.await;
     lease.give_back().await;
-    Some(answer)
+    Some(result)
 }
 
 #[cfg(test)]
@@ -339,9 +352,9 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// A run that waits gives out no work, and must not run in circles over permits that have rested.
+    /// A run that waits starts no task, and must not loop over permits that have rested.
     #[test]
-    fn a_permit_that_has_rested_is_waited_for_no_more() {
+    fn a_rested_permit_is_returned_once() {
         let now = Instant::now();
         let mut resting = RestingPermits(vec![now + secs(3), now + secs(1)]);
         assert_eq!(resting.next(now), Some(secs(1)));
@@ -351,16 +364,16 @@ mod tests {
         assert_eq!(resting.next(now + secs(3)), None);
     }
 
-    /// What a standby has not replayed after `settle` would be called a difference.
+    /// What a standby has not replayed after `settle` would be reported as a difference.
     #[test]
-    fn a_standby_has_a_limit_of_its_own_below_settle() {
+    fn the_default_lag_limit_is_below_settle() {
         let none = PaceSettings::default();
         assert_eq!(lag_limit(&none, secs(15), false), None);
         assert_eq!(lag_limit(&none, secs(15), true), Some(Duration::from_millis(7500)));
         assert_eq!(lag_limit(&none, secs(60), true), Some(secs(10)));
-        // nobody writes there, so lag does not make differences
+        // nothing is written there, so lag does not make differences
         assert_eq!(lag_limit(&none, secs(0), true), Some(secs(10)));
-        let said = PaceSettings { max_replica_lag: Some(secs(30)), ..none };
-        assert_eq!(lag_limit(&said, secs(15), true), Some(secs(30)));
+        let state = PaceSettings { max_replica_lag: Some(secs(30)), ..none };
+        assert_eq!(lag_limit(&state, secs(15), true), Some(secs(30)));
     }
 }

@@ -1,17 +1,16 @@
-//! Rows of an earlier run, to be looked at again: its findings with their keys and ranges as this
-//! run's plan knows them.
+//! Rechecks what a prior run found: its findings, with their keys and ranges in the form of this run's
+//! plan.
 //!
-//! A finding is told in texts. The side that told it reads them back; of a key that only the other
-//! side can read, the other one does. Keys become suspects after a first look, as if a scan had met
-//! them; ranges are scanned as chunks, with a break between them, since nothing is known of what
-//! lies there.
+//! A finding holds display texts. The side that wrote them reads them back; a key that only the other side
+//! can read is read there. Keys become candidates after a first recheck, as if a scan had seen them. Ranges
+//! are scanned as chunks, with a break between them, since what lies there is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashSet;
 use tokio::sync::watch;
 
-use super::run_loop::{RunKind, RunObservers, RunStart, conduct};
+use super::run_loop::{RunKind, RunObservers, RunStart, run};
 use super::work::rows;
 use super::work::task_context::{TaskContext, with_task_context};
 use crate::candidates::PriorFindings;
@@ -23,23 +22,23 @@ use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::spec::Diagnostic;
 
-/// Keys that are read back at once.
-const AT_ONCE: usize = 1_000;
+/// The number of keys that one query reads.
+const KEYS_PER_QUERY: usize = 1_000;
 
-/// What an earlier run found, by mapping.
+/// What a prior run found, by mapping.
 #[derive(Debug, Default)]
-pub struct PriorResults(BTreeMap<String, Found>);
+pub struct PriorResults(BTreeMap<String, MappingFindings>);
 
 #[derive(Debug, Default)]
-struct Found {
-    /// Several runs may have found one.
+struct MappingFindings {
+    /// The display texts of keys. Several runs may have found the same.
     keys: BySide<BTreeSet<Named<String>>>,
     ranges: Vec<(RangeText, Side, u64)>,
     null_keys: bool,
 }
 
-impl Found {
-    /// How many there are; groups and rules of one range are one.
+impl MappingFindings {
+    /// Returns the number of findings. The groups and rules of one range count once.
     fn findings(&self) -> u64 {
         let keys = self.keys.source.len() + self.keys.target.len();
         (keys + self.ranges.len() + usize::from(self.null_keys)) as u64
@@ -47,7 +46,7 @@ impl Found {
 }
 
 impl PriorResults {
-    /// Takes a finding in.
+    /// Adds a finding.
     pub fn add(&mut self, finding: &Finding) {
         let found = self.0.entry(finding.mapping.clone()).or_default();
         let side = match finding.kind {
@@ -69,37 +68,37 @@ impl PriorResults {
     }
 }
 
-/// Looks again at what an earlier run found, and at nothing else.
+/// Rechecks what a prior run found, and nothing else.
 ///
 /// # Errors
-/// When a finding is not of this spec, or a server cannot read its key; no row was read then.
+/// When a finding does not belong to this spec, or a server cannot read its key. No row was read
+/// then.
 pub async fn recheck(
     mut prepared: Prepared,
-    memory: PriorResults,
+    results: PriorResults,
     run_id: String,
     options: Options,
     audience: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
-    let again = recall(&mut prepared, memory, &options).await?;
+    let prior = read_prior(&mut prepared, results, &options).await?;
     let begin = RunStart::New(run_id);
-    Ok(conduct(prepared, RunKind::Again(again), begin, options, audience, stop).await)
+    Ok(run(prepared, RunKind::Recheck(prior), begin, options, audience, stop).await)
 }
 
-/// Reads back what the run before found of every mapping; of one whose findings name no row, or whose
-/// keys cannot be found again among those of a chunk, for their order is the servers' own, only how much
-/// it was.
+/// Reads what the prior run found of every mapping. Of a mapping with a redacted key, or whose key
+/// order only the servers know, only the number of findings is returned.
 ///
 /// # Errors
 /// When a server cannot read a key.
-pub(super) async fn recall_if_told(
+pub(super) async fn read_prior_if_known(
     prepared: &Prepared,
-    mut memory: PriorResults,
+    mut results: PriorResults,
     options: &Options,
 ) -> Result<Vec<PriorFindings>, Trouble> {
     let mut all = Vec::new();
     for plan in &prepared.plans {
-        let found = memory.0.remove(&plan.name);
+        let found = results.0.remove(&plan.name);
         let why_not = if plan.redacted_key().is_some() {
             Some("their key is redacted")
         } else if !plan.order.is_known() {
@@ -120,19 +119,19 @@ pub(super) async fn recall_if_told(
     Ok(all)
 }
 
-/// Reads back what an earlier run found, and leaves out the mappings of which it found nothing.
+/// Reads what a prior run found, and drops the mappings of which it found nothing.
 ///
 /// # Errors
-/// When a mapping or key is not this spec's, or a server cannot read it.
-async fn recall(
+/// When a mapping or key does not belong to this spec, or a server cannot read it.
+async fn read_prior(
     prepared: &mut Prepared,
-    mut memory: PriorResults,
+    mut results: PriorResults,
     options: &Options,
 ) -> Result<Vec<PriorFindings>, Trouble> {
     let plans = std::mem::take(&mut prepared.plans);
     let mut all = Vec::new();
     for plan in plans {
-        let Some(found) = memory.0.remove(&plan.name) else { continue };
+        let Some(found) = results.0.remove(&plan.name) else { continue };
         all.push(read_back(prepared, &plan, found, options).await?);
         prepared.plans.push(plan);
     }
@@ -142,20 +141,20 @@ async fn recall(
 async fn read_back(
     prepared: &Prepared,
     plan: &MappingPlan,
-    found: Found,
+    found: MappingFindings,
     options: &Options,
 ) -> Result<PriorFindings, Trouble> {
     if plan.redacted_key().is_some() {
         let message = format!("the key of \"{}\" is redacted: its findings name no row", plan.name);
-        return Err(of_spec(prepared, message, "Compare again."));
+        return Err(of_spec(prepared, message, "Compare prior."));
     }
-    let again =
-        with_task_context(prepared, plan, options, async |hands| read_all(hands, &found).await)
+    let prior =
+        with_task_context(prepared, plan, options, async |context| read_all(context, &found).await)
             .await;
-    again.map_err(|failed| match failed {
+    prior.map_err(|failed| match failed {
         UnreadKey::Name => {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
-            of_spec(prepared, message, "Compare again.")
+            of_spec(prepared, message, "Compare prior.")
         }
         UnreadKey::Server((side, error)) => {
             Trouble::Server(side.unwrap_or(Side::Source), error, Vec::new())
@@ -187,39 +186,44 @@ impl Transient for UnreadKey {
         }
     }
 
-    fn advised(self, advice: &str) -> UnreadKey {
+    fn with_advice(self, advice: &str) -> UnreadKey {
         match self {
-            UnreadKey::Server(failed) => UnreadKey::Server(failed.advised(advice)),
+            UnreadKey::Server(failed) => UnreadKey::Server(failed.with_advice(advice)),
             UnreadKey::Name => self,
         }
     }
 }
 
-async fn read_all(hands: &TaskContext<'_>, found: &Found) -> Result<PriorFindings, UnreadKey> {
-    let mut again = PriorFindings { null_keys: found.null_keys, ..PriorFindings::default() };
+async fn read_all(
+    context: &TaskContext<'_>,
+    found: &MappingFindings,
+) -> Result<PriorFindings, UnreadKey> {
+    let mut prior = PriorFindings { null_keys: found.null_keys, ..PriorFindings::default() };
     let mut seen = HashSet::new();
     for side in Side::BOTH {
-        let texts: Vec<Vec<String>> =
-            found.keys[side].iter().map(|key| fields(hands.plan, key)).collect::<Result<_, _>>()?;
-        for texts in texts.chunks(AT_ONCE) {
-            let keys = keys_of(hands, side, texts).await.map_err(UnreadKey::Server)?;
-            again.keys.extend(keys.into_iter().filter(|key| seen.insert(key.clone())));
+        let texts: Vec<Vec<String>> = found.keys[side]
+            .iter()
+            .map(|key| fields(context.plan, key))
+            .collect::<Result<_, _>>()?;
+        for texts in texts.chunks(KEYS_PER_QUERY) {
+            let keys = keys_of(context, side, texts).await.map_err(UnreadKey::Server)?;
+            prior.keys.extend(keys.into_iter().filter(|key| seen.insert(key.clone())));
         }
     }
     for (range, side, rows) in &found.ranges {
-        let after = bound(hands, *side, range.after.as_ref()).await?;
-        let through = bound(hands, *side, range.through.as_ref()).await?;
-        again.ranges.push((KeyRange { after, through }, *rows));
+        let after = bound(context, *side, range.after.as_ref()).await?;
+        let through = bound(context, *side, range.through.as_ref()).await?;
+        prior.ranges.push((KeyRange { after, through }, *rows));
     }
-    let order = &hands.plan.order;
-    again.ranges.sort_by(|(a, _), (b, _)| match (&a.after, &b.after) {
+    let order = &context.plan.order;
+    prior.ranges.sort_by(|(a, _), (b, _)| match (&a.after, &b.after) {
         (Some(a), Some(b)) => order.compare(&a.key, &b.key),
         (a, b) => a.is_some().cmp(&b.is_some()),
     });
-    Ok(again)
+    Ok(prior)
 }
 
-/// A key's texts in the plan's order.
+/// Returns the display texts of a key in the order of the plan.
 fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, UnreadKey> {
     let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
     let texts: Option<Vec<String>> =
@@ -228,26 +232,26 @@ fn fields(plan: &MappingPlan, key: &Named<String>) -> Result<Vec<String>, Unread
 }
 
 async fn bound(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     key: Option<&Named<String>>,
 ) -> Result<Option<Bound>, UnreadKey> {
     let Some(key) = key else { return Ok(None) };
-    let texts = fields(hands.plan, key)?;
+    let texts = fields(context.plan, key)?;
     let keys =
-        keys_of(hands, side, std::slice::from_ref(&texts)).await.map_err(UnreadKey::Server)?;
+        keys_of(context, side, std::slice::from_ref(&texts)).await.map_err(UnreadKey::Server)?;
     Ok(keys.into_iter().next().map(|key| Bound { key, text: texts.into() }))
 }
 
-/// Keys by their texts: as this side reads them, or the other.
+/// Reads keys from their display texts: as this side reads them, or the other.
 async fn keys_of(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     texts: &[Vec<String>],
 ) -> Result<Vec<Key>, SideError> {
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    match rows::told_keys(hands, side, &texts).await {
+    match rows::keys_of_texts(context, side, &texts).await {
         Ok(keys) => Ok(keys),
-        Err(error) => rows::told_keys(hands, side.other(), &texts).await.map_err(|_| error),
+        Err(error) => rows::keys_of_texts(context, side.other(), &texts).await.map_err(|_| error),
     }
 }

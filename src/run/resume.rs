@@ -67,15 +67,15 @@ impl Checkpoints for Option<&mut Recorder> {
 pub(super) async fn restore(
     mapping: &mut MappingState,
     whole: bool,
-    desk: &mut RunContext<'_>,
+    context: &mut RunContext<'_>,
 ) -> Result<(), LedgerError> {
     let plan = &mapping.result.plan;
-    if desk.starts_over(&plan.name) {
-        desk.context().checkpoints.forget_mapping(&plan.name);
+    if context.starts_over(&plan.name) {
+        context.of_mappings().checkpoints.forget_mapping(&plan.name);
         return Ok(());
     }
-    let stored = read_stored(plan, whole, desk).await?;
-    mapping.restore(stored, &mut desk.context());
+    let stored = read_stored(plan, whole, context).await?;
+    mapping.restore(stored, &mut context.of_mappings());
     Ok(())
 }
 
@@ -83,12 +83,12 @@ pub(super) async fn restore(
 async fn read_stored(
     plan: &MappingPlan,
     whole: bool,
-    desk: &RunContext<'_>,
+    context: &RunContext<'_>,
 ) -> Result<StoredMapping, LedgerError> {
-    let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
-    let (confirmed, damaged_parts) = desk.rulings(&plan.name).await?;
-    let scan = desk.kept_pass::<StoredScan>(&plan.name).await?;
-    let shards = if whole { desk.damaged_shards(&plan.name).await? } else { 0 };
+    let StoredChunks { sound, damaged: mut places } = context.kept(&plan.name).await?;
+    let (confirmed, damaged_parts) = context.rulings(&plan.name).await?;
+    let scan = context.kept_pass::<StoredScan>(&plan.name).await?;
+    let shards = if whole { context.damaged_shards(&plan.name).await? } else { 0 };
     let (sound, unfit): (Vec<PriorChunk>, Vec<PriorChunk>) =
         sound.into_iter().partition(|chunk| plan.fits(&chunk.range));
     places.extend(unfit.iter().map(|chunk| chunk.chunk.cast_signed()));
@@ -112,22 +112,22 @@ async fn read_stored(
 }
 
 /// Reads one stored outcome of a mapping from the ledger.
-pub(super) async fn read_outcome(mapping: &mut MappingState, desk: &mut RunContext<'_>) {
+pub(super) async fn read_outcome(mapping: &mut MappingState, context: &mut RunContext<'_>) {
     let name = mapping.result.plan.name.clone();
     match mapping.next_unread() {
         Some(UnreadOutcome::BlockResult(chunk)) => {
-            let compared = desk.outcome(&name, chunk).await;
+            let compared = context.outcome(&name, chunk).await;
             let compared = compared.map_err(|error| error.to_string());
-            mapping.take_stored_result(compared, &mut desk.context());
+            mapping.take_stored_result(compared, &mut context.of_mappings());
         }
         Some(UnreadOutcome::Reason(chunk)) => {
-            let reason = desk.reason(&name, chunk).await;
+            let reason = context.reason(&name, chunk).await;
             let reason = reason.unwrap_or_else(|error| error.to_string());
-            mapping.take_stored_reason(chunk, reason, &mut desk.context());
+            mapping.take_stored_reason(chunk, reason, &mut context.of_mappings());
         }
         Some(UnreadOutcome::Chunk(chunk)) => {
-            let compared = desk.outcome(&name, chunk).await;
-            mapping.take_stored_chunk(chunk, compared.ok(), &mut desk.context());
+            let compared = context.outcome(&name, chunk).await;
+            mapping.take_stored_chunk(chunk, compared.ok(), &mut context.of_mappings());
         }
         None => {}
     }

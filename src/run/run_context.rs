@@ -1,8 +1,9 @@
-//! What all mappings of a run share: the queue of suspects, what is to be told, the options, the clock.
+//! What all mappings of a run share: the queue of candidates, the events to send, the options, the clock,
+//! the ledger.
 //!
-//! Nobody speaks to the observer in the middle of a thought: what happens is put down here, and told
-//! in one go before the run waits again. On the way the diagnosis says why rows differ, and the ledger,
-//! which may lie on another machine, writes it down and says how long they have.
+//! Events are collected, and sent in one go before the run waits again. The diagnosis adds why rows
+//! differ, and the ledger, which may be on another machine, stores findings and adds how long they have
+//! existed.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,29 +22,30 @@ use crate::prepare::{CLOCK_PATIENCE, LAST_CLOCK_PATIENCE, Options, Stop};
 use crate::report::Diagnosis;
 use crate::row::{Coverage, VerifiedBy};
 
-/// The dispatcher's desk.
+/// What all mappings of a run share.
 pub(super) struct RunContext<'o> {
     pub(super) queue: RecheckQueue,
-    /// What has happened since the last telling.
-    untold: Vec<Event>,
+    /// The events since they were last sent.
+    events: Vec<Event>,
     diagnosis: Diagnosis,
     recorder: Option<&'o mut Recorder>,
     observer: &'o mut dyn Observer,
-    /// When the run began that goes on, or is told as a whole.
+    /// When the run began that is resumed or completed.
     began_before: Option<jiff::Timestamp>,
-    /// How long others had been at it when this process came to a run of many.
+    /// How long the run had lasted when this process came to a run of many.
     under_way: Duration,
     pub(super) options: Options,
     settings: Settings,
     pub(super) clock: RunClock,
-    /// Who wants it to stop does not wait for a ledger that does not answer.
+    /// A signal to stop ends the wait for a ledger that does not answer.
     stop: watch::Receiver<Stop>,
 }
 
-/// How long a ledger may take to write something down when the run is to stop.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the ledger may take to write when the run is to stop.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 
 impl<'o> RunContext<'o> {
+    /// Creates the context of a run.
     pub(super) fn new(
         options: Options,
         diagnosis: Diagnosis,
@@ -51,12 +53,12 @@ impl<'o> RunContext<'o> {
         observer: &'o mut dyn Observer,
         stop: watch::Receiver<Stop>,
     ) -> RunContext<'o> {
-        let (queue, untold, clock) = (RecheckQueue::default(), Vec::new(), RunClock::start());
+        let (queue, events, clock) = (RecheckQueue::default(), Vec::new(), RunClock::start());
         let settings = options.settings();
         let (began_before, under_way) = (None, Duration::ZERO);
         RunContext {
             queue,
-            untold,
+            events,
             diagnosis,
             recorder,
             observer,
@@ -69,52 +71,52 @@ impl<'o> RunContext<'o> {
         }
     }
 
-    /// Returns what the mappings share.
-    pub(super) fn context(&mut self) -> Context<'_> {
+    /// Returns what a mapping may change.
+    pub(super) fn of_mappings(&mut self) -> Context<'_> {
         Context {
             queue: &mut self.queue,
-            events: &mut self.untold,
+            events: &mut self.events,
             clock: &self.clock,
             settings: &self.settings,
             checkpoints: &mut self.recorder,
         }
     }
 
-    /// Something has happened.
-    pub(super) fn tell(&mut self, event: Event) {
-        self.untold.push(event);
+    /// Adds an event to those that are sent before the run waits again.
+    pub(super) fn report(&mut self, event: Event) {
+        self.events.push(event);
     }
 
-    /// The run that begins is one that goes on.
-    pub(super) fn go_on(&mut self, interrupted: &Interrupted) {
+    /// Begins a run that was interrupted.
+    pub(super) fn begin_resumed(&mut self, interrupted: &Interrupted) {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(interrupted);
         }
         self.began_before = interrupted.record.started_at.parse().ok();
         let mut record = interrupted.record.clone();
         record.resumed_at.push(self.clock.text(Duration::ZERO));
-        self.tell(Event::RunStarted(record));
+        self.report(Event::RunStarted(record));
     }
 
-    /// The run that begins is one of many processes, which have compared all of it.
-    pub(super) fn tell_whole(&mut self, begun: &Interrupted) {
+    /// Begins to complete a run of many processes, which have compared everything.
+    pub(super) fn begin_completion(&mut self, begun: &Interrupted) {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(begun);
         }
         self.began_before = begun.record.started_at.parse().ok();
         let under_way = self.began_before.map(|began| self.clock.began().duration_since(began));
         self.under_way = under_way.and_then(|time| time.try_into().ok()).unwrap_or_default();
-        self.tell(Event::RunStarted(begun.record.clone()));
+        self.report(Event::RunStarted(begun.record.clone()));
     }
 
-    /// How long the run has taken: since it was last gone on with, or of many processes since the first
-    /// of them began.
+    /// Returns how long the run has taken: since it was last resumed or, of many processes, since
+    /// the first of them began.
     pub(super) fn elapsed(&self) -> Duration {
         self.under_way + self.clock.now()
     }
 
-    /// Returns what the ranges that this run has verified are marked with: nothing of them was read before
-    /// the second in which it began, and some of it perhaps no later.
+    /// Returns what verified ranges are marked with: the second in which the run began. No row was
+    /// read before, and some perhaps no later.
     pub(super) fn verified_by(&self) -> VerifiedBy {
         let began =
             self.began_before.map_or(self.clock.began(), |before| before.min(self.clock.began()));
@@ -123,11 +125,12 @@ impl<'o> RunContext<'o> {
         VerifiedBy { run: run.unwrap_or_default(), at }
     }
 
-    /// How long until something has to be written, if anything waits.
-    pub(super) fn until_written(&self) -> Option<Duration> {
+    /// Returns how long until something has to be written to the ledger, if anything waits.
+    pub(super) fn until_write_due(&self) -> Option<Duration> {
         self.recorder.as_ref().and_then(|recorder| recorder.due())
     }
 
+    /// Reads the confirmed parts of one-sided ranges, and the number of damaged ones.
     pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
@@ -138,6 +141,7 @@ impl<'o> RunContext<'o> {
         }
     }
 
+    /// Reads the chunks of a mapping.
     pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.kept(mapping)).await,
@@ -145,6 +149,7 @@ impl<'o> RunContext<'o> {
         }
     }
 
+    /// Reads the number of damaged shards of a mapping.
     pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.damaged_shards(mapping)).await,
@@ -152,11 +157,12 @@ impl<'o> RunContext<'o> {
         }
     }
 
-    /// Returns whether a run that goes on compares a mapping from its start.
+    /// Returns whether a resumed run compares a mapping from its start.
     pub(super) fn starts_over(&self, mapping: &str) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.starts_over(mapping))
     }
 
+    /// Reads how far the table scan of a mapping had come.
     pub(super) async fn kept_pass<T: DeserializeOwned>(
         &self,
         mapping: &str,
@@ -167,6 +173,7 @@ impl<'o> RunContext<'o> {
         }
     }
 
+    /// Reads the outcome of a chunk.
     pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
@@ -174,8 +181,8 @@ impl<'o> RunContext<'o> {
         }
     }
 
-    /// Which part of a mapping was verified when, before this run. A ledger that cannot say it is not
-    /// asked for another.
+    /// Reads which part of a mapping was verified when, before this run. A ledger that cannot be
+    /// read is not queried for another mapping.
     pub(super) async fn coverage(
         &mut self,
         scope: &str,
@@ -191,12 +198,14 @@ impl<'o> RunContext<'o> {
         answer
     }
 
+    /// Stores which part of a mapping was verified when.
     pub(super) fn keep_coverage(&mut self, plan: &MappingPlan, coverage: &Coverage) {
         if let Some(recorder) = &mut self.recorder {
             recorder.keep_coverage(&plan.name, &plan.key_text(), coverage);
         }
     }
 
+    /// Reads why a chunk could not be compared.
     pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.reason(mapping, chunk)).await,
@@ -204,32 +213,32 @@ impl<'o> RunContext<'o> {
         }
     }
 
-    /// From now on a ledger hears of the run.
-    pub(super) fn hear(&mut self, recorder: &'o mut Recorder) {
+    /// Stores the run in a ledger from now on.
+    pub(super) fn attach_ledger(&mut self, recorder: &'o mut Recorder) {
         self.recorder = Some(recorder);
     }
 
-    /// The ledger hears no more of the run: others go on with it.
-    pub(super) fn leave(&mut self) {
+    /// Stores nothing of the run any more: other processes complete it.
+    pub(super) fn detach_ledger(&mut self) {
         if let Some(recorder) = &mut self.recorder {
             recorder.leave();
         }
     }
 
-    /// What the ledger says, unless it takes longer than there is time.
+    /// Waits for the ledger, unless it takes longer than there is time.
     async fn in_time<T>(
         &self,
         asked: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         tokio::select! {
             answer = Box::pin(asked) => answer,
-            () = out_of_time(self.stop.clone(), LAST_WORDS, self.left()) => Err(LedgerError::no_answer()),
+            () = time_runs_out(self.stop.clone(), LAST_WRITE, self.left()) => Err(LedgerError::no_answer()),
         }
     }
 
-    /// Returns how long a server may take to tell its clock: not longer than there is time, and not long
-    /// if the run is to stop, or has lost a server.
-    pub(super) fn patience(&self, is_lost: bool) -> Duration {
+    /// Returns how long a server may take to report its clock: not longer than there is time, and
+    /// not long if the run is to stop or has lost a server.
+    pub(super) fn clock_patience(&self, is_lost: bool) -> Duration {
         let patience = match *self.stop.borrow() {
             Stop::No if !is_lost => CLOCK_PATIENCE,
             Stop::No | Stop::Soon => LAST_CLOCK_PATIENCE,
@@ -238,38 +247,38 @@ impl<'o> RunContext<'o> {
         self.left().map_or(patience, |left| left.min(patience))
     }
 
-    /// How much time is left, if it is bounded.
+    /// Returns how much time is left, if it is limited.
     fn left(&self) -> Option<Duration> {
         self.options.deadline.map(|all| all.saturating_sub(self.clock.now()))
     }
 
-    /// Tells what has happened.
-    pub(super) async fn tell_all(&mut self) {
-        let mut events = std::mem::take(&mut self.untold);
+    /// Sends the events to the diagnosis, the ledger and the observer.
+    pub(super) async fn send_events(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
         events.iter_mut().for_each(|event| self.diagnosis.take(event));
         let left = self.left();
         if let Some(recorder) = &mut self.recorder {
             let in_time = tokio::select! {
                 () = Box::pin(recorder.take(&mut events)) => true,
-                () = out_of_time(self.stop.clone(), LAST_WORDS, left) => false,
+                () = time_runs_out(self.stop.clone(), LAST_WRITE, left) => false,
             };
             if !in_time {
                 recorder.give_up(&LedgerError::no_answer());
             }
         }
         events.drain(..).for_each(|event| self.observer.observe(event));
-        self.untold = events;
+        self.events = events;
     }
 }
 
-/// A while after a wish to stop, or when there is no time left.
-pub(super) async fn out_of_time(
+/// Waits until some time after a signal to stop, or until no time is left.
+pub(super) async fn time_runs_out(
     mut stop: watch::Receiver<Stop>,
     patience: Duration,
     left: Option<Duration>,
 ) {
     let stopped = async {
-        // Nobody who could wish it may be left.
+        // The sender may be gone.
         if stop.wait_for(|stop| *stop != Stop::No).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -277,12 +286,12 @@ pub(super) async fn out_of_time(
     };
     tokio::select! {
         () = stopped => {}
-        () = reached(left.map(|left| tokio::time::Instant::now() + left)) => {}
+        () = sleep_until_end(left.map(|left| tokio::time::Instant::now() + left)) => {}
     }
 }
 
-/// Waits for the deadline; without one, for ever.
-pub(super) async fn reached(deadline: Option<tokio::time::Instant>) {
+/// Waits for a deadline; without one, for ever.
+pub(super) async fn sleep_until_end(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

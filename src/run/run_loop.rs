@@ -1,7 +1,7 @@
-//! One run from its beginning to its summary: rounds of giving out work and taking in what comes of it.
+//! The loop of one run, from its start to its summary.
 //!
-//! Each round waits for one thing: a result, a suspect that falls due, something to be written or read
-//! again in the ledger, a wish to stop, the deadline.
+//! Each round waits for one thing: the outcome of a task, a candidate that is due, something to write to
+//! or read from the ledger, a signal to stop, the deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::monitor::ServerMonitor;
 use super::resume::restore;
-use super::run_context::{RunContext, reached};
+use super::run_context::{RunContext, sleep_until_end};
 use super::scheduler::Scheduler;
 use super::work::worker::WorkerContext;
 use crate::candidates::{MappingState, PriorFindings, SlicePlan};
@@ -22,41 +22,42 @@ use crate::report::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
-/// How long work in hand may go on after a wish to stop, before it is cancelled. A deadline is seen
-/// coming by as much.
+/// How long tasks in flight may go on after a signal to stop, before they are canceled. Before a
+/// deadline they have as long.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
-/// Why a run stops whose time is over.
+/// Why a run stops whose deadline was reached.
 pub(super) const OUT_OF_TIME: &str = "the deadline was reached";
-/// Why a run stops that is to wait where it cannot see what for.
-pub(super) const BLIND: &str = "a server that has limits could not say how it is";
+/// Why a run stops whose limits cannot be checked.
+pub(super) const NO_STATE: &str = "a server with limits did not report its state";
 
-/// How much of the time that a run has is for work: of a short one half.
-pub(super) fn works(all: Duration) -> Duration {
+/// Returns how much of a run's time is for work: half of it, if it is short.
+pub(super) fn work_time(all: Duration) -> Duration {
     all - GRACE.min(all / 2)
 }
 
-/// The chunks that are on their way when a slice ends come to their end within this.
+/// How long the chunks in flight may take when a slice ends.
 const LAST_CHUNKS: Duration = Duration::from_secs(1);
 
-/// Which run it is.
+/// Which run is started.
 #[derive(Clone, Debug)]
 pub enum RunStart {
-    /// A new one, with this id.
+    /// A new run with this id.
     New(String),
-    /// One that was interrupted goes on.
+    /// A run that was interrupted.
     Resumed(Box<Interrupted>),
 }
 
-/// Who hears of a run: the ledger first, which says of findings how long they have been there.
+/// The observers of a run. The ledger is first, since it adds to findings how long they have
+/// existed.
 pub struct RunObservers<'o> {
-    /// The ledger, if the run is remembered.
+    /// The ledger, if the run is stored.
     pub recorder: Option<&'o mut Recorder>,
-    /// Everyone else.
+    /// The observer of all events.
     pub observer: &'o mut dyn Observer,
 }
 
-/// Compares every mapping of a spec. The observer hears of everything; the summary comes back too.
+/// Compares every mapping of a spec. Reports events to the observer, and returns the summary.
 pub async fn compare(
     prepared: Prepared,
     begin: RunStart,
@@ -64,22 +65,23 @@ pub async fn compare(
     audience: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    conduct(prepared, RunKind::Everything, begin, options, audience, stop).await
+    run(prepared, RunKind::Whole, begin, options, audience, stop).await
 }
 
-/// What a run looks at, mapping by mapping.
+/// What is compared of each mapping.
 pub(super) enum RunKind {
-    Everything,
-    /// What an earlier run found.
-    Again(Vec<PriorFindings>),
-    /// What has gone unverified for longest, as far as the deadline lets it.
+    /// All rows.
+    Whole,
+    /// What a prior run found.
+    Recheck(Vec<PriorFindings>),
+    /// The ranges that have not been verified for the longest time, as far as the deadline permits.
     Slices(Vec<SlicePlan>),
 }
 
-/// Moves a run from its beginning to its summary.
-pub(super) async fn conduct(
+/// Runs a comparison from its start to its summary.
+pub(super) async fn run(
     prepared: Prepared,
-    what: RunKind,
+    kind: RunKind,
     begin: RunStart,
     options: Options,
     audience: RunObservers<'_>,
@@ -90,38 +92,38 @@ pub(super) async fn conduct(
     let (events, mut retries) = mpsc::unbounded_channel();
     let RunObservers { recorder, observer } = audience;
     let diagnosis = Diagnosis::new(&plans);
-    let mut desk = RunContext::new(options, diagnosis, recorder, observer, stop.clone());
+    let mut context = RunContext::new(options, diagnosis, recorder, observer, stop.clone());
     match &begin {
         RunStart::New(id) => {
-            let mut record = new_record(&spec, id.clone(), &desk.options);
-            // What is verified counts from the same moment, to the second.
-            record.started_at = desk.clock.text(Duration::ZERO);
-            record.clocks = server_clocks(&pools, desk.patience(false)).await;
-            desk.tell(Event::RunStarted(record));
+            let mut record = new_record(&spec, id.clone(), &context.options);
+            // Verified ranges are marked with the same moment, to the second.
+            record.started_at = context.clock.text(Duration::ZERO);
+            record.clocks = server_clocks(&pools, context.clock_patience(false)).await;
+            context.report(Event::RunStarted(record));
         }
-        RunStart::Resumed(interrupted) => desk.go_on(interrupted),
+        RunStart::Resumed(interrupted) => context.begin_resumed(interrupted),
     }
-    plans.iter_mut().for_each(|plan| plan.accepts.expire(desk.clock.today()));
+    plans.iter_mut().for_each(|plan| plan.accepts.expire(context.clock.today()));
     let plans = plans.into_iter().map(Arc::new).collect();
-    let world = WorkerContext::new(&spec, pools, plans, &desk.options, stop_workers, events);
-    let world = Arc::new(world);
-    let watch = ServerMonitor::new(Arc::clone(&world), &servers, &spec.pace, desk.options.settle);
-    let mut dispatcher = Scheduler::new(world, desk, watch, stop_work);
-    dispatcher.look_at(what);
+    let workers = WorkerContext::new(&spec, pools, plans, &context.options, stop_workers, events);
+    let workers = Arc::new(workers);
+    let monitor =
+        ServerMonitor::new(Arc::clone(&workers), &servers, &spec.pace, context.options.settle);
+    let mut scheduler = Scheduler::new(workers, context, monitor, stop_work);
+    scheduler.set_kind(kind);
     let stood = match begin {
-        RunStart::Resumed(_) => dispatcher.restore(false).await,
+        RunStart::Resumed(_) => scheduler.restore(false).await,
         RunStart::New(_) => Ok(()),
     };
     match stood {
-        Ok(()) => drop(dispatcher.run(&mut retries, &mut stop).await),
-        Err(error) => {
-            dispatcher.let_go(&format!("the ledger does not say where it stood: {error}"))
-        }
+        Ok(()) => drop(scheduler.complete(&mut retries, &mut stop).await),
+        Err(error) => scheduler
+            .abandon_all(&format!("the ledger does not tell how far the run had come: {error}")),
     }
-    dispatcher.finish(&spec.scope()).await
+    scheduler.finish(&spec.scope()).await
 }
 
-/// What a new run is asked.
+/// Returns the record of a new run.
 pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecord {
     let params = spec.params.iter().map(|param| (param.name.clone(), param.value.clone()));
     let params = Named(params.collect());
@@ -134,13 +136,13 @@ pub(super) fn new_record(spec: &Spec, id: String, options: &Options) -> RunRecor
 }
 
 impl Scheduler<'_> {
-    /// Looks at this, and at nothing else.
-    fn look_at(&mut self, what: RunKind) {
-        let plans = self.world.plans.iter().enumerate();
-        let settings = &self.desk.options.settings();
-        self.mappings = match what {
-            RunKind::Everything => return,
-            RunKind::Again(again) => plans
+    /// Sets what is compared of each mapping.
+    fn set_kind(&mut self, kind: RunKind) {
+        let plans = self.workers.plans.iter().enumerate();
+        let settings = &self.context.options.settings();
+        self.mappings = match kind {
+            RunKind::Whole => return,
+            RunKind::Recheck(again) => plans
                 .zip(again)
                 .map(|((index, plan), again)| MappingState::recheck(index, plan, settings, again))
                 .collect(),
@@ -151,96 +153,96 @@ impl Scheduler<'_> {
         };
     }
 
-    /// Ends the run: what was verified is written down, and the summary told.
+    /// Ends the run: stores what was verified, and reports the summary.
     pub(super) async fn finish(&mut self, scope: &str) -> SummaryRecord {
         self.finish_mappings();
-        if self.desk.options.covers() {
+        if self.context.options.covers() {
             self.keep_coverage(scope).await;
         }
-        let patience = self.desk.patience(self.lost_server);
-        let clocks = server_clocks(&self.world.pools, patience).await;
+        let patience = self.context.clock_patience(self.lost_server);
+        let clocks = server_clocks(&self.workers.pools, patience).await;
         let summary = self.summary(clocks);
-        self.desk.tell_all().await;
+        self.context.send_events().await;
         summary
     }
 
-    /// Writes down which part of each mapping was verified by this run.
+    /// Stores which part of each mapping this run has verified.
     async fn keep_coverage(&mut self, scope: &str) {
-        let by = self.desk.verified_by();
+        let by = self.context.verified_by();
         for mapping in self.mappings.iter().filter(|mapping| mapping.result.is_sound()) {
             let account = &mapping.result;
             let (plan, order) = (&account.plan, &account.plan.order);
             let rows = account.tally.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
-            let whole = account.is_whole(self.desk.options.max_unsettled);
+            let whole = account.is_whole(self.context.options.max_unsettled);
             let coverage = if whole {
                 let mut coverage = Coverage::nothing(rows);
                 coverage.mark(&KeyRange::everything(), rows, Some(&by), order);
                 coverage
             } else {
-                // What is known stays as it is where nobody says what it is.
-                let Ok(known) = self.desk.coverage(scope, plan).await else { continue };
+                // Without an answer the stored coverage stays as it is.
+                let Ok(known) = self.context.coverage(scope, plan).await else { continue };
                 let estimated = plan.estimated_rows().unwrap_or(0);
                 let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
                 account.verified.mark(&mut coverage, &by, order);
                 coverage
             };
-            self.desk.keep_coverage(plan, &coverage);
+            self.context.keep_coverage(plan, &coverage);
         }
     }
 
-    /// Comes back to where the run stood.
+    /// Restores how far the run had come.
     pub(super) async fn restore(&mut self, whole: bool) -> Result<(), LedgerError> {
-        // The ledger has to know that the run goes on.
-        self.desk.tell_all().await;
+        // The ledger has to store first that the run is resumed.
+        self.context.send_events().await;
         for index in 0..self.mappings.len() {
-            self.mappings[index].start(&mut self.desk.context());
-            restore(&mut self.mappings[index], whole, &mut self.desk).await?;
+            self.mappings[index].start(&mut self.context.of_mappings());
+            restore(&mut self.mappings[index], whole, &mut self.context).await?;
         }
         Ok(())
     }
 
-    /// Does what is to be done. Tells whether it was stopped before that was all of it.
-    pub(super) async fn run(
+    /// Carries out tasks until the run is done. Returns whether it was stopped before.
+    pub(super) async fn complete(
         &mut self,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
     ) -> bool {
-        let Options { deadline: all, settle, slice, .. } = self.desk.options;
+        let Options { deadline: all, settle, slice, .. } = self.context.options;
         let now = tokio::time::Instant::now();
-        let scans = all.map(works);
+        let scans = all.map(work_time);
         let deadline = scans.map(|scans| now + scans);
-        // A slice ends when it has to, with time left to settle what it has found.
-        let settles = |scans: Duration| (settle * 4).max(LAST_CHUNKS).min(scans / 2);
-        let mut leaves = scans.filter(|_| slice).map(|scans| now + scans - settles(scans));
+        // A slice ends early enough to settle what it has found.
+        let settle_time = |scans: Duration| (settle * 4).max(LAST_CHUNKS).min(scans / 2);
+        let mut leaves = scans.filter(|_| slice).map(|scans| now + scans - settle_time(scans));
         while !self.is_done() {
-            self.give_out();
-            self.desk.tell_all().await;
+            self.start_tasks();
+            self.context.send_events().await;
             if self.is_stuck() {
-                self.let_go("the run lost its thread");
+                self.abandon_all("the run is stuck: nothing is in progress, and nothing waits");
                 return false;
             }
-            let (pause, writing) = (self.until_due(), self.desk.until_written());
+            let (pause, writing) = (self.until_due(), self.context.until_write_due());
             tokio::select! {
-                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
-                answers = self.watch.next() => self.watched(answers),
-                Some(event) = retries.recv() => self.desk.tell(event),
+                Some(done) = self.in_flight.join_next() => self.take_done(done.ok()),
+                states = self.monitor.next() => self.take_server_states(states),
+                Some(event) = retries.recv() => self.context.report(event),
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
                 () = std::future::ready(()), if self.has_unread() => self.read_outcome().await,
                 Ok(()) = stop.changed() => return self.finish_soon(stop).await,
-                // One that has seen nothing yet has not moved on.
-                () = reached(leaves), if self.has_read() => {
+                // A slice that has read no row yet goes on.
+                () = sleep_until_end(leaves), if self.has_read() => {
                     leaves = None;
-                    self.mappings.iter_mut().for_each(|mapping| mapping.leave_rest(&mut self.desk.context()));
+                    self.mappings.iter_mut().for_each(|mapping| mapping.leave_rest(&mut self.context.of_mappings()));
                 }
-                () = reached(deadline) => {
+                () = sleep_until_end(deadline) => {
                     self.stopping = OUT_OF_TIME;
                     return self.finish_soon(stop).await;
                 }
             }
-            if self.watch.is_blind() {
-                self.stopping = BLIND;
+            if self.monitor.is_state_unknown() {
+                self.stopping = NO_STATE;
                 return self.finish_soon(stop).await;
             }
             self.finish_mappings();
@@ -248,37 +250,37 @@ impl Scheduler<'_> {
         false
     }
 
-    /// Whether any row was read.
+    /// Returns whether any row was read.
     fn has_read(&self) -> bool {
         let books = self.mappings.iter().map(|mapping| &mapping.result.tally.books);
         books.into_iter().any(|books| books.any(|side| side.read > 0))
     }
 
-    /// Lets what is in hand come to its end, and lets go of the rest.
+    /// Waits for the tasks in flight, and abandons the rest.
     async fn finish_soon(&mut self, stop: &mut watch::Receiver<Stop>) -> bool {
-        self.finish_in_hand(stop).await;
-        self.let_go(self.stopping);
+        self.finish_in_flight(stop).await;
+        self.abandon_all(self.stopping);
         true
     }
 
-    /// Lets what is in hand come to its end, for a while; then cancels it.
-    pub(super) async fn finish_in_hand(&mut self, stop: &mut watch::Receiver<Stop>) {
+    /// Waits for the tasks in flight for a while, and then cancels them.
+    pub(super) async fn finish_in_flight(&mut self, stop: &mut watch::Receiver<Stop>) {
         let mut urgency = Stop::Soon.max(*stop.borrow());
         if urgency < Stop::Now {
-            self.desk.tell(Event::Stopping { reason: self.stopping.into() });
+            self.context.report(Event::Stopping { reason: self.stopping.into() });
         }
         self.stop_work.send_replace(urgency);
-        self.desk.tell_all().await;
+        self.context.send_events().await;
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
         while !self.in_flight.is_empty() {
             tokio::select! {
-                Some(done) = self.in_flight.join_next() => self.take_in(done.ok()),
+                Some(done) = self.in_flight.join_next() => self.take_done(done.ok()),
                 () = &mut grace, if urgency < Stop::Now => urgency = Stop::Now,
                 Ok(()) = stop.changed() => urgency = *stop.borrow(),
             }
             self.stop_work.send_replace(urgency);
-            self.desk.tell_all().await;
+            self.context.send_events().await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the gate asks the target: how far its sequences are, and how far the columns that they fill
-//! and a mapping writes. Read only, and from indexes where there are any.
+//! Reads the target's sequences for the gate: their last values, and the largest keys in the columns that
+//! they fill and a mapping writes. Read only, and from indexes where there are any.
 
 use std::ops::RangeInclusive;
 
@@ -19,10 +19,10 @@ struct FilledSequence<'p> {
     holds: RangeInclusive<i64>,
 }
 
-/// Asks for the sequences of every mapping's target.
+/// Reads the sequences of every mapping's target.
 ///
 /// # Errors
-/// What the target says, or every sequence that the role may not read.
+/// What the target reports, or every sequence that the role may not read.
 pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
     retry(async || ask_sequences(prepared).await).await
 }
@@ -72,7 +72,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
         let (last_value, is_called) = state?;
         let (last_key, unknown) = match last_key {
             Ok(last_key) => (last_key, None),
-            // It could not be had in time.
+            // It could not be read in time.
             Err(error) if matches!(error.remedy, Remedy::Shrink | Remedy::Conflict) => {
                 (None, Some(error.message))
             }
@@ -96,8 +96,8 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     sequences.collect::<Result<_, _>>().map_err(of_target)
 }
 
-/// How the column writes whole numbers, and which it holds; nothing if the mapping does not write it,
-/// or it has none.
+/// Returns how the column writes whole numbers, and which it holds; `None` if the mapping does not
+/// write it, or it has none.
 fn written(plan: &MappingPlan, link: &SequenceLink) -> Option<(Numerals, RangeInclusive<i64>)> {
     let mut written = plan.pairs.iter().map(|pair| &pair.sides.target);
     let side = written.find(

@@ -1,6 +1,4 @@
-//! The shards of a run of many processes: ranges of keys that tile each mapping, with about equally many
-//! rows. Whichever process comes first cuts them; that they hold what they are said to hold decides
-//! nothing but how evenly the work is spread.
+//! Cuts the mappings of a run of many processes into shards. The first process to come does it.
 
 use super::work::bounds;
 use super::work::task_context::with_task_context;
@@ -11,11 +9,12 @@ use crate::prepare::{Blocked, Options, Prepared, SideError};
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
 
-/// Rows of a shard, about: what a dead process leaves undone, and how evenly the work is spread.
+/// The rows of a shard: they are lost with a process that dies, and decide how evenly the work is
+/// distributed.
 const ROWS_OF_A_SHARD: u64 = 50_000;
-/// Rows that are sampled of a shard where there is no histogram: some twenty blocks.
+/// The rows that are sampled of a shard where there is no histogram: some twenty blocks.
 const SAMPLED_OF_A_SHARD: u64 = 1_000;
-/// Shards of a mapping.
+/// The maximum of shards of a mapping.
 const MOST_SHARDS: u64 = 1_024;
 /// Cuts every mapping that no process has cut yet.
 pub(super) async fn cut(
@@ -33,8 +32,9 @@ pub(super) async fn cut(
     Ok(())
 }
 
-/// The shards of a mapping: stretches of its histogram or, where there is none (a key of several
-/// columns, an expression), of a sample of its keys. What cannot be cut by either is one.
+/// Returns the shards of a mapping: steps of its histogram or, where there is none (a key of
+/// several columns, an expression), of a sample of its keys. A table that cannot be cut by either
+/// is one shard.
 async fn shards(
     prepared: &Prepared,
     plan: &MappingPlan,
@@ -50,7 +50,7 @@ async fn shards(
     Ok(tiles_between(bounds, &plan.order))
 }
 
-/// Keys between shards, in order.
+/// Reads the keys between shards, in order.
 async fn bounds(
     prepared: &Prepared,
     plan: &MappingPlan,
@@ -61,10 +61,10 @@ async fn bounds(
     let larger = if rows.target > rows.source { Side::Target } else { Side::Source };
     let percent = (wanted * SAMPLED_OF_A_SHARD * 100) as f64 / rows[larger].max(1) as f64;
     let percent = percent.min(100.0);
-    with_task_context(prepared, plan, options, async |hands| {
-        let histogram = bounds::histogram(hands, larger).await?;
+    with_task_context(prepared, plan, options, async |context| {
+        let histogram = bounds::read_histogram(context, larger).await?;
         if histogram.is_empty() {
-            return bounds::sampled_keys(hands, larger, wanted, percent).await;
+            return bounds::sample_keys(context, larger, wanted, percent).await;
         }
         Ok(bounds_between(histogram, usize::try_from(wanted).unwrap_or(1)))
     })

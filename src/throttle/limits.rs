@@ -1,13 +1,12 @@
-//! Whether the limits of `[pace]` can be kept: told before the first row is read.
+//! Whether the limits of `[pace]` can be kept, checked before the first row is read.
 
 use std::time::Duration;
 
 use crate::schema::{BySide, Server, Side};
 use crate::spec::{Diagnostic, Spec};
 
-/// What stands in the way of the limits, and what is worth knowing about them. Of other sessions, and of
-/// its standbys, a server shows an ordinary role nothing but that they are there: a limit would look
-/// kept whatever happens.
+/// Returns why the limits cannot be kept, and what is worth knowing about them. An ordinary role
+/// sees only that other sessions and standbys exist: a limit would look kept whatever happens.
 pub(crate) fn check_limits(
     spec: &Spec,
     servers: &BySide<Server>,
@@ -35,7 +34,7 @@ pub(crate) fn check_limits(
             && lag >= settle
             && !settle.is_zero()
         {
-            let message = format!("the {side} may lag as long as a difference has to stand still");
+            let message = format!("the {side} may lag for as long as a difference must not change");
             let hint = "What it has not replayed may then look like divergence: let \"settle\" be \
                         longer than \"max_replica_lag\".";
             problems.push(Diagnostic::warning(&pace.span, message).hinted(hint));

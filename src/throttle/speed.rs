@@ -1,24 +1,24 @@
-//! How fast a run may go, judged by what the servers say of themselves.
+//! How fast a run may go, decided by the load of both servers.
 //!
 //! ```text
-//! pressure = reading ÷ limit, the greatest of both sides
+//! pressure = load ÷ limit, the maximum of both sides
 //!
 //!      full speed ──── above 0.75 ───▶ slower ──── above 1 ───▶ waiting
 //!                 ◀─── up to 0.5 ────         ◀─ up to 0.75 ──
 //! ```
 //!
-//! *Slower* is smaller chunks, and after each a rest as long as it took; *waiting* is nothing new at
-//! all. The way back begins lower than the way there, or a run would flap at the limit that it is itself
-//! part of. What cannot be asked is not taken for zero: the run waits.
+//! *Slower* means smaller chunks, and after each a rest as long as it took; *waiting* means that nothing
+//! is started. The thresholds of the way back are lower, or a run would alternate between two speeds at a
+//! limit to which it contributes itself. A load that is unknown is not taken for zero: the run waits.
 //!
 //! Without a limit of sessions a run takes a sixth of a session's share: after each chunk it rests six
 //! times as long as the chunk took for each session of others that is at work, up to [`MOST_RESTS`] times
 //! as long in all. A chunk keeps a core of each server busy, a session of an application seldom does. On
 //! two cores a `pgbench` that writes with four clients kept 93% of its throughput (median of five rounds,
 //! 85 to 98; 101, 92 to 105, where nothing ran beside it). When only sessions that were active were
-//! counted, and not those between two statements, it was 86% (76 to 90): a moment saw half a session at
-//! work, and the run rested half as long. On a server that is idle nothing is lost. An operator who sets
-//! `max_active_sessions` says how busy is fine, and full speed is full speed up to there.
+//! counted, and not those between two statements, it was 86% (76 to 90): a sample found half a session at
+//! work, and the run rested half as long. On an idle server nothing is lost. With
+//! `max_active_sessions` the operator decides how busy a server may be, and the run rests only above it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,16 +26,16 @@ use std::time::Duration;
 use crate::pg::Sessions;
 use crate::schema::{BySide, Side};
 
-/// What one side must not be pushed beyond.
+/// The limits of one side.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SideLimits {
     /// How far replay may lag.
     pub(crate) lag: Option<Duration>,
-    /// How many sessions of others may be at work.
+    /// How many sessions of others may be active.
     pub(crate) sessions: Option<u64>,
 }
 
-/// What one side has said of itself.
+/// The load of one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SideLoad {
     /// How far replay lags, where that is known.
@@ -53,14 +53,14 @@ pub(crate) enum Speed {
     Waiting,
 }
 
-/// Chunks' worth of rest for each session of others.
+/// How often as long as a chunk took the run rests, for each session of others.
 const RESTS: f64 = 6.0;
-/// The same at the most, so that a run comes to its end.
+/// The maximum of that, so that a run comes to its end.
 const MOST_RESTS: f64 = 8.0;
-/// So many readings make the number of sessions at work: each is a moment.
-const MOMENTS: usize = 5;
+/// How many samples the number of active sessions is the mean of: each is of one moment.
+const SAMPLES: usize = 5;
 
-/// The pace of a run.
+/// The throttle of a run.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     limits: BySide<SideLimits>,
@@ -69,67 +69,68 @@ pub(crate) struct Throttle {
     speed: Speed,
 }
 
-/// How hard one side is pressed.
+/// The pressure on one side.
 #[derive(Debug, Default)]
 struct SidePressure {
     pressure: f64,
     reason: String,
-    /// Why it cannot be told.
+    /// Why the load is unknown.
     unknown: Option<String>,
-    /// Sessions of others at work, of late.
+    /// The sessions of others at work, recently.
     at_work: VecDeque<u64>,
 }
 
 impl Throttle {
-    /// Nothing is known yet. Sides with limits have to say how they are before anything starts.
+    /// Creates the throttle of a run. The load of sides with limits has to be known before anything
+    /// starts.
     pub(crate) fn new(limits: BySide<SideLimits>) -> Throttle {
         let limited = |side: Side| limits[side].lag.is_some() || limits[side].sessions.is_some();
-        let pressed = |side| SidePressure {
-            unknown: limited(side).then(|| format!("the {side} has not said yet how it is")),
+        let side_pressure = |side| SidePressure {
+            unknown: limited(side).then(|| format!("the {side} has not reported its state yet")),
             ..SidePressure::default()
         };
-        Throttle { limits, sides: BySide::new(pressed), paused: None, speed: Speed::Full }
+        Throttle { limits, sides: BySide::new(side_pressure), paused: None, speed: Speed::Full }
     }
 
-    /// A side has said how it is.
-    pub(crate) fn read(&mut self, side: Side, reading: SideLoad) {
+    /// Sets the load of a side.
+    pub(crate) fn set_load(&mut self, side: Side, load: SideLoad) {
         let SideLimits { lag, sessions } = self.limits[side];
-        let pressed = &mut self.sides[side];
-        pressed.unknown = None;
-        pressed.at_work.push_back(reading.sessions.at_work);
-        if pressed.at_work.len() > MOMENTS {
-            pressed.at_work.pop_front();
+        let side_pressure = &mut self.sides[side];
+        side_pressure.unknown = None;
+        side_pressure.at_work.push_back(load.sessions.at_work);
+        if side_pressure.at_work.len() > SAMPLES {
+            side_pressure.at_work.pop_front();
         }
-        let of_lag = lag.zip(reading.lag).map(|(most, lag)| {
+        let of_lag = lag.zip(load.lag).map(|(most, lag)| {
             let pressure = lag.as_secs_f64() / most.as_secs_f64().max(1e-3);
             let (lag, most) = (lag.as_secs_f64(), most.as_secs_f64());
             (pressure, format!("replay lags {lag:.1} s on the {side}, {most:.1} s are allowed"))
         });
         let of_sessions = sessions.map(|most| {
-            let active = reading.sessions.active;
+            let active = load.sessions.active;
             let pressure = active as f64 / most as f64;
             let reason = format!("{active} sessions are active on the {side}, {most} are allowed");
             (pressure, reason)
         });
         let worst = of_lag.into_iter().chain(of_sessions).max_by(|(a, _), (b, _)| a.total_cmp(b));
-        (pressed.pressure, pressed.reason) = worst.unwrap_or_default();
+        (side_pressure.pressure, side_pressure.reason) = worst.unwrap_or_default();
     }
 
-    /// A side cannot say how it is.
-    pub(crate) fn unknown(&mut self, side: Side, why: &str) {
-        self.sides[side].unknown = Some(format!("the {side} cannot say how it is: {why}"));
+    /// Sets the load of a side to unknown.
+    pub(crate) fn set_unknown(&mut self, side: Side, why: &str) {
+        self.sides[side].unknown = Some(format!("the {side} does not report its state: {why}"));
     }
 
-    /// Whether the pause file is there, and then why nothing goes on.
-    pub(crate) fn pause(&mut self, why: Option<String>) {
+    /// Sets why the run is paused; `None` without a pause file.
+    pub(crate) fn set_paused(&mut self, why: Option<String>) {
         self.paused = why;
     }
 
-    /// Judges anew. Gives the speed, and why it is not full.
-    pub(crate) fn judge(&mut self) -> (Speed, &str) {
-        // What is not known, or is paused, presses nobody: it leaves the hysteresis as it is.
-        if self.held().is_some() {
-            return (Speed::Waiting, self.held().unwrap_or_default());
+    /// Decides the speed. Returns it with the reason why it is not full.
+    pub(crate) fn decide(&mut self) -> (Speed, &str) {
+        // A pause, or an unknown load, leaves the hysteresis as it is.
+        if self.held_reason().is_some() {
+            return (Speed::Waiting, self.held_reason().unwrap_or_default());
         }
         let sides = self.sides.iter().map(|(_, side)| side);
         let worst = sides.max_by(|a, b| a.pressure.total_cmp(&b.pressure));
@@ -144,31 +145,31 @@ impl Throttle {
         (self.speed, reason)
     }
 
-    /// Why nothing goes on, whatever the pressure.
-    fn held(&self) -> Option<&str> {
+    /// Returns why nothing is started, whatever the pressure.
+    fn held_reason(&self) -> Option<&str> {
         let unknown = || self.sides.iter().find_map(|(_, side)| side.unknown.as_deref());
         self.paused.as_deref().or_else(unknown)
     }
 
-    /// The speed as it was judged last.
+    /// Returns the speed that was decided last.
     pub(crate) fn speed(&self) -> Speed {
-        if self.held().is_some() { Speed::Waiting } else { self.speed }
+        if self.held_reason().is_some() { Speed::Waiting } else { self.speed }
     }
 
-    /// How long to rest after a piece of work that took so long.
+    /// Returns how long to rest after a task that took this long.
     pub(crate) fn rest(&self, took: Duration) -> Duration {
         let slower = if self.speed() == Speed::Slower { 1.0 } else { 0.0 };
         let rests = Side::BOTH.map(|side| self.rests(side)).into_iter().fold(slower, f64::max);
         took.mul_f64(rests)
     }
 
-    /// How often as long as it took a chunk is rested from for the sessions of others.
+    /// Returns how often as long as a task took the run rests for the sessions of others.
     fn rests(&self, side: Side) -> f64 {
-        let moments = &self.sides[side].at_work;
-        if self.limits[side].sessions.is_some() || moments.is_empty() {
+        let samples = &self.sides[side].at_work;
+        if self.limits[side].sessions.is_some() || samples.is_empty() {
             return 0.0;
         }
-        let mean = moments.iter().sum::<u64>() as f64 / moments.len() as f64;
+        let mean = samples.iter().sum::<u64>() as f64 / samples.len() as f64;
         (mean * RESTS).min(MOST_RESTS)
     }
 }
@@ -177,7 +178,7 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    fn pace(lag: Option<u64>, sessions: Option<u64>) -> Throttle {
+    fn throttle(lag: Option<u64>, sessions: Option<u64>) -> Throttle {
         let limits = SideLimits { lag: lag.map(Duration::from_secs), sessions };
         Throttle::new(BySide { source: SideLimits::default(), target: limits })
     }
@@ -187,18 +188,18 @@ mod tests {
         SideLoad { lag: None, sessions }
     }
 
-    fn lags(pace: &mut Throttle, seconds: f64) -> Speed {
+    fn lags(throttle: &mut Throttle, seconds: f64) -> Speed {
         let lag = Some(Duration::from_secs_f64(seconds));
-        pace.read(Side::Target, SideLoad { lag, ..active(0) });
-        pace.judge().0
+        throttle.set_load(Side::Target, SideLoad { lag, ..active(0) });
+        throttle.decide().0
     }
 
     #[test]
     fn the_way_back_begins_lower_than_the_way_there() {
-        let mut pace = pace(Some(10), None);
+        let mut throttle = throttle(Some(10), None);
         let speeds: Vec<Speed> =
             [0.0, 7.0, 8.0, 7.0, 5.1, 10.1, 9.0, 7.6, 7.4, 5.0, 7.4, 20.0, 0.0]
-                .map(|seconds| lags(&mut pace, seconds))
+                .map(|seconds| lags(&mut throttle, seconds))
                 .to_vec();
         use Speed::{Full, Slower, Waiting};
         let expected = [
@@ -209,78 +210,81 @@ mod tests {
     }
 
     #[test]
-    fn what_presses_hardest_is_the_reason() {
-        let mut pace = pace(Some(10), Some(4));
+    fn the_reason_is_the_highest_pressure() {
+        let mut throttle = throttle(Some(10), Some(4));
         let lag = Some(Duration::from_secs(11));
-        pace.read(Side::Target, SideLoad { lag, ..active(8) });
-        let (speed, reason) = pace.judge();
+        throttle.set_load(Side::Target, SideLoad { lag, ..active(8) });
+        let (speed, reason) = throttle.decide();
         assert_eq!(speed, Speed::Waiting);
         assert_eq!(reason, "8 sessions are active on the target, 4 are allowed");
-        pace.read(Side::Target, SideLoad { lag, ..active(2) });
-        assert_eq!(pace.judge().1, "replay lags 11.0 s on the target, 10.0 s are allowed");
+        throttle.set_load(Side::Target, SideLoad { lag, ..active(2) });
+        assert_eq!(throttle.decide().1, "replay lags 11.0 s on the target, 10.0 s are allowed");
     }
 
     #[test]
-    fn what_is_not_known_is_waited_for_and_never_taken_for_nothing() {
-        let mut pace = pace(Some(10), None);
-        assert_eq!(pace.judge(), (Speed::Waiting, "the target has not said yet how it is"));
-        assert_eq!(lags(&mut pace, 0.0), Speed::Full);
-        pace.unknown(Side::Target, "no answer in time");
-        let why = "the target cannot say how it is: no answer in time";
-        assert_eq!(pace.judge(), (Speed::Waiting, why));
-        // without limits nobody has to say anything
-        assert_eq!(super::Throttle::new(BySide::default()).judge().0, Speed::Full);
+    fn an_unknown_load_is_not_taken_for_zero() {
+        let mut throttle = throttle(Some(10), None);
+        assert_eq!(
+            throttle.decide(),
+            (Speed::Waiting, "the target has not reported its state yet")
+        );
+        assert_eq!(lags(&mut throttle, 0.0), Speed::Full);
+        throttle.set_unknown(Side::Target, "no answer in time");
+        let why = "the target does not report its state: no answer in time";
+        assert_eq!(throttle.decide(), (Speed::Waiting, why));
+        // without limits no load has to be known
+        assert_eq!(super::Throttle::new(BySide::default()).decide().0, Speed::Full);
     }
 
-    /// A run that waited at first for what it did not know would wait on for as long as a server is as
-    /// busy as it may be.
+    /// A run that waited at first for an unknown load would otherwise wait for as long as a server is just
+    /// at its limit.
     #[test]
-    fn what_was_not_known_at_first_was_not_above_the_limit() {
-        let mut pace = pace(None, Some(2));
-        assert_eq!(pace.judge().0, Speed::Waiting);
-        pace.read(Side::Target, active(2));
-        assert_eq!((pace.judge().0, pace.speed()), (Speed::Slower, Speed::Slower));
-        pace.pause(Some("it is there".to_owned()));
-        assert_eq!((pace.judge().0, pace.speed()), (Speed::Waiting, Speed::Waiting));
-        pace.pause(None);
-        assert_eq!(pace.judge().0, Speed::Slower);
-        pace.read(Side::Target, active(3));
-        assert_eq!(pace.judge().0, Speed::Waiting);
-        pace.read(Side::Target, active(2));
-        assert_eq!(pace.judge().0, Speed::Waiting);
-    }
-
-    #[test]
-    fn while_the_pause_file_is_there_nothing_goes_on() {
-        let mut pace = Throttle::new(BySide::default());
-        pace.pause(Some("it is there".to_owned()));
-        assert_eq!(pace.judge(), (Speed::Waiting, "it is there"));
-        pace.pause(None);
-        assert_eq!(pace.judge().0, Speed::Full);
+    fn an_unknown_load_is_not_above_the_limit() {
+        let mut throttle = throttle(None, Some(2));
+        assert_eq!(throttle.decide().0, Speed::Waiting);
+        throttle.set_load(Side::Target, active(2));
+        assert_eq!((throttle.decide().0, throttle.speed()), (Speed::Slower, Speed::Slower));
+        throttle.set_paused(Some("it is there".to_owned()));
+        assert_eq!((throttle.decide().0, throttle.speed()), (Speed::Waiting, Speed::Waiting));
+        throttle.set_paused(None);
+        assert_eq!(throttle.decide().0, Speed::Slower);
+        throttle.set_load(Side::Target, active(3));
+        assert_eq!(throttle.decide().0, Speed::Waiting);
+        throttle.set_load(Side::Target, active(2));
+        assert_eq!(throttle.decide().0, Speed::Waiting);
     }
 
     #[test]
-    fn without_a_limit_of_sessions_a_run_takes_a_sixth_of_a_share() {
+    fn nothing_starts_while_the_pause_file_exists() {
+        let mut throttle = Throttle::new(BySide::default());
+        throttle.set_paused(Some("it is there".to_owned()));
+        assert_eq!(throttle.decide(), (Speed::Waiting, "it is there"));
+        throttle.set_paused(None);
+        assert_eq!(throttle.decide().0, Speed::Full);
+    }
+
+    #[test]
+    fn without_a_limit_a_run_takes_a_sixth_of_a_share() {
         let second = Duration::from_secs(1);
-        let mut pace = Throttle::new(BySide::default());
-        assert_eq!(pace.rest(second), Duration::ZERO);
+        let mut throttle = Throttle::new(BySide::default());
+        assert_eq!(throttle.rest(second), Duration::ZERO);
         for sessions in [0, 0, 1, 2, 2] {
-            pace.read(Side::Source, active(sessions));
+            throttle.set_load(Side::Source, active(sessions));
         }
-        assert_eq!(pace.rest(second), 6 * second);
-        for _ in 0..MOMENTS {
-            pace.read(Side::Target, active(90));
+        assert_eq!(throttle.rest(second), 6 * second);
+        for _ in 0..SAMPLES {
+            throttle.set_load(Side::Target, active(90));
         }
-        assert_eq!(pace.rest(second), 8 * second);
+        assert_eq!(throttle.rest(second), 8 * second);
     }
 
     #[test]
-    fn below_a_limit_of_sessions_full_speed_is_full_speed() {
+    fn below_a_limit_of_sessions_a_run_does_not_rest() {
         let second = Duration::from_secs(1);
-        let mut pace = pace(None, Some(100));
-        pace.read(Side::Target, active(70));
-        assert_eq!((pace.judge().0, pace.rest(second)), (Speed::Full, Duration::ZERO));
-        pace.read(Side::Target, active(80));
-        assert_eq!((pace.judge().0, pace.rest(second)), (Speed::Slower, second));
+        let mut throttle = throttle(None, Some(100));
+        throttle.set_load(Side::Target, active(70));
+        assert_eq!((throttle.decide().0, throttle.rest(second)), (Speed::Full, Duration::ZERO));
+        throttle.set_load(Side::Target, active(80));
+        assert_eq!((throttle.decide().0, throttle.rest(second)), (Speed::Slower, second));
     }
 }

@@ -1,26 +1,27 @@
-//! How far the standbys of a primary lag behind it in time.
+//! How far the standbys of a primary lag behind it.
 //!
-//! A primary measures the lag of what a standby has replayed; of one that replays nothing it goes on to
-//! say what it measured last. So it is also looked at where each standby stands among the positions that
-//! the primary was seen at: what was written by then and is not replayed is as old as that, at least.
+//! A primary measures the lag of what a standby has replayed, but repeats the last measurement for a
+//! standby that has stopped replaying. So each standby is also compared with the positions that the
+//! primary had earlier: what was written then and is not replayed is at least as old.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::pg::Follower;
 
-/// A standby says at least every 10 s where it stands. One that has not said so for longer is not
-/// believed to stand there for lack of anything to replay.
+/// A standby reports at least every 10 s. The position of one that has not reported for longer is
+/// not taken for idle.
 const SILENCE: Duration = Duration::from_secs(15);
-/// WalPositions that are remembered: hours of them.
-const MOST_SEEN: usize = 20_000;
+/// The maximum of positions that are stored: hours of them.
+const MOST_POSITIONS: usize = 20_000;
 
-/// Where a primary was seen, the oldest position first.
+/// The positions of a primary, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct WalPositions(VecDeque<(Duration, u64)>);
 
 impl WalPositions {
-    /// The primary has written so far. Gives the lag of the standby that is furthest behind.
+    /// Adds the position up to which the primary has written. Returns the lag of the standby that
+    /// is furthest behind.
     pub(crate) fn take(
         &mut self,
         now: Duration,
@@ -32,8 +33,8 @@ impl WalPositions {
         }
         let lag = standbys.iter().map(|standby| self.lag(now, position, standby)).max();
         let replayed = standbys.iter().map(|standby| standby.replayed).min().unwrap_or(position);
-        let everyone_has = |(_, written): &(Duration, u64)| *written <= replayed;
-        while self.0.len() > MOST_SEEN || self.0.front().is_some_and(everyone_has) {
+        let all_have = |(_, written): &(Duration, u64)| *written <= replayed;
+        while self.0.len() > MOST_POSITIONS || self.0.front().is_some_and(all_have) {
             self.0.pop_front();
         }
         lag
@@ -43,9 +44,9 @@ impl WalPositions {
         if standby.replayed >= position {
             return Duration::ZERO;
         }
-        let heard = if standby.said > SILENCE { now } else { now.saturating_sub(standby.said) };
+        let reported = if standby.said > SILENCE { now } else { now.saturating_sub(standby.said) };
         let waiting = self.0.iter().find(|(_, written)| *written > standby.replayed);
-        let seen = waiting.map_or(Duration::ZERO, |(at, _)| heard.saturating_sub(*at));
+        let seen = waiting.map_or(Duration::ZERO, |(at, _)| reported.saturating_sub(*at));
         seen.max(standby.lag.unwrap_or_default())
     }
 }
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_that_has_stopped_lags_more_and_more_whatever_was_measured_before() {
+    fn a_stopped_standby_lags_more_and_more() {
         let mut positions = WalPositions::default();
         let stopped = Follower { lag: Some(Duration::from_millis(1)), ..at(100) };
         assert_eq!(positions.take(secs(0), 100, &[at(100)]), Some(secs(0)));
@@ -77,17 +78,17 @@ mod tests {
     }
 
     #[test]
-    fn what_the_primary_measured_counts_from_the_first_look_on() {
+    fn the_measured_lag_counts_from_the_start() {
         let slow = Follower { lag: Some(secs(20)), ..at(50) };
         assert_eq!(WalPositions::default().take(secs(0), 100, &[slow]), Some(secs(20)));
-        // but not of one that has caught up since
+        // a standby that has caught up since has none
         let fast = Follower { lag: Some(secs(20)), ..at(100) };
         assert_eq!(WalPositions::default().take(secs(0), 100, &[fast]), Some(secs(0)));
     }
 
-    /// After a last small write a standby says no more until its next status message.
+    /// After a last small write a standby reports no more until its next status message.
     #[test]
-    fn a_standby_of_an_idle_primary_is_believed_for_a_while() {
+    fn a_standby_of_an_idle_primary_does_not_lag() {
         let mut positions = WalPositions::default();
         positions.take(secs(0), 100, &[at(90)]);
         let quiet = |said| Follower { said: secs(said), ..at(90) };

@@ -36,7 +36,7 @@ pub(in crate::run) async fn stay_different(
             Ok(texts) => {
                 let texts: Vec<Vec<Option<&str>>> =
                     texts.iter().map(|t| t.iter().map(Option::as_deref).collect()).collect();
-                hands.ask(written, sql::held(hands.plan, written, &pairs, &texts)).await
+                hands.query(written, sql::held(hands.plan, written, &pairs, &texts)).await
             }
             Err(error) => Err((Some(written), error)),
         };
@@ -87,7 +87,7 @@ async fn values(
     let values: Vec<String> = values.collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let statement = sql::index_values(&values, &columns, &generated, &texts, asked.len());
-    let rows = hands.ask(written, statement).await.map_err(|(_, error)| error)?;
+    let rows = hands.query(written, statement).await.map_err(|(_, error)| error)?;
     (0..computed.len())
         .map(|at| rows.iter().map(|row| row.get::<Option<String>>(at)).collect())
         .collect()

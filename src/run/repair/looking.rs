@@ -119,9 +119,9 @@ async fn agreeing(
         })
         .collect();
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    let keys = rows::told_keys(hands, written, &texts).await?;
+    let keys = rows::keys_of_texts(hands, written, &texts).await?;
     let asked: Vec<&Key> = keys.iter().collect();
-    let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
+    let rows = hands.query_both(|side| sql::look_up(plan, side, &asked)).await?;
     let layout = Lookup::of(plan);
     let mut looked =
         LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());

@@ -44,7 +44,7 @@ pub(in crate::run) async fn occupied(
     let proven = scope.stored.uniques.iter().any(|unique| is_of(unique, &names));
     let compared: Vec<Compared<'_>> = key.iter().map(|column| of(column, proven)).collect();
     let statement = sql::key_holders(hands.plan, written, &scope.table, &compared, &texts);
-    for row in hands.ask(written, statement).await? {
+    for row in hands.query(written, statement).await? {
         let at_side = |error| Blocked::from((Some(written), error));
         let place: i64 = row.get(0).map_err(at_side)?;
         let seen: bool = row.get(1).map_err(at_side)?;

@@ -88,7 +88,7 @@ impl<'r> Repairing<'r> {
             let side = of_act().next().map_or(Side::Source, side_of);
             let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
-                let keys = rows::told_keys(&self.hands, side, texts).await?;
+                let keys = rows::keys_of_texts(&self.hands, side, texts).await?;
                 let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
                 self.take(&keys, &rows, (act, None)).await?;
             }
@@ -237,9 +237,9 @@ impl<'r> Repairing<'r> {
         let Some(key) = key else { return Ok(None) };
         let key = self.fields(key)?;
         let texts = [key.as_slice()];
-        let keys = match rows::told_keys(&self.hands, side, &texts).await {
+        let keys = match rows::keys_of_texts(&self.hands, side, &texts).await {
             Ok(keys) => keys,
-            Err(_) => rows::told_keys(&self.hands, side.other(), &texts).await?,
+            Err(_) => rows::keys_of_texts(&self.hands, side.other(), &texts).await?,
         };
         let text = key.into();
         Ok(keys.into_iter().next().map(|key| Bound { key, text }))
@@ -263,7 +263,7 @@ impl<'r> Repairing<'r> {
             return Ok(keys.to_vec());
         }
         let asked: Vec<&Key> = keys.iter().collect();
-        let rows = self.hands.ask(side, sql::look_up(plan, side, &asked)).await?;
+        let rows = self.hands.query(side, sql::look_up(plan, side, &asked)).await?;
         let (layout, lone) = (Lookup::of(plan), plan.accepts.of_lone(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
@@ -295,5 +295,5 @@ async fn rows_of(
         true => sql::stored_rows(hands.plan, side, readable, &asked),
         false => sql::look_up(hands.plan, side, &asked),
     };
-    Ok(hands.ask_both(statement).await?)
+    Ok(hands.query_both(statement).await?)
 }

@@ -47,7 +47,7 @@ pub(in crate::run) async fn tell(
         if asked.is_empty() {
             continue;
         }
-        match hands.ask(written, statement(scope, drafts, &asked, &checked)).await {
+        match hands.query(written, statement(scope, drafts, &asked, &checked)).await {
             Ok(rows) => {
                 for (asked, row) in asked.iter().zip(&rows) {
                     take(&mut told, asked, row, (width, &checked))
@@ -166,7 +166,7 @@ async fn standins(
     if places.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let found = hands.ask(written, sql::texts(&texts)).await?;
+    let found = hands.query(written, sql::texts(&texts)).await?;
     let Some(row) = found.first() else { return Ok(BTreeMap::new()) };
     let text = |(at, place): (usize, usize)| Ok((place, row.get(at)?));
     let texts: Result<_, PgError> = places.into_iter().enumerate().map(text).collect();

@@ -1,5 +1,4 @@
-//! Reads digests that come in parts: groups of a chunk, and what a look at a one-sided range tells
-//! apart.
+//! Reads digests in parts: by group and hash bucket of a chunk, or by group and rule of a one-sided range.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -14,22 +13,24 @@ use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, PartFields, Parting};
 
-/// Rows that one statement may return: parts are counted in memory.
+/// The maximum of rows that one statement returns: parts are counted in memory.
 pub(in crate::run) const MOST_PARTS: usize = 400_000;
 
-/// What is expected of a range with so many groups. Digests by class pay by the part, which is a
-/// class's share of a group: where more keys differ than classes would be worth it, every row is read
-/// at once: with 100 groups and 1% of 1,000,000 rows different that takes half of the time.
+/// Returns what is expected of a range with this many groups. The cost of digests by hash bucket
+/// grows with the parts, one for each bucket and group. Where more keys differ than buckets are
+/// worth, all rows are read at once: with 100 groups and 1% of 1,000,000 rows different that takes
+/// half the time.
 pub(in crate::run) fn expect(expected: Expectation, groups: usize) -> Expectation {
     let Expectation { rows, differences } = expected;
-    let dense = differences.saturating_mul(4).saturating_mul(groups as u64) >= rows;
-    let differences = if groups > 1 && differences > 0 && dense { rows } else { differences };
+    let is_dense = differences.saturating_mul(4).saturating_mul(groups as u64) >= rows;
+    let differences = if groups > 1 && differences > 0 && is_dense { rows } else { differences };
     Expectation { rows, differences }
 }
 
-/// So many classes of a range with so many groups: parts and fetched rows are then about equally
-/// many, as classes and rows are without groups, and the parts fit into hand.
-pub(in crate::run) fn fewer_classes(of: u32, groups: usize) -> u32 {
+/// Returns how many hash buckets a range with this many groups is divided into. Parts and fetched
+/// rows are then about equally many, as buckets and rows are without groups, and all parts fit into
+/// memory.
+pub(in crate::run) fn fewer_buckets(of: u32, groups: usize) -> u32 {
     let groups = groups.max(1);
     let balanced = f64::from(of) / (groups as f64).sqrt();
     let most = (MOST_PARTS / 2 / groups).max(2);
@@ -37,7 +38,7 @@ pub(in crate::run) fn fewer_classes(of: u32, groups: usize) -> u32 {
     1 << (balanced as usize).clamp(2, most).ilog2()
 }
 
-/// Count, sum and distinct keys, from a field on.
+/// Reads count, sum and distinct keys, from a field on.
 pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
     let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
     let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
@@ -45,85 +46,89 @@ pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, P
     Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
 }
 
-fn too_many_groups(side: Side) -> SideError {
-    (Some(side), PgError::too_much("more groups than one chunk may bring"))
+/// Reads the number of a hash bucket.
+pub(in crate::run) fn read_bucket(row: &Row, at: usize) -> Result<u32, PgError> {
+    let bucket: i64 = row.get(at)?;
+    u32::try_from(bucket).map_err(|_| PgError::unexpected(format!("hash bucket {bucket}")))
 }
 
-/// What one side's parts add up to, class by class.
+fn too_many_groups(side: Side) -> SideError {
+    (Some(side), PgError::too_much("more groups than one chunk may have"))
+}
+
+/// The digests of one side by hash bucket.
 #[derive(Default)]
-struct Digested {
+struct SideDigests {
     digests: BTreeMap<u32, RangeDigest>,
     groups: HashMap<u32, GroupCounts>,
 }
 
-/// A range's digests, and the groups of the source's rows; equal digests have equal groups.
+/// Reads a range's digests, and the groups of the source's rows. Equal digests have equal groups.
 pub(in crate::run) async fn range_digests(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
 ) -> Result<(BySide<RangeDigest>, GroupCounts), SideError> {
-    let BySide { mut source, mut target } = both(hands, range, Parting::default()).await?;
-    let digest = |side: &mut Digested| side.digests.remove(&0).unwrap_or_default();
+    let BySide { mut source, mut target } = both(context, range, Parting::default()).await?;
+    let digest = |side: &mut SideDigests| side.digests.remove(&0).unwrap_or_default();
     let digests = BySide { source: digest(&mut source), target: digest(&mut target) };
     let groups = source.groups.remove(&0).unwrap_or_default();
-    hands.groups_seen.fetch_max(groups.len(), Ordering::Relaxed);
+    context.groups_seen.fetch_max(groups.len(), Ordering::Relaxed);
     Ok((digests, groups))
 }
 
-/// The digests of each class of a range, and the groups of the source's rows in it.
+/// Reads the digests of each hash bucket of a range, and the groups of the source's rows in it.
 pub(in crate::run) async fn class_digests(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
 ) -> Result<(BySide<BTreeMap<u32, RangeDigest>>, HashMap<u32, GroupCounts>), SideError> {
     let parting = Parting { classes: Some(of), rules: false };
-    let BySide { source, target } = both(hands, range, parting).await?;
+    let BySide { source, target } = both(context, range, parting).await?;
     Ok((BySide { source: source.digests, target: target.digests }, source.groups))
 }
 
 async fn both(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
     parting: Parting,
-) -> Result<BySide<Digested>, SideError> {
+) -> Result<BySide<SideDigests>, SideError> {
     let region = Region::whole(range.clone());
     let (source, target) = tokio::join!(
-        one(hands, Side::Source, &region, parting),
-        one(hands, Side::Target, &region, parting)
+        one(context, Side::Source, &region, parting),
+        one(context, Side::Target, &region, parting)
     );
     Ok(BySide { source: source?, target: target? })
 }
 
 async fn one(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     region: &Region,
     parting: Parting,
-) -> Result<Digested, SideError> {
-    let fields = parting.fields(hands.plan);
-    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
-    let mut read = Digested::default();
+) -> Result<SideDigests, SideError> {
+    let fields = parting.fields(context.plan);
+    let mut rows =
+        context.rows(side, sql::part_digests(context.plan, side, region, parting)).await?;
+    let mut read = SideDigests::default();
     let mut parts = 0;
     while let Some(row) = rows.next().await? {
         parts += 1;
         if parts > MOST_PARTS {
             return Err(too_many_groups(side));
         }
-        take_part(&mut read, &row, fields, hands.plan.key_proven())
+        take_part(&mut read, &row, fields, context.plan.key_proven())
             .map_err(|error| (Some(side), error))?;
     }
     Ok(read)
 }
 
 fn take_part(
-    read: &mut Digested,
+    read: &mut SideDigests,
     row: &Row,
     fields: PartFields,
     key_proven: bool,
 ) -> Result<(), PgError> {
-    let class = match fields.class {
-        Some(field) => u32::try_from(row.get::<i64>(field)?).unwrap_or(0),
-        None => 0,
-    };
+    let class = fields.class.map_or(Ok(0), |field| read_bucket(row, field))?;
     let RangeDigest { digest, distinct } = read_digest(row, 0)?;
     let is_sum = row.get::<i32>(3)? == 1;
     let of_class = read.digests.entry(class).or_default();
@@ -143,19 +148,19 @@ fn take_part(
     Ok(())
 }
 
-/// What one side has of a range, told apart by group and covering rule.
+/// Counts the rows of a range on one side, by group and covering rule.
 pub(in crate::run) async fn count(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
 ) -> Result<CountedRows, SideError> {
-    let plan = hands.plan;
+    let plan = context.plan;
     let mut counted = CountedRows::default();
     let at_side = |error: PgError| (Some(side), error);
     let parting = Parting { classes: None, rules: !plan.accepts.of_lone(side).is_empty() };
     if plan.strategy == Strategy::Digest && plan.group.is_none() && !parting.rules {
         let region = Region::whole(range.clone());
-        for row in hands.ask(side, sql::digest(plan, side, &region)).await? {
+        for row in context.query(side, sql::digest(plan, side, &region)).await? {
             counted.digest = read_digest(&row, 0).map_err(at_side)?.digest;
             counted.parts.add(None, None, counted.digest.rows);
         }
@@ -164,7 +169,7 @@ pub(in crate::run) async fn count(
     if plan.strategy == Strategy::Digest {
         let fields = parting.fields(plan);
         let region = Region::whole(range.clone());
-        let mut rows = hands.rows(side, sql::part_digests(plan, side, &region, parting)).await?;
+        let mut rows = context.rows(side, sql::part_digests(plan, side, &region, parting)).await?;
         while let Some(row) = rows.next().await? {
             if row.get::<i32>(3).map_err(at_side)? == 1 {
                 continue;
@@ -187,7 +192,7 @@ pub(in crate::run) async fn count(
         false => sql::canons(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
-    let mut rows = hands.rows(side, statement).await?;
+    let mut rows = context.rows(side, statement).await?;
     while let Some(row) = rows.next().await? {
         counted.digest.add(fingerprinter.of(&row, 0..width));
         let rule = rule(&row, rule_field).map_err(at_side)?;
@@ -224,9 +229,9 @@ mod tests {
 
     #[test]
     fn classes_are_fewer_the_more_groups_there_are() {
-        assert_eq!(fewer_classes(128, 1), 128);
-        assert_eq!(fewer_classes(4096, 100), 256);
-        assert_eq!(fewer_classes(4096, 100_000), 2);
-        assert_eq!(fewer_classes(2, 1_000_000), 2);
+        assert_eq!(fewer_buckets(128, 1), 128);
+        assert_eq!(fewer_buckets(4096, 100), 256);
+        assert_eq!(fewer_buckets(4096, 100_000), 2);
+        assert_eq!(fewer_buckets(2, 1_000_000), 2);
     }
 }

@@ -1,16 +1,16 @@
-//! Reads a range in one statement, or in several where one takes too long.
+//! Reads a range in one statement, or in several if one takes too long.
 //!
 //! ```text
-//! (──────────────────────────]   took too long: cut where half of its rows lie
-//! (────────────](────────────]   each in a transaction of its own, cut again if need be
+//! (──────────────────────────]   took too long: cut in the middle of its rows
+//! (────────────](────────────]   each in a transaction of its own, cut again if needed
 //! ```
 //!
-//! A statement holds its snapshot as long as it runs, and while it does, a busy table cannot be cleaned
-//! up. What comes of the ranges is of several moments then, as it is of a table's chunks: who moves from
-//! one to the other in between is met twice or not at all, and settled as anything in motion is.
+//! A statement holds its snapshot while it runs, and during that time a busy table cannot be vacuumed. The
+//! ranges are read at several moments then, like the chunks of a table: a row that moves from one to the
+//! other in between is seen twice or not at all, and settled like any row that changes.
 //!
-//! A piece that a standby's replay interrupts is cut too, or read again where it cannot be cut. Each piece
-//! that was read is progress, and gives the whole budget of tries back.
+//! A range whose statement a standby's replay interrupts is cut too, or read again if it cannot be cut.
+//! Each range that was read is progress, and resets the budget of attempts.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::pg::{PgError, Remedy, Retries};
 use crate::prepare::SideError;
 use crate::row::KeyRange;
 
-/// A range of about so many rows, or what is left of it.
+/// What is left of a range with its estimated rows.
 pub(in crate::run) struct RangeSplit<'h, 'w> {
-    hands: &'h TaskContext<'w>,
-    /// The next one last.
+    context: &'h TaskContext<'w>,
+    /// The ranges that are left, the next last.
     left: Vec<(KeyRange, u64)>,
-    /// So many rows took too long.
+    /// The rows of a range that took too long.
     too_many: u64,
     conflicts: Retries,
     /// How long to wait before the next statement.
@@ -34,12 +34,12 @@ pub(in crate::run) struct RangeSplit<'h, 'w> {
 }
 
 impl<'h, 'w> RangeSplit<'h, 'w> {
-    pub(in crate::run) fn new(hands: &'h TaskContext<'w>, range: &KeyRange, rows: u64) -> Self {
+    pub(in crate::run) fn new(context: &'h TaskContext<'w>, range: &KeyRange, rows: u64) -> Self {
         let (left, conflicts) = (vec![(range.clone(), rows)], Retries::against_conflicts());
-        RangeSplit { hands, left, too_many: u64::MAX, conflicts, pause: None }
+        RangeSplit { context, left, too_many: u64::MAX, conflicts, pause: None }
     }
 
-    /// What is to be read next, and what with.
+    /// Returns the range that is read next, and the context to read it in.
     pub(in crate::run) async fn next(
         &mut self,
     ) -> Result<Option<(TaskContext<'w>, KeyRange)>, SideError> {
@@ -48,13 +48,17 @@ impl<'h, 'w> RangeSplit<'h, 'w> {
         }
         while let Some((range, rows)) = self.left.last().cloned() {
             if rows < self.too_many || !self.may_be_cut(rows) {
-                let hands = if self.may_be_cut(rows) { self.hands.hurried() } else { *self.hands };
-                return Ok(Some((hands, range)));
+                let context = if self.may_be_cut(rows) {
+                    self.context.with_short_timeout()
+                } else {
+                    *self.context
+                };
+                return Ok(Some((context, range)));
             }
-            let middle = bounds::middle(self.hands, &range, rows, LEAST_ROWS).await?;
+            let middle = bounds::find_middle(self.context, &range, rows, LEAST_ROWS).await?;
             self.left.pop();
             let Some((bound, before)) = middle else {
-                // Few rows, or none that an index tells apart: it may take its time.
+                // Few rows, or none that an index distinguishes: the statement may run as long as any.
                 self.left.push((range, LEAST_ROWS));
                 continue;
             };
@@ -66,11 +70,11 @@ impl<'h, 'w> RangeSplit<'h, 'w> {
     }
 
     fn may_be_cut(&self, rows: u64) -> bool {
-        rows > LEAST_ROWS && self.hands.plan.served()
+        rows > LEAST_ROWS && self.context.plan.served()
     }
 
-    /// Takes what came of it. Gives it back, unless it comes again: in smaller ranges where it took too
-    /// long, and after a pause where replay was in the way.
+    /// Takes the result of a range. Returns it, unless the range is read again: in smaller ranges
+    /// if it took too long, and after a pause if replay was in the way.
     pub(in crate::run) fn take<T>(
         &mut self,
         read: Result<T, SideError>,

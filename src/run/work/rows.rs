@@ -1,8 +1,8 @@
-//! The smaller steps: keys of a few rows, looks, counts.
+//! Reads rows: the keys of a few rows, rechecks, counts.
 
 use super::part_digests;
 use super::range_split::RangeSplit;
-use super::task_context::{TaskContext, may_hold};
+use super::task_context::{TaskContext, check_held};
 use crate::candidates::CountedRows;
 use crate::candidates::OpenCandidate;
 use crate::compare::{Looked, LookedUp, Piece, Suspected};
@@ -14,41 +14,41 @@ use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Regi
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 
-/// Keys from the texts by which a side tells them.
-pub(in crate::run) async fn told_keys(
-    hands: &TaskContext<'_>,
+/// Reads keys from the display texts of one side.
+pub(in crate::run) async fn keys_of_texts(
+    context: &TaskContext<'_>,
     side: Side,
     texts: &[&[String]],
 ) -> Result<Vec<Key>, SideError> {
-    let rows = hands.ask(side, sql::told_keys(hands.plan, side, texts)).await?;
+    let rows = context.query(side, sql::told_keys(context.plan, side, texts)).await?;
     let key = |row: &Row| {
-        let key = Key::of(row, hands.plan.key_width);
+        let key = Key::of(row, context.plan.key_width);
         key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
     };
     rows.iter().map(key).collect()
 }
 
-/// The keys and images of a one-sided range's rows.
-pub(in crate::run) async fn keys(
-    hands: &TaskContext<'_>,
+/// Reads the keys and digests of a one-sided range's rows.
+pub(in crate::run) async fn read_keys(
+    context: &TaskContext<'_>,
     piece: &Piece,
 ) -> Result<Vec<Suspected>, SideError> {
     let mut suspects = Vec::new();
-    let mut divided = RangeSplit::new(hands, &piece.range, piece.digest.rows);
-    while let Some((hands, range)) = divided.next().await? {
-        let found = keys_in(&hands, piece.side, &range).await;
-        suspects.extend(divided.take(found)?.unwrap_or_default());
+    let mut split = RangeSplit::new(context, &piece.range, piece.digest.rows);
+    while let Some((context, range)) = split.next().await? {
+        let found = keys_in(&context, piece.side, &range).await;
+        suspects.extend(split.take(found)?.unwrap_or_default());
     }
-    suspects.sort_by(|a, b| hands.plan.order.compare(&a.key, &b.key));
+    suspects.sort_by(|a, b| context.plan.order.compare(&a.key, &b.key));
     Ok(suspects)
 }
 
 async fn keys_in(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
 ) -> Result<Vec<Suspected>, SideError> {
-    let plan = hands.plan;
+    let plan = context.plan;
     let at_side = |error: PgError| (Some(side), error);
     let statement = match plan.strategy {
         Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(range.clone())),
@@ -56,7 +56,7 @@ async fn keys_in(
     };
     let mut fingerprinter = Fingerprinter::default();
     let mut suspects = Vec::new();
-    let mut rows = hands.rows(side, statement).await?;
+    let mut rows = context.rows(side, statement).await?;
     while let Some(row) = rows.next().await? {
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
@@ -67,21 +67,21 @@ async fn keys_in(
         let mut image = BySide::<Digest>::default();
         image[side].add(fingerprint);
         suspects.push(Suspected { key, image });
-        may_hold(suspects.len())?;
+        check_held(suspects.len())?;
     }
     Ok(suspects)
 }
 
-/// Rows with a NULL in their key, on each side.
-pub(in crate::run) async fn null_keys(
-    hands: &TaskContext<'_>,
+/// Counts the rows with a NULL in their key on each side.
+pub(in crate::run) async fn count_null_keys(
+    context: &TaskContext<'_>,
 ) -> Result<BySide<CountedRows>, SideError> {
-    let rows = hands.ask_both(|side| sql::null_keys(hands.plan, side)).await?;
+    let rows = context.query_both(|side| sql::null_keys(context.plan, side)).await?;
     BySide::try_new(|side| {
         let mut counted = CountedRows::default();
         for row in &rows[side] {
             let digest = read_sum(row).map_err(|error| (Some(side), error))?;
-            let group = hands.plan.group.and_then(|_| row.field(2));
+            let group = context.plan.group.and_then(|_| row.field(2));
             counted.digest += digest;
             counted.parts.add(group, None, digest.rows);
         }
@@ -94,87 +94,89 @@ fn read_sum(row: &Row) -> Result<Digest, PgError> {
     Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))
 }
 
-/// Keys that are looked at first where rows may be large.
-const FIRST_LOOKED_AT: usize = 8;
-/// Bytes of looked-up rows that may be held.
-const BYTES_IN_HAND: usize = 16 << 20;
+/// The number of keys that are looked up first where rows may be large.
+const FIRST_KEYS: usize = 8;
+/// The maximum of bytes that looked-up rows hold in memory.
+const MOST_BYTES: usize = 16 << 20;
 
-/// Looks at some keys again.
-pub(in crate::run) async fn look(
-    hands: &TaskContext<'_>,
-    entries: &[OpenCandidate],
+/// Rechecks candidates.
+pub(in crate::run) async fn recheck_candidates(
+    context: &TaskContext<'_>,
+    candidates: &[OpenCandidate],
 ) -> Result<Vec<Looked>, SideError> {
-    let keys: Vec<&Key> = entries
+    let keys: Vec<&Key> = candidates
         .iter()
-        .filter_map(|entry| match &entry.suspect.subject {
+        .filter_map(|candidate| match &candidate.suspect.subject {
             Subject::Key(key) => Some(key),
             Subject::Range(..) | Subject::NullKeys(_) => None,
         })
         .collect();
-    look_at(hands, &keys).await
+    recheck(context, &keys).await
 }
 
-/// Looks at some keys, each of them another.
-pub(in crate::run) async fn look_at(
-    hands: &TaskContext<'_>,
+/// Looks up keys, each of them different.
+pub(in crate::run) async fn recheck(
+    context: &TaskContext<'_>,
     keys: &[&Key],
 ) -> Result<Vec<Looked>, SideError> {
-    let plan = hands.plan;
+    let plan = context.plan;
     let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys);
-    // Rows may be large: a few tell how many can be held.
-    let mut several = if plan.folds { FIRST_LOOKED_AT } else { keys.len() };
-    while let Some((some, more)) = rest.split_at_checked(several.min(rest.len()))
+    // Rows may be large: a few show how many fit into memory.
+    let mut at_once = if plan.folds { FIRST_KEYS } else { keys.len() };
+    while let Some((some, more)) = rest.split_at_checked(at_once.min(rest.len()))
         && !some.is_empty()
     {
-        let rows = hands.ask_both(|side| sql::look_up(plan, side, some)).await?;
+        let rows = context.query_both(|side| sql::look_up(plan, side, some)).await?;
         let (layout, width) = (Lookup::of(plan), plan.key_width);
         let keys = some.iter().copied();
-        let mut looked = LookedUp::new(layout, &plan.pairs, width, hands.veil, keys);
+        let mut looked = LookedUp::new(layout, &plan.pairs, width, context.veil, keys);
         let mut bytes = 0;
         for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
             bytes += rows.iter().map(Row::size).sum::<usize>();
             rows.into_iter().for_each(|row| looked.take(side, row));
         }
         found.extend(looked.finish());
-        several = (BYTES_IN_HAND / (bytes / some.len()).max(1)).max(1);
+        at_once = (MOST_BYTES / (bytes / some.len()).max(1)).max(1);
         rest = more;
     }
     Ok(found)
 }
 
-/// Looks at a one-sided range again: what each side has of it now, or only the side that had nothing
-/// if the rest is known.
-pub(in crate::run) async fn look_at_range(
-    hands: &TaskContext<'_>,
-    entry: &OpenCandidate,
+/// Rechecks a one-sided range: counts the rows of both sides or, if it was confirmed before, only
+/// those of the side that had none.
+pub(in crate::run) async fn recheck_range(
+    context: &TaskContext<'_>,
+    candidate: &OpenCandidate,
 ) -> Result<BySide<CountedRows>, SideError> {
-    let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
-    let rows = entry.suspect.image[*side].rows;
-    if entry.confirmed.is_some() {
+    let Subject::Range(range, side) = &candidate.suspect.subject else {
+        return Ok(BySide::default());
+    };
+    let rows = candidate.suspect.image[*side].rows;
+    if candidate.confirmed.is_some() {
         let other = side.other();
         let mut counted = BySide::<CountedRows>::default();
-        counted[other] = count(hands, other, range, rows).await?;
+        counted[other] = count(context, other, range, rows).await?;
         return Ok(counted);
     }
     let (source, target) = tokio::join!(
-        count(hands, Side::Source, range, rows),
-        count(hands, Side::Target, range, rows)
+        count(context, Side::Source, range, rows),
+        count(context, Side::Target, range, rows)
     );
     Ok(BySide { source: source?, target: target? })
 }
 
-/// What one side has of a range of about so many rows.
+/// Counts the rows of a range on one side.
 async fn count(
-    hands: &TaskContext<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
     rows: u64,
 ) -> Result<CountedRows, SideError> {
     let mut all = CountedRows::default();
-    let mut divided = RangeSplit::new(hands, range, rows);
-    while let Some((hands, range)) = divided.next().await? {
-        let counted = part_digests::count(&hands, side, &range).await;
-        if let Some(CountedRows { digest, parts }) = divided.take(counted)? {
+    let mut split = RangeSplit::new(context, range, rows);
+    while let Some((context, range)) = split.next().await? {
+        let counted = part_digests::count(&context, side, &range).await;
+        if let Some(CountedRows { digest, parts }) = split.take(counted)? {
             all.digest += digest;
             all.parts.add_all(parts);
         }

@@ -1,4 +1,4 @@
-//! What a piece of work is done with: one mapping's plan, one connection of each side.
+//! What a task is carried out with: the plan of a mapping, and one connection of each side.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -9,33 +9,33 @@ use crate::row::{Record as _, Veil};
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
 
-/// Rows of one statement, each a key and a hash, that may be held at once: twice as many as the largest
-/// chunk has.
+/// The maximum of rows of one statement, each a key and a hash, that are in memory: twice as many
+/// as the largest chunk has.
 const MOST_HELD: usize = 1 << 21;
 
-/// Refuses more rows than may be held at once.
-pub(in crate::run) fn may_hold(rows: usize) -> Result<(), SideError> {
+/// Returns an error if more rows are in memory than may be.
+pub(in crate::run) fn check_held(rows: usize) -> Result<(), SideError> {
     match rows > MOST_HELD {
-        true => Err((None, PgError::too_much("more rows than may be held at once"))),
+        true => Err((None, PgError::too_much("more rows than fit into memory"))),
         false => Ok(()),
     }
 }
 
-/// One mapping, one connection of each side.
+/// One mapping, and one connection of each side.
 #[derive(Clone, Copy)]
 pub(in crate::run) struct TaskContext<'w> {
     pub(in crate::run) plan: &'w MappingPlan,
     pub(in crate::run) leases: &'w BySide<Lease>,
     pub(in crate::run) sessions: &'w BySide<Session>,
-    /// For statements that are tried again in smaller ones if they take too long.
+    /// For statements that are split if they take too long.
     pub(in crate::run) short: &'w BySide<Session>,
     pub(in crate::run) veil: &'w Veil,
-    /// The most groups that a range of the mapping had so far.
+    /// The maximum of groups that a range of the mapping had so far.
     pub(in crate::run) groups_seen: &'w AtomicUsize,
 }
 
-/// Does something with a plan before its run begins, again where that may help: takes a connection of each
-/// side and gives it back.
+/// Queries something about a plan before its run begins, with retries: takes a connection of each
+/// side and returns it.
 pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>(
     prepared: &Prepared,
     plan: &MappingPlan,
@@ -49,7 +49,7 @@ pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>
     retry(async || {
         let leases =
             BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
-        let hands = TaskContext {
+        let context = TaskContext {
             plan,
             leases: &leases,
             sessions: &sessions,
@@ -57,7 +57,7 @@ pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>
             veil: &options.veil,
             groups_seen: &AtomicUsize::new(0),
         };
-        let done = work(&hands).await;
+        let done = work(&context).await;
         let BySide { source, target } = leases;
         tokio::join!(source.give_back(), target.give_back());
         done
@@ -66,13 +66,13 @@ pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>
 }
 
 impl<'w> TaskContext<'w> {
-    /// The same for a statement that can be tried again in smaller ones.
-    pub(in crate::run) fn hurried(self) -> TaskContext<'w> {
+    /// Returns the same context for a statement that is split if it takes too long.
+    pub(in crate::run) fn with_short_timeout(self) -> TaskContext<'w> {
         TaskContext { sessions: self.short, ..self }
     }
 
-    /// Asks one side.
-    pub(in crate::run) async fn ask(
+    /// Queries one side.
+    pub(in crate::run) async fn query(
         &self,
         side: Side,
         statement: Statement,
@@ -81,7 +81,7 @@ impl<'w> TaskContext<'w> {
         rows.map_err(|error| (Some(side), error))
     }
 
-    /// Opens one side's rows.
+    /// Opens the rows of one side.
     pub(in crate::run) async fn rows(
         &self,
         side: Side,
@@ -91,7 +91,7 @@ impl<'w> TaskContext<'w> {
         rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
     }
 
-    /// Opens the rows of both sides at once.
+    /// Opens the rows of both sides at the same time.
     pub(in crate::run) async fn rows_of_both(
         &self,
         statement: impl Fn(Side) -> Statement,
@@ -103,32 +103,33 @@ impl<'w> TaskContext<'w> {
         Ok(BySide { source: source?, target: target? })
     }
 
-    /// Asks both sides at once.
-    pub(in crate::run) async fn ask_both(
+    /// Queries both sides at the same time.
+    pub(in crate::run) async fn query_both(
         &self,
         statement: impl Fn(Side) -> Statement,
     ) -> Result<BySide<Vec<Row>>, SideError> {
         let (source, target) = tokio::join!(
-            self.ask(Side::Source, statement(Side::Source)),
-            self.ask(Side::Target, statement(Side::Target))
+            self.query(Side::Source, statement(Side::Source)),
+            self.query(Side::Target, statement(Side::Target))
         );
         Ok(BySide { source: source?, target: target? })
     }
 }
 
-/// One side's rows, whose errors name the side.
+/// The rows of one side, whose errors name the side.
 pub(in crate::run) struct SideRows<'h> {
     side: Side,
     rows: Rows<'h>,
 }
 
 impl SideRows<'_> {
+    /// Returns the next row.
     pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, SideError> {
         self.rows.next().await.map_err(|error| (Some(self.side), error))
     }
 
-    /// A row with nothing missing in its key. One with a NULL is not asked for: where it comes all the
-    /// same, NOT NULL was no proof, and it must not get lost.
+    /// Returns the next row, none of whose key fields is NULL. Rows with a NULL are not requested:
+    /// if one arrives all the same, NOT NULL was no proof, and the row must not get lost.
     pub(in crate::run) async fn next_keyed(
         &mut self,
         width: usize,

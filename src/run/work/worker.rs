@@ -1,5 +1,5 @@
-//! Does one piece of work: takes a connection of each side, tries again where that helps, and cancels
-//! politely when the run is stopped.
+//! Carries out one task: takes a connection of each side, retries where that helps, and cancels when the
+//! run is stopped.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -27,19 +27,20 @@ pub(in crate::run) struct WorkerContext {
     pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
     pub(in crate::run) pools: BySide<Pool>,
     pub(in crate::run) sessions: BySide<Session>,
-    /// The same for statements that can be cut into smaller ones: they end sooner.
+    /// The same for statements that are split into smaller ones: they end sooner.
     pub(in crate::run) short: BySide<Session>,
-    /// For questions of our own: names resolve in `pg_catalog` alone.
+    /// For queries of our own: names resolve in `pg_catalog` only.
     pub(in crate::run) own: Session,
-    /// What redacted values are told under.
+    /// The redactor of values.
     pub(in crate::run) veil: Veil,
-    /// Of each mapping, the most groups that a range had so far.
+    /// The maximum of groups that a range had so far, by mapping.
     pub(in crate::run) groups_seen: Vec<AtomicUsize>,
     pub(in crate::run) stop: watch::Receiver<Stop>,
     pub(in crate::run) events: mpsc::UnboundedSender<Event>,
 }
 
 impl WorkerContext {
+    /// Creates the context of the workers of a run.
     pub(in crate::run) fn new(
         spec: &Spec,
         pools: BySide<Pool>,
@@ -57,7 +58,7 @@ impl WorkerContext {
             plans,
             pools,
             sessions: sessions(timeout),
-            short: sessions(timeout.min(SHORT.max(options.chunk_time * 4))),
+            short: sessions(timeout.min(SHORT_TIMEOUT.max(options.chunk_time * 4))),
             own: Session::new(&[], timeout),
             veil: options.veil.clone(),
             stop,
@@ -101,26 +102,26 @@ enum Unanswered {
     Stopped,
 }
 
-/// Answers of a server in a row that do not come in time.
-const MOST_SILENCES: u32 = 2;
+/// The number of answers in a row that do not arrive in time before a server is given up.
+const MOST_TIMEOUTS: u32 = 2;
 
-/// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
-/// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
-/// application's throughput. With what goes before and behind it, it stays below 5 s.
-const SHORT: Duration = Duration::from_secs(4);
+/// The maximum duration of a statement that can be split into smaller ones. It holds its snapshot
+/// as long, and during that time a busy table cannot be vacuumed: 30 s beside `pgbench` took 29 to
+/// 59% of the application's throughput. With what comes before and after it, it stays below 5 s.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Carries out a task, with a bounded number of attempts. What conflicts with a standby's replay is left
 /// to smaller tasks where there are any, like what takes too long.
-pub(in crate::run) async fn perform(world: Arc<WorkerContext>, work: Work) -> Done {
+pub(in crate::run) async fn perform(workers: Arc<WorkerContext>, work: Work) -> Done {
     let Work { mapping, mut task } = work;
     let is_recheck = matches!(task, Task::RecheckKeys(_));
     let is_prior = matches!(task, Task::RecheckPrior(_));
     let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
-    let mut silences = 0;
-    let can_be_less = can_be_less(&world.plans[mapping], &task);
+    let mut timeouts = 0;
+    let can_be_less = can_be_less(&workers.plans[mapping], &task);
     loop {
         let began = Instant::now();
-        let attempted = attempt(&world, mapping, task).await;
+        let attempted = attempt(&workers, mapping, task).await;
         let took = began.elapsed();
         let done = |outcome| Done { mapping, outcome, is_recheck, is_prior, took };
         let (back, (side, error)) = match attempted {
@@ -130,7 +131,7 @@ pub(in crate::run) async fn perform(world: Arc<WorkerContext>, work: Work) -> Do
         };
         let pause = match error.remedy {
             Remedy::Retry => faults.pause(),
-            Remedy::Reconnect => match still_answers(&world, side, &mut silences).await {
+            Remedy::Reconnect => match still_answers(&workers, side, &mut timeouts).await {
                 true => faults.pause(),
                 false => None,
             },
@@ -140,35 +141,35 @@ pub(in crate::run) async fn perform(world: Arc<WorkerContext>, work: Work) -> Do
         if let Some(pause) = pause {
             let event = Event::Retried { side, reason: error.message.clone() };
             // The scheduler receives events while it waits for results.
-            let _ = world.events.send(event);
-            let stopped = stopped(&world, Stop::Soon);
+            let _ = workers.events.send(event);
+            let stopped = stopped(&workers, Stop::Soon);
             if tokio::time::timeout(pause, stopped).await.is_ok() {
                 return done(Outcome::Stopped(back));
             }
         }
         let is_split = error.remedy == Remedy::Conflict && can_be_less;
         if pause.is_none() || is_split {
-            return done(Outcome::Failed(back, for_good((side, error))));
+            return done(Outcome::Failed(back, final_error((side, error))));
         }
         task = back;
     }
 }
 
-/// Whether work that was not answered in time is done again. A server that does not answer on a new
-/// connection either, or that is silent again, is given up, for this work and all other.
-async fn still_answers(world: &WorkerContext, side: Option<Side>, silences: &mut u32) -> bool {
+/// Returns whether a task that was not answered in time is tried again. A server that does not
+/// answer on a new connection either, or again not in time, is given up for all tasks.
+async fn still_answers(workers: &WorkerContext, side: Option<Side>, timeouts: &mut u32) -> bool {
     let Some(side) = side else { return false };
-    let pool = &world.pools[side];
-    *silences += 1;
-    let answers = *silences < MOST_SILENCES && pool.answers().await;
+    let pool = &workers.pools[side];
+    *timeouts += 1;
+    let answers = *timeouts < MOST_TIMEOUTS && pool.answers().await;
     if !answers {
         pool.give_up();
     }
     answers
 }
 
-/// An error that names its side, of work that is not tried again as it is.
-fn for_good((side, error): SideError) -> PgError {
+/// Returns an error that names its side, of a task that is not tried again as it is.
+fn final_error((side, error): SideError) -> PgError {
     let error = at_side(side, error);
     match error.remedy {
         Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
@@ -184,34 +185,34 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-async fn attempt(world: &WorkerContext, mapping: usize, task: Task) -> Attempted {
-    let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
+async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempted {
+    let leases = tokio::join!(workers.pools.source.lease(), workers.pools.target.lease());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
         (Err(error), _) => return Attempted::Failed(task, (Some(Side::Source), error)),
         (_, Err(error)) => return Attempted::Failed(task, (Some(Side::Target), error)),
     };
-    let plan = &world.plans[mapping];
-    let hands = TaskContext {
+    let plan = &workers.plans[mapping];
+    let context = TaskContext {
         plan,
         leases: &leases,
-        sessions: &world.sessions,
-        short: &world.short,
-        veil: &world.veil,
-        groups_seen: &world.groups_seen[mapping],
+        sessions: &workers.sessions,
+        short: &workers.short,
+        veil: &workers.veil,
+        groups_seen: &workers.groups_seen[mapping],
     };
-    let hands = if can_be_less(plan, &task) { hands.hurried() } else { hands };
-    let attempted = Attempt { world, hands: &hands }.carry_out(task).await;
+    let context = if can_be_less(plan, &task) { context.with_short_timeout() } else { context };
+    let attempted = Attempt { workers, context: &context }.carry_out(task).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
     attempted
 }
 
-/// Waits until the run is asked to stop at least so urgently.
-async fn stopped(world: &WorkerContext, urgency: Stop) {
-    let mut stop = world.stop.clone();
+/// Waits until the run is asked to stop with at least this urgency.
+async fn stopped(workers: &WorkerContext, urgency: Stop) {
+    let mut stop = workers.stop.clone();
     if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
-        // Nobody is left who could ask.
+        // No signal can come any more.
         std::future::pending::<()>().await;
     }
 }
@@ -234,56 +235,58 @@ fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
 
 /// One attempt at a task.
 struct Attempt<'a> {
-    world: &'a WorkerContext,
-    hands: &'a TaskContext<'a>,
+    workers: &'a WorkerContext,
+    context: &'a TaskContext<'a>,
 }
 
 impl Attempt<'_> {
     /// Carries out a task, and returns its answer with its question.
     async fn carry_out(&self, task: Task) -> Attempted {
-        let hands = self.hands;
+        let context = self.context;
         match task {
             Task::ReadHistogram(side) => {
-                let found = self.only_boundaries(bounds::histogram(hands, side)).await;
+                let found = self.only_boundaries(bounds::read_histogram(context, side)).await;
                 pair(side, found, Answer::ReadHistogram, Task::ReadHistogram)
             }
             Task::Probe(probe) => {
                 let Probe { side, range, rows } = &probe;
-                let found = self.only_boundaries(bounds::probe(hands, *side, range, *rows)).await;
+                let found = self.only_boundaries(bounds::probe(context, *side, range, *rows)).await;
                 pair(probe, found, Answer::Probe, Task::Probe)
             }
             Task::ScanChunk(scan) => {
-                let found = self.rows(chunk::chunk(hands, &scan.range, scan.expected)).await;
+                let found = self.rows(chunk::compare(context, &scan.range, scan.expected)).await;
                 pair(scan, found, Answer::ScanChunk, Task::ScanChunk)
             }
             Task::CountBlocks => {
-                let found = self.only_boundaries(blocks::measure(hands)).await;
+                let found = self.only_boundaries(blocks::count(context)).await;
                 pair((), found, |(), blocks| Answer::CountBlocks(blocks), |()| Task::CountBlocks)
             }
             Task::ReadBlocks(read) => {
-                let found = self.rows(blocks::read(hands, &read)).await;
+                let found = self.rows(blocks::read(context, &read)).await;
                 pair(read, found, Answer::ReadBlocks, Task::ReadBlocks)
             }
             Task::Rescan(rescan) => {
-                let found = self.rows(chunk::chunk(hands, &rescan.range, chunk::UNKNOWN)).await;
+                let found = self
+                    .rows(chunk::compare(context, &rescan.range, chunk::NOTHING_EXPECTED))
+                    .await;
                 pair(rescan, found, Answer::Rescan, Task::Rescan)
             }
             Task::Split(split) => {
                 let Split { range, rows, least, .. } = &split;
-                let found = self.rows(bounds::middle(hands, range, *rows, *least)).await;
+                let found = self.rows(bounds::find_middle(context, range, *rows, *least)).await;
                 pair(split, found, Answer::Split, Task::Split)
             }
             Task::FindGap(gap) => {
                 let (low, high) = (gap.low.as_ref(), gap.high.as_ref());
-                let found = self.rows(bounds::gap(hands, gap.side, low, high)).await;
+                let found = self.rows(bounds::find_gap(context, gap.side, low, high)).await;
                 pair(gap, found, |_, gap| Answer::FindGap(gap), Task::FindGap)
             }
             Task::ReadKeys(range) => {
-                let found = self.rows(rows::keys(hands, &range)).await;
+                let found = self.rows(rows::read_keys(context, &range)).await;
                 pair(range, found, Answer::ReadKeys, Task::ReadKeys)
             }
             Task::CountNullKeys => {
-                let found = self.rows(rows::null_keys(hands)).await;
+                let found = self.rows(rows::count_null_keys(context)).await;
                 pair(
                     (),
                     found,
@@ -293,32 +296,32 @@ impl Attempt<'_> {
             }
             Task::RecheckPrior(keys) => {
                 let some: Vec<&Key> = keys.iter().collect();
-                let found = self.rows(rows::look_at(hands, &some)).await;
+                let found = self.rows(rows::recheck(context, &some)).await;
                 pair(keys, found, Answer::RecheckPrior, Task::RecheckPrior)
             }
             Task::RecheckKeys(batch) => {
-                let found = self.rows(rows::look(hands, &batch.candidates)).await;
+                let found = self.rows(rows::recheck_candidates(context, &batch.candidates)).await;
                 pair(batch, found, Answer::RecheckKeys, Task::RecheckKeys)
             }
             Task::RecheckRange(candidate) => {
-                let found = self.rows(rows::look_at_range(hands, &candidate)).await;
+                let found = self.rows(rows::recheck_range(context, &candidate)).await;
                 pair(candidate, found, Answer::RecheckRange, Task::RecheckRange)
             }
             Task::RecheckNullKeys(candidate) => {
-                let found = self.rows(rows::null_keys(hands)).await;
+                let found = self.rows(rows::count_null_keys(context)).await;
                 pair(candidate, found, Answer::RecheckNullKeys, Task::RecheckNullKeys)
             }
             Task::NameRange(range) => {
                 let through = range.through.as_ref();
-                let found = self.rows(bounds::last_key(hands, range.side, through)).await;
+                let found = self.rows(bounds::find_last_key(context, range.side, through)).await;
                 pair(range, found, Answer::NameRange, Task::NameRange)
             }
             Task::LocateKey(key) => {
-                let found = self.rows(bounds::narrow(hands, &key.candidate)).await;
+                let found = self.rows(bounds::find_single_key(context, &key.candidate)).await;
                 pair(key, found, Answer::LocateKey, Task::LocateKey)
             }
             Task::FindEnds(side) => {
-                let found = self.rows(bounds::ends(hands, side)).await;
+                let found = self.rows(bounds::find_ends(context, side)).await;
                 pair(side, found, Answer::FindEnds, Task::FindEnds)
             }
         }
@@ -347,16 +350,16 @@ impl Attempt<'_> {
         reads_rows: bool,
         work: impl Future<Output = Result<A, SideError>>,
     ) -> Result<A, Unanswered> {
-        let Attempt { world, hands } = self;
+        let Attempt { workers, context } = self;
         let answer = async {
             let answer = Box::pin(work).await;
-            table_change::judge(hands, &world.own, reads_rows, answer).await
+            table_change::judge(context, &workers.own, reads_rows, answer).await
         };
         let answer = tokio::select! {
             answer = answer => answer,
-            () = stopped(world, Stop::Now) => return Err(Unanswered::Stopped),
-            error = world.pools.source.given_up() => Err((Some(Side::Source), error)),
-            error = world.pools.target.given_up() => Err((Some(Side::Target), error)),
+            () = stopped(workers, Stop::Now) => return Err(Unanswered::Stopped),
+            error = workers.pools.source.given_up() => Err((Some(Side::Source), error)),
+            error = workers.pools.target.given_up() => Err((Some(Side::Target), error)),
         };
         answer.map_err(Unanswered::Failed)
     }
