@@ -2,26 +2,26 @@
 
 use super::context::Context;
 use super::mapping::MappingState;
-use super::task::{Answer, KeyBatch, Probe, Rescan, Split, Task};
+use super::task::{KeyBatch, Probe, Rescan, Split, Task, TaskAnswer};
 use crate::chunks::{ReadFailure, ScanStep};
 use crate::event::Event;
 
 impl MappingState {
     /// Takes the answer to a task.
-    pub(crate) fn take_answer(&mut self, answer: Answer, context: &mut Context<'_>) {
+    pub(crate) fn take_answer(&mut self, answer: TaskAnswer, context: &mut Context<'_>) {
         match answer {
-            Answer::ReadHistogram(side, bounds) => {
+            TaskAnswer::ReadHistogram(side, bounds) => {
                 let rows = self.result.plan.sides[side].estimated_rows.unwrap_or(0);
                 self.scan.chunks.set_histogram(bounds, rows);
             }
-            Answer::Probe(Probe { rows, .. }, found) => {
+            TaskAnswer::Probe(Probe { rows, .. }, found) => {
                 let again = self.scan.chunks.set_boundary(rows, found);
                 if let Some(ScanStep::Probe { side, range, rows }) = again {
                     self.tasks.push_front(Task::Probe(Probe { side, range, rows }));
                 }
                 self.take_finished(context);
             }
-            Answer::ScanChunk(scan, result) => {
+            TaskAnswer::ScanChunk(scan, result) => {
                 context.report(Event::ChunkFinished {
                     mapping: self.result.index,
                     chunk: scan.chunk,
@@ -31,12 +31,12 @@ impl MappingState {
                 });
                 self.take_scanned(scan.chunk, result, context);
             }
-            Answer::CountBlocks(blocks) => {
+            TaskAnswer::CountBlocks(blocks) => {
                 if let Some(scan) = &mut self.scan.blocks {
                     scan.set_blocks(blocks);
                 }
             }
-            Answer::ReadBlocks(read, result) => {
+            TaskAnswer::ReadBlocks(read, result) => {
                 context.report(Event::ChunkFinished {
                     mapping: self.result.index,
                     chunk: read.number,
@@ -46,35 +46,35 @@ impl MappingState {
                 });
                 self.take_blocks(&read, result, context);
             }
-            Answer::Rescan(rescan, result) => {
+            TaskAnswer::Rescan(rescan, result) => {
                 self.take_rescanned(rescan.range, result.compared, context);
             }
-            Answer::Split(split, found) => self.take_split(split, found, context),
-            Answer::FindGap(gap) => {
+            TaskAnswer::Split(split, found) => self.take_split(split, found, context),
+            TaskAnswer::FindGap(gap) => {
                 self.take_gap(gap, context);
                 self.take_finished(context);
             }
-            Answer::ReadKeys(range, found) => self.take_keys(&range, found, context),
-            Answer::CountNullKeys(counted) => self.take_null_keys(counted, context),
-            Answer::RecheckPrior(keys, looked) => self.take_prior_keys(keys, looked, context),
-            Answer::RecheckKeys(KeyBatch { batch, candidates }, looked) => {
+            TaskAnswer::ReadKeys(range, found) => self.take_keys(&range, found, context),
+            TaskAnswer::CountNullKeys(counted) => self.take_null_keys(counted, context),
+            TaskAnswer::RecheckPrior(keys, looked) => self.take_prior_keys(keys, looked, context),
+            TaskAnswer::RecheckKeys(KeyBatch { batch, candidates }, looked) => {
                 self.take_rechecked(candidates, looked, context);
                 let open = context.queue.len() as u64;
                 context.report(Event::RecheckFinished { batch, open });
             }
-            Answer::RecheckRange(candidate, counted) => {
+            TaskAnswer::RecheckRange(candidate, counted) => {
                 self.take_rechecked_range(candidate, counted, context);
             }
-            Answer::RecheckNullKeys(candidate, counted) => {
+            TaskAnswer::RecheckNullKeys(candidate, counted) => {
                 self.take_rechecked_null_keys(candidate, counted, context);
             }
-            Answer::NameRange(range, last) => self.report_range(range, last, context),
-            Answer::LocateKey(key, range) => {
+            TaskAnswer::NameRange(range, last) => self.report_range(range, last, context),
+            TaskAnswer::LocateKey(key, range) => {
                 self.close_candidate(&key.candidate);
                 let range = range.as_ref().unwrap_or(&key.candidate.parent);
                 self.result.report_undecided(range, 1, &key.reason, context);
             }
-            Answer::FindEnds(side, ends) => self.result.set_ends(side, ends),
+            TaskAnswer::FindEnds(side, ends) => self.result.set_ends(side, ends),
         }
     }
 

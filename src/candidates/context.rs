@@ -11,7 +11,7 @@ use crate::event::Event;
 
 /// The settings of a run that decide what becomes of a difference.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct CandidateSettings {
     /// The time for which a difference must not change.
     pub(crate) settle: Duration,
     /// The maximum of findings that are reported per mapping.
@@ -29,7 +29,7 @@ pub(crate) struct Context<'c> {
     pub(crate) queue: &'c mut RecheckQueue,
     pub(crate) events: &'c mut Vec<Event>,
     pub(crate) clock: &'c RunClock,
-    pub(crate) settings: &'c Settings,
+    pub(crate) settings: &'c CandidateSettings,
     pub(crate) checkpoints: &'c mut dyn Checkpoints,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, Settings};
+use super::context::{CandidateSettings, Context};
 use super::mode::Mode;
 use super::one_sided::{ConfirmedRange, OneSidedRanges, PartPlace, StoredPart};
 use super::queue::OpenCandidate;
@@ -101,7 +101,11 @@ pub(crate) fn null_keys(plan: &MappingPlan) -> Option<Task> {
 
 impl MappingState {
     /// Creates the state of a mapping of which all rows are compared.
-    pub(crate) fn new(index: usize, plan: &Arc<MappingPlan>, settings: &Settings) -> MappingState {
+    pub(crate) fn new(
+        index: usize,
+        plan: &Arc<MappingPlan>,
+        settings: &CandidateSettings,
+    ) -> MappingState {
         MappingState {
             result: MappingResult::new(index, Arc::clone(plan)),
             mode: Mode::Compare,

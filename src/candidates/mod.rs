@@ -41,11 +41,11 @@ pub(crate) use checkpoints::{
     Checkpoints, FIRST_BLOCK_RESULT, PartRecord, StoredMapping, StoredScan,
 };
 pub(crate) use clock::RunClock;
-pub(crate) use context::{Context, Settings};
+pub(crate) use context::{CandidateSettings, Context};
 pub(crate) use mapping::MappingState;
 pub(crate) use prior_keys::{PriorFindings, SlicePlan};
 pub(crate) use queue::{OpenCandidate, RecheckQueue};
 pub(crate) use resume::UnreadOutcome;
 pub(crate) use task::{
-    Answer, ChunkScan, CountedRows, KeyBatch, Probe, Rescan, ScanResult, Split, Task, Work,
+    ChunkScan, CountedRows, KeyBatch, Probe, Rescan, ScanResult, Split, Task, TaskAnswer, Work,
 };

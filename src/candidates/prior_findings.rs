@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::{Context, Settings};
+use super::context::{CandidateSettings, Context};
 use super::mapping::MappingState;
 use super::mode::{Mode, PriorBatches};
 use super::prior_keys::PriorFindings;
@@ -17,7 +17,7 @@ impl MappingState {
     pub(crate) fn recheck(
         index: usize,
         plan: &Arc<MappingPlan>,
-        settings: &Settings,
+        settings: &CandidateSettings,
         prior: PriorFindings,
     ) -> MappingState {
         let mut state = MappingState::new(index, plan, settings);

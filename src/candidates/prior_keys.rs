@@ -1,4 +1,4 @@
-//! What prior runs know of a mapping: keys and ranges that differed and, in a slice, what a first recheck
+//! What prior runs found of a mapping: keys and ranges that differed and, in a slice, what a first recheck
 //! of these keys has returned.
 
 use crate::chunks::ScanRange;

@@ -51,7 +51,7 @@ impl MappingState {
         let counted = candidate.suspect.image.map(|digest| digest.rows);
         self.result.tally.corrected(counted, rows);
         let agree = comparison != Comparison::Different;
-        // A digest knows no tolerance: a row within it at the first recheck may never have been beyond.
+        // A digest has no tolerance: a row within it at the first recheck may never have been beyond.
         let never_differed = comparison == Comparison::Tolerated
             && self.result.plan.strategy == Strategy::Digest
             && candidate.suspect.looks() == 0

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::Settings;
+use super::context::CandidateSettings;
 use super::mapping::MappingState;
 use super::mode::Mode;
 use crate::chunks::{FinishedChunk, PriorChunk};
@@ -15,7 +15,7 @@ impl MappingState {
     pub(crate) fn shard(
         index: usize,
         plan: &Arc<MappingPlan>,
-        settings: &Settings,
+        settings: &CandidateSettings,
         (range, rows, first_chunk): (&KeyRange, u64, u64),
         prior: Vec<PriorChunk>,
     ) -> MappingState {

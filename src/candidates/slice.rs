@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::context::{Context, Settings};
+use super::context::{CandidateSettings, Context};
 use super::mapping::{MappingState, null_keys};
 use super::mode::{Mode, PriorBatches};
 use super::prior_keys::{PriorKeys, SlicePlan};
@@ -20,7 +20,7 @@ impl MappingState {
     pub(crate) fn slice(
         index: usize,
         plan: &Arc<MappingPlan>,
-        settings: &Settings,
+        settings: &CandidateSettings,
         SlicePlan { prior, ranges }: SlicePlan,
     ) -> MappingState {
         let batches = PriorBatches::new(&prior.keys);

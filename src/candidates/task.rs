@@ -58,7 +58,7 @@ pub(crate) enum Task {
 
 /// The answer to a task: its question, as far as it is needed then, and what came back.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum TaskAnswer {
     ReadHistogram(Side, Vec<Bound>),
     Probe(Probe, Option<Bound>),
     ScanChunk(ChunkScan, ScanResult),

@@ -23,7 +23,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, Place};
 use crate::report::Style;
 use crate::row::Veil;
-use crate::run::{self, Options, RunStart, Since, Stop};
+use crate::run::{self, Options, RunStart, SinceOption, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and say what differs
@@ -49,7 +49,7 @@ pub(super) struct Compare {
 
     /// Look only at keys whose row on either side is younger than this; deletions are not seen
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
-    pub(super) since: Option<Since>,
+    pub(super) since: Option<SinceOption>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -230,10 +230,10 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads how young a row has to be.
-fn parse_since(text: &str) -> Result<Since, String> {
+fn parse_since(text: &str) -> Result<SinceOption, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("nothing is younger than no time at all".to_owned()),
-        time => Ok(Since { text: text.to_owned(), time }),
+        time => Ok(SinceOption { text: text.to_owned(), time }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What one server knows about the mappings, read for hundreds of them at a time.
+//! The facts of one server about the mappings, read for hundreds of them at a time.
 //!
 //! Queries of the catalog name many relations in one statement. Each fragment of the operator's SQL is
 //! checked in a statement of its own, several in flight at the same time. Whatever the batches, each mapping

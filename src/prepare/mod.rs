@@ -4,7 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `preparation` | a spec that can be run, with both servers and all plans |
-//! | `facts` | what a server knows about the mappings |
+//! | `facts` | the facts of a server about the mappings |
 //! | `options` | the options of a run |
 //! | `fingerprint` | what a run compares: a resumed run has to compare the same |
 //! | `redaction` | what a run with redacted keys cannot do |
@@ -22,7 +22,7 @@ mod server_clocks;
 
 pub use blocked::Blocked;
 pub use fingerprint::{agree, changes, same_servers};
-pub use options::{Options, RepairOptions, Since, Stop};
+pub use options::{Options, RepairOptions, SinceOption, Stop};
 pub use preparation::{Prepared, Trouble, prepare};
 pub use redaction::{read_from_start, unstorable};
 pub(crate) use retry::{SideError, Transient, retry};

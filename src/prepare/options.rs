@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::candidates::Settings;
+use crate::candidates::CandidateSettings;
 use crate::chunks::ChunkSettings;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
@@ -13,7 +13,7 @@ use crate::spec::{CompareSettings, StrategyChoice};
 
 /// How recent a row has to be to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Since {
+pub struct SinceOption {
     /// The text of the flag.
     pub text: String,
     /// The time before the start of the run.
@@ -48,7 +48,7 @@ pub struct Options {
     /// The share of the keys to compare, above 0 and below 1; `None` for all of them.
     pub sample: Option<f64>,
     /// Only keys whose row on either side is more recent than this are compared, if there is one.
-    pub since: Option<Since>,
+    pub since: Option<SinceOption>,
     /// Whether the run compares a slice, and its deadline is a normal end.
     pub slice: bool,
     /// The redactor of values.
@@ -68,8 +68,8 @@ impl Options {
     }
 
     /// Returns what decides how tables are cut and what becomes of a difference.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
+    pub(crate) fn settings(&self) -> CandidateSettings {
+        CandidateSettings {
             settle: self.settle,
             max_findings: self.max_findings,
             expand: self.expand,
@@ -103,7 +103,7 @@ impl Options {
     }
 }
 
-/// Whether a run is asked to stop.
+/// Whether a run has to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// No.

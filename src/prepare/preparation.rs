@@ -1,4 +1,4 @@
-//! Connects to both sides, asks what has to be known, and plans every mapping. No table row is read.
+//! Connects to both sides, reads what has to be known, and plans every mapping. No table row is read.
 
 use std::fmt;
 

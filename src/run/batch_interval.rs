@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The interval between batches.
-pub(in crate::run) struct BatchInterval<'p> {
+pub(crate) struct BatchInterval<'p> {
     pool: &'p Pool,
     own: Session,
     side: Side,
@@ -31,7 +31,7 @@ pub(in crate::run) struct BatchInterval<'p> {
 
 impl<'p> BatchInterval<'p> {
     /// Creates the interval of a repair of one side.
-    pub(in crate::run) fn new(prepared: &'p Prepared, side: Side) -> BatchInterval<'p> {
+    pub(crate) fn new(prepared: &'p Prepared, side: Side) -> BatchInterval<'p> {
         let settings = &prepared.spec.pace;
         let limits =
             SideLimits { lag: settings.max_replica_lag, sessions: settings.max_active_sessions };
@@ -56,7 +56,7 @@ impl<'p> BatchInterval<'p> {
     ///
     /// # Errors
     /// When there are limits, and the state of the side is unknown.
-    pub(in crate::run) async fn turn(
+    pub(crate) async fn turn(
         &mut self,
         took: Duration,
         stop: &mut watch::Receiver<Stop>,

@@ -168,7 +168,7 @@ async fn take_part<'o>(
             return Ok(ShareOutcome::Elsewhere(summary));
         }
         if let Some(lease) = sharing.settle().await? {
-            // Whoever had it may have finished the whole between the two questions.
+            // Another process may have completed the run between the two queries.
             if let Some(summary) = sharing.ended().await? {
                 let _ = lease.give_back().await;
                 return Ok(ShareOutcome::Elsewhere(summary));

@@ -7,7 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `run_loop`, `scheduler`, `run_context` | a run from its start to its summary |
-//! | [`work`] | workers: reading what one task asks for |
+//! | [`work`] | workers: each carries out one task |
 //! | `monitor`, `batch_interval` | holding a comparison or a repair back |
 //! | `recheck_prior`, `resume`, `slices` | a run that rechecks, is resumed, compares a slice |
 //! | `cluster`, `shards` | a run of many processes |
@@ -30,7 +30,7 @@ mod slices;
 mod work;
 
 pub use crate::prepare::{
-    Blocked, Options, Prepared, RepairOptions, Since, Stop, Trouble, agree, changes, clocks,
+    Blocked, Options, Prepared, RepairOptions, SinceOption, Stop, Trouble, agree, changes, clocks,
     prepare, read_from_start, same_servers, unstorable,
 };
 pub use cluster::{Parted, ShareOutcome, share};

@@ -33,18 +33,18 @@ const MOST_REASONS: usize = 5;
 const DEFAULT_LAG: Duration = Duration::from_secs(10);
 
 /// What the query of a side has returned.
-type StateResult = Result<ServerState, PgError>;
+type StateResult = Result<ReportedState, PgError>;
 /// What the query of each side has returned, if it was queried.
-pub(in crate::run) type StateResults = BySide<Option<StateResult>>;
+pub(crate) type StateResults = BySide<Option<StateResult>>;
 
 /// The state of a server.
-pub(in crate::run) struct ServerState {
+pub(crate) struct ReportedState {
     sessions: Sessions,
     replay: Option<Replay>,
 }
 
 /// The monitor of both servers during a run.
-pub(in crate::run) struct ServerMonitor {
+pub(crate) struct ServerMonitor {
     workers: Arc<WorkerContext>,
     throttle: Throttle,
     limits: BySide<SideLimits>,
@@ -100,7 +100,7 @@ fn lag_limit(settings: &PaceSettings, settle: Duration, standby: bool) -> Option
 
 impl ServerMonitor {
     /// Creates the monitor of a run.
-    pub(in crate::run) fn new(
+    pub(crate) fn new(
         workers: Arc<WorkerContext>,
         servers: &BySide<Server>,
         settings: &PaceSettings,
@@ -135,7 +135,7 @@ impl ServerMonitor {
     }
 
     /// Waits for the next states. The future may be dropped, and the method called again.
-    pub(in crate::run) async fn next(&mut self) -> StateResults {
+    pub(crate) async fn next(&mut self) -> StateResults {
         let query = match &mut self.query {
             Some(query) => query,
             None => {
@@ -158,7 +158,7 @@ impl ServerMonitor {
     }
 
     /// Takes the states of both sides.
-    pub(in crate::run) fn take(&mut self, results: StateResults, context: &mut RunContext<'_>) {
+    pub(crate) fn take(&mut self, results: StateResults, context: &mut RunContext<'_>) {
         let mut is_unknown = false;
         for (side, result) in [(Side::Source, results.source), (Side::Target, results.target)] {
             let SideLimits { lag, sessions } = self.limits[side];
@@ -185,10 +185,10 @@ impl ServerMonitor {
     fn load(
         &mut self,
         side: Side,
-        state: ServerState,
+        state: ReportedState,
         context: &RunContext<'_>,
     ) -> Result<SideLoad, PgError> {
-        let ServerState { sessions, replay } = state;
+        let ReportedState { sessions, replay } = state;
         if self.limits[side].sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));
         }
@@ -233,7 +233,7 @@ impl ServerMonitor {
     }
 
     /// Reports the end of a period at less than full speed, if there was one.
-    pub(in crate::run) fn end_period(&mut self, context: &mut RunContext<'_>) {
+    pub(crate) fn end_period(&mut self, context: &mut RunContext<'_>) {
         let Some(ThrottlePeriod { number, speed, since }) = self.period.take() else { return };
         let elapsed = since.elapsed();
         if speed == Speed::Waiting {
@@ -246,27 +246,27 @@ impl ServerMonitor {
     }
 
     /// Returns whether no task may be started.
-    pub(in crate::run) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.throttle.speed() == Speed::Waiting
     }
 
     /// Returns whether the run is held back at this moment, so that something is still to come.
-    pub(in crate::run) fn holds_back(&self) -> bool {
+    pub(crate) fn holds_back(&self) -> bool {
         self.is_waiting() || !self.resting.0.is_empty()
     }
 
     /// Returns whether chunks have to be smaller.
-    pub(in crate::run) fn is_slower(&self) -> bool {
+    pub(crate) fn is_slower(&self) -> bool {
         self.throttle.speed() == Speed::Slower
     }
 
     /// Returns whether limits cannot be kept because the state of a server is unknown.
-    pub(in crate::run) fn is_state_unknown(&self) -> bool {
+    pub(crate) fn is_state_unknown(&self) -> bool {
         self.unknown_since.is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 
     /// Lets the permit of a task rest, depending on the time that the task took.
-    pub(in crate::run) fn rest_after(&mut self, took: Duration) {
+    pub(crate) fn rest_after(&mut self, took: Duration) {
         let rest = self.throttle.rest(took);
         if !rest.is_zero() {
             self.effect.rested_ms += millis(rest);
@@ -275,17 +275,17 @@ impl ServerMonitor {
     }
 
     /// Returns the number of permits that rest.
-    pub(in crate::run) fn resting_permits(&mut self) -> usize {
+    pub(crate) fn resting_permits(&mut self) -> usize {
         self.resting.count(Instant::now())
     }
 
     /// Returns how long until the next permit has rested, if one rests.
-    pub(in crate::run) fn until_rested(&mut self) -> Option<Duration> {
+    pub(crate) fn until_rested(&mut self) -> Option<Duration> {
         self.resting.next(Instant::now())
     }
 
     /// Adds to the summary how long the run was held back, and its longest transaction.
-    pub(in crate::run) fn add_to_summary(
+    pub(crate) fn add_to_summary(
         &mut self,
         summary: &mut SummaryRecord,
         context: &mut RunContext<'_>,
@@ -337,7 +337,7 @@ async fn query_side(
             Some(standby) => Some(lease.replay(&workers.own, standby).await?),
             None => None,
         };
-        Ok(ServerState { sessions, replay })
+        Ok(ReportedState { sessions, replay })
     };
     let result = state.await;
     lease.give_back().await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::candidates::{Context, RecheckQueue, RunClock, Settings};
+use crate::candidates::{CandidateSettings, Context, RecheckQueue, RunClock};
 use crate::compare::Compared;
 use crate::event::{Event, Observer};
 use crate::finding::timestamp;
@@ -35,7 +35,7 @@ pub(super) struct RunContext<'o> {
     /// How long the run had lasted when this process came to a run of many.
     under_way: Duration,
     pub(super) options: Options,
-    settings: Settings,
+    settings: CandidateSettings,
     pub(super) clock: RunClock,
     /// A signal to stop ends the wait for a ledger that does not answer.
     stop: watch::Receiver<Stop>,

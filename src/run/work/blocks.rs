@@ -14,7 +14,7 @@ use crate::schema::{BySide, Side};
 use crate::sql::{self, Parting};
 
 /// Reads how many blocks each side's table has; 0 for a table that is not read by blocks.
-pub(in crate::run) async fn count(context: &TaskContext<'_>) -> Result<BySide<u32>, SideError> {
+pub(crate) async fn count(context: &TaskContext<'_>) -> Result<BySide<u32>, SideError> {
     let (source, target) =
         tokio::join!(blocks(context, Side::Source), blocks(context, Side::Target));
     Ok(BySide { source: source?, target: target? })
@@ -29,7 +29,7 @@ async fn blocks(context: &TaskContext<'_>, side: Side) -> Result<u32, SideError>
 }
 
 /// Reads blocks of both sides.
-pub(in crate::run) async fn read(
+pub(crate) async fn read(
     context: &TaskContext<'_>,
     read: &BlockRead,
 ) -> Result<BlockResult, SideError> {

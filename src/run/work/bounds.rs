@@ -12,7 +12,7 @@ use crate::schema::Side;
 use crate::sql::{self, Neighbour};
 
 /// Reads the boundaries of the key's histogram, if there is one.
-pub(in crate::run) async fn read_histogram(
+pub(crate) async fn read_histogram(
     context: &TaskContext<'_>,
     side: Side,
 ) -> Result<Vec<Bound>, SideError> {
@@ -23,7 +23,7 @@ pub(in crate::run) async fn read_histogram(
 
 /// Reads keys that cut a side's table into ranges of about equally many rows, from a sample of it;
 /// none where no sample can be taken.
-pub(in crate::run) async fn sample_keys(
+pub(crate) async fn sample_keys(
     context: &TaskContext<'_>,
     side: Side,
     stretches: u64,
@@ -36,7 +36,7 @@ pub(in crate::run) async fn sample_keys(
 }
 
 /// Finds the key at this row of a range; `None` if the range has fewer rows.
-pub(in crate::run) async fn probe(
+pub(crate) async fn probe(
     context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
@@ -49,7 +49,7 @@ pub(in crate::run) async fn probe(
 /// Finds a key that cuts a range in two, near its middle if the estimated rows are right, and
 /// returns it with the estimated rows up to it, at least `least`; `None` if the range cannot be
 /// cut.
-pub(in crate::run) async fn find_middle(
+pub(crate) async fn find_middle(
     context: &TaskContext<'_>,
     range: &KeyRange,
     rows: u64,
@@ -72,7 +72,7 @@ pub(in crate::run) async fn find_middle(
 }
 
 /// Finds the keys of the side across from `side` next to its rows between `low` and `high`.
-pub(in crate::run) async fn find_gap(
+pub(crate) async fn find_gap(
     context: &TaskContext<'_>,
     side: Side,
     low: Option<&Key>,
@@ -91,7 +91,7 @@ pub(in crate::run) async fn find_gap(
 }
 
 /// Finds the last key of a side up to a bound.
-pub(in crate::run) async fn find_last_key(
+pub(crate) async fn find_last_key(
     context: &TaskContext<'_>,
     side: Side,
     through: Option<&Bound>,
@@ -101,7 +101,7 @@ pub(in crate::run) async fn find_last_key(
 
 /// Finds the range that holds a candidate's key and no other; `None` if no side has the key any
 /// more.
-pub(in crate::run) async fn find_single_key(
+pub(crate) async fn find_single_key(
     context: &TaskContext<'_>,
     entry: &OpenCandidate,
 ) -> Result<Option<KeyRange>, SideError> {
@@ -123,7 +123,7 @@ pub(in crate::run) async fn find_single_key(
 }
 
 /// Finds the first and the last key of a side, if it has any.
-pub(in crate::run) async fn find_ends(
+pub(crate) async fn find_ends(
     context: &TaskContext<'_>,
     side: Side,
 ) -> Result<Option<[Bound; 2]>, SideError> {

@@ -30,7 +30,7 @@ use crate::sql;
 const AT_ONCE: usize = 1_000;
 
 /// Compares the keys of a range whose rows changed recently.
-pub(in crate::run) async fn compare(
+pub(crate) async fn compare(
     context: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,

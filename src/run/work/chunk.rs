@@ -19,7 +19,7 @@ use crate::schema::{BySide, Side};
 use crate::sql;
 
 /// The expectation of a range of which nothing is known.
-pub(in crate::run) const NOTHING_EXPECTED: Expectation = Expectation { rows: 0, differences: 0 };
+pub(crate) const NOTHING_EXPECTED: Expectation = Expectation { rows: 0, differences: 0 };
 
 /// The maximum of differences in one chunk. A chunk with more is cut in two, so that memory is
 /// bounded where everything differs.
@@ -32,7 +32,7 @@ fn too_many() -> SideError {
 }
 
 /// Compares a range of keys.
-pub(in crate::run) async fn compare(
+pub(crate) async fn compare(
     context: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,

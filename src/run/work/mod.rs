@@ -1,4 +1,4 @@
-//! Workers: each reads what one task asks for.
+//! Workers: each carries out one task.
 
 pub(super) mod blocks;
 pub(super) mod bounds;

@@ -14,13 +14,13 @@ use crate::schema::{BySide, Side};
 use crate::sql::{self, PartFields, Parting};
 
 /// The maximum of rows that one statement returns: parts are counted in memory.
-pub(in crate::run) const MOST_PARTS: usize = 400_000;
+pub(crate) const MOST_PARTS: usize = 400_000;
 
 /// Returns what is expected of a range with this many groups. The cost of digests by hash bucket
 /// grows with the parts, one for each bucket and group. Where more keys differ than buckets are
 /// worth, all rows are read at once: with 100 groups and 1% of 1,000,000 rows different that takes
 /// half the time.
-pub(in crate::run) fn expect(expected: Expectation, groups: usize) -> Expectation {
+pub(crate) fn expect(expected: Expectation, groups: usize) -> Expectation {
     let Expectation { rows, differences } = expected;
     let is_dense = differences.saturating_mul(4).saturating_mul(groups as u64) >= rows;
     let differences = if groups > 1 && differences > 0 && is_dense { rows } else { differences };
@@ -30,7 +30,7 @@ pub(in crate::run) fn expect(expected: Expectation, groups: usize) -> Expectatio
 /// Returns how many hash buckets a range with this many groups is divided into. Parts and fetched
 /// rows are then about equally many, as buckets and rows are without groups, and all parts fit into
 /// memory.
-pub(in crate::run) fn fewer_buckets(of: u32, groups: usize) -> u32 {
+pub(crate) fn fewer_buckets(of: u32, groups: usize) -> u32 {
     let groups = groups.max(1);
     let balanced = f64::from(of) / (groups as f64).sqrt();
     let most = (MOST_PARTS / 2 / groups).max(2);
@@ -39,7 +39,7 @@ pub(in crate::run) fn fewer_buckets(of: u32, groups: usize) -> u32 {
 }
 
 /// Reads count, sum and distinct keys, from a field on.
-pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
+pub(crate) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
     let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
     let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
     let distinct: i64 = row.get(at + 2)?;
@@ -47,7 +47,7 @@ pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, P
 }
 
 /// Reads the number of a hash bucket.
-pub(in crate::run) fn read_bucket(row: &Row, at: usize) -> Result<u32, PgError> {
+pub(crate) fn read_bucket(row: &Row, at: usize) -> Result<u32, PgError> {
     let bucket: i64 = row.get(at)?;
     u32::try_from(bucket).map_err(|_| PgError::unexpected(format!("hash bucket {bucket}")))
 }
@@ -64,7 +64,7 @@ struct SideDigests {
 }
 
 /// Reads a range's digests, and the groups of the source's rows. Equal digests have equal groups.
-pub(in crate::run) async fn range_digests(
+pub(crate) async fn range_digests(
     context: &TaskContext<'_>,
     range: &KeyRange,
 ) -> Result<(BySide<RangeDigest>, GroupCounts), SideError> {
@@ -77,7 +77,7 @@ pub(in crate::run) async fn range_digests(
 }
 
 /// Reads the digests of each hash bucket of a range, and the groups of the source's rows in it.
-pub(in crate::run) async fn class_digests(
+pub(crate) async fn class_digests(
     context: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
@@ -149,7 +149,7 @@ fn take_part(
 }
 
 /// Counts the rows of a range on one side, by group and covering rule.
-pub(in crate::run) async fn count(
+pub(crate) async fn count(
     context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,

@@ -22,7 +22,7 @@ use crate::prepare::SideError;
 use crate::row::KeyRange;
 
 /// What is left of a range with its estimated rows.
-pub(in crate::run) struct RangeSplit<'h, 'w> {
+pub(crate) struct RangeSplit<'h, 'w> {
     context: &'h TaskContext<'w>,
     /// The ranges that are left, the next last.
     left: Vec<(KeyRange, u64)>,
@@ -34,15 +34,13 @@ pub(in crate::run) struct RangeSplit<'h, 'w> {
 }
 
 impl<'h, 'w> RangeSplit<'h, 'w> {
-    pub(in crate::run) fn new(context: &'h TaskContext<'w>, range: &KeyRange, rows: u64) -> Self {
+    pub(crate) fn new(context: &'h TaskContext<'w>, range: &KeyRange, rows: u64) -> Self {
         let (left, conflicts) = (vec![(range.clone(), rows)], Retries::against_conflicts());
         RangeSplit { context, left, too_many: u64::MAX, conflicts, pause: None }
     }
 
     /// Returns the range that is read next, and the context to read it in.
-    pub(in crate::run) async fn next(
-        &mut self,
-    ) -> Result<Option<(TaskContext<'w>, KeyRange)>, SideError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(TaskContext<'w>, KeyRange)>, SideError> {
         if let Some(pause) = self.pause.take() {
             tokio::time::sleep(pause).await;
         }
@@ -75,10 +73,7 @@ impl<'h, 'w> RangeSplit<'h, 'w> {
 
     /// Takes the result of a range. Returns it, unless the range is read again: in smaller ranges
     /// if it took too long, and after a pause if replay was in the way.
-    pub(in crate::run) fn take<T>(
-        &mut self,
-        read: Result<T, SideError>,
-    ) -> Result<Option<T>, SideError> {
+    pub(crate) fn take<T>(&mut self, read: Result<T, SideError>) -> Result<Option<T>, SideError> {
         let rows = self.left.last().map_or(0, |(_, rows)| *rows);
         match read {
             Err((_, error)) if self.may_be_cut(rows) && error.remedy == Remedy::Shrink => {

@@ -15,7 +15,7 @@ use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 
 /// Reads keys from the display texts of one side.
-pub(in crate::run) async fn keys_of_texts(
+pub(crate) async fn keys_of_texts(
     context: &TaskContext<'_>,
     side: Side,
     texts: &[&[String]],
@@ -29,7 +29,7 @@ pub(in crate::run) async fn keys_of_texts(
 }
 
 /// Reads the keys and digests of a one-sided range's rows.
-pub(in crate::run) async fn read_keys(
+pub(crate) async fn read_keys(
     context: &TaskContext<'_>,
     piece: &Piece,
 ) -> Result<Vec<Suspected>, SideError> {
@@ -73,7 +73,7 @@ async fn keys_in(
 }
 
 /// Counts the rows with a NULL in their key on each side.
-pub(in crate::run) async fn count_null_keys(
+pub(crate) async fn count_null_keys(
     context: &TaskContext<'_>,
 ) -> Result<BySide<CountedRows>, SideError> {
     let rows = context.query_both(|side| sql::null_keys(context.plan, side)).await?;
@@ -100,7 +100,7 @@ const FIRST_KEYS: usize = 8;
 const MOST_BYTES: usize = 16 << 20;
 
 /// Rechecks candidates.
-pub(in crate::run) async fn recheck_candidates(
+pub(crate) async fn recheck_candidates(
     context: &TaskContext<'_>,
     candidates: &[OpenCandidate],
 ) -> Result<Vec<Looked>, SideError> {
@@ -115,7 +115,7 @@ pub(in crate::run) async fn recheck_candidates(
 }
 
 /// Looks up keys, each of them different.
-pub(in crate::run) async fn recheck(
+pub(crate) async fn recheck(
     context: &TaskContext<'_>,
     keys: &[&Key],
 ) -> Result<Vec<Looked>, SideError> {
@@ -144,7 +144,7 @@ pub(in crate::run) async fn recheck(
 
 /// Rechecks a one-sided range: counts the rows of both sides or, if it was confirmed before, only
 /// those of the side that had none.
-pub(in crate::run) async fn recheck_range(
+pub(crate) async fn recheck_range(
     context: &TaskContext<'_>,
     candidate: &OpenCandidate,
 ) -> Result<BySide<CountedRows>, SideError> {

@@ -16,7 +16,7 @@ use crate::schema::Side;
 /// Returns an answer if the tables are still what was planned. `own` resolves names in `pg_catalog` only.
 /// An answer that does not depend on rows always counts: boundaries only tell where statements begin and
 /// end.
-pub(in crate::run) async fn judge<A>(
+pub(crate) async fn judge<A>(
     context: &TaskContext<'_>,
     own: &Session,
     reads_rows: bool,

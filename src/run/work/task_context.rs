@@ -14,7 +14,7 @@ use crate::sql::Statement;
 const MOST_HELD: usize = 1 << 21;
 
 /// Returns an error if more rows are in memory than may be.
-pub(in crate::run) fn check_held(rows: usize) -> Result<(), SideError> {
+pub(crate) fn check_held(rows: usize) -> Result<(), SideError> {
     match rows > MOST_HELD {
         true => Err((None, PgError::too_much("more rows than fit into memory"))),
         false => Ok(()),
@@ -23,20 +23,20 @@ pub(in crate::run) fn check_held(rows: usize) -> Result<(), SideError> {
 
 /// One mapping, and one connection of each side.
 #[derive(Clone, Copy)]
-pub(in crate::run) struct TaskContext<'w> {
-    pub(in crate::run) plan: &'w MappingPlan,
-    pub(in crate::run) leases: &'w BySide<Lease>,
-    pub(in crate::run) sessions: &'w BySide<Session>,
+pub(crate) struct TaskContext<'w> {
+    pub(crate) plan: &'w MappingPlan,
+    pub(crate) leases: &'w BySide<Lease>,
+    pub(crate) sessions: &'w BySide<Session>,
     /// For statements that are split if they take too long.
-    pub(in crate::run) short: &'w BySide<Session>,
-    pub(in crate::run) veil: &'w Veil,
+    pub(crate) short: &'w BySide<Session>,
+    pub(crate) veil: &'w Veil,
     /// The maximum of groups that a range of the mapping had so far.
-    pub(in crate::run) groups_seen: &'w AtomicUsize,
+    pub(crate) groups_seen: &'w AtomicUsize,
 }
 
 /// Queries something about a plan before its run begins, with retries: takes a connection of each
 /// side and returns it.
-pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>(
+pub(crate) async fn with_task_context<T, E: From<SideError> + Transient>(
     prepared: &Prepared,
     plan: &MappingPlan,
     options: &Options,
@@ -67,12 +67,12 @@ pub(in crate::run) async fn with_task_context<T, E: From<SideError> + Transient>
 
 impl<'w> TaskContext<'w> {
     /// Returns the same context for a statement that is split if it takes too long.
-    pub(in crate::run) fn with_short_timeout(self) -> TaskContext<'w> {
+    pub(crate) fn with_short_timeout(self) -> TaskContext<'w> {
         TaskContext { sessions: self.short, ..self }
     }
 
     /// Queries one side.
-    pub(in crate::run) async fn query(
+    pub(crate) async fn query(
         &self,
         side: Side,
         statement: Statement,
@@ -82,7 +82,7 @@ impl<'w> TaskContext<'w> {
     }
 
     /// Opens the rows of one side.
-    pub(in crate::run) async fn rows(
+    pub(crate) async fn rows(
         &self,
         side: Side,
         statement: Statement,
@@ -92,7 +92,7 @@ impl<'w> TaskContext<'w> {
     }
 
     /// Opens the rows of both sides at the same time.
-    pub(in crate::run) async fn rows_of_both(
+    pub(crate) async fn rows_of_both(
         &self,
         statement: impl Fn(Side) -> Statement,
     ) -> Result<BySide<SideRows<'_>>, SideError> {
@@ -104,7 +104,7 @@ impl<'w> TaskContext<'w> {
     }
 
     /// Queries both sides at the same time.
-    pub(in crate::run) async fn query_both(
+    pub(crate) async fn query_both(
         &self,
         statement: impl Fn(Side) -> Statement,
     ) -> Result<BySide<Vec<Row>>, SideError> {
@@ -117,23 +117,20 @@ impl<'w> TaskContext<'w> {
 }
 
 /// The rows of one side, whose errors name the side.
-pub(in crate::run) struct SideRows<'h> {
+pub(crate) struct SideRows<'h> {
     side: Side,
     rows: Rows<'h>,
 }
 
 impl SideRows<'_> {
     /// Returns the next row.
-    pub(in crate::run) async fn next(&mut self) -> Result<Option<Row>, SideError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Row>, SideError> {
         self.rows.next().await.map_err(|error| (Some(self.side), error))
     }
 
     /// Returns the next row, none of whose key fields is NULL. Rows with a NULL are not requested:
     /// if one arrives all the same, NOT NULL was no proof, and the row must not get lost.
-    pub(in crate::run) async fn next_keyed(
-        &mut self,
-        width: usize,
-    ) -> Result<Option<Row>, SideError> {
+    pub(crate) async fn next_keyed(&mut self, width: usize) -> Result<Option<Row>, SideError> {
         let row = self.next().await?;
         match &row {
             Some(row) if (0..width).any(|field| row.field(field).is_none()) => {

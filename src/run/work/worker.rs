@@ -13,7 +13,7 @@ use super::chunk;
 use super::rows;
 use super::table_change;
 use super::task_context::TaskContext;
-use crate::candidates::{Answer, ChunkScan, KeyBatch, Probe, Rescan, Split, Task, Work};
+use crate::candidates::{ChunkScan, KeyBatch, Probe, Rescan, Split, Task, TaskAnswer, Work};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
@@ -23,25 +23,25 @@ use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
 /// What all workers share.
-pub(in crate::run) struct WorkerContext {
-    pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
-    pub(in crate::run) pools: BySide<Pool>,
-    pub(in crate::run) sessions: BySide<Session>,
+pub(crate) struct WorkerContext {
+    pub(crate) plans: Vec<Arc<MappingPlan>>,
+    pub(crate) pools: BySide<Pool>,
+    pub(crate) sessions: BySide<Session>,
     /// The same for statements that are split into smaller ones: they end sooner.
-    pub(in crate::run) short: BySide<Session>,
+    pub(crate) short: BySide<Session>,
     /// For queries of our own: names resolve in `pg_catalog` only.
-    pub(in crate::run) own: Session,
+    pub(crate) own: Session,
     /// The redactor of values.
-    pub(in crate::run) veil: Veil,
+    pub(crate) veil: Veil,
     /// The maximum of groups that a range had so far, by mapping.
-    pub(in crate::run) groups_seen: Vec<AtomicUsize>,
-    pub(in crate::run) stop: watch::Receiver<Stop>,
-    pub(in crate::run) events: mpsc::UnboundedSender<Event>,
+    pub(crate) groups_seen: Vec<AtomicUsize>,
+    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
 }
 
 impl WorkerContext {
     /// Creates the context of the workers of a run.
-    pub(in crate::run) fn new(
+    pub(crate) fn new(
         spec: &Spec,
         pools: BySide<Pool>,
         plans: Vec<Arc<MappingPlan>>,
@@ -68,21 +68,21 @@ impl WorkerContext {
 }
 
 /// A task that was carried out, or could not be.
-pub(in crate::run) struct Done {
+pub(crate) struct Done {
     /// The mapping's place in the run.
-    pub(in crate::run) mapping: usize,
-    pub(in crate::run) outcome: Outcome,
+    pub(crate) mapping: usize,
+    pub(crate) outcome: Outcome,
     /// Whether it was a recheck of keys.
-    pub(in crate::run) is_recheck: bool,
+    pub(crate) is_recheck: bool,
     /// Whether it was the recheck of a prior run's keys.
-    pub(in crate::run) is_prior: bool,
+    pub(crate) is_prior: bool,
     /// The duration of the last attempt.
-    pub(in crate::run) took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// How a task ended.
-pub(in crate::run) enum Outcome {
-    Answered(Answer),
+pub(crate) enum Outcome {
+    Answered(TaskAnswer),
     /// It failed, and is not tried again as it is.
     Failed(Task, PgError),
     /// The run was stopped.
@@ -91,7 +91,7 @@ pub(in crate::run) enum Outcome {
 
 /// How one attempt at a task ended.
 enum Attempted {
-    Answered(Answer),
+    Answered(TaskAnswer),
     Failed(Task, SideError),
     Stopped(Task),
 }
@@ -112,7 +112,7 @@ const SHORT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Carries out a task, with a bounded number of attempts. What conflicts with a standby's replay is left
 /// to smaller tasks where there are any, like what takes too long.
-pub(in crate::run) async fn perform(workers: Arc<WorkerContext>, work: Work) -> Done {
+pub(crate) async fn perform(workers: Arc<WorkerContext>, work: Work) -> Done {
     let Work { mapping, mut task } = work;
     let is_recheck = matches!(task, Task::RecheckKeys(_));
     let is_prior = matches!(task, Task::RecheckPrior(_));
@@ -202,13 +202,13 @@ async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempt
         groups_seen: &workers.groups_seen[mapping],
     };
     let context = if can_be_less(plan, &task) { context.with_short_timeout() } else { context };
-    let attempted = Attempt { workers, context: &context }.carry_out(task).await;
+    let attempted = TaskAttempt { workers, context: &context }.carry_out(task).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
     attempted
 }
 
-/// Waits until the run is asked to stop with at least this urgency.
+/// Waits for a signal to stop with at least this urgency.
 async fn stopped(workers: &WorkerContext, urgency: Stop) {
     let mut stop = workers.stop.clone();
     if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
@@ -234,95 +234,100 @@ fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
 }
 
 /// One attempt at a task.
-struct Attempt<'a> {
+struct TaskAttempt<'a> {
     workers: &'a WorkerContext,
     context: &'a TaskContext<'a>,
 }
 
-impl Attempt<'_> {
+impl TaskAttempt<'_> {
     /// Carries out a task, and returns its answer with its question.
     async fn carry_out(&self, task: Task) -> Attempted {
         let context = self.context;
         match task {
             Task::ReadHistogram(side) => {
                 let found = self.only_boundaries(bounds::read_histogram(context, side)).await;
-                pair(side, found, Answer::ReadHistogram, Task::ReadHistogram)
+                pair(side, found, TaskAnswer::ReadHistogram, Task::ReadHistogram)
             }
             Task::Probe(probe) => {
                 let Probe { side, range, rows } = &probe;
                 let found = self.only_boundaries(bounds::probe(context, *side, range, *rows)).await;
-                pair(probe, found, Answer::Probe, Task::Probe)
+                pair(probe, found, TaskAnswer::Probe, Task::Probe)
             }
             Task::ScanChunk(scan) => {
                 let found = self.rows(chunk::compare(context, &scan.range, scan.expected)).await;
-                pair(scan, found, Answer::ScanChunk, Task::ScanChunk)
+                pair(scan, found, TaskAnswer::ScanChunk, Task::ScanChunk)
             }
             Task::CountBlocks => {
                 let found = self.only_boundaries(blocks::count(context)).await;
-                pair((), found, |(), blocks| Answer::CountBlocks(blocks), |()| Task::CountBlocks)
+                pair(
+                    (),
+                    found,
+                    |(), blocks| TaskAnswer::CountBlocks(blocks),
+                    |()| Task::CountBlocks,
+                )
             }
             Task::ReadBlocks(read) => {
                 let found = self.rows(blocks::read(context, &read)).await;
-                pair(read, found, Answer::ReadBlocks, Task::ReadBlocks)
+                pair(read, found, TaskAnswer::ReadBlocks, Task::ReadBlocks)
             }
             Task::Rescan(rescan) => {
                 let found = self
                     .rows(chunk::compare(context, &rescan.range, chunk::NOTHING_EXPECTED))
                     .await;
-                pair(rescan, found, Answer::Rescan, Task::Rescan)
+                pair(rescan, found, TaskAnswer::Rescan, Task::Rescan)
             }
             Task::Split(split) => {
                 let Split { range, rows, least, .. } = &split;
                 let found = self.rows(bounds::find_middle(context, range, *rows, *least)).await;
-                pair(split, found, Answer::Split, Task::Split)
+                pair(split, found, TaskAnswer::Split, Task::Split)
             }
             Task::FindGap(gap) => {
                 let (low, high) = (gap.low.as_ref(), gap.high.as_ref());
                 let found = self.rows(bounds::find_gap(context, gap.side, low, high)).await;
-                pair(gap, found, |_, gap| Answer::FindGap(gap), Task::FindGap)
+                pair(gap, found, |_, gap| TaskAnswer::FindGap(gap), Task::FindGap)
             }
             Task::ReadKeys(range) => {
                 let found = self.rows(rows::read_keys(context, &range)).await;
-                pair(range, found, Answer::ReadKeys, Task::ReadKeys)
+                pair(range, found, TaskAnswer::ReadKeys, Task::ReadKeys)
             }
             Task::CountNullKeys => {
                 let found = self.rows(rows::count_null_keys(context)).await;
                 pair(
                     (),
                     found,
-                    |(), counted| Answer::CountNullKeys(counted),
+                    |(), counted| TaskAnswer::CountNullKeys(counted),
                     |()| Task::CountNullKeys,
                 )
             }
             Task::RecheckPrior(keys) => {
                 let some: Vec<&Key> = keys.iter().collect();
                 let found = self.rows(rows::recheck(context, &some)).await;
-                pair(keys, found, Answer::RecheckPrior, Task::RecheckPrior)
+                pair(keys, found, TaskAnswer::RecheckPrior, Task::RecheckPrior)
             }
             Task::RecheckKeys(batch) => {
                 let found = self.rows(rows::recheck_candidates(context, &batch.candidates)).await;
-                pair(batch, found, Answer::RecheckKeys, Task::RecheckKeys)
+                pair(batch, found, TaskAnswer::RecheckKeys, Task::RecheckKeys)
             }
             Task::RecheckRange(candidate) => {
                 let found = self.rows(rows::recheck_range(context, &candidate)).await;
-                pair(candidate, found, Answer::RecheckRange, Task::RecheckRange)
+                pair(candidate, found, TaskAnswer::RecheckRange, Task::RecheckRange)
             }
             Task::RecheckNullKeys(candidate) => {
                 let found = self.rows(rows::count_null_keys(context)).await;
-                pair(candidate, found, Answer::RecheckNullKeys, Task::RecheckNullKeys)
+                pair(candidate, found, TaskAnswer::RecheckNullKeys, Task::RecheckNullKeys)
             }
             Task::NameRange(range) => {
                 let through = range.through.as_ref();
                 let found = self.rows(bounds::find_last_key(context, range.side, through)).await;
-                pair(range, found, Answer::NameRange, Task::NameRange)
+                pair(range, found, TaskAnswer::NameRange, Task::NameRange)
             }
             Task::LocateKey(key) => {
                 let found = self.rows(bounds::find_single_key(context, &key.candidate)).await;
-                pair(key, found, Answer::LocateKey, Task::LocateKey)
+                pair(key, found, TaskAnswer::LocateKey, Task::LocateKey)
             }
             Task::FindEnds(side) => {
                 let found = self.rows(bounds::find_ends(context, side)).await;
-                pair(side, found, Answer::FindEnds, Task::FindEnds)
+                pair(side, found, TaskAnswer::FindEnds, Task::FindEnds)
             }
         }
     }
@@ -350,7 +355,7 @@ impl Attempt<'_> {
         reads_rows: bool,
         work: impl Future<Output = Result<A, SideError>>,
     ) -> Result<A, Unanswered> {
-        let Attempt { workers, context } = self;
+        let TaskAttempt { workers, context } = self;
         let answer = async {
             let answer = Box::pin(work).await;
             table_change::judge(context, &workers.own, reads_rows, answer).await
@@ -369,7 +374,7 @@ impl Attempt<'_> {
 fn pair<Q, A>(
     question: Q,
     found: Result<A, Unanswered>,
-    answer: fn(Q, A) -> Answer,
+    answer: fn(Q, A) -> TaskAnswer,
     task: fn(Q) -> Task,
 ) -> Attempted {
     match found {
