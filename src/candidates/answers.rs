@@ -148,3 +148,122 @@ impl MappingState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::context::sample::SampleRun;
+    use super::super::mode::Mode;
+    use super::super::prior_keys::{PriorFindings, SlicePlan};
+    use super::super::task::ScanResult;
+    use super::*;
+    use crate::chunks::ScanRange;
+    use crate::compare::{Compared, Looked, Suspected};
+    use crate::finding::Kind;
+    use crate::plan::{MappingPlan, sample};
+    use crate::row::{Digest, Fingerprint, Key, KeyRange};
+    use crate::schema::{Builtin, BySide};
+
+    fn plan() -> Arc<MappingPlan> {
+        Arc::new(sample::same(&[("id", Builtin::Int4, true)], &["id"]))
+    }
+
+    fn key(number: i32) -> Key {
+        Key::new([&number.to_be_bytes()[..]])
+    }
+
+    /// Returns the digests of a row that only the source has.
+    fn only_in_source() -> BySide<Digest> {
+        let mut image = BySide::<Digest>::default();
+        image.source.add(Fingerprint::of_row_hash(1));
+        image
+    }
+
+    /// Carries out the scan, in which these keys exist only on the source.
+    fn scan(state: &mut MappingState, run: &mut SampleRun, keys: &[i32]) {
+        loop {
+            let context = &mut run.context();
+            let task = state.next_small_task(context).or_else(|| state.next_scan_task(context));
+            let answer = match task {
+                Some(Task::ReadHistogram(side)) => TaskAnswer::ReadHistogram(side, Vec::new()),
+                Some(Task::Probe(probe)) => TaskAnswer::Probe(probe, None),
+                Some(Task::ScanChunk(scan)) => {
+                    let suspect = |number| Suspected { key: key(number), image: only_in_source() };
+                    let suspects: Vec<Suspected> = keys.iter().copied().map(suspect).collect();
+                    let rows = BySide { source: keys.len() as u64 + 1, target: 1 };
+                    let compared = Compared { rows, matched: 1, suspects, ..Compared::default() };
+                    TaskAnswer::ScanChunk(scan, ScanResult { compared, statement: Duration::ZERO })
+                }
+                other => return assert!(other.is_none(), "{other:?}"),
+            };
+            state.take_answer(answer, context);
+        }
+    }
+
+    fn looked(kind: Option<Kind>) -> Looked {
+        let image = if kind.is_some() { only_in_source() } else { BySide::default() };
+        Looked { kind, image, key: vec!["1".to_owned()], ..Looked::default() }
+    }
+
+    fn findings(run: &SampleRun) -> usize {
+        run.events.iter().filter(|event| matches!(event, Event::Finding { .. })).count()
+    }
+
+    #[test]
+    fn a_key_that_still_differs_is_a_finding_and_others_healed() {
+        let mut run = SampleRun::start();
+        let mut state = MappingState::new(0, &plan(), &run.settings);
+        scan(&mut state, &mut run, &[1, 2]);
+        assert!(!state.is_done());
+        let context = &mut run.context();
+        let Some(Task::RecheckKeys(batch)) = state.next_recheck(&mut 0, context) else { panic!() };
+        assert_eq!(batch.candidates.len(), 2);
+        let looked = vec![looked(Some(Kind::OnlyInSource)), looked(None)];
+        state.take_answer(TaskAnswer::RecheckKeys(batch, looked), context);
+        assert!(state.is_done());
+        assert_eq!(findings(&run), 1);
+        let record = state.result.to_record(0);
+        assert!(record.complete && state.result.is_sound());
+        assert_eq!((record.only_in_source, record.healed), (1, 1));
+    }
+
+    #[test]
+    fn a_batch_is_halved_until_the_bad_row_is_found() {
+        let mut run = SampleRun::start();
+        let mut state = MappingState::new(0, &plan(), &run.settings);
+        scan(&mut state, &mut run, &[1, 2]);
+        let context = &mut run.context();
+        let task = state.next_recheck(&mut 0, context).unwrap();
+        assert!(!state.take_failure(task, ReadFailure::BadRow, "cannot be read", context));
+        for _ in 0..2 {
+            let Some(task @ Task::RecheckKeys(_)) = state.next_small_task(context) else {
+                panic!()
+            };
+            assert!(!state.take_failure(task, ReadFailure::BadRow, "cannot be read", context));
+            let Some(Task::LocateKey(key)) = state.next_small_task(context) else { panic!() };
+            state.take_answer(TaskAnswer::LocateKey(key, None), context);
+        }
+        assert!(state.is_done());
+        let record = state.result.to_record(0);
+        assert_eq!((record.complete, record.reason.as_deref()), (false, Some("cannot be read")));
+    }
+
+    #[test]
+    fn a_slice_scans_after_the_recheck_of_prior_keys() {
+        let mut run = SampleRun::start();
+        let prior = PriorFindings { keys: vec![key(1)], ..PriorFindings::default() };
+        let range = ScanRange { range: KeyRange::everything(), rows: 1, verified: None };
+        let slice = SlicePlan { prior, ranges: vec![range] };
+        let mut state = MappingState::slice(0, &plan(), &run.settings, slice);
+        let context = &mut run.context();
+        let Some(Task::RecheckPrior(keys)) = state.next_scan_task(context) else { panic!() };
+        assert!(state.next_scan_task(context).is_none(), "the scan waits");
+        state.mode.end_batch();
+        state.take_answer(TaskAnswer::RecheckPrior(keys, vec![looked(None)]), context);
+        scan(&mut state, &mut run, &[]);
+        assert!(state.is_done() && matches!(state.mode, Mode::Recheck(_)));
+        assert_eq!(state.result.to_record(0).healed, 1);
+    }
+}

@@ -39,3 +39,71 @@ impl Context<'_> {
         self.events.push(event);
     }
 }
+
+/// A run without servers and without a ledger.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::super::checkpoints::{PartRecord, StoredScan};
+    use super::*;
+    use crate::chunks::StoredOutcome;
+    use crate::row::{Key, KeyRange};
+    use crate::spec::CompareSettings;
+
+    /// Stores nothing.
+    struct NoCheckpoints;
+
+    impl Checkpoints for NoCheckpoints {
+        fn are_stored(&self) -> bool {
+            false
+        }
+
+        fn are_due(&self) -> bool {
+            false
+        }
+
+        fn store_chunk(&mut self, _: &str, _: (u64, &KeyRange, u64), _: StoredOutcome<'_>) {}
+
+        fn store_scan(&mut self, _: &str, _: &StoredScan) {}
+
+        fn store_part(&mut self, _: &str, _: &Option<Key>, _: &PartRecord<'_>) {}
+
+        fn forget_chunk(&mut self, _: &str, _: i64) {}
+
+        fn forget_mapping(&mut self, _: &str) {}
+    }
+
+    /// What the mappings of the run share.
+    pub(crate) struct SampleRun {
+        queue: RecheckQueue,
+        pub(crate) events: Vec<Event>,
+        clock: RunClock,
+        pub(crate) settings: CandidateSettings,
+        checkpoints: NoCheckpoints,
+    }
+
+    impl SampleRun {
+        /// Starts a run in which differences are confirmed by the first recheck.
+        pub(crate) fn start() -> SampleRun {
+            let settings = CandidateSettings {
+                settle: Duration::ZERO,
+                max_findings: 100,
+                expand: false,
+                keys_only: false,
+                chunks: ChunkSettings::of(&CompareSettings::default()),
+            };
+            let (queue, events, clock) = (RecheckQueue::default(), Vec::new(), RunClock::start());
+            SampleRun { queue, events, clock, settings, checkpoints: NoCheckpoints }
+        }
+
+        /// Returns the context of a mapping.
+        pub(crate) fn context(&mut self) -> Context<'_> {
+            Context {
+                queue: &mut self.queue,
+                events: &mut self.events,
+                clock: &self.clock,
+                settings: &self.settings,
+                checkpoints: &mut self.checkpoints,
+            }
+        }
+    }
+}

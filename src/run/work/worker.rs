@@ -1,6 +1,7 @@
 //! Carries out one task: takes a connection of each side, retries where that helps, and cancels when the
 //! run is stopped.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -333,19 +334,19 @@ impl TaskAttempt<'_> {
     }
 
     /// Waits for an answer that depends on rows.
-    async fn rows<A>(
+    fn rows<A>(
         &self,
         work: impl Future<Output = Result<A, SideError>>,
-    ) -> Result<A, Unanswered> {
-        self.answer(true, work).await
+    ) -> Pin<Box<impl Future<Output = Result<A, Unanswered>>>> {
+        Box::pin(self.answer(true, work))
     }
 
     /// Waits for an answer that only tells where statements begin and end.
-    async fn only_boundaries<A>(
+    fn only_boundaries<A>(
         &self,
         work: impl Future<Output = Result<A, SideError>>,
-    ) -> Result<A, Unanswered> {
-        self.answer(false, work).await
+    ) -> Pin<Box<impl Future<Output = Result<A, Unanswered>>>> {
+        Box::pin(self.answer(false, work))
     }
 
     /// Waits for an answer, which counts if the tables are still what was planned; or until the run is
@@ -357,7 +358,7 @@ impl TaskAttempt<'_> {
     ) -> Result<A, Unanswered> {
         let TaskAttempt { workers, context } = self;
         let answer = async {
-            let answer = Box::pin(work).await;
+            let answer = work.await;
             table_change::judge(context, &workers.own, reads_rows, answer).await
         };
         let answer = tokio::select! {
