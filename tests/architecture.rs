@@ -24,6 +24,8 @@ const MODULES: &[&str] = &[
     "report",
     "pg",
     "ledger",
+    "throttle",
+    "prepare",
     "run",
     "cli",
 ];
