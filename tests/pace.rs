@@ -73,7 +73,7 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     let outcome = running.finish();
     outcome.exits(0);
     assert!(outcome.stdout.contains("\npace: waited "), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("pause is there"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("pause exists"), "{}", outcome.stdout);
 }
 
 #[test]
