@@ -15,52 +15,15 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage, not_understood};
 use super::value::{Change, Record, values};
+use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::compare::Compared;
 use crate::row::{GroupCounts, KeyRange};
-
-/// What became of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub enum Checked<'c> {
-    /// It was compared.
-    Compared(&'c Compared),
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for this reason. Only a run of many processes says so: the one that
-    /// tells the whole is another.
-    Undecided(&'c str),
-}
-
-/// A chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its number within the mapping.
-    pub chunk: u64,
-    /// Its keys.
-    pub range: KeyRange,
-    /// About how many rows it was to have.
-    pub rows: u64,
-    /// What became of it.
-    pub state: KeptState,
-}
-
-/// What became of a chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptState {
-    /// Both sides agree on so many rows.
-    Clean(u64),
-    /// There is more to say, which [`Recorder::outcome`] does.
-    Dirty,
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for a reason that [`Recorder::reason`] gives.
-    Undecided,
-}
 
 /// The chunks of a mapping as the ledger has them.
 #[derive(Debug, Default)]
 pub struct StoredChunks {
     /// Those that are as they were written.
-    pub sound: Vec<Kept>,
+    pub sound: Vec<PriorChunk>,
     /// The places of those that are damaged: their ranges are to be read again.
     pub damaged: Vec<i64>,
 }
@@ -87,7 +50,7 @@ impl Recorder {
         &mut self,
         mapping: &str,
         (chunk, range, rows): (u64, &KeyRange, u64),
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) {
         let Some(run) = self.keeping() else { return };
         let of = ChunkPlace { run, mapping, chunk };
@@ -248,7 +211,7 @@ impl StoredChunks {
             let records = page(from).await?;
             for record in &records {
                 let verified = checksums.verify(Table::Chunk, run, record);
-                match verified.ok().and_then(|()| Kept::read(record, storage).ok()) {
+                match verified.ok().and_then(|()| read_chunk(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
                     None => chunks.damaged.push(record.int(2)?),
                 }
@@ -262,21 +225,19 @@ impl StoredChunks {
     }
 }
 
-impl Kept {
-    /// Reads a chunk as it is kept.
-    fn read(record: &Record, storage: Storage<'_>) -> Result<Kept, LedgerError> {
-        let state = match record.text(6)? {
-            CLEAN => KeptState::Clean(record.count(5)?),
-            DIRTY => KeptState::Dirty,
-            SKIPPED => KeptState::Skipped,
-            UNDECIDED => KeptState::Undecided,
-            _ => return Err(not_understood()),
-        };
-        let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
-        let of = ChunkPlace { run, mapping, chunk };
-        let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
-        Ok(Kept { chunk, range, rows: record.count(4)?, state })
-    }
+/// Reads a chunk as it is kept.
+fn read_chunk(record: &Record, storage: Storage<'_>) -> Result<PriorChunk, LedgerError> {
+    let state = match record.text(6)? {
+        CLEAN => PriorChunkState::Clean(record.count(5)?),
+        DIRTY => PriorChunkState::Dirty,
+        SKIPPED => PriorChunkState::Skipped,
+        UNDECIDED => PriorChunkState::Undecided,
+        _ => return Err(not_understood()),
+    };
+    let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
+    let of = ChunkPlace { run, mapping, chunk };
+    let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
+    Ok(PriorChunk { chunk, range, rows: record.count(4)?, state })
 }
 
 /// Which chunk of which run.
@@ -313,15 +274,15 @@ impl StoredChunk {
         redaction: &Redaction,
         of: ChunkPlace<'_>,
         range: &KeyRange,
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) -> Option<StoredChunk> {
         let storage = redaction.of(of.mapping);
         let range = storage.encode(&of.of_range(), range)?;
         let place = of.of_outcome();
         let (state, matched, outcome) = match checked {
-            Checked::Skipped => (SKIPPED, 0, Vec::new()),
-            Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
-            Checked::Compared(compared) => match is_clean(compared) {
+            StoredOutcome::Skipped => (SKIPPED, 0, Vec::new()),
+            StoredOutcome::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
+            StoredOutcome::Compared(compared) => match is_clean(compared) {
                 true => (CLEAN, compared.matched, Vec::new()),
                 false => {
                     let seen = redaction.of_rows(of.mapping).encode(&place, compared);

@@ -8,7 +8,8 @@ mod tests {
     use super::super::checksum::{Checksums, Table};
     use super::super::redaction::decode;
     use super::super::value::{Change, Record, Value, values};
-    use super::super::{Checked, KeptState, Location, Recorder, Retold, Store, StoredPass};
+    use super::super::{Location, Recorder, Retold, Store, StoredPass};
+    use crate::chunks::{PriorChunkState, StoredOutcome};
     use crate::compare::{Compared, Parts, Suspected};
     use crate::event::Event;
     use crate::finding::{
@@ -55,7 +56,7 @@ mod tests {
         let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
         recorder.take(&mut [Event::RunStarted(run)]).await;
         let range = KeyRange { after: bound(1), through: bound(100) };
-        recorder.keep_chunk("t", (0, &range, 100), Checked::Compared(&compared()));
+        recorder.keep_chunk("t", (0, &range, 100), StoredOutcome::Compared(&compared()));
         let parts = Parts::default();
         recorder.keep_ruling("t", &Some(1_u8), &(Side::Source, &parts));
         recorder.keep_pass("t", &(1_u64, "state"));
@@ -229,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path()).await;
         let range = KeyRange { after: bound(100), through: None };
-        recorder.keep_chunk("t", (1, &range, 50), Checked::Skipped);
+        recorder.keep_chunk("t", (1, &range, 50), StoredOutcome::Skipped);
         let mut waits = [Event::Undecided(Undecided::new(
             "t",
             RangeText { after: None, through: None },
@@ -247,7 +248,7 @@ mod tests {
         file.execute_batch(sql).unwrap();
         let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
         assert_eq!((sound.len(), damaged), (1, vec![0]));
-        assert_eq!(sound[0].state, KeptState::Skipped);
+        assert_eq!(sound[0].state, PriorChunkState::Skipped);
         assert!(recorder.outcome("t", 0).await.is_err());
         for (mapping, damaged) in [("t", 0), ("u", 1)] {
             let rulings = recorder.rulings::<Option<u8>, (Side, Parts)>(mapping).await.unwrap();

@@ -35,7 +35,7 @@ mod sharing;
 mod store;
 mod value;
 
-pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
+pub use checkpoint::{StoredChunks, StoredPass};
 pub use cipher::Cipher;
 pub use coverage::Covered;
 pub use error::LedgerError;

@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use super::Checked;
 use super::checkpoint::{ChunkPlace, StoredChunk, StoredChunks};
 use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
@@ -19,6 +18,7 @@ use super::redaction::Redaction;
 use super::run_row::RunRow;
 use super::shared::SharedStore;
 use super::value::{Change, Record, Value, values};
+use crate::chunks::StoredOutcome;
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::row::KeyRange;
 
@@ -263,7 +263,7 @@ impl Sharing {
         &self,
         shard: &Shard,
         (chunk, range, rows): (u64, &KeyRange, u64),
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) -> Result<bool, LedgerError> {
         let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
         let of = ChunkPlace { run: self.run, mapping, chunk };
