@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::chunks::ScanRange;
     use crate::compare::{Compared, Looked, Suspected};
-    use crate::finding::Kind;
+    use crate::finding::DivergenceKind;
     use crate::plan::{MappingPlan, sample};
     use crate::row::{Digest, Fingerprint, Key, KeyRange};
     use crate::schema::{Builtin, BySide};

@@ -13,7 +13,7 @@ use super::result::MappingResult;
 use super::task::{CountedRows, GapSearch, Task};
 use crate::chunks::{BlockScan, ChunkQueue};
 use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
-use crate::finding::{Ruling, Subject, Candidate};
+use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};

@@ -176,7 +176,7 @@ impl PendingRange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Recheck, RecheckOutcome, Subject, Candidate};
+    use crate::finding::{Candidate, Recheck, RecheckOutcome, Subject};
     use crate::row::{Digest, Fingerprint, Key};
     use crate::schema::BySide;
 

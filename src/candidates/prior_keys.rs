@@ -69,7 +69,7 @@ impl PriorKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Kind;
+    use crate::finding::DivergenceKind;
     use crate::row::KeyField;
 
     fn key(number: u8) -> Key {
@@ -86,7 +86,8 @@ mod tests {
     fn a_recheck_counts_only_for_keys_that_are_not_scanned() {
         let order = KeyOrder(vec![KeyField::Bytes]);
         let mut prior = PriorKeys::default();
-        for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)] {
+        for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)]
+        {
             let looked = Looked { kind, ..Looked::default() };
             prior.add(key(number), looked);
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::one_sided::PartPlace;
 use crate::compare::Parts;
-use crate::finding::{Ruling, Subject, Candidate};
+use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::KeyRange;
 
@@ -157,7 +157,8 @@ mod tests {
         let subject = Subject::Key(Key::new([key]));
         let settle = Duration::from_secs(due);
         // a candidate is due after `settle`
-        let mut suspect = Candidate::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
+        let mut suspect =
+            Candidate::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
         suspect.due = settle;
         OpenCandidate {
             suspect,

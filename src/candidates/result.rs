@@ -273,8 +273,15 @@ impl MappingResult {
     /// Returns the result as records write it. A mapping is incomplete if more than `max_unsettled` rows
     /// kept changing.
     pub(crate) fn to_record(&self, max_unsettled: u64) -> MappingRecord {
-        let MappingCounts { books, healed, only_in_source, only_in_target, mismatch, unsettled, .. } =
-            self.tally;
+        let MappingCounts {
+            books,
+            healed,
+            only_in_source,
+            only_in_target,
+            mismatch,
+            unsettled,
+            ..
+        } = self.tally;
         let read = books.source.read.max(books.target.read);
         let read_by_side = books.map(|side| side.read);
         let balances = self.tally.is_balanced()

@@ -10,7 +10,7 @@ use super::queue::OpenCandidate;
 use super::result::FindingDetails;
 use super::task::{CountedRows, Rescan, Task, UnreadableKey};
 use crate::compare::Looked;
-use crate::finding::{DivergenceKind, Recheck, FindingPlace, Ruling, RecheckOutcome, Subject};
+use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
 use crate::schema::{BySide, Side};

@@ -24,8 +24,8 @@ pub use counts::{MappingCounts, SideCounts};
 pub use divergence::{Finding, FindingPlace, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupedCounts};
 pub use hint::{Hint, MIN_SHARE};
-pub use kind::{Disposition, DivergenceKind};
 pub use history::{History, PastRun, Trend, VerifiedShare};
+pub use kind::{Disposition, DivergenceKind};
 pub use named::NamedValues;
 pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,

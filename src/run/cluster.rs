@@ -25,13 +25,13 @@ use super::shards::cut;
 use super::work::worker::WorkerContext;
 use crate::candidates::{FIRST_BLOCK_RESULT, MappingState};
 use crate::chunks::{BlockScan, ChunkOutcome, StoredOutcome};
+use crate::diagnosis::Diagnosis;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::prepare::{
     Blocked, CLOCK_PATIENCE, Options, Prepared, Stop, fingerprint, redaction, server_clocks,
 };
-use crate::diagnosis::Diagnosis;
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do checks whether that has changed.

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 use crate::event::Event;
-use crate::finding::{ThrottleRecord, SummaryRecord};
+use crate::finding::{SummaryRecord, ThrottleRecord};
 use crate::pg::{PgError, Remedy, Replay, Sessions};
 use crate::run::run_context::RunContext;
 use crate::run::work::worker::WorkerContext;

@@ -14,7 +14,9 @@ use super::run_loop::{RunKind, RunObservers, RunStart, run};
 use super::work::rows;
 use super::work::task_context::{TaskContext, with_task_context};
 use crate::candidates::PriorFindings;
-use crate::finding::{Finding, DivergenceKind, NamedValues, NotRecalled, FindingPlace, RangeText, SummaryRecord};
+use crate::finding::{
+    DivergenceKind, Finding, FindingPlace, NamedValues, NotRecalled, RangeText, SummaryRecord,
+};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
 use crate::prepare::{Options, Prepared, SideError, Stop, Transient, Trouble};

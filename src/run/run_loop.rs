@@ -14,11 +14,11 @@ use super::run_context::{RunContext, sleep_until_end};
 use super::scheduler::Scheduler;
 use super::work::worker::WorkerContext;
 use crate::candidates::{MappingState, PriorFindings, SlicePlan};
+use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::{NamedValues, RunRecord, SummaryRecord};
 use crate::ledger::{Interrupted, LedgerError, Recorder};
 use crate::prepare::{Options, Prepared, Stop, server_clocks};
-use crate::diagnosis::Diagnosis;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 

@@ -286,7 +286,8 @@ impl Scheduler<'_> {
         };
         let elapsed = self.context.elapsed().as_millis();
         let mut summary = SummaryRecord::new(verdict, u64::try_from(elapsed).unwrap_or(u64::MAX));
-        (summary.ended_at, summary.clocks) = (Some(format_timestamp(jiff::Timestamp::now())), clocks);
+        (summary.ended_at, summary.clocks) =
+            (Some(format_timestamp(jiff::Timestamp::now())), clocks);
         self.monitor.add_to_summary(&mut summary, &mut self.context);
         self.context.report(Event::RunFinished(summary.clone()));
         summary

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::holding::Draft;
-use crate::repair::{Act, Scope, ordered};
 use crate::prepare::Blocked;
+use crate::repair::{Act, Scope, ordered};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{Link, Side};
 use crate::sql;
