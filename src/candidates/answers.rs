@@ -127,7 +127,7 @@ impl MappingState {
             }
             Task::RecheckRange(candidate) | Task::RecheckNullKeys(candidate) => {
                 self.close_candidate(&candidate);
-                let rows = candidate.suspect.image.map(|digest| digest.rows);
+                let rows = candidate.difference.image.map(|digest| digest.rows);
                 let rows = rows.source.max(rows.target);
                 self.result.report_undecided(&candidate.parent, rows, reason, context);
                 self.settle_part(candidate.part, None);
@@ -190,8 +190,9 @@ mod tests {
                 Some(Task::ReadHistogram(side)) => TaskAnswer::ReadHistogram(side, Vec::new()),
                 Some(Task::Probe(probe)) => TaskAnswer::Probe(probe, None),
                 Some(Task::ScanChunk(scan)) => {
-                    let suspect = |number| Suspected { key: key(number), image: only_in_source() };
-                    let suspects: Vec<Suspected> = keys.iter().copied().map(suspect).collect();
+                    let differing =
+                        |number| Suspected { key: key(number), image: only_in_source() };
+                    let suspects: Vec<Suspected> = keys.iter().copied().map(differing).collect();
                     let rows = BySide { source: keys.len() as u64 + 1, target: 1 };
                     let compared = Compared { rows, matched: 1, suspects, ..Compared::default() };
                     TaskAnswer::ScanChunk(scan, ScanResult { compared, statement: Duration::ZERO })

@@ -159,8 +159,8 @@ impl MappingState {
     /// Takes the items of a chunk in key order: candidates, or parts of one-sided ranges.
     pub(crate) fn take_items(&mut self, items: Vec<Item>, agreed: bool, context: &mut Context<'_>) {
         if !self.reports_each(context) {
-            let told = self.runs.chunk(items, agreed);
-            return self.follow(told, context);
+            let steps = self.runs.chunk(items, agreed);
+            return self.follow(steps, context);
         }
         for item in items {
             match item {
@@ -172,31 +172,31 @@ impl MappingState {
 
     /// Ends a one-sided range at a chunk that is skipped or undecided.
     pub(crate) fn interrupt_range(&mut self, context: &mut Context<'_>) {
-        let told = self.runs.chunk(Vec::new(), true);
-        self.follow(told, context);
+        let steps = self.runs.chunk(Vec::new(), true);
+        self.follow(steps, context);
     }
 
     /// Ends the last one-sided range: no more chunks come.
     pub(crate) fn finish_ranges(&mut self, context: &mut Context<'_>) {
-        let told = self.runs.finish();
-        self.follow(told, context);
+        let steps = self.runs.finish();
+        self.follow(steps, context);
     }
 
     /// Releases what is held back for a one-sided range.
     pub(crate) fn release_ranges(&mut self, context: &mut Context<'_>) {
-        let told = self.runs.abandon();
-        self.follow(told, context);
+        let steps = self.runs.abandon();
+        self.follow(steps, context);
     }
 
     /// Takes the gap around one-sided rows.
     pub(crate) fn take_gap(&mut self, gap: Gap, context: &mut Context<'_>) {
-        let told = self.runs.gap(gap);
-        self.follow(told, context);
+        let steps = self.runs.gap(gap);
+        self.follow(steps, context);
     }
 
-    fn follow(&mut self, told: Vec<Told>, context: &mut Context<'_>) {
-        for one in told {
-            match one {
+    fn follow(&mut self, steps: Vec<Told>, context: &mut Context<'_>) {
+        for step in steps {
+            match step {
                 Told::Candidate(suspected, parent) => self.add_key(suspected, parent, context),
                 Told::ReadKeys(range) => self.tasks.push_back(Task::ReadKeys(range)),
                 Told::FindGap { side, low, high } => {
@@ -222,7 +222,7 @@ impl MappingState {
         let Compared { matched, suspects, lone, groups, .. } = compared;
         self.result.add_matched(matched, &groups);
         if let Some((side, digest)) = lone {
-            self.result.tally.add_read(only(side, digest.rows));
+            self.result.counts.add_read(only(side, digest.rows));
             return vec![Item::Lone(Piece { range, side, digest })];
         }
         let parent = Arc::new(range);
@@ -230,7 +230,7 @@ impl MappingState {
         let mut suspects = suspects;
         suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
         for suspected in &suspects {
-            self.result.tally.add_read(suspected.image.map(|digest| digest.rows));
+            self.result.counts.add_read(suspected.image.map(|digest| digest.rows));
         }
         suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&parent))).collect()
     }
@@ -271,12 +271,12 @@ impl MappingState {
             Subject::Range(range, side) => self.restored.take_confirmed(range, *side),
             Subject::Key(_) | Subject::NullKeys(_) => None,
         };
-        let mut suspect = Candidate::new(self.result.index, subject, image, now, settle);
+        let mut difference = Candidate::new(self.result.index, subject, image, now, settle);
         if confirmed.is_some() {
-            suspect.due = now;
+            difference.due = now;
         }
         self.open += 1;
-        context.queue.push(OpenCandidate { suspect, parent, part, confirmed });
+        context.queue.push(OpenCandidate { difference, parent, part, confirmed });
     }
 
     /// Takes the keys of a few one-sided rows.
@@ -287,7 +287,7 @@ impl MappingState {
         context: &mut Context<'_>,
     ) {
         let counted = only(range.side, range.digest.rows);
-        self.result.tally.correct_read(counted, only(range.side, found.len() as u64));
+        self.result.counts.correct_read(counted, only(range.side, found.len() as u64));
         let parent = Arc::new(range.range.clone());
         for suspected in found {
             self.add_key(suspected, Arc::clone(&parent), context);
@@ -301,7 +301,7 @@ impl MappingState {
         context: &mut Context<'_>,
     ) {
         let digests = counted.map(|counted| counted.digest);
-        self.result.tally.add_read(digests.map(|digest| digest.rows));
+        self.result.counts.add_read(digests.map(|digest| digest.rows));
         let parent = Arc::new(KeyRange::everything());
         for side in Side::BOTH {
             if digests[side].rows > 0 {
@@ -312,13 +312,9 @@ impl MappingState {
     }
 
     /// Sets a part of a one-sided range to settled, and names what can be named now.
-    pub(crate) fn settle_part(
-        &mut self,
-        part: Option<PartPlace>,
-        standing: Option<(Ruling, Parts)>,
-    ) {
+    pub(crate) fn settle_part(&mut self, part: Option<PartPlace>, ruled: Option<(Ruling, Parts)>) {
         if let Some(place) = part {
-            let confirmed = self.one_sided.set_settled(place, standing);
+            let confirmed = self.one_sided.set_settled(place, ruled);
             self.name_ranges(confirmed);
         }
     }
@@ -331,7 +327,7 @@ impl MappingState {
     /// Closes a candidate that will not be rechecked: its rows are undecided.
     pub(crate) fn close_candidate(&mut self, candidate: &OpenCandidate) {
         self.open -= 1;
-        self.result.add_undecided(candidate.suspect.image.map(|digest| digest.rows));
+        self.result.add_undecided(candidate.difference.image.map(|digest| digest.rows));
     }
 
     /// Returns whether the gap around a one-sided range is being read.

@@ -57,7 +57,7 @@ struct PendingRange {
 #[derive(Debug)]
 struct RangePart {
     range: KeyRange,
-    standing: Option<(Ruling, Parts)>,
+    ruled: Option<(Ruling, Parts)>,
 }
 
 impl OneSidedRanges {
@@ -74,7 +74,7 @@ impl OneSidedRanges {
     pub(crate) fn add_part(&mut self, range: KeyRange) -> Option<PartPlace> {
         let number = self.open?;
         let pending = self.ranges.get_mut(&number)?;
-        pending.parts.push(RangePart { range, standing: None });
+        pending.parts.push(RangePart { range, ruled: None });
         pending.unsettled += 1;
         Some((number, pending.parts.len() - 1))
     }
@@ -92,12 +92,12 @@ impl OneSidedRanges {
     pub(crate) fn set_settled(
         &mut self,
         place: PartPlace,
-        standing: Option<(Ruling, Parts)>,
+        ruled: Option<(Ruling, Parts)>,
     ) -> Vec<ConfirmedRange> {
         let (number, part) = place;
         if let Some(range) = self.ranges.get_mut(&number) {
             range.unsettled -= 1;
-            range.parts[part].standing = standing;
+            range.parts[part].ruled = ruled;
             range.join(part);
         }
         self.take_settled(number)
@@ -130,18 +130,18 @@ impl PendingRange {
     fn join(&mut self, part: usize) {
         for at in [part, part + 1] {
             let first = self.first_neighbour(at);
-            let moved = match self.parts.get_mut(at).and_then(|part| part.standing.as_mut()) {
+            let moved = match self.parts.get_mut(at).and_then(|part| part.ruled.as_mut()) {
                 Some((_, parts)) if first != at => std::mem::take(parts),
                 _ => continue,
             };
-            if let Some((_, parts)) = &mut self.parts[first].standing {
+            if let Some((_, parts)) = &mut self.parts[first].ruled {
                 parts.add_all(moved);
             }
         }
     }
 
     fn first_neighbour(&self, part: usize) -> usize {
-        let ruling = |at: usize| self.parts.get(at)?.standing.as_ref().map(|(ruling, _)| ruling);
+        let ruling = |at: usize| self.parts.get(at)?.ruled.as_ref().map(|(ruling, _)| ruling);
         let is_same = |at: &usize| ruling(*at).is_some() && ruling(*at) == ruling(part);
         (0..part).rev().take_while(is_same).last().unwrap_or(part)
     }
@@ -151,10 +151,10 @@ impl PendingRange {
         let mut ranges: Vec<ConfirmedRange> = Vec::new();
         let mut is_neighbour = false;
         let mut start = self.after;
-        for RangePart { range, standing } in self.parts {
+        for RangePart { range, ruled } in self.parts {
             let through = range.through;
             let next_start = through.clone();
-            match (standing, ranges.last_mut()) {
+            match (ruled, ranges.last_mut()) {
                 (None, _) => is_neighbour = false,
                 (Some((ruling, parts)), Some(last)) if is_neighbour && last.ruling == ruling => {
                     last.parts.add_all(parts);
@@ -185,9 +185,9 @@ mod tests {
         let mut image = BySide::<Digest>::default();
         image.source.add(Fingerprint::of_row_hash(1));
         let subject = Subject::NullKeys(Side::Source);
-        let mut suspect = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
+        let mut candidate = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
         let look = Recheck { at: Duration::ZERO, image, agree: false };
-        match suspect.settle(&look, Duration::ZERO) {
+        match candidate.settle(&look, Duration::ZERO) {
             RecheckOutcome::Differs(ruling) => ruling,
             other => panic!("{other:?}"),
         }
@@ -233,7 +233,7 @@ mod tests {
         for place in [3, 0, 2, 1] {
             ranges.set_settled(places[place], confirmed_rows(1));
         }
-        let held = ranges.ranges[&0].parts.iter().map(|part| &part.standing.as_ref().unwrap().1);
+        let held = ranges.ranges[&0].parts.iter().map(|part| &part.ruled.as_ref().unwrap().1);
         assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
         assert_eq!(ranges.close()[0].parts.rows(), 4);
     }

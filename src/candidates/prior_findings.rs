@@ -51,7 +51,7 @@ impl MappingState {
     /// agrees has healed since.
     pub(super) fn count_prior_key(&mut self, key: Key, looked: Looked, context: &mut Context<'_>) {
         let rows = looked.image.map(|digest| digest.rows);
-        self.result.tally.add_read(rows);
+        self.result.counts.add_read(rows);
         match looked.kind {
             None => self.result.add_healed(rows, &looked.groups),
             Some(_) => {

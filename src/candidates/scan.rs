@@ -23,7 +23,7 @@ impl MappingState {
     ) {
         let ScanResult { compared, statement } = result;
         if self.has_too_many(&compared, context) && self.scan.chunks.can_be_cut() {
-            let reason = "more one-sided rows than can be told";
+            let reason = "more one-sided rows than can be reported";
             self.scan.chunks.set_failed(chunk, ReadFailure::TooLarge, reason);
         } else {
             self.store_compared(chunk, &compared, context);

@@ -38,10 +38,9 @@ impl MappingState {
         let Mode::Slice(_, prior) = &mut self.mode else { return };
         let agreed = prior.take(range, &self.result.plan.order);
         if !agreed.is_empty() && compared.lone.is_none() {
-            let differ: HashSet<&Key> =
-                compared.suspects.iter().map(|suspect| &suspect.key).collect();
+            let differ: HashSet<&Key> = compared.suspects.iter().map(|row| &row.key).collect();
             let healed = agreed.iter().filter(|key| !differ.contains(*key)).count();
-            self.result.tally.healed += healed as u64;
+            self.result.counts.healed += healed as u64;
         }
     }
 

@@ -157,7 +157,7 @@ impl<'c> FactReader<'c> {
                 Some(RelationKind::Partitioned) if *only => {
                     let message =
                         format!("\"only\" leaves nothing of partitioned table {}", table.value);
-                    let hint = "All its rows stand in its partitions: leave \"only\" out, or name \
+                    let hint = "All its rows are in its partitions: leave \"only\" out, or name \
                                 a partition.";
                     (message, hint.to_owned())
                 }
@@ -297,17 +297,17 @@ impl<'c> FactReader<'c> {
         let expressions = expressions.map(|((_, mapping, fragment, _), names)| {
             (&mapping.sides[side].reads, names.as_slice(), *fragment)
         });
-        let told = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
-        for ((place, _, fragment, named), told) in places.iter().zip(told) {
-            let told = match told {
-                Ok(told) => told,
+        let described = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
+        for ((place, _, fragment, named), described) in places.iter().zip(described) {
+            let described = match described {
+                Ok(described) => described,
                 // A condition of the other side, or SQL that needs more of the row, has no warning.
                 Err(error) if error.sqlstate.is_some() && error.remedy == Remedy::GiveUp => {
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(InZone { column, made }) = depends_on_zone(&told, side, named) {
+            if let Some(InZone { column, made }) = depends_on_zone(&described, side, named) {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
                 let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
                 let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);

@@ -172,7 +172,7 @@ impl Scheduler<'_> {
         for mapping in self.mappings.iter().filter(|mapping| mapping.result.is_sound()) {
             let account = &mapping.result;
             let (plan, order) = (&account.plan, &account.plan.order);
-            let rows = account.tally.books.map(|side| side.read);
+            let rows = account.counts.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
             let whole = account.is_whole(self.context.options.max_unsettled);
             let coverage = if whole {
@@ -252,7 +252,7 @@ impl Scheduler<'_> {
 
     /// Returns whether any row was read.
     fn has_read(&self) -> bool {
-        let books = self.mappings.iter().map(|mapping| &mapping.result.tally.books);
+        let books = self.mappings.iter().map(|mapping| &mapping.result.counts.books);
         books.into_iter().any(|books| books.any(|side| side.read > 0))
     }
 

@@ -105,7 +105,7 @@ pub(crate) async fn find_single_key(
     context: &TaskContext<'_>,
     entry: &OpenCandidate,
 ) -> Result<Option<KeyRange>, SideError> {
-    let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
+    let Subject::Key(key) = &entry.difference.subject else { return Ok(None) };
     let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);
     for side in Side::BOTH {
         let found = neighbour(context, side, Some(key), Neighbour::UpTo).await?;

@@ -226,7 +226,7 @@ fn finish(pairing: Pairing) -> Result<Compared, SideError> {
         (1.., 0) => Some(Side::Source),
         _ => None,
     };
-    let duplicates = suspects.iter().any(|suspect| suspect.image.any(|digest| digest.rows > 1));
+    let duplicates = suspects.iter().any(|row| row.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
         let lone = Some((side, digest[side]));
         return Ok(Compared { rows, lone, ..Compared::default() });

@@ -106,7 +106,7 @@ pub(crate) async fn recheck_candidates(
 ) -> Result<Vec<Looked>, SideError> {
     let keys: Vec<&Key> = candidates
         .iter()
-        .filter_map(|candidate| match &candidate.suspect.subject {
+        .filter_map(|candidate| match &candidate.difference.subject {
             Subject::Key(key) => Some(key),
             Subject::Range(..) | Subject::NullKeys(_) => None,
         })
@@ -148,10 +148,10 @@ pub(crate) async fn recheck_range(
     context: &TaskContext<'_>,
     candidate: &OpenCandidate,
 ) -> Result<BySide<CountedRows>, SideError> {
-    let Subject::Range(range, side) = &candidate.suspect.subject else {
+    let Subject::Range(range, side) = &candidate.difference.subject else {
         return Ok(BySide::default());
     };
-    let rows = candidate.suspect.image[*side].rows;
+    let rows = candidate.difference.image[*side].rows;
     if candidate.confirmed.is_some() {
         let other = side.other();
         let mut counted = BySide::<CountedRows>::default();
