@@ -312,7 +312,7 @@ fn a_run_under_another_secret_is_compared_from_its_start() {
     spec(&pair, &["i"], true);
     let whole = comparing(&pair, "off", OTHER_KEY, &[]).run();
     for (first, second, said) in [
-        (KEY, OTHER_KEY, "and PGRECONCILE_REDACT_KEY was another one"),
+        (KEY, OTHER_KEY, "and PGRECONCILE_REDACT_KEY had another value"),
         ("", OTHER_KEY, "and PGRECONCILE_REDACT_KEY was not set"),
         (OTHER_KEY, OTHER_KEY, ""),
     ] {

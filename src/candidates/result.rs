@@ -77,7 +77,7 @@ impl FindingDetails<'_> {
 }
 
 const TOO_MANY_GROUPS: &str =
-    "group_by tells more than 100,000 groups apart; name a pair with fewer values";
+    "group_by has more than 100,000 groups; name a pair with fewer values";
 
 impl MappingResult {
     /// Creates the result of a mapping of which nothing was read.
@@ -289,7 +289,7 @@ impl MappingResult {
         let balances = self.counts.is_balanced()
             && self.groups.as_ref().is_none_or(|groups| groups.is_balanced(read_by_side));
         let reason = match (balances, &self.reason, self.is_truncated, unsettled > max_unsettled) {
-            (false, ..) => Some("the books do not balance".to_owned()),
+            (false, ..) => Some("the row counts do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),
             (_, _, true, _) => Some("there are more findings than max_findings".to_owned()),
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),

@@ -156,7 +156,7 @@ impl<'c> FactReader<'c> {
                 }
                 Some(RelationKind::Partitioned) if *only => {
                     let message =
-                        format!("\"only\" leaves nothing of partitioned table {}", table.value);
+                        format!("\"only\" excludes every row of partitioned table {}", table.value);
                     let hint = "All its rows are in its partitions: leave \"only\" out, or name \
                                 a partition.";
                     (message, hint.to_owned())
@@ -309,7 +309,8 @@ impl<'c> FactReader<'c> {
             };
             if let Some(InZone { column, made }) = depends_on_zone(&described, side, named) {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
-                let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
+                let hint =
+                    "TimeZone is always UTC: write \"at time zone\" with the zone that is meant.";
                 let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);
                 facts[*place].problems.push(warning);
             }
@@ -382,9 +383,8 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     );
     let unresolved =
         ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
-    let path = unresolved.then(|| {
-        format!("Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise.")
-    });
+    let path = unresolved
+        .then(|| format!("Names resolve in pg_catalog only, unless [{side}] sets search_path."));
     // For an unknown function the server suggests casts, which may help.
     let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
     Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })

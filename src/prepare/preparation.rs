@@ -142,7 +142,7 @@ fn expired_rules(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
         .map(|rule| {
             let message = format!("an accept rule has expired on {}", rule.until);
             Diagnostic::warning(&rule.span, message)
-                .hinted("It counts for nothing: agree to it again, or take it out.")
+                .hinted("It has no effect any more: renew it or remove it.")
         })
         .collect()
 }
@@ -243,7 +243,7 @@ async fn read_facts(
     for param in &spec.params {
         if !catalog.reads(param).await? {
             let Param { name, type_name, span, .. } = param;
-            let message = format!("the value of parameter \"{name}\" is no {type_name}");
+            let message = format!("the value of parameter \"{name}\" is not of type {type_name}");
             let hint = "Write it as PostgreSQL does, for example \"{1,2}\" for an array.";
             problems.push(Diagnostic::error(span, message).hinted(hint));
         }

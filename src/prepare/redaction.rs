@@ -45,7 +45,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
 pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Blocked> {
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
-        Blocked::new(format!("run {run} was begun under another {VARIABLE}"))
+        Blocked::new(format!("run {run} was started with another {VARIABLE}"))
             .hinted("Give every process of a run the same one.")
     })
 }

@@ -87,7 +87,7 @@ enum ScanEnd {
 /// Takes part in a run of many processes. `holder` is the name of this process.
 ///
 /// # Errors
-/// When the run was begun to answer another question, or the ledger fails.
+/// When the run was started with other options, or the ledger fails.
 pub async fn share(
     mut prepared: Prepared,
     (run_id, holder): (String, &str),
@@ -109,8 +109,8 @@ pub async fn share(
     // The process that completes the run stores its fingerprint, as a resumed run does.
     fingerprint::set(&prepared, &options, recorder);
     if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
-        let message = format!("run {} was begun to answer another question: {why}", record.run);
-        let hint = "Start every process of a run alike, or give this one another --run-id.";
+        let message = format!("run {} was started with other options: {why}", record.run);
+        let hint = "Start every process of a run with the same options, or give this one another --run-id.";
         return Err(Blocked::new(message).hinted(hint).into());
     }
     if let Some(blocked) = redaction::other_secret(&options, &sharing.begun) {
@@ -209,7 +209,7 @@ async fn left(sharing: &Sharing) -> ShareOutcome {
 }
 
 fn no_ledger() -> Blocked {
-    Blocked::new("many processes share a run through a ledger in PostgreSQL, and there is none")
+    Blocked::new("processes share a run through a ledger in PostgreSQL, and there is none")
         .hinted("Give every process the same --run-id and --ledger postgres://….")
 }
 
@@ -220,7 +220,7 @@ fn lost(recorder: &Recorder, error: &LedgerError) -> Blocked {
 
 fn gone(error: LedgerError) -> Parted {
     let message = format!("the run cannot be shared any more: {error}");
-    let hint = "Start the process again with the same --run-id: it goes on where it stood.";
+    let hint = "Start the process again with the same --run-id: it continues where it stopped.";
     Parted::Lost(Blocked::new(message).hinted(hint))
 }
 
