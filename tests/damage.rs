@@ -345,7 +345,9 @@ fn a_value_that_another_hand_has_changed_in_postgresql_is_no_fact() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let url = keeper.url();
     let written = runtime.block_on(facts(&url));
-    for part in ["terms", "coverage", "interrupted", "t PriorChunk", "Ruling", "Finding", "Undecided"] {
+    for part in
+        ["terms", "coverage", "interrupted", "t PriorChunk", "Ruling", "Finding", "Undecided"]
+    {
         assert!(written.iter().any(|fact| fact.contains(part)), "{part}: {written:#?}");
     }
     // One value of every column in each of two rows; of the counter of numbers nothing is read but that

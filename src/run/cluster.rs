@@ -35,7 +35,7 @@ use crate::prepare::{
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do checks whether that has changed.
-const ASKS_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a process that is to stop may take to hand over what it has compared.
 const LAST_WORK: Duration = Duration::from_secs(8);
@@ -47,8 +47,8 @@ pub enum ShareOutcome {
     Completed(SummaryRecord),
     /// Another process has completed the run.
     Elsewhere(SummaryRecord),
-    /// The process was stopped, and the others go on. How much is left to compare, if the ledger
-    /// tells it.
+    /// The process was stopped, and the others continue. How much is left to compare, if the ledger
+    /// has it.
     Left(Option<Left>),
 }
 
@@ -92,10 +92,10 @@ pub async fn share(
     mut prepared: Prepared,
     (run_id, holder): (String, &str),
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<ShareOutcome, Parted> {
-    let RunObservers { recorder, observer } = audience;
+    let RunObservers { recorder, observer } = observers;
     let Some(recorder) = recorder else { return Err(no_ledger().into()) };
     fingerprint::set(&prepared, &options, recorder);
     let mut record = new_record(&prepared.spec, run_id, &options);
@@ -195,7 +195,7 @@ async fn take_part<'o>(
             return Ok(elsewhere.map_or(ShareOutcome::Left(None), ShareOutcome::Elsewhere));
         }
         tokio::select! {
-            () = tokio::time::sleep(ASKS_EVERY) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             _ = stop.changed() => return Ok(left(sharing).await),
             () = sleep_until_end(deadline.works) => return Ok(left(sharing).await),
         }
@@ -204,7 +204,7 @@ async fn take_part<'o>(
 
 /// Returns how much is left to the other processes.
 async fn left(sharing: &Sharing) -> ShareOutcome {
-    let asked = tokio::time::timeout(ASKS_EVERY, sharing.left()).await;
+    let asked = tokio::time::timeout(POLL_INTERVAL, sharing.left()).await;
     ShareOutcome::Left(asked.ok().and_then(Result::ok))
 }
 
@@ -258,7 +258,7 @@ impl ShardWorker<'_> {
                 states = scheduler.monitor.next() => { scheduler.take_server_states(states); false }
                 Some(event) = retries.recv() => { scheduler.context.report(event); false }
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => false,
-                () = tokio::time::sleep(ASKS_EVERY), if idle => false,
+                () = tokio::time::sleep(POLL_INTERVAL), if idle => false,
                 () = tokio::time::sleep_until(self.renewal), if !idle => { self.renew(scheduler).await?; false }
                 _ = stop.changed() => true,
                 () = sleep_until_end(self.deadline) => { scheduler.stopping = OUT_OF_TIME; true }
