@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::drill::parts;
+use super::drill_down::parts;
 use super::{Compared, Pairing};
 use crate::plan::MappingPlan;
 use crate::row::{Classes, Digest, Fingerprint, GroupCounts, Key, KeyOrder};

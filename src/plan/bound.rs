@@ -1,7 +1,7 @@
 //! Whether the two forms of a stored key agree: the bytes that statements compare, and the text that
 //! people read. A checkpoint of which they do not is not one that this program wrote for this mapping.
 
-use super::canon::Canon;
+use super::canonical_form::Canon;
 use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::row::{Bound, KeyRange};

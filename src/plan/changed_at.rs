@@ -2,8 +2,8 @@
 //!
 //! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
 
+use super::column_pairs::{PairCandidate, require_column};
 use super::facts::Facts;
-use super::pairing::{PairCandidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
 

@@ -7,9 +7,9 @@
 //! Ranges are searched in one order of the key's columns on both sides. The order of the spec means
 //! nothing to the servers, so the plan takes the order that an index serves.
 
-use super::canon::Canon;
+use super::canonical_form::Canon;
+use super::column_pairs::PairCandidate;
 use super::pair::{Expression, Pair};
-use super::pairing::PairCandidate;
 use crate::row::KeyField;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Server, Side,

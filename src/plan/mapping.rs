@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::accept::{AcceptRules, accept_rules, group_place};
-use super::canon::Canon;
+use super::canonical_form::Canon;
 use super::changed_at::changed_at;
+use super::changed_since::since;
+use super::column_pairs::{PairCandidate, pair, refuse_meeting};
 use super::facts::{Facts, PlanOptions};
 use super::pair::{Expression, Pair, PairSide};
-use super::pairing::{PairCandidate, pair, refuse_meeting};
 use super::partition::Groups;
 use super::side::SidePlan;
-use super::since::since;
 use super::strategy::{Strategy, choose};
-use super::{Partition, key, meet, partition, rule};
+use super::{Partition, common_type, key, partition, rule};
 use crate::row::KeyOrder;
 use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
 use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec};
@@ -275,7 +275,7 @@ pub fn plan_mapping(
     Ok((plan, problems))
 }
 
-type NoMeeting = (BySide<String>, meet::Refusal);
+type NoMeeting = (BySide<String>, common_type::Refusal);
 
 fn make_pair(
     spec: &Spec,
@@ -290,7 +290,7 @@ fn make_pair(
     if let Some((side, _)) = searching
         && types.any(|t| t.pg_type.names_an_object())
     {
-        return Err(refused(meet::Refusal {
+        return Err(refused(common_type::Refusal {
             why: format!("names are written otherwise under the search_path of [{side}]"),
             hint: "Put the column into \"ignore\", or leave the search_path out.".to_owned(),
         }));

@@ -1,7 +1,7 @@
 //! A pair: two expressions, one a side, whose canons must be equal.
 
-use super::canon::Canon;
-use super::leeway::Leeway;
+use super::canonical_form::Canon;
+use super::tolerance::Leeway;
 use crate::schema::{Builtin, BySide, ColumnName, ColumnType, PgType, Side};
 use crate::spec::{Fragment, Terms};
 

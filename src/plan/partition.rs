@@ -8,8 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::column_pairs::PairCandidate;
 use super::pair::Expression;
-use super::pairing::PairCandidate;
 use super::side::SidePlan;
 use super::strategy::Strategy;
 use crate::schema::{BySide, Relation, Side};

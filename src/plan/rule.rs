@@ -3,9 +3,9 @@
 //! A rule is part of the canon wherever SQL can say it alike on both servers, so that digests,
 //! streamed rows and the diff of a row share one equality.
 
-use super::canon::Canon;
-use super::leeway::{Leeway, leeway};
-use super::meet::{Refusal, is_textual, meet};
+use super::canonical_form::Canon;
+use super::common_type::{Refusal, is_textual, meet};
+use super::tolerance::{Leeway, leeway};
 use crate::schema::{Builtin, ColumnType, PgType};
 use crate::spec::{Precision, Rule, Terms};
 

@@ -1,7 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
 use super::changed_at::ChangedAt;
-use super::since::Since;
+use super::changed_since::Since;
 use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 

@@ -11,7 +11,7 @@ use super::fragment::Fragment;
 use super::params::read_fragment;
 use super::problems::Problems;
 use super::reader::{Reader, describe, sentence};
-use super::rules::{Terms, read_terms};
+use super::rule::{Terms, read_terms};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
 
 /// What a side reads its rows from.

@@ -1,6 +1,6 @@
 //! Digests: count and sum of row hashes, of a region or of each class of it.
 
-use super::canon::{key_hash, row_hash};
+use super::canonical_form::{key_hash, row_hash};
 use super::region::{class_of, from_region};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;

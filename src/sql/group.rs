@@ -1,6 +1,6 @@
 //! The group of a row: what rows are grouped by, and its text.
 
-use super::canon::canon;
+use super::canonical_form::canon;
 use crate::plan::{MappingPlan, Pair};
 use crate::schema::{Builtin, Side};
 

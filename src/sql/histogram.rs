@@ -1,6 +1,6 @@
 //! How a table is parted without reading it: its blocks, and the statistics' histogram of the key.
 
-use super::canon::{canon, printed_key};
+use super::canonical_form::{canon, printed_key};
 use super::statement::{Bind, Statement, Writer, table};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{PgType, Side};

@@ -2,8 +2,8 @@
 
 use hashbrown::HashSet;
 
-use super::canon::{looked_up, row_hash};
-use super::fold::shown;
+use super::canonical_form::{looked_up, row_hash};
+use super::large_value::shown;
 use super::relation::from_looked_up;
 use super::rows::{canon_list, group_text};
 use super::statement::{Bind, Statement, Writer};

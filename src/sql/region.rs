@@ -1,6 +1,6 @@
 //! Where a statement looks: key ranges and classes as conditions.
 
-use super::canon::{key_hash, searched};
+use super::canonical_form::{key_hash, searched};
 use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;

@@ -11,7 +11,7 @@
 //! The operator's names resolve in the inner select alone; PostgreSQL flattens it, so that key
 //! ranges reach the index.
 
-use super::canon::{expression, printed_as};
+use super::canonical_form::{expression, printed_as};
 use super::statement::{Bind, Writer, column, table};
 use crate::plan::{MappingPlan, SidePlan, Since};
 use crate::row::Blocks;

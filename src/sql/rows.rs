@@ -1,9 +1,9 @@
 //! Rows of a region: keys with row hashes for the drill-down, or every canon for `stream`.
 
-use super::canon::{in_key, row_hash};
-use super::fold::sent;
+use super::canonical_form::{in_key, row_hash};
 use super::group::Grouping;
-use super::parts::covering_rule;
+use super::large_value::sent;
+use super::part_digests::covering_rule;
 use super::region::{from_region, from_region_with_rules};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::leeway::agree;
+use super::tolerance::agree;
 use crate::finding::DivergenceKind;
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};

@@ -1,6 +1,6 @@
 //! Boundaries and ends: keys found by walking an index, without reading the table.
 
-use super::canon::{in_key, printed_key, row_hash, searched};
+use super::canonical_form::{in_key, printed_key, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_changed, from_sampled, from_unfiltered};
 use super::rows::group_text;

@@ -5,7 +5,7 @@
 //! value on both sides. A short value that looks like a token is turned into one too, so that no two
 //! values share one. Digests need none of this: there no value leaves its server.
 
-use super::canon::{canon, in_key, place, printed};
+use super::canonical_form::{canon, in_key, place, printed};
 use crate::plan::{Canon, MappingPlan, Pair};
 use crate::schema::{Builtin, PgType, Side};
 

@@ -171,7 +171,7 @@ mod tests {
         ];
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let canon = super::super::meet::canon_of(builtin);
+            let canon = super::super::common_type::canon_of(builtin);
             let native = canon.digest_form() == DigestForm::Native;
             assert!(!native || proven.contains(&canon.wire()), "{builtin:?}");
         }

@@ -3,7 +3,7 @@
 //! A column left over on either side is an error that names it: a column that somebody adds next
 //! month must never go uncompared in silence.
 
-use super::meet::Refusal;
+use super::common_type::Refusal;
 use super::pair::Expression;
 use crate::schema::{BySide, ColumnName, Relation, Side};
 use crate::spec::{

@@ -1,6 +1,6 @@
 //! The canaries' tables, hashed as rows are hashed.
 
-use super::canon::row_hash;
+use super::canonical_form::row_hash;
 use super::statement::Statement;
 use crate::plan::{CANARIES, Canary, Expression, Pair, PairSide};
 use crate::schema::{BySide, Collation, ColumnName, ColumnType, PgType, Side};

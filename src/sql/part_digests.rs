@@ -3,7 +3,7 @@
 //! One statement, so that the parts add up to the whole. `offset 0` is there for the reason given in
 //! `digest`: parts are few, and the planner would take them for many.
 
-use super::canon::{key_hash, row_hash};
+use super::canonical_form::{key_hash, row_hash};
 use super::group::Grouping;
 use super::region::{class_of, from_region_with_rules};
 use super::statement::{Statement, Writer};

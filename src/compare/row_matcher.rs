@@ -8,7 +8,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::leeway::{Kept, rows_agree};
+use super::tolerance::{Kept, rows_agree};
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
 use crate::schema::{BySide, Side};

@@ -1,8 +1,8 @@
 //! Which types are compared, how each enters a digest, and what counts as equal: told by the very
 //! decisions that plans are made of, for the documentation.
 
-use super::canon::{Canon, DigestForm};
-use super::meet::meet;
+use super::canonical_form::{Canon, DigestForm};
+use super::common_type::meet;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 
 /// One line: types that are treated alike.

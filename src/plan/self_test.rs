@@ -6,7 +6,7 @@
 //! either side is taken on trust. And since the tables hold every type in a form in which it enters a
 //! row hash, two servers that answer alike hash alike.
 
-use super::canon::Canon;
+use super::canonical_form::Canon;
 use crate::schema::{Builtin, DigestTrust};
 use crate::spec::Precision;
 
@@ -364,7 +364,7 @@ mod tests {
         };
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let form = crate::plan::meet::canon_of(builtin).digest_form();
+            let form = crate::plan::common_type::canon_of(builtin).digest_form();
             assert!(tried(form), "{builtin:?}");
         }
     }

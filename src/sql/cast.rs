@@ -1,8 +1,8 @@
 //! Values that were told as texts, read back: keys into the form in which rows are paired, others as the
 //! columns that they are meant for would hold them.
 
-use super::canon::{canon, printed};
-use super::fold::sent;
+use super::canonical_form::{canon, printed};
+use super::large_value::sent;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::schema::{Builtin, Side};

@@ -1,6 +1,6 @@
 //! Keys of the rows that changed lately.
 
-use super::canon::in_key;
+use super::canonical_form::in_key;
 use super::region::Conditions;
 use super::relation::from_changed;
 use super::statement::{Statement, Writer};

@@ -6,8 +6,8 @@
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::canon::Canon;
-use super::meet::Refusal;
+use super::canonical_form::Canon;
+use super::common_type::Refusal;
 use crate::row::Decimal;
 use crate::schema::Builtin;
 use crate::spec::{Rule, Terms};
