@@ -1,14 +1,14 @@
-//! What chunks hand on of rows that stand on one side only, and what becomes of it.
+//! The differences of a chunk that may belong to a one-sided range, and the events that follow.
 
 use std::sync::Arc;
 
-use super::Suspected;
+use super::CandidateKey;
 use crate::row::{Bound, Digest, Key, KeyOrder, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// A range in which only one side has rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct OneSidedRange {
     /// The range.
     pub range: KeyRange,
     /// The side with the rows.
@@ -17,87 +17,87 @@ pub struct Piece {
     pub digest: Digest,
 }
 
-/// What a chunk hands on, in key order.
+/// A difference that a chunk found; a chunk lists them in key order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A key that differs, and the chunk that it was found in.
-    Key(Suspected, Arc<KeyRange>),
-    /// A chunk with rows on one side only.
-    Lone(Piece),
+    /// A key that differs, with the range of its chunk.
+    Key(CandidateKey, Arc<KeyRange>),
+    /// A chunk in which only one side has rows.
+    OneSided(OneSidedRange),
 }
 
-/// The neighbouring keys of the other side around some rows; a missing one is an open end.
+/// The gap in the other side's keys around some rows; a missing end is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The last key before.
+pub struct KeyGap {
+    /// The last key of the other side before it.
     pub after: Option<Bound>,
-    /// The first key behind.
+    /// The first key of the other side behind it.
     pub until: Option<Bound>,
 }
 
-/// What becomes of the items.
+/// What the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// This key of this chunk is a suspect by itself.
-    Candidate(Suspected, Arc<KeyRange>),
-    /// The rows of this range are suspects by themselves; their keys have to be read.
-    ReadKeys(Piece),
-    /// Ask for the gap of the side across from `side` around these keys, and call [`Runs::gap`].
+pub enum RangeEvent {
+    /// Rechecks this key of this chunk by itself.
+    Candidate(CandidateKey, Arc<KeyRange>),
+    /// Reads the keys of this range, and rechecks each by itself.
+    ReadKeys(OneSidedRange),
+    /// Finds the gap in the keys of the other side around these keys, and calls [`OneSidedRanges::add_gap`].
     FindGap {
         /// The side with the rows.
         side: Side,
-        /// At or above the gap's lower end; nothing for an open end.
+        /// A key at or above the gap's lower end; `None` for an open end.
         low: Option<Key>,
-        /// At or below the gap's upper end; nothing for an open end.
+        /// A key at or below the gap's upper end; `None` for an open end.
         high: Option<Key>,
     },
-    /// A run begins behind this key.
+    /// Opens a one-sided range behind this key.
     Opened(Side, Option<Bound>),
-    /// A piece of the run that is open.
-    Piece(Piece),
-    /// The run that is open is complete.
+    /// Adds a part to the range that is open.
+    Part(OneSidedRange),
+    /// Closes the range that is open: it is complete.
     Closed,
 }
 
 impl Item {
-    /// Whether it ends at or before a key.
+    /// Returns whether the item ends at or before a key.
     pub(super) fn ends_by(&self, order: &KeyOrder, bound: Option<&Bound>) -> bool {
         let Some(bound) = bound else { return false };
         match self {
-            Item::Key(suspect, _) => order.compare(&suspect.key, &bound.key).is_le(),
-            // A chunk that the bound cuts in two has changed since it was read: it is told apart.
-            Item::Lone(piece) => match &piece.range.after {
+            Item::Key(candidate, _) => order.compare(&candidate.key, &bound.key).is_le(),
+            // A chunk that contains the bound has changed since it was read: its keys are read again.
+            Item::OneSided(range) => match &range.range.after {
                 Some(after) => order.compare(&after.key, &bound.key).is_lt(),
                 None => true,
             },
         }
     }
 
-    /// Whether it begins at or behind a key.
+    /// Returns whether the item begins at or behind a key.
     pub(super) fn begins_behind(&self, order: &KeyOrder, bound: Option<&Bound>) -> bool {
         let Some(bound) = bound else { return false };
         match self {
-            Item::Key(suspect, _) => order.compare(&suspect.key, &bound.key).is_ge(),
-            Item::Lone(piece) => match &piece.range.after {
+            Item::Key(candidate, _) => order.compare(&candidate.key, &bound.key).is_ge(),
+            Item::OneSided(range) => match &range.range.after {
                 Some(after) => order.compare(&after.key, &bound.key).is_ge(),
                 None => false,
             },
         }
     }
 
-    /// What it is where it belongs to no run.
-    pub(super) fn release(self) -> Told {
+    /// Returns the event for an item that belongs to no one-sided range.
+    pub(super) fn into_event(self) -> RangeEvent {
         match self {
-            Item::Key(suspect, home) => Told::Candidate(suspect, home),
-            Item::Lone(piece) => Told::ReadKeys(piece),
+            Item::Key(candidate, chunk) => RangeEvent::Candidate(candidate, chunk),
+            Item::OneSided(range) => RangeEvent::ReadKeys(range),
         }
     }
 
-    /// The only side that has exactly one row; nothing for a mismatch or a duplicate.
+    /// Returns the only side that has the row or rows; `None` for a mismatch or a duplicate.
     pub(super) fn side(&self) -> Option<Side> {
         match self {
-            Item::Lone(piece) => Some(piece.side),
-            Item::Key(Suspected { image: BySide { source, target }, .. }, _) => {
+            Item::OneSided(range) => Some(range.side),
+            Item::Key(CandidateKey { image: BySide { source, target }, .. }, _) => {
                 match (source.rows, target.rows) {
                     (1, 0) => Some(Side::Source),
                     (0, 1) => Some(Side::Target),
@@ -107,11 +107,11 @@ impl Item {
         }
     }
 
-    /// Rows that it stands for.
+    /// Returns the number of rows.
     pub(super) fn rows(&self) -> u64 {
         match self {
             Item::Key(..) => 1,
-            Item::Lone(piece) => piece.digest.rows,
+            Item::OneSided(range) => range.digest.rows,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where and how two sides differ: pairing rows by key, drilling down, what a look has seen, and
-//! runs of rows that stand on one side only. State machines without I/O: `run` feeds them.
+//! The comparison of rows: pairing by key, the drill-down into ranges, the differences of a row, and
+//! ranges of rows on one side only. State machines without I/O: `run` reads the rows.
 
 mod buckets;
 mod drill_down;
@@ -10,11 +10,11 @@ mod row_diff;
 mod row_matcher;
 mod tolerance;
 
-pub use buckets::{Ask, BucketGroup, BucketRow, Buckets, Passed, Progress as BucketsProgress};
-pub use drill_down::{Compared, Drill, Expectation, RangeDigest, Step};
-pub use item::{Gap, Item, Piece, Told};
-pub use one_sided::Runs;
-pub use part_counts::{MatchedGroups, Parts};
-pub use row_diff::{Looked, LookedUp, elements, shown, told};
-pub use row_matcher::{Advance, Pairing, Suspected};
+pub use buckets::{BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, ScanOutcome};
+pub use drill_down::{Comparison, DrillDown, DrillStep, Expectation, RangeDigest};
+pub use item::{Item, KeyGap, OneSidedRange, RangeEvent};
+pub use one_sided::OneSidedRanges;
+pub use part_counts::{MatchedGroups, PartCounts};
+pub use row_diff::{KeyRows, RowDiff, display_text, elements, text_field};
+pub use row_matcher::{Advance, CandidateKey, RowMatcher};
 pub use tolerance::agree;

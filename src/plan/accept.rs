@@ -52,7 +52,7 @@ impl AcceptRules {
     }
 
     /// The places of the rules that could cover rows that only this side has.
-    pub fn of_lone(&self, side: Side) -> Vec<usize> {
+    pub fn of_one_sided(&self, side: Side) -> Vec<usize> {
         self.places(|rule| rule.side == side && rule.kinds.contains(&DivergenceKind::only_in(side)))
     }
 
@@ -62,7 +62,7 @@ impl AcceptRules {
     }
 
     /// The first rule that covers a divergence, of those whose conditions hold.
-    pub fn covering(
+    pub fn find_covering(
         &self,
         kind: DivergenceKind,
         holding: &[usize],
@@ -122,9 +122,9 @@ fn side_meant(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<
             span,
             "\"where\" of this rule could be meant of either side",
         )
-        .hinted("Write source. or target. before its columns, to say whose row is meant.")),
+        .with_hint("Write source. or target. before its columns, to say whose row is meant.")),
         (Some(_), Some(_)) if names.source && names.target => {
-            Err(Diagnostic::error(span, "\"where\" of this rule refers to both sides").hinted(
+            Err(Diagnostic::error(span, "\"where\" of this rule refers to both sides").with_hint(
                 "One server evaluates it, and it has only its own row: name source. or target., not both.",
             ))
         }
@@ -143,15 +143,15 @@ pub(super) fn group_place(
 ) -> Option<usize> {
     let name = mapping.group_by.as_ref()?;
     let place = pair_place(pairs, name, "group_by", problems)?;
-    let Pair { leeway, terms, .. } = &pairs[place];
-    let why = match (leeway, terms.redact) {
+    let Pair { tolerance, settings, .. } = &pairs[place];
+    let why = match (tolerance, settings.redact) {
         (None, false) => return Some(place),
         (Some(_), _) => "whose values may differ and still agree",
         (None, true) => "which is redacted, while groups are told by value",
     };
     let message = format!("group_by names \"{}\", {why}", name.value);
     let hint = "Name another pair, or one of your own with sql and target_sql.";
-    problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+    problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
     None
 }
 
@@ -170,7 +170,7 @@ fn pair_place(
             Some(near) => format!("Did you mean \"{near}\"?"),
             None => "A pair is named after its target column.".to_owned(),
         };
-        problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
     }
     place
 }
@@ -215,7 +215,7 @@ mod tests {
     fn every_column_that_differs_must_be_listed() {
         let plan = plan(&rule("source.a = 1", ", columns = [\"a\"]")).unwrap();
         let covers = |kind, holding: &[usize], differing: &[usize]| {
-            plan.accepts.covering(kind, holding, differing.iter().copied()).is_some()
+            plan.accepts.find_covering(kind, holding, differing.iter().copied()).is_some()
         };
         assert!(covers(DivergenceKind::Mismatch, &[0], &[1]));
         assert!(!covers(DivergenceKind::Mismatch, &[0], &[1, 2]));
@@ -239,8 +239,8 @@ mod tests {
         let found = plan("group_by = \"tenant\"").unwrap_err();
         assert_eq!(found, ["group_by names \"tenant\", which is not a pair"]);
         assert_eq!(plan("group_by = \"a\"").unwrap().group, Some(1));
-        for terms in ["redact = true", "tolerance = '1'"] {
-            let column = format!("group_by = \"a\"\ncolumns.a = {{ from = 'a', {terms} }}");
+        for settings in ["redact = true", "tolerance = '1'"] {
+            let column = format!("group_by = \"a\"\ncolumns.a = {{ from = 'a', {settings} }}");
             assert!(plan(&column).unwrap_err()[0].starts_with("group_by names \"a\", wh"));
         }
     }

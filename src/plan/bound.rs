@@ -1,7 +1,7 @@
 //! Whether the two forms of a stored key agree: the bytes that statements compare, and the text that
 //! people read. A checkpoint of which they do not is not one that this program wrote for this mapping.
 
-use super::canonical_form::Canon;
+use super::canonical_form::CanonicalForm;
 use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::row::{Bound, KeyRange};
@@ -27,21 +27,21 @@ impl MappingPlan {
 /// Returns whether a field of a key and its text may be of one value. A text in a form that is not
 /// known here is left to its checksum, and so is one that is redacted.
 fn agrees(pair: &Pair, field: &[u8], text: &str) -> bool {
-    if pair.terms.redact {
+    if pair.settings.redact {
         return true;
     }
-    match pair.canon {
-        Canon::As(Builtin::Int2) => whole(text, field.try_into().map(i16::from_be_bytes)),
-        Canon::As(Builtin::Int4) => whole(text, field.try_into().map(i32::from_be_bytes)),
-        Canon::As(Builtin::Int8) => whole(text, field.try_into().map(i64::from_be_bytes)),
-        Canon::As(Builtin::Uuid) => {
+    match pair.form {
+        CanonicalForm::As(Builtin::Int2) => whole(text, field.try_into().map(i16::from_be_bytes)),
+        CanonicalForm::As(Builtin::Int4) => whole(text, field.try_into().map(i32::from_be_bytes)),
+        CanonicalForm::As(Builtin::Int8) => whole(text, field.try_into().map(i64::from_be_bytes)),
+        CanonicalForm::As(Builtin::Uuid) => {
             let digits: String = text.chars().filter(|digit| *digit != '-').collect();
             field.len() == 16
                 && u128::from_str_radix(&digits, 16)
                     .map_or(true, |number| number.to_be_bytes() == field)
         }
         // `char(n)` may be padded in one of the forms.
-        Canon::Text => unpadded(text.as_bytes()) == unpadded(field),
+        CanonicalForm::Text => unpadded(text.as_bytes()) == unpadded(field),
         _ => true,
     }
 }

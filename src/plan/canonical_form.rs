@@ -1,8 +1,8 @@
-//! The canon of a pair: the one form in which both sides say its values.
+//! The canonical form of a pair: the one form in which both sides say its values.
 //!
-//! Two values are equal exactly if their canons are the same bytes, NULL equal to NULL. There is
+//! Two values are equal exactly if their canonical forms are the same bytes, NULL equal to NULL. There is
 //! one equality for digest, stream and the diff of a row, or a row would differ in one and agree in
-//! another. The canon has a built-in type, so its bytes mean the same on every server. `sql` spells
+//! another. The canonical form has a built-in type, so its bytes mean the same on every server. `sql` spells
 //! it; here stands what it is and how far a server's hash of it can be trusted.
 
 use crate::row::KeyField;
@@ -11,7 +11,7 @@ use crate::spec::Precision;
 
 /// The agreed form of a pair's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Canon {
+pub enum CanonicalForm {
     /// The value itself, in this built-in type.
     As(Builtin),
     /// `numeric` without trailing zeros: 1.0 and 1.00 are one value.
@@ -40,7 +40,7 @@ pub enum Canon {
     Rounded(u16),
 }
 
-/// In which form a canon enters the server's row hash.
+/// In which form a canonical form enters the server's row hash.
 ///
 /// A type is native only if its built-in hash sees every bit. The hashes of int8, the times, money
 /// and pg_lsn fold 64 bits to 32 (-5 and 4294967291 hash alike), numeric's leaves out the sign,
@@ -48,25 +48,27 @@ pub enum Canon {
 /// bytes of their `send` function, or as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigestForm {
-    /// The canon itself.
+    /// The canonical form itself.
     Native,
     /// What this function makes of it.
     Send(&'static str),
 }
 
-impl Canon {
-    /// The built-in type of the canon, in which it travels.
+impl CanonicalForm {
+    /// The built-in type of the canonical form, in which it travels.
     pub fn wire(self) -> Builtin {
         match self {
-            Canon::As(builtin) | Canon::Float(builtin) | Canon::Truncated(builtin, _) => builtin,
-            Canon::TrimmedNumeric | Canon::Rounded(_) => Builtin::Numeric,
-            Canon::Text
-            | Canon::Rendered
-            | Canon::JsonbText
-            | Canon::ArrayText(_)
-            | Canon::TrimmedText
-            | Canon::LowerText
-            | Canon::NullAsEmpty => Builtin::Text,
+            CanonicalForm::As(builtin)
+            | CanonicalForm::Float(builtin)
+            | CanonicalForm::Truncated(builtin, _) => builtin,
+            CanonicalForm::TrimmedNumeric | CanonicalForm::Rounded(_) => Builtin::Numeric,
+            CanonicalForm::Text
+            | CanonicalForm::Rendered
+            | CanonicalForm::JsonbText
+            | CanonicalForm::ArrayText(_)
+            | CanonicalForm::TrimmedText
+            | CanonicalForm::LowerText
+            | CanonicalForm::NullAsEmpty => Builtin::Text,
         }
     }
 
@@ -75,11 +77,11 @@ impl Canon {
     pub fn merges(self) -> bool {
         matches!(
             self,
-            Canon::TrimmedText
-                | Canon::LowerText
-                | Canon::NullAsEmpty
-                | Canon::Truncated(..)
-                | Canon::Rounded(_)
+            CanonicalForm::TrimmedText
+                | CanonicalForm::LowerText
+                | CanonicalForm::NullAsEmpty
+                | CanonicalForm::Truncated(..)
+                | CanonicalForm::Rounded(_)
         )
     }
 
@@ -113,7 +115,7 @@ impl Canon {
         }
     }
 
-    /// How keys in this canon are ordered, the same here as on the servers; nothing where the order
+    /// How keys in this canonical form are ordered, the same here as on the servers; nothing where the order
     /// is not one of bytes or numbers, so that such a key is used as its text.
     pub fn key_field(self) -> Option<KeyField> {
         use Builtin as B;
@@ -133,21 +135,23 @@ impl Canon {
     /// The words for it in a plan.
     pub fn describe(self) -> String {
         match self {
-            Canon::As(builtin) => builtin.name().to_owned(),
-            Canon::TrimmedNumeric => "numeric without trailing zeros".into(),
-            Canon::Float(builtin) => format!("{} with one zero and one NaN", builtin.name()),
-            Canon::Text => "text, byte for byte".into(),
-            Canon::Rendered => "the type's text".into(),
-            Canon::JsonbText => "jsonb's text".into(),
-            Canon::ArrayText(builtin) => format!("the text of {}[]", builtin.name()),
-            Canon::TrimmedText => "text without whitespace at its ends".into(),
-            Canon::LowerText => "text in lower case".into(),
-            Canon::NullAsEmpty => "text, NULL as an empty one".into(),
-            Canon::Truncated(builtin, unit) => match unit {
+            CanonicalForm::As(builtin) => builtin.name().to_owned(),
+            CanonicalForm::TrimmedNumeric => "numeric without trailing zeros".into(),
+            CanonicalForm::Float(builtin) => {
+                format!("{} with one zero and one NaN", builtin.name())
+            }
+            CanonicalForm::Text => "text, byte for byte".into(),
+            CanonicalForm::Rendered => "the type's text".into(),
+            CanonicalForm::JsonbText => "jsonb's text".into(),
+            CanonicalForm::ArrayText(builtin) => format!("the text of {}[]", builtin.name()),
+            CanonicalForm::TrimmedText => "text without whitespace at its ends".into(),
+            CanonicalForm::LowerText => "text in lower case".into(),
+            CanonicalForm::NullAsEmpty => "text, NULL as an empty one".into(),
+            CanonicalForm::Truncated(builtin, unit) => match unit {
                 Precision::Milliseconds => format!("{} cut off to milliseconds", builtin.name()),
                 _ => format!("{} cut off to seconds", builtin.name()),
             },
-            Canon::Rounded(places) => format!("numeric rounded to {places} places"),
+            CanonicalForm::Rounded(places) => format!("numeric rounded to {places} places"),
         }
     }
 }
@@ -171,9 +175,9 @@ mod tests {
         ];
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let canon = super::super::common_type::canon_of(builtin);
-            let native = canon.digest_form() == DigestForm::Native;
-            assert!(!native || proven.contains(&canon.wire()), "{builtin:?}");
+            let form = super::super::common_type::form_of(builtin);
+            let native = form.digest_form() == DigestForm::Native;
+            assert!(!native || proven.contains(&form.wire()), "{builtin:?}");
         }
     }
 }

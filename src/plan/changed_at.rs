@@ -2,7 +2,7 @@
 //!
 //! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
 
-use super::column_pairs::{PairCandidate, require_column};
+use super::column_pairs::{ColumnPair, require_column};
 use super::facts::Facts;
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
@@ -23,7 +23,7 @@ pub(super) fn changed_at(
     mapping: &Mapping,
     side: Side,
     facts: &Facts,
-    pairs: &[PairCandidate],
+    pairs: &[ColumnPair],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ChangedAt> {
     let relation = &facts.relation;
@@ -38,15 +38,15 @@ pub(super) fn changed_at(
         let display = &column.column_type.display;
         let message = format!("\"changed_at\" names {side} column \"{name}\", which is {display}");
         let hint = "Name a column of a date or timestamp type, or leave it out.";
-        problems.push(Diagnostic::error(span, message).hinted(hint));
+        problems.push(Diagnostic::error(span, message).with_hint(hint));
         return None;
     }
     if !column.readable {
         let message = format!("the role may not read {side} column \"{name}\" of \"changed_at\"");
         let hint = "GRANT SELECT on it, or leave \"changed_at\" out.";
-        problems.push(Diagnostic::error(span, message).hinted(hint));
+        problems.push(Diagnostic::error(span, message).with_hint(hint));
         return None;
     }
-    let redacted = pairs.iter().any(|pair| pair.terms.redact && pair.sides[side].reads(name));
+    let redacted = pairs.iter().any(|pair| pair.settings.redact && pair.sides[side].reads(name));
     Some(ChangedAt { column: name.clone(), redacted, spread: facts.changed_at.clone() })
 }

@@ -9,7 +9,7 @@ use crate::spec::{Diagnostic, Mapping};
 
 /// The rows of a side that changed lately.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Since {
+pub struct ChangedSince {
     /// The column that says when a row was last changed.
     pub column: ColumnName,
     /// Its type: a date, a time, a time with its zone.
@@ -26,7 +26,7 @@ pub(super) fn since(
     mapping: &Mapping,
     facts: BySide<&Facts>,
     problems: &mut Vec<Diagnostic>,
-) -> BySide<Option<Since>> {
+) -> BySide<Option<ChangedSince>> {
     BySide::new(|side| {
         let moment = facts[side].moment.as_ref()?;
         let found = of_side(mapping, side, facts[side], moment);
@@ -37,13 +37,13 @@ pub(super) fn since(
             let hint = format!(
                 "Name the last-modified column with changed_at in [mapping.{side}], or leave --since out."
             );
-            problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&mapping.span, message).with_hint(hint));
         }
         found
     })
 }
 
-fn of_side(mapping: &Mapping, side: Side, facts: &Facts, moment: &str) -> Option<Since> {
+fn of_side(mapping: &Mapping, side: Side, facts: &Facts, moment: &str) -> Option<ChangedSince> {
     let name = &mapping.sides[side].changed_at.as_ref()?.value;
     let relation = &facts.relation;
     let PgType::Builtin(builtin) = relation.column(name)?.column_type.pg_type.base() else {
@@ -53,5 +53,10 @@ fn of_side(mapping: &Mapping, side: Side, facts: &Facts, moment: &str) -> Option
         index.columns.first().is_some_and(|first| first.name.as_ref() == Some(name))
     };
     let indexed = relation.kind != RelationKind::Query && relation.indexes.iter().any(begins);
-    Some(Since { column: name.clone(), builtin: *builtin, moment: moment.to_owned(), indexed })
+    Some(ChangedSince {
+        column: name.clone(),
+        builtin: *builtin,
+        moment: moment.to_owned(),
+        indexed,
+    })
 }

@@ -7,8 +7,8 @@
 //! Ranges are searched in one order of the key's columns on both sides. The order of the spec means
 //! nothing to the servers, so the plan takes the order that an index serves.
 
-use super::canonical_form::Canon;
-use super::column_pairs::PairCandidate;
+use super::canonical_form::CanonicalForm;
+use super::column_pairs::ColumnPair;
 use super::pair::{Expression, Pair};
 use crate::row::KeyField;
 use crate::schema::{
@@ -19,7 +19,7 @@ use crate::spec::{Diagnostic, Mapping, did_you_mean};
 /// The places of the key's pairs among the candidates.
 pub(super) fn choose(
     mapping: &Mapping,
-    candidates: &[PairCandidate],
+    candidates: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     match &mapping.key {
@@ -32,7 +32,7 @@ pub(super) fn choose(
                         Some(near) => format!("Did you mean \"{near}\"?"),
                         None => "A pair is named after its target column.".to_owned(),
                     };
-                    Diagnostic::error(&name.span, message).hinted(hint)
+                    Diagnostic::error(&name.span, message).with_hint(hint)
                 })
             };
             key.value.iter().map(place).collect()
@@ -44,7 +44,7 @@ pub(super) fn choose(
 /// The target's primary key, else its narrowest unique index without NULLs.
 fn default_key(
     mapping: &Mapping,
-    candidates: &[PairCandidate],
+    candidates: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     let span = mapping.sides.target.reads.span();
@@ -57,7 +57,7 @@ fn default_key(
         let message = format!("mapping \"{}\" has no key", mapping.name);
         let hint = "The target has no primary key and no unique index over NOT NULL columns: \
                     name the pairs that make a row unique with key = [\"…\"].";
-        return Err(Diagnostic::error(span, message).hinted(hint));
+        return Err(Diagnostic::error(span, message).with_hint(hint));
     };
     let column_place = |name: &ColumnName| {
         candidates.iter().position(|pair| pair.sides.target == Expression::Column(name.clone()))
@@ -68,7 +68,7 @@ fn default_key(
             column_place(name).ok_or_else(|| {
                 let message = format!("key column \"{name}\" of the target is not mapped");
                 let hint = "Map it, or name other pairs with key = [\"…\"].";
-                Diagnostic::error(span, message).hinted(hint)
+                Diagnostic::error(span, message).with_hint(hint)
             })
         })
         .collect()
@@ -82,7 +82,7 @@ fn proves(index: &Index, relation: &Relation) -> bool {
 
 /// The index that proves the key on a side, by name.
 pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<String> {
-    let distinct = |pair: &&Pair| keeps_values_apart(pair.canon, &pair.sides[side].column_type);
+    let distinct = |pair: &&Pair| keeps_values_apart(pair.form, &pair.sides[side].column_type);
     let columns: Vec<&ColumnName> =
         key.iter().filter(distinct).filter_map(|p| column(p, side)).collect();
     let within = |index: &&Index| {
@@ -95,13 +95,13 @@ pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<Str
     relation.indexes.iter().find(within).map(|index| index.name.clone())
 }
 
-/// Whether values that differ in the column also differ in the canon.
-fn keeps_values_apart(canon: Canon, column_type: &ColumnType) -> bool {
-    match (canon, column_type.pg_type.base()) {
-        (canon, _) if canon.merges() => false,
-        (Canon::JsonbText, base) => base == &PgType::Builtin(Builtin::Jsonb),
-        (Canon::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
-        (Canon::Float(builtin), base) => base == &PgType::Builtin(builtin),
+/// Whether values that differ in the column also differ in the canonical form.
+fn keeps_values_apart(form: CanonicalForm, column_type: &ColumnType) -> bool {
+    match (form, column_type.pg_type.base()) {
+        (form, _) if form.merges() => false,
+        (CanonicalForm::JsonbText, base) => base == &PgType::Builtin(Builtin::Jsonb),
+        (CanonicalForm::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
+        (CanonicalForm::Float(builtin), base) => base == &PgType::Builtin(builtin),
         _ => true,
     }
 }
@@ -187,7 +187,7 @@ pub(super) fn share_collations(key: &mut [Pair]) -> bool {
                 .filter(|_| textual && plain && column.collation == Collation::Linguistic)
         })
     };
-    for pair in key.iter_mut().filter(|pair| pair.canon == Canon::Text && !pair.in_utf8) {
+    for pair in key.iter_mut().filter(|pair| pair.form == CanonicalForm::Text && !pair.in_utf8) {
         let BySide { source, target } = ids(pair);
         if source.is_some() && source == target {
             pair.sides.source.searched_raw = true;
@@ -199,7 +199,7 @@ pub(super) fn share_collations(key: &mut [Pair]) -> bool {
 
 /// How a key pair is ordered.
 pub(super) fn field(pair: &Pair) -> Option<KeyField> {
-    if is_collated(pair) { Some(KeyField::Collated) } else { pair.canon.key_field() }
+    if is_collated(pair) { Some(KeyField::Collated) } else { pair.form.key_field() }
 }
 
 /// Goes back to the order of bytes.
@@ -215,17 +215,17 @@ pub(super) fn is_collated(pair: &Pair) -> bool {
     pair.sides.any(|side| side.searched_raw && side.column_type.collation == Collation::Linguistic)
 }
 
-/// Whether the server can search a key pair by the column itself, in the order of its canon.
-pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
+/// Whether the server can search a key pair by the column itself, in the order of its canonical form.
+pub(super) fn searched_raw(form: CanonicalForm, column_type: &ColumnType) -> bool {
     let PgType::Builtin(base) = column_type.pg_type.base() else { return false };
     use Builtin as B;
-    match canon.wire() {
-        _ if canon.merges() => false,
+    match form.wire() {
+        _ if form.merges() => false,
         // Across integer widths, and between date and timestamp, one operator family compares.
         B::Int2 | B::Int4 | B::Int8 => matches!(base, B::Int2 | B::Int4 | B::Int8),
         B::Timestamp => matches!(base, B::Date | B::Timestamp),
         B::Text => {
-            canon == Canon::Text
+            form == CanonicalForm::Text
                 && compares_as_text(*base)
                 && column_type.collation == Collation::Bytes
         }
@@ -241,10 +241,10 @@ pub(super) fn order_alike(servers: BySide<&Server>) -> bool {
 
 /// Whether the server can look a key pair up by the column itself: equality may find too much (the
 /// client compares keys byte for byte), never too little.
-pub(super) fn looked_up_raw(canon: Canon, column_type: &ColumnType) -> bool {
+pub(super) fn looked_up_raw(form: CanonicalForm, column_type: &ColumnType) -> bool {
     let textual =
         matches!(column_type.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
-    searched_raw(canon, column_type) || (canon == Canon::Text && textual)
+    searched_raw(form, column_type) || (form == CanonicalForm::Text && textual)
 }
 
 fn compares_as_text(builtin: Builtin) -> bool {

@@ -1,7 +1,8 @@
-//! What will be done: pairs, canons, key, strategy and order, decided before the first row is read.
+//! The plan of a comparison: pairs, canonical forms, key, strategy and order, chosen before the first row
+//! is read.
 //!
-//! A plan is made of what the spec says and what both servers say of themselves. Everything here is
-//! pure: facts in, plan or diagnostics out.
+//! A plan follows from the spec and from the facts about both servers. Everything here is pure: facts in,
+//! plan or diagnostics out.
 
 mod accept;
 mod bound;
@@ -26,17 +27,16 @@ mod type_support;
 mod zone;
 
 pub use accept::{AcceptRule, AcceptRules};
-pub use canonical_form::{Canon, DigestForm};
+pub use canonical_form::{CanonicalForm, DigestForm};
 pub use changed_at::ChangedAt;
-pub use changed_since::Since;
-pub use common_type::{Refusal, meet};
+pub use changed_since::ChangedSince;
 pub use facts::{Facts, PlanOptions};
 pub use mapping::{MappingPlan, plan_mapping};
 pub use pair::{Expression, Pair, PairSide};
 pub use partition::Partition;
-pub use self_test::{CANARIES, Canary, judge as judge_canaries};
+pub use self_test::{SELF_TEST_VECTORS, SelfTestVector, judge_self_test};
 pub use side::SidePlan;
 pub use strategy::Strategy;
-pub use tolerance::Leeway;
-pub use type_support::{Supported, supported};
-pub use zone::{InZone, depends_on_zone, may_depend_on_zone};
+pub use tolerance::Tolerance;
+pub use type_support::{TypeSupport, supported_types};
+pub use zone::{ZoneDependency, find_zone_dependency, may_depend_on_zone};

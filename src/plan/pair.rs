@@ -1,9 +1,9 @@
-//! A pair: two expressions, one a side, whose canons must be equal.
+//! A pair: two expressions, one a side, whose canonical forms must be equal.
 
-use super::canonical_form::Canon;
-use super::tolerance::Leeway;
+use super::canonical_form::CanonicalForm;
+use super::tolerance::Tolerance;
 use crate::schema::{Builtin, BySide, ColumnName, ColumnType, PgType, Side};
-use crate::spec::{Fragment, Terms};
+use crate::spec::{Fragment, PairSettings};
 
 /// How one side says a pair's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +24,17 @@ impl Expression {
     }
 }
 
-/// A pair of expressions that must have equal canons.
+/// A pair of expressions that must have equal canonical forms.
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// Its name.
     pub name: String,
     /// The form in which both sides say the value.
-    pub canon: Canon,
+    pub form: CanonicalForm,
     /// What the spec says of it beside its expressions.
-    pub terms: Terms,
+    pub settings: PairSettings,
     /// What its values may differ by at row level.
-    pub leeway: Option<Leeway>,
+    pub tolerance: Option<Tolerance>,
     /// For key pairs: whether a text is ordered and sent as its bytes in UTF-8. A database of another
     /// encoding orders "C" by bytes of its own, and cannot be asked for a letter that it does not have.
     pub in_utf8: bool,
@@ -45,7 +45,7 @@ pub struct Pair {
 impl Pair {
     /// The built-in type in which the pair's value travels.
     pub fn wire(&self) -> Builtin {
-        if self.in_utf8 { Builtin::Bytea } else { self.canon.wire() }
+        if self.in_utf8 { Builtin::Bytea } else { self.form.wire() }
     }
 
     /// Returns whether a key's text leaves out the padding of `char(n)` on this side: the other side pads to
@@ -66,7 +66,7 @@ pub struct PairSide {
     pub expression: Expression,
     /// The expression's type.
     pub column_type: ColumnType,
-    /// For key pairs: whether ranges compare the expression itself, not its canon.
+    /// For key pairs: whether ranges compare the expression itself, not its canonical form.
     pub searched_raw: bool,
     /// For key pairs: whether keys are looked up by the expression itself.
     pub looked_up_raw: bool,

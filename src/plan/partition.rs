@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::column_pairs::PairCandidate;
+use super::column_pairs::ColumnPair;
 use super::pair::Expression;
 use super::side::SidePlan;
 use super::strategy::Strategy;
@@ -55,7 +55,7 @@ pub(super) enum Groups {
 /// How many groups the statistics know of.
 pub(super) fn groups(
     mapping: &Mapping,
-    pairs: &[PairCandidate],
+    pairs: &[ColumnPair],
     relations: BySide<&Relation>,
 ) -> Groups {
     let Some(name) = &mapping.group_by else { return Groups::None };

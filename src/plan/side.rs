@@ -1,7 +1,7 @@
 //! One side of a mapping's plan: what is read there, and what helps to read it.
 
 use super::changed_at::ChangedAt;
-use super::changed_since::Since;
+use super::changed_since::ChangedSince;
 use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
@@ -36,12 +36,12 @@ pub struct SidePlan {
     /// The column that says when a row was last changed.
     pub changed_at: Option<ChangedAt>,
     /// Which rows are young enough to be looked at, where not all are.
-    pub since: Option<Since>,
+    pub since: Option<ChangedSince>,
 }
 
 impl SidePlan {
     /// The last-modified column, if findings may tell what it says.
-    pub fn told_changed_at(&self) -> Option<&ColumnName> {
+    pub fn reported_changed_at(&self) -> Option<&ColumnName> {
         let told = self.changed_at.as_ref().filter(|changed| !changed.redacted);
         told.map(|changed| &changed.column)
     }

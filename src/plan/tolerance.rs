@@ -1,20 +1,21 @@
-//! What a pair's values may differ by at row level: a tolerance, or letters' case in full.
+//! Tolerances: how far the values of a pair may differ and still agree, at row level.
 //!
-//! SQL cannot say it alike on two servers, or cannot say it of one value alone, so the canon stays
-//! exact and digests see every such difference. They can only report too much: a row whose canons
-//! are equal always agrees, and one whose canons differ is judged here, on both its values.
+//! A tolerance compares two values, and the full case of letters depends on a server's locale, so
+//! neither can be part of a canonical form. The form stays exact and digests see every such difference.
+//! They can only report too much: rows with equal canonical forms always agree, and `compare` applies
+//! the tolerance to the two values of the others.
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::canonical_form::Canon;
-use super::common_type::Refusal;
+use super::canonical_form::CanonicalForm;
+use crate::problem::Problem;
 use crate::row::Decimal;
 use crate::schema::Builtin;
-use crate::spec::{Rule, Terms};
+use crate::spec::{PairSettings, Rule};
 
-/// What clears a difference of two canons.
+/// Which differences of two canonical forms are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leeway {
+pub enum Tolerance {
     /// Numbers no further apart than this.
     Number(Decimal),
     /// Times no further apart than this, in nanoseconds; intervals only of equal months and days.
@@ -23,16 +24,19 @@ pub enum Leeway {
     AnyCase,
 }
 
-/// The leeway that a pair's terms give to values of its canon.
-pub(super) fn leeway(terms: &Terms, canon: Canon) -> Result<Option<Leeway>, Refusal> {
-    let Some(tolerance) = &terms.tolerance else {
-        return Ok((terms.rule() == Rule::CaseInsensitive).then_some(Leeway::AnyCase));
+/// Reads the tolerance of a pair: from its settings, for values of this canonical form.
+pub(super) fn read_tolerance(
+    settings: &PairSettings,
+    form: CanonicalForm,
+) -> Result<Option<Tolerance>, Problem> {
+    let Some(tolerance) = &settings.tolerance else {
+        return Ok((settings.rule() == Rule::CaseInsensitive).then_some(Tolerance::AnyCase));
     };
-    let refuse = |why: String, hint: &str| Err(Refusal { why, hint: hint.to_owned() });
+    let refuse = |message: String, hint: &str| Err(Problem::new(message).with_hint(hint));
     let text = &tolerance.value;
-    match measure_of(canon) {
+    match measure_of(form) {
         Some(Measure::Number) => match Decimal::parse(text) {
-            Some(number) if !number.is_negative() => Ok(Some(Leeway::Number(number))),
+            Some(number) if !number.is_negative() => Ok(Some(Tolerance::Number(number))),
             Some(_) => refuse("a tolerance cannot be negative".into(), "Leave the sign out."),
             None => refuse(
                 format!("the tolerance \"{text}\" is not a number"),
@@ -40,7 +44,7 @@ pub(super) fn leeway(terms: &Terms, canon: Canon) -> Result<Option<Leeway>, Refu
             ),
         },
         Some(Measure::Time) => match nanoseconds(text) {
-            Some(time) if time >= 0 => Ok(Some(Leeway::Time(time))),
+            Some(time) if time >= 0 => Ok(Some(Tolerance::Time(time))),
             Some(_) => refuse("a tolerance cannot be negative".into(), "Leave the sign out."),
             None => refuse(
                 format!("the tolerance \"{text}\" is not a duration"),
@@ -61,9 +65,9 @@ enum Measure {
     Time,
 }
 
-fn measure_of(canon: Canon) -> Option<Measure> {
+fn measure_of(form: CanonicalForm) -> Option<Measure> {
     use Builtin as B;
-    match canon.wire() {
+    match form.wire() {
         B::Int2 | B::Int4 | B::Int8 | B::Numeric | B::Money | B::Float4 | B::Float8 => {
             Some(Measure::Number)
         }
@@ -74,7 +78,7 @@ fn measure_of(canon: Canon) -> Option<Measure> {
     }
 }
 
-/// A duration of days and smaller units; nothing if it is none.
+/// Reads a duration of days and smaller units. Returns `None` if it is none.
 fn nanoseconds(text: &str) -> Option<i128> {
     let span: Span = text.trim().parse().ok()?;
     if span.get_years() != 0 || span.get_months() != 0 {
@@ -89,21 +93,26 @@ mod tests {
     use super::*;
     use crate::spec::Placed;
 
-    fn of(tolerance: &str, canon: Canon) -> Result<Option<Leeway>, Refusal> {
+    /// The tolerance, or message and hint.
+    fn of(
+        tolerance: &str,
+        form: CanonicalForm,
+    ) -> Result<Option<Tolerance>, (String, Option<String>)> {
         let tolerance = Some(Placed { value: tolerance.to_owned(), span: 0..0 });
-        leeway(&Terms { tolerance, ..Terms::default() }, canon)
+        read_tolerance(&PairSettings { tolerance, ..PairSettings::default() }, form)
+            .map_err(|problem| (problem.message, problem.hint))
     }
 
     #[test]
     fn a_tolerance_is_a_number_for_numbers_and_a_duration_for_times() {
-        let cent = Leeway::Number(Decimal::parse("0.01").unwrap());
-        for canon in [
-            Canon::TrimmedNumeric,
-            Canon::As(Builtin::Money),
-            Canon::As(Builtin::Int2),
-            Canon::Float(Builtin::Float4),
+        let cent = Tolerance::Number(Decimal::parse("0.01").unwrap());
+        for form in [
+            CanonicalForm::TrimmedNumeric,
+            CanonicalForm::As(Builtin::Money),
+            CanonicalForm::As(Builtin::Int2),
+            CanonicalForm::Float(Builtin::Float4),
         ] {
-            assert_eq!(of("0.01", canon), Ok(Some(cent.clone())));
+            assert_eq!(of("0.01", form), Ok(Some(cent.clone())));
         }
         for (text, nanoseconds) in [
             ("1s", 1_000_000_000),
@@ -114,26 +123,30 @@ mod tests {
             ("0s", 0),
         ] {
             for builtin in [Builtin::Date, Builtin::TimestampTz, Builtin::Interval] {
-                let found = of(text, Canon::As(builtin));
-                assert_eq!(found, Ok(Some(Leeway::Time(nanoseconds))), "{text}");
+                let found = of(text, CanonicalForm::As(builtin));
+                assert_eq!(found, Ok(Some(Tolerance::Time(nanoseconds))), "{text}");
             }
         }
     }
 
     #[test]
     fn a_tolerance_of_another_kind_is_refused_with_what_to_write() {
-        for (text, canon, why) in [
-            ("1s", Canon::TrimmedNumeric, "the tolerance \"1s\" is not a number"),
-            ("-0.5", Canon::TrimmedNumeric, "a tolerance cannot be negative"),
-            ("0.5", Canon::As(Builtin::Time), "the tolerance \"0.5\" is not a duration"),
-            ("1 month", Canon::As(Builtin::Date), "the tolerance \"1 month\" is not a duration"),
-            ("-1s", Canon::As(Builtin::Date), "a tolerance cannot be negative"),
-            ("1", Canon::Text, "these types take no tolerance"),
-            ("1", Canon::As(Builtin::Bool), "these types take no tolerance"),
+        for (text, form, why) in [
+            ("1s", CanonicalForm::TrimmedNumeric, "the tolerance \"1s\" is not a number"),
+            ("-0.5", CanonicalForm::TrimmedNumeric, "a tolerance cannot be negative"),
+            ("0.5", CanonicalForm::As(Builtin::Time), "the tolerance \"0.5\" is not a duration"),
+            (
+                "1 month",
+                CanonicalForm::As(Builtin::Date),
+                "the tolerance \"1 month\" is not a duration",
+            ),
+            ("-1s", CanonicalForm::As(Builtin::Date), "a tolerance cannot be negative"),
+            ("1", CanonicalForm::Text, "these types take no tolerance"),
+            ("1", CanonicalForm::As(Builtin::Bool), "these types take no tolerance"),
         ] {
-            let refusal = of(text, canon).unwrap_err();
-            assert_eq!(refusal.why, why);
-            assert!(refusal.hint.ends_with('.'));
+            let (message, hint) = of(text, form).unwrap_err();
+            assert_eq!(message, why);
+            assert!(hint.unwrap().ends_with('.'));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::schema::{Builtin, Column, PgType, Side};
 
 /// A column that the server casts, or takes apart, in the time zone of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InZone {
+pub struct ZoneDependency {
     /// The column's name.
     pub column: String,
     /// What is made of it.
@@ -47,7 +47,7 @@ fn casts(column: &Column) -> Option<&'static [(&'static str, &'static str)]> {
 
 /// The first column of a side's rows that an expression casts in the session's zone; `told` is the
 /// expression as the server tells it.
-pub fn depends_on_zone(told: &str, side: Side, columns: &[Column]) -> Option<InZone> {
+pub fn find_zone_dependency(told: &str, side: Side, columns: &[Column]) -> Option<ZoneDependency> {
     let columns = columns.iter().filter_map(|column| Some((column, casts(column)?)));
     for (column, casts) in columns {
         let name = &column.name.0;
@@ -69,7 +69,7 @@ pub fn depends_on_zone(told: &str, side: Side, columns: &[Column]) -> Option<InZ
             let places = told.match_indices(&reference).map(|(at, _)| at);
             let made = places.into_iter().find_map(|at| cast(at).or_else(|| part(at)));
             if let Some(made) = made {
-                return Some(InZone { column: name.clone(), made });
+                return Some(ZoneDependency { column: name.clone(), made });
             }
         }
     }
@@ -98,8 +98,8 @@ mod tests {
             ("note", Builtin::Text, false),
         ];
         let facts = sample::table(&columns, &[]);
-        let found = depends_on_zone(told, Side::Source, &facts.relation.columns);
-        found.map(|InZone { column, made }| (column, made))
+        let found = find_zone_dependency(told, Side::Source, &facts.relation.columns);
+        found.map(|ZoneDependency { column, made }| (column, made))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! run's plan knows them.
 //!
 //! A finding is told in texts. The side that told it reads them back; of a key that only the other
-//! side can read, the other one does. Keys become suspects after a first look, as if a scan had met
+//! side can read, the other one does. Keys become candidates after a first look, as if a scan had met
 //! them; ranges are scanned as chunks, with a break between them, since nothing is known of what
 //! lies there.
 
@@ -167,7 +167,7 @@ async fn read_back(
 }
 
 fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
-    let problem = Diagnostic::error(&prepared.spec.name_span, message).hinted(hint);
+    let problem = Diagnostic::error(&prepared.spec.name_span, message).with_hint(hint);
     Trouble::Spec(vec![problem])
 }
 

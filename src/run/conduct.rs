@@ -1,6 +1,6 @@
 //! One run from its beginning to its summary: rounds of giving out work and taking in what comes of it.
 //!
-//! Each round waits for one thing: a result, a suspect that falls due, something to be written or read
+//! Each round waits for one thing: a result, a candidate that falls due, something to be written or read
 //! again in the ledger, a wish to stop, the deadline.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What all mappings of a run share: the queue of suspects, what is to be told, the options, the clock.
+//! What all mappings of a run share: the queue of candidates, what is to be told, the options, the clock.
 //!
 //! Nobody speaks to the observer in the middle of a thought: what happens is put down here, and told
 //! in one go before the run waits again. On the way the diagnosis says why rows differ, and the ledger,
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::clock;
 use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
@@ -204,10 +204,14 @@ impl<'o> Desk<'o> {
         }
     }
 
-    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+    pub(super) async fn outcome(
+        &self,
+        mapping: &str,
+        chunk: u64,
+    ) -> Result<Comparison, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
-            None => Ok(Compared::default()),
+            None => Ok(Comparison::default()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The dispatcher: picks the next piece of work, takes results in, and is the only one to change
 //! anything or to speak to the observer.
 //!
-//! Each round has three steps: give out work while there are permits; wait for a result, a suspect
+//! Each round has three steps: give out work while there are permits; wait for a result, a candidate
 //! that falls due, or a wish to stop; take it in. Suspects that are due go before new chunks, or the
 //! queue would only grow; a full queue holds the scan.
 
@@ -93,7 +93,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// How long until a suspect falls due, if there is a permit for a look, or a permit has rested.
+    /// How long until a candidate falls due, if there is a permit for a look, or a permit has rested.
     pub(super) fn until_due(&mut self) -> Option<Duration> {
         let can_look = self.has_permit() && !self.watch.waits();
         let due = self.next_due().filter(|_| can_look);
@@ -196,7 +196,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// The mapping whose suspects are looked at next, and when.
+    /// The mapping whose candidates are looked at next, and when.
     fn next_due(&self) -> Option<(Duration, usize)> {
         let full = self.desk.queue.is_full();
         self.desk.queue.next_due(|mapping| match full {
@@ -210,13 +210,13 @@ impl Dispatcher<'_> {
         let (_, mapping) = self.next_due().filter(|(due, _)| *due <= now)?;
         let most = keys_at_once(&self.world.plans[mapping]);
         let mut entries = self.desk.queue.take_due(mapping, now, most);
-        let task = match &entries.first()?.suspect.subject {
+        let task = match &entries.first()?.candidate.subject {
             Subject::Range(..) => Task::LookAtRange { entry: entries.pop()? },
             Subject::NullKeys(_) => Task::LookAtNullKeys { entry: entries.pop()? },
             Subject::Key(_) => {
                 self.next_batch += 1;
-                let (batch, suspects) = (self.next_batch, entries.len() as u64);
-                self.desk.tell(Event::RecheckStarted { batch, candidates: suspects });
+                let (batch, candidates) = (self.next_batch, entries.len() as u64);
+                self.desk.tell(Event::RecheckStarted { batch, candidates: candidates });
                 Task::Look { batch, entries }
             }
         };
@@ -263,7 +263,7 @@ impl Dispatcher<'_> {
                     mapping: index,
                     chunk,
                     rows: compared.rows,
-                    candidates: compared.suspects.len() as u64,
+                    candidates: compared.candidates.len() as u64,
                     elapsed: statement,
                 });
                 mapping.scanned(chunk, compared, statement, desk);
@@ -289,13 +289,13 @@ impl Dispatcher<'_> {
             (Task::Halve { range, rows, least, reason }, Answer::Halved(found)) => {
                 mapping.halved((range, rows, least, &reason), found, desk);
             }
-            (Task::Gap { .. }, Answer::Gap(gap)) => mapping.gap(gap, desk),
+            (Task::KeyGap { .. }, Answer::KeyGap(gap)) => mapping.gap(gap, desk),
             (Task::Keys { piece }, Answer::Keys(found)) => mapping.keys(&piece, found, desk),
             (Task::NullKeys, Answer::NullKeys(found)) => mapping.null_keys(found, desk),
             (Task::Recall { keys }, Answer::Recalled(looked)) => {
                 mapping.recalled(keys, looked, desk);
             }
-            (Task::Look { batch, entries }, Answer::Looked(looked)) => {
+            (Task::Look { batch, entries }, Answer::RowDiff(looked)) => {
                 mapping.looked(entries, looked, desk);
                 let open = desk.queue.len() as u64;
                 desk.tell(Event::RecheckFinished { batch, open });
@@ -361,7 +361,7 @@ impl Dispatcher<'_> {
             }
             Task::LookAtRange { entry } | Task::LookAtNullKeys { entry } => {
                 mapping.close_entry(&entry);
-                let rows = entry.suspect.image.map(|digest| digest.rows);
+                let rows = entry.candidate.image.map(|digest| digest.rows);
                 let rows = rows.source.max(rows.target);
                 mapping.account.undecided(&entry.home, rows, &reason, desk);
                 mapping.settle_piece(entry.piece, None);
@@ -372,7 +372,7 @@ impl Dispatcher<'_> {
                 mapping.frontier.histogram(Vec::new(), 0);
                 false
             }
-            Task::Histogram { .. } | Task::Probe { .. } | Task::Gap { .. } => true,
+            Task::Histogram { .. } | Task::Probe { .. } | Task::KeyGap { .. } => true,
             // A hint less.
             Task::Ends { .. } => false,
             task => {
@@ -398,13 +398,13 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Ends every mapping, and closes every suspect as not judged.
+    /// Ends every mapping, and closes every candidate as not judged.
     pub(super) fn let_go(&mut self, reason: &str) {
         (0..self.mappings.len()).for_each(|index| self.end_mapping(index, reason));
         let open: Vec<_> = self.desk.queue.drain().collect();
         let mut homes: Vec<(usize, Arc<KeyRange>, u64)> = Vec::new();
         for entry in open {
-            let mapping = entry.suspect.mapping;
+            let mapping = entry.candidate.mapping;
             self.mappings[mapping].close_entry(&entry);
             match homes.last_mut() {
                 Some((last, home, count)) if *last == mapping && *home == entry.home => *count += 1,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::pg::{Catalog, PgError, QueryColumns, Remedy};
-use crate::plan::{Facts, InZone, depends_on_zone, may_depend_on_zone};
+use crate::plan::{Facts, ZoneDependency, find_zone_dependency, may_depend_on_zone};
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Server, Shape, Side,
     TableName,
@@ -156,7 +156,7 @@ impl<'c> Asking<'c> {
                 }
                 Some(_) => continue,
             };
-            asked.refuse(Diagnostic::error(&table.span, message).hinted(hint));
+            asked.refuse(Diagnostic::error(&table.span, message).with_hint(hint));
         }
         Ok(())
     }
@@ -299,10 +299,11 @@ impl<'c> Asking<'c> {
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(InZone { column, made }) = depends_on_zone(&told, side, named) {
+            if let Some(ZoneDependency { column, made }) = find_zone_dependency(&told, side, named)
+            {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
                 let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
-                let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);
+                let warning = Diagnostic::warning(fragment.span(), message).with_hint(hint);
                 asked[*place].problems.push(warning);
             }
         }
@@ -375,5 +376,5 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     });
     // Of an unknown function the server says that casts may help, and they may.
     let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
-    Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
+    Ok(if hints.is_empty() { problem } else { problem.with_hint(hints.join(" ")) })
 }

@@ -9,7 +9,7 @@
 //! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
 //! | `prepare`, `facts`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
 //! | [`scan`] | where a mapping's scan stands: pure |
-//! | [`mapping`] | one mapping: its scan, its suspects, its books |
+//! | [`mapping`] | one mapping: its scan, its candidates, its books |
 //! | [`work`] | what workers do, each a piece at a time |
 //! | [`pace`] | how fast it may go |
 //! | `again`, `resume`, `sharing`, `slices` | a run that looks again, goes on, has many processes, takes a part |

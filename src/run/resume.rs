@@ -1,7 +1,7 @@
 //! A run that goes on: what is written down of every chunk on its way, and how a mapping comes back to
 //! where it stood.
 //!
-//! The ledger has what the scan saw, and everything else follows from that again: suspects of chunks
+//! The ledger has what the scan saw, and everything else follows from that again: candidates of chunks
 //! that were compared before an interruption are looked at anew, as if they had just been met, so that
 //! what has healed in between is not told. Chunks are not read twice; keys that differ are.
 
@@ -14,7 +14,7 @@ use super::mapping::MappingState;
 use super::mapping::one_sided::Ruled;
 use super::scan::pass::{Pass, PassProgress};
 use super::scan::slots::{Outcome, Told};
-use crate::compare::{Compared, Parts};
+use crate::compare::{Comparison, PartCounts};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
 use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
@@ -75,11 +75,11 @@ impl Stored {
 
 impl MappingState {
     /// Writes down what became of a chunk, at once where the order of keys can be told here.
-    pub(super) fn keep_compared(&mut self, chunk: u64, compared: &Compared, desk: &mut Desk<'_>) {
+    pub(super) fn keep_compared(&mut self, chunk: u64, compared: &Comparison, desk: &mut Desk<'_>) {
         if desk.keeps()
             && let Some((range, rows)) = self.frontier.keep(chunk)
         {
-            let checked = Checked::Compared(compared);
+            let checked = Checked::Comparison(compared);
             desk.keep_chunk(&self.account.plan.name, (chunk, &range, rows), checked);
         }
     }
@@ -88,7 +88,7 @@ impl MappingState {
     /// whatever the order.
     pub(super) fn keep_told(&self, told: &Told, desk: &mut Desk<'_>) {
         let checked = match &told.outcome {
-            Outcome::Compared(compared) => Checked::Compared(compared),
+            Outcome::Comparison(compared) => Checked::Comparison(compared),
             Outcome::Skipped => Checked::Skipped,
             Outcome::Undecided(..) => return,
         };
@@ -103,7 +103,7 @@ impl MappingState {
     pub(super) fn keep_ruling(
         &self,
         (range, side): (&KeyRange, Side),
-        (ruling, parts): (&Ruling, &Parts),
+        (ruling, parts): (&Ruling, &PartCounts),
         desk: &mut Desk<'_>,
     ) {
         let stands = ruling.disposition() == Disposition::Confirmed && !parts.has_rules();
@@ -116,7 +116,11 @@ impl MappingState {
     }
 
     /// What was ruled of a one-sided range before an interruption.
-    pub(super) fn ruled_before(&mut self, range: &KeyRange, side: Side) -> Option<(Ruling, Parts)> {
+    pub(super) fn ruled_before(
+        &mut self,
+        range: &KeyRange,
+        side: Side,
+    ) -> Option<(Ruling, PartCounts)> {
         let after = range.after.as_ref().map(|bound| bound.key.clone());
         let Ruled { side: of, through, ruling, parts } = self.ruled.remove(&after)?;
         let same = of == side && through.as_ref() == range.through.as_ref().map(|bound| &bound.key);
@@ -127,19 +131,19 @@ impl MappingState {
     /// Gives it back to be taken in, unless it is only scanned here.
     pub(super) fn keep_passed(
         &mut self,
-        compared: Compared,
+        compared: Comparison,
         desk: &mut Desk<'_>,
-    ) -> Option<Compared> {
+    ) -> Option<Comparison> {
         let (chunk, range) = (FIRST_OF_PASS + self.booked, KeyRange::everything());
         self.booked += 1;
         if let Some(scanned) = &mut self.scanned {
             self.frontier.passed(compared.rows.source.max(compared.rows.target));
-            let outcome = Outcome::Compared(compared);
+            let outcome = Outcome::Comparison(compared);
             scanned.push(Told { chunk, range, rows: 0, outcome, kept: false });
             return None;
         }
         let of = (chunk, &range, 0);
-        desk.keep_chunk(&self.account.plan.name, of, Checked::Compared(&compared));
+        desk.keep_chunk(&self.account.plan.name, of, Checked::Comparison(&compared));
         self.keep_pass(true, desk);
         Some(compared)
     }

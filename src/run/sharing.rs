@@ -7,7 +7,7 @@
 //! process 3   ──shard──shard──shard──(taken over)┘                  the others wait, and say the same
 //! ```
 //!
-//! Until all is compared nothing is settled: suspects stand among the chunks in the ledger. Telling
+//! Until all is compared nothing is settled: candidates stand among the chunks in the ledger. Telling
 //! the whole is then what a run that goes on does, with nothing left to scan. A process that is to do
 //! that and is stopped leaves it to another.
 
@@ -325,7 +325,7 @@ impl Shift<'_> {
         let mut ours = true;
         for told in std::mem::take(&mut mapping.scanned).unwrap_or_default() {
             let checked = match &told.outcome {
-                Outcome::Compared(compared) => Checked::Compared(compared),
+                Outcome::Comparison(compared) => Checked::Comparison(compared),
                 Outcome::Skipped => Checked::Skipped,
                 Outcome::Undecided(_, reason) => Checked::Undecided(reason),
             };

@@ -123,7 +123,7 @@ impl Terms {
     fn part(&self, plans: &mut [MappingPlan]) {
         for plan in plans {
             if let Some(partition) = self.partition(&plan.name) {
-                plan.part_as(partition);
+                plan.partition_as(partition);
             }
         }
     }

@@ -30,12 +30,12 @@ pub use diagnostic::{
 };
 pub use document::{Spec, read, read_name_of};
 pub use duration::parse_duration;
-pub use fragment::{Fragment, Piece};
+pub use fragment::{Fragment, FragmentPart};
 pub use gate::GateSettings;
 pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
 pub use pace::PaceSettings;
 pub use params::Param;
 pub use passwords::{holds_connection, withhold};
 pub use problems::{FileProblems, MOST_SHOWN};
-pub use rule::{Precision, Rule, Terms};
+pub use rule::{PairSettings, Precision, Rule};
 pub use suggestion::did_you_mean;

@@ -337,7 +337,7 @@ pub fn expression_type(
 
 /// An expression of the operator's over these columns as the server has understood it, one line of a
 /// plan a row; nothing is run. The fence of `offset 0` keeps the side's own name before every column.
-pub fn expression_told(
+pub fn expression_plan(
     side: Side,
     reads: &Reads,
     columns: &[&ColumnName],
@@ -364,7 +364,7 @@ pub fn param_value(param: &Param) -> Statement {
 }
 
 /// A query of the operator's by itself; no row is made.
-pub fn query_stands_alone(query: &Fragment, params: &[Param]) -> Statement {
+pub fn query_check(query: &Fragment, params: &[Param]) -> Statement {
     let mut writer = Writer::new(params);
     writer.push("select 1\nfrom ").fragment(query).push(" as q\nwhere false");
     writer.finish()

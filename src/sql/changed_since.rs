@@ -16,7 +16,7 @@ pub fn moment(ago: std::time::Duration) -> Statement {
     ))
 }
 
-/// The canons of the keys in a range whose rows changed lately, in no particular order.
+/// The canonical forms of the keys in a range whose rows changed lately, in no particular order.
 pub fn changed_keys(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");

@@ -1,7 +1,7 @@
 //! A statement and how one is written: text, parameters, quoted names.
 
 use crate::schema::{Builtin, ColumnName, TableName};
-use crate::spec::{Fragment, Param, Piece};
+use crate::spec::{Fragment, FragmentPart, Param};
 
 /// A value for a parameter, in the binary form of a built-in type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,10 +135,10 @@ impl<'p> Writer<'p> {
     /// Writes the operator's SQL between brackets. The line breaks end a comment of theirs.
     pub(super) fn fragment(&mut self, fragment: &Fragment) -> &mut Self {
         self.push("(\n");
-        for piece in fragment.pieces() {
+        for piece in fragment.parts() {
             match piece {
-                Piece::Sql(sql) => self.push(sql),
-                Piece::Param(name) => self.param(name),
+                FragmentPart::Sql(sql) => self.push(sql),
+                FragmentPart::Param(name) => self.param(name),
             };
         }
         self.push("\n)")

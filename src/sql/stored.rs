@@ -3,7 +3,7 @@
 use super::definition::{family, heads};
 use super::lookup::by_keys;
 use super::relation::from_stored;
-use super::rows::canon_list;
+use super::rows::form_list;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::Key;
@@ -155,7 +155,7 @@ order by f.oid",
 }
 
 /// Of these sequences, as SQL writes them, a row for each that the role may not read and move.
-pub fn unmovable(sequences: &[&str]) -> Statement {
+pub fn unmovable_sequences(sequences: &[&str]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
         .push("select s.name from unnest(")
@@ -197,7 +197,7 @@ pub fn rights(oid: u32, grants: bool) -> Statement {
     writer.finish()
 }
 
-/// The rows of these keys: every pair's canon, then an array of every column of the table as its type
+/// The rows of these keys: every pair's canonical form, then an array of every column of the table as its type
 /// writes it.
 pub fn stored_rows(
     plan: &MappingPlan,
@@ -207,7 +207,7 @@ pub fn stored_rows(
 ) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
-    canon_list(&mut writer, plan, side, plan.pairs.len());
+    form_list(&mut writer, plan, side, plan.pairs.len());
     writer.push(", r.stored");
     from_stored(&mut writer, plan, side, columns);
     by_keys(&mut writer, plan, side, keys);

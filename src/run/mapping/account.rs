@@ -112,7 +112,7 @@ impl Account {
         }
     }
 
-    /// A suspect healed, with these rows.
+    /// A candidate healed, with these rows.
     pub(in crate::run) fn healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.add_healed(rows);
         if let Some(tallies) = &mut self.groups {
@@ -120,7 +120,7 @@ impl Account {
         }
     }
 
-    /// A suspect turned out to be no difference, with these rows.
+    /// A candidate turned out to be no difference, with these rows.
     pub(in crate::run) fn cleared(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
         self.tally.add_within_tolerance(rows);
         if let Some(tallies) = &mut self.groups {
@@ -286,7 +286,7 @@ impl Account {
             _ => None,
         };
         // What has not changed lately is not looked at.
-        let old = match self.plan.looks_since() {
+        let old = match self.plan.has_since() {
             true => self.plan.estimated_rows().unwrap_or(0).saturating_sub(read).max(1),
             false => 0,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::MappingState;
-use crate::compare::{Looked, Suspected};
+use crate::compare::{CandidateKey, RowDiff};
 use crate::finding::NotRecalled;
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
@@ -45,12 +45,12 @@ impl MappingState {
         state
     }
 
-    /// Keys of an earlier run were looked at: those that differ are suspects, as if a scan had met
+    /// Keys of an earlier run were looked at: those that differ are candidates, as if a scan had met
     /// them; those that agree have healed since.
     pub(in crate::run) fn recalled(
         &mut self,
         keys: Vec<Key>,
-        looked: Vec<Looked>,
+        looked: Vec<RowDiff>,
         desk: &mut Desk<'_>,
     ) {
         for (key, looked) in keys.into_iter().zip(looked) {
@@ -61,14 +61,14 @@ impl MappingState {
     }
 
     /// What a look at a key of an earlier run comes to.
-    pub(super) fn looked_again(&mut self, key: Key, looked: Looked, desk: &mut Desk<'_>) {
+    pub(super) fn looked_again(&mut self, key: Key, looked: RowDiff, desk: &mut Desk<'_>) {
         let rows = looked.image.map(|digest| digest.rows);
         self.account.tally.add_read(rows);
         match looked.kind {
             None => self.account.healed(rows, &looked.groups),
             Some(_) => {
                 let home = Arc::new(KeyRange::everything());
-                self.suspect(Suspected { key, image: looked.image }, home, desk);
+                self.candidate(CandidateKey { key, image: looked.image }, home, desk);
             }
         }
     }

@@ -23,7 +23,9 @@ use super::scan::pass::{Pass, Piece as BlockPiece, Progress, Read};
 use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
-use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
+use crate::compare::{
+    CandidateKey, Comparison, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeEvent,
+};
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::pg::Remedy;
 use crate::plan::MappingPlan;
@@ -63,7 +65,7 @@ pub(super) struct MappingState {
     looks_from: Duration,
     /// Keys of an earlier run that are still to be looked at.
     pub(super) again: VecDeque<Vec<Key>>,
-    runs: Runs,
+    runs: OneSidedRanges,
     one_sided: OneSidedRuns,
     /// One-sided ranges in a row that could not be compared again.
     given_up: u32,
@@ -83,7 +85,7 @@ pub(super) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
 
 /// Counting rows with a NULL in their key, if there may be any. They lie in no range of keys.
 pub(super) fn null_keys(plan: &MappingPlan) -> Option<Task> {
-    let nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
+    let nullable = plan.sides.any(|side| side.key_nullable) && !plan.has_since();
     nullable.then_some(Task::NullKeys)
 }
 
@@ -106,7 +108,7 @@ impl MappingState {
             open: 0,
             looks_from: Duration::ZERO,
             again: VecDeque::new(),
-            runs: Runs::new(plan.order.clone(), RUN_LIMIT),
+            runs: OneSidedRanges::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
             given_up: 0,
             ends_asked: BySide::default(),
@@ -131,15 +133,15 @@ impl MappingState {
             self.keep_told(&told, desk);
             let ToldChunk { range, outcome, .. } = told;
             match outcome {
-                Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
+                Outcome::Comparison(compared) => self.take_chunk(range, compared, desk),
                 Outcome::Skipped => {
-                    let told = self.runs.chunk(Vec::new(), true);
+                    let told = self.runs.add_chunk(Vec::new(), true);
                     self.hear(told, desk);
                 }
                 Outcome::Undecided(rows, reason) => {
                     self.account.undecided(&range, rows, &reason, desk);
                     // What is not known ends a run.
-                    let told = self.runs.chunk(Vec::new(), true);
+                    let told = self.runs.add_chunk(Vec::new(), true);
                     self.hear(told, desk);
                 }
             }
@@ -152,7 +154,7 @@ impl MappingState {
         self.ask_for_ends();
     }
 
-    /// The next small task; while the queue is full, one that does not bring more suspects.
+    /// The next small task; while the queue is full, one that does not bring more candidates.
     pub(super) fn next_task(&mut self, full: bool) -> Option<Task> {
         let brings = |task: &Task| matches!(task, Task::Keys { .. } | Task::Rescan { .. });
         let fits = |task: &Task| !(full && brings(task));
@@ -163,19 +165,19 @@ impl MappingState {
     /// Whether one-sided rows are told one by one, however many they are.
     fn tells_each(&self, desk: &Desk<'_>) -> bool {
         let plan = &self.account.plan;
-        desk.options.expand || !plan.order.is_known() || plan.looks_since()
+        desk.options.expand || !plan.order.is_known() || plan.has_since()
     }
 
     /// A chunk was compared. One with more one-sided rows than can be told at once is cut in two.
     pub(super) fn scanned(
         &mut self,
         chunk: u64,
-        compared: Compared,
+        compared: Comparison,
         statement: Duration,
         desk: &mut Desk<'_>,
     ) {
-        let lone = compared.lone.map_or(0, |(_, digest)| digest.rows);
-        if self.tells_each(desk) && lone > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
+        let one_sided = compared.one_sided.map_or(0, |(_, digest)| digest.rows);
+        if self.tells_each(desk) && one_sided > MOST_TOLD_AT_ONCE && self.frontier.can_be_cut() {
             self.frontier.failed(chunk, Remedy::Shrink, "more one-sided rows than can be told");
         } else {
             self.keep_compared(chunk, &compared, desk);
@@ -184,20 +186,20 @@ impl MappingState {
         self.take_chunks(desk);
     }
 
-    fn take_chunk(&mut self, range: KeyRange, compared: Compared, desk: &mut Desk<'_>) {
+    fn take_chunk(&mut self, range: KeyRange, compared: Comparison, desk: &mut Desk<'_>) {
         self.scanned_after(&range, &compared);
         let agreed = compared.matched > 0;
         let rows = compared.rows;
         self.account.verified.compared(&range, rows.source.max(rows.target));
         let items = self.book(range, compared);
         if !self.tells_each(desk) {
-            let told = self.runs.chunk(items, agreed);
+            let told = self.runs.add_chunk(items, agreed);
             return self.hear(told, desk);
         }
         for item in items {
             match item {
-                Item::Key(suspected, home) => self.suspect(suspected, home, desk),
-                Item::Lone(piece) => self.tasks.push_back(Task::Keys { piece }),
+                Item::Key(suspected, home) => self.candidate(suspected, home, desk),
+                Item::OneSided(piece) => self.tasks.push_back(Task::Keys { piece }),
             }
         }
     }
@@ -212,7 +214,7 @@ impl MappingState {
                 self.pass = None;
                 return self.keep_pass(true, desk);
             }
-            Progress::Compared(compared) => compared,
+            Progress::Comparison(compared) => compared,
             Progress::Finished(compared) => {
                 self.pass = None;
                 self.frontier.close();
@@ -250,39 +252,39 @@ impl MappingState {
     }
 
     /// Books what a range came to, and puts what differs into key order.
-    fn book(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
-        let Compared { matched, suspects, lone, groups, .. } = compared;
+    fn book(&mut self, range: KeyRange, compared: Comparison) -> Vec<Item> {
+        let Comparison { matched, candidates, one_sided, groups, .. } = compared;
         self.account.matched(matched, &groups);
-        if let Some((side, digest)) = lone {
+        if let Some((side, digest)) = one_sided {
             self.account.tally.add_read(only(side, digest.rows));
-            return vec![Item::Lone(Piece { range, side, digest })];
+            return vec![Item::OneSided(OneSidedRange { range, side, digest })];
         }
         let home = Arc::new(range);
         let order = &self.account.plan.order;
-        let mut suspects = suspects;
-        suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
-        for suspected in &suspects {
+        let mut candidates = candidates;
+        candidates.sort_by(|a, b| order.compare(&a.key, &b.key));
+        for suspected in &candidates {
             self.account.tally.add_read(suspected.image.map(|digest| digest.rows));
         }
-        suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&home))).collect()
+        candidates.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&home))).collect()
     }
 
-    fn hear(&mut self, told: Vec<Told>, desk: &mut Desk<'_>) {
+    fn hear(&mut self, told: Vec<RangeEvent>, desk: &mut Desk<'_>) {
         for one in told {
             match one {
-                Told::Candidate(suspected, home) => self.suspect(suspected, home, desk),
-                Told::ReadKeys(piece) => self.tasks.push_back(Task::Keys { piece }),
-                Told::FindGap { side, low, high } => {
-                    self.tasks.push_back(Task::Gap { side, low, high });
+                RangeEvent::Candidate(suspected, home) => self.candidate(suspected, home, desk),
+                RangeEvent::ReadKeys(piece) => self.tasks.push_back(Task::Keys { piece }),
+                RangeEvent::FindGap { side, low, high } => {
+                    self.tasks.push_back(Task::KeyGap { side, low, high });
                 }
-                Told::Opened(side, after) => {
+                RangeEvent::Opened(side, after) => {
                     self.one_sided.begin(side, after, desk.clock.now());
                 }
-                Told::Piece(piece) => {
+                RangeEvent::Part(piece) => {
                     let place = self.one_sided.piece(piece.range.clone());
                     self.suspect_range(piece, place, desk);
                 }
-                Told::Closed => {
+                RangeEvent::Closed => {
                     let named = self.one_sided.close();
                     self.name(named);
                 }
@@ -290,13 +292,18 @@ impl MappingState {
         }
     }
 
-    fn suspect(&mut self, suspected: Suspected, home: Arc<KeyRange>, desk: &mut Desk<'_>) {
-        let Suspected { key, image } = suspected;
+    fn candidate(&mut self, suspected: CandidateKey, home: Arc<KeyRange>, desk: &mut Desk<'_>) {
+        let CandidateKey { key, image } = suspected;
         self.enqueue(Subject::Key(key), image, home, None, desk);
     }
 
-    fn suspect_range(&mut self, piece: Piece, place: Option<PiecePlace>, desk: &mut Desk<'_>) {
-        let Piece { range, side, digest } = piece;
+    fn suspect_range(
+        &mut self,
+        piece: OneSidedRange,
+        place: Option<PiecePlace>,
+        desk: &mut Desk<'_>,
+    ) {
+        let OneSidedRange { range, side, digest } = piece;
         let home = Arc::new(range.clone());
         self.enqueue(Subject::Range(range, side), only(side, digest), home, place, desk);
     }
@@ -314,28 +321,33 @@ impl MappingState {
             Subject::Range(range, side) => self.ruled_before(range, *side),
             Subject::Key(_) | Subject::NullKeys(_) => None,
         };
-        let mut suspect = Candidate::new(self.account.index, subject, image, now, settle);
+        let mut candidate = Candidate::new(self.account.index, subject, image, now, settle);
         if ruled.is_some() {
-            suspect.due = now;
+            candidate.due = now;
         }
         self.open += 1;
-        desk.queue.push(Entry { suspect, home, piece, ruled });
+        desk.queue.push(Entry { candidate, home, piece, ruled });
     }
 
     /// The gap that the runs asked for is known.
-    pub(super) fn gap(&mut self, gap: Gap, desk: &mut Desk<'_>) {
-        let told = self.runs.gap(gap);
+    pub(super) fn gap(&mut self, gap: KeyGap, desk: &mut Desk<'_>) {
+        let told = self.runs.add_gap(gap);
         self.hear(told, desk);
         self.take_chunks(desk);
     }
 
     /// The keys of a few one-sided rows are known.
-    pub(super) fn keys(&mut self, piece: &Piece, found: Vec<Suspected>, desk: &mut Desk<'_>) {
+    pub(super) fn keys(
+        &mut self,
+        piece: &OneSidedRange,
+        found: Vec<CandidateKey>,
+        desk: &mut Desk<'_>,
+    ) {
         let booked = only(piece.side, piece.digest.rows);
         self.account.tally.correct_read(booked, only(piece.side, found.len() as u64));
         let home = Arc::new(piece.range.clone());
         for suspected in found {
-            self.suspect(suspected, Arc::clone(&home), desk);
+            self.candidate(suspected, Arc::clone(&home), desk);
         }
     }
 
@@ -356,7 +368,7 @@ impl MappingState {
     pub(super) fn settle_piece(
         &mut self,
         piece: Option<PiecePlace>,
-        standing: Option<(Ruling, Parts)>,
+        standing: Option<(Ruling, PartCounts)>,
     ) {
         if let Some(place) = piece {
             let named = self.one_sided.settled(place, standing);
@@ -424,15 +436,15 @@ impl MappingState {
             | Task::Scan { .. }
             | Task::Measure
             | Task::Read { .. }
-            | Task::Gap { .. }
+            | Task::KeyGap { .. }
             | Task::Ends { .. } => {}
         }
     }
 
-    /// A suspect that will not be looked at again.
+    /// A candidate that will not be looked at again.
     pub(super) fn close_entry(&mut self, entry: &Entry) {
         self.open -= 1;
-        self.account.not_judged(entry.suspect.image.map(|digest| digest.rows));
+        self.account.not_judged(entry.candidate.image.map(|digest| digest.rows));
     }
 
     /// Names what stands of runs whose pieces will not all be settled.
@@ -444,7 +456,7 @@ impl MappingState {
 
     /// Whether it is being asked where a run of one-sided rows ends.
     pub(super) fn is_asking(&self) -> bool {
-        self.runs.is_asking()
+        self.runs.is_waiting_for_gap()
     }
 
     /// Whether nothing of the mapping is left to do.

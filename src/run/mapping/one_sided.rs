@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::Ruling;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
@@ -23,7 +23,7 @@ pub(in crate::run) struct NamedRun {
     pub(in crate::run) side: Side,
     pub(in crate::run) after: Option<Bound>,
     pub(in crate::run) through: Option<Bound>,
-    pub(in crate::run) parts: Parts,
+    pub(in crate::run) parts: PartCounts,
     pub(in crate::run) first_seen: Duration,
 }
 
@@ -33,7 +33,7 @@ pub(in crate::run) struct Ruled {
     pub(in crate::run) side: Side,
     pub(in crate::run) through: Option<Key>,
     pub(in crate::run) ruling: Ruling,
-    pub(in crate::run) parts: Parts,
+    pub(in crate::run) parts: PartCounts,
 }
 
 /// The runs of one mapping that are not named yet.
@@ -57,7 +57,7 @@ struct Run {
 #[derive(Debug)]
 struct Piece {
     range: KeyRange,
-    standing: Option<(Ruling, Parts)>,
+    standing: Option<(Ruling, PartCounts)>,
 }
 
 impl OneSidedRuns {
@@ -92,7 +92,7 @@ impl OneSidedRuns {
     pub(in crate::run) fn settled(
         &mut self,
         place: PiecePlace,
-        standing: Option<(Ruling, Parts)>,
+        standing: Option<(Ruling, PartCounts)>,
     ) -> Vec<NamedRun> {
         let (number, piece) = place;
         if let Some(run) = self.runs.get_mut(&number) {
@@ -183,9 +183,9 @@ mod tests {
         let mut image = BySide::<Digest>::default();
         image.source.add(Fingerprint::of_row_hash(1));
         let subject = Subject::NullKeys(Side::Source);
-        let mut suspect = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
+        let mut candidate = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
         let look = Recheck { at: Duration::ZERO, image, agree: false };
-        match suspect.settle(&look, Duration::ZERO) {
+        match candidate.settle(&look, Duration::ZERO) {
             RecheckOutcome::Differs(ruling) => ruling,
             other => panic!("{other:?}"),
         }
@@ -196,8 +196,8 @@ mod tests {
     }
 
     /// So many rows that stand.
-    fn stands(rows: u64) -> Option<(Ruling, Parts)> {
-        let mut parts = Parts::default();
+    fn stands(rows: u64) -> Option<(Ruling, PartCounts)> {
+        let mut parts = PartCounts::default();
         parts.add(Some(b"g"), None, rows);
         Some((confirmed(), parts))
     }
@@ -232,7 +232,7 @@ mod tests {
             runs.settled(places[place], stands(1));
         }
         let held = runs.runs[&0].pieces.iter().map(|piece| &piece.standing.as_ref().unwrap().1);
-        assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
+        assert_eq!(held.map(PartCounts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
         assert_eq!(runs.close()[0].parts.rows(), 4);
     }
 

@@ -1,6 +1,6 @@
-//! The queue of suspects: each waits until it is due and is then looked at again.
+//! The queue of candidates: each waits until it is due and is then looked at again.
 //!
-//! The queue is bounded: when it is full the scan waits, and no suspect is ever dropped.
+//! The queue is bounded: when it is full the scan waits, and no candidate is ever dropped.
 //!
 //! Where no index serves the key a look reads all of both tables, however few keys it is for. So such
 //! looks are for many keys, and as long as the mapping is scanned they take a tenth of the time: a
@@ -12,22 +12,22 @@ use std::time::Duration;
 
 use super::MappingState;
 use super::one_sided::PiecePlace;
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::KeyRange;
 
-/// A suspect with what the run has to remember of it.
+/// A candidate with what the run has to remember of it.
 #[derive(Debug)]
 pub(in crate::run) struct Entry {
-    pub(in crate::run) suspect: Candidate,
+    pub(in crate::run) candidate: Candidate,
     /// The chunk that it was found in.
     pub(in crate::run) home: Arc<KeyRange>,
     /// The run that a range belongs to, and its place there.
     pub(in crate::run) piece: Option<PiecePlace>,
     /// Of a range, what was ruled before an interruption: it is only looked whether the other side has
     /// come by since.
-    pub(in crate::run) ruled: Option<(Ruling, Parts)>,
+    pub(in crate::run) ruled: Option<(Ruling, PartCounts)>,
 }
 
 /// Suspects that may be open before the scan waits.
@@ -48,12 +48,12 @@ const SCANS_PER_LOOK: u32 = 9;
 /// Keys of a mapping that are looked at together.
 pub(in crate::run) fn keys_at_once(plan: &MappingPlan) -> usize {
     let times = if plan.served() { 1 } else { UNSERVED };
-    let most = if plan.folds { MOST_LARGE } else { MOST_KEYS * times };
+    let most = if plan.hashes_large_values { MOST_LARGE } else { MOST_KEYS * times };
     (PAIRS_AT_ONCE * times / plan.pairs.len()).clamp(20, most)
 }
 
 impl MappingState {
-    /// The moment before which its suspects are not looked at while there is room for more.
+    /// The moment before which its candidates are not looked at while there is room for more.
     pub(in crate::run) fn looks_from(&self) -> Duration {
         let scans = self.pass.is_some() || !self.frontier.is_finished();
         if scans { self.looks_from } else { Duration::ZERO }
@@ -67,7 +67,7 @@ impl MappingState {
     }
 }
 
-/// When a suspect is due; of several the one first that came first.
+/// When a candidate is due; of several the one first that came first.
 type Due = (Duration, u64);
 
 /// Suspects of each mapping by the moment at which they are due.
@@ -81,10 +81,10 @@ pub(in crate::run) struct Queue {
 
 impl Queue {
     pub(in crate::run) fn push(&mut self, entry: Entry) {
-        self.bytes += entry.suspect.heap_size();
+        self.bytes += entry.candidate.heap_size();
         self.len += 1;
-        let waiting = self.waiting.entry(entry.suspect.mapping).or_default();
-        waiting.insert((entry.suspect.due, self.next), entry);
+        let waiting = self.waiting.entry(entry.candidate.mapping).or_default();
+        waiting.insert((entry.candidate.due, self.next), entry);
         self.next += 1;
     }
 
@@ -101,7 +101,7 @@ impl Queue {
         self.len == 0
     }
 
-    /// The mapping whose suspects are looked at next, and when; none of a mapping is before the moment
+    /// The mapping whose candidates are looked at next, and when; none of a mapping is before the moment
     /// that `from` gives for it.
     pub(in crate::run) fn next_due(
         &self,
@@ -124,7 +124,7 @@ impl Queue {
         let mut taken: Vec<Entry> = Vec::new();
         let Some(waiting) = self.waiting.get_mut(&mapping) else { return taken };
         while let Some(next) = waiting.first_entry() {
-            let is_key = |entry: &Entry| matches!(entry.suspect.subject, Subject::Key(_));
+            let is_key = |entry: &Entry| matches!(entry.candidate.subject, Subject::Key(_));
             let fits = taken.first().is_none_or(|first| is_key(first) && is_key(next.get()));
             if next.key().0 > now || !fits || taken.len() >= most {
                 break;
@@ -137,16 +137,16 @@ impl Queue {
 
     fn left(&mut self, taken: &[Entry]) {
         self.len -= taken.len();
-        self.bytes -= taken.iter().map(|entry| entry.suspect.heap_size()).sum::<usize>();
+        self.bytes -= taken.iter().map(|entry| entry.candidate.heap_size()).sum::<usize>();
     }
 
-    /// Nothing was looked at for so long: no suspect has shown in that time that it keeps changing.
+    /// Nothing was looked at for so long: no candidate has shown in that time that it keeps changing.
     pub(in crate::run) fn held_up(&mut self, by: Duration) {
         let waiting = self.waiting.values_mut().flat_map(BTreeMap::values_mut);
-        waiting.for_each(|entry| entry.suspect.extend_patience(by));
+        waiting.for_each(|entry| entry.candidate.extend_patience(by));
     }
 
-    /// Takes every suspect of a mapping out: it was ended.
+    /// Takes every candidate of a mapping out: it was ended.
     pub(in crate::run) fn drain_of(&mut self, mapping: usize) -> Vec<Entry> {
         let taken = self.waiting.remove(&mapping).unwrap_or_default();
         let taken: Vec<Entry> = taken.into_values().collect();
@@ -154,7 +154,7 @@ impl Queue {
         taken
     }
 
-    /// Takes every suspect out: the run was stopped.
+    /// Takes every candidate out: the run was stopped.
     pub(in crate::run) fn drain(&mut self) -> impl Iterator<Item = Entry> {
         (self.len, self.bytes) = (0, 0);
         std::mem::take(&mut self.waiting).into_values().flat_map(BTreeMap::into_values)
@@ -171,10 +171,10 @@ mod tests {
         let subject = Subject::Key(Key::new([key]));
         let settle = Duration::from_secs(due);
         // due after `settle`, for settles of up to a second
-        let mut suspect =
+        let mut candidate =
             Candidate::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
-        suspect.due = settle;
-        Entry { suspect, home: Arc::new(KeyRange::everything()), piece: None, ruled: None }
+        candidate.due = settle;
+        Entry { candidate, home: Arc::new(KeyRange::everything()), piece: None, ruled: None }
     }
 
     #[test]

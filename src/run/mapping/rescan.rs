@@ -2,7 +2,7 @@
 //! come by, with any number of rows.
 
 use super::MappingState;
-use crate::compare::{Compared, Item};
+use crate::compare::{Comparison, Item};
 use crate::row::{Bound, KeyRange};
 use crate::run::desk::Desk;
 use crate::run::scan::slots::MOST_GIVEN_UP;
@@ -14,14 +14,14 @@ impl MappingState {
     pub(in crate::run) fn rescanned(
         &mut self,
         range: KeyRange,
-        compared: Compared,
+        compared: Comparison,
         desk: &mut Desk<'_>,
     ) {
         self.given_up = 0;
         for item in self.book(range, compared) {
             match item {
-                Item::Key(suspected, home) => self.suspect(suspected, home, desk),
-                Item::Lone(piece) => self.suspect_range(piece, None, desk),
+                Item::Key(suspected, home) => self.candidate(suspected, home, desk),
+                Item::OneSided(piece) => self.suspect_range(piece, None, desk),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What becomes of a mapping's suspects when they have been looked at again.
+//! What becomes of a mapping's candidates when they have been looked at again.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::account::Telling;
 use super::one_sided::NamedRun;
 use super::recheck::Entry;
 use super::{MappingState, only};
-use crate::compare::Looked;
+use crate::compare::RowDiff;
 use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
@@ -37,7 +37,7 @@ impl Seen {
 }
 
 impl MappingState {
-    /// Settles one suspect: books what the look has found. Nothing comes back if it has to be looked
+    /// Settles one candidate: books what the look has found. Nothing comes back if it has to be looked
     /// at again; otherwise its entry does, with a ruling if it stands.
     fn settle(
         &mut self,
@@ -48,16 +48,16 @@ impl MappingState {
         desk: &mut Desk<'_>,
     ) -> Option<(Entry, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
-        let booked = entry.suspect.image.map(|digest| digest.rows);
+        let booked = entry.candidate.image.map(|digest| digest.rows);
         self.account.tally.correct_read(booked, rows);
         let agree = seen != Seen::Apart;
         // A digest sees no leeway: what the first look clears may never have been beyond it.
         let never_differed = seen == Seen::Within
             && self.account.plan.strategy == Strategy::Digest
-            && entry.suspect.rechecks() == 0
+            && entry.candidate.rechecks() == 0
             && booked.all(|rows| *rows == 1);
         let look = Recheck { at: desk.clock.now(), image, agree };
-        let ruling = match entry.suspect.settle(&look, desk.options.settle) {
+        let ruling = match entry.candidate.settle(&look, desk.options.settle) {
             RecheckOutcome::Pending => {
                 desk.queue.push(entry);
                 return None;
@@ -79,13 +79,13 @@ impl MappingState {
     pub(in crate::run) fn looked(
         &mut self,
         entries: Vec<Entry>,
-        looked: Vec<Looked>,
+        looked: Vec<RowDiff>,
         desk: &mut Desk<'_>,
     ) {
         for (entry, looked) in entries.into_iter().zip(looked) {
             let seen = match looked.kind {
                 Some(_) => Seen::Apart,
-                None if looked.cleared => Seen::Within,
+                None if looked.within_tolerance => Seen::Within,
                 None => Seen::Alike,
             };
             let settled = self.settle(entry, looked.image, &looked.groups, seen, desk);
@@ -94,7 +94,7 @@ impl MappingState {
             {
                 let plan = Arc::clone(&self.account.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
-                let rule = plan.accepts.covering(kind, &looked.rules, differing);
+                let rule = plan.accepts.find_covering(kind, &looked.rules, differing);
                 let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.account.standing(kind, ruling.disposition(), rows, &looked.groups);
@@ -110,11 +110,11 @@ impl MappingState {
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
         kind: DivergenceKind,
-        looked: Looked,
+        looked: RowDiff,
         desk: &mut Desk<'_>,
     ) {
-        let first_seen = entry.suspect.first_seen;
-        let Looked { image, key, columns, groups, changed_at, .. } = looked;
+        let first_seen = entry.candidate.first_seen;
+        let RowDiff { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.account.key_text(key);
         if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
@@ -145,13 +145,13 @@ impl MappingState {
         mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
-        let Subject::NullKeys(side) = entry.suspect.subject else { return };
+        let Subject::NullKeys(side) = entry.candidate.subject else { return };
         let Counted { digest, parts } = std::mem::take(&mut found[side]);
         let image = only(side, digest);
         let settled =
             self.settle(entry, image, &BySide::default(), Seen::of_none(digest.rows), desk);
         let Some((entry, Some(ruling))) = settled else { return };
-        let (kind, first_seen) = (DivergenceKind::NullKey, entry.suspect.first_seen);
+        let (kind, first_seen) = (DivergenceKind::NullKey, entry.candidate.first_seen);
         for (group, _, rows) in parts.iter() {
             self.account.standing_part(kind, ruling.disposition(), group, only(side, rows));
             let place = FindingPlace::NullKey(side, rows);
@@ -168,12 +168,12 @@ impl MappingState {
         mut found: BySide<Counted>,
         desk: &mut Desk<'_>,
     ) {
-        let Subject::Range(range, side) = entry.suspect.subject.clone() else { return };
+        let Subject::Range(range, side) = entry.candidate.subject.clone() else { return };
         let piece = entry.piece;
         let image = BySide::new(|side| found[side].digest);
         if image[side.other()].rows > 0 {
             // The other side has come by: what is left is a matter of keys.
-            let booked = entry.suspect.image.map(|digest| digest.rows);
+            let booked = entry.candidate.image.map(|digest| digest.rows);
             self.account.tally.correct_read(booked, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
@@ -182,7 +182,7 @@ impl MappingState {
         }
         let (entry, standing) = if let Some(ruled) = entry.ruled.take() {
             // Some of its rows may have gone between its scan and the ruling.
-            let booked = entry.suspect.image.map(|digest| digest.rows);
+            let booked = entry.candidate.image.map(|digest| digest.rows);
             self.account.tally.correct_read(booked, only(side, ruled.1.rows()));
             self.open -= 1;
             (entry, Some(ruled))
@@ -213,7 +213,7 @@ impl MappingState {
             (Some(_), standing) => self.settle_piece(piece, standing),
             (None, Some((ruling, parts))) => {
                 let KeyRange { after, through } = range;
-                let first_seen = entry.suspect.first_seen;
+                let first_seen = entry.candidate.first_seen;
                 self.name(vec![NamedRun { ruling, side, after, through, parts, first_seen }]);
             }
             (None, None) => {}
@@ -269,13 +269,13 @@ impl MappingState {
     pub(in crate::run) fn ask_for_ends(&mut self) {
         let plan = &self.account.plan;
         let tally = &self.account.tally;
-        let lone = BySide { source: tally.only_in_source, target: tally.only_in_target };
+        let one_sided = BySide { source: tally.only_in_source, target: tally.only_in_target };
         if !plan.served() || plan.key_width > 1 || !self.is_done() {
             return;
         }
         for side in Side::BOTH {
             let cheap = plan.sides[side].filter.is_none();
-            if lone[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
+            if one_sided[side.other()] >= LEAST_ONE_SIDED && cheap && !self.ends_asked[side] {
                 self.ends_asked[side] = true;
                 self.tasks.push_back(Task::Ends { side });
             }

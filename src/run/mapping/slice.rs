@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::again::Again;
 use super::{MappingState, null_keys};
-use crate::compare::{Compared, Looked};
+use crate::compare::{Comparison, RowDiff};
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyOrder, KeyRange, VerifiedBy};
 use crate::run::desk::Desk;
@@ -27,12 +27,12 @@ pub(in crate::run) struct Slice {
 /// Keys that were looked at before their stretch is scanned, with what was seen.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Recalled {
-    keys: Vec<(Key, Option<Looked>)>,
+    keys: Vec<(Key, Option<RowDiff>)>,
     sorted: bool,
 }
 
 impl Recalled {
-    fn add(&mut self, key: Key, looked: Looked) {
+    fn add(&mut self, key: Key, looked: RowDiff) {
         self.keys.push((key, Some(looked)));
         self.sorted = false;
     }
@@ -77,7 +77,7 @@ impl MappingState {
 
     /// Puts the look at a key aside until it is known whether its stretch is scanned. Gives it back
     /// where nothing is scanned any more.
-    pub(super) fn put_aside(&mut self, key: Key, looked: Looked) -> Option<(Key, Looked)> {
+    pub(super) fn put_aside(&mut self, key: Key, looked: RowDiff) -> Option<(Key, RowDiff)> {
         match &mut self.recalled {
             Some(recalled) => {
                 recalled.add(key, looked);
@@ -88,12 +88,12 @@ impl MappingState {
     }
 
     /// A range was scanned, which says of its keys what there is to say.
-    pub(super) fn scanned_after(&mut self, range: &KeyRange, compared: &Compared) {
+    pub(super) fn scanned_after(&mut self, range: &KeyRange, compared: &Comparison) {
         let Some(recalled) = &mut self.recalled else { return };
         let agreed = recalled.take(range, &self.account.plan.order);
-        if !agreed.is_empty() && compared.lone.is_none() {
+        if !agreed.is_empty() && compared.one_sided.is_none() {
             let differ: HashSet<&Key> =
-                compared.suspects.iter().map(|suspect| &suspect.key).collect();
+                compared.candidates.iter().map(|candidate| &candidate.key).collect();
             let healed = agreed.iter().filter(|key| !differ.contains(*key)).count();
             self.account.tally.healed += healed as u64;
         }
@@ -146,7 +146,7 @@ mod tests {
         let mut recalled = Recalled::default();
         for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)]
         {
-            let looked = Looked { kind, ..Looked::default() };
+            let looked = RowDiff { kind, ..RowDiff::default() };
             recalled.add(key(number), looked);
         }
         assert_eq!(recalled.take(&range(4, 8), &order), [&key(6)]);

@@ -28,7 +28,7 @@ pub(in crate::run) fn limits(
             let role = &server.role;
             let message = format!("{needs}, and role \"{role}\" of the {side} may not");
             let hint = format!("GRANT pg_monitor TO {role};");
-            problems.push(Diagnostic::error(&pace.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&pace.span, message).with_hint(hint));
         }
         if let Some(lag) = pace.max_replica_lag
             && server.standby
@@ -38,7 +38,7 @@ pub(in crate::run) fn limits(
             let message = format!("the {side} may lag as long as a difference has to stand still");
             let hint = "What it has not replayed may then look like divergence: let \"settle\" be \
                         longer than \"max_replica_lag\".";
-            problems.push(Diagnostic::warning(&pace.span, message).hinted(hint));
+            problems.push(Diagnostic::warning(&pace.span, message).with_hint(hint));
         }
     }
     problems

@@ -58,7 +58,8 @@ pub(in crate::run) async fn hold(
             .iter()
             .map(|pair| drafts[range.clone()].iter().map(|draft| draft.told(*pair)).collect())
             .collect();
-        let held = match hands.ask(written, sql::held(plan, written, &pairs, &values)).await {
+        let held = match hands.ask(written, sql::cast_values(plan, written, &pairs, &values)).await
+        {
             Ok(held) => held,
             // The server does not say which value it refuses.
             Err((_, error)) if error.remedy == Remedy::Isolate => {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use super::ready::Ready;
 use super::repairing::{KEYS_AT_ONCE, Reach};
 use super::target::{lease_both, sessions};
-use crate::compare::LookedUp;
+use crate::compare::KeyRows;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::repair::{Change, Shape};
@@ -16,7 +16,7 @@ use crate::run::blocked::Blocked;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// How many rows differ, by mapping and pair.
 pub type Differing = BTreeMap<(String, String), u64>;
@@ -122,11 +122,11 @@ async fn agreeing(
     let keys = steps::told_keys(hands, written, &texts).await?;
     let asked: Vec<&Key> = keys.iter().collect();
     let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
-    let layout = Lookup::of(plan);
+    let layout = LookupLayout::of(plan);
     let mut looked =
-        LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
+        KeyRows::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
-        rows.into_iter().for_each(|row| looked.take(side, row));
+        rows.into_iter().for_each(|row| looked.add_row(side, row));
     }
     let mut found = Looked::default();
     for row in looked.finish() {

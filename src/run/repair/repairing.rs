@@ -23,7 +23,7 @@ use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::run::work::{bounds, steps};
 use crate::schema::{BySide, Side, StoredColumn};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// Keys that are read at once.
 pub(in crate::run) const KEYS_AT_ONCE: usize = 1_000;
@@ -196,7 +196,7 @@ impl<'r> Repairing<'r> {
         let others: HashSet<Key> =
             self.keys_within(side.other(), range).await?.into_iter().collect();
         let (mut fingerprinter, mut alone) = (Fingerprinter::default(), 0);
-        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.hands.rows(side, sql::canonical_rows(plan, side, range)).await?;
         while let Some(row) = rows.next().await? {
             let Some(key) = Key::of(&row, plan.key_width) else { continue };
             if !others.contains(&key) {
@@ -256,7 +256,7 @@ impl<'r> Repairing<'r> {
 
     async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Blocked> {
         let plan = self.hands.plan;
-        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.hands.rows(side, sql::canonical_rows(plan, side, range)).await?;
         let mut keys = Vec::new();
         while let Some(row) = rows.next().await? {
             keys.extend(Key::of(&row, plan.key_width));
@@ -273,7 +273,7 @@ impl<'r> Repairing<'r> {
         }
         let asked: Vec<&Key> = keys.iter().collect();
         let rows = self.hands.ask(side, sql::look_up(plan, side, &asked)).await?;
-        let (layout, lone) = (Lookup::of(plan), plan.accepts.of_lone(side));
+        let (layout, lone) = (LookupLayout::of(plan), plan.accepts.of_one_sided(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
             let of_group =

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::ahead::{Ahead, Later};
 use super::cutting::{Cutting, First};
 use super::slots::{Failed, Outcome, Slots, State, Told};
-use crate::compare::{Compared, Expectation};
+use crate::compare::{Comparison, Expectation};
 use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
@@ -75,7 +75,7 @@ impl Frontier {
             probing: None,
             // Each range of a side that no index serves would read the whole of it. Digests are drilled
             // into by class, streams come sorted; only a stream can be cut if it is too much.
-            whole: !plan.looks_since()
+            whole: !plan.has_since()
                 && !plan.served()
                 && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
             cut_whole: plan.strategy == Strategy::Stream,
@@ -155,10 +155,10 @@ impl Frontier {
     }
 
     /// What the ledger has of a chunk; nothing if it has to be compared again after all.
-    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
+    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<Comparison>) {
         if let Some(slot) = self.slots.get(chunk) {
             (slot.kept, slot.state) = match compared {
-                Some(compared) => (true, State::Done(Outcome::Compared(compared))),
+                Some(compared) => (true, State::Done(Outcome::Comparison(compared))),
                 None => (false, State::Ready),
             };
         }
@@ -289,13 +289,18 @@ impl Frontier {
     }
 
     /// A chunk was compared; `statement` is what its first statement took.
-    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
+    pub(in crate::run) fn compared(
+        &mut self,
+        chunk: u64,
+        compared: Comparison,
+        statement: Duration,
+    ) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
         }
         if let Some(asked) = self.slots.get(chunk).map(|slot| slot.rows) {
-            self.cutting.measured(asked, rows, compared.suspects.len(), statement);
+            self.cutting.measured(asked, rows, compared.candidates.len(), statement);
         }
         self.slots.compared(chunk, compared);
     }
@@ -418,7 +423,7 @@ mod tests {
                     if fails.next() == Some(&true) {
                         frontier.failed(chunk, Remedy::Isolate, "too slow");
                     } else {
-                        let compared = Compared { rows, ..Compared::default() };
+                        let compared = Comparison { rows, ..Comparison::default() };
                         frontier.compared(chunk, compared, Duration::from_millis(500));
                     }
                 }

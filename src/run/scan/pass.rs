@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::sizing::EASED;
-use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
+use crate::compare::{
+    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, Comparison, ScanOutcome,
+};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Blocks, Digest};
@@ -33,7 +35,7 @@ pub(in crate::run) enum NextPiece {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::run) struct Piece {
     pub(in crate::run) number: u64,
-    pub(in crate::run) ask: Ask,
+    pub(in crate::run) ask: BlockQuery,
     /// Nothing for a side that is through.
     pub(in crate::run) stretch: BySide<Option<Stretch>>,
 }
@@ -86,9 +88,9 @@ impl Read {
 #[derive(Debug)]
 pub(in crate::run) enum Progress {
     /// Something was compared for good.
-    Compared(Compared),
+    Comparison(Comparison),
     /// Everything is compared; this was the last of it.
-    Finished(Compared),
+    Finished(Comparison),
     /// Buckets are of no use here.
     Useless,
 }
@@ -154,7 +156,7 @@ impl Pass {
                     return None;
                 }
                 self.next_piece += 1;
-                Piece { number: self.next_piece, ask: self.buckets.asked().clone(), stretch }
+                Piece { number: self.next_piece, ask: self.buckets.query().clone(), stretch }
             }
         };
         self.in_flight.push(piece.clone());
@@ -184,10 +186,10 @@ impl Pass {
         for (side, found) in [(Side::Source, found.source), (Side::Target, found.target)] {
             match found {
                 Some(Found::Digests(digests, counts)) => {
-                    self.buckets.digests(side, digests);
-                    self.buckets.counts(counts);
+                    self.buckets.add_digests(side, digests);
+                    self.buckets.add_counts(counts);
                 }
-                Some(Found::Rows(rows)) => self.buckets.rows(side, rows),
+                Some(Found::Rows(rows)) => self.buckets.add_rows(side, rows),
                 None => {}
             }
         }
@@ -202,12 +204,12 @@ impl Pass {
         if !through || !self.in_flight.is_empty() || !self.again.is_empty() {
             return None;
         }
-        Some(match self.buckets.passed() {
-            Passed::Useless => Progress::Useless,
-            Passed::Done(compared) => Progress::Finished(compared),
-            Passed::Again(_, compared) => {
+        Some(match self.buckets.finish_scan() {
+            ScanOutcome::Useless => Progress::Useless,
+            ScanOutcome::Done(compared) => Progress::Finished(compared),
+            ScanOutcome::NextScan(_, compared) => {
                 Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
-                Progress::Compared(compared)
+                Progress::Comparison(compared)
             }
         })
     }
@@ -220,7 +222,7 @@ impl Pass {
     pub(in crate::run) fn progress(&self) -> PassProgress {
         let mut tables = self.tables;
         let mut unread = [&self.again[..], &self.in_flight].concat();
-        if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
+        if let (BlockQuery::Rows(_), Some(tables)) = (self.buckets.query(), &mut tables) {
             Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
             unread.clear();
         }
@@ -230,7 +232,7 @@ impl Pass {
     /// Goes on from there.
     pub(in crate::run) fn go_on(&mut self, progress: PassProgress) {
         let PassProgress { buckets, tables, unread, pieces } = progress;
-        self.buckets.go_on(buckets);
+        self.buckets.resume(buckets);
         self.measuring = tables.is_some();
         self.tables = tables;
         self.again = unread;

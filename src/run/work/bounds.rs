@@ -1,7 +1,7 @@
 //! Where ranges begin, end and are cut: keys that the servers find by their indexes.
 
 use super::hands::{Failed, Hands};
-use crate::compare::{Gap, shown};
+use crate::compare::{KeyGap, display_text};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Pair;
@@ -72,7 +72,7 @@ pub(in crate::run) async fn gap(
     side: Side,
     low: Option<&Key>,
     high: Option<&Key>,
-) -> Result<Gap, Failed> {
+) -> Result<KeyGap, Failed> {
     let other = side.other();
     let after = match low {
         Some(low) => neighbour(hands, other, Some(low), Neighbour::UpTo).await?,
@@ -82,7 +82,7 @@ pub(in crate::run) async fn gap(
         Some(high) => neighbour(hands, other, Some(high), Neighbour::Behind).await?,
         None => None,
     };
-    Ok(Gap { after, until })
+    Ok(KeyGap { after, until })
 }
 
 /// The last key of a side up to a bound.
@@ -94,12 +94,12 @@ pub(in crate::run) async fn last_key(
     neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
 }
 
-/// The range that holds a suspect's key and no other; nothing if no side has it any more.
+/// The range that holds a candidate's key and no other; nothing if no side has it any more.
 pub(in crate::run) async fn narrow(
     hands: &Hands<'_>,
     entry: &Entry,
 ) -> Result<Option<KeyRange>, Failed> {
-    let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
+    let Subject::Key(key) = &entry.candidate.subject else { return Ok(None) };
     let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);
     for side in Side::BOTH {
         let found = neighbour(hands, side, Some(key), Neighbour::UpTo).await?;
@@ -144,7 +144,7 @@ fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
     // A rule may make a key of a NULL; its text is empty then.
     let text = |(index, pair): (usize, &Pair)| {
         let text: Option<&str> = row.get(width + index)?;
-        Ok(text.map_or(String::new(), |text| shown(pair, text, hands.veil)))
+        Ok(text.map_or(String::new(), |text| display_text(pair, text, hands.veil)))
     };
     let text: Result<_, PgError> = hands.plan.key().iter().enumerate().map(text).collect();
     Ok(Bound { key, text: text.map_err(at_side)? })

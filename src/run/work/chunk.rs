@@ -9,7 +9,7 @@ use super::hands::{Failed, Hands, may_hold};
 use super::parts;
 use super::since;
 use crate::compare::{
-    Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
+    Advance, Comparison, DrillDown, DrillStep, Expectation, MatchedGroups, RangeDigest, RowMatcher,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
@@ -36,7 +36,7 @@ pub(in crate::run) async fn chunk(
     range: &KeyRange,
     expected: Expectation,
 ) -> Result<Answer, Failed> {
-    if hands.plan.looks_since() {
+    if hands.plan.has_since() {
         return since::chunk(hands, range, expected).await;
     }
     let started = Instant::now();
@@ -56,17 +56,17 @@ async fn digest(
     started: Instant,
 ) -> Result<Answer, Failed> {
     let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
-    let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
+    let (mut drill, mut step) = DrillDown::begin(parts::expect(expected, groups_seen()));
     let mut statement = None;
-    let mut suspects = 0;
+    let mut candidates = 0;
     let mut groups = MatchedGroups::default();
     let grouped = hands.plan.group.is_some();
     loop {
         step = match step {
-            Step::Digest => {
+            DrillStep::Digest => {
                 let digests = if grouped {
                     let (digests, counts) = parts::range_digests(hands, range).await?;
-                    groups.whole(counts);
+                    groups.set_whole(counts);
                     digests
                 } else {
                     range_digests(hands, range).await?
@@ -76,29 +76,31 @@ async fn digest(
                 if one_sided && counts.all(|rows| *rows > 0) {
                     return Err(too_many());
                 }
-                drill.digests(digests)
+                drill.add_digests(digests)
             }
-            Step::ByClass(of) if grouped => {
+            DrillStep::ByBucket(of) if grouped => {
                 let of = parts::fewer_classes(of, groups_seen());
                 let (digests, counts) = parts::class_digests(hands, range, of).await?;
-                groups.by_class(counts);
-                drill.by_class(of, digests)
+                groups.set_buckets(counts);
+                drill.add_bucket_digests(of, digests)
             }
-            Step::ByClass(of) => drill.by_class(of, class_digests(hands, range, of).await?),
-            Step::Rows(classes) => {
-                groups.read(classes.as_ref());
+            DrillStep::ByBucket(of) => {
+                drill.add_bucket_digests(of, class_digests(hands, range, of).await?)
+            }
+            DrillStep::Rows(classes) => {
+                groups.forget_read(classes.as_ref());
                 let pairing = key_hashes(hands, range, classes).await?;
                 let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
                 let (matched, found, matched_groups) = pairing.finish();
-                groups.paired(&matched_groups);
-                suspects += found.len();
-                if suspects > MOST_SUSPECTS {
+                groups.add_matched(&matched_groups);
+                candidates += found.len();
+                if candidates > MOST_SUSPECTS {
                     return Err(too_many());
                 }
-                drill.rows(rows, digest, matched, found)
+                drill.add_rows(rows, digest, matched, found)
             }
-            Step::Done(mut compared) => {
-                if compared.lone.is_none() {
+            DrillStep::Done(mut compared) => {
+                if compared.one_sided.is_none() {
                     compared.groups = groups.finish();
                 }
                 let statement = statement.unwrap_or_else(|| started.elapsed());
@@ -124,7 +126,7 @@ async fn class_digests(
     of: u32,
 ) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
     let region = Region::whole(range.clone());
-    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, &region, of)).await?;
+    let rows = hands.ask_both(|side| sql::bucket_digests(hands.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
             let class: i64 = row.get(0)?;
@@ -139,12 +141,12 @@ async fn key_hashes(
     hands: &Hands<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing, Failed> {
+) -> Result<RowMatcher, Failed> {
     let plan = hands.plan;
     let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let group = plan.group.map(|_| plan.key_width + 1);
-    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -165,18 +167,18 @@ async fn key_hashes(
 }
 
 /// Streams the rows of both sides against each other.
-async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
+async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Comparison, Failed> {
     let plan = hands.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
-    let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
+    let rows = hands.rows_of_both(|side| sql::canonical_rows(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
-    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
-    let mut pairing = pairing.forgiving(&plan.pairs);
+    let pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut pairing = pairing.with_tolerance(&plan.pairs);
     let (first, second) = tokio::join!(source.next_keyed(key), target.next_keyed(key));
     let (mut s, mut t) = (first?, second?);
     // A backfill that has not come by: rows of one side alone need not wait for anybody.
-    let lone = plan.key_proven() && (s.is_none() || t.is_none());
+    let one_sided = plan.key_proven() && (s.is_none() || t.is_none());
     loop {
         match (&s, &t) {
             (Some(a), Some(b)) => match pairing.step(a, b, width) {
@@ -187,12 +189,12 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
                 Advance::Only(Side::Source) => s = source.next_keyed(key).await?,
                 Advance::Only(Side::Target) => t = target.next_keyed(key).await?,
             },
-            (Some(row), None) if lone => {
-                pairing.lone(Side::Source, row, width);
+            (Some(row), None) if one_sided => {
+                pairing.add_one_sided(Side::Source, row, width);
                 s = source.next_keyed(key).await?;
             }
-            (None, Some(row)) if lone => {
-                pairing.lone(Side::Target, row, width);
+            (None, Some(row)) if one_sided => {
+                pairing.add_one_sided(Side::Target, row, width);
                 t = target.next_keyed(key).await?;
             }
             (Some(row), None) => {
@@ -213,22 +215,23 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
 }
 
 /// What a streamed range came to.
-fn finish(pairing: Pairing) -> Result<Compared, Failed> {
+fn finish(pairing: RowMatcher) -> Result<Comparison, Failed> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
-    let (matched, suspects, groups) = pairing.finish();
+    let (matched, candidates, groups) = pairing.finish();
     let only = match (rows.source, rows.target) {
         (0, 1..) => Some(Side::Target),
         (1.., 0) => Some(Side::Source),
         _ => None,
     };
-    let duplicates = suspects.iter().any(|suspect| suspect.image.any(|digest| digest.rows > 1));
+    let duplicates =
+        candidates.iter().any(|candidate| candidate.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
-        let lone = Some((side, digest[side]));
-        return Ok(Compared { rows, lone, ..Compared::default() });
+        let one_sided = Some((side, digest[side]));
+        return Ok(Comparison { rows, one_sided, ..Comparison::default() });
     }
-    if suspects.len() > MOST_SUSPECTS {
+    if candidates.len() > MOST_SUSPECTS {
         return Err(too_many());
     }
-    Ok(Compared { rows, matched, suspects, lone: None, groups })
+    Ok(Comparison { rows, matched, candidates, one_sided: None, groups })
 }

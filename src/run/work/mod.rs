@@ -17,7 +17,7 @@ use self::parts::Counted;
 use super::mapping::one_sided::NamedRun;
 use super::mapping::recheck::Entry;
 use super::scan::pass::{Piece as BlockPiece, Read};
-use crate::compare::{Compared, Expectation, Gap, Looked, Piece, Suspected};
+use crate::compare::{CandidateKey, Comparison, Expectation, KeyGap, OneSidedRange, RowDiff};
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
@@ -46,9 +46,9 @@ pub(super) enum Task {
     /// Find where to cut such a range that was too much at once, for this reason.
     Halve { range: KeyRange, rows: u64, least: u64, reason: String },
     /// Find the gap of one side's keys around rows of the other.
-    Gap { side: Side, low: Option<Key>, high: Option<Key> },
+    KeyGap { side: Side, low: Option<Key>, high: Option<Key> },
     /// Read the keys of a few one-sided rows.
-    Keys { piece: Piece },
+    Keys { piece: OneSidedRange },
     /// Count the rows with a NULL in their key.
     NullKeys,
     /// Look at keys of an earlier run for the first time.
@@ -77,14 +77,14 @@ pub(super) enum Answer {
     Measured(BySide<u32>),
     Read(Read),
     Scanned {
-        compared: Compared,
+        compared: Comparison,
         statement: Duration,
     },
-    Gap(Gap),
-    Keys(Vec<Suspected>),
+    KeyGap(KeyGap),
+    Keys(Vec<CandidateKey>),
     NullKeys(BySide<Counted>),
-    Recalled(Vec<Looked>),
-    Looked(Vec<Looked>),
+    Recalled(Vec<RowDiff>),
+    RowDiff(Vec<RowDiff>),
     LookedAtRange(BySide<Counted>),
     Named(Option<Bound>),
     Narrowed(Option<KeyRange>),

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::hands::{Failed, Hands};
-use crate::compare::{Expectation, Parts, RangeDigest};
+use crate::compare::{Expectation, PartCounts, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
-use crate::sql::{self, PartFields, Parting};
+use crate::sql::{self, DigestSplit, PartFields};
 
 /// Rows that one statement may return: parts are counted in memory.
 pub(in crate::run) const MOST_PARTS: usize = 400_000;
@@ -59,7 +59,7 @@ pub(in crate::run) async fn range_digests(
     hands: &Hands<'_>,
     range: &KeyRange,
 ) -> Result<(BySide<RangeDigest>, GroupCounts), Failed> {
-    let BySide { mut source, mut target } = both(hands, range, Parting::default()).await?;
+    let BySide { mut source, mut target } = both(hands, range, DigestSplit::default()).await?;
     let digest = |side: &mut Digested| side.digests.remove(&0).unwrap_or_default();
     let digests = BySide { source: digest(&mut source), target: digest(&mut target) };
     let groups = source.groups.remove(&0).unwrap_or_default();
@@ -73,20 +73,20 @@ pub(in crate::run) async fn class_digests(
     range: &KeyRange,
     of: u32,
 ) -> Result<(BySide<BTreeMap<u32, RangeDigest>>, HashMap<u32, GroupCounts>), Failed> {
-    let parting = Parting { classes: Some(of), rules: false };
-    let BySide { source, target } = both(hands, range, parting).await?;
+    let split = DigestSplit { buckets: Some(of), rules: false };
+    let BySide { source, target } = both(hands, range, split).await?;
     Ok((BySide { source: source.digests, target: target.digests }, source.groups))
 }
 
 async fn both(
     hands: &Hands<'_>,
     range: &KeyRange,
-    parting: Parting,
+    split: DigestSplit,
 ) -> Result<BySide<Digested>, Failed> {
     let region = Region::whole(range.clone());
     let (source, target) = tokio::join!(
-        one(hands, Side::Source, &region, parting),
-        one(hands, Side::Target, &region, parting)
+        one(hands, Side::Source, &region, split),
+        one(hands, Side::Target, &region, split)
     );
     Ok(BySide { source: source?, target: target? })
 }
@@ -95,10 +95,10 @@ async fn one(
     hands: &Hands<'_>,
     side: Side,
     region: &Region,
-    parting: Parting,
+    split: DigestSplit,
 ) -> Result<Digested, Failed> {
-    let fields = parting.fields(hands.plan);
-    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
+    let fields = split.fields(hands.plan);
+    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, split)).await?;
     let mut read = Digested::default();
     let mut parts = 0;
     while let Some(row) = rows.next().await? {
@@ -118,7 +118,7 @@ fn take_part(
     fields: PartFields,
     key_proven: bool,
 ) -> Result<(), PgError> {
-    let class = match fields.class {
+    let class = match fields.bucket {
         Some(field) => u32::try_from(row.get::<i64>(field)?).unwrap_or(0),
         None => 0,
     };
@@ -145,7 +145,7 @@ fn take_part(
 #[derive(Debug, Default)]
 pub(in crate::run) struct Counted {
     pub(in crate::run) digest: Digest,
-    pub(in crate::run) parts: Parts,
+    pub(in crate::run) parts: PartCounts,
 }
 
 /// What one side has of a range, told apart by group and covering rule.
@@ -157,8 +157,8 @@ pub(in crate::run) async fn count(
     let plan = hands.plan;
     let mut counted = Counted::default();
     let at_side = |error: PgError| (Some(side), error);
-    let parting = Parting { classes: None, rules: !plan.accepts.of_lone(side).is_empty() };
-    if plan.strategy == Strategy::Digest && plan.group.is_none() && !parting.rules {
+    let split = DigestSplit { buckets: None, rules: !plan.accepts.of_one_sided(side).is_empty() };
+    if plan.strategy == Strategy::Digest && plan.group.is_none() && !split.rules {
         let region = Region::whole(range.clone());
         for row in hands.ask(side, sql::digest(plan, side, &region)).await? {
             counted.digest = read_digest(&row, 0).map_err(at_side)?.digest;
@@ -167,9 +167,9 @@ pub(in crate::run) async fn count(
         return Ok(counted);
     }
     if plan.strategy == Strategy::Digest {
-        let fields = parting.fields(plan);
+        let fields = split.fields(plan);
         let region = Region::whole(range.clone());
-        let mut rows = hands.rows(side, sql::part_digests(plan, side, &region, parting)).await?;
+        let mut rows = hands.rows(side, sql::part_digests(plan, side, &region, split)).await?;
         while let Some(row) = rows.next().await? {
             if row.get::<i32>(3).map_err(at_side)? == 1 {
                 continue;
@@ -186,10 +186,10 @@ pub(in crate::run) async fn count(
     }
     let width = plan.pairs.len();
     let group = plan.group.map(|_| width);
-    let rule_field = parting.rules.then_some(width + usize::from(group.is_some()));
-    let statement = match parting.rules {
-        true => sql::canons_with_rules(plan, side, range),
-        false => sql::canons(plan, side, range),
+    let rule_field = split.rules.then_some(width + usize::from(group.is_some()));
+    let statement = match split.rules {
+        true => sql::canonical_rows_with_rules(plan, side, range),
+        false => sql::canonical_rows(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
     let mut rows = hands.rows(side, statement).await?;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::hands::{Failed, Hands, may_hold};
 use super::parts::MOST_PARTS;
 use super::parts::read_digest;
-use crate::compare::{Ask, BucketGroup, BucketRow};
+use crate::compare::{BlockQuery, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
 use crate::run::scan::pass::{Found, Piece, Read, Stretch};
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Parting};
+use crate::sql::{self, DigestSplit};
 
 /// How many blocks each side's table has; none for what is not read by blocks.
 pub(in crate::run) async fn measure(hands: &Hands<'_>) -> Result<BySide<u32>, Failed> {
@@ -51,8 +51,12 @@ async fn read_side(
     let started = Instant::now();
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
     let found = match &piece.ask {
-        Ask::Digests { of, within } => digests(hands, side, &region(within.clone()), *of).await?,
-        Ask::Rows(classes) => Found::Rows(rows(hands, side, &region(Some(classes.clone()))).await?),
+        BlockQuery::Digests { of, within } => {
+            digests(hands, side, &region(within.clone()), *of).await?
+        }
+        BlockQuery::Rows(classes) => {
+            Found::Rows(rows(hands, side, &region(Some(classes.clone()))).await?)
+        }
     };
     Ok((Some(found), started.elapsed()))
 }
@@ -61,7 +65,7 @@ async fn digests(hands: &Hands<'_>, side: Side, region: &Region, of: u32) -> Res
     if hands.plan.group.is_some() {
         return group_digests(hands, side, region, of).await;
     }
-    let rows = hands.ask(side, sql::class_digests(hands.plan, side, region, of)).await?;
+    let rows = hands.ask(side, sql::bucket_digests(hands.plan, side, region, of)).await?;
     let read = |row: &Row| {
         let class: i64 = row.get(0)?;
         Ok((u32::try_from(class).unwrap_or(0), read_digest(row, 1)?.digest))
@@ -79,18 +83,18 @@ async fn group_digests(
     of: u32,
 ) -> Result<Found, Failed> {
     let at_side = |error: PgError| (Some(side), error);
-    let parting = Parting { classes: Some(of), rules: false };
-    let fields = parting.fields(hands.plan);
+    let split = DigestSplit { buckets: Some(of), rules: false };
+    let fields = split.fields(hands.plan);
     let (mut digests, mut groups) = (BTreeMap::<u32, Digest>::new(), Vec::new());
-    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, parting)).await?;
+    let mut rows = hands.rows(side, sql::part_digests(hands.plan, side, region, split)).await?;
     while let Some(row) = rows.next().await? {
-        let class: i64 = row.get(fields.class.unwrap_or(0)).map_err(at_side)?;
+        let class: i64 = row.get(fields.bucket.unwrap_or(0)).map_err(at_side)?;
         let class = u32::try_from(class).unwrap_or(0);
         let digest = read_digest(&row, 0).map_err(at_side)?.digest;
         *digests.entry(class).or_default() += digest;
         if side == Side::Source {
             let group = fields.group.and_then(|field| row.field(field)).map(Into::into);
-            groups.push(BucketGroup { class, group, rows: digest.rows });
+            groups.push(BucketGroup { bucket: class, group, rows: digest.rows });
         }
         if groups.len() > MOST_PARTS {
             return Err((Some(side), PgError::too_much("more groups than one piece may bring")));

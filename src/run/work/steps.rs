@@ -3,14 +3,14 @@
 use super::divided::Divided;
 use super::hands::{Failed, Hands, may_hold};
 use super::parts::{self, Counted};
-use crate::compare::{Looked, LookedUp, Piece, Suspected};
+use crate::compare::{CandidateKey, KeyRows, OneSidedRange, RowDiff};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
 use crate::run::mapping::recheck::Entry;
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// Keys from the texts by which a side tells them.
 pub(in crate::run) async fn told_keys(
@@ -18,7 +18,7 @@ pub(in crate::run) async fn told_keys(
     side: Side,
     texts: &[&[String]],
 ) -> Result<Vec<Key>, Failed> {
-    let rows = hands.ask(side, sql::told_keys(hands.plan, side, texts)).await?;
+    let rows = hands.ask(side, sql::keys_of_texts(hands.plan, side, texts)).await?;
     let key = |row: &Row| {
         let key = Key::of(row, hands.plan.key_width);
         key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
@@ -29,31 +29,31 @@ pub(in crate::run) async fn told_keys(
 /// The keys and images of a one-sided range's rows.
 pub(in crate::run) async fn keys(
     hands: &Hands<'_>,
-    piece: &Piece,
-) -> Result<Vec<Suspected>, Failed> {
-    let mut suspects = Vec::new();
+    piece: &OneSidedRange,
+) -> Result<Vec<CandidateKey>, Failed> {
+    let mut candidates = Vec::new();
     let mut divided = Divided::new(hands, &piece.range, piece.digest.rows);
     while let Some((hands, range)) = divided.next().await? {
         let found = keys_in(&hands, piece.side, &range).await;
-        suspects.extend(divided.take(found)?.unwrap_or_default());
+        candidates.extend(divided.take(found)?.unwrap_or_default());
     }
-    suspects.sort_by(|a, b| hands.plan.order.compare(&a.key, &b.key));
-    Ok(suspects)
+    candidates.sort_by(|a, b| hands.plan.order.compare(&a.key, &b.key));
+    Ok(candidates)
 }
 
 async fn keys_in(
     hands: &Hands<'_>,
     side: Side,
     range: &KeyRange,
-) -> Result<Vec<Suspected>, Failed> {
+) -> Result<Vec<CandidateKey>, Failed> {
     let plan = hands.plan;
     let at_side = |error: PgError| (Some(side), error);
     let statement = match plan.strategy {
         Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(range.clone())),
-        Strategy::Stream => sql::canons(plan, side, range),
+        Strategy::Stream => sql::canonical_rows(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
-    let mut suspects = Vec::new();
+    let mut candidates = Vec::new();
     let mut rows = hands.rows(side, statement).await?;
     while let Some(row) = rows.next().await? {
         let key = Key::of(&row, plan.key_width)
@@ -64,10 +64,10 @@ async fn keys_in(
         };
         let mut image = BySide::<Digest>::default();
         image[side].add(fingerprint);
-        suspects.push(Suspected { key, image });
-        may_hold(suspects.len())?;
+        candidates.push(CandidateKey { key, image });
+        may_hold(candidates.len())?;
     }
-    Ok(suspects)
+    Ok(candidates)
 }
 
 /// Rows with a NULL in their key, on each side.
@@ -99,10 +99,10 @@ const BYTES_IN_HAND: usize = 16 << 20;
 pub(in crate::run) async fn look(
     hands: &Hands<'_>,
     entries: &[Entry],
-) -> Result<Vec<Looked>, Failed> {
+) -> Result<Vec<RowDiff>, Failed> {
     let keys: Vec<&Key> = entries
         .iter()
-        .filter_map(|entry| match &entry.suspect.subject {
+        .filter_map(|entry| match &entry.candidate.subject {
             Subject::Key(key) => Some(key),
             Subject::Range(..) | Subject::NullKeys(_) => None,
         })
@@ -114,22 +114,22 @@ pub(in crate::run) async fn look(
 pub(in crate::run) async fn look_at(
     hands: &Hands<'_>,
     keys: &[&Key],
-) -> Result<Vec<Looked>, Failed> {
+) -> Result<Vec<RowDiff>, Failed> {
     let plan = hands.plan;
     let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys);
     // Rows may be large: a few tell how many can be held.
-    let mut several = if plan.folds { FIRST_LOOKED_AT } else { keys.len() };
+    let mut several = if plan.hashes_large_values { FIRST_LOOKED_AT } else { keys.len() };
     while let Some((some, more)) = rest.split_at_checked(several.min(rest.len()))
         && !some.is_empty()
     {
         let rows = hands.ask_both(|side| sql::look_up(plan, side, some)).await?;
-        let (layout, width) = (Lookup::of(plan), plan.key_width);
+        let (layout, width) = (LookupLayout::of(plan), plan.key_width);
         let keys = some.iter().copied();
-        let mut looked = LookedUp::new(layout, &plan.pairs, width, hands.veil, keys);
+        let mut looked = KeyRows::new(layout, &plan.pairs, width, hands.veil, keys);
         let mut bytes = 0;
         for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
             bytes += rows.iter().map(Row::size).sum::<usize>();
-            rows.into_iter().for_each(|row| looked.take(side, row));
+            rows.into_iter().for_each(|row| looked.add_row(side, row));
         }
         found.extend(looked.finish());
         several = (BYTES_IN_HAND / (bytes / some.len()).max(1)).max(1);
@@ -144,8 +144,10 @@ pub(in crate::run) async fn look_at_range(
     hands: &Hands<'_>,
     entry: &Entry,
 ) -> Result<BySide<Counted>, Failed> {
-    let Subject::Range(range, side) = &entry.suspect.subject else { return Ok(BySide::default()) };
-    let rows = entry.suspect.image[*side].rows;
+    let Subject::Range(range, side) = &entry.candidate.subject else {
+        return Ok(BySide::default());
+    };
+    let rows = entry.candidate.image[*side].rows;
     if entry.ruled.is_some() {
         let other = side.other();
         let mut counted = BySide::<Counted>::default();

@@ -224,8 +224,8 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
         Task::Halve { range, rows, least, .. } => {
             bounds::middle(hands, range, *rows, *least).await.map(Answer::Halved)
         }
-        Task::Gap { side, low, high } => {
-            bounds::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
+        Task::KeyGap { side, low, high } => {
+            bounds::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::KeyGap)
         }
         Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
         Task::NullKeys | Task::LookAtNullKeys { .. } => {
@@ -235,7 +235,7 @@ async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
             let keys: Vec<&Key> = keys.iter().collect();
             steps::look_at(hands, &keys).await.map(Answer::Recalled)
         }
-        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
+        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::RowDiff),
         Task::LookAtRange { entry } => {
             steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
         }
