@@ -1,46 +1,46 @@
-//! The canonical form of a pair: the one form in which both sides say its values.
+//! The canonical form of a pair: the form in which the values of both sides are compared.
 //!
-//! Two values are equal exactly if their canonical forms are the same bytes, NULL equal to NULL. There is
-//! one equality for digest, stream and the diff of a row, or a row would differ in one and agree in
-//! another. The canonical form has a built-in type, so its bytes mean the same on every server. `sql` spells
-//! it; here stands what it is and how far a server's hash of it can be trusted.
+//! Two values are equal if and only if their canonical forms are the same bytes, NULL equal to NULL.
+//! Digests, streamed rows and the diff of a row share this equality, or a row would differ in one and
+//! agree in another. The form has a built-in type, so its bytes mean the same on every server. This file
+//! says which forms there are and how a server hashes them; `sql` writes the expressions.
 
 use crate::row::KeyField;
 use crate::schema::Builtin;
 use crate::spec::Precision;
 
-/// The agreed form of a pair's values.
+/// The canonical form of a pair's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CanonicalForm {
     /// The value itself, in this built-in type.
     As(Builtin),
     /// `numeric` without trailing zeros: 1.0 and 1.00 are one value.
     TrimmedNumeric,
-    /// A float with -0 folded into 0 and every NaN into one.
+    /// A float with 0 for -0 and one NaN for all.
     Float(Builtin),
     /// Text, byte for byte; also enums by label, `char(n)` without its padding.
     Text,
     /// The type's own text.
     Rendered,
-    /// jsonb's text, for a json and a jsonb column that meet and for the rule `json`: structure, not
-    /// text. Numbers keep their scale: 1 and 1.0 differ.
+    /// The text of jsonb, for a json with a jsonb column and for the rule `json`: the structure, not the
+    /// text, is compared. Numbers keep their scale: 1 and 1.0 differ.
     JsonbText,
     /// The text of an array cast to an array of this type.
     ArrayText(Builtin),
     /// Text without ASCII whitespace at its ends.
     TrimmedText,
-    /// Text whose ASCII letters are in lower case. The case of other letters depends on a server's
-    /// locale, so the client folds it, for rows that still differ.
+    /// Text with ASCII letters in lower case. The case of other letters depends on a server's locale, so
+    /// the client folds it, for rows that still differ.
     LowerText,
-    /// Text, an empty one for NULL.
+    /// Text, with an empty text for NULL.
     NullAsEmpty,
-    /// A time of this type, cut off behind a unit.
+    /// A time of this type, truncated to a unit.
     Truncated(Builtin, Precision),
-    /// `numeric` rounded to so many places, without trailing zeros.
+    /// `numeric` rounded to this many places, without trailing zeros.
     Rounded(u16),
 }
 
-/// In which form a canonical form enters the server's row hash.
+/// The form in which a canonical form enters the server's row hash.
 ///
 /// A type is native only if its built-in hash sees every bit. The hashes of int8, the times, money
 /// and pg_lsn fold 64 bits to 32 (-5 and 4294967291 hash alike), numeric's leaves out the sign,
@@ -50,12 +50,12 @@ pub enum CanonicalForm {
 pub enum DigestForm {
     /// The canonical form itself.
     Native,
-    /// What this function makes of it.
+    /// The result of this function.
     Send(&'static str),
 }
 
 impl CanonicalForm {
-    /// The built-in type of the canonical form, in which it travels.
+    /// Returns the built-in type in which the values are sent.
     pub fn wire(self) -> Builtin {
         match self {
             CanonicalForm::As(builtin)
@@ -72,8 +72,8 @@ impl CanonicalForm {
         }
     }
 
-    /// Whether a rule makes one value of several: then no index over the values proves a key or
-    /// serves its order.
+    /// Returns whether several values have one form: then no index over the values proves a key or serves
+    /// its order.
     pub fn merges(self) -> bool {
         matches!(
             self,
@@ -85,7 +85,7 @@ impl CanonicalForm {
         )
     }
 
-    /// How it enters the row hash.
+    /// Returns the form in which it enters the row hash.
     pub fn digest_form(self) -> DigestForm {
         use Builtin as B;
         match self.wire() {
@@ -115,8 +115,8 @@ impl CanonicalForm {
         }
     }
 
-    /// How keys in this canonical form are ordered, the same here as on the servers; nothing where the order
-    /// is not one of bytes or numbers, so that such a key is used as its text.
+    /// Returns how keys in this form are ordered, on the client as on the servers; `None` where the order
+    /// is not one of bytes or numbers: such a key is used as its text.
     pub fn key_field(self) -> Option<KeyField> {
         use Builtin as B;
         match self.wire() {
@@ -132,7 +132,7 @@ impl CanonicalForm {
         }
     }
 
-    /// The words for it in a plan.
+    /// Returns the description for a plan.
     pub fn describe(self) -> String {
         match self {
             CanonicalForm::As(builtin) => builtin.name().to_owned(),
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_types_whose_hash_sees_every_bit_are_native() {
-        // A type joins this list only with its proof: see the laws about blind spots.
+        // A type may be added only with its proof: see the tests about blind spots.
         let proven = [
             Builtin::Bool,
             Builtin::Int2,

@@ -1,6 +1,7 @@
-//! The column that says when a row was last changed, as the spec names it.
+//! The last-modified column of a side, as the spec names it.
 //!
-//! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
+//! It is not a pair: a finding shows it, to say which side is behind, but it never decides whether rows
+//! differ.
 
 use super::column_pairs::{ColumnPair, require_column};
 use super::facts::Facts;
@@ -12,14 +13,14 @@ use crate::spec::{Diagnostic, Mapping, Placed};
 pub struct ChangedAt {
     /// The column.
     pub column: ColumnName,
-    /// Whether it is of a redacted pair, so that it may not be told.
+    /// Whether a redacted pair reads it, so that it must not be shown.
     pub redacted: bool,
-    /// Values that part the table into stretches of about equally many rows, by its statistics.
+    /// Values that divide the table into ranges of about equally many rows, by its statistics.
     pub spread: Vec<String>,
 }
 
-/// A side's last-modified column, or what is wrong with it.
-pub(super) fn changed_at(
+/// Returns a side's last-modified column. Reports what is wrong with it.
+pub(super) fn find_changed_at(
     mapping: &Mapping,
     side: Side,
     facts: &Facts,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::accept::{AcceptRules, accept_rules, group_place};
+use super::accept::{AcceptRules, find_group, make_accept_rules};
 use super::canonical_form::CanonicalForm;
-use super::changed_at::changed_at;
-use super::changed_since::since;
+use super::changed_at::find_changed_at;
+use super::changed_since::find_since;
 use super::column_pairs::{ColumnPair, pair_columns, report_pair};
 use super::facts::{Facts, PlanOptions};
 use super::pair::{Expression, Pair, PairSide};
@@ -195,16 +195,16 @@ pub fn plan_mapping(
     let mut pairs: Vec<Pair> = key_pairs.into_iter().map(|(_, pair)| pair).collect();
     let rows = relations.map(|relation| relation.estimated_rows.unwrap_or(0));
     let collated = key::share_collations(&mut pairs);
-    let mut served_by = key::order(&mut pairs, relations, rows);
+    let mut served_by = key::sort_pairs(&mut pairs, relations, rows);
     if collated && served_by.any(Option::is_none) {
         key::unshare_collations(&mut pairs);
-        served_by = key::order(&mut pairs, relations, rows);
+        served_by = key::sort_pairs(&mut pairs, relations, rows);
     }
     let key_width = pairs.len();
-    let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
+    let order = KeyOrder(pairs.iter().filter_map(key::order_of).collect());
     let mut changed =
-        BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
-    let mut since = since(mapping, facts, &mut problems);
+        BySide::new(|side| find_changed_at(mapping, side, facts[side], &candidates, &mut problems));
+    let mut since = find_since(mapping, facts, &mut problems);
     let by_blocks = |side: Side| relations[side].heap && servers[side].version >= BLOCKS_SINCE;
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
@@ -213,7 +213,7 @@ pub fn plan_mapping(
         search_path: spec.sides[side].search_path.clone(),
         kind: relations[side].kind,
         estimated_rows: relations[side].estimated_rows,
-        key_proof: key::proof(relations[side], side, &pairs),
+        key_proof: key::find_proof(relations[side], side, &pairs),
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
         by_blocks: by_blocks(side),
@@ -222,9 +222,9 @@ pub fn plan_mapping(
         changed_at: changed[side].take(),
         since: since[side].take(),
     });
-    let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
+    let scattered = BySide::new(|side| key::is_scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled || options.sliced;
-    let groups = partition::groups(mapping, &candidates, relations);
+    let groups = partition::count_groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);
     let (partition, partition_reason) = match &sides.source.since {
@@ -239,8 +239,8 @@ pub fn plan_mapping(
         return Err(problems);
     }
     pairs.extend(other_pairs);
-    let group = group_place(mapping, &pairs, &mut problems);
-    let accepts = accept_rules(mapping, &pairs, facts, &mut problems);
+    let group = find_group(mapping, &pairs, &mut problems);
+    let accepts = make_accept_rules(mapping, &pairs, facts, &mut problems);
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
     }
@@ -307,8 +307,8 @@ fn make_pair(
     let in_utf8 = in_key && form.wire() == Builtin::Text && !key::order_alike(servers);
     let sides = BySide::new(|side| PairSide {
         expression: candidate.sides[side].clone(),
-        searched_raw: !in_utf8 && key::searched_raw(form, &types[side]),
-        looked_up_raw: !in_utf8 && key::looked_up_raw(form, &types[side]),
+        searched_raw: !in_utf8 && key::is_searched_raw(form, &types[side]),
+        looked_up_raw: !in_utf8 && key::is_looked_up_raw(form, &types[side]),
         column_type: types[side].clone(),
     });
     let (name, settings) = (candidate.name.clone(), settings.clone());

@@ -1,25 +1,24 @@
-//! Canaries: pairs of small constant tables on which every run first tries its own row hash.
+//! The self-test of the row hash: pairs of small constant tables that every run hashes first.
 //!
-//! A server whose hash would not see one of these differences must not be asked for digests, however
-//! well it answers otherwise: a run that is blind ends clean. They are tried on the live servers, by
-//! the very statement parts that compare rows, so that no build, fork, extension or later version of
-//! either side is taken on trust. And since the tables hold every type in a form in which it enters a
-//! row hash, two servers that answer alike hash alike.
+//! A server whose hash does not see one of these differences must not compute digests: it would report
+//! differing tables as clean. The vectors run on the live servers, with the expressions that compare
+//! rows, so that no build, fork, extension or later version is trusted unseen. And since the tables hold
+//! every type in each form that enters a row hash, two servers with equal results hash alike.
 
 use super::canonical_form::CanonicalForm;
 use crate::schema::{Builtin, DigestTrust};
 use crate::spec::Precision;
 
-/// Two tables of constants, written as rows of literals.
+/// A self-test vector: two tables of constants, written as rows of literals.
 #[derive(Clone, Copy, Debug)]
 pub struct SelfTestVector {
-    /// What tells the tables apart, in words.
+    /// The difference between the tables, in words.
     pub what: &'static str,
-    /// The columns: the canonical form of each, and the type in which its values are written.
+    /// The columns: the canonical form of each, and the type of its literals.
     pub columns: &'static [(CanonicalForm, &'static str)],
     /// One table and the other.
     pub tables: [&'static [&'static [Option<&'static str>]]; 2],
-    /// Whether they differ; otherwise they are equal, and a hash that says more is as wrong.
+    /// Whether the tables differ; otherwise they are equal, and their hashes must be too.
     pub differ: bool,
 }
 
@@ -48,17 +47,17 @@ macro_rules! equal {
     };
 }
 
-/// A time cut off behind the millisecond.
+/// A time truncated to milliseconds.
 const fn ms(builtin: Builtin) -> CanonicalForm {
     CanonicalForm::Truncated(builtin, Precision::Milliseconds)
 }
 
-/// A time cut off behind the second.
+/// A time truncated to seconds.
 const fn s(builtin: Builtin) -> CanonicalForm {
     CanonicalForm::Truncated(builtin, Precision::Seconds)
 }
 
-/// Every self-test vector.
+/// All self-test vectors.
 pub const SELF_TEST_VECTORS: &[SelfTestVector] = {
     use Builtin as B;
     use CanonicalForm as C;
@@ -178,7 +177,7 @@ pub const SELF_TEST_VECTORS: &[SelfTestVector] = {
             false
         ),
         equal!("blanks that only pad", C::Text, "bpchar", "a ", "a"),
-        // What the rules make of a value: what they forgive, and what they do not.
+        // The forms of the rules: which differences they ignore, and which they do not.
         one!("a value within JSON", C::JsonbText, "json", "{\"a\":1}", "{\"a\":\"1\"}"),
         equal!(
             "the order of JSON's keys",
@@ -304,7 +303,7 @@ pub const SELF_TEST_VECTORS: &[SelfTestVector] = {
     ]
 };
 
-/// Judges the sums of all tables, two a self-test vector, in order.
+/// Checks the sums of all tables, two for each vector, in order.
 pub fn judge_self_test(sums: &[(&str, &str)]) -> DigestTrust {
     for (vector, (left, right)) in SELF_TEST_VECTORS.iter().zip(sums) {
         if (left != right) != vector.differ {
@@ -325,7 +324,7 @@ mod tests {
     use crate::schema::Builtin as B;
 
     #[test]
-    fn a_server_that_gets_one_canary_wrong_is_blind() {
+    fn a_server_that_fails_one_vector_is_blind() {
         let right: Vec<_> = SELF_TEST_VECTORS
             .iter()
             .map(|c| if c.differ { ("1", "2") } else { ("1", "1") })
@@ -340,10 +339,10 @@ mod tests {
         assert!(matches!(judge_self_test(&right[1..]), DigestTrust::Blind(_)));
     }
 
-    /// A rule's canonical form could blind the digest as well as its hash could: each is tried for what it must
-    /// not forgive, and for what it must.
+    /// A rule's canonical form could hide differences as well as its hash could: each is tested for
+    /// differences that it must see, and for those that it must ignore.
     #[test]
-    fn every_canon_that_a_rule_makes_is_tried_both_ways() {
+    fn every_canonical_form_of_a_rule_is_tested_both_ways() {
         let times = [B::Timestamp, B::TimestampTz, B::Time, B::TimeTz, B::Interval];
         let of_times = times.into_iter().flat_map(|time| [ms(time), s(time)]);
         let of_rules = [
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn every_function_that_a_row_hash_may_call_is_tried() {
+    fn every_function_of_a_row_hash_is_tested() {
         let tried = |digest: DigestForm| {
             SELF_TEST_VECTORS
                 .iter()

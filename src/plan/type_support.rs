@@ -1,24 +1,24 @@
-//! Which types are compared, how each enters a digest, and what counts as equal: told by the very
-//! decisions that plans are made of, for the documentation.
+//! The table of supported types for the documentation: how each is compared, how it enters a digest, and
+//! when values are equal. It follows from the functions that make plans, so it cannot be outdated.
 
 use super::canonical_form::{CanonicalForm, DigestForm};
 use super::common_type::find_common_type;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 
-/// One line: types that are treated alike.
+/// One line of the table: types that are treated alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeSupport {
     /// The types, as SQL names them or in words.
     pub types: Vec<String>,
-    /// The form in which both sides say a value.
+    /// The canonical form.
     pub form: String,
-    /// How that form enters a row's hash.
+    /// How the form enters a row's hash.
     pub digested: &'static str,
     /// When two values are equal.
     pub equal: &'static str,
 }
 
-/// Every type, in groups.
+/// Lists every type, in groups.
 pub fn supported_types() -> Vec<TypeSupport> {
     let builtins = Builtin::all().map(|builtin| {
         let name = match builtin {
@@ -47,7 +47,7 @@ pub fn supported_types() -> Vec<TypeSupport> {
             collation: Collation::None,
             collation_id: None,
         };
-        // A type always meets itself, where it is asked for.
+        // A type always has a common type with itself, if the spec names the pair.
         let Ok(form) = find_common_type(&column, &column, true) else { continue };
         let name = if find_common_type(&column, &column, false).is_err() {
             format!("{name}, if the spec names the pair")
@@ -66,7 +66,7 @@ pub fn supported_types() -> Vec<TypeSupport> {
                 (_, CanonicalForm::Rendered | CanonicalForm::JsonbText) => "its text",
                 (DigestForm::Native, _) => "itself",
             },
-            equal: equal(form),
+            equal: describe_equality(form),
         };
         let alike = |known: &&mut TypeSupport| {
             (&known.form, known.digested, known.equal) == (&line.form, line.digested, line.equal)
@@ -79,8 +79,8 @@ pub fn supported_types() -> Vec<TypeSupport> {
     lines
 }
 
-/// When two values in a canonical form are equal, in words.
-fn equal(form: CanonicalForm) -> &'static str {
+/// Describes when two values in a canonical form are equal.
+fn describe_equality(form: CanonicalForm) -> &'static str {
     match form {
         CanonicalForm::TrimmedNumeric => "the same number: 1.0 and 1.00 are equal",
         CanonicalForm::Float(_) => "the same bits; -0 and 0 are equal, and so is every NaN",
