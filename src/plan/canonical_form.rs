@@ -85,6 +85,15 @@ impl CanonicalForm {
         )
     }
 
+    /// Returns the text whose form equals that of NULL, if there is one. A repair writes it instead of NULL
+    /// into a NOT NULL column.
+    pub fn text_equal_to_null(self) -> Option<&'static str> {
+        match self {
+            CanonicalForm::NullAsEmpty => Some(""),
+            _ => None,
+        }
+    }
+
     /// Returns the form in which it enters the row hash.
     pub fn digest_form(self) -> DigestForm {
         use Builtin as B;

@@ -9,7 +9,7 @@ use super::changes::{Spool, ToldValues};
 use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
-use crate::plan::{CanonicalForm, MappingPlan};
+use crate::plan::MappingPlan;
 use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::run::blocked::Blocked;
@@ -268,11 +268,9 @@ impl<'r> Making<'r> {
 
     /// What a column of the written side is to hold: the authority's value as its type reads it.
     fn right_text(&self, mut told: Option<String>, pair: usize, column: usize) -> Option<String> {
-        // The rule says that both are one, and a column may take only one of them.
-        if self.plan.pairs[pair].form == CanonicalForm::NullAsEmpty
-            && self.scope.stored.columns[column].not_null
-        {
-            told = told.or(Some(String::new()));
+        if self.scope.stored.columns[column].not_null {
+            let equal_to_null = self.plan.pairs[pair].form.text_equal_to_null();
+            told = told.or_else(|| equal_to_null.map(str::to_owned));
         }
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         let to = self.scope.stored.columns[column].pg_type.base();
