@@ -9,7 +9,7 @@ mod selected;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pgreconcile::compare::Parts;
+use pgreconcile::compare::PartCounts;
 use pgreconcile::finding::Ruling;
 use pgreconcile::ledger::{Location, Recorder, Resumable, Retold, Store};
 use pgreconcile::row::Key;
@@ -327,7 +327,8 @@ async fn facts(url: &str) -> BTreeSet<String> {
             let outcome = recorder.outcome(mapping, chunk.chunk).await;
             facts.insert(format!("{mapping} {chunk:?} {outcome:?}"));
         }
-        let ruled = recorder.rulings::<Option<Key>, (Side, Option<Key>, Ruling, Parts)>(mapping);
+        let ruled =
+            recorder.rulings::<Option<Key>, (Side, Option<Key>, Ruling, PartCounts)>(mapping);
         for ruled in ruled.await.into_iter().flat_map(|(ruled, _)| ruled) {
             facts.insert(format!("{mapping} {ruled:?}"));
         }

@@ -292,7 +292,7 @@ fn flags(verb: &str) -> Words {
 fn types_are_those_that_plans_know() {
     let mut table =
         "| types | compared as | digested as | equal if |\n|---|---|---|---|\n".to_owned();
-    for line in pgreconcile::plan::supported() {
+    for line in pgreconcile::plan::supported_types() {
         let types: Vec<String> = line
             .types
             .iter()
@@ -305,7 +305,7 @@ fn types_are_those_that_plans_know() {
         table.push_str(&format!(
             "| {} | {} | {} | {} |\n",
             types.join(", "),
-            line.canon,
+            line.form,
             line.digested,
             line.equal
         ));

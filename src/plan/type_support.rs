@@ -1,25 +1,25 @@
-//! Which types are compared, how each enters a digest, and what counts as equal: told by the very
-//! decisions that plans are made of, for the documentation.
+//! The table of supported types for the documentation: how each is compared, how it enters a digest, and
+//! when values are equal. It follows from the functions that make plans, so it cannot be outdated.
 
-use super::canon::{Canon, DigestForm};
-use super::meet::meet;
+use super::canonical_form::{CanonicalForm, DigestForm};
+use super::common_type::find_common_type;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 
-/// One line: types that are treated alike.
+/// One line of the table: types that are treated alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Supported {
+pub struct TypeSupport {
     /// The types, as SQL names them or in words.
     pub types: Vec<String>,
-    /// The form in which both sides say a value.
-    pub canon: String,
-    /// How that form enters a row's hash.
+    /// The canonical form.
+    pub form: String,
+    /// How the form enters a row's hash.
     pub digested: &'static str,
     /// When two values are equal.
     pub equal: &'static str,
 }
 
-/// Every type, in groups.
-pub fn supported() -> Vec<Supported> {
+/// Lists every type, in groups.
+pub fn supported_types() -> Vec<TypeSupport> {
     let builtins = Builtin::all().map(|builtin| {
         let name = match builtin {
             Builtin::Bpchar => "char(n)".to_owned(),
@@ -38,7 +38,7 @@ pub fn supported() -> Vec<Supported> {
         ("arrays of all of these", array(PgType::Builtin(Builtin::Int4))),
     ];
     let others = others.into_iter().map(|(name, pg_type)| (name.to_owned(), pg_type));
-    let mut lines: Vec<Supported> = Vec::new();
+    let mut lines: Vec<TypeSupport> = Vec::new();
     for (name, pg_type) in builtins.chain(others) {
         let column = ColumnType {
             display: name.clone(),
@@ -47,25 +47,29 @@ pub fn supported() -> Vec<Supported> {
             collation: Collation::None,
             collation_id: None,
         };
-        // A type always meets itself, where it is asked for.
-        let Ok(canon) = meet(&column, &column, true) else { continue };
-        let name = if meet(&column, &column, false).is_err() {
+        // A type always has a common type with itself, if the spec names the pair.
+        let Ok(form) = find_common_type(&column, &column, true) else { continue };
+        let name = if find_common_type(&column, &column, false).is_err() {
             format!("{name}, if the spec names the pair")
         } else {
             name
         };
-        let line = Supported {
+        let line = TypeSupport {
             types: vec![name],
-            canon: if matches!(canon, Canon::As(_)) { "itself".into() } else { canon.describe() },
-            digested: match (canon.digest_form(), canon) {
+            form: if matches!(form, CanonicalForm::As(_)) {
+                "itself".into()
+            } else {
+                form.describe()
+            },
+            digested: match (form.digest_form(), form) {
                 (DigestForm::Send(_), _) => "the bytes of its send function",
-                (_, Canon::Rendered | Canon::JsonbText) => "its text",
+                (_, CanonicalForm::Rendered | CanonicalForm::JsonbText) => "its text",
                 (DigestForm::Native, _) => "itself",
             },
-            equal: equal(canon),
+            equal: describe_equality(form),
         };
-        let alike = |known: &&mut Supported| {
-            (&known.canon, known.digested, known.equal) == (&line.canon, line.digested, line.equal)
+        let alike = |known: &&mut TypeSupport| {
+            (&known.form, known.digested, known.equal) == (&line.form, line.digested, line.equal)
         };
         match lines.iter_mut().find(alike) {
             Some(known) => known.types.extend(line.types),
@@ -75,15 +79,15 @@ pub fn supported() -> Vec<Supported> {
     lines
 }
 
-/// When two values in a canon are equal, in words.
-fn equal(canon: Canon) -> &'static str {
-    match canon {
-        Canon::TrimmedNumeric => "the same number: 1.0 and 1.00 are equal",
-        Canon::Float(_) => "the same bits; -0 and 0 are equal, and so is every NaN",
-        Canon::Text => {
+/// Describes when two values in a canonical form are equal.
+fn describe_equality(form: CanonicalForm) -> &'static str {
+    match form {
+        CanonicalForm::TrimmedNumeric => "the same number: 1.0 and 1.00 are equal",
+        CanonicalForm::Float(_) => "the same bits; -0 and 0 are equal, and so is every NaN",
+        CanonicalForm::Text => {
             "the same bytes: case, accents and blanks count, whatever the collation; the padding of char(n) does not"
         }
-        Canon::Rendered => "the same text, so 1 and 1.0 within json and jsonb differ",
+        CanonicalForm::Rendered => "the same text, so 1 and 1.0 within json and jsonb differ",
         _ => "the same value to the last bit: 1 day and 24 hours differ",
     }
 }

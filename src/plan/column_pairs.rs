@@ -1,52 +1,52 @@
-//! Which columns answer to which: the pairs that the spec writes out, then those of one name.
+//! The pairs of columns: those that the spec lists, then those of one name.
 //!
-//! A column left over on either side is an error that names it: a column that somebody adds next
-//! month must never go uncompared in silence.
+//! A column without a pair on either side is an error that names it, so that a column that is added
+//! later is never left out in silence.
 
-use super::meet::Refusal;
 use super::pair::Expression;
+use crate::problem::Problem;
 use crate::schema::{BySide, ColumnName, Relation, Side};
 use crate::spec::{
-    Diagnostic, Mapping, Placed, SourceExpression, Span, Terms, Unmapped, did_you_mean,
+    Diagnostic, Mapping, PairSettings, Placed, SourceExpression, Span, Unmapped, did_you_mean,
 };
 
-/// A pair before its types are known to meet.
+/// A pair of columns or expressions before their common type is known.
 #[derive(Clone, Debug)]
-pub(super) struct PairCandidate {
+pub(super) struct ColumnPair {
     pub(super) name: String,
-    /// Where the spec names it; the mapping's own place for a pair by name.
+    /// Where the spec names it; for a pair by name, where it names what the target reads.
     pub(super) span: Span,
     /// Whether the spec names it.
     pub(super) asked: bool,
     pub(super) sides: BySide<Expression>,
-    pub(super) terms: Terms,
+    pub(super) settings: PairSettings,
 }
 
-/// Pairs columns, and reports what does not exist or is left over.
-pub(super) fn pair(
+/// Pairs the columns. Reports columns that do not exist or have no pair.
+pub(super) fn pair_columns(
     mapping: &Mapping,
     relations: BySide<&Relation>,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<PairCandidate> {
+) -> Vec<ColumnPair> {
     for (side, relation) in relations.iter() {
         for ignored in &mapping.sides[side].ignore {
             require_column(relation, side, &ignored.value, &ignored.span, problems);
         }
     }
-    let mut pairs = written_out(mapping, relations, problems);
+    let mut pairs = listed_pairs(mapping, relations, problems);
     if mapping.pair_by_name {
-        let named = by_name(mapping, relations, &pairs);
+        let named = pairs_by_name(mapping, relations, &pairs);
         pairs.extend(named);
     }
-    report_left_over(mapping, relations, &pairs, problems);
+    report_unpaired(mapping, relations, &pairs, problems);
     pairs
 }
 
-fn written_out(
+fn listed_pairs(
     mapping: &Mapping,
     relations: BySide<&Relation>,
     problems: &mut Vec<Diagnostic>,
-) -> Vec<PairCandidate> {
+) -> Vec<ColumnPair> {
     let mut pairs = Vec::new();
     for rule in &mapping.columns {
         let source = match &rule.source {
@@ -71,54 +71,54 @@ fn written_out(
             {
                 let message = format!("{side} column \"{column}\" is both mapped and ignored");
                 let hint = "Take it out of \"ignore\" or out of [mapping.columns].";
-                problems.push(Diagnostic::error(&rule.pair.span, message).hinted(hint));
+                problems.push(Diagnostic::error(&rule.pair.span, message).with_hint(hint));
             }
         }
         let (name, span) = (rule.pair.value.clone(), rule.pair.span.clone());
-        let terms = rule.terms.clone();
-        pairs.push(PairCandidate { name, span, asked: true, sides, terms });
+        let settings = rule.settings.clone();
+        pairs.push(ColumnPair { name, span, asked: true, sides, settings });
     }
     pairs
 }
 
-fn by_name(
+fn pairs_by_name(
     mapping: &Mapping,
     relations: BySide<&Relation>,
-    written_out: &[PairCandidate],
-) -> Vec<PairCandidate> {
+    listed: &[ColumnPair],
+) -> Vec<ColumnPair> {
     let pairs_up = |name: &ColumnName| {
         relations.source.column(name).is_some()
             && Side::BOTH.iter().all(|side| !is_ignored(mapping, *side, name))
-            && written_out.iter().all(|pair| pair.name != name.0)
+            && listed.iter().all(|pair| pair.name != name.0)
     };
     let columns = relations.target.columns.iter().map(|column| &column.name);
     columns
         .filter(|name| pairs_up(name))
-        .map(|name| PairCandidate {
+        .map(|name| ColumnPair {
             name: name.0.clone(),
             span: mapping.sides.target.reads.span().clone(),
             asked: false,
             sides: BySide::new(|_| Expression::Column(name.clone())),
-            terms: Terms::default(),
+            settings: PairSettings::default(),
         })
         .collect()
 }
 
-fn report_left_over(
+fn report_unpaired(
     mapping: &Mapping,
     relations: BySide<&Relation>,
-    pairs: &[PairCandidate],
+    pairs: &[ColumnPair],
     problems: &mut Vec<Diagnostic>,
 ) {
     for (side, relation) in relations.iter() {
-        let left_over = relation.columns.iter().map(|column| &column.name).filter(|name| {
-            let used = |pair: &PairCandidate| match &pair.sides[side] {
+        let unpaired = relation.columns.iter().map(|column| &column.name).filter(|name| {
+            let used = |pair: &ColumnPair| match &pair.sides[side] {
                 Expression::Column(column) => column == *name,
                 Expression::Sql(fragment) => fragment.mentions(&name.0),
             };
             !is_ignored(mapping, side, name) && !pairs.iter().any(used)
         });
-        for name in left_over {
+        for name in unpaired {
             let message = format!("{side} column \"{name}\" is neither mapped nor ignored");
             let span = mapping.sides[side].reads.span();
             let problem = match mapping.unmapped {
@@ -126,12 +126,12 @@ fn report_left_over(
                 Unmapped::Warn => Diagnostic::warning(span, message),
                 Unmapped::Ignore => continue,
             };
-            problems.push(problem.hinted(left_over_hint(side, name, relations)));
+            problems.push(problem.with_hint(unpaired_hint(side, name, relations)));
         }
     }
 }
 
-fn left_over_hint(side: Side, name: &ColumnName, relations: BySide<&Relation>) -> String {
+fn unpaired_hint(side: Side, name: &ColumnName, relations: BySide<&Relation>) -> String {
     let others = relations[side.other()].columns.iter().map(|column| column.name.0.as_str());
     let near = did_you_mean(&name.0, others.filter(|other| *other != name.0));
     let map = match (side, near) {
@@ -162,22 +162,22 @@ pub(super) fn require_column(
         Some(near) => format!("Did you mean \"{near}\"?"),
         None => format!("Its columns are {}.", columns().collect::<Vec<_>>().join(", ")),
     };
-    problems.push(Diagnostic::error(span, message).hinted(hint));
+    problems.push(Diagnostic::error(span, message).with_hint(hint));
 }
 
-/// Reports a pair whose types do not meet.
-pub(super) fn refuse_meeting(
-    pair: &PairCandidate,
+/// Reports a pair that cannot be compared, with its types. The problem's message is a clause.
+pub(super) fn report_pair(
+    pair: &ColumnPair,
     types: BySide<&str>,
-    refusal: Refusal,
+    problem: Problem,
     problems: &mut Vec<Diagnostic>,
 ) {
     let message = format!(
         "pair \"{}\" compares {} with {}: {}",
-        pair.name, types.source, types.target, refusal.why
+        pair.name, types.source, types.target, problem.message
     );
-    let Terms { rule, tolerance, .. } = &pair.terms;
+    let PairSettings { rule, tolerance, .. } = &pair.settings;
     let tolerance = tolerance.as_ref().map(|tolerance| &tolerance.span);
     let span = tolerance.or(rule.as_ref().map(|rule| &rule.span)).unwrap_or(&pair.span);
-    problems.push(Diagnostic::error(span, message).hinted(refusal.hint));
+    problems.push(Diagnostic { hint: problem.hint, ..Diagnostic::error(span, message) });
 }

@@ -1,6 +1,6 @@
 //! Boundaries and ends: keys found by walking an index, without reading the table.
 
-use super::canon::{in_key, printed_key, row_hash, searched};
+use super::canonical_form::{in_key, printed_key, row_hash, searched};
 use super::region::Conditions;
 use super::relation::{from, from_changed, from_sampled, from_unfiltered};
 use super::rows::group_text;
@@ -9,7 +9,7 @@ use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Key, KeyRange};
 use crate::schema::{RelationKind, Side};
 
-/// The key that stands `rows` keys into a range: canons, then texts. No row if the range has fewer.
+/// The key that stands `rows` keys into a range: canonical forms, then texts. No row if the range has fewer.
 ///
 /// The operator's `where` is left out: a boundary need not be a row that counts, and a filter that
 /// few rows pass would make the walk long. Where an index finds what changed lately, and nothing else is
@@ -31,7 +31,7 @@ pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Sta
     writer.finish()
 }
 
-/// Keys that part a table into about so many stretches of equally many rows, in order: canons, then
+/// Keys that part a table into about so many stretches of equally many rows, in order: canonical forms, then
 /// texts. They are taken from about so many of a hundred blocks, so whole keys of several columns come
 /// as they are spread; only of what is stored on this server.
 pub fn sampled_keys(
@@ -73,7 +73,7 @@ pub enum Neighbour {
     Behind,
 }
 
-/// A neighbour of a key among the rows that count: canons, then texts. No row if there is none.
+/// A neighbour of a key among the rows that count: canonical forms, then texts. No row if there is none.
 pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighbour) -> Statement {
     let (operator, direction) = match which {
         Neighbour::UpTo => ("<=", " desc"),

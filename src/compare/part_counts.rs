@@ -1,4 +1,4 @@
-//! Rows that are judged together and told apart: by group, and by the accept rule that covers them.
+//! Counts of rows by group and by the accept rule that covers them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::row::{Classes, Group, GroupCounts};
 
-/// Rows of one side by group and by the place of the covering rule, if one covers them.
+/// Rows of one side by group and by the index of the accept rule that covers them, if any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parts(BTreeMap<(Group, Option<usize>), u64>);
+pub struct PartCounts(BTreeMap<(Group, Option<usize>), u64>);
 
-impl Parts {
-    /// Counts rows in. Without groups every row's group is NULL.
+impl PartCounts {
+    /// Adds rows. Without groups the group of every row is NULL.
     pub fn add(&mut self, group: Option<&[u8]>, rule: Option<usize>, rows: u64) {
         if rows > 0 {
             let group = group.map(|text| String::from_utf8_lossy(text).into_owned());
@@ -19,89 +19,89 @@ impl Parts {
         }
     }
 
-    /// Counts the rows of others in.
-    pub fn add_all(&mut self, others: Parts) {
+    /// Adds all rows of others.
+    pub fn add_all(&mut self, others: PartCounts) {
         for (part, rows) in others.0 {
             *self.0.entry(part).or_default() += rows;
         }
     }
 
-    /// The same rows with no rule: what kept changing is covered by none.
+    /// Returns the same rows without rules: no rule covers what kept changing.
     #[must_use]
-    pub fn without_rules(self) -> Parts {
-        let mut parts = Parts::default();
+    pub fn without_rules(self) -> PartCounts {
+        let mut parts = PartCounts::default();
         for ((group, _), rows) in self.0 {
             *parts.0.entry((group, None)).or_default() += rows;
         }
         parts
     }
 
-    /// Group, rule and rows of each part.
+    /// Returns group, rule and rows of each part.
     pub fn iter(&self) -> impl Iterator<Item = (&Group, Option<usize>, u64)> {
         self.0.iter().map(|((group, rule), rows)| (group, *rule, *rows))
     }
 
-    /// Whether a rule covers some of the rows.
+    /// Returns whether a rule covers some of the rows.
     pub fn has_rules(&self) -> bool {
         self.0.keys().any(|(_, rule)| rule.is_some())
     }
 
-    /// How many parts there are.
+    /// Returns how many parts there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no row.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All rows.
+    /// Returns how many rows there are in all parts.
     pub fn rows(&self) -> u64 {
         self.0.values().sum()
     }
 }
 
-/// The groups of the rows that matched, kept beside the drill-down: rows count as matched while their
-/// digests agree, and no longer once they have to be read.
+/// Groups of the rows that matched, counted beside the drill-down: rows count as matched while their
+/// digests agree, and no longer when they have to be read.
 #[derive(Debug, Default)]
 pub struct MatchedGroups {
     whole: GroupCounts,
-    classes: HashMap<u32, GroupCounts>,
+    buckets: HashMap<u32, GroupCounts>,
     paired: GroupCounts,
 }
 
 impl MatchedGroups {
-    /// The range has one digest, and these rows.
-    pub fn whole(&mut self, groups: GroupCounts) {
+    /// Sets the groups of a range that has one digest.
+    pub fn set_whole(&mut self, groups: GroupCounts) {
         self.whole = groups;
     }
 
-    /// The range has a digest for each class, and each these rows.
-    pub fn by_class(&mut self, classes: HashMap<u32, GroupCounts>) {
+    /// Sets the groups of a range that has a digest for each hash bucket, by bucket.
+    pub fn set_buckets(&mut self, buckets: HashMap<u32, GroupCounts>) {
         self.whole = GroupCounts::default();
-        self.classes = classes;
+        self.buckets = buckets;
     }
 
-    /// The rows of these classes are read, or all.
-    pub fn read(&mut self, chosen: Option<&Classes>) {
+    /// Forgets the groups of these hash buckets, or of all: their rows are read.
+    pub fn forget_read(&mut self, chosen: Option<&Classes>) {
         self.whole = GroupCounts::default();
         match chosen {
-            Some(classes) => classes.chosen.iter().for_each(|c| drop(self.classes.remove(c))),
-            None => self.classes.clear(),
+            Some(read) => read.chosen.iter().for_each(|bucket| drop(self.buckets.remove(bucket))),
+            None => self.buckets.clear(),
         }
     }
 
-    /// Rows that were read agree.
-    pub fn paired(&mut self, groups: &GroupCounts) {
+    /// Adds the groups of rows that were read and agree.
+    pub fn add_matched(&mut self, groups: &GroupCounts) {
         self.paired.add_all(groups);
     }
 
-    /// The groups of everything that matched.
+    /// Returns the groups of all rows that matched.
     pub fn finish(self) -> GroupCounts {
-        let MatchedGroups { whole, classes, mut paired } = self;
+        let MatchedGroups { whole, buckets, mut paired } = self;
         paired.add_all(&whole);
-        classes.values().for_each(|groups| paired.add_all(groups));
+        buckets.values().for_each(|groups| paired.add_all(groups));
         paired
     }
 }
@@ -118,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_read_count_by_what_was_paired() {
+    fn groups_of_rows_that_are_read_are_those_that_were_paired() {
         let mut groups = MatchedGroups::default();
-        groups.whole(counts("a", 9));
-        groups.by_class([(0, counts("a", 4)), (1, counts("a", 5))].into());
-        groups.read(Some(&Classes { of: 2, chosen: vec![1] }));
-        groups.paired(&counts("b", 3));
+        groups.set_whole(counts("a", 9));
+        groups.set_buckets([(0, counts("a", 4)), (1, counts("a", 5))].into());
+        groups.forget_read(Some(&Classes { of: 2, chosen: vec![1] }));
+        groups.add_matched(&counts("b", 3));
         let mut found: Vec<_> =
             groups.finish().iter().map(|(g, n)| (g.unwrap().to_vec(), n)).collect();
         found.sort();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn parts_lose_their_rules_and_keep_their_groups() {
-        let mut parts = Parts::default();
+        let mut parts = PartCounts::default();
         parts.add(Some(b"a"), Some(1), 2);
         parts.add(Some(b"a"), None, 3);
         parts.add(None, None, 4);

@@ -1,6 +1,6 @@
 //! Keys of the rows that changed lately.
 
-use super::canon::in_key;
+use super::canonical_form::in_key;
 use super::region::Conditions;
 use super::relation::from_changed;
 use super::statement::{Statement, Writer};
@@ -16,7 +16,7 @@ pub fn moment(ago: std::time::Duration) -> Statement {
     ))
 }
 
-/// The canons of the keys in a range whose rows changed lately, in no particular order.
+/// The canonical forms of the keys in a range whose rows changed lately, in no particular order.
 pub fn changed_keys(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");

@@ -5,8 +5,8 @@
 //! value on both sides. A short value that looks like a token is turned into one too, so that no two
 //! values share one. Digests need none of this: there no value leaves its server.
 
-use super::canon::{canon, in_key, place, printed};
-use crate::plan::{Canon, MappingPlan, Pair};
+use super::canonical_form::{canonical_form, in_key, place, printed_text};
+use crate::plan::{CanonicalForm, MappingPlan, Pair};
 use crate::schema::{Builtin, PgType, Side};
 
 /// Values of more bytes than this come as a token.
@@ -16,44 +16,46 @@ const SHOWN: u32 = 1_000;
 /// How a token begins.
 const TOKEN: &str = "pgreconcile-large:";
 
-/// The canon of a pair as it goes to the client.
-pub(super) fn sent(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
-    // A key has to be whole, and so has what is judged within a leeway.
+/// The canonical form of a pair as it goes to the client.
+pub(super) fn sent_form(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
+    // A key has to be whole, and so has what is judged within a tolerance.
     if index < plan.key_width {
         return in_key(pair, side, index);
     }
-    let canon = canon(pair, side, index);
-    if !plan.folds || pair.leeway.is_some() {
-        return canon;
+    let form = canonical_form(pair, side, index);
+    if !plan.hashes_large_values || pair.tolerance.is_some() {
+        return form;
     }
-    match pair.canon.wire() {
-        Builtin::Text => once(stands(pair, side) && pair.canon == Canon::Text, &canon, |canon| {
-            format!(
-                "case when pg_catalog.octet_length({canon}) operator(pg_catalog.>) {LIMIT} \
-                 or pg_catalog.starts_with({canon}, '{TOKEN}') \
+    match pair.form.wire() {
+        Builtin::Text => {
+            once(stands(pair, side) && pair.form == CanonicalForm::Text, &form, |form| {
+                format!(
+                    "case when pg_catalog.octet_length({form}) operator(pg_catalog.>) {LIMIT} \
+                 or pg_catalog.starts_with({form}, '{TOKEN}') \
                  then '{TOKEN}' operator(pg_catalog.||) \
-                 pg_catalog.octet_length({canon})::pg_catalog.text operator(pg_catalog.||) ':' \
-                 operator(pg_catalog.||) pg_catalog.encode({}, 'hex') else {canon} end",
-                sha256_of_text(canon)
-            )
-        }),
+                 pg_catalog.octet_length({form})::pg_catalog.text operator(pg_catalog.||) ':' \
+                 operator(pg_catalog.||) pg_catalog.encode({}, 'hex') else {form} end",
+                    sha256_of_text(form)
+                )
+            })
+        }
         Builtin::Bytea => format!(
-            "case when pg_catalog.octet_length({canon}) operator(pg_catalog.>) {LIMIT} \
-             or pg_catalog.substring({canon}, 1, {}) operator(pg_catalog.=) {token} \
-             then {token} operator(pg_catalog.||) pg_catalog.int4send(pg_catalog.octet_length({canon})) \
-             operator(pg_catalog.||) pg_catalog.sha256({canon}) \
-             else {canon} end",
+            "case when pg_catalog.octet_length({form}) operator(pg_catalog.>) {LIMIT} \
+             or pg_catalog.substring({form}, 1, {}) operator(pg_catalog.=) {token} \
+             then {token} operator(pg_catalog.||) pg_catalog.int4send(pg_catalog.octet_length({form})) \
+             operator(pg_catalog.||) pg_catalog.sha256({form}) \
+             else {form} end",
             TOKEN.len(),
             token = format_args!("pg_catalog.convert_to('{TOKEN}', 'SQL_ASCII')"),
         ),
-        _ => canon,
+        _ => form,
     }
 }
 
 /// The value as people read it; of a large one its beginning, size and hash.
-pub(super) fn shown(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
-    let text = printed(pair, side, index);
-    if !plan.folds || index < plan.key_width {
+pub(super) fn abridged_text(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -> String {
+    let text = printed_text(pair, side, index);
+    if !plan.hashes_large_values || index < plan.key_width {
         return text;
     }
     let value = place(index);
@@ -66,7 +68,7 @@ pub(super) fn shown(plan: &MappingPlan, pair: &Pair, side: Side, index: usize) -
              operator(pg_catalog.||) ')' else {text} end"
         )
     };
-    match (base, pair.canon.wire()) {
+    match (base, pair.form.wire()) {
         // Its text is twice as long as it is, and at most 1 GB.
         (PgType::Builtin(Builtin::Bytea), _) => abridged(
             &format!("pg_catalog.octet_length({value})"),

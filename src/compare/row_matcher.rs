@@ -1,78 +1,78 @@
-//! Pairs rows of both sides by key, whatever order they come in.
+//! Matches rows of both sides by key, in whatever order they come.
 //!
-//! A row that meets its counterpart at once is compared byte for byte and forgotten. A row that has
-//! to wait is kept as key and fingerprint only, beside the values of pairs that have a leeway. When
-//! both sides come in key order, as index scans do, almost nothing waits; when they do not, the
-//! chunk's keys wait at the most, which is why a chunk has a bounded number of rows.
+//! A row whose counterpart comes at the same time is compared byte for byte and dropped. A row that
+//! waits is kept as key and fingerprint only, beside the values of pairs that have a tolerance. When
+//! both sides come in key order, as index scans do, almost no rows wait; otherwise up to all keys of
+//! the chunk wait, which is why a chunk has a bounded number of rows.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::leeway::{Kept, rows_agree};
+use super::tolerance::{WaitingRow, rows_agree};
 use crate::plan::Pair;
 use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
 use crate::schema::{BySide, Side};
 
-/// A key whose rows differ at first sight, with what each side has of it.
+/// A key whose rows differ and are not rechecked yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspected {
+pub struct CandidateKey {
     /// The key.
     pub key: Key,
-    /// Rows and their hashes on each side.
+    /// Count and sum of the rows of each side.
     pub image: BySide<Digest>,
 }
 
-/// Which side's next row is wanted.
+/// Which side's next row comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advance {
     /// Both.
     Both,
-    /// Only this one's; the other side's row stays.
+    /// Only this side; the other side's row stays.
     Only(Side),
 }
 
-/// Rows of one region, being paired.
+/// Matches the rows of one region.
 #[derive(Debug)]
-pub struct Pairing {
+pub struct RowMatcher {
     order: KeyOrder,
     key_width: usize,
-    /// Without a proven key every key is kept, or a second row of a key that has already agreed
-    /// would look like a row of its own, and duplicates alike on both sides would not be seen.
+    /// Whether every key is kept, because no index proves the key: otherwise a second row of a key that
+    /// has matched would look like a row of its own, and duplicates on both sides would not be seen.
     keeps_all: bool,
     rows: BySide<u64>,
     digest: BySide<Digest>,
     matched: u64,
-    /// The field of a row's group, where there are groups, and the groups of what matched.
+    /// The field with a row's group, where there are groups, and the groups of the matched rows.
     group: Option<usize>,
     groups: GroupCounts,
     waiting: HashMap<Key, Waiting>,
     fingerprinter: Fingerprinter,
-    /// All pairs, if one of them has a leeway.
-    forgiving: Option<Box<[Pair]>>,
-    kept: HashMap<Key, BySide<Option<Kept>>>,
+    /// All pairs, if one of them has a tolerance.
+    tolerant: Option<Box<[Pair]>>,
+    kept: HashMap<Key, BySide<Option<WaitingRow>>>,
     kept_bytes: usize,
 }
 
-/// What has come of a key, and the group of its rows: rows that agree are of one group.
+/// The rows of a key so far, and their group: rows that agree have the same group.
 #[derive(Debug, Default)]
 struct Waiting {
     image: BySide<Digest>,
     group: u32,
 }
 
-/// Bytes kept of values that count as much as one more key that waits.
+/// So many kept bytes of values count as one more waiting key.
 const BYTES_OF_A_KEY: usize = 256;
 
-impl Pairing {
-    /// Nothing read yet. `key_proven` tells whether each key stands at most once on each side, `group`
+impl RowMatcher {
+    /// Starts without rows. `key_proven` says whether each key occurs at most once on each side, `group`
     /// which field of a row holds its group's text.
     pub fn new(
         order: KeyOrder,
         key_width: usize,
         key_proven: bool,
         group: Option<usize>,
-    ) -> Pairing {
-        Pairing {
+    ) -> RowMatcher {
+        RowMatcher {
             order,
             key_width,
             keeps_all: !key_proven,
@@ -83,23 +83,23 @@ impl Pairing {
             groups: GroupCounts::default(),
             waiting: HashMap::new(),
             fingerprinter: Fingerprinter::default(),
-            forgiving: None,
+            tolerant: None,
             kept: HashMap::new(),
             kept_bytes: 0,
         }
     }
 
-    /// The same for rows whose fields are the canons of these pairs: rows that differ only within a
-    /// pair's leeway match.
+    /// Lets rows match that differ only within a pair's tolerance. The rows' fields are the canonical
+    /// forms of these pairs.
     #[must_use]
-    pub fn forgiving(mut self, pairs: &[Pair]) -> Pairing {
-        let any = pairs.iter().any(|pair| pair.leeway.is_some());
-        self.forgiving = any.then(|| pairs.into());
+    pub fn with_tolerance(mut self, pairs: &[Pair]) -> RowMatcher {
+        let any = pairs.iter().any(|pair| pair.tolerance.is_some());
+        self.tolerant = any.then(|| pairs.into());
         self
     }
 
-    /// Takes the next row of both sides, or of the one with the smaller key. `width` is the number
-    /// of fields of a row.
+    /// Adds the next row of both sides, or of the side with the smaller key. `width` is the number of
+    /// fields of a row.
     pub fn step<R: Record>(&mut self, source: &R, target: &R, width: usize) -> Advance {
         if !alike(source, target, 0..self.key_width) {
             if !self.order.is_known() {
@@ -127,35 +127,33 @@ impl Pairing {
         Advance::Both
     }
 
-    /// Takes a row whose counterpart has not come (yet).
+    /// Adds a row whose counterpart has not come yet, if there is one.
     pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
-            if let Some(pairs) = &self.forgiving {
-                let kept = Kept::of(row, pairs, &mut self.fingerprinter);
+            if let Some(pairs) = &self.tolerant {
+                let kept = WaitingRow::of(row, pairs, &mut self.fingerprinter);
                 self.keep(side, &key, kept);
             }
             self.add_row(side, key, fingerprint, row);
         }
     }
 
-    /// Takes a row that has no counterpart, since the other side has no row at all: nothing but its
-    /// fingerprint is held. Its key must be proven, or a second row of it would not be noticed.
-    pub fn lone<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+    /// Adds a row while the other side has no row at all: only its fingerprint is kept. The key must be
+    /// proven, or a second row of a key would not be noticed.
+    pub fn add_one_sided<R: Record>(&mut self, side: Side, row: &R, width: usize) {
         self.rows[side] += 1;
         self.digest[side].add(self.fingerprinter.of(row, 0..width));
     }
 
     fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
         alike(source, target, fields.clone())
-            || self
-                .forgiving
-                .as_ref()
-                .is_some_and(|pairs| rows_agree(pairs, source, target, fields))
+            || self.tolerant.as_ref().is_some_and(|pairs| rows_agree(pairs, source, target, fields))
     }
 
-    /// A second row of a key makes it a duplicate, whose values do not matter.
-    fn keep(&mut self, side: Side, key: &Key, kept: Kept) {
+    /// Keeps the values of the first row of a key: a second row makes it a duplicate, whose values do not
+    /// matter.
+    fn keep(&mut self, side: Side, key: &Key, kept: WaitingRow) {
         let sides = self.kept.entry_ref(key).or_default();
         if sides[side].is_none() {
             self.kept_bytes += kept.size();
@@ -163,10 +161,10 @@ impl Pairing {
         }
     }
 
-    /// Whether the one row of a key on each side agree with the other's within the leeways. What
-    /// was kept of them is let go.
-    fn forgive(&mut self, key: &Key) -> bool {
-        let (Some(pairs), Some(sides)) = (&self.forgiving, self.kept.remove(key)) else {
+    /// Returns whether the only rows of a key on both sides agree within the tolerances, and drops what
+    /// was kept of them.
+    fn remove_if_tolerated(&mut self, key: &Key) -> bool {
+        let (Some(pairs), Some(sides)) = (&self.tolerant, self.kept.remove(key)) else {
             return false;
         };
         let BySide { source: Some(source), target: Some(target) } = sides else { return false };
@@ -174,7 +172,7 @@ impl Pairing {
         source.agrees(&target, pairs)
     }
 
-    /// Takes a key with its row's fingerprint and its group's text, if there are groups.
+    /// Adds a key with its row's fingerprint and its group's text, if there are groups.
     pub fn add_grouped(
         &mut self,
         side: Side,
@@ -186,7 +184,7 @@ impl Pairing {
         self.add_of(side, key, fingerprint, group);
     }
 
-    /// Takes a key with its row's fingerprint; of the row itself only the group is read.
+    /// Adds a key with its row's fingerprint; only the group is read from the row itself.
     pub fn add_row<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
         let group = self.group_of(row);
         self.add_of(side, key, fingerprint, group);
@@ -201,7 +199,7 @@ impl Pairing {
         entry.group = group;
         if !self.keeps_all && image.source.rows == 1 && image.target.rows == 1 {
             let alike = image.source == image.target;
-            if self.forgive(&key) || alike {
+            if self.remove_if_tolerated(&key) || alike {
                 self.matched += 1;
                 self.waiting.remove(&key);
                 self.groups.add(group, 1);
@@ -213,37 +211,37 @@ impl Pairing {
         self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
-    /// Keys that wait; much that is kept of their rows counts as more of them.
+    /// Returns the number of waiting keys; many kept values count as more keys.
     pub fn waiting(&self) -> usize {
         self.waiting.len() + self.kept_bytes / BYTES_OF_A_KEY
     }
 
-    /// Rows taken so far.
+    /// Returns the number of rows added so far.
     pub fn rows(&self) -> BySide<u64> {
         self.rows
     }
 
-    /// Count and sum of a side's rows, if all of them waited: true of the only side that has rows.
+    /// Returns count and sum of a side's rows that waited: all of them, if the other side has none.
     pub fn digest(&self, side: Side) -> Digest {
         self.digest[side]
     }
 
-    /// No more rows come: how many matched, what differs, in no particular order, and the groups of
-    /// what matched.
-    pub fn finish(mut self) -> (u64, Vec<Suspected>, GroupCounts) {
+    /// Ends the matching. Returns how many rows matched, the keys that differ, in no particular order,
+    /// and the groups of the matched rows.
+    pub fn finish(mut self) -> (u64, Vec<CandidateKey>, GroupCounts) {
         let mut matched = self.matched;
         let mut groups = std::mem::take(&mut self.groups);
-        let mut suspects = Vec::new();
+        let mut candidates = Vec::new();
         for (key, Waiting { image, group }) in std::mem::take(&mut self.waiting) {
             let one_each = image.all(|digest| digest.rows == 1);
-            if one_each && (image.source == image.target || self.forgive(&key)) {
+            if one_each && (image.source == image.target || self.remove_if_tolerated(&key)) {
                 matched += 1;
                 groups.add(group, 1);
             } else {
-                suspects.push(Suspected { key, image });
+                candidates.push(CandidateKey { key, image });
             }
         }
-        (matched, suspects, if self.group.is_some() { groups } else { GroupCounts::default() })
+        (matched, candidates, if self.group.is_some() { groups } else { GroupCounts::default() })
     }
 
     fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
@@ -268,7 +266,7 @@ mod tests {
         vec![Some(vec![key]), Some(value.as_bytes().to_vec())]
     }
 
-    /// Pairs two lists of rows the way the stream strategy does.
+    /// Matches two lists of rows the way the stream strategy does.
     fn pair(source: &[Row], target: &[Row], proven: bool) -> (u64, Vec<(u8, u64, u64)>) {
         pair_under(&[], source, target, proven)
     }
@@ -280,11 +278,11 @@ mod tests {
         proven: bool,
     ) -> (u64, Vec<(u8, u64, u64)>) {
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(order.clone(), 1, proven, None).forgiving(pairs);
+        let mut matcher = RowMatcher::new(order.clone(), 1, proven, None).with_tolerance(pairs);
         let (mut s, mut t) = (source.iter().peekable(), target.iter().peekable());
         loop {
             match (s.peek(), t.peek()) {
-                (Some(a), Some(b)) => match pairing.step(*a, *b, 2) {
+                (Some(a), Some(b)) => match matcher.step(*a, *b, 2) {
                     Advance::Both => {
                         s.next();
                         t.next();
@@ -293,26 +291,26 @@ mod tests {
                     Advance::Only(Side::Target) => drop(t.next()),
                 },
                 (Some(a), None) => {
-                    pairing.wait(Side::Source, *a, 2);
+                    matcher.wait(Side::Source, *a, 2);
                     s.next();
                 }
                 (None, Some(b)) => {
-                    pairing.wait(Side::Target, *b, 2);
+                    matcher.wait(Side::Target, *b, 2);
                     t.next();
                 }
                 (None, None) => break,
             }
         }
-        let (matched, suspects, _) = pairing.finish();
-        let mut suspects: Vec<_> = suspects
+        let (matched, candidates, _) = matcher.finish();
+        let mut candidates: Vec<_> = candidates
             .into_iter()
             .map(|s| {
                 let key = s.key.fields().next().unwrap()[0];
                 (key, s.image.source.rows, s.image.target.rows)
             })
             .collect();
-        suspects.sort_unstable();
-        (matched, suspects)
+        candidates.sort_unstable();
+        (matched, candidates)
     }
 
     #[test]
@@ -352,38 +350,39 @@ mod tests {
     fn in_key_order_nothing_waits() {
         let rows: Vec<Row> = (0..200).map(|key| row(key, "same")).collect();
         let order = KeyOrder(vec![KeyField::Bytes]);
-        let mut pairing = Pairing::new(order.clone(), 1, true, None);
+        let mut matcher = RowMatcher::new(order.clone(), 1, true, None);
         for row in &rows {
-            assert_eq!(pairing.step(row, row, 2), Advance::Both);
-            assert_eq!(pairing.waiting(), 0);
+            assert_eq!(matcher.step(row, row, 2), Advance::Both);
+            assert_eq!(matcher.waiting(), 0);
         }
-        assert_eq!(pairing.finish().0, 200);
+        assert_eq!(matcher.finish().0, 200);
     }
 
     #[test]
-    fn duplicates_alike_on_both_sides_are_seen_where_no_index_proves_the_key() {
+    fn duplicates_on_both_sides_are_seen_without_a_proven_key() {
         let rows = [row(1, "a"), row(1, "a"), row(2, "b")];
         assert_eq!(pair(&rows, &rows, false), (1, vec![(1, 2, 2)]));
     }
 
     #[test]
-    fn a_second_row_of_a_key_that_has_agreed_is_a_duplicate_and_not_a_row_of_its_own() {
+    fn a_second_row_of_a_matched_key_is_a_duplicate() {
         let source = [row(1, "a"), row(1, "z")];
         let target = [row(1, "a")];
         assert_eq!(pair(&source, &target, false), (0, vec![(1, 2, 1)]));
     }
+
     #[test]
     fn the_groups_of_matched_rows_are_counted_in_any_order() {
-        // the value is the group; key 2 differs, key 4 has no counterpart
+        // The value is the group; key 2 differs, key 4 has no counterpart.
         let source = [row(1, "a"), row(2, "a"), row(3, "b")];
         let target = [row(3, "b"), row(1, "a"), row(2, "b"), row(4, "b")];
         for proven in [true, false] {
             let order = KeyOrder(vec![KeyField::Bytes]);
-            let mut pairing = Pairing::new(order, 1, proven, Some(1));
-            source.iter().for_each(|row| pairing.wait(Side::Source, row, 2));
-            target.iter().for_each(|row| pairing.wait(Side::Target, row, 2));
-            let (matched, suspects, groups) = pairing.finish();
-            assert_eq!((matched, suspects.len()), (2, 2));
+            let mut matcher = RowMatcher::new(order, 1, proven, Some(1));
+            source.iter().for_each(|row| matcher.wait(Side::Source, row, 2));
+            target.iter().for_each(|row| matcher.wait(Side::Target, row, 2));
+            let (matched, candidates, groups) = matcher.finish();
+            assert_eq!((matched, candidates.len()), (2, 2));
             let mut groups: Vec<_> = groups.iter().collect();
             groups.sort();
             assert_eq!(groups, [(Some(&b"a"[..]), 1), (Some(b"b"), 1)]);

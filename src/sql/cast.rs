@@ -1,20 +1,20 @@
 //! Values that were told as texts, read back: keys into the form in which rows are paired, others as the
 //! columns that they are meant for would hold them.
 
-use super::canon::{canon, printed};
-use super::fold::sent;
+use super::canonical_form::{canonical_form, printed_text};
+use super::large_value::sent_form;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::schema::{Builtin, Side};
 
-/// The canons of keys that a side once wrote as texts, in their order. A text of another form than
+/// The canonical forms of keys that a side once wrote as texts, in their order. A text of another form than
 /// the side's own is an error of the server's.
-pub fn told_keys(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statement {
+pub fn keys_of_texts(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let key = plan.key();
     writer.push("select ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&canon(pair, side, index));
+        writer.push(&canonical_form(pair, side, index));
     });
     writer.push("\nfrom (\nselect ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
@@ -35,10 +35,10 @@ pub fn told_keys(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statemen
     writer.finish()
 }
 
-/// What a side's columns hold of texts: of each pair the canon, then of each the text, in the order of
+/// What a side's columns hold of texts: of each pair the canonical form, then of each the text, in the order of
 /// the texts. One that a column's type refuses is an error of the server's; one that is too long is cut
 /// off, as by every cast.
-pub fn held(
+pub fn cast_values(
     plan: &MappingPlan,
     side: Side,
     pairs: &[usize],
@@ -47,11 +47,11 @@ pub fn held(
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     writer.list(", ", pairs.iter(), |writer, pair| {
-        writer.push(&sent(plan, &plan.pairs[*pair], side, *pair));
+        writer.push(&sent_form(plan, &plan.pairs[*pair], side, *pair));
     });
     writer.push(", ");
     writer.list(", ", pairs.iter(), |writer, pair| {
-        writer.push(&printed(&plan.pairs[*pair], side, *pair));
+        writer.push(&printed_text(&plan.pairs[*pair], side, *pair));
     });
     writer.push("\nfrom (\nselect ");
     writer.list(", ", pairs.iter(), |writer, pair| {

@@ -1,26 +1,26 @@
-//! What is forgiven at row level: two canons that differ and yet are within their pair's leeway.
+//! Tolerances at row level: two canonical forms that differ may be within their pair's tolerance.
 //!
-//! Equal canons agree whatever the leeway, NULL only agrees with NULL, and what is no number (NaN,
-//! the infinities) only with itself.
+//! Equal canonical forms agree whatever the tolerance. NULL agrees only with NULL, and NaN and the
+//! infinities agree only with themselves.
 
 use std::ops::Range;
 
-use crate::plan::{Leeway, Pair};
+use crate::plan::{Pair, Tolerance};
 use crate::row::{Decimal, Fingerprint, Fingerprinter, Record};
 use crate::schema::Builtin;
 
-/// Whether two canons of a pair agree.
+/// Returns whether two values of a pair agree: their canonical forms are equal or within its tolerance.
 pub fn agree(pair: &Pair, source: Option<&[u8]>, target: Option<&[u8]>) -> bool {
     source == target
-        || match (&pair.leeway, source, target) {
-            (Some(leeway), Some(source), Some(target)) => {
-                forgives(leeway, pair.canon.wire(), source, target)
+        || match (&pair.tolerance, source, target) {
+            (Some(tolerance), Some(source), Some(target)) => {
+                is_within(tolerance, pair.form.wire(), source, target)
             }
             _ => false,
         }
 }
 
-/// Whether two rows agree in these fields.
+/// Returns whether two rows agree in these fields.
 pub(super) fn rows_agree(
     pairs: &[Pair],
     source: &impl Record,
@@ -30,28 +30,28 @@ pub(super) fn rows_agree(
     fields.all(|index| agree(&pairs[index], source.field(index), target.field(index)))
 }
 
-fn forgives(leeway: &Leeway, wire: Builtin, source: &[u8], target: &[u8]) -> bool {
-    match leeway {
-        Leeway::Number(tolerance) => match (number(wire, source), number(wire, target)) {
+fn is_within(tolerance: &Tolerance, wire: Builtin, source: &[u8], target: &[u8]) -> bool {
+    match tolerance {
+        Tolerance::Number(tolerance) => match (number(wire, source), number(wire, target)) {
             (Some(source), Some(target)) => source.within(&target, tolerance),
             _ => false,
         },
-        Leeway::Time(tolerance) => match (time(wire, source), time(wire, target)) {
+        Tolerance::Time(tolerance) => match (time(wire, source), time(wire, target)) {
             (Some(source), Some(target)) if source.beside == target.beside => {
                 let apart = i128::from(source.units).abs_diff(i128::from(target.units));
                 apart * source.unit.unsigned_abs() <= tolerance.unsigned_abs()
             }
             _ => false,
         },
-        Leeway::AnyCase => match (str::from_utf8(source), str::from_utf8(target)) {
-            (Ok(source), Ok(target)) => folded(source).eq(folded(target)),
+        Tolerance::AnyCase => match (str::from_utf8(source), str::from_utf8(target)) {
+            (Ok(source), Ok(target)) => fold_case(source).eq(fold_case(target)),
             _ => false,
         },
     }
 }
 
-/// The letters of a text in lower case, each by itself: sigma at a word's end is any other sigma.
-fn folded(text: &str) -> impl Iterator<Item = char> {
+/// Returns the letters of a text in lower case, each by itself: a final sigma equals any other sigma.
+fn fold_case(text: &str) -> impl Iterator<Item = char> {
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
@@ -71,11 +71,11 @@ struct Time {
     units: i64,
     /// Nanoseconds of a unit.
     unit: i128,
-    /// What has no fixed length and has to be the same: a zone, days and months of an interval.
+    /// What has no fixed length and has to be equal: a zone, or days and months of an interval.
     beside: (i32, i32),
 }
 
-/// Reads a time; nothing for the infinities.
+/// Reads a time. Returns `None` for the infinities.
 fn time(wire: Builtin, bytes: &[u8]) -> Option<Time> {
     const MICROSECOND: i128 = 1_000;
     const DAY: i128 = 86_400_000_000_000;
@@ -105,7 +105,7 @@ fn time(wire: Builtin, bytes: &[u8]) -> Option<Time> {
     }
 }
 
-/// A whole number of two, four or eight bytes.
+/// Reads a whole number of two, four or eight bytes.
 fn signed(bytes: &[u8]) -> Option<i64> {
     Some(match bytes.len() {
         2 => i16::from_be_bytes(bytes.try_into().ok()?).into(),
@@ -115,48 +115,54 @@ fn signed(bytes: &[u8]) -> Option<i64> {
     })
 }
 
-/// What has to be kept of a row that waits for its counterpart: the fields that have a leeway, and a
-/// fingerprint of the others.
+/// The parts of a row that are kept until its counterpart comes: the fields that have a tolerance, and
+/// a fingerprint of the others.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct WaitingRow {
     others: Fingerprint,
-    /// By place; nothing for fields without a leeway.
+    /// By index; `None` for fields without a tolerance.
     fields: Box<[Option<Box<[u8]>>]>,
 }
 
-impl Kept {
-    pub(super) fn of(row: &impl Record, pairs: &[Pair], fingerprinter: &mut Fingerprinter) -> Kept {
+impl WaitingRow {
+    pub(super) fn of(
+        row: &impl Record,
+        pairs: &[Pair],
+        fingerprinter: &mut Fingerprinter,
+    ) -> WaitingRow {
         let others = fingerprinter.of(&Exact(row, pairs), 0..pairs.len());
         let field = |index: usize| {
-            let kept = pairs[index].leeway.as_ref().and(row.field(index));
+            let kept = pairs[index].tolerance.as_ref().and(row.field(index));
             kept.map(Box::from)
         };
-        Kept { others, fields: (0..pairs.len()).map(field).collect() }
+        WaitingRow { others, fields: (0..pairs.len()).map(field).collect() }
     }
 
-    pub(super) fn agrees(&self, target: &Kept, pairs: &[Pair]) -> bool {
+    pub(super) fn agrees(&self, target: &WaitingRow, pairs: &[Pair]) -> bool {
         self.others == target.others && rows_agree(pairs, self, target, 0..pairs.len())
     }
 
-    /// Bytes that it holds.
+    /// Returns the number of bytes that it holds.
     pub(super) fn size(&self) -> usize {
         let held = self.fields.iter().flatten().map(|field| field.len());
-        size_of::<Kept>() + self.fields.len() * size_of::<Option<Box<[u8]>>>() + held.sum::<usize>()
+        size_of::<WaitingRow>()
+            + self.fields.len() * size_of::<Option<Box<[u8]>>>()
+            + held.sum::<usize>()
     }
 }
 
-impl Record for Kept {
+impl Record for WaitingRow {
     fn field(&self, index: usize) -> Option<&[u8]> {
         self.fields[index].as_deref()
     }
 }
 
-/// A row without the fields that have a leeway.
+/// A row with only the fields that have no tolerance.
 struct Exact<'r, R>(&'r R, &'r [Pair]);
 
 impl<R: Record> Record for Exact<'_, R> {
     fn field(&self, index: usize) -> Option<&[u8]> {
-        if self.1[index].leeway.is_some() { None } else { self.0.field(index) }
+        if self.1[index].tolerance.is_some() { None } else { self.0.field(index) }
     }
 }
 
@@ -165,17 +171,17 @@ mod tests {
     use super::*;
 
     fn within(tolerance: &str, wire: Builtin, source: &[u8], target: &[u8]) -> bool {
-        let tolerance = Leeway::Number(Decimal::parse(tolerance).unwrap());
-        let forgiven = forgives(&tolerance, wire, source, target);
-        assert_eq!(forgiven, forgives(&tolerance, wire, target, source));
-        forgiven
+        let tolerance = Tolerance::Number(Decimal::parse(tolerance).unwrap());
+        let within = is_within(&tolerance, wire, source, target);
+        assert_eq!(within, is_within(&tolerance, wire, target, source));
+        within
     }
 
     fn near(nanoseconds: i128, wire: Builtin, source: &[u8], target: &[u8]) -> bool {
-        let tolerance = Leeway::Time(nanoseconds);
-        let forgiven = forgives(&tolerance, wire, source, target);
-        assert_eq!(forgiven, forgives(&tolerance, wire, target, source));
-        forgiven
+        let tolerance = Tolerance::Time(nanoseconds);
+        let within = is_within(&tolerance, wire, source, target);
+        assert_eq!(within, is_within(&tolerance, wire, target, source));
+        within
     }
 
     #[test]
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_measured_in_their_own_units_and_infinity_is_far_from_everything() {
+    fn times_are_measured_in_their_units_and_infinity_is_never_near() {
         const SECOND: i128 = 1_000_000_000;
         let stamp = |micros: i64| micros.to_be_bytes();
         assert!(near(SECOND, Builtin::Timestamp, &stamp(0), &stamp(1_000_000)));
@@ -243,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn case_is_folded_beyond_ascii_and_nothing_else_is() {
+    fn only_case_is_folded_beyond_ascii_too() {
         let alike = |a: &str, b: &str| {
-            forgives(&Leeway::AnyCase, Builtin::Text, a.as_bytes(), b.as_bytes())
+            is_within(&Tolerance::AnyCase, Builtin::Text, a.as_bytes(), b.as_bytes())
         };
         assert!(alike("ÄÖÜ", "äöü") && alike("ЖУК", "жук") && alike("ΟΔΟΣ", "οδοσ"));
         assert!(alike("οδος", "ΟΔΟΣ") && alike("ẞ", "ß"));
         assert!(!alike("ß", "ss") && !alike("ä", "a") && !alike("a ", "a") && !alike("", "a"));
-        assert!(!forgives(&Leeway::AnyCase, Builtin::Text, &[0xff], b"a"));
+        assert!(!is_within(&Tolerance::AnyCase, Builtin::Text, &[0xff], b"a"));
     }
 }

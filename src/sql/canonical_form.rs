@@ -1,7 +1,7 @@
-//! How SQL says a pair's value: as its canon, for the row hash, for a search, and as people read it.
+//! How SQL says a pair's value: as its canonical form, for the row hash, for a search, and as people read it.
 
 use super::statement::{Writer, column};
-use crate::plan::{Canon, DigestForm, Expression, Pair};
+use crate::plan::{CanonicalForm, DigestForm, Expression, Pair};
 use crate::schema::{Builtin, PgType, Side};
 use crate::spec::Precision;
 
@@ -18,18 +18,22 @@ pub(super) fn expression(writer: &mut Writer<'_>, pair: &Pair, side: Side) {
     };
 }
 
-/// The canon of a pair's value.
-pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
+/// The canonical form of a pair's value.
+pub(super) fn canonical_form(pair: &Pair, side: Side, index: usize) -> String {
     let value = place(index);
     let pg_type = &pair.sides[side].column_type.pg_type;
     let is = |builtin| *pg_type == PgType::Builtin(builtin);
-    match pair.canon {
-        Canon::As(Builtin::Bpchar) => by_bytes(&cast(&value, "bpchar")),
-        Canon::As(builtin) if is(builtin) => value,
-        Canon::As(builtin) => cast(&value, builtin.name()),
-        Canon::TrimmedNumeric if is(Builtin::Numeric) => format!("pg_catalog.trim_scale({value})"),
-        Canon::TrimmedNumeric => format!("pg_catalog.trim_scale({})", cast(&value, "numeric")),
-        Canon::Float(builtin) => {
+    match pair.form {
+        CanonicalForm::As(Builtin::Bpchar) => by_bytes(&cast(&value, "bpchar")),
+        CanonicalForm::As(builtin) if is(builtin) => value,
+        CanonicalForm::As(builtin) => cast(&value, builtin.name()),
+        CanonicalForm::TrimmedNumeric if is(Builtin::Numeric) => {
+            format!("pg_catalog.trim_scale({value})")
+        }
+        CanonicalForm::TrimmedNumeric => {
+            format!("pg_catalog.trim_scale({})", cast(&value, "numeric"))
+        }
+        CanonicalForm::Float(builtin) => {
             let name = builtin.name();
             let value = if is(builtin) { value } else { cast(&value, name) };
             // -0 + 0 is 0; NaNs of different bits are one value to PostgreSQL and to its users.
@@ -38,29 +42,29 @@ pub(super) fn canon(pair: &Pair, side: Side, index: usize) -> String {
                  'NaN'::pg_catalog.{name} else {value} operator(pg_catalog.+) '0'::pg_catalog.{name} end"
             )
         }
-        Canon::Text | Canon::Rendered => by_bytes(&text(pg_type, &value)),
-        Canon::JsonbText => by_bytes(&cast(&cast(&value, "jsonb"), "text")),
-        Canon::ArrayText(element) => {
+        CanonicalForm::Text | CanonicalForm::Rendered => by_bytes(&text(pg_type, &value)),
+        CanonicalForm::JsonbText => by_bytes(&cast(&cast(&value, "jsonb"), "text")),
+        CanonicalForm::ArrayText(element) => {
             let written = match &pair.sides[side].column_type.pg_type {
                 PgType::Array(element) if element.base() == &PgType::Enum => cast(&value, "text"),
                 _ => value,
             };
             by_bytes(&cast(&format!("{written}::pg_catalog.{}[]", element.name()), "text"))
         }
-        Canon::TrimmedText => {
+        CanonicalForm::TrimmedText => {
             let text = text(pg_type, &value);
             by_bytes(&format!("pg_catalog.btrim({text}, E' \\t\\n\\x0b\\f\\r')"))
         }
         // Under "C" only ASCII letters have a case, whatever the server's locale.
-        Canon::LowerText => {
+        CanonicalForm::LowerText => {
             by_bytes(&format!("pg_catalog.lower({})", by_bytes(&text(pg_type, &value))))
         }
-        Canon::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", text(pg_type, &value))),
-        Canon::Truncated(builtin, unit) => {
+        CanonicalForm::NullAsEmpty => by_bytes(&format!("coalesce({}, '')", text(pg_type, &value))),
+        CanonicalForm::Truncated(builtin, unit) => {
             let value = if is(builtin) { value } else { cast(&value, builtin.name()) };
             truncated(&value, builtin, unit)
         }
-        Canon::Rounded(places) => {
+        CanonicalForm::Rounded(places) => {
             let value = if is(Builtin::Numeric) { value } else { cast(&value, "numeric") };
             format!("pg_catalog.trim_scale(pg_catalog.round({value}, {places}))")
         }
@@ -102,8 +106,8 @@ fn truncated(value: &str, builtin: Builtin, unit: Precision) -> String {
 
 /// A pair's value as part of a key.
 pub(super) fn in_key(pair: &Pair, side: Side, index: usize) -> String {
-    let canon = canon(pair, side, index);
-    if pair.in_utf8 { format!("pg_catalog.convert_to({canon}, 'UTF8')") } else { canon }
+    let form = canonical_form(pair, side, index);
+    if pair.in_utf8 { format!("pg_catalog.convert_to({form}, 'UTF8')") } else { form }
 }
 
 fn cast(value: &str, type_name: &str) -> String {
@@ -115,12 +119,12 @@ fn by_bytes(text: &str) -> String {
     format!("{text} collate pg_catalog.\"C\"")
 }
 
-/// The canon in a form whose built-in hash sees every bit.
+/// The canonical form in a form whose built-in hash sees every bit.
 pub(super) fn digested(pair: &Pair, side: Side, index: usize) -> String {
-    let canon = canon(pair, side, index);
-    match pair.canon.digest_form() {
-        DigestForm::Native => canon,
-        DigestForm::Send(function) => format!("pg_catalog.{function}({canon})"),
+    let form = canonical_form(pair, side, index);
+    match pair.form.digest_form() {
+        DigestForm::Native => form,
+        DigestForm::Send(function) => format!("pg_catalog.{function}({form})"),
     }
 }
 
@@ -142,19 +146,19 @@ pub(super) fn row_hash(pairs: &[Pair], side: Side) -> String {
 /// ordinary type its own function costs half of what a record's does.
 pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
     if let [pair] = key {
-        let canon = in_key(pair, side, 0);
+        let form = in_key(pair, side, 0);
         match pair.wire() {
-            Builtin::Int2 => return format!("pg_catalog.hashint2extended({canon}, 0)"),
-            Builtin::Int4 => return format!("pg_catalog.hashint4extended({canon}, 0)"),
-            Builtin::Int8 => return format!("pg_catalog.hashint8extended({canon}, 0)"),
-            Builtin::Text => return format!("pg_catalog.hashtextextended({canon}, 0)"),
-            Builtin::Uuid => return format!("pg_catalog.uuid_hash_extended({canon}, 0)"),
+            Builtin::Int2 => return format!("pg_catalog.hashint2extended({form}, 0)"),
+            Builtin::Int4 => return format!("pg_catalog.hashint4extended({form}, 0)"),
+            Builtin::Int8 => return format!("pg_catalog.hashint8extended({form}, 0)"),
+            Builtin::Text => return format!("pg_catalog.hashtextextended({form}, 0)"),
+            Builtin::Uuid => return format!("pg_catalog.uuid_hash_extended({form}, 0)"),
             _ => {}
         }
     }
-    let canons: Vec<_> =
+    let forms: Vec<_> =
         key.iter().enumerate().map(|(index, pair)| in_key(pair, side, index)).collect();
-    format!("pg_catalog.hash_record_extended(row({}), 0)", canons.join(", "))
+    format!("pg_catalog.hash_record_extended(row({}), 0)", forms.join(", "))
 }
 
 /// What key ranges are compared with: the column itself where an index can serve it.
@@ -167,9 +171,9 @@ pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
     if pair.sides[side].looked_up_raw { place(index) } else { in_key(pair, side, index) }
 }
 
-/// The value before its canon, as the type's output function writes it. For most types that is what
+/// The value before its canonical form, as the type's output function writes it. For most types that is what
 /// a cast to text gives; for these the cast is a function of its own that says something else.
-pub(super) fn printed(pair: &Pair, side: Side, index: usize) -> String {
+pub(super) fn printed_text(pair: &Pair, side: Side, index: usize) -> String {
     printed_as(&place(index), &pair.sides[side].column_type.pg_type)
 }
 
@@ -178,7 +182,7 @@ pub(super) fn printed_key(pair: &Pair, side: Side, index: usize) -> String {
     let pg_type = &pair.sides[side].column_type.pg_type;
     match pair.drops_padding(side) {
         true => text(pg_type, &place(index)),
-        false => printed(pair, side, index),
+        false => printed_text(pair, side, index),
     }
 }
 

@@ -1,24 +1,26 @@
-//! The canaries' tables, hashed as rows are hashed.
+//! The self-test vectors' tables, hashed as rows are hashed.
 
-use super::canon::row_hash;
+use super::canonical_form::row_hash;
 use super::statement::Statement;
-use crate::plan::{CANARIES, Canary, Expression, Pair, PairSide};
+use crate::plan::{Expression, Pair, PairSide, SELF_TEST_VECTORS, SelfTestVector};
 use crate::schema::{BySide, Collation, ColumnName, ColumnType, PgType, Side};
-use crate::spec::Terms;
+use crate::spec::PairSettings;
 
-/// One row: for each canary the sum of one table's row hashes and of the other's, as text.
-pub fn canaries() -> Statement {
-    let sums: Vec<String> =
-        CANARIES.iter().flat_map(|canary| canary.tables.map(|rows| sum(canary, rows))).collect();
+/// One row: for each self-test vector the sum of one table's row hashes and of the other's, as text.
+pub fn self_test() -> Statement {
+    let sums: Vec<String> = SELF_TEST_VECTORS
+        .iter()
+        .flat_map(|vector| vector.tables.map(|rows| sum(vector, rows)))
+        .collect();
     Statement::constant(format!("select {}", sums.join(",\n")))
 }
 
-fn sum(canary: &Canary, rows: &[&[Option<&str>]]) -> String {
-    let pairs: Vec<Pair> = canary.columns.iter().map(|(canon, _)| pair(*canon)).collect();
+fn sum(vector: &SelfTestVector, rows: &[&[Option<&str>]]) -> String {
+    let pairs: Vec<Pair> = vector.columns.iter().map(|(form, _)| pair(*form)).collect();
     let rows: Vec<String> = rows
         .iter()
         .map(|row| {
-            let cells = row.iter().zip(canary.columns).map(|(cell, (_, type_name))| match cell {
+            let cells = row.iter().zip(vector.columns).map(|(cell, (_, type_name))| match cell {
                 Some(text) => format!("'{text}'::pg_catalog.{type_name}"),
                 None => format!("null::pg_catalog.{type_name}"),
             });
@@ -34,8 +36,8 @@ fn sum(canary: &Canary, rows: &[&[Option<&str>]]) -> String {
     )
 }
 
-/// A pair of this canon whose values have some other type, so that it is cast.
-fn pair(canon: crate::plan::Canon) -> Pair {
+/// A pair of this canonical form whose values have some other type, so that it is cast.
+fn pair(form: crate::plan::CanonicalForm) -> Pair {
     let side = || PairSide {
         expression: Expression::Column(ColumnName(String::new())),
         column_type: ColumnType {
@@ -50,9 +52,9 @@ fn pair(canon: crate::plan::Canon) -> Pair {
     };
     Pair {
         name: String::new(),
-        canon,
-        terms: Terms::default(),
-        leeway: None,
+        form,
+        settings: PairSettings::default(),
+        tolerance: None,
         in_utf8: false,
         sides: BySide::new(|_| side()),
     }
@@ -64,11 +66,12 @@ mod tests {
 
     #[test]
     fn tables_are_hashed_by_the_formula_that_rows_are() {
-        let canary = CANARIES.iter().find(|canary| canary.what.contains("swapped")).unwrap();
-        insta::assert_snapshot!(sum(canary, canary.tables[0]), @r#"
+        let vector =
+            SELF_TEST_VECTORS.iter().find(|vector| vector.what.contains("swapped")).unwrap();
+        insta::assert_snapshot!(sum(vector, vector.tables[0]), @r#"
         (select pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.hash_record_extended(row(r.p0::pg_catalog.int4, r.p1::pg_catalog.text collate pg_catalog."C"), 1)::pg_catalog.text, 1))::pg_catalog.text
         from (values ('1'::pg_catalog.int4, 'a'::pg_catalog.text), ('2'::pg_catalog.int4, 'b'::pg_catalog.text)) as r(p0, p1))
         "#);
-        assert!(canaries().binds.is_empty());
+        assert!(self_test().binds.is_empty());
     }
 }

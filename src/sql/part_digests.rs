@@ -3,9 +3,9 @@
 //! One statement, so that the parts add up to the whole. `offset 0` is there for the reason given in
 //! `digest`: parts are few, and the planner would take them for many.
 
-use super::canon::{key_hash, row_hash};
+use super::canonical_form::{key_hash, row_hash};
 use super::group::Grouping;
-use super::region::{class_of, from_region_with_rules};
+use super::region::{bucket_of, from_region_with_rules};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::Region;
@@ -13,9 +13,9 @@ use crate::schema::Side;
 
 /// By what else than the group a digest is parted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parting {
+pub struct DigestSplit {
     /// By so many classes of keys.
-    pub classes: Option<u32>,
+    pub buckets: Option<u32>,
     /// By the accept rule that covers a row which only this side has.
     pub rules: bool,
 }
@@ -25,20 +25,20 @@ pub struct Parting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartFields {
     /// The class, int8.
-    pub class: Option<usize>,
+    pub bucket: Option<usize>,
     /// The group's text.
     pub group: Option<usize>,
     /// The rule's place, int4; NULL where none covers the row.
     pub rule: Option<usize>,
 }
 
-impl Parting {
+impl DigestSplit {
     /// The columns of an answer.
     pub fn fields(self, plan: &MappingPlan) -> PartFields {
-        let class = self.classes.map(|_| 4);
-        let group = plan.group.map(|_| 4 + usize::from(class.is_some()));
-        let before = 4 + usize::from(class.is_some()) + usize::from(group.is_some());
-        PartFields { class, group, rule: self.rules.then_some(before) }
+        let bucket = self.buckets.map(|_| 4);
+        let group = plan.group.map(|_| 4 + usize::from(bucket.is_some()));
+        let before = 4 + usize::from(bucket.is_some()) + usize::from(group.is_some());
+        PartFields { bucket, group, rule: self.rules.then_some(before) }
     }
 }
 
@@ -50,16 +50,16 @@ pub fn part_digests(
     plan: &MappingPlan,
     side: Side,
     region: &Region,
-    parting: Parting,
+    split: DigestSplit,
 ) -> Statement {
     let grouping = Grouping::of(plan, side);
-    let counts_keys = !plan.key_proven() && !parting.rules;
+    let counts_keys = !plan.key_proven() && !split.rules;
     let sums_up = counts_keys && grouping.is_some();
     let mut inner = vec![format!("{} as h", row_hash(&plan.pairs, side))];
     let mut outer = Vec::new();
     let mut parts = Vec::new();
-    if let Some(of) = parting.classes {
-        inner.push(format!("{} as class", class_of(plan, side, of)));
+    if let Some(of) = split.buckets {
+        inner.push(format!("{} as class", bucket_of(plan, side, of)));
         outer.push("c.class".to_owned());
         parts.push("c.class");
     }
@@ -68,8 +68,8 @@ pub fn part_digests(
         outer.push(grouping.text_of("c.g"));
         parts.push("c.g");
     }
-    let rules = if parting.rules { plan.accepts.of_lone(side) } else { Vec::new() };
-    if parting.rules {
+    let rules = if split.rules { plan.accepts.of_one_sided(side) } else { Vec::new() };
+    if split.rules {
         inner.push(format!("{} as rule", covering_rule(&rules)));
         outer.push("c.rule".to_owned());
         parts.push("c.rule");
@@ -94,7 +94,7 @@ pub fn part_digests(
     from_region_with_rules(&mut writer, plan, side, region, &rules);
     writer.push("\noffset 0\n) as c");
     let parts = parts.join(", ");
-    match (sums_up, parting.classes) {
+    match (sums_up, split.buckets) {
         _ if parts.is_empty() => &mut writer,
         (false, _) => writer.push("\ngroup by ").push(&parts),
         (true, Some(_)) => writer.push("\ngroup by grouping sets ((c.class, c.g), (c.class))"),

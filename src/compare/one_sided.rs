@@ -1,27 +1,27 @@
-//! Runs: more than 10,000 consecutive keys that stand on one side only, such as a backfill that has
-//! not come by yet, become one finding instead of as many.
+//! One-sided ranges: more than 10,000 consecutive keys that only one side has, such as rows before an
+//! unfinished backfill, become one finding instead of one each.
 //!
 //! ```text
 //!  other side ──●────●●─────────────────────────────────────●──●──▶ keys
 //!  this side  ──●─○──●●──○─○○○[○○○○○○○○○○][○○○○○○○○○]○○○─○──●──●──▶
-//!                 ▲       └────── after … run … through ─┘
+//!                 ▲       └───── after … range … through ┘
 //!                 a key alone
 //! ```
 //!
-//! A run is a gap between two neighbouring keys of the other side that holds more than so many rows
-//! of this side; that does not depend on where chunks begin and end. Chunks come in key order. What
-//! stands on one side only is collected until it could be a run; then the gap around it is asked
-//! for (two steps in an index), and what lies within is either a run, as pieces, or a few keys.
+//! A one-sided range is a gap between two neighbouring keys of the other side that holds more than so
+//! many rows of this side; that does not depend on where chunks begin and end. Chunks come in key order.
+//! One-sided rows are collected until there are enough for a range; then the gap around them is found
+//! (two steps in an index), and the rows within it are either a range, in parts, or single keys.
 
 use std::collections::VecDeque;
 
-use super::{Gap, Item, Piece, Told};
+use super::{Item, KeyGap, OneSidedRange, RangeEvent};
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::Side;
 
-/// Collects one-sided rows of one mapping, in key order.
+/// Collects the one-sided rows of a mapping, in key order, into ranges.
 #[derive(Debug)]
-pub struct Runs {
+pub struct OneSidedRanges {
     order: KeyOrder,
     limit: u64,
     state: State,
@@ -30,48 +30,49 @@ pub struct Runs {
 
 #[derive(Debug)]
 enum State {
-    /// Items of one side that could be (part of) a run.
+    /// Items of one side that may belong to a range.
     Collecting { side: Side, items: Vec<Item>, rows: u64 },
-    /// Waiting for the gap around an item of the collection.
-    Asking { side: Side, items: Vec<Item> },
-    /// Within a run. `end` is where its last piece ended.
+    /// Waiting for the gap around one of the items.
+    WaitingForGap { side: Side, items: Vec<Item> },
+    /// Within a range. `end` is where its last part ended.
     Open { side: Side, until: Option<Bound>, end: Option<Bound> },
 }
 
 const NOTHING: State = State::Collecting { side: Side::Source, items: Vec::new(), rows: 0 };
 
-impl Runs {
-    /// Collects in this order; runs have more than `limit` rows.
-    pub fn new(order: KeyOrder, limit: u64) -> Runs {
-        Runs { order, limit, state: NOTHING, queued: VecDeque::new() }
+impl OneSidedRanges {
+    /// Collects in this key order; ranges have more than `limit` rows.
+    pub fn new(order: KeyOrder, limit: u64) -> OneSidedRanges {
+        OneSidedRanges { order, limit, state: NOTHING, queued: VecDeque::new() }
     }
 
-    /// Takes the next chunk in: its items in key order. A chunk whose sides agree hands on nothing
-    /// and still has to be told, since agreement ends a run.
-    pub fn chunk(&mut self, items: Vec<Item>, agreed: bool) -> Vec<Told> {
-        let mut told = Vec::new();
-        if matches!(self.state, State::Asking { .. }) {
+    /// Adds the items of the next chunk, in key order. A chunk whose sides agree has no items and must
+    /// still be added, since it ends a range.
+    pub fn add_chunk(&mut self, items: Vec<Item>, agreed: bool) -> Vec<RangeEvent> {
+        let mut events = Vec::new();
+        if matches!(self.state, State::WaitingForGap { .. }) {
             self.queued.push_back(items);
-            return told;
+            return events;
         }
         if items.is_empty() && agreed {
-            self.interrupt(&mut told);
+            self.end_range(&mut events);
         }
-        self.take(items, &mut told);
-        told
+        self.add_items(items, &mut events);
+        events
     }
 
-    /// Takes the gap in that was asked for.
-    pub fn gap(&mut self, gap: Gap) -> Vec<Told> {
-        let mut told = Vec::new();
-        let State::Asking { side, items } = std::mem::replace(&mut self.state, NOTHING) else {
-            return told;
+    /// Adds the gap that was requested.
+    pub fn add_gap(&mut self, gap: KeyGap) -> Vec<RangeEvent> {
+        let mut events = Vec::new();
+        let State::WaitingForGap { side, items } = std::mem::replace(&mut self.state, NOTHING)
+        else {
+            return events;
         };
         let mut inside = Vec::new();
         let mut right = Vec::new();
         for item in items {
             if item.ends_by(&self.order, gap.after.as_ref()) {
-                told.push(item.release());
+                events.push(item.into_event());
             } else if item.begins_behind(&self.order, gap.until.as_ref()) {
                 right.push(item);
             } else {
@@ -80,76 +81,76 @@ impl Runs {
         }
         let rows = inside.iter().map(Item::rows).sum::<u64>();
         if rows > self.limit {
-            told.push(Told::Opened(side, gap.after.clone()));
+            events.push(RangeEvent::Opened(side, gap.after.clone()));
             self.state = State::Open { side, until: gap.until, end: gap.after };
-            self.take(inside, &mut told);
+            self.add_items(inside, &mut events);
         } else if right.is_empty() {
-            // The gap goes on behind what has been read so far, and may yet fill.
+            // The gap continues behind the last chunk, and more rows of it may follow.
             self.state = State::Collecting { side, items: inside, rows };
         } else {
-            inside.into_iter().for_each(|item| told.push(item.release()));
+            inside.into_iter().for_each(|item| events.push(item.into_event()));
         }
-        self.take(right, &mut told);
+        self.add_items(right, &mut events);
         while let Some(items) = self.queued.pop_front() {
-            if matches!(self.state, State::Asking { .. }) {
+            if matches!(self.state, State::WaitingForGap { .. }) {
                 self.queued.push_front(items);
                 break;
             }
-            self.take(items, &mut told);
+            self.add_items(items, &mut events);
         }
-        told
+        events
     }
 
-    /// No more chunks come.
-    pub fn finish(&mut self) -> Vec<Told> {
-        let mut told = Vec::new();
-        if !matches!(self.state, State::Asking { .. }) {
-            self.interrupt(&mut told);
+    /// Ends the collection: no more chunks follow.
+    pub fn finish(&mut self) -> Vec<RangeEvent> {
+        let mut events = Vec::new();
+        if !matches!(self.state, State::WaitingForGap { .. }) {
+            self.end_range(&mut events);
         }
-        told
+        events
     }
 
-    /// Gives back everything that is held, asked for or not: the run was stopped.
-    pub fn abandon(&mut self) -> Vec<Told> {
-        let mut told = Vec::new();
-        self.interrupt(&mut told);
-        self.queued.drain(..).flatten().for_each(|item| told.push(item.release()));
-        told
+    /// Returns all items that are held: the run was stopped.
+    pub fn abandon(&mut self) -> Vec<RangeEvent> {
+        let mut events = Vec::new();
+        self.end_range(&mut events);
+        self.queued.drain(..).flatten().for_each(|item| events.push(item.into_event()));
+        events
     }
 
-    /// Whether a gap was asked for and is not known yet.
-    pub fn is_asking(&self) -> bool {
-        matches!(self.state, State::Asking { .. })
+    /// Returns whether a gap was requested and is not known yet.
+    pub fn is_waiting_for_gap(&self) -> bool {
+        matches!(self.state, State::WaitingForGap { .. })
     }
 
-    /// Whether nothing is held back.
+    /// Returns whether no items are held.
     pub fn is_idle(&self) -> bool {
         self.queued.is_empty()
             && matches!(&self.state, State::Collecting { items, .. } if items.is_empty())
     }
 
-    fn take(&mut self, items: Vec<Item>, told: &mut Vec<Told>) {
+    fn add_items(&mut self, items: Vec<Item>, events: &mut Vec<RangeEvent>) {
         let mut items = VecDeque::from(items);
         while let Some(item) = items.pop_front() {
             let Some(side) = item.side() else {
-                self.interrupt(told);
-                told.push(item.release());
+                self.end_range(events);
+                events.push(item.into_event());
                 continue;
             };
             match &mut self.state {
                 State::Open { side: of, until, .. } => {
                     let belongs = *of == side && !item.begins_behind(&self.order, until.as_ref());
                     if belongs {
-                        self.extend(item, &mut items, told);
+                        self.extend(item, &mut items, events);
                     } else {
-                        self.interrupt(told);
+                        self.end_range(events);
                         items.push_front(item);
                     }
                 }
                 State::Collecting { side: of, items: held, .. }
                     if *of != side && !held.is_empty() =>
                 {
-                    self.interrupt(told);
+                    self.end_range(events);
                     items.push_front(item);
                 }
                 State::Collecting { side: of, items: held, rows } => {
@@ -158,26 +159,26 @@ impl Runs {
                     held.push(item);
                     if *rows > self.limit {
                         let held = std::mem::take(held);
-                        told.push(find_gap(side, &held));
-                        self.state = State::Asking { side, items: held };
+                        events.push(request_gap(side, &held));
+                        self.state = State::WaitingForGap { side, items: held };
                         if !items.is_empty() {
                             self.queued.push_front(items.into());
                         }
                         return;
                     }
                 }
-                // Not reached: items are queued while a gap is asked for.
-                State::Asking { .. } => told.push(item.release()),
+                // Not reached: items are queued while a gap is requested.
+                State::WaitingForGap { .. } => events.push(item.into_event()),
             }
         }
     }
 
-    /// Adds an item to the open run; keys that follow each other make one piece.
-    fn extend(&mut self, item: Item, rest: &mut VecDeque<Item>, told: &mut Vec<Told>) {
+    /// Adds an item to the open range; consecutive keys make one part.
+    fn extend(&mut self, item: Item, rest: &mut VecDeque<Item>, events: &mut Vec<RangeEvent>) {
         let order = &self.order;
         let State::Open { side, until, end } = &mut self.state else { return };
-        let piece = match item {
-            Item::Lone(piece) => piece,
+        let part = match item {
+            Item::OneSided(part) => part,
             Item::Key(first, _) => {
                 let mut digest = first.image[*side];
                 let mut last = first.key;
@@ -191,37 +192,40 @@ impl Runs {
                 }
                 let through = Some(Bound { key: last, text: [].into() });
                 let range = KeyRange { after: end.clone(), through };
-                Piece { range, side: *side, digest }
+                OneSidedRange { range, side: *side, digest }
             }
         };
-        *end = piece.range.through.clone();
-        told.push(Told::Piece(piece));
+        *end = part.range.through.clone();
+        events.push(RangeEvent::Part(part));
     }
 
-    /// Something stands here on the other side: what was collected is no run, an open one ends.
-    fn interrupt(&mut self, told: &mut Vec<Told>) {
+    /// Ends what was collected, since the other side has a row here: the items are no range, and an open
+    /// range is complete.
+    fn end_range(&mut self, events: &mut Vec<RangeEvent>) {
         match std::mem::replace(&mut self.state, NOTHING) {
-            State::Collecting { items, .. } | State::Asking { items, .. } => {
-                items.into_iter().for_each(|item| told.push(item.release()));
+            State::Collecting { items, .. } | State::WaitingForGap { items, .. } => {
+                items.into_iter().for_each(|item| events.push(item.into_event()));
             }
-            State::Open { .. } => told.push(Told::Closed),
+            State::Open { .. } => events.push(RangeEvent::Closed),
         }
     }
 }
 
-/// The gap is asked for around a lone chunk, or else around the key in the middle.
-fn find_gap(side: Side, items: &[Item]) -> Told {
-    let lone = items.iter().find(|item| matches!(item, Item::Lone(_)));
+/// Requests the gap around a one-sided chunk, or else around the key in the middle.
+fn request_gap(side: Side, items: &[Item]) -> RangeEvent {
+    let one_sided = items.iter().find(|item| matches!(item, Item::OneSided(_)));
     let key_of = |bound: &Option<Bound>| bound.as_ref().map(|bound| bound.key.clone());
-    match lone.unwrap_or(&items[items.len() / 2]) {
-        Item::Lone(piece) => Told::FindGap {
+    match one_sided.unwrap_or(&items[items.len() / 2]) {
+        Item::OneSided(part) => RangeEvent::FindGap {
             side,
-            low: key_of(&piece.range.after),
-            high: key_of(&piece.range.through),
+            low: key_of(&part.range.after),
+            high: key_of(&part.range.through),
         },
-        Item::Key(suspect, _) => {
-            Told::FindGap { side, low: Some(suspect.key.clone()), high: Some(suspect.key.clone()) }
-        }
+        Item::Key(candidate, _) => RangeEvent::FindGap {
+            side,
+            low: Some(candidate.key.clone()),
+            high: Some(candidate.key.clone()),
+        },
     }
 }
 
@@ -233,7 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::compare::Suspected;
+    use crate::compare::CandidateKey;
     use crate::row::{Digest, Fingerprint, Key, KeyField};
     use crate::schema::BySide;
 
@@ -259,24 +263,24 @@ mod tests {
 
     type Keys = BySide<BTreeSet<u32>>;
 
-    /// What is found: runs as (side, key before, rows), and keys by themselves.
+    /// What is found: ranges as (side, key before, rows), and single keys.
     #[derive(Debug, Default, PartialEq)]
-    struct Found {
-        runs: Vec<(Side, Option<u32>, u64)>,
+    struct FoundRanges {
+        ranges: Vec<(Side, Option<u32>, u64)>,
         keys: BTreeSet<u32>,
     }
 
-    fn oracle(keys: &Keys) -> Found {
-        let mut found = Found::default();
+    fn oracle(keys: &Keys) -> FoundRanges {
+        let mut found = FoundRanges::default();
         let union: BTreeSet<u32> = keys.source.union(&keys.target).copied().collect();
-        let mut run: (Option<Side>, Vec<u32>) = (None, Vec::new());
-        let mut end = |run: &mut (Option<Side>, Vec<u32>)| {
-            let (side, held) = std::mem::take(run);
+        let mut range: (Option<Side>, Vec<u32>) = (None, Vec::new());
+        let mut end = |range: &mut (Option<Side>, Vec<u32>)| {
+            let (side, held) = std::mem::take(range);
             match side {
                 Some(side) if held.len() as u64 > LIMIT => {
-                    // the last key of the other side before the run
+                    // the last key of the other side before the range
                     let before = keys[side.other()].range(..held[0]).next_back().copied();
-                    found.runs.push((side, before, held.len() as u64));
+                    found.ranges.push((side, before, held.len() as u64));
                 }
                 _ => found.keys.extend(held),
             }
@@ -287,34 +291,34 @@ mod tests {
                 (false, true) => Some(Side::Target),
                 _ => None,
             };
-            if only != run.0 {
-                end(&mut run);
-                run.0 = only;
+            if only != range.0 {
+                end(&mut range);
+                range.0 = only;
             }
             if only.is_some() {
-                run.1.push(number);
+                range.1.push(number);
             }
         }
-        end(&mut run);
+        end(&mut range);
         found
     }
 
-    /// Hears what becomes of the items, and finds gaps when it gets to it.
-    struct Ear<'k> {
+    /// Receives the events, and finds gaps when `answer` is called.
+    struct Receiver<'k> {
         keys: &'k Keys,
-        found: Found,
+        found: FoundRanges,
         open: Option<(Side, Option<u32>, u64)>,
         asked: Option<(Side, Option<Key>, Option<Key>)>,
     }
 
-    impl Ear<'_> {
-        fn hear(&mut self, told: Vec<Told>) {
-            for one in told {
+    impl Receiver<'_> {
+        fn receive(&mut self, events: Vec<RangeEvent>) {
+            for one in events {
                 match one {
-                    Told::Candidate(suspect, _) => {
-                        assert!(self.found.keys.insert(number(&suspect.key)));
+                    RangeEvent::Candidate(candidate, _) => {
+                        assert!(self.found.keys.insert(number(&candidate.key)));
                     }
-                    Told::ReadKeys(Piece { range, side, .. }) => {
+                    RangeEvent::ReadKeys(OneSidedRange { range, side, .. }) => {
                         let after = range.after.map(|bound| number(&bound.key));
                         let through = range.through.map(|bound| number(&bound.key));
                         let within = |n: &&u32| {
@@ -322,56 +326,57 @@ mod tests {
                         };
                         self.found.keys.extend(self.keys[side].iter().filter(within));
                     }
-                    Told::FindGap { side, low, high } => {
+                    RangeEvent::FindGap { side, low, high } => {
                         assert!(self.asked.replace((side, low, high)).is_none());
                     }
-                    Told::Opened(side, after) => {
+                    RangeEvent::Opened(side, after) => {
                         let after = after.map(|bound| number(&bound.key));
                         assert!(self.open.replace((side, after, 0)).is_none());
                     }
-                    Told::Piece(piece) => self.open.as_mut().unwrap().2 += piece.digest.rows,
-                    Told::Closed => self.found.runs.push(self.open.take().unwrap()),
+                    RangeEvent::Part(part) => self.open.as_mut().unwrap().2 += part.digest.rows,
+                    RangeEvent::Closed => self.found.ranges.push(self.open.take().unwrap()),
                 }
             }
         }
 
-        fn answer(&mut self, runs: &mut Runs) {
+        fn answer(&mut self, ranges: &mut OneSidedRanges) {
             while let Some((side, low, high)) = self.asked.take() {
                 let other = &self.keys[side.other()];
                 // A key of this side is not on the other: at or before is before.
                 let after = low.and_then(|k| other.range(..=number(&k)).next_back().copied());
                 let until = high.and_then(|k| other.range(number(&k) + 1..).next().copied());
-                let gap = Gap { after: after.map(bound), until: until.map(bound) };
-                self.hear(runs.gap(gap));
+                let gap = KeyGap { after: after.map(bound), until: until.map(bound) };
+                self.receive(ranges.add_gap(gap));
             }
         }
     }
 
-    /// What a chunk hands on.
+    /// Returns the items of a chunk.
     fn items(rows: &BySide<Vec<u32>>, range: &KeyRange) -> Vec<Item> {
-        let lone = |side: Side| {
+        let one_sided = |side: Side| {
             let digest = digest(rows[side].len() as u64);
-            vec![Item::Lone(Piece { range: range.clone(), side, digest })]
+            vec![Item::OneSided(OneSidedRange { range: range.clone(), side, digest })]
         };
         match (rows.source.is_empty(), rows.target.is_empty()) {
             (true, true) => return Vec::new(),
-            (false, true) => return lone(Side::Source),
-            (true, false) => return lone(Side::Target),
+            (false, true) => return one_sided(Side::Source),
+            (true, false) => return one_sided(Side::Target),
             (false, false) => {}
         }
         let union: BTreeSet<u32> = rows.source.iter().chain(&rows.target).copied().collect();
         let image = |n: u32| BySide::new(|side| digest(u64::from(rows[side].contains(&n))));
         let differs = |n: &u32| image(*n).source != image(*n).target;
-        let home = Arc::new(range.clone());
+        let chunk = Arc::new(range.clone());
         let item =
-            |n: u32| Item::Key(Suspected { key: key(n), image: image(n) }, Arc::clone(&home));
+            |n: u32| Item::Key(CandidateKey { key: key(n), image: image(n) }, Arc::clone(&chunk));
         union.into_iter().filter(differs).map(item).collect()
     }
 
-    /// Compares in chunks that end at these keys; gaps are answered only every so many chunks.
-    fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>, patience: usize) -> Found {
-        let mut runs = Runs::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
-        let mut ear = Ear { keys, found: Found::default(), open: None, asked: None };
+    /// Compares in chunks that end at these keys; gaps are found only every so many chunks.
+    fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>, patience: usize) -> FoundRanges {
+        let mut ranges = OneSidedRanges::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
+        let mut receiver =
+            Receiver { keys, found: FoundRanges::default(), open: None, asked: None };
         let mut after = None;
         for (chunk, end) in ends.iter().copied().map(Some).chain([None]).enumerate() {
             let rows = BySide::new(|side| {
@@ -382,36 +387,36 @@ mod tests {
             let range = KeyRange { after: after.map(bound), through: end.map(bound) };
             let items = items(&rows, &range);
             let agreed = items.is_empty() && !rows.source.is_empty();
-            ear.hear(runs.chunk(items, agreed));
+            receiver.receive(ranges.add_chunk(items, agreed));
             if chunk % (patience + 1) == 0 {
-                ear.answer(&mut runs);
+                receiver.answer(&mut ranges);
             }
             after = end;
         }
-        ear.answer(&mut runs);
-        ear.hear(runs.finish());
-        assert!(runs.is_idle() && ear.asked.is_none());
-        ear.found
+        receiver.answer(&mut ranges);
+        receiver.receive(ranges.finish());
+        assert!(ranges.is_idle() && receiver.asked.is_none());
+        receiver.found
     }
 
     #[test]
-    fn an_empty_side_is_one_run_whatever_the_chunks() {
+    fn an_empty_side_is_one_range_whatever_the_chunks() {
         let keys = Keys { source: (1..=100).collect(), target: BTreeSet::new() };
         for ends in [vec![], vec![50], (1..100).collect(), vec![1, 99]] {
             let found = in_chunks(&keys, &ends.into_iter().collect(), 0);
             assert_eq!(found, oracle(&keys));
-            assert_eq!(found.runs, [(Side::Source, None, 100)]);
+            assert_eq!(found.ranges, [(Side::Source, None, 100)]);
         }
     }
 
     #[test]
-    fn a_run_has_more_rows_than_the_limit() {
-        for (rows, runs) in [(LIMIT, 0), (LIMIT + 1, 1)] {
+    fn a_range_has_more_rows_than_the_limit() {
+        for (rows, ranges) in [(LIMIT, 0), (LIMIT + 1, 1)] {
             let source = (10..10 + rows as u32).collect();
             let keys = Keys { source, target: [5, 500].into() };
             let found = in_chunks(&keys, &[12, 14].into(), 0);
             assert_eq!(found, oracle(&keys));
-            assert_eq!(found.runs.len(), runs);
+            assert_eq!(found.ranges.len(), ranges);
         }
     }
 
@@ -420,7 +425,7 @@ mod tests {
 
         /// Stretches of keys on both, one or no side, cut into chunks anywhere.
         #[test]
-        fn runs_do_not_depend_on_chunks(
+        fn ranges_do_not_depend_on_chunks(
             stretches in prop::collection::vec((0..5u8, 1..14u32), 1..20),
             ends in prop::collection::btree_set(0..200u32, 0..40),
             patience in 0..4usize,

@@ -1,33 +1,32 @@
-//! Canaries: pairs of small constant tables on which every run first tries its own row hash.
+//! The self-test of the row hash: pairs of small constant tables that every run hashes first.
 //!
-//! A server whose hash would not see one of these differences must not be asked for digests, however
-//! well it answers otherwise: a run that is blind ends clean. They are tried on the live servers, by
-//! the very statement parts that compare rows, so that no build, fork, extension or later version of
-//! either side is taken on trust. And since the tables hold every type in a form in which it enters a
-//! row hash, two servers that answer alike hash alike.
+//! A server whose hash does not see one of these differences must not compute digests: it would report
+//! differing tables as clean. The vectors run on the live servers, with the expressions that compare
+//! rows, so that no build, fork, extension or later version is trusted unseen. And since the tables hold
+//! every type in each form that enters a row hash, two servers with equal results hash alike.
 
-use super::canon::Canon;
+use super::canonical_form::CanonicalForm;
 use crate::schema::{Builtin, DigestTrust};
 use crate::spec::Precision;
 
-/// Two tables of constants, written as rows of literals.
+/// A self-test vector: two tables of constants, written as rows of literals.
 #[derive(Clone, Copy, Debug)]
-pub struct Canary {
-    /// What tells the tables apart, in words.
+pub struct SelfTestVector {
+    /// The difference between the tables, in words.
     pub what: &'static str,
-    /// The columns: the canon of each, and the type in which its values are written.
-    pub columns: &'static [(Canon, &'static str)],
+    /// The columns: the canonical form of each, and the type of its literals.
+    pub columns: &'static [(CanonicalForm, &'static str)],
     /// One table and the other.
     pub tables: [&'static [&'static [Option<&'static str>]]; 2],
-    /// Whether they differ; otherwise they are equal, and a hash that says more is as wrong.
+    /// Whether the tables differ; otherwise they are equal, and their hashes must be too.
     pub differ: bool,
 }
 
-macro_rules! canary {
-    ($what:literal, [$($canon:expr => $type:literal),+], $left:expr, $right:expr, $differ:literal) => {
-        Canary {
+macro_rules! vector {
+    ($what:literal, [$($form:expr => $type:literal),+], $left:expr, $right:expr, $differ:literal) => {
+        SelfTestVector {
             what: $what,
-            columns: &[$(($canon, $type)),+],
+            columns: &[$(($form, $type)),+],
             tables: [$left, $right],
             differ: $differ,
         }
@@ -36,32 +35,32 @@ macro_rules! canary {
 
 /// One column, one row a table.
 macro_rules! one {
-    ($what:literal, $canon:expr, $type:literal, $left:literal, $right:literal) => {
-        canary!($what, [$canon => $type], &[&[Some($left)]], &[&[Some($right)]], true)
+    ($what:literal, $form:expr, $type:literal, $left:literal, $right:literal) => {
+        vector!($what, [$form => $type], &[&[Some($left)]], &[&[Some($right)]], true)
     };
 }
 
 /// The same where both tables are equal.
 macro_rules! equal {
-    ($what:literal, $canon:expr, $type:literal, $left:literal, $right:literal) => {
-        canary!($what, [$canon => $type], &[&[Some($left)]], &[&[Some($right)]], false)
+    ($what:literal, $form:expr, $type:literal, $left:literal, $right:literal) => {
+        vector!($what, [$form => $type], &[&[Some($left)]], &[&[Some($right)]], false)
     };
 }
 
-/// A time cut off behind the millisecond.
-const fn ms(builtin: Builtin) -> Canon {
-    Canon::Truncated(builtin, Precision::Milliseconds)
+/// A time truncated to milliseconds.
+const fn ms(builtin: Builtin) -> CanonicalForm {
+    CanonicalForm::Truncated(builtin, Precision::Milliseconds)
 }
 
-/// A time cut off behind the second.
-const fn s(builtin: Builtin) -> Canon {
-    Canon::Truncated(builtin, Precision::Seconds)
+/// A time truncated to seconds.
+const fn s(builtin: Builtin) -> CanonicalForm {
+    CanonicalForm::Truncated(builtin, Precision::Seconds)
 }
 
-/// Every canary.
-pub const CANARIES: &[Canary] = {
+/// All self-test vectors.
+pub const SELF_TEST_VECTORS: &[SelfTestVector] = {
     use Builtin as B;
-    use Canon as C;
+    use CanonicalForm as C;
     &[
         one!("the sign of a numeric", C::As(B::Numeric), "numeric", "5.25", "-5.25"),
         one!("NaN and infinity", C::TrimmedNumeric, "numeric", "NaN", "Infinity"),
@@ -134,43 +133,43 @@ pub const CANARIES: &[Canary] = {
             "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32]",
             "[32,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,0]"
         ),
-        canary!("NULL and an empty text", [C::Text => "text"], &[&[None]], &[&[Some("")]], true),
-        canary!(
+        vector!("NULL and an empty text", [C::Text => "text"], &[&[None]], &[&[Some("")]], true),
+        vector!(
             "NULL and zero",
             [C::Float(B::Float8) => "float8"],
             &[&[None]],
             &[&[Some("0")]],
             true
         ),
-        canary!(
+        vector!(
             "a letter that moved to the next column",
             [C::Text => "text", C::Text => "text"],
             &[&[Some("a"), Some("bc")]],
             &[&[Some("ab"), Some("c")]],
             true
         ),
-        canary!(
+        vector!(
             "a value swapped between two rows",
             [C::As(B::Int4) => "int4", C::Text => "text"],
             &[&[Some("1"), Some("a")], &[Some("2"), Some("b")]],
             &[&[Some("1"), Some("b")], &[Some("2"), Some("a")]],
             true
         ),
-        canary!(
+        vector!(
             "two equal rows instead of two others",
             [C::Text => "text"],
             &[&[Some("a")], &[Some("a")]],
             &[&[Some("b")], &[Some("b")]],
             true
         ),
-        canary!(
+        vector!(
             "zeros at the end of a numeric",
             [C::TrimmedNumeric => "numeric"],
             &[&[Some("1.0")]],
             &[&[Some("1.00")]],
             false
         ),
-        canary!(
+        vector!(
             "the sign of zero",
             [C::Float(B::Float8) => "float8", C::Float(B::Float4) => "float4"],
             &[&[Some("-0"), Some("-0")]],
@@ -178,7 +177,7 @@ pub const CANARIES: &[Canary] = {
             false
         ),
         equal!("blanks that only pad", C::Text, "bpchar", "a ", "a"),
-        // What the rules make of a value: what they forgive, and what they do not.
+        // The forms of the rules: which differences they ignore, and which they do not.
         one!("a value within JSON", C::JsonbText, "json", "{\"a\":1}", "{\"a\":\"1\"}"),
         equal!(
             "the order of JSON's keys",
@@ -193,7 +192,7 @@ pub const CANARIES: &[Canary] = {
         one!("a letter in either case", C::LowerText, "text", "a", "b"),
         equal!("the case of a letter", C::LowerText, "text", "A", "a"),
         one!("a text where there may be none", C::NullAsEmpty, "text", "", "a"),
-        canary!("NULL for an empty text", [C::NullAsEmpty => "text"], &[&[None]], &[&[Some("")]], false),
+        vector!("NULL for an empty text", [C::NullAsEmpty => "text"], &[&[None]], &[&[Some("")]], false),
         one!("the second place of a number", C::Rounded(2), "numeric", "1.01", "1.02"),
         one!("half of the second place", C::Rounded(2), "numeric", "1.005", "1.0049"),
         equal!("the third place of a number", C::Rounded(2), "numeric", "1.012", "1.009"),
@@ -304,16 +303,16 @@ pub const CANARIES: &[Canary] = {
     ]
 };
 
-/// Judges the sums of all tables, two a canary, in order.
-pub fn judge(sums: &[(&str, &str)]) -> DigestTrust {
-    for (canary, (left, right)) in CANARIES.iter().zip(sums) {
-        if (left != right) != canary.differ {
-            let how = if canary.differ { "does not see" } else { "stumbles over" };
-            return DigestTrust::Blind(format!("its row hash {how} {}", canary.what));
+/// Checks the sums of all tables, two for each vector, in order.
+pub fn judge_self_test(sums: &[(&str, &str)]) -> DigestTrust {
+    for (vector, (left, right)) in SELF_TEST_VECTORS.iter().zip(sums) {
+        if (left != right) != vector.differ {
+            let how = if vector.differ { "does not see" } else { "stumbles over" };
+            return DigestTrust::Blind(format!("its row hash {how} {}", vector.what));
         }
     }
-    if sums.len() != CANARIES.len() {
-        return DigestTrust::Blind("it did not hash every canary".to_owned());
+    if sums.len() != SELF_TEST_VECTORS.len() {
+        return DigestTrust::Blind("it did not hash every vector".to_owned());
     }
     DigestTrust::Probe(sums.iter().map(|(left, _)| *left).collect::<Vec<_>>().join(" "))
 }
@@ -325,46 +324,53 @@ mod tests {
     use crate::schema::Builtin as B;
 
     #[test]
-    fn a_server_that_gets_one_canary_wrong_is_blind() {
-        let right: Vec<_> =
-            CANARIES.iter().map(|c| if c.differ { ("1", "2") } else { ("1", "1") }).collect();
-        assert!(matches!(judge(&right), DigestTrust::Probe(_)));
+    fn a_server_that_fails_one_vector_is_blind() {
+        let right: Vec<_> = SELF_TEST_VECTORS
+            .iter()
+            .map(|c| if c.differ { ("1", "2") } else { ("1", "1") })
+            .collect();
+        assert!(matches!(judge_self_test(&right), DigestTrust::Probe(_)));
         for place in 0..right.len() {
             let mut wrong = right.clone();
-            wrong[place] = if CANARIES[place].differ { ("1", "1") } else { ("1", "2") };
-            let DigestTrust::Blind(why) = judge(&wrong) else { panic!("{place}") };
-            assert!(why.contains(CANARIES[place].what));
+            wrong[place] = if SELF_TEST_VECTORS[place].differ { ("1", "1") } else { ("1", "2") };
+            let DigestTrust::Blind(why) = judge_self_test(&wrong) else { panic!("{place}") };
+            assert!(why.contains(SELF_TEST_VECTORS[place].what));
         }
-        assert!(matches!(judge(&right[1..]), DigestTrust::Blind(_)));
+        assert!(matches!(judge_self_test(&right[1..]), DigestTrust::Blind(_)));
     }
 
-    /// A rule's canon could blind the digest as well as its hash could: each is tried for what it must
-    /// not forgive, and for what it must.
+    /// A rule's canonical form could hide differences as well as its hash could: each is tested for
+    /// differences that it must see, and for those that it must ignore.
     #[test]
-    fn every_canon_that_a_rule_makes_is_tried_both_ways() {
+    fn every_canonical_form_of_a_rule_is_tested_both_ways() {
         let times = [B::Timestamp, B::TimestampTz, B::Time, B::TimeTz, B::Interval];
         let of_times = times.into_iter().flat_map(|time| [ms(time), s(time)]);
-        let of_rules = [Canon::JsonbText, Canon::TrimmedText, Canon::LowerText, Canon::NullAsEmpty];
-        let tried = |canon: Canon, differ| {
-            let canaries = CANARIES.iter().filter(|canary| canary.differ == differ);
-            canaries.into_iter().any(|canary| canary.columns.iter().any(|(c, _)| *c == canon))
+        let of_rules = [
+            CanonicalForm::JsonbText,
+            CanonicalForm::TrimmedText,
+            CanonicalForm::LowerText,
+            CanonicalForm::NullAsEmpty,
+        ];
+        let tried = |form: CanonicalForm, differ| {
+            let vectors = SELF_TEST_VECTORS.iter().filter(|vector| vector.differ == differ);
+            vectors.into_iter().any(|vector| vector.columns.iter().any(|(c, _)| *c == form))
         };
-        for canon in of_times.chain(of_rules).chain([Canon::Rounded(2)]) {
-            assert!(tried(canon, true) && tried(canon, false), "{canon:?}");
+        for form in of_times.chain(of_rules).chain([CanonicalForm::Rounded(2)]) {
+            assert!(tried(form, true) && tried(form, false), "{form:?}");
         }
-        assert!(tried(Canon::ArrayText(B::Int8), true));
+        assert!(tried(CanonicalForm::ArrayText(B::Int8), true));
     }
 
     #[test]
-    fn every_function_that_a_row_hash_may_call_is_tried() {
-        let tried = |form: DigestForm| {
-            CANARIES
+    fn every_function_of_a_row_hash_is_tested() {
+        let tried = |digest: DigestForm| {
+            SELF_TEST_VECTORS
                 .iter()
-                .any(|canary| canary.columns.iter().any(|(canon, _)| canon.digest_form() == form))
+                .any(|vector| vector.columns.iter().any(|(form, _)| form.digest_form() == digest))
         };
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let form = crate::plan::meet::canon_of(builtin).digest_form();
+            let form = crate::plan::common_type::form_of(builtin).digest_form();
             assert!(tried(form), "{builtin:?}");
         }
     }

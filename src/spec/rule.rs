@@ -62,7 +62,7 @@ impl fmt::Display for Rule {
 
 /// What the spec says of a pair beside its expressions.
 #[derive(Clone, Debug, Default)]
-pub struct Terms {
+pub struct PairSettings {
     /// The rule, where one is written.
     pub rule: Option<Placed<Rule>>,
     /// How far apart the two values may be, as written.
@@ -71,7 +71,7 @@ pub struct Terms {
     pub redact: bool,
 }
 
-impl Terms {
+impl PairSettings {
     /// The rule in effect.
     pub fn rule(&self) -> Rule {
         self.rule.as_ref().map_or(Rule::Exact, |rule| rule.value)
@@ -79,7 +79,7 @@ impl Terms {
 }
 
 /// As a plan tells them: `rule trimmed; redacted`. Nothing where nothing is written.
-impl fmt::Display for Terms {
+impl fmt::Display for PairSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = Some(self.rule()).filter(|rule| *rule != Rule::Exact);
         let told = [
@@ -92,13 +92,13 @@ impl fmt::Display for Terms {
 }
 
 /// Reads `rule`, `tolerance` and `redact` of a column's table.
-pub(super) fn read_terms(column: &mut Reader<'_>) -> Terms {
+pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
     let problems = column.problems();
     let rule = column.string("rule").and_then(|text| match parse_rule(&text.value) {
         Ok(value) => Some(Placed { value, span: text.span }),
         Err(hint) => {
             let message = format!("unknown rule \"{}\"", text.value);
-            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             None
         }
     });
@@ -107,7 +107,7 @@ pub(super) fn read_terms(column: &mut Reader<'_>) -> Terms {
             Some((span, DeValue::Integer(_) | DeValue::Float(_))) => {
                 let message = "\"tolerance\" must be a string, not a number";
                 let hint = "Put it in quotes, for example \"0.005\": it is read to the last digit.";
-                problems.push(Diagnostic::error(&span, message).hinted(hint));
+                problems.push(Diagnostic::error(&span, message).with_hint(hint));
                 None
             }
             _ => column.string("tolerance"),
@@ -118,9 +118,9 @@ pub(super) fn read_terms(column: &mut Reader<'_>) -> Terms {
     {
         let message = format!("a tolerance and the rule \"{}\" exclude each other", rule.value);
         let hint = "A tolerance is measured between the two values as they are: keep one of them.";
-        problems.push(Diagnostic::error(&tolerance.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&tolerance.span, message).with_hint(hint));
     }
-    Terms { rule, tolerance, redact }
+    PairSettings { rule, tolerance, redact }
 }
 
 /// Reads a rule; if it is none, a sentence about what it should have been.
@@ -194,10 +194,11 @@ mod tests {
     fn terms_are_told_in_one_order_and_an_exact_pair_has_none() {
         let placed = |value: &str| Some(Placed { value: value.to_owned(), span: 0..0 });
         let rule = |value| Some(Placed { value, span: 0..0 });
-        let terms = |rule, tolerance, redact| Terms { rule, tolerance, redact }.to_string();
-        assert_eq!(terms(rule(Rule::Exact), None, false), "");
-        assert_eq!(terms(rule(Rule::Trimmed), None, true), "rule trimmed; redacted");
-        assert_eq!(terms(None, placed("0.5"), true), "tolerance 0.5; redacted");
+        let settings =
+            |rule, tolerance, redact| PairSettings { rule, tolerance, redact }.to_string();
+        assert_eq!(settings(rule(Rule::Exact), None, false), "");
+        assert_eq!(settings(rule(Rule::Trimmed), None, true), "rule trimmed; redacted");
+        assert_eq!(settings(None, placed("0.5"), true), "tolerance 0.5; redacted");
     }
 
     #[test]
