@@ -3,7 +3,7 @@
 
 use pgreconcile::schema::Side;
 
-use super::{closed_by, compare, gate};
+use super::conditions::{closed_by, compare, gate};
 use crate::support::Pair;
 
 /// What an INSERT that leaves the number out comes to, which takes back all but the number.

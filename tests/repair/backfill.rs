@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
-use super::round::{Round, same};
-use super::session::Session;
+use crate::support::psql_session::Session;
+use crate::support::round_trip::{Round, same};
 
 const TABLE: &str = "create table t (id bigint primary key, v text, n numeric(9,2));";
 

@@ -2,7 +2,7 @@
 
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
+use crate::support::round_trip::{ALL, Round, same};
 
 /// The target's values would stand in the source, lower-cased.
 #[test]

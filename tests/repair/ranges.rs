@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
+use crate::support::round_trip::{ALL, Round, same};
 
 const TABLE: &str = "create table t (id bigint primary key, v text);";
 

@@ -3,8 +3,8 @@
 use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
 use crate::support::Bouncer;
+use crate::support::round_trip::{ALL, Round, same};
 
 const TABLE: &str = "create table t (id int primary key, name text);";
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::round::{ALL, Round};
-use crate::scenarios::{NAMES, folder};
+use crate::compare::scenarios::{NAMES, folder};
+use crate::support::round_trip::{ALL, Round};
 use crate::support::{Outcome, Pair};
 
 /// Scenarios whose target cannot be written as their spec stands, and a word of the reason.

@@ -3,6 +3,7 @@
 mod authority;
 mod bouncer;
 pub mod cluster;
+pub mod documents;
 pub mod fault;
 mod guarded;
 mod liar;
@@ -10,6 +11,9 @@ mod pair;
 mod problem;
 mod program;
 mod proxy;
+pub mod psql_session;
+pub mod quickstart;
+pub mod round_trip;
 
 pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;

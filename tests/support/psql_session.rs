@@ -1,0 +1,50 @@
+//! A psql that stays: an application's open transaction, or a script that is killed in the middle.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::round_trip::Round;
+use crate::support::cluster;
+
+pub struct Session {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// Connects to the side that is written.
+    pub fn open(round: &Round) -> Session {
+        let cluster = &round.pair.clusters[round.written];
+        let mut child = Command::new(cluster::binaries().join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-h"])
+            .arg(cluster.socket())
+            .args(["-p", &cluster.port.to_string(), "-U", "postgres", "-d", &round.pair.database])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Session { child, input, output }
+    }
+
+    /// Runs a piece of a script, and returns when psql has come to its end; false if it never did.
+    pub fn run(&mut self, text: &str) -> bool {
+        self.send(text);
+        self.send("\\echo :::here\n");
+        self.output.by_ref().lines().map_while(Result::ok).any(|line| line == ":::here")
+    }
+
+    /// Sends a piece and does not wait.
+    pub fn send(&mut self, text: &str) {
+        let _ = self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush());
+    }
+
+    /// Ends it without a word.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
