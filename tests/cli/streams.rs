@@ -2,7 +2,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::report::formats::{BOTH, compare, diverged, in_shell, json, names, read};
+use crate::support::report::{BOTH, compare, diverged, in_shell, json, names, read};
 use crate::support::{HEAD, MAPPING, Pair, harmless, refused};
 
 #[test]

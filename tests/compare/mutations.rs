@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use pgreconcile::schema::Side;
 
-use crate::compare::laws::{Dice, budget, first_seed};
-use crate::compare::types::{OWN, TYPES, quoted};
+use crate::support::dice::{Dice, budget, first_seed};
+use crate::support::types::{OWN, TYPES, quoted};
 use crate::support::{Outcome, Pair, strategies};
 
 const ROWS: usize = 1_000;

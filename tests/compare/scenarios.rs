@@ -7,11 +7,12 @@
 
 use std::path::Path;
 
+use crate::support::scenarios::{folder, names};
 use crate::support::{Pair, strategies};
 
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
-        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
 
         $(#[test]
         fn $name() {
@@ -73,19 +74,9 @@ scenarios! {
     types_that_meet,
 }
 
-/// The folder of all scenarios.
-pub fn folder() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios"))
-}
-
 #[test]
 fn no_scenario_is_forgotten() {
-    let mut found: Vec<String> = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    found.sort();
-    assert_eq!(found, NAMES);
+    assert_eq!(names(), NAMES);
 }
 
 fn read(folder: &Path, name: &str) -> String {

@@ -1,7 +1,7 @@
 //! The README and the manual's chapters as files: their size, links, paths, and how `help` shows them.
 
-use super::manual::set;
 use crate::support::Program;
+use crate::support::documents::set;
 use crate::support::documents::{Document, MANUAL, code, documents};
 use crate::support::quickstart::repository;
 

@@ -13,8 +13,8 @@ use pgreconcile::ledger::Lock;
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::ledger::shared_ledger::Keeper;
-use crate::report::formats::{diverged, json};
+use crate::support::ledger_database::LedgerDatabase;
+use crate::support::report::{diverged, json};
 use crate::support::{MAPPING, Pair, Scratch};
 
 fn repository() -> &'static Path {
@@ -324,7 +324,7 @@ fn a_pod_tells_its_log_what_differs_and_no_value() {
     let arguments =
         strings(&container["args"]).join(" ").replace("/specs", place.to_str().unwrap());
     let words: Vec<&str> = arguments.split(' ').collect();
-    let ledger = Keeper::new();
+    let ledger = LedgerDatabase::new();
     let program = pair.program().env("PGRECONCILE_LEDGER", &ledger.url());
     let outcome = program.args(&words).run();
     assert_eq!(outcome.exits(1).stderr, "");
@@ -365,7 +365,7 @@ fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
         let here = place.to_str().unwrap();
         let call = call.replace("/specs", here).replace("/etc/pgreconcile", here);
         let words: Vec<&str> = call.split(' ').collect();
-        let ledger = Keeper::new();
+        let ledger = LedgerDatabase::new();
         let start = || {
             let program = pair.program().env("PGRECONCILE_LEDGER", &ledger.url());
             program.args(&words).start()

@@ -5,7 +5,7 @@
 //! `./tests/run.sh` is not run here, since it runs this; `.ci/run` does. `cargo install` is not run
 //! either: it is the build that the tests stand on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -15,15 +15,10 @@ use serde_json::Value;
 use crate::support::documents::{
     Document, MANUAL, blocks_in, code, documents, masked, rows, section, words,
 };
+use crate::support::documents::{Words, set};
 use crate::support::fault::FAULTS;
 use crate::support::quickstart::{Stage, repository};
 use crate::support::{Pair, Program, cluster};
-
-pub(super) type Words = BTreeSet<String>;
-
-pub(super) fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Words {
-    words.into_iter().map(Into::into).collect()
-}
 
 #[test]
 fn specs_can_be_checked_and_what_is_shown_is_said() {

@@ -12,8 +12,8 @@ use pgreconcile::ledger::{Location, Recorder, Retold, Store};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use super::conditions::{MAPPINGS, alike, asking, clean_runs, compare, reasons, spec};
-use crate::report::formats::json;
+use crate::support::gate::{MAPPINGS, alike, asking, clean_runs, compare, reasons, spec};
+use crate::support::report::json;
 use crate::support::{Outcome, Pair, fault};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);

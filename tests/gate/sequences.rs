@@ -3,8 +3,8 @@
 
 use pgreconcile::schema::Side;
 
-use super::conditions::{closed_by, compare, gate};
 use crate::support::Pair;
+use crate::support::gate::{closed_by, compare, gate};
 
 /// What an INSERT that leaves the number out comes to, which takes back all but the number.
 const TRIAL: &str = "

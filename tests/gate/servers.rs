@@ -3,7 +3,7 @@
 
 use pgreconcile::schema::Side;
 
-use super::conditions::{MAPPINGS, alike, asking, clean_runs, closed_by, gate, reasons, spec};
+use crate::support::gate::{MAPPINGS, alike, asking, clean_runs, closed_by, gate, reasons, spec};
 use crate::support::{Cluster, MAPPING, Program, Scratch, Settings};
 
 #[test]

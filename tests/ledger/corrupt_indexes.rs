@@ -7,8 +7,8 @@ use pgreconcile::event::Event;
 use pgreconcile::finding::{NamedValues, PastRun, RunRecord, SummaryRecord, Verdict};
 use pgreconcile::ledger::{Location, Recorder, Resumable, Store};
 
-use crate::ledger::shared_ledger::Keeper;
 use crate::support::Scratch;
+use crate::support::ledger_database::LedgerDatabase;
 
 /// The tables whose rows say which runs there are.
 const TABLES: [&str; 2] = ["run", "terms"];
@@ -201,7 +201,7 @@ async fn is_hidden_by_no_flip(location: &Location) -> u64 {
 
 #[test]
 fn no_flipped_byte_hides_a_run() {
-    let (scratch, keeper) = (Scratch::new(), Keeper::new());
+    let (scratch, keeper) = (Scratch::new(), LedgerDatabase::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let file = Location::File(scratch.path().join("x.db"));
     for location in [file, Location::Database(keeper.url())] {

@@ -15,7 +15,7 @@ use pgreconcile::schema::Side;
 use rusqlite::types::Value as Cell;
 use serde_json::Value;
 
-use crate::ledger::shared_ledger::Keeper;
+use crate::support::ledger_database::LedgerDatabase;
 use crate::support::{Outcome, Pair, Program};
 
 /// Every table whose rows carry checksums.
@@ -336,7 +336,7 @@ async fn facts(url: &str) -> BTreeSet<String> {
 /// Nothing is read that was not written, whichever value of whichever row is another.
 #[test]
 fn a_value_that_another_hand_has_changed_in_postgresql_is_no_fact() {
-    let (pair, keeper) = (Pair::new(SOURCE, TARGET), Keeper::new());
+    let (pair, keeper) = (Pair::new(SOURCE, TARGET), LedgerDatabase::new());
     pair.spec(MAPPINGS);
     comparing(&pair, &keeper.url(), &["--mapping", "u"]).run().exits(1);
     interrupted(&pair, &keeper.url(), &["TERM", "TERM"]);
@@ -413,7 +413,7 @@ fn damage_to_a_run_of_many_processes_is_read_again() {
     };
     let source = fill("'w'");
     let target = fill("case when n % 10000 = 7 then 'x' else 'w' end");
-    let (pair, keeper) = (Pair::new(&source, &target), Keeper::new());
+    let (pair, keeper) = (Pair::new(&source, &target), LedgerDatabase::new());
     let slow = "v % 60000 <> 55000 or pg_sleep((select s from public.pause)) is not null";
     pair.spec(&format!(
         "[[mapping]]\nsource.table = \"public.t\"\nsource.where = \"{slow}\"\ntarget.table = \"public.t\"\n"

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::report::formats::{compare, diverged, in_shell};
+use crate::support::report::{compare, diverged, in_shell};
 use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, refused};
 
 /// A call of `compare` that waits for nothing and is remembered beside the spec.

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use pgreconcile::schema::Side;
 
-use crate::ledger::shared_ledger::Keeper;
-use crate::report::formats::diverged;
 use crate::support::cluster::binaries;
+use crate::support::ledger_database::LedgerDatabase;
+use crate::support::report::diverged;
 use crate::support::{Bouncer, Outcome, Pair, Program, refused};
 
 /// The spec whose runs they remember.
@@ -23,20 +23,20 @@ const SHARED_2: &str = include_str!("../../src/ledger/statements/shared_schema_2
 const FILE_2: &str = include_str!("../../src/ledger/statements/schema_2.sql");
 
 /// A database with a ledger of version 1 whose tables are of this role.
-fn old_keeper(owner: &str) -> Keeper {
-    let keeper = Keeper::new();
+fn old_keeper(owner: &str) -> LedgerDatabase {
+    let keeper = LedgerDatabase::new();
     let cluster = &keeper.pair.clusters.source;
     cluster.sql_as(owner, &keeper.pair.database, &format!("begin; {SHARED} {ROWS} commit"));
     keeper
 }
 
 /// A database with a ledger of this version, or none.
-fn keeper_of(version: u32) -> Keeper {
+fn keeper_of(version: u32) -> LedgerDatabase {
     match version {
-        0 => Keeper::new(),
+        0 => LedgerDatabase::new(),
         1 => old_keeper("reader"),
         _ => {
-            let keeper = Keeper::new();
+            let keeper = LedgerDatabase::new();
             let tables = format!("{SHARED} {SHARED_2} insert into pgreconcile.version values (2);");
             let (cluster, sql) =
                 (&keeper.pair.clusters.source, format!("begin; {tables} {ROWS_2} commit"));
@@ -47,7 +47,7 @@ fn keeper_of(version: u32) -> Keeper {
 }
 
 /// The versions that a ledger has had, and how many runs and tables it has.
-fn state(keeper: &Keeper) -> String {
+fn state(keeper: &LedgerDatabase) -> String {
     keeper.sql(
         "select (select string_agg(number::text, ' ' order by number) from pgreconcile.version),
          (select count(*) from pgreconcile.run),
@@ -56,7 +56,7 @@ fn state(keeper: &Keeper) -> String {
 }
 
 /// The numbers of the runs: of each when it began, and when it ended.
-fn numbers(keeper: &Keeper) -> String {
+fn numbers(keeper: &LedgerDatabase) -> String {
     let numbers =
         "select string_agg(began || ' ' || ended, '|' order by began) from pgreconcile.run";
     keeper.sql(numbers).trim().to_owned()
@@ -167,7 +167,7 @@ fn rows_that_0_1_0_wrote_get_their_checksums_when_they_are_brought_forward() {
 struct Held(Child);
 
 impl Held {
-    fn new(keeper: &Keeper, sql: &str) -> Held {
+    fn new(keeper: &LedgerDatabase, sql: &str) -> Held {
         let cluster = &keeper.pair.clusters.source;
         let mut psql = Command::new(binaries().join("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-d", &cluster.url("postgres", &keeper.pair.database)]);
@@ -188,7 +188,7 @@ impl Drop for Held {
 }
 
 /// Waits until so many sessions of ledgers are in this state.
-fn await_sessions(keeper: &Keeper, condition: &str, number: &str) {
+fn await_sessions(keeper: &LedgerDatabase, condition: &str, number: &str) {
     let asked = format!(
         "select count(*) from pg_stat_activity where datname = current_database()
          and usename = 'reader' and query not like '%pg_stat_activity%' and {condition}"
@@ -197,7 +197,7 @@ fn await_sessions(keeper: &Keeper, condition: &str, number: &str) {
 }
 
 /// Two specs' processes find the same ledger wanting, and go on at the same moment.
-fn begin_at_once(pairs: &[Pair; 2], keeper: &Keeper, url: &str) {
+fn begin_at_once(pairs: &[Pair; 2], keeper: &LedgerDatabase, url: &str) {
     let lock = include_str!("../../src/ledger/statements/shared_create.sql");
     let lock = lock.lines().find(|line| line.contains("pg_advisory_xact_lock")).unwrap();
     let held = Held::new(keeper, lock.trim_end_matches(';'));
@@ -236,7 +236,7 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
 /// its wait is not so any more after it.
 #[test]
 fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
-    let (pairs, keeper) = ([diverged(), diverged()], Keeper::new());
+    let (pairs, keeper) = ([diverged(), diverged()], LedgerDatabase::new());
     let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
     for again in 0..4 {
         if again > 0 {
@@ -318,7 +318,7 @@ fn a_role_that_may_use_the_tables_but_not_add_any_says_what_their_owner_has_to_r
 /// Tables of two owners would be of use to neither.
 #[test]
 fn who_is_a_member_of_the_owner_adds_tables_of_the_owner() {
-    let (pair, keeper) = (diverged(), Keeper::new());
+    let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let owner = format!("owner_{}", keeper.pair.database);
     keeper.sql(&format!(
         "create role {owner}; grant create on database {} to {owner}; grant {owner} to reader;

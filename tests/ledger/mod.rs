@@ -5,4 +5,4 @@ mod corruption;
 mod history;
 mod migrations;
 mod redacted_keys;
-pub mod shared_ledger;
+mod shared_ledger;

@@ -8,7 +8,7 @@ use std::process::Command;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::report::formats::json;
+use crate::support::report::json;
 use crate::support::{Cluster, Outcome, Pair, Program, Settings, fault, refused};
 
 /// A key of each type shows as one of these, in binary or as text.

@@ -6,29 +6,9 @@ use std::time::{Duration, Instant};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::report::formats::diverged;
+use crate::support::ledger_database::LedgerDatabase;
+use crate::support::report::diverged;
 use crate::support::{Bouncer, MAPPING, Outcome, Pair, Program, refused};
-
-/// A database for ledgers, in which the reader may make the schema.
-pub struct Keeper {
-    pub pair: Pair,
-}
-
-impl Keeper {
-    pub fn new() -> Keeper {
-        let pair = Pair::new("select", "select");
-        pair.sql(Side::Source, &format!("grant create on database {} to reader", pair.database));
-        Keeper { pair }
-    }
-
-    pub fn sql(&self, sql: &str) -> String {
-        self.pair.sql(Side::Source, sql)
-    }
-
-    pub fn url(&self) -> String {
-        self.pair.url(Side::Source)
-    }
-}
 
 /// A call that is remembered there.
 fn remembered(program: Program, ledger: &str) -> Program {
@@ -51,7 +31,7 @@ fn runs(outcome: &Outcome) -> Vec<(String, u64)> {
 
 #[test]
 fn a_shared_ledger_remembers_what_a_file_does() {
-    let (pair, keeper) = (diverged(), Keeper::new());
+    let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let spec =
         pair.spec(&format!("{MAPPING}[mapping.columns]\nv = {{ from = \"v\", redact = true }}\n"));
     let spec_name = spec.to_str().unwrap();
@@ -103,7 +83,7 @@ fn rows_of_a_range_count_in_the_history_as_many_as_they_are() {
         &format!("{table} delete from t where id between 10001 and 22000 or id % 300 = 1"),
         table,
     );
-    let (keeper, spec) = (Keeper::new(), pair.spec(MAPPING));
+    let (keeper, spec) = (LedgerDatabase::new(), pair.spec(MAPPING));
     for ledger in [keeper.url(), "file.db".to_owned()] {
         let compared = remembered(pair.comparing(&spec, &[]), &ledger).run();
         let found = compared.exits(1).mapping()["only_in_target"].as_u64().unwrap();
@@ -122,7 +102,7 @@ fn rows_of_a_range_count_in_the_history_as_many_as_they_are() {
 /// Runs of weeks would fill a disk, and a gate has to know every run of its window.
 #[test]
 fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {
-    let (pair, keeper) = (diverged(), Keeper::new());
+    let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let spec = pair.spec(MAPPING);
     let compare = || remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
     compare().exits(1);
@@ -148,7 +128,7 @@ fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {
 
 #[test]
 fn a_shared_ledger_is_written_through_a_pooler() {
-    let (pair, keeper) = (diverged(), Keeper::new());
+    let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let spec = pair.spec(MAPPING);
     let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 1);
     for seen in 1..=3 {
@@ -164,7 +144,7 @@ fn a_shared_ledger_is_written_through_a_pooler() {
 
 #[test]
 fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
-    let (pair, keeper) = (diverged(), Keeper::new());
+    let (pair, keeper) = (diverged(), LedgerDatabase::new());
     keeper.sql(&format!("revoke create on database {} from reader", keeper.pair.database));
     let spec = pair.spec(MAPPING);
     let compare = |ledger: &str| remembered(pair.comparing(&spec, &[]), ledger).run();
@@ -182,7 +162,7 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     assert_eq!(outcome.exits(1).findings().len(), 3);
     assert!(outcome.stderr.contains("this run is not stored: ledger me@127.0.0.1:1/x: "));
     // Who needs one hears the cause, with --quiet too.
-    let nothing = Keeper::new();
+    let nothing = LedgerDatabase::new();
     nothing.sql(&format!("revoke create on database {} from reader", nothing.pair.database));
     for flag in ["--run-id=x", "--resume", "--slice"] {
         let needing = pair.comparing(&spec, &[flag, "--quiet"]);
@@ -222,7 +202,7 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
 
 #[test]
 fn a_lease_keeps_two_runs_of_a_spec_apart_and_ends_with_its_holder() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let table =
         "create table t (id int primary key); insert into t select generate_series(1, 20000)";
     let pair = Pair::new(table, table);
@@ -265,7 +245,7 @@ fn a_lease_keeps_two_runs_of_a_spec_apart_and_ends_with_its_holder() {
 
 #[test]
 fn an_interrupted_run_goes_on_on_another_machine() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let table = "create table t (id int primary key, v int); \
                  insert into t select n, n from generate_series(1, 20000) n; analyze t;";
     let pair = Pair::new(table, &format!("{table} update t set v = 0 where id % 3000 = 0"));

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use pgreconcile::schema::Side;
 
-use crate::compare::types::{OWN, TYPES, quoted};
 use crate::support::round_trip::{ALL, Round, same};
+use crate::support::types::{OWN, TYPES, quoted};
 
 /// Values that quoting has to survive.
 const HOSTILE: [&str; 34] = [

@@ -1,54 +1,13 @@
 //! What a run leaves: records to the letter in every format, report files, exit codes.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, harmless, refused};
-
-/// Rows that match, and one of each kind of finding.
-pub fn diverged() -> Pair {
-    let tables = "create table t (id int primary key, v text, n numeric(10, 2));
-        create table d (k int, v text);";
-    let pair = Pair::new(tables, tables);
-    let rows = "insert into t select n, 'v' || n, n from generate_series(1, 5) n;
-        insert into d values (1, 'a');";
-    for side in Side::BOTH {
-        pair.sql(side, rows);
-    }
-    pair.sql(
-        Side::Source,
-        "delete from t where id = 5; update t set v = null, n = -2 where id = 2",
-    );
-    pair.sql(
-        Side::Target,
-        "delete from t where id = 4; insert into d values (1, 'a'), (null, 'x')",
-    );
-    pair
-}
-
-pub const BOTH: &str = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\ntable = \"public.t\"\n\
-                    [[mapping]]\nkey = [\"k\"]\n[mapping.source]\ntable = \"public.d\"\n[mapping.target]\ntable = \"public.d\"\n";
-
-/// A call of `compare` that waits for nothing.
-pub fn compare(pair: &Pair, spec: &Path) -> Program {
-    pair.program().args(&["compare", spec.to_str().unwrap(), "--settle", "0s"])
-}
-
-pub fn names(object: &Value) -> String {
-    object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
-}
-
-pub fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-pub fn read(pair: &Pair, name: &str) -> String {
-    std::fs::read_to_string(pair.scratch.path().join(name)).unwrap()
-}
+use crate::support::report::{BOTH, compare, diverged, in_shell, json, names, read};
+use crate::support::{HEAD, MAPPING, Pair, harmless, refused};
 
 #[test]
 fn every_machine_format_holds_the_contracts_fields_in_their_order() {
@@ -244,22 +203,6 @@ fn an_interrupted_run_is_incomplete_and_its_report_is_whole() {
         assert_eq!(report["summary"]["exit_code"], 3);
         assert!(!report["undecided"].as_array().unwrap().is_empty(), "{report}");
         assert_eq!(names(&report["undecided"][0]), "type version mapping range reason");
-    }
-}
-
-/// The same call with its stdout and umask as a shell sets them.
-pub fn in_shell(pair: &Pair, script: &str) -> Outcome {
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", script]).current_dir(pair.scratch.path()).stdin(Stdio::null());
-    command.env("BIN", env!("CARGO_BIN_EXE_pgreconcile")).env("PGRECONCILE_LEDGER", "off");
-    for (name, side) in [("SOURCE_URL", Side::Source), ("TARGET_URL", Side::Target)] {
-        command.env(name, pair.url(side));
-    }
-    let output = command.output().unwrap();
-    Outcome {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::report::formats::compare;
+use crate::support::report::compare;
 use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, Scratch, cluster, fault, refused};
 
 /// Nobody's, on every system.

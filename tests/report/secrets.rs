@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::report::formats::{compare, json, read};
+use crate::support::report::{compare, json, read};
 use crate::support::{
     CANARY, HEAD, MAPPING, Outcome, Pair, Program, Scratch, guarded, harmless, refused,
 };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::ledger::shared_ledger::Keeper;
+use crate::support::ledger_database::LedgerDatabase;
 use crate::support::{Bouncer, Cluster, Fate, MAPPING, Outcome, Pair, Program, Proxy, Settings};
 
 /// The program beside a ledger file.
@@ -42,7 +42,7 @@ fn slow(pair: &Pair, pause: &str) -> PathBuf {
 }
 
 /// Asks a ledger until it answers so.
-fn await_answer(keeper: &Keeper, question: &str, answer: &str) {
+fn await_answer(keeper: &LedgerDatabase, question: &str, answer: &str) {
     keeper.pair.clusters.source.await_answer(&keeper.pair.database, question, answer);
 }
 
@@ -104,7 +104,7 @@ fn what_was_verified_before_an_interruption_is_not_said_to_be_verified_after_it(
 /// A pass that only one of many processes had in hand is not over because it has come to something.
 #[test]
 fn a_shared_pass_that_was_cut_short_is_not_taken_for_all_of_it() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let fill = "create table t (id uuid primary key, v int); \
         insert into t select md5((n)::text)::uuid, n from generate_series(1, 100000) n;";
     let pair = Pair::new(
@@ -134,7 +134,7 @@ fn a_shared_pass_that_was_cut_short_is_not_taken_for_all_of_it() {
 /// Rows that were gone when a range was ruled upon are not in the books of the run that goes on.
 #[test]
 fn books_balance_when_a_range_shrank_between_its_scan_and_its_ruling() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let pair = rows(20_000);
     pair.sql(Side::Target, "delete from t where id between 4000 and 14999; analyze t");
     let slow = "public.t\"\nwhere = \"id % 500 <> 0 or pg_sleep(case when id > 15000 then 1 else 0.1 end) is not null\"\n";
@@ -183,7 +183,7 @@ fn a_difference_is_as_recurrent_after_an_interruption_as_before_it() {
 /// A process whose time is up while it settles leaves the run to the others.
 #[test]
 fn a_deadline_while_settling_does_not_end_a_shared_run() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let pair = rows(2000);
     pair.sql(Side::Target, "update t set v = 0 where id in (300, 400)");
     let spec = pair.spec(MAPPING);
@@ -215,7 +215,7 @@ fn a_slice_does_not_pass_over_null_keys() {
 /// Processes of one run that look at what changed lately agree on the moment.
 #[test]
 fn processes_of_one_run_agree_on_what_lately_means() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let table = "create table t (id int primary key, v int, at timestamptz default now()); \
          insert into t select n, n from generate_series(1, 5000) n; analyze t;";
     let pair = Pair::new(table, table);
@@ -259,7 +259,7 @@ const SLICE: &[&str] = &["--slice", "--deadline", "2800ms", "--chunk-rows", "500
 /// Nobody knows any more what a run has found that is forgotten.
 #[test]
 fn a_gate_does_not_count_what_a_forgotten_run_verified() {
-    let (pair, keeper) = (rows(20_000), Keeper::new());
+    let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
     pair.sql(Side::Target, "update t set v = 0 where id = 19999");
     let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{}", slow_mapping("0.06")));
     let remembered = |program: Program| program.env("PGRECONCILE_LEDGER", &keeper.url()).run();
@@ -274,7 +274,7 @@ fn a_gate_does_not_count_what_a_forgotten_run_verified() {
 /// Two processes would write one run.
 #[test]
 fn a_process_that_was_away_longer_than_its_lease_writes_no_more() {
-    let (pair, keeper) = (rows(20_000), Keeper::new());
+    let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
     pair.sql(Side::Target, "update t set v = 0 where id % 500 = 0");
     let spec = slow(&pair, "0.05");
     let program = |flags: &[&str]| {
@@ -300,7 +300,7 @@ fn a_process_that_was_away_longer_than_its_lease_writes_no_more() {
 /// What the network swallows is written once more, and stands there once.
 #[test]
 fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let pair = rows(2000);
     pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");
     let spec = pair.spec(MAPPING);
@@ -328,7 +328,7 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
 /// Who asks it to stop would have to wait until the network gives up.
 #[test]
 fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
-    let (pair, keeper) = (rows(20_000), Keeper::new());
+    let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
     let spec = slow(&pair, "0.05");
     for run_id in [None, Some("silent")] {
         let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
@@ -356,7 +356,7 @@ fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
 /// A process that was away while it settled finds the run told, and tells it no second time.
 #[test]
 fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let pair = rows(2000);
     pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");
     let spec = pair.spec(MAPPING);
@@ -383,7 +383,7 @@ fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
 /// A server that is lost takes a process out of a run, and leaves the run to go on when it is back.
 #[test]
 fn a_lost_server_does_not_end_a_shared_run() {
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let table = "create table t (id int primary key, v int); \
         insert into t select n, n from generate_series(1, 20000) n;";
     let pair = Pair::new("select", &format!("{table} analyze t"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::ledger::shared_ledger::Keeper;
+use crate::support::ledger_database::LedgerDatabase;
 use crate::support::{MAPPING, Outcome, Pair, Program, Running, refused};
 
 /// What all processes of a run are given.
@@ -99,7 +99,7 @@ fn three_processes_share_a_table_whose_key_has_several_columns() {
 }
 
 fn three_processes(key: &str) {
-    let (pair, keeper) = (pair(300_000, key), Keeper::new());
+    let (pair, keeper) = (pair(300_000, key), LedgerDatabase::new());
     let spec = spec(&pair, "0.002");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -137,7 +137,7 @@ fn number(line: &str, name: &str) -> u64 {
 #[test]
 fn parts_of_a_dead_process_are_taken_over() {
     for key in ["int", "uuid"] {
-        let (pair, keeper) = (pair(200_000, key), Keeper::new());
+        let (pair, keeper) = (pair(200_000, key), LedgerDatabase::new());
         let spec = spec(&pair, "0.01");
         let whole = alone(&pair, &spec);
         let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -156,7 +156,7 @@ fn parts_of_a_dead_process_are_taken_over() {
 /// What cannot be cut is one part, of which finished chunks count all the same.
 #[test]
 fn finished_chunks_of_a_mapping_that_is_one_part_are_taken_over() {
-    let (pair, keeper) = (pair(60_000, "tenant, id"), Keeper::new());
+    let (pair, keeper) = (pair(60_000, "tenant, id"), LedgerDatabase::new());
     let spec = spec(&pair, "0.02");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -179,7 +179,7 @@ fn finished_chunks_of_a_mapping_that_is_one_part_are_taken_over() {
 
 #[test]
 fn a_process_that_comes_back_to_a_part_of_another_counts_nothing_twice() {
-    let (pair, keeper) = (pair(200_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(200_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -198,7 +198,7 @@ fn a_process_that_comes_back_to_a_part_of_another_counts_nothing_twice() {
 /// The last chunk of a process that another one settled for had no end in its log.
 #[test]
 fn a_process_that_does_not_settle_says_what_it_compared() {
-    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     run.process("first", &[]).run().exits(1);
@@ -225,7 +225,7 @@ fn a_process_that_does_not_settle_says_what_it_compared() {
 
 #[test]
 fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
-    let (pair, keeper) = (pair(200_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(200_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -262,7 +262,7 @@ fn few_differ(rows: u32) -> Pair {
 /// the whole. Flags choose, and so do statistics.
 #[test]
 fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
-    let (pair, keeper) = (few_differ(120_000), Keeper::new());
+    let (pair, keeper) = (few_differ(120_000), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -302,7 +302,7 @@ fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
 /// run is still there.
 #[test]
 fn the_last_process_that_leaves_gives_the_spec_free() {
-    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
     // No process comes to the end of its shard, however slow the machine is.
     let spec = spec(&pair, "1");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -350,7 +350,7 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
 /// Half of a short time is for work, as in a run of one process.
 #[test]
 fn a_short_deadline_of_a_shared_run_is_used_and_told_as_one() {
-    let (pair, keeper) = (pair(60_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.1");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     let outcome = run.process("l", &["--chunk-rows", "500", "--deadline", "3s"]).run();
@@ -361,7 +361,7 @@ fn a_short_deadline_of_a_shared_run_is_used_and_told_as_one() {
 
 #[test]
 fn whoever_settles_and_dies_is_followed_by_another() {
-    let (pair, keeper) = (pair(100_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(100_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.001");
     let whole = alone(&pair, &spec);
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -378,7 +378,7 @@ fn whoever_settles_and_dies_is_followed_by_another() {
 /// The same id only tells that such a run is over.
 #[test]
 fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
-    let (pair, keeper) = (pair(120_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(120_000, "int"), LedgerDatabase::new());
     let fails = MAPPING.replace("public.t\"\n", "public.t\"\nwhere = \"1 / (v - 777) < 2\"\n");
     let run = Run { pair: &pair, spec: pair.spec(&fails), ledger: keeper.url() };
     let process = || {
@@ -403,7 +403,7 @@ fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
 /// What was not read of one part was counted as all that the table has.
 #[test]
 fn a_shared_run_whose_table_changed_under_way_says_which_share_it_judged() {
-    let (pair, keeper) = (pair(300_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(300_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.02");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     let mut processes = [(); 2].map(|()| run.process("m", &["--chunk-rows", "5000"]).start());
@@ -418,7 +418,7 @@ fn a_shared_run_whose_table_changed_under_way_says_which_share_it_judged() {
 
 #[test]
 fn what_is_asked_otherwise_takes_no_part() {
-    let (pair, keeper) = (pair(30_000, "int"), Keeper::new());
+    let (pair, keeper) = (pair(30_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let run = Run { pair: &pair, spec: spec.clone(), ledger: keeper.url() };
     let mut first = run.process("f", &["--chunk-rows", "500"]).start();

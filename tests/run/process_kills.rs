@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use pgreconcile::schema::{BySide, Side};
 use serde_json::Value;
 
-use crate::ledger::shared_ledger::Keeper;
+use crate::support::ledger_database::LedgerDatabase;
 use crate::support::{Cluster, MAPPING, Outcome, Program, Running, Scratch, Settings, fault};
 
 const ROWS: u32 = 1_000_000;
@@ -163,7 +163,7 @@ fn a_run_whose_servers_are_killed_ten_times_says_what_a_whole_one_says() {
 
 #[test]
 fn a_run_of_three_whose_processes_are_killed_ten_times_says_what_a_whole_one_says() {
-    let (ground, keeper) = (Ground::new(), Keeper::new());
+    let (ground, keeper) = (Ground::new(), LedgerDatabase::new());
     let mut draw = Draw::new();
     let begin = || ground.begin(&keeper.url(), &["--jobs", "1", "--run-id", "three"]).start();
     let mut three: Vec<Running> = (0..3).map(|_| begin()).collect();

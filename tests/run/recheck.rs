@@ -3,7 +3,7 @@
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::report::formats::diverged;
+use crate::support::report::diverged;
 use crate::support::{MAPPING, Outcome, Pair, Program, refused};
 
 /// A call over the ledger beside the spec.

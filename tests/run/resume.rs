@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::report::formats::in_shell;
+use crate::support::report::in_shell;
 use crate::support::{MAPPING, Outcome, Pair, Program, refused};
 
 /// Chunks of 500 rows that take some 40 ms each, one after the other.

@@ -1,5 +1,6 @@
 //! The documentation as data: fenced blocks, sections, tables, links, words of code.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -182,6 +183,12 @@ pub fn rows(heading: &str) -> Vec<Vec<String>> {
 /// The words between backticks.
 pub fn code(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+pub type Words = BTreeSet<String>;
+
+pub fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Words {
+    words.into_iter().map(Into::into).collect()
 }
 
 /// Words that begin with this and go on with letters, digits and these.

@@ -3,9 +3,12 @@
 mod authority;
 mod bouncer;
 pub mod cluster;
+pub mod dice;
 pub mod documents;
 pub mod fault;
+pub mod gate;
 mod guarded;
+pub mod ledger_database;
 mod liar;
 mod pair;
 mod problem;
@@ -13,7 +16,10 @@ mod program;
 mod proxy;
 pub mod psql_session;
 pub mod quickstart;
+pub mod report;
 pub mod round_trip;
+pub mod scenarios;
+pub mod types;
 
 pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;

@@ -48,3 +48,10 @@ impl Session {
         self.child.wait().unwrap();
     }
 }
+
+/// Until somebody waits for a lock, or tries in vain to get one.
+pub fn await_blocked(round: &Round) {
+    let blocked = "select count(*) > 0 from pg_stat_activity where datname = current_database()
+        and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";
+    round.pair.clusters.target.await_answer(&round.pair.database, blocked, "t");
+}

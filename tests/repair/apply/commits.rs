@@ -3,8 +3,8 @@
 
 use pgreconcile::schema::Side;
 
-use crate::ledger::shared_ledger::Keeper;
 use crate::support::fault;
+use crate::support::ledger_database::LedgerDatabase;
 use crate::support::round_trip::{Round, same};
 
 /// Each transaction that writes to the table notes the setting that it has.
@@ -53,7 +53,7 @@ fn a_repair_waits_for_its_commits_unless_the_role_waits_longer() {
 #[test]
 fn a_ledger_in_a_database_waits_for_its_commits() {
     let round = Round::new(TABLE, TABLE, &same("public.t"));
-    let keeper = Keeper::new();
+    let keeper = LedgerDatabase::new();
     let compare = || {
         let comparing = round.pair.comparing(&round.spec, &[]);
         comparing.env("PGRECONCILE_LEDGER", &keeper.url()).run()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pgreconcile::schema::Side;
 
 use crate::support::psql_session::Session;
+use crate::support::psql_session::await_blocked;
 use crate::support::round_trip::{ALL, Round, same};
 use crate::support::{Fate, Proxy, cluster, fault};
 
@@ -18,13 +19,6 @@ fn round() -> Round {
     let round = Round::new(&source, &target, &spec);
     let _ = round.compare().exits(1);
     round
-}
-
-/// Until somebody waits for a lock, or tries in vain to get one.
-pub(super) fn await_blocked(round: &Round) {
-    let blocked = "select count(*) > 0 from pg_stat_activity where datname = current_database()
-        and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";
-    round.pair.clusters.target.await_answer(&round.pair.database, blocked, "t");
 }
 
 fn start(round: &Round, script: &std::path::Path) -> std::process::Child {

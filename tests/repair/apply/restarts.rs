@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
-use super::concurrent_writes::await_blocked;
 use crate::support::psql_session::Session;
+use crate::support::psql_session::await_blocked;
 use crate::support::round_trip::{ALL, Round, same};
 use crate::support::{Fate, Outcome, Proxy, Running};
 
