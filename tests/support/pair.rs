@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgreconcile::schema::{BySide, Side};
 
-use super::cluster::{Cluster, shared};
 use super::program::Program;
+use super::servers::cluster::{Cluster, shared};
 
 /// Two databases, one a side, and a folder.
 pub struct Pair {
@@ -111,7 +111,7 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         for (_, cluster) in self.clusters.iter() {
-            let _ = std::process::Command::new(super::cluster::binaries().join("dropdb"))
+            let _ = std::process::Command::new(super::servers::cluster::binaries().join("dropdb"))
                 .args(["--force", "--if-exists", "-h"])
                 .arg(cluster.socket())
                 .args(["-p", &cluster.port.to_string(), "-U", "postgres", &self.database])

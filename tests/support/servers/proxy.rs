@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::super::pair::READER;
 use super::cluster::Cluster;
-use super::pair::READER;
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug)]

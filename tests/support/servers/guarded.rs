@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use super::super::pair::Scratch;
+use super::super::program::{Outcome, Program};
 use super::authority::{Authority, Certificate};
 use super::cluster::{Cluster, Settings};
-use super::pair::Scratch;
-use super::program::{Outcome, Program};
 
 /// A server with TLS, and the authority that signed its certificate.
 pub struct Guarded {
