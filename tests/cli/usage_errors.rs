@@ -44,8 +44,9 @@ impl Desk {
     }
 }
 
+/// A mistake in a spec would show only after servers were queried, and without its line.
 #[test]
-fn a_problem_of_the_file_is_told_with_its_place_before_any_server_hears_of_it() {
+fn a_problem_in_a_spec_is_reported_before_connecting() {
     let desk = Desk::new();
     let with = |extra: &str| format!("{HEAD}{extra}{MAPPING}");
     let after = |extra: &str| format!("{HEAD}{MAPPING}{extra}");
@@ -129,8 +130,9 @@ fn a_problem_of_the_file_is_told_with_its_place_before_any_server_hears_of_it() 
     hold(&cases, |text| desk.problems("spec.toml", text.as_bytes()));
 }
 
+/// An operator would rely on a setting that the program ignores.
 #[test]
-fn what_does_nothing_yet_is_refused_by_name_and_never_passed_over() {
+fn an_option_without_effect_is_refused_by_name() {
     let desk = Desk::new();
     let nothing = "does nothing in this version yet";
     desk.scratch.file("good.toml", &format!("{HEAD}{MAPPING}"));

@@ -82,8 +82,9 @@ fn tables(key: &str) -> Pair {
 const SPEC: &str = "[compare]\nsettle = \"3s\"\n[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
                     [mapping.target]\ntable = \"public.t\"\n";
 
+/// Changes on their way would be reported as differences, or real differences be lost among them.
 #[test]
-fn a_change_on_its_way_is_no_finding_and_a_planted_one_is_not_lost() {
+fn replication_lag_is_no_finding_and_no_difference_is_lost() {
     let runs = [("digest", "100"), ("stream", "100"), ("digest", "1000000")];
     planted_and_nothing_else("int", SPEC, &runs);
 }
@@ -97,7 +98,7 @@ fn a_row_that_moves_while_buckets_are_filled_is_no_finding() {
 
 /// The same with groups that rows leave and come back to: each group's books hold all the same.
 #[test]
-fn rows_that_change_their_group_while_buckets_are_filled_are_counted_in_one() {
+fn rows_that_change_their_group_are_counted_in_one_group() {
     let spec = SPEC.replace("[mapping.source]", "group_by = \"part\"\n[mapping.source]");
     let spec =
         format!("{spec}[mapping.columns]\npart = {{ sql = \"n % 7\", target_sql = \"n % 7\" }}\n");
@@ -153,8 +154,9 @@ fn planted_and_nothing_else(key: &str, spec: &str, runs: &[(&str, &str)]) {
     assert!(healed > 0 && writes > 50, "{healed} healed of {writes} writes");
 }
 
+/// A row that never holds still would be reported as a difference, or as equal.
 #[test]
-fn a_row_that_differs_and_keeps_changing_is_unsettled_and_never_equal() {
+fn a_row_that_keeps_changing_is_unsettled_never_equal() {
     let pair = tables("int");
     let stop = Arc::new(AtomicBool::new(false));
     let url = pair.clusters.source.url("postgres", &pair.database);
@@ -185,8 +187,9 @@ async fn keep_changing(url: &str, stop: &AtomicBool) {
     }
 }
 
+/// Rows that a backfill brings during the run would be reported as missing.
 #[test]
-fn a_backfill_that_comes_by_during_the_run_leaves_nothing_behind() {
+fn a_backfill_during_the_run_leaves_no_finding() {
     let pair = tables("int");
     pair.sql(Side::Target, "delete from t where id > 5000");
     let spec = pair.spec(&SPEC.replace("3s", "2s"));

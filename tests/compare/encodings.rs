@@ -97,7 +97,7 @@ fn a_text_is_the_same_in_any_encoding_and_so_is_a_key() {
 
 /// A letter that the other side's encoding does not have is never asked of it.
 #[test]
-fn a_key_that_the_other_encoding_cannot_write_is_a_key_like_any_other() {
+fn a_key_the_other_side_cannot_encode_is_compared() {
     for encoding in ["LATIN1", "KOI8R", "SQL_ASCII"] {
         let encoded = format!("encoding '{encoding}' locale 'C'");
         let table = "create table t (k text collate \"C\", n int, v text, primary key (k, n));
@@ -117,8 +117,9 @@ fn a_key_that_the_other_encoding_cannot_write_is_a_key_like_any_other() {
 const LEGACY: &str = "create table t (id int primary key, v text); set client_encoding = 'SQL_ASCII';
     insert into t select n, 'ä' || n from generate_series(1, 50) n; update t set v = E'caf\\xe9' where id = 7;";
 
+/// One value that is not valid text would end the comparison of its whole table.
 #[test]
-fn bytes_that_are_no_text_leave_their_row_undecided_and_can_be_compared_as_bytes() {
+fn bytes_that_are_no_text_leave_their_row_undecided() {
     let pair = pair_in(
         BySide { source: ASCII, target: UTF8 },
         LEGACY,
@@ -144,8 +145,9 @@ fn bytes_that_are_no_text_leave_their_row_undecided_and_can_be_compared_as_bytes
     finds(&pair, options, &spec, &expected);
 }
 
+/// One key that is not valid text would end the whole run.
 #[test]
-fn a_key_of_bytes_that_are_no_text_ends_no_run_and_can_be_compared_as_bytes() {
+fn a_key_of_bytes_that_are_no_text_ends_no_run() {
     let table = LEGACY.replace("id int primary key, v text", "v text primary key, id int");
     let table = table.replace("select n, 'ä' || n", "select 'ä' || n, n").replace("caf", "\\xff");
     let pair = pair_in(both(ASCII), &table, &format!("{table} update t set id = 0 where id = 3;"));

@@ -60,8 +60,9 @@ const HIJACK: &str = "create schema evil;
     create function evil.said(varchar) returns varchar language sql as $$ select $1 $$;
     grant usage on schema evil to public;";
 
+/// A function that somebody puts into the search path would decide what is equal.
 #[test]
-fn a_search_path_that_is_hijacked_changes_nothing_but_the_operators_own_sql() {
+fn a_hijacked_search_path_changes_only_the_operators_sql() {
     let rows = "create table t (id int, code varchar, big int8, n numeric, primary key (id, code));
         insert into t select n, 'c' || n, n, n + 0.5 from generate_series(1, 50) n;";
     let target = format!(
@@ -88,8 +89,9 @@ fn a_search_path_that_is_hijacked_changes_nothing_but_the_operators_own_sql() {
     finds_in(&pair, &with_paths(&pair, path, path, &computed), &expected);
 }
 
+/// A view whose functions rely on a search path could not be read at all.
 #[test]
-fn a_view_whose_function_needs_a_search_path_has_it_from_the_spec() {
+fn a_view_that_needs_a_search_path_gets_it_from_the_spec() {
     let view = format!(
         "{} create schema app; create table app.names (id int primary key, name text);
          insert into app.names select n, 'v' || n from generate_series(1, 50) n;
@@ -139,8 +141,9 @@ fn an_index_that_does_not_keep_rows_apart_proves_nothing() {
     }
 }
 
+/// Rows whose key is NULL would be neither compared nor reported.
 #[test]
-fn a_unique_index_that_takes_nulls_proves_nothing_and_they_are_told() {
+fn a_unique_index_that_allows_nulls_proves_no_key() {
     let table = "create table t (a int, b int, v text); create unique index on t (a, b);
         insert into t select n % 7, n, 'v' || n from generate_series(1, 50) n;
         insert into t values (1, null, 'x'), (1, null, 'x'), (null, 1, 'x'), (null, null, 'x'), (-1, null, 'x');";
@@ -203,7 +206,7 @@ fn a_clock_time_meets_a_moment_in_the_zone_that_the_spec_names() {
 
 /// The server says what it has understood, whatever the operator's spelling and whatever is read.
 #[test]
-fn sql_that_takes_the_day_of_a_moment_is_warned_of_and_a_zone_that_is_named_is_not() {
+fn sql_that_depends_on_the_session_zone_is_warned_of() {
     let tables = "create table base (id int primary key, at timestamptz, clock timestamp, secret int);
          create table parted (id int, at timestamptz, clock timestamp, secret int) partition by hash (id);
          create table parted0 partition of parted for values with (modulus 1, remainder 0);
@@ -249,8 +252,9 @@ fn sql_that_takes_the_day_of_a_moment_is_warned_of_and_a_zone_that_is_named_is_n
     assert_eq!(warned(table, "at::date", ""), day);
 }
 
+/// One value would end the comparison of its whole table.
 #[test]
-fn a_json_value_that_jsonb_refuses_leaves_its_row_undecided_and_no_other() {
+fn json_that_jsonb_refuses_leaves_only_its_row_undecided() {
     let pair = Pair::new(
         "create table t (id int primary key, v json); insert into t select n, to_json(n) from generate_series(1, 50) n;
          update t set v = '{\"a\": \"\\u0000\"}' where id = 7; update t set v = '[1]' where id = 9;",
@@ -323,8 +327,9 @@ fn how_a_value_is_stored_does_not_count() {
     }
 }
 
+/// Values of partitions whose columns have another order would be read from the wrong column.
 #[test]
-fn partitions_whose_columns_stand_otherwise_and_children_of_more_columns() {
+fn partitions_and_children_may_have_other_column_orders() {
     let target = "create table t (id int, v text, primary key (id)) partition by range (id);
         create table low (gone int, v text, also_gone text, id int not null);
         alter table low drop gone, drop also_gone; alter table t attach partition low for values from (minvalue) to (25);

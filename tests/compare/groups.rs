@@ -81,8 +81,9 @@ fn groups_are_counted_as_postgresql_counts_them() {
     }
 }
 
+/// The books of a group would not balance under one of the strategies.
 #[test]
-fn groups_are_counted_in_buckets_where_no_index_orders_keys_alike_and_where_they_lie_scattered() {
+fn groups_are_counted_in_buckets_and_scattered_ranges() {
     let keys = ["text collate \"sv-x-icu\"", "text collate \"da-x-icu\""];
     for seed in ["0.2", "0.6"] {
         counts_groups(keys, "n::text", 4_000, seed, "buckets");
@@ -146,8 +147,9 @@ fn people_and_spreadsheets_are_told_of_groups_and_agreements() {
     }
 }
 
+/// An accept rule would hide differences that it was not meant for.
 #[test]
-fn a_condition_that_no_side_or_either_side_takes_is_an_error_with_its_place() {
+fn a_condition_for_neither_or_both_sides_is_an_error() {
     let table = "create table t (id int primary key, v int);";
     let pair = Pair::new(table, table);
     for (condition, message) in [

@@ -193,8 +193,9 @@ fn a_key_that_is_computed_and_a_text_that_is_no_uuid() {
     }
 }
 
+/// Rows would fall into another range on each side and be reported as missing.
 #[test]
-fn a_collation_that_both_sides_share_serves_ranges_and_no_other_does() {
+fn only_a_collation_of_both_sides_orders_ranges() {
     let table = |collation: &str| {
         format!(
             "create table t (id text collate \"{collation}\" primary key, v text);
@@ -232,7 +233,7 @@ fn a_collation_that_both_sides_share_serves_ranges_and_no_other_does() {
 
 /// Every chunk's few suspects were looked at by themselves, each time with a scan of both tables.
 #[test]
-fn looks_without_an_index_take_a_tenth_of_the_time_that_a_scan_takes() {
+fn rechecks_without_an_index_share_their_scans() {
     let table = "create table t (id int, k text, v int); \
                  insert into t select n / 3, n % 3, n from generate_series(1, 9000) n; analyze t;";
     let pair = Pair::new(table, &format!("{table} update t set v = -v where v % 2 = 0"));

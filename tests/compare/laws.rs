@@ -260,8 +260,9 @@ fn keys_are_ordered_as_the_servers_order_them() {
     }
 }
 
+/// A row at the boundary of two chunks would be compared by neither.
 #[test]
-fn any_difference_of_one_row_is_seen_at_any_place_of_a_large_table() {
+fn one_changed_row_is_found_anywhere_in_a_large_table() {
     // One difference in a chunk of many rows: the drill-down has to find the needle.
     let rows = "create table t (id int primary key, v text, n numeric);
         insert into t select n, 'v' || n, n / 8.0 from generate_series(1, 30000) n;";

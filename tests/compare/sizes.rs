@@ -91,7 +91,7 @@ fn values_of_100_megabytes_are_compared_in_256() {
 
 /// The server renders no text of more than 1 GB, and puts no row of more together.
 #[test]
-fn values_of_600_megabytes_are_compared_and_a_row_beyond_the_servers_limit_is_undecided() {
+fn values_of_600_megabytes_are_compared_or_undecided() {
     let table = "create table t (id int primary key, b bytea, c bytea);
         alter table t alter b set storage external, alter c set storage external;
         insert into t values (1, 'a', 'a');
@@ -159,7 +159,7 @@ fn texts_documents_and_arrays_of_600_megabytes_are_compared() {
 
 /// Rows that are told one by one are still read a portion at a time.
 #[test]
-fn a_backfill_that_has_not_begun_is_told_key_by_key_in_little_memory() {
+fn an_empty_target_is_reported_by_key_in_little_memory() {
     let table = "create table t (id int primary key, v text);";
     let rows = "insert into t select n, 'v' || n from generate_series(1, 150000) n; analyze t;";
     let pair = Pair::new(&format!("{table}{rows}"), table);
@@ -171,8 +171,9 @@ fn a_backfill_that_has_not_begun_is_told_key_by_key_in_little_memory() {
     }
 }
 
+/// Statistics of all of a table's columns would be read where one column's are needed.
 #[test]
-fn a_column_s_statistics_are_looked_up_by_themselves_however_many_others_there_are() {
+fn statistics_of_one_column_are_queried_alone() {
     // Found on the tables of PostgreSQL's own regression tests: whoever joins the statistics has the
     // server go through those of the whole database, once for every table that is compared.
     let many = "create table t (id int primary key, a int, b text);

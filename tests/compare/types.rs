@@ -125,8 +125,9 @@ fn each_change_is_one_finding(columns: &Columns, more: &str) {
     }
 }
 
+/// A type would be compared by something that differs between two databases, or not compared in full.
 #[test]
-fn an_identical_copy_elsewhere_is_clean_and_each_changed_value_is_one_finding() {
+fn identical_copies_are_clean_and_each_change_is_found() {
     // Text is ordered and compared otherwise too.
     let otherwise = "alter table t3 alter v type text collate \"sv-x-icu\";
          create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);

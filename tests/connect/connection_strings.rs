@@ -148,8 +148,9 @@ fn variables_name_what_the_string_leaves_open() {
     }
 }
 
+/// The program would connect to another server than psql does with the same settings.
 #[test]
-fn what_is_explicit_wins_over_the_service_and_the_service_over_variables() {
+fn explicit_settings_win_over_services_then_variables() {
     let (guarded, scratch) = (guarded(), Scratch::new());
     let (port, dead) = (guarded.cluster.port, free_port());
     let file = format!(

@@ -53,8 +53,9 @@ fn psql(server: &Cluster, script: &str) -> Said {
     Said::of(&psql.output().unwrap())
 }
 
+/// A repair or a gate would rely on what was read from another server.
 #[test]
-fn a_copy_that_lacks_what_was_read_is_refused_and_a_restart_is_not() {
+fn a_stale_file_copy_is_refused_and_a_restart_is_not() {
     let servers = BySide::new(|_| Cluster::start(Settings("")));
     for (_, server) in servers.iter() {
         server.sql("postgres", TABLE);

@@ -141,8 +141,9 @@ fn nothing_of_ours_stays_on_a_pooled_connection() {
     assert_eq!(before, BySide::new(look));
 }
 
+/// Statements of a run that has ended would keep the pooler's few connections busy.
 #[test]
-fn an_interrupted_run_leaves_the_pooler_and_the_servers_in_peace() {
+fn an_interrupted_run_leaves_no_statement_on_the_servers() {
     let pair = tables();
     let mut bouncer = Bouncer::start(pair.clusters, &pair.database, 2);
     let spec = pair.spec(

@@ -68,8 +68,9 @@ fn verify_full_refuses_everything_else() {
     assert!(told.contains("TLS failed: invalid peer certificate: "), "{told}");
 }
 
+/// A connection would be trusted on the strength of a certificate that is no longer valid.
 #[test]
-fn an_expired_certificate_is_refused_where_certificates_are_verified() {
+fn an_expired_certificate_is_refused_if_verified() {
     let (scratch, authority) = (Scratch::new(), Authority::new("the authority"));
     let certificate = authority.sign_expired("server", &["localhost"]);
     let guarded = Guarded::start(authority, &certificate);

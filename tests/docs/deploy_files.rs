@@ -105,7 +105,7 @@ fn strings(list: &Value) -> Vec<&str> {
 
 /// What both manifests promise of their pods, and of what is tried again.
 #[test]
-fn pods_may_do_nothing_they_need_not_and_answers_are_not_tried_again() {
+fn pods_have_least_privilege_and_verdicts_are_not_retried() {
     let cron = of_yaml(&read(MANIFESTS[0]));
     assert_eq!(
         (&cron["kind"], &cron["spec"]["concurrencyPolicy"]),
@@ -243,8 +243,9 @@ fn stage() -> Pair {
     pair
 }
 
+/// A line that cron does not understand would fail without anybody being told.
 #[test]
-fn the_crontab_is_what_cron_takes_and_mails_what_a_person_must_see() {
+fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     let text = read("crontab");
     let jobs = crontab(&text).unwrap();
     let [(times, command)] = jobs.as_slice() else { panic!("{jobs:?}") };

@@ -295,7 +295,7 @@ fn trouble_is_neither_open_nor_closed() {
 
 /// The clean runs in between began later, and ended earlier.
 #[test]
-fn a_run_that_goes_on_after_clean_ones_and_differs_closes_the_gate() {
+fn a_resumed_run_that_differs_closes_the_gate() {
     let keeper = LedgerDatabase::new();
     for (ledger, begun, goes_on) in [
         (".pgreconcile/own.db".to_owned(), &["--sample", "90%"][..], &["--resume"][..]),

@@ -335,7 +335,7 @@ async fn facts(url: &str) -> BTreeSet<String> {
 
 /// Nothing is read that was not written, whichever value of whichever row is another.
 #[test]
-fn a_value_that_another_hand_has_changed_in_postgresql_is_no_fact() {
+fn a_value_changed_by_others_in_postgresql_is_not_used() {
     let (pair, keeper) = (Pair::new(SOURCE, TARGET), LedgerDatabase::new());
     pair.spec(MAPPINGS);
     comparing(&pair, &keeper.url(), &["--mapping", "u"]).run().exits(1);

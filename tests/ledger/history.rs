@@ -254,8 +254,9 @@ fn suspects_that_a_deadline_leaves_open_are_undecided() {
     assert!(left.len() == 1 && left[0]["reason"] == said, "{left:?}");
 }
 
+/// A full disk or a damaged ledger would end the comparison itself.
 #[test]
-fn a_ledger_that_cannot_be_used_costs_one_warning_and_nothing_else() {
+fn an_unusable_ledger_costs_one_warning_only() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let file = pair.scratch.path().join("l.db");
@@ -338,8 +339,9 @@ fn telling(pair: &Pair, arguments: &[&str]) -> Outcome {
     program.without("PGRECONCILE_LEDGER").run()
 }
 
+/// A reader could not tell whether differences grow or shrink.
 #[test]
-fn history_tells_of_every_run_and_what_has_changed_since_the_one_before() {
+fn history_lists_runs_and_what_changed_between_them() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let run = |flags: &[&str]| comparing(&pair, &spec, flags).run();

@@ -90,7 +90,7 @@ fn continues_since(outcome: &Outcome, first_seen: &str) {
 /// Without it the first run after an upgrade would begin anew what weeks have remembered, and the gate
 /// would wait for as many clean runs again.
 #[test]
-fn a_ledger_of_version_1_is_brought_forward_with_all_that_it_remembers() {
+fn a_version_1_ledger_is_migrated_with_all_its_rows() {
     let pair = diverged();
     for first in ["compare", "history", "gate"] {
         let keeper = old_keeper("reader");
@@ -127,7 +127,7 @@ fn a_ledger_of_version_1_is_brought_forward_with_all_that_it_remembers() {
 /// What 0.1.0 wrote is as sound as what is written now, but for checkpoints: nothing says of these
 /// whether they are as they were.
 #[test]
-fn rows_that_0_1_0_wrote_get_their_checksums_when_they_are_brought_forward() {
+fn rows_of_0_1_0_get_checksums_when_migrated() {
     let (pair, keeper) = (diverged(), keeper_of(2));
     let file = pair.scratch.path().join("old.db");
     let old = rusqlite::Connection::open(&file).unwrap();
@@ -235,7 +235,7 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
 /// A pooler's connection has made a ledger before, and what it remembers of the catalogs from before
 /// its wait is not so any more after it.
 #[test]
-fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
+fn two_processes_that_start_at_once_create_a_ledger_once() {
     let (pairs, keeper) = ([diverged(), diverged()], LedgerDatabase::new());
     let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 2);
     for again in 0..4 {
@@ -249,7 +249,7 @@ fn two_processes_that_begin_at_once_on_used_connections_make_a_ledger_once() {
 
 /// Half a version would be one that no program knows.
 #[test]
-fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
+fn a_migration_that_is_killed_changes_nothing() {
     let pair = diverged();
     for version in [0, 1, 2] {
         let keeper = keeper_of(version);
@@ -287,7 +287,7 @@ fn a_process_that_is_killed_in_the_middle_leaves_a_ledger_as_it_was() {
 
 /// What the owner of the tables has to do is said, and costs a comparison only its memory.
 #[test]
-fn a_role_that_may_use_the_tables_but_not_add_any_says_what_their_owner_has_to_run() {
+fn a_role_that_may_not_migrate_says_what_the_owner_must_run() {
     let (pair, keeper) = (diverged(), old_keeper("postgres"));
     let grant = "grant select, insert, update, delete on all tables in schema pgreconcile to ";
     keeper.sql(&format!("grant usage on schema pgreconcile to reader; {grant} reader"));

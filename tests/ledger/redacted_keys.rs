@@ -216,7 +216,7 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
 
 /// What an older program has written in plain is not in the tables' files any more.
 #[test]
-fn bounds_that_an_older_version_wrote_leave_the_tables_of_a_server() {
+fn plain_bounds_of_an_older_version_leave_a_servers_tables() {
     let pair = Pair::new("select", "select");
     spec(&pair, &["i"], true);
     let keeper = Cluster::start(Settings(""));
@@ -287,8 +287,9 @@ fn a_gate_asks_for_the_secret_and_history_does_not() {
     asked("gate", "", &[]).exits(0);
 }
 
+/// A run would start that can neither store nor read how far it has come.
 #[test]
-fn what_would_be_nothing_but_stored_bounds_is_refused_without_a_secret() {
+fn what_needs_stored_bounds_is_refused_without_a_secret() {
     let pair = Pair::new(TABLES, TABLES);
     spec(&pair, &["k"], true);
     for flags in [&["--slice"][..], &["--run-id", "r"]] {
@@ -339,7 +340,7 @@ fn a_short_secret_is_warned_of_and_not_shown() {
 
 /// A PIN could be found by trying all of them against the hash of a row.
 #[test]
-fn no_hash_of_a_row_with_a_redacted_column_is_stored_without_a_secret() {
+fn no_hash_of_a_redacted_row_is_stored_without_a_secret() {
     let tables = "
         create table r (id int primary key, n int, pin int);
         create table b (id uuid primary key, n int, pin int);

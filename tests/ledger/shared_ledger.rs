@@ -101,7 +101,7 @@ fn rows_of_a_range_count_in_the_history_as_many_as_they_are() {
 
 /// Runs of weeks would fill a disk, and a gate has to know every run of its window.
 #[test]
-fn the_oldest_runs_go_with_all_that_belongs_to_them_and_young_ones_stay() {
+fn old_runs_are_deleted_whole_and_recent_ones_kept() {
     let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let spec = pair.spec(MAPPING);
     let compare = || remembered(pair.comparing(&spec, &[]), &keeper.url()).run();
@@ -142,8 +142,9 @@ fn a_shared_ledger_is_written_through_a_pooler() {
     assert_eq!(path.trim(), "\"$user\", public");
 }
 
+/// A missing privilege on the ledger would end the comparison itself.
 #[test]
-fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
+fn a_role_without_rights_on_the_ledger_can_still_compare() {
     let (pair, keeper) = (diverged(), LedgerDatabase::new());
     keeper.sql(&format!("revoke create on database {} from reader", keeper.pair.database));
     let spec = pair.spec(MAPPING);
@@ -200,8 +201,9 @@ fn what_a_role_may_not_do_is_said_and_costs_a_comparison_only_its_memory() {
     verb(&pair, &keeper.url(), &["history", spec.to_str().unwrap()]).exits(0);
 }
 
+/// Two runs of one spec would overwrite each other, or a dead one would lock out all later ones.
 #[test]
-fn a_lease_keeps_two_runs_of_a_spec_apart_and_ends_with_its_holder() {
+fn a_lease_keeps_runs_apart_and_ends_with_its_holder() {
     let keeper = LedgerDatabase::new();
     let table =
         "create table t (id int primary key); insert into t select generate_series(1, 20000)";

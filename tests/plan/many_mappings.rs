@@ -171,8 +171,9 @@ fn of_each_alone(urls: [&str; 2]) -> Vec<String> {
     alone
 }
 
+/// Statements that look up hundreds of tables could attribute a problem to a wrong mapping.
 #[test]
-fn each_problem_is_that_of_its_mapping_however_many_stand_beside_it() {
+fn each_problem_names_its_own_mapping_among_hundreds() {
     let pair = relations();
     let [source, target] = &urls(&pair);
     let urls = [source.as_str(), target];

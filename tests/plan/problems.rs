@@ -155,8 +155,9 @@ fn what_the_catalogs_do_not_hold_is_named_at_its_place() {
     }
 }
 
+/// An operator would not know which of the two servers to mend.
 #[test]
-fn a_server_that_cannot_be_used_is_named_with_its_side_and_the_way_out() {
+fn an_unusable_server_is_named_with_side_and_remedy() {
     let (guarded, scratch) = (guarded(), Scratch::new());
     let dead = free_port();
     for (url, why, hint) in [

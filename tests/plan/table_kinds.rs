@@ -67,8 +67,9 @@ fn a_partitioned_table_is_read_with_all_its_partitions() {
     holds("by range", &table, "t");
 }
 
+/// Rows of the children would be missing, or two rows of one key would be taken for one.
 #[test]
-fn an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing() {
+fn an_inheritance_parent_includes_children_but_its_key_not() {
     let table = "create table t (id int primary key, v text);
                  create table child (primary key (id)) inherits (t);
                  insert into t select n, 'v' || n from generate_series(1, 150) n;
@@ -84,7 +85,7 @@ fn an_inheritance_parent_is_read_with_its_children_and_its_key_proves_nothing() 
 
 /// A child's row of a key that the parent has too, and one of a key of its own: neither is the parent's.
 #[test]
-fn a_parent_alone_is_read_without_its_children_and_its_index_proves_its_key() {
+fn a_parent_alone_is_read_without_its_children() {
     let table = "create table t (id int primary key, v text);
                  create table child (primary key (id)) inherits (t);
                  insert into t select n, 'v' || n from generate_series(1, 300) n;
@@ -228,8 +229,9 @@ fn refused(outcome: &Outcome, words: &[&str]) {
     }
 }
 
+/// Rows that the role may not see would be reported as missing, or not compared at all.
 #[test]
-fn what_would_hide_rows_or_columns_is_said_before_anything_is_read() {
+fn what_hides_rows_or_columns_is_reported_first() {
     let secured = format!(
         "{PLAIN} alter table t enable row level security;
          create policy few on t using (id < 100);"
@@ -253,7 +255,7 @@ fn what_would_hide_rows_or_columns_is_said_before_anything_is_read() {
 
 /// A view runs as its owner: what its owner may not see would be missing without a word.
 #[test]
-fn a_view_whose_owner_does_not_see_every_row_is_no_source_of_missing_rows() {
+fn a_view_whose_owner_sees_too_little_is_refused() {
     let hidden = "create table base (id int primary key, v text);
         insert into base select n, 'v' || n from generate_series(1, 300) n;
         alter table base enable row level security; create policy few on base using (id < 100);

@@ -84,7 +84,7 @@ fn the_same_without_temporary_tables() {
 
 /// A letter that the target's encoding has not stops a whole batch.
 #[test]
-fn what_the_other_encoding_has_no_letter_for_is_left_out_and_named() {
+fn text_the_target_cannot_encode_is_excluded_by_name() {
     let table = "create table t (id int primary key, v text);";
     let source = format!("{table} insert into t values (1, 'é'), (2, 'a€'), (3, 'ü'), (4, '日');");
     let round = Round::new(&source, "", &same("public.t"));
@@ -105,7 +105,7 @@ fn what_the_other_encoding_has_no_letter_for_is_left_out_and_named() {
 
 /// Images are compared bit by bit: 5 is not 5.00 there, nor 'ab' what char(4) makes of it.
 #[test]
-fn values_of_other_types_go_there_and_back_with_and_without_temporary_tables() {
+fn values_of_other_types_are_repaired_and_undone() {
     let source = "create table t (id int primary key, n numeric, i int, c text, s timestamp, r numeric);
         insert into t values (1,5,5,'ab','2026-01-01 10:00',1.005),(2,6,6,'cd','2026-01-02',2.004);";
     let target = "create table t (id int primary key, n numeric(10,2), i numeric(10,2), c char(4), s timestamp(0), r numeric(10,2));
@@ -161,7 +161,7 @@ fn a_generated_key_column_is_refused_by_name() {
 /// A table has 1,600 columns at most, and so has the temporary one in which an update's rows wait: each
 /// column as it is, and those that it sets as they become.
 #[test]
-fn a_table_of_as_many_columns_as_a_server_takes_goes_there_and_back() {
+fn a_table_of_1600_columns_is_repaired_and_undone() {
     let columns = |count: usize| (1..count).map(|n| format!(", c{n} int")).collect::<String>();
     let round = |count: usize, sets: bool| {
         let table = format!("create table t (id int primary key{});", columns(count));

@@ -73,7 +73,7 @@ fn a_circle_of_three_tables_in_batches() {
 
 /// In the order of the key every child would come before its parent.
 #[test]
-fn a_table_that_refers_to_itself_is_written_parents_first_in_batches() {
+fn a_self_referencing_table_is_written_parents_first() {
     let create = "create table t (id int primary key, boss int references t, v text)";
     let mut source = String::new();
     for id in (1..=97).rev() {
@@ -186,7 +186,7 @@ fn values_of_an_index_with_expressions_change_hands() {
 
 /// A child moves from the parent that goes to the one that comes and takes its name.
 #[test]
-fn what_deletes_and_other_changes_wait_for_each_other_for_is_refused_by_name() {
+fn a_cycle_of_deletes_and_other_changes_is_refused_by_name() {
     let create = "create table p (id int primary key, u text not null unique);
         create table c (id int primary key, p int references p)";
     let round = round(

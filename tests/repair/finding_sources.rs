@@ -72,8 +72,9 @@ fn a_ledger_without_values_serves_as_well() {
     }
 }
 
+/// A repair would be made of findings that belong to other rows.
 #[test]
-fn a_run_of_other_parameters_of_a_changed_spec_or_of_none_is_refused() {
+fn findings_of_other_parameters_or_specs_are_refused() {
     let mapping =
         same("public.t").replace("'public.t'\n", "'public.t'\ntarget.where = 'id < :n'\n");
     let mapping = mapping.replacen("target.where = 'id < :n'\n", "source.where = 'id < :n'\n", 1);

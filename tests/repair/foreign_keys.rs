@@ -54,8 +54,9 @@ fn a_delete_of_a_partition_reaches_what_refers_to_its_parent() {
     stops(&round, &DELETE, "would reach 1 rows of public.c by ON DELETE CASCADE");
 }
 
+/// Rows that refer to a partition would be deleted or block the repair unannounced.
 #[test]
-fn a_delete_of_a_partitioned_table_reaches_what_refers_to_a_partition() {
+fn a_delete_reaches_what_refers_to_a_partition() {
     let p = parted("create table p (id int primary key)");
     let create =
         format!("{p}; create table c (id int primary key, p int references p1 on delete set null)");
@@ -109,8 +110,9 @@ fn rows_of_a_partition_that_refer_to_each_other_go_together() {
     }
 }
 
+/// A cascade would delete a row that the report never showed.
 #[test]
-fn a_row_that_changed_after_the_report_is_not_deleted_by_its_parent() {
+fn a_row_changed_since_the_report_is_not_deleted_by_cascade() {
     let create =
         "create table t (id int primary key, boss int references t on delete cascade, v text)";
     let target = "insert into t values (1, null, 'a'), (8, null, 'a'), (9, 8, 'b')";
@@ -150,8 +152,9 @@ fn tables_of_a_circle_that_cascade_go_together() {
     stopped(&more, ".sql", "would reach 1 rows of public.b by ON DELETE CASCADE");
 }
 
+/// An undo would change rows beyond those that the repair wrote.
 #[test]
-fn an_undo_does_not_reach_what_refers_to_a_column_that_no_pair_fills() {
+fn an_undo_does_not_cascade_over_an_unmapped_column() {
     let source = "create table t (id int primary key, v text); insert into t values (1, 'a')";
     let target =
         "create table t (id int primary key, v text, u uuid unique default gen_random_uuid());
@@ -181,8 +184,9 @@ fn a_generated_column_that_is_referred_to_is_guarded() {
     }
 }
 
+/// With triggers switched off the server does not check foreign keys, and a repair could break one.
 #[test]
-fn without_triggers_a_foreign_key_over_a_column_that_no_pair_fills_is_checked() {
+fn without_triggers_keys_over_unmapped_columns_are_checked() {
     let x = "create table x (a int, b int, primary key (a, b))";
     let source =
         "create table t (id int primary key, a int); insert into t values (1, 1), (2, null)";
@@ -199,7 +203,7 @@ fn without_triggers_a_foreign_key_over_a_column_that_no_pair_fills_is_checked() 
 
 /// Only the server's own trigger minded a key that is NULL in part.
 #[test]
-fn without_triggers_a_key_that_has_to_match_in_full_is_not_null_in_part() {
+fn without_triggers_match_full_keys_are_not_partly_null() {
     let table = |link: &str| {
         format!(
             "create table x (a int, b int, primary key (a, b)); insert into x values (1, 1);
@@ -351,7 +355,7 @@ fn rows_that_are_updated_together_are_no_surprise_to_each_other() {
 
 /// The undo of a batch that only inserts gives up no value: nobody is there to take it.
 #[test]
-fn an_undo_whose_batch_has_nobody_to_take_a_value_is_no_syntax_error() {
+fn an_undo_of_inserts_alone_is_valid_sql() {
     let create =
         "create table t (id int primary key, u text not null unique, boss int references t)";
     let source = "insert into t values (2, 'a', null), (1, 'x', 2), (3, 'q', null)";

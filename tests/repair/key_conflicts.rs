@@ -79,7 +79,7 @@ fn a_row_whose_key_a_deleted_one_has_is_left_out() {
 
 /// The script would find the row though no index keeps the two apart.
 #[test]
-fn a_row_whose_key_a_deleted_one_has_is_left_out_without_a_unique_index() {
+fn a_row_with_a_deleted_rows_key_is_excluded_without_index() {
     let create = "create table t (id int not null, k text, deleted bool not null);
         create unique index on t (id, k) where not deleted";
     let spec = format!("{}key = ['id', 'k']\n", living("public.t"));
@@ -109,7 +109,7 @@ fn a_row_that_moved_to_another_tenant_is_left_out() {
 
 /// Another mapping's deletes may make room; then the next repair brings the rows.
 #[test]
-fn a_row_that_moves_from_one_mapping_to_another_comes_the_next_time() {
+fn a_row_that_moves_between_mappings_comes_the_next_time() {
     let create = "create table t (id int primary key, tenant int not null, v text)";
     let mapping = |name: &str, tenant: u32| {
         let side =
@@ -133,8 +133,9 @@ const LETTERS: [&str; 3] = [
      create table t (id text collate nocase primary key, v text)",
 ];
 
+/// An INSERT would fail on a key that the table's equality takes for the same, and end its whole batch.
 #[test]
-fn a_row_whose_key_another_one_has_in_other_letters_is_left_out_unless_that_one_goes() {
+fn a_key_taken_in_other_letters_is_excluded_unless_freed() {
     for create in LETTERS {
         let (source, target) = ("('A','1'),('b','2'),('c','3')", "('a','1'),('b','x'),('d','4')");
         let told = [
@@ -149,8 +150,9 @@ fn a_row_whose_key_another_one_has_in_other_letters_is_left_out_unless_that_one_
     of_t(LETTERS[2], "('A','1'),('b','2')", "('a','1'),('d','4')", &same("public.t")).trip(&ALL);
 }
 
+/// The script would find the deleted row's key taken, and end a whole batch.
 #[test]
-fn a_row_whose_key_a_deleted_one_has_in_other_letters_is_left_out() {
+fn a_deleted_rows_key_in_other_letters_is_excluded() {
     for create in LETTERS {
         let create = create.replace("v text", "v text, deleted bool not null");
         let round = of_t(
@@ -210,7 +212,7 @@ fn a_row_whose_key_is_equal_and_written_otherwise_is_left_out() {
 
 /// Where compare takes two keys for one, their rows are one pair, whatever bytes the keys have.
 #[test]
-fn keys_that_are_one_to_compare_are_updated_whatever_their_bytes() {
+fn keys_equal_to_compare_are_updated_whatever_their_bytes() {
     let (one, two) = ("(1.0,'a'),(2,'b'),(3.00,'c')", "(1.00,'x'),(2.0,'b'),(4,'d')");
     for of in ["numeric", "numeric(8,3)", "float8"] {
         let create = |of: &str| format!("create table t (id {of} primary key, v text)");
@@ -240,8 +242,9 @@ fn a_child_of_a_row_that_is_there_all_the_same_comes() {
     trip_but(&round, &[], &[told], 1);
 }
 
+/// A child would be written whose foreign key refers to no row, and end its whole batch.
 #[test]
-fn a_child_that_needs_more_than_the_key_of_a_row_left_out_is_left_out_with_it() {
+fn a_child_of_an_excluded_row_is_excluded_with_it() {
     let spec = [living("public.p"), same("public.c")].concat();
     let round = round(
         FAMILY,

@@ -34,7 +34,7 @@ fn keys(round: &Round) -> Vec<u64> {
 /// The target's writer is ahead of the source's: what it has put in a moment ago is no difference, and
 /// neither is the row that it changes all the time.
 #[test]
-fn rows_that_came_after_the_compare_are_not_deleted_with_their_range() {
+fn rows_newer_than_the_compare_are_not_deleted() {
     let round = round();
     let settle = Duration::from_secs(2);
     let mut came: Vec<(u64, Instant)> = Vec::new();
@@ -86,7 +86,7 @@ fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
 
 /// A finding that is another by now was seen once only.
 #[test]
-fn a_key_that_differs_otherwise_than_was_found_is_left_to_the_next_run() {
+fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     let fill = |v: &str, more: &str| {
         format!("{TABLE} insert into t values (1, '{v}'), (2, 'b'), (3, '{v}'){more};")
     };

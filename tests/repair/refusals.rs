@@ -207,8 +207,9 @@ fn the_undo_of_a_delete_holds_columns_that_are_not_mapped() {
     assert_eq!(round.state(false), before);
 }
 
+/// The first INSERT would fail on a NOT NULL column after the repair was reviewed.
 #[test]
-fn a_column_that_nothing_fills_is_named_before_anything_is_written() {
+fn a_column_that_nothing_fills_is_named_first() {
     let round = round();
     round.pair.sql(Side::Target, "alter table t add needed int; update t set needed = 1; alter table t alter needed set not null");
     let spec = round.pair.spec(&format!("{}target.ignore = ['needed']\n", same("public.t")));

@@ -86,8 +86,9 @@ fn texts_that_are_one_to_a_collation_change_hands() {
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"t_name_key\"");
 }
 
+/// One conflict of an exclusion constraint would keep every other row from being repaired.
 #[test]
-fn what_shares_a_room_in_an_exclusion_constraint_is_left_out_alone() {
+fn an_exclusion_constraint_excludes_only_its_own_rows() {
     let create = "create extension btree_gist; create table t (id int primary key, room int not null, at int4range not null, exclude using gist (room with =, at with &&))";
     let swap = round(
         create,
@@ -167,8 +168,9 @@ fn a_stand_in_that_a_check_refuses_is_none() {
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
 }
 
+/// A placeholder in a referenced column would violate the foreign keys that refer to it.
 #[test]
-fn a_stand_in_for_a_value_that_others_refer_to_and_do_not_follow_is_none() {
+fn a_referenced_value_gets_no_placeholder() {
     for column in ["int not null unique", "int unique"] {
         let create = format!(
             "create table t (id int primary key, n {column});
@@ -202,7 +204,7 @@ fn exchanges(columns: &[(&str, &str, &str, &str)]) -> Round {
 
 /// One pair of rows that cannot change hands must not keep all the others from being repaired.
 #[test]
-fn where_nothing_stands_in_for_a_value_only_its_rows_are_left_out() {
+fn without_a_placeholder_only_its_rows_are_excluded() {
     let columns = [
         ("bool", "true", "false", ""),
         ("bytea", "'a'", "'b'", ""),

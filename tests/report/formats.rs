@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::support::report::{BOTH, compare, diverged, in_shell, json, names, read};
 use crate::support::{HEAD, MAPPING, Pair, harmless, refused};
 
+/// A field that is renamed, dropped or moved would break the programs that read the report.
 #[test]
-fn every_machine_format_holds_the_contracts_fields_in_their_order() {
+fn machine_formats_have_the_contracts_fields_in_order() {
     let pair = diverged();
     let spec = pair.spec(&format!("[params]\nlow = {{ type = \"int\" }}\n{BOTH}").replacen(
         "table = \"public.t\"\n",
@@ -115,8 +116,9 @@ fn every_machine_format_holds_the_contracts_fields_in_their_order() {
     );
 }
 
+/// A difference in the first spec would be hidden by a clean last one.
 #[test]
-fn several_specs_are_an_array_or_a_sequence_each_and_the_worst_code_counts() {
+fn several_specs_report_in_turn_and_exit_with_the_worst_code() {
     let pair = diverged();
     std::fs::create_dir(pair.scratch.path().join("specs")).unwrap();
     let clean = MAPPING.replace("public.t\"\n", "public.t\"\nwhere = \"id = 1\"\n");
@@ -206,8 +208,9 @@ fn an_interrupted_run_is_incomplete_and_its_report_is_whole() {
     }
 }
 
+/// Other users could read row values, and a reader could get half a report.
 #[test]
-fn a_report_is_its_owners_alone_and_takes_its_place_when_it_is_whole() {
+fn a_report_file_is_private_and_replaced_only_when_complete() {
     let pair = diverged();
     pair.spec(MAPPING);
     for name in ["r.json", "r.jsonl", "r.CSV"] {

@@ -49,8 +49,9 @@ fn silent(all: &str, context: &str) {
     }
 }
 
+/// A password would end up in a log or a report.
 #[test]
-fn a_password_that_works_is_told_by_no_verb_format_report_or_log() {
+fn no_output_contains_a_valid_password() {
     let (guarded, scratch) = (guarded(), Scratch::new());
     let (socket, port) = (guarded.cluster.socket().display().to_string(), guarded.cluster.port);
     let file = scratch.file("pgpass", &format!("*:*:*:canary:{CANARY}\n"));
@@ -248,8 +249,9 @@ fn key_of(value: &str) -> String {
     value.chars().take(200).collect()
 }
 
+/// A value could break the format, or run as a formula in a spreadsheet.
 #[test]
-fn hostile_values_come_out_of_json_and_csv_as_they_are_and_inert() {
+fn json_and_csv_keep_hostile_values_exact_and_inert() {
     let pair = hostile_rows();
     let spec = pair.scratch.path().join("spec.toml");
     let reports = ["--report", "r.json", "--report", "r.csv"];
@@ -295,8 +297,9 @@ fn hostile_values_come_out_of_json_and_csv_as_they_are_and_inert() {
     assert_eq!(sorted(of_keys.iter().map(key).collect()), keys);
 }
 
+/// A value could forge lines of a report or send control sequences to the terminal.
 #[test]
-fn hostile_values_stay_on_their_line_of_the_terminal_and_do_nothing_there() {
+fn hostile_values_do_nothing_on_the_terminal() {
     let pair = hostile_rows();
     let spec = pair.scratch.path().join("spec.toml");
     let mut shown = 0;

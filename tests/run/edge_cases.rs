@@ -48,7 +48,7 @@ fn await_answer(keeper: &LedgerDatabase, question: &str, answer: &str) {
 
 /// Keys whose order only the servers know cannot be found among the keys of a chunk by searching.
 #[test]
-fn a_slice_tells_what_was_found_before_once_whatever_the_order_of_its_keys() {
+fn a_slice_reports_earlier_findings_once_in_any_key_order() {
     let table = "create table t (id text collate \"und-x-icu\" primary key, v int); \
         insert into t select case when n % 2 = 0 then 'a' else 'B' end || (n % 97) || '-' || n, n \
         from generate_series(1, 3000) n; analyze t;";
@@ -83,7 +83,7 @@ fn a_run_that_has_compared_everything_is_not_gone_on_with() {
 
 /// What was compared before an interruption is as old as that.
 #[test]
-fn what_was_verified_before_an_interruption_is_not_said_to_be_verified_after_it() {
+fn ranges_verified_before_an_interruption_keep_their_time() {
     let pair = rows(20_000);
     let spec = slow(&pair, "0.1");
     let mut first = comparing(&pair, &spec, &["--chunk-rows", "500", "--jobs", "1", "-vv"]).start();
@@ -133,7 +133,7 @@ fn a_shared_pass_that_was_cut_short_is_not_taken_for_all_of_it() {
 
 /// Rows that were gone when a range was ruled upon are not in the books of the run that goes on.
 #[test]
-fn books_balance_when_a_range_shrank_between_its_scan_and_its_ruling() {
+fn row_counts_balance_when_a_range_shrinks_before_recheck() {
     let keeper = LedgerDatabase::new();
     let pair = rows(20_000);
     pair.sql(Side::Target, "delete from t where id between 4000 and 14999; analyze t");
@@ -158,7 +158,7 @@ fn books_balance_when_a_range_shrank_between_its_scan_and_its_ruling() {
 
 /// What was said of a difference before an interruption is said after it.
 #[test]
-fn a_difference_is_as_recurrent_after_an_interruption_as_before_it() {
+fn an_interruption_does_not_change_how_often_a_finding_recurs() {
     let pair = rows(20_000);
     pair.sql(Side::Target, "update t set v = 0 where id in (300, 400)");
     let spec = slow(&pair, "0.05");
@@ -234,7 +234,7 @@ fn processes_of_one_run_agree_on_what_lately_means() {
 
 /// A table that was made anew has only been compared by the runs since.
 #[test]
-fn a_gate_does_not_count_what_was_verified_of_a_table_that_is_gone() {
+fn a_gate_ignores_what_was_verified_of_a_replaced_table() {
     for first in [&["--slice"][..], &[]] {
         let pair = rows(20_000);
         let spec = pair.spec(&format!("[gate]\nclean_runs = 1\n{}", slow_mapping("0.06")));
@@ -355,7 +355,7 @@ fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
 
 /// A process that was away while it settled finds the run told, and tells it no second time.
 #[test]
-fn a_run_that_another_process_has_settled_in_the_meantime_is_told_once() {
+fn a_run_that_another_process_finished_is_reported_once() {
     let keeper = LedgerDatabase::new();
     let pair = rows(2000);
     pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");

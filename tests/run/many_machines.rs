@@ -177,8 +177,9 @@ fn finished_chunks_of_a_mapping_that_is_one_part_are_taken_over() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
+/// Rows of a part that another process has taken over would be counted by both.
 #[test]
-fn a_process_that_comes_back_to_a_part_of_another_counts_nothing_twice() {
+fn a_process_that_lost_its_part_counts_nothing_twice() {
     let (pair, keeper) = (pair(200_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
@@ -261,7 +262,7 @@ fn few_differ(rows: u32) -> Pair {
 /// Ranges and buckets part rows otherwise: what one process counts as a part, another must not count as
 /// the whole. Flags choose, and so do statistics.
 #[test]
-fn processes_that_plan_to_part_rows_otherwise_count_each_row_once() {
+fn processes_with_other_plans_count_each_row_once() {
     let (pair, keeper) = (few_differ(120_000), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let whole = alone(&pair, &spec);
@@ -377,7 +378,7 @@ fn whoever_settles_and_dies_is_followed_by_another() {
 
 /// The same id only tells that such a run is over.
 #[test]
-fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
+fn an_incomplete_shared_run_goes_on_with_resume() {
     let (pair, keeper) = (pair(120_000, "int"), LedgerDatabase::new());
     let fails = MAPPING.replace("public.t\"\n", "public.t\"\nwhere = \"1 / (v - 777) < 2\"\n");
     let run = Run { pair: &pair, spec: pair.spec(&fails), ledger: keeper.url() };
@@ -402,7 +403,7 @@ fn a_shared_run_that_was_told_and_left_something_out_goes_on_with_resume() {
 
 /// What was not read of one part was counted as all that the table has.
 #[test]
-fn a_shared_run_whose_table_changed_under_way_says_which_share_it_judged() {
+fn a_shared_run_whose_table_changed_reports_its_share() {
     let (pair, keeper) = (pair(300_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.02");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };

@@ -116,8 +116,9 @@ fn an_answer_cut_short_is_never_a_row_that_is_missing() {
     fault::ANSWER_CUT.tried(cuts);
 }
 
+/// A short network failure would end a run before it has begun.
 #[test]
-fn a_connection_that_is_lost_while_the_catalog_is_read_is_made_again() {
+fn a_connection_lost_during_planning_is_replaced() {
     let pair = pair();
     let spec = spec(&pair);
     for side in Side::BOTH {
@@ -189,8 +190,9 @@ fn a_server_that_falls_silent_is_noticed_and_asked_again() {
     fault::SERVER_SILENT.tried(silences);
 }
 
+/// A run would wait for ever for a server that accepts connections and does not answer.
 #[test]
-fn a_server_that_never_says_a_word_is_trouble_within_the_time_to_connect() {
+fn a_silent_server_fails_within_the_connect_timeout() {
     let pair = pair();
     let proxy = Proxy::start(&pair.clusters.source, |_| Fate::Silent { after: 0 });
     let start = Instant::now();
@@ -202,7 +204,7 @@ fn a_server_that_never_says_a_word_is_trouble_within_the_time_to_connect() {
 
 /// A job that has a deadline would not be over by it.
 #[test]
-fn a_server_that_falls_silent_while_it_is_planned_keeps_no_run_from_its_deadline() {
+fn a_server_silent_during_planning_delays_no_deadline() {
     let pair = pair();
     let text = std::fs::read_to_string(spec(&pair)).unwrap();
     let planning = Proxy::start(&pair.clusters.source, |_| Fate::Silent { after: 2_000 });

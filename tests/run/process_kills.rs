@@ -105,8 +105,9 @@ fn says(run: &mut Running, word: &str, times: u64) -> bool {
     (0..times).all(|_| run.says(word))
 }
 
+/// What was compared before a kill would be lost, counted twice or taken for compared.
 #[test]
-fn a_run_whose_program_is_killed_twenty_times_says_what_a_whole_one_says() {
+fn killing_the_program_twenty_times_changes_no_result() {
     let ground = Ground::new();
     let mut draw = Draw::new();
     let (mut kills, mut went_on) = (0, 0);
@@ -136,8 +137,9 @@ fn a_run_whose_program_is_killed_twenty_times_says_what_a_whole_one_says() {
     fault::PROGRAM_KILLED.tried(kills);
 }
 
+/// Rows that a dying server did not send would be taken for missing.
 #[test]
-fn a_run_whose_servers_are_killed_ten_times_says_what_a_whole_one_says() {
+fn killing_the_servers_ten_times_changes_no_result() {
     let ground = Ground::new();
     let mut draw = Draw::new();
     let mut run = ground.begin("servers.db", &[]).start();
@@ -161,8 +163,9 @@ fn a_run_whose_servers_are_killed_ten_times_says_what_a_whole_one_says() {
     fault::SERVER_KILLED.tried(kills);
 }
 
+/// Ranges of a dead process would be compared by nobody, or counted twice.
 #[test]
-fn a_run_of_three_whose_processes_are_killed_ten_times_says_what_a_whole_one_says() {
+fn killing_processes_of_a_shared_run_changes_no_result() {
     let (ground, keeper) = (Ground::new(), LedgerDatabase::new());
     let mut draw = Draw::new();
     let begin = || ground.begin(&keeper.url(), &["--jobs", "1", "--run-id", "three"]).start();

@@ -173,7 +173,7 @@ fn a_killed_run_goes_on_where_the_ledger_has_it() {
 /// A limit on the size of files stands for a disk that is full. How much room the ledger takes before
 /// chunks are written is its own affair, so one limit after the other is tried.
 #[test]
-fn a_run_whose_ledger_found_no_room_goes_on_where_it_could_still_be_written() {
+fn a_run_whose_ledger_was_full_resumes_where_it_last_wrote() {
     let pair = pair("int");
     let spec = pair.spec(MAPPING);
     let flags = ["--chunk-rows", "50", "-vv"];
@@ -233,8 +233,9 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     assert!(told.records("finding").iter().all(|finding| finding["runs"] == 1));
 }
 
+/// A run that goes on would report differences that are gone, or miss those that came since.
 #[test]
-fn what_has_healed_in_between_is_not_told_and_what_is_new_behind_is() {
+fn a_resumed_run_drops_what_healed_and_adds_what_is_new() {
     let pair = pair("int");
     let spec = spec(&pair);
     let mut first = comparing(&pair, &spec, SLOWLY).start();
@@ -393,8 +394,9 @@ fn begin(pair: &Pair, spec: &Path, flags: &[&str], chunks: usize, signal: &str) 
     let _ = run.finish();
 }
 
+/// A resumed run that partitions rows otherwise would leave some of them out.
 #[test]
-fn a_run_in_ranges_goes_on_in_ranges_and_one_in_buckets_in_buckets_whatever_is_planned_now() {
+fn a_resumed_run_keeps_its_way_of_partitioning_rows() {
     let (pair, spec) = scattered();
     let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
     for signal in ["INT", "KILL"] {
@@ -415,7 +417,7 @@ fn a_run_in_ranges_goes_on_in_ranges_and_one_in_buckets_in_buckets_whatever_is_p
 
 /// How far buckets have come is told in blocks of the table.
 #[test]
-fn blocks_of_a_table_that_was_rewritten_are_not_read_on_whatever_is_planned_now() {
+fn a_resumed_run_reads_a_rewritten_table_from_the_start() {
     for flags in [BUCKETS, RANGES] {
         let (pair, spec) = scattered();
         begin(&pair, &spec, BUCKETS, 0, "INT");

@@ -66,8 +66,9 @@ fn what_cannot_be_sampled_is_refused() {
     }
 }
 
+/// A sample would cover less than was asked for, and say otherwise.
 #[test]
-fn the_share_and_the_coverage_are_what_was_asked_whatever_the_chunks_and_the_filter() {
+fn a_sample_has_the_requested_share_whatever_the_chunks() {
     let table = "create table t (id int primary key, v text) with (autovacuum_enabled = off);
                  insert into t select n, 'v' || n from generate_series(1, 40000) n; analyze t;";
     let pair = Pair::new(table, table);

@@ -44,7 +44,7 @@ fn marked(outcome: &Outcome, reason: &str) {
 /// Without a look at the catalog after each chunk, rows of the old table and of the new one would add
 /// up to one answer.
 #[test]
-fn a_table_that_is_altered_made_anew_or_swapped_marks_its_mapping() {
+fn an_altered_or_swapped_table_marks_its_mapping() {
     let mut changes = 0;
     for (side, change, reason) in [
         (Side::Target, "alter table t add column w int", "target has changed under way: column \"w\" is new"),
@@ -104,7 +104,7 @@ fn a_partition_that_is_attached_marks_its_mapping() {
 
 /// A statement that reads blocks of a table that was rewritten would miss rows and read others twice.
 #[test]
-fn a_table_that_is_rewritten_marks_its_mapping_if_it_is_read_block_by_block() {
+fn a_rewritten_table_marks_its_mapping_if_read_by_blocks() {
     let scattered = "create table t (id uuid primary key, v text) with (autovacuum_enabled = off);
          insert into t select md5(n::text)::uuid, repeat('v', 500) from generate_series(1, 60000) n;
          create table u (id int primary key); analyze;";
@@ -232,7 +232,7 @@ fn compare_beneath(reads: &str, happens: &str) -> Outcome {
 /// Rows of a table that is not there any more and rows of its successor would add up to one answer, only
 /// because the table is not named by the spec.
 #[test]
-fn what_is_made_anew_or_attached_beneath_a_view_or_a_query_marks_its_mapping() {
+fn a_change_beneath_a_view_or_query_marks_its_mapping() {
     let view = |name: &str| format!("target.table = \"public.{name}\"");
     let query = |query: &str| format!("target.query = \"{query}\"");
     for (reads, happens, reason) in [
@@ -290,7 +290,7 @@ fn what_is_made_anew_or_attached_beneath_a_view_or_a_query_marks_its_mapping() {
 /// Of a table it is refused; one beneath a view is as much another one. What a query reads is what its
 /// own connection has locked, behind a pooler too.
 #[test]
-fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
+fn resume_and_gate_refuse_tables_that_were_replaced() {
     for (reads, happens, reason) in [
         (
             "target.table = \"public.outer_view\"",
@@ -344,7 +344,7 @@ fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
 
 /// A night would be lost over a change that no row of what is read can show.
 #[test]
-fn what_changes_beneath_a_view_or_a_query_and_is_not_read_is_no_change() {
+fn a_change_beneath_a_view_that_is_not_read_is_ignored() {
     for (reads, happens) in [
         ("target.table = \"public.outer_view\"", "alter table base add column w int"),
         ("target.query = \"select id, v from public.base\"", "alter table base add column w int"),

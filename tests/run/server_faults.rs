@@ -63,8 +63,9 @@ fn exact(outcome: &Outcome) {
     assert_eq!(outcome.mapping()["rows"]["source"], ROWS);
 }
 
+/// A server's restart would leave ranges undecided, or rows be taken for missing.
 #[test]
-fn a_server_that_is_killed_and_comes_back_costs_nothing_but_time() {
+fn a_server_that_restarts_costs_only_time() {
     let own = Own::start();
     for (side, strategy, chunk) in
         [(Side::Target, "digest", "chunk=3 "), (Side::Source, "stream", "chunk=20 ")]
@@ -141,8 +142,9 @@ fn a_chunk_that_never_fits_is_undecided_and_ends_the_mapping() {
     assert_eq!(outcome.findings(), Vec::<String>::new());
 }
 
+/// One value that raises an error would end the comparison of its whole table.
 #[test]
-fn a_value_that_the_server_cannot_compute_leaves_its_row_undecided_and_no_other() {
+fn a_value_that_fails_to_compute_leaves_its_row_undecided() {
     let pair = Pair::new(
         &table(3_000),
         "create table t (id int primary key, v int8);
@@ -174,7 +176,7 @@ fn a_value_that_the_server_cannot_compute_leaves_its_row_undecided_and_no_other(
 /// While one side says that it has failed, the other goes on sending rows. What the failed side has not
 /// sent was once taken for missing.
 #[test]
-fn a_side_that_fails_among_rows_of_the_other_has_not_come_to_its_end() {
+fn a_side_that_fails_mid_range_has_not_sent_all_its_rows() {
     let pair = Pair::new(
         &format!("{} update t set v = 'no number' where id = 5000;", table(10_000)),
         &format!("{} update t set v = '-1';", table(10_000)),
@@ -196,8 +198,9 @@ fn a_side_that_fails_among_rows_of_the_other_has_not_come_to_its_end() {
     }
 }
 
+/// A comparison in the queue for a lock would block the application behind it.
 #[test]
-fn a_table_that_is_locked_is_not_waited_for_longer_than_a_second() {
+fn a_locked_table_is_waited_for_at_most_a_second() {
     let pair = Pair::new(&table(100), &table(100));
     let spec = pair.spec(SPEC);
     let url = pair.clusters.source.url("postgres", &pair.database);
@@ -249,8 +252,9 @@ async fn hold_lock(
     client.batch_execute("commit").await.unwrap();
 }
 
+/// A migration on one table would end the comparison of all others.
 #[test]
-fn a_column_that_disappears_marks_its_mapping_and_the_others_go_on() {
+fn a_dropped_column_marks_only_its_mapping() {
     let both = format!(
         "{}create table u as select * from t; alter table u add primary key (id);",
         table(2_000)
@@ -272,8 +276,9 @@ fn a_column_that_disappears_marks_its_mapping_and_the_others_go_on() {
     assert_eq!((&mappings[1]["mapping"], &mappings[1]["complete"]), (&"u".into(), &true.into()));
 }
 
+/// A report cut short would pass for a whole one.
 #[test]
-fn a_full_disk_leaves_the_old_report_and_makes_the_run_incomplete() {
+fn a_full_disk_keeps_the_old_report_and_ends_incomplete() {
     let pair = Pair::new(&table(3_000), "create table t (id int primary key, v text)");
     let spec = pair.spec(SPEC);
     let report = pair.scratch.file("report.jsonl", "old\n");

@@ -121,8 +121,9 @@ fn a_slice_that_came_to_nothing_is_not_clean() {
     assert_eq!(mapping["coverage"], 0.0);
 }
 
+/// Findings of an earlier slice would be counted again by each later one.
 #[test]
-fn a_slice_without_a_deadline_is_all_of_it_and_what_was_found_counts_once() {
+fn a_slice_without_a_deadline_takes_all_and_counts_once() {
     let pair = pair();
     pair.sql(
         Side::Target,
@@ -168,7 +169,7 @@ fn one_sided_keys_that_were_found_before_are_told_once() {
 
 /// The look at the beginning is old by the time the scan comes by.
 #[test]
-fn a_key_that_agreed_at_the_look_and_differs_at_the_scan_is_told() {
+fn a_key_that_differs_after_its_recheck_is_reported() {
     let pair = pair();
     let spec = spec(&pair);
     let (spoil, heal) = ("update t set v = 0 where id = 19300", "update t set v = id");

@@ -76,8 +76,9 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     assert!(outcome.stdout.contains("pause is there"), "{}", outcome.stdout);
 }
 
+/// A run that waits for a busy server could not be ended.
 #[test]
-fn a_run_that_waits_still_keeps_its_deadline_and_can_be_interrupted() {
+fn a_throttled_run_keeps_its_deadline_and_can_be_stopped() {
     let pair = Pair::new(&table(100), &table(100));
     let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{MAPPING}"));
     pair.scratch.file("pause", "");
@@ -183,8 +184,9 @@ fn between(source: &Cluster, target: &Cluster, spec: &str, flags: &[&str]) -> (P
     (program, scratch)
 }
 
+/// A comparison would take a busy server's last capacity from its users.
 #[test]
-fn a_server_with_more_active_sessions_than_allowed_is_waited_for() {
+fn a_server_with_too_many_active_sessions_is_waited_for() {
     let (source, target) = own_pair();
     let busy: Vec<Session> =
         (0..3).map(|_| Session::busy(&target, "select pg_sleep(600)")).collect();
@@ -206,7 +208,7 @@ fn a_server_with_more_active_sessions_than_allowed_is_waited_for() {
 /// A run beside others takes a share, not all that it can get; whoever says how busy is fine gets full
 /// speed up to there. The sessions outlive the test, so they are on servers of its own.
 #[test]
-fn a_run_rests_for_the_sessions_of_others_unless_there_is_a_limit_for_them() {
+fn a_run_pauses_for_other_sessions_unless_a_limit_is_set() {
     let (source, target) = own_pair();
     let busy: Vec<Session> =
         (0..4).map(|_| Session::busy(&source, "begin; select pg_sleep(600)")).collect();

@@ -130,8 +130,9 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     fault::DEADLOCK.tried(writers.len() * 300);
 }
 
+/// Half a batch would stay behind, or what was applied would be applied twice.
 #[test]
-fn an_interrupted_apply_ends_between_two_batches_and_goes_on_later() {
+fn an_interrupted_apply_stops_between_batches_and_resumes() {
     let round = round();
     let _ = round.repair("r", &[&ALL[..], &["--batch", "1"]].concat()).exits(0);
     let mut writer = Session::open(&round);
@@ -152,7 +153,7 @@ fn an_interrupted_apply_ends_between_two_batches_and_goes_on_later() {
 /// psql is killed after each statement of a script and of its undo: until the commit nothing stands,
 /// and the script runs again to the same end.
 #[test]
-fn a_script_that_is_killed_between_any_two_statements_changed_nothing() {
+fn a_script_killed_between_two_statements_changes_nothing() {
     let round = round();
     let _ = round.repair("r", &ALL).exits(0);
     let first = round.state(false);
@@ -203,8 +204,9 @@ fn back(round: &Round) {
     }
 }
 
+/// A lost connection would end a repair, or leave in doubt whether a batch was committed.
 #[test]
-fn an_apply_whose_connection_breaks_anywhere_goes_on_with_another() {
+fn apply_reconnects_wherever_its_connection_breaks() {
     let round = round();
     let _ = round.repair("r", &ALL).exits(0);
     let first = round.state(false);
@@ -234,7 +236,7 @@ fn an_apply_whose_connection_breaks_anywhere_goes_on_with_another() {
 
 /// The network falls silent at a place of the talk, and `apply` is killed there.
 #[test]
-fn an_apply_that_is_killed_between_any_two_statements_is_simply_started_again() {
+fn a_killed_apply_can_be_started_again() {
     let round = round();
     let _ = round.repair("r", &ALL).exits(0);
     let first = round.state(false);
