@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use pgreconcile::schema::Side;
 
+use crate::support::wait;
 use crate::support::{Outcome, Pair, strategies};
 
 const SPEC: &str = "[compare]\nstatement_timeout = \"10min\"\n\
@@ -187,7 +188,7 @@ fn statistics_of_one_column_are_queried_alone() {
         // A session counts what it did before it is gone.
         let others = "select count(*) from pg_stat_activity
                       where datname = current_database() and pid <> pg_backend_pid()";
-        while pair.sql(side, others) != "0" {}
+        wait::until("no other session is left", || pair.sql(side, others) == "0");
         let scans = "select seq_scan from pg_stat_sys_tables where relname = 'pg_statistic'";
         pair.sql(side, scans)
     };

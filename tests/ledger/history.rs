@@ -193,9 +193,8 @@ fn a_second_run_ends_at_once_and_a_dead_one_locks_nobody_out() {
     let (pair, spec) = slow(20_000);
     let mut running = comparing(&pair, &spec, SLOWLY).start();
     running.await_line("chunk=2 ");
-    let begun = Instant::now();
     let second = comparing(&pair, &spec, &[]).run();
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(running.is_running(), "the second run waited for the first");
     assert_eq!(second.exits(4).stdout, "");
     for words in ["error: another run is under way: process ", "test.db.lock", "hint: "] {
         assert!(second.stderr.contains(words), "{}", second.stderr);
@@ -222,7 +221,8 @@ fn a_run_ends_by_its_deadline_and_says_what_is_left() {
         pair.spec(&format!("{setting}{MAPPING}where = \"pg_sleep(0.001) is not null\"\n"));
         let begun = Instant::now();
         let outcome = comparing(&pair, &spec, &[SLOWLY, flags].concat()).run();
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // Without a deadline it takes 30 s.
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
         let summary = &outcome.exits(3).balances().records("summary")[0];
         assert_eq!(summary["verdict"], "incomplete");
         let mapping = outcome.mapping();

@@ -3,6 +3,7 @@
 
 use pgreconcile::schema::Side;
 
+use crate::support::wait;
 use crate::support::{
     CANARY, Case, HEAD, MAPPING, Pair, Problem, Program, Scratch, free_port, guarded, hold, refused,
 };
@@ -39,7 +40,7 @@ fn nobody_stays(pair: &Pair) {
     let others = "select count(*) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()";
     for side in Side::BOTH {
-        while pair.sql(side, others) != "0" {}
+        wait::until("no connection is left", || pair.sql(side, others) == "0");
     }
 }
 

@@ -1,11 +1,10 @@
 //! A backfill: very many missing rows, in batches. Memory stays flat, and whatever is killed goes on.
 
-use std::time::{Duration, Instant};
-
 use pgreconcile::schema::Side;
 
 use crate::support::psql_session::Session;
 use crate::support::round_trip::{Round, same};
+use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text, n numeric(9,2));";
 
@@ -42,10 +41,7 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
             let expected = if end == ".sql" { done } else { 12_000 - done };
             let mut session = Session::open(&round);
             session.send(&text[..at]);
-            let until = Instant::now() + Duration::from_secs(60);
-            while rows(&round) != expected {
-                assert!(Instant::now() < until, "{} rows, not {expected}", rows(&round));
-            }
+            wait::until(&format!("{expected} rows"), || rows(&round) == expected);
             session.kill();
             assert_eq!(rows(&round), expected);
         }
@@ -56,10 +52,7 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
     let spec = round.spec.to_str().unwrap();
     for killed in 1..=4 {
         let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
-        let until = Instant::now() + Duration::from_secs(60);
-        while rows(&round) < killed * 2000 {
-            assert!(Instant::now() < until, "it does not come on");
-        }
+        wait::until("2000 rows more", || rows(&round) >= killed * 2000);
         running.signal("KILL");
         let _ = running.finish();
         assert_eq!(rows(&round) % 1000, 0);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pgreconcile::schema::Side;
 
 use crate::support::round_trip::{ALL, Round, same};
+use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text);";
 
@@ -125,10 +126,9 @@ fn a_repair_that_is_interrupted_leaves_nothing_behind() {
         let entries = std::fs::read_dir(&folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    let before = Instant::now();
-    while !names().iter().any(|name| name.starts_with(".pgreconcile-repair-")) {
-        assert!(before.elapsed() < Duration::from_secs(60), "{:?}", names());
-    }
+    wait::until("a folder of a repair", || {
+        names().iter().any(|name| name.starts_with(".pgreconcile-repair-"))
+    });
     running.signal("INT");
     let outcome = running.finish();
     assert!(outcome.exits(3).stderr.contains("interrupted: nothing is written"), "{outcome:?}");

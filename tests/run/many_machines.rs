@@ -320,7 +320,9 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     let held = || keeper.sql("select count(*) from pgreconcile.lease where spec = 'test'");
     let leases = || keeper.sql("select count(*) from pgreconcile.lease");
     let first = working();
-    let idle = process();
+    // A signal that comes before a run has started ends it with another exit code.
+    let mut idle = process();
+    idle.await_line("run started");
     keeper.pair.clusters.source.await_answer(
         &keeper.pair.database,
         "select count(*) from pgreconcile.lease where spec like 'run k %'",

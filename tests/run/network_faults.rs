@@ -183,7 +183,7 @@ fn a_server_that_falls_silent_is_noticed_and_asked_again() {
         });
         let start = Instant::now();
         assert!(is_exact_or_trouble(&through(&pair, side, &proxy, strategy)));
-        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
         assert!(proxy.connections() > 1);
         silences += 1;
     }
@@ -199,7 +199,7 @@ fn a_silent_server_fails_within_the_connect_timeout() {
     let outcome = through(&pair, Side::Source, &proxy, "stream");
     outcome.exits(2);
     assert!(outcome.stderr.contains("127.0.0.1"), "{}", outcome.stderr);
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
 /// A job that has a deadline would not be over by it.

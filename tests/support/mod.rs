@@ -15,6 +15,7 @@ pub mod round_trip;
 pub mod scenarios;
 mod servers;
 pub mod types;
+pub mod wait;
 
 pub use pair::{Pair, Scratch};
 pub use problem::{Case, HEAD, MAPPING, Problem, harmless, hold, refused};

@@ -38,34 +38,34 @@ impl Scratch {
 /// A role that may do what the tool needs, and nothing else.
 pub const READER: &str = "reader";
 
+/// Lets the reader read all there is now.
+const GRANTS: &str = "do $$ declare s text; begin
+    for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
+        execute format('grant usage on schema %I to reader', s);
+        execute format('grant select on all tables in schema %I to reader', s);
+    end loop; end $$;";
+
 impl Pair {
     /// Makes the databases and fills them.
     pub fn new(source: &str, target: &str) -> Pair {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let pair = Pair { clusters: shared(), database, scratch: Scratch::new() };
-        for (side, cluster) in pair.clusters.iter() {
-            let role = format!(
-                "do $$ begin if not exists (select from pg_roles where rolname = '{READER}') then \
-                 create role {READER} login; end if; exception when duplicate_object or unique_violation then null; end $$;"
-            );
-            cluster.sql("postgres", &role);
+        let fill = |side: Side, sql: &str| {
+            let cluster = &pair.clusters[side];
             cluster.sql("postgres", &format!("create database {}", pair.database));
-            let sql = if side == Side::Source { source } else { target };
-            pair.sql(side, sql);
-            pair.grant(side);
-        }
+            cluster.sql_then(&pair.database, sql, GRANTS);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| fill(Side::Source, source));
+            fill(Side::Target, target);
+        });
         pair
     }
 
     /// Lets the reader read all there is now: USAGE and SELECT, no more.
     pub fn grant(&self, side: Side) {
-        let grants = "do $$ declare s text; begin
-            for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
-                execute format('grant usage on schema %I to reader', s);
-                execute format('grant select on all tables in schema %I to reader', s);
-            end loop; end $$;";
-        self.sql(side, grants);
+        self.sql(side, GRANTS);
     }
 
     /// Runs SQL on a side.
@@ -110,12 +110,16 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        for (_, cluster) in self.clusters.iter() {
-            let _ = std::process::Command::new(super::servers::cluster::binaries().join("dropdb"))
+        let drops = Side::BOTH.map(|side| {
+            let cluster = &self.clusters[side];
+            std::process::Command::new(super::servers::cluster::binaries().join("dropdb"))
                 .args(["--force", "--if-exists", "-h"])
                 .arg(cluster.socket())
                 .args(["-p", &cluster.port.to_string(), "-U", "postgres", &self.database])
-                .status();
+                .spawn()
+        });
+        for drop in drops {
+            let _ = drop.and_then(|mut drop| drop.wait());
         }
     }
 }

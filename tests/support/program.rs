@@ -151,6 +151,11 @@ impl Running {
         false
     }
 
+    /// Returns whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
     /// Sends a signal: INT, TERM, KILL.
     pub fn signal(&self, name: &str) {
         let (signal, id) = (format!("-{name}"), self.child.id().to_string());

@@ -1,13 +1,13 @@
 //! Repairs beside an application that goes on writing, and repairs that are cut off in the middle.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
 use crate::support::psql_session::Session;
 use crate::support::psql_session::await_blocked;
 use crate::support::round_trip::{ALL, Round, same};
+use crate::support::wait;
 use crate::support::{Fate, Proxy, cluster, fault};
 
 const TABLE: &str = "create table t (id int primary key, name text, note text default 'n');";
@@ -250,11 +250,7 @@ fn a_killed_apply_can_be_started_again() {
             if number == connection { Fate::Silent { after: at } } else { Fate::Pass }
         });
         let running = apply_through(&round, &proxy).start();
-        let until = Instant::now() + Duration::from_secs(60);
-        while proxy.connections() <= connection || proxy.heard(connection).0 < at {
-            assert!(Instant::now() < until, "it never came to {at}");
-            std::thread::yield_now();
-        }
+        wait::until(&format!("{at} bytes"), || proxy.has_heard(connection, at));
         running.signal("KILL");
         kills += 1;
         let _ = running.finish();

@@ -1,13 +1,12 @@
 //! What `apply` remembers of a repair: started again it goes on behind what it has applied, whatever the
 //! application has made of that meanwhile.
 
-use std::time::{Duration, Instant};
-
 use pgreconcile::schema::Side;
 
 use crate::support::psql_session::Session;
 use crate::support::psql_session::await_blocked;
 use crate::support::round_trip::{ALL, Round, same};
+use crate::support::wait;
 use crate::support::{Fate, Outcome, Proxy, Running};
 
 const TABLE: &str = "create table t (id int primary key, name text, note text);";
@@ -109,10 +108,7 @@ fn beside_a_writer_every_batch_is_applied_and_none_twice() {
         || -> u32 { round.pair.sql(Side::Target, "select count(*) from audit").parse().unwrap() };
     for killed in 1..=6 {
         let running = start(&round);
-        let until = Instant::now() + Duration::from_secs(60);
-        while applied() < killed * 40 {
-            assert!(Instant::now() < until, "it does not come on after {} rows", applied());
-        }
+        wait::until("40 rows more", || applied() >= killed * 40);
         running.signal("KILL");
         let _ = running.finish();
     }
@@ -162,11 +158,7 @@ fn it_is_known_of_every_batch_whether_it_was_committed() {
             if number == connection { Fate::Silent { after: at } } else { Fate::Pass }
         });
         let running = proxied(&proxy).start();
-        let until = Instant::now() + Duration::from_secs(60);
-        while proxy.connections() <= connection || proxy.heard(connection).0 < at {
-            assert!(Instant::now() < until, "it never came to {at}");
-            std::thread::yield_now();
-        }
+        wait::until(&format!("{at} bytes"), || proxy.has_heard(connection, at));
         running.signal("KILL");
         let _ = running.finish();
         drop(proxy);
@@ -226,10 +218,7 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     writer.send("update t set name = 'app' where id = 1;\n");
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()
         and wait_event_type = 'Lock'";
-    let until = Instant::now() + Duration::from_secs(60);
-    while round.pair.sql(Side::Target, waiting) != "2" {
-        assert!(Instant::now() < until, "the writer does not wait");
-    }
+    wait::until("two sessions wait", || round.pair.sql(Side::Target, waiting) == "2");
     assert!(holder.run("select pg_advisory_unlock(1);\n"));
     let told = said(running.finish().exits(1));
     assert!(told.contains("applied: 1 row, of which 0 agree now"), "{told}");

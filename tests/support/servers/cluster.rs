@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::pair::READER;
+use super::super::wait;
 use pgreconcile::schema::{BySide, Side};
 
 /// A server that can be stopped, killed and started again.
@@ -29,7 +31,11 @@ pub struct Settings<'s>(pub &'s str);
 /// One server a side, for every test that does not hurt its server.
 pub fn shared() -> &'static BySide<Cluster> {
     static SHARED: LazyLock<BySide<Cluster>> = LazyLock::new(|| {
-        BySide::new(|side| Cluster::start_on(server(side), Settings::default(), &[]))
+        BySide::new(|side| {
+            let cluster = Cluster::start_on(server(side), Settings::default(), &[]);
+            cluster.sql("postgres", &format!("create role {READER} login"));
+            cluster
+        })
     });
     &SHARED
 }
@@ -108,9 +114,10 @@ pub fn as_server_user(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// A folder that the server's user owns.
+/// A folder that the server's user owns, in `PGRECONCILE_TEST_FOLDER` or else in `/tmp`.
 pub fn owned_folder() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix("pgr").tempdir_in("/tmp").expect("a folder");
+    let parent = std::env::var_os("PGRECONCILE_TEST_FOLDER").unwrap_or_else(|| "/tmp".into());
+    let folder = tempfile::Builder::new().prefix("pgr").tempdir_in(parent).expect("a folder");
     if let Some((uid, gid)) = server_user() {
         std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("chown");
     }
@@ -176,7 +183,7 @@ impl Cluster {
         let text = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{socket}'\n\
              fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\n\
-             shared_buffers = 64MB\nmax_wal_size = 2GB\nlogging_collector = off\n{}\n",
+             shared_buffers = 64MB\nmax_wal_size = 1GB\nlogging_collector = off\n{}\n",
             settings.0
         );
         let file = folder.path().join("data/postgresql.auto.conf");
@@ -277,17 +284,16 @@ impl Cluster {
     }
 
     fn await_ready(&self) {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(120);
         while Instant::now() < until {
             let mut ask = Command::new(binaries().join("pg_isready"));
             ask.args(["-q", "-h"]).arg(self.folder.path()).args(["-p", &self.port.to_string()]);
             if ask.status().is_ok_and(|status| status.success()) {
                 return;
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(10));
         }
-        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        panic!("the server does not start:\n{log}");
+        panic!("the server does not start:\n{}", self.log());
     }
 
     /// Ends the server as a power cut would.
@@ -319,12 +325,11 @@ impl Cluster {
         self.sql_as("postgres", database, sql)
     }
 
-    /// Asks until it is answered so.
-    pub fn await_answer(&self, database: &str, question: &str, answer: &str) {
-        let until = Instant::now() + Duration::from_secs(60);
-        while self.sql(database, question) != answer {
-            assert!(Instant::now() < until, "never {answer}: {question}");
-        }
+    /// Waits until a query has this result.
+    #[track_caller]
+    pub fn await_answer(&self, database: &str, query: &str, result: &str) {
+        let what = format!("{result} from {query}");
+        wait::until(&what, || self.sql(database, query) == result);
     }
 
     /// The same through another way to a server.
@@ -341,12 +346,22 @@ impl Cluster {
         output.status.success().then(|| answer.trim_end().to_owned())
     }
 
+    /// Runs SQL, and then other SQL in a session with the defaults.
+    pub fn sql_then(&self, database: &str, sql: &str, then: &str) {
+        self.psql("postgres", database, sql, &["-c", "discard all", "-c", then]);
+    }
+
     /// The same as another role.
     pub fn sql_as(&self, user: &str, database: &str, sql: &str) -> String {
+        self.psql(user, database, sql, &[])
+    }
+
+    fn psql(&self, user: &str, database: &str, sql: &str, then: &[&str]) -> String {
         let mut psql = Command::new(binaries().join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h"])
             .arg(self.folder.path())
             .args(["-p", &self.port.to_string(), "-U", user, "-d", database, "-f", "-"])
+            .args(then)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

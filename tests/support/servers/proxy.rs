@@ -73,6 +73,12 @@ impl Proxy {
         self.shared.connections.lock().unwrap().len()
     }
 
+    /// Returns whether the server has sent so many bytes on a connection.
+    pub fn has_heard(&self, connection: usize, bytes: usize) -> bool {
+        let connections = self.shared.connections.lock().unwrap();
+        connections.get(connection).is_some_and(|connection| connection.heard.len() >= bytes)
+    }
+
     /// How many bytes the server said on a connection, and where each of its messages began.
     pub fn heard(&self, connection: usize) -> (usize, Vec<usize>) {
         let connections = self.shared.connections.lock().unwrap();
