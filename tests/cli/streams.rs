@@ -1,4 +1,4 @@
-//! How it speaks: data on stdout, everything else on stderr, colours, variables, readers who leave.
+//! Standard streams: data on stdout, everything else on stderr; colours, variables, a closed pipe.
 
 use pgreconcile::schema::Side;
 

@@ -1,5 +1,5 @@
-//! What is typed and written wrong: each problem is told once, with its place and its remedy, the
-//! exit code is 2, and no server hears of it where the file alone shows it.
+//! Mistakes in calls and files: each problem is reported once, with its place and its remedy, the exit
+//! code is 2, and no server is contacted where the file alone shows it.
 
 use std::net::TcpListener;
 

@@ -1,6 +1,6 @@
-//! Both systems keep writing while we look: a dual writer that applies each change to the source and,
-//! a little later, to the target. No change on its way may be called a difference, and no difference
-//! that stands may be lost among them.
+//! Both systems keep writing during a comparison: a dual writer applies each change to the source and,
+//! a little later, to the target. No change on its way may be reported as a difference, and no
+//! difference that stays may be lost among them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

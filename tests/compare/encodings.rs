@@ -1,4 +1,4 @@
-//! Databases that store and order texts otherwise: encodings, and collations of a whole database.
+//! Databases with other encodings and other default collations.
 
 use pgreconcile::schema::{BySide, Side};
 

@@ -1,4 +1,4 @@
-//! What stands around the values: search paths, session defaults, indexes, storage, locales.
+//! What surrounds the values: search paths, session defaults, indexes, storage, locales.
 
 use pgreconcile::schema::Side;
 

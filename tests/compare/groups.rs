@@ -1,5 +1,5 @@
-//! Groups and accept rules beyond what scenarios hold: random tables against PostgreSQL's own counts,
-//! limits, what people and other formats are told, and conditions that no side can take.
+//! Groups and accept rules beyond the scenarios: random tables against PostgreSQL's own counts, limits,
+//! terminal and other formats, and conditions that neither side can evaluate.
 
 use pgreconcile::schema::Side;
 

@@ -1,5 +1,5 @@
-//! Rules, tolerances and redaction beyond what a scenario can say: what is booked, what is planned,
-//! what is refused, and that a redacted value stands in no output.
+//! Rules, tolerances and redaction beyond the scenarios: row counts, plans, refusals, and that no
+//! output contains a redacted value.
 
 use std::collections::BTreeMap;
 

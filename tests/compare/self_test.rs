@@ -1,4 +1,4 @@
-//! Servers whose hashes are not to be trusted: a run that is blind would end clean.
+//! Servers whose hash functions fail the self-test: without it a blind run would end clean.
 
 use pgreconcile::schema::Side;
 

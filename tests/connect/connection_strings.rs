@@ -1,4 +1,4 @@
-//! How a connection is named: strings, variables, services and password files, as psql reads them.
+//! Connection strings, variables, services and password files, read as psql reads them.
 
 use std::os::unix::fs::PermissionsExt;
 

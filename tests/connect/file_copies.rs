@@ -1,12 +1,12 @@
-//! File copies of a server: they have its identifier, timeline, databases and tables. One that lacks what
-//! was read is refused; one that has been written to is warned of; a restart, another address and a
+//! File copies of a server have its identifier, timeline, databases and tables. One that lacks what was
+//! read is refused; one that was written to since causes a warning; a restart, another address and a
 //! failover are not refused.
 
 use std::process::Command;
 
 use pgreconcile::schema::BySide;
 
-use crate::support::round_trip::Said;
+use crate::support::round_trip::PsqlOutput;
 use crate::support::{Cluster, Outcome, Program, Scratch, Settings, cluster, fault};
 
 const TABLE: &str = "create table t (id int primary key, v text);
@@ -47,10 +47,10 @@ impl Ground {
     }
 }
 
-fn psql(server: &Cluster, script: &str) -> Said {
+fn psql(server: &Cluster, script: &str) -> PsqlOutput {
     let mut psql = Command::new(cluster::binaries().join("psql"));
     psql.args(["-X", "-q", "-f", script, "-d", &server.url("postgres", "postgres")]);
-    Said::of(&psql.output().unwrap())
+    PsqlOutput::of(&psql.output().unwrap())
 }
 
 /// A repair or a gate would rely on what was read from another server.

@@ -1,5 +1,5 @@
-//! Servers that lie or hang: answers without end, messages of any length, errors that are none, silence.
-//! What they do costs a bounded time and memory, and ends in an error that names the server.
+//! Servers that send wrong answers or none: answers without end, messages of any length, errors that
+//! are none, silence. They cost a bounded time and memory, and cause an error that names the server.
 
 use std::path::{Path, PathBuf};
 
@@ -92,6 +92,15 @@ fn compare(pair: &Pair, spec: &Path, proxy: &Proxy) -> (Outcome, u64) {
     program.args(&flags).arg("500").run_measured()
 }
 
+/// Two equal tables, their spec, and the proxy through which they were compared once.
+fn compared() -> (Pair, PathBuf, Proxy) {
+    let pair = pair();
+    let spec = spec(&pair);
+    let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
+    compare(&pair, &spec, &whole).0.exits(0);
+    (pair, spec, whole)
+}
+
 /// Where a third of a comparison's messages have come: nearly all of them are rows.
 fn among_rows(whole: &Proxy) -> usize {
     let (_, messages) = whole.heard(0);
@@ -102,10 +111,7 @@ fn among_rows(whole: &Proxy) -> usize {
 /// Among the rows that a comparison reads: the range is undecided, and nothing differs.
 #[test]
 fn what_comes_among_rows_is_bounded_and_no_difference() {
-    let pair = pair();
-    let spec = spec(&pair);
-    let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &spec, &whole).0.exits(0);
+    let (pair, spec, whole) = compared();
     let (heard, messages) = whole.heard(0);
     let after = *messages.iter().find(|message| **message > heard * 8 / 10).unwrap();
     let notice = report(b'N', b"00000", &[b'x'; 2_000]);
@@ -130,10 +136,7 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
 /// A server that falls silent is asked to cancel, and answers that without end.
 #[test]
 fn an_answer_to_a_cancel_request_is_not_kept() {
-    let pair = pair();
-    let spec = spec(&pair);
-    let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &spec, &whole).0.exits(0);
+    let (pair, spec, whole) = compared();
     let after = among_rows(&whole);
     let flood: &'static [u8] = report(b'N', b"00000", &[b'x'; 2_000]).leak();
     let proxy = Proxy::start(&pair.clusters[Side::Source], move |connection| match connection {
@@ -148,10 +151,7 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
 /// One wait, one try on another connection, and no more of either for the second mapping.
 #[test]
 fn a_server_that_says_nothing_is_given_up_once() {
-    let pair = pair();
-    let spec = spec(&pair);
-    let whole = Proxy::start(&pair.clusters[Side::Source], |_| Fate::Pass);
-    compare(&pair, &spec, &whole).0.exits(0);
+    let (pair, spec, whole) = compared();
     let after = among_rows(&whole);
     let letting_in = whole.said(0, "server_version")[0];
     let later = [0, letting_in];

@@ -1,7 +1,7 @@
-//! Connection strings that are malformed, by every way in: no output repeats a part of one.
+//! Malformed connection strings, by every way in: no output repeats a part of one.
 //!
-//! Which part of such a string is the password cannot be told, so the canary stands in every part,
-//! and must come out nowhere. No server is needed: each of these calls ends before one is asked.
+//! Which part of such a string is the password cannot be told, so a marked word is put into every part
+//! and must not appear anywhere. No server is needed: each of these calls ends before it connects.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

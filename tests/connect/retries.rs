@@ -1,5 +1,5 @@
-//! Trouble before the first row is read that passes: no connection to be had, a locked table, a server that
-//! is killed and comes back. It is tried again, by every verb that asks servers.
+//! Failures before the first row is read that pass: no connection to be had, a locked table, a server
+//! that is killed and comes back. Every verb that queries servers tries again.
 
 use std::process::{Child, Command, Stdio};
 

@@ -1,4 +1,4 @@
-//! TLS: what each mode lets pass, and what is said when it does not.
+//! TLS: which connections each mode allows, and the messages when it does not.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! The files of `examples/deploy`: each is judged by the tool of its own kind, and does what it says.
+//! The files of `examples/deploy`: each is checked by the tool of its own kind, and does what it says.
 //!
-//! A judge that cannot be had fails the test: what is not judged looks like what is right. Each judge
-//! first has to refuse a file with a slip in it.
+//! A tool that cannot be had fails the test, since what is not checked looks like what is right. Each
+//! tool first has to refuse a file with a mistake in it.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -17,12 +17,12 @@ use crate::support::documents::{
 };
 use crate::support::documents::{Words, set};
 use crate::support::fault::FAULTS;
-use crate::support::quickstart::{Stage, repository};
+use crate::support::quickstart::{Quickstart, repository};
 use crate::support::{Pair, Program, cluster};
 
 #[test]
 fn specs_can_be_checked_and_what_is_shown_is_said() {
-    let stage = Stage::new();
+    let stage = Quickstart::new();
     for block in blocks_in("toml") {
         let name = block.file_name();
         let given = if block.text.contains("since = {") { "since=2026-03-01" } else { "" };
@@ -43,7 +43,7 @@ fn specs_can_be_checked_and_what_is_shown_is_said() {
 
 #[test]
 fn scripts_run_from_cron_as_they_stand() {
-    let stage = Stage::new();
+    let stage = Quickstart::new();
     let home = stage.scratch.path();
     std::os::unix::fs::symlink(home, home.join("reconcile")).unwrap();
     let export = |(name, value): (&str, String)| format!("export {name}='{value}'\n");
@@ -69,7 +69,7 @@ fn scripts_run_from_cron_as_they_stand() {
 
 #[test]
 fn workers_share_a_run_as_they_stand() {
-    let stage = Stage::new();
+    let stage = Quickstart::new();
     stage
         .monolith
         .sql("postgres", "create database ledger; grant create on database ledger to reader");
@@ -158,7 +158,7 @@ fn quickstart() {
 
 #[test]
 fn the_grants_are_enough() {
-    let stage = Stage::new();
+    let stage = Quickstart::new();
     let grants = blocks_in("sql");
     assert_eq!(grants.len(), 2);
     for (cluster, name) in [(&stage.monolith, "monolith"), (&stage.tracking, "tracking")] {
@@ -313,7 +313,7 @@ fn understood(row: &[String], verb: &str) -> bool {
 
 #[test]
 fn flags_and_variables_are_the_programs() {
-    let stage = Stage::new();
+    let stage = Quickstart::new();
     let mut told: BTreeMap<&str, Words> = BTreeMap::new();
     // Of no flag.
     let others = ["PGRECONCILE_PG_BIN", "PGRECONCILE_PGBOUNCER", "PGRECONCILE_REDACT_KEY"];

@@ -1,4 +1,4 @@
-//! May reads be flipped? Open when every condition holds; closed by each one alone, which it names.
+//! The gate is open when every condition holds; each condition alone closes it, and is named.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;

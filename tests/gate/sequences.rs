@@ -1,5 +1,5 @@
 //! Sequences whose first number after the flip would be refused: the gate says so as long as the INSERT
-//! fails, and not when it does not.
+//! fails, and not when it succeeds.
 
 use pgreconcile::schema::Side;
 

@@ -1,5 +1,5 @@
-//! What the gate asks of the servers as they are now: tables, columns and sequences that are no longer
-//! what was compared close it.
+//! What the gate checks on the servers as they are now: tables, columns and sequences that are no
+//! longer what was compared close it.
 
 use pgreconcile::schema::Side;
 

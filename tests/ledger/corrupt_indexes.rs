@@ -1,7 +1,7 @@
-//! Flipped bits in the columns by which runs are found: none of them hides a run, so that neither the gate
-//! nor `--resume` falls back on the runs before it.
+//! Flipped bits in the columns by which runs are found: none of them hides a run, so that neither the
+//! gate nor `--resume` falls back on the runs before it.
 //!
-//! Every byte of every value of every run and of what it was asked is flipped, in both stores.
+//! Every byte of every value of every run and of its fingerprint is flipped, in both stores.
 
 use pgreconcile::event::Event;
 use pgreconcile::finding::{NamedValues, PastRun, RunRecord, SummaryRecord, Verdict};

@@ -1,4 +1,4 @@
-//! What is remembered from run to run, who may run, and when a run has to end.
+//! What the ledger stores from run to run, the lock of a spec, and deadlines.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

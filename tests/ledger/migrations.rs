@@ -1,5 +1,5 @@
-//! Ledgers of older versions: they are brought forward with all that they remember, once, whole or not
-//! at all, and only by a role that may.
+//! Ledgers of older versions: they are migrated with all their rows, once, whole or not at all, and
+//! only by a role that may.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

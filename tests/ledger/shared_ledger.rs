@@ -1,5 +1,5 @@
-//! A ledger in PostgreSQL, which many machines share: it remembers what a file does, through a pooler
-//! too, and a lease keeps two runs of a spec apart.
+//! A ledger in PostgreSQL, which many machines share: it stores what a file does, through a pooler too,
+//! and a lease keeps two runs of a spec apart.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;

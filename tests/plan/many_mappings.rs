@@ -1,4 +1,4 @@
-//! Specs of many mappings: each is planned as if it stood alone, with statements that name hundreds of them.
+//! Specs of many mappings: each is planned as if it stood alone, though one statement queries hundreds.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What only the servers can tell is wrong, and what is wrong with several specs: the exit code is 2,
-//! every problem is told at once, and no connection stays behind.
+//! Problems that only the servers can show, and problems of several specs: the exit code is 2, every
+//! problem is reported at once, and no connection stays behind.
 
 use pgreconcile::schema::Side;
 

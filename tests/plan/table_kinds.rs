@@ -1,4 +1,4 @@
-//! Every kind of table: what is read, what proves its key, and what would be hidden in silence.
+//! Every kind of table: what is read, what proves its key, and what would hide rows unnoticed.
 
 use pgreconcile::schema::Side;
 

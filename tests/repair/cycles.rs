@@ -1,18 +1,18 @@
-//! Rows that need each other: foreign keys in a circle, tables that refer to themselves, unique values
-//! that change hands.
+//! Rows that depend on each other: foreign keys in a cycle, tables that refer to themselves, unique
+//! values that are exchanged.
 
 use std::fmt::Write;
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
-fn round(create: &str, source: &str, target: &str, tables: &[&str]) -> Round {
+fn round(create: &str, source: &str, target: &str, tables: &[&str]) -> RoundTrip {
     let spec: String = tables.iter().map(|table| same(&format!("public.{table}"))).collect();
-    Round::new(&format!("{create}; {source}"), &format!("{create}; {target}"), &spec)
+    RoundTrip::new(&format!("{create}; {source}"), &format!("{create}; {target}"), &spec)
 }
 
-fn script(round: &Round, part: &str) -> String {
+fn script(round: &RoundTrip, part: &str) -> String {
     let scripts = round.scripts("repair", ".sql");
     let script = scripts.iter().find(|path| path.to_str().unwrap().contains(part));
     std::fs::read_to_string(script.unwrap_or_else(|| panic!("{part}: {scripts:?}"))).unwrap()
@@ -135,7 +135,7 @@ fn values_of_unique_indexes_change_hands() {
         let parked = script(&round, "update").contains("-- exchanges  values of u");
         assert_eq!(parked, !column.contains("deferrable"), "{column}");
         // Batches smaller than the circle do not tear it.
-        let round = Round { pair: round.pair, spec: round.spec, written: Side::Target };
+        let round = RoundTrip { pair: round.pair, spec: round.spec, written: Side::Target };
         let _ = round.compare().exits(1);
         let _ = round.repair("small", &["--batch", "1"]).exits(0);
         let _ = round.apply("small", &["--execute"]).exits(0);
@@ -220,7 +220,7 @@ fn a_code_and_the_rows_that_refer_to_it_change_together() {
             fill("(1,'a2'),(2,'b2'),(3,'c')", "(1,'a2'),(2,'a2'),(3,'b2'),(4,'c'),(5,'a2')");
         let target = fill("(1,'a'),(2,'b'),(3,'c')", "(1,'a'),(2,'a'),(3,'b'),(4,'b'),(5,'c')");
         let spec = ["public.p", "public.c"].map(same).concat();
-        let round = Round::new(&source, &target, &spec);
+        let round = RoundTrip::new(&source, &target, &spec);
         round.trip(&["--batch", "1"]);
     }
     // A table that refers to itself by what changes.
@@ -228,7 +228,7 @@ fn a_code_and_the_rows_that_refer_to_it_change_together() {
         "create table t (id int primary key, code text unique, above text references t (code));";
     let source = format!("{create} insert into t values (1,'a2',null),(2,'b2','a2'),(3,'c','b2')");
     let target = format!("{create} insert into t values (1,'a',null),(2,'b','a'),(3,'c','b')");
-    Round::new(&source, &target, &same("public.t")).trip(&["--batch", "1"]);
+    RoundTrip::new(&source, &target, &same("public.t")).trip(&["--batch", "1"]);
 }
 
 /// What refers to a code goes before the code changes.
@@ -239,5 +239,5 @@ fn a_row_goes_before_what_it_refers_to_changes() {
     let source = format!("{create} insert into p values (1,'new')");
     let target = format!("{create} insert into p values (1,'old'); insert into c values (1,'old')");
     let spec = ["public.p", "public.c"].map(same).concat();
-    Round::new(&source, &target, &spec).trip(&ALL);
+    RoundTrip::new(&source, &target, &spec).trip(&ALL);
 }

@@ -1,11 +1,11 @@
-//! Mappings that cannot be repaired: they are left out by name, and the others are repaired.
+//! Mappings that cannot be repaired are excluded by name, and the others are repaired.
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
 /// `p` has a column that nothing fills, so no row can be put into it; `c` refers to it, `o` does not.
-fn round(rows: &str) -> Round {
+fn round(rows: &str) -> RoundTrip {
     let create = "create table p (id int primary key, v text);
         create table c (id int primary key, p int references p, up int references c);
         create table o (id int primary key, v text);";
@@ -20,7 +20,7 @@ fn round(rows: &str) -> Round {
     );
     let spec = ["public.c", "public.o"].map(same).concat();
     let p = same("public.p") + "target.ignore = ['needed']\n";
-    Round::new(&source, &target, &format!("{spec}{p}"))
+    RoundTrip::new(&source, &target, &format!("{spec}{p}"))
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn every_kind_of_refusal_concerns_its_mapping_only() {
             )
         };
         let spec = format!("{}{more}", same("public.t"));
-        Round::new(&fill("a", rows[0]), &fill("b", rows[1]), &spec)
+        RoundTrip::new(&fill("a", rows[0]), &fill("b", rows[1]), &spec)
     };
     let redacted = same("public.q") + "columns.id = { from = 'id', redact = true }\n";
     let query = same("public.q")
@@ -117,7 +117,7 @@ fn children_of_a_range_that_is_left_out_are_left_out() {
          insert into c values (5,1,null)"
     );
     let p = same("public.p") + "target.ignore = ['needed']\n";
-    let round = Round::new(&source, &target, &format!("{}{p}", same("public.c")));
+    let round = RoundTrip::new(&source, &target, &format!("{}{p}", same("public.c")));
     assert!(round.compare().exits(1).stdout.contains("\"range\""));
     let told = round.repair("r", &ALL);
     let needs = "left out: c: 2 rows that need what rows left out have";
@@ -150,7 +150,7 @@ fn parents_of_rows_that_stay_are_not_deleted() {
         );
         let spec = ["public.g", "public.p", "public.o"].map(same).concat();
         let c = same("public.c") + "columns.id = { from = 'id', redact = true }\n";
-        let round = Round::new(&source, &target, &format!("{spec}{c}"));
+        let round = RoundTrip::new(&source, &target, &format!("{spec}{c}"));
         let _ = round.compare().exits(1);
         let told = round.repair("r", &ALL);
         for left in [

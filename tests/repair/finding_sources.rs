@@ -2,23 +2,23 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{Round, same};
+use crate::support::round_trip::{RoundTrip, same};
 use crate::support::{Outcome, Program};
 
 const TABLE: &str = "create table t (id int primary key, name text);";
 
-fn round(mapping: &str) -> Round {
+fn round(mapping: &str) -> RoundTrip {
     let source = format!("{TABLE} insert into t values (1,'a'),(2,'b'),(3,'c');");
     let target = format!("{TABLE} insert into t values (1,'x'),(2,'y');");
-    Round::new(&source, &target, mapping)
+    RoundTrip::new(&source, &target, mapping)
 }
 
 /// The program over the ledger beside the spec.
-fn remembering(round: &Round) -> Program {
+fn remembering(round: &RoundTrip) -> Program {
     round.program().without("PGRECONCILE_LEDGER")
 }
 
-fn compare(round: &Round, flags: &[&str]) -> Outcome {
+fn compare(round: &RoundTrip, flags: &[&str]) -> Outcome {
     let common = ["compare", "spec.toml", "--settle", "0s", "--format", "jsonl"];
     remembering(round).args(&common).args(flags).run()
 }
@@ -27,7 +27,7 @@ fn id(outcome: &Outcome) -> String {
     outcome.records("run")[0]["run"].as_str().unwrap().to_owned()
 }
 
-fn repair(round: &Round, out: &str, flags: &[&str]) -> Outcome {
+fn repair(round: &RoundTrip, out: &str, flags: &[&str]) -> Outcome {
     let common = ["repair", "spec.toml", "--authority", "source", "--out", out];
     remembering(round).args(&common).args(flags).run()
 }

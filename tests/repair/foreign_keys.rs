@@ -1,20 +1,20 @@
 //! Foreign keys that a repair could break, or that could carry it further than it says: seen from a
-//! partition, over columns that no pair fills, by ON UPDATE, from a migration after the report.
+//! partition, over columns that no mapping fills, by ON UPDATE, from a migration after the report.
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
 const DELETE: [&str; 2] = ["--kinds", "delete"];
 
 /// Both sides are created alike and filled apart.
-fn round(create: &str, source: &str, target: &str, tables: &[&str]) -> Round {
+fn round(create: &str, source: &str, target: &str, tables: &[&str]) -> RoundTrip {
     let spec: String = tables.iter().map(|table| same(&format!("public.{table}"))).collect();
-    Round::new(&format!("{create}; {source}"), &format!("{create}; {target}"), &spec)
+    RoundTrip::new(&format!("{create}; {source}"), &format!("{create}; {target}"), &spec)
 }
 
 /// The scripts of a folder that ends so are stopped by a guard, and nothing is changed.
-fn stopped(round: &Round, end: &str, why: &str) {
+fn stopped(round: &RoundTrip, end: &str, why: &str) {
     let before = round.state(true);
     let said: Vec<_> = round.scripts("r", end).iter().map(|script| round.psql(script)).collect();
     assert!(
@@ -26,7 +26,7 @@ fn stopped(round: &Round, end: &str, why: &str) {
 }
 
 /// A repair is stopped in both its forms.
-fn stops(round: &Round, flags: &[&str], why: &str) {
+fn stops(round: &RoundTrip, flags: &[&str], why: &str) {
     let _ = round.compare().exits(1);
     let _ = round.repair("r", flags).exits(0);
     stopped(round, ".sql", why);
@@ -160,7 +160,7 @@ fn an_undo_does_not_cascade_over_an_unmapped_column() {
         "create table t (id int primary key, v text, u uuid unique default gen_random_uuid());
         create table c (u uuid references t (u) on delete cascade)";
     let spec = format!("{}target.ignore = ['u']\n", same("public.t"));
-    let round = Round::new(source, target, &spec);
+    let round = RoundTrip::new(source, target, &spec);
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     round.run_all("r", ".sql");
@@ -194,7 +194,7 @@ fn without_triggers_keys_over_unmapped_columns_are_checked() {
         "{x}; create table t (id int primary key, a int, b int default 5, foreign key (a, b) references x)"
     );
     let spec = format!("{}target.ignore = ['b']\n", same("public.t"));
-    let round = Round::new(source, &target, &spec);
+    let round = RoundTrip::new(source, &target, &spec);
     let off = ["--triggers", "off", "--kinds", "insert,update,delete"];
     stops(&round, &off, "1 rows refer to rows of public.x that are not there");
     round.pair.sql(Side::Target, "insert into x values (1, 5)");
@@ -221,7 +221,7 @@ fn without_triggers_match_full_keys_are_not_partly_null() {
             "{}; insert into t values (2, null, null)",
             table(", foreign key (a, b) references x match full")
         );
-        let round = Round::new(&source, &target, &same("public.t"));
+        let round = RoundTrip::new(&source, &target, &same("public.t"));
         match refused {
             true => stops(&round, &off, "1 rows refer to rows of public.x that are not there"),
             false => round.trip(&off),
@@ -399,7 +399,7 @@ fn a_table_that_was_migrated_since_is_refused_by_what_changed() {
     ] {
         let spec = same("public.t").replace("]]\n", "]]\nkey = ['id']\n");
         let fill = |rows: &str| format!("{create}; insert into t values {rows}");
-        let round = Round::new(
+        let round = RoundTrip::new(
             &fill("(1, 'a', 'x'), (2, 'b', 'y')"),
             &fill("(1, 'z', 'x'), (9, 'c', 'z')"),
             &spec,

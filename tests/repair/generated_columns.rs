@@ -1,10 +1,10 @@
-//! Generated columns whose expression gives another value than the other side holds: no statement can set
+//! Generated columns whose expression gives another value than the other side has: no statement can set
 //! them, so such rows are named before and after they are written.
 
 use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{Round, same};
+use crate::support::round_trip::{RoundTrip, same};
 
 #[test]
 fn rows_that_a_generated_column_keeps_apart_are_named() {
@@ -14,7 +14,7 @@ fn rows_that_a_generated_column_keeps_apart_are_named() {
             g int generated always as (a * 3) stored,
             h text generated always as (c::text || a::text) stored);
         insert into t (id, a, c) values (3,1,'y'),(4,1,'y'),(5,1,'z');";
-    let round = Round::new(source, target, &same("public.t"));
+    let round = RoundTrip::new(source, target, &same("public.t"));
     let _ = round.compare().exits(1);
     let told = round.repair("r", &[]);
     let still = "still different: t: 1 row in pair \"g\", which the target computes";
@@ -44,7 +44,7 @@ fn nothing_is_foretold_of_what_a_default_decides() {
     let target = "create table t (id int primary key, n int default 7,
         g int generated always as (n * 2) stored);";
     let spec = format!("{}target.ignore = ['n']\n", same("public.t"));
-    let round = Round::new(source, target, &spec);
+    let round = RoundTrip::new(source, target, &spec);
     let _ = round.compare().exits(1);
     let told = round.repair("r", &[]);
     assert!(!told.exits(0).stdout.contains("different"), "{}", told.stdout);

@@ -1,22 +1,22 @@
 //! Keys that another row of the written table has already, so that no INSERT can run: rows outside the
-//! mapping's `where`, and keys that are equal to the table though compare tells them apart.
+//! mapping's `where`, and keys that are equal to the table though compare distinguishes them.
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
-fn round(create: &str, source: &str, target: &str, spec: &str) -> Round {
+fn round(create: &str, source: &str, target: &str, spec: &str) -> RoundTrip {
     let fill = |rows: &str| format!("{create}; {rows}");
-    Round::new(&fill(source), &fill(target), spec)
+    RoundTrip::new(&fill(source), &fill(target), spec)
 }
 
-fn of_t(create: &str, source: &str, target: &str, spec: &str) -> Round {
+fn of_t(create: &str, source: &str, target: &str, spec: &str) -> RoundTrip {
     let fill = |rows: &str| format!("insert into t values {rows}");
     round(create, &fill(source), &fill(target), spec)
 }
 
 /// The whole trip of a repair that leaves rows out: compare finds them again, and so many rows alone.
-fn trip_but(round: &Round, flags: &[&str], told: &[&str], stay: usize) {
+fn trip_but(round: &RoundTrip, flags: &[&str], told: &[&str], stay: usize) {
     let first = round.compare().exits(1).findings();
     let said = round.repair("r", flags);
     for told in told {
@@ -69,7 +69,7 @@ fn a_row_whose_key_a_deleted_one_has_is_left_out() {
         trip_but(&round, flags, &[told], 1);
     }
     let round = of_t(create, target, source, &living("public.t"));
-    let round = Round { written: Side::Source, ..round };
+    let round = RoundTrip { written: Side::Source, ..round };
     let told = "t: 1 row whose key a row of the source has that the mapping leaves out";
     trip_but(&round, &ALL, &[told], 1);
     // Nothing is left to do.
@@ -171,7 +171,7 @@ fn a_deleted_rows_key_in_other_letters_is_excluded() {
 fn of_two_rows_whose_keys_are_equal_to_the_target_one_comes() {
     for create in LETTERS {
         let source = "create table t (id text primary key, v text); insert into t values ('A','1'),('a','2'),('b','3')";
-        let round = Round::new(source, create, &same("public.t"));
+        let round = RoundTrip::new(source, create, &same("public.t"));
         let told = "t: 1 row whose key another row to insert has, equal if not the same";
         trip_but(&round, &[], &[told], 1);
         // The other one agrees, and so never goes.
@@ -220,7 +220,7 @@ fn keys_equal_to_compare_are_updated_whatever_their_bytes() {
             let source = format!("{}; insert into t values {source}", create("numeric"));
             let source = if of == "float8" { source.replace("numeric", of) } else { source };
             let target = format!("{}; insert into t values {target}", create(of));
-            Round::new(&source, &target, &same("public.t")).trip(&ALL);
+            RoundTrip::new(&source, &target, &same("public.t")).trip(&ALL);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The traps of the field, one test each: how psql reads a script, what a database sets, what triggers,
-//! keys and partitions do behind one's back.
+//! How psql reads a script, what a database sets, and what triggers, keys and partitions do unasked:
+//! one test each.
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use pgreconcile::schema::Side;
 
 use crate::support::cluster;
-use crate::support::round_trip::{ALL, Round, Said, same};
+use crate::support::round_trip::{ALL, PsqlOutput, RoundTrip, same};
 
 /// Values that would do harm wherever they were read as commands.
 const HARM: [&str; 6] = [
@@ -25,19 +25,19 @@ fn text(value: &str) -> String {
 }
 
 /// More rows than are written as statements, and a victim.
-fn harmful() -> Round {
+fn harmful() -> RoundTrip {
     let create = "create table t (id int primary key, v text, \"[1:n]\" int[] default '{1,2}'); create table victim (id int);";
     let mut source = create.to_owned();
     for n in 0..30 {
         let _ = writeln!(source, "insert into t values ({n}, {});", text(HARM[n % HARM.len()]));
     }
-    let round = Round::new(&source, create, &same("public.t"));
+    let round = RoundTrip::new(&source, create, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     round
 }
 
-fn unharmed(round: &Round) {
+fn unharmed(round: &RoundTrip) {
     assert_eq!(
         round.pair.sql(Side::Target, "select to_regclass('public.victim') is not null"),
         "t"
@@ -46,7 +46,7 @@ fn unharmed(round: &Round) {
 }
 
 /// psql with a script on its standard input, or flags that name it.
-fn psql(round: &Round, flags: &[&str], input: Option<&str>) -> Said {
+fn psql(round: &RoundTrip, flags: &[&str], input: Option<&str>) -> PsqlOutput {
     let target = &round.pair.clusters.target;
     let mut child = Command::new(cluster::binaries().join("psql"))
         .args(["-X", "-q", "-h"])
@@ -63,7 +63,7 @@ fn psql(round: &Round, flags: &[&str], input: Option<&str>) -> Said {
     // A psql that has stopped reads no further.
     let _ = pipe.write_all(input.unwrap_or_default().as_bytes());
     drop(pipe);
-    Said::of(&child.wait_with_output().unwrap())
+    PsqlOutput::of(&child.wait_with_output().unwrap())
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_a_database_sets_changes_nothing() {
     );
     let target = format!("{create} insert into t (id, v) values (1, 'x');");
     for temporary in [&[][..], &["--no-temp"]] {
-        let round = Round::new(&source, &target, &same("public.t"));
+        let round = RoundTrip::new(&source, &target, &same("public.t"));
         round.pair.sql(
             Side::Target,
             &format!(
@@ -142,7 +142,7 @@ fn what_a_database_sets_changes_nothing() {
 #[test]
 fn audit_triggers_fire_once_for_every_row_and_not_again() {
     let table = "create table t (id int primary key, v text);";
-    let round = Round::new(
+    let round = RoundTrip::new(
         &format!("{table} insert into t values (1,'a'),(2,'b');"),
         &format!("{table} insert into t values (1,'x'),(3,'c');"),
         &same("public.t"),
@@ -164,7 +164,7 @@ fn audit_triggers_fire_once_for_every_row_and_not_again() {
     assert_eq!(round.pair.sql(Side::Target, logged), "DELETE3 INSERT2 UPDATE1");
 }
 
-fn refuses(round: &Round, flags: &[&str], why: &str) {
+fn refuses(round: &RoundTrip, flags: &[&str], why: &str) {
     let _ = round.compare().exits(1);
     let _ = round.repair("r", flags).exits(0);
     let before = round.state(true);
@@ -180,7 +180,7 @@ fn refuses(round: &Round, flags: &[&str], why: &str) {
 #[test]
 fn a_foreign_key_that_is_checked_late_is_checked_before_the_end() {
     let create = "create table p (id int primary key); create table c (id int primary key, p int references p deferrable initially deferred);";
-    let round = Round::new(
+    let round = RoundTrip::new(
         &format!("{create} insert into p values (1); insert into c values (1,1)"),
         create,
         &["public.p", "public.c"].map(same).concat(),
@@ -200,14 +200,14 @@ fn whatever_on_delete_does_to_other_rows_stops_a_delete() {
             format!("{create} insert into p values {rows}; insert into c values (7,{child});")
         };
         let spec = ["public.p", "public.c"].map(same).concat();
-        let round = Round::new(&fill("(1)", 1), &fill("(1),(2)", 2), &spec);
+        let round = RoundTrip::new(&fill("(1)", 1), &fill("(1),(2)", 2), &spec);
         let why = match action {
             "no action" | "restrict" => "violates foreign key constraint".to_owned(),
             _ => format!("would reach 1 rows of public.c by ON DELETE {}", action.to_uppercase()),
         };
         refuses(&round, &["--kinds", "delete", "--mapping", "p"], &why);
         // Once the child has moved away, nothing is reached.
-        Round::new(&fill("(1)", 1), &fill("(1),(2)", 2), &spec).trip(&ALL);
+        RoundTrip::new(&fill("(1)", 1), &fill("(1),(2)", 2), &spec).trip(&ALL);
     }
 }
 
@@ -217,7 +217,7 @@ fn another_unique_index_that_holds_the_value_stops_a_batch() {
     let create = "create table t (id int primary key, mail text unique, v int default 0);";
     let source = format!("{create} insert into t values (1,'a'),(2,'b')");
     let target = format!("{create} insert into t values (9,'b')");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     refuses(&round, &[], "1 of 2 rows are not as intended");
 }
 
@@ -236,8 +236,8 @@ fn rows_move_between_partitions_and_stop_where_there_is_none() {
     // The key of k alone says nothing of the partition: the update moves its rows.
     let spec =
         format!("{}{}", same("public.t"), same("public.k").replace("]]\n", "]]\nkey = ['id']\n"));
-    Round::new(&source, &target, &spec).trip(&ALL);
-    let round = Round::new(&source, &target, &spec);
+    RoundTrip::new(&source, &target, &spec).trip(&ALL);
+    let round = RoundTrip::new(&source, &target, &spec);
     round.pair.sql(Side::Source, "create table apac partition of t for values in ('apac'); insert into t values (3,'apac',3)");
     refuses(&round, &["--mapping", "t", "--kinds", "insert"], "no partition of relation");
 }
@@ -251,5 +251,5 @@ fn domains_and_defaults_do_not_change_what_is_written() {
     );
     let target =
         format!("{create} insert into t values (2,'abc',9,null,'2026-01-01'),(4,'z',4,'z',null)");
-    Round::new(&source, &target, &same("public.t")).trip(&ALL);
+    RoundTrip::new(&source, &target, &same("public.t")).trip(&ALL);
 }

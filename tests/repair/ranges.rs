@@ -1,21 +1,21 @@
-//! Ranges: between their ends stand rows by now that no run ever saw. Only those are repaired that stood
-//! alone, and as they are, at two looks.
+//! Ranges: between their ends there may be rows by now that no run ever saw. Only rows that were
+//! one-sided, and unchanged, at two rechecks are repaired.
 
 use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text);";
 
 /// Rows that are too many, with room for others between them.
-fn round() -> Round {
+fn round() -> RoundTrip {
     let fill = |rows: u32| {
         format!("{TABLE} insert into t select n * 2, 'v' || n from generate_series(1, {rows}) n;")
     };
-    let round = Round::new(&fill(1), &fill(12_000), &same("public.t"));
+    let round = RoundTrip::new(&fill(1), &fill(12_000), &same("public.t"));
     let told = round.compare();
     let findings = told.exits(1).findings();
     assert!(findings.len() == 1 && findings[0].contains("through"), "{findings:?}");
@@ -23,7 +23,7 @@ fn round() -> Round {
 }
 
 /// The keys that stand in a folder's changes.
-fn keys(round: &Round) -> Vec<u64> {
+fn keys(round: &RoundTrip) -> Vec<u64> {
     let entries = std::fs::read_dir(round.path("r")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let texts = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
@@ -91,7 +91,8 @@ fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     let fill = |v: &str, more: &str| {
         format!("{TABLE} insert into t values (1, '{v}'), (2, 'b'), (3, '{v}'){more};")
     };
-    let round = Round::new(&fill("a", ", (4, 'd')"), &fill("x", ", (5, 'e')"), &same("public.t"));
+    let round =
+        RoundTrip::new(&fill("a", ", (4, 'd')"), &fill("x", ", (5, 'e')"), &same("public.t"));
     assert_eq!(round.compare().exits(1).findings().len(), 4);
     round.pair.sql(Side::Source, "delete from t where id = 1; insert into t values (5, 'f')");
     round.pair.sql(Side::Target, "insert into t values (4, 'g')");

@@ -1,8 +1,8 @@
-//! Every scenario of the suite is repaired as far as it can be, and taken back.
+//! Every scenario is repaired as far as it can be, and undone.
 
 use std::path::Path;
 
-use crate::support::round_trip::{ALL, Round};
+use crate::support::round_trip::{ALL, RoundTrip};
 use crate::support::scenarios::{folder, names};
 use crate::support::{Outcome, Pair};
 
@@ -23,7 +23,7 @@ fn beyond(finding: &str) -> bool {
     ["duplicate_key", "null_key", "(accepted)"].iter().any(|word| finding.contains(word))
 }
 
-fn compare(round: &Round, folder: &Path) -> Outcome {
+fn compare(round: &RoundTrip, folder: &Path) -> Outcome {
     let lines = |name: &str| {
         let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect::<Vec<_>>()
@@ -54,7 +54,7 @@ fn each_is_repaired_and_taken_back() {
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let pair = Pair::new(&read("source.sql"), &read("target.sql"));
         let spec = pair.scratch.file("spec.toml", &read("spec.toml"));
-        let round = Round { pair, spec, written: pgreconcile::schema::Side::Target };
+        let round = RoundTrip { pair, spec, written: pgreconcile::schema::Side::Target };
         let first = compare(&round, &folder);
         if first.code == 0 {
             continue;

@@ -1,17 +1,18 @@
-//! Unique indexes whose values only the server knows, and exclusion constraints: who frees a value comes
-//! before who takes it, and where nothing can stand in for one, rows are left out by name.
+//! Unique indexes whose values only the server knows, and exclusion constraints: the row that frees a
+//! value comes before the row that takes it, and where no placeholder is possible, rows are excluded by
+//! name.
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
-fn round(create: &str, source: &str, target: &str) -> Round {
+fn round(create: &str, source: &str, target: &str) -> RoundTrip {
     let fill = |rows: &str| format!("{create}; insert into t values {rows}");
-    Round::new(&fill(source), &fill(target), &same("public.t"))
+    RoundTrip::new(&fill(source), &fill(target), &same("public.t"))
 }
 
 /// What is left out is told, the rest runs by psql and by `apply`, and is taken back.
-fn left_out(round: &Round, flags: &[&str], told: &str) {
+fn left_out(round: &RoundTrip, flags: &[&str], told: &str) {
     let first = round.compare().exits(1).findings();
     let said = round.repair("r", flags);
     assert!(said.exits(0).stdout.contains(told), "{}", said.stdout);
@@ -37,7 +38,7 @@ fn the_active_one_of_a_partial_index_changes() {
     let (one, two) = ("(1,7,true),(2,7,false)", "(1,7,false),(2,7,true)");
     for (source, target) in [(one, two), (two, one)] {
         for written in Side::BOTH {
-            Round { written, ..round(PARTIAL, source, target) }.trip(&[]);
+            RoundTrip { written, ..round(PARTIAL, source, target) }.trip(&[]);
         }
     }
 }
@@ -109,8 +110,9 @@ fn nulls_that_are_alike_change_hands() {
 fn values_of_a_generated_column_that_change_hands_are_left_out() {
     let create = "create table t (id int primary key, v int not null, g int generated always as (v * 2) stored unique)";
     let fill = |rows: &str| format!("{create}; insert into t (id, v) values {rows}");
-    let round =
-        |source: &str, target: &str| Round::new(&fill(source), &fill(target), &same("public.t"));
+    let round = |source: &str, target: &str| {
+        RoundTrip::new(&fill(source), &fill(target), &same("public.t"))
+    };
     let swap = round("(1,2),(2,1),(3,3)", "(1,1),(2,2),(3,4)");
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"t_g_key\"");
     round("(1,2),(2,1)", "(1,1)").trip(&[]);
@@ -136,7 +138,7 @@ fn what_needs_a_row_that_is_left_out_is_left_out_with_it() {
         "insert into t values (1,1,false),(2,5,true),(3,2,false); insert into c values (1,2),(2,1)";
     let target = "insert into t values (1,1,true),(2,2,false)";
     let spec = ["public.t", "public.c"].map(same).concat();
-    let round = Round::new(&fill(source), &fill(target), &spec);
+    let round = RoundTrip::new(&fill(source), &fill(target), &spec);
     let _ = round.compare().exits(1);
     let said = round.repair("r", &[]);
     for told in [
@@ -178,13 +180,13 @@ fn a_referenced_value_gets_no_placeholder() {
         );
         let fill =
             |rows: &str| format!("{create}; insert into t values {rows}; insert into c values (1)");
-        let swap = Round::new(&fill("(1,2),(2,1)"), &fill("(1,1),(2,2)"), &same("public.t"));
+        let swap = RoundTrip::new(&fill("(1,2),(2,1)"), &fill("(1,1),(2,2)"), &same("public.t"));
         left_out(&swap, &[], SWAPPED);
     }
 }
 
 /// A table for each of some columns, whose first two rows exchange their values, and a row of another.
-fn exchanges(columns: &[(&str, &str, &str, &str)]) -> Round {
+fn exchanges(columns: &[(&str, &str, &str, &str)]) -> RoundTrip {
     let mut fills = [String::new(), String::new()];
     let mut spec = String::new();
     for (at, (column, one, two, others)) in columns.iter().enumerate() {
@@ -199,7 +201,7 @@ fn exchanges(columns: &[(&str, &str, &str, &str)]) -> Round {
     let [source, target] = fills;
     let other = "create table o (id int primary key, v int); insert into o values";
     spec.push_str(&same("public.o"));
-    Round::new(&format!("{source} {other} (1, 1)"), &format!("{target} {other} (1, 2)"), &spec)
+    RoundTrip::new(&format!("{source} {other} (1, 1)"), &format!("{target} {other} (1, 2)"), &spec)
 }
 
 /// One pair of rows that cannot change hands must not keep all the others from being repaired.
@@ -282,7 +284,7 @@ fn something_of_its_own_stands_in_for_each_of_many_short_texts() {
             insert into t select i, chr(97 + {n} / 26) || chr(97 + {n} % 26) from generate_series(0, 599) i"
         )
     };
-    Round::new(&fill(26), &fill(0), &same("public.t")).trip(&[]);
+    RoundTrip::new(&fill(26), &fill(0), &same("public.t")).trip(&[]);
 }
 
 /// A column that the spec ignores may still part rows of an index, and so may one partition alone.
@@ -292,7 +294,7 @@ fn a_value_that_only_the_table_knows_changes_hands() {
         "create table t (id int primary key, n int not null, z int not null, unique (n, z))";
     let fill = |rows: &str| format!("{create}; insert into t values {rows}");
     let ignoring = same("public.t") + "source.ignore = ['z']\ntarget.ignore = ['z']\n";
-    Round::new(&fill("(1,2,7),(2,1,7)"), &fill("(1,1,7),(2,2,7)"), &ignoring).trip(&[]);
+    RoundTrip::new(&fill("(1,2,7),(2,1,7)"), &fill("(1,1,7),(2,2,7)"), &ignoring).trip(&[]);
     let create =
         "create table t (id int, n int not null, primary key (id)) partition by range (id);
         create table t1 partition of t for values from (0) to (10);

@@ -1,5 +1,5 @@
-//! Hints: what explains most findings of a mapping is said with its evidence, in every output that has
-//! a place for it, and nothing is claimed of less than four in five.
+//! Hints: what explains most findings of a mapping is reported with its evidence, in every output that
+//! has a place for it, and nothing is claimed that holds for less than four in five.
 
 use serde_json::Value;
 

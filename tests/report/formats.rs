@@ -1,4 +1,4 @@
-//! What a run leaves: records to the letter in every format, report files, exit codes.
+//! What a run writes: records of every format to the letter, report files, exit codes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

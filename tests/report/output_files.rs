@@ -1,4 +1,4 @@
-//! Files that the program writes, where another user may have been before it: links, owners and modes;
+//! Files that the program writes where another user may have put files before: links, owners and modes;
 //! and what a killed process leaves beside a report.
 
 use std::io::{BufRead, BufReader};

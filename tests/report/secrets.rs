@@ -1,4 +1,4 @@
-//! What must not come out: passwords anywhere, row values on stderr, and values that would run as
+//! What no output may contain: passwords anywhere, row values on stderr, and values that would run as
 //! something else where they are read.
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! What a reader of the ledger's and the run's code thought could go wrong, tried for real: each scenario
-//! is named after what would be said wrongly.
+//! Interruptions, shared runs and slices at the points where the ledger and the run could disagree.
+//! Each test is named after the statement that would be wrong.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! One run of many processes: parts are compared once, those of dead processes are taken over, and the
-//! whole is what one process says.
+//! One run of many processes: each part is compared once, parts of dead processes are taken over, and
+//! the report of the whole is that of one process.
 
 use std::path::{Path, PathBuf};
 

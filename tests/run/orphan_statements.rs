@@ -3,7 +3,7 @@
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{Round, same};
+use crate::support::round_trip::{RoundTrip, same};
 use crate::support::{Bouncer, Pair, fault};
 
 /// A statement that sleeps far longer than a test waits, and that cannot be cut.
@@ -44,7 +44,7 @@ fn killed_apply() -> usize {
          end $$;
          create trigger slow before update on t for each row execute function slow();"
     );
-    let round = Round::new(TABLE, &target, &same("public.t"));
+    let round = RoundTrip::new(TABLE, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     let run = round.program().args(&["apply", "spec.toml", "r", "--execute"]).start();

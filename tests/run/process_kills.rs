@@ -1,5 +1,5 @@
-//! A million rows, and everything that can be killed: the program, a server, one of three processes of a
-//! run. What the run says in the end is what a run that nobody touched says.
+//! A million rows, and everything that can be killed: the program, a server, one of three processes of
+//! a run. In the end the run reports what a run without kills reports.
 //!
 //! Where it is killed is drawn by a seed that is printed with a failure; `KILLS_SEED` draws it again.
 

@@ -1,4 +1,4 @@
-//! Looking again at what an earlier run found: what has healed, what still stands, what is refused.
+//! Rechecks of an earlier run's findings: what has healed, what still differs, what is refused.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! A run that was interrupted goes on: nothing is read twice, nothing is lost, and the whole is what a
-//! run without an interruption says.
+//! An interrupted run is resumed: nothing is read twice, nothing is lost, and the report of the whole
+//! is that of a run without an interruption.
 
 use std::path::{Path, PathBuf};
 

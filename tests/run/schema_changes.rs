@@ -1,6 +1,6 @@
-//! Change under way: tables that are altered, rewritten, swapped or made anew while they are read,
-//! servers that are promoted or change places. The mapping is marked with its reason, the others go
-//! on, and nothing is said by comparing what was with what is.
+//! Changes under way: tables that are altered, rewritten, swapped or made anew while they are read,
+//! servers that are promoted or change places. The mapping is marked with its reason, the others go on,
+//! and no finding comes from a comparison of the state before with the state after.
 
 use pgreconcile::schema::Side;
 

@@ -1,5 +1,5 @@
-//! Faults of the world: servers that are killed, statements that take too long, locks, a full disk.
-//! A fault may cost time or leave something undecided; it never makes rows differ or disappear.
+//! Faults outside the program: servers that are killed, statements that take too long, locks, a full
+//! disk. A fault may cost time or leave something undecided; it never makes rows differ or disappear.
 
 use pgreconcile::schema::{BySide, Side};
 

@@ -1,4 +1,4 @@
-//! `--since`: only the keys whose row changed lately on either side are looked at, each of them on both
+//! `--since`: only keys whose row changed lately on either side are compared, each of them on both
 //! sides, and every output says so.
 
 use pgreconcile::schema::Side;

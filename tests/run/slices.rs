@@ -1,5 +1,5 @@
-//! The whole key space in slices: what was verified when is remembered, and each slice takes what has
-//! gone unverified for longest.
+//! The whole key space in slices: the ledger stores what was verified when, and each slice takes what
+//! has gone unverified for longest.
 
 use std::path::{Path, PathBuf};
 

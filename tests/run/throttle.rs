@@ -1,5 +1,5 @@
-//! A run holds back for the sake of those who work on its servers, says why, and never takes what it
-//! cannot see for nothing.
+//! A run throttles itself in favour of the other users of its servers, reports why, and does not take a
+//! missing measurement for a low load.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! No transaction of ours is open for long where what it reads can be read in parts: as long as it is, no
-//! busy table can be cleaned up. 5 s is the bound that the manual promises.
+//! No transaction of the program is open for long where its rows can be read in parts: as long as it
+//! is, no busy table can be vacuumed. 5 s is the bound that the manual promises.
 
 use pgreconcile::schema::Side;
 

@@ -1,4 +1,4 @@
-//! What is said of a call that is refused: problems, each with its place and its remedy.
+//! The problems that a refused call reports, each with its place and its remedy.
 
 use super::program::Outcome;
 

@@ -1,20 +1,21 @@
-//! A psql that stays: an application's open transaction, or a script that is killed in the middle.
+//! A psql session that stays open: an application's transaction, or a script that is killed in the
+//! middle.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::round_trip::Round;
+use super::round_trip::RoundTrip;
 use crate::support::cluster;
 
-pub struct Session {
+pub struct PsqlSession {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Session {
+impl PsqlSession {
     /// Connects to the side that is written.
-    pub fn open(round: &Round) -> Session {
+    pub fn open(round: &RoundTrip) -> PsqlSession {
         let cluster = &round.pair.clusters[round.written];
         let mut child = Command::new(cluster::binaries().join("psql"))
             .args(["-X", "-q", "-A", "-t", "-h"])
@@ -27,7 +28,7 @@ impl Session {
             .unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Session { child, input, output }
+        PsqlSession { child, input, output }
     }
 
     /// Runs a piece of a script, and returns when psql has come to its end; false if it never did.
@@ -50,7 +51,7 @@ impl Session {
 }
 
 /// Until somebody waits for a lock, or tries in vain to get one.
-pub fn await_blocked(round: &Round) {
+pub fn await_blocked(round: &RoundTrip) {
     let blocked = "select count(*) > 0 from pg_stat_activity where datname = current_database()
         and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";
     round.pair.clusters.target.await_answer(&round.pair.database, blocked, "t");

@@ -1,4 +1,4 @@
-//! What the README's examples play on: the quickstart's two databases, and a folder with its files.
+//! What the README's examples run on: the quickstart's two databases, and a folder with its files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::documents::{Block, blocks_in};
 use crate::support::{Cluster, Program, Scratch, Settings};
 
 /// Two servers with the quickstart's databases, as a reader of the README has them.
-pub struct Stage {
+pub struct Quickstart {
     pub monolith: Cluster,
     pub tracking: Cluster,
     pub scratch: Scratch,
@@ -27,8 +27,8 @@ fn is_script(block: &Block) -> bool {
     block.text.starts_with("#!")
 }
 
-impl Stage {
-    pub fn new() -> Stage {
+impl Quickstart {
+    pub fn new() -> Quickstart {
         let start = |name: &str| {
             let cluster = Cluster::start(Settings::default());
             cluster.sql("postgres", &format!("create database {name}"));
@@ -45,7 +45,7 @@ impl Stage {
             let script = scratch.file(block.file_name(), &block.text);
             std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        Stage { monolith: start("monolith"), tracking: start("tracking"), scratch }
+        Quickstart { monolith: start("monolith"), tracking: start("tracking"), scratch }
     }
 
     /// The variables that the README's specs name, as this role.

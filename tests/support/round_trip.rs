@@ -1,4 +1,4 @@
-//! One round trip, step by step.
+//! One round trip of a repair, step by step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,22 +8,22 @@ use pgreconcile::schema::Side;
 use crate::support::{Outcome, Pair, Program, cluster};
 
 /// Two databases, a spec, and the side that is written.
-pub struct Round {
+pub struct RoundTrip {
     pub pair: Pair,
     pub spec: PathBuf,
     pub written: Side,
 }
 
 /// What psql said.
-pub struct Said {
+pub struct PsqlOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Said {
-    pub fn of(output: &std::process::Output) -> Said {
-        Said {
+impl PsqlOutput {
+    pub fn of(output: &std::process::Output) -> PsqlOutput {
+        PsqlOutput {
             code: output.status.code().unwrap(),
             stdout: String::from_utf8(output.stdout.clone()).unwrap(),
             stderr: String::from_utf8(output.stderr.clone()).unwrap(),
@@ -31,11 +31,11 @@ impl Said {
     }
 }
 
-impl Round {
-    pub fn new(source: &str, target: &str, spec: &str) -> Round {
+impl RoundTrip {
+    pub fn new(source: &str, target: &str, spec: &str) -> RoundTrip {
         let pair = Pair::new(source, target);
         let spec = pair.spec(spec);
-        Round { pair, spec, written: Side::Target }
+        RoundTrip { pair, spec, written: Side::Target }
     }
 
     /// The program as a role that may write.
@@ -92,12 +92,12 @@ impl Round {
     }
 
     /// Runs a script with psql.
-    pub fn psql(&self, script: &Path) -> Said {
+    pub fn psql(&self, script: &Path) -> PsqlOutput {
         self.psql_as("postgres", script)
     }
 
     /// The same as another role.
-    pub fn psql_as(&self, role: &str, script: &Path) -> Said {
+    pub fn psql_as(&self, role: &str, script: &Path) -> PsqlOutput {
         let cluster = &self.pair.clusters[self.written];
         let output = Command::new(cluster::binaries().join("psql"))
             .args(["-X", "-q", "-h"])
@@ -107,7 +107,7 @@ impl Round {
             .arg(script)
             .output()
             .unwrap();
-        Said::of(&output)
+        PsqlOutput::of(&output)
     }
 
     /// Runs every script of a folder, each to its last line.

@@ -1,10 +1,10 @@
-//! What was reviewed is what is applied: seals over every file and over the manifest itself, and files
-//! that somebody writes to while they are applied.
+//! What was reviewed is what is applied: checksums over every file and over the manifest itself, and
+//! files that are written to while they are applied.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 use crate::support::{fault, harmless};
 
 const TABLE: &str = "create table t (id int primary key, v text);";
@@ -28,7 +28,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 fn whatever_is_edited_in_a_manifest_breaks_its_seal() {
     let source = format!("{TABLE} insert into t values (1, 'a'), (2, 'b');");
     let target = format!("{TABLE} insert into t values (1, 'x'), (3, 'c');");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &ALL).exits(0);
     let (path, state) = (round.path("r/manifest.json"), round.state(true));
@@ -88,7 +88,7 @@ fn a_file_that_is_written_to_after_its_check_is_not_applied() {
     );
     let spec = format!("[pace]\npause_file = 'pause'\n{}", same("public.t"));
     for swapped in [false, true] {
-        let round = Round::new(&source, TABLE, &spec);
+        let round = RoundTrip::new(&source, TABLE, &spec);
         let _ = round.compare().exits(1);
         let _ = round.repair("r", &["--batch", "1000"]).exits(0);
         let path = round.path("r/001-t-insert.jsonl");
@@ -125,7 +125,7 @@ fn a_file_that_is_written_to_after_its_check_is_not_applied() {
 fn a_repair_that_others_can_write_to_is_not_applied() {
     use std::os::unix::fs::{PermissionsExt, chown};
     let source = format!("{TABLE} insert into t values (1, 'a');");
-    let round = Round::new(&source, TABLE, &same("public.t"));
+    let round = RoundTrip::new(&source, TABLE, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     let state = round.state(true);
@@ -178,7 +178,7 @@ fn the_json_of_a_repair_cannot_drive_a_terminal() {
     );
     let mapping = mapping.replace('\u{9b}', "\\u009b").replace("'''", "\"");
     let mapping = mapping.replace("\"public.\"", "\"public.\\\"").replace("\"\"\n", "\\\"\"\n");
-    let round = Round::new(&insert(value), &insert("'x'"), &mapping);
+    let round = RoundTrip::new(&insert(value), &insert("'x'"), &mapping);
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &ALL).exits(0);
     for entry in std::fs::read_dir(round.path("r")).unwrap() {

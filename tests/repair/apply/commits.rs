@@ -5,7 +5,7 @@ use pgreconcile::schema::Side;
 
 use crate::support::fault;
 use crate::support::ledger_database::LedgerDatabase;
-use crate::support::round_trip::{Round, same};
+use crate::support::round_trip::{RoundTrip, same};
 
 /// Each transaction that writes to the table notes the setting that it has.
 const TABLE: &str = "create table noted (setting text);
@@ -18,7 +18,7 @@ const TABLE: &str = "create table noted (setting text);
 
 #[test]
 fn a_repair_waits_for_its_commits_unless_the_role_waits_longer() {
-    let round = Round::new(
+    let round = RoundTrip::new(
         "create table t (id int primary key, v text); insert into t values (1, 'a');",
         TABLE,
         &same("public.t"),
@@ -52,7 +52,7 @@ fn a_repair_waits_for_its_commits_unless_the_role_waits_longer() {
 
 #[test]
 fn a_ledger_in_a_database_waits_for_its_commits() {
-    let round = Round::new(TABLE, TABLE, &same("public.t"));
+    let round = RoundTrip::new(TABLE, TABLE, &same("public.t"));
     let keeper = LedgerDatabase::new();
     let compare = || {
         let comparing = round.pair.comparing(&round.spec, &[]);

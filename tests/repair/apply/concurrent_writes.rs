@@ -1,27 +1,27 @@
-//! Repairs beside an application that goes on writing, and repairs that are cut off in the middle.
+//! Repairs beside an application that goes on writing, and repairs that are interrupted.
 
 use std::process::Command;
 
 use pgreconcile::schema::Side;
 
-use crate::support::psql_session::Session;
+use crate::support::psql_session::PsqlSession;
 use crate::support::psql_session::await_blocked;
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 use crate::support::wait;
 use crate::support::{Fate, Proxy, cluster, fault};
 
 const TABLE: &str = "create table t (id int primary key, name text, note text default 'n');";
 
-fn round() -> Round {
+fn round() -> RoundTrip {
     let source = format!("{TABLE} insert into t values (1,'a'),(2,'b'),(3,'c');");
     let target = format!("{TABLE} insert into t values (1,'x'),(2,'y'),(9,'z');");
     let spec = format!("{}target.ignore = ['note']\nsource.ignore = ['note']\n", same("public.t"));
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     let _ = round.compare().exits(1);
     round
 }
 
-fn start(round: &Round, script: &std::path::Path) -> std::process::Child {
+fn start(round: &RoundTrip, script: &std::path::Path) -> std::process::Child {
     let target = &round.pair.clusters.target;
     Command::new(cluster::binaries().join("psql"))
         .args(["-X", "-q", "-h"])
@@ -46,7 +46,7 @@ fn a_script_waits_for_a_writer_and_then_looks_again() {
         let round = round();
         let _ = round.repair("r", &["--kinds", "update"]).exits(0);
         let script = round.scripts("r", ".sql").remove(0);
-        let mut writer = Session::open(&round);
+        let mut writer = PsqlSession::open(&round);
         assert!(writer.run(&format!("begin; {writes};\n")));
         let running = start(&round, &script);
         await_blocked(&round);
@@ -72,7 +72,7 @@ fn a_lock_that_stays_ends_a_script_and_changes_nothing() {
     for holds in
         ["update t set note = 'held' where id in (1, 9)", "lock table t in access exclusive mode"]
     {
-        let mut writer = Session::open(&round);
+        let mut writer = PsqlSession::open(&round);
         assert!(writer.run(&format!("begin; {holds};\n")));
         let update = round.scripts("r", ".sql").remove(1);
         let said = round.psql(&update);
@@ -80,7 +80,7 @@ fn a_lock_that_stays_ends_a_script_and_changes_nothing() {
         assert!(writer.run("rollback;\n"));
     }
     // `apply` tries again, and comes through when the lock is gone.
-    let mut writer = Session::open(&round);
+    let mut writer = PsqlSession::open(&round);
     assert!(writer.run("begin; update t set note = 'held' where id in (1, 9);\n"));
     let spec = round.spec.to_str().unwrap();
     let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
@@ -98,7 +98,7 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     let source = format!("{table} insert into t select n, n from generate_series(1, 2000) n;");
     let target = format!("{table} insert into t select n, -n from generate_series(1, 2000) n;");
     let spec = format!("{}target.ignore = ['seen']\nsource.ignore = ['seen']\n", same("public.t"));
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "100"]).exits(0);
     round.pair.sql(
@@ -109,7 +109,7 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
              commit;
          end loop; end $$;",
     );
-    let mut writers: Vec<Session> = (0..3).map(|_| Session::open(&round)).collect();
+    let mut writers: Vec<PsqlSession> = (0..3).map(|_| PsqlSession::open(&round)).collect();
     writers
         .iter_mut()
         .for_each(|writer| writer.send("\\set ON_ERROR_STOP on\ncall backwards(300);\n"));
@@ -135,7 +135,7 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
 fn an_interrupted_apply_stops_between_batches_and_resumes() {
     let round = round();
     let _ = round.repair("r", &[&ALL[..], &["--batch", "1"]].concat()).exits(0);
-    let mut writer = Session::open(&round);
+    let mut writer = PsqlSession::open(&round);
     assert!(writer.run("begin; update t set note = 'held' where id = 1;\n"));
     let spec = round.spec.to_str().unwrap();
     let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
@@ -168,7 +168,7 @@ fn a_script_killed_between_two_statements_changes_nothing() {
             let ends = text.match_indices(";\n").map(|(at, _)| at + 2).filter(outside);
             let mut cuts = 0;
             for at in ends.filter(|at| *at <= commit) {
-                let mut session = Session::open(&round);
+                let mut session = PsqlSession::open(&round);
                 session.run(&text[..at]);
                 session.kill();
                 cuts += 1;
@@ -185,7 +185,7 @@ fn a_script_killed_between_two_statements_changes_nothing() {
 }
 
 /// Where in `apply`'s talk with the server each of its messages began, beginning with the first write.
-fn talk(round: &Round) -> (usize, Vec<usize>) {
+fn talk(round: &RoundTrip) -> (usize, Vec<usize>) {
     let proxy = Proxy::start(&round.pair.clusters.target, |_| Fate::Pass);
     let _ = apply_through(round, &proxy).run().exits(0);
     let talks = (0..proxy.connections()).map(|connection| (connection, proxy.heard(connection)));
@@ -193,12 +193,12 @@ fn talk(round: &Round) -> (usize, Vec<usize>) {
     (longest.0, longest.1.1)
 }
 
-fn apply_through(round: &Round, proxy: &Proxy) -> crate::support::Program {
+fn apply_through(round: &RoundTrip, proxy: &Proxy) -> crate::support::Program {
     let url = proxy.url(&round.pair.database).replace("reader", "postgres");
     round.program().env("TARGET_URL", &url).args(&["apply", "spec.toml", "r", "--execute"])
 }
 
-fn back(round: &Round) {
+fn back(round: &RoundTrip) {
     for script in round.scripts("r", ".undo.sql") {
         assert_eq!(round.psql(&script).code, 0);
     }

@@ -1,11 +1,11 @@
-//! What `apply` remembers of a repair: started again it goes on behind what it has applied, whatever the
-//! application has made of that meanwhile.
+//! Where `apply` continues: started again it goes on after the last batch that it has applied, whatever
+//! the application has written meanwhile.
 
 use pgreconcile::schema::Side;
 
-use crate::support::psql_session::Session;
+use crate::support::psql_session::PsqlSession;
 use crate::support::psql_session::await_blocked;
-use crate::support::round_trip::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 use crate::support::wait;
 use crate::support::{Fate, Outcome, Proxy, Running};
 
@@ -13,28 +13,28 @@ const TABLE: &str = "create table t (id int primary key, name text, note text);"
 const RECORD: &str = "r/applied.jsonl";
 
 /// So many rows whose name differs, in batches of two.
-fn round(rows: u32) -> Round {
+fn round(rows: u32) -> RoundTrip {
     let create = |name: &str| {
         format!("{TABLE} insert into t select n, '{name}' || n from generate_series(1, {rows}) n;")
     };
     let spec = format!("{}target.ignore = ['note']\nsource.ignore = ['note']\n", same("public.t"));
-    let round = Round::new(&create("new"), &create("old"), &spec);
+    let round = RoundTrip::new(&create("new"), &create("old"), &spec);
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "2"]).exits(0);
     round
 }
 
-fn start(round: &Round) -> Running {
+fn start(round: &RoundTrip) -> Running {
     round.program().args(&["apply", "spec.toml", "r", "--execute"]).start()
 }
 
-fn names(round: &Round) -> String {
+fn names(round: &RoundTrip) -> String {
     round.pair.sql(Side::Target, "select string_agg(name, ' ' order by id) from t")
 }
 
 /// Kills it at a batch that waits for this row, with the others before it applied.
-fn killed_at(round: &Round, id: u32) {
-    let mut writer = Session::open(round);
+fn killed_at(round: &RoundTrip, id: u32) {
+    let mut writer = PsqlSession::open(round);
     assert!(writer.run(&format!("begin; update t set note = 'held' where id = {id};\n")));
     let running = start(round);
     await_blocked(round);
@@ -44,7 +44,7 @@ fn killed_at(round: &Round, id: u32) {
 }
 
 /// Nobody is in the middle of a batch any more.
-fn await_quiet(round: &Round) {
+fn await_quiet(round: &RoundTrip) {
     let open = "select count(*) from pg_stat_activity where datname = current_database()
         and pid <> pg_backend_pid() and application_name like 'pgreconcile%' and xact_start is not null";
     round.pair.clusters.target.await_answer(&round.pair.database, open, "0");
@@ -92,7 +92,7 @@ fn beside_a_writer_every_batch_is_applied_and_none_twice() {
     let fill = |name: &str| {
         format!("{table} insert into t select n, '{name}' || n from generate_series(1, 300) n;")
     };
-    let round = Round::new(&fill("new"), &fill("old"), &same("public.t"));
+    let round = RoundTrip::new(&fill("new"), &fill("old"), &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "3"]).exits(0);
     round.pair.sql(
@@ -102,7 +102,7 @@ fn beside_a_writer_every_batch_is_applied_and_none_twice() {
              update t set name = 'app' || id where name like 'new%' and id % 3 > 0; commit;
          end loop; end $$;",
     );
-    let mut writer = Session::open(&round);
+    let mut writer = PsqlSession::open(&round);
     writer.send("call live();\n");
     let applied =
         || -> u32 { round.pair.sql(Side::Target, "select count(*) from audit").parse().unwrap() };
@@ -191,7 +191,7 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
             execute function hold();";
     let spec = same("public.t");
     let fill = |name: &str| format!("{TABLE} insert into t values (1, '{name}'); {holds}");
-    let round = Round::new(&fill("new"), &fill("old"), &spec);
+    let round = RoundTrip::new(&fill("new"), &fill("old"), &spec);
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     let proxied = |proxy: &Proxy| {
@@ -209,12 +209,12 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     let proxy = Proxy::start(&round.pair.clusters.target, move |number| {
         if number == connection { Fate::Cut { after: commit + 1, reset: true } } else { Fate::Pass }
     });
-    let mut holder = Session::open(&round);
+    let mut holder = PsqlSession::open(&round);
     assert!(holder.run("select pg_advisory_lock(1);\n"));
     let running = proxied(&proxy).start();
     await_blocked(&round);
     // It comes right behind the COMMIT, and before the next try.
-    let mut writer = Session::open(&round);
+    let mut writer = PsqlSession::open(&round);
     writer.send("update t set name = 'app' where id = 1;\n");
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()
         and wait_event_type = 'Lock'";
@@ -267,7 +267,7 @@ fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
         // The guard that also tells what the application has written since.
         (&body("new.name := 'rewritten';"), "not as intended"),
     ] {
-        let round = Round::new(&source, &format!("{target}; {create}"), &same("public.t"));
+        let round = RoundTrip::new(&source, &format!("{target}; {create}"), &same("public.t"));
         let _ = round.compare().exits(1);
         let _ = round.repair("r", &ALL).exits(0);
         let _ = round.apply("r", &["--execute"]).exits(0);
@@ -286,7 +286,7 @@ fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
 #[test]
 fn rows_that_went_after_their_batch_do_not_come_back() {
     let source = format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 6) n;");
-    let round = Round::new(&source, TABLE, &same("public.t"));
+    let round = RoundTrip::new(&source, TABLE, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "2"]).exits(0);
     let _ = round.apply("r", &["--execute"]).exits(0);

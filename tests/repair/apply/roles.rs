@@ -5,17 +5,17 @@ use std::process::Command;
 
 use pgreconcile::schema::Side;
 
-use crate::support::round_trip::{ALL, Round, Said, same};
+use crate::support::round_trip::{ALL, PsqlOutput, RoundTrip, same};
 use crate::support::{Bouncer, Outcome, cluster};
 
 /// A role of its own for a test; roles belong to the server that all tests share.
 struct Role<'r> {
-    round: &'r Round,
+    round: &'r RoundTrip,
     name: String,
 }
 
 impl<'r> Role<'r> {
-    fn new(round: &'r Round, grants: &str) -> Role<'r> {
+    fn new(round: &'r RoundTrip, grants: &str) -> Role<'r> {
         let name = format!("writer_{}", round.pair.database);
         let role = Role { round, name };
         role.grant(&format!("create role ROLE login; {grants}"));
@@ -55,7 +55,7 @@ impl<'r> Role<'r> {
         self.program().args(&["apply", "spec.toml", folder, "--execute"]).run()
     }
 
-    fn psql(&self, script: &std::path::Path) -> Said {
+    fn psql(&self, script: &std::path::Path) -> PsqlOutput {
         self.round.psql_as(&self.name, script)
     }
 }
@@ -82,14 +82,14 @@ impl Drop for Role<'_> {
 const TABLE: &str =
     "create table t (id bigint primary key generated always as identity, name text, n int);";
 
-fn round() -> Round {
+fn round() -> RoundTrip {
     let source = format!(
         "{TABLE} insert into t overriding system value values (1,'a',1),(2,'b',2),(30,'c',3);"
     );
     let target = format!(
         "{TABLE} insert into t overriding system value values (1,'x',1),(2,'b',7),(9,'z',9);"
     );
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     round
 }
@@ -199,7 +199,7 @@ fn every_round_trip_holds_without_temporary_tables() {
         with x as (insert into a values (7,8)) insert into b values (8,7);"
     );
     let spec: String = ["public.p", "public.a", "public.b"].map(same).concat();
-    Round::new(&source, &target, &spec).trip(&[
+    RoundTrip::new(&source, &target, &spec).trip(&[
         "--kinds",
         "insert,update,delete",
         "--no-temp",
@@ -276,7 +276,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
     let create = "create table p (id int primary key, u int unique); create table c (id int primary key, p int references p on delete cascade, u int references p (u));";
     let off = ["--triggers", "off", "--kinds", "insert,update,delete"];
     let refused = |source: &str, target: &str, then: &str, mapping: &str, why: &str| {
-        let round = Round::new(
+        let round = RoundTrip::new(
             &format!("{create} {source}"),
             &format!("{create} {target}"),
             &["public.p", "public.c"].map(same).concat(),
@@ -332,7 +332,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
         )
     };
     let spec: String = ["public.a", "public.b", "public.s"].map(same).concat();
-    Round::new(&fill(10), &fill(20), &spec).trip(&off);
+    RoundTrip::new(&fill(10), &fill(20), &spec).trip(&off);
 }
 
 /// What checks uniqueness late is a trigger, so with triggers off nobody would.
@@ -340,7 +340,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
 fn triggers_stay_on_where_a_trigger_keeps_rows_unique() {
     let table = "create table t (id int primary key, u int unique deferrable);";
     let round =
-        Round::new(&format!("{table} insert into t values (1,1)"), table, &same("public.t"));
+        RoundTrip::new(&format!("{table} insert into t values (1,1)"), table, &same("public.t"));
     let _ = round.compare().exits(1);
     let refused = round.repair("r", &["--triggers", "off"]);
     assert!(refused.exits(2).stderr.contains("deferrable unique constraint"), "{}", refused.stderr);
@@ -363,7 +363,7 @@ fn sequences_end_after_the_rows_and_never_go_back() {
     let target = format!("{create} select setval('ahead_id_seq', 100);");
     let spec: String =
         ["up", "down", "named", "small", "ahead"].map(|t| same(&format!("public.{t}"))).concat();
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     for execute in [false, true] {
         let _ = round.compare().exits(1);
         let folder = if execute { "applied" } else { "scripted" };
@@ -404,11 +404,11 @@ fn scripts_pass_a_pooler_by_transaction() {
     }
 }
 
-fn psql_through(bouncer: &Bouncer, script: &std::path::Path) -> Said {
+fn psql_through(bouncer: &Bouncer, script: &std::path::Path) -> PsqlOutput {
     let output = Command::new(cluster::binaries().join("psql"))
         .args(["-X", "-q", "-d", &bouncer.url(Side::Target), "-f"])
         .arg(script)
         .output()
         .unwrap();
-    Said::of(&output)
+    PsqlOutput::of(&output)
 }

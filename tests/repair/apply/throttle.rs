@@ -1,15 +1,15 @@
-//! A repair that makes room for others between its batches.
+//! A repair that waits between its batches while the server is busy.
 
 use pgreconcile::schema::Side;
 
-use crate::support::psql_session::Session;
-use crate::support::round_trip::{Round, same};
+use crate::support::psql_session::PsqlSession;
+use crate::support::round_trip::{RoundTrip, same};
 
-fn round(pace: &str) -> Round {
+fn round(pace: &str) -> RoundTrip {
     let table = "create table t (id int primary key, name text);";
     let source = format!("{table} insert into t select n, 'v' || n from generate_series(1, 9) n;");
     let spec = format!("[pace]\n{pace}\n{}", same("public.t"));
-    let round = Round::new(&source, table, &spec);
+    let round = RoundTrip::new(&source, table, &spec);
     let _ = round
         .program()
         .args(&["compare", "spec.toml", "--settle", "0s", "--report", "findings.jsonl"])
@@ -18,11 +18,11 @@ fn round(pace: &str) -> Round {
     round
 }
 
-fn rows(round: &Round) -> String {
+fn rows(round: &RoundTrip) -> String {
     round.pair.sql(Side::Target, "select count(*) from t")
 }
 
-fn start(round: &Round) -> crate::support::Running {
+fn start(round: &RoundTrip) -> crate::support::Running {
     round.program().args(&["apply", "spec.toml", "r", "--execute"]).start()
 }
 
@@ -48,7 +48,7 @@ fn a_pause_file_holds_it_back_until_it_is_gone() {
 #[test]
 fn sessions_of_others_hold_it_back() {
     let round = round("max_active_sessions = 1");
-    let mut others: Vec<Session> = (0..3).map(|_| Session::open(&round)).collect();
+    let mut others: Vec<PsqlSession> = (0..3).map(|_| PsqlSession::open(&round)).collect();
     others.iter_mut().for_each(|other| other.send("select pg_sleep(1000);\n"));
     let mut running = start(&round);
     running.await_line("waiting: ");

@@ -1,4 +1,4 @@
-//! A server that asks who comes and how: TLS, passwords, client certificates, by role.
+//! A server that authenticates its clients: TLS, passwords, client certificates, by role.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! A server that lies: it lets anybody in and then sends what no PostgreSQL would.
+//! A hostile server: it accepts any client and then sends what no PostgreSQL would.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,7 +1,7 @@
-//! A network that fails as it is told to: a TCP proxy in front of a server.
+//! A network that fails at a given place: a TCP proxy in front of a server.
 //!
-//! Each connection has its fate, counted in bytes of the server's. What passed is kept, so that a
-//! test can first listen to a run and then cut the same run at places of its choosing.
+//! What happens to each connection is counted in bytes that the server sends. What passed is kept, so
+//! that a test can first record a run and then cut the same run at places of its choosing.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
