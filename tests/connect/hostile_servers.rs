@@ -103,7 +103,7 @@ fn compared() -> (Pair, PathBuf, Proxy) {
 
 /// Where a third of a comparison's messages have come: nearly all of them are rows.
 fn among_rows(whole: &Proxy) -> usize {
-    let (_, messages) = whole.heard(0);
+    let (_, messages) = whole.received(0);
     assert!(messages.len() > ROWS as usize, "{} messages", messages.len());
     messages[messages.len() / 3]
 }
@@ -112,8 +112,8 @@ fn among_rows(whole: &Proxy) -> usize {
 #[test]
 fn what_comes_among_rows_is_bounded_and_no_difference() {
     let (pair, spec, whole) = compared();
-    let (heard, messages) = whole.heard(0);
-    let after = *messages.iter().find(|message| **message > heard * 8 / 10).unwrap();
+    let (received, messages) = whole.received(0);
+    let after = *messages.iter().find(|message| **message > received * 8 / 10).unwrap();
     let notice = report(b'N', b"00000", &[b'x'; 2_000]);
     let floods = [announced(b'D', 0x4000_0001), announced(b'T', 0x0800_0000), notice];
     fault::ROWS_LIE.tried(floods.len());
@@ -153,7 +153,7 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
 fn a_server_that_says_nothing_is_given_up_once() {
     let (pair, spec, whole) = compared();
     let after = among_rows(&whole);
-    let letting_in = whole.said(0, "server_version")[0];
+    let letting_in = whole.messages_with(0, "server_version")[0];
     let later = [0, letting_in];
     fault::SERVER_GIVEN_UP.tried(later.len());
     let silent = |later: usize| {

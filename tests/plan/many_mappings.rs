@@ -242,7 +242,9 @@ fn statements_do_not_grow_with_the_number_of_mappings() {
         let program = pair.program().env("SOURCE_URL", &source).env("TARGET_URL", &target);
         program.args(&["check", spec.to_str().unwrap()]).run().exits(0);
         proxies.map(|proxy| {
-            (0..proxy.connections()).map(|place| proxy.said(place, "COMMIT").len()).sum::<usize>()
+            (0..proxy.connections())
+                .map(|place| proxy.messages_with(place, "COMMIT").len())
+                .sum::<usize>()
         })
     };
     let (few, many, filtered) = (asked(10, 0), asked(80, 0), asked(80, 40));

@@ -308,9 +308,9 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
     compare(&keeper.url()).exits(1);
     let database = keeper.sql("select current_database()").trim().to_owned();
     let cluster = &pair.clusters.source;
-    let heard = Proxy::start(cluster, |_| Fate::Pass);
-    compare(&heard.url(&database)).exits(1);
-    let commits = heard.said(0, "COMMIT");
+    let passed = Proxy::start(cluster, |_| Fate::Pass);
+    compare(&passed.url(&database)).exits(1);
+    let commits = passed.messages_with(0, "COMMIT");
     assert!(commits.len() > 5, "{commits:?}");
     for after in commits {
         let proxy = Proxy::start(cluster, move |number| match number {

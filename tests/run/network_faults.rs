@@ -98,7 +98,7 @@ fn an_answer_cut_short_is_never_a_row_that_is_missing() {
         for side in Side::BOTH {
             let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
             assert!(is_exact_or_trouble(&through(&pair, side, &whole, strategy)));
-            for (number, after) in places(&whole.heard(0), CUTS).into_iter().enumerate() {
+            for (number, after) in places(&whole.received(0), CUTS).into_iter().enumerate() {
                 let reset = number % 3 == 0;
                 let proxy =
                     Proxy::start(&pair.clusters[side], move |connection| match connection {
@@ -130,7 +130,7 @@ fn a_connection_lost_during_planning_is_replaced() {
         let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
         check(&whole).exits(0);
         for tenths in [4, 7, 9] {
-            let after = whole.heard(0).0 * tenths / 10;
+            let after = whole.received(0).0 * tenths / 10;
             let proxy = Proxy::start(&pair.clusters[side], move |connection| match connection {
                 0 => Fate::Cut { after, reset: tenths == 7 },
                 _ => Fate::Pass,
@@ -151,7 +151,7 @@ fn what_is_tried_again_is_said_once() {
     let pair = pair();
     let whole = Proxy::start(&pair.clusters.source, |_| Fate::Pass);
     assert!(is_exact_or_trouble(&through(&pair, Side::Source, &whole, "digest")));
-    let after = whole.heard(0).0 * 9 / 10;
+    let after = whole.received(0).0 * 9 / 10;
     for (flag, said) in [("-v", "WARN retrying"), ("--color=never", "retrying: source: ")] {
         let proxy = Proxy::start(&pair.clusters.source, move |connection| match connection {
             0 => Fate::Cut { after, reset: true },
@@ -176,7 +176,7 @@ fn a_server_that_falls_silent_is_noticed_and_asked_again() {
     for (strategy, side) in [("stream", Side::Source), ("digest", Side::Target)] {
         let whole = Proxy::start(&pair.clusters[side], |_| Fate::Pass);
         assert!(is_exact_or_trouble(&through(&pair, side, &whole, strategy)));
-        let after = whole.heard(0).0 * 9 / 10;
+        let after = whole.received(0).0 * 9 / 10;
         let proxy = Proxy::start(&pair.clusters[side], move |connection| match connection {
             0 => Fate::Silent { after },
             _ => Fate::Pass,

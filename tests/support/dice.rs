@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Small, seeded, the same everywhere: splitmix64.
+/// A small seeded generator that gives the same numbers everywhere: splitmix64.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -27,11 +27,13 @@ impl Dice {
     }
 }
 
+/// Returns how long a law is tried: `PGRECONCILE_LAW_SECONDS`, or 8 s.
 pub fn budget() -> Duration {
     let seconds = std::env::var("PGRECONCILE_LAW_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))
 }
 
+/// Returns the seed that `PGRECONCILE_LAW_SEED` names, or a new one.
 pub fn first_seed() -> u64 {
     let named = std::env::var("PGRECONCILE_LAW_SEED").ok().and_then(|text| text.parse().ok());
     named.unwrap_or_else(|| {

@@ -124,7 +124,7 @@ pub fn blocks_in(language: &str) -> Vec<Block> {
 }
 
 impl Block {
-    /// The lines that begin with `$ `, each with the lines below it.
+    /// Returns the lines that begin with `$ `, each with the lines below it.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         for line in self.text.lines() {
@@ -142,7 +142,7 @@ impl Block {
         commands
     }
 
-    /// The file that a block is, by the comment at its top: `# name`, behind a `#!` line if any.
+    /// Returns the name of the file that a block is, by the comment at its top: `# name`, behind a `#!` line if any.
     pub fn file_name(&self) -> &str {
         let mut lines = self.text.lines().skip_while(|line| line.starts_with("#!"));
         let name = lines.next().and_then(|line| line.strip_prefix("# "));
@@ -165,7 +165,7 @@ pub fn section(heading: &str) -> String {
     lines.take_while(|line| !ends(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// The rows of a section's tables, heads left out.
+/// Returns the rows of a section's tables without their heads.
 pub fn rows(heading: &str) -> Vec<Vec<String>> {
     let text = section(heading);
     let mut rows = Vec::new();
@@ -180,7 +180,7 @@ pub fn rows(heading: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// The words between backticks.
+/// Returns the words between backticks.
 pub fn code(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -191,7 +191,7 @@ pub fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Words {
     words.into_iter().map(Into::into).collect()
 }
 
-/// Words that begin with this and go on with letters, digits and these.
+/// Returns the words that begin with `start` and go on with letters, digits and `others`.
 pub fn words<'t>(text: &'t str, start: &str, others: &str) -> Vec<&'t str> {
     let goes_on = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
     let starts = text.match_indices(start).map(|(at, _)| at);
@@ -202,7 +202,7 @@ pub fn words<'t>(text: &'t str, start: &str, others: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// A text without what is another in every run: run ids, times, durations, versions, rates.
+/// Masks what differs from run to run: run ids, times, durations, versions, rates.
 pub fn masked(text: &str) -> String {
     let lines = text.trim_end().lines().map(masked_line);
     lines.collect::<Vec<_>>().join("\n")

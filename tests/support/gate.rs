@@ -26,19 +26,19 @@ source.table = \"public.u\"
 target.table = \"public.u\"
 ";
 
-/// Both sides alike, and a role that may read sequences too.
+/// Returns two equal sides, whose reader may read sequences too.
 pub fn alike() -> Pair {
     let pair = Pair::new(TABLES, TABLES);
     pair.sql(Side::Target, "grant select on all sequences in schema public to reader");
     pair
 }
 
-/// A spec whose gate wants two runs, with more about it.
+/// Writes a spec whose gate needs two clean runs; `more` follows in its section.
 pub fn spec(pair: &Pair, more: &str, mappings: &str) -> PathBuf {
     pair.spec(&format!("[gate]\nclean_runs = 2\n{more}\n{mappings}"))
 }
 
-/// Compares, remembered beside the spec.
+/// Compares with a ledger beside the spec.
 pub fn compare(pair: &Pair, spec: &Path, flags: &[&str]) -> Outcome {
     pair.comparing(spec, flags).without("PGRECONCILE_LEDGER").run()
 }
@@ -49,7 +49,7 @@ pub fn clean_runs(pair: &Pair, spec: &Path, runs: usize) {
     }
 }
 
-/// The gate, about to be asked.
+/// Returns a call of the gate that has not started.
 pub fn asking(pair: &Pair, flags: &[&str]) -> Program {
     let program = pair.program().without("PGRECONCILE_LEDGER");
     program.args(&["gate", "spec.toml"]).args(flags)
@@ -59,15 +59,15 @@ pub fn gate(pair: &Pair, flags: &[&str]) -> Outcome {
     asking(pair, flags).run()
 }
 
-/// The lines of a closed gate, one a reason.
+/// Returns the reasons of a closed gate, one a line.
 pub fn reasons(outcome: &Outcome) -> Vec<String> {
     let lines: Vec<&str> = outcome.exits(1).stdout.lines().collect();
     assert_eq!(lines[0], "test: closed");
     lines[1..].iter().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
 }
 
-/// Asserts that the gate is closed for one reason, in which these words stand, and names its condition
-/// for programs.
+/// Asserts that the gate is closed for one reason, which contains these words and has this condition in
+/// JSON. Returns the reason as JSON.
 #[track_caller]
 pub fn closed_by(pair: &Pair, flags: &[&str], condition: &str, words: &[&str]) -> Value {
     let told = reasons(&gate(pair, flags));

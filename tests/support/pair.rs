@@ -27,7 +27,7 @@ impl Scratch {
         self.0.path()
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, text).expect("a file");
@@ -35,10 +35,10 @@ impl Scratch {
     }
 }
 
-/// A role that may do what the tool needs, and nothing else.
+/// A role with the privileges that the program needs, and no others.
 pub const READER: &str = "reader";
 
-/// Lets the reader read all there is now.
+/// Grants the reader USAGE and SELECT on everything that exists now.
 const GRANTS: &str = "do $$ declare s text; begin
     for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
         execute format('grant usage on schema %I to reader', s);
@@ -46,7 +46,7 @@ const GRANTS: &str = "do $$ declare s text; begin
     end loop; end $$;";
 
 impl Pair {
-    /// Makes the databases and fills them.
+    /// Creates the databases and fills them.
     pub fn new(source: &str, target: &str) -> Pair {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -63,7 +63,7 @@ impl Pair {
         pair
     }
 
-    /// Lets the reader read all there is now: USAGE and SELECT, no more.
+    /// Grants the reader USAGE and SELECT on everything that exists now.
     pub fn grant(&self, side: Side) {
         self.sql(side, GRANTS);
     }
@@ -73,7 +73,7 @@ impl Pair {
         self.clusters[side].sql(&self.database, sql)
     }
 
-    /// The side's connection string, as the reader.
+    /// Returns the side's connection string for the reader.
     pub fn url(&self, side: Side) -> String {
         self.clusters[side].url(READER, &self.database)
     }
@@ -85,7 +85,7 @@ impl Pair {
         self.scratch.file("spec.toml", &format!("{head}{rest}"))
     }
 
-    /// The program, with the sides' connections in its environment.
+    /// Returns a call of the program with the sides' connection strings in its environment.
     pub fn program(&self) -> Program {
         Program::new()
             .env("SOURCE_URL", &self.url(Side::Source))
@@ -93,12 +93,12 @@ impl Pair {
             .current_dir(self.scratch.path())
     }
 
-    /// Compares a spec, with `settle = 0`, and gives what came of it.
+    /// Compares a spec with `settle = 0`.
     pub fn compare(&self, spec: &Path, flags: &[&str]) -> super::Outcome {
         self.comparing(spec, flags).run()
     }
 
-    /// The program, about to compare a spec with `settle = 0`.
+    /// Returns a call that compares a spec with `settle = 0`.
     pub fn comparing(&self, spec: &Path, flags: &[&str]) -> Program {
         self.program()
             .arg("compare")

@@ -14,7 +14,7 @@ pub struct PsqlSession {
 }
 
 impl PsqlSession {
-    /// Connects to the side that is written.
+    /// Connects to the written side.
     pub fn open(round: &RoundTrip) -> PsqlSession {
         let cluster = &round.pair.clusters[round.written];
         let mut child = Command::new(cluster::binaries().join("psql"))
@@ -31,26 +31,26 @@ impl PsqlSession {
         PsqlSession { child, input, output }
     }
 
-    /// Runs a piece of a script, and returns when psql has come to its end; false if it never did.
+    /// Runs a part of a script to its end. Returns false if psql ends before.
     pub fn run(&mut self, text: &str) -> bool {
         self.send(text);
         self.send("\\echo :::here\n");
         self.output.by_ref().lines().map_while(Result::ok).any(|line| line == ":::here")
     }
 
-    /// Sends a piece and does not wait.
+    /// Sends a part of a script without waiting for its end.
     pub fn send(&mut self, text: &str) {
         let _ = self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush());
     }
 
-    /// Ends it without a word.
+    /// Kills psql.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// Until somebody waits for a lock, or tries in vain to get one.
+/// Waits until a session waits for a lock, or sleeps before it tries again.
 pub fn await_blocked(round: &RoundTrip) {
     let blocked = "select count(*) > 0 from pg_stat_activity where datname = current_database()
         and (wait_event_type = 'Lock' or wait_event = 'PgSleep')";

@@ -22,7 +22,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap_or_else(|_| panic!("no {path}"))
 }
 
-/// A script's name, if the block is one.
+/// Returns whether a block is a script.
 fn is_script(block: &Block) -> bool {
     block.text.starts_with("#!")
 }
@@ -48,24 +48,24 @@ impl Quickstart {
         Quickstart { monolith: start("monolith"), tracking: start("tracking"), scratch }
     }
 
-    /// The variables that the README's specs name, as this role.
+    /// Returns the variables that the README's specs name, for this role.
     pub fn variables(&self, role: &str) -> [(&'static str, String); 3] {
         [
             ("MONOLITH_URL", self.monolith.url(role, "monolith")),
             ("TRACKING_URL", self.tracking.url(role, "tracking")),
-            // Nobody writes here: as the quickstart, and for the same reason.
+            // No application writes here, so a difference need not settle for long.
             ("PGRECONCILE_SETTLE", "1s".to_owned()),
         ]
     }
 
-    /// The program in the folder of the README's files.
+    /// Returns a call of the program in the folder of the README's files.
     pub fn program(&self, role: &str) -> Program {
         let program = Program::new().current_dir(self.scratch.path());
         let set = |program: Program, (name, value): (&str, String)| program.env(name, &value);
         self.variables(role).into_iter().fold(program, set)
     }
 
-    /// A shell there, with the program in its path and nothing else of ours.
+    /// Returns a shell in that folder, with the program in its path and no other variables.
     pub fn shell(&self, script: &str) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_pgreconcile")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
@@ -76,11 +76,11 @@ impl Quickstart {
         shell
     }
 
-    /// What each command of a block says, stdout and stderr together, as on a terminal.
+    /// Runs a block. Returns the output of each command, stdout and stderr together, as on a terminal.
     pub fn play(&self, block: &Block) -> Vec<String> {
         let mut script = "exec 2>&1\n".to_owned();
         for command in block.commands() {
-            // The exit code of each is there for the next one to ask.
+            // The next command can read the exit code of each.
             script.push_str(&format!("{}\ncode=$?; printf '\\036'; (exit $code)\n", command.line));
         }
         let output = self.shell(&script).output().expect("bash");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::pair::Pair;
 use super::program::{Outcome, Program};
 
-/// Rows that match, and one of each kind of finding.
+/// Returns two sides with rows that match, and one finding of each kind.
 pub fn diverged() -> Pair {
     let tables = "create table t (id int primary key, v text, n numeric(10, 2));
         create table d (k int, v text);";
@@ -30,27 +30,31 @@ pub fn diverged() -> Pair {
     pair
 }
 
+/// The mappings of both tables of [`diverged`].
 pub const BOTH: &str = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\ntable = \"public.t\"\n\
                     [[mapping]]\nkey = [\"k\"]\n[mapping.source]\ntable = \"public.d\"\n[mapping.target]\ntable = \"public.d\"\n";
 
-/// A call of `compare` that waits for nothing.
+/// Returns a call of `compare` with `settle = 0`.
 pub fn compare(pair: &Pair, spec: &Path) -> Program {
     pair.program().args(&["compare", spec.to_str().unwrap(), "--settle", "0s"])
 }
 
+/// Returns the names of an object's fields, in order.
 pub fn names(object: &Value) -> String {
     object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// Parses JSON.
 pub fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// Reads a file of the pair's folder.
 pub fn read(pair: &Pair, name: &str) -> String {
     std::fs::read_to_string(pair.scratch.path().join(name)).unwrap()
 }
 
-/// The same call with its stdout and umask as a shell sets them.
+/// Runs a shell script in the pair's folder; `$BIN` is the program.
 pub fn in_shell(pair: &Pair, script: &str) -> Outcome {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).current_dir(pair.scratch.path()).stdin(Stdio::null());

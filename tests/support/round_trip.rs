@@ -14,7 +14,7 @@ pub struct RoundTrip {
     pub written: Side,
 }
 
-/// What psql said.
+/// The exit code and the output of psql.
 pub struct PsqlOutput {
     pub code: i32,
     pub stdout: String,
@@ -38,7 +38,7 @@ impl RoundTrip {
         RoundTrip { pair, spec, written: Side::Target }
     }
 
-    /// The program as a role that may write.
+    /// Returns a call of the program as a role that may write.
     pub fn program(&self) -> Program {
         let url = |side: Side| self.pair.clusters[side].url("postgres", &self.pair.database);
         Program::new()
@@ -52,13 +52,13 @@ impl RoundTrip {
         self.pair.scratch.path().join(name)
     }
 
-    /// The findings of now, also as a file.
+    /// Compares, and writes the findings to a file too.
     pub fn compare(&self) -> Outcome {
         let report = self.path("findings.jsonl");
         self.pair.compare(&self.spec, &["--report", report.to_str().unwrap()])
     }
 
-    /// Makes a repair of the last findings.
+    /// Builds a repair of the last findings.
     pub fn repair(&self, out: &str, flags: &[&str]) -> Outcome {
         let authority = self.written.other().name();
         let spec = self.spec.to_str().unwrap();
@@ -73,7 +73,7 @@ impl RoundTrip {
         self.program().args(&["apply", self.spec.to_str().unwrap(), folder]).args(flags).run()
     }
 
-    /// The scripts of a folder, in order; `end` is ".undo.sql" or ".sql".
+    /// Returns the scripts of a folder, in order; `end` is ".undo.sql" or ".sql".
     pub fn scripts(&self, folder: &str, end: &str) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path(folder)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -96,7 +96,7 @@ impl RoundTrip {
         self.psql_as("postgres", script)
     }
 
-    /// The same as another role.
+    /// Runs a script with psql as another role.
     pub fn psql_as(&self, role: &str, script: &Path) -> PsqlOutput {
         let cluster = &self.pair.clusters[self.written];
         let output = Command::new(cluster::binaries().join("psql"))
@@ -120,7 +120,7 @@ impl RoundTrip {
         }
     }
 
-    /// Every row of every table of the written side, as text, perhaps with the transaction that made it.
+    /// Returns every row of every table of the written side as text, with `xmin` if asked.
     pub fn state(&self, with_xmin: bool) -> String {
         let what = if with_xmin { "t.xmin::text || t::text" } else { "t::text" };
         let tables = self.pair.sql(
@@ -138,7 +138,7 @@ impl RoundTrip {
         format!("{tables}\n{}", self.pair.sql(self.written, &dump))
     }
 
-    /// The whole trip.
+    /// Runs the whole round trip with both forms of the repair.
     pub fn trip(&self, flags: &[&str]) {
         let first = self.compare();
         let findings = first.exits(1).findings();
@@ -177,7 +177,7 @@ impl RoundTrip {
 
 pub const ALL: [&str; 2] = ["--kinds", "insert,update,delete"];
 
-/// A mapping of one table to the table of the same name.
+/// Returns a mapping of one table to the table of the same name.
 pub fn same(name: &str) -> String {
     format!("[[mapping]]\nsource.table = '{name}'\ntarget.table = '{name}'\n")
 }

@@ -234,7 +234,7 @@ pub const TYPES: &[(&str, &[&str])] = &[
     ("tid", &["(0,1)", "(1,0)"]),
 ];
 
-/// Types of the users' own; the target's have other OIDs.
+/// SQL that creates user-defined types; the target's have other OIDs.
 pub const OWN: &str = "
     create extension citext; create extension hstore; create extension ltree;
     create extension cube; create extension seg; create extension isn;
@@ -246,6 +246,7 @@ pub const OWN: &str = "
     create type floatrange as range (subtype = float8);
     create type moodrange as range (subtype = mood);";
 
+/// Quotes a text as an SQL literal.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

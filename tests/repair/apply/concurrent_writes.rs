@@ -188,7 +188,7 @@ fn a_script_killed_between_two_statements_changes_nothing() {
 fn talk(round: &RoundTrip) -> (usize, Vec<usize>) {
     let proxy = Proxy::start(&round.pair.clusters.target, |_| Fate::Pass);
     let _ = apply_through(round, &proxy).run().exits(0);
-    let talks = (0..proxy.connections()).map(|connection| (connection, proxy.heard(connection)));
+    let talks = (0..proxy.connections()).map(|connection| (connection, proxy.received(connection)));
     let longest = talks.max_by_key(|(_, (bytes, _))| *bytes).unwrap();
     (longest.0, longest.1.1)
 }
@@ -250,7 +250,7 @@ fn a_killed_apply_can_be_started_again() {
             if number == connection { Fate::Silent { after: at } } else { Fate::Pass }
         });
         let running = apply_through(&round, &proxy).start();
-        wait::until(&format!("{at} bytes"), || proxy.has_heard(connection, at));
+        wait::until(&format!("{at} bytes"), || proxy.has_received(connection, at));
         running.signal("KILL");
         kills += 1;
         let _ = running.finish();

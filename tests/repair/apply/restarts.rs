@@ -139,13 +139,13 @@ fn it_is_known_of_every_batch_whether_it_was_committed() {
     };
     let proxy = Proxy::start(&round.pair.clusters.target, |_| Fate::Pass);
     let _ = proxied(&proxy).run().exits(0);
-    let talks = (0..proxy.connections()).map(|connection| (connection, proxy.heard(connection)));
+    let talks = (0..proxy.connections()).map(|connection| (connection, proxy.received(connection)));
     let (connection, (_, messages)) = talks.max_by_key(|(_, (bytes, _))| *bytes).unwrap();
     // Only a batch says DO. Up to the answer to its COMMIT nothing is committed; behind its first byte
     // all is, and nobody knows.
-    let work = proxy.said(connection, "DO\0");
+    let work = proxy.messages_with(connection, "DO\0");
     let (begin, end) = (*work.first().unwrap(), *work.last().unwrap());
-    let commits = proxy.said(connection, "COMMIT\0");
+    let commits = proxy.messages_with(connection, "COMMIT\0");
     let (before, after): (Vec<usize>, Vec<usize>) = commits.iter().partition(|at| **at < end);
     let commits = before.into_iter().chain(after.first().copied()).filter(|at| *at > begin);
     let mut places: Vec<usize> = commits.flat_map(|at| [at, at + 1]).collect();
@@ -158,7 +158,7 @@ fn it_is_known_of_every_batch_whether_it_was_committed() {
             if number == connection { Fate::Silent { after: at } } else { Fate::Pass }
         });
         let running = proxied(&proxy).start();
-        wait::until(&format!("{at} bytes"), || proxy.has_heard(connection, at));
+        wait::until(&format!("{at} bytes"), || proxy.has_received(connection, at));
         running.signal("KILL");
         let _ = running.finish();
         drop(proxy);
@@ -200,10 +200,12 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     };
     let proxy = Proxy::start(&round.pair.clusters.target, |_| Fate::Pass);
     let _ = proxied(&proxy).run().exits(0);
-    let talks = (0..proxy.connections()).map(|connection| (connection, proxy.heard(connection).0));
+    let talks =
+        (0..proxy.connections()).map(|connection| (connection, proxy.received(connection).0));
     let (connection, _) = talks.max_by_key(|(_, bytes)| *bytes).unwrap();
-    let last = *proxy.said(connection, "DO\0").last().unwrap();
-    let commit = proxy.said(connection, "COMMIT\0").into_iter().find(|at| *at > last).unwrap();
+    let last = *proxy.messages_with(connection, "DO\0").last().unwrap();
+    let commit =
+        proxy.messages_with(connection, "COMMIT\0").into_iter().find(|at| *at > last).unwrap();
     std::fs::remove_file(round.path(RECORD)).unwrap();
     round.pair.sql(Side::Target, "update t set name = 'old'");
     let proxy = Proxy::start(&round.pair.clusters.target, move |number| {

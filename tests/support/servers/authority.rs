@@ -4,7 +4,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-/// An authority whose key nobody else has.
+/// A certificate authority with a key of its own.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
@@ -31,7 +31,7 @@ impl Authority {
         self.sign_params(&params(name, hosts))
     }
 
-    /// The same, but its time is over.
+    /// The same, but expired.
     pub fn sign_expired(&self, name: &str, hosts: &[&str]) -> Certificate {
         self.sign_params(&expired(params(name, hosts)))
     }
@@ -50,7 +50,7 @@ impl Certificate {
         Certificate::sign_itself(params("self-signed", hosts), is_authority)
     }
 
-    /// The same, but its time is over.
+    /// The same, but expired.
     pub fn self_signed_expired(hosts: &[&str], is_authority: bool) -> Certificate {
         Certificate::sign_itself(expired(params("self-signed", hosts)), is_authority)
     }

@@ -63,24 +63,24 @@ impl Bouncer {
         }
     }
 
-    /// A connection string through the pooler.
+    /// Returns a connection string through the pooler.
     pub fn url(&self, side: Side) -> String {
         format!("postgresql://anyone@127.0.0.1:{}/{side}?sslmode=disable", self.port)
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Sends a signal. One that is stopped says nothing more on any connection.
+    /// Sends a signal. A stopped pooler sends nothing more on any connection.
     pub fn signal(&self, name: &str) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).expect("its number");
         let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status();
         assert!(sent.expect("kill").success());
     }
 
-    /// Whether the process is still there.
+    /// Returns whether the process is still running.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

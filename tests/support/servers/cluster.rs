@@ -28,7 +28,7 @@ pub struct Cluster {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings<'s>(pub &'s str);
 
-/// One server a side, for every test that does not hurt its server.
+/// Returns one server a side, for every test that does not harm its server.
 pub fn shared() -> &'static BySide<Cluster> {
     static SHARED: LazyLock<BySide<Cluster>> = LazyLock::new(|| {
         BySide::new(|side| {
@@ -40,7 +40,7 @@ pub fn shared() -> &'static BySide<Cluster> {
     &SHARED
 }
 
-/// Where the server binaries are: `PGRECONCILE_PG_BIN`, `pg_config --bindir`, the usual folders.
+/// Returns the folder of the server binaries: `PGRECONCILE_PG_BIN`, `pg_config --bindir`, the usual folders.
 pub fn binaries() -> &'static Path {
     static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
         let named = std::env::var_os("PGRECONCILE_PG_BIN").map(PathBuf::from);
@@ -61,7 +61,7 @@ pub fn binaries() -> &'static Path {
     &BINARIES
 }
 
-/// The folder of a side's server. `PGRECONCILE_PG_BIN_TARGET` names another version's for the target;
+/// Returns the folder of a side's server. `PGRECONCILE_PG_BIN_TARGET` names another version's for the target;
 /// `tests/majors.sh` does so.
 fn server(side: Side) -> &'static Path {
     static TARGET: LazyLock<Option<PathBuf>> =
@@ -72,7 +72,7 @@ fn server(side: Side) -> &'static Path {
     }
 }
 
-/// The strategies that both servers allow by name: a server before version 14 cannot digest.
+/// Returns the strategies that both servers allow by name: a server before version 14 cannot digest.
 pub fn strategies() -> &'static [&'static str] {
     static DIGESTS: LazyLock<bool> = LazyLock::new(|| {
         Side::BOTH.into_iter().all(|side| {
@@ -104,7 +104,7 @@ fn server_user() -> Option<(u32, u32)> {
     *USER
 }
 
-/// A command that runs as the server's user.
+/// Returns a command that runs as the server's user.
 pub fn as_server_user(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("LC_ALL", "C");
@@ -114,7 +114,7 @@ pub fn as_server_user(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// A folder that the server's user owns, in `PGRECONCILE_TEST_FOLDER` or else in `/tmp`.
+/// Creates a folder that the server's user owns, in `PGRECONCILE_TEST_FOLDER` or else in `/tmp`.
 pub fn owned_folder() -> tempfile::TempDir {
     let parent = std::env::var_os("PGRECONCILE_TEST_FOLDER").unwrap_or_else(|| "/tmp".into());
     let folder = tempfile::Builder::new().prefix("pgr").tempdir_in(parent).expect("a folder");
@@ -124,7 +124,7 @@ pub fn owned_folder() -> tempfile::TempDir {
     folder
 }
 
-/// A file that only its owner can read, as a server wants its key.
+/// Writes a file that only its owner can read, as servers require of a key.
 fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) {
     std::fs::write(path, text).expect("a file");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
@@ -133,7 +133,7 @@ fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) {
     }
 }
 
-/// The data of a new server of these binaries, made once.
+/// Returns the data folder of a new server of these binaries, which `initdb` creates once.
 fn template(server: &Path) -> PathBuf {
     static TEMPLATES: Mutex<Vec<(PathBuf, Child, PathBuf)>> = Mutex::new(Vec::new());
     let mut templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +148,7 @@ fn template(server: &Path) -> PathBuf {
         .output()
         .expect("initdb");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Statics are never dropped: a shell removes the files when we are gone.
+    // Statics are never dropped: a shell removes the files when the test process has ended.
     let keeper = as_server_user(Path::new("/bin/sh"), Path::new("/tmp"))
         .args(["-c", &format!("read _; rm -rf '{}'", folder.keep().display())])
         .stdin(Stdio::piped())
@@ -247,25 +247,25 @@ impl Cluster {
         copy
     }
 
-    /// Makes a standby a primary, and waits until it is one.
+    /// Promotes a standby, and waits until it is a primary.
     pub fn promote(&self) {
         assert_eq!(self.sql("postgres", "select pg_promote()"), "t");
     }
 
     /// Starts the server again after a stop or a kill.
     pub fn restart(&self) {
-        // Until its keeper has waited for it, a postmaster that was killed is there by its number, and
-        // keeps the next one from its socket.
+        // Until the shell has waited for it, the process id of a killed postmaster still exists, and keeps
+        // the next one from its socket.
         if let Some(mut old) = self.keeper.lock().unwrap().take() {
             let mut pipe = old.stdin.take().expect("a pipe");
             writeln!(pipe, "keep").expect("the keeper listens");
             drop(pipe);
             let _ = old.wait();
         }
-        // It leaves its file behind.
+        // A killed postmaster leaves this file behind.
         let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
-        // The shell waits until we are gone, or let go of the pipe, and then ends the server; unless
-        // it is told to keep them, it removes the files too.
+        // The shell waits until the test process has ended or closed the pipe, and then ends the server.
+        // It removes the files too, unless it reads "keep".
         let script = format!(
             "'{}/postgres' -D '{1}/data' </dev/null >>'{1}/log' 2>&1 & server=$!; \
              read word; kill -QUIT $server; wait $server; [ \"$word\" = keep ] || rm -rf '{1}'",
@@ -296,7 +296,7 @@ impl Cluster {
         panic!("the server does not start:\n{}", self.log());
     }
 
-    /// Ends the server as a power cut would.
+    /// Kills the server, as a power cut would.
     pub fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid"));
         let pid = pid.expect("a running server").lines().next().unwrap().to_owned();
@@ -304,23 +304,23 @@ impl Cluster {
         assert!(killed.success());
     }
 
-    /// The server's log so far.
+    /// Returns the server's log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The folder with the server's socket.
+    /// Returns the folder of the server's socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A connection string over the socket.
+    /// Returns a connection string over the socket.
     pub fn url(&self, user: &str, database: &str) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");
         format!("postgresql://{user}@{socket}:{}/{database}", self.port)
     }
 
-    /// Runs SQL and gives what it prints, fields between `|`.
+    /// Runs SQL and returns its output, with `|` between fields.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         self.sql_as("postgres", database, sql)
     }
@@ -332,14 +332,14 @@ impl Cluster {
         wait::until(&what, || self.sql(database, query) == result);
     }
 
-    /// The same through another way to a server.
+    /// Runs SQL over a connection string.
     pub fn sql_through(&self, url: &str, sql: &str) -> String {
         let output = psql_through(url, sql);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// The same where the server may refuse it: then `None`.
+    /// Runs SQL over a connection string. Returns `None` if the server refuses it.
     pub fn try_sql(&self, url: &str, sql: &str) -> Option<String> {
         let output = psql_through(url, sql);
         let answer = String::from_utf8(output.stdout).expect("UTF-8");
@@ -351,7 +351,7 @@ impl Cluster {
         self.psql("postgres", database, sql, &["-c", "discard all", "-c", then]);
     }
 
-    /// The same as another role.
+    /// Runs SQL as another role.
     pub fn sql_as(&self, user: &str, database: &str, sql: &str) -> String {
         self.psql(user, database, sql, &[])
     }
@@ -390,8 +390,8 @@ impl Drop for Cluster {
     }
 }
 
-/// A port that nobody listens on, each time another one. It lies below those that systems give to
-/// connections: one of these could take it before whoever asked for it listens there.
+/// Returns an unused port, another one each time. It is below the range of ephemeral ports: a connection
+/// could take one of these before the caller listens on it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "p@:/w d'\\?#&=%é";
 /// The password of the role `canary`; it must never be seen anywhere.
 pub const CANARY: &str = "hunter2-CANARY";
 
-/// Which way in is open to which role; `postgres` and `reader` come in by the socket.
+/// How each role authenticates; `postgres` and `reader` connect over the socket.
 const DOORS: &str = "\
 local   all postgres,reader          trust
 local   all all                      scram-sha-256
@@ -70,7 +70,7 @@ impl Guarded {
         Guarded { cluster, authority }
     }
 
-    /// A host, this server's port and its database, as key=value pairs.
+    /// Returns a connection string of key=value pairs: a host, this server's port and its database.
     pub fn at(&self, host: &str) -> String {
         format!("host={host} port={} dbname=app", self.cluster.port)
     }
@@ -90,20 +90,20 @@ impl Guarded {
             .args(&["check", spec.to_str().unwrap()])
     }
 
-    /// Asserts that a connection string leads in.
+    /// Asserts that a connection string is accepted.
     pub fn admits(&self, url: &str) {
         let outcome = self.check(&Scratch::new(), url).run();
         assert_eq!(outcome.code, 0, "{url}\n{}", outcome.stderr);
     }
 
-    /// Asserts that it does not, and gives what is said, the first line.
+    /// Asserts that a connection string is refused. Returns the first line of the message.
     pub fn turns_away(&self, url: &str) -> String {
         self.check(&Scratch::new(), url).run().told()
     }
 }
 
 impl Outcome {
-    /// The one line that says why nothing could be read.
+    /// Returns the one line with the reason why nothing could be read.
     pub fn told(&self) -> String {
         self.exits(2);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);

@@ -5,29 +5,29 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What it sends.
+/// What a hostile server sends.
 #[derive(Clone, Debug)]
 pub enum Lie {
-    /// This over and over again, once it has let somebody in.
+    /// This again and again after a client has logged in.
     Greeting(Vec<u8>),
-    /// This over and over again as rows of the first question.
+    /// This again and again as rows of the first query.
     Rows(Vec<u8>),
-    /// This once as the answer to the first question.
+    /// This once as the answer to the first query.
     Answer(Vec<u8>),
 }
 
-/// A message: its type, its length, its body.
+/// Builds a message: its type, its length, its body.
 pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("a length");
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
-/// The beginning of a message that is announced to be so long.
+/// Builds the head of a message that announces this length.
 pub fn announced(kind: u8, length: u32) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes(), &[0; 4096]].concat()
 }
 
-/// A lying server; it listens until it is dropped.
+/// A hostile server. It listens until it is dropped.
 pub struct Liar {
     pub port: u16,
     over: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ impl Liar {
                     return;
                 }
                 let (client, lie) = (client.expect("a client"), lie.clone());
-                // Who has heard enough hangs up.
+                // The client closes the connection when it has read enough.
                 std::thread::spawn(move || drop(serve(client, &lie)));
             }
         });
@@ -60,7 +60,7 @@ impl Liar {
 impl Drop for Liar {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Release);
-        // The listener looks whether it is over when somebody comes.
+        // The listener checks for the end when a client connects.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -76,7 +76,7 @@ fn serve(mut client: TcpStream, lie: &Lie) -> std::io::Result<()> {
     }
     client.write_all(&message(b'K', &[0; 8]))?;
     client.write_all(&message(b'Z', b"I"))?;
-    // The beginning of a transaction, then the first question: parse, bind, describe, execute, sync.
+    // The beginning of a transaction, then the first query: parse, bind, describe, execute, sync.
     while next(&mut client)? != b'S' {}
     let column = [&b"c\0"[..], &[0; 6], &23_u32.to_be_bytes(), &[0, 4], &[0xff; 4], &[0, 1]];
     let described = [&[0, 1][..], &column.concat()].concat();
@@ -97,7 +97,7 @@ fn serve(mut client: TcpStream, lie: &Lie) -> std::io::Result<()> {
     }
 }
 
-/// Reads a message, and answers one that has no rows. Gives its type.
+/// Reads a message, and answers one that has no rows. Returns its type.
 fn next(client: &mut TcpStream) -> std::io::Result<u8> {
     let mut header = [0; 5];
     client.read_exact(&mut header)?;
@@ -110,7 +110,7 @@ fn next(client: &mut TcpStream) -> std::io::Result<u8> {
     Ok(kind)
 }
 
-/// Sends the same until nobody listens any more.
+/// Sends the same until the client closes the connection.
 fn repeat(client: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     let many = bytes.repeat((1 << 16) / bytes.len() + 1);
     loop {

@@ -12,20 +12,20 @@ use std::time::Duration;
 use super::super::pair::READER;
 use super::cluster::Cluster;
 
-/// What becomes of a connection.
+/// What happens to a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {
     /// Everything passes.
     Pass,
-    /// It ends after so many bytes: with a reset, or as if the server had hung up.
+    /// It ends after so many bytes: with a reset, or as if the server had closed it.
     Cut { after: usize, reset: bool },
     /// It stays open, but after so many bytes nothing passes in either direction.
     Silent { after: usize },
-    /// After so many bytes of the server's this comes instead, without end.
+    /// After so many bytes from the server this comes instead, without end.
     Flood { after: usize, flood: &'static [u8] },
 }
 
-/// A proxy; it listens until it is dropped.
+/// A proxy. It listens until it is dropped.
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
@@ -38,13 +38,13 @@ struct Shared {
 
 #[derive(Default)]
 struct Connection {
-    /// Everything that the server said.
-    heard: Vec<u8>,
+    /// Everything that the server sent.
+    received: Vec<u8>,
     sockets: Vec<TcpStream>,
 }
 
 impl Proxy {
-    /// Stands in front of a server. Connections are counted from 0.
+    /// Starts a proxy in front of a server. Connections are counted from 0.
     pub fn start(cluster: &Cluster, fate: impl Fn(usize) -> Fate + Send + 'static) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("its address").port();
@@ -63,45 +63,45 @@ impl Proxy {
         Proxy { port, shared }
     }
 
-    /// A connection string through it, as the reader.
+    /// Returns a connection string through it for the reader.
     pub fn url(&self, database: &str) -> String {
         format!("postgresql://{READER}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// How many connections were made.
+    /// Returns how many connections were made.
     pub fn connections(&self) -> usize {
         self.shared.connections.lock().unwrap().len()
     }
 
     /// Returns whether the server has sent so many bytes on a connection.
-    pub fn has_heard(&self, connection: usize, bytes: usize) -> bool {
+    pub fn has_received(&self, connection: usize, bytes: usize) -> bool {
         let connections = self.shared.connections.lock().unwrap();
-        connections.get(connection).is_some_and(|connection| connection.heard.len() >= bytes)
+        connections.get(connection).is_some_and(|connection| connection.received.len() >= bytes)
     }
 
-    /// How many bytes the server said on a connection, and where each of its messages began.
-    pub fn heard(&self, connection: usize) -> (usize, Vec<usize>) {
+    /// Returns how many bytes the server sent on a connection, and where each of its messages began.
+    pub fn received(&self, connection: usize) -> (usize, Vec<usize>) {
         let connections = self.shared.connections.lock().unwrap();
-        let heard = &connections[connection].heard;
+        let received = &connections[connection].received;
         let (mut messages, mut at) = (Vec::new(), 0);
-        while let Some(head) = heard.get(at..at + 5) {
+        while let Some(head) = received.get(at..at + 5) {
             messages.push(at);
             at += 1 + u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
         }
-        (heard.len(), messages)
+        (received.len(), messages)
     }
 }
 
 impl Proxy {
-    /// Where each message of the server's on a connection began that said this word.
-    pub fn said(&self, connection: usize, word: &str) -> Vec<usize> {
-        let (end, messages) = self.heard(connection);
+    /// Returns where each message of the server that contains this word began.
+    pub fn messages_with(&self, connection: usize, word: &str) -> Vec<usize> {
+        let (end, messages) = self.received(connection);
         let connections = self.shared.connections.lock().unwrap();
-        let heard = &connections[connection].heard;
+        let received = &connections[connection].received;
         let ends = messages.iter().skip(1).copied().chain([end]);
         let said = messages.iter().copied().zip(ends);
         let says = |(from, to): &(usize, usize)| {
-            heard[*from..*to].windows(word.len()).any(|part| part == word.as_bytes())
+            received[*from..*to].windows(word.len()).any(|part| part == word.as_bytes())
         };
         said.filter(says).map(|(from, _)| from).collect()
     }
@@ -110,7 +110,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
-        // The listener looks whether it is over when somebody comes.
+        // The listener checks for the end when a client connects.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         for connection in self.shared.connections.lock().unwrap().iter() {
             connection.sockets.iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
@@ -122,7 +122,7 @@ fn serve(shared: &Arc<Shared>, number: usize, fate: Fate, client: TcpStream, ser
     let copy = |socket: &TcpStream| socket.try_clone().expect("a copy");
     let mut connection = Connection::default();
     if let Fate::Silent { .. } = fate {
-        // Not even the end of the connection passes, so it has to be kept somewhere.
+        // The end of the connection must not pass either, so the connection is kept open.
         connection.sockets = vec![copy(&client), copy(&server)];
     }
     shared.connections.lock().unwrap().push(connection);
@@ -132,7 +132,7 @@ fn serve(shared: &Arc<Shared>, number: usize, fate: Fate, client: TcpStream, ser
     std::thread::spawn(move || downwards(&down, number, fate, client, server));
 }
 
-/// From the client to the server.
+/// Passes bytes from the client to the server.
 fn upwards(
     shared: &Shared,
     number: usize,
@@ -143,7 +143,7 @@ fn upwards(
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = client.read(&mut buffer).unwrap_or(0);
-        let before = shared.connections.lock().unwrap()[number].heard.len();
+        let before = shared.connections.lock().unwrap()[number].received.len();
         let silent = matches!(fate, Fate::Silent { after } if before >= after);
         if read == 0 {
             if !silent {
@@ -157,7 +157,7 @@ fn upwards(
     }
 }
 
-/// From the server to the client.
+/// Passes bytes from the server to the client.
 fn downwards(
     shared: &Shared,
     number: usize,
@@ -179,7 +179,7 @@ fn downwards(
                 let socket = socket2::SockRef::from(&client);
                 socket.set_linger(Some(Duration::ZERO)).expect("linger");
             }
-            // This ends the other thread's read; a reset goes out when both have let go.
+            // This ends the other thread's read; a reset is sent when both threads have closed the connection.
             let how = if reset { Shutdown::Read } else { Shutdown::Both };
             let _ = client.shutdown(how);
             let _ = server.shutdown(Shutdown::Both);
@@ -201,8 +201,8 @@ fn downwards(
             return;
         }
         let piece = &buffer[..read.min(limit - passed)];
-        // Counted before it goes out: what the client says next is an answer to it.
-        shared.connections.lock().unwrap()[number].heard.extend_from_slice(piece);
+        // Counted before it is passed on: what the client sends next is an answer to it.
+        shared.connections.lock().unwrap()[number].received.extend_from_slice(piece);
         passed += piece.len();
         if client.write_all(piece).is_err() {
             let _ = server.shutdown(Shutdown::Both);
