@@ -162,7 +162,7 @@ fn a_reader_who_goes_away_ends_the_run_without_a_word() {
     }
     let outcome = in_shell(&pair, "\"$BIN\" plan spec.toml | true");
     assert_eq!(outcome.exits(0).stderr, "");
-    // Everybody else is told.
+    // Every other failure is reported.
     for verb in
         ["compare --settle 0s", "compare --settle 0s --format jsonl", "plan", "plan --format json"]
     {

@@ -95,7 +95,7 @@ fn a_text_is_the_same_in_any_encoding_and_so_is_a_key() {
     }
 }
 
-/// A letter that the other side's encoding does not have is never asked of it.
+/// A letter that the other side's encoding does not have is never sent to it.
 #[test]
 fn a_key_the_other_side_cannot_encode_is_compared() {
     for encoding in ["LATIN1", "KOI8R", "SQL_ASCII"] {

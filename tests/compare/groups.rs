@@ -178,13 +178,13 @@ fn a_condition_that_fails_on_a_row_leaves_the_row_undecided() {
         outcome.balances().exits(3);
         assert_eq!(outcome.records("undecided").len(), 1, "{}", outcome.stdout);
         assert_eq!(outcome.mapping()["accepted"], 1, "{}", outcome.stdout);
-        // Whose row it is was never told.
+        // Which row it is was never shown.
         assert_eq!(outcome.groups(), ["t \"5\" incomplete 1|0 accepted=1"]);
         assert_eq!(outcome.mapping()["ungrouped"]["source"], 1);
     }
 }
 
-/// Of 1,000 rows in one chunk it is one that nobody can judge, and not the others.
+/// Of 1,000 rows in one chunk one cannot be compared, and the others can.
 #[test]
 fn a_condition_that_fails_leaves_its_row_undecided_and_no_other() {
     let table = "create table t (id int primary key, v int);

@@ -231,7 +231,7 @@ fn only_a_collation_of_both_sides_orders_ranges() {
     }
 }
 
-/// Every chunk's few suspects were looked at by themselves, each time with a scan of both tables.
+/// Every chunk's few candidates were rechecked by themselves, each time with a scan of both tables.
 #[test]
 fn rechecks_without_an_index_share_their_scans() {
     let table = "create table t (id int, k text, v int); \
@@ -252,7 +252,7 @@ fn rechecks_without_an_index_share_their_scans() {
     }
 }
 
-/// The padding is no part of a key: a finding is known again whichever side tells it.
+/// The padding is no part of a key: a finding keeps its identity whichever side reports it.
 #[test]
 fn keys_of_char_are_told_alike_by_both_sides() {
     for (of_source, of_target) in [("char(5)", "char(9)"), ("char(5)", "text"), ("text", "char(5)")]

@@ -100,7 +100,7 @@ use crate::support::{HEAD, Pair, refused, strategies};
 
 const SPEC: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// Asserts of pairs of values whether they are told apart. A case is the types of both sides, and
+/// Asserts of pairs of values whether they differ. A case is the types of both sides, and
 /// expressions of them between ` ; `: `1.0 == 1.00` is one value, `1 <> 2` are two.
 fn tells_apart(own: &str, cases: &[(&str, &str, &str)]) {
     let (mut sql, mut spec, mut expected) =

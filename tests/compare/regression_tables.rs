@@ -34,7 +34,7 @@ const DEFAULTS: &str = "
 
 const READER: &str = "create role reader login bypassrls in role pg_read_all_data;";
 
-/// What the texts of values are told by.
+/// What distinguishes the texts of values.
 const PINNED: &str = "set session_replication_role = replica; set search_path = pg_catalog;
     set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set xmlbinary = 'base64';";
 
@@ -216,7 +216,7 @@ fn key(value: &Value) -> String {
     serde_json::to_string(&sorted).expect("a key")
 }
 
-/// What was found. A finding of anything but one column of one row is one that nobody asked for.
+/// What was found. A finding of anything but one column of one row is unexpected.
 fn found(outcome: &Outcome) -> BTreeSet<Change> {
     let change = |finding: &Value| {
         let [table, kind] =
@@ -303,7 +303,7 @@ impl Yard {
         }
     }
 
-    /// What was looked at, and what was left out and why.
+    /// What was compared, and what was left out and why.
     fn tell(&self, figures: &Figures) {
         let number = |what: &str| {
             self.target.sql("copy", &format!("select count({what}) from yardstick.columns"))

@@ -158,7 +158,7 @@ fn texts_documents_and_arrays_of_600_megabytes_are_compared() {
     }
 }
 
-/// Rows that are told one by one are still read a portion at a time.
+/// Rows that are reported one by one are still read a portion at a time.
 #[test]
 fn an_empty_target_is_reported_by_key_in_little_memory() {
     let table = "create table t (id int primary key, v text);";

@@ -113,7 +113,7 @@ fn a_stale_file_copy_is_refused_and_a_restart_is_not() {
     let warned = ground.call(here, &apply).run();
     assert!(warned.exits(0).stderr.contains("was started after the repair"), "{}", warned.stderr);
 
-    // A copy that has been written to cannot be told from a server that was restarted.
+    // A copy that was written to cannot be distinguished from a server that was restarted.
     let fill = "create table more as select repeat('x', 100) from generate_series(1, 100000)";
     copy.sql("postgres", fill);
     let warned = ground.call(&there, &apply).run();

@@ -133,7 +133,7 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
     }
 }
 
-/// A server that falls silent is asked to cancel, and answers that without end.
+/// A silent server gets a cancel request, and answers that without end.
 #[test]
 fn an_answer_to_a_cancel_request_is_not_kept() {
     let (pair, spec, whole) = compared();

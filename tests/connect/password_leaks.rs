@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::support::{CANARY, HEAD, MAPPING, Outcome, Program, Scratch, fault};
 
-/// Strings that cannot be read, or hold a value that their keyword does not take. `C` is the canary.
+/// Strings that cannot be read, or hold a value that their keyword does not take. `C` is the marked word.
 const MALFORMED: [&str; 34] = [
     "postgres://reader@127.0.0.1:1/d?password=abc&C=1",
     "postgres://reader@127.0.0.1:1/d?password=abc&C",

@@ -114,7 +114,7 @@ fn the_answer_through_a_transaction_pooler_is_the_answer() {
 fn nothing_of_ours_stays_on_a_pooled_connection() {
     let pair = tables();
     let bouncer = Bouncer::start(pair.clusters, &pair.database, 1);
-    // PgBouncer itself hands the last client's application_name on.
+    // PgBouncer itself passes the last client's application_name on.
     let left = "select name, setting from pg_settings where source = 'session' and name <> 'application_name';
         select name from pg_prepared_statements; select count(*) from pg_locks where locktype = 'advisory'";
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -161,7 +161,7 @@ fn an_interrupted_run_leaves_no_statement_on_the_servers() {
         .start();
     let active = "select count(*) from pg_stat_activity where state <> 'idle' and query like '%pg_sleep(60)%'
         and pid <> pg_backend_pid()";
-    // Planning asks about the query too, and an interrupt there is another matter.
+    // Planning queries it too, and an interrupt there has another exit code.
     running.await_line("chunk started");
     wait::until("the query runs", || pair.sql(Side::Source, active) != "0");
     running.signal("INT");

@@ -63,7 +63,7 @@ fn verify_full_refuses_everything_else() {
             .turns_away(&format!("{at} user=tls_only sslmode=verify-full sslrootcert={root}"));
         assert!(told.contains(why), "{told}");
     }
-    // The system knows no such authority.
+    // The system does not trust this authority.
     let told = guarded.turns_away(&format!("{at} user=tls_only sslmode=verify-full"));
     assert!(told.contains("TLS failed: invalid peer certificate: "), "{told}");
 }
@@ -152,7 +152,7 @@ fn weaker_modes_take_what_there_is() {
         let url = format!("host=127.0.0.1 port={port} user=postgres sslmode={mode}");
         guarded.check(&scratch, &url).run().exits(0);
     }
-    // The first thing that went wrong is what is told, not what was tried in its place.
+    // The first failure is reported, not what was tried in its place.
     let told = guarded.turns_away(&format!("host=127.0.0.1 port={port} user=nobody sslmode=allow"));
     assert!(told.ends_with("role \"nobody\" does not exist"), "{told}");
 }
@@ -227,7 +227,7 @@ fn a_client_shows_its_certificate() {
             "{told}"
         );
     }
-    // Where TLS is not used, nothing of this is looked at.
+    // Where TLS is not used, none of this is checked.
     let at = format!("{} user=plain_only sslmode=disable", guarded.at("localhost"));
     guarded.admits(&format!("{at} sslcert={chain} sslkey={key} sslrootcert=/nowhere"));
     guarded.admits(&format!("{at} sslcert=/nowhere/crt sslkey=/nowhere/key"));
@@ -254,7 +254,7 @@ fn a_password_is_bound_to_the_channel() {
         call(&format!("{at} user=bound sslmode=require channel_binding={binding}")).exits(0);
     }
     call(&format!("{at} user=secret sslmode=disable")).exits(0);
-    // Over a channel that cannot bind, or with a server that asks for no password.
+    // Over a channel that cannot bind, or with a server that requires no password.
     for url in [
         format!("{local} user=secret sslmode=disable channel_binding=require"),
         format!("{local} user=tls_only sslmode=require channel_binding=require"),

@@ -243,7 +243,7 @@ fn stage() -> Pair {
     pair
 }
 
-/// A line that cron does not understand would fail without anybody being told.
+/// A line that cron cannot parse would fail unnoticed.
 #[test]
 fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     let text = read("crontab");
@@ -280,7 +280,7 @@ fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     let output = run();
     assert_eq!(said(&output), format!("pgreconcile: exit code 1, see {here}/tracking.jsonl\n"));
     assert_eq!(output.status.code(), Some(1));
-    // Of a run that holds the lock the program speaks itself, once.
+    // The program itself reports a run that holds the lock, once.
     let ledger = place.join(".pgreconcile/test.db");
     let held = Lock::take(&ledger).unwrap().unwrap();
     let output = run();
@@ -337,7 +337,7 @@ fn a_pod_tells_its_log_what_differs_and_no_value() {
     assert!(!outcome.stdout.contains("v2"), "{}", outcome.stdout);
 }
 
-/// What the script of the array would run, told by a program of its name.
+/// Returns what the script of the array would run, recorded by a program of its name.
 fn call_of_an_array() -> String {
     let script = repository().join("examples/deploy/slurm/pgreconcile.sbatch");
     let scratch = Scratch::new();
@@ -352,7 +352,7 @@ fn call_of_an_array() -> String {
 }
 
 /// The containers of the indexed job, and the tasks of the array, with files where their volumes are:
-/// one of them tells what differs, all exit alike, and nothing is written where a pod may not write.
+/// one of them reports what differs, all exit alike, and nothing is written where a pod may not write.
 #[test]
 fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
     let indexed = of_yaml(&read(MANIFESTS[1]));

@@ -213,7 +213,7 @@ fn a_spec_that_has_changed_and_other_parameters() {
     gate(&pair, &[]).exits(0);
 }
 
-/// Three tenants of the first table; the second tells none apart.
+/// Three tenants of the first table; the second has no groups.
 #[test]
 fn groups_are_judged_one_by_one() {
     let pair = alike();
@@ -234,7 +234,7 @@ fn groups_are_judged_one_by_one() {
     let groups = r#"[{"group":"1","verdict":"open"},{"group":"2","verdict":"closed"}]"#;
     assert_eq!(record["groups"], json(groups));
     assert_eq!(record["reasons"][0]["group"], "2");
-    // One that nobody has seen, and the variable.
+    // A group that no run has seen, and the variable.
     let told = reasons(&gate(&pair, &["--group", "1,9"]));
     assert!(told.iter().all(|line| line.contains(" has no row of group \"9\"")), "{told:#?}");
     asking(&pair, &[]).env("PGRECONCILE_GROUP", "0,1").run().exits(0);

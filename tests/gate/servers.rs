@@ -56,7 +56,7 @@ fn sequences_that_are_behind() {
     closed_by(&pair, &[], "sequence", &["has given its last number, 50"]);
     pair.sql(Side::Target, "alter sequence t_id_seq maxvalue 500");
     gate(&pair, &[]).exits(0);
-    // The serial of the other table, and a sequence that nobody owns.
+    // The serial of the other table, and a sequence without an owner.
     state("setval('u_id_seq', 1)");
     closed_by(&pair, &[], "sequence", &["public.u_id_seq", "it gives 2 next"]);
     let nobodys = "create sequence \"Odd\" start 6; alter table u alter column id set default \

@@ -112,7 +112,7 @@ fn findings_say_whether_they_are_still_the_same_or_came_back() {
     let told = Outcome { code: 1, stdout: told, stderr: String::new() };
     let expected = ["\"2\" \"changed\"", "\"4\" \"returned\"", "\"5\" \"same\""];
     assert_eq!(recurrences(&told), expected);
-    // The ledger tells it again.
+    // The ledger reports it again.
     let again = telling(&pair, &["report", "spec.toml", "--format", "jsonl"]);
     assert_eq!(recurrences(again.exits(0)), expected);
 }
@@ -204,7 +204,7 @@ fn a_second_run_ends_at_once_and_a_dead_one_locks_nobody_out() {
     let other = pair.scratch.file("other.toml", &other);
     let both = comparing(&pair, &spec, &[other.to_str().unwrap()]).run();
     assert_eq!(both.exits(4).records("summary").len(), 1);
-    // Whoever wants no ledger is kept from nothing.
+    // Without a ledger nothing is locked.
     pair.comparing(&other, &[]).run().exits(0);
     running.signal("KILL");
     let _ = running.finish();
@@ -236,7 +236,7 @@ fn a_run_ends_by_its_deadline_and_says_what_is_left() {
         assert!(left.iter().any(|range| range["range"]["through"].is_null()), "{left:?}");
         assert!(outcome.stderr.contains("the deadline was reached"), "{}", outcome.stderr);
     }
-    // One that is not reached is not heard of.
+    // A deadline that is not reached is not mentioned.
     let spec = pair.spec(&within("id < 10"));
     comparing(&pair, &spec, &["--deadline", "1h"]).run().exits(0);
 }
@@ -283,7 +283,7 @@ fn an_unusable_ledger_costs_one_warning_only() {
     warned(&with("folder.db"), "folder.db");
     std::fs::write(pair.scratch.path().join(".pgreconcile"), "in the way").unwrap();
     warned(&comparing(&pair, &spec, &[]).run(), ".pgreconcile");
-    // A file in which nobody can write, even those who may do everything.
+    // A file that not even root can write to.
     let full = in_shell(
         &pair,
         "ulimit -f 8; trap '' XFSZ; exec \"$BIN\" compare spec.toml --settle 0s --ledger full.db --quiet",
@@ -364,7 +364,7 @@ fn history_lists_runs_and_what_changed_between_them() {
     let runs: Vec<_> = history["runs"].as_array().unwrap().iter().collect();
     assert_eq!(runs[0]["trend"], Value::Null);
     assert_eq!(told(runs[1]), ("diverged".to_owned(), [1, 1, 1, 1]));
-    // What was not told, or not looked at, is not gone.
+    // What was not reported, or not compared, is not gone.
     assert_eq!(told(runs[2]), ("incomplete".to_owned(), [0, 0, 1, 0]));
     assert_eq!(told(runs[3]).1[3], 0);
     assert_eq!((&runs[3]["sample"], runs.len()), (&"50%".into(), 4));
@@ -468,7 +468,7 @@ fn what_cannot_be_told_is_said_with_the_remedy() {
         pair.scratch.file("l.db", &"no ledger ".repeat(1000));
         assert!(tell(&[verb, "spec.toml", "--ledger", "l.db"]).contains("it is damaged"));
     }
-    // A run that was killed is remembered as one that has no end, with what it had told.
+    // A killed run is stored without an end, with what it had reported.
     let mut running = comparing(&pair, &spec, SLOWLY).start();
     running.await_line("chunk=2 ");
     let history = telling(&pair, &["history", "spec.toml"]);

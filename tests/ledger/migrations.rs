@@ -247,7 +247,7 @@ fn two_processes_that_start_at_once_create_a_ledger_once() {
     }
 }
 
-/// Half a version would be one that no program knows.
+/// No program could read half a migration.
 #[test]
 fn a_migration_that_is_killed_changes_nothing() {
     let pair = diverged();
@@ -261,7 +261,7 @@ fn a_migration_that_is_killed_changes_nothing() {
         };
         let before = tables();
         // Who makes a table of this name waits until it is known whether there is one; who adds a column
-        // to it, until nobody reads it.
+        // to it, until no session reads it.
         let (holds, does) = match version {
             2 => ("lock table pgreconcile.coverage in access share mode", "alter table"),
             _ => ("create table pgreconcile.coverage ()", "create table"),

@@ -63,7 +63,7 @@ fn a_shared_ledger_remembers_what_a_file_does() {
         told.push((runs(&first), runs(&second), runs(&third), history.to_string()));
     }
     assert_eq!(told[0], told[1]);
-    // Values stand in it as the outputs tell them, and nothing is left that only this run needed.
+    // It stores values as the outputs show them, and nothing is left that only this run needed.
     let kept = keeper.sql(
         "select count(*), count(*) filter (where record like '%v2%') from pgreconcile.finding",
     );
@@ -155,12 +155,12 @@ fn a_role_without_rights_on_the_ledger_can_still_compare() {
     // With a schema of its own it needs no more.
     keeper.sql("create schema pgreconcile authorization reader");
     assert_eq!(compare(&keeper.url()).exits(1).stderr, "");
-    // A server that is not there, and a password that is never told.
+    // A server that does not exist, and a password that is never shown.
     let nowhere = "postgres://me:hunter2@127.0.0.1:1/x?sslmode=disable";
     let outcome = compare(nowhere);
     assert_eq!(outcome.exits(1).findings().len(), 3);
     assert!(outcome.stderr.contains("this run is not stored: ledger me@127.0.0.1:1/x: "));
-    // Who needs one hears the cause, with --quiet too.
+    // A verb that needs a ledger reports the cause, with --quiet too.
     let nothing = LedgerDatabase::new();
     nothing.sql(&format!("revoke create on database {} from reader", nothing.pair.database));
     for flag in ["--run-id=x", "--resume", "--slice"] {

@@ -10,7 +10,7 @@ use pgreconcile::spec;
 
 use crate::support::{Bouncer, Fate, Pair, Proxy};
 
-/// Relations of every kind, with columns of many types, some of which nobody may read.
+/// Relations of every kind, with columns of many types, some of which no role may read.
 const RELATIONS: &str = "
     create schema \"S p\"; create schema hidden; create schema other;
     create type mood as enum ('low', 'high'); create domain positive as int check (value > 0);

@@ -166,7 +166,7 @@ fn views_and_foreign_and_unlogged_tables_are_read() {
     holds("a foreign table", &foreign, "base");
 }
 
-/// What the catalog calls NOT NULL holds in none of these: rows with a NULL in their key must be told.
+/// What the catalog calls NOT NULL holds in none of these: rows with a NULL in their key must be reported.
 #[test]
 fn null_keys_are_told_where_not_null_is_no_proof() {
     let child = "create table t (id int not null, v text);

@@ -25,7 +25,7 @@ fn a_pair_with_target_sql_is_not_written_into_the_source() {
     assert!(told.contains("into the source refused: email"), "{told}");
 }
 
-/// A value that a column rounds or cuts off would be told as applied, and differ for ever.
+/// A value that a column rounds or cuts off would be reported as applied, and differ for ever.
 fn left_out(source: &str, target: &str, rule: &str, values: [&str; 2], flags: &[&str]) {
     let create = |of: &str| {
         format!("create type mood as enum ('sad'); create table t (id int primary key, v {of});")

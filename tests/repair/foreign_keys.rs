@@ -254,7 +254,7 @@ fn an_update_reaches_no_other_table_unless_it_may() {
         );
         round.run_all("allowed", ".sql");
         assert_eq!(round.pair.sql(Side::Target, "select p from c"), then);
-        // What is as intended already reaches nobody, and other columns do not either.
+        // Rows that are as intended already reach no other row, and neither do other columns.
         round.run_all("r", ".sql");
         round.pair.sql(Side::Target, "update p set v = 'other'");
         let _ = round.compare().exits(1);
@@ -263,7 +263,7 @@ fn an_update_reaches_no_other_table_unless_it_may() {
     }
 }
 
-/// Whoever allows it to reach a table has to know of those behind it, whose rows go as well.
+/// An operator who allows a delete to reach a table has to see the tables behind it, whose rows go too.
 #[test]
 fn tables_that_are_reached_through_others_are_named() {
     let deep = "create table p (id int primary key, u text unique, v text);
@@ -324,7 +324,7 @@ fn tables_that_are_reached_through_others_are_named() {
     }
 }
 
-/// NULL as a stand-in would cut the children off.
+/// NULL as a placeholder would cut the children off.
 #[test]
 fn children_follow_values_that_change_hands_where_they_may() {
     let create = "create table p (id int primary key, u text unique);
@@ -353,7 +353,7 @@ fn rows_that_are_updated_together_are_no_surprise_to_each_other() {
     .trip(&ALL);
 }
 
-/// The undo of a batch that only inserts gives up no value: nobody is there to take it.
+/// The undo of a batch that only inserts gives up no value, so no row can take one.
 #[test]
 fn an_undo_of_inserts_alone_is_valid_sql() {
     let create =

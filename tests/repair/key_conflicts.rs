@@ -166,7 +166,7 @@ fn a_deleted_rows_key_in_other_letters_is_excluded() {
     }
 }
 
-/// Both rows come where the source tells them apart and the target does not.
+/// The source distinguishes both keys and the target does not.
 #[test]
 fn of_two_rows_whose_keys_are_equal_to_the_target_one_comes() {
     for create in LETTERS {

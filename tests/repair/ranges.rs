@@ -103,7 +103,7 @@ fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     assert!(!told.stdout.contains("delete") && !told.stdout.contains("insert"), "{}", told.stdout);
 }
 
-/// Without its kind a range is counted, and nobody waits for it.
+/// A range whose kind is left out is counted, and no settle time is waited for.
 #[test]
 fn a_range_whose_kind_was_not_asked_for_is_counted_and_not_read() {
     let round = round();

@@ -110,7 +110,7 @@ fn triggers_that_rewrite_or_skip_are_noticed() {
     refuses(&round, "r");
 }
 
-/// Its name and its table are in no row, and without them nobody knows where to look.
+/// Its name and its table are in no row, and without them no row can be found.
 #[test]
 fn a_refusal_by_a_constraint_names_it_and_no_value() {
     let raises = "create function f() returns trigger language plpgsql as $$ begin
@@ -311,7 +311,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
     ] {
         std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
         refused("the seal of manifest.json is broken");
-        // Whoever makes a new seal as well is still asked what the repair is for.
+        // With a new checksum as well, the repair still has to be for this spec.
         let forged: Manifest = serde_json::from_str(&text.replace(&from, &to)).unwrap();
         std::fs::write(&manifest, forged.write().unwrap()).unwrap();
         refused(why);

@@ -11,7 +11,7 @@ fn round(create: &str, source: &str, target: &str) -> RoundTrip {
     RoundTrip::new(&fill(source), &fill(target), &same("public.t"))
 }
 
-/// What is left out is told, the rest runs by psql and by `apply`, and is taken back.
+/// What is excluded is reported; the rest runs by psql and by `apply`, and is undone.
 fn left_out(round: &RoundTrip, flags: &[&str], told: &str) {
     let first = round.compare().exits(1).findings();
     let said = round.repair("r", flags);
@@ -55,12 +55,12 @@ fn a_row_comes_after_another_frees_its_value_of_an_expression() {
         create unique index u on t (lower(mail))";
     round(create, "(1,'new@x'),(2,'old@x')", "(1,'old@x')").trip(&[]);
     round(create, "(1,'A@x'),(2,'c@x')", "(1,'b@x'),(3,'a@x')").trip(&ALL);
-    // A text may come in between, but nobody knows what the expression makes of it.
+    // A text may come in between, but the expression's result for it is not known.
     let swap = round(create, "(1,'B@x'),(2,'a@x'),(3,'c')", "(1,'A@x'),(2,'b@x'),(3,'d')");
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
 }
 
-/// NULL is no stand-in where the expression makes a value of it.
+/// NULL is no placeholder where the expression makes a value of it.
 #[test]
 fn an_expression_that_makes_a_value_of_null_is_no_way_out() {
     let create = "create table t (id int primary key, mail text);
@@ -204,7 +204,7 @@ fn exchanges(columns: &[(&str, &str, &str, &str)]) -> RoundTrip {
     RoundTrip::new(&format!("{source} {other} (1, 1)"), &format!("{target} {other} (1, 2)"), &spec)
 }
 
-/// One pair of rows that cannot change hands must not keep all the others from being repaired.
+/// One pair of rows whose values cannot be exchanged must not keep the others from being repaired.
 #[test]
 fn without_a_placeholder_only_its_rows_are_excluded() {
     let columns = [
@@ -226,7 +226,7 @@ fn without_a_placeholder_only_its_rows_are_excluded() {
     assert!(said.contains("update 1 row of target table public.o"), "{said}");
 }
 
-/// Whoever frees a value need not change the column that something stands in for.
+/// The row that frees a value need not change the column that gets the placeholder.
 #[test]
 fn a_value_of_several_columns_is_freed_by_any_of_them() {
     let create = "create table t (id int primary key, tenant int not null, mail text not null);

@@ -7,7 +7,7 @@ use crate::support::{Outcome, Pair, strategies};
 
 const MAPPING: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// Hints as `word columns fit/of`, in the order in which they are told.
+/// Hints as `word columns fit/of`, in the order in which they are reported.
 fn hints(outcome: &Outcome) -> Vec<String> {
     let record = outcome.mapping();
     let told = |hint: &Value| {

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support::report::compare;
 use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, Scratch, cluster, fault, refused};
 
-/// Nobody's, on every system.
+/// A user id that no system uses.
 const OTHER: u32 = 65_534;
 
 fn chmod(path: &Path, mode: u32) {
@@ -25,7 +25,7 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// A spec of servers that are nowhere: what is written is opened before they are asked.
+/// A spec of servers that do not exist: output files are opened before connecting.
 fn scratch() -> Scratch {
     let scratch = Scratch::new();
     scratch.file("spec.toml", &format!("{HEAD}{MAPPING}"));

@@ -11,7 +11,7 @@ use crate::support::{
     CANARY, HEAD, MAPPING, Outcome, Pair, Program, Scratch, guarded, harmless, refused,
 };
 
-/// Every call that could tell of a connection, with each way it could be told.
+/// Every call that could show a connection string, with each way to pass it.
 const CALLS: [&[&str]; 9] = [
     &["check", "-vv"],
     &["plan", "-vv"],

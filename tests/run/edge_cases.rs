@@ -256,7 +256,7 @@ fn a_gate_ignores_what_was_verified_of_a_replaced_table() {
 
 const SLICE: &[&str] = &["--slice", "--deadline", "2800ms", "--chunk-rows", "500", "--jobs", "1"];
 
-/// Nobody knows any more what a run has found that is forgotten.
+/// What a deleted run has found is not known any more.
 #[test]
 fn a_gate_does_not_count_what_a_forgotten_run_verified() {
     let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
@@ -325,7 +325,7 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
     assert_eq!(whole.trim(), "0");
 }
 
-/// Who asks it to stop would have to wait until the network gives up.
+/// An interrupt would have no effect until the network times out.
 #[test]
 fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
     let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
@@ -353,7 +353,7 @@ fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
     }
 }
 
-/// A process that was away while it settled finds the run told, and tells it no second time.
+/// A process that was away while it settled finds the run reported, and does not report it again.
 #[test]
 fn a_run_that_another_process_finished_is_reported_once() {
     let keeper = LedgerDatabase::new();

@@ -71,7 +71,7 @@ fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
     (outcome.findings(), mapping)
 }
 
-/// The one that told the whole; the others say who did, with the same exit code.
+/// Returns the process that reported the whole; the others name it, with the same exit code.
 fn told(outcomes: Vec<Outcome>, code: i32) -> Outcome {
     let (mut tell, others): (Vec<_>, Vec<_>) =
         outcomes.into_iter().partition(|outcome| !outcome.stdout.is_empty());
@@ -107,7 +107,7 @@ fn three_processes(key: &str) {
     let outcomes = all(processes);
     let finished = |outcome: &Outcome| outcome.stderr.matches("chunk finished").count();
     assert!(outcomes.iter().all(|outcome| finished(outcome) > 0), "{outcomes:?}");
-    // Chunks tile: no row was read by two processes, and none by nobody.
+    // Every row was read by exactly one process.
     let rows = |outcome: &Outcome| -> u64 {
         let lines = outcome.stderr.lines().filter(|line| line.contains("chunk finished"));
         lines.map(|line| number(line, "source_rows=")).sum()
@@ -116,7 +116,7 @@ fn three_processes(key: &str) {
     let outcome = told(outcomes, 1);
     assert_eq!(essence(&outcome), essence(&whole));
     assert_eq!(outcome.records("run")[0]["run"], "a-1");
-    // Whoever comes late hears how it ended; nothing that only the run needed is left.
+    // A process that starts late reports how the run ended; nothing that only the run needed is left.
     let late = run.process("a-1", &[]).run();
     assert!(late.exits(1).stderr.contains("is over: diverged"), "{late:?}");
     // Nor does it keep another run waiting.
@@ -378,7 +378,7 @@ fn whoever_settles_and_dies_is_followed_by_another() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
-/// The same id only tells that such a run is over.
+/// The same id only shows that such a run has ended.
 #[test]
 fn an_incomplete_shared_run_goes_on_with_resume() {
     let (pair, keeper) = (pair(120_000, "int"), LedgerDatabase::new());

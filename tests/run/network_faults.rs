@@ -138,7 +138,7 @@ fn a_connection_lost_during_planning_is_replaced() {
             check(&proxy).exits(0);
             assert!(proxy.connections() > 1, "{side} {tenths}");
         }
-        // A server that nobody reaches is no reason to wait.
+        // An unreachable server is no reason to wait.
         let gone = Proxy::start(&pair.clusters[side], |_| Fate::Cut { after: 0, reset: true });
         check(&gone).exits(2);
         assert_eq!(gone.connections(), 1);
@@ -218,7 +218,7 @@ fn a_server_silent_during_planning_delays_no_deadline() {
     outcome.exits(3);
     let said = "error: the deadline was reached before the first row was read\n";
     assert!(outcome.stderr.starts_with(said), "{}", outcome.stderr);
-    // Whoever reads the report must learn that it is not of this run.
+    // A reader of the report must see that it is not of this run.
     assert!(outcome.stderr.contains("No report was written"), "{}", outcome.stderr);
     assert_eq!(std::fs::read_to_string(&earlier).unwrap(), "{}");
 }

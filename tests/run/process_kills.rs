@@ -163,7 +163,7 @@ fn killing_the_servers_ten_times_changes_no_result() {
     fault::SERVER_KILLED.tried(kills);
 }
 
-/// Ranges of a dead process would be compared by nobody, or counted twice.
+/// Ranges of a dead process would not be compared, or be counted twice.
 #[test]
 fn killing_processes_of_a_shared_run_changes_no_result() {
     let (ground, keeper) = (Ground::new(), LedgerDatabase::new());

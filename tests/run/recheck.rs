@@ -31,7 +31,7 @@ fn what_has_healed_is_counted_and_what_still_differs_is_told() {
     let again = run(&pair, "recheck", &[]);
     assert_eq!(again.exits(1).findings(), first.findings());
     assert!(again.records("finding").iter().all(|finding| finding["runs"] == 2));
-    // One row is mended, another goes wrong: nobody asked about that one.
+    // One row is mended, another goes wrong, which was not to be rechecked.
     pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'y' where id = 1");
     for flags in [&[][..], &["--strategy", "stream"]] {
         let first_id = first.records("run")[0]["run"].as_str().unwrap().to_owned();

@@ -101,7 +101,7 @@ fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
     }
 }
 
-/// Whoever followed the last line threw away what was compared.
+/// An operator who followed the last line threw away what was compared.
 #[test]
 fn an_interrupted_run_says_how_it_goes_on_where_a_ledger_has_it() {
     let pair = pair("int");
@@ -222,7 +222,7 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     assert!(rounds > 2);
     assert_eq!(essence(last.exits(1)), essence(&whole));
     assert_eq!(last.records("run")[0]["resumed_at"].as_array().unwrap().len(), rounds - 1);
-    // The ledger knows one run, and tells it whole.
+    // The ledger has one run, and reports it whole.
     let history = pair.program().without("PGRECONCILE_LEDGER");
     let history = history.args(&["history", "spec.toml", "--format", "json"]).run();
     let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
@@ -415,7 +415,7 @@ fn a_resumed_run_keeps_its_way_of_partitioning_rows() {
     }
 }
 
-/// How far buckets have come is told in blocks of the table.
+/// The progress of buckets is stored in blocks of the table.
 #[test]
 fn a_resumed_run_reads_a_rewritten_table_from_the_start() {
     for flags in [BUCKETS, RANGES] {

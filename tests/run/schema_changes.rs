@@ -71,7 +71,7 @@ fn an_altered_or_swapped_table_marks_its_mapping() {
     fault::TABLE_CHANGED.tried(changes);
 }
 
-/// Nobody would be there to tell a scheduled run to begin anew, every six hours.
+/// A scheduled run would have to be restarted by hand, every six hours.
 #[test]
 fn a_run_whose_table_changed_is_not_gone_on_with() {
     let pair = Pair::new(&table(2_000), &table(2_000));

@@ -212,7 +212,7 @@ fn a_locked_table_is_waited_for_at_most_a_second() {
         .program()
         .args(&["compare", spec.to_str().unwrap(), "--settle", "0s", "--format", "jsonl", "-v"])
         .start();
-    // While we are turned away, an ALTER TABLE that queues behind the lock is held up by nobody else.
+    // While the program is refused, nothing else delays an ALTER TABLE that waits for the lock.
     running.await_line("lock timeout");
     release.send(()).unwrap();
     holder.join().unwrap();

@@ -68,7 +68,7 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
         let coverage = mapping["coverage"].as_f64().unwrap();
         assert!(coverage > 0.0 && coverage < 1.0, "{mapping} {}", outcome.stderr);
         assert!(outcome.records("run")[0]["slice"] == true);
-        // What an earlier slice found is looked at again, and told once.
+        // What an earlier slice found is rechecked, and reported once.
         let now = keys(&outcome);
         assert!(found.iter().all(|key| now.contains(key)), "{found:?} {now:?}");
         found = now;
@@ -77,7 +77,7 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     }
     assert!(rounds > 2, "{rounds}");
     assert_eq!(found, ["\"19300\"", "\"300\""]);
-    // No row was scanned again before all had been; beyond that keys were looked at that had been found.
+    // No row was scanned again before all had been; beyond that, found keys were rechecked.
     assert!(before < 20_000 + 2 * rounds && rows >= 20_000, "{before} {rows} in {rounds} slices");
     // Then it begins with the oldest again.
     pair.sql(Side::Target, "update t set v = id");
@@ -148,7 +148,7 @@ fn a_slice_without_a_deadline_takes_all_and_counts_once() {
     assert_eq!(keys(&outcome).len(), 6);
 }
 
-/// A stretch of one side alone is read key by key or as a whole, whatever was looked at in it before.
+/// A one-sided range is read key by key or as a whole, whatever was rechecked in it before.
 #[test]
 fn one_sided_keys_that_were_found_before_are_told_once() {
     let table = "create table t (id int primary key, v int); \
@@ -185,7 +185,7 @@ fn a_key_that_differs_after_its_recheck_is_reported() {
     assert_eq!(outcome.balances().mapping()["healed"], 0);
 }
 
-/// A run of a part in between knows nothing of the keys that a slice has found.
+/// A run of a part in between has no record of the keys that a slice has found.
 #[test]
 fn what_a_slice_found_is_looked_at_until_all_is_looked_at() {
     let pair = pair();
@@ -227,7 +227,7 @@ fn mappings_of_one_run_take_turns_by_age() {
     };
     let first = slice(&pair, &spec, deadline);
     assert!(scanned(&first, 0) && !scanned(&first, 1), "{first:?}");
-    // The second mapping was never looked at, nor the rest of the first; by and by all of both is.
+    // The second mapping was never compared, nor the rest of the first; in the end both are.
     let mut second = false;
     for _ in 0..20 {
         second |= scanned(&slice(&pair, &spec, deadline), 1);
@@ -257,7 +257,7 @@ fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
     assert!(next.exits(0).stderr.contains("no run was interrupted"), "{next:?}");
 }
 
-/// Nobody would know that a slice has passed over what was found before, and why.
+/// A slice would skip earlier findings without saying so, and why.
 #[test]
 fn what_cannot_be_looked_at_first_is_said() {
     let table = "create table t (id text collate \"und-x-icu\" primary key, v int);
@@ -287,7 +287,7 @@ fn what_cannot_be_looked_at_first_is_said() {
     }
 }
 
-/// A gate would tell of a table that was hardly begun that nearly all of it was verified.
+/// A gate would take a table that was hardly begun for nearly verified.
 #[test]
 fn the_share_that_a_slice_has_verified_is_that_of_all_rows() {
     let pair = pair();

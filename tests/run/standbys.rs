@@ -32,7 +32,7 @@ const EXPECTED: [&str; 7] = [
     "u only_in_target {\"id\":\"1679091c-5a88-0faf-6fb5-e6087eb1b2dc\"}",
 ];
 
-/// What makes dead rows and takes them away: each vacuum is a conflict for whoever reads on the standby.
+/// What makes dead rows and takes them away: each vacuum conflicts with queries on the standby.
 const CHURN: &str = "
     update t set n = n where id % 50 = (random() * 49)::int; vacuum t;
     update u set v = v where v like '%7'; vacuum u;";

@@ -59,7 +59,7 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     let (reason, millis) = waited(&outcome);
     assert_eq!(reason, format!("pause file {} is there", file.display()));
     assert!(millis > 0, "{millis}");
-    // In the middle of it, told to people.
+    // While it runs, as shown on a terminal.
     let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{}", slow(1.0)));
     let mut running = pair
         .program()
@@ -138,7 +138,7 @@ impl Session {
         Session(psql.args(["-c", sql]).spawn().expect("psql"))
     }
 
-    /// One that has been told something, and waits for more.
+    /// Starts a session that has run commands, and waits for more.
     fn told(cluster: &Cluster, commands: &str) -> Session {
         let mut psql = Session::psql(cluster).stdin(Stdio::piped()).spawn().expect("psql");
         let input = psql.stdin.as_mut().expect("its input");
@@ -205,7 +205,7 @@ fn a_server_with_too_many_active_sessions_is_waited_for() {
     assert!(millis > 0);
 }
 
-/// A run beside others takes a share, not all that it can get; whoever says how busy is fine gets full
+/// A run beside others takes a share, not all that it can get; a limit for active sessions gives it full
 /// speed up to there. The sessions outlive the test, so they are on servers of its own.
 #[test]
 fn a_run_pauses_for_other_sessions_unless_a_limit_is_set() {

@@ -49,7 +49,7 @@ fn a_look_at_a_long_range_is_taken_in_parts() {
     assert_eq!(found[0]["rows"], 10_100);
 }
 
-/// The keys are read right behind the chunk, whose statement is told from theirs by what it counts.
+/// The keys are read right behind the chunk, whose statement differs from theirs in what it counts.
 #[test]
 fn the_keys_of_a_long_range_are_read_in_parts() {
     let pair = Pair::new(&filled(10_100, "'v' || n"), EMPTY);

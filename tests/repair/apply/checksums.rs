@@ -80,7 +80,7 @@ fn whatever_is_edited_in_a_manifest_breaks_its_seal() {
     let _ = round.apply("r", &["--execute"]).exits(0);
 }
 
-/// Seals are looked at before the first batch, and the rows of the last are read much later.
+/// Checksums are checked before the first batch, and the rows of the last are read much later.
 #[test]
 fn a_file_that_is_written_to_after_its_check_is_not_applied() {
     let source = format!(
@@ -120,7 +120,7 @@ fn a_file_that_is_written_to_after_its_check_is_not_applied() {
     }
 }
 
-/// The checksums hold no secret: whoever can write to the files can make new ones.
+/// The checksums contain no secret: a user who can write to the files can compute new ones.
 #[test]
 fn a_repair_that_others_can_write_to_is_not_applied() {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -165,7 +165,7 @@ fn a_repair_that_others_can_write_to_is_not_applied() {
     fault::REPAIR_OPEN.tried(refusals);
 }
 
-/// Whoever reads the folder on a terminal sees escapes, and the values are what they were.
+/// On a terminal the files show escapes, and the values stay exact.
 #[test]
 fn the_json_of_a_repair_cannot_drive_a_terminal() {
     let table = "create table \"t\u{9b}\u{202e}\" (id int primary key, v text);";

@@ -40,7 +40,7 @@ fn a_script_waits_for_a_writer_and_then_looks_again() {
         ("update t set name = 'now' where id = 2", "commit", true),
         ("delete from t where id = 1", "commit", true),
         ("update t set name = 'now' where id = 2", "rollback", false),
-        // A column that no pair compares is nobody's business here.
+        // A column that is not compared does not matter here.
         ("update t set note = 'now' where id = 2", "commit", false),
     ] {
         let round = round();

@@ -43,7 +43,7 @@ fn killed_at(round: &RoundTrip, id: u32) {
     assert!(writer.run("rollback;\n"));
 }
 
-/// Nobody is in the middle of a batch any more.
+/// Waits until no batch is under way any more.
 fn await_quiet(round: &RoundTrip) {
     let open = "select count(*) from pg_stat_activity where datname = current_database()
         and pid <> pg_backend_pid() and application_name like 'pgreconcile%' and xact_start is not null";
@@ -142,7 +142,7 @@ fn it_is_known_of_every_batch_whether_it_was_committed() {
     let talks = (0..proxy.connections()).map(|connection| (connection, proxy.received(connection)));
     let (connection, (_, messages)) = talks.max_by_key(|(_, (bytes, _))| *bytes).unwrap();
     // Only a batch says DO. Up to the answer to its COMMIT nothing is committed; behind its first byte
-    // all is, and nobody knows.
+    // all is, and the client does not know.
     let work = proxy.messages_with(connection, "DO\0");
     let (begin, end) = (*work.first().unwrap(), *work.last().unwrap());
     let commits = proxy.messages_with(connection, "COMMIT\0");
@@ -182,7 +182,7 @@ fn it_is_known_of_every_batch_whether_it_was_committed() {
     assert!(doubts >= 2, "never killed in between: {doubts}");
 }
 
-/// The same while it lives: it does not know whether its COMMIT came through, and asks.
+/// The same while it lives: it cannot know whether its COMMIT arrived, and queries it.
 #[test]
 fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     let holds = "create function hold() returns trigger language plpgsql as $$ begin
@@ -266,7 +266,7 @@ fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
     );
     for (since, why) in [
         ("alter table t add check (id <> 1)", "SQLSTATE 23514"),
-        // The guard that also tells what the application has written since.
+        // The guard that also detects what the application has written since.
         (&body("new.name := 'rewritten';"), "not as intended"),
     ] {
         let round = RoundTrip::new(&source, &format!("{target}; {create}"), &same("public.t"));
@@ -341,7 +341,7 @@ fn a_record_is_believed_only_of_its_own_repair() {
     );
 }
 
-/// A reviewed folder may lie on a medium that nobody may write to: it is applied all the same.
+/// A reviewed folder may lie on a read-only medium: it is applied all the same.
 #[test]
 fn without_a_record_it_warns_and_goes_on() {
     let round = round(4);

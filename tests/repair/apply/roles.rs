@@ -139,7 +139,7 @@ fn missing_privileges_are_reported_early_and_refused_later() {
         assert_eq!((said.code, said.stdout.as_str()), (3, ""), "{}", said.stderr);
     }
     assert_eq!(round.state(true), before);
-    // A sequence that may not be moved is told before, not by the batch that comes to it.
+    // A sequence that the role may not set is reported first, not by the batch that reaches it.
     role.grant(
         "grant insert, update, delete on t to ROLE; grant usage on sequence t_id_seq to ROLE",
     );
@@ -246,7 +246,7 @@ fn triggers_stay_silent_when_they_are_switched_off() {
         let text = std::fs::read_to_string(script).unwrap();
         assert!(text.contains("-- triggers   off, audit triggers too"), "{text}");
     }
-    // A role that may not switch them off is told so, and changes nothing.
+    // A role that may not switch them off gets an error, and nothing changes.
     let role = Role::new(&round, GRANTS);
     let _ = round.compare().exits(1);
     let made = role.repair("off", &["--triggers", "off"]);
@@ -335,7 +335,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
     RoundTrip::new(&fill(10), &fill(20), &spec).trip(&off);
 }
 
-/// What checks uniqueness late is a trigger, so with triggers off nobody would.
+/// A deferred unique constraint is checked by a trigger, so not at all with triggers off.
 #[test]
 fn triggers_stay_on_where_a_trigger_keeps_rows_unique() {
     let table = "create table t (id int primary key, u int unique deferrable);";

@@ -44,7 +44,7 @@ impl Authority {
 }
 
 impl Certificate {
-    /// Signed by nobody else. `openssl req -x509` marks such a certificate as an authority; other
+    /// Signs itself. `openssl req -x509` marks such a certificate as an authority; other
     /// tools do not.
     pub fn self_signed(hosts: &[&str], is_authority: bool) -> Certificate {
         Certificate::sign_itself(params("self-signed", hosts), is_authority)
