@@ -306,7 +306,7 @@ fn sql_texts_are_born_in_sql() {
 /// A finding's own constructor asks for a ruling, and its fields are private enough that no literal
 /// makes one; so it is enough that rulings come from one place.
 #[test]
-fn only_settling_a_suspect_gives_the_right_to_a_finding() {
+fn only_a_settled_candidate_becomes_a_finding() {
     let found = offenders(|file, code| {
         let makes = code.contains("Ruling { disposition");
         (makes && file.path != "finding/candidate.rs").then(|| "makes a ruling".to_owned())

@@ -56,7 +56,7 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
 }
 
 #[test]
-fn colours_are_for_those_who_watch_or_ask() {
+fn colours_need_a_terminal_or_a_flag() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let wrong = pair.scratch.file("wrong.toml", &format!("{HEAD}{MAPPING}jobs = 1\n"));
@@ -178,7 +178,7 @@ fn a_reader_who_goes_away_ends_the_run_without_a_word() {
 }
 
 #[test]
-fn check_says_ok_and_plan_shows_what_would_be_done() {
+fn check_reports_ok_and_plan_shows_what_would_be_done() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let call =

@@ -211,7 +211,7 @@ fn a_backfill_during_the_run_leaves_no_finding() {
 
 /// So many rows beyond a chunk's portion of differences, of which a part comes by: a piece at a time.
 #[test]
-fn a_backfill_that_comes_by_in_part_is_told_in_full() {
+fn a_backfill_of_a_part_during_the_run_is_counted_exactly() {
     let table = "create table t (id int primary key, v text, n int8);";
     let fill = "insert into t select n, 'v' || n, n from generate_series";
     let pair = Pair::new(&format!("{table} {fill}(1, 300000) n; analyze t"), table);

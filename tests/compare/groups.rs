@@ -92,7 +92,7 @@ fn groups_are_counted_in_buckets_and_scattered_ranges() {
 }
 
 #[test]
-fn more_groups_than_can_be_told_apart_end_a_mapping_and_say_so() {
+fn too_many_groups_end_a_mapping_with_a_reason() {
     let rows = "create table t (id int primary key);
         insert into t select n from generate_series(1, 101000) n;";
     let pair = Pair::new(rows, rows);
@@ -106,7 +106,7 @@ fn more_groups_than_can_be_told_apart_end_a_mapping_and_say_so() {
 }
 
 #[test]
-fn people_and_spreadsheets_are_told_of_groups_and_agreements() {
+fn terminal_and_csv_show_groups_and_accepted_rows() {
     let table = "create table t (id int primary key, tenant text, v int);";
     let source =
         format!("{table} insert into t select n, '=' || n % 3, n from generate_series(1, 9) n;");

@@ -254,7 +254,7 @@ fn rechecks_without_an_index_share_their_scans() {
 
 /// The padding is no part of a key: a finding keeps its identity whichever side reports it.
 #[test]
-fn keys_of_char_are_told_alike_by_both_sides() {
+fn char_keys_are_reported_alike_by_both_sides() {
     for (of_source, of_target) in [("char(5)", "char(9)"), ("char(5)", "text"), ("text", "char(5)")]
     {
         let table = |key: &str| format!("create table t (id {key} primary key, v int)");

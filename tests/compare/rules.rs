@@ -16,7 +16,7 @@ fn mapped(pair: &Pair, columns: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn rows_within_a_tolerance_match_and_nothing_has_healed() {
+fn rows_within_a_tolerance_match_and_are_not_healed() {
     let rows = |shift: &str| {
         format!(
             "create table t (id int primary key, price numeric, at timestamptz, name text);
@@ -209,7 +209,7 @@ fn equal_values_look_equal_and_null_is_seen() {
 }
 
 #[test]
-fn plan_and_check_name_what_the_spec_says_of_a_pair() {
+fn plan_and_check_show_the_rules_of_a_column() {
     let table = "create table t (id int primary key, price numeric, state text);";
     let pair = Pair::new(table, table);
     let columns = "price = { from = \"price\", tolerance = \"0.005\", redact = true }\n\

@@ -37,7 +37,7 @@ fn plans(lie: Lie, said: &str) {
 }
 
 #[test]
-fn whatever_a_server_says_before_rows_are_read_is_bounded() {
+fn answers_before_rows_are_read_are_bounded() {
     let large = "the server's answer is larger than 64 MB";
     let greeting = "the server said more than 1 MB before the first question";
     let row = |bytes: usize| {
@@ -150,7 +150,7 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
 
 /// One wait, one try on another connection, and no more of either for the second mapping.
 #[test]
-fn a_server_that_says_nothing_is_given_up_once() {
+fn a_silent_server_is_given_up_once() {
     let (pair, spec, whole) = compared();
     let after = among_rows(&whole);
     let letting_in = whole.messages_with(0, "server_version")[0];

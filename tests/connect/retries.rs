@@ -99,7 +99,7 @@ fn every_verb_waits_until_it_gets_a_connection() {
 }
 
 #[test]
-fn what_is_asked_behind_the_plan_is_asked_again_too() {
+fn queries_after_the_plan_are_retried_too() {
     let ground = Ground::new("");
     let _ = ground.call("compare spec.toml").run().exits(1);
     let late = "canceling statement due to lock timeout";

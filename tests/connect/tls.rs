@@ -158,7 +158,7 @@ fn weaker_modes_take_what_there_is() {
 }
 
 #[test]
-fn hosts_that_are_not_local_are_verified_unless_told_otherwise() {
+fn remote_hosts_are_verified_by_default() {
     let (guarded, scratch) = (guarded(), Scratch::new());
     let root = file(&scratch, "root.crt", &guarded.authority.pem());
     let near = guarded.at("db.example.com hostaddr=127.0.0.1");

@@ -295,7 +295,7 @@ fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
 
 /// The arguments of the service run as systemd would run them, with the folder in the place of its own.
 #[test]
-fn the_service_compares_and_remembers_in_its_own_folder() {
+fn the_service_compares_with_a_ledger_in_its_own_folder() {
     let text = read("systemd/pgreconcile@.service");
     let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let pair = stage();
@@ -316,7 +316,7 @@ fn the_service_compares_and_remembers_in_its_own_folder() {
 
 /// The container of the cron job, with files where its volumes are.
 #[test]
-fn a_pod_tells_its_log_what_differs_and_no_value() {
+fn a_pod_logs_what_differs_and_no_value() {
     let cron = of_yaml(&read(MANIFESTS[0]));
     let container = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
     let pair = stage();
@@ -387,7 +387,7 @@ fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
 }
 
 #[test]
-fn every_file_is_told_of() {
+fn every_file_is_documented() {
     let mut folders = vec![repository().join("examples/deploy")];
     let chapter = repository().join("src/manual/scheduling.md");
     let chapter = std::fs::read_to_string(chapter).unwrap();

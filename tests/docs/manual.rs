@@ -21,7 +21,7 @@ use crate::support::quickstart::{Quickstart, repository};
 use crate::support::{Pair, Program, cluster};
 
 #[test]
-fn specs_can_be_checked_and_what_is_shown_is_said() {
+fn documented_specs_and_commands_run_as_shown() {
     let stage = Quickstart::new();
     for block in blocks_in("toml") {
         let name = block.file_name();
@@ -83,7 +83,7 @@ fn workers_share_a_run_as_they_stand() {
 }
 
 #[test]
-fn commands_of_the_repository_do_what_is_said() {
+fn commands_of_the_repository_do_what_is_documented() {
     let mut left: Vec<String> = Vec::new();
     let contributing = documents().find(|document| document.path == Path::new("CONTRIBUTING.md"));
     let blocks = blocks_in("sh").into_iter().chain(contributing.unwrap().blocks());
@@ -282,7 +282,7 @@ fn flags(verb: &str) -> Words {
 
 /// The table of types, made of the decisions that plans are made of.
 #[test]
-fn types_are_those_that_plans_know() {
+fn documented_types_are_those_of_plans() {
     let mut table =
         "| types | compared as | digested as | equal if |\n|---|---|---|---|\n".to_owned();
     for line in pgreconcile::plan::supported() {
@@ -366,7 +366,7 @@ const HEAD: &str = "version = 1\nname = \"x\"\nsource.url = \"\"\ntarget.url = \
 const SIDES: &str = "source.table = \"a.b\"\ntarget.table = \"a.b\"\n";
 
 #[test]
-fn keys_are_those_that_the_program_knows() {
+fn documented_keys_are_those_of_the_program() {
     let unknown = "zzzzzzzzzzzz = 1";
     for (heading, text) in [
         ("## The file", format!("{unknown}\n{HEAD}[[mapping]]\n{SIDES}")),

@@ -187,7 +187,7 @@ fn each(numbers: usize, work: impl Fn(usize) + Sync) {
 
 /// Some of these made runs complete that had lost findings, and some panicked.
 #[test]
-fn a_flipped_bit_never_makes_a_resumed_run_say_something_else() {
+fn a_flipped_bit_never_changes_a_resumed_runs_result() {
     let pair = Pair::new(SOURCE, TARGET);
     pair.spec(MAPPINGS);
     let folder = pair.scratch.path();

@@ -41,7 +41,7 @@ fn counted(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn findings_know_since_when_and_in_how_many_runs_they_were_seen() {
+fn findings_show_when_and_in_how_many_runs_they_were_seen() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let first = comparing(&pair, &spec, &[]).run();
@@ -84,7 +84,7 @@ fn recurrences(outcome: &Outcome) -> Vec<String> {
 
 /// What stays as it is is no lag, and what comes and goes may well be.
 #[test]
-fn findings_say_whether_they_are_still_the_same_or_came_back() {
+fn findings_show_whether_they_stayed_or_came_back() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let run = |flags: &[&str]| comparing(&pair, &spec, flags).run();
@@ -134,7 +134,7 @@ fn a_ledger_is_its_owners_alone() {
 }
 
 #[test]
-fn only_runs_of_one_scope_know_of_each_other() {
+fn only_runs_of_the_same_scope_are_compared() {
     let pair = diverged();
     let rest = format!("[params]\nlow = {{ type = \"int\" }}\n{}", within("id > :low"));
     let spec = pair.spec(&rest);
@@ -147,7 +147,7 @@ fn only_runs_of_one_scope_know_of_each_other() {
 }
 
 #[test]
-fn ranges_duplicates_and_null_keys_are_known_again() {
+fn ranges_duplicates_and_null_keys_are_recognized_later() {
     let tables = "create table t (id int); ";
     let rows = "insert into t select generate_series(1, 11000)";
     let odd = "insert into t values (-1), (-1), (null)";
@@ -189,7 +189,7 @@ fn slow(rows: u64) -> (Pair, std::path::PathBuf) {
 const SLOWLY: &[&str] = &["--chunk-rows", "100", "--jobs", "1", "-vv"];
 
 #[test]
-fn a_second_run_ends_at_once_and_a_dead_one_locks_nobody_out() {
+fn a_second_run_ends_at_once_and_a_dead_one_holds_no_lock() {
     let (pair, spec) = slow(20_000);
     let mut running = comparing(&pair, &spec, SLOWLY).start();
     running.await_line("chunk=2 ");
@@ -213,7 +213,7 @@ fn a_second_run_ends_at_once_and_a_dead_one_locks_nobody_out() {
 }
 
 #[test]
-fn a_run_ends_by_its_deadline_and_says_what_is_left() {
+fn a_run_ends_by_its_deadline_and_reports_what_is_left() {
     let (pair, spec) = slow(30_000);
     for (flags, setting) in
         [(&["--deadline", "2s"][..], ""), (&[], "[compare]\ndeadline = \"2s\"\n")]
@@ -242,7 +242,7 @@ fn a_run_ends_by_its_deadline_and_says_what_is_left() {
 }
 
 #[test]
-fn suspects_that_a_deadline_leaves_open_are_undecided() {
+fn candidates_left_open_by_a_deadline_are_undecided() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let spec = spec.to_str().unwrap();
@@ -415,7 +415,7 @@ fn each_mapping_is_held_against_the_last_run_that_compared_it() {
 }
 
 #[test]
-fn a_finished_run_is_told_again_in_every_format() {
+fn a_finished_run_can_be_reported_in_every_format() {
     let pair = diverged();
     let both = "[[mapping]]\nkey = [\"k\"]\n[mapping.source]\ntable = \"public.d\"\n\
                 [mapping.target]\ntable = \"public.d\"\n";
@@ -453,7 +453,7 @@ fn a_finished_run_is_told_again_in_every_format() {
 }
 
 #[test]
-fn what_cannot_be_told_is_said_with_the_remedy() {
+fn what_cannot_be_reported_is_an_error_with_a_remedy() {
     let (pair, spec) = slow(20_000);
     let tell = |arguments: &[&str]| {
         let told = refused(&telling(&pair, arguments));

@@ -244,7 +244,7 @@ fn plain_bounds_of_an_older_version_leave_a_servers_tables() {
 }
 
 #[test]
-fn a_gate_asks_for_the_secret_and_history_does_not() {
+fn a_gate_needs_the_secret_and_history_does_not() {
     let pair = pair("");
     spec(&pair, &["i", "k"], true);
     let compare = |secret: &str| comparing(&pair, "ledger.db", secret, &[]).run();

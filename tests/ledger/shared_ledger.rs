@@ -28,7 +28,7 @@ fn runs(outcome: &Outcome) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_shared_ledger_remembers_what_a_file_does() {
+fn a_shared_ledger_stores_what_a_file_does() {
     let (pair, keeper) = (diverged(), LedgerDatabase::new());
     let spec =
         pair.spec(&format!("{MAPPING}[mapping.columns]\nv = {{ from = \"v\", redact = true }}\n"));
@@ -243,7 +243,7 @@ fn a_lease_keeps_runs_apart_and_ends_with_its_holder() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_on_another_machine() {
+fn an_interrupted_run_resumes_on_another_machine() {
     let keeper = LedgerDatabase::new();
     let table = "create table t (id int primary key, v int); \
                  insert into t select n, n from generate_series(1, 20000) n; analyze t;";

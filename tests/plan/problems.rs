@@ -195,7 +195,7 @@ fn an_unusable_server_is_named_with_side_and_remedy() {
 }
 
 #[test]
-fn what_is_wrong_with_the_specs_as_a_whole_is_told_once() {
+fn a_problem_of_several_specs_is_reported_once() {
     let scratch = Scratch::new();
     let spec = format!("{HEAD}{MAPPING}");
     std::fs::create_dir(scratch.path().join("none")).unwrap();

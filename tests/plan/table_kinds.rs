@@ -168,7 +168,7 @@ fn views_and_foreign_and_unlogged_tables_are_read() {
 
 /// What the catalog calls NOT NULL holds in none of these: rows with a NULL in their key must be reported.
 #[test]
-fn null_keys_are_told_where_not_null_is_no_proof() {
+fn null_keys_are_reported_where_not_null_proves_nothing() {
     let child = "create table t (id int not null, v text);
                  create table child () inherits (t);
                  alter table child alter id drop not null;

@@ -214,7 +214,7 @@ fn what_a_trigger_raises_is_not_repeated_whatever_its_code() {
 
 /// A reviewer who reads that something stays as it is would look for it in vain.
 #[test]
-fn what_the_server_computes_is_not_said_to_be_left_out() {
+fn computed_columns_are_not_reported_as_left_out() {
     let table =
         "create table t (id int primary key, a int, g int generated always as (a * 2) stored);";
     let fill = |a: i32| format!("{table} insert into t (id, a) values (1, {a})");

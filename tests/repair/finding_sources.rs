@@ -98,7 +98,7 @@ fn findings_of_other_parameters_or_specs_are_refused() {
 
 /// Each finding of an incomplete run is a fact; what it did not see stands in every head.
 #[test]
-fn a_run_that_saw_only_a_part_says_so_in_the_head() {
+fn a_run_of_a_part_only_is_named_so_in_the_head() {
     let round = round(&same("public.t"));
     let _ = compare(&round, &["--max-findings", "1"]).exits(3);
     let told = repair(&round, "r", &[]);

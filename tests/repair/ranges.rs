@@ -105,7 +105,7 @@ fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
 
 /// A range whose kind is left out is counted, and no settle time is waited for.
 #[test]
-fn a_range_whose_kind_was_not_asked_for_is_counted_and_not_read() {
+fn a_range_of_a_kind_left_out_is_counted_and_not_read() {
     let round = round();
     let began = Instant::now();
     let told = round.repair("r", &["--settle", "1h"]);

@@ -179,7 +179,7 @@ fn a_delete_reaches_no_other_table_unless_it_may() {
 }
 
 #[test]
-fn deletes_are_written_only_when_they_are_asked_for() {
+fn deletes_are_written_on_request_only() {
     let round = round();
     round.pair.sql(Side::Target, "insert into t values (9,'z')");
     let _ = round.compare().exits(1);
@@ -406,7 +406,7 @@ fn what_no_longer_fits_is_refused_with_a_remedy() {
 }
 
 #[test]
-fn nobody_else_reads_a_repair_whatever_the_umask() {
+fn a_repair_is_private_whatever_the_umask() {
     let round = round();
     let open = round.path("open");
     std::fs::create_dir(&open).unwrap();
@@ -477,7 +477,7 @@ fn apply_passes_a_pooler() {
 }
 
 #[test]
-fn a_killed_apply_goes_on_when_it_is_started_again() {
+fn a_killed_apply_continues_when_it_is_started_again() {
     let source =
         format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 4000) n;");
     let round = RoundTrip::new(&source, TABLE, &same("public.t"));

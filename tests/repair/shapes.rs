@@ -250,7 +250,7 @@ fn many_rows_go_by_copy_in_batches() {
 }
 
 #[test]
-fn a_backfill_told_as_a_range_is_read_row_by_row() {
+fn a_backfill_reported_as_a_range_is_read_row_by_row() {
     let table = "create table t (id bigint primary key, tenant int, v text);";
     let source = format!(
         "{table} insert into t select n, n % 3, 'v' || n from generate_series(1, 25000) n;"

@@ -62,7 +62,7 @@ fn a_row_comes_after_another_frees_its_value_of_an_expression() {
 
 /// NULL is no placeholder where the expression makes a value of it.
 #[test]
-fn an_expression_that_makes_a_value_of_null_is_no_way_out() {
+fn an_expression_that_maps_null_to_a_value_allows_no_null() {
     let create = "create table t (id int primary key, mail text);
         create unique index u on t (coalesce(lower(mail), ''))";
     let swap = round(create, "(1,'B'),(2,'a'),(3,'c')", "(1,'A'),(2,'b'),(3,'d')");
@@ -155,7 +155,7 @@ fn what_needs_a_row_that_is_left_out_is_left_out_with_it() {
 const SWAPPED: &str = "t: 2 rows that take values of unique index \"t_n_key\"";
 
 #[test]
-fn a_stand_in_that_a_check_refuses_is_none() {
+fn a_placeholder_that_a_check_refuses_is_not_used() {
     let table = |column: &str| format!("create table t (id int primary key, n {column})");
     let swap = |column: &str| round(&table(column), "(1,2),(2,1)", "(1,1),(2,2)");
     left_out(&swap("int not null unique check (n between 1 and 2)"), &[], SWAPPED);
@@ -289,7 +289,7 @@ fn something_of_its_own_stands_in_for_each_of_many_short_texts() {
 
 /// A column that the spec ignores may still part rows of an index, and so may one partition alone.
 #[test]
-fn a_value_that_only_the_table_knows_changes_hands() {
+fn a_value_that_only_the_table_computes_is_exchanged() {
     let create =
         "create table t (id int primary key, n int not null, z int not null, unique (n, z))";
     let fill = |rows: &str| format!("{create}; insert into t values {rows}");

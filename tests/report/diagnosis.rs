@@ -98,7 +98,7 @@ fn nothing_is_claimed_where_no_explanation_fits_four_in_five() {
 }
 
 #[test]
-fn an_older_state_is_told_by_the_time_of_its_last_change() {
+fn an_older_state_is_recognized_by_its_time_of_change() {
     let columns = "state text, seen int, updated_at timestamptz";
     let values = "'new', n, '2026-01-01Z'::timestamptz + n * interval '1 h'";
     let change =
@@ -131,7 +131,7 @@ fn an_older_state_is_told_by_the_time_of_its_last_change() {
 }
 
 #[test]
-fn a_time_of_change_that_is_redacted_is_told_nowhere() {
+fn a_redacted_time_of_change_is_shown_nowhere() {
     let change = "update t set v = 0 where id % 100 = 7;";
     let pair =
         pair("v int, at timestamp", "n, '2026-01-01'::timestamp + n * interval '1 h'", change);

@@ -160,7 +160,7 @@ fn several_specs_report_in_turn_and_exit_with_the_worst_code() {
 }
 
 #[test]
-fn the_exit_code_says_what_came_of_it() {
+fn the_exit_code_shows_the_result() {
     let pair = diverged();
     let spec = pair.spec(MAPPING);
     let clean = pair.scratch.file(

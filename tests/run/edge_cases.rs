@@ -103,7 +103,7 @@ fn ranges_verified_before_an_interruption_keep_their_time() {
 
 /// A pass that only one of many processes had in hand is not over because it has come to something.
 #[test]
-fn a_shared_pass_that_was_cut_short_is_not_taken_for_all_of_it() {
+fn an_unfinished_table_scan_is_not_taken_for_a_whole_one() {
     let keeper = LedgerDatabase::new();
     let fill = "create table t (id uuid primary key, v int); \
         insert into t select md5((n)::text)::uuid, n from generate_series(1, 100000) n;";
@@ -299,7 +299,7 @@ fn a_process_that_was_away_longer_than_its_lease_writes_no_more() {
 
 /// What the network swallows is written once more, and stands there once.
 #[test]
-fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
+fn a_ledger_whose_answers_get_lost_stores_a_run_whole() {
     let keeper = LedgerDatabase::new();
     let pair = rows(2000);
     pair.sql(Side::Target, "update t set v = 0 where id % 100 = 0");
@@ -327,7 +327,7 @@ fn a_ledger_whose_answers_get_lost_remembers_a_run_whole() {
 
 /// An interrupt would have no effect until the network times out.
 #[test]
-fn a_ledger_that_falls_silent_keeps_nobody_from_stopping() {
+fn a_silent_ledger_does_not_delay_an_interrupt() {
     let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
     let spec = slow(&pair, "0.05");
     for run_id in [None, Some("silent")] {

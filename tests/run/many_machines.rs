@@ -89,7 +89,7 @@ fn all(processes: Vec<Running>) -> Vec<Outcome> {
 }
 
 #[test]
-fn three_processes_compare_each_part_once_and_say_what_one_says() {
+fn three_processes_compare_each_part_once_and_agree_with_one() {
     three_processes("int");
 }
 
@@ -198,7 +198,7 @@ fn a_process_that_lost_its_part_counts_nothing_twice() {
 
 /// The last chunk of a process that another one settled for had no end in its log.
 #[test]
-fn a_process_that_does_not_settle_says_what_it_compared() {
+fn a_process_that_does_not_settle_reports_what_it_compared() {
     let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -352,7 +352,7 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
 
 /// Half of a short time is for work, as in a run of one process.
 #[test]
-fn a_short_deadline_of_a_shared_run_is_used_and_told_as_one() {
+fn a_short_deadline_of_a_shared_run_is_used_and_reported() {
     let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.1");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
@@ -420,7 +420,7 @@ fn a_shared_run_whose_table_changed_reports_its_share() {
 }
 
 #[test]
-fn what_is_asked_otherwise_takes_no_part() {
+fn a_process_with_other_arguments_may_not_take_part() {
     let (pair, keeper) = (pair(30_000, "int"), LedgerDatabase::new());
     let spec = spec(&pair, "0.01");
     let run = Run { pair: &pair, spec: spec.clone(), ledger: keeper.url() };

@@ -147,7 +147,7 @@ fn a_connection_lost_during_planning_is_replaced() {
 
 /// The log and the lines that stand for the progress bar share stderr.
 #[test]
-fn what_is_tried_again_is_said_once() {
+fn a_retry_is_reported_once() {
     let pair = pair();
     let whole = Proxy::start(&pair.clusters.source, |_| Fate::Pass);
     assert!(is_exact_or_trouble(&through(&pair, Side::Source, &whole, "digest")));
@@ -170,7 +170,7 @@ fn what_is_tried_again_is_said_once() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_noticed_and_asked_again() {
+fn a_server_that_falls_silent_is_detected_and_queried_again() {
     let pair = pair();
     let mut silences = 0;
     for (strategy, side) in [("stream", Side::Source), ("digest", Side::Target)] {

@@ -23,7 +23,7 @@ fn counts(outcome: &Outcome, names: &[&str]) -> Vec<u64> {
 }
 
 #[test]
-fn what_has_healed_is_counted_and_what_still_differs_is_told() {
+fn healed_rows_are_counted_and_differing_ones_reported() {
     let pair = diverged();
     pair.spec(MAPPING);
     let first = run(&pair, "compare", &[]);
@@ -82,7 +82,7 @@ fn findings_may_come_from_a_report_and_need_no_ledger() {
 }
 
 #[test]
-fn ranges_duplicates_and_null_keys_are_looked_at_again() {
+fn ranges_duplicates_and_null_keys_are_rechecked() {
     let tables = "create table t (id int); ";
     let rows = "insert into t select generate_series(1, 30000)";
     let odd = "insert into t values (-5), (-5), (null), (12000), (40000)";
@@ -202,7 +202,7 @@ fn what_is_not_this_specs_or_not_whole_is_refused() {
 }
 
 #[test]
-fn a_great_many_rows_are_looked_at_again() {
+fn a_great_many_rows_are_rechecked() {
     let table = "create table t (id int primary key, v int); insert into t select n, n from generate_series(1, 40000) n;";
     let pair = Pair::new(table, table);
     pair.sql(Side::Target, "update t set v = -v where id % 2 = 0");

@@ -73,7 +73,7 @@ fn number(outcome: &Outcome, line: &str, name: &str) -> usize {
 }
 
 #[test]
-fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
+fn a_run_that_a_signal_ended_resumes_without_reading_twice() {
     for key in ["int", "text"] {
         let pair = pair(key);
         let spec = spec(&pair);
@@ -103,7 +103,7 @@ fn a_run_that_a_signal_ended_goes_on_and_reads_nothing_twice() {
 
 /// An operator who followed the last line threw away what was compared.
 #[test]
-fn an_interrupted_run_says_how_it_goes_on_where_a_ledger_has_it() {
+fn an_interrupted_run_says_how_to_resume_if_a_ledger_has_it() {
     let pair = pair("int");
     let spec = spec(&pair);
     let folder = pair.scratch.path().join("no folder.db");
@@ -140,7 +140,7 @@ fn an_interrupted_run_says_how_it_goes_on_where_a_ledger_has_it() {
 }
 
 #[test]
-fn a_killed_run_goes_on_where_the_ledger_has_it() {
+fn a_killed_run_resumes_from_the_ledger() {
     for key in ["int", "uuid"] {
         let pair = pair(key);
         let spec = spec(&pair);
@@ -255,7 +255,7 @@ fn a_resumed_run_drops_what_healed_and_adds_what_is_new() {
 }
 
 #[test]
-fn a_sample_goes_on_as_the_sample_that_it_was() {
+fn a_sample_is_resumed_as_the_same_sample() {
     let pair = pair("int");
     let sample = &["--sample", "20%", "--jobs", "1", "-vv"];
     let slow = "where = \"v % 25 <> 0 or pg_sleep(0.02) is not null\"\n";
@@ -271,7 +271,7 @@ fn a_sample_goes_on_as_the_sample_that_it_was() {
 }
 
 #[test]
-fn a_run_that_was_asked_something_else_does_not_go_on() {
+fn a_run_with_other_arguments_is_not_resumed() {
     let pair = pair("int");
     let params = "[params]\nlow = { type = \"int\" }\n";
     let mapping = MAPPING.replace(
@@ -337,7 +337,7 @@ fn a_run_that_was_asked_something_else_does_not_go_on() {
 /// Where the spec names no key, it is the target's primary key: what was compared by the one before
 /// means other rows.
 #[test]
-fn a_run_does_not_go_on_by_another_key() {
+fn a_run_is_not_resumed_by_another_key() {
     let table = "create table t (id int primary key, v int not null, w text, unique (v));
                  insert into t select n, 20001 - n, 'w' from generate_series(1, 20000) n; analyze t";
     let pair = Pair::new(table, table);
@@ -430,7 +430,7 @@ fn a_resumed_run_reads_a_rewritten_table_from_the_start() {
 /// In another order the rows behind the last chunk are not those that were not read: some would be read
 /// twice, and some never.
 #[test]
-fn a_run_does_not_go_on_in_the_order_of_another_collation() {
+fn a_run_is_not_resumed_in_another_collations_order() {
     let table = "create collation by_number (provider = icu, locale = 'en-u-kn-true'); \
         create collation by_digit (provider = icu, locale = 'en'); \
         create table t (id text collate by_number primary key, v int); \
@@ -450,7 +450,7 @@ fn a_run_does_not_go_on_in_the_order_of_another_collation() {
 
 /// Where nothing proves the key, rows that stand twice on both sides show in no bucket.
 #[test]
-fn buckets_do_not_go_on_where_nothing_proves_the_key_any_more() {
+fn buckets_are_not_resumed_when_no_index_proves_the_key() {
     let (pair, spec) = scattered();
     begin(&pair, &spec, BUCKETS, 0, "INT");
     for side in Side::BOTH {

@@ -9,7 +9,7 @@ const TABLE: &str = "create table t (id int primary key, v text) with (autovacuu
 const SPEC: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
 #[test]
-fn a_sample_sees_its_share_in_even_ranges_and_the_same_again() {
+fn a_sample_is_spread_evenly_and_can_be_repeated() {
     // With a histogram and without one.
     for analyze in ["analyze t;", ""] {
         let pair = Pair::new(&format!("{TABLE}{analyze}"), &format!("{TABLE}{analyze}"));

@@ -48,7 +48,7 @@ fn spec_of(pair: &Pair) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_key_is_looked_at_if_its_row_is_young_on_either_side() {
+fn a_key_is_compared_if_its_row_is_recent_on_either_side() {
     for index in ["", "create index on t (at);"] {
         let pair = Pair::new(&format!("{TABLE}{index}"), &format!("{TABLE}{index}"));
         written(&pair);
@@ -76,7 +76,7 @@ fn a_key_is_looked_at_if_its_row_is_young_on_either_side() {
 }
 
 #[test]
-fn nothing_young_is_nothing_wrong_and_said_for_what_it_is() {
+fn no_recent_rows_is_no_error_and_reported_as_such() {
     let pair = Pair::new(TABLE, &TABLE.replace("'v'", "'w'"));
     let spec = spec_of(&pair);
     let outcome = pair.compare(&spec, &["--since", "90m"]);
@@ -93,7 +93,7 @@ fn nothing_young_is_nothing_wrong_and_said_for_what_it_is() {
 }
 
 #[test]
-fn a_side_that_does_not_say_when_rows_changed_is_refused() {
+fn a_side_without_a_time_of_change_is_refused() {
     let pair = Pair::new(TABLE, TABLE);
     let spec = pair.spec(&MAPPING.replace("target.changed_at = \"at\"\n", ""));
     let outcome = pair.compare(&spec, &["--since", "1h"]);
@@ -140,7 +140,7 @@ fn the_last_change_may_be_a_date_or_a_time_without_a_zone() {
 }
 
 #[test]
-fn queries_groups_filters_and_duplicates_are_looked_at_alike() {
+fn since_covers_queries_groups_filters_and_duplicates() {
     let table = "create table t (id int, v text, g int, at timestamptz);
         insert into t select n, 'v' || n, n % 3, case when n % 10 = 0 then now() else now() - interval '7 days' end
         from generate_series(1, 300) n;";
@@ -169,7 +169,7 @@ fn queries_groups_filters_and_duplicates_are_looked_at_alike() {
 
 /// A run of what changed lately is no run of the whole, to which another could be held.
 #[test]
-fn a_run_of_what_changed_lately_is_remembered_as_what_it_is() {
+fn a_run_with_since_is_stored_as_such() {
     let pair = Pair::new(TABLE, TABLE);
     pair.sql(Side::Target, "update t set v = 'x', at = now() where id = 5");
     let spec = spec_of(&pair);

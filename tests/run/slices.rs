@@ -150,7 +150,7 @@ fn a_slice_without_a_deadline_takes_all_and_counts_once() {
 
 /// A one-sided range is read key by key or as a whole, whatever was rechecked in it before.
 #[test]
-fn one_sided_keys_that_were_found_before_are_told_once() {
+fn one_sided_keys_found_before_are_reported_once() {
     let table = "create table t (id int primary key, v int); \
                  insert into t select n, n from generate_series(1, 1000) n where n % 2 = 0; analyze t;";
     let pair = Pair::new(table, "create table t (id int primary key, v int)");
@@ -187,7 +187,7 @@ fn a_key_that_differs_after_its_recheck_is_reported() {
 
 /// A run of a part in between has no record of the keys that a slice has found.
 #[test]
-fn what_a_slice_found_is_looked_at_until_all_is_looked_at() {
+fn findings_of_a_slice_are_rechecked_until_all_are() {
     let pair = pair();
     pair.sql(Side::Target, "update t set v = 0 where id = 300");
     let spec = spec(&pair);
@@ -200,7 +200,7 @@ fn what_a_slice_found_is_looked_at_until_all_is_looked_at() {
 }
 
 #[test]
-fn one_sided_stretches_come_first_and_stay_one_finding() {
+fn one_sided_ranges_come_first_and_stay_one_finding() {
     let pair = pair();
     pair.sql(Side::Target, "delete from t where id between 3000 and 14999; analyze t");
     let spec = pair.spec(MAPPING);
@@ -259,7 +259,7 @@ fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
 
 /// A slice would skip earlier findings without saying so, and why.
 #[test]
-fn what_cannot_be_looked_at_first_is_said() {
+fn what_cannot_be_rechecked_first_is_reported() {
     let table = "create table t (id text collate \"und-x-icu\" primary key, v int);
         insert into t select 'k' || n, n from generate_series(1, 100) n; analyze t;";
     let pair = Pair::new(table, table);

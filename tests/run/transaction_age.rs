@@ -39,7 +39,7 @@ fn in_short_transactions(outcome: &Outcome) {
 }
 
 #[test]
-fn a_look_at_a_long_range_is_taken_in_parts() {
+fn a_long_range_is_rechecked_in_parts() {
     let pair = Pair::new(&filled(10_100, "'v' || n"), EMPTY);
     let outcome = slowed(&pair, 12, ["", ""]);
     outcome.balances().exits(1);
@@ -73,7 +73,7 @@ fn a_range_that_the_other_side_has_by_now_is_compared_in_parts() {
 }
 
 #[test]
-fn keys_that_take_long_are_looked_at_in_smaller_batches() {
+fn slow_keys_are_rechecked_in_smaller_batches() {
     let pair = Pair::new(&filled(1_000, "'v' || n"), &filled(1_000, "'w' || n"));
     let outcome = slowed(&pair, 240, ["", ""]);
     outcome.balances().exits(1);

@@ -25,7 +25,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 
 /// The manifest says until when, for which database, which files and in which order.
 #[test]
-fn whatever_is_edited_in_a_manifest_breaks_its_seal() {
+fn every_edit_of_a_manifest_breaks_its_checksum() {
     let source = format!("{TABLE} insert into t values (1, 'a'), (2, 'b');");
     let target = format!("{TABLE} insert into t values (1, 'x'), (3, 'c');");
     let round = RoundTrip::new(&source, &target, &same("public.t"));

@@ -35,7 +35,7 @@ fn start(round: &RoundTrip, script: &std::path::Path) -> std::process::Child {
 }
 
 #[test]
-fn a_script_waits_for_a_writer_and_then_looks_again() {
+fn a_script_waits_for_a_writer_and_then_rechecks() {
     for (writes, ends, refused) in [
         ("update t set name = 'now' where id = 2", "commit", true),
         ("delete from t where id = 1", "commit", true),

@@ -125,7 +125,7 @@ fn beside_a_writer_every_batch_is_applied_and_none_twice() {
 /// The network falls silent at a place of the talk, `apply` is killed there, and the application changes
 /// every row that was written by then: between the record and the COMMIT, and behind it, as well.
 #[test]
-fn it_is_known_of_every_batch_whether_it_was_committed() {
+fn every_batch_is_known_to_be_committed_or_not() {
     let round = round(4);
     let first = round.state(false);
     let proxied = |proxy: &Proxy| {
@@ -228,7 +228,7 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
 }
 
 #[test]
-fn what_was_undone_is_applied_again() {
+fn what_was_undone_can_be_applied_again() {
     let round = round(6);
     let first = round.state(false);
     let _ = round.apply("r", &["--execute"]).exits(0);
@@ -343,7 +343,7 @@ fn a_record_is_believed_only_of_its_own_repair() {
 
 /// A reviewed folder may lie on a read-only medium: it is applied all the same.
 #[test]
-fn without_a_record_it_warns_and_goes_on() {
+fn without_a_record_apply_warns_and_continues() {
     let round = round(4);
     let url = |side: Side| round.pair.clusters[side].url("postgres", &round.pair.database);
     // Files can be made and nothing be written to them, by root neither.
