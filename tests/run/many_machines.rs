@@ -137,11 +137,11 @@ fn number(line: &str, name: &str) -> u64 {
 #[test]
 fn parts_of_a_dead_process_are_taken_over() {
     for key in ["int", "uuid"] {
-        let (pair, keeper) = (pair(200_000, key), LedgerDatabase::new());
+        let (pair, keeper) = (pair(100_000, key), LedgerDatabase::new());
         let spec = spec(&pair, "0.01");
         let whole = alone(&pair, &spec);
         let run = Run { pair: &pair, spec, ledger: keeper.url() };
-        let flags = &["--chunk-rows", "2000"];
+        let flags = &["--chunk-rows", "1000"];
         let mut dead = run.process("b", flags).start();
         (0..4).for_each(|_| dead.await_line("chunk finished"));
         dead.signal("KILL");

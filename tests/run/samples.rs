@@ -78,7 +78,7 @@ fn a_sample_has_the_requested_share_whatever_the_chunks() {
     {
         let spec = pair.spec(spec);
         for share in shares {
-            for rows in [None, Some("10"), Some("1000")] {
+            for rows in [None, Some("40"), Some("1000")] {
                 let sample = format!("{share}%");
                 let mut flags = vec!["--sample", &sample];
                 flags.extend(rows.iter().flat_map(|rows| ["--chunk-rows", rows]));
