@@ -320,9 +320,15 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     let held = || keeper.sql("select count(*) from pgreconcile.lease where spec = 'test'");
     let leases = || keeper.sql("select count(*) from pgreconcile.lease");
     let first = working();
-    // A signal that comes before a run has started ends it with another exit code.
-    let mut idle = process();
-    idle.await_line("run started");
+    let ledger = &keeper.pair.clusters.source;
+    let begun = keeper.sql("select clock_timestamp()");
+    let idle = process();
+    // A signal that comes while it plans would end it with another exit code.
+    let waits = format!(
+        "select count(*) > 0 from pg_stat_activity where datname = current_database()
+         and backend_start > '{begun}' and pid <> pg_backend_pid() and query like '%shard%'"
+    );
+    ledger.await_answer(&keeper.pair.database, &waits, "t");
     keeper.pair.clusters.source.await_answer(
         &keeper.pair.database,
         "select count(*) from pgreconcile.lease where spec like 'run k %'",
