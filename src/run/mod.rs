@@ -30,10 +30,10 @@ mod slices;
 mod work;
 
 pub use crate::prepare::{
-    Blocked, Options, Prepared, RepairOptions, SinceOption, Stop, Trouble, agree, changes, clocks,
-    prepare, read_from_start, same_servers, unstorable,
+    Options, Prepared, RepairOptions, SinceOption, Stop, Trouble, agree, changes, clocks, prepare,
+    read_from_start, same_servers, unstorable,
 };
-pub use cluster::{Parted, ShareOutcome, share};
+pub use cluster::{ShareOutcome, share};
 pub use recheck_prior::{PriorResults, recheck};
 pub use repair::apply::{Applied, Progress};
 pub use repair::journal::Journal;

@@ -74,8 +74,8 @@ async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> anyhow
     let Some((prepared, _)) = prepared.first() else { return Ok(Exit::Trouble) };
     let ready = match run::ready(prepared, &args.folder).await {
         Ok(ready) => ready,
-        Err(blocked) => {
-            ui.problem(&blocked.into());
+        Err(problem) => {
+            ui.problem(&problem);
             return Ok(Exit::Trouble);
         }
     };
@@ -89,8 +89,8 @@ async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> anyhow
     }
     let journal = match ready.journal() {
         Ok(journal) => journal,
-        Err(blocked) => {
-            ui.problem(&blocked.into());
+        Err(problem) => {
+            ui.problem(&problem);
             return Ok(Exit::Trouble);
         }
     };
@@ -172,7 +172,7 @@ async fn execute(
                 if before > 0 { format!(", {before} of them before") } else { String::new() };
             ui.status(&format!("{}: applied, {}{of_them}", part.script.file, rows(part.rows)));
         }
-        Progress::Unrecorded(blocked) => ui.problem_warning(&blocked.clone().into()),
+        Progress::Unrecorded(problem) => ui.problem_warning(problem),
         Progress::Looking => ui.status("reading every key again on both sides"),
     };
     match ready.execute(journal, stop, show).await {
@@ -199,12 +199,12 @@ async fn execute(
             }
             Exit::Diverged
         }
-        Applied::Refused(blocked) => {
-            ui.problem(&blocked.into());
+        Applied::Refused(problem) => {
+            ui.problem(&problem);
             Exit::Diverged
         }
-        Applied::Failed(blocked) => {
-            ui.problem(&blocked.into());
+        Applied::Failed(problem) => {
+            ui.problem(&problem);
             Exit::Trouble
         }
         Applied::Stopped => {

@@ -146,8 +146,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if let Some(terms) = prior.terms(&args.common, &prepared.spec, &findings.run, ui).await {
         match run::same_servers(prepared, &findings.run, &terms) {
             Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
-            Err(blocked) => {
-                ui.problem(&blocked.into());
+            Err(problem) => {
+                ui.problem(&problem);
                 return Ok(Exit::Trouble);
             }
         }
@@ -169,8 +169,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     match made {
         Ok(repaired) => show(args, ui, &repaired),
-        Err(blocked) => {
-            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+        Err(problems) => {
+            problems.iter().for_each(|problem| ui.problem(problem));
             Ok(Exit::Trouble)
         }
     }

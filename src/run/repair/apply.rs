@@ -16,7 +16,8 @@ use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
 use crate::pg::{Lease, PgError, Retries, Session};
-use crate::prepare::{Blocked, Stop};
+use crate::prepare::Stop;
+use crate::problem::Problem;
 use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::run::batch_interval::BatchInterval;
 use crate::sql::{self, Bind};
@@ -34,13 +35,13 @@ pub enum Progress<'p> {
     /// A part is done; so many of its rows were before.
     Part(&'p Part, u64),
     /// What is applied cannot be written down any more.
-    Unrecorded(&'p Blocked),
+    Unrecorded(&'p Problem),
     /// Keys are being read again.
     Looking,
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Applied {
     /// All of it ran; so many keys were read again, of which so many agree.
     Done {
@@ -54,9 +55,9 @@ pub enum Applied {
         passed: u64,
     },
     /// A guard refused.
-    Refused(Blocked),
+    Refused(Problem),
     /// Something else stood in the way.
-    Failed(Blocked),
+    Failed(Problem),
     /// It was asked to stop between two batches.
     Stopped,
 }
@@ -130,17 +131,17 @@ impl Ready<'_> {
             };
             let message = format!("batch {number} of {file} was refused: {by}");
             let hint = format!("Nothing of this batch was changed, earlier ones stand. {helps}");
-            return Applied::Refused(Blocked::new(message).hinted(hint));
+            return Applied::Refused(Problem::new(message).with_hint(hint));
         }
         let blocked =
-            Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
+            Problem::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
         let hint = match error.sqlstate.as_deref() {
             Some("42501") => "The role needs SELECT, INSERT, UPDATE or DELETE on the tables, UPDATE also to delete, and SELECT and UPDATE on sequences.".to_owned(),
             _ => error.hint.unwrap_or_else(|| {
                 "Nothing is half done; start it again when that is solved.".to_owned()
             }),
         };
-        Applied::Failed(blocked.hinted(hint))
+        Applied::Failed(blocked.with_hint(hint))
     }
 }
 
@@ -151,7 +152,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         place: usize,
         part: &Part,
         verified: &Verified,
-    ) -> Result<Option<Applied>, Blocked> {
+    ) -> Result<Option<Applied>, Problem> {
         let ready = self.ready;
         let plans = ready.plans_of(place);
         let mut changes = ready.changes(part, verified)?;
@@ -177,7 +178,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
             }
             let held = |why: &str| (self.tell)(Progress::Held(why));
             let turn = self.spacing.turn(took, &mut self.stop, held).await;
-            turn.map_err(|error| Blocked::from((Some(ready.written), error)))?;
+            turn.map_err(|error| Problem::from((Some(ready.written), error)))?;
             let began = Instant::now();
             match self.run_batch(&due, known).await {
                 Ok(Some(true)) => {}
@@ -269,7 +270,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     }
 
     /// Tells, once, that nothing is written down any more.
-    fn recorded(&mut self, written: Result<(), Blocked>) {
+    fn recorded(&mut self, written: Result<(), Problem>) {
         if let Err(blocked) = written {
             (self.tell)(Progress::Unrecorded(&blocked));
         }

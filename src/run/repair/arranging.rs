@@ -15,7 +15,7 @@ use super::changes::Spool;
 use super::leaving::{LeftOut, leave_out};
 use super::member::{Member, Source};
 use super::refusal::{Refusal, Unmade};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
 use crate::schema::{Link, Stored, Unique};
 
@@ -110,7 +110,7 @@ fn pair_of(
 fn handovers(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
-) -> Result<Vec<Handover>, Blocked> {
+) -> Result<Vec<Handover>, Problem> {
     let marker = Marker::default();
     let mut found = Vec::new();
     for (place, scope) in scopes {

@@ -1,7 +1,7 @@
 //! The batches of a script: its rows in the order in which they run, cut where they may be.
 
 use super::member::Member;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::Change;
 
 /// Members that make one script.
@@ -54,8 +54,8 @@ impl Arranged {
     pub(in crate::run) fn batches(
         &mut self,
         batch: usize,
-        mut take: impl FnMut(Vec<Vec<Change>>, &str) -> Result<(), Blocked>,
-    ) -> Result<(), Blocked> {
+        mut take: impl FnMut(Vec<Vec<Change>>, &str) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         let ends = self.ends(batch);
         let (mut start, mut text) = (0, String::new());
         let count = self.members.len();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::references::References;
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Change, Image, Limits, Shape};
 use crate::spec::escape_json;
 
@@ -65,24 +65,24 @@ pub(in crate::run) struct Spooled {
     pub(in crate::run) told: ToldValues,
 }
 
-pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
-    Blocked::new(format!("the temporary file of changes cannot be used: {error}"))
-        .hinted("TMPDIR names the folder that it lies in.")
+pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Problem {
+    Problem::new(format!("the temporary file of changes cannot be used: {error}"))
+        .with_hint("TMPDIR names the folder that it lies in.")
 }
 
 impl Spool {
-    pub(in crate::run) fn new() -> Result<Spool, Blocked> {
+    pub(in crate::run) fn new() -> Result<Spool, Problem> {
         let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
         Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 
-    pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Blocked> {
+    pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Problem> {
         let line = serde_json::to_string(change).map_err(spool_error)?;
         self.rows += 1;
         writeln!(self.out, "{}", escape_json(&line)).map_err(spool_error)
     }
 
-    pub(in crate::run) fn finish(self) -> Result<Spooled, Blocked> {
+    pub(in crate::run) fn finish(self) -> Result<Spooled, Problem> {
         let Spool { out, rows, set, told } = self;
         let file = out.into_inner().map_err(spool_error)?;
         let reader = BufReader::with_capacity(1 << 16, file);
@@ -95,7 +95,7 @@ impl Spooled {
     pub(in crate::run) fn each(
         &mut self,
         mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         self.rewind()?;
         let (mut text, mut row) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {
@@ -109,7 +109,7 @@ impl Spooled {
     pub(in crate::run) fn each_placed(
         &mut self,
         mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         self.rewind()?;
         let (mut text, mut start) = (String::new(), 0);
         while let Some(change) = self.next(&mut text)? {
@@ -121,7 +121,7 @@ impl Spooled {
     }
 
     /// Forgets some of the rows, by place.
-    pub(in crate::run) fn forget(&mut self, gone: &BTreeSet<usize>) -> Result<(), Blocked> {
+    pub(in crate::run) fn forget(&mut self, gone: &BTreeSet<usize>) -> Result<(), Problem> {
         let mut kept = Spool::new()?;
         (kept.set, kept.told.limits) = (self.set.clone(), self.told.limits.clone());
         self.rewind()?;
@@ -139,12 +139,12 @@ impl Spooled {
         Ok(())
     }
 
-    pub(in crate::run) fn rewind(&mut self) -> Result<(), Blocked> {
+    pub(in crate::run) fn rewind(&mut self) -> Result<(), Problem> {
         self.reader.rewind().map_err(spool_error)
     }
 
     /// The next change and its line.
-    pub(in crate::run) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Blocked> {
+    pub(in crate::run) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Problem> {
         text.clear();
         if self.reader.read_line(text).map_err(spool_error)? == 0 {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Spooled {
         &mut self,
         place: u64,
         text: &mut String,
-    ) -> Result<Option<Change>, Blocked> {
+    ) -> Result<Option<Change>, Problem> {
         let start = usize::try_from(place).ok().and_then(|place| self.starts.get(place));
         let start = *start.ok_or_else(|| spool_error("a change is missing"))?;
         self.reader.seek(SeekFrom::Start(start)).map_err(spool_error)?;
@@ -196,14 +196,14 @@ pub(in crate::run) struct Changes<'v> {
 }
 
 impl Changes<'_> {
-    pub(in crate::run) fn open(verified: &Verified) -> Result<Changes<'_>, Blocked> {
+    pub(in crate::run) fn open(verified: &Verified) -> Result<Changes<'_>, Problem> {
         let mut lines = verified.read()?.lines();
         let heading = line(verified, lines.next())?;
         Ok(Changes { heading, lines, verified })
     }
 
     /// The changes of the next batch, by stage; nothing at the end.
-    pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Blocked> {
+    pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Problem> {
         let bad = || self.verified.unreadable(None);
         let Some(first) = self.lines.next() else { return Ok(None) };
         let BatchLine { batch } = line(self.verified, Some(first))?;
@@ -225,7 +225,7 @@ impl Changes<'_> {
 fn line<T: DeserializeOwned>(
     verified: &Verified,
     line: Option<io::Result<String>>,
-) -> Result<T, Blocked> {
+) -> Result<T, Problem> {
     let line = line.transpose().map_err(|error| verified.unreadable(Some(&error)))?;
     let said = line.and_then(|line| serde_json::from_str(&line).ok());
     said.ok_or_else(|| verified.unreadable(None))

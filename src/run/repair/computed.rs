@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::holding::Draft;
 use crate::compare::agree;
 use crate::pg::{PgError, Remedy};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Filled, Scope};
 use crate::row::Record;
 use crate::run::work::task_context::TaskContext;
@@ -21,7 +21,7 @@ pub(in crate::run) async fn stay_different(
     scope: &Scope,
     drafts: &[Draft<'_>],
     refused: &[Option<String>],
-) -> Result<BTreeMap<usize, Vec<usize>>, Blocked> {
+) -> Result<BTreeMap<usize, Vec<usize>>, Problem> {
     let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for act in [Act::Insert, Act::Update] {
         let of_act = |(at, draft): &(usize, &Draft<'_>)| draft.act == act && refused[*at].is_none();

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::files::{Directory, Draft, Purpose};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::FileSeal;
 use crate::row::Sealer;
 
@@ -20,11 +20,11 @@ pub(in crate::run) struct Folder {
 
 impl Folder {
     /// Begins a folder; its place must be free, or an empty folder.
-    pub(in crate::run) fn create(place: &Path) -> Result<Folder, Blocked> {
+    pub(in crate::run) fn create(place: &Path) -> Result<Folder, Problem> {
         let hint = "Name a folder that is not there yet, within one that only you may write to.";
         let blocked = |why: io::Error| {
-            Blocked::new(format!("folder {} cannot be written: {why}", place.display()))
-                .hinted(hint)
+            Problem::new(format!("folder {} cannot be written: {why}", place.display()))
+                .with_hint(hint)
         };
         let (parent, name) = Directory::of(place, Purpose::Output).map_err(blocked)?;
         if !parent.is_free(&name).map_err(blocked)? {
@@ -36,14 +36,14 @@ impl Folder {
     }
 
     /// Begins a file.
-    pub(in crate::run) fn file(&self, name: &str) -> Result<SealedFile, Blocked> {
+    pub(in crate::run) fn file(&self, name: &str) -> Result<SealedFile, Problem> {
         let file = self.inside.create(name).map_err(named)?;
         let (path, out) = (self.inside.path_of(name), BufWriter::new(file));
         Ok(SealedFile { name: name.to_owned(), path, out, sealer: Sealer::default() })
     }
 
     /// Puts the folder into its place.
-    pub(in crate::run) fn finish(self) -> Result<(), Blocked> {
+    pub(in crate::run) fn finish(self) -> Result<(), Problem> {
         self.draft.place(self.place).map_err(named)
     }
 }
@@ -57,40 +57,40 @@ pub(in crate::run) struct SealedFile {
 }
 
 impl SealedFile {
-    pub(in crate::run) fn write(&mut self, text: &str) -> Result<(), Blocked> {
+    pub(in crate::run) fn write(&mut self, text: &str) -> Result<(), Problem> {
         self.sealer.update(text.as_bytes());
-        self.out.write_all(text.as_bytes()).map_err(|error| Blocked::io(&self.path, &error))
+        self.out.write_all(text.as_bytes()).map_err(|error| Problem::io(&self.path, &error))
     }
 
-    pub(in crate::run) fn finish(mut self) -> Result<FileSeal, Blocked> {
+    pub(in crate::run) fn finish(mut self) -> Result<FileSeal, Problem> {
         let written = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
-        written.map_err(|error| Blocked::io(&self.path, &error))?;
+        written.map_err(|error| Problem::io(&self.path, &error))?;
         Ok(FileSeal { file: self.name, blake3: self.sealer.finish() })
     }
 }
 
 /// Opens a folder that was written before. It is not used if another user could have changed it: the
 /// checksums in it hold no secret.
-pub(in crate::run) fn open_folder(folder: &Path) -> Result<Directory, Blocked> {
+pub(in crate::run) fn open_folder(folder: &Path) -> Result<Directory, Problem> {
     Directory::open(folder, Purpose::State).map_err(unreadable)
 }
 
 /// Opens a file of such a folder to read it.
-pub(in crate::run) fn open(folder: &Directory, name: &str) -> Result<File, Blocked> {
+pub(in crate::run) fn open(folder: &Directory, name: &str) -> Result<File, Problem> {
     folder.read(name).map_err(unreadable)
 }
 
-fn unreadable(error: io::Error) -> Blocked {
+fn unreadable(error: io::Error) -> Problem {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "Copy what was reviewed with cp -r into a folder that only you can write to, and apply that."
         }
         _ => "Name the folder that repair wrote.",
     };
-    named(error).hinted(hint)
+    named(error).with_hint(hint)
 }
 
 /// Says what an error of `files` says; it names the file.
-pub(in crate::run) fn named(error: io::Error) -> Blocked {
-    Blocked::new(error.to_string())
+pub(in crate::run) fn named(error: io::Error) -> Problem {
+    Problem::new(error.to_string())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::compare::agree;
 use crate::pg::{Remedy, Row};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Change};
 use crate::row::Record;
 use crate::run::work::task_context::TaskContext;
@@ -41,7 +41,7 @@ pub(in crate::run) async fn hold(
     hands: &TaskContext<'_>,
     written: Side,
     drafts: &mut [Draft<'_>],
-) -> Result<Vec<Option<String>>, Blocked> {
+) -> Result<Vec<Option<String>>, Problem> {
     let plan = hands.plan;
     let pairs: BTreeSet<usize> =
         drafts.iter().flat_map(|draft| draft.converted.iter().map(|(_, pair)| *pair)).collect();

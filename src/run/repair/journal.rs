@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{named, open};
 use crate::files::{Directory, Draft};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 
 /// A batch: the place of its part, and its own within that, both from 1.
 pub(in crate::run) type Place = (usize, usize);
@@ -71,7 +71,7 @@ impl Journal {
     pub const FILE: &'static str = "applied.jsonl";
 
     /// Reads what there is.
-    pub(in crate::run) fn read(folder: &Directory, seal: &str) -> Result<Journal, Blocked> {
+    pub(in crate::run) fn read(folder: &Directory, seal: &str) -> Result<Journal, Problem> {
         let (folder, seal) = (folder.clone(), seal.to_owned());
         let mut journal = Journal { folder, seal, through: None, rows: 0, doubt: None, file: None };
         if !journal.folder.has(Journal::FILE) {
@@ -85,10 +85,10 @@ impl Journal {
         {
             let message = format!("{} is not the record of this repair", Journal::FILE);
             let hint = "It says which batches were applied. Remove it, and every batch runs again under its guards.";
-            return Err(Blocked::new(message).hinted(hint));
+            return Err(Problem::new(message).with_hint(hint));
         }
         for line in lines {
-            let line = line.map_err(|error| Blocked::io(&journal.path(), &error))?;
+            let line = line.map_err(|error| Problem::io(&journal.path(), &error))?;
             // One that was cut off in the middle says nothing: its batch is not known to be committed.
             if let Ok(line) = serde_json::from_slice(&line) {
                 journal.take(line);
@@ -127,14 +127,14 @@ impl Journal {
     }
 
     /// Makes it ready to be written to.
-    pub(in crate::run) fn begin(&mut self) -> Result<(), Blocked> {
+    pub(in crate::run) fn begin(&mut self) -> Result<(), Problem> {
         let file = self.open().map_err(|blocked| self.unwritten(blocked))?;
         self.file = Some(file);
         Ok(())
     }
 
-    fn open(&self) -> Result<File, Blocked> {
-        let at_path = |error: io::Error| Blocked::io(&self.path(), &error);
+    fn open(&self) -> Result<File, Problem> {
+        let at_path = |error: io::Error| Problem::io(&self.path(), &error);
         if !self.folder.has(Journal::FILE) {
             // It is whole when it gets its name.
             let draft = Draft::file(&self.folder, ".applied-").map_err(named)?;
@@ -160,9 +160,9 @@ impl Journal {
         Ok(file)
     }
 
-    fn unwritten(&self, blocked: Blocked) -> Blocked {
+    fn unwritten(&self, blocked: Problem) -> Problem {
         let message = format!("what is applied cannot be written down: {}", blocked.message);
-        Blocked::new(message).hinted("Started again it would run every batch again that is not written down, under its guards.")
+        Problem::new(message).with_hint("Started again it would run every batch again that is not written down, under its guards.")
     }
 
     /// Writes down that a batch is about to be committed.
@@ -171,7 +171,7 @@ impl Journal {
         (part, batch): Place,
         rows: u64,
         transaction: String,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let line = Line { part, batch, rows, transaction, committed: false };
         let written = self.write(&line);
         self.doubt = Some(line);
@@ -179,7 +179,7 @@ impl Journal {
     }
 
     /// Writes down that the batch in doubt was committed.
-    pub(in crate::run) fn committed(&mut self) -> Result<(), Blocked> {
+    pub(in crate::run) fn committed(&mut self) -> Result<(), Problem> {
         let Some(line) = self.doubt.take() else { return Ok(()) };
         let line = Line { committed: true, ..line };
         let written = self.write(&line);
@@ -192,7 +192,7 @@ impl Journal {
         self.doubt = None;
     }
 
-    fn write(&mut self, line: &Line) -> Result<(), Blocked> {
+    fn write(&mut self, line: &Line) -> Result<(), Problem> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let written = serde_json::to_string(line)
             .map_err(io::Error::from)
@@ -201,7 +201,7 @@ impl Journal {
             .and_then(|()| if line.committed { Ok(()) } else { file.sync_data() });
         written.map_err(|error| {
             self.file = None;
-            self.unwritten(Blocked::io(&self.path(), &error))
+            self.unwritten(Problem::io(&self.path(), &error))
         })
     }
 }

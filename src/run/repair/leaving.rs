@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::member::{ANY, Member, Source};
 use super::occupied::is_of;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Mark, Marker, Scope};
 use crate::schema::{ColumnName, Link, Unique};
 
@@ -37,7 +37,7 @@ struct Gone {
 pub(in crate::run) fn leave_out(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
-) -> Result<LeftOut, Blocked> {
+) -> Result<LeftOut, Problem> {
     let marker = Marker::default();
     let kept = missing(members, scopes, &marker)?;
     let stays = referred(members, scopes, &marker)?;
@@ -83,7 +83,7 @@ fn missing(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     marker: &Marker,
-) -> Result<HashSet<Mark>, Blocked> {
+) -> Result<HashSet<Mark>, Problem> {
     let mut missing = HashSet::new();
     for member in members.iter_mut() {
         let asked = std::mem::take(&mut member.spooled.told.references.missing);
@@ -115,7 +115,7 @@ fn referred(
     members: &mut [Member],
     scopes: &BTreeMap<usize, &Scope>,
     marker: &Marker,
-) -> Result<HashSet<Mark>, Blocked> {
+) -> Result<HashSet<Mark>, Problem> {
     let mut referred: HashMap<Mark, u64> = HashMap::new();
     for member in members.iter_mut() {
         let asked = std::mem::take(&mut member.spooled.told.references.referred);
@@ -148,7 +148,7 @@ fn each_value(
     sources: &[Source],
     marker: &Marker,
     mut take: impl FnMut(Mark),
-) -> Result<(), Blocked> {
+) -> Result<(), Problem> {
     member.spooled.each(|change, told| {
         sources.iter().filter_map(|source| source.mark(marker, change, told)).for_each(&mut take);
     })
@@ -231,7 +231,7 @@ fn follow(
     marker: &Marker,
     (mut kept, mut stays): (HashSet<Mark>, HashSet<Mark>),
     gone: &mut [BTreeMap<usize, Gone>],
-) -> Result<(), Blocked> {
+) -> Result<(), Problem> {
     for member in members.iter_mut() {
         let scope = scopes[&member.place];
         for unique in scope.uniques() {

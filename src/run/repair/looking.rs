@@ -10,7 +10,8 @@ use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
-use crate::prepare::{Blocked, SideError};
+use crate::prepare::SideError;
+use crate::problem::Problem;
 use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
 use crate::run::work::rows;
@@ -33,7 +34,7 @@ struct Looked {
 impl Ready<'_> {
     /// Reads every key again: how many there are, how many agree, and in which pairs of which mapping
     /// how many rows differ.
-    pub(in crate::run) async fn look(&self) -> Result<(u64, u64, Differing), Blocked> {
+    pub(in crate::run) async fn look(&self) -> Result<(u64, u64, Differing), Problem> {
         let (mut keys, mut agree, mut differing) = (0, 0, Differing::new());
         for (place, part, verified) in self.parts() {
             let plans = self.plans_of(place);
@@ -62,7 +63,7 @@ impl Ready<'_> {
         plans: &[&MappingPlan],
         shapes: &[Shape],
         batch: &[Vec<Change>],
-    ) -> Result<bool, Blocked> {
+    ) -> Result<bool, Problem> {
         for ((shape, plan), batch) in shapes.iter().zip(plans).zip(batch) {
             for batch in batch.chunks(KEYS_AT_ONCE) {
                 if self.agreeing(plan, shape, batch).await?.agree > 0 {
@@ -79,7 +80,7 @@ impl Ready<'_> {
         plan: &MappingPlan,
         shape: &Shape,
         batch: &[Change],
-    ) -> Result<Looked, Blocked> {
+    ) -> Result<Looked, Problem> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
         let mut faults = Retries::against_faults();
@@ -96,7 +97,7 @@ impl Ready<'_> {
             };
             let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
                 let hint = "Batches that were applied stand. Started again it looks again.";
-                return Err(Blocked::from((side, error)).hinted(hint));
+                return Err(Problem::from((side, error)).with_hint(hint));
             };
             tokio::time::sleep(pause).await;
         }

@@ -10,7 +10,7 @@ use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::schema::{Builtin, BySide, PgType, Side};
@@ -72,7 +72,7 @@ impl<'r> Making<'r> {
         keys: &[Key],
         rows: &'d BySide<Vec<Row>>,
         found: Found<'_>,
-    ) -> Result<Vec<Draft<'d>>, Blocked> {
+    ) -> Result<Vec<Draft<'d>>, Problem> {
         let (plan, written) = (self.plan, self.authority.other());
         let by_key = |side: Side| {
             let mut found: HashMap<Key, Vec<&'d Row>> = HashMap::new();
@@ -108,7 +108,7 @@ impl<'r> Making<'r> {
         drafts: Vec<Draft<'_>>,
         refused: &[Option<String>],
         mut told: ToldValues,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let rows = drafts.len() as u64;
         for (at, (draft, refused)) in drafts.into_iter().zip(refused).enumerate() {
             if let Some(why) = refused {
@@ -151,7 +151,7 @@ impl<'r> Making<'r> {
         &mut self,
         (act, right, stored): (Act, Option<&'d Row>, Option<&'d Row>),
         found: Found<'_>,
-    ) -> Result<Option<Draft<'d>>, Blocked> {
+    ) -> Result<Option<Draft<'d>>, Problem> {
         let plan = self.plan;
         let differs = |pair: usize| match (right, stored) {
             (Some(right), Some(stored)) => {
@@ -291,10 +291,10 @@ fn carried(text: String, from: &PgType, to: &PgType) -> String {
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<String, Blocked> {
+fn utf8(bytes: &[u8]) -> Result<String, Problem> {
     str_of(bytes).map(str::to_owned)
 }
 
-fn str_of(bytes: &[u8]) -> Result<&str, Blocked> {
-    std::str::from_utf8(bytes).map_err(|_| Blocked::new("a value is not UTF-8"))
+fn str_of(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|_| Problem::new("a value is not UTF-8"))
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::Spooled;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
 use crate::schema::{ColumnName, Link, Unique};
 
@@ -146,7 +146,7 @@ impl Member {
         marker: &Marker,
         old: bool,
         mut take: impl FnMut(Mark),
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let Some(source) = self.unique(scopes, unique) else { return Ok(()) };
         let source = Source { old, ..source };
         self.spooled

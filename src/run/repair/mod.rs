@@ -40,7 +40,8 @@ use self::writing::{Unwritten, write};
 use crate::finding::format_timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
-use crate::prepare::{Blocked, Prepared, RepairOptions, retry};
+use crate::prepare::{Prepared, RepairOptions, retry};
+use crate::problem::Problem;
 use crate::repair::{
     Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields, reaches,
 };
@@ -59,7 +60,7 @@ pub struct Repaired {
     /// The folder's manifest; it may have no parts.
     pub manifest: Manifest,
     /// Mappings that are left out because they cannot be repaired.
-    pub refused: Vec<Blocked>,
+    pub refused: Vec<Problem>,
     /// Rows that have agreed meanwhile.
     pub agreed: u64,
     /// What is worth knowing before somebody applies it.
@@ -77,8 +78,8 @@ pub async fn repair(
     options: &RepairOptions,
     findings: Findings,
     out: &Path,
-) -> Result<Repaired, Vec<Blocked>> {
-    let one = |blocked: Blocked| vec![blocked];
+) -> Result<Repaired, Vec<Problem>> {
+    let one = |blocked: Problem| vec![blocked];
     let mut plans = prepared.plans.clone();
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     plans.iter_mut().for_each(|plan| {
@@ -90,7 +91,7 @@ pub async fn repair(
     let known = |name: &str| plans.iter().any(|plan| plan.name == name);
     let found = findings.wanted.keys();
     if let Some(name) = names.iter().chain(found).find(|name| !known(name)) {
-        return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
+        return Err(one(Problem::new(format!("the spec has no mapping \"{name}\""))));
     }
     let asked = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
     let wanted: BTreeMap<usize, &[Wanted]> = plans
@@ -129,7 +130,7 @@ async fn make_all(
     (wanted, mut refusals, manifest): (&BTreeMap<usize, &[Wanted]>, Vec<Refusal>, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
-) -> Result<Repaired, Vec<Blocked>> {
+) -> Result<Repaired, Vec<Problem>> {
     loop {
         let left = |place: &usize| refusals.iter().any(|refusal| refusal.place == *place);
         let kept: BTreeMap<usize, &[Wanted]> =
@@ -142,7 +143,7 @@ async fn make_all(
         let asked = (&kept, !refusals.is_empty(), manifest);
         match Box::pin(make(prepared, options, plans, asked, leases, out)).await {
             Ok(made) => return Ok(Repaired { refused: messages(&refusals, plans), ..made }),
-            Err(Unmade::Blocked(blocked)) => return Err(vec![blocked]),
+            Err(Unmade::Problem(blocked)) => return Err(vec![blocked]),
             Err(Unmade::Refused(more)) => refusals.extend(more),
         }
     }
@@ -274,8 +275,8 @@ fn notes<'k>(
     notes
 }
 
-fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Blocked> {
-    let text = manifest.write().map_err(|error| Blocked::new(format!("the manifest: {error}")))?;
+fn write_manifest(folder: Folder, manifest: &Manifest) -> Result<(), Problem> {
+    let text = manifest.write().map_err(|error| Problem::new(format!("the manifest: {error}")))?;
     let mut file = folder.file(Manifest::FILE)?;
     file.write(&text)?;
     file.write("\n")?;

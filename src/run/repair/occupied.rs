@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::changes::Occupied;
 use super::holding::Draft;
 use crate::plan::MappingPlan;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Scope, coarse, ordered};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
@@ -20,7 +20,7 @@ pub(in crate::run) async fn occupied(
     scope: &Scope,
     drafts: &[Draft<'_>],
     refused: &[Option<String>],
-) -> Result<BTreeMap<usize, Occupied>, Blocked> {
+) -> Result<BTreeMap<usize, Occupied>, Problem> {
     let mut occupied: BTreeMap<usize, Occupied> = BTreeMap::new();
     let key = key(hands.plan, scope);
     let all = hands.plan.sides[written].filter.is_none();
@@ -45,7 +45,7 @@ pub(in crate::run) async fn occupied(
     let compared: Vec<Compared<'_>> = key.iter().map(|column| of(column, proven)).collect();
     let statement = sql::key_holders(hands.plan, written, &scope.table, &compared, &texts);
     for row in hands.query(written, statement).await? {
-        let at_side = |error| Blocked::from((Some(written), error));
+        let at_side = |error| Problem::from((Some(written), error));
         let place: i64 = row.get(0).map_err(at_side)?;
         let seen: bool = row.get(1).map_err(at_side)?;
         let Some((at, _)) = usize::try_from(place - 1).ok().and_then(|place| asked.get(place))

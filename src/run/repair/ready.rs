@@ -14,7 +14,8 @@ use super::target::{catalog, identity, missing, relation_of};
 use super::verified::{Verified, broken};
 use crate::files::Directory;
 use crate::plan::MappingPlan;
-use crate::prepare::{Blocked, Prepared, retry};
+use crate::prepare::{Prepared, retry};
+use crate::problem::Problem;
 use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::schema::{Rights, Server, Side, TableName};
 
@@ -23,7 +24,7 @@ pub struct Ready<'p> {
     /// Its manifest.
     pub manifest: Manifest,
     /// What the role lacks, if it lacks anything: it may look, and not execute.
-    pub lacks: Option<Blocked>,
+    pub lacks: Option<Problem>,
     /// The side that is written, if its server was started since the repair was made.
     pub restarted: Option<Side>,
     pub(in crate::run) prepared: &'p Prepared,
@@ -39,14 +40,14 @@ pub struct Ready<'p> {
 ///
 /// # Errors
 /// The first thing that is not as it was when the scripts were made.
-pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Blocked> {
+pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p>, Problem> {
     let again = "Make a new one: compare, then repair.";
     let folder = open_folder(folder)?;
     let manifest = read_manifest(&folder, again)?;
     let spec = &prepared.spec;
     if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
         return Err(
-            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
+            Problem::new(format!("the repair is not one of this spec: {why}")).with_hint(again)
         );
     }
     let mut changes = Vec::new();
@@ -58,11 +59,11 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
     if expires.is_none_or(|expires| Timestamp::now() > expires) {
         let message = format!("the repair was valid until {}", manifest.expires_at);
-        return Err(Blocked::new(message).hinted(again));
+        return Err(Problem::new(message).with_hint(again));
     }
     let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
     else {
-        return Err(Blocked::new("the manifest names no side"));
+        return Err(Problem::new("the manifest names no side"));
     };
     let server = &prepared.servers[written];
     let (made_for, here) = (&manifest.place, (&server.database, &server.system_identifier));
@@ -71,12 +72,12 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
             "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
             made_for.database, server.database
         );
-        return Err(Blocked::new(message).hinted("Check url in the spec."));
+        return Err(Problem::new(message).with_hint("Check url in the spec."));
     }
     if let Some(why) = made_for.instance.copied(&server.instance) {
         let message =
             format!("the {written} is not the server that the repair was made for: {why}");
-        return Err(Blocked::new(message).hinted("Check url in the spec."));
+        return Err(Problem::new(message).with_hint("Check url in the spec."));
     }
     let sequences = sequences(&changes)?;
     let checked = retry(async || check_tables(prepared, &manifest, written, &sequences).await);
@@ -85,26 +86,26 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })
 }
 
-fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Blocked> {
+fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Problem> {
     let mut file = open(folder, Manifest::FILE)?;
     let mut text = String::new();
     file.read_to_string(&mut text)
-        .map_err(|error| Blocked::io(&folder.path_of(Manifest::FILE), &error))?;
+        .map_err(|error| Problem::io(&folder.path_of(Manifest::FILE), &error))?;
     Manifest::read(&text).map_err(|why| match why {
         NoManifest::Broken => broken(Manifest::FILE),
-        NoManifest::Unsealed => Blocked::new(format!(
+        NoManifest::Unsealed => Problem::new(format!(
             "{} has no seal: it was edited, or made by an earlier version",
             Manifest::FILE
         ))
-        .hinted(again),
+        .with_hint(again),
         NoManifest::Unreadable => {
-            Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again)
+            Problem::new(format!("{} is not readable", Manifest::FILE)).with_hint(again)
         }
     })
 }
 
 /// The sequences that are to be moved.
-fn sequences(changes: &[Verified]) -> Result<BTreeSet<String>, Blocked> {
+fn sequences(changes: &[Verified]) -> Result<BTreeSet<String>, Problem> {
     let mut all = BTreeSet::new();
     for verified in changes {
         let stages = Changes::open(verified)?.heading.stages;
@@ -119,15 +120,15 @@ async fn check_tables(
     manifest: &Manifest,
     written: Side,
     sequences: &BTreeSet<String>,
-) -> Result<(Vec<usize>, Option<Blocked>), Blocked> {
-    let at_side = |error| Blocked::from((Some(written), error));
+) -> Result<(Vec<usize>, Option<Problem>), Problem> {
+    let at_side = |error| Problem::from((Some(written), error));
     let lease = prepared.pools[written].lease().await.map_err(at_side)?;
     let catalog = catalog(prepared, &lease, written);
     let (mut places, mut lacks) = (Vec::new(), None);
     for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
         let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
         let Some(place) = place else {
-            return Err(Blocked::new(format!("the spec has no mapping \"{mapping}\"")));
+            return Err(Problem::new(format!("the spec has no mapping \"{mapping}\"")));
         };
         let plan = &prepared.plans[place];
         let relation = relation_of(plan, written, &catalog).await?;
@@ -135,7 +136,7 @@ async fn check_tables(
         if let Some(what) = table.changed(&now) {
             let message =
                 format!("table {} was changed since the repair was made: {what}", table.table);
-            return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
+            return Err(Problem::new(message).with_hint("Make a new one: compare, then repair."));
         }
         let server = &prepared.servers[written];
         let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
@@ -150,7 +151,7 @@ async fn check_tables(
         let hint = format!(
             "GRANT SELECT, UPDATE ON SEQUENCE {name} TO {role}; or name another role in the url."
         );
-        Some(Blocked::new(message).hinted(hint))
+        Some(Problem::new(message).with_hint(hint))
     });
     lease.give_back().await;
     Ok((places, lacks))
@@ -163,9 +164,9 @@ fn lacking(
     kind: Act,
     rights: &Rights,
     server: &Server,
-) -> Option<Blocked> {
+) -> Option<Problem> {
     let role = &server.role;
-    let refuse = |message: String, hint: String| Some(Blocked::new(message).hinted(hint));
+    let refuse = |message: String, hint: String| Some(Problem::new(message).with_hint(hint));
     if let [first, rest @ ..] = missing(kind, rights).as_slice() {
         let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
         return refuse(
@@ -195,7 +196,7 @@ impl Ready<'_> {
     ///
     /// # Errors
     /// A record that cannot be believed.
-    pub fn journal(&self) -> Result<Journal, Blocked> {
+    pub fn journal(&self) -> Result<Journal, Problem> {
         Journal::read(&self.folder, &self.manifest.seal)
     }
 
@@ -218,7 +219,7 @@ impl Ready<'_> {
         &self,
         part: &Part,
         verified: &'v Verified,
-    ) -> Result<Changes<'v>, Blocked> {
+    ) -> Result<Changes<'v>, Problem> {
         let changes = Changes::open(verified)?;
         let heading = &changes.heading;
         let stages = || heading.stages.iter().zip(&part.stages);

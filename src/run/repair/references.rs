@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::holding::Draft;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Scope, ordered};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{Link, Side};
@@ -35,7 +35,7 @@ pub(in crate::run) async fn references(
     scope: &Scope,
     drafts: &[Draft<'_>],
     cascades: bool,
-) -> Result<References, Blocked> {
+) -> Result<References, Problem> {
     let mut found = References::default();
     for (place, link) in scope.stored.parents.iter().enumerate() {
         let of_all = drafts.iter().map(|draft| values(scope, draft, link, false));
@@ -82,7 +82,7 @@ async fn ask(
     written: Side,
     (scope, link): (&Scope, &Link),
     of_all: impl Iterator<Item = Option<Vec<&str>>>,
-) -> Result<BTreeMap<usize, u64>, Blocked> {
+) -> Result<BTreeMap<usize, u64>, Problem> {
     let mut columns = Vec::new();
     for (own, theirs) in &link.columns {
         let stored = scope.stored.columns.iter().find(|column| column.name == *own);
@@ -109,7 +109,7 @@ async fn ask(
     };
     let mut known: BTreeMap<usize, u64> = asked.iter().map(|(at, _)| (*at, 0)).collect();
     for row in rows {
-        let at_side = |error| Blocked::from((Some(written), error));
+        let at_side = |error| Problem::from((Some(written), error));
         let place: i64 = row.get(0).map_err(at_side)?;
         let count: i64 = row.get(1).map_err(at_side)?;
         let asked = usize::try_from(place - 1).ok().and_then(|place| asked.get(place));

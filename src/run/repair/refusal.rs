@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::MappingPlan;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Described, Wanted, WantedPlace};
 
 /// A mapping that cannot be repaired.
@@ -22,23 +22,23 @@ pub(in crate::run) struct Refusal {
 /// Why a repair is not made.
 pub(in crate::run) enum Unmade {
     /// Something stands in the way of all of it.
-    Blocked(Blocked),
+    Problem(Problem),
     /// Mappings that are to be left out.
     Refused(Vec<Refusal>),
 }
 
-impl From<Blocked> for Unmade {
-    fn from(blocked: Blocked) -> Unmade {
-        Unmade::Blocked(blocked)
+impl From<Problem> for Unmade {
+    fn from(blocked: Problem) -> Unmade {
+        Unmade::Problem(blocked)
     }
 }
 
 /// The mappings that are left out, as messages.
-pub(in crate::run) fn messages(refusals: &[Refusal], plans: &[MappingPlan]) -> Vec<Blocked> {
+pub(in crate::run) fn messages(refusals: &[Refusal], plans: &[MappingPlan]) -> Vec<Problem> {
     let message = |refusal: &Refusal| {
         let name = &plans[refusal.place].name;
-        Blocked::new(format!("mapping \"{name}\" cannot be repaired: {}", refusal.why))
-            .hinted(refusal.hint.clone())
+        Problem::new(format!("mapping \"{name}\" cannot be repaired: {}", refusal.why))
+            .with_hint(refusal.hint.clone())
     };
     refusals.iter().map(message).collect()
 }

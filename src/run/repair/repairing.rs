@@ -17,7 +17,7 @@ use super::telling::tell;
 use crate::finding::{DivergenceKind, NamedValues};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::work::task_context::TaskContext;
@@ -80,7 +80,7 @@ impl<'r> Repairing<'r> {
         &mut self,
         wanted: &[Wanted],
         settle: Duration,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         for act in [Act::Insert, Act::Update, Act::Delete] {
             let of_act = || wanted.iter().filter(|wanted| wanted.act(self.authority) == Some(act));
             let texts: Vec<Vec<String>> = of_act()
@@ -116,13 +116,13 @@ impl<'r> Repairing<'r> {
         keys: &[Key],
         rows: &BySide<Vec<Row>>,
         found: Found<'_>,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let drafts = self.making.draft(keys, rows, found)?;
         self.keep(drafts).await
     }
 
     /// Takes drafts that the columns hold.
-    async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Blocked> {
+    async fn keep(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<(), Problem> {
         let mut refused = hold(&self.hands, self.written, &mut drafts).await?;
         let scope = self.making.scope;
         let mut told = tell(&self.hands, self.written, scope, &drafts, &mut refused).await?;
@@ -136,14 +136,14 @@ impl<'r> Repairing<'r> {
     }
 
     /// A key's texts in the plan's order.
-    fn fields(&self, key: &NamedValues<String>) -> Result<Vec<String>, Blocked> {
+    fn fields(&self, key: &NamedValues<String>) -> Result<Vec<String>, Problem> {
         let plan = self.hands.plan;
         let named = |name: &str| key.0.iter().find(|(known, _)| known == name);
         let texts: Option<Vec<String>> =
             plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
         texts.filter(|texts| texts.len() == key.0.len()).ok_or_else(|| {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
-            Blocked::new(message).hinted("Compare again.")
+            Problem::new(message).with_hint("Compare again.")
         })
     }
 
@@ -152,7 +152,7 @@ impl<'r> Repairing<'r> {
         &mut self,
         wanted: &'w Wanted,
         standing: &mut Standing<'w>,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let WantedPlace::Range(after, through) = &wanted.place else { return Ok(()) };
         if let Some(act) = wanted.act(self.authority).filter(|act| !self.kinds.contains(act)) {
             self.making.leave_kind(act, wanted.rows);
@@ -191,7 +191,7 @@ impl<'r> Repairing<'r> {
         side: Side,
         range: &KeyRange,
         standing: &mut Standing<'_>,
-    ) -> Result<usize, Blocked> {
+    ) -> Result<usize, Problem> {
         let plan = self.hands.plan;
         let others: HashSet<Key> =
             self.keys_within(side.other(), range).await?.into_iter().collect();
@@ -212,7 +212,7 @@ impl<'r> Repairing<'r> {
         &mut self,
         piece: &Piece<'_>,
         stood: &HashSet<Fingerprint>,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let Piece { wanted, side, range, .. } = piece;
         let Some(act) = wanted.act(self.authority) else { return Ok(()) };
         let found = (act, Some(stood));
@@ -242,7 +242,7 @@ impl<'r> Repairing<'r> {
         &self,
         side: Side,
         key: Option<&NamedValues<String>>,
-    ) -> Result<Option<Bound>, Blocked> {
+    ) -> Result<Option<Bound>, Problem> {
         let Some(key) = key else { return Ok(None) };
         let key = self.fields(key)?;
         let texts = [key.as_slice()];
@@ -254,7 +254,7 @@ impl<'r> Repairing<'r> {
         Ok(keys.into_iter().next().map(|key| Bound { key, text }))
     }
 
-    async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Blocked> {
+    async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Problem> {
         let plan = self.hands.plan;
         let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
         let mut keys = Vec::new();
@@ -266,7 +266,7 @@ impl<'r> Repairing<'r> {
     }
 
     /// Those keys of a range that its finding speaks of: of its group, and under no agreement.
-    async fn meant(&self, side: Side, keys: &[Key], wanted: &Wanted) -> Result<Vec<Key>, Blocked> {
+    async fn meant(&self, side: Side, keys: &[Key], wanted: &Wanted) -> Result<Vec<Key>, Problem> {
         let plan = self.hands.plan;
         if wanted.group.is_none() && !wanted.partial {
             return Ok(keys.to_vec());
@@ -298,7 +298,7 @@ async fn rows_of(
     written: Side,
     readable: &[StoredColumn],
     keys: &[Key],
-) -> Result<BySide<Vec<Row>>, Blocked> {
+) -> Result<BySide<Vec<Row>>, Problem> {
     let asked: Vec<&Key> = keys.iter().collect();
     let statement = |side: Side| match side == written {
         true => sql::stored_rows(hands.plan, side, readable, &asked),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::changes::spool_error;
 use crate::files::unnamed;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::Wanted;
 use crate::row::{Fingerprint, KeyRange};
 use crate::schema::Side;
@@ -41,18 +41,18 @@ pub(in crate::run) struct Standing<'w> {
 pub(in crate::run) struct Stood(BufReader<File>);
 
 impl<'w> Standing<'w> {
-    pub(in crate::run) fn new() -> Result<Standing<'w>, Blocked> {
+    pub(in crate::run) fn new() -> Result<Standing<'w>, Problem> {
         let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
         Ok(Standing { out, pieces: Vec::new() })
     }
 
     /// A row of the piece that is being looked at.
-    pub(in crate::run) fn push(&mut self, row: Fingerprint) -> Result<(), Blocked> {
+    pub(in crate::run) fn push(&mut self, row: Fingerprint) -> Result<(), Problem> {
         self.out.write_all(&row.to_bytes()).map_err(spool_error)
     }
 
     /// Turns to the second look.
-    pub(in crate::run) fn turn(self) -> Result<(Vec<Piece<'w>>, Stood), Blocked> {
+    pub(in crate::run) fn turn(self) -> Result<(Vec<Piece<'w>>, Stood), Problem> {
         let mut file = self.out.into_inner().map_err(spool_error)?;
         file.rewind().map_err(spool_error)?;
         Ok((self.pieces, Stood(BufReader::with_capacity(1 << 16, file))))
@@ -61,7 +61,7 @@ impl<'w> Standing<'w> {
 
 impl Stood {
     /// The rows of the next piece.
-    pub(in crate::run) fn next(&mut self, rows: usize) -> Result<HashSet<Fingerprint>, Blocked> {
+    pub(in crate::run) fn next(&mut self, rows: usize) -> Result<HashSet<Fingerprint>, Problem> {
         let mut bytes = [0; 16];
         let mut read = |_| {
             self.0.read_exact(&mut bytes).map_err(spool_error)?;

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use super::refusal::{Refusal, Unmade};
 use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
-use crate::prepare::{Blocked, Prepared, RepairOptions};
+use crate::prepare::{Prepared, RepairOptions};
+use crate::problem::Problem;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
 use crate::schema::{BySide, Relation, Rights, Side, TableName};
 use crate::spec::Reads;
 
 /// A connection of each side.
-pub(in crate::run) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
+pub(in crate::run) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Problem> {
     let lease = async |side: Side| {
         let lease = prepared.pools[side].lease().await;
-        lease.map_err(|error| Blocked::from((Some(side), error)))
+        lease.map_err(|error| Problem::from((Some(side), error)))
     };
     Ok(BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? })
 }
@@ -24,20 +25,20 @@ pub(in crate::run) async fn relation_of(
     plan: &MappingPlan,
     side: Side,
     catalog: &Catalog<'_>,
-) -> Result<Relation, Blocked> {
+) -> Result<Relation, Problem> {
     let Reads::Table(table) = &plan.sides[side].reads else {
         let message = format!(
             "mapping \"{}\": the {side} is a query; only a table can be repaired",
             plan.name
         );
-        return Err(Blocked::new(message));
+        return Err(Problem::new(message));
     };
     let gone = || PgError::unexpected(format!("table {} is gone", table.value));
     let found = catalog
         .table(&table.value, plan.sides[side].only)
         .await
         .and_then(|found| found.ok_or_else(gone));
-    found.map_err(|error| Blocked::from((Some(side), error)))
+    found.map_err(|error| Problem::from((Some(side), error)))
 }
 
 pub(in crate::run) fn catalog<'l>(
@@ -100,7 +101,7 @@ pub(in crate::run) async fn judge(
         }
         let relation = relation_of(plan, written, &catalog).await?;
         let oid = relation.oid.unwrap_or(0);
-        let at_side = |error| Blocked::from((Some(written), error));
+        let at_side = |error| Problem::from((Some(written), error));
         let stored = catalog.stored(oid).await.map_err(at_side)?;
         let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let beyond = catalog.beyond(&stored.referrers).await.map_err(at_side)?;

@@ -7,7 +7,7 @@ use super::changes::ToldValues;
 use super::holding::Draft;
 use super::member::ANY;
 use crate::pg::{PgError, Remedy, Row};
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{Act, Scope, standin, stands_in};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn};
@@ -28,7 +28,7 @@ pub(in crate::run) async fn tell(
     scope: &Scope,
     drafts: &[Draft<'_>],
     refused: &mut [Option<String>],
-) -> Result<ToldValues, Blocked> {
+) -> Result<ToldValues, Problem> {
     let width = scope.told().count();
     let mut told = ToldValues::default();
     let checked: Vec<usize> =
@@ -155,7 +155,7 @@ async fn standins(
     scope: &Scope,
     columns: &[usize],
     rows: usize,
-) -> Result<BTreeMap<usize, Option<String>>, Blocked> {
+) -> Result<BTreeMap<usize, Option<String>>, Problem> {
     let table = sql::quoted_table(&scope.table);
     let texts = columns.iter().filter_map(|place| {
         let column = &scope.stored.columns[*place];

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::folder::open;
 use crate::files::Directory;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::FileSeal;
 use crate::row::Sealer;
 
@@ -34,13 +34,13 @@ pub(in crate::run) struct Blocks<'v> {
 
 impl Verified {
     /// Reads a file whole and looks whether its seal is.
-    pub(in crate::run) fn of(folder: &Directory, sealed: &FileSeal) -> Result<Verified, Blocked> {
+    pub(in crate::run) fn of(folder: &Directory, sealed: &FileSeal) -> Result<Verified, Problem> {
         let mut file = open(folder, &sealed.file)?;
         let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
         let mut block = Vec::new();
         loop {
             read_block(&mut file, &mut block)
-                .map_err(|error| Blocked::io(&folder.path_of(&sealed.file), &error))?;
+                .map_err(|error| Problem::io(&folder.path_of(&sealed.file), &error))?;
             if block.is_empty() {
                 break;
             }
@@ -54,29 +54,29 @@ impl Verified {
     }
 
     /// Reads it again, from the beginning.
-    pub(in crate::run) fn read(&self) -> Result<Blocks<'_>, Blocked> {
+    pub(in crate::run) fn read(&self) -> Result<Blocks<'_>, Problem> {
         let file = open(&self.folder, &self.name)?;
         Ok(Blocks { file, verified: self, next: 0, block: Vec::new(), at: 0 })
     }
 
     /// Why it cannot be used: it was written to, or its content is nothing that we know.
-    pub(in crate::run) fn unreadable(&self, error: Option<&io::Error>) -> Blocked {
+    pub(in crate::run) fn unreadable(&self, error: Option<&io::Error>) -> Problem {
         match error {
-            Some(error) if error.kind() == ErrorKind::InvalidData => Blocked::new(format!(
+            Some(error) if error.kind() == ErrorKind::InvalidData => Problem::new(format!(
                 "{} was changed while it was applied",
                 self.name
             ))
-            .hinted("Nothing of the change was applied; batches before it stand. Put back what was reviewed and start it again."),
-            Some(error) => Blocked::io(&self.folder.path_of(&self.name), error),
-            None => Blocked::new(format!("{} is not readable", self.name)),
+            .with_hint("Nothing of the change was applied; batches before it stand. Put back what was reviewed and start it again."),
+            Some(error) => Problem::io(&self.folder.path_of(&self.name), error),
+            None => Problem::new(format!("{} is not readable", self.name)),
         }
     }
 }
 
 /// What to say of a file that is not what was sealed.
-pub(in crate::run) fn broken(name: &str) -> Blocked {
-    Blocked::new(format!("the seal of {name} is broken: it was edited or damaged"))
-        .hinted("Apply what was reviewed, or run your own script with psql.")
+pub(in crate::run) fn broken(name: &str) -> Problem {
+    Problem::new(format!("the seal of {name} is broken: it was edited or damaged"))
+        .with_hint("Apply what was reviewed, or run your own script with psql.")
 }
 
 impl Blocks<'_> {

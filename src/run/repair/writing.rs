@@ -10,7 +10,7 @@ use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
 use super::member::Member;
 use crate::files::unnamed;
-use crate::prepare::Blocked;
+use crate::problem::Problem;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
@@ -45,7 +45,7 @@ pub(in crate::run) fn write(
     part: &Unwritten<'_>,
     arranged: &mut Arranged,
     manifest: &Manifest,
-) -> Result<Part, Blocked> {
+) -> Result<Part, Problem> {
     let stem = stem(part, &arranged.members);
     let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
     let forward: Vec<Shape> = arranged.members.iter().map(|member| member.shape.clone()).collect();
@@ -159,7 +159,7 @@ impl Files<'_> {
         lines: &str,
         manifest: &Manifest,
         plain: bool,
-    ) -> Result<(), Blocked> {
+    ) -> Result<(), Problem> {
         let tables = &self.tables;
         let text =
             text_of((forward, tables), &changes, manifest, Some(&manifest.expires_at), plain);
@@ -177,7 +177,7 @@ impl Files<'_> {
     }
 
     /// Takes the undo batches from where they were put aside, the last one first.
-    fn take_back(&mut self) -> Result<(), Blocked> {
+    fn take_back(&mut self) -> Result<(), Problem> {
         for ends in self.starts.windows(2).rev() {
             self.aside.seek(SeekFrom::Start(ends[0])).map_err(spool_error)?;
             let mut text = String::new();
