@@ -20,7 +20,7 @@ mod retry;
 mod server_clocks;
 
 pub use fingerprint::{agree, changes, same_servers};
-pub use options::{Options, RepairOptions, SinceOption, Stop};
+pub use options::{Options, SinceOption, Stop};
 pub use preparation::{Prepared, Trouble, prepare};
 pub use redaction::{read_from_start, unstorable};
 pub(crate) use retry::{SideError, Transient, retry};

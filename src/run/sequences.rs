@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::repair::target::catalog;
+use super::repair::catalog;
 use crate::gate::Sequence;
 use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
