@@ -12,7 +12,7 @@ use super::args::{CommonArgs, When};
 use super::exit::{Exit, STDOUT};
 use crate::pg::PgError;
 use crate::problem::Problem;
-use crate::run::{Blocked, Trouble};
+use crate::run::Trouble;
 use crate::schema::Side;
 use crate::spec::{
     Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, holds_connection, printable,
@@ -196,12 +196,6 @@ impl Ui {
 /// Makes a problem of a message and a hint.
 fn problem(message: &str, hint: Option<&str>) -> Problem {
     Problem { hint: hint.map(str::to_owned), ..Problem::new(message) }
-}
-
-impl From<Blocked> for Problem {
-    fn from(blocked: Blocked) -> Problem {
-        Problem { hint: blocked.hint, ..Problem::new(blocked.message) }
-    }
 }
 
 /// Removes what may be a connection string from an error of clap, which repeats arguments and

@@ -381,8 +381,8 @@ async fn run_all(
     let stores = [(args.slice, "--slice"), (args.run_id.is_some(), "--run-id")];
     for (_, flag) in stores.into_iter().filter(|(given, _)| *given) {
         let refused = |(prepared, options)| run::unstorable(prepared, options, flag);
-        if let Some(blocked) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
-            ui.problem(&blocked.into());
+        if let Some(problem) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
+            ui.problem(&problem);
             return Exit::Trouble;
         }
     }

@@ -15,7 +15,7 @@ use crate::cli::prior_run::PriorRun;
 use crate::cli::ui::Ui;
 use crate::cli::{signals, specs};
 use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
-use crate::run::{self, Options, RepairOptions, Repaired, Stop};
+use crate::run::{self, Options, RepairOptions, RepairOutcome, Stop};
 use crate::schema::Side;
 use crate::spec::{parse_duration, printable};
 
@@ -146,8 +146,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if let Some(terms) = prior.terms(&args.common, &prepared.spec, &findings.run, ui).await {
         match run::same_servers(prepared, &findings.run, &terms) {
             Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
-            Err(blocked) => {
-                ui.problem(&blocked.into());
+            Err(problem) => {
+                ui.problem(&problem);
                 return Ok(Exit::Trouble);
             }
         }
@@ -169,14 +169,14 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     match made {
         Ok(repaired) => show(args, ui, &repaired),
-        Err(blocked) => {
-            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+        Err(problems) => {
+            problems.iter().for_each(|problem| ui.problem(problem));
             Ok(Exit::Trouble)
         }
     }
 }
 
-fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
+fn show(args: &RepairArgs, ui: &Ui, repaired: &RepairOutcome) -> anyhow::Result<Exit> {
     for Unseen { mapping, reason } in &repaired.manifest.unseen {
         let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
@@ -191,11 +191,11 @@ fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit>
     Ok(Exit::Clean)
 }
 
-fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &RepairOutcome) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
-    let Repaired { manifest, agreed, .. } = repaired;
+    let RepairOutcome { manifest, agreed, .. } = repaired;
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     write_parts(manifest, &mut line)?;
