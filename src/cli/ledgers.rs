@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::clock::warn_if_behind;
 use super::ui::Ui;
-use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
+use crate::ledger::{
+    Lease, LeaseKind, LeaseRequest, Location, Lock, Place, RENEWED_EVERY, Recorder, Store,
+};
 use crate::problem::Problem;
 use crate::row::Veil;
 use crate::spec::Spec;
@@ -41,14 +43,16 @@ pub(super) struct LedgerRequest<'a> {
 }
 
 impl LedgerRequest<'_> {
-    /// Returns the name of a lease's holder, given the id of a new run. All processes of a shared
-    /// run have the same name. Which run will be resumed is not known yet.
-    fn holder(&self, run: &str) -> String {
-        match (self.shares, self.resumes) {
-            (Some((shared, _)), _) => format!("run {shared}"),
-            (None, true) => format!("process {run} with --resume"),
-            (None, false) => format!("run {run}"),
-        }
+    /// Returns what the lease of a spec is requested with, given the id of a new run. All processes of
+    /// a shared run have the same holder. Which run will be resumed is not known yet.
+    fn spec_lease(&self, spec: &str, run: &str) -> LeaseRequest {
+        let (run, holder) = match (self.shares, self.resumes) {
+            (Some((shared, _)), _) => (Some(shared), format!("run {shared}")),
+            (None, true) => (None, format!("process {run} with --resume")),
+            (None, false) => (Some(run), format!("run {run}")),
+        };
+        let (name, run) = (spec.to_owned(), run.map(str::to_owned));
+        LeaseRequest { kind: LeaseKind::Spec, name, run, holder }
     }
 }
 
@@ -134,16 +138,17 @@ impl Ledgers {
         }
         // The process's lease is taken before the spec's, which the last process releases.
         let run = new_id();
-        let holder = request.holder(&run);
+        let of_spec = request.spec_lease(spec, &run);
         self.runs.insert(spec.to_owned(), run);
-        if let Some((_, process)) = request.shares {
-            let name = Lease::of_member(&holder, process);
-            let taken = store.lease(&name, process).await;
+        if let Some((shared, process)) = request.shares {
+            let (kind, run) = (LeaseKind::Process, Some(shared.to_owned()));
+            let (name, holder) = (process.to_owned(), process.to_owned());
+            let taken = store.lease(LeaseRequest { kind, name, run, holder }).await;
             // Without it the spec's lease expires.
             self.member = taken.ok().flatten().and_then(Result::ok);
         }
         let mut held = None;
-        match store.lease(spec, &holder).await {
+        match store.lease(of_spec).await {
             Ok(Some(Ok(lease))) => {
                 held = Some(lease.clone());
                 self.leases.push(lease);
@@ -214,7 +219,7 @@ impl Ledgers {
         async move {
             match (shared, member, leases.first()) {
                 (false, ..) => release_all(leases).await,
-                (true, Some(member), Some(lease)) => in_time(member.leave(lease)).await,
+                (true, Some(member), Some(lease)) => in_time(member.leave_run(lease)).await,
                 // Other processes may still renew the spec's lease; otherwise it expires.
                 (true, ..) => {}
             }
@@ -231,7 +236,7 @@ pub(super) async fn renew(leases: Vec<Lease>) {
         tokio::time::sleep(RENEWED_EVERY).await;
         for lease in &leases {
             // If another process has taken it over, the next write to the ledger fails.
-            let _ = lease.hold().await;
+            let _ = lease.renew().await;
         }
     }
 }
@@ -240,7 +245,7 @@ pub(super) async fn renew(leases: Vec<Lease>) {
 async fn release_all(leases: Vec<Lease>) {
     let all = async {
         for lease in leases {
-            let _ = lease.give_back().await;
+            let _ = lease.release().await;
         }
     };
     in_time(all).await;
@@ -302,7 +307,7 @@ pub(super) async fn is_running(place: &Place, path: &Path, name: &str, store: &S
         None => false,
         Some(Location::File(file)) => Lock::is_held(&file),
         Some(Location::Database(_)) => {
-            store.leased_to(name).await.is_ok_and(|holder| holder.is_some())
+            store.spec_holder(name).await.is_ok_and(|holder| holder.is_some())
         }
     }
 }

@@ -40,7 +40,7 @@ pub use cipher::Cipher;
 pub use coverage::Covered;
 pub use error::LedgerError;
 pub use interrupted::{Interrupted, Resumable};
-pub use lease::{Lease, RENEWED_EVERY};
+pub use lease::{Lease, LeaseKind, LeaseRequest, RENEWED_EVERY};
 pub use leftover::leftover;
 pub use lock::Lock;
 pub use past::Retold;

@@ -359,8 +359,7 @@ impl Recorder {
 
     /// Makes changes, if the run is still this process's.
     async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
-        let fence = self.lease.as_ref().map(Lease::fence);
-        self.store.together(fence.into_iter().chain(changes).collect()).await.map(drop)
+        self.store.together_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
 
     async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), LedgerError> {
@@ -378,7 +377,7 @@ impl Recorder {
         let Some(run) = self.run.take() else { return Ok(()) };
         let (number, first) = (run.row.number, run.first_place);
         let change = |statement, params| Change { statement, params };
-        let mut changes: Vec<Change> = self.lease.as_ref().map(Lease::fence).into_iter().collect();
+        let mut changes: Vec<Change> = Vec::new();
         if first > 0 {
             for statement in [
                 include_str!("statements/forget_earlier_findings.sql"),
@@ -406,7 +405,8 @@ impl Recorder {
             let ended = returned.first().map_or(Ok(None), |record| record.maybe_int(0))?;
             Ok(vec![RunRow { ended, ..row.clone() }.seal(checksums)])
         };
-        self.store.followed(changes, seal).await?;
+        let fence = self.lease.as_ref().map(Lease::fence);
+        self.store.followed(fence.as_ref(), changes, seal).await?;
         retention::forget(&self.store, &spec).await
     }
 }

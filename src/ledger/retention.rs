@@ -43,7 +43,7 @@ pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), 
         let run = stored.number();
         changes.extend(CHECKPOINTS.map(|statement| Change { statement, params: values![run] }));
     }
-    store.together(changes).await.map(drop)
+    store.together(changes).await
 }
 
 /// Forgets the oldest runs of a spec with all that belongs to them.
@@ -69,7 +69,7 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError>
         let statement = include_str!("statements/forget_old_coverage.sql");
         changes.push(Change { statement, params: Vec::new() });
     }
-    store.together(changes).await.map(drop)
+    store.together(changes).await
 }
 
 /// A run with what it takes.

@@ -16,7 +16,7 @@ pub(super) struct Step {
 }
 
 /// Every step there is: a new version is a new one at the end, and none is ever changed.
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step {
         file: include_str!("statements/schema_1.sql"),
         shared: include_str!("statements/shared_schema_1.sql"),
@@ -28,6 +28,10 @@ const STEPS: [Step; 3] = [
     Step {
         file: include_str!("statements/schema_3.sql"),
         shared: include_str!("statements/shared_schema_3.sql"),
+    },
+    Step {
+        file: include_str!("statements/schema_4.sql"),
+        shared: include_str!("statements/shared_schema_4.sql"),
     },
 ];
 
@@ -80,6 +84,7 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_made() {
-        assert_eq!([0, 1, 2, 3, 99, -1].map(|version| missing(version).len()), [3, 2, 1, 0, 0, 0]);
+        let counts = [0, 1, 2, 3, 4, 99, -1].map(|version| missing(version).len());
+        assert_eq!(counts, [4, 3, 2, 1, 0, 0, 0]);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::error::LedgerError;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
-use super::value::{Change, Record, Value};
+use super::value::{Change, Fence, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TRIES: u32 = 6;
 const UNIQUE_VIOLATION: &str = "23505";
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
-/// Of `shared_fence.sql`.
-const DIVISION_BY_ZERO: &str = "22012";
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// An open ledger in a database.
@@ -91,7 +89,9 @@ impl SharedStore {
             return Ok(SharedStore { newer: version > VERSION, ..self });
         }
         let migrated = self.tried(async |lease| match written(lease, migrate).await {
-            Err(error) if error.sqlstate.as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+            Err(TransactionError::Server(error))
+                if error.sqlstate.as_deref() == Some(INSUFFICIENT_PRIVILEGE) =>
+            {
                 Ok(Err(not_permitted(version, &error.message)))
             }
             done => done.map(Ok),
@@ -142,7 +142,7 @@ impl SharedStore {
             (include_str!("statements/shared_lock_run.sql"), lock),
             (include_str!("statements/shared_cut.sql"), cut),
         ];
-        let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
+        let made = async |writing: &Writing<'_>| Ok(writing.fill_all(&sent).await?);
         self.tried(async |lease| written(lease, &made).await).await.map(drop)
     }
 
@@ -165,60 +165,63 @@ impl SharedStore {
         params: &[Value],
     ) -> Result<Vec<Record>, LedgerError> {
         let binds = binds(params);
-        let made = async |writing: &Writing<'_>| writing.rows(statement, &binds).await;
+        let made = async |writing: &Writing<'_>| Ok(writing.rows(statement, &binds).await?);
         let rows = self.tried(async |lease| written(lease, &made).await).await?;
         rows.iter().map(record).collect()
     }
 
-    /// Makes several changes, or none of them.
-    pub(super) async fn together(&self, changes: &[Change]) -> Result<Vec<u64>, LedgerError> {
+    /// Makes several changes as long as a lease is held, or none of them.
+    pub(super) async fn together(
+        &self,
+        fence: Option<&Fence>,
+        changes: &[Change],
+    ) -> Result<(), LedgerError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
+        let made = async |writing: &Writing<'_>| {
+            check_fence(writing, fence).await?;
+            Ok(writing.fill_all(&sent).await.map(drop)?)
+        };
         let tries = AtomicU32::new(0);
-        let tried = self.tried(async |lease| {
+        self.tried(async |lease| {
             let again = tries.fetch_add(1, Ordering::Relaxed) > 0;
             match written(lease, &made).await {
                 // What stands there is from the try before, whose answer was lost on its way.
-                Err(error) if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) => {
-                    Ok(Ok(vec![0; sent.len()]))
+                Err(TransactionError::Server(error))
+                    if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) =>
+                {
+                    Ok(())
                 }
-                Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
-                    Ok(Err(taken_over()))
-                }
-                done => done.map(Ok),
+                done => done,
             }
-        });
-        tried.await?
+        })
+        .await
     }
 
-    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    /// Makes several changes as long as a lease is held, then those that follow from what the last one
+    /// returns, or none of them.
     pub(super) async fn followed(
         &self,
+        fence: Option<&Fence>,
         changes: &[Change],
         then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
     ) -> Result<Vec<Record>, LedgerError> {
         let made = async |writing: &Writing<'_>| {
+            check_fence(writing, fence).await?;
             let mut returned = Vec::new();
             for Change { statement, params } in changes {
                 returned = Tables::rows(writing, statement, params.clone()).await?;
             }
-            let following = then(&returned).map_err(Writing::not_understood)?;
+            let following = then(&returned).map_err(TransactionError::Ledger)?;
             Tables::change_all(writing, following).await.map(|()| returned)
         };
-        let tried = self.tried(async |lease| match written(lease, &made).await {
-            Err(error) if error.sqlstate.as_deref() == Some(DIVISION_BY_ZERO) => {
-                Ok(Err(taken_over()))
-            }
-            done => done.map(Ok),
-        });
-        tried.await?
+        self.tried(async |lease| written(lease, &made).await).await
     }
 
     /// Does something with a connection, and again where that helps.
     async fn tried<T>(
         &self,
-        work: impl AsyncFn(&Lease) -> Result<T, PgError>,
+        work: impl AsyncFn(&Lease) -> Result<T, TransactionError>,
     ) -> Result<T, LedgerError> {
         let mut tries = 0;
         loop {
@@ -229,31 +232,64 @@ impl SharedStore {
                     lease.give_back().await;
                     done
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(TransactionError::Server(error)),
             };
             tries += 1;
             match done {
-                Err(error) if error.may_pass() && tries < TRIES => {
+                Err(TransactionError::Server(error)) if error.may_pass() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
-                done => return Ok(done?),
+                done => return done.map_err(LedgerError::from),
             }
         }
     }
 }
 
-fn taken_over() -> LedgerError {
-    LedgerError("another process has taken this run's lease over".to_owned())
+/// Why a transaction was rolled back.
+pub(super) enum TransactionError {
+    /// An error of the server or of the connection.
+    Server(PgError),
+    /// Another process has taken the lease over.
+    LeaseLost,
+    /// A row that cannot be read.
+    Ledger(LedgerError),
+}
+
+impl From<PgError> for TransactionError {
+    fn from(error: PgError) -> TransactionError {
+        TransactionError::Server(error)
+    }
+}
+
+impl From<TransactionError> for LedgerError {
+    fn from(failure: TransactionError) -> LedgerError {
+        match failure {
+            TransactionError::Server(error) => error.into(),
+            TransactionError::LeaseLost => {
+                LedgerError("another process has taken this run's lease over".to_owned())
+            }
+            TransactionError::Ledger(error) => error,
+        }
+    }
+}
+
+/// Fails if another process has taken a lease over.
+async fn check_fence(writing: &Writing<'_>, fence: Option<&Fence>) -> Result<(), TransactionError> {
+    let Some(Change { statement, params }) = fence.map(|Fence(query)| query) else { return Ok(()) };
+    match writing.rows(statement, &binds(params)).await?.is_empty() {
+        true => Err(TransactionError::LeaseLost),
+        false => Ok(()),
+    }
 }
 
 /// Does something in a transaction that writes.
 async fn written<T>(
     lease: &Lease,
-    work: impl AsyncFn(&Writing<'_>) -> Result<T, PgError>,
-) -> Result<T, PgError> {
+    work: impl AsyncFn(&Writing<'_>) -> Result<T, TransactionError>,
+) -> Result<T, TransactionError> {
     let writing = lease.begin_writing(BEGIN).await?;
     match work(&writing).await {
-        Ok(done) => writing.commit().await.map(|()| done),
+        Ok(done) => Ok(writing.commit().await.map(|()| done)?),
         Err(error) => {
             writing.roll_back().await;
             Err(error)
@@ -263,7 +299,7 @@ async fn written<T>(
 
 /// Makes the tables that are missing, unless another process has just done so. Gives the version that
 /// is there then.
-async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
+async fn migrate(writing: &Writing<'_>) -> Result<i64, TransactionError> {
     writing.run(include_str!("statements/shared_create.sql")).await?;
     let found = writing.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
     let version = match found.first().is_some_and(|row| row.field(0).is_some()) {
@@ -283,37 +319,41 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
     }
     convert_rows(writing, version).await?;
     let add = include_str!("statements/shared_add_version.sql");
-    writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
+    Ok(writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)?)
 }
 
 impl Tables for Writing<'_> {
-    type Error = PgError;
+    type Error = TransactionError;
 
     async fn rows(
         &self,
         statement: &'static str,
         params: Vec<Value>,
-    ) -> Result<Vec<Record>, PgError> {
+    ) -> Result<Vec<Record>, TransactionError> {
         let rows = self.rows(statement, &binds(&params)).await?;
         rows.iter().map(record).collect::<Result<_, _>>().map_err(Self::not_understood)
     }
 
-    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), PgError> {
-        self.fill(statement, &binds(&params)).await
+    async fn change(
+        &self,
+        statement: &'static str,
+        params: Vec<Value>,
+    ) -> Result<(), TransactionError> {
+        Ok(self.fill(statement, &binds(&params)).await?)
     }
 
-    async fn erase_deleted(&self) -> Result<(), PgError> {
-        self.run(include_str!("statements/shared_erase_deleted.sql")).await
+    async fn erase_deleted(&self) -> Result<(), TransactionError> {
+        Ok(self.run(include_str!("statements/shared_erase_deleted.sql")).await?)
     }
 
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), PgError> {
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), TransactionError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        self.fill_all(&sent).await.map(drop)
+        Ok(self.fill_all(&sent).await.map(drop)?)
     }
 
-    fn not_understood(why: LedgerError) -> PgError {
-        PgError::unexpected(why.0)
+    fn not_understood(why: LedgerError) -> TransactionError {
+        TransactionError::Ledger(why)
     }
 }
 

@@ -13,7 +13,7 @@ use super::checkpoint::{ChunkPlace, StoredChunk, StoredChunks};
 use super::checksum::{Checksums, Table};
 use super::error::LedgerError;
 use super::interrupted::Interrupted;
-use super::lease::Lease;
+use super::lease::{Lease, LeaseKind, LeaseRequest};
 use super::recorder::Recorder;
 use super::redaction::Redaction;
 use super::run_row::RunRow;
@@ -143,14 +143,19 @@ impl Sharing {
         Ok(!self.store.rows(find, &[self.run.into(), mapping.into()]).await?.is_empty())
     }
 
-    /// The right to tell the whole, if no other process has it.
+    /// Takes the lease to report the run, if no other process has it.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn settle(&self) -> Result<Option<Lease>, LedgerError> {
-        // In the same table as the specs' own: no spec's name has a blank.
-        let what = format!("settling {}", self.run);
-        Ok(Lease::take(&self.store, &what, &self.holder).await?.ok())
+        let run = &self.begun.row.id;
+        let request = LeaseRequest {
+            kind: LeaseKind::Report,
+            name: run.clone(),
+            run: Some(run.clone()),
+            holder: self.holder.clone(),
+        };
+        Ok(Lease::take(&self.store, request).await?.ok())
     }
 
     /// Cuts a mapping into shards, unless another process has done so in the meantime.

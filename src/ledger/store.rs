@@ -14,7 +14,7 @@ use super::place::Location;
 use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
 use super::shared::SharedStore;
-use super::value::{Change, Record, Value, values};
+use super::value::{Change, Fence, Record, Value, values};
 use crate::row::random_secret;
 
 /// The last sight of a difference.
@@ -191,14 +191,24 @@ impl Store {
         }
     }
 
-    /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<Vec<u64>, LedgerError> {
+    /// Makes several changes, or none of them.
+    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        self.together_under(None, changes).await
+    }
+
+    /// Makes several changes as long as a lease is held, or none of them. A ledger in a file has no
+    /// leases.
+    pub(super) async fn together_under(
+        &self,
+        fence: Option<&Fence>,
+        changes: Vec<Change>,
+    ) -> Result<(), LedgerError> {
         if self.is_newer() || changes.is_empty() {
-            return Ok(vec![0; changes.len()]);
+            return Ok(());
         }
         match &self.kind {
-            Kind::File(file) => file.together(&changes),
-            Kind::Shared(shared) => shared.together(&changes).await,
+            Kind::File(file) => file.together(&changes).map(drop),
+            Kind::Shared(shared) => shared.together(fence, &changes).await,
         }
     }
 
@@ -206,6 +216,7 @@ impl Store {
     /// Returns what that one returned.
     pub(super) async fn followed(
         &self,
+        fence: Option<&Fence>,
         changes: Vec<Change>,
         then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
     ) -> Result<Vec<Record>, LedgerError> {
@@ -214,7 +225,7 @@ impl Store {
         }
         match &self.kind {
             Kind::File(file) => file.followed(&changes, then),
-            Kind::Shared(shared) => shared.followed(&changes, then).await,
+            Kind::Shared(shared) => shared.followed(fence, &changes, then).await,
         }
     }
 
@@ -259,7 +270,7 @@ impl Store {
             changes.extend(more(&row)?);
             Ok(changes)
         };
-        numbered(&self.followed(vec![begin], then).await?)
+        numbered(&self.followed(None, vec![begin], then).await?)
     }
 
     /// The last sight of each of these differences before this run, by identity; of those that were not

@@ -63,6 +63,10 @@ pub(super) struct Change {
     pub(super) params: Vec<Value>,
 }
 
+/// A query that finds a row as long as no other process has taken a lease over.
+#[derive(Debug)]
+pub(super) struct Fence(pub(super) Change);
+
 /// One row of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Record(pub(super) Vec<Value>);

@@ -171,7 +171,7 @@ async fn take_part<'o>(
         if let Some(lease) = sharing.settle().await? {
             // Whoever had it may have told the whole between the two questions.
             if let Some(summary) = sharing.ended().await? {
-                let _ = lease.give_back().await;
+                let _ = lease.release().await;
                 return Ok(Shared::Elsewhere(summary));
             }
             dispatcher.begin_anew(recorder);
@@ -180,13 +180,13 @@ async fn take_part<'o>(
                 () = async {
                     // Another tells the whole if this one was away for too long. A ledger that does not
                     // answer is asked again.
-                    while !matches!(lease.hold().await, Ok(false)) {
+                    while !matches!(lease.renew().await, Ok(false)) {
                         tokio::time::sleep(RENEWED_EVERY).await;
                     }
                 } => None,
             };
             // If that fails it ends by itself.
-            let _ = lease.give_back().await;
+            let _ = lease.release().await;
             if let Some(summary) = told {
                 return Ok(Shared::Told(summary));
             }
