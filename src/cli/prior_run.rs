@@ -15,7 +15,7 @@ use super::ledgers::open_to_read;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::RunRecord;
-use crate::ledger::{LedgerError, Retold, Store};
+use crate::ledger::{self, Retold, Store};
 use crate::problem::Problem;
 use crate::spec::Spec;
 
@@ -116,7 +116,7 @@ async fn replay_ledger(
             (Problem::new(why), "Compare again, or name a run of these with --run and --param.")
         }
         (Ok(Retold::Damaged(run)), _) => (
-            LedgerError::damaged(&run).into(),
+            ledger::damaged_run(&run),
             "Compare again, or name another run; pgreconcile history SPEC lists them.",
         ),
         (Ok(Retold::Unfinished), _) => (

@@ -11,7 +11,7 @@ use super::ledgers::{Ledgers, warn_if_incomplete};
 use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::{LedgerError, Left, Recorder, Resumable};
+use crate::ledger::{self, Left, Recorder, Resumable};
 use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
 use crate::spec::Spec;
 
@@ -178,7 +178,7 @@ pub(super) async fn choose_runs(
                 begins.push_back(Begin::Resumed(interrupted));
             }
             Ok(Resumable::Damaged(run)) => {
-                let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+                let message = format!("{recorder}: {}", ledger::damaged_run(&run));
                 ui.warning(&message, Some("It cannot be resumed; a new run starts."));
                 begins.push_back(Begin::New(new));
             }

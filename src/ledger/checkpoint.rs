@@ -11,11 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::checksum::{Checksums, Table};
-use super::error::LedgerError;
+use super::problems::{damaged_run, unreadable_checkpoint};
 use super::recorder::Recorder;
-use super::redaction::{Redaction, Storage, not_understood};
+use super::redaction::{Redaction, Storage};
 use super::value::{Change, Record, values};
 use crate::compare::Compared;
+use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
 
 /// What became of a chunk.
@@ -148,7 +149,7 @@ impl Recorder {
     pub async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
+    ) -> Result<(HashMap<K, V>, u64), Problem> {
         let Some(run) = self.row() else { return Ok((HashMap::new(), 0)) };
         let storage = self.redaction().of(mapping);
         let statement = include_str!("statements/rulings_of_mapping.sql");
@@ -167,7 +168,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
+    pub async fn kept(&self, mapping: &str) -> Result<StoredChunks, Problem> {
         let Some(run) = self.row() else { return Ok(StoredChunks::default()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
         let page = async |from: i64| {
@@ -182,7 +183,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
         self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
@@ -190,7 +191,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
+    pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
         self.said(mapping, chunk, self.redaction().of(mapping)).await
     }
 
@@ -199,13 +200,13 @@ impl Recorder {
         mapping: &str,
         chunk: u64,
         storage: Storage<'_>,
-    ) -> Result<T, LedgerError> {
-        let run = self.row().ok_or_else(not_understood)?;
+    ) -> Result<T, Problem> {
+        let run = self.row().ok_or_else(unreadable_checkpoint)?;
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run.number, mapping, chunk]).await?;
-        let found = found.ok_or_else(not_understood)?;
+        let found = found.ok_or_else(unreadable_checkpoint)?;
         let checked = self.store().checksums().verify(Table::Chunk, &run.id, &found);
-        checked.map_err(|_| LedgerError::damaged(&run.id))?;
+        checked.map_err(|_| damaged_run(&run.id))?;
         let of = ChunkPlace { run: run.number, mapping, chunk };
         storage.decode(&of.of_outcome(), found.bytes(7)?)
     }
@@ -214,10 +215,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn pass<T: DeserializeOwned>(
-        &self,
-        mapping: &str,
-    ) -> Result<StoredPass<T>, LedgerError> {
+    pub async fn pass<T: DeserializeOwned>(&self, mapping: &str) -> Result<StoredPass<T>, Problem> {
         let Some(run) = self.row() else { return Ok(StoredPass::Nothing) };
         let statement = include_str!("statements/pass_of_mapping.sql");
         let found = self.store().first(statement, values![run.number, mapping]).await?;
@@ -241,8 +239,8 @@ impl StoredChunks {
         (checksums, storage): (&Checksums, Storage<'_>),
         run: &str,
         mut from: i64,
-        page: impl AsyncFn(i64) -> Result<Vec<Record>, LedgerError>,
-    ) -> Result<StoredChunks, LedgerError> {
+        page: impl AsyncFn(i64) -> Result<Vec<Record>, Problem>,
+    ) -> Result<StoredChunks, Problem> {
         let mut chunks = StoredChunks::default();
         loop {
             let records = page(from).await?;
@@ -264,13 +262,13 @@ impl StoredChunks {
 
 impl Kept {
     /// Reads a chunk as it is kept.
-    fn read(record: &Record, storage: Storage<'_>) -> Result<Kept, LedgerError> {
+    fn read(record: &Record, storage: Storage<'_>) -> Result<Kept, Problem> {
         let state = match record.text(6)? {
             CLEAN => KeptState::Clean(record.count(5)?),
             DIRTY => KeptState::Dirty,
             SKIPPED => KeptState::Skipped,
             UNDECIDED => KeptState::Undecided,
-            _ => return Err(not_understood()),
+            _ => return Err(unreadable_checkpoint()),
         };
         let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
         let of = ChunkPlace { run, mapping, chunk };
@@ -355,7 +353,7 @@ mod tests {
             Some(Bound { key, text: [text.to_owned()].into() })
         };
         let range = KeyRange { after: bound("a\0"), through: None };
-        assert_eq!(decode::<KeyRange>(&encode(&range)).as_ref(), Ok(&range));
+        assert_eq!(decode::<KeyRange>(&encode(&range)).as_ref().unwrap(), &range);
         let mut digest = Digest::default();
         digest.add(Fingerprint::of_row_hash(i64::MIN));
         let mut groups = GroupCounts::default();
@@ -374,7 +372,7 @@ mod tests {
             lone: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Compared>(&encode(&compared)), Ok(compared));
+        assert_eq!(decode::<Compared>(&encode(&compared)).unwrap(), compared);
         assert!(decode::<Compared>(b"\xff").is_err());
     }
 

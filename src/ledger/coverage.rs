@@ -6,11 +6,11 @@
 
 use super::checksum::Table;
 use super::cipher::Cipher;
-use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
 use super::value::{Change, values};
+use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
 /// The part of a mapping that was verified, as far as a secret shows its bounds.
@@ -51,7 +51,7 @@ impl Store {
         scope: &str,
         mapping: &str,
         cipher: Option<&Cipher>,
-    ) -> Result<Option<Covered>, LedgerError> {
+    ) -> Result<Option<Covered>, Problem> {
         let stored = self.stored_coverage(scope, mapping).await?;
         Ok(match cipher {
             None if stored.is_encrypted() => Some(Covered::NoSecret),
@@ -64,7 +64,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, LedgerError> {
+    pub async fn shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, Problem> {
         let stored = self.stored_coverage(scope, mapping).await?;
         if stored.is_encrypted() {
             let stretches = stored.stretches.into_iter();
@@ -78,7 +78,7 @@ impl Store {
         &self,
         scope: &'c str,
         mapping: &'c str,
-    ) -> Result<StoredCoverage<'c>, LedgerError> {
+    ) -> Result<StoredCoverage<'c>, Problem> {
         let statement = include_str!("statements/coverage_of_mapping.sql");
         let mut stored = StoredCoverage { scope, mapping, stretches: Vec::new() };
         for record in self.rows(statement, values![scope, mapping]).await? {
@@ -102,7 +102,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn covered(&self, scope: &str) -> Result<Vec<String>, LedgerError> {
+    pub async fn covered(&self, scope: &str) -> Result<Vec<String>, Problem> {
         let statement = include_str!("statements/covered_mappings.sql");
         let found = self.rows(statement, values![scope]).await?;
         found.iter().map(|record| record.text(0).map(str::to_owned)).collect()
@@ -158,7 +158,7 @@ impl Recorder {
         scope: &str,
         mapping: &str,
         key: &str,
-    ) -> Result<Option<Coverage>, LedgerError> {
+    ) -> Result<Option<Coverage>, Problem> {
         let stored = self.store().stored_coverage(scope, mapping).await?;
         let known = stored.tiled(self.redaction().cipher.as_ref());
         Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
@@ -222,7 +222,7 @@ mod tests {
         recorder.keep_coverage("t", "id", coverage);
         let record = Box::new(MappingRecord::new("t", "digest"));
         recorder.take(&mut [Event::MappingFinished { mapping: 0, record }]).await;
-        assert_eq!(recorder.trouble(), None);
+        assert!(recorder.trouble().is_none());
         Store::read(&at).await.unwrap().unwrap()
     }
 
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(coverage(Some(&cipher)).await, Some(Covered::Known(halves().shares())));
         assert_eq!(coverage(Some(&other)).await, Some(Covered::OtherSecret));
         assert_eq!(coverage(None).await, Some(Covered::NoSecret));
-        assert_eq!(store.shares("s", "t").await, Ok(Some(halves().shares())));
+        assert_eq!(store.shares("s", "t").await.unwrap(), Some(halves().shares()));
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
         // What leaves something out has verified nothing.
@@ -253,8 +253,8 @@ mod tests {
         let file = folder.path().join("x.db");
         let store = stored(&file, None, &Coverage::nothing(7)).await;
         let whole = Covered::Known(Coverage::nothing(7).shares());
-        assert_eq!(store.coverage("s", "t", None).await, Ok(Some(whole)));
+        assert_eq!(store.coverage("s", "t", None).await.unwrap(), Some(whole));
         let store = stored(&file, None, &halves()).await;
-        assert_eq!(store.coverage("s", "t", None).await, Ok(None));
+        assert_eq!(store.coverage("s", "t", None).await.unwrap(), None);
     }
 }

@@ -3,6 +3,7 @@
 //! A rollback journal and short transactions, not a write-ahead log: the ledger stays one file that
 //! can be copied, and lies well on every file system.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,29 +13,34 @@ use rusqlite::{
     params_from_iter,
 };
 
-use super::error::LedgerError;
 use super::migration::{Tables, convert_rows};
 use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
+use crate::problem::Problem;
 
 /// Marks a file as a ledger: "pgrc".
 const APPLICATION: i64 = 0x7067_7263;
 /// How long another process's statement is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-impl From<rusqlite::Error> for LedgerError {
-    fn from(error: rusqlite::Error) -> LedgerError {
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Problem {
         let known = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => "it is damaged",
             Some(ErrorCode::DiskFull) => "the disk is full",
             Some(ErrorCode::ReadOnly) => "it is read-only",
             Some(ErrorCode::CannotOpen) => "it cannot be opened",
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process is at it",
-            _ => return LedgerError(error.to_string()),
+            _ => return Problem::new(error.to_string()),
         };
-        LedgerError(known.to_owned())
+        Problem::new(known)
     }
+}
+
+/// Returns the problem of a file that the system refuses.
+fn of_system(error: io::Error) -> Problem {
+    Problem::new(error.to_string())
 }
 
 impl ToSql for Value {
@@ -58,9 +64,9 @@ pub(super) struct FileStore {
 
 impl FileStore {
     /// Opens a ledger to write to, and makes it if it is not there.
-    pub(super) async fn create(path: &Path) -> Result<FileStore, LedgerError> {
-        make_folder(path)?;
-        let path = create_database(path)?;
+    pub(super) async fn create(path: &Path) -> Result<FileStore, Problem> {
+        make_folder(path).map_err(of_system)?;
+        let path = create_database(path).map_err(of_system)?;
         let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if store.newer {
             return Ok(store);
@@ -78,7 +84,7 @@ impl FileStore {
     }
 
     /// Makes what it lacks of this program's version.
-    async fn migrate(&self) -> Result<(), LedgerError> {
+    async fn migrate(&self) -> Result<(), Problem> {
         // Nobody else writes from here on; rolled back when it goes without a commit.
         let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let version = self.version()?;
@@ -94,7 +100,7 @@ impl FileStore {
     /// Removes what older programs deleted without overwriting it, after a migration. A process that
     /// was killed in between leaves it to the next one that opens the ledger, and so does one that
     /// finds the ledger in use or the disk full.
-    fn vacuum_if_due(&self) -> Result<(), LedgerError> {
+    fn vacuum_if_due(&self) -> Result<(), Problem> {
         if self.connection.table_exists(None, "vacuum_due")? {
             let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
         }
@@ -102,8 +108,8 @@ impl FileStore {
     }
 
     /// Opens a ledger to read; nothing if there is none.
-    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
-        let Some(found) = find_database(path)? else { return Ok(None) };
+    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, Problem> {
+        let Some(found) = find_database(path).map_err(of_system)? else { return Ok(None) };
         let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
             // A file that no run has come to write to yet.
@@ -114,7 +120,7 @@ impl FileStore {
         }
     }
 
-    fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, LedgerError> {
+    fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, Problem> {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, access | flags)?;
         connection.busy_timeout(PATIENCE)?;
@@ -123,21 +129,17 @@ impl FileStore {
         let pragma = |name: &str| store.connection.pragma_query_value(None, name, number);
         let (tables, application) = (pragma("schema_version")?, pragma("application_id")?);
         if application != APPLICATION && (tables > 0 || version > 0) {
-            return Err(LedgerError("it is a database of another program".to_owned()));
+            return Err(Problem::new("it is a database of another program"));
         }
         Ok(FileStore { newer: version > VERSION, ..store })
     }
 
-    fn version(&self) -> Result<i64, LedgerError> {
+    fn version(&self) -> Result<i64, Problem> {
         Ok(self.connection.pragma_query_value(None, "user_version", number)?)
     }
 
     /// Runs a statement and gives what it returns.
-    pub(super) fn rows(
-        &self,
-        statement: &str,
-        params: &[Value],
-    ) -> Result<Vec<Record>, LedgerError> {
+    pub(super) fn rows(&self, statement: &str, params: &[Value]) -> Result<Vec<Record>, Problem> {
         let mut statement = self.connection.prepare_cached(statement)?;
         let mut rows = statement.query(params_from_iter(params))?;
         let mut found = Vec::new();
@@ -148,7 +150,7 @@ impl FileStore {
     }
 
     /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) fn together(&self, changes: &[Change]) -> Result<Vec<u64>, LedgerError> {
+    pub(super) fn together(&self, changes: &[Change]) -> Result<Vec<u64>, Problem> {
         // Rolled back when it goes without a commit.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
@@ -164,8 +166,8 @@ impl FileStore {
     pub(super) fn followed(
         &self,
         changes: &[Change],
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
+    ) -> Result<Vec<Record>, Problem> {
         let all = self.connection.unchecked_transaction()?;
         let mut returned = Vec::new();
         for Change { statement, params } in changes {
@@ -180,32 +182,32 @@ impl FileStore {
 }
 
 impl Tables for FileStore {
-    type Error = LedgerError;
+    type Error = Problem;
 
     async fn rows(
         &self,
         statement: &'static str,
         params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         self.rows(statement, &params)
     }
 
-    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), LedgerError> {
+    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), Problem> {
         self.rows(statement, &params).map(drop)
     }
 
-    async fn erase_deleted(&self) -> Result<(), LedgerError> {
+    async fn erase_deleted(&self) -> Result<(), Problem> {
         Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
     }
 
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), Problem> {
         for Change { statement, params } in &changes {
             self.rows(statement, params)?;
         }
         Ok(())
     }
 
-    fn not_understood(why: LedgerError) -> LedgerError {
+    fn not_understood(why: Problem) -> Problem {
         why
     }
 }
@@ -278,7 +280,7 @@ mod tests {
             statement: include_str!("statements/add_undecided.sql"),
             params: vec![run.into(), 0_i64.into(), "{}".into(), Value::Null],
         };
-        assert_eq!(store.together(&[add(1), add(2)]), Ok(vec![1, 1]));
+        assert_eq!(store.together(&[add(1), add(2)]).unwrap(), vec![1, 1]);
         assert!(store.together(&[add(3), add(1)]).is_err());
         let find = include_str!("statements/undecided_of_run.sql");
         let found = |run: i64| store.rows(find, &[run.into(), Value::Int(-1)]).unwrap().len();
@@ -291,9 +293,9 @@ mod tests {
         let path = folder.path().join("x.db");
         drop(FileStore::of_version(&path, 1));
         let store = FileStore::read(&path).await.unwrap().unwrap();
-        assert_eq!(store.version(), Ok(VERSION));
+        assert_eq!(store.version().unwrap(), VERSION);
         // Who comes second finds it done.
-        assert_eq!(store.migrate().await, Ok(()));
+        store.migrate().await.unwrap();
         assert!(!store.newer);
     }
 

@@ -78,7 +78,7 @@ mod tests {
         let statement =
             "insert into shard (run, mapping, place, range, checksum) values ($1, $2, $3, $4, $5)";
         recorder.store().together(vec![Change { statement, params }]).await.unwrap();
-        assert_eq!(recorder.trouble(), None);
+        assert!(recorder.trouble().is_none());
         recorder
     }
 
@@ -207,7 +207,7 @@ mod tests {
             let mut recorder = recorder(folder.path()).await;
             let ended = Event::RunFinished(SummaryRecord::new(Verdict::Incomplete, 1));
             recorder.take(&mut [ended]).await;
-            assert_eq!(recorder.trouble(), None);
+            assert!(recorder.trouble().is_none());
             let damaged = async || {
                 let retold = recorder.store().retell("test", None, |_| {}).await.unwrap();
                 let history = recorder.store().history("test").await.unwrap();
@@ -239,7 +239,7 @@ mod tests {
         recorder.take(&mut waits).await;
         let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
         assert_eq!((sound.len(), damaged.len()), (2, 0));
-        assert_eq!(recorder.outcome("t", 0).await, Ok(compared()));
+        assert_eq!(recorder.outcome("t", 0).await.unwrap(), compared());
         let sql =
         "update chunk set matched = matched + 1 where place = 0; update ruling set mapping = 'u';
                update pass set state = x'00'";
@@ -283,7 +283,7 @@ mod tests {
             bytes: &[u8],
         ) {
             if let Ok(value) = decode::<T>(bytes) {
-                assert_eq!(decode::<T>(&encode(&value)), Ok(value));
+                assert_eq!(decode::<T>(&encode(&value)).unwrap(), value);
             }
         }
 
@@ -310,7 +310,7 @@ mod tests {
                 bit in 0..8_u32,
             ) {
                 let mut bytes = encode(&(&range, "id"));
-                prop_assert!(decode::<(KeyRange, String)>(&bytes) == Ok((range, "id".to_owned())));
+                prop_assert!(decode::<(KeyRange, String)>(&bytes).unwrap() == (range, "id".to_owned()));
                 prop_assert!(decode::<(KeyRange, String)>(&bytes[..cut.index(bytes.len())]).is_err());
                 let at = flip.index(bytes.len());
                 bytes[at] ^= 1 << bit;

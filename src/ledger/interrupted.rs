@@ -1,12 +1,13 @@
 //! Runs that were interrupted: by a signal, a deadline, a lost server, or an end that nobody saw.
 
 use super::checksum::Table;
-use super::error::LedgerError;
 use super::past::{Told, Unread};
+use super::problems::from_json;
 use super::run_row::{COLUMNS, RunRow, StoredRun};
 use super::store::Store;
 use super::value::Record;
-use crate::finding::{RunRecord, SummaryRecord, Undecided};
+use crate::finding::{RunRecord, Undecided};
+use crate::problem::Problem;
 
 /// A run that has not come to its end, or to one that left something out.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Store {
         spec: &str,
         run: Option<&str>,
         supersedes: impl Fn(&str) -> bool,
-    ) -> Result<Resumable, LedgerError> {
+    ) -> Result<Resumable, Problem> {
         let mut without_terms = None;
         for stored in self.run_rows(spec).await?.into_iter().rev() {
             if run.is_some_and(|run| run != stored.row().id) {
@@ -88,16 +89,15 @@ impl Store {
     /// is not there any more.
     async fn read_interrupted(&self, row: RunRow) -> Result<Option<(bool, Interrupted)>, Unread> {
         let Some(terms) = self.stored_terms(&row.id).await? else { return Ok(None) };
-        let record = serde_json::from_str(&row.record)?;
-        let summary: Option<SummaryRecord> =
-            row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        let record = row.run_record()?;
+        let summary = row.summary_record()?;
         let ended = match summary {
             None => false,
             Some(summary) if summary.complete || row.undecided == 0 => true,
             Some(_) => {
                 let mut changed = false;
                 self.each_told(Told::Undecided, &row, |text| {
-                    changed |= serde_json::from_str::<Undecided>(text)?.is_table_change();
+                    changed |= from_json::<Undecided>(text)?.is_table_change();
                     Ok(())
                 })
                 .await?;
@@ -108,13 +108,13 @@ impl Store {
     }
 
     /// Reads a run and what it was asked; `None` if either is damaged.
-    pub(super) fn begun(&self, record: &Record) -> Result<Option<Interrupted>, LedgerError> {
+    pub(super) fn begun(&self, record: &Record) -> Result<Option<Interrupted>, Problem> {
         let Ok(row) = RunRow::read(self.checksums(), record) else { return Ok(None) };
         let terms = Record(record.0.iter().skip(COLUMNS).take(TERMS).cloned().collect());
         if self.checksums().verify(Table::Terms, &row.id, &terms).is_err() {
             return Ok(None);
         }
-        let (run, terms) = (serde_json::from_str(&row.record)?, terms.text(1)?.to_owned());
+        let (run, terms) = (row.run_record()?, terms.text(1)?.to_owned());
         Ok(Some(Interrupted { row, record: run, terms }))
     }
 }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::LedgerError;
 use super::shared::SharedStore;
 use super::store::Store;
 use super::value::{Change, Fence, Value, values};
+use crate::problem::Problem;
 
 /// How often a lease must be renewed. It lasts a few times as long (`shared_take_lease.sql`).
 pub const RENEWED_EVERY: Duration = Duration::from_secs(8);
@@ -65,7 +65,7 @@ impl Store {
     pub async fn lease(
         &self,
         request: LeaseRequest,
-    ) -> Result<Option<Result<Lease, String>>, LedgerError> {
+    ) -> Result<Option<Result<Lease, String>>, Problem> {
         match self.shared() {
             Some(store) => Lease::take(store, request).await.map(Some),
             None => Ok(None),
@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn spec_holder(&self, spec: &str) -> Result<Option<String>, LedgerError> {
+    pub async fn spec_holder(&self, spec: &str) -> Result<Option<String>, Problem> {
         let statement = include_str!("statements/shared_lease_holder.sql");
         let found = self.first(statement, values![LeaseKind::Spec.name(), spec]).await?;
         found.map(|record| record.text(0).map(str::to_owned)).transpose()
@@ -89,7 +89,7 @@ impl Lease {
     pub(super) async fn take(
         store: &Arc<SharedStore>,
         request: LeaseRequest,
-    ) -> Result<Result<Lease, String>, LedgerError> {
+    ) -> Result<Result<Lease, String>, Problem> {
         let (kind, name) = (request.kind.name(), request.name.as_str());
         let run = request.run.as_deref().unwrap_or_default();
         let statement = include_str!("statements/shared_take_lease.sql");
@@ -107,7 +107,7 @@ impl Lease {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn renew(&self) -> Result<bool, LedgerError> {
+    pub async fn renew(&self) -> Result<bool, Problem> {
         let statement = include_str!("statements/shared_renew_lease.sql");
         Ok(!self.store.change(statement, &self.key()).await?.is_empty())
     }
@@ -116,7 +116,7 @@ impl Lease {
     ///
     /// # Errors
     /// When the ledger cannot be written; the lease expires then.
-    pub async fn release(self) -> Result<(), LedgerError> {
+    pub async fn release(self) -> Result<(), Problem> {
         let statement = include_str!("statements/shared_release_lease.sql");
         self.store.change(statement, &self.key()).await.map(drop)
     }
@@ -126,7 +126,7 @@ impl Lease {
     ///
     /// # Errors
     /// When the ledger cannot be written; both leases expire then.
-    pub async fn leave_run(self, spec: &Lease) -> Result<(), LedgerError> {
+    pub async fn leave_run(self, spec: &Lease) -> Result<(), Problem> {
         let run = self.request.run.as_deref().unwrap_or_default();
         let mut last = spec.key();
         last.push(run.into());

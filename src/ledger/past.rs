@@ -9,22 +9,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::checksum::{Damaged, Table};
-use super::error::LedgerError;
+use super::problems::{damaged_run, from_json};
 use super::run_order::Numbered;
 use super::run_row::{RunRow, StoredRun};
 use super::store::Store;
 use super::value::{Record, values};
 use crate::event::Event;
-use crate::finding::{
-    Finding, History, MappingRecord, PastRun, RunRecord, SummaryRecord, Trend, VerifiedShare,
-};
+use crate::finding::{Finding, History, MappingRecord, PastRun, Trend, VerifiedShare};
+use crate::problem::Problem;
 
 /// Why something of a run cannot be read.
 pub(super) enum Unread {
     /// It is damaged.
     Damaged,
     /// The ledger cannot be read, or this program does not understand it.
-    Ledger(LedgerError),
+    Ledger(Problem),
 }
 
 impl From<Damaged> for Unread {
@@ -33,20 +32,14 @@ impl From<Damaged> for Unread {
     }
 }
 
-impl From<LedgerError> for Unread {
-    fn from(error: LedgerError) -> Unread {
+impl From<Problem> for Unread {
+    fn from(error: Problem) -> Unread {
         Unread::Ledger(error)
     }
 }
 
-impl From<serde_json::Error> for Unread {
-    fn from(error: serde_json::Error) -> Unread {
-        Unread::Ledger(error.into())
-    }
-}
-
 /// Marks a run of which something is damaged.
-fn mark_damaged(run: &mut PastRun, unread: Unread) -> Result<(), LedgerError> {
+fn mark_damaged(run: &mut PastRun, unread: Unread) -> Result<(), Problem> {
     match unread {
         Unread::Ledger(error) => Err(error),
         Unread::Damaged => {
@@ -75,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn history(&self, spec: &str) -> Result<History, LedgerError> {
+    pub async fn history(&self, spec: &str) -> Result<History, Problem> {
         let mut runs = self.runs(spec).await?;
         // Of each scope and mapping the last run that compared it whole.
         let mut before: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
@@ -122,7 +115,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, LedgerError> {
+    pub async fn past_runs(&self, spec: &str) -> Result<Vec<PastRun>, Problem> {
         let mut runs = self.runs(spec).await?;
         for Numbered { row, run, .. } in runs.iter_mut().filter(|known| !known.run.damaged) {
             if run.summary.is_none()
@@ -135,7 +128,7 @@ impl Store {
     }
 
     /// Which share of each mapping of a scope has been verified since when, in steps.
-    async fn verified(&self, scope: &str) -> Result<Vec<VerifiedShare>, LedgerError> {
+    async fn verified(&self, scope: &str) -> Result<Vec<VerifiedShare>, Problem> {
         let mut steps = Vec::new();
         for mapping in self.covered(scope).await? {
             let Some(shares) = self.shares(scope, &mapping).await? else { continue };
@@ -158,7 +151,7 @@ impl Store {
         spec: &str,
         scope: &str,
         mut hear: impl FnMut(Finding),
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Problem> {
         let runs = self.runs(spec).await?.into_iter().rev();
         for known in runs.filter(|known| known.run.scope == scope) {
             let sound = self.each_sound_finding(&known.row, &mut hear).await?;
@@ -179,7 +172,7 @@ impl Store {
         spec: &str,
         run: &str,
         hear: impl FnMut(Finding),
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<bool, Problem> {
         let runs = self.runs(spec).await?;
         let Some(found) = runs.iter().find(|known| known.run.run == run) else { return Ok(true) };
         self.each_sound_finding(&found.row, hear).await
@@ -194,7 +187,7 @@ impl Store {
         spec: &str,
         run: Option<&str>,
         mut hear: impl FnMut(Event),
-    ) -> Result<Retold, LedgerError> {
+    ) -> Result<Retold, Problem> {
         let mut runs = self.runs(spec).await?.into_iter().rev();
         let found = match run {
             Some(id) => runs.find(|known| known.run.run == id),
@@ -213,7 +206,7 @@ impl Store {
             Err(Unread::Damaged) => return damaged(),
             Err(Unread::Ledger(error)) => return Err(error),
         };
-        hear(Event::RunStarted(serde_json::from_str(&found.row.record)?));
+        hear(Event::RunStarted(found.row.run_record()?));
         for (mapping, record) in &mappings {
             let (mapping, name) = (*mapping, record.mapping.clone());
             hear(Event::MappingStarted { mapping, name, estimated_rows: None });
@@ -222,14 +215,14 @@ impl Store {
             mappings.iter().find(|(_, record)| record.mapping == name).map_or(0, |m| m.0)
         };
         let findings = self.each_told(Told::Findings, &found.row, |text| {
-            let finding: Finding = serde_json::from_str(text)?;
+            let finding: Finding = from_json(text)?;
             hear(Event::Finding { mapping: place(&finding.mapping), finding });
             Ok(())
         });
         let told = match findings.await {
             Ok(_) => self
                 .each_told(Told::Undecided, &found.row, |text| {
-                    hear(Event::Undecided(serde_json::from_str(text)?));
+                    hear(Event::Undecided(from_json(text)?));
                     Ok(())
                 })
                 .await
@@ -262,17 +255,12 @@ impl Store {
 
     /// The place in the ledger's order of the last run of a scope before this one that compared all of
     /// it, and came to its end.
-    pub(super) async fn whole_before(
-        &self,
-        scope: &str,
-        run: i64,
-    ) -> Result<Option<i64>, LedgerError> {
+    pub(super) async fn whole_before(&self, scope: &str, run: i64) -> Result<Option<i64>, Problem> {
         let statement = include_str!("statements/finished_of_scope.sql");
         for found in self.rows(statement, values![scope, run]).await? {
             let Ok(row) = RunRow::read(self.checksums(), &found) else { continue };
-            let record: RunRecord = serde_json::from_str(&row.record)?;
-            let summary: Option<SummaryRecord> =
-                row.summary.as_deref().map(serde_json::from_str).transpose()?;
+            let record = row.run_record()?;
+            let summary = row.summary_record()?;
             if summary.is_some_and(|summary| summary.complete) && record.is_of_everything() {
                 return Ok(Some(row.order()));
             }
@@ -285,12 +273,11 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn newest(&self, spec: &str) -> Result<Option<(String, Timestamp)>, LedgerError> {
+    pub async fn newest(&self, spec: &str) -> Result<Option<(String, Timestamp)>, Problem> {
         let newest = self.run_rows(spec).await?.pop();
         let Some(StoredRun::Sound(row)) = newest else { return Ok(None) };
-        let record: RunRecord = serde_json::from_str(&row.record)?;
-        let summary: Option<SummaryRecord> =
-            row.summary.as_deref().map(serde_json::from_str).transpose()?;
+        let record = row.run_record()?;
+        let summary = row.summary_record()?;
         Ok(record.last_time(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
@@ -299,9 +286,9 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn terms(&self, run: &str) -> Result<Option<String>, LedgerError> {
+    pub async fn terms(&self, run: &str) -> Result<Option<String>, Problem> {
         self.stored_terms(run).await.map_err(|unread| match unread {
-            Unread::Damaged => LedgerError::damaged(run),
+            Unread::Damaged => damaged_run(run),
             Unread::Ledger(error) => error,
         })
     }
@@ -319,7 +306,7 @@ impl Store {
         &self,
         row: &RunRow,
         mut hear: impl FnMut(Finding),
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<bool, Problem> {
         let (mut last, mut sound) = (i64::MIN, 0);
         loop {
             let records = self.rows(Told::Findings.statement(), values![row.number, last]).await?;
@@ -327,7 +314,7 @@ impl Store {
             last = end.int(1)?;
             for record in &records {
                 if self.checksums().verify(Table::Finding, &row.id, record).is_ok() {
-                    hear(serde_json::from_str(record.text(Told::Findings.record())?)?);
+                    hear(from_json(record.text(Told::Findings.record())?)?);
                     sound += 1;
                 }
             }
@@ -340,7 +327,7 @@ impl Store {
         &self,
         what: Told,
         row: &RunRow,
-        mut take: impl FnMut(&str) -> Result<(), LedgerError>,
+        mut take: impl FnMut(&str) -> Result<(), Problem>,
     ) -> Result<u64, Unread> {
         let (mut last, mut count) = (i64::MIN, 0);
         loop {
@@ -357,7 +344,7 @@ impl Store {
 
     /// The runs of a spec as they stand, in the ledger's order: one that was interrupted and went on is
     /// newer than what ran in between.
-    async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, LedgerError> {
+    async fn runs(&self, spec: &str) -> Result<Vec<Numbered>, Problem> {
         self.run_rows(spec).await?.into_iter().map(Numbered::of).collect()
     }
 
@@ -368,7 +355,7 @@ impl Store {
         let read = |record: &Record| {
             self.checksums().verify(Table::Mapping, &row.id, record)?;
             let place = usize::try_from(record.int(1)?).unwrap_or(usize::MAX);
-            Ok((place, serde_json::from_str(record.text(2)?)?))
+            Ok((place, from_json(record.text(2)?)?))
         };
         found.iter().map(read).collect()
     }
@@ -409,7 +396,7 @@ impl Store {
         run: i64,
         known: &BTreeMap<String, i64>,
         whole: &BTreeSet<String>,
-    ) -> Result<Trend, LedgerError> {
+    ) -> Result<Trend, Problem> {
         let mut trend = Trend::default();
         let statement = include_str!("statements/trend.sql");
         for earlier in known.values().collect::<BTreeSet<_>>() {

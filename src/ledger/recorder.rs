@@ -8,10 +8,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::checksum::Table;
-use super::error::LedgerError;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::lease::Lease;
+use super::problems::{damaged_run, to_json};
 use super::redaction::Redaction;
 use super::retention;
 use super::run_row::RunRow;
@@ -19,6 +19,7 @@ use super::store::Store;
 use super::value::{Change, Record, Value, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
+use crate::problem::Problem;
 use crate::row::Veil;
 
 /// Changes that may wait to be written.
@@ -40,7 +41,7 @@ pub struct Recorder {
     /// What waits to be written.
     waiting: Vec<Change>,
     written: Instant,
-    trouble: Option<LedgerError>,
+    trouble: Option<Problem>,
     /// Who else may write it, nobody as long as this is held.
     lease: Option<Lease>,
     /// How values are stored that hold redacted keys.
@@ -199,16 +200,16 @@ impl Recorder {
     }
 
     /// Writes no more, for this reason.
-    pub fn give_up(&mut self, why: &LedgerError) {
+    pub fn give_up(&mut self, why: &Problem) {
         self.trouble.get_or_insert_with(|| why.clone());
     }
 
     /// What went wrong, if anything did.
-    pub fn trouble(&self) -> Option<&LedgerError> {
+    pub fn trouble(&self) -> Option<&Problem> {
         self.trouble.as_ref()
     }
 
-    async fn take_all(&mut self, events: &mut [Event]) -> Result<(), LedgerError> {
+    async fn take_all(&mut self, events: &mut [Event]) -> Result<(), Problem> {
         self.date(events).await?;
         for event in events {
             match event {
@@ -225,7 +226,7 @@ impl Recorder {
         self.write_some().await
     }
 
-    async fn begin(&mut self, run: &RunRecord) -> Result<(), LedgerError> {
+    async fn begin(&mut self, run: &RunRecord) -> Result<(), Problem> {
         if let Some(row) = self.resumed.clone() {
             return self.go_on(row, run).await;
         }
@@ -242,11 +243,11 @@ impl Recorder {
     }
 
     /// Goes on with a run: what it told before is known until it is at its end.
-    async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), LedgerError> {
+    async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
         let last = last.await?.map_or(Ok(-1), |record| record.int(0))?;
-        let next_place = last.checked_add(1).ok_or_else(|| LedgerError::damaged(&row.id))?;
-        row.record = serde_json::to_string(run)?;
+        let next_place = last.checked_add(1).ok_or_else(|| damaged_run(&row.id))?;
+        row.record = to_json(run)?;
         let began = self.store.next_number().await?;
         (row.summary, row.began, row.ended) = (None, Some(began), None);
         (row.undecided, row.mappings) = (0, 0);
@@ -269,7 +270,7 @@ impl Recorder {
     }
 
     /// Tells findings when they were first seen, and in how many runs.
-    async fn date(&self, events: &mut [Event]) -> Result<(), LedgerError> {
+    async fn date(&self, events: &mut [Event]) -> Result<(), Problem> {
         let Some(run) = &self.run else { return Ok(()) };
         let findings = events.iter_mut().filter_map(|event| match event {
             Event::Finding { finding, .. } => Some(finding),
@@ -300,7 +301,7 @@ impl Recorder {
         Ok(())
     }
 
-    async fn finding(&mut self, finding: &Finding) -> Result<(), LedgerError> {
+    async fn finding(&mut self, finding: &Finding) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_finding.sql");
         let params = values![
@@ -313,7 +314,7 @@ impl Recorder {
             finding.disposition().name(),
             finding.first_seen.as_str(),
             finding.runs,
-            serde_json::to_string(finding)?,
+            to_json(finding)?,
         ];
         run.findings += 1;
         run.row.findings += 1;
@@ -323,17 +324,17 @@ impl Recorder {
         self.write_some().await
     }
 
-    async fn undecided(&mut self, undecided: &Undecided) -> Result<(), LedgerError> {
+    async fn undecided(&mut self, undecided: &Undecided) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_undecided.sql");
-        let params = values![run.row.number, run.next_place(), serde_json::to_string(undecided)?];
+        let params = values![run.row.number, run.next_place(), to_json(undecided)?];
         run.undecided += 1;
         let params = self.sealed(Table::Undecided, params);
         self.waiting.push(Change { statement, params });
         self.write_some().await
     }
 
-    async fn write_some(&mut self) -> Result<(), LedgerError> {
+    async fn write_some(&mut self) -> Result<(), Problem> {
         if self.waiting.len() >= TOGETHER || self.written.elapsed() > LONGEST_WAIT {
             self.write().await?;
         }
@@ -341,7 +342,7 @@ impl Recorder {
     }
 
     /// Writes what waits.
-    async fn write(&mut self) -> Result<(), LedgerError> {
+    async fn write(&mut self) -> Result<(), Problem> {
         self.written = Instant::now();
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut waiting = std::mem::take(&mut self.waiting);
@@ -358,21 +359,21 @@ impl Recorder {
     }
 
     /// Makes changes, if the run is still this process's.
-    async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+    async fn together(&self, changes: Vec<Change>) -> Result<(), Problem> {
         self.store.together_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
 
-    async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), LedgerError> {
+    async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.mappings.insert(place);
         let statement = include_str!("statements/add_mapping.sql");
-        let params = values![run.row.number, place as u64, serde_json::to_string(record)?];
+        let params = values![run.row.number, place as u64, to_json(record)?];
         let params = self.sealed(Table::Mapping, params);
         self.waiting.push(Change { statement, params });
         self.write().await
     }
 
-    async fn end(&mut self, summary: &SummaryRecord) -> Result<(), LedgerError> {
+    async fn end(&mut self, summary: &SummaryRecord) -> Result<(), Problem> {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
         let (number, first) = (run.row.number, run.first_place);
@@ -392,7 +393,7 @@ impl Recorder {
         let spec = run.row.spec.clone();
         let row = RunRow {
             findings: run.findings,
-            summary: Some(serde_json::to_string(summary)?),
+            summary: Some(to_json(summary)?),
             undecided: run.undecided,
             mappings: run.mappings.len() as u64,
             ..run.row

@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cipher::Cipher;
-use super::error::LedgerError;
+use super::problems::unreadable_checkpoint;
+use crate::problem::Problem;
 
 /// Which mappings of a run have a redacted key or column, and what encrypts them.
 #[derive(Clone, Debug, Default)]
@@ -96,13 +97,13 @@ impl Storage<'_> {
         self,
         place: &impl Serialize,
         bytes: &[u8],
-    ) -> Result<T, LedgerError> {
+    ) -> Result<T, Problem> {
         match self {
             Storage::Plain => decode(bytes),
             Storage::Encrypted(cipher) => {
-                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(not_understood)?)
+                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(unreadable_checkpoint)?)
             }
-            Storage::Nothing => Err(not_understood()),
+            Storage::Nothing => Err(unreadable_checkpoint()),
         }
     }
 
@@ -121,15 +122,11 @@ pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).unwrap_or_default()
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        _ => Err(not_understood()),
+        _ => Err(unreadable_checkpoint()),
     }
-}
-
-pub(super) fn not_understood() -> LedgerError {
-    LedgerError("a checkpoint in it is not understood".to_owned())
 }
 
 #[cfg(test)]
@@ -148,10 +145,13 @@ mod tests {
         for redaction in [&with, &without] {
             let plain = redaction.of("u").encode(&1, &"CANARY").unwrap();
             assert_eq!(plain, encode(&"CANARY"));
-            assert_eq!(redaction.of("u").decode::<String>(&1, &plain), Ok("CANARY".to_owned()));
+            assert_eq!(
+                redaction.of("u").decode::<String>(&1, &plain).unwrap(),
+                "CANARY".to_owned()
+            );
         }
         let hidden = with.of("t").encode(&1, &"CANARY").unwrap();
-        assert_eq!(with.of("t").decode::<String>(&1, &hidden), Ok("CANARY".to_owned()));
+        assert_eq!(with.of("t").decode::<String>(&1, &hidden).unwrap(), "CANARY".to_owned());
         assert!(with.of("t").decode::<String>(&2, &hidden).is_err());
         assert!(with.of("t").decode::<String>(&1, &encode(&"CANARY")).is_err());
         assert_eq!(without.of("t").encode(&1, &"CANARY"), None);

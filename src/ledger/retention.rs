@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::error::LedgerError;
 use super::run_row::StoredRun;
 use super::store::Store;
 use super::value::{Change, values};
+use crate::problem::Problem;
 
 /// Runs of a spec that are kept, and those that began in so many days: a gate has to know every run of
 /// its window, however often there is one.
@@ -36,7 +36,7 @@ pub(super) const CHECKPOINTS: [&str; 4] = [
 ];
 
 /// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
-pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), LedgerError> {
+pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), Problem> {
     let runs = store.run_rows(spec).await?;
     let mut changes = Vec::new();
     for stored in runs.iter().rev().skip(RESUMABLE) {
@@ -47,7 +47,7 @@ pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), 
 }
 
 /// Forgets the oldest runs of a spec with all that belongs to them.
-pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError> {
+pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), Problem> {
     let days = SignedDuration::from_hours(24 * DAYS);
     let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();

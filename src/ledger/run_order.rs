@@ -7,9 +7,9 @@
 
 use jiff::Timestamp;
 
-use super::error::LedgerError;
 use super::run_row::{RunRow, StoredRun};
 use crate::finding::{PastRun, RunRecord, SummaryRecord, format_timestamp};
+use crate::problem::Problem;
 
 /// A run with its row.
 pub(super) struct Numbered {
@@ -21,7 +21,7 @@ pub(super) struct Numbered {
 
 impl Numbered {
     /// A run as it was read.
-    pub(super) fn of(stored: StoredRun) -> Result<Numbered, LedgerError> {
+    pub(super) fn of(stored: StoredRun) -> Result<Numbered, Problem> {
         match stored {
             StoredRun::Sound(row) => Numbered::sound(row),
             StoredRun::Damaged(row) => Ok(Numbered::damaged(row)),
@@ -29,9 +29,9 @@ impl Numbered {
     }
 
     /// A run whose row is as it was written.
-    fn sound(row: RunRow) -> Result<Numbered, LedgerError> {
-        let record: RunRecord = serde_json::from_str(&row.record)?;
-        let summary = row.summary.as_deref().map(serde_json::from_str).transpose()?;
+    fn sound(row: RunRow) -> Result<Numbered, Problem> {
+        let record = row.run_record()?;
+        let summary = row.summary_record()?;
         let mut run = PastRun::new(&record.run, &row.verb, &row.scope, &record.started_at);
         run.number = row.number;
         run.spec_hash = record.spec_hash;
@@ -196,7 +196,7 @@ mod tests {
             for event in &mut events {
                 recorder.take(std::slice::from_mut(event)).await;
             }
-            assert_eq!(recorder.trouble(), None);
+            assert!(recorder.trouble().is_none());
             events.iter().find_map(|event| match event {
                 Event::Finding { finding, .. } => Some(finding.runs),
                 _ => None,
@@ -215,7 +215,7 @@ mod tests {
                     newest = Some(record.run);
                 }
             });
-            assert_eq!(told.await, Ok(Retold::Told));
+            assert_eq!(told.await.unwrap(), Retold::Told);
             newest.unwrap()
         };
         assert_eq!(newest().await, "C");

@@ -6,9 +6,10 @@
 //! transaction that adds them.
 
 use super::checksum::{Checksums, Damaged, Table};
-use super::error::LedgerError;
+use super::problems::{from_json, to_json};
 use super::value::{Change, Record, Value, values};
-use crate::finding::RunRecord;
+use crate::finding::{RunRecord, SummaryRecord};
+use crate::problem::Problem;
 
 /// A run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,8 +68,18 @@ impl RunRow {
         self.ended.or(self.began).unwrap_or(0)
     }
 
+    /// Reads what it was asked.
+    pub(super) fn run_record(&self) -> Result<RunRecord, Problem> {
+        from_json(&self.record)
+    }
+
+    /// Reads how it ended, if it has.
+    pub(super) fn summary_record(&self) -> Result<Option<SummaryRecord>, Problem> {
+        self.summary.as_deref().map(from_json).transpose()
+    }
+
     /// Returns the row of a run that begins; its number is the ledger's to give.
-    pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, LedgerError> {
+    pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, Problem> {
         Ok(RunRow {
             id: run.run.clone(),
             verb: verb.to_owned(),
@@ -76,7 +87,7 @@ impl RunRow {
             spec_hash: run.spec_hash.clone(),
             scope: run.scope.clone(),
             started_at: run.started_at.clone(),
-            record: serde_json::to_string(run)?,
+            record: to_json(run)?,
             ..RunRow::default()
         })
     }

@@ -55,10 +55,10 @@ mod tests {
             let columns = columns.map(|line| line.split_whitespace().next().unwrap().to_owned());
             (name.trim_start_matches("pgreconcile.").to_owned(), columns.collect())
         });
-        let added = step.split("alter table ").skip(1).map(|rest| {
-            let (name, rest) = rest.split_once(" add column ").unwrap();
+        let added = step.split("alter table ").skip(1).filter_map(|rest| {
+            let (name, rest) = rest.split_once(" add column ")?;
             let column = rest.split_whitespace().next().unwrap().to_owned();
-            (name.trim_start_matches("pgreconcile.").to_owned(), vec![column])
+            Some((name.trim_start_matches("pgreconcile.").to_owned(), vec![column]))
         });
         made.chain(added).collect()
     }

@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::error::LedgerError;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Fence, Record, Value};
 use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
+use crate::problem::Problem;
 use crate::row::Record as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
@@ -41,25 +41,24 @@ impl fmt::Debug for SharedStore {
     }
 }
 
-impl From<PgError> for LedgerError {
-    fn from(error: PgError) -> LedgerError {
-        LedgerError(match &error.hint {
-            Some(hint) => format!("{error} ({hint})"),
-            None => error.message,
-        })
-    }
+/// Returns the problem of a server.
+fn of_server(error: PgError) -> Problem {
+    Problem::new(match &error.hint {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.message,
+    })
 }
 
 impl SharedStore {
     /// Opens the ledger of a database, and makes its tables if they are not there.
-    pub(super) async fn create(url: &str) -> Result<SharedStore, LedgerError> {
+    pub(super) async fn create(url: &str) -> Result<SharedStore, Problem> {
         let store = SharedStore::connect(url)?;
         let version = store.version().await?;
         store.brought_forward(version).await
     }
 
     /// Opens the ledger of a database; nothing if there is none.
-    pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, LedgerError> {
+    pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, Problem> {
         let store = SharedStore::connect(url)?;
         match store.version().await? {
             0 => Ok(None),
@@ -67,14 +66,14 @@ impl SharedStore {
         }
     }
 
-    fn connect(url: &str) -> Result<SharedStore, LedgerError> {
-        let pool = Pool::new(url, "pgreconcile/ledger", 2)?;
+    fn connect(url: &str) -> Result<SharedStore, Problem> {
+        let pool = Pool::new(url, "pgreconcile/ledger", 2).map_err(of_server)?;
         let session = Session::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
         Ok(SharedStore { pool, session, newer: false })
     }
 
     /// The version of its tables; 0 if it has none.
-    async fn version(&self) -> Result<i64, LedgerError> {
+    async fn version(&self) -> Result<i64, Problem> {
         let found = self.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
         if found.first().is_none_or(|record| record.0 == [Value::Null]) {
             return Ok(0);
@@ -84,7 +83,7 @@ impl SharedStore {
     }
 
     /// What an older program has made gets the tables that it lacks; what a newer one has, stays.
-    async fn brought_forward(self, version: i64) -> Result<SharedStore, LedgerError> {
+    async fn brought_forward(self, version: i64) -> Result<SharedStore, Problem> {
         if missing(version).is_empty() {
             return Ok(SharedStore { newer: version > VERSION, ..self });
         }
@@ -105,7 +104,7 @@ impl SharedStore {
         &self,
         statement: &str,
         params: &[Value],
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         let statement = Statement { text: statement.to_owned(), binds: binds(params) };
         self.ask(&statement).await
     }
@@ -115,7 +114,7 @@ impl SharedStore {
         &self,
         identities: &[[u8; 16]],
         run: i64,
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         let text = include_str!("statements/shared_earlier_sights.sql").to_owned();
         let identities = identities.iter().map(|identity| &identity[..]);
         self.ask(&Statement {
@@ -132,7 +131,7 @@ impl SharedStore {
         run: i64,
         mapping: &str,
         ranges: Vec<(Vec<u8>, [u8; 16])>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Problem> {
         let checksums = ranges.iter().map(|(_, checksum)| &checksum[..]);
         let checksums = Bind::array(Builtin::Bytea, checksums);
         let ranges = Bind::array(Builtin::Bytea, ranges.iter().map(|(range, _)| range.as_slice()));
@@ -146,7 +145,7 @@ impl SharedStore {
         self.tried(async |lease| written(lease, &made).await).await.map(drop)
     }
 
-    async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, LedgerError> {
+    async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, Problem> {
         // What a run has written may be more than an answer to one question.
         let rows = self.tried(async |lease| {
             let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
@@ -163,7 +162,7 @@ impl SharedStore {
         &self,
         statement: &str,
         params: &[Value],
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         let binds = binds(params);
         let made = async |writing: &Writing<'_>| Ok(writing.rows(statement, &binds).await?);
         let rows = self.tried(async |lease| written(lease, &made).await).await?;
@@ -175,7 +174,7 @@ impl SharedStore {
         &self,
         fence: Option<&Fence>,
         changes: &[Change],
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Problem> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
         let made = async |writing: &Writing<'_>| {
@@ -204,8 +203,8 @@ impl SharedStore {
         &self,
         fence: Option<&Fence>,
         changes: &[Change],
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
+    ) -> Result<Vec<Record>, Problem> {
         let made = async |writing: &Writing<'_>| {
             check_fence(writing, fence).await?;
             let mut returned = Vec::new();
@@ -222,7 +221,7 @@ impl SharedStore {
     async fn tried<T>(
         &self,
         work: impl AsyncFn(&Lease) -> Result<T, TransactionError>,
-    ) -> Result<T, LedgerError> {
+    ) -> Result<T, Problem> {
         let mut tries = 0;
         loop {
             let lease = self.pool.lease().await;
@@ -239,7 +238,7 @@ impl SharedStore {
                 Err(TransactionError::Server(error)) if error.may_pass() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
-                done => return done.map_err(LedgerError::from),
+                done => return done.map_err(Problem::from),
             }
         }
     }
@@ -252,7 +251,7 @@ pub(super) enum TransactionError {
     /// Another process has taken the lease over.
     LeaseLost,
     /// A row that cannot be read.
-    Ledger(LedgerError),
+    Ledger(Problem),
 }
 
 impl From<PgError> for TransactionError {
@@ -261,12 +260,12 @@ impl From<PgError> for TransactionError {
     }
 }
 
-impl From<TransactionError> for LedgerError {
-    fn from(failure: TransactionError) -> LedgerError {
+impl From<TransactionError> for Problem {
+    fn from(failure: TransactionError) -> Problem {
         match failure {
-            TransactionError::Server(error) => error.into(),
+            TransactionError::Server(error) => of_server(error),
             TransactionError::LeaseLost => {
-                LedgerError("another process has taken this run's lease over".to_owned())
+                Problem::new("another process has taken this run's lease over")
             }
             TransactionError::Ledger(error) => error,
         }
@@ -352,14 +351,14 @@ impl Tables for Writing<'_> {
         Ok(self.fill_all(&sent).await.map(drop)?)
     }
 
-    fn not_understood(why: LedgerError) -> TransactionError {
+    fn not_understood(why: Problem) -> TransactionError {
         TransactionError::Ledger(why)
     }
 }
 
 /// What a role has to do that may, instead of ours.
-fn not_permitted(version: i64, why: &str) -> LedgerError {
-    LedgerError(match version {
+fn not_permitted(version: i64, why: &str) -> Problem {
+    Problem::new(match version {
         0 => format!(
             "{why}; let a role that may run once: create schema {SCHEMA} authorization the role that \
              this program uses"
@@ -385,10 +384,10 @@ fn binds(params: &[Value]) -> Vec<Bind> {
 }
 
 /// Reads a row of int8, text and bytea fields.
-fn record(row: &Row) -> Result<Record, LedgerError> {
+fn record(row: &Row) -> Result<Record, Problem> {
     let value = |(at, type_of): (usize, Option<Builtin>)| {
         let Some(field) = row.field(at) else { return Ok(Value::Null) };
-        let unknown = || LedgerError("a record in it is not understood".to_owned());
+        let unknown = || Problem::new("a record in it is not understood");
         Ok(match type_of {
             Some(Builtin::Int8) => {
                 Value::Int(i64::from_be_bytes(field.try_into().map_err(|_| unknown())?))

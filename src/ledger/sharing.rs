@@ -11,15 +11,16 @@ use std::sync::Arc;
 use super::Checked;
 use super::checkpoint::{ChunkPlace, StoredChunk, StoredChunks};
 use super::checksum::{Checksums, Table};
-use super::error::LedgerError;
 use super::interrupted::Interrupted;
 use super::lease::{Lease, LeaseKind, LeaseRequest};
+use super::problems::{damaged_run, unencrypted_key};
 use super::recorder::Recorder;
 use super::redaction::Redaction;
 use super::run_row::RunRow;
 use super::shared::SharedStore;
 use super::value::{Change, Record, Value, values};
 use crate::finding::{RunRecord, SummaryRecord};
+use crate::problem::Problem;
 use crate::row::KeyRange;
 
 /// Chunks of a shard are numbered from its place times this.
@@ -80,7 +81,7 @@ impl Recorder {
         &mut self,
         record: &RunRecord,
         holder: &str,
-    ) -> Result<Option<Sharing>, LedgerError> {
+    ) -> Result<Option<Sharing>, Problem> {
         let Some(store) = self.store().shared().map(Arc::clone) else { return Ok(None) };
         let row = RunRow::new(record, "compare")?;
         let begin = Change {
@@ -91,9 +92,9 @@ impl Recorder {
         let checksums = self.store().checksums().clone();
         let find = include_str!("statements/shared_run.sql");
         let found = store.rows(find, &[record.run.as_str().into()]).await?;
-        let found = found.first().ok_or_else(|| LedgerError("it has lost the run".to_owned()))?;
+        let found = found.first().ok_or_else(|| Problem::new("it has lost the run"))?;
         let begun = self.store().begun(found)?;
-        let begun = begun.ok_or_else(|| LedgerError::damaged(&record.run))?;
+        let begun = begun.ok_or_else(|| damaged_run(&record.run))?;
         let (run, holder) = (begun.row.number, holder.to_owned());
         let redaction = self.redaction().clone();
         Ok(Some(Sharing { store, checksums, redaction, run, holder, begun }))
@@ -104,17 +105,18 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
+    pub async fn damaged_shards(&self, mapping: &str) -> Result<u64, Problem> {
         let Some(run) = self.row() else { return Ok(0) };
         let statement = include_str!("statements/shared_shards.sql");
         let shards = self.store().rows(statement, values![run.number, mapping]).await?;
         let sound = |shard: &&Record| {
             self.store().checksums().verify(Table::Shard, &run.id, shard).is_ok()
-                && shard.int(4) == Ok(1)
+                && matches!(shard.int(4), Ok(1))
         };
         let damaged = shards.len() - shards.iter().filter(sound).count();
         // One whose row is lost is known by the numbers of the others.
-        let lost = |(at, shard): (usize, &Record)| shard.int(2) != Ok(at as i64);
+        let lost =
+            |(at, shard): (usize, &Record)| !shard.int(2).is_ok_and(|place| place == at as i64);
         let lost = shards.is_empty() || shards.iter().enumerate().any(lost);
         Ok(damaged as u64 + u64::from(lost))
     }
@@ -125,20 +127,20 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn ended(&self) -> Result<Option<SummaryRecord>, LedgerError> {
+    pub async fn ended(&self) -> Result<Option<SummaryRecord>, Problem> {
         let find = include_str!("statements/run_of_number.sql");
         let found = self.store.rows(find, &[self.run.into()]).await?;
-        let damaged = || LedgerError::damaged(&self.begun.row.id);
+        let damaged = || damaged_run(&self.begun.row.id);
         let row = found.first().map(|record| RunRow::read(&self.checksums, record));
         let row = row.transpose().map_err(|_| damaged())?.ok_or_else(damaged)?;
-        Ok(row.summary.as_deref().map(serde_json::from_str).transpose()?)
+        row.summary_record()
     }
 
     /// Whether a mapping has been cut into shards.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn is_cut(&self, mapping: &str) -> Result<bool, LedgerError> {
+    pub async fn is_cut(&self, mapping: &str) -> Result<bool, Problem> {
         let find = include_str!("statements/shared_is_cut.sql");
         Ok(!self.store.rows(find, &[self.run.into(), mapping.into()]).await?.is_empty())
     }
@@ -147,7 +149,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn settle(&self) -> Result<Option<Lease>, LedgerError> {
+    pub async fn settle(&self) -> Result<Option<Lease>, Problem> {
         let run = &self.begun.row.id;
         let request = LeaseRequest {
             kind: LeaseKind::Report,
@@ -162,7 +164,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn cut(&self, mapping: &str, shards: &[KeyRange]) -> Result<(), LedgerError> {
+    pub async fn cut(&self, mapping: &str, shards: &[KeyRange]) -> Result<(), Problem> {
         let storage = self.redaction.of(mapping);
         let sealed = |(place, range): (usize, &KeyRange)| {
             let place = place as u64;
@@ -171,7 +173,7 @@ impl Sharing {
             Some((range, checksum))
         };
         let ranges: Option<Vec<_>> = shards.iter().enumerate().map(sealed).collect();
-        let ranges = ranges.ok_or_else(|| LedgerError::redacted(mapping))?;
+        let ranges = ranges.ok_or_else(|| unencrypted_key(mapping))?;
         self.store.cut(self.run, mapping, ranges).await
     }
 
@@ -194,7 +196,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn take(&self) -> Result<Option<Shard>, LedgerError> {
+    pub async fn take(&self) -> Result<Option<Shard>, Problem> {
         let take = include_str!("statements/shared_take_shard.sql");
         loop {
             let holder = self.holder.as_str();
@@ -227,7 +229,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn renew(&self, shard: &Shard) -> Result<bool, LedgerError> {
+    pub async fn renew(&self, shard: &Shard) -> Result<bool, Problem> {
         self.under(shard, include_str!("statements/shared_renew_shard.sql"), Vec::new()).await
     }
 
@@ -235,7 +237,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written; its lease ends by itself then.
-    pub async fn give_back(&self, shard: &Shard) -> Result<(), LedgerError> {
+    pub async fn give_back(&self, shard: &Shard) -> Result<(), Problem> {
         let give_back = include_str!("statements/shared_give_shard_back.sql");
         self.under(shard, give_back, Vec::new()).await.map(drop)
     }
@@ -244,7 +246,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn done(&self, shard: &Shard) -> Result<bool, LedgerError> {
+    pub async fn done(&self, shard: &Shard) -> Result<bool, Problem> {
         let chunks = match shard.of {
             1 => {
                 let count = include_str!("statements/shared_count_chunks.sql");
@@ -269,11 +271,11 @@ impl Sharing {
         shard: &Shard,
         (chunk, range, rows): (u64, &KeyRange, u64),
         checked: Checked<'_>,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<bool, Problem> {
         let (run, mapping) = (&self.begun.row.id, shard.mapping.as_str());
         let of = ChunkPlace { run: self.run, mapping, chunk };
         let stored = StoredChunk::of(&self.redaction, of, range, checked);
-        let stored = stored.ok_or_else(|| LedgerError::redacted(mapping))?;
+        let stored = stored.ok_or_else(|| unencrypted_key(mapping))?;
         let StoredChunk { range, state, matched, outcome } = stored;
         let chunk = values![chunk, range, rows, matched, state, outcome];
         let row = values![self.run, mapping].into_iter().chain(chunk).collect();
@@ -286,7 +288,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, shard: &Shard) -> Result<StoredChunks, LedgerError> {
+    pub async fn kept(&self, shard: &Shard) -> Result<StoredChunks, Problem> {
         let (first, behind) = (shard.first_chunk(), shard.first_chunk() + CHUNKS_OF_A_SHARD);
         let find = include_str!("statements/chunks_of_mapping.sql");
         let page = async |from: i64| {
@@ -302,7 +304,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn forget(&self, shard: &Shard, from: u64) -> Result<(), LedgerError> {
+    pub async fn forget(&self, shard: &Shard, from: u64) -> Result<(), Problem> {
         let forget = include_str!("statements/shared_forget_chunks.sql");
         self.under(shard, forget, values![from]).await.map(drop)
     }
@@ -311,7 +313,7 @@ impl Sharing {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn left(&self) -> Result<Left, LedgerError> {
+    pub async fn left(&self) -> Result<Left, Problem> {
         let find = include_str!("statements/shared_left.sql");
         let found = self.store.rows(find, &[self.run.into()]).await?;
         let Some(record) = found.first() else { return Ok(Left::default()) };
@@ -325,7 +327,7 @@ impl Sharing {
         shard: &Shard,
         statement: &str,
         more: Vec<Value>,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<bool, Problem> {
         let mapping = shard.mapping.as_str();
         let mut params = values![self.run, mapping, shard.place, self.holder.as_str(), shard.turn];
         params.extend(more);

@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::checksum::{Checksums, Damaged, SECRET, Table, secret_row};
-use super::error::LedgerError;
 use super::file::FileStore;
 use super::place::Location;
+use super::problems::to_json;
 use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
 use super::shared::SharedStore;
 use super::value::{Change, Fence, Record, Value, values};
+use crate::problem::Problem;
 use crate::row::random_secret;
 
 /// The last sight of a difference.
@@ -57,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be reached, made or written, is damaged, or is no ledger.
-    pub async fn create(location: &Location) -> Result<Store, LedgerError> {
+    pub async fn create(location: &Location) -> Result<Store, Problem> {
         let kind = match location {
             Location::File(path) => Kind::File(FileStore::create(path).await?),
             Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
@@ -69,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be reached or read, is damaged, or is no ledger.
-    pub async fn read(location: &Location) -> Result<Option<Store>, LedgerError> {
+    pub async fn read(location: &Location) -> Result<Option<Store>, Problem> {
         let kind = match location {
             Location::File(path) => FileStore::read(path).await?.map(Kind::File),
             Location::Database(url) => {
@@ -83,7 +84,7 @@ impl Store {
     }
 
     /// Opens a store with the ledger's secret; one without a run gets one if it is to be written.
-    async fn open(kind: Kind, location: &Location, write: bool) -> Result<Store, LedgerError> {
+    async fn open(kind: Kind, location: &Location, write: bool) -> Result<Store, Problem> {
         let (secret, checksums) = (Vec::new(), Checksums::of_secret(&[]));
         let mut store = Store { kind, location: location.clone(), secret, checksums };
         let secret = match store.find_secret().await? {
@@ -93,8 +94,8 @@ impl Store {
                 .await?
                 .is_some() =>
             {
-                return Err(LedgerError(
-                    "its secret is lost, and nothing in it can be verified without".to_owned(),
+                return Err(Problem::new(
+                    "its secret is lost, and nothing in it can be verified without",
                 ));
             }
             None if write && !store.is_newer() => store.make_secret().await?,
@@ -107,14 +108,11 @@ impl Store {
     }
 
     /// Reads the ledger's secret, if it has one.
-    async fn find_secret(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+    async fn find_secret(&self) -> Result<Option<Vec<u8>>, Problem> {
         let find = include_str!("statements/find_secret.sql");
         let Some(found) = self.first(find, values![SECRET]).await? else { return Ok(None) };
-        let damaged = || {
-            LedgerError(
-                "its secret is damaged, and nothing in it can be verified without".to_owned(),
-            )
-        };
+        let damaged =
+            || Problem::new("its secret is damaged, and nothing in it can be verified without");
         let secret = found.bytes(1).map_err(|_| damaged())?;
         let checked = Checksums::of_secret(secret).verify(Table::Secret, "", &found);
         checked.map_err(|_| damaged())?;
@@ -122,7 +120,7 @@ impl Store {
     }
 
     /// Makes a secret, unless another process has just done so.
-    async fn make_secret(&self) -> Result<Vec<u8>, LedgerError> {
+    async fn make_secret(&self) -> Result<Vec<u8>, Problem> {
         let secret = random_secret().to_vec();
         let params = secret_row(&secret);
         self.change(include_str!("statements/add_secret.sql"), params).await?;
@@ -160,7 +158,7 @@ impl Store {
         &self,
         statement: &'static str,
         params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         match &self.kind {
             Kind::File(file) => file.rows(statement, &params),
             Kind::Shared(shared) => shared.rows(statement, &params).await,
@@ -172,7 +170,7 @@ impl Store {
         &self,
         statement: &'static str,
         params: Vec<Value>,
-    ) -> Result<Option<Record>, LedgerError> {
+    ) -> Result<Option<Record>, Problem> {
         Ok(self.rows(statement, params).await?.into_iter().next())
     }
 
@@ -181,7 +179,7 @@ impl Store {
         &self,
         statement: &'static str,
         params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    ) -> Result<Vec<Record>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
@@ -192,7 +190,7 @@ impl Store {
     }
 
     /// Makes several changes, or none of them.
-    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
+    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<(), Problem> {
         self.together_under(None, changes).await
     }
 
@@ -202,7 +200,7 @@ impl Store {
         &self,
         fence: Option<&Fence>,
         changes: Vec<Change>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Problem> {
         if self.is_newer() || changes.is_empty() {
             return Ok(());
         }
@@ -218,8 +216,8 @@ impl Store {
         &self,
         fence: Option<&Fence>,
         changes: Vec<Change>,
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
+    ) -> Result<Vec<Record>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
@@ -231,14 +229,14 @@ impl Store {
 
     /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
     /// end: which of two runs is the newer one is told by these numbers, not by a clock.
-    pub(super) async fn next_number(&self) -> Result<i64, LedgerError> {
+    pub(super) async fn next_number(&self) -> Result<i64, Problem> {
         let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
         taken.first().map_or(Ok(0), |record| record.int(0))
     }
 
     /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
-    pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, LedgerError> {
-        let named = format!("%\"spec\":{}%", serde_json::to_string(spec)?);
+    pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
+        let named = format!("%\"spec\":{}%", to_json(&spec)?);
         let statement = include_str!("statements/runs_of_spec.sql");
         let found = self.rows(statement, values![spec, named]).await?;
         let stored = found.iter().map(|record| match RunRow::read(&self.checksums, record) {
@@ -255,8 +253,8 @@ impl Store {
         &self,
         begin: Change,
         row: RunRow,
-        more: impl Fn(&RunRow) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Option<RunRow>, LedgerError> {
+        more: impl Fn(&RunRow) -> Result<Vec<Change>, Problem>,
+    ) -> Result<Option<RunRow>, Problem> {
         let numbered = |returned: &[Record]| match returned.first() {
             Some(given) => {
                 let (number, began) = (given.int(0)?, given.maybe_int(1)?);
@@ -279,9 +277,9 @@ impl Store {
         &self,
         identities: &[[u8; 16]],
         run: i64,
-    ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
+    ) -> Result<HashMap<[u8; 16], Sight>, Problem> {
         let mut found = HashMap::new();
-        let mut take = |record: &Record| -> Result<(), LedgerError> {
+        let mut take = |record: &Record| -> Result<(), Problem> {
             let (finding, of_run) = (Record(record.0.iter().take(11).cloned().collect()), 11);
             let verified = match record.text(of_run) {
                 Ok(id) => self.checksums.verify(Table::Finding, id, &finding),

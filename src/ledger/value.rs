@@ -1,6 +1,7 @@
 //! What goes into a ledger and comes out of it, the same for both stores.
 
-use super::error::LedgerError;
+use super::problems::unreadable_record;
+use crate::problem::Problem;
 
 /// A value of one of the few types that the ledger's tables have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,32 +73,32 @@ pub(super) struct Fence(pub(super) Change);
 pub(super) struct Record(pub(super) Vec<Value>);
 
 impl Record {
-    pub(super) fn int(&self, at: usize) -> Result<i64, LedgerError> {
+    pub(super) fn int(&self, at: usize) -> Result<i64, Problem> {
         match self.0.get(at) {
             Some(Value::Int(number)) => Ok(*number),
             _ => Err(other_type(at)),
         }
     }
 
-    pub(super) fn count(&self, at: usize) -> Result<u64, LedgerError> {
+    pub(super) fn count(&self, at: usize) -> Result<u64, Problem> {
         u64::try_from(self.int(at)?).map_err(|_| other_type(at))
     }
 
-    pub(super) fn text(&self, at: usize) -> Result<&str, LedgerError> {
+    pub(super) fn text(&self, at: usize) -> Result<&str, Problem> {
         match self.0.get(at) {
             Some(Value::Text(text)) => Ok(text),
             _ => Err(other_type(at)),
         }
     }
 
-    pub(super) fn maybe_int(&self, at: usize) -> Result<Option<i64>, LedgerError> {
+    pub(super) fn maybe_int(&self, at: usize) -> Result<Option<i64>, Problem> {
         match self.0.get(at) {
             Some(Value::Null) => Ok(None),
             _ => self.int(at).map(Some),
         }
     }
 
-    pub(super) fn bytes(&self, at: usize) -> Result<&[u8], LedgerError> {
+    pub(super) fn bytes(&self, at: usize) -> Result<&[u8], Problem> {
         match self.0.get(at) {
             Some(Value::Bytes(bytes)) => Ok(bytes),
             _ => Err(other_type(at)),
@@ -105,6 +106,6 @@ impl Record {
     }
 }
 
-fn other_type(at: usize) -> LedgerError {
-    LedgerError(format!("a record in it is not understood: field {} has another type", at + 1))
+fn other_type(at: usize) -> Problem {
+    unreadable_record(format!("field {} has another type", at + 1))
 }

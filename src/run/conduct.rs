@@ -21,7 +21,8 @@ use super::work::worker::World;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::{NamedValues, RunRecord, SummaryRecord};
-use crate::ledger::{Interrupted, LedgerError, Recorder};
+use crate::ledger::{Interrupted, Recorder};
+use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
@@ -193,7 +194,7 @@ impl Dispatcher<'_> {
     }
 
     /// Comes back to where the run stood.
-    pub(super) async fn restore(&mut self, whole: bool) -> Result<(), LedgerError> {
+    pub(super) async fn restore(&mut self, whole: bool) -> Result<(), Problem> {
         // The ledger has to know that the run goes on.
         self.desk.tell_all().await;
         for index in 0..self.mappings.len() {

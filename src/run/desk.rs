@@ -19,8 +19,9 @@ use crate::compare::Compared;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
-use crate::ledger::{Checked, Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
+use crate::ledger::{self, Checked, Interrupted, Recorder, StoredChunks, StoredPass};
 use crate::plan::MappingPlan;
+use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange, VerifiedBy};
 
 /// The dispatcher's desk.
@@ -156,21 +157,21 @@ impl<'o> Desk<'o> {
     pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
+    ) -> Result<(HashMap<K, V>, u64), Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.rulings(mapping)).await,
             None => Ok((HashMap::new(), 0)),
         }
     }
 
-    pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
+    pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.kept(mapping)).await,
             None => Ok(StoredChunks::default()),
         }
     }
 
-    pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
+    pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.damaged_shards(mapping)).await,
             None => Ok(0),
@@ -197,14 +198,14 @@ impl<'o> Desk<'o> {
     pub(super) async fn kept_pass<T: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<StoredPass<T>, LedgerError> {
+    ) -> Result<StoredPass<T>, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.pass(mapping)).await,
             None => Ok(StoredPass::Nothing),
         }
     }
 
-    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
             None => Ok(Compared::default()),
@@ -217,7 +218,7 @@ impl<'o> Desk<'o> {
         &mut self,
         scope: &str,
         plan: &MappingPlan,
-    ) -> Result<Option<Coverage>, LedgerError> {
+    ) -> Result<Option<Coverage>, Problem> {
         let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.keeps()) else {
             return Ok(None);
         };
@@ -234,7 +235,7 @@ impl<'o> Desk<'o> {
         }
     }
 
-    pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
+    pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.reason(mapping, chunk)).await,
             None => Ok(String::new()),
@@ -256,11 +257,11 @@ impl<'o> Desk<'o> {
     /// What the ledger says, unless it takes longer than there is time.
     async fn in_time<T>(
         &self,
-        asked: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
+        asked: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
         tokio::select! {
             answer = Box::pin(asked) => answer,
-            () = out_of_time(self.stop.clone(), LAST_WORDS, self.left()) => Err(LedgerError::no_answer()),
+            () = out_of_time(self.stop.clone(), LAST_WORDS, self.left()) => Err(ledger::no_answer()),
         }
     }
 
@@ -291,7 +292,7 @@ impl<'o> Desk<'o> {
                 () = out_of_time(self.stop.clone(), LAST_WORDS, left) => false,
             };
             if !in_time {
-                recorder.give_up(&LedgerError::no_answer());
+                recorder.give_up(&ledger::no_answer());
             }
         }
         events.drain(..).for_each(|event| self.observer.observe(&event));

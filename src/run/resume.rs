@@ -17,7 +17,8 @@ use super::scan::slots::{Outcome, Told};
 use crate::compare::{Compared, Parts};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
-use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
+use crate::ledger::{Checked, Kept, KeptState, StoredChunks, StoredPass};
+use crate::problem::Problem;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
 
@@ -166,7 +167,7 @@ impl MappingState {
         &mut self,
         whole: bool,
         desk: &mut Desk<'_>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), Problem> {
         let name = self.account.plan.name.clone();
         if desk.starts_over(&name) {
             desk.forget_checkpoints(&name);
@@ -237,7 +238,7 @@ impl MappingState {
     }
 
     /// Reads what the ledger has of a mapping, and counts what of it is damaged.
-    async fn stored(&self, whole: bool, desk: &mut Desk<'_>) -> Result<Stored, LedgerError> {
+    async fn stored(&self, whole: bool, desk: &mut Desk<'_>) -> Result<Stored, Problem> {
         let plan = &self.account.plan;
         let StoredChunks { sound, damaged: mut places } = desk.kept(&plan.name).await?;
         let (ruled, rulings) = desk.rulings(&plan.name).await?;

@@ -7,8 +7,9 @@ use super::options::Options;
 use super::prepare::Prepared;
 use super::work::bounds;
 use super::work::hands::{Failed, with_hands};
-use crate::ledger::{LedgerError, Sharing};
+use crate::ledger::Sharing;
 use crate::plan::{MappingPlan, Partition};
+use crate::problem::Problem;
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::Side;
 
@@ -24,7 +25,7 @@ pub(super) async fn cut(
     options: &Options,
     sharing: &Sharing,
 ) -> Result<(), Blocked> {
-    let failed = |error: LedgerError| Blocked::new(format!("the run cannot be cut: {error}"));
+    let failed = |error: Problem| Blocked::new(format!("the run cannot be cut: {error}"));
     for plan in &prepared.plans {
         if !sharing.is_cut(&plan.name).await.map_err(failed)? {
             let shards = shards(prepared, plan, options).await?;

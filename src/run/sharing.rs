@@ -36,8 +36,9 @@ use super::work::worker::World;
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
-use crate::ledger::{Checked, Kept, LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::ledger::{self, Checked, Kept, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
 use crate::plan::MappingPlan;
+use crate::problem::Problem;
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do asks whether that has changed.
@@ -152,7 +153,7 @@ async fn take_part<'o>(
     recorder: &'o mut Recorder,
     deadline: Deadline,
     (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
-) -> Result<Shared, LedgerError> {
+) -> Result<Shared, Problem> {
     let mut shift = Shift { sharing, deadline: deadline.works, held: None, beat: Instant::now() };
     let stopped = out_of_time(stop.clone(), LAST_WORK, None);
     let worked = tokio::select! {
@@ -214,12 +215,12 @@ fn no_ledger() -> Blocked {
         .hinted("Give every process the same --run-id and --ledger postgres://….")
 }
 
-fn lost(recorder: &Recorder, error: &LedgerError) -> Blocked {
+fn lost(recorder: &Recorder, error: &Problem) -> Blocked {
     Blocked::new(format!("{recorder}: {error}"))
         .hinted("A run cannot be shared without its ledger.")
 }
 
-fn gone(error: LedgerError) -> Parted {
+fn gone(error: Problem) -> Parted {
     let message = format!("the run cannot be shared any more: {error}");
     let hint = "Start the process again with the same --run-id: it goes on where it stood.";
     Parted::Lost(Blocked::new(message).hinted(hint))
@@ -241,7 +242,7 @@ impl Shift<'_> {
         dispatcher: &mut Dispatcher<'_>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
-    ) -> Result<Scanned, LedgerError> {
+    ) -> Result<Scanned, Problem> {
         loop {
             if self.held.is_none() && !self.take(dispatcher).await? {
                 let left = self.sharing.left().await?;
@@ -282,13 +283,13 @@ impl Shift<'_> {
     }
 
     /// Takes the next shard, if there is one.
-    async fn take(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<bool, LedgerError> {
+    async fn take(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<bool, Problem> {
         let Some(shard) = self.sharing.take().await? else { return Ok(false) };
         self.beat = Instant::now() + RENEWED_EVERY;
         let plans = &dispatcher.world.plans;
         let Some(index) = plans.iter().position(|plan| plan.name == shard.mapping) else {
             // The terms are the same, so the mappings are.
-            return Err(LedgerError::unknown_mapping(&shard.mapping));
+            return Err(ledger::unknown_mapping(&shard.mapping));
         };
         // What is damaged of it is compared again.
         let mut kept = self.sharing.kept(&shard).await?.sound;
@@ -309,7 +310,7 @@ impl Shift<'_> {
         Ok(true)
     }
 
-    async fn renew(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+    async fn renew(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), Problem> {
         self.beat = Instant::now() + RENEWED_EVERY;
         let Some((_, shard)) = &self.held else { return Ok(()) };
         if !self.sharing.renew(shard).await? {
@@ -319,7 +320,7 @@ impl Shift<'_> {
     }
 
     /// Hands on what was compared, and ends the shard when that is all of it.
-    async fn keep(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), LedgerError> {
+    async fn keep(&mut self, dispatcher: &mut Dispatcher<'_>) -> Result<(), Problem> {
         let Some((index, shard)) = &self.held else { return Ok(()) };
         let mapping = &mut dispatcher.mappings[*index];
         let mut ours = true;

@@ -13,7 +13,7 @@ use super::blocked::Blocked;
 use super::options::Options;
 use super::prepare::Prepared;
 use crate::gate::CatalogChange;
-use crate::ledger::{Cipher, Interrupted, LedgerError, Recorder, Redaction, Resumable};
+use crate::ledger::{self, Cipher, Interrupted, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
@@ -326,7 +326,7 @@ pub async fn agree(
                 .hinted("pgreconcile history SPEC --format json lists the runs."));
         }
         (Resumable::Damaged(run), Some(_)) => {
-            let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+            let message = format!("{recorder}: {}", ledger::damaged_run(&run));
             return Err(Blocked::new(message)
                 .hinted("It cannot go on; leave --resume out to begin a new run."));
         }

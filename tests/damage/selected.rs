@@ -119,7 +119,7 @@ async fn add(location: &Location, spec: &str, id: &str, verdict: Option<Verdict>
     if let Some(verdict) = verdict {
         recorder.take(&mut [Event::RunFinished(SummaryRecord::new(verdict, 1))]).await;
     }
-    assert_eq!(recorder.trouble(), None);
+    assert!(recorder.trouble().is_none());
 }
 
 /// The newest run differs, and supersedes the one before it, which was killed.

@@ -18,7 +18,7 @@ use crate::gate::{
     self, CatalogChange, Clocks, GateInput, GateMapping, GateRun, GateVerdict, Judgement, RunEnd,
     Sequence,
 };
-use crate::ledger::{Cipher, Covered, LedgerError, Location, Place, Retold, Store};
+use crate::ledger::{Cipher, Covered, Location, Place, Retold, Store};
 use crate::problem::Problem;
 use crate::report::{GateRecord, write_gate, write_json};
 use crate::row::VerifiedBy;
@@ -155,7 +155,7 @@ impl Ledger {
     }
 
     /// Reads the runs of the spec, the oldest first.
-    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, LedgerError> {
+    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, Problem> {
         self.store.past_runs(&spec.name).await
     }
 

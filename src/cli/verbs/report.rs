@@ -14,7 +14,7 @@ use crate::cli::outputs::{Outputs, format_parser, report_help};
 use crate::cli::specs;
 use crate::cli::ui::Ui;
 use crate::event::Observer;
-use crate::ledger::{LedgerError, Retold};
+use crate::ledger::{self, Retold};
 use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::run::Stop;
@@ -95,8 +95,9 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
             let is_written = outputs.finish();
             return Ok(if is_written { Exit::Clean } else { Exit::Incomplete });
         }
-        Ok(Retold::Damaged(run)) => Problem::from(LedgerError::damaged(&run))
-            .with_hint("Compare again, or name another run with --run."),
+        Ok(Retold::Damaged(run)) => {
+            ledger::damaged_run(&run).with_hint("Compare again, or name another run with --run.")
+        }
         Ok(Retold::Unfinished) => Problem::new("that run has not come to its end").with_hint(list),
         Ok(Retold::Unknown) => match &args.run {
             Some(run) => Problem::new(format!("spec \"{name}\" has no run {run}")),
