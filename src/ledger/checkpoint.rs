@@ -10,11 +10,11 @@ use std::hash::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checksum::{Checksums, Table};
+use super::checksum::{ChecksummedTable, Checksums};
 use super::problems::{damaged_run, unreadable_checkpoint};
 use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage};
-use super::value::{Change, Record, values};
+use super::stored_row::{LedgerWrite, StoredRow, values};
 use crate::compare::Compared;
 use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
@@ -96,8 +96,8 @@ impl Recorder {
         let StoredChunk { range, state, matched, outcome } = stored;
         let params = values![run, mapping, chunk, range, rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
-        let params = self.sealed(Table::Chunk, params);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Chunk, params);
+        self.put(LedgerWrite { statement, params });
     }
 
     /// Writes down how far a comparison by buckets has come, in place of what was written before.
@@ -106,8 +106,8 @@ impl Recorder {
         let storage = self.redaction().of_rows(mapping);
         let Some(state) = storage.encode(&("pass", run, mapping), state) else { return };
         let statement = include_str!("statements/put_pass.sql");
-        let params = self.sealed(Table::Pass, values![run, mapping, state]);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Pass, values![run, mapping, state]);
+        self.put(LedgerWrite { statement, params });
     }
 
     /// Writes down what was ruled of a range.
@@ -118,15 +118,15 @@ impl Recorder {
         let ruled = storage.encode(&("ruling", run, mapping, &place), &(of, ruled));
         let Some(ruled) = ruled else { return };
         let statement = include_str!("statements/put_ruling.sql");
-        let params = self.sealed(Table::Ruling, values![run, mapping, place, ruled]);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Ruling, values![run, mapping, place, ruled]);
+        self.put(LedgerWrite { statement, params });
     }
 
     /// Forgets a chunk that is to be read again.
     pub fn forget_chunk(&mut self, mapping: &str, place: i64) {
         let Some(run) = self.keeping() else { return };
         let statement = include_str!("statements/forget_one_chunk.sql");
-        self.put(Change { statement, params: values![run, mapping, place] });
+        self.put(LedgerWrite { statement, params: values![run, mapping, place] });
     }
 
     /// Forgets where a mapping stood: it is read from its start.
@@ -137,7 +137,7 @@ impl Recorder {
             include_str!("statements/forget_ruling_of_mapping.sql"),
             include_str!("statements/forget_pass_of_mapping.sql"),
         ] {
-            self.put(Change { statement, params: values![run, mapping] });
+            self.put(LedgerWrite { statement, params: values![run, mapping] });
         }
     }
 
@@ -154,10 +154,10 @@ impl Recorder {
         let storage = self.redaction().of(mapping);
         let statement = include_str!("statements/rulings_of_mapping.sql");
         let found = self.store().rows(statement, values![run.number, mapping]).await?;
-        let read = |record: &Record| {
-            self.store().checksums().verify(Table::Ruling, &run.id, record).ok()?;
-            let place = ("ruling", run.number, mapping, record.bytes(2).ok()?);
-            storage.decode(&place, record.bytes(3).ok()?).ok()
+        let read = |record: &StoredRow| {
+            self.store().checksums().verify(ChecksummedTable::Ruling, &run.id, record).ok()?;
+            let place = ("ruling", run.number, mapping, record.bytes("place").ok()?);
+            storage.decode(&place, record.bytes("ruled").ok()?).ok()
         };
         let rulings: HashMap<K, V> = found.iter().filter_map(read).collect();
         let damaged = found.len().saturating_sub(rulings.len()) as u64;
@@ -205,10 +205,10 @@ impl Recorder {
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run.number, mapping, chunk]).await?;
         let found = found.ok_or_else(unreadable_checkpoint)?;
-        let checked = self.store().checksums().verify(Table::Chunk, &run.id, &found);
+        let checked = self.store().checksums().verify(ChecksummedTable::Chunk, &run.id, &found);
         checked.map_err(|_| damaged_run(&run.id))?;
         let of = ChunkPlace { run: run.number, mapping, chunk };
-        storage.decode(&of.of_outcome(), found.bytes(7)?)
+        storage.decode(&of.of_outcome(), found.bytes("outcome")?)
     }
 
     /// How far a comparison by buckets had come, if there was one.
@@ -220,11 +220,11 @@ impl Recorder {
         let statement = include_str!("statements/pass_of_mapping.sql");
         let found = self.store().first(statement, values![run.number, mapping]).await?;
         let Some(found) = found else { return Ok(StoredPass::Nothing) };
-        if self.store().checksums().verify(Table::Pass, &run.id, &found).is_err() {
+        if self.store().checksums().verify(ChecksummedTable::Pass, &run.id, &found).is_err() {
             return Ok(StoredPass::Damaged);
         }
         let storage = self.redaction().of_rows(mapping);
-        match (storage.decode(&("pass", run.number, mapping), found.bytes(2)?), storage) {
+        match (storage.decode(&("pass", run.number, mapping), found.bytes("state")?), storage) {
             (Ok(state), _) => Ok(StoredPass::Sound(state)),
             (Err(_), Storage::Plain) => Ok(StoredPass::Damaged),
             // Its checksum is right: it was written under another secret, or none is set now.
@@ -239,19 +239,19 @@ impl StoredChunks {
         (checksums, storage): (&Checksums, Storage<'_>),
         run: &str,
         mut from: i64,
-        page: impl AsyncFn(i64) -> Result<Vec<Record>, Problem>,
+        page: impl AsyncFn(i64) -> Result<Vec<StoredRow>, Problem>,
     ) -> Result<StoredChunks, Problem> {
         let mut chunks = StoredChunks::default();
         loop {
             let records = page(from).await?;
             for record in &records {
-                let verified = checksums.verify(Table::Chunk, run, record);
+                let verified = checksums.verify(ChecksummedTable::Chunk, run, record);
                 match verified.ok().and_then(|()| Kept::read(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
-                    None => chunks.damaged.push(record.int(2)?),
+                    None => chunks.damaged.push(record.int("place")?),
                 }
             }
-            let last = records.last().map(|record| record.int(2)).transpose()?;
+            let last = records.last().map(|record| record.int("place")).transpose()?;
             match last.and_then(|last| last.checked_add(1)) {
                 Some(next) => from = next,
                 None => return Ok(chunks),
@@ -262,18 +262,19 @@ impl StoredChunks {
 
 impl Kept {
     /// Reads a chunk as it is kept.
-    fn read(record: &Record, storage: Storage<'_>) -> Result<Kept, Problem> {
-        let state = match record.text(6)? {
-            CLEAN => KeptState::Clean(record.count(5)?),
+    fn read(record: &StoredRow, storage: Storage<'_>) -> Result<Kept, Problem> {
+        let state = match record.text("state")? {
+            CLEAN => KeptState::Clean(record.count("matched")?),
             DIRTY => KeptState::Dirty,
             SKIPPED => KeptState::Skipped,
             UNDECIDED => KeptState::Undecided,
             _ => return Err(unreadable_checkpoint()),
         };
-        let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
+        let (run, mapping, chunk) =
+            (record.int("run")?, record.text("mapping")?, record.count("place")?);
         let of = ChunkPlace { run, mapping, chunk };
-        let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
-        Ok(Kept { chunk, range, rows: record.count(4)?, state })
+        let range = storage.decode(&of.of_range(), record.bytes("range")?)?;
+        Ok(Kept { chunk, range, rows: record.count("rows")?, state })
     }
 }
 

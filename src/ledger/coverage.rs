@@ -4,12 +4,12 @@
 //! shares. The bounds of a redacted key are encrypted, or not stored. A gate rests on the bounds too,
 //! since only they say that ranges leave nothing out.
 
-use super::checksum::Table;
+use super::checksum::ChecksummedTable;
 use super::cipher::Cipher;
 use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
-use super::value::{Change, values};
+use super::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
@@ -82,16 +82,19 @@ impl Store {
         let statement = include_str!("statements/coverage_of_mapping.sql");
         let mut stored = StoredCoverage { scope, mapping, stretches: Vec::new() };
         for record in self.rows(statement, values![scope, mapping]).await? {
-            if self.checksums().verify(Table::Coverage, "", &record).is_err() {
+            if self.checksums().verify(ChecksummedTable::Coverage, "", &record).is_err() {
                 stored.stretches.clear();
                 break;
             }
             // Of a ledger of an older version it may be that of no run.
-            let (at, run) = (record.text(5)?.to_owned(), record.maybe_int(6)?.unwrap_or(0));
+            let (at, run) = (
+                record.text("verified_at")?.to_owned(),
+                record.maybe_int("verified_by")?.unwrap_or(0),
+            );
             stored.stretches.push(StoredStretch {
-                place: record.count(2)?,
-                bounds: record.bytes(3)?.to_vec(),
-                rows: record.count(4)?,
+                place: record.count("place")?,
+                bounds: record.bytes("range")?.to_vec(),
+                rows: record.count("rows")?,
                 verified: (!at.is_empty()).then_some(VerifiedBy { run, at }),
             });
         }
@@ -105,7 +108,7 @@ impl Store {
     pub async fn covered(&self, scope: &str) -> Result<Vec<String>, Problem> {
         let statement = include_str!("statements/covered_mappings.sql");
         let found = self.rows(statement, values![scope]).await?;
-        found.iter().map(|record| record.text(0).map(str::to_owned)).collect()
+        found.iter().map(|record| record.text("mapping").map(str::to_owned)).collect()
     }
 }
 
@@ -179,14 +182,14 @@ impl Recorder {
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
             let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
             let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];
-            Some(self.store().checksums().sealed(Table::Coverage, "", row))
+            Some(self.store().checksums().sealed(ChecksummedTable::Coverage, "", row))
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/forget_coverage.sql");
-        self.put(Change { statement, params: values![scope.as_str(), mapping] });
+        self.put(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
             let statement = include_str!("statements/add_coverage.sql");
-            self.put(Change { statement, params });
+            self.put(LedgerWrite { statement, params });
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
@@ -16,7 +17,7 @@ use rusqlite::{
 use super::migration::{Tables, convert_rows};
 use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
-use super::value::{Change, Record, Value};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue};
 use crate::problem::Problem;
 
 /// Marks a file as a ledger: "pgrc".
@@ -43,13 +44,13 @@ fn of_system(error: io::Error) -> Problem {
     Problem::new(error.to_string())
 }
 
-impl ToSql for Value {
+impl ToSql for StoredValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
-            Value::Null => ToSqlOutput::Owned(SqliteValue::Null),
-            Value::Int(number) => ToSqlOutput::Owned(SqliteValue::Integer(*number)),
-            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            StoredValue::Null => ToSqlOutput::Owned(SqliteValue::Null),
+            StoredValue::Int(number) => ToSqlOutput::Owned(SqliteValue::Integer(*number)),
+            StoredValue::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            StoredValue::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         })
     }
 }
@@ -139,22 +140,28 @@ impl FileStore {
     }
 
     /// Runs a statement and gives what it returns.
-    pub(super) fn rows(&self, statement: &str, params: &[Value]) -> Result<Vec<Record>, Problem> {
+    pub(super) fn rows(
+        &self,
+        statement: &str,
+        params: &[StoredValue],
+    ) -> Result<Vec<StoredRow>, Problem> {
         let mut statement = self.connection.prepare_cached(statement)?;
+        let names = statement.column_names();
+        let columns: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
         let mut rows = statement.query(params_from_iter(params))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(record(row)?);
+            found.push(StoredRow::new(&columns, read_values(row)?));
         }
         Ok(found)
     }
 
     /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) fn together(&self, changes: &[Change]) -> Result<Vec<u64>, Problem> {
+    pub(super) fn together(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
         // Rolled back when it goes without a commit.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
-        for Change { statement, params } in changes {
+        for LedgerWrite { statement, params } in changes {
             let mut statement = self.connection.prepare_cached(statement)?;
             counts.push(statement.execute(params_from_iter(params))? as u64);
         }
@@ -165,15 +172,15 @@ impl FileStore {
     /// Makes several changes, then those that follow from what the last one returns, or none of them.
     pub(super) fn followed(
         &self,
-        changes: &[Change],
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
-    ) -> Result<Vec<Record>, Problem> {
+        changes: &[LedgerWrite],
+        then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         let all = self.connection.unchecked_transaction()?;
         let mut returned = Vec::new();
-        for Change { statement, params } in changes {
+        for LedgerWrite { statement, params } in changes {
             returned = self.rows(statement, params)?;
         }
-        for Change { statement, params } in then(&returned)? {
+        for LedgerWrite { statement, params } in then(&returned)? {
             self.rows(statement, &params)?;
         }
         all.commit()?;
@@ -187,12 +194,16 @@ impl Tables for FileStore {
     async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, Problem> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         self.rows(statement, &params)
     }
 
-    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), Problem> {
+    async fn change(
+        &self,
+        statement: &'static str,
+        params: Vec<StoredValue>,
+    ) -> Result<(), Problem> {
         self.rows(statement, &params).map(drop)
     }
 
@@ -200,15 +211,15 @@ impl Tables for FileStore {
         Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
     }
 
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), Problem> {
-        for Change { statement, params } in &changes {
+    async fn change_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        for LedgerWrite { statement, params } in &changes {
             self.rows(statement, params)?;
         }
         Ok(())
     }
 
-    fn not_understood(why: Problem) -> Problem {
-        why
+    fn convert(problem: Problem) -> Problem {
+        problem
     }
 }
 
@@ -230,21 +241,21 @@ fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+fn read_values(row: &Row<'_>) -> rusqlite::Result<Vec<StoredValue>> {
     let columns = row.as_ref().column_count();
     let value = |at| {
         Ok(match row.get_ref(at)? {
-            ValueRef::Integer(number) => Value::Int(number),
+            ValueRef::Integer(number) => StoredValue::Int(number),
             // Damage may leave a text that is none: its row is refused, and others are read.
             ValueRef::Text(text) => match std::str::from_utf8(text) {
-                Ok(text) => Value::Text(text.to_owned()),
-                Err(_) => Value::Bytes(text.to_owned()),
+                Ok(text) => StoredValue::Text(text.to_owned()),
+                Err(_) => StoredValue::Bytes(text.to_owned()),
             },
-            ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
-            ValueRef::Null | ValueRef::Real(_) => Value::Null,
+            ValueRef::Blob(bytes) => StoredValue::Bytes(bytes.to_owned()),
+            ValueRef::Null | ValueRef::Real(_) => StoredValue::Null,
         })
     };
-    (0..columns).map(value).collect::<rusqlite::Result<_>>().map(Record)
+    (0..columns).map(value).collect()
 }
 
 #[cfg(test)]
@@ -276,14 +287,14 @@ mod tests {
     async fn changes_are_made_together_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
-        let add = |run: i64| Change {
+        let add = |run: i64| LedgerWrite {
             statement: include_str!("statements/add_undecided.sql"),
-            params: vec![run.into(), 0_i64.into(), "{}".into(), Value::Null],
+            params: vec![run.into(), 0_i64.into(), "{}".into(), StoredValue::Null],
         };
         assert_eq!(store.together(&[add(1), add(2)]).unwrap(), vec![1, 1]);
         assert!(store.together(&[add(3), add(1)]).is_err());
         let find = include_str!("statements/undecided_of_run.sql");
-        let found = |run: i64| store.rows(find, &[run.into(), Value::Int(-1)]).unwrap().len();
+        let found = |run: i64| store.rows(find, &[run.into(), StoredValue::Int(-1)]).unwrap().len();
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
 
@@ -340,7 +351,10 @@ mod tests {
         assert!(!store.connection.table_exists(None, "vacuum_due").unwrap());
         let mappings = include_str!("statements/covered_mappings.sql");
         let left = store.rows(mappings, &["s".into()]).unwrap();
-        assert_eq!(left.iter().map(|row| row.text(0).unwrap()).collect::<Vec<_>>(), ["whole"]);
+        assert_eq!(
+            left.iter().map(|row| row.text("mapping").unwrap()).collect::<Vec<_>>(),
+            ["whole"]
+        );
     }
 
     #[tokio::test]
@@ -351,7 +365,7 @@ mod tests {
         let add = include_str!("statements/add_undecided.sql");
         for run in 0..40_i64 {
             let text = "CANARYROW".repeat(200);
-            store.rows(add, &[run.into(), 0_i64.into(), text.into(), Value::Null]).unwrap();
+            store.rows(add, &[run.into(), 0_i64.into(), text.into(), StoredValue::Null]).unwrap();
         }
         assert!(holds(&path, b"CANARYROW"));
         for run in 0..40_i64 {

@@ -5,9 +5,9 @@
 #[cfg(test)]
 mod tests {
     use super::super::checkpoint::StoredChunks;
-    use super::super::checksum::{Checksums, Table};
+    use super::super::checksum::{ChecksummedTable, Checksums};
     use super::super::redaction::decode;
-    use super::super::value::{Change, Record, Value, values};
+    use super::super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
     use super::super::{Checked, KeptState, Location, Recorder, Retold, Store, StoredPass};
     use crate::compare::{Compared, Parts, Suspected};
     use crate::event::Event;
@@ -73,50 +73,85 @@ mod tests {
         recorder.take(&mut told).await;
         let params = values![1_i64, "t", 0_i64, &b"range"[..]];
         let covered = params.iter().cloned().chain(values![0_i64, 0_i64]).collect::<Vec<_>>();
-        let checksum = recorder.store().checksums().of(Table::Shard, "01J", &covered);
+        let checksum = recorder.store().checksums().of(ChecksummedTable::Shard, "01J", &covered);
         let params = params.into_iter().chain(values![&checksum[..]]).collect();
         let statement =
             "insert into shard (run, mapping, place, range, checksum) values ($1, $2, $3, $4, $5)";
-        recorder.store().together(vec![Change { statement, params }]).await.unwrap();
+        recorder.store().together(vec![LedgerWrite { statement, params }]).await.unwrap();
         assert!(recorder.trouble().is_none());
         recorder
     }
 
     /// The statements that read each table's rows, and the id of the run that they belong to.
-    fn reads() -> Vec<(Table, &'static str, &'static str, Vec<Value>)> {
+    fn reads() -> Vec<(ChecksummedTable, &'static str, &'static str, Vec<StoredValue>)> {
         let of_run = |place: bool| {
-            let place = place.then_some(Value::Int(i64::MIN));
-            [Value::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
+            let place = place.then_some(StoredValue::Int(i64::MIN));
+            [StoredValue::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
         };
         let of_mapping = || values![1_i64, "t"];
         vec![
-            (Table::Secret, "", include_str!("statements/find_secret.sql"), values!["redact"]),
-            (Table::Run, "01J", include_str!("statements/run_of_number.sql"), of_run(false)),
-            (Table::Mapping, "01J", include_str!("statements/mappings_of_run.sql"), of_run(false)),
             (
-                Table::Undecided,
+                ChecksummedTable::Secret,
+                "",
+                include_str!("statements/find_secret.sql"),
+                values!["redact"],
+            ),
+            (
+                ChecksummedTable::Run,
+                "01J",
+                include_str!("statements/run_of_number.sql"),
+                of_run(false),
+            ),
+            (
+                ChecksummedTable::Mapping,
+                "01J",
+                include_str!("statements/mappings_of_run.sql"),
+                of_run(false),
+            ),
+            (
+                ChecksummedTable::Undecided,
                 "01J",
                 include_str!("statements/undecided_of_run.sql"),
                 of_run(true),
             ),
-            (Table::Finding, "01J", include_str!("statements/findings_of_run.sql"), of_run(true)),
-            (Table::Terms, "01J", include_str!("statements/terms_of_run.sql"), values!["01J"]),
             (
-                Table::Chunk,
+                ChecksummedTable::Finding,
+                "01J",
+                include_str!("statements/findings_of_run.sql"),
+                of_run(true),
+            ),
+            (
+                ChecksummedTable::Terms,
+                "01J",
+                include_str!("statements/terms_of_run.sql"),
+                values!["01J"],
+            ),
+            (
+                ChecksummedTable::Chunk,
                 "01J",
                 include_str!("statements/outcome_of_chunk.sql"),
                 values![1_i64, "t", 0_i64],
             ),
             (
-                Table::Shard,
+                ChecksummedTable::Shard,
                 "01J",
                 "select run, mapping, place, range, 0, 0, checksum from shard",
                 Vec::new(),
             ),
-            (Table::Ruling, "01J", include_str!("statements/rulings_of_mapping.sql"), of_mapping()),
-            (Table::Pass, "01J", include_str!("statements/pass_of_mapping.sql"), of_mapping()),
             (
-                Table::Coverage,
+                ChecksummedTable::Ruling,
+                "01J",
+                include_str!("statements/rulings_of_mapping.sql"),
+                of_mapping(),
+            ),
+            (
+                ChecksummedTable::Pass,
+                "01J",
+                include_str!("statements/pass_of_mapping.sql"),
+                of_mapping(),
+            ),
+            (
+                ChecksummedTable::Coverage,
                 "",
                 include_str!("statements/coverage_of_mapping.sql"),
                 values!["s", "t"],
@@ -125,32 +160,36 @@ mod tests {
     }
 
     /// A value with one bit of one byte flipped; a text may be none then.
-    fn flipped(value: &Value) -> Vec<Value> {
+    fn flipped(value: &StoredValue) -> Vec<StoredValue> {
         let bytes = match value {
-            Value::Null => return vec![Value::Int(0), Value::Text(String::new())],
-            Value::Int(number) => number.to_le_bytes().to_vec(),
-            Value::Text(text) => text.clone().into_bytes(),
-            Value::Bytes(bytes) => bytes.clone(),
+            StoredValue::Null => {
+                return vec![StoredValue::Int(0), StoredValue::Text(String::new())];
+            }
+            StoredValue::Int(number) => number.to_le_bytes().to_vec(),
+            StoredValue::Text(text) => text.clone().into_bytes(),
+            StoredValue::Bytes(bytes) => bytes.clone(),
         };
         let flip = |at: usize| {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1 << (at % 8);
             match value {
-                Value::Int(_) => Value::Int(i64::from_le_bytes(bytes.try_into().unwrap())),
-                Value::Text(_) => match String::from_utf8(bytes) {
-                    Ok(text) => Value::Text(text),
-                    Err(error) => Value::Bytes(error.into_bytes()),
+                StoredValue::Int(_) => {
+                    StoredValue::Int(i64::from_le_bytes(bytes.try_into().unwrap()))
+                }
+                StoredValue::Text(_) => match String::from_utf8(bytes) {
+                    Ok(text) => StoredValue::Text(text),
+                    Err(error) => StoredValue::Bytes(error.into_bytes()),
                 },
-                _ => Value::Bytes(bytes),
+                _ => StoredValue::Bytes(bytes),
             }
         };
         (0..bytes.len()).map(flip).collect()
     }
 
     /// Decodes whatever a value may be decoded as.
-    fn decode_all(value: &Value) {
+    fn decode_all(value: &StoredValue) {
         match value {
-            Value::Bytes(bytes) => {
+            StoredValue::Bytes(bytes) => {
                 let _ = decode::<KeyRange>(bytes);
                 let _ = decode::<(KeyRange, String)>(bytes);
                 let _ = decode::<Compared>(bytes);
@@ -158,14 +197,14 @@ mod tests {
                 let _ = decode::<Option<Key>>(bytes);
                 let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, Parts))>(bytes);
             }
-            Value::Text(text) => {
+            StoredValue::Text(text) => {
                 let _ = serde_json::from_str::<RunRecord>(text);
                 let _ = serde_json::from_str::<SummaryRecord>(text);
                 let _ = serde_json::from_str::<MappingRecord>(text);
                 let _ = serde_json::from_str::<Finding>(text);
                 let _ = serde_json::from_str::<Undecided>(text);
             }
-            Value::Null | Value::Int(_) => {}
+            StoredValue::Null | StoredValue::Int(_) => {}
         }
     }
 
@@ -178,19 +217,18 @@ mod tests {
         for (table, run, statement, params) in reads() {
             let rows = store.rows(statement, params).await.unwrap();
             assert_eq!(rows.len(), 1, "{table}");
-            let of_secret = |row: &Record| match table {
-                Table::Secret => row.bytes(1).map(Checksums::of_secret).ok(),
+            let of_secret = |row: &StoredRow| match table {
+                ChecksummedTable::Secret => row.bytes("value").map(Checksums::of_secret).ok(),
                 _ => Some(store.checksums().clone()),
             };
-            let verify = |row: &Record| {
+            let verify = |row: &StoredRow| {
                 of_secret(row).is_some_and(|checksums| checksums.verify(table, run, row).is_ok())
             };
             assert!(verify(&rows[0]), "{table}");
-            for (at, value) in rows[0].0.iter().enumerate() {
+            for (at, value) in rows[0].values().iter().enumerate() {
                 for other in flipped(value) {
                     decode_all(&other);
-                    let mut row = rows[0].clone();
-                    row.0[at] = other;
+                    let row = rows[0].with(at, other);
                     assert!(!verify(&row), "{table} {at}: {row:?}");
                     bytes += 1;
                 }
@@ -292,14 +330,14 @@ mod tests {
 
             #[test]
             fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-                decode_all(&Value::Bytes(bytes.clone()));
+                decode_all(&StoredValue::Bytes(bytes.clone()));
                 read::<KeyRange>(&bytes);
                 read::<Compared>(&bytes);
                 read::<Option<Key>>(&bytes);
                 if let Ok(key) = decode::<Key>(&bytes) {
                     prop_assert_eq!(Key::new(key.fields()), key.clone());
                 }
-                decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                decode_all(&StoredValue::Text(String::from_utf8_lossy(&bytes).into_owned()));
             }
 
             #[test]
@@ -314,7 +352,7 @@ mod tests {
                 prop_assert!(decode::<(KeyRange, String)>(&bytes[..cut.index(bytes.len())]).is_err());
                 let at = flip.index(bytes.len());
                 bytes[at] ^= 1 << bit;
-                decode_all(&Value::Bytes(bytes));
+                decode_all(&StoredValue::Bytes(bytes));
             }
 
             #[test]
@@ -355,7 +393,7 @@ mod tests {
                     let mut bytes = record.into_bytes();
                     let at = at.index(bytes.len());
                     bytes[at] ^= 1 << bit;
-                    decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                    decode_all(&StoredValue::Text(String::from_utf8_lossy(&bytes).into_owned()));
                 }
             }
         }
@@ -385,8 +423,8 @@ mod tests {
                 serde_json::to_vec(&SummaryRecord::new(Verdict::Clean, 7)).unwrap(),
             ];
             let decode_either = |bytes: &[u8]| {
-                decode_all(&Value::Bytes(bytes.to_vec()));
-                decode_all(&Value::Text(String::from_utf8_lossy(bytes).into_owned()));
+                decode_all(&StoredValue::Bytes(bytes.to_vec()));
+                decode_all(&StoredValue::Text(String::from_utf8_lossy(bytes).into_owned()));
             };
             for mut bytes in stored {
                 for at in 0..bytes.len() {

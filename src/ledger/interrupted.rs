@@ -1,11 +1,11 @@
 //! Runs that were interrupted: by a signal, a deadline, a lost server, or an end that nobody saw.
 
-use super::checksum::Table;
+use super::checksum::ChecksummedTable;
 use super::past::{Told, Unread};
 use super::problems::from_json;
-use super::run_row::{COLUMNS, RunRow, StoredRun};
+use super::run_row::{RunRow, StoredRun};
 use super::store::Store;
-use super::value::Record;
+use super::stored_row::StoredRow;
 use crate::finding::{RunRecord, Undecided};
 use crate::problem::Problem;
 
@@ -108,16 +108,13 @@ impl Store {
     }
 
     /// Reads a run and what it was asked; `None` if either is damaged.
-    pub(super) fn begun(&self, record: &Record) -> Result<Option<Interrupted>, Problem> {
+    pub(super) fn begun(&self, record: &StoredRow) -> Result<Option<Interrupted>, Problem> {
         let Ok(row) = RunRow::read(self.checksums(), record) else { return Ok(None) };
-        let terms = Record(record.0.iter().skip(COLUMNS).take(TERMS).cloned().collect());
-        if self.checksums().verify(Table::Terms, &row.id, &terms).is_err() {
+        let terms = record.after("checksum");
+        if self.checksums().verify(ChecksummedTable::Terms, &row.id, &terms).is_err() {
             return Ok(None);
         }
-        let (run, terms) = (row.run_record()?, terms.text(1)?.to_owned());
+        let (run, terms) = (row.run_record()?, terms.text("terms_record")?.to_owned());
         Ok(Some(Interrupted { row, record: run, terms }))
     }
 }
-
-/// Columns of what a run was asked.
-const TERMS: usize = 3;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::shared::SharedStore;
 use super::store::Store;
-use super::value::{Change, Fence, Value, values};
+use super::stored_row::{Fence, LedgerWrite, StoredValue, values};
 use crate::problem::Problem;
 
 /// How often a lease must be renewed. It lasts a few times as long (`shared_take_lease.sql`).
@@ -79,7 +79,7 @@ impl Store {
     pub async fn spec_holder(&self, spec: &str) -> Result<Option<String>, Problem> {
         let statement = include_str!("statements/shared_lease_holder.sql");
         let found = self.first(statement, values![LeaseKind::Spec.name(), spec]).await?;
-        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+        found.map(|record| record.text("holder").map(str::to_owned)).transpose()
     }
 }
 
@@ -99,7 +99,8 @@ impl Lease {
         }
         let statement = include_str!("statements/shared_lease_holder.sql");
         let found = store.rows(statement, &values![kind, name]).await?;
-        let holder = found.first().map(|record| record.text(0).map(str::to_owned)).transpose()?;
+        let holder =
+            found.first().map(|record| record.text("holder").map(str::to_owned)).transpose()?;
         Ok(Err(holder.unwrap_or_default()))
     }
 
@@ -132,15 +133,15 @@ impl Lease {
         last.push(run.into());
         let changes = [
             // A process that joins now waits for this row, and then takes the spec's lease anew.
-            Change {
+            LedgerWrite {
                 statement: include_str!("statements/shared_lock_lease.sql"),
                 params: spec.key(),
             },
-            Change {
+            LedgerWrite {
                 statement: include_str!("statements/shared_release_process.sql"),
                 params: values![self.request.name.as_str(), run],
             },
-            Change {
+            LedgerWrite {
                 statement: include_str!("statements/shared_release_last_lease.sql"),
                 params: last,
             },
@@ -150,11 +151,14 @@ impl Lease {
 
     /// Returns what is to be checked in a transaction that writes under the lease.
     pub(super) fn fence(&self) -> Fence {
-        Fence(Change { statement: include_str!("statements/shared_fence.sql"), params: self.key() })
+        Fence(LedgerWrite {
+            statement: include_str!("statements/shared_fence.sql"),
+            params: self.key(),
+        })
     }
 
     /// Returns the parameters that tell the lease and its holder.
-    fn key(&self) -> Vec<Value> {
+    fn key(&self) -> Vec<StoredValue> {
         let LeaseRequest { kind, name, holder, .. } = &self.request;
         values![kind.name(), name.as_str(), holder.as_str()]
     }

@@ -6,9 +6,9 @@
 
 use jiff::Timestamp;
 
-use super::checksum::{Checksums, Table, secret_row};
+use super::checksum::{ChecksummedTable, Checksums, secret_row};
 use super::run_row::RunRow;
-use super::value::{Change, Record, Value, values};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 use crate::row::random_secret;
@@ -22,21 +22,25 @@ pub(super) trait Tables {
     async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, Self::Error>;
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Self::Error>;
 
     /// Makes a change.
-    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), Self::Error>;
+    async fn change(
+        &self,
+        statement: &'static str,
+        params: Vec<StoredValue>,
+    ) -> Result<(), Self::Error>;
 
     /// Erases what deleted rows have left in the store's files, now or once the transaction has
     /// committed.
     async fn erase_deleted(&self) -> Result<(), Self::Error>;
 
     /// Makes several changes.
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), Self::Error>;
+    async fn change_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Self::Error>;
 
-    /// Converts the error of a row that cannot be read.
-    fn not_understood(why: Problem) -> Self::Error;
+    /// Converts the problem of a row that cannot be read.
+    fn convert(problem: Problem) -> Self::Error;
 }
 
 /// Brings the rows of a ledger of an older version forward.
@@ -87,7 +91,7 @@ async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
             Some(_) => include_str!("statements/number_ended_run.sql"),
             None => include_str!("statements/number_open_run.sql"),
         };
-        Change { statement, params: values![place, run.number] }
+        LedgerWrite { statement, params: values![place, run.number] }
     });
     tables.change_all(numbered.collect()).await?;
     tables.change(include_str!("statements/number_coverage.sql"), Vec::new()).await
@@ -106,51 +110,68 @@ fn last_moment(run: &RunRow) -> Option<Timestamp> {
 /// Adds the checksum of every row that belongs to the ledger or to a run.
 async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
     let checksums = Checksums::of_secret(&seal_secret(tables).await?);
-    let seal = |table, run: &str, row: &Record, statement, key: &[usize]| {
-        let values = &row.0[..row.0.len().saturating_sub(1)];
-        let mut params = vec![Value::Bytes(checksums.of(table, run, values).to_vec())];
-        params.extend(key.iter().filter_map(|at| values.get(*at).cloned()));
-        Change { statement, params }
+    let seal = |table, run: &str, row: &StoredRow, statement, key: &[&str]| {
+        let values = row.values().split_last().map_or(&[][..], |(_, values)| values);
+        let mut params = vec![StoredValue::Bytes(checksums.of(table, run, values).to_vec())];
+        params.extend(key.iter().filter_map(|column| row.value(column).cloned()));
+        LedgerWrite { statement, params }
     };
     let coverage = tables.rows(include_str!("statements/every_coverage.sql"), Vec::new()).await?;
     let sealed = coverage.iter().map(|row| {
-        seal(Table::Coverage, "", row, include_str!("statements/seal_coverage.sql"), &[0, 1, 2])
+        seal(
+            ChecksummedTable::Coverage,
+            "",
+            row,
+            include_str!("statements/seal_coverage.sql"),
+            &["scope", "mapping", "place"],
+        )
     });
     tables.change_all(sealed.collect()).await?;
     tables.change(include_str!("statements/recount_findings.sql"), Vec::new()).await?;
     for run in tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await? {
         let run = RunRow::unverified(&run);
         tables.change_all(vec![run.seal(&checksums)]).await?;
-        let number = || Value::from(run.number);
+        let number = || StoredValue::from(run.number);
         let terms = include_str!("statements/terms_of_run.sql");
         let terms = tables.rows(terms, values![run.id.as_str()]).await?;
         let mappings = include_str!("statements/mappings_of_run.sql");
         let mappings = tables.rows(mappings, vec![number()]).await?;
         for (table, rows, statement, key) in [
-            (Table::Terms, terms, include_str!("statements/seal_terms.sql"), &[0][..]),
-            (Table::Mapping, mappings, include_str!("statements/seal_mapping.sql"), &[0, 1]),
+            (
+                ChecksummedTable::Terms,
+                terms,
+                include_str!("statements/seal_terms.sql"),
+                &["run"][..],
+            ),
+            (
+                ChecksummedTable::Mapping,
+                mappings,
+                include_str!("statements/seal_mapping.sql"),
+                &["run", "place"],
+            ),
         ] {
             let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, key));
             tables.change_all(sealed.collect()).await?;
         }
         for (table, find, statement) in [
             (
-                Table::Undecided,
+                ChecksummedTable::Undecided,
                 include_str!("statements/undecided_of_run.sql"),
                 include_str!("statements/seal_undecided.sql"),
             ),
             (
-                Table::Finding,
+                ChecksummedTable::Finding,
                 include_str!("statements/findings_of_run.sql"),
                 include_str!("statements/seal_finding.sql"),
             ),
         ] {
-            let mut last = Value::Int(i64::MIN);
+            let mut last = StoredValue::Int(i64::MIN);
             loop {
                 let rows = tables.rows(find, vec![number(), last]).await?;
                 let Some(end) = rows.last() else { break };
-                last = Value::Int(end.int(1).map_err(T::not_understood)?);
-                let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, &[0, 1]));
+                last = StoredValue::Int(end.int("place").map_err(T::convert)?);
+                let sealed =
+                    rows.iter().map(|row| seal(table, &run.id, row, statement, &["run", "place"]));
                 tables.change_all(sealed.collect()).await?;
             }
         }
@@ -166,9 +187,9 @@ async fn seal_secret<T: Tables>(tables: &T) -> Result<Vec<u8>, T::Error> {
         tables.change(include_str!("statements/add_secret.sql"), secret_row(&secret)).await?;
         return Ok(secret);
     };
-    let secret = found.bytes(1).map_err(T::not_understood)?.to_vec();
+    let secret = found.bytes("value").map_err(T::convert)?.to_vec();
     let row = secret_row(&secret);
-    let params = row.into_iter().rev().take(1).chain(found.0.iter().take(1).cloned()).collect();
+    let params = row.into_iter().rev().take(1).chain(found.value("name").cloned()).collect();
     tables.change(include_str!("statements/seal_secret.sql"), params).await?;
     Ok(secret)
 }
@@ -204,7 +225,7 @@ mod tests {
             let add =
                 "insert into run (id, verb, spec, spec_hash, scope, started_at, record, summary)
                        values ($1, 'compare', 'x', 'h', 's', $2, $3, $4)";
-            let took = took.map_or(Value::Null, |took| summary(took).into());
+            let took = took.map_or(StoredValue::Null, |took| summary(took).into());
             let params = [(*id).into(), (*began).into(), record(id, began, *resumed).into(), took];
             old.rows(add, &params).unwrap();
         }
@@ -238,17 +259,19 @@ mod tests {
         let ordered = store.rows(ordered, &["x".into(), "".into()]).unwrap();
         let ids: Vec<String> = ordered.iter().map(|row| RunRow::unverified(row).id).collect();
         assert_eq!(ids, ["F", "A", "B", "C", "D", "E"]);
-        let numbers = "select coalesce(began, 0), coalesce(ended, 0) from run order by began";
+        let numbers = "select coalesce(began, 0) as began, coalesce(ended, 0) as ended from run order by run.began";
         let numbers = store.rows(numbers, &[]).unwrap();
-        let pairs = numbers.iter().map(|row| (row.int(0).unwrap(), row.int(1).unwrap()));
+        let pairs =
+            numbers.iter().map(|row| (row.int("began").unwrap(), row.int("ended").unwrap()));
         assert_eq!(pairs.collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 0), (4, 4), (5, 5), (6, 6)]);
         // What was verified by a run that is not there any more is nobody's.
-        let marks = store.rows("select coalesce(verified_by, 0) from coverage order by place", &[]);
-        let marks: Vec<i64> = marks.unwrap().iter().map(|row| row.int(0).unwrap()).collect();
+        let marks =
+            store.rows("select coalesce(verified_by, 0) as run from coverage order by place", &[]);
+        let marks: Vec<i64> = marks.unwrap().iter().map(|row| row.int("run").unwrap()).collect();
         assert_eq!(marks, [1, 0, 0]);
         // The next number is larger than all of them.
         let next = store.rows(include_str!("statements/next_number.sql"), &[]).unwrap();
-        assert_eq!(next[0].int(0).unwrap(), 7);
+        assert_eq!(next[0].int("last").unwrap(), 7);
     }
 
     #[tokio::test]
@@ -258,7 +281,7 @@ mod tests {
         let store = FileStore::create(&path).await.unwrap();
         let next = || {
             let taken = store.rows(include_str!("statements/next_number.sql"), &[]).unwrap();
-            taken[0].int(0).unwrap()
+            taken[0].int("last").unwrap()
         };
         assert_eq!([next(), next(), next()], [1, 2, 3]);
         let add = "insert into run (id, verb, spec, spec_hash, scope, started_at, record, began)

@@ -33,7 +33,7 @@ mod schema;
 mod shared;
 mod sharing;
 mod store;
-mod value;
+mod stored_row;
 
 pub use checkpoint::{Checked, Kept, KeptState, StoredChunks, StoredPass};
 pub use cipher::Cipher;

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::checksum::{Damaged, Table};
+use super::checksum::{ChecksummedTable, Damaged};
 use super::problems::{damaged_run, from_json};
 use super::run_order::Numbered;
 use super::run_row::{RunRow, StoredRun};
 use super::store::Store;
-use super::value::{Record, values};
+use super::stored_row::{StoredRow, values};
 use crate::event::Event;
 use crate::finding::{Finding, History, MappingRecord, PastRun, Trend, VerifiedShare};
 use crate::problem::Problem;
@@ -297,8 +297,8 @@ impl Store {
         let statement = include_str!("statements/terms_of_run.sql");
         let found = self.first(statement, values![run]).await?;
         let Some(found) = found else { return Ok(None) };
-        self.checksums().verify(Table::Terms, run, &found)?;
-        Ok(Some(found.text(1)?.to_owned()))
+        self.checksums().verify(ChecksummedTable::Terms, run, &found)?;
+        Ok(Some(found.text("record")?.to_owned()))
     }
 
     /// Hands on what a run has found, as far as it can be read. Returns whether that is all of it.
@@ -311,10 +311,10 @@ impl Store {
         loop {
             let records = self.rows(Told::Findings.statement(), values![row.number, last]).await?;
             let Some(end) = records.last() else { return Ok(sound == row.findings) };
-            last = end.int(1)?;
+            last = end.int("place")?;
             for record in &records {
-                if self.checksums().verify(Table::Finding, &row.id, record).is_ok() {
-                    hear(from_json(record.text(Told::Findings.record())?)?);
+                if self.checksums().verify(ChecksummedTable::Finding, &row.id, record).is_ok() {
+                    hear(from_json(record.text("record")?)?);
                     sound += 1;
                 }
             }
@@ -333,11 +333,11 @@ impl Store {
         loop {
             let records = self.rows(what.statement(), values![row.number, last]).await?;
             let Some(end) = records.last() else { return Ok(count) };
-            last = end.int(1)?;
+            last = end.int("place")?;
             count += records.len() as u64;
             for record in &records {
                 self.checksums().verify(what.table(), &row.id, record)?;
-                take(record.text(what.record())?)?;
+                take(record.text("record")?)?;
             }
         }
     }
@@ -352,10 +352,10 @@ impl Store {
     async fn mappings_of(&self, row: &RunRow) -> Result<Vec<(usize, MappingRecord)>, Unread> {
         let statement = include_str!("statements/mappings_of_run.sql");
         let found = self.rows(statement, values![row.number]).await?;
-        let read = |record: &Record| {
-            self.checksums().verify(Table::Mapping, &row.id, record)?;
-            let place = usize::try_from(record.int(1)?).unwrap_or(usize::MAX);
-            Ok((place, from_json(record.text(2)?)?))
+        let read = |record: &StoredRow| {
+            self.checksums().verify(ChecksummedTable::Mapping, &row.id, record)?;
+            let place = usize::try_from(record.int("place")?).unwrap_or(usize::MAX);
+            Ok((place, from_json(record.text("record")?)?))
         };
         found.iter().map(read).collect()
     }
@@ -376,8 +376,8 @@ impl Store {
         let statement = include_str!("statements/counts_of_run.sql");
         let mut findings = 0;
         for counted in self.rows(statement, values![row.number]).await? {
-            let (mapping, kind) = (counted.text(0)?, counted.text(1)?);
-            let (disposition, rows) = (counted.text(2)?, counted.count(3)?);
+            let (mapping, kind) = (counted.text("mapping")?, counted.text("kind")?);
+            let (disposition, rows) = (counted.text("disposition")?, counted.count("findings")?);
             findings += rows;
             let name = if disposition == "confirmed" { kind } else { disposition };
             *run.findings.entry(name.to_owned()).or_default() += rows;
@@ -401,12 +401,12 @@ impl Store {
         let statement = include_str!("statements/trend.sql");
         for earlier in known.values().collect::<BTreeSet<_>>() {
             for row in self.rows(statement, values![run, *earlier]).await? {
-                let mapping = row.text(0)?;
+                let mapping = row.text("mapping")?;
                 if known.get(mapping) == Some(earlier) {
-                    trend.new += row.count(1)?;
-                    trend.changed += row.count(2)?;
-                    trend.same += row.count(3)?;
-                    trend.gone += if whole.contains(mapping) { row.count(4)? } else { 0 };
+                    trend.new += row.count("fresh")?;
+                    trend.changed += row.count("changed")?;
+                    trend.same += row.count("same")?;
+                    trend.gone += if whole.contains(mapping) { row.count("gone")? } else { 0 };
                 }
             }
         }
@@ -429,18 +429,10 @@ impl Told {
         }
     }
 
-    fn table(self) -> Table {
+    fn table(self) -> ChecksummedTable {
         match self {
-            Told::Findings => Table::Finding,
-            Told::Undecided => Table::Undecided,
-        }
-    }
-
-    /// The place of its record among the columns.
-    fn record(self) -> usize {
-        match self {
-            Told::Findings => 9,
-            Told::Undecided => 2,
+            Told::Findings => ChecksummedTable::Finding,
+            Told::Undecided => ChecksummedTable::Undecided,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::checksum::Table;
+use super::checksum::ChecksummedTable;
 use super::identity::{identity, image};
 use super::interrupted::Interrupted;
 use super::lease::Lease;
@@ -16,7 +16,7 @@ use super::redaction::Redaction;
 use super::retention;
 use super::run_row::RunRow;
 use super::store::Store;
-use super::value::{Change, Record, Value, values};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
 use crate::problem::Problem;
@@ -39,7 +39,7 @@ pub struct Recorder {
     resumed: Option<RunRow>,
     run: Option<Running>,
     /// What waits to be written.
-    waiting: Vec<Change>,
+    waiting: Vec<LedgerWrite>,
     written: Instant,
     trouble: Option<Problem>,
     /// Who else may write it, nobody as long as this is held.
@@ -182,13 +182,17 @@ impl Recorder {
     }
 
     /// Returns a row of the run under way with its checksum.
-    pub(super) fn sealed(&self, table: Table, values: Vec<Value>) -> Vec<Value> {
+    pub(super) fn sealed(
+        &self,
+        table: ChecksummedTable,
+        values: Vec<StoredValue>,
+    ) -> Vec<StoredValue> {
         let id = self.row().map_or("", |row| row.id.as_str());
         self.store.checksums().sealed(table, id, values)
     }
 
     /// Has something written soon.
-    pub(super) fn put(&mut self, change: Change) {
+    pub(super) fn put(&mut self, change: LedgerWrite) {
         self.waiting.push(change);
     }
 
@@ -231,7 +235,7 @@ impl Recorder {
             return self.go_on(row, run).await;
         }
         let row = RunRow::new(run, self.verb)?;
-        let begin = Change {
+        let begin = LedgerWrite {
             statement: include_str!("statements/begin_run.sql"),
             params: row.first_values(self.store.next_number().await?),
         };
@@ -245,7 +249,7 @@ impl Recorder {
     /// Goes on with a run: what it told before is known until it is at its end.
     async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
-        let last = last.await?.map_or(Ok(-1), |record| record.int(0))?;
+        let last = last.await?.map_or(Ok(-1), |record| record.int("place"))?;
         let next_place = last.checked_add(1).ok_or_else(|| damaged_run(&row.id))?;
         row.record = to_json(run)?;
         let began = self.store.next_number().await?;
@@ -254,7 +258,7 @@ impl Recorder {
         let checksum = row.checksum(self.store.checksums());
         let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
         let statement = include_str!("statements/resume_run.sql");
-        let changes = [Change { statement, params }].into_iter().chain(self.terms_of(&row));
+        let changes = [LedgerWrite { statement, params }].into_iter().chain(self.terms_of(&row));
         self.store.together(changes.collect()).await?;
         let whole_before = self.store.whole_before(&row.scope, row.number).await?;
         self.run = Some(Running::new(row, next_place, whole_before));
@@ -262,11 +266,11 @@ impl Recorder {
     }
 
     /// Returns the change that writes down what a run is asked; none of a recheck.
-    pub(super) fn terms_of(&self, row: &RunRow) -> Vec<Change> {
+    pub(super) fn terms_of(&self, row: &RunRow) -> Vec<LedgerWrite> {
         let Some(terms) = &self.terms else { return Vec::new() };
         let values = values![row.number, terms.as_str()];
-        let params = self.store.checksums().sealed(Table::Terms, &row.id, values);
-        vec![Change { statement: include_str!("statements/put_terms.sql"), params }]
+        let params = self.store.checksums().sealed(ChecksummedTable::Terms, &row.id, values);
+        vec![LedgerWrite { statement: include_str!("statements/put_terms.sql"), params }]
     }
 
     /// Tells findings when they were first seen, and in how many runs.
@@ -319,8 +323,8 @@ impl Recorder {
         run.findings += 1;
         run.row.findings += 1;
         run.counted = true;
-        let params = self.sealed(Table::Finding, params);
-        self.waiting.push(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Finding, params);
+        self.waiting.push(LedgerWrite { statement, params });
         self.write_some().await
     }
 
@@ -329,8 +333,8 @@ impl Recorder {
         let statement = include_str!("statements/add_undecided.sql");
         let params = values![run.row.number, run.next_place(), to_json(undecided)?];
         run.undecided += 1;
-        let params = self.sealed(Table::Undecided, params);
-        self.waiting.push(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Undecided, params);
+        self.waiting.push(LedgerWrite { statement, params });
         self.write_some().await
     }
 
@@ -350,7 +354,7 @@ impl Recorder {
             let statement = include_str!("statements/count_findings.sql");
             let checksum = run.row.checksum(self.store.checksums());
             let params = vec![run.row.findings.into(), checksum, run.row.number.into()];
-            waiting.push(Change { statement, params });
+            waiting.push(LedgerWrite { statement, params });
         }
         if waiting.is_empty() {
             return Ok(());
@@ -359,7 +363,7 @@ impl Recorder {
     }
 
     /// Makes changes, if the run is still this process's.
-    async fn together(&self, changes: Vec<Change>) -> Result<(), Problem> {
+    async fn together(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
         self.store.together_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
 
@@ -368,8 +372,8 @@ impl Recorder {
         run.mappings.insert(place);
         let statement = include_str!("statements/add_mapping.sql");
         let params = values![run.row.number, place as u64, to_json(record)?];
-        let params = self.sealed(Table::Mapping, params);
-        self.waiting.push(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Mapping, params);
+        self.waiting.push(LedgerWrite { statement, params });
         self.write().await
     }
 
@@ -377,8 +381,8 @@ impl Recorder {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
         let (number, first) = (run.row.number, run.first_place);
-        let change = |statement, params| Change { statement, params };
-        let mut changes: Vec<Change> = Vec::new();
+        let change = |statement, params| LedgerWrite { statement, params };
+        let mut changes: Vec<LedgerWrite> = Vec::new();
         if first > 0 {
             for statement in [
                 include_str!("statements/forget_earlier_findings.sql"),
@@ -402,8 +406,8 @@ impl Recorder {
         let end = values![row.summary.as_deref().unwrap_or_default(), row.findings, ended, number];
         changes.push(change(include_str!("statements/end_run.sql"), end));
         let checksums = self.store.checksums();
-        let seal = |returned: &[Record]| {
-            let ended = returned.first().map_or(Ok(None), |record| record.maybe_int(0))?;
+        let seal = |returned: &[StoredRow]| {
+            let ended = returned.first().map_or(Ok(None), |record| record.maybe_int("ended"))?;
             Ok(vec![RunRow { ended, ..row.clone() }.seal(checksums)])
         };
         let fence = self.lease.as_ref().map(Lease::fence);

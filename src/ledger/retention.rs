@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::run_row::StoredRun;
 use super::store::Store;
-use super::value::{Change, values};
+use super::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 
 /// Runs of a spec that are kept, and those that began in so many days: a gate has to know every run of
@@ -41,7 +41,8 @@ pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), 
     let mut changes = Vec::new();
     for stored in runs.iter().rev().skip(RESUMABLE) {
         let run = stored.number();
-        changes.extend(CHECKPOINTS.map(|statement| Change { statement, params: values![run] }));
+        changes
+            .extend(CHECKPOINTS.map(|statement| LedgerWrite { statement, params: values![run] }));
     }
     store.together(changes).await
 }
@@ -62,12 +63,12 @@ pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), Problem> {
     }
     let of_run = |run: i64| {
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
-        statements.map(move |statement| Change { statement, params: values![run] })
+        statements.map(move |statement| LedgerWrite { statement, params: values![run] })
     };
-    let mut changes: Vec<Change> = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    let mut changes: Vec<LedgerWrite> = forgotten(&sizes).into_iter().flat_map(of_run).collect();
     if !changes.is_empty() {
         let statement = include_str!("statements/forget_old_coverage.sql");
-        changes.push(Change { statement, params: Vec::new() });
+        changes.push(LedgerWrite { statement, params: Vec::new() });
     }
     store.together(changes).await
 }

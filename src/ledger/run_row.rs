@@ -5,9 +5,9 @@
 //! or a mapping that has vanished is noticed. Findings are counted while the run goes on, in the same
 //! transaction that adds them.
 
-use super::checksum::{Checksums, Damaged, Table};
+use super::checksum::{ChecksummedTable, Checksums, Damaged};
 use super::problems::{from_json, to_json};
-use super::value::{Change, Record, Value, values};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 
@@ -58,9 +58,6 @@ impl StoredRun {
     }
 }
 
-/// Columns of the statements that read runs, the checksum among them.
-pub(super) const COLUMNS: usize = 15;
-
 impl RunRow {
     /// Returns its place in the ledger's order: by when it ended, or if it has no end, when it last began
     /// or went on.
@@ -93,7 +90,7 @@ impl RunRow {
     }
 
     /// Returns the values with which a run begins that got this number of the ledger.
-    pub(super) fn first_values(&self, began: i64) -> Vec<Value> {
+    pub(super) fn first_values(&self, began: i64) -> Vec<StoredValue> {
         values![
             self.id.as_str(),
             self.verb.as_str(),
@@ -106,38 +103,38 @@ impl RunRow {
         ]
     }
 
-    /// Reads a run from the first columns of a row, and verifies it.
-    pub(super) fn read(checksums: &Checksums, row: &Record) -> Result<RunRow, Damaged> {
-        let row = Record(row.0.iter().take(COLUMNS).cloned().collect());
+    /// Reads a run from a row, whose other columns are behind its checksum, and verifies it.
+    pub(super) fn read(checksums: &Checksums, row: &StoredRow) -> Result<RunRow, Damaged> {
+        let row = row.through("checksum");
         let read = RunRow::unverified(&row);
-        checksums.verify(Table::Run, &read.id, &row).map(|()| read)
+        checksums.verify(ChecksummedTable::Run, &read.id, &row).map(|()| read)
     }
 
     /// Reads a run whose checksum is not looked at; a value of another type is left out.
-    pub(super) fn unverified(row: &Record) -> RunRow {
-        let text = |at| row.text(at).unwrap_or_default().to_owned();
-        let count = |at| row.count(at).unwrap_or_default();
+    pub(super) fn unverified(row: &StoredRow) -> RunRow {
+        let text = |column| row.text(column).unwrap_or_default().to_owned();
+        let count = |column| row.count(column).unwrap_or_default();
         RunRow {
-            number: row.int(0).unwrap_or_default(),
-            id: text(1),
-            verb: text(2),
-            spec: text(3),
-            spec_hash: text(4),
-            scope: text(5),
-            started_at: text(6),
-            record: text(7),
-            findings: count(8),
-            summary: row.text(9).map(str::to_owned).ok(),
-            began: row.int(10).ok(),
-            ended: row.int(11).ok(),
-            undecided: count(12),
-            mappings: count(13),
+            number: row.int("number").unwrap_or_default(),
+            id: text("id"),
+            verb: text("verb"),
+            spec: text("spec"),
+            spec_hash: text("spec_hash"),
+            scope: text("scope"),
+            started_at: text("started_at"),
+            record: text("record"),
+            findings: count("findings"),
+            summary: row.text("summary").map(str::to_owned).ok(),
+            began: row.int("began").ok(),
+            ended: row.int("ended").ok(),
+            undecided: count("undecided"),
+            mappings: count("mappings"),
         }
     }
 
     /// Computes its checksum.
-    pub(super) fn checksum(&self, checksums: &Checksums) -> Value {
-        let maybe = |number: Option<i64>| number.map_or(Value::Null, Value::Int);
+    pub(super) fn checksum(&self, checksums: &Checksums) -> StoredValue {
+        let maybe = |number: Option<i64>| number.map_or(StoredValue::Null, StoredValue::Int);
         let mut values = values![
             self.number,
             self.id.as_str(),
@@ -150,18 +147,18 @@ impl RunRow {
             self.findings,
         ];
         values.extend([
-            self.summary.as_deref().map_or(Value::Null, Value::from),
+            self.summary.as_deref().map_or(StoredValue::Null, StoredValue::from),
             maybe(self.began),
             maybe(self.ended),
             self.undecided.into(),
             self.mappings.into(),
         ]);
-        Value::Bytes(checksums.of(Table::Run, &self.id, &values).to_vec())
+        StoredValue::Bytes(checksums.of(ChecksummedTable::Run, &self.id, &values).to_vec())
     }
 
     /// Returns the change that renews its stored checksum.
-    pub(super) fn seal(&self, checksums: &Checksums) -> Change {
+    pub(super) fn seal(&self, checksums: &Checksums) -> LedgerWrite {
         let params = vec![self.checksum(checksums), self.number.into()];
-        Change { statement: include_str!("statements/seal_run.sql"), params }
+        LedgerWrite { statement: include_str!("statements/seal_run.sql"), params }
     }
 }

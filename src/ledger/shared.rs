@@ -6,12 +6,13 @@
 //! so that a second time does no harm, or say that they have been made.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
-use super::value::{Change, Fence, Record, Value};
+use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue};
 use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
 use crate::problem::Problem;
 use crate::row::Record as _;
@@ -75,11 +76,11 @@ impl SharedStore {
     /// The version of its tables; 0 if it has none.
     async fn version(&self) -> Result<i64, Problem> {
         let found = self.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
-        if found.first().is_none_or(|record| record.0 == [Value::Null]) {
+        if found.first().is_none_or(|record| record.values() == [StoredValue::Null]) {
             return Ok(0);
         }
         let found = self.rows(include_str!("statements/shared_version.sql"), &[]).await?;
-        found.first().map_or(Ok(0), |record| record.int(0))
+        found.first().map_or(Ok(0), |record| record.int("version"))
     }
 
     /// What an older program has made gets the tables that it lacks; what a newer one has, stays.
@@ -103,8 +104,8 @@ impl SharedStore {
     pub(super) async fn rows(
         &self,
         statement: &str,
-        params: &[Value],
-    ) -> Result<Vec<Record>, Problem> {
+        params: &[StoredValue],
+    ) -> Result<Vec<StoredRow>, Problem> {
         let statement = Statement { text: statement.to_owned(), binds: binds(params) };
         self.ask(&statement).await
     }
@@ -114,7 +115,7 @@ impl SharedStore {
         &self,
         identities: &[[u8; 16]],
         run: i64,
-    ) -> Result<Vec<Record>, Problem> {
+    ) -> Result<Vec<StoredRow>, Problem> {
         let text = include_str!("statements/shared_earlier_sights.sql").to_owned();
         let identities = identities.iter().map(|identity| &identity[..]);
         self.ask(&Statement {
@@ -145,7 +146,7 @@ impl SharedStore {
         self.tried(async |lease| written(lease, &made).await).await.map(drop)
     }
 
-    async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, Problem> {
+    async fn ask(&self, statement: &Statement) -> Result<Vec<StoredRow>, Problem> {
         // What a run has written may be more than an answer to one question.
         let rows = self.tried(async |lease| {
             let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
@@ -154,26 +155,26 @@ impl SharedStore {
             }
             Ok(all)
         });
-        rows.await?.iter().map(record).collect()
+        stored_rows(&rows.await?)
     }
 
     /// Makes a change and gives what it returns.
     pub(super) async fn change(
         &self,
         statement: &str,
-        params: &[Value],
-    ) -> Result<Vec<Record>, Problem> {
+        params: &[StoredValue],
+    ) -> Result<Vec<StoredRow>, Problem> {
         let binds = binds(params);
         let made = async |writing: &Writing<'_>| Ok(writing.rows(statement, &binds).await?);
         let rows = self.tried(async |lease| written(lease, &made).await).await?;
-        rows.iter().map(record).collect()
+        stored_rows(&rows)
     }
 
     /// Makes several changes as long as a lease is held, or none of them.
     pub(super) async fn together(
         &self,
         fence: Option<&Fence>,
-        changes: &[Change],
+        changes: &[LedgerWrite],
     ) -> Result<(), Problem> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
@@ -202,13 +203,13 @@ impl SharedStore {
     pub(super) async fn followed(
         &self,
         fence: Option<&Fence>,
-        changes: &[Change],
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
-    ) -> Result<Vec<Record>, Problem> {
+        changes: &[LedgerWrite],
+        then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         let made = async |writing: &Writing<'_>| {
             check_fence(writing, fence).await?;
             let mut returned = Vec::new();
-            for Change { statement, params } in changes {
+            for LedgerWrite { statement, params } in changes {
                 returned = Tables::rows(writing, statement, params.clone()).await?;
             }
             let following = then(&returned).map_err(TransactionError::Ledger)?;
@@ -274,7 +275,9 @@ impl From<TransactionError> for Problem {
 
 /// Fails if another process has taken a lease over.
 async fn check_fence(writing: &Writing<'_>, fence: Option<&Fence>) -> Result<(), TransactionError> {
-    let Some(Change { statement, params }) = fence.map(|Fence(query)| query) else { return Ok(()) };
+    let Some(LedgerWrite { statement, params }) = fence.map(|Fence(query)| query) else {
+        return Ok(());
+    };
     match writing.rows(statement, &binds(params)).await?.is_empty() {
         true => Err(TransactionError::LeaseLost),
         false => Ok(()),
@@ -327,16 +330,16 @@ impl Tables for Writing<'_> {
     async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, TransactionError> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, TransactionError> {
         let rows = self.rows(statement, &binds(&params)).await?;
-        rows.iter().map(record).collect::<Result<_, _>>().map_err(Self::not_understood)
+        stored_rows(&rows).map_err(TransactionError::Ledger)
     }
 
     async fn change(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
+        params: Vec<StoredValue>,
     ) -> Result<(), TransactionError> {
         Ok(self.fill(statement, &binds(&params)).await?)
     }
@@ -345,14 +348,14 @@ impl Tables for Writing<'_> {
         Ok(self.run(include_str!("statements/shared_erase_deleted.sql")).await?)
     }
 
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), TransactionError> {
+    async fn change_all(&self, changes: Vec<LedgerWrite>) -> Result<(), TransactionError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
         Ok(self.fill_all(&sent).await.map(drop)?)
     }
 
-    fn not_understood(why: Problem) -> TransactionError {
-        TransactionError::Ledger(why)
+    fn convert(problem: Problem) -> TransactionError {
+        TransactionError::Ledger(problem)
     }
 }
 
@@ -372,36 +375,44 @@ fn not_permitted(version: i64, why: &str) -> Problem {
     })
 }
 
-fn binds(params: &[Value]) -> Vec<Bind> {
-    let bind = |value: &Value| match value {
-        Value::Int(number) => Bind::int8(*number),
-        Value::Text(text) => Bind::text(text),
-        Value::Bytes(bytes) => Bind::bytes(bytes),
+fn binds(params: &[StoredValue]) -> Vec<Bind> {
+    let bind = |value: &StoredValue| match value {
+        StoredValue::Int(number) => Bind::int8(*number),
+        StoredValue::Text(text) => Bind::text(text),
+        StoredValue::Bytes(bytes) => Bind::bytes(bytes),
         // No statement of ours has a NULL to give.
-        Value::Null => Bind::text(""),
+        StoredValue::Null => Bind::text(""),
     };
     params.iter().map(bind).collect()
 }
 
-/// Reads a row of int8, text and bytea fields.
-fn record(row: &Row) -> Result<Record, Problem> {
-    let value = |(at, type_of): (usize, Option<Builtin>)| {
-        let Some(field) = row.field(at) else { return Ok(Value::Null) };
-        let unknown = || Problem::new("a record in it is not understood");
+/// Reads rows of int8, text and bytea fields.
+fn stored_rows(rows: &[Row]) -> Result<Vec<StoredRow>, Problem> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let columns: Arc<[String]> = first.names().into_iter().map(str::to_owned).collect();
+    let types = first.types();
+    let read = |row| Ok(StoredRow::new(&columns, read_values(row, &types)?));
+    rows.iter().map(read).collect()
+}
+
+fn read_values(row: &Row, types: &[Option<Builtin>]) -> Result<Vec<StoredValue>, Problem> {
+    let unknown = || Problem::new("a record in it is not understood");
+    let value = |(at, type_of): (usize, &Option<Builtin>)| {
+        let Some(field) = row.field(at) else { return Ok(StoredValue::Null) };
         Ok(match type_of {
             Some(Builtin::Int8) => {
-                Value::Int(i64::from_be_bytes(field.try_into().map_err(|_| unknown())?))
+                StoredValue::Int(i64::from_be_bytes(field.try_into().map_err(|_| unknown())?))
             }
             Some(Builtin::Text) => {
-                // Damage may leave a text that is none: its row is refused, and others are read.
+                // Damage may leave bytes that are no text: their row is rejected, and others are read.
                 match std::str::from_utf8(field) {
-                    Ok(text) => Value::Text(text.to_owned()),
-                    Err(_) => Value::Bytes(field.to_vec()),
+                    Ok(text) => StoredValue::Text(text.to_owned()),
+                    Err(_) => StoredValue::Bytes(field.to_vec()),
                 }
             }
-            Some(Builtin::Bytea) => Value::Bytes(field.to_vec()),
+            Some(Builtin::Bytea) => StoredValue::Bytes(field.to_vec()),
             _ => return Err(unknown()),
         })
     };
-    row.types().into_iter().enumerate().map(value).collect::<Result<_, _>>().map(Record)
+    types.iter().enumerate().map(value).collect()
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Checked;
 use super::checkpoint::{ChunkPlace, StoredChunk, StoredChunks};
-use super::checksum::{Checksums, Table};
+use super::checksum::{ChecksummedTable, Checksums};
 use super::interrupted::Interrupted;
 use super::lease::{Lease, LeaseKind, LeaseRequest};
 use super::problems::{damaged_run, unencrypted_key};
@@ -18,7 +18,7 @@ use super::recorder::Recorder;
 use super::redaction::Redaction;
 use super::run_row::RunRow;
 use super::shared::SharedStore;
-use super::value::{Change, Record, Value, values};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 use crate::row::KeyRange;
@@ -84,7 +84,7 @@ impl Recorder {
     ) -> Result<Option<Sharing>, Problem> {
         let Some(store) = self.store().shared().map(Arc::clone) else { return Ok(None) };
         let row = RunRow::new(record, "compare")?;
-        let begin = Change {
+        let begin = LedgerWrite {
             statement: include_str!("statements/shared_join_run.sql"),
             params: row.first_values(self.store().next_number().await?),
         };
@@ -109,14 +109,15 @@ impl Recorder {
         let Some(run) = self.row() else { return Ok(0) };
         let statement = include_str!("statements/shared_shards.sql");
         let shards = self.store().rows(statement, values![run.number, mapping]).await?;
-        let sound = |shard: &&Record| {
-            self.store().checksums().verify(Table::Shard, &run.id, shard).is_ok()
-                && matches!(shard.int(4), Ok(1))
+        let sound = |shard: &&StoredRow| {
+            self.store().checksums().verify(ChecksummedTable::Shard, &run.id, shard).is_ok()
+                && matches!(shard.int("done"), Ok(1))
         };
         let damaged = shards.len() - shards.iter().filter(sound).count();
         // One whose row is lost is known by the numbers of the others.
-        let lost =
-            |(at, shard): (usize, &Record)| !shard.int(2).is_ok_and(|place| place == at as i64);
+        let lost = |(at, shard): (usize, &StoredRow)| {
+            !shard.int("place").is_ok_and(|place| place == at as i64)
+        };
         let lost = shards.is_empty() || shards.iter().enumerate().any(lost);
         Ok(damaged as u64 + u64::from(lost))
     }
@@ -188,7 +189,7 @@ impl Sharing {
     ) -> [u8; 16] {
         let (is_done, chunks) = (u64::from(done.is_some()), done.unwrap_or(0));
         let values = values![self.run, mapping, place, range, is_done, chunks];
-        self.checksums.of(Table::Shard, &self.begun.row.id, &values)
+        self.checksums.of(ChecksummedTable::Shard, &self.begun.row.id, &values)
     }
 
     /// Takes the next shard that nobody has, or whose holder is gone. One that is damaged is left for
@@ -201,13 +202,12 @@ impl Sharing {
         loop {
             let holder = self.holder.as_str();
             let taken = self.store.change(take, &[holder.into(), self.run.into()]).await?;
-            let Some(Record(row)) = taken.first() else { return Ok(None) };
-            let shard = Record(row.iter().take(7).cloned().collect());
-            let lease = Record(row.iter().skip(7).cloned().collect());
+            let Some(row) = taken.first() else { return Ok(None) };
+            let shard = row.through("checksum");
             let of_run = &self.begun.row.id;
-            if self.checksums.verify(Table::Shard, of_run, &shard).is_ok() {
-                let (mapping, place) = (shard.text(1)?.to_owned(), shard.count(2)?);
-                let stored = shard.bytes(3)?.to_vec();
+            if self.checksums.verify(ChecksummedTable::Shard, of_run, &shard).is_ok() {
+                let (mapping, place) = (shard.text("mapping")?.to_owned(), shard.count("place")?);
+                let stored = shard.bytes("range")?.to_vec();
                 let storage = self.redaction.of(&mapping);
                 let range = storage.decode(&("shard", self.run, &mapping, place), &stored)?;
                 return Ok(Some(Shard {
@@ -215,12 +215,18 @@ impl Sharing {
                     place,
                     range,
                     stored,
-                    turn: lease.int(0)?,
-                    of: lease.count(1)?,
+                    turn: row.int("turn")?,
+                    of: row.count("shards")?,
                 }));
             }
             let leave = include_str!("statements/shared_leave_shard.sql");
-            let params = values![self.run, shard.text(1)?, shard.int(2)?, holder, lease.int(0)?];
+            let params = values![
+                self.run,
+                row.text("mapping")?,
+                row.int("place")?,
+                holder,
+                row.int("turn")?
+            ];
             self.store.change(leave, &params).await?;
         }
     }
@@ -252,7 +258,7 @@ impl Sharing {
                 let count = include_str!("statements/shared_count_chunks.sql");
                 let params = values![self.run, shard.mapping.as_str()];
                 let counted = self.store.rows(count, &params).await?;
-                counted.first().map_or(Ok(0), |record| record.count(0))?
+                counted.first().map_or(Ok(0), |record| record.count("chunks"))?
             }
             _ => 0,
         };
@@ -279,7 +285,7 @@ impl Sharing {
         let StoredChunk { range, state, matched, outcome } = stored;
         let chunk = values![chunk, range, rows, matched, state, outcome];
         let row = values![self.run, mapping].into_iter().chain(chunk).collect();
-        let row = self.checksums.sealed(Table::Chunk, run, row);
+        let row = self.checksums.sealed(ChecksummedTable::Chunk, run, row);
         let more = row.into_iter().skip(2).collect();
         self.under(shard, include_str!("statements/shared_keep_chunk.sql"), more).await
     }
@@ -317,7 +323,7 @@ impl Sharing {
         let find = include_str!("statements/shared_left.sql");
         let found = self.store.rows(find, &[self.run.into()]).await?;
         let Some(record) = found.first() else { return Ok(Left::default()) };
-        Ok(Left { open: record.count(0)?, all: record.count(1)? })
+        Ok(Left { open: record.count("open")?, all: record.count("shards")? })
     }
 
     /// Runs a statement that does something only as long as the shard is this process's, and tells
@@ -326,7 +332,7 @@ impl Sharing {
         &self,
         shard: &Shard,
         statement: &str,
-        more: Vec<Value>,
+        more: Vec<StoredValue>,
     ) -> Result<bool, Problem> {
         let mapping = shard.mapping.as_str();
         let mut params = values![self.run, mapping, shard.place, self.holder.as_str(), shard.turn];

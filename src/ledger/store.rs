@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::checksum::{Checksums, Damaged, SECRET, Table, secret_row};
+use super::checksum::{ChecksummedTable, Checksums, Damaged, SECRET, secret_row};
 use super::file::FileStore;
 use super::place::Location;
 use super::problems::to_json;
 use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
 use super::shared::SharedStore;
-use super::value::{Change, Fence, Record, Value, values};
+use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue, values};
 use crate::problem::Problem;
 use crate::row::random_secret;
 
@@ -113,8 +113,8 @@ impl Store {
         let Some(found) = self.first(find, values![SECRET]).await? else { return Ok(None) };
         let damaged =
             || Problem::new("its secret is damaged, and nothing in it can be verified without");
-        let secret = found.bytes(1).map_err(|_| damaged())?;
-        let checked = Checksums::of_secret(secret).verify(Table::Secret, "", &found);
+        let secret = found.bytes("value").map_err(|_| damaged())?;
+        let checked = Checksums::of_secret(secret).verify(ChecksummedTable::Secret, "", &found);
         checked.map_err(|_| damaged())?;
         Ok(Some(secret.to_vec()))
     }
@@ -157,8 +157,8 @@ impl Store {
     pub(super) async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, Problem> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         match &self.kind {
             Kind::File(file) => file.rows(statement, &params),
             Kind::Shared(shared) => shared.rows(statement, &params).await,
@@ -169,8 +169,8 @@ impl Store {
     pub(super) async fn first(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Option<Record>, Problem> {
+        params: Vec<StoredValue>,
+    ) -> Result<Option<StoredRow>, Problem> {
         Ok(self.rows(statement, params).await?.into_iter().next())
     }
 
@@ -178,8 +178,8 @@ impl Store {
     pub(super) async fn change(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, Problem> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
@@ -190,7 +190,7 @@ impl Store {
     }
 
     /// Makes several changes, or none of them.
-    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<(), Problem> {
+    pub(super) async fn together(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
         self.together_under(None, changes).await
     }
 
@@ -199,7 +199,7 @@ impl Store {
     pub(super) async fn together_under(
         &self,
         fence: Option<&Fence>,
-        changes: Vec<Change>,
+        changes: Vec<LedgerWrite>,
     ) -> Result<(), Problem> {
         if self.is_newer() || changes.is_empty() {
             return Ok(());
@@ -215,9 +215,9 @@ impl Store {
     pub(super) async fn followed(
         &self,
         fence: Option<&Fence>,
-        changes: Vec<Change>,
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, Problem>,
-    ) -> Result<Vec<Record>, Problem> {
+        changes: Vec<LedgerWrite>,
+        then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
@@ -231,7 +231,7 @@ impl Store {
     /// end: which of two runs is the newer one is told by these numbers, not by a clock.
     pub(super) async fn next_number(&self) -> Result<i64, Problem> {
         let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
-        taken.first().map_or(Ok(0), |record| record.int(0))
+        taken.first().map_or(Ok(0), |record| record.int("last"))
     }
 
     /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
@@ -251,18 +251,18 @@ impl Store {
     /// there is such a run already, or the ledger is never written.
     pub(super) async fn add_run(
         &self,
-        begin: Change,
+        begin: LedgerWrite,
         row: RunRow,
-        more: impl Fn(&RunRow) -> Result<Vec<Change>, Problem>,
+        more: impl Fn(&RunRow) -> Result<Vec<LedgerWrite>, Problem>,
     ) -> Result<Option<RunRow>, Problem> {
-        let numbered = |returned: &[Record]| match returned.first() {
+        let numbered = |returned: &[StoredRow]| match returned.first() {
             Some(given) => {
-                let (number, began) = (given.int(0)?, given.maybe_int(1)?);
+                let (number, began) = (given.int("number")?, given.maybe_int("began")?);
                 Ok(Some(RunRow { number, began, ..row.clone() }))
             }
             None => Ok(None),
         };
-        let then = |returned: &[Record]| {
+        let then = |returned: &[StoredRow]| {
             let Some(row) = numbered(returned)? else { return Ok(Vec::new()) };
             let mut changes = vec![row.seal(&self.checksums)];
             changes.extend(more(&row)?);
@@ -279,19 +279,19 @@ impl Store {
         run: i64,
     ) -> Result<HashMap<[u8; 16], Sight>, Problem> {
         let mut found = HashMap::new();
-        let mut take = |record: &Record| -> Result<(), Problem> {
-            let (finding, of_run) = (Record(record.0.iter().take(11).cloned().collect()), 11);
-            let verified = match record.text(of_run) {
-                Ok(id) => self.checksums.verify(Table::Finding, id, &finding),
+        let mut take = |record: &StoredRow| -> Result<(), Problem> {
+            let finding = record.through("checksum");
+            let verified = match record.text("run_id") {
+                Ok(id) => self.checksums.verify(ChecksummedTable::Finding, id, &finding),
                 Err(_) => Err(Damaged),
             };
             if verified.is_ok()
-                && let Ok(identity) = finding.bytes(2)?.try_into()
+                && let Ok(identity) = finding.bytes("identity")?.try_into()
             {
-                let (run, runs) = (finding.int(0)?, finding.count(8)?);
-                let image = finding.text(3)?.to_owned();
-                let first_seen = finding.text(7)?.to_owned();
-                let order = record.int(of_run + 1)?;
+                let (run, runs) = (finding.int("run")?, finding.count("runs")?);
+                let image = finding.text("image")?.to_owned();
+                let first_seen = finding.text("first_seen")?.to_owned();
+                let order = record.int("run_order")?;
                 found.insert(identity, Sight { first_seen, runs, run, order, image });
             }
             Ok(())

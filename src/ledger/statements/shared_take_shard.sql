@@ -10,8 +10,8 @@ where ctid = (
     limit 1
     for update skip locked
 )
-returning run, mapping, place, range, 0::bigint, 0::bigint, checksum, turn, (
+returning run, mapping, place, range, 0::bigint as done, 0::bigint as chunks, checksum, turn, (
     select count(*)
     from shard as every
     where every.run = shard.run and every.mapping = shard.mapping
-)
+) as shards
