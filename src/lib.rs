@@ -20,18 +20,24 @@
 //! | [`event`] | the only corridor out of the engine |
 //! | [`sql`] | every SQL text, as values; quoting in one place |
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
+//! | [`chunks`] | which ranges are read next and how large: state machines without I/O |
+//! | `candidates` | what becomes of a difference that was seen: state machines without I/O |
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
 //! | [`diagnosis`] | why rows differ: what findings of a mapping have in common, in bounded memory |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
-//! | [`run`] | the conductor: dispatcher, workers, rechecks |
+//! | `throttle` | how fast a run may go, by what the servers report |
+//! | `prepare` | connects to both sides and plans every mapping, before the first row is read |
+//! | [`run`] | scheduler, workers, rechecks: a run from its plan to its summary |
 //! | [`report`] | one file a format, one line of a list; reports of plans, histories and gates |
 //! | `cli` | the door: verbs, flags, progress, logs, exit codes |
 //!
 //! Each file opens with what it is and why it is so; those paragraphs are the record of decisions.
 
+mod candidates;
+pub mod chunks;
 pub mod compare;
 pub mod diagnosis;
 pub mod event;
@@ -41,6 +47,7 @@ pub mod gate;
 pub mod ledger;
 pub mod pg;
 pub mod plan;
+mod prepare;
 pub mod problem;
 pub mod repair;
 pub mod report;
@@ -50,6 +57,7 @@ pub mod schema;
 pub mod spec;
 pub mod sql;
 pub mod text;
+mod throttle;
 
 mod cli;
 

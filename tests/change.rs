@@ -330,7 +330,7 @@ fn a_run_and_a_gate_do_not_go_on_over_what_was_made_anew_or_attached_beneath() {
         std::fs::remove_file(pause).unwrap();
         pair.sql(Side::Target, happens);
         let told = refused(&comparing(&["--resume"]).run());
-        let said = format!(" cannot go on: the target of \"t\" is not what it was: {reason}");
+        let said = format!(" cannot be resumed: the target of \"t\" is not what it was: {reason}");
         assert!(told[0].headline.contains(&said), "{told:?}");
         let closed = gate();
         let said = "  the target of mapping \"t\" is not what run ";

@@ -429,7 +429,7 @@ fn what_is_asked_otherwise_takes_no_part() {
         let told = refused(&outcome);
         assert!(told.iter().any(|told| told.headline.contains(words)), "{told:?}");
     };
-    say(run.process("f", &["--strategy", "stream"]).run(), "was begun to answer another question");
+    say(run.process("f", &["--strategy", "stream"]).run(), "was started with other options");
     let other = std::fs::read_to_string(&run.spec).unwrap().replace("\"test\"", "\"other\"");
     let other =
         Run { pair: &pair, spec: pair.scratch.file("other.toml", &other), ledger: keeper.url() };

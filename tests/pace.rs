@@ -57,7 +57,7 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     let before = outcome.stderr.split("no longer throttled").next().unwrap();
     assert!(!before.contains("chunk started"), "{before}");
     let (reason, millis) = waited(&outcome);
-    assert_eq!(reason, format!("pause file {} is there", file.display()));
+    assert_eq!(reason, format!("pause file {} exists", file.display()));
     assert!(millis > 0, "{millis}");
     // In the middle of it, told to people.
     let spec = pair.spec(&format!("[pace]\npause_file = \"pause\"\n{}", slow(1.0)));
@@ -73,7 +73,7 @@ fn while_the_pause_file_is_there_nothing_new_is_started() {
     let outcome = running.finish();
     outcome.exits(0);
     assert!(outcome.stdout.contains("\npace: waited "), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("pause is there"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("pause exists"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn what_the_catalogs_do_not_hold_is_named_at_its_place() {
             format!(
                 "{HEAD}[params]\nlow = {{ type = \"int8[]\", default = \"1,2\" }}\n{both}where = \"id = any(:low)\"\n"
             ),
-            &[("the value of parameter \"low\" is no int8[]", "low", "{1,2}")],
+            &[("the value of parameter \"low\" is not of type int8[]", "low", "{1,2}")],
         ),
         // Every problem of every mapping at once.
         (

@@ -292,7 +292,7 @@ fn a_run_that_was_asked_something_else_does_not_go_on() {
     let resume = |pair: &Pair, flags: &[&str]| {
         let told = refused(&comparing(pair, &spec, &[flags, &["--resume"]].concat()).run());
         let [problem] = told.as_slice() else { panic!("{told:?}") };
-        assert!(problem.headline.contains(" cannot go on: "), "{problem:?}");
+        assert!(problem.headline.contains(" cannot be resumed: "), "{problem:?}");
         assert!(problem.hint.contains("--resume"), "{problem:?}");
         problem.headline.clone()
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock::warn_if_behind;
 use super::ui::Ui;
 use crate::ledger::{
-    Lease, LeaseKind, LeaseRequest, Location, Lock, Place, RENEWED_EVERY, Recorder, Store,
+    Lease, LeaseKind, LeaseRequest, LedgerSetting, Location, Lock, RENEWED_EVERY, Recorder, Store,
 };
 use crate::problem::Problem;
 use crate::row::Veil;
@@ -60,14 +60,14 @@ impl Ledgers {
     /// Locks and opens the ledger of each spec. Specs whose lock another process holds are removed
     /// from the list; the second result is whether there was one.
     pub(super) async fn open(
-        place: &Place,
+        setting: &LedgerSetting,
         request: &LedgerRequest<'_>,
         specs: &mut Vec<Spec>,
     ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
         let before = specs.len();
         for spec in std::mem::take(specs) {
-            let location = place.of(&spec.text.path, &spec.name);
+            let location = setting.location(&spec.text.path, &spec.name);
             let may_run = match &location {
                 None => true,
                 Some(location) => ledgers.open_one(location, &spec.name, request).await,
@@ -143,12 +143,12 @@ impl Ledgers {
         if let Some((shared, process)) = request.shares {
             let (kind, run) = (LeaseKind::Process, Some(shared.to_owned()));
             let (name, holder) = (process.to_owned(), process.to_owned());
-            let taken = store.lease(LeaseRequest { kind, name, run, holder }).await;
+            let taken = store.take_lease(LeaseRequest { kind, name, run, holder }).await;
             // Without it the spec's lease expires.
             self.member = taken.ok().flatten().and_then(Result::ok);
         }
         let mut held = None;
-        match store.lease(of_spec).await {
+        match store.take_lease(of_spec).await {
             Ok(Some(Ok(lease))) => {
                 held = Some(lease.clone());
                 self.leases.push(lease);
@@ -166,7 +166,7 @@ impl Ledgers {
         }
         warn_if_behind(&store, spec, request.ui).await;
         let mut recorder = Recorder::new(store, request.verb);
-        held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
+        held.into_iter().for_each(|lease| recorder.set_lease(lease));
         self.recorders.insert(spec.to_owned(), recorder);
         true
     }
@@ -267,15 +267,20 @@ pub(super) fn new_id() -> String {
 
 /// Warns if a run could not be stored to its end.
 pub(super) fn warn_if_incomplete(recorder: &Recorder, ui: &Ui) {
-    if let Some(error) = recorder.trouble() {
+    if let Some(error) = recorder.problem() {
         let message = format!("this run is not stored completely: {recorder}: {error}");
         ui.warning(&message, Some("What it found is in its outputs all the same."));
     }
 }
 
 /// Opens the ledger of a spec for reading. Returns `None` if that fails; the error has been shown.
-pub(super) async fn open_to_read(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<Store> {
-    let Some(location) = place.of(path, name) else {
+pub(super) async fn open_to_read(
+    setting: &LedgerSetting,
+    path: &Path,
+    name: &str,
+    ui: &Ui,
+) -> Option<Store> {
+    let Some(location) = setting.location(path, name) else {
         ui.error("without a ledger there are no runs to read", Some("Leave --ledger off out."));
         return None;
     };
@@ -302,8 +307,13 @@ pub(super) fn unreadable_hint(location: &Location) -> String {
 }
 
 /// Returns whether a run holds the lock of a spec's ledger.
-pub(super) async fn is_running(place: &Place, path: &Path, name: &str, store: &Store) -> bool {
-    match place.of(path, name) {
+pub(super) async fn is_running(
+    setting: &LedgerSetting,
+    path: &Path,
+    name: &str,
+    store: &Store,
+) -> bool {
+    match setting.location(path, name) {
         None => false,
         Some(Location::File(file)) => Lock::is_held(&file),
         Some(Location::Database(_)) => {

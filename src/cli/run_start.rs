@@ -11,8 +11,8 @@ use super::ledgers::{Ledgers, warn_if_incomplete};
 use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::{self, Left, Recorder, Resumable};
-use crate::run::{self, Begin, Memory, Options, Parted, Shared, Stop};
+use crate::ledger::{self, Recorder, Resumable, ShardCounts};
+use crate::run::{self, Options, Parted, PriorResults, RunStart, ShareOutcome, Stop};
 use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
@@ -26,8 +26,8 @@ pub(super) async fn read_prior_findings(
     common: &CommonArgs,
     spec: &Spec,
     ui: &Ui,
-) -> Option<Memory> {
-    let mut memory = Memory::default();
+) -> Option<PriorResults> {
+    let mut memory = PriorResults::default();
     let mut add = |event| {
         if let Event::Finding { finding, .. } = event {
             memory.add(&finding);
@@ -43,7 +43,7 @@ pub(super) async fn read_open_findings(
     spec: &Spec,
     ledgers: &mut Ledgers,
     ui: &Ui,
-) -> Option<Memory> {
+) -> Option<PriorResults> {
     let hint =
         "--slice needs a ledger that can be read and written: it stores what was verified when.";
     let cause = ledgers.cause(&spec.name);
@@ -55,9 +55,9 @@ pub(super) async fn read_open_findings(
     if !check_writable(recorder, hint, ui) {
         return None;
     }
-    let mut memory = Memory::default();
+    let mut memory = PriorResults::default();
     let add = |finding| memory.add(&finding);
-    let result = recorder.store().open_findings(&spec.name, &spec.scope(), add).await;
+    let result = recorder.store().read_open_findings(&spec.name, &spec.scope(), add).await;
     if let Err(error) = result {
         ui.error(&format!("{recorder}: {error}"), Some(hint));
         return None;
@@ -95,20 +95,20 @@ pub(super) async fn share(
         ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
         return Err(Exit::Trouble);
     }
-    let heard = run::Audience { recorder: recorder.as_mut(), observer };
+    let heard = run::RunObservers { recorder: recorder.as_mut(), observer };
     let part = run::share(prepared, (run_id.to_owned(), process), options, heard, stop).await;
     if let Some(recorder) = &recorder {
         warn_if_incomplete(recorder, ui);
     }
     Err(match part {
-        Ok(Shared::Told(summary)) => return Ok(summary.verdict.into()),
-        Ok(Shared::Elsewhere(summary)) => {
+        Ok(ShareOutcome::Completed(summary)) => return Ok(summary.verdict.into()),
+        Ok(ShareOutcome::Elsewhere(summary)) => {
             let verdict = summary.verdict.name();
             ui.status(&format!("run {run_id} is over: {verdict}; another process has reported it"));
             summary.verdict.into()
         }
-        Ok(Shared::Left(left)) => {
-            let left = left.map_or_else(String::new, |Left { open, all }| match open {
+        Ok(ShareOutcome::Left(left)) => {
+            let left = left.map_or_else(String::new, |ShardCounts { open, all }| match open {
                 0 => ": everything is compared; what differs is still to be rechecked".to_owned(),
                 _ => format!(": {open} of {all} shards are still to be compared"),
             });
@@ -144,7 +144,7 @@ pub(super) async fn choose_runs(
     prepared: &mut [(run::Prepared, Options)],
     ledgers: &mut Ledgers,
     ui: &Ui,
-) -> Option<VecDeque<Begin>> {
+) -> Option<VecDeque<RunStart>> {
     let mut begins = VecDeque::new();
     for (prepared, options) in prepared {
         let name = prepared.spec.name.clone();
@@ -155,7 +155,7 @@ pub(super) async fn choose_runs(
                 ui.error(&message, Some(RESUMES));
                 return None;
             }
-            begins.push_back(Begin::New(new));
+            begins.push_back(RunStart::New(new));
             continue;
         };
         if wanted.is_some() && !check_writable(recorder, RESUMES, ui) {
@@ -164,7 +164,7 @@ pub(super) async fn choose_runs(
         match run::agree(prepared, options, recorder, wanted).await {
             Ok(Resumable::Run(interrupted)) => {
                 let run = &interrupted.record;
-                match run::same_servers(prepared, &run.run, &interrupted.terms) {
+                match run::same_servers(prepared, &run.run, &interrupted.fingerprint) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
                     Err(blocked) => {
                         ui.problem(&blocked.into());
@@ -175,18 +175,18 @@ pub(super) async fn choose_runs(
                 for warning in run::read_from_start(prepared, options, &interrupted) {
                     ui.warning(&warning, Some(SAME_SECRET));
                 }
-                begins.push_back(Begin::Resumed(interrupted));
+                begins.push_back(RunStart::Resumed(interrupted));
             }
             Ok(Resumable::Damaged(run)) => {
                 let message = format!("{recorder}: {}", ledger::damaged_run(&run));
                 ui.warning(&message, Some("It cannot be resumed; a new run starts."));
-                begins.push_back(Begin::New(new));
+                begins.push_back(RunStart::New(new));
             }
             Ok(Resumable::Nothing) => {
                 if wanted.is_some() {
                     ui.status(&format!("{name}: no run was interrupted; a new one starts"));
                 }
-                begins.push_back(Begin::New(new));
+                begins.push_back(RunStart::New(new));
             }
             Err(blocked) => {
                 ui.problem(&blocked.into());

@@ -12,21 +12,25 @@ mod divergence;
 mod groups;
 mod hint;
 mod history;
+mod kind;
 mod named;
 mod record;
 mod sort_key;
 mod throttle;
+mod verdict;
 
 pub use candidate::{Candidate, Recheck, RecheckOutcome, Ruling, Subject};
 pub use counts::{MappingCounts, SideCounts};
-pub use divergence::{Disposition, DivergenceKind, Finding, FindingPlace, RangeText, Recurrence};
+pub use divergence::{Finding, FindingPlace, RangeText, Recurrence};
 pub use groups::{GroupRecord, GroupedCounts};
 pub use hint::{Hint, MIN_SHARE};
 pub use history::{History, PastRun, Trend, VerifiedShare};
+pub use kind::{Disposition, DivergenceKind};
 pub use named::NamedValues;
 pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
-    Undecided, Verdict, exit_code, format_timestamp,
+    Undecided, format_timestamp,
 };
 pub use sort_key::SortKey;
 pub use throttle::ThrottleRecord;
+pub use verdict::{Verdict, exit_code};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Disposition, DivergenceKind, Finding, FindingPlace, GroupRecord, Hint, NamedValues, RangeText,
-    SideCounts, ThrottleRecord,
+    SideCounts, ThrottleRecord, Verdict, exit_code,
 };
 use crate::schema::BySide;
 
@@ -269,38 +269,6 @@ impl MappingRecord {
             hints: Vec::new(),
             ends: BySide::default(),
         }
-    }
-}
-
-/// The verdict of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything asked was compared, and agrees.
-    Clean,
-    /// Everything asked was compared; confirmed divergence exists.
-    Diverged,
-    /// Not everything asked was compared.
-    Incomplete,
-}
-
-impl Verdict {
-    /// Returns the name in every format.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Clean => "clean",
-            Verdict::Diverged => "diverged",
-            Verdict::Incomplete => "incomplete",
-        }
-    }
-}
-
-/// Returns the exit code for a verdict.
-pub fn exit_code(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Clean => 0,
-        Verdict::Diverged => 1,
-        Verdict::Incomplete => 3,
     }
 }
 

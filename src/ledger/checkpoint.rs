@@ -15,60 +15,23 @@ use super::problems::{damaged_run, unreadable_checkpoint};
 use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage};
 use super::stored_row::{LedgerWrite, StoredRow, values};
+use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::compare::Compared;
 use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
-
-/// What became of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub enum Checked<'c> {
-    /// It was compared.
-    Compared(&'c Compared),
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for this reason. Only a run of many processes says so: the one that
-    /// tells the whole is another.
-    Undecided(&'c str),
-}
-
-/// A chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its number within the mapping.
-    pub chunk: u64,
-    /// Its keys.
-    pub range: KeyRange,
-    /// About how many rows it was to have.
-    pub rows: u64,
-    /// What became of it.
-    pub state: KeptState,
-}
-
-/// What became of a chunk of an interrupted run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptState {
-    /// Both sides agree on so many rows.
-    Clean(u64),
-    /// There is more to say, which [`Recorder::outcome`] does.
-    Dirty,
-    /// It is not in the sample.
-    Skipped,
-    /// It could not be compared, for a reason that [`Recorder::reason`] gives.
-    Undecided,
-}
 
 /// The chunks of a mapping as the ledger has them.
 #[derive(Debug, Default)]
 pub struct StoredChunks {
     /// Those that are as they were written.
-    pub sound: Vec<Kept>,
+    pub sound: Vec<PriorChunk>,
     /// The places of those that are damaged: their ranges are to be read again.
     pub damaged: Vec<i64>,
 }
 
 /// Where a comparison by buckets stands, as the ledger has it.
 #[derive(Debug)]
-pub enum StoredPass<T> {
+pub enum StoredBlockScan<T> {
     /// There is none.
     Nothing,
     /// As it was written.
@@ -84,60 +47,60 @@ const SKIPPED: &str = "skipped";
 
 impl Recorder {
     /// Writes down what became of a chunk.
-    pub fn keep_chunk(
+    pub fn record_chunk(
         &mut self,
         mapping: &str,
         (chunk, range, rows): (u64, &KeyRange, u64),
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) {
-        let Some(run) = self.keeping() else { return };
+        let Some(run) = self.resumable_run() else { return };
         let of = ChunkPlace { run, mapping, chunk };
         let Some(stored) = StoredChunk::of(self.redaction(), of, range, checked) else { return };
         let StoredChunk { range, state, matched, outcome } = stored;
         let params = values![run, mapping, chunk, range, rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
         let params = self.sealed(ChecksummedTable::Chunk, params);
-        self.put(LedgerWrite { statement, params });
+        self.queue(LedgerWrite { statement, params });
     }
 
     /// Writes down how far a comparison by buckets has come, in place of what was written before.
-    pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
-        let Some(run) = self.keeping() else { return };
+    pub fn record_block_scan(&mut self, mapping: &str, state: &impl Serialize) {
+        let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of_rows(mapping);
         let Some(state) = storage.encode(&("pass", run, mapping), state) else { return };
         let statement = include_str!("statements/put_pass.sql");
         let params = self.sealed(ChecksummedTable::Pass, values![run, mapping, state]);
-        self.put(LedgerWrite { statement, params });
+        self.queue(LedgerWrite { statement, params });
     }
 
     /// Writes down what was ruled of a range.
-    pub fn keep_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
-        let Some(run) = self.keeping() else { return };
+    pub fn record_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
+        let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of(mapping);
         let Some(place) = storage.stand_in(of) else { return };
         let ruled = storage.encode(&("ruling", run, mapping, &place), &(of, ruled));
         let Some(ruled) = ruled else { return };
         let statement = include_str!("statements/put_ruling.sql");
         let params = self.sealed(ChecksummedTable::Ruling, values![run, mapping, place, ruled]);
-        self.put(LedgerWrite { statement, params });
+        self.queue(LedgerWrite { statement, params });
     }
 
     /// Forgets a chunk that is to be read again.
-    pub fn forget_chunk(&mut self, mapping: &str, place: i64) {
-        let Some(run) = self.keeping() else { return };
+    pub fn delete_chunk(&mut self, mapping: &str, place: i64) {
+        let Some(run) = self.resumable_run() else { return };
         let statement = include_str!("statements/forget_one_chunk.sql");
-        self.put(LedgerWrite { statement, params: values![run, mapping, place] });
+        self.queue(LedgerWrite { statement, params: values![run, mapping, place] });
     }
 
     /// Forgets where a mapping stood: it is read from its start.
-    pub fn forget_checkpoints(&mut self, mapping: &str) {
-        let Some(run) = self.keeping() else { return };
+    pub fn delete_checkpoints(&mut self, mapping: &str) {
+        let Some(run) = self.resumable_run() else { return };
         for statement in [
             include_str!("statements/forget_chunk_of_mapping.sql"),
             include_str!("statements/forget_ruling_of_mapping.sql"),
             include_str!("statements/forget_pass_of_mapping.sql"),
         ] {
-            self.put(LedgerWrite { statement, params: values![run, mapping] });
+            self.queue(LedgerWrite { statement, params: values![run, mapping] });
         }
     }
 
@@ -146,7 +109,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
+    pub async fn read_rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
     ) -> Result<(HashMap<K, V>, u64), Problem> {
@@ -168,7 +131,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, mapping: &str) -> Result<StoredChunks, Problem> {
+    pub async fn read_chunks(&self, mapping: &str) -> Result<StoredChunks, Problem> {
         let Some(run) = self.row() else { return Ok(StoredChunks::default()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
         let page = async |from: i64| {
@@ -183,19 +146,19 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
-        self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
+    pub async fn read_outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
+        self.read_chunk_outcome(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
     /// Why a chunk could not be compared.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
-        self.said(mapping, chunk, self.redaction().of(mapping)).await
+    pub async fn read_reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
+        self.read_chunk_outcome(mapping, chunk, self.redaction().of(mapping)).await
     }
 
-    async fn said<T: DeserializeOwned>(
+    async fn read_chunk_outcome<T: DeserializeOwned>(
         &self,
         mapping: &str,
         chunk: u64,
@@ -215,20 +178,23 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn pass<T: DeserializeOwned>(&self, mapping: &str) -> Result<StoredPass<T>, Problem> {
-        let Some(run) = self.row() else { return Ok(StoredPass::Nothing) };
+    pub async fn read_block_scan<T: DeserializeOwned>(
+        &self,
+        mapping: &str,
+    ) -> Result<StoredBlockScan<T>, Problem> {
+        let Some(run) = self.row() else { return Ok(StoredBlockScan::Nothing) };
         let statement = include_str!("statements/pass_of_mapping.sql");
         let found = self.store().first(statement, values![run.number, mapping]).await?;
-        let Some(found) = found else { return Ok(StoredPass::Nothing) };
+        let Some(found) = found else { return Ok(StoredBlockScan::Nothing) };
         if self.store().checksums().verify(ChecksummedTable::Pass, &run.id, &found).is_err() {
-            return Ok(StoredPass::Damaged);
+            return Ok(StoredBlockScan::Damaged);
         }
         let storage = self.redaction().of_rows(mapping);
         match (storage.decode(&("pass", run.number, mapping), found.bytes("state")?), storage) {
-            (Ok(state), _) => Ok(StoredPass::Sound(state)),
-            (Err(_), Storage::Plain) => Ok(StoredPass::Damaged),
+            (Ok(state), _) => Ok(StoredBlockScan::Sound(state)),
+            (Err(_), Storage::Plain) => Ok(StoredBlockScan::Damaged),
             // Its checksum is right: it was written under another secret, or none is set now.
-            (Err(_), _) => Ok(StoredPass::Nothing),
+            (Err(_), _) => Ok(StoredBlockScan::Nothing),
         }
     }
 }
@@ -246,7 +212,7 @@ impl StoredChunks {
             let records = page(from).await?;
             for record in &records {
                 let verified = checksums.verify(ChecksummedTable::Chunk, run, record);
-                match verified.ok().and_then(|()| Kept::read(record, storage).ok()) {
+                match verified.ok().and_then(|()| read_chunk(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
                     None => chunks.damaged.push(record.int("place")?),
                 }
@@ -260,22 +226,20 @@ impl StoredChunks {
     }
 }
 
-impl Kept {
-    /// Reads a chunk as it is kept.
-    fn read(record: &StoredRow, storage: Storage<'_>) -> Result<Kept, Problem> {
-        let state = match record.text("state")? {
-            CLEAN => KeptState::Clean(record.count("matched")?),
-            DIRTY => KeptState::Dirty,
-            SKIPPED => KeptState::Skipped,
-            UNDECIDED => KeptState::Undecided,
-            _ => return Err(unreadable_checkpoint()),
-        };
-        let (run, mapping, chunk) =
-            (record.int("run")?, record.text("mapping")?, record.count("place")?);
-        let of = ChunkPlace { run, mapping, chunk };
-        let range = storage.decode(&of.of_range(), record.bytes("range")?)?;
-        Ok(Kept { chunk, range, rows: record.count("rows")?, state })
-    }
+/// Reads a chunk as it is kept.
+fn read_chunk(record: &StoredRow, storage: Storage<'_>) -> Result<PriorChunk, Problem> {
+    let state = match record.text("state")? {
+        CLEAN => PriorChunkState::Clean(record.count("matched")?),
+        DIRTY => PriorChunkState::Dirty,
+        SKIPPED => PriorChunkState::Skipped,
+        UNDECIDED => PriorChunkState::Undecided,
+        _ => return Err(unreadable_checkpoint()),
+    };
+    let (run, mapping, chunk) =
+        (record.int("run")?, record.text("mapping")?, record.count("place")?);
+    let of = ChunkPlace { run, mapping, chunk };
+    let range = storage.decode(&of.of_range(), record.bytes("range")?)?;
+    Ok(PriorChunk { chunk, range, rows: record.count("rows")?, state })
 }
 
 /// Which chunk of which run.
@@ -312,15 +276,15 @@ impl StoredChunk {
         redaction: &Redaction,
         of: ChunkPlace<'_>,
         range: &KeyRange,
-        checked: Checked<'_>,
+        checked: StoredOutcome<'_>,
     ) -> Option<StoredChunk> {
         let storage = redaction.of(of.mapping);
         let range = storage.encode(&of.of_range(), range)?;
         let place = of.of_outcome();
         let (state, matched, outcome) = match checked {
-            Checked::Skipped => (SKIPPED, 0, Vec::new()),
-            Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
-            Checked::Compared(compared) => match is_clean(compared) {
+            StoredOutcome::Skipped => (SKIPPED, 0, Vec::new()),
+            StoredOutcome::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
+            StoredOutcome::Compared(compared) => match is_clean(compared) {
                 true => (CLEAN, compared.matched, Vec::new()),
                 false => {
                     let seen = redaction.of_rows(of.mapping).encode(&place, compared);

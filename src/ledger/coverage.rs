@@ -15,7 +15,7 @@ use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
 /// The part of a mapping that was verified, as far as a secret shows its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Covered {
+pub enum CoverageReading {
     /// The bounds are known, and leave nothing out.
     Known(Shares),
     /// The bounds are encrypted, and there is no secret.
@@ -25,7 +25,7 @@ pub enum Covered {
 }
 
 /// A range as it is stored.
-struct StoredStretch {
+struct StoredRange {
     place: u64,
     /// Its bounds with their key.
     bounds: Vec<u8>,
@@ -37,7 +37,7 @@ struct StoredStretch {
 struct StoredCoverage<'c> {
     scope: &'c str,
     mapping: &'c str,
-    stretches: Vec<StoredStretch>,
+    stretches: Vec<StoredRange>,
 }
 
 impl Store {
@@ -46,17 +46,19 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn coverage(
+    pub async fn read_coverage(
         &self,
         scope: &str,
         mapping: &str,
         cipher: Option<&Cipher>,
-    ) -> Result<Option<Covered>, Problem> {
-        let stored = self.stored_coverage(scope, mapping).await?;
+    ) -> Result<Option<CoverageReading>, Problem> {
+        let stored = self.read_stored_coverage(scope, mapping).await?;
         Ok(match cipher {
-            None if stored.is_encrypted() => Some(Covered::NoSecret),
-            Some(cipher) if stored.has_other_secret(cipher) => Some(Covered::OtherSecret),
-            _ => stored.tiled(cipher).map(|(coverage, _)| Covered::Known(coverage.shares())),
+            None if stored.is_encrypted() => Some(CoverageReading::NoSecret),
+            Some(cipher) if stored.has_other_secret(cipher) => Some(CoverageReading::OtherSecret),
+            _ => {
+                stored.tiled(cipher).map(|(coverage, _)| CoverageReading::Known(coverage.shares()))
+            }
         })
     }
 
@@ -64,8 +66,8 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, Problem> {
-        let stored = self.stored_coverage(scope, mapping).await?;
+    pub async fn read_shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, Problem> {
+        let stored = self.read_stored_coverage(scope, mapping).await?;
         if stored.is_encrypted() {
             let stretches = stored.stretches.into_iter();
             return Ok(Some(Shares::new(stretches.map(|stored| (stored.rows, stored.verified)))));
@@ -74,7 +76,7 @@ impl Store {
     }
 
     /// Returns what is stored of a mapping's ranges. Where one is damaged, none has been verified.
-    async fn stored_coverage<'c>(
+    async fn read_stored_coverage<'c>(
         &self,
         scope: &'c str,
         mapping: &'c str,
@@ -91,7 +93,7 @@ impl Store {
                 record.text("verified_at")?.to_owned(),
                 record.maybe_int("verified_by")?.unwrap_or(0),
             );
-            stored.stretches.push(StoredStretch {
+            stored.stretches.push(StoredRange {
                 place: record.count("place")?,
                 bounds: record.bytes("range")?.to_vec(),
                 rows: record.count("rows")?,
@@ -105,7 +107,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn covered(&self, scope: &str) -> Result<Vec<String>, Problem> {
+    pub async fn read_covered_mappings(&self, scope: &str) -> Result<Vec<String>, Problem> {
         let statement = include_str!("statements/covered_mappings.sql");
         let found = self.rows(statement, values![scope]).await?;
         found.iter().map(|record| record.text("mapping").map(str::to_owned)).collect()
@@ -119,12 +121,12 @@ impl StoredCoverage<'_> {
 
     /// Returns whether another secret encrypts it: not one of its ranges decrypts.
     fn has_other_secret(&self, cipher: &Cipher) -> bool {
-        let decrypts = |stored: &StoredStretch| self.range(stored, Some(cipher)).is_some();
+        let decrypts = |stored: &StoredRange| self.range(stored, Some(cipher)).is_some();
         self.is_encrypted() && !self.stretches.iter().any(decrypts)
     }
 
     /// Returns the range of a stretch with its key, if it can be read.
-    fn range(&self, stored: &StoredStretch, cipher: Option<&Cipher>) -> Option<(KeyRange, String)> {
+    fn range(&self, stored: &StoredRange, cipher: Option<&Cipher>) -> Option<(KeyRange, String)> {
         let storage = match Cipher::is_encrypted(&stored.bounds) {
             true => Storage::Encrypted(cipher?),
             false => Storage::Plain,
@@ -156,20 +158,20 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn coverage(
+    pub async fn read_coverage(
         &self,
         scope: &str,
         mapping: &str,
         key: &str,
     ) -> Result<Option<Coverage>, Problem> {
-        let stored = self.store().stored_coverage(scope, mapping).await?;
+        let stored = self.store().read_stored_coverage(scope, mapping).await?;
         let known = stored.tiled(self.redaction().cipher.as_ref());
         Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
     }
 
     /// Writes down which part of a mapping was verified when, in place of what was there; nothing if
     /// its bounds must not be stored.
-    pub fn keep_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
+    pub fn record_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
         let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
         let storage = match self.redaction().of(mapping) {
@@ -186,17 +188,17 @@ impl Recorder {
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/forget_coverage.sql");
-        self.put(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
+        self.queue(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
             let statement = include_str!("statements/add_coverage.sql");
-            self.put(LedgerWrite { statement, params });
+            self.queue(LedgerWrite { statement, params });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Location;
+    use super::super::location::Location;
     use super::super::redaction::Redaction;
     use super::*;
     use crate::event::Event;
@@ -217,15 +219,15 @@ mod tests {
     async fn stored(file: &std::path::Path, cipher: Option<&Cipher>, coverage: &Coverage) -> Store {
         let at = Location::File(file.to_owned());
         let mut recorder = Recorder::new(Store::create(&at).await.unwrap(), "compare");
-        recorder.set_terms("{}".to_owned());
+        recorder.set_run_fingerprint("{}".to_owned());
         recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
         let id = format!("{cipher:?} {}", coverage.stretches().len());
         let run = RunRecord::new(id, "test", "h".into(), "s".into(), NamedValues(Vec::new()));
-        recorder.take(&mut [Event::RunStarted(run)]).await;
-        recorder.keep_coverage("t", "id", coverage);
+        recorder.record_events(&mut [Event::RunStarted(run)]).await;
+        recorder.record_coverage("t", "id", coverage);
         let record = Box::new(MappingRecord::new("t", "digest"));
-        recorder.take(&mut [Event::MappingFinished { mapping: 0, record }]).await;
-        assert!(recorder.trouble().is_none());
+        recorder.record_events(&mut [Event::MappingFinished { mapping: 0, record }]).await;
+        assert!(recorder.problem().is_none());
         Store::read(&at).await.unwrap().unwrap()
     }
 
@@ -235,11 +237,11 @@ mod tests {
         let file = folder.path().join("x.db");
         let (cipher, other) = (Cipher::of_secret(b"one"), Cipher::of_secret(b"other"));
         let store = stored(&file, Some(&cipher), &halves()).await;
-        let coverage = async |cipher| store.coverage("s", "t", cipher).await.unwrap();
-        assert_eq!(coverage(Some(&cipher)).await, Some(Covered::Known(halves().shares())));
-        assert_eq!(coverage(Some(&other)).await, Some(Covered::OtherSecret));
-        assert_eq!(coverage(None).await, Some(Covered::NoSecret));
-        assert_eq!(store.shares("s", "t").await.unwrap(), Some(halves().shares()));
+        let coverage = async |cipher| store.read_coverage("s", "t", cipher).await.unwrap();
+        assert_eq!(coverage(Some(&cipher)).await, Some(CoverageReading::Known(halves().shares())));
+        assert_eq!(coverage(Some(&other)).await, Some(CoverageReading::OtherSecret));
+        assert_eq!(coverage(None).await, Some(CoverageReading::NoSecret));
+        assert_eq!(store.read_shares("s", "t").await.unwrap(), Some(halves().shares()));
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
         // What leaves something out has verified nothing.
@@ -255,9 +257,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         let store = stored(&file, None, &Coverage::nothing(7)).await;
-        let whole = Covered::Known(Coverage::nothing(7).shares());
-        assert_eq!(store.coverage("s", "t", None).await.unwrap(), Some(whole));
+        let whole = CoverageReading::Known(Coverage::nothing(7).shares());
+        assert_eq!(store.read_coverage("s", "t", None).await.unwrap(), Some(whole));
         let store = stored(&file, None, &halves()).await;
-        assert_eq!(store.coverage("s", "t", None).await.unwrap(), None);
+        assert_eq!(store.read_coverage("s", "t", None).await.unwrap(), None);
     }
 }

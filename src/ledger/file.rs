@@ -14,8 +14,8 @@ use rusqlite::{
     params_from_iter,
 };
 
+use super::location::{create_database, find_database, make_folder};
 use super::migration::{Tables, convert_rows};
-use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
 use super::stored_row::{LedgerWrite, StoredRow, StoredValue};
 use crate::problem::Problem;
@@ -157,7 +157,7 @@ impl FileStore {
     }
 
     /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) fn together(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
+    pub(super) fn write_all(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
         // Rolled back when it goes without a commit.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
@@ -170,7 +170,7 @@ impl FileStore {
     }
 
     /// Makes several changes, then those that follow from what the last one returns, or none of them.
-    pub(super) fn followed(
+    pub(super) fn write_then(
         &self,
         changes: &[LedgerWrite],
         then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
@@ -211,7 +211,7 @@ impl Tables for FileStore {
         Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
     }
 
-    async fn change_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+    async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
         for LedgerWrite { statement, params } in &changes {
             self.rows(statement, params)?;
         }
@@ -291,8 +291,8 @@ mod tests {
             statement: include_str!("statements/add_undecided.sql"),
             params: vec![run.into(), 0_i64.into(), "{}".into(), StoredValue::Null],
         };
-        assert_eq!(store.together(&[add(1), add(2)]).unwrap(), vec![1, 1]);
-        assert!(store.together(&[add(3), add(1)]).is_err());
+        assert_eq!(store.write_all(&[add(1), add(2)]).unwrap(), vec![1, 1]);
+        assert!(store.write_all(&[add(3), add(1)]).is_err());
         let find = include_str!("statements/undecided_of_run.sql");
         let found = |run: i64| store.rows(find, &[run.into(), StoredValue::Int(-1)]).unwrap().len();
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);

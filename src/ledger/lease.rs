@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shared::SharedStore;
+use super::shared_store::SharedStore;
 use super::store::Store;
 use super::stored_row::{Fence, LedgerWrite, StoredValue, values};
 use crate::problem::Problem;
@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn lease(
+    pub async fn take_lease(
         &self,
         request: LeaseRequest,
     ) -> Result<Option<Result<Lease, String>>, Problem> {
@@ -146,7 +146,7 @@ impl Lease {
                 params: last,
             },
         ];
-        self.store.together(None, &changes).await.map(drop)
+        self.store.write_all(None, &changes).await.map(drop)
     }
 
     /// Returns what is to be checked in a transaction that writes under the lease.

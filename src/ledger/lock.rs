@@ -11,7 +11,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::place::make_folder;
+use super::location::make_folder;
 use crate::files::{Directory, Purpose};
 
 /// Held as long as it lives.

@@ -37,7 +37,7 @@ pub(super) trait Tables {
     async fn erase_deleted(&self) -> Result<(), Self::Error>;
 
     /// Makes several changes.
-    async fn change_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Self::Error>;
+    async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Self::Error>;
 
     /// Converts the problem of a row that cannot be read.
     fn convert(problem: Problem) -> Self::Error;
@@ -93,7 +93,7 @@ async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
         };
         LedgerWrite { statement, params: values![place, run.number] }
     });
-    tables.change_all(numbered.collect()).await?;
+    tables.write_all(numbered.collect()).await?;
     tables.change(include_str!("statements/number_coverage.sql"), Vec::new()).await
 }
 
@@ -126,11 +126,11 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
             &["scope", "mapping", "place"],
         )
     });
-    tables.change_all(sealed.collect()).await?;
+    tables.write_all(sealed.collect()).await?;
     tables.change(include_str!("statements/recount_findings.sql"), Vec::new()).await?;
     for run in tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await? {
         let run = RunRow::unverified(&run);
-        tables.change_all(vec![run.seal(&checksums)]).await?;
+        tables.write_all(vec![run.seal(&checksums)]).await?;
         let number = || StoredValue::from(run.number);
         let terms = include_str!("statements/terms_of_run.sql");
         let terms = tables.rows(terms, values![run.id.as_str()]).await?;
@@ -151,7 +151,7 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
             ),
         ] {
             let sealed = rows.iter().map(|row| seal(table, &run.id, row, statement, key));
-            tables.change_all(sealed.collect()).await?;
+            tables.write_all(sealed.collect()).await?;
         }
         for (table, find, statement) in [
             (
@@ -172,7 +172,7 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
                 last = StoredValue::Int(end.int("place").map_err(T::convert)?);
                 let sealed =
                     rows.iter().map(|row| seal(table, &run.id, row, statement, &["run", "place"]));
-                tables.change_all(sealed.collect()).await?;
+                tables.write_all(sealed.collect()).await?;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Writes a run down as it happens, and tells each finding how long it has been there.
 //!
 //! Findings are written some hundred at a time, so that neither memory nor the disk's flushes grow
-//! with them. The first trouble ends the recording and is kept for one warning; the run goes on.
+//! with them. The first problem ends the recording and is kept for one warning; the run goes on.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::checksum::ChecksummedTable;
 use super::identity::{identity, image};
-use super::interrupted::Interrupted;
+use super::interrupted_run::InterruptedRun;
 use super::lease::Lease;
 use super::problems::{damaged_run, to_json};
 use super::redaction::Redaction;
@@ -34,14 +34,14 @@ pub struct Recorder {
     verb: &'static str,
     veil: Veil,
     /// What the run is asked, to be held against what a resumption is asked.
-    terms: Option<String>,
+    run_fingerprint: Option<String>,
     /// The run that goes on, if it is not a new one.
     resumed: Option<RunRow>,
-    run: Option<Running>,
+    run: Option<ActiveRun>,
     /// What waits to be written.
     waiting: Vec<LedgerWrite>,
     written: Instant,
-    trouble: Option<Problem>,
+    problem: Option<Problem>,
     /// Who else may write it, nobody as long as this is held.
     lease: Option<Lease>,
     /// How values are stored that hold redacted keys.
@@ -49,7 +49,7 @@ pub struct Recorder {
 }
 
 #[derive(Debug)]
-struct Running {
+struct ActiveRun {
     /// Its row, as it is once all that waits is written.
     row: RunRow,
     /// The next place: findings and undecided ranges stand in the order in which they were told.
@@ -83,12 +83,12 @@ impl Recorder {
             store,
             verb,
             veil,
-            terms: None,
+            run_fingerprint: None,
             resumed: None,
             run: None,
             waiting,
             written,
-            trouble: None,
+            problem: None,
             lease: None,
             redaction: Redaction::default(),
         }
@@ -100,7 +100,7 @@ impl Recorder {
     }
 
     /// Writes only as long as this is held: a process that was away for long has lost it.
-    pub fn hold_on_to(&mut self, lease: Lease) {
+    pub fn set_lease(&mut self, lease: Lease) {
         self.lease = Some(lease);
     }
 
@@ -119,44 +119,44 @@ impl Recorder {
     }
 
     /// What the run is asked, before it begins.
-    pub fn set_terms(&mut self, terms: String) {
-        self.terms = Some(terms);
+    pub fn set_run_fingerprint(&mut self, fingerprint: String) {
+        self.run_fingerprint = Some(fingerprint);
     }
 
     /// The run that begins is this one, which goes on.
-    pub fn resume(&mut self, interrupted: &Interrupted) {
+    pub fn resume(&mut self, interrupted: &InterruptedRun) {
         self.resumed = Some(interrupted.row.clone());
     }
 
     /// Whether a run goes on that was begun before.
-    pub fn resumes(&self) -> bool {
+    pub fn is_resumed(&self) -> bool {
         self.resumed.is_some()
     }
 
     /// How long what waits may still wait; nothing if nothing waits.
-    pub fn due(&self) -> Option<Duration> {
-        let waits = !self.waiting.is_empty() && self.trouble.is_none();
+    pub fn time_until_due(&self) -> Option<Duration> {
+        let waits = !self.waiting.is_empty() && self.problem.is_none();
         waits.then(|| LONGEST_WAIT.saturating_sub(self.written.elapsed()))
     }
 
     /// Whether it is written down where the run stands.
-    pub fn keeps(&self) -> bool {
-        self.keeping().is_some()
+    pub fn is_resumable(&self) -> bool {
+        self.resumable_run().is_some()
     }
 
     /// Whether what waits is about to be written anyway.
-    pub fn is_time(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         self.written.elapsed() >= LONGEST_WAIT
     }
 
     /// The scope of the run under way, if it is one whose coverage counts.
     pub(super) fn scope(&self) -> Option<&str> {
-        self.keeping()?;
+        self.resumable_run()?;
         self.run.as_ref().map(|run| run.row.scope.as_str())
     }
 
     /// Leaves a run that is not at its end to other processes.
-    pub fn leave(&mut self) {
+    pub fn leave_run(&mut self) {
         self.run = None;
         self.waiting.clear();
     }
@@ -177,8 +177,8 @@ impl Recorder {
     }
 
     /// The number of the run under way if it can be resumed one day.
-    pub(super) fn keeping(&self) -> Option<i64> {
-        self.number().filter(|_| self.terms.is_some() && self.trouble.is_none())
+    pub(super) fn resumable_run(&self) -> Option<i64> {
+        self.number().filter(|_| self.run_fingerprint.is_some() && self.problem.is_none())
     }
 
     /// Returns a row of the run under way with its checksum.
@@ -192,62 +192,63 @@ impl Recorder {
     }
 
     /// Has something written soon.
-    pub(super) fn put(&mut self, change: LedgerWrite) {
+    pub(super) fn queue(&mut self, change: LedgerWrite) {
         self.waiting.push(change);
     }
 
     /// Takes events in, in their order; findings come to know when they were first seen.
-    pub async fn take(&mut self, events: &mut [Event]) {
-        if self.trouble.is_none() {
-            self.trouble = self.take_all(events).await.err();
+    pub async fn record_events(&mut self, events: &mut [Event]) {
+        if self.problem.is_none() {
+            self.problem = self.record_all(events).await.err();
         }
     }
 
     /// Writes no more, for this reason.
-    pub fn give_up(&mut self, why: &Problem) {
-        self.trouble.get_or_insert_with(|| why.clone());
+    pub fn stop_with(&mut self, why: &Problem) {
+        self.problem.get_or_insert_with(|| why.clone());
     }
 
     /// What went wrong, if anything did.
-    pub fn trouble(&self) -> Option<&Problem> {
-        self.trouble.as_ref()
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
     }
 
-    async fn take_all(&mut self, events: &mut [Event]) -> Result<(), Problem> {
-        self.date(events).await?;
+    async fn record_all(&mut self, events: &mut [Event]) -> Result<(), Problem> {
+        self.date_findings(events).await?;
         for event in events {
             match event {
-                Event::RunStarted(run) => self.begin(run).await?,
-                Event::Finding { finding, .. } => self.finding(finding).await?,
-                Event::Undecided(undecided) => self.undecided(undecided).await?,
+                Event::RunStarted(run) => self.begin_run(run).await?,
+                Event::Finding { finding, .. } => self.record_finding(finding).await?,
+                Event::Undecided(undecided) => self.record_undecided(undecided).await?,
                 Event::MappingFinished { mapping, record } => {
-                    self.mapping(*mapping, record).await?
+                    self.record_mapping(*mapping, record).await?
                 }
-                Event::RunFinished(summary) => self.end(summary).await?,
+                Event::RunFinished(summary) => self.end_run(summary).await?,
                 _ => {}
             }
         }
-        self.write_some().await
+        self.write_if_due().await
     }
 
-    async fn begin(&mut self, run: &RunRecord) -> Result<(), Problem> {
+    async fn begin_run(&mut self, run: &RunRecord) -> Result<(), Problem> {
         if let Some(row) = self.resumed.clone() {
-            return self.go_on(row, run).await;
+            return self.resume_run(row, run).await;
         }
         let row = RunRow::new(run, self.verb)?;
         let begin = LedgerWrite {
             statement: include_str!("statements/begin_run.sql"),
             params: row.first_values(self.store.next_number().await?),
         };
-        let added = self.store.add_run(begin, row.clone(), |row| Ok(self.terms_of(row))).await?;
+        let added =
+            self.store.add_run(begin, row.clone(), |row| Ok(self.fingerprint_writes(row))).await?;
         let row = added.unwrap_or(row);
-        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
-        self.run = Some(Running::new(row, 0, whole_before));
-        retention::forget_checkpoints(&self.store, &run.spec).await
+        let whole_before = self.store.find_whole_before(&row.scope, row.number).await?;
+        self.run = Some(ActiveRun::new(row, 0, whole_before));
+        retention::delete_old_checkpoints(&self.store, &run.spec).await
     }
 
     /// Goes on with a run: what it told before is known until it is at its end.
-    async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
+    async fn resume_run(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
         let last = last.await?.map_or(Ok(-1), |record| record.int("place"))?;
         let next_place = last.checked_add(1).ok_or_else(|| damaged_run(&row.id))?;
@@ -258,23 +259,24 @@ impl Recorder {
         let checksum = row.checksum(self.store.checksums());
         let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
         let statement = include_str!("statements/resume_run.sql");
-        let changes = [LedgerWrite { statement, params }].into_iter().chain(self.terms_of(&row));
-        self.store.together(changes.collect()).await?;
-        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
-        self.run = Some(Running::new(row, next_place, whole_before));
+        let changes =
+            [LedgerWrite { statement, params }].into_iter().chain(self.fingerprint_writes(&row));
+        self.store.write_all(changes.collect()).await?;
+        let whole_before = self.store.find_whole_before(&row.scope, row.number).await?;
+        self.run = Some(ActiveRun::new(row, next_place, whole_before));
         Ok(())
     }
 
     /// Returns the change that writes down what a run is asked; none of a recheck.
-    pub(super) fn terms_of(&self, row: &RunRow) -> Vec<LedgerWrite> {
-        let Some(terms) = &self.terms else { return Vec::new() };
-        let values = values![row.number, terms.as_str()];
+    pub(super) fn fingerprint_writes(&self, row: &RunRow) -> Vec<LedgerWrite> {
+        let Some(fingerprint) = &self.run_fingerprint else { return Vec::new() };
+        let values = values![row.number, fingerprint.as_str()];
         let params = self.store.checksums().sealed(ChecksummedTable::Terms, &row.id, values);
         vec![LedgerWrite { statement: include_str!("statements/put_terms.sql"), params }]
     }
 
     /// Tells findings when they were first seen, and in how many runs.
-    async fn date(&self, events: &mut [Event]) -> Result<(), Problem> {
+    async fn date_findings(&self, events: &mut [Event]) -> Result<(), Problem> {
         let Some(run) = &self.run else { return Ok(()) };
         let findings = events.iter_mut().filter_map(|event| match event {
             Event::Finding { finding, .. } => Some(finding),
@@ -287,7 +289,7 @@ impl Recorder {
             return Ok(());
         }
         let number = run.row.number;
-        let earlier = self.store.earlier(&identities, number).await?;
+        let earlier = self.store.read_prior_sightings(&identities, number).await?;
         for (identity, finding) in &mut findings {
             let Some(sight) = earlier.get(identity) else { continue };
             finding.first_seen.clone_from(&sight.first_seen);
@@ -305,7 +307,7 @@ impl Recorder {
         Ok(())
     }
 
-    async fn finding(&mut self, finding: &Finding) -> Result<(), Problem> {
+    async fn record_finding(&mut self, finding: &Finding) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_finding.sql");
         let params = values![
@@ -325,20 +327,20 @@ impl Recorder {
         run.counted = true;
         let params = self.sealed(ChecksummedTable::Finding, params);
         self.waiting.push(LedgerWrite { statement, params });
-        self.write_some().await
+        self.write_if_due().await
     }
 
-    async fn undecided(&mut self, undecided: &Undecided) -> Result<(), Problem> {
+    async fn record_undecided(&mut self, undecided: &Undecided) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_undecided.sql");
         let params = values![run.row.number, run.next_place(), to_json(undecided)?];
         run.undecided += 1;
         let params = self.sealed(ChecksummedTable::Undecided, params);
         self.waiting.push(LedgerWrite { statement, params });
-        self.write_some().await
+        self.write_if_due().await
     }
 
-    async fn write_some(&mut self) -> Result<(), Problem> {
+    async fn write_if_due(&mut self) -> Result<(), Problem> {
         if self.waiting.len() >= TOGETHER || self.written.elapsed() > LONGEST_WAIT {
             self.write().await?;
         }
@@ -359,15 +361,19 @@ impl Recorder {
         if waiting.is_empty() {
             return Ok(());
         }
-        self.together(waiting).await
+        self.write_all(waiting).await
     }
 
     /// Makes changes, if the run is still this process's.
-    async fn together(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
-        self.store.together_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
+    async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        self.store.write_all_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
 
-    async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), Problem> {
+    async fn record_mapping(
+        &mut self,
+        place: usize,
+        record: &MappingRecord,
+    ) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.mappings.insert(place);
         let statement = include_str!("statements/add_mapping.sql");
@@ -377,7 +383,7 @@ impl Recorder {
         self.write().await
     }
 
-    async fn end(&mut self, summary: &SummaryRecord) -> Result<(), Problem> {
+    async fn end_run(&mut self, summary: &SummaryRecord) -> Result<(), Problem> {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
         let (number, first) = (run.row.number, run.first_place);
@@ -411,15 +417,15 @@ impl Recorder {
             Ok(vec![RunRow { ended, ..row.clone() }.seal(checksums)])
         };
         let fence = self.lease.as_ref().map(Lease::fence);
-        self.store.followed(fence.as_ref(), changes, seal).await?;
-        retention::forget(&self.store, &spec).await
+        self.store.write_then(fence.as_ref(), changes, seal).await?;
+        retention::delete_old_runs(&self.store, &spec).await
     }
 }
 
-impl Running {
+impl ActiveRun {
     /// A run that writes from this place on.
-    fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> Running {
-        Running {
+    fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> ActiveRun {
+        ActiveRun {
             row,
             next_place: first_place,
             first_place,

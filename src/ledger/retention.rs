@@ -36,45 +36,46 @@ pub(super) const CHECKPOINTS: [&str; 4] = [
 ];
 
 /// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
-pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), Problem> {
-    let runs = store.run_rows(spec).await?;
+pub(super) async fn delete_old_checkpoints(store: &Store, spec: &str) -> Result<(), Problem> {
+    let runs = store.read_run_rows(spec).await?;
     let mut changes = Vec::new();
     for stored in runs.iter().rev().skip(RESUMABLE) {
         let run = stored.number();
         changes
             .extend(CHECKPOINTS.map(|statement| LedgerWrite { statement, params: values![run] }));
     }
-    store.together(changes).await
+    store.write_all(changes).await
 }
 
 /// Forgets the oldest runs of a spec with all that belongs to them.
-pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), Problem> {
+pub(super) async fn delete_old_runs(store: &Store, spec: &str) -> Result<(), Problem> {
     let days = SignedDuration::from_hours(24 * DAYS);
     let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();
-    for stored in store.run_rows(spec).await?.iter().rev() {
+    for stored in store.read_run_rows(spec).await?.iter().rev() {
         // How much one takes whose values are damaged is not known.
         let (began, findings) = match stored {
             StoredRun::Sound(row) => (row.started_at.parse(), row.findings),
             StoredRun::Damaged(damaged) => (damaged.started_at.parse(), 0),
         };
         let young = began.unwrap_or(Timestamp::MIN) >= young;
-        sizes.push(Size { run: stored.number(), findings, young });
+        sizes.push(RunSize { run: stored.number(), findings, young });
     }
     let of_run = |run: i64| {
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
         statements.map(move |statement| LedgerWrite { statement, params: values![run] })
     };
-    let mut changes: Vec<LedgerWrite> = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    let mut changes: Vec<LedgerWrite> =
+        find_old_runs(&sizes).into_iter().flat_map(of_run).collect();
     if !changes.is_empty() {
         let statement = include_str!("statements/forget_old_coverage.sql");
         changes.push(LedgerWrite { statement, params: Vec::new() });
     }
-    store.together(changes).await
+    store.write_all(changes).await
 }
 
 /// A run with what it takes.
-struct Size {
+struct RunSize {
     run: i64,
     findings: u64,
     /// Whether it began in the last [`DAYS`].
@@ -82,10 +83,10 @@ struct Size {
 }
 
 /// Which runs go; the newest come first.
-fn forgotten(sizes: &[Size]) -> Vec<i64> {
+fn find_old_runs(sizes: &[RunSize]) -> Vec<i64> {
     let mut sum: u64 = 0;
     let mut goes = Vec::new();
-    for (place, Size { run, findings, young }) in sizes.iter().enumerate() {
+    for (place, RunSize { run, findings, young }) in sizes.iter().enumerate() {
         sum = sum.saturating_add(*findings);
         if (place >= RUNS && !young) || (sum > FINDINGS && place >= LATEST) {
             goes.push(*run);
@@ -100,13 +101,13 @@ mod tests {
 
     #[test]
     fn the_oldest_runs_go_when_there_are_many_or_they_are_large() {
-        let runs = |count: i64, findings: u64| -> Vec<Size> {
-            (0..count).rev().map(|run| Size { run, findings, young: run >= 12 }).collect()
+        let runs = |count: i64, findings: u64| -> Vec<RunSize> {
+            (0..count).rev().map(|run| RunSize { run, findings, young: run >= 12 }).collect()
         };
-        assert!(forgotten(&runs(200, 10)).is_empty());
-        assert_eq!(forgotten(&runs(202, 10)), [1, 0]);
-        assert_eq!(forgotten(&runs(900, 10)).len(), 12);
-        assert_eq!(forgotten(&runs(12, 100_000)), [1, 0]);
-        assert_eq!(forgotten(&runs(6, 900_000)), [0]);
+        assert!(find_old_runs(&runs(200, 10)).is_empty());
+        assert_eq!(find_old_runs(&runs(202, 10)), [1, 0]);
+        assert_eq!(find_old_runs(&runs(900, 10)).len(), 12);
+        assert_eq!(find_old_runs(&runs(12, 100_000)), [1, 0]);
+        assert_eq!(find_old_runs(&runs(6, 900_000)), [0]);
     }
 }

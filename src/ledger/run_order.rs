@@ -12,24 +12,24 @@ use crate::finding::{PastRun, RunRecord, SummaryRecord, format_timestamp};
 use crate::problem::Problem;
 
 /// A run with its row.
-pub(super) struct Numbered {
+pub(super) struct OrderedRun {
     pub(super) row: RunRow,
     pub(super) run: PastRun,
     /// Whether it was to look at every mapping.
     pub(super) all_mappings: bool,
 }
 
-impl Numbered {
+impl OrderedRun {
     /// A run as it was read.
-    pub(super) fn of(stored: StoredRun) -> Result<Numbered, Problem> {
+    pub(super) fn of(stored: StoredRun) -> Result<OrderedRun, Problem> {
         match stored {
-            StoredRun::Sound(row) => Numbered::sound(row),
-            StoredRun::Damaged(row) => Ok(Numbered::damaged(row)),
+            StoredRun::Sound(row) => OrderedRun::sound(row),
+            StoredRun::Damaged(row) => Ok(OrderedRun::damaged(row)),
         }
     }
 
     /// A run whose row is as it was written.
-    fn sound(row: RunRow) -> Result<Numbered, Problem> {
+    fn sound(row: RunRow) -> Result<OrderedRun, Problem> {
         let record = row.run_record()?;
         let summary = row.summary_record()?;
         let mut run = PastRun::new(&record.run, &row.verb, &row.scope, &record.started_at);
@@ -41,19 +41,19 @@ impl Numbered {
         run.slice = record.slice;
         run.since = record.since;
         run.summary = summary;
-        Ok(Numbered { row, run, all_mappings: record.mappings.is_empty() })
+        Ok(OrderedRun { row, run, all_mappings: record.mappings.is_empty() })
     }
 
     /// A run of whose row only the place is told, and the latest moment that any of its values tells.
-    fn damaged(row: RunRow) -> Numbered {
+    fn damaged(row: RunRow) -> OrderedRun {
         let at = format_timestamp(latest_moment(&row).unwrap_or_else(Timestamp::now));
         let mut run = PastRun::new(&row.id, &row.verb, &row.scope, &at);
         run.damaged = true;
-        Numbered { row, run, all_mappings: false }
+        OrderedRun { row, run, all_mappings: false }
     }
 
     /// Whether whatever earlier runs had found has been looked at again by then.
-    pub(super) fn knows_all_before(&self) -> bool {
+    pub(super) fn compared_all_prior(&self) -> bool {
         let PastRun { verb, sample, since, summary, .. } = &self.run;
         let part = sample.is_some() || since.is_some() || !self.all_mappings || verb != "compare";
         !part && summary.as_ref().is_some_and(|summary| summary.complete)
@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use crate::event::Event;
     use crate::finding::{Finding, NamedValues, Verdict};
-    use crate::ledger::interrupted::Resumable;
-    use crate::ledger::{Location, Recorder, Retold, Store};
+    use crate::ledger::interrupted_run::Resumable;
+    use crate::ledger::{Location, Recorder, ReplayOutcome, Store};
 
     fn run(number: i64, began: i64, ended: Option<i64>) -> RunRow {
         RunRow { number, began: Some(began), ended, ..RunRow::default() }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     /// A run that begins in this year by its clock.
-    fn begun(id: &str, year: u32) -> Event {
+    fn read_shared_run(id: &str, year: u32) -> Event {
         let named = NamedValues(Vec::new());
         let mut record = RunRecord::new(id.into(), "x", "h".into(), "s".into(), named);
         record.started_at = format!("{year}-01-01T00:00:00Z");
@@ -188,48 +188,54 @@ mod tests {
         let location = Location::File(folder.path().join("x.db"));
         let recorder = async || {
             let mut recorder = Recorder::new(Store::create(&location).await.unwrap(), "compare");
-            recorder.set_terms("terms".into());
+            recorder.set_run_fingerprint("terms".into());
             recorder
         };
         // How many runs have seen the finding is known of one that is told after the run has begun.
         let run = async |mut recorder: Recorder, mut events: Vec<Event>| {
             for event in &mut events {
-                recorder.take(std::slice::from_mut(event)).await;
+                recorder.record_events(std::slice::from_mut(event)).await;
             }
-            assert!(recorder.trouble().is_none());
+            assert!(recorder.problem().is_none());
             events.iter().find_map(|event| match event {
                 Event::Finding { finding, .. } => Some(finding.runs),
                 _ => None,
             })
         };
-        let seen = run(recorder().await, vec![begun("A", 2090), found("1"), over()]).await;
+        let seen =
+            run(recorder().await, vec![read_shared_run("A", 2090), found("1"), over()]).await;
         assert_eq!(seen, Some(1));
-        run(recorder().await, vec![begun("B", 2080)]).await;
-        let seen = run(recorder().await, vec![begun("C", 2026), found("2"), over()]).await;
+        run(recorder().await, vec![read_shared_run("B", 2080)]).await;
+        let seen =
+            run(recorder().await, vec![read_shared_run("C", 2026), found("2"), over()]).await;
         assert_eq!(seen, Some(2));
         let store = Store::read(&location).await.unwrap().unwrap();
         let newest = async || {
             let mut newest = None;
-            let told = store.retell("x", None, |event| {
+            let told = store.replay("x", None, |event| {
                 if let Event::RunStarted(record) = event {
                     newest = Some(record.run);
                 }
             });
-            assert_eq!(told.await.unwrap(), Retold::Told);
+            assert_eq!(told.await.unwrap(), ReplayOutcome::Replayed);
             newest.unwrap()
         };
         assert_eq!(newest().await, "C");
-        let interrupted = store.interrupted("x", Some("B"), |_| false).await.unwrap();
+        let interrupted = store.find_interrupted_run("x", Some("B"), |_| false).await.unwrap();
         let Resumable::Run(interrupted) = interrupted else { panic!("{interrupted:?}") };
         let mut resumed = recorder().await;
         resumed.resume(&interrupted);
-        assert_eq!(run(resumed, vec![begun("B", 2080), found("3"), over()]).await, Some(3));
+        assert_eq!(
+            run(resumed, vec![read_shared_run("B", 2080), found("3"), over()]).await,
+            Some(3)
+        );
         assert_eq!(newest().await, "B");
-        assert_eq!(store.newest("x").await.unwrap().unwrap().0, "B");
-        let order = store.past_runs("x").await.unwrap();
+        assert_eq!(store.find_newest_run("x").await.unwrap().unwrap().0, "B");
+        let order = store.read_runs("x").await.unwrap();
         assert_eq!(order.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["A", "C", "B"]);
         // The last sight is that of the newest run, not of the one that began last.
-        let seen = run(recorder().await, vec![begun("D", 2025), found("3"), over()]).await;
+        let seen =
+            run(recorder().await, vec![read_shared_run("D", 2025), found("3"), over()]).await;
         assert_eq!(seen, Some(4));
         assert_eq!(newest().await, "D");
     }

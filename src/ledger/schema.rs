@@ -8,7 +8,7 @@
 
 /// What makes one version of the one before it.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct VersionStep {
     /// For an SQLite file.
     pub(super) file: &'static str,
     /// For a PostgreSQL database.
@@ -16,20 +16,20 @@ pub(super) struct Step {
 }
 
 /// Every step there is: a new version is a new one at the end, and none is ever changed.
-const STEPS: [Step; 4] = [
-    Step {
+const STEPS: [VersionStep; 4] = [
+    VersionStep {
         file: include_str!("statements/schema_1.sql"),
         shared: include_str!("statements/shared_schema_1.sql"),
     },
-    Step {
+    VersionStep {
         file: include_str!("statements/schema_2.sql"),
         shared: include_str!("statements/shared_schema_2.sql"),
     },
-    Step {
+    VersionStep {
         file: include_str!("statements/schema_3.sql"),
         shared: include_str!("statements/shared_schema_3.sql"),
     },
-    Step {
+    VersionStep {
         file: include_str!("statements/schema_4.sql"),
         shared: include_str!("statements/shared_schema_4.sql"),
     },
@@ -39,7 +39,7 @@ const STEPS: [Step; 4] = [
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// The steps that a ledger of a version lacks; none if it is of this program or a newer one.
-pub(super) fn missing(version: i64) -> &'static [Step] {
+pub(super) fn missing(version: i64) -> &'static [VersionStep] {
     usize::try_from(version).ok().and_then(|made| STEPS.get(made..)).unwrap_or_default()
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_version_is_the_same_in_a_file_and_in_a_database() {
-        for Step { file, shared } in &STEPS {
+        for VersionStep { file, shared } in &STEPS {
             let mut shared = tables(shared);
             for (table, columns) in &mut shared {
                 columns.retain(|column| !is_of_many(table, column));

@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use super::checksum::{ChecksummedTable, Checksums, Damaged, SECRET, secret_row};
 use super::file::FileStore;
-use super::place::Location;
+use super::location::Location;
 use super::problems::to_json;
 use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
-use super::shared::SharedStore;
+use super::shared_store::SharedStore;
 use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue, values};
 use crate::problem::Problem;
 use crate::row::random_secret;
 
 /// The last sight of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(super) struct PriorSighting {
     pub(super) first_seen: String,
     pub(super) runs: u64,
     /// The number of the run that saw it last.
@@ -34,7 +34,7 @@ pub(super) struct Sight {
 /// An open ledger.
 #[derive(Debug)]
 pub struct Store {
-    kind: Kind,
+    kind: StoreKind,
     location: Location,
     /// The ledger's own secret.
     secret: Vec<u8>,
@@ -42,7 +42,7 @@ pub struct Store {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum StoreKind {
     File(FileStore),
     Shared(Arc<SharedStore>),
 }
@@ -60,8 +60,8 @@ impl Store {
     /// When it cannot be reached, made or written, is damaged, or is no ledger.
     pub async fn create(location: &Location) -> Result<Store, Problem> {
         let kind = match location {
-            Location::File(path) => Kind::File(FileStore::create(path).await?),
-            Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
+            Location::File(path) => StoreKind::File(FileStore::create(path).await?),
+            Location::Database(url) => StoreKind::Shared(Arc::new(SharedStore::create(url).await?)),
         };
         Store::open(kind, location, true).await
     }
@@ -72,9 +72,9 @@ impl Store {
     /// When it cannot be reached or read, is damaged, or is no ledger.
     pub async fn read(location: &Location) -> Result<Option<Store>, Problem> {
         let kind = match location {
-            Location::File(path) => FileStore::read(path).await?.map(Kind::File),
+            Location::File(path) => FileStore::read(path).await?.map(StoreKind::File),
             Location::Database(url) => {
-                SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
+                SharedStore::read(url).await?.map(|shared| StoreKind::Shared(Arc::new(shared)))
             }
         };
         match kind {
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Opens a store with the ledger's secret; one without a run gets one if it is to be written.
-    async fn open(kind: Kind, location: &Location, write: bool) -> Result<Store, Problem> {
+    async fn open(kind: StoreKind, location: &Location, write: bool) -> Result<Store, Problem> {
         let (secret, checksums) = (Vec::new(), Checksums::of_secret(&[]));
         let mut store = Store { kind, location: location.clone(), secret, checksums };
         let secret = match store.find_secret().await? {
@@ -140,16 +140,16 @@ impl Store {
     /// Whether a newer program has written it: it is read, and never written.
     pub fn is_newer(&self) -> bool {
         match &self.kind {
-            Kind::File(file) => file.newer,
-            Kind::Shared(shared) => shared.newer,
+            StoreKind::File(file) => file.newer,
+            StoreKind::Shared(shared) => shared.newer,
         }
     }
 
     /// The store that many machines share, if it is one and may be written.
     pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
         match &self.kind {
-            Kind::Shared(shared) if !shared.newer => Some(shared),
-            Kind::File(_) | Kind::Shared(_) => None,
+            StoreKind::Shared(shared) if !shared.newer => Some(shared),
+            StoreKind::File(_) | StoreKind::Shared(_) => None,
         }
     }
 
@@ -160,8 +160,8 @@ impl Store {
         params: Vec<StoredValue>,
     ) -> Result<Vec<StoredRow>, Problem> {
         match &self.kind {
-            Kind::File(file) => file.rows(statement, &params),
-            Kind::Shared(shared) => shared.rows(statement, &params).await,
+            StoreKind::File(file) => file.rows(statement, &params),
+            StoreKind::Shared(shared) => shared.rows(statement, &params).await,
         }
     }
 
@@ -184,19 +184,19 @@ impl Store {
             return Ok(Vec::new());
         }
         match &self.kind {
-            Kind::File(file) => file.rows(statement, &params),
-            Kind::Shared(shared) => shared.change(statement, &params).await,
+            StoreKind::File(file) => file.rows(statement, &params),
+            StoreKind::Shared(shared) => shared.change(statement, &params).await,
         }
     }
 
     /// Makes several changes, or none of them.
-    pub(super) async fn together(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
-        self.together_under(None, changes).await
+    pub(super) async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        self.write_all_under(None, changes).await
     }
 
     /// Makes several changes as long as a lease is held, or none of them. A ledger in a file has no
     /// leases.
-    pub(super) async fn together_under(
+    pub(super) async fn write_all_under(
         &self,
         fence: Option<&Fence>,
         changes: Vec<LedgerWrite>,
@@ -205,14 +205,14 @@ impl Store {
             return Ok(());
         }
         match &self.kind {
-            Kind::File(file) => file.together(&changes).map(drop),
-            Kind::Shared(shared) => shared.together(fence, &changes).await,
+            StoreKind::File(file) => file.write_all(&changes).map(drop),
+            StoreKind::Shared(shared) => shared.write_all(fence, &changes).await,
         }
     }
 
     /// Makes several changes, then those that follow from what the last one returns, or none of them.
     /// Returns what that one returned.
-    pub(super) async fn followed(
+    pub(super) async fn write_then(
         &self,
         fence: Option<&Fence>,
         changes: Vec<LedgerWrite>,
@@ -222,8 +222,8 @@ impl Store {
             return Ok(Vec::new());
         }
         match &self.kind {
-            Kind::File(file) => file.followed(&changes, then),
-            Kind::Shared(shared) => shared.followed(fence, &changes, then).await,
+            StoreKind::File(file) => file.write_then(&changes, then),
+            StoreKind::Shared(shared) => shared.write_then(fence, &changes, then).await,
         }
     }
 
@@ -235,7 +235,7 @@ impl Store {
     }
 
     /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
-    pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
+    pub(super) async fn read_run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
         let named = format!("%\"spec\":{}%", to_json(&spec)?);
         let statement = include_str!("statements/runs_of_spec.sql");
         let found = self.rows(statement, values![spec, named]).await?;
@@ -268,16 +268,16 @@ impl Store {
             changes.extend(more(&row)?);
             Ok(changes)
         };
-        numbered(&self.followed(None, vec![begin], then).await?)
+        numbered(&self.write_then(None, vec![begin], then).await?)
     }
 
     /// The last sight of each of these differences before this run, by identity; of those that were not
     /// seen before, the last one in it. One that is damaged counts for nothing.
-    pub(super) async fn earlier(
+    pub(super) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
         run: i64,
-    ) -> Result<HashMap<[u8; 16], Sight>, Problem> {
+    ) -> Result<HashMap<[u8; 16], PriorSighting>, Problem> {
         let mut found = HashMap::new();
         let mut take = |record: &StoredRow| -> Result<(), Problem> {
             let finding = record.through("checksum");
@@ -292,20 +292,24 @@ impl Store {
                 let image = finding.text("image")?.to_owned();
                 let first_seen = finding.text("first_seen")?.to_owned();
                 let order = record.int("run_order")?;
-                found.insert(identity, Sight { first_seen, runs, run, order, image });
+                found.insert(identity, PriorSighting { first_seen, runs, run, order, image });
             }
             Ok(())
         };
         match &self.kind {
-            Kind::File(file) => {
+            StoreKind::File(file) => {
                 let statement = include_str!("statements/earlier_sight.sql");
                 for identity in identities {
                     let records = file.rows(statement, &[identity[..].into(), run.into()])?;
                     records.iter().try_for_each(&mut take)?;
                 }
             }
-            Kind::Shared(shared) => {
-                shared.earlier(identities, run).await?.iter().try_for_each(&mut take)?;
+            StoreKind::Shared(shared) => {
+                shared
+                    .read_prior_sightings(identities, run)
+                    .await?
+                    .iter()
+                    .try_for_each(&mut take)?;
             }
         }
         Ok(found)

@@ -1,56 +1,45 @@
-//! The conductor: moves a run from its plan to its summary.
+//! The run: moves a comparison or a repair from its plan to its summary.
 //!
-//! One dispatcher owns all state that changes and talks to the observer, so that a run is one linear
-//! story; workers only do one piece of work each and hand its result back. That is not a framework:
-//! there are a dozen kinds of work, and one loop that picks the next.
+//! One scheduler owns all state that changes, and reports to the observer. Workers carry out one task
+//! each and return its answer. What decides is in modules without I/O: `chunks` (which range next),
+//! `candidates` (what becomes of a difference), `throttle` (how fast), `repair` (which changes).
 //!
-//! | part | holds |
+//! | file | holds |
 //! |---|---|
-//! | `conduct`, `dispatcher`, `desk` | a run from its beginning to its summary, round by round |
-//! | `prepare`, `facts`, `terms`, `redacted`, `clock` | what is known before it begins, what it is asked, and when |
-//! | [`scan`] | where a mapping's scan stands: pure |
-//! | [`mapping`] | one mapping: its scan, its suspects, its books |
-//! | [`work`] | what workers do, each a piece at a time |
-//! | [`pace`] | how fast it may go |
-//! | `again`, `resume`, `sharing`, `slices` | a run that looks again, goes on, has many processes, takes a part |
-//! | [`repair`] | scripts made and applied |
+//! | `run_loop`, `scheduler`, `run_context` | a run from its start to its summary |
+//! | [`work`] | workers: each carries out one task |
+//! | `monitor`, `batch_interval` | holding a comparison or a repair back |
+//! | `recheck_prior`, `resume`, `slices` | a run that rechecks, is resumed, compares a slice |
+//! | `cluster`, `shards` | a run of many processes |
+//! | `sequences` | the target's sequences, for the gate |
+//! | [`repair`] | scripts: made and applied |
 
-mod again;
-mod blocked;
-mod clock;
-mod conduct;
-mod desk;
-mod dispatcher;
-mod facts;
-mod mapping;
-mod options;
-mod pace;
-mod prepare;
-mod redacted;
+mod batch_interval;
+mod cluster;
+mod failure;
+mod monitor;
+mod recheck_prior;
 mod repair;
 mod resume;
-mod retried;
-mod scan;
+mod run_context;
+mod run_loop;
+mod scheduler;
 mod sequences;
 mod shards;
-mod sharing;
 mod slices;
-mod terms;
 mod work;
 
-pub use again::{Memory, recheck};
-pub use blocked::Blocked;
-pub use clock::clocks;
-pub use conduct::{Audience, Begin, compare};
-pub use options::{Options, RepairOptions, Since, Stop};
-pub use prepare::{Prepared, Trouble, prepare};
-pub use redacted::{read_from_start, unstorable};
+pub use crate::prepare::{
+    Blocked, Options, Prepared, RepairOptions, SinceOption, Stop, Trouble, agree, changes, clocks,
+    prepare, read_from_start, same_servers, unstorable,
+};
+pub use cluster::{Parted, ShareOutcome, share};
+pub use recheck_prior::{PriorResults, recheck};
 pub use repair::apply::{Applied, Progress};
 pub use repair::journal::Journal;
 pub use repair::looking::Differing;
 pub use repair::ready::{Ready, ready};
 pub use repair::{Repaired, repair};
+pub use run_loop::{RunObservers, RunStart, compare};
 pub use sequences::sequences;
-pub use sharing::{Parted, Shared, share};
 pub use slices::slice;
-pub use terms::{agree, changes, same_servers};

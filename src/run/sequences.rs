@@ -1,19 +1,17 @@
-//! What the gate asks the target: how far its sequences are, and how far the columns that they fill
-//! and a mapping writes. Read only, and from indexes where there are any.
+//! Reads the target's sequences for the gate: their last values, and the largest keys in the columns that
+//! they fill and a mapping writes. Read only, and from indexes where there are any.
 
 use std::ops::RangeInclusive;
 
-use super::Prepared;
-use super::blocked::Blocked;
 use super::repair::target::catalog;
-use super::retried::retried;
 use crate::gate::Sequence;
 use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
+use crate::prepare::{Blocked, Prepared, retry};
 use crate::schema::{Numerals, SequenceLink, Side, TableName};
 
 /// A sequence that fills a column which a mapping writes.
-struct Filled<'p> {
+struct FilledSequence<'p> {
     plan: &'p MappingPlan,
     table: &'p TableName,
     link: SequenceLink,
@@ -22,12 +20,12 @@ struct Filled<'p> {
     redacted: bool,
 }
 
-/// Asks for the sequences of every mapping's target.
+/// Reads the sequences of every mapping's target.
 ///
 /// # Errors
-/// What the target says, or every sequence that the role may not read.
+/// What the target reports, or every sequence that the role may not read.
 pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
-    retried(async || ask_sequences(prepared).await).await
+    retry(async || ask_sequences(prepared).await).await
 }
 
 async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
@@ -56,7 +54,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
                 .pairs
                 .iter()
                 .any(|pair| pair.terms.redact && pair.sides.target.expression.reads(&link.column));
-            Some(Filled { plan, table, link, numerals, holds, redacted })
+            Some(FilledSequence { plan, table, link, numerals, holds, redacted })
         }));
     }
     let hidden = filled.iter().map(|filled| &filled.link).filter(|link| !link.readable);
@@ -64,7 +62,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     if !hidden.is_empty() {
         return Err(hidden);
     }
-    let keys = filled.iter().map(|Filled { table, link, numerals, .. }| KeyAsked {
+    let keys = filled.iter().map(|FilledSequence { table, link, numerals, .. }| KeyAsked {
         table,
         column: &link.column,
         numerals: *numerals,
@@ -74,12 +72,12 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     let keys = catalog.last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
     let standby = prepared.servers.target.standby;
     let sequences = filled.into_iter().zip(keys).map(|(filled, (last_key, state))| {
-        let Filled { plan, table, link, holds, redacted, .. } = filled;
+        let FilledSequence { plan, table, link, holds, redacted, .. } = filled;
         let SequenceLink { column, sequence, increment, end, .. } = link;
         let (last_value, is_called) = state?;
         let (last_key, unknown) = match last_key {
             Ok(last_key) => (last_key, None),
-            // It could not be had in time.
+            // It could not be read in time.
             Err(error) if matches!(error.remedy, Remedy::Shrink | Remedy::Conflict) => {
                 (None, Some(error.message))
             }
@@ -104,8 +102,8 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     sequences.collect::<Result<_, _>>().map_err(of_target)
 }
 
-/// How the column writes whole numbers, and which it holds; nothing if the mapping does not write it,
-/// or it has none.
+/// Returns how the column writes whole numbers, and which it holds; `None` if the mapping does not
+/// write it, or it has none.
 fn written(plan: &MappingPlan, link: &SequenceLink) -> Option<(Numerals, RangeInclusive<i64>)> {
     let mut written = plan.pairs.iter().map(|pair| &pair.sides.target);
     let side = written.find(

@@ -21,11 +21,11 @@ use crate::cli::telemetry::Log;
 use crate::cli::ui::Ui;
 use crate::cli::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
-use crate::ledger::{Cipher, Place};
+use crate::ledger::{Cipher, LedgerSetting};
 use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::row::Veil;
-use crate::run::{self, Begin, Options, Since, Stop};
+use crate::run::{self, Options, RunStart, SinceOption, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
 /// Compare both sides and report what differs
@@ -52,7 +52,7 @@ pub(crate) struct CompareArgs {
 
     /// Compare only keys whose row on either side is younger than this; deletions are not found
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
-    pub(crate) since: Option<Since>,
+    pub(crate) since: Option<SinceOption>,
 
     /// Connections a side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
@@ -232,10 +232,10 @@ fn parse_deadline(text: &str) -> Result<Duration, Problem> {
 }
 
 /// Parses the age of rows that are compared.
-fn parse_since(text: &str) -> Result<Since, Problem> {
+fn parse_since(text: &str) -> Result<SinceOption, Problem> {
     match parse_duration(text).map_err(Problem::new)? {
         Duration::ZERO => Err(Problem::new("nothing is younger than no time at all")),
-        time => Ok(Since { text: text.to_owned(), time }),
+        time => Ok(SinceOption { text: text.to_owned(), time }),
     }
 }
 
@@ -325,7 +325,7 @@ pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -
         several,
         commands: Commands { again: args.command(), resume },
         has_files: !args.reports.is_empty(),
-        no_ledger: args.common.ledger() == Place::Off,
+        no_ledger: args.common.ledger() == LedgerSetting::Off,
     };
     let outputs = Outputs::open(args.format, &options, &args.reports, requests.clone(), ui);
     let Some(outputs) = outputs else {
@@ -411,9 +411,9 @@ async fn run_all(
             continue;
         }
         let new = ledgers.take_run_id(&prepared.spec.name);
-        let begin = begins.pop_front().unwrap_or_else(|| Begin::New(new.clone()));
+        let begin = begins.pop_front().unwrap_or_else(|| RunStart::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
-        let heard = run::Audience { recorder: recorder.as_mut(), observer: &mut observers };
+        let heard = run::RunObservers { recorder: recorder.as_mut(), observer: &mut observers };
         let stop = stop.clone();
         let summary = match memories.next() {
             None => run::compare(prepared, begin, options, heard, stop).await,

@@ -16,10 +16,9 @@ use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
 use crate::pg::{Lease, PgError, Retries, Session};
+use crate::prepare::{Blocked, Stop};
 use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
-use crate::run::blocked::Blocked;
-use crate::run::options::Stop;
-use crate::run::pace::spacing::Spacing;
+use crate::run::batch_interval::BatchInterval;
 use crate::sql::{self, Bind};
 
 /// Rows that travel as one statement's parameters.
@@ -75,7 +74,7 @@ struct Due<'d> {
 struct Applying<'a, F> {
     ready: &'a Ready<'a>,
     journal: Journal,
-    spacing: Spacing<'a>,
+    spacing: BatchInterval<'a>,
     stop: watch::Receiver<Stop>,
     tell: F,
     passed: u64,
@@ -92,7 +91,7 @@ impl Ready<'_> {
         if let Err(blocked) = journal.begin() {
             tell(Progress::Unrecorded(&blocked));
         }
-        let spacing = Spacing::new(self.prepared, self.written);
+        let spacing = BatchInterval::new(self.prepared, self.written);
         let mut applying =
             Applying { ready: self, journal, spacing, stop: stop.clone(), tell, passed: 0 };
         for (place, part, verified) in self.parts() {

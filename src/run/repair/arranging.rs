@@ -15,8 +15,8 @@ use super::changes::Spool;
 use super::leaving::{LeftOut, leave_out};
 use super::member::{Member, Source};
 use super::refusal::{Refusal, Unmade};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
-use crate::run::blocked::Blocked;
 use crate::schema::{Link, Stored, Unique};
 
 /// A unique value that changes of one kind free and others take, within one mapping.

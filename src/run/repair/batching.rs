@@ -1,8 +1,8 @@
 //! The batches of a script: its rows in the order in which they run, cut where they may be.
 
 use super::member::Member;
+use crate::prepare::Blocked;
 use crate::repair::Change;
-use crate::run::blocked::Blocked;
 
 /// Members that make one script.
 pub(in crate::run) struct Arranged {
@@ -50,7 +50,7 @@ impl Arranged {
         (ends.len(), largest.unwrap_or(0))
     }
 
-    /// Hands the batches on: the changes by member, and the lines in which they are written down.
+    /// Passes the batches on: the changes by member, and the lines in which they are written down.
     pub(in crate::run) fn batches(
         &mut self,
         batch: usize,

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::references::References;
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
+use crate::prepare::Blocked;
 use crate::repair::{Change, Image, Limits, Shape};
-use crate::run::blocked::Blocked;
 use crate::spec::escape_json;
 
 /// Changes of one mapping and one kind, as they are made.
@@ -91,7 +91,7 @@ impl Spool {
 }
 
 impl Spooled {
-    /// Hands each change on, in the order in which they were made, with what it has in indexes.
+    /// Passes each change on, in the order in which they were made, with what it has in indexes.
     pub(in crate::run) fn each(
         &mut self,
         mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use super::holding::Draft;
 use crate::compare::agree;
 use crate::pg::{PgError, Remedy};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Filled, Scope};
 use crate::row::Record;
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{Identity, Side, StoredColumn};
 use crate::sql::{self, quoted};
 
 /// The pairs in which drafts will differ all the same, by the drafts' places.
 pub(in crate::run) async fn stay_different(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -36,7 +36,7 @@ pub(in crate::run) async fn stay_different(
             Ok(texts) => {
                 let texts: Vec<Vec<Option<&str>>> =
                     texts.iter().map(|t| t.iter().map(Option::as_deref).collect()).collect();
-                hands.ask(written, sql::held(hands.plan, written, &pairs, &texts)).await
+                hands.query(written, sql::held(hands.plan, written, &pairs, &texts)).await
             }
             Err(error) => Err((Some(written), error)),
         };
@@ -65,7 +65,7 @@ pub(in crate::run) async fn stay_different(
 
 /// What the server computes of drafts as they become: of each column a text for each draft.
 async fn values(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     computed: &[&Filled],
@@ -87,7 +87,7 @@ async fn values(
     let values: Vec<String> = values.collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let statement = sql::index_values(&values, &columns, &generated, &texts, asked.len());
-    let rows = hands.ask(written, statement).await.map_err(|(_, error)| error)?;
+    let rows = hands.query(written, statement).await.map_err(|(_, error)| error)?;
     (0..computed.len())
         .map(|at| rows.iter().map(|row| row.get::<Option<String>>(at)).collect())
         .collect()

@@ -7,9 +7,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::files::{Directory, Draft, Purpose};
+use crate::prepare::Blocked;
 use crate::repair::FileSeal;
 use crate::row::Sealer;
-use crate::run::blocked::Blocked;
 
 /// A folder that is not in its place yet.
 pub(in crate::run) struct Folder {

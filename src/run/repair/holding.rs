@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::compare::agree;
 use crate::pg::{Remedy, Row};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Change};
 use crate::row::Record;
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{BySide, PgType, Side};
 use crate::{plan::Pair, sql};
 
@@ -38,7 +38,7 @@ pub(in crate::run) fn converts(pair: &Pair, recodes: bool) -> bool {
 /// Puts what the columns make of them in the place of converted values. Gives for each draft why it is
 /// none, where a column would hold another value than the pair allows, or refuses it.
 pub(in crate::run) async fn hold(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     drafts: &mut [Draft<'_>],
 ) -> Result<Vec<Option<String>>, Blocked> {
@@ -58,7 +58,7 @@ pub(in crate::run) async fn hold(
             .iter()
             .map(|pair| drafts[range.clone()].iter().map(|draft| draft.told(*pair)).collect())
             .collect();
-        let held = match hands.ask(written, sql::held(plan, written, &pairs, &values)).await {
+        let held = match hands.query(written, sql::held(plan, written, &pairs, &values)).await {
             Ok(held) => held,
             // The server does not say which value it refuses.
             Err((_, error)) if error.remedy == Remedy::Isolate => {

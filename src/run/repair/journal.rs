@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{named, open};
 use crate::files::{Directory, Draft};
-use crate::run::blocked::Blocked;
+use crate::prepare::Blocked;
 
 /// A batch: the place of its part, and its own within that, both from 1.
 pub(in crate::run) type Place = (usize, usize);

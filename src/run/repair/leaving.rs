@@ -10,8 +10,8 @@ use hashbrown::{HashMap, HashSet};
 
 use super::member::{ANY, Member, Source};
 use super::occupied::is_of;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Mark, Marker, Scope};
-use crate::run::blocked::Blocked;
 use crate::schema::{ColumnName, Link, Unique};
 
 /// How many rows of a mapping are left out, by mapping and reason.

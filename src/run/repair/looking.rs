@@ -10,11 +10,11 @@ use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
+use crate::prepare::{Blocked, SideError};
 use crate::repair::{Change, Shape};
 use crate::row::{Key, Veil};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::{Failed, Hands};
-use crate::run::work::steps;
+use crate::run::work::rows;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};
 
@@ -105,11 +105,11 @@ impl Ready<'_> {
 
 /// How many of these rows agree on both sides now.
 async fn agreeing(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     shape: &Shape,
     batch: &[Change],
-) -> Result<Looked, Failed> {
+) -> Result<Looked, SideError> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
@@ -119,9 +119,9 @@ async fn agreeing(
         })
         .collect();
     let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
-    let keys = steps::told_keys(hands, written, &texts).await?;
+    let keys = rows::keys_of_texts(hands, written, &texts).await?;
     let asked: Vec<&Key> = keys.iter().collect();
-    let rows = hands.ask_both(|side| sql::look_up(plan, side, &asked)).await?;
+    let rows = hands.query_both(|side| sql::look_up(plan, side, &asked)).await?;
     let layout = Lookup::of(plan);
     let mut looked =
         LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());

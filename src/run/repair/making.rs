@@ -10,9 +10,9 @@ use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
-use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::changes::Spooled;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
-use crate::run::blocked::Blocked;
 use crate::schema::{ColumnName, Link, Unique};
 
 /// Changes of one mapping and one kind, ready to be written.

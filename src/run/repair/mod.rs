@@ -37,13 +37,10 @@ use self::refusal::{Refusal, Unmade, described, messages, of_findings};
 use self::repairing::{Reach, Repairing};
 use self::target::{Target, judge, lease_both, missing, sessions};
 use self::writing::{Unwritten, write};
-use super::Prepared;
-use super::blocked::Blocked;
-use super::options::RepairOptions;
-use super::retried::retried;
 use crate::finding::format_timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
+use crate::prepare::{Blocked, Prepared, RepairOptions, retry};
 use crate::repair::{
     Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields, reaches,
 };
@@ -113,7 +110,7 @@ pub async fn repair(
     let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
     let unseen = findings.unseen(asked).into_iter();
     manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
-    retried(async || {
+    retry(async || {
         let leases = lease_both(prepared).await.map_err(one)?;
         let of = (&wanted, refused.clone(), manifest.clone());
         let made = Box::pin(make_all(prepared, options, &plans, of, &leases, out)).await;

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use super::changes::Occupied;
 use super::holding::Draft;
 use crate::plan::MappingPlan;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, coarse, ordered};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
 use crate::sql::{self, Compared};
 
 /// The drafts of inserts whose key is taken, by place.
 pub(in crate::run) async fn occupied(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -44,7 +44,7 @@ pub(in crate::run) async fn occupied(
     let proven = scope.stored.uniques.iter().any(|unique| is_of(unique, &names));
     let compared: Vec<Compared<'_>> = key.iter().map(|column| of(column, proven)).collect();
     let statement = sql::key_holders(hands.plan, written, &scope.table, &compared, &texts);
-    for row in hands.ask(written, statement).await? {
+    for row in hands.query(written, statement).await? {
         let at_side = |error| Blocked::from((Some(written), error));
         let place: i64 = row.get(0).map_err(at_side)?;
         let seen: bool = row.get(1).map_err(at_side)?;

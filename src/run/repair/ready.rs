@@ -14,10 +14,8 @@ use super::target::{catalog, identity, missing, relation_of};
 use super::verified::{Verified, broken};
 use crate::files::Directory;
 use crate::plan::MappingPlan;
+use crate::prepare::{Blocked, Prepared, retry};
 use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
-use crate::run::Prepared;
-use crate::run::blocked::Blocked;
-use crate::run::retried::retried;
 use crate::schema::{Rights, Server, Side, TableName};
 
 /// A folder that was verified and may be applied.
@@ -81,7 +79,7 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         return Err(Blocked::new(message).hinted("Check url in the spec."));
     }
     let sequences = sequences(&changes)?;
-    let checked = retried(async || check_tables(prepared, &manifest, written, &sequences).await);
+    let checked = retry(async || check_tables(prepared, &manifest, written, &sequences).await);
     let (plans, lacks) = checked.await?;
     let restarted = made_for.instance.was_restarted(&server.instance).then_some(written);
     Ok(Ready { manifest, restarted, lacks, prepared, folder, changes, written, plans })

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::holding::Draft;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, ordered};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{Link, Side};
 use crate::sql;
 
@@ -30,7 +30,7 @@ pub(in crate::run) struct References {
 /// Queries the foreign keys of drafts on the written side. `cascades` allows that rows are deleted or changed
 /// together with the row to which they refer.
 pub(in crate::run) async fn references(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -78,7 +78,7 @@ fn values<'d>(scope: &Scope, draft: &'d Draft<'_>, link: &Link, old: bool) -> Op
 
 /// How many rows at the other end have the values of each draft that has some, by the draft's place.
 async fn ask(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     (scope, link): (&Scope, &Link),
     of_all: impl Iterator<Item = Option<Vec<&str>>>,
@@ -100,7 +100,7 @@ async fn ask(
         .map(|column| asked.iter().map(|(_, values)| values.get(column).copied()).collect())
         .collect();
     let statement = sql::rows_with_keys(hands.plan, &link.there, &columns, &texts);
-    let rows = match hands.ask(written, statement).await {
+    let rows = match hands.query(written, statement).await {
         Ok(rows) => rows,
         Err((_, error)) if error.sqlstate.as_deref() == Some(NO_PRIVILEGE) => {
             return Ok(BTreeMap::new());

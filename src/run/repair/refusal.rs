@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::MappingPlan;
+use crate::prepare::Blocked;
 use crate::repair::{Described, Wanted, WantedPlace};
-use crate::run::blocked::Blocked;
 
 /// A mapping that cannot be repaired.
 #[derive(Clone)]

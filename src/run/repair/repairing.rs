@@ -17,11 +17,11 @@ use super::telling::tell;
 use crate::finding::{DivergenceKind, NamedValues};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
-use crate::run::work::{bounds, steps};
+use crate::run::work::task_context::TaskContext;
+use crate::run::work::{bounds, rows};
 use crate::schema::{BySide, Side, StoredColumn};
 use crate::sql::{self, Lookup};
 
@@ -39,15 +39,15 @@ pub(in crate::run) struct Reach<'r> {
 }
 
 impl Reach<'_> {
-    pub(in crate::run) fn hands<'h>(&'h self, plan: &'h MappingPlan) -> Hands<'h> {
+    pub(in crate::run) fn hands<'h>(&'h self, plan: &'h MappingPlan) -> TaskContext<'h> {
         let Reach { leases, sessions, veil, groups_seen } = self;
-        Hands { plan, leases, sessions, short: sessions, veil, groups_seen }
+        TaskContext { plan, leases, sessions, short: sessions, veil, groups_seen }
     }
 }
 
 /// One mapping on its way.
 pub(in crate::run) struct Repairing<'r> {
-    hands: Hands<'r>,
+    hands: TaskContext<'r>,
     authority: Side,
     written: Side,
     kinds: &'r [Act],
@@ -61,7 +61,7 @@ pub(in crate::run) struct Repairing<'r> {
 
 impl<'r> Repairing<'r> {
     pub(in crate::run) fn new(
-        hands: Hands<'r>,
+        hands: TaskContext<'r>,
         scope: &'r Scope,
         authority: Side,
         kinds: &'r [Act],
@@ -93,7 +93,7 @@ impl<'r> Repairing<'r> {
             let side = of_act().next().map_or(Side::Source, side_of);
             let texts: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
             for texts in texts.chunks(KEYS_AT_ONCE) {
-                let keys = steps::told_keys(&self.hands, side, texts).await?;
+                let keys = rows::keys_of_texts(&self.hands, side, texts).await?;
                 let rows = rows_of(&self.hands, self.written, &self.readable, &keys).await?;
                 self.take(&keys, &rows, (act, None)).await?;
             }
@@ -246,9 +246,9 @@ impl<'r> Repairing<'r> {
         let Some(key) = key else { return Ok(None) };
         let key = self.fields(key)?;
         let texts = [key.as_slice()];
-        let keys = match steps::told_keys(&self.hands, side, &texts).await {
+        let keys = match rows::keys_of_texts(&self.hands, side, &texts).await {
             Ok(keys) => keys,
-            Err(_) => steps::told_keys(&self.hands, side.other(), &texts).await?,
+            Err(_) => rows::keys_of_texts(&self.hands, side.other(), &texts).await?,
         };
         let text = key.into();
         Ok(keys.into_iter().next().map(|key| Bound { key, text }))
@@ -272,7 +272,7 @@ impl<'r> Repairing<'r> {
             return Ok(keys.to_vec());
         }
         let asked: Vec<&Key> = keys.iter().collect();
-        let rows = self.hands.ask(side, sql::look_up(plan, side, &asked)).await?;
+        let rows = self.hands.query(side, sql::look_up(plan, side, &asked)).await?;
         let (layout, lone) = (Lookup::of(plan), plan.accepts.of_lone(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
@@ -294,7 +294,7 @@ fn side_of(wanted: &Wanted) -> Side {
 
 /// The rows of these keys on both sides: the written one's with every column that can be read.
 async fn rows_of(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     readable: &[StoredColumn],
     keys: &[Key],
@@ -304,5 +304,5 @@ async fn rows_of(
         true => sql::stored_rows(hands.plan, side, readable, &asked),
         false => sql::look_up(hands.plan, side, &asked),
     };
-    Ok(hands.ask_both(statement).await?)
+    Ok(hands.query_both(statement).await?)
 }

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::changes::spool_error;
 use crate::files::unnamed;
+use crate::prepare::Blocked;
 use crate::repair::Wanted;
 use crate::row::{Fingerprint, KeyRange};
-use crate::run::blocked::Blocked;
 use crate::schema::Side;
 
 /// A piece of a range that was looked at.

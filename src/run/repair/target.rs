@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use super::refusal::{Refusal, Unmade};
 use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
+use crate::prepare::{Blocked, Prepared, RepairOptions};
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
-use crate::run::Prepared;
-use crate::run::blocked::Blocked;
-use crate::run::options::RepairOptions;
 use crate::schema::{BySide, Relation, Rights, Side, TableName};
 use crate::spec::Reads;
 

@@ -7,9 +7,9 @@ use super::changes::ToldValues;
 use super::holding::Draft;
 use super::member::ANY;
 use crate::pg::{PgError, Remedy, Row};
+use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, standin, stands_in};
-use crate::run::blocked::Blocked;
-use crate::run::work::hands::Hands;
+use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::sql;
 
@@ -23,7 +23,7 @@ struct Asked<'s> {
 
 /// Tells the values of drafts, and puts down why one is none where an index refuses its row.
 pub(in crate::run) async fn tell(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     drafts: &[Draft<'_>],
@@ -47,7 +47,7 @@ pub(in crate::run) async fn tell(
         if asked.is_empty() {
             continue;
         }
-        match hands.ask(written, statement(scope, drafts, &asked, &checked)).await {
+        match hands.query(written, statement(scope, drafts, &asked, &checked)).await {
             Ok(rows) => {
                 for (asked, row) in asked.iter().zip(&rows) {
                     take(&mut told, asked, row, (width, &checked))
@@ -150,7 +150,7 @@ fn checked(scope: &Scope) -> impl Iterator<Item = usize> {
 
 /// What would stand in these columns, for the last of so many rows.
 async fn standins(
-    hands: &Hands<'_>,
+    hands: &TaskContext<'_>,
     written: Side,
     scope: &Scope,
     columns: &[usize],
@@ -166,7 +166,7 @@ async fn standins(
     if places.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let found = hands.ask(written, sql::texts(&texts)).await?;
+    let found = hands.query(written, sql::texts(&texts)).await?;
     let Some(row) = found.first() else { return Ok(BTreeMap::new()) };
     let text = |(at, place): (usize, usize)| Ok((place, row.get(at)?));
     let texts: Result<_, PgError> = places.into_iter().enumerate().map(text).collect();

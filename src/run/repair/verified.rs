@@ -9,9 +9,9 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::folder::open;
 use crate::files::Directory;
+use crate::prepare::Blocked;
 use crate::repair::FileSeal;
 use crate::row::Sealer;
-use crate::run::blocked::Blocked;
 
 const BLOCK: u64 = 1 << 20;
 

@@ -10,10 +10,10 @@ use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
 use super::member::Member;
 use crate::files::unnamed;
+use crate::prepare::Blocked;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
-use crate::run::blocked::Blocked;
 use crate::spec::escape_json;
 
 /// A part that is to be written.

@@ -1,60 +1,65 @@
-//! Where ranges begin, end and are cut: keys that the servers find by their indexes.
+//! Finds where ranges begin, end and are cut: keys that the servers find with their indexes.
 
-use super::hands::{Failed, Hands};
+use super::task_context::TaskContext;
+use crate::candidates::OpenCandidate;
 use crate::compare::{Gap, shown};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Pair;
+use crate::prepare::SideError;
 use crate::row::{Bound, Key, KeyRange};
-use crate::run::mapping::recheck::Entry;
 use crate::schema::Side;
 use crate::sql::{self, Neighbour};
 
-/// The boundaries of the key's histogram, if there is one.
-pub(in crate::run) async fn histogram(hands: &Hands<'_>, side: Side) -> Result<Vec<Bound>, Failed> {
-    let Some(statement) = sql::histogram(hands.plan, side) else { return Ok(Vec::new()) };
-    let rows = hands.ask(side, statement).await?;
-    rows.iter().map(|row| bound(hands, side, row)).collect()
+/// Reads the boundaries of the key's histogram, if there is one.
+pub(crate) async fn read_histogram(
+    context: &TaskContext<'_>,
+    side: Side,
+) -> Result<Vec<Bound>, SideError> {
+    let Some(statement) = sql::histogram(context.plan, side) else { return Ok(Vec::new()) };
+    let rows = context.query(side, statement).await?;
+    rows.iter().map(|row| bound(context, side, row)).collect()
 }
 
-/// Keys that part a side's table into so many stretches of about equally many rows, from a sample of it;
-/// none where none can be taken.
-pub(in crate::run) async fn sampled_keys(
-    hands: &Hands<'_>,
+/// Reads keys that cut a side's table into ranges of about equally many rows, from a sample of it;
+/// none where no sample can be taken.
+pub(crate) async fn sample_keys(
+    context: &TaskContext<'_>,
     side: Side,
     stretches: u64,
     percent: f64,
-) -> Result<Vec<Bound>, Failed> {
-    let statement = sql::sampled_keys(hands.plan, side, stretches, percent);
+) -> Result<Vec<Bound>, SideError> {
+    let statement = sql::sampled_keys(context.plan, side, stretches, percent);
     let Some(statement) = statement else { return Ok(Vec::new()) };
-    let rows = hands.ask(side, statement).await?;
-    rows.iter().map(|row| bound(hands, side, row)).collect()
+    let rows = context.query(side, statement).await?;
+    rows.iter().map(|row| bound(context, side, row)).collect()
 }
 
-/// The key that stands so many rows into a range, if it has that many.
-pub(in crate::run) async fn probe(
-    hands: &Hands<'_>,
+/// Finds the key at this row of a range; `None` if the range has fewer rows.
+pub(crate) async fn probe(
+    context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
     rows: u64,
-) -> Result<Option<Bound>, Failed> {
-    let rows = hands.ask(side, sql::probe(hands.plan, side, range, rows)).await?;
-    rows.first().map(|row| bound(hands, side, row)).transpose()
+) -> Result<Option<Bound>, SideError> {
+    let rows = context.query(side, sql::probe(context.plan, side, range, rows)).await?;
+    rows.first().map(|row| bound(context, side, row)).transpose()
 }
 
-/// A key that cuts a range of about so many rows in two, near its middle if the number is right, and
-/// about how many rows lie up to it, no fewer than `least`; nothing if it cannot be cut so.
-pub(in crate::run) async fn middle(
-    hands: &Hands<'_>,
+/// Finds a key that cuts a range in two, near its middle if the estimated rows are right, and
+/// returns it with the estimated rows up to it, at least `least`; `None` if the range cannot be
+/// cut.
+pub(crate) async fn find_middle(
+    context: &TaskContext<'_>,
     range: &KeyRange,
     rows: u64,
     least: u64,
-) -> Result<Option<(Bound, u64)>, Failed> {
+) -> Result<Option<(Bound, u64)>, SideError> {
     let ends = |bound: &Bound| range.through.as_ref().is_some_and(|end| end.key == bound.key);
     let mut at = rows.div_ceil(2).max(least);
     loop {
         for side in Side::BOTH {
-            let found = probe(hands, side, range, at).await?;
+            let found = probe(context, side, range, at).await?;
             if let Some(bound) = found.filter(|bound| !ends(bound)) {
                 return Ok(Some((bound, at)));
             }
@@ -66,86 +71,87 @@ pub(in crate::run) async fn middle(
     }
 }
 
-/// The keys of the side across from `side` next to its rows between `low` and `high`.
-pub(in crate::run) async fn gap(
-    hands: &Hands<'_>,
+/// Finds the keys of the side across from `side` next to its rows between `low` and `high`.
+pub(crate) async fn find_gap(
+    context: &TaskContext<'_>,
     side: Side,
     low: Option<&Key>,
     high: Option<&Key>,
-) -> Result<Gap, Failed> {
+) -> Result<Gap, SideError> {
     let other = side.other();
     let after = match low {
-        Some(low) => neighbour(hands, other, Some(low), Neighbour::UpTo).await?,
+        Some(low) => neighbour(context, other, Some(low), Neighbour::UpTo).await?,
         None => None,
     };
     let until = match high {
-        Some(high) => neighbour(hands, other, Some(high), Neighbour::Behind).await?,
+        Some(high) => neighbour(context, other, Some(high), Neighbour::Behind).await?,
         None => None,
     };
     Ok(Gap { after, until })
 }
 
-/// The last key of a side up to a bound.
-pub(in crate::run) async fn last_key(
-    hands: &Hands<'_>,
+/// Finds the last key of a side up to a bound.
+pub(crate) async fn find_last_key(
+    context: &TaskContext<'_>,
     side: Side,
     through: Option<&Bound>,
-) -> Result<Option<Bound>, Failed> {
-    neighbour(hands, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
+) -> Result<Option<Bound>, SideError> {
+    neighbour(context, side, through.map(|bound| &bound.key), Neighbour::UpTo).await
 }
 
-/// The range that holds a suspect's key and no other; nothing if no side has it any more.
-pub(in crate::run) async fn narrow(
-    hands: &Hands<'_>,
-    entry: &Entry,
-) -> Result<Option<KeyRange>, Failed> {
-    let Subject::Key(key) = &entry.suspect.subject else { return Ok(None) };
+/// Finds the range that holds a candidate's key and no other; `None` if no side has the key any
+/// more.
+pub(crate) async fn find_single_key(
+    context: &TaskContext<'_>,
+    entry: &OpenCandidate,
+) -> Result<Option<KeyRange>, SideError> {
+    let Subject::Key(key) = &entry.difference.subject else { return Ok(None) };
     let (mut through, mut after): (Option<Bound>, Option<Bound>) = (None, None);
     for side in Side::BOTH {
-        let found = neighbour(hands, side, Some(key), Neighbour::UpTo).await?;
+        let found = neighbour(context, side, Some(key), Neighbour::UpTo).await?;
         through = through.or(found.filter(|bound| bound.key == *key));
-        let before = neighbour(hands, side, Some(key), Neighbour::Before).await?;
-        let order = &hands.plan.order;
-        let nearer = |known: &Bound| {
+        let before = neighbour(context, side, Some(key), Neighbour::Before).await?;
+        let order = &context.plan.order;
+        let is_nearer = |known: &Bound| {
             before.as_ref().is_some_and(|b| order.compare(&b.key, &known.key).is_gt())
         };
-        if after.as_ref().is_none_or(nearer) {
+        if after.as_ref().is_none_or(is_nearer) {
             after = before.or(after);
         }
     }
     Ok(through.map(|through| KeyRange { after, through: Some(through) }))
 }
 
-/// The first and the last key of a side, if it has any.
-pub(in crate::run) async fn ends(
-    hands: &Hands<'_>,
+/// Finds the first and the last key of a side, if it has any.
+pub(crate) async fn find_ends(
+    context: &TaskContext<'_>,
     side: Side,
-) -> Result<Option<[Bound; 2]>, Failed> {
-    let first = neighbour(hands, side, None, Neighbour::Behind).await?;
-    let last = neighbour(hands, side, None, Neighbour::UpTo).await?;
+) -> Result<Option<[Bound; 2]>, SideError> {
+    let first = neighbour(context, side, None, Neighbour::Behind).await?;
+    let last = neighbour(context, side, None, Neighbour::UpTo).await?;
     Ok(first.zip(last).map(|(first, last)| [first, last]))
 }
 
 async fn neighbour(
-    hands: &Hands<'_>,
+    context: &TaskContext<'_>,
     side: Side,
     of: Option<&Key>,
     which: Neighbour,
-) -> Result<Option<Bound>, Failed> {
-    let rows = hands.ask(side, sql::neighbour(hands.plan, side, of, which)).await?;
-    rows.first().map(|row| bound(hands, side, row)).transpose()
+) -> Result<Option<Bound>, SideError> {
+    let rows = context.query(side, sql::neighbour(context.plan, side, of, which)).await?;
+    rows.first().map(|row| bound(context, side, row)).transpose()
 }
 
-/// A key and its texts, as probes return them.
-fn bound(hands: &Hands<'_>, side: Side, row: &Row) -> Result<Bound, Failed> {
-    let width = hands.plan.key_width;
+/// Reads a key and its display texts.
+fn bound(context: &TaskContext<'_>, side: Side, row: &Row) -> Result<Bound, SideError> {
+    let width = context.plan.key_width;
     let at_side = |error: PgError| (Some(side), error);
     let key = Key::of(row, width).ok_or_else(|| at_side(PgError::unexpected("a key is NULL")))?;
     // A rule may make a key of a NULL; its text is empty then.
     let text = |(index, pair): (usize, &Pair)| {
         let text: Option<&str> = row.get(width + index)?;
-        Ok(text.map_or(String::new(), |text| shown(pair, text, hands.veil)))
+        Ok(text.map_or(String::new(), |text| shown(pair, text, context.veil)))
     };
-    let text: Result<_, PgError> = hands.plan.key().iter().enumerate().map(text).collect();
+    let text: Result<_, PgError> = context.plan.key().iter().enumerate().map(text).collect();
     Ok(Bound { key, text: text.map_err(at_side)? })
 }

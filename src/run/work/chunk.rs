@@ -4,72 +4,73 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::Answer;
-use super::hands::{Failed, Hands, may_hold};
-use super::parts;
-use super::since;
+use super::changed_keys;
+use super::part_digests;
+use super::task_context::{TaskContext, check_held};
+use crate::candidates::ScanResult;
 use crate::compare::{
     Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
+use crate::prepare::SideError;
 use crate::row::{Classes, Fingerprint, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
-/// Nothing is expected of a range.
-pub(in crate::run) const UNKNOWN: Expectation = Expectation { rows: 0, differences: 0 };
+/// The expectation of a range of which nothing is known.
+pub(crate) const NOTHING_EXPECTED: Expectation = Expectation { rows: 0, differences: 0 };
 
-/// Differences that one chunk may bring; a chunk with more is cut in two, so that memory stays flat
-/// where everything differs.
+/// The maximum of differences in one chunk. A chunk with more is cut in two, so that memory is
+/// bounded where everything differs.
 const MOST_SUSPECTS: usize = 50_000;
-/// Rows of a streamed chunk that may wait for their counterparts.
+/// The maximum of rows in a streamed chunk that wait for their counterparts.
 const MOST_WAITING: usize = 200_000;
 
-fn too_many() -> Failed {
-    (None, PgError::too_much("more differences than one chunk may bring"))
+fn too_many() -> SideError {
+    (None, PgError::too_much("more differences than one chunk may have"))
 }
 
 /// Compares a range of keys.
-pub(in crate::run) async fn chunk(
-    hands: &Hands<'_>,
+pub(crate) async fn compare(
+    context: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,
-) -> Result<Answer, Failed> {
-    if hands.plan.looks_since() {
-        return since::chunk(hands, range, expected).await;
+) -> Result<ScanResult, SideError> {
+    if context.plan.looks_since() {
+        return changed_keys::compare(context, range, expected).await;
     }
     let started = Instant::now();
-    match hands.plan.strategy {
-        Strategy::Digest => digest(hands, range, expected, started).await,
+    match context.plan.strategy {
+        Strategy::Digest => digest(context, range, expected, started).await,
         Strategy::Stream => {
-            let compared = stream(hands, range).await?;
-            Ok(Answer::Scanned { compared, statement: started.elapsed() })
+            let compared = stream(context, range).await?;
+            Ok(ScanResult { compared, statement: started.elapsed() })
         }
     }
 }
 
 async fn digest(
-    hands: &Hands<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
     expected: Expectation,
     started: Instant,
-) -> Result<Answer, Failed> {
-    let groups_seen = || hands.groups_seen.load(Ordering::Relaxed);
-    let (mut drill, mut step) = Drill::begin(parts::expect(expected, groups_seen()));
+) -> Result<ScanResult, SideError> {
+    let groups_seen = || context.groups_seen.load(Ordering::Relaxed);
+    let (mut drill, mut step) = Drill::begin(part_digests::expect(expected, groups_seen()));
     let mut statement = None;
     let mut suspects = 0;
     let mut groups = MatchedGroups::default();
-    let grouped = hands.plan.group.is_some();
+    let grouped = context.plan.group.is_some();
     loop {
         step = match step {
             Step::Digest => {
                 let digests = if grouped {
-                    let (digests, counts) = parts::range_digests(hands, range).await?;
+                    let (digests, counts) = part_digests::range_digests(context, range).await?;
                     groups.whole(counts);
                     digests
                 } else {
-                    range_digests(hands, range).await?
+                    range_digests(context, range).await?
                 };
                 let counts = digests.map(|side| side.digest.rows);
                 let one_sided = counts.source.abs_diff(counts.target) > MOST_SUSPECTS as u64;
@@ -79,15 +80,15 @@ async fn digest(
                 drill.digests(digests)
             }
             Step::ByClass(of) if grouped => {
-                let of = parts::fewer_classes(of, groups_seen());
-                let (digests, counts) = parts::class_digests(hands, range, of).await?;
+                let of = part_digests::fewer_buckets(of, groups_seen());
+                let (digests, counts) = part_digests::class_digests(context, range, of).await?;
                 groups.by_class(counts);
                 drill.by_class(of, digests)
             }
-            Step::ByClass(of) => drill.by_class(of, class_digests(hands, range, of).await?),
+            Step::ByClass(of) => drill.by_class(of, class_digests(context, range, of).await?),
             Step::Rows(classes) => {
                 groups.read(classes.as_ref());
-                let pairing = key_hashes(hands, range, classes).await?;
+                let pairing = key_hashes(context, range, classes).await?;
                 let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
                 let (matched, found, matched_groups) = pairing.finish();
                 groups.paired(&matched_groups);
@@ -102,47 +103,50 @@ async fn digest(
                     compared.groups = groups.finish();
                 }
                 let statement = statement.unwrap_or_else(|| started.elapsed());
-                return Ok(Answer::Scanned { compared, statement });
+                return Ok(ScanResult { compared, statement });
             }
         };
         statement.get_or_insert_with(|| started.elapsed());
     }
 }
 
-async fn range_digests(hands: &Hands<'_>, range: &KeyRange) -> Result<BySide<RangeDigest>, Failed> {
+async fn range_digests(
+    context: &TaskContext<'_>,
+    range: &KeyRange,
+) -> Result<BySide<RangeDigest>, SideError> {
     let region = Region::whole(range.clone());
-    let rows = hands.ask_both(|side| sql::digest(hands.plan, side, &region)).await?;
+    let rows = context.query_both(|side| sql::digest(context.plan, side, &region)).await?;
     BySide::try_new(|side| {
         let row = rows[side].first().ok_or_else(|| PgError::unexpected("no row"));
-        row.and_then(|row| parts::read_digest(row, 0)).map_err(|error| (Some(side), error))
+        row.and_then(|row| part_digests::read_digest(row, 0)).map_err(|error| (Some(side), error))
     })
 }
 
 async fn class_digests(
-    hands: &Hands<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
-) -> Result<BySide<BTreeMap<u32, RangeDigest>>, Failed> {
+) -> Result<BySide<BTreeMap<u32, RangeDigest>>, SideError> {
     let region = Region::whole(range.clone());
-    let rows = hands.ask_both(|side| sql::class_digests(hands.plan, side, &region, of)).await?;
+    let rows =
+        context.query_both(|side| sql::class_digests(context.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
-            let class: i64 = row.get(0)?;
-            Ok((u32::try_from(class).unwrap_or(0), parts::read_digest(row, 1)?))
+            Ok((part_digests::read_bucket(row, 0)?, part_digests::read_digest(row, 1)?))
         };
         rows[side].iter().map(read).collect::<Result<_, _>>().map_err(|error| (Some(side), error))
     })
 }
 
-/// Keys and row hashes of a region, paired as they come.
+/// Reads keys and row hashes of a region, and pairs them as they arrive.
 async fn key_hashes(
-    hands: &Hands<'_>,
+    context: &TaskContext<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing, Failed> {
-    let plan = hands.plan;
+) -> Result<Pairing, SideError> {
+    let plan = context.plan;
     let region = Region { range: range.clone(), classes, blocks: None };
-    let mut rows = hands.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
+    let mut rows = context.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let group = plan.group.map(|_| plan.key_width + 1);
     let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
@@ -159,23 +163,23 @@ async fn key_hashes(
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
         pairing.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
-        may_hold(pairing.waiting())?;
+        check_held(pairing.waiting())?;
     }
     Ok(pairing)
 }
 
-/// Streams the rows of both sides against each other.
-async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed> {
-    let plan = hands.plan;
+/// Streams the rows of both sides, and pairs them by key.
+async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Compared, SideError> {
+    let plan = context.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
-    let rows = hands.rows_of_both(|side| sql::canons(plan, side, range)).await?;
+    let rows = context.rows_of_both(|side| sql::canons(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
     let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut pairing = pairing.forgiving(&plan.pairs);
     let (first, second) = tokio::join!(source.next_keyed(key), target.next_keyed(key));
     let (mut s, mut t) = (first?, second?);
-    // A backfill that has not come by: rows of one side alone need not wait for anybody.
+    // A backfill that has not come so far: rows that only one side has need not wait.
     let lone = plan.key_proven() && (s.is_none() || t.is_none());
     loop {
         match (&s, &t) {
@@ -212,8 +216,8 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Compared, Failed>
     finish(pairing)
 }
 
-/// What a streamed range came to.
-fn finish(pairing: Pairing) -> Result<Compared, Failed> {
+/// Returns the result of a streamed range.
+fn finish(pairing: Pairing) -> Result<Compared, SideError> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, suspects, groups) = pairing.finish();
@@ -222,7 +226,7 @@ fn finish(pairing: Pairing) -> Result<Compared, Failed> {
         (1.., 0) => Some(Side::Source),
         _ => None,
     };
-    let duplicates = suspects.iter().any(|suspect| suspect.image.any(|digest| digest.rows > 1));
+    let duplicates = suspects.iter().any(|row| row.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
         let lone = Some((side, digest[side]));
         return Ok(Compared { rows, lone, ..Compared::default() });

@@ -1,63 +1,65 @@
-//! Does one piece of work: takes a connection of each side, tries again where that helps, and cancels
-//! politely when the run is stopped.
+//! Carries out one task: takes a connection of each side, retries where that helps, and cancels when the
+//! run is stopped.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::blocks;
 use super::bounds;
-use super::changed;
 use super::chunk;
-use super::hands::{Failed, Hands};
-use super::piece;
-use super::steps;
-use super::{Answer, Task, Work};
+use super::rows;
+use super::table_change;
+use super::task_context::TaskContext;
+use crate::candidates::{ChunkScan, KeyBatch, Probe, Rescan, Split, Task, TaskAnswer, Work};
 use crate::event::Event;
 use crate::pg::{PgError, Pool, Remedy, Retries, Session};
 use crate::plan::MappingPlan;
+use crate::prepare::{Options, SideError, Stop};
 use crate::row::{Key, Veil};
-use crate::run::options::{Options, Stop};
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
 /// What all workers share.
-pub(in crate::run) struct World {
-    pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
-    pub(in crate::run) pools: BySide<Pool>,
-    pub(in crate::run) sessions: BySide<Session>,
-    /// The same for statements that can be cut into smaller ones: they end sooner.
-    pub(in crate::run) short: BySide<Session>,
-    /// For questions of our own: names resolve in `pg_catalog` alone.
-    pub(in crate::run) own: Session,
-    /// What redacted values are told under.
-    pub(in crate::run) veil: Veil,
-    /// Of each mapping, the most groups that a range had so far.
-    pub(in crate::run) groups_seen: Vec<AtomicUsize>,
-    pub(in crate::run) stop: watch::Receiver<Stop>,
-    pub(in crate::run) events: mpsc::UnboundedSender<Event>,
+pub(crate) struct WorkerContext {
+    pub(crate) plans: Vec<Arc<MappingPlan>>,
+    pub(crate) pools: BySide<Pool>,
+    pub(crate) sessions: BySide<Session>,
+    /// The same for statements that are split into smaller ones: they end sooner.
+    pub(crate) short: BySide<Session>,
+    /// For queries of our own: names resolve in `pg_catalog` only.
+    pub(crate) own: Session,
+    /// The redactor of values.
+    pub(crate) veil: Veil,
+    /// The maximum of groups that a range had so far, by mapping.
+    pub(crate) groups_seen: Vec<AtomicUsize>,
+    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
 }
 
-impl World {
-    pub(in crate::run) fn new(
+impl WorkerContext {
+    /// Creates the context of the workers of a run.
+    pub(crate) fn new(
         spec: &Spec,
         pools: BySide<Pool>,
         plans: Vec<Arc<MappingPlan>>,
         options: &Options,
         stop: watch::Receiver<Stop>,
         events: mpsc::UnboundedSender<Event>,
-    ) -> World {
+    ) -> WorkerContext {
         let timeout = options.statement_timeout;
         let sessions = |limit: Duration| {
             BySide::new(|side| Session::limited(&spec.sides[side].search_path, limit, timeout))
         };
-        World {
+        WorkerContext {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
             plans,
             pools,
             sessions: sessions(timeout),
-            short: sessions(SHORT.max(options.chunk_time * 4)),
+            short: sessions(SHORT_TIMEOUT.max(options.chunk_time * 4)),
             own: Session::new(&[], timeout),
             veil: options.veil.clone(),
             stop,
@@ -66,41 +68,71 @@ impl World {
     }
 }
 
-/// Work with its result; nothing if it was stopped.
-pub(in crate::run) struct Done {
-    pub(in crate::run) work: Work,
-    pub(in crate::run) result: Option<Result<Answer, PgError>>,
-    /// How long the last try took.
-    pub(in crate::run) took: Duration,
+/// A task that was carried out, or could not be.
+pub(crate) struct Done {
+    /// The mapping's place in the run.
+    pub(crate) mapping: usize,
+    pub(crate) outcome: Outcome,
+    /// Whether it was a recheck of keys.
+    pub(crate) is_recheck: bool,
+    /// Whether it was the recheck of a prior run's keys.
+    pub(crate) is_prior: bool,
+    /// The duration of the last attempt.
+    pub(crate) took: Duration,
 }
 
-/// Answers of a server in a row that do not come in time.
-const MOST_SILENCES: u32 = 2;
+/// How a task ended.
+pub(crate) enum Outcome {
+    Answered(TaskAnswer),
+    /// It failed, and is not tried again as it is.
+    Failed(Task, PgError),
+    /// The run was stopped.
+    Stopped(Task),
+}
 
-/// How long a statement may take that can be cut into smaller ones. As long it holds its snapshot, and
-/// while it does, a busy table cannot be cleaned up: 30 s beside `pgbench` took 29 to 59% of the
-/// application's throughput. With what goes before and behind it, it stays below 5 s.
-const SHORT: Duration = Duration::from_secs(4);
+/// How one attempt at a task ended.
+enum Attempted {
+    Answered(TaskAnswer),
+    Failed(Task, SideError),
+    Stopped(Task),
+}
 
-/// Does the work, with bounded tries. What a standby's replay was in the way of is left to be done in
-/// smaller pieces where there are any, like what takes too long.
-pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
+/// Why a question has no answer.
+enum Unanswered {
+    Failed(SideError),
+    Stopped,
+}
+
+/// The number of answers in a row that do not arrive in time before a server is given up.
+const MOST_TIMEOUTS: u32 = 2;
+
+/// The maximum duration of a statement that can be split into smaller ones. It holds its snapshot
+/// as long, and during that time a busy table cannot be vacuumed: 30 s beside `pgbench` took 29 to
+/// 59% of the application's throughput. With what comes before and after it, it stays below 5 s.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Carries out a task, with a bounded number of attempts. What conflicts with a standby's replay is left
+/// to smaller tasks where there are any, like what takes too long.
+pub(crate) async fn perform(workers: Arc<WorkerContext>, work: Work) -> Done {
+    let Work { mapping, mut task } = work;
+    let is_recheck = matches!(task, Task::RecheckKeys(_));
+    let is_prior = matches!(task, Task::RecheckPrior(_));
     let (mut faults, mut conflicts) = (Retries::against_faults(), Retries::against_conflicts());
-    let mut silences = 0;
-    let can_be_less = can_be_less(&world.plans[work.mapping], &work.task);
+    let mut timeouts = 0;
+    let can_be_less = can_be_less(&workers.plans[mapping], &task);
     loop {
         let began = Instant::now();
-        let result = attempt(&world, &work).await;
+        let attempted = attempt(&workers, mapping, task).await;
         let took = began.elapsed();
-        let (side, error) = match result {
-            Some(Err(failed)) => failed,
-            result => {
-                return Done { work, result: result.map(|result| result.map_err(for_good)), took };
-            }
+        let done = |outcome| Done { mapping, outcome, is_recheck, is_prior, took };
+        let (back, (side, error)) = match attempted {
+            Attempted::Answered(answer) => return done(Outcome::Answered(answer)),
+            Attempted::Stopped(task) => return done(Outcome::Stopped(task)),
+            Attempted::Failed(task, failed) => (task, failed),
         };
         let pause = match error.remedy {
             Remedy::Retry => faults.pause(),
-            Remedy::Reconnect => match still_answers(&world, side, &mut silences).await {
+            Remedy::Reconnect => match still_answers(&workers, side, &mut timeouts).await {
                 true => faults.pause(),
                 false => None,
             },
@@ -109,35 +141,36 @@ pub(in crate::run) async fn perform(world: Arc<World>, work: Work) -> Done {
         };
         if let Some(pause) = pause {
             let event = Event::Retried { side, reason: error.message.clone() };
-            // The dispatcher listens as long as it waits for work.
-            let _ = world.events.send(event);
-            let stopped = stopped(&world, Stop::Soon);
+            // The scheduler receives events while it waits for results.
+            let _ = workers.events.send(event);
+            let stopped = stopped(&workers, Stop::Soon);
             if tokio::time::timeout(pause, stopped).await.is_ok() {
-                return Done { work, result: None, took };
+                return done(Outcome::Stopped(back));
             }
         }
-        let in_pieces = error.remedy == Remedy::Conflict && can_be_less;
-        if pause.is_none() || in_pieces {
-            return Done { work, result: Some(Err(for_good((side, error)))), took };
+        let is_split = error.remedy == Remedy::Conflict && can_be_less;
+        if pause.is_none() || is_split {
+            return done(Outcome::Failed(back, final_error((side, error))));
         }
+        task = back;
     }
 }
 
-/// Whether work that was not answered in time is done again. A server that does not answer on a new
-/// connection either, or that is silent again, is given up, for this work and all other.
-async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) -> bool {
+/// Returns whether a task that was not answered in time is tried again. A server that does not
+/// answer on a new connection either, or again not in time, is given up for all tasks.
+async fn still_answers(workers: &WorkerContext, side: Option<Side>, timeouts: &mut u32) -> bool {
     let Some(side) = side else { return false };
-    let pool = &world.pools[side];
-    *silences += 1;
-    let answers = *silences < MOST_SILENCES && pool.answers().await;
+    let pool = &workers.pools[side];
+    *timeouts += 1;
+    let answers = *timeouts < MOST_TIMEOUTS && pool.answers().await;
     if !answers {
         pool.give_up();
     }
     answers
 }
 
-/// An error that names its side, of work that is not tried again as it is.
-fn for_good((side, error): Failed) -> PgError {
+/// Returns an error that names its side, of a task that is not tried again as it is.
+fn final_error((side, error): SideError) -> PgError {
     let error = at_side(side, error);
     match error.remedy {
         Remedy::Conflict => PgError { remedy: Remedy::Shrink, ..error },
@@ -153,96 +186,201 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
     }
 }
 
-async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
-    let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
+async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempted {
+    let leases = tokio::join!(workers.pools.source.lease(), workers.pools.target.lease());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
-        (Err(error), _) => return Some(Err((Some(Side::Source), error))),
-        (_, Err(error)) => return Some(Err((Some(Side::Target), error))),
+        (Err(error), _) => return Attempted::Failed(task, (Some(Side::Source), error)),
+        (_, Err(error)) => return Attempted::Failed(task, (Some(Side::Target), error)),
     };
-    let plan = &world.plans[work.mapping];
-    let hands = Hands {
+    let plan = &workers.plans[mapping];
+    let context = TaskContext {
         plan,
         leases: &leases,
-        sessions: &world.sessions,
-        short: &world.short,
-        veil: &world.veil,
-        groups_seen: &world.groups_seen[work.mapping],
+        sessions: &workers.sessions,
+        short: &workers.short,
+        veil: &workers.veil,
+        groups_seen: &workers.groups_seen[mapping],
     };
-    let hands = if can_be_less(plan, &work.task) { hands.hurried() } else { hands };
-    let result = tokio::select! {
-        result = on_plan(&hands, &world.own, &work.task) => Some(result),
-        () = stopped(world, Stop::Now) => None,
-        error = world.pools.source.given_up() => Some(Err((Some(Side::Source), error))),
-        error = world.pools.target.given_up() => Some(Err((Some(Side::Target), error))),
-    };
+    let context = if can_be_less(plan, &task) { context.with_short_timeout() } else { context };
+    let attempted = TaskAttempt { workers, context: &context }.carry_out(task).await;
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
-    result
+    attempted
 }
 
-/// Waits until the run is asked to stop at least so urgently.
-async fn stopped(world: &World, urgency: Stop) {
-    let mut stop = world.stop.clone();
+/// Waits for a signal to stop with at least this urgency.
+async fn stopped(workers: &WorkerContext, urgency: Stop) {
+    let mut stop = workers.stop.clone();
     if stop.wait_for(|stop| *stop >= urgency).await.is_err() {
-        // Nobody is left who could ask.
+        // No signal can come any more.
         std::future::pending::<()>().await;
     }
 }
 
-/// Whether work that takes too long is tried again as less of it. What reads a range or blocks of one side
-/// sees to that by itself, and a look that no index serves takes as long for one key as for many.
+/// Returns whether a task that takes too long is split into smaller tasks. Tasks that read a range or
+/// blocks of one side split them by themselves, and a recheck without an index takes as long for one key
+/// as for many.
 fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
     match task {
-        Task::Scan { smallest, .. } => plan.served() && !smallest,
-        Task::Rescan { smallest, .. } => plan.served() && !smallest,
-        Task::Recall { keys } => plan.served() && keys.len() > 1,
-        Task::Look { entries, .. } => plan.served() && entries.len() > 1,
+        Task::ScanChunk(ChunkScan { smallest, .. }) | Task::Rescan(Rescan { smallest, .. }) => {
+            plan.served() && !smallest
+        }
+        Task::RecheckPrior(keys) => plan.served() && keys.len() > 1,
+        Task::RecheckKeys(KeyBatch { candidates, .. }) => plan.served() && candidates.len() > 1,
         // It is left out then: only a hint needs it.
-        Task::Ends { .. } => true,
+        Task::FindEnds(_) => true,
         _ => false,
     }
 }
 
-/// Does what a task asks for; what comes of it counts if the sides are still what was planned.
-async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer, Failed> {
-    let answer = carry_out(hands, task).await;
-    changed::judge(hands, own, task, answer).await
+/// One attempt at a task.
+struct TaskAttempt<'a> {
+    workers: &'a WorkerContext,
+    context: &'a TaskContext<'a>,
 }
 
-/// Does what a task asks for.
-async fn carry_out(hands: &Hands<'_>, task: &Task) -> Result<Answer, Failed> {
-    match task {
-        Task::Histogram { side } => bounds::histogram(hands, *side).await.map(Answer::Histogram),
-        Task::Probe { side, range, rows } => {
-            bounds::probe(hands, *side, range, *rows).await.map(Answer::Probed)
+impl TaskAttempt<'_> {
+    /// Carries out a task, and returns its answer with its question.
+    async fn carry_out(&self, task: Task) -> Attempted {
+        let context = self.context;
+        match task {
+            Task::ReadHistogram(side) => {
+                let found = self.only_boundaries(bounds::read_histogram(context, side)).await;
+                pair(side, found, TaskAnswer::ReadHistogram, Task::ReadHistogram)
+            }
+            Task::Probe(probe) => {
+                let Probe { side, range, rows } = &probe;
+                let found = self.only_boundaries(bounds::probe(context, *side, range, *rows)).await;
+                pair(probe, found, TaskAnswer::Probe, Task::Probe)
+            }
+            Task::ScanChunk(scan) => {
+                let found = self.rows(chunk::compare(context, &scan.range, scan.expected)).await;
+                pair(scan, found, TaskAnswer::ScanChunk, Task::ScanChunk)
+            }
+            Task::CountBlocks => {
+                let found = self.only_boundaries(blocks::count(context)).await;
+                pair(
+                    (),
+                    found,
+                    |(), blocks| TaskAnswer::CountBlocks(blocks),
+                    |()| Task::CountBlocks,
+                )
+            }
+            Task::ReadBlocks(read) => {
+                let found = self.rows(blocks::read(context, &read)).await;
+                pair(read, found, TaskAnswer::ReadBlocks, Task::ReadBlocks)
+            }
+            Task::Rescan(rescan) => {
+                let found = self
+                    .rows(chunk::compare(context, &rescan.range, chunk::NOTHING_EXPECTED))
+                    .await;
+                pair(rescan, found, TaskAnswer::Rescan, Task::Rescan)
+            }
+            Task::Split(split) => {
+                let Split { range, rows, least, .. } = &split;
+                let found = self.rows(bounds::find_middle(context, range, *rows, *least)).await;
+                pair(split, found, TaskAnswer::Split, Task::Split)
+            }
+            Task::FindGap(gap) => {
+                let (low, high) = (gap.low.as_ref(), gap.high.as_ref());
+                let found = self.rows(bounds::find_gap(context, gap.side, low, high)).await;
+                pair(gap, found, |_, gap| TaskAnswer::FindGap(gap), Task::FindGap)
+            }
+            Task::ReadKeys(range) => {
+                let found = self.rows(rows::read_keys(context, &range)).await;
+                pair(range, found, TaskAnswer::ReadKeys, Task::ReadKeys)
+            }
+            Task::CountNullKeys => {
+                let found = self.rows(rows::count_null_keys(context)).await;
+                pair(
+                    (),
+                    found,
+                    |(), counted| TaskAnswer::CountNullKeys(counted),
+                    |()| Task::CountNullKeys,
+                )
+            }
+            Task::RecheckPrior(keys) => {
+                let some: Vec<&Key> = keys.iter().collect();
+                let found = self.rows(rows::recheck(context, &some)).await;
+                pair(keys, found, TaskAnswer::RecheckPrior, Task::RecheckPrior)
+            }
+            Task::RecheckKeys(batch) => {
+                let found = self.rows(rows::recheck_candidates(context, &batch.candidates)).await;
+                pair(batch, found, TaskAnswer::RecheckKeys, Task::RecheckKeys)
+            }
+            Task::RecheckRange(candidate) => {
+                let found = self.rows(rows::recheck_range(context, &candidate)).await;
+                pair(candidate, found, TaskAnswer::RecheckRange, Task::RecheckRange)
+            }
+            Task::RecheckNullKeys(candidate) => {
+                let found = self.rows(rows::count_null_keys(context)).await;
+                pair(candidate, found, TaskAnswer::RecheckNullKeys, Task::RecheckNullKeys)
+            }
+            Task::NameRange(range) => {
+                let through = range.through.as_ref();
+                let found = self.rows(bounds::find_last_key(context, range.side, through)).await;
+                pair(range, found, TaskAnswer::NameRange, Task::NameRange)
+            }
+            Task::LocateKey(key) => {
+                let found = self.rows(bounds::find_single_key(context, &key.candidate)).await;
+                pair(key, found, TaskAnswer::LocateKey, Task::LocateKey)
+            }
+            Task::FindEnds(side) => {
+                let found = self.rows(bounds::find_ends(context, side)).await;
+                pair(side, found, TaskAnswer::FindEnds, Task::FindEnds)
+            }
         }
-        Task::Scan { range, expected, .. } => chunk::chunk(hands, range, *expected).await,
-        Task::Measure => piece::measure(hands).await.map(Answer::Measured),
-        Task::Read { piece } => piece::read(hands, piece).await.map(Answer::Read),
-        Task::Rescan { range, .. } => chunk::chunk(hands, range, chunk::UNKNOWN).await,
-        Task::Halve { range, rows, least, .. } => {
-            bounds::middle(hands, range, *rows, *least).await.map(Answer::Halved)
-        }
-        Task::Gap { side, low, high } => {
-            bounds::gap(hands, *side, low.as_ref(), high.as_ref()).await.map(Answer::Gap)
-        }
-        Task::Keys { piece } => steps::keys(hands, piece).await.map(Answer::Keys),
-        Task::NullKeys | Task::LookAtNullKeys { .. } => {
-            steps::null_keys(hands).await.map(Answer::NullKeys)
-        }
-        Task::Recall { keys } => {
-            let keys: Vec<&Key> = keys.iter().collect();
-            steps::look_at(hands, &keys).await.map(Answer::Recalled)
-        }
-        Task::Look { entries, .. } => steps::look(hands, entries).await.map(Answer::Looked),
-        Task::LookAtRange { entry } => {
-            steps::look_at_range(hands, entry).await.map(Answer::LookedAtRange)
-        }
-        Task::NameRun { run } => {
-            bounds::last_key(hands, run.side, run.through.as_ref()).await.map(Answer::Named)
-        }
-        Task::Narrow { entry, .. } => bounds::narrow(hands, entry).await.map(Answer::Narrowed),
-        Task::Ends { side } => bounds::ends(hands, *side).await.map(Answer::Ends),
+    }
+
+    /// Waits for an answer that depends on rows.
+    fn rows<A>(
+        &self,
+        work: impl Future<Output = Result<A, SideError>>,
+    ) -> Pin<Box<impl Future<Output = Result<A, Unanswered>>>> {
+        Box::pin(self.answer(true, work))
+    }
+
+    /// Waits for an answer that only tells where statements begin and end.
+    fn only_boundaries<A>(
+        &self,
+        work: impl Future<Output = Result<A, SideError>>,
+    ) -> Pin<Box<impl Future<Output = Result<A, Unanswered>>>> {
+        Box::pin(self.answer(false, work))
+    }
+
+    /// Waits for an answer, which counts if the tables are still what was planned; or until the run is
+    /// stopped, or a server is given up.
+    async fn answer<A>(
+        &self,
+        reads_rows: bool,
+        work: impl Future<Output = Result<A, SideError>>,
+    ) -> Result<A, Unanswered> {
+        let TaskAttempt { workers, context } = self;
+        let answer = async {
+            let answer = work.await;
+            table_change::judge(context, &workers.own, reads_rows, answer).await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = stopped(workers, Stop::Now) => return Err(Unanswered::Stopped),
+            error = workers.pools.source.given_up() => Err((Some(Side::Source), error)),
+            error = workers.pools.target.given_up() => Err((Some(Side::Target), error)),
+        };
+        answer.map_err(Unanswered::Failed)
+    }
+}
+
+/// Pairs a question with its answer; without one the task is returned.
+fn pair<Q, A>(
+    question: Q,
+    found: Result<A, Unanswered>,
+    answer: fn(Q, A) -> TaskAnswer,
+    task: fn(Q) -> Task,
+) -> Attempted {
+    match found {
+        Ok(found) => Attempted::Answered(answer(question, found)),
+        Err(Unanswered::Failed(failed)) => Attempted::Failed(task(question), failed),
+        Err(Unanswered::Stopped) => Attempted::Stopped(task(question)),
     }
 }
