@@ -281,7 +281,7 @@ fn the_crontab_is_what_cron_takes_and_mails_what_a_person_must_see() {
     assert_eq!(output.status.code(), Some(1));
     // Of a run that holds the lock the program speaks itself, once.
     let ledger = place.join(".pgreconcile/test.db");
-    let held = Lock::take(&ledger).unwrap().unwrap();
+    let held = Lock::take(&ledger).unwrap().acquired().unwrap();
     let output = run();
     assert_eq!(output.status.code(), Some(4));
     assert!(said(&output).starts_with("error: another run is under way"), "{}", said(&output));

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::clock::warn_if_behind;
 use super::ui::Ui;
 use crate::ledger::{
-    Lease, LeaseKind, LeaseRequest, LedgerSetting, Location, Lock, RENEWED_EVERY, Recorder, Store,
+    Acquisition, Lease, LeaseKind, LeaseRequest, LedgerSetting, Location, Lock, RENEWED_EVERY,
+    Recorder, Store,
 };
 use crate::problem::Problem;
 use crate::row::Veil;
@@ -111,8 +112,8 @@ impl Ledgers {
             return lock.is_some().then_some(true);
         }
         let lock = match Lock::take(file) {
-            Ok(Ok(lock)) => Some(lock),
-            Ok(Err(holder)) => {
+            Ok(Acquisition::Acquired(lock)) => Some(lock),
+            Ok(Acquisition::HeldBy(holder)) => {
                 let holder = if holder.is_empty() { "another process" } else { &holder };
                 let path = Lock::path(file);
                 show_locked(&format!("{holder} holds {}", path.display()), ui);
@@ -145,15 +146,15 @@ impl Ledgers {
             let (name, holder) = (process.to_owned(), process.to_owned());
             let taken = store.take_lease(LeaseRequest { kind, name, run, holder }).await;
             // Without it the spec's lease expires.
-            self.member = taken.ok().flatten().and_then(Result::ok);
+            self.member = taken.ok().flatten().and_then(Acquisition::acquired);
         }
         let mut held = None;
         match store.take_lease(of_spec).await {
-            Ok(Some(Ok(lease))) => {
+            Ok(Some(Acquisition::Acquired(lease))) => {
                 held = Some(lease.clone());
                 self.leases.push(lease);
             }
-            Ok(Some(Err(holder))) => {
+            Ok(Some(Acquisition::HeldBy(holder))) => {
                 release_all(self.member.take().into_iter().collect()).await;
                 show_locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), request.ui);
                 return false;

@@ -1,8 +1,9 @@
-//! Where a run stands, written down chunk by chunk, so that one that was interrupted goes on.
+//! Checkpoints: the result of each chunk, so that an interrupted run can be resumed.
 //!
-//! A checkpoint is what the scan saw of a chunk, before anything was rechecked: the rest of a run
-//! follows from it, and what stood then may have healed since. Clean chunks are told by numbers alone;
-//! what differs stands in a binary form that only the version of this program that wrote it reads.
+//! A checkpoint holds what the scan found in a chunk, before anything was rechecked: the rest of the
+//! run follows from it, and a difference of that time may have healed since. A clean chunk is stored as
+//! numbers only. Differences are stored in a binary form that only the version of the program that
+//! wrote it can read.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,21 +21,21 @@ use crate::compare::Compared;
 use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
 
-/// The chunks of a mapping as the ledger has them.
+/// The stored chunks of a mapping.
 #[derive(Debug, Default)]
 pub struct StoredChunks {
-    /// Those that are as they were written.
+    /// Those whose checksums match.
     pub sound: Vec<PriorChunk>,
-    /// The places of those that are damaged: their ranges are to be read again.
+    /// The places of the damaged ones, whose ranges must be read again.
     pub damaged: Vec<i64>,
 }
 
-/// Where a comparison by buckets stands, as the ledger has it.
+/// The stored state of a scan by hash buckets.
 #[derive(Debug)]
 pub enum StoredBlockScan<T> {
-    /// There is none.
+    /// No state is stored.
     Nothing,
-    /// As it was written.
+    /// The state, whose checksum matches.
     Sound(T),
     /// It is damaged.
     Damaged,
@@ -46,7 +47,7 @@ const DIRTY: &str = "dirty";
 const SKIPPED: &str = "skipped";
 
 impl Recorder {
-    /// Writes down what became of a chunk.
+    /// Records the outcome of a chunk.
     pub fn record_chunk(
         &mut self,
         mapping: &str,
@@ -63,7 +64,7 @@ impl Recorder {
         self.queue(LedgerWrite { statement, params });
     }
 
-    /// Writes down how far a comparison by buckets has come, in place of what was written before.
+    /// Records how far a scan by hash buckets has come. Replaces the state that was recorded before.
     pub fn record_block_scan(&mut self, mapping: &str, state: &impl Serialize) {
         let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of_rows(mapping);
@@ -73,7 +74,7 @@ impl Recorder {
         self.queue(LedgerWrite { statement, params });
     }
 
-    /// Writes down what was ruled of a range.
+    /// Records what a recheck found out about a range of one-sided rows.
     pub fn record_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
         let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of(mapping);
@@ -85,27 +86,27 @@ impl Recorder {
         self.queue(LedgerWrite { statement, params });
     }
 
-    /// Forgets a chunk that is to be read again.
+    /// Deletes a chunk that must be read again.
     pub fn delete_chunk(&mut self, mapping: &str, place: i64) {
         let Some(run) = self.resumable_run() else { return };
-        let statement = include_str!("statements/forget_one_chunk.sql");
+        let statement = include_str!("statements/delete_one_chunk.sql");
         self.queue(LedgerWrite { statement, params: values![run, mapping, place] });
     }
 
-    /// Forgets where a mapping stood: it is read from its start.
+    /// Deletes the checkpoints of a mapping, which is then read from its start.
     pub fn delete_checkpoints(&mut self, mapping: &str) {
         let Some(run) = self.resumable_run() else { return };
         for statement in [
-            include_str!("statements/forget_chunk_of_mapping.sql"),
-            include_str!("statements/forget_ruling_of_mapping.sql"),
-            include_str!("statements/forget_pass_of_mapping.sql"),
+            include_str!("statements/delete_chunk_of_mapping.sql"),
+            include_str!("statements/delete_ruling_of_mapping.sql"),
+            include_str!("statements/delete_pass_of_mapping.sql"),
         ] {
             self.queue(LedgerWrite { statement, params: values![run, mapping] });
         }
     }
 
-    /// What was ruled of the ranges of a mapping, and how many rulings are damaged: their ranges are
-    /// looked at again.
+    /// Reads what rechecks found out about ranges of a mapping, and how many of these records are
+    /// damaged: their ranges are rechecked again.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -127,7 +128,7 @@ impl Recorder {
         Ok((rulings, damaged))
     }
 
-    /// The chunks of a mapping that the run has compared before it was interrupted.
+    /// Reads the chunks of a mapping that the run had compared before it was interrupted.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -142,7 +143,7 @@ impl Recorder {
         StoredChunks::read((self.store().checksums(), storage), &run.id, i64::MIN, page).await
     }
 
-    /// What there is to say of a chunk that is not clean.
+    /// Reads the differences of a chunk that is not clean.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
@@ -150,7 +151,7 @@ impl Recorder {
         self.read_chunk_outcome(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
-    /// Why a chunk could not be compared.
+    /// Reads why a chunk could not be compared.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
@@ -174,7 +175,7 @@ impl Recorder {
         storage.decode(&of.of_outcome(), found.bytes("outcome")?)
     }
 
-    /// How far a comparison by buckets had come, if there was one.
+    /// Reads how far a scan by hash buckets had come, if there was one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -193,14 +194,14 @@ impl Recorder {
         match (storage.decode(&("pass", run.number, mapping), found.bytes("state")?), storage) {
             (Ok(state), _) => Ok(StoredBlockScan::Sound(state)),
             (Err(_), Storage::Plain) => Ok(StoredBlockScan::Damaged),
-            // Its checksum is right: it was written under another secret, or none is set now.
+            // Its checksum matches: it was written under another secret, or none is set now.
             (Err(_), _) => Ok(StoredBlockScan::Nothing),
         }
     }
 }
 
 impl StoredChunks {
-    /// Reads chunks from a place on, some at a time.
+    /// Reads the chunks from a place on, page by page.
     pub(super) async fn read(
         (checksums, storage): (&Checksums, Storage<'_>),
         run: &str,
@@ -226,7 +227,7 @@ impl StoredChunks {
     }
 }
 
-/// Reads a chunk as it is kept.
+/// Reads a chunk.
 fn read_chunk(record: &StoredRow, storage: Storage<'_>) -> Result<PriorChunk, Problem> {
     let state = match record.text("state")? {
         CLEAN => PriorChunkState::Clean(record.count("matched")?),
@@ -265,12 +266,12 @@ pub(super) struct StoredChunk {
     pub(super) range: Vec<u8>,
     pub(super) state: &'static str,
     pub(super) matched: u64,
-    /// What numbers do not say; empty where they say it all.
+    /// The differences, or why it could not be compared; empty where the numbers tell everything.
     pub(super) outcome: Vec<u8>,
 }
 
 impl StoredChunk {
-    /// Returns `None` if the chunk must not be stored. If only its outcome must not be stored, the
+    /// Makes the stored form of a chunk. Returns `None` if the chunk must not be stored. If only its outcome must not be stored, the
     /// outcome is left out, and a resumed run compares the chunk again.
     pub(super) fn of(
         redaction: &Redaction,
@@ -296,7 +297,7 @@ impl StoredChunk {
     }
 }
 
-/// Whether the numbers say it all.
+/// Returns whether the numbers tell everything.
 fn is_clean(compared: &Compared) -> bool {
     let Compared { rows, matched, suspects, lone, groups } = compared;
     let all = rows.all(|rows| rows == matched);
@@ -312,7 +313,7 @@ mod tests {
     use crate::schema::{BySide, Side};
 
     #[test]
-    fn what_is_written_down_is_read_back() {
+    fn stored_values_are_read_back() {
         let bound = |text: &str| {
             let key = Key::new([text.as_bytes()]);
             Some(Bound { key, text: [text.to_owned()].into() })
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_numbers_say_is_clean() {
+    fn a_chunk_that_numbers_describe_is_clean() {
         let clean =
             Compared { rows: BySide { source: 5, target: 5 }, matched: 5, ..Compared::default() };
         assert!(is_clean(&clean));

@@ -1,14 +1,14 @@
-//! The checksum that every row of the ledger's tables carries, computed and verified here only.
+//! The checksum of every row of the ledger's tables. It is computed and verified in this file only.
 //!
-//! SQLite and PostgreSQL notice a damaged page at best, not a flipped bit in a value, and a verdict
-//! rests on these values. So each row has a keyed BLAKE3 over the table's name, the id of its run and
+//! SQLite and PostgreSQL detect a damaged page at best, not a flipped bit in a value, and a verdict
+//! depends on these values. So each row has a keyed BLAKE3 over the table's name, the id of its run and
 //! all of its values in the order of the table's columns, each with its type and length. The key
-//! columns are among the values: a row that turns up in another place is as damaged as one with
-//! another content. A row that is missing is noticed by what counts it (the run's row counts its
-//! findings, undecided ranges and mappings) or by the keys that it leaves uncovered.
+//! columns are among the values: a row in another place is as damaged as one with another content. A
+//! missing row is detected by a count (the run's row counts its findings, undecided ranges and
+//! mappings) or by the keys that it leaves uncovered.
 //!
-//! Left out are the columns of leases (`shard.holder`, `until`, `turn`): they decide who reads a range,
-//! not what is in it.
+//! The table `lease` and the columns of a shard's lease (`holder`, `until`, `turn`) are not covered:
+//! they decide which process reads a range, not what is in it.
 
 use std::fmt;
 
@@ -68,7 +68,7 @@ impl fmt::Display for ChecksummedTable {
 }
 
 impl Checksums {
-    /// Returns those of the ledger with this secret.
+    /// Returns the checksums of the ledger with this secret.
     pub(super) fn of_secret(secret: &[u8]) -> Checksums {
         Checksums(ChecksumKey::of_secret(secret))
     }
@@ -129,7 +129,7 @@ pub(super) fn secret_row(secret: &[u8]) -> Vec<StoredValue> {
     Checksums::of_secret(secret).sealed(ChecksummedTable::Secret, "", values![SECRET, secret])
 }
 
-/// Adds a part of known type and length.
+/// Adds a part with its type and length.
 fn add(bytes: &mut Vec<u8>, kind: u8, part: &[u8]) {
     bytes.push(kind);
     bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_of_a_row_is_noticed() {
+    fn every_flipped_bit_of_a_row_is_detected() {
         let checksums = Checksums::of_secret(b"secret");
         let row = checksums.sealed(
             ChecksummedTable::Chunk,
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(checksums.verify(ChecksummedTable::Mapping, "01K", &row), Err(Damaged));
         let other = Checksums::of_secret(b"other");
         assert_eq!(other.verify(ChecksummedTable::Mapping, "01J", &row), Err(Damaged));
-        // A row of a program that knows no checksums.
+        // A row of a program without checksums.
         let bare = StoredRow::unnamed(vec![
             StoredValue::Int(1),
             StoredValue::Int(0),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn values_do_not_run_into_each_other() {
+    fn values_are_told_apart() {
         let checksums = Checksums::of_secret(b"");
         let of = |values: Vec<StoredValue>| checksums.of(ChecksummedTable::Run, "", &values);
         assert_ne!(of(values!["ab", "c"]), of(values!["a", "bc"]));

@@ -1,8 +1,8 @@
-//! What the ledger knows of which part of a mapping was verified when.
+//! Coverage: which part of a mapping was verified when.
 //!
-//! How many rows a range has and when it was verified is stored as it is, so that anybody may ask for
-//! shares. The bounds of a redacted key are encrypted, or not stored. A gate rests on the bounds too,
-//! since only they say that ranges leave nothing out.
+//! How many rows a range has and when it was verified is stored in plain, so that shares can be read
+//! without a secret. The bounds of a redacted key are encrypted, or not stored. A gate needs the bounds
+//! too, since only they prove that the ranges leave nothing out.
 
 use super::checksum::ChecksummedTable;
 use super::cipher::Cipher;
@@ -13,10 +13,10 @@ use super::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
-/// The part of a mapping that was verified, as far as a secret shows its bounds.
+/// The part of a mapping that was verified, if its bounds can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoverageReading {
-    /// The bounds are known, and leave nothing out.
+    /// The bounds can be read, and the ranges leave nothing out.
     Known(Shares),
     /// The bounds are encrypted, and there is no secret.
     NoSecret,
@@ -27,7 +27,7 @@ pub enum CoverageReading {
 /// A range as it is stored.
 struct StoredRange {
     place: u64,
-    /// Its bounds with their key.
+    /// Its bounds and the key, encoded.
     bounds: Vec<u8>,
     rows: u64,
     verified: Option<VerifiedBy>,
@@ -41,8 +41,8 @@ struct StoredCoverage<'c> {
 }
 
 impl Store {
-    /// Returns which part of a mapping was verified when, in runs of one scope, by whatever key; nothing
-    /// if none has said.
+    /// Returns which part of a mapping was verified when, in runs of one scope, by any key. Returns
+    /// `None` if nothing is stored.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -75,7 +75,7 @@ impl Store {
         Ok(stored.tiled(None).map(|(coverage, _)| coverage.shares()))
     }
 
-    /// Returns what is stored of a mapping's ranges. Where one is damaged, none has been verified.
+    /// Reads the stored ranges of a mapping. If one is damaged, none counts as verified.
     async fn read_stored_coverage<'c>(
         &self,
         scope: &'c str,
@@ -88,7 +88,7 @@ impl Store {
                 stored.stretches.clear();
                 break;
             }
-            // Of a ledger of an older version it may be that of no run.
+            // In a ledger that was migrated the run may not be known.
             let (at, run) = (
                 record.text("verified_at")?.to_owned(),
                 record.maybe_int("verified_by")?.unwrap_or(0),
@@ -103,7 +103,7 @@ impl Store {
         Ok(stored)
     }
 
-    /// The mappings of a scope of which something was verified.
+    /// Returns the mappings of a scope of which a part was verified.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -119,13 +119,13 @@ impl StoredCoverage<'_> {
         self.stretches.iter().any(|stored| Cipher::is_encrypted(&stored.bounds))
     }
 
-    /// Returns whether another secret encrypts it: not one of its ranges decrypts.
+    /// Returns whether it is encrypted under another secret: none of its ranges decrypts.
     fn has_other_secret(&self, cipher: &Cipher) -> bool {
         let decrypts = |stored: &StoredRange| self.range(stored, Some(cipher)).is_some();
         self.is_encrypted() && !self.stretches.iter().any(decrypts)
     }
 
-    /// Returns the range of a stretch with its key, if it can be read.
+    /// Returns a range with its key, if it can be read.
     fn range(&self, stored: &StoredRange, cipher: Option<&Cipher>) -> Option<(KeyRange, String)> {
         let storage = match Cipher::is_encrypted(&stored.bounds) {
             true => Storage::Encrypted(cipher?),
@@ -134,8 +134,8 @@ impl StoredCoverage<'_> {
         storage.decode(&place_of(self.scope, self.mapping, stored.place), &stored.bounds).ok()
     }
 
-    /// Returns the coverage with the key whose ranges it speaks of. What cannot be read has not been
-    /// verified: `None` then, and where the ranges leave something out.
+    /// Returns the coverage with the key of its ranges. Returns `None` if a range cannot be read, or
+    /// the ranges leave something out: neither counts as verified.
     fn tiled(&self, cipher: Option<&Cipher>) -> Option<(Coverage, String)> {
         let (mut stretches, mut of_key) = (Vec::new(), String::new());
         for stored in &self.stretches {
@@ -153,8 +153,9 @@ fn place_of<'p>(scope: &'p str, mapping: &'p str, place: u64) -> (&'p str, &'p s
 }
 
 impl Recorder {
-    /// Which part of a mapping was verified when, in runs of a scope, by this key: ranges of another
-    /// mean other rows. What is encrypted under another secret counts as not verified.
+    /// Returns which part of a mapping was verified when, in runs of a scope, by this key: ranges of
+    /// another key mean other rows. A range that is encrypted under another secret counts as not
+    /// verified.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -169,8 +170,8 @@ impl Recorder {
         Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
     }
 
-    /// Writes down which part of a mapping was verified when, in place of what was there; nothing if
-    /// its bounds must not be stored.
+    /// Records which part of a mapping was verified when. Replaces the coverage that was stored
+    /// before; if the bounds must not be stored, none is stored.
     pub fn record_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
         let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
@@ -187,7 +188,7 @@ impl Recorder {
             Some(self.store().checksums().sealed(ChecksummedTable::Coverage, "", row))
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
-        let statement = include_str!("statements/forget_coverage.sql");
+        let statement = include_str!("statements/delete_coverage.sql");
         self.queue(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
             let statement = include_str!("statements/add_coverage.sql");
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bounds_of_a_redacted_key_need_their_secret_and_shares_none() {
+    async fn bounds_of_a_redacted_key_need_the_secret() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         let (cipher, other) = (Cipher::of_secret(b"one"), Cipher::of_secret(b"other"));
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(store.read_shares("s", "t").await.unwrap(), Some(halves().shares()));
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
-        // What leaves something out has verified nothing.
+        // Ranges that leave something out have verified nothing.
         rusqlite::Connection::open(&file)
             .unwrap()
             .execute("delete from coverage where place = 1", ())
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_secret_only_coverage_without_bounds_is_stored() {
+    async fn without_a_secret_only_whole_coverage_is_stored() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         let store = stored(&file, None, &Coverage::nothing(7)).await;

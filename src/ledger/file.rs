@@ -1,7 +1,7 @@
-//! The embedded store: one SQLite file. The only file that knows of SQLite.
+//! The embedded store: one SQLite file. No other file uses SQLite.
 //!
-//! A rollback journal and short transactions, not a write-ahead log: the ledger stays one file that
-//! can be copied, and lies well on every file system.
+//! It has a rollback journal and short transactions, not a write-ahead log: the ledger stays one file
+//! that can be copied, and works on every file system.
 
 use std::io;
 use std::path::Path;
@@ -22,8 +22,8 @@ use crate::problem::Problem;
 
 /// Marks a file as a ledger: "pgrc".
 const APPLICATION: i64 = 0x7067_7263;
-/// How long another process's statement is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for another process's statement.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl From<rusqlite::Error> for Problem {
     fn from(error: rusqlite::Error) -> Problem {
@@ -32,7 +32,9 @@ impl From<rusqlite::Error> for Problem {
             Some(ErrorCode::DiskFull) => "the disk is full",
             Some(ErrorCode::ReadOnly) => "it is read-only",
             Some(ErrorCode::CannotOpen) => "it cannot be opened",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process is at it",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another process is using it"
+            }
             _ => return Problem::new(error.to_string()),
         };
         Problem::new(known)
@@ -64,7 +66,7 @@ pub(super) struct FileStore {
 }
 
 impl FileStore {
-    /// Opens a ledger to write to, and makes it if it is not there.
+    /// Opens a ledger for writing. Creates the file if there is none.
     pub(super) async fn create(path: &Path) -> Result<FileStore, Problem> {
         make_folder(path).map_err(of_system)?;
         let path = create_database(path).map_err(of_system)?;
@@ -73,9 +75,9 @@ impl FileStore {
             return Ok(store);
         }
         store.connection.pragma_update(None, "synchronous", "normal")?;
-        // Findings come in no order that an index likes: pages that are written again stay at hand.
+        // Findings arrive in random index order: pages that are written again stay in the cache.
         store.connection.pragma_update(None, "cache_size", -4096)?;
-        // What is deleted is overwritten.
+        // Deleted rows are overwritten.
         store.connection.pragma_update(None, "secure_delete", true)?;
         if store.version()? < VERSION {
             store.migrate().await?;
@@ -84,9 +86,9 @@ impl FileStore {
         Ok(FileStore { newer: store.version()? > VERSION, ..store })
     }
 
-    /// Makes what it lacks of this program's version.
+    /// Brings it to the version of this program.
     async fn migrate(&self) -> Result<(), Problem> {
-        // Nobody else writes from here on; rolled back when it goes without a commit.
+        // No other process writes from here on. Without a commit it is rolled back when it is dropped.
         let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let version = self.version()?;
         for step in missing(version) {
@@ -98,9 +100,9 @@ impl FileStore {
         Ok(all.commit()?)
     }
 
-    /// Removes what older programs deleted without overwriting it, after a migration. A process that
-    /// was killed in between leaves it to the next one that opens the ledger, and so does one that
-    /// finds the ledger in use or the disk full.
+    /// Overwrites, after a migration, what older programs deleted without overwriting it. If the
+    /// process is killed in between, the ledger is in use or the disk is full, the next process that
+    /// opens the ledger does so.
     fn vacuum_if_due(&self) -> Result<(), Problem> {
         if self.connection.table_exists(None, "vacuum_due")? {
             let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
@@ -108,14 +110,14 @@ impl FileStore {
         Ok(())
     }
 
-    /// Opens a ledger to read; nothing if there is none.
+    /// Opens a ledger for reading. Returns `None` if there is none.
     pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, Problem> {
         let Some(found) = find_database(path).map_err(of_system)? else { return Ok(None) };
         let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
-            // A file that no run has come to write to yet.
+            // A file that no run has written to yet.
             0 => Ok(None),
-            // What an older program has written gets the tables that it lacks first.
+            // A ledger of an older program is migrated first.
             1..VERSION => FileStore::create(path).await.map(Some),
             _ => Ok(Some(store)),
         }
@@ -124,7 +126,7 @@ impl FileStore {
     fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, Problem> {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, access | flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         let store = FileStore { connection, newer: false };
         let version = store.version()?;
         let pragma = |name: &str| store.connection.pragma_query_value(None, name, number);
@@ -139,7 +141,7 @@ impl FileStore {
         Ok(self.connection.pragma_query_value(None, "user_version", number)?)
     }
 
-    /// Runs a statement and gives what it returns.
+    /// Runs a statement and returns its rows.
     pub(super) fn rows(
         &self,
         statement: &str,
@@ -156,9 +158,9 @@ impl FileStore {
         Ok(found)
     }
 
-    /// Makes several changes, or none of them. Gives how many rows each has changed.
+    /// Makes several changes, or none of them. Returns how many rows each has changed.
     pub(super) fn write_all(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
-        // Rolled back when it goes without a commit.
+        // Without a commit it is rolled back when it is dropped.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
         for LedgerWrite { statement, params } in changes {
@@ -169,7 +171,7 @@ impl FileStore {
         Ok(counts)
     }
 
-    /// Makes several changes, then those that follow from what the last one returns, or none of them.
+    /// Makes several changes, then those that follow from the rows that the last one returns, or none.
     pub(super) fn write_then(
         &self,
         changes: &[LedgerWrite],
@@ -225,7 +227,7 @@ impl Tables for FileStore {
 
 #[cfg(test)]
 impl FileStore {
-    /// Makes a ledger as a program of an older version left it.
+    /// Makes a ledger of an older version.
     pub(super) fn of_version(path: &Path, version: i64) -> FileStore {
         let connection = Connection::open(path).unwrap();
         for step in &missing(0)[..usize::try_from(version).unwrap()] {
@@ -246,7 +248,7 @@ fn read_values(row: &Row<'_>) -> rusqlite::Result<Vec<StoredValue>> {
     let value = |at| {
         Ok(match row.get_ref(at)? {
             ValueRef::Integer(number) => StoredValue::Int(number),
-            // Damage may leave a text that is none: its row is refused, and others are read.
+            // Damage may leave bytes that are no text: their row is rejected, and others are read.
             ValueRef::Text(text) => match std::str::from_utf8(text) {
                 Ok(text) => StoredValue::Text(text.to_owned()),
                 Err(_) => StoredValue::Bytes(text.to_owned()),
@@ -262,8 +264,8 @@ fn read_values(row: &Row<'_>) -> rusqlite::Result<Vec<StoredValue>> {
 mod tests {
     use super::*;
 
-    /// SQLite numbers parameters by their first appearance, PostgreSQL by their name: statements serve
-    /// both as long as the two agree.
+    /// SQLite numbers parameters by their first appearance, PostgreSQL by their name: both can run a
+    /// statement as long as the two agree.
     #[test]
     fn parameters_appear_in_the_order_of_their_numbers() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ledger/statements");
@@ -299,27 +301,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_version_1_is_added_to() {
+    async fn a_file_of_version_1_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         drop(FileStore::of_version(&path, 1));
         let store = FileStore::read(&path).await.unwrap().unwrap();
         assert_eq!(store.version().unwrap(), VERSION);
-        // Who comes second finds it done.
+        // A second process finds it done.
         store.migrate().await.unwrap();
         assert!(!store.newer);
     }
 
-    /// Whether the file or its journal holds some bytes.
+    /// Returns whether the file or its journal contains these bytes.
     fn holds(path: &Path, bytes: &[u8]) -> bool {
         let files = [path.to_owned(), path.with_extension("db-journal")];
         let mut files = files.iter().filter_map(|file| std::fs::read(file).ok());
         files.any(|file| file.windows(bytes.len()).any(|part| part == bytes))
     }
 
-    /// A kill between the two leaves a file of this version with what the older one deleted.
+    /// A kill between the two leaves a file of this version with what an older program deleted.
     #[tokio::test]
-    async fn bounds_of_an_older_version_are_erased_even_after_a_kill() {
+    async fn old_bounds_are_erased_even_after_a_kill() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let old = Connection::open(&path).unwrap();
@@ -358,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_deleted_is_overwritten() {
+    async fn deleted_rows_are_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let store = FileStore::create(&path).await.unwrap();
@@ -369,7 +371,7 @@ mod tests {
         }
         assert!(holds(&path, b"CANARYROW"));
         for run in 0..40_i64 {
-            store.rows(include_str!("statements/forget_undecided.sql"), &[run.into()]).unwrap();
+            store.rows(include_str!("statements/delete_undecided.sql"), &[run.into()]).unwrap();
         }
         assert!(!holds(&path, b"CANARYROW"));
     }

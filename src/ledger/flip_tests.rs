@@ -1,6 +1,5 @@
-//! Every byte of every value that a ledger stores, flipped one by one: each row verifies as it was
-//! written, and none with another byte, whatever table it is in. What is decoded of flipped bytes never
-//! panics.
+//! Tests that flip every byte of every stored value, one by one. Each row verifies as it was written, and
+//! no row with another byte. Decoding flipped bytes never panics.
 
 #[cfg(test)]
 mod tests {
@@ -28,7 +27,7 @@ mod tests {
         NamedValues(vec![("id".to_owned(), "42".to_owned())])
     }
 
-    /// A finding as it is written.
+    /// Returns a finding as it is written.
     fn finding() -> Finding {
         let text = r#"{"type":"finding","version":1,"mapping":"t","kind":"mismatch",
         "disposition":"confirmed","key":{"id":"42"},"columns":{"v":{"source":"a","target":null}},
@@ -36,7 +35,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    /// A chunk that has something of everything.
+    /// Returns a chunk with every kind of difference.
     fn compared() -> Compared {
         let key = Key::new([&42_i32.to_be_bytes()[..]]);
         Compared {
@@ -48,7 +47,7 @@ mod tests {
         }
     }
 
-    /// A recorder whose run has something in every table, and has not ended.
+    /// Returns a recorder whose run has a row in every table, and has not ended.
     async fn recorder(folder: &std::path::Path) -> Recorder {
         let store = Store::create(&Location::File(folder.join("x.db"))).await.unwrap();
         let mut recorder = Recorder::new(store, "compare");
@@ -63,7 +62,7 @@ mod tests {
         recorder.record_coverage("t", "id", &Coverage::nothing(7));
         let range = RangeText { after: Some(named()), through: None };
         let undecided = Undecided::new("t", range, "slow".to_owned());
-        let mut told = [
+        let mut events = [
             Event::Finding { mapping: 0, finding: finding() },
             Event::Undecided(undecided),
             Event::MappingFinished {
@@ -71,7 +70,7 @@ mod tests {
                 record: Box::new(MappingRecord::new("t", "digest")),
             },
         ];
-        recorder.record_events(&mut told).await;
+        recorder.record_events(&mut events).await;
         let params = values![1_i64, "t", 0_i64, &b"range"[..]];
         let covered = params.iter().cloned().chain(values![0_i64, 0_i64]).collect::<Vec<_>>();
         let checksum = recorder.store().checksums().of(ChecksummedTable::Shard, "01J", &covered);
@@ -83,7 +82,7 @@ mod tests {
         recorder
     }
 
-    /// The statements that read each table's rows, and the id of the run that they belong to.
+    /// Returns the statements that read each table's rows, and the id of their run.
     fn reads() -> Vec<(ChecksummedTable, &'static str, &'static str, Vec<StoredValue>)> {
         let of_run = |place: bool| {
             let place = place.then_some(StoredValue::Int(i64::MIN));
@@ -160,7 +159,7 @@ mod tests {
         ]
     }
 
-    /// A value with one bit of one byte flipped; a text may be none then.
+    /// Returns a value with one bit flipped, for each of its bytes. A text may become bytes.
     fn flipped(value: &StoredValue) -> Vec<StoredValue> {
         let bytes = match value {
             StoredValue::Null => {
@@ -187,7 +186,7 @@ mod tests {
         (0..bytes.len()).map(flip).collect()
     }
 
-    /// Decodes whatever a value may be decoded as.
+    /// Decodes a value as each type that it may have.
     fn decode_all(value: &StoredValue) {
         match value {
             StoredValue::Bytes(bytes) => {
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_flipped_byte_of_every_stored_value_is_noticed() {
+    async fn every_flipped_byte_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let recorder = recorder(folder.path()).await;
         let store = recorder.store();
@@ -238,9 +237,9 @@ mod tests {
         assert!(bytes > 1_500, "{bytes}");
     }
 
-    /// A run that ends counts what belongs to it, so that a row that is gone is missed.
+    /// A finished run has the counts of its rows, so that a missing row is detected.
     #[tokio::test]
-    async fn a_row_that_has_vanished_is_missed() {
+    async fn a_missing_row_is_detected() {
         for table in ["finding", "undecided", "mapping"] {
             let folder = tempfile::tempdir().unwrap();
             let mut recorder = recorder(folder.path()).await;
@@ -248,9 +247,9 @@ mod tests {
             recorder.record_events(&mut [ended]).await;
             assert!(recorder.problem().is_none());
             let damaged = async || {
-                let retold = recorder.store().replay("test", None, |_| {}).await.unwrap();
+                let outcome = recorder.store().replay("test", None, |_| {}).await.unwrap();
                 let history = recorder.store().read_history("test").await.unwrap();
-                (retold, history.runs[0].damaged)
+                (outcome, history.runs[0].damaged)
             };
             assert_eq!(damaged().await, (ReplayOutcome::Replayed, false));
             let sql = format!("update {table} set run = 2");
@@ -258,13 +257,13 @@ mod tests {
                 .unwrap()
                 .execute(&sql, [])
                 .unwrap();
-            let told = damaged().await;
-            assert_eq!(told, (ReplayOutcome::Damaged("01J".to_owned()), true), "{table}");
+            let read = damaged().await;
+            assert_eq!(read, (ReplayOutcome::Damaged("01J".to_owned()), true), "{table}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_damaged_of_a_run_that_goes_on_is_left_out() {
+    async fn damaged_checkpoints_of_a_resumed_run_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path()).await;
         let range = KeyRange { after: bound(100), through: None };
@@ -318,7 +317,7 @@ mod tests {
             (end(), end()).prop_map(|(after, through)| KeyRange { after, through })
         }
 
-        /// What a decoder makes of bytes is a value that is written as it is read, or nothing.
+        /// Checks that bytes are refused, or decoded as a value that is encoded as it was read.
         fn read<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
             bytes: &[u8],
         ) {

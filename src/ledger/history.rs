@@ -1,8 +1,8 @@
-//! Runs of the past: what each came to, what has changed since the run before it, and a run told again.
+//! Past runs: their results, what has changed since the run before, and the replay of a run's events.
 //!
-//! A run is held against one of the same scope: the same spec and parameters, or the difference would
-//! be in the question. It is the last one before it that compared a mapping whole, and only of such
-//! mappings is anything said: what was not looked at is neither new nor gone.
+//! A run is compared with one of the same scope, that is of the same spec and parameters: otherwise the
+//! change could be one of the spec. It is the last one before it that compared a mapping as a whole, and
+//! only such mappings are counted: a row that was not read is neither new nor gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +18,11 @@ use crate::event::Event;
 use crate::finding::{Finding, History, MappingRecord, PastRun, Trend, VerifiedShare};
 use crate::problem::Problem;
 
-/// Why something of a run cannot be read.
+/// Why a part of a run cannot be read.
 pub(super) enum ReadError {
-    /// It is damaged.
+    /// A row of it is damaged.
     Damaged,
-    /// The ledger cannot be read, or this program does not understand it.
+    /// The ledger cannot be read, or this program cannot decode it.
     Ledger(Problem),
 }
 
@@ -38,7 +38,7 @@ impl From<Problem> for ReadError {
     }
 }
 
-/// Marks a run of which something is damaged.
+/// Marks a run as damaged.
 fn mark_damaged(run: &mut PastRun, unread: ReadError) -> Result<(), Problem> {
     match unread {
         ReadError::Ledger(error) => Err(error),
@@ -50,27 +50,27 @@ fn mark_damaged(run: &mut PastRun, unread: ReadError) -> Result<(), Problem> {
     }
 }
 
-/// What became of the wish to report of a run again.
+/// The result of a replay.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReplayOutcome {
-    /// It was told.
+    /// The events were reported.
     Replayed,
-    /// No such run is remembered.
+    /// No such run is stored.
     Unknown,
-    /// The run has no end: it was killed, or is still under way.
+    /// The run has no end: it was killed, or is running.
     Unfinished,
     /// Stored values of the run with this id do not match their checksums.
     Damaged(String),
 }
 
 impl Store {
-    /// The runs of a spec.
+    /// Reads the runs of a spec, with what has changed from run to run.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn read_history(&self, spec: &str) -> Result<History, Problem> {
         let mut runs = self.read_ordered_runs(spec).await?;
-        // Of each scope and mapping the last run that compared it whole.
+        // For each scope and mapping, the last run that compared it as a whole.
         let mut before: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
         for OrderedRun { row, run, .. } in runs.iter_mut().filter(|known| !known.run.damaged) {
             let mut whole = BTreeSet::new();
@@ -110,8 +110,8 @@ impl Store {
         Ok(History { spec: spec.to_owned(), runs, verified })
     }
 
-    /// The runs of a spec, the oldest first, without what each came to: only of those that have no end
-    /// findings are counted.
+    /// Reads the runs of a spec, the oldest first, without their history. Findings are only counted of
+    /// runs without an end.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -127,7 +127,7 @@ impl Store {
         Ok(runs.into_iter().map(|numbered| numbered.run).collect())
     }
 
-    /// Which share of each mapping of a scope has been verified since when, in steps.
+    /// Returns which share of each mapping of a scope has been verified since when, in steps.
     async fn read_verified_shares(&self, scope: &str) -> Result<Vec<VerifiedShare>, Problem> {
         let mut steps = Vec::new();
         for mapping in self.read_covered_mappings(scope).await? {
@@ -140,9 +140,9 @@ impl Store {
         Ok(steps)
     }
 
-    /// Tells what the runs of a scope have found that nothing has looked at since: what the newest one
-    /// found that looked at everything, or in slices, and what came after it. A difference may be told
-    /// several times; one that is damaged is left out, for its keys are read again with their range.
+    /// Reports the findings of a scope that no later run has checked: those of the newest run that checked
+    /// all earlier ones, and of the runs after it. A difference may be reported several times. A damaged
+    /// one is left out, since its keys are read again with their range.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -162,7 +162,7 @@ impl Store {
         Ok(())
     }
 
-    /// Tells what a run has found so far. Returns whether all of it could be read: what is damaged is
+    /// Reports what a run has found so far. Returns whether all of it could be read: damaged findings are
     /// left out.
     ///
     /// # Errors
@@ -178,7 +178,7 @@ impl Store {
         self.read_sound_findings(&found.row, report).await
     }
 
-    /// Tells a run again as it was told: this one, or the newest that came to its end.
+    /// Reports the events of a run as they were recorded: of this run, or of the newest finished one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -191,7 +191,7 @@ impl Store {
         let mut runs = self.read_ordered_runs(spec).await?.into_iter().rev();
         let found = match run {
             Some(id) => runs.find(|known| known.run.run == id),
-            // Whether one that is damaged came to its end is not known.
+            // Whether a damaged one has ended is not known.
             None => runs.find(|known| known.run.summary.is_some() || known.run.damaged),
         };
         let Some(found) = found else { return Ok(ReplayOutcome::Unknown) };
@@ -200,7 +200,7 @@ impl Store {
             return damaged();
         }
         let Some(summary) = found.run.summary else { return Ok(ReplayOutcome::Unfinished) };
-        // All of it is verified before the first word of it is told.
+        // All of it is verified before anything is reported.
         let mappings = match self.verify_run(&found.row).await {
             Ok(mappings) => mappings,
             Err(ReadError::Damaged) => return damaged(),
@@ -219,7 +219,7 @@ impl Store {
             report(Event::Finding { mapping: place(&finding.mapping), finding });
             Ok(())
         });
-        let told = match findings.await {
+        let rest = match findings.await {
             Ok(_) => self
                 .read_each(RecordKind::Undecided, &found.row, |text| {
                     report(Event::Undecided(from_json(text)?));
@@ -229,7 +229,7 @@ impl Store {
                 .map(drop),
             Err(unread) => Err(unread),
         };
-        match told {
+        match rest {
             Ok(()) => {}
             Err(ReadError::Damaged) => return damaged(),
             Err(ReadError::Ledger(error)) => return Err(error),
@@ -241,7 +241,7 @@ impl Store {
         Ok(ReplayOutcome::Replayed)
     }
 
-    /// Verifies all that belongs to a run that has ended, and returns its mappings.
+    /// Verifies all rows of a finished run, and returns its mappings.
     async fn verify_run(&self, row: &RunRow) -> Result<Vec<(usize, MappingRecord)>, ReadError> {
         let mappings = self.read_mappings(row).await?;
         self.read_stored_fingerprint(&row.id).await?;
@@ -253,8 +253,8 @@ impl Store {
         Ok(mappings)
     }
 
-    /// The place in the ledger's order of the last run of a scope before this one that compared all of
-    /// it, and came to its end.
+    /// Returns the place in the ledger's order of the last complete run of a scope before this one that
+    /// compared all of it.
     pub(super) async fn find_whole_before(
         &self,
         scope: &str,
@@ -272,8 +272,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Returns the newest run of a spec, and when it ended, or last began or went on if it has no end, by the
-    /// clock of the machine that it ran on; `None` of one that is damaged.
+    /// Returns the newest run of a spec, and when it ended, or if it has no end, when it was started or
+    /// resumed, by the clock of its machine. Returns `None` if that run is damaged.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -288,8 +288,8 @@ impl Store {
         Ok(record.last_time(summary.as_ref()).map(|moment| (row.id, moment)))
     }
 
-    /// What a run was asked, and of which databases, as it was written down when it began; nothing of a
-    /// recheck, or of a run of an older version.
+    /// Returns the fingerprint of a run. A recheck, or a run of the first version of the program, has
+    /// none.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -311,7 +311,7 @@ impl Store {
         Ok(Some(found.text("record")?.to_owned()))
     }
 
-    /// Hands on what a run has found, as far as it can be read. Returns whether that is all of it.
+    /// Reports the findings of a run that can be read. Returns whether these are all.
     async fn read_sound_findings(
         &self,
         row: &RunRow,
@@ -332,8 +332,8 @@ impl Store {
         }
     }
 
-    /// Hands on what was told during a run, in its order; a few hundred records are held at a time.
-    /// Returns how many there are.
+    /// Passes on the records of a run in their order. A few hundred are in memory at a time. Returns how
+    /// many there are.
     pub(super) async fn read_each(
         &self,
         what: RecordKind,
@@ -353,13 +353,13 @@ impl Store {
         }
     }
 
-    /// The runs of a spec as they stand, in the ledger's order: one that was interrupted and went on is
-    /// newer than what ran in between.
+    /// Reads the runs of a spec in the ledger's order: a resumed run is newer than those that ran before
+    /// it was resumed.
     async fn read_ordered_runs(&self, spec: &str) -> Result<Vec<OrderedRun>, Problem> {
         self.read_run_rows(spec).await?.into_iter().map(OrderedRun::of).collect()
     }
 
-    /// The mappings of a run that came to their end, with their places.
+    /// Reads the finished mappings of a run, with their places.
     async fn read_mappings(&self, row: &RunRow) -> Result<Vec<(usize, MappingRecord)>, ReadError> {
         let statement = include_str!("statements/mappings_of_run.sql");
         let found = self.rows(statement, values![row.number]).await?;
@@ -371,8 +371,8 @@ impl Store {
         found.iter().map(read).collect()
     }
 
-    /// Counts a run's findings: what is confirmed by kind, the others by what was ruled. Their rows are
-    /// those of the mappings that came to their end; of others each finding counts as one.
+    /// Counts the findings of a run: confirmed ones by kind, the others by disposition. Their rows are
+    /// those of the finished mappings; in other mappings each finding counts as one row.
     async fn count_findings(
         &self,
         row: &RunRow,
@@ -401,7 +401,7 @@ impl Store {
         if findings == row.findings { Ok(()) } else { Err(ReadError::Damaged) }
     }
 
-    /// Holds a run against the last one before it that compared a mapping whole, mapping by mapping.
+    /// Compares a run with the last one before it that compared a mapping as a whole, mapping by mapping.
     async fn read_trend(
         &self,
         run: i64,
@@ -425,7 +425,7 @@ impl Store {
     }
 }
 
-/// What is told during a run.
+/// A kind of records of a run.
 #[derive(Clone, Copy)]
 pub(super) enum RecordKind {
     Findings,

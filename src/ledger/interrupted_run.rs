@@ -1,4 +1,4 @@
-//! Runs that were interrupted: by a signal, a deadline, a lost server, or an end that nobody saw.
+//! Runs that were interrupted by a signal, a deadline, a lost server or a kill, and can be resumed.
 
 use super::checksum::ChecksummedTable;
 use super::history::{ReadError, RecordKind};
@@ -9,32 +9,32 @@ use super::stored_row::StoredRow;
 use crate::finding::{RunRecord, Undecided};
 use crate::problem::Problem;
 
-/// A run that has not come to its end, or to one that left something out.
+/// A run that has no end, or an incomplete one.
 #[derive(Clone, Debug)]
 pub struct InterruptedRun {
     pub(super) row: RunRow,
-    /// Its record.
+    /// The record with which it started.
     pub record: RunRecord,
-    /// What it was asked, as it was given to `Recorder::set_terms`.
+    /// Its fingerprint: what it compares, as text.
     pub fingerprint: String,
 }
 
-/// What a search for an interrupted run finds.
+/// The result of a search for an interrupted run.
 #[derive(Clone, Debug)]
 pub enum Resumable {
-    /// A run that can go on.
+    /// A run that can be resumed.
     Run(Box<InterruptedRun>),
-    /// None.
+    /// There is none.
     Nothing,
-    /// The run with this id, whose stored values are damaged: whether it was interrupted, and where it
-    /// stood, is not known.
+    /// The stored values of the run with this id are damaged: whether it was interrupted, and how far
+    /// it had come, is not known.
     Damaged(String),
 }
 
 impl Store {
-    /// Finds the run that is to go on: this one, or the newest of a spec. A run that came to its end
-    /// is none; `supersedes` tells whether one that did was asked the same, for then nobody goes back
-    /// behind it. Nor behind one that is damaged, which may be the one that was meant.
+    /// Finds the run to resume: this one, or the newest of a spec that was interrupted. The search ends
+    /// at a finished run whose fingerprint `supersedes` those of older ones, and at a damaged run, which
+    /// may be the one that was meant.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -64,11 +64,11 @@ impl Store {
                 Err(ReadError::Damaged) => return Ok(Resumable::Damaged(id)),
                 Err(ReadError::Ledger(error)) => return Err(error),
             };
-            // Only a version before all that have terms wrote none.
+            // Only the first version of the program stored no fingerprint.
             if let Some(id) = without_terms {
                 return Ok(Resumable::Damaged(id));
             }
-            // What was recent then, or old then, is not any more.
+            // What was recent or old at that time is not any more.
             if run.is_none() && (interrupted.record.slice || interrupted.record.since.is_some()) {
                 continue;
             }
@@ -83,10 +83,10 @@ impl Store {
         Ok(Resumable::Nothing)
     }
 
-    /// Reads what a run was asked, and whether it has come to its end; `None` if it has no terms. One
-    /// that has judged everything has, even if it is incomplete: to go on with it would be to look at
-    /// nothing that has changed since. One whose tables changed under way has, too: what it was to read
-    /// is not there any more.
+    /// Reads the fingerprint of a run, and whether the run has ended. Returns `None` if it has no
+    /// fingerprint. A run without undecided ranges has ended even if it is incomplete: resuming it would
+    /// read nothing again. A run whose tables changed meanwhile has ended too: what it was to read does
+    /// not exist any more.
     async fn read_unless_ended(
         &self,
         row: RunRow,
@@ -110,7 +110,7 @@ impl Store {
         Ok(Some((ended, InterruptedRun { row, record, fingerprint: terms })))
     }
 
-    /// Reads a run and what it was asked; `None` if either is damaged.
+    /// Reads a run and its fingerprint. Returns `None` if either is damaged.
     pub(super) fn read_shared_run(
         &self,
         record: &StoredRow,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lock::Acquisition;
 use super::shared_store::SharedStore;
 use super::store::Store;
 use super::stored_row::{Fence, LedgerWrite, StoredValue, values};
@@ -65,7 +66,7 @@ impl Store {
     pub async fn take_lease(
         &self,
         request: LeaseRequest,
-    ) -> Result<Option<Result<Lease, String>>, Problem> {
+    ) -> Result<Option<Acquisition<Lease>>, Problem> {
         match self.shared() {
             Some(store) => Lease::take(store, request).await.map(Some),
             None => Ok(None),
@@ -89,19 +90,19 @@ impl Lease {
     pub(super) async fn take(
         store: &Arc<SharedStore>,
         request: LeaseRequest,
-    ) -> Result<Result<Lease, String>, Problem> {
+    ) -> Result<Acquisition<Lease>, Problem> {
         let (kind, name) = (request.kind.name(), request.name.as_str());
         let run = request.run.as_deref().unwrap_or_default();
         let statement = include_str!("statements/shared_take_lease.sql");
         let params = values![kind, name, run, request.holder.as_str()];
         if !store.change(statement, &params).await?.is_empty() {
-            return Ok(Ok(Lease { store: Arc::clone(store), request }));
+            return Ok(Acquisition::Acquired(Lease { store: Arc::clone(store), request }));
         }
         let statement = include_str!("statements/shared_lease_holder.sql");
         let found = store.rows(statement, &values![kind, name]).await?;
         let holder =
             found.first().map(|record| record.text("holder").map(str::to_owned)).transpose()?;
-        Ok(Err(holder.unwrap_or_default()))
+        Ok(Acquisition::HeldBy(holder.unwrap_or_default()))
     }
 
     /// Renews the lease. Returns `false` if another holder has taken it over.

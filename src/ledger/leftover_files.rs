@@ -1,17 +1,17 @@
-//! Ledgers beside specs that no spec owns any more: it was renamed, moved or removed. They hold row data,
-//! and nothing forgets it, because only a run of their spec forgets its old runs.
+//! Files of ledgers whose spec was renamed, moved or removed. They hold row data, which nothing deletes,
+//! because only a run of a spec deletes its old runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::location::path_beside;
 
-/// What a ledger's files are called behind the name of its spec; of SQLite's own the journal may be left
-/// by a run that was killed.
+/// The endings of a ledger's files, behind the name of the spec. The journal is left by a run that was
+/// killed.
 const ENDS: [&str; 3] = [".db", ".db.lock", ".db-journal"];
 
-/// Returns the files of ledgers in the folder beside specs, by the name of the spec that they are for,
-/// where that is none of a spec that is there.
+/// Returns the files of ledgers in the folder beside specs whose spec does not exist, by the name of the
+/// spec.
 pub fn find_leftover_files(
     specs: &Path,
     is_there: impl Fn(&str) -> bool,

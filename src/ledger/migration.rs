@@ -1,8 +1,7 @@
-//! What a migration does to the rows of an older ledger, after its tables have the columns of this
-//! version and in the same transaction.
+//! The conversion of an older ledger's rows, which follows on the new columns in the same transaction.
 //!
-//! The functions run in the order of [`convert_rows`], in a file as in a database, and only where an
-//! older program has left rows. SQL text stands in `statements/` like every other.
+//! The functions run in the order of [`convert_rows`], in a file as in a database, if an older program
+//! has left rows.
 
 use jiff::Timestamp;
 
@@ -15,10 +14,10 @@ use crate::row::random_secret;
 
 /// The tables of a ledger within the transaction of its migration.
 pub(super) trait Tables {
-    /// What the store's own transactions fail with.
+    /// The error of the store's transactions.
     type Error;
 
-    /// Returns the rows that a query finds.
+    /// Returns the rows of a query.
     async fn rows(
         &self,
         statement: &'static str,
@@ -32,8 +31,7 @@ pub(super) trait Tables {
         params: Vec<StoredValue>,
     ) -> Result<(), Self::Error>;
 
-    /// Erases what deleted rows have left in the store's files, now or once the transaction has
-    /// committed.
+    /// Erases deleted rows from the store's files, now or after the transaction has committed.
     async fn erase_deleted(&self) -> Result<(), Self::Error>;
 
     /// Makes several changes.
@@ -43,45 +41,45 @@ pub(super) trait Tables {
     fn convert(problem: Problem) -> Self::Error;
 }
 
-/// Brings the rows of a ledger of an older version forward.
+/// Converts the rows of a ledger of an older version.
 pub(super) async fn convert_rows<T: Tables>(tables: &T, version: i64) -> Result<(), T::Error> {
     if (1..3).contains(&version) {
         drop_old_checkpoints(tables).await?;
         drop_plain_bounds(tables).await?;
         number_runs(tables).await?;
-        // Last: it covers what the others have written.
+        // Last, since the checksums cover what the others have written.
         add_checksums(tables).await?;
     }
     Ok(())
 }
 
-/// Deletes the checkpoints of interrupted runs, which have no checksums: these runs are read from
-/// their start when they are resumed.
+/// Deletes the checkpoints of interrupted runs, which have no checksums. These runs are read from their
+/// start when they are resumed.
 async fn drop_old_checkpoints<T: Tables>(tables: &T) -> Result<(), T::Error> {
     for statement in [
-        include_str!("statements/drop_chunks.sql"),
-        include_str!("statements/drop_shards.sql"),
-        include_str!("statements/drop_rulings.sql"),
-        include_str!("statements/drop_passes.sql"),
+        include_str!("statements/delete_all_chunks.sql"),
+        include_str!("statements/delete_all_shards.sql"),
+        include_str!("statements/delete_all_rulings.sql"),
+        include_str!("statements/delete_all_passes.sql"),
     ] {
         tables.change(statement, Vec::new()).await?;
     }
     Ok(())
 }
 
-/// How the binary form of a range without bounds begins.
+/// The first bytes of the binary form of a range without bounds.
 const WITHOUT_BOUNDS: [u8; 2] = [0, 0];
 
-/// Deletes the coverage that holds bounds, which older programs stored in plain: whether their key is
-/// redacted is not known here. A mapping that was verified as a whole has none, and its coverage stays.
+/// Deletes coverage with bounds, which older programs stored in plain: whether the key is redacted is
+/// not known here. The coverage of a mapping that was verified as a whole has no bounds, and stays.
 async fn drop_plain_bounds<T: Tables>(tables: &T) -> Result<(), T::Error> {
-    let statement = include_str!("statements/drop_bounds.sql");
+    let statement = include_str!("statements/delete_bounded_coverage.sql");
     tables.change(statement, values![&WITHOUT_BOUNDS[..]]).await?;
     tables.erase_deleted().await
 }
 
-/// Numbers the runs in the order in which they ended, then by id, and names the run that verified each
-/// part of a table. A run without an end has its place where it last began or went on.
+/// Numbers the runs in the order in which they ended, then by id, and sets which run verified each part
+/// of a table. A run without an end has its place by when it was started or resumed.
 async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
     let found = tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await?;
     let mut runs: Vec<RunRow> = found.iter().map(RunRow::unverified).collect();
@@ -97,8 +95,8 @@ async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
     tables.change(include_str!("statements/number_coverage.sql"), Vec::new()).await
 }
 
-/// Returns when a run ended, or last began or went on if it has no end. A record that cannot be read is no
-/// reason to lose all others: of its run only the column tells when it began.
+/// Returns when a run ended, or if it has no end, when it was started or resumed. If its record cannot be
+/// read, the column tells when it was started.
 fn last_moment(run: &RunRow) -> Option<Timestamp> {
     let record: Option<RunRecord> = serde_json::from_str(&run.record).ok();
     let summary = run.summary.as_deref();
@@ -107,7 +105,7 @@ fn last_moment(run: &RunRow) -> Option<Timestamp> {
     known.or_else(|| run.started_at.parse().ok())
 }
 
-/// Adds the checksum of every row that belongs to the ledger or to a run.
+/// Adds the checksum of every row.
 async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
     let checksums = Checksums::of_secret(&seal_secret(tables).await?);
     let seal = |table, run: &str, row: &StoredRow, statement, key: &[&str]| {
@@ -179,7 +177,7 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
     Ok(())
 }
 
-/// Adds the checksum of the ledger's secret, and the secret where there is none. Returns it.
+/// Adds the checksum of the ledger's secret, and the secret if there is none. Returns the secret.
 async fn seal_secret<T: Tables>(tables: &T) -> Result<Vec<u8>, T::Error> {
     let found = tables.rows(include_str!("statements/every_secret.sql"), Vec::new()).await?;
     let Some(found) = found.first() else {
@@ -199,9 +197,9 @@ mod tests {
     use super::*;
     use crate::ledger::file::FileStore;
 
-    /// A run of a ledger of version 2: its id, when it began and last went on, and how many minutes it
+    /// A run of a ledger of version 2: its id, when it was started and resumed, and how many minutes it
     /// took after that, if it has an end.
-    type Old = (&'static str, &'static str, Option<&'static str>, Option<u64>);
+    type OldRun = (&'static str, &'static str, Option<&'static str>, Option<u64>);
 
     fn record(id: &str, began: &str, resumed: Option<&str>) -> String {
         let resumed = resumed.map_or(String::new(), |at| format!("\"resumed_at\":[\"{at}\"],"));
@@ -219,7 +217,7 @@ mod tests {
         )
     }
 
-    fn version_2(path: &std::path::Path, runs: &[Old]) {
+    fn version_2(path: &std::path::Path, runs: &[OldRun]) {
         let old = FileStore::of_version(path, 2);
         for (id, began, resumed, took) in runs {
             let add =
@@ -240,17 +238,17 @@ mod tests {
     async fn old_runs_are_numbered_by_end_then_by_id() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let runs: [Old; 6] = [
-            // Written first, and ended last: it went on.
+        let runs: [OldRun; 6] = [
+            // Written first, and ended last: it was resumed.
             ("E", "2026-11-20T06:00:00.500Z", Some("2026-11-20T09:00:00Z"), Some(60)),
             // Two that ended at the same moment.
             ("D", "2026-11-20T07:00:00Z", None, Some(30)),
             ("C", "2026-11-20T07:10:00Z", None, Some(20)),
-            // Killed: its place is where it began, before the others ended.
+            // Killed: its place is by its start, before the others ended.
             ("B", "2026-11-20T07:20:00Z", None, None),
             // Of another machine, whose clock is far behind.
             ("A", "2026-11-01T07:00:00Z", None, Some(1)),
-            // Its clock says nothing.
+            // Its time cannot be parsed.
             ("F", "soon", None, Some(1)),
         ];
         version_2(&path, &runs);
@@ -264,7 +262,7 @@ mod tests {
         let pairs =
             numbers.iter().map(|row| (row.int("began").unwrap(), row.int("ended").unwrap()));
         assert_eq!(pairs.collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 0), (4, 4), (5, 5), (6, 6)]);
-        // What was verified by a run that is not there any more is nobody's.
+        // Coverage of a run that is not stored any more belongs to no run.
         let marks =
             store.rows("select coalesce(verified_by, 0) as run from coverage order by place", &[]);
         let marks: Vec<i64> = marks.unwrap().iter().map(|row| row.int("run").unwrap()).collect();
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn numbers_go_up_even_after_one_was_damaged() {
+    async fn numbers_increase_even_after_damage() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let store = FileStore::create(&path).await.unwrap();

@@ -1,7 +1,8 @@
-//! Writes a run down as it happens, and tells each finding how long it has been there.
+//! The recorder writes a run to the ledger as it happens, and dates each finding: when it was first
+//! seen, and in how many runs.
 //!
-//! Findings are written some hundred at a time, so that neither memory nor the disk's flushes grow
-//! with them. The first problem ends the recording and is kept for one warning; the run goes on.
+//! Findings are written some hundred at a time, so that neither memory nor the number of flushes grows
+//! with them. The first problem ends the recording and is kept for one warning; the run continues.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,46 +23,47 @@ use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecor
 use crate::problem::Problem;
 use crate::row::Veil;
 
-/// Changes that may wait to be written.
-const TOGETHER: usize = 2_000;
-/// How long one may wait: what was told survives a `kill -9` a moment later.
+/// How many writes may wait in the queue.
+const MAX_QUEUED: usize = 2_000;
+/// How long a write may wait: what was reported survives a `kill -9` a moment later.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// A run on its way into the ledger.
+/// Writes a run to a ledger.
 #[derive(Debug)]
 pub struct Recorder {
     store: Store,
     verb: &'static str,
     veil: Veil,
-    /// What the run is asked, to be held against what a resumption is asked.
+    /// What is compared, as text: a run is resumed only with the same fingerprint.
     run_fingerprint: Option<String>,
-    /// The run that goes on, if it is not a new one.
+    /// The run that is resumed, if it is not a new one.
     resumed: Option<RunRow>,
     run: Option<ActiveRun>,
-    /// What waits to be written.
+    /// The queue of writes.
     waiting: Vec<LedgerWrite>,
     written: Instant,
     problem: Option<Problem>,
-    /// Who else may write it, nobody as long as this is held.
+    /// The lease under which it writes, if the ledger is shared.
     lease: Option<Lease>,
     /// How values are stored that hold redacted keys.
     redaction: Redaction,
 }
 
+/// The run that is being recorded.
 #[derive(Debug)]
 struct ActiveRun {
-    /// Its row, as it is once all that waits is written.
+    /// Its row, as it will be when the queue has been written.
     row: RunRow,
-    /// The next place: findings and undecided ranges stand in the order in which they were told.
+    /// The next place: findings and undecided ranges are stored in the order of their events.
     next_place: i64,
-    /// The first place since the run was resumed. What was told before is told again, or not true any
-    /// more.
+    /// The first place since the run was resumed. Earlier findings are reported again, or are not
+    /// true any more.
     first_place: i64,
-    /// Findings and undecided ranges since the run began, or was resumed, and mappings.
+    /// Findings and undecided ranges since the run was started or resumed, and mappings.
     findings: u64,
     undecided: u64,
     mappings: BTreeSet<usize>,
-    /// Whether findings wait to be written, which its row counts.
+    /// Whether the queue has findings, which the run's row counts.
     counted: bool,
     /// The place in the ledger's order of the last run of the scope before it that compared all of it.
     whole_before: Option<i64>,
@@ -74,8 +76,7 @@ impl fmt::Display for Recorder {
 }
 
 impl Recorder {
-    /// Begins with a ledger. `verb` is what the run is.
-    ///
+    /// Makes the recorder of a run. `verb` is the command that is run.
     pub fn new(store: Store, verb: &'static str) -> Recorder {
         let veil = Veil::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
@@ -94,17 +95,18 @@ impl Recorder {
         }
     }
 
-    /// The ledger's own secret, under which redacted values look alike in all of its runs.
+    /// Returns the ledger's own secret, under which redacted values have the same hash in all of its runs.
     pub fn secret(&self) -> &[u8] {
         self.store.secret()
     }
 
-    /// Writes only as long as this is held: a process that was away for long has lost it.
+    /// Sets the lease: the run is written only as long as it is held, which a process that was
+    /// suspended for long has lost.
     pub fn set_lease(&mut self, lease: Lease) {
         self.lease = Some(lease);
     }
 
-    /// Sets which mappings have a redacted key, before the run begins.
+    /// Sets which mappings have a redacted key. Must be called before the run starts.
     pub fn set_redaction(&mut self, redaction: Redaction) {
         self.redaction = redaction;
     }
@@ -118,70 +120,71 @@ impl Recorder {
         &self.redaction
     }
 
-    /// What the run is asked, before it begins.
+    /// Sets the run's fingerprint. Must be called before the run starts; a run without one cannot be
+    /// resumed.
     pub fn set_run_fingerprint(&mut self, fingerprint: String) {
         self.run_fingerprint = Some(fingerprint);
     }
 
-    /// The run that begins is this one, which goes on.
+    /// Sets the run that is resumed.
     pub fn resume(&mut self, interrupted: &InterruptedRun) {
         self.resumed = Some(interrupted.row.clone());
     }
 
-    /// Whether a run goes on that was begun before.
+    /// Returns whether a run is resumed.
     pub fn is_resumed(&self) -> bool {
         self.resumed.is_some()
     }
 
-    /// How long what waits may still wait; nothing if nothing waits.
+    /// Returns how long the queue may still wait; `None` if it is empty.
     pub fn time_until_due(&self) -> Option<Duration> {
         let waits = !self.waiting.is_empty() && self.problem.is_none();
         waits.then(|| LONGEST_WAIT.saturating_sub(self.written.elapsed()))
     }
 
-    /// Whether it is written down where the run stands.
+    /// Returns whether checkpoints of the run are stored.
     pub fn is_resumable(&self) -> bool {
         self.resumable_run().is_some()
     }
 
-    /// Whether what waits is about to be written anyway.
+    /// Returns whether the queue will be written with the next event.
     pub fn is_due(&self) -> bool {
         self.written.elapsed() >= LONGEST_WAIT
     }
 
-    /// The scope of the run under way, if it is one whose coverage counts.
+    /// Returns the scope of the run, if its coverage is stored.
     pub(super) fn scope(&self) -> Option<&str> {
         self.resumable_run()?;
         self.run.as_ref().map(|run| run.row.scope.as_str())
     }
 
-    /// Leaves a run that is not at its end to other processes.
+    /// Leaves an unfinished run to other processes.
     pub fn leave_run(&mut self) {
         self.run = None;
         self.waiting.clear();
     }
 
-    /// What it writes to.
+    /// Returns the ledger.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The run under way, or the one that is to go on.
+    /// Returns the row of the run, or of the one that will be resumed.
     pub(super) fn row(&self) -> Option<&RunRow> {
         self.run.as_ref().map(|run| &run.row).or(self.resumed.as_ref())
     }
 
-    /// Returns the number of the run under way, or of the one that is to go on.
+    /// Returns the number of the run, or of the one that will be resumed.
     pub fn number(&self) -> Option<i64> {
         self.row().map(|row| row.number)
     }
 
-    /// The number of the run under way if it can be resumed one day.
+    /// Returns the number of the run if it can be resumed when it is interrupted.
     pub(super) fn resumable_run(&self) -> Option<i64> {
         self.number().filter(|_| self.run_fingerprint.is_some() && self.problem.is_none())
     }
 
-    /// Returns a row of the run under way with its checksum.
+    /// Returns a row of the run with its checksum.
     pub(super) fn sealed(
         &self,
         table: ChecksummedTable,
@@ -191,24 +194,24 @@ impl Recorder {
         self.store.checksums().sealed(table, id, values)
     }
 
-    /// Has something written soon.
+    /// Adds a write to the queue.
     pub(super) fn queue(&mut self, change: LedgerWrite) {
         self.waiting.push(change);
     }
 
-    /// Takes events in, in their order; findings come to know when they were first seen.
+    /// Records events in their order, and dates their findings.
     pub async fn record_events(&mut self, events: &mut [Event]) {
         if self.problem.is_none() {
             self.problem = self.record_all(events).await.err();
         }
     }
 
-    /// Writes no more, for this reason.
+    /// Stops the recording because of a problem.
     pub fn stop_with(&mut self, why: &Problem) {
         self.problem.get_or_insert_with(|| why.clone());
     }
 
-    /// What went wrong, if anything did.
+    /// Returns the problem that ended the recording, if there was one.
     pub fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }
@@ -247,7 +250,7 @@ impl Recorder {
         retention::delete_old_checkpoints(&self.store, &run.spec).await
     }
 
-    /// Goes on with a run: what it told before is known until it is at its end.
+    /// Resumes a run. Its earlier findings are stored until it ends.
     async fn resume_run(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
         let last = last.await?.map_or(Ok(-1), |record| record.int("place"))?;
@@ -267,7 +270,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Returns the change that writes down what a run is asked; none of a recheck.
+    /// Returns the write of the run's fingerprint; none for a recheck, which has no fingerprint.
     pub(super) fn fingerprint_writes(&self, row: &RunRow) -> Vec<LedgerWrite> {
         let Some(fingerprint) = &self.run_fingerprint else { return Vec::new() };
         let values = values![row.number, fingerprint.as_str()];
@@ -275,7 +278,7 @@ impl Recorder {
         vec![LedgerWrite { statement: include_str!("statements/put_terms.sql"), params }]
     }
 
-    /// Tells findings when they were first seen, and in how many runs.
+    /// Sets when findings were first seen, and in how many runs.
     async fn date_findings(&self, events: &mut [Event]) -> Result<(), Problem> {
         let Some(run) = &self.run else { return Ok(()) };
         let findings = events.iter_mut().filter_map(|event| match event {
@@ -294,7 +297,7 @@ impl Recorder {
             let Some(sight) = earlier.get(identity) else { continue };
             finding.first_seen.clone_from(&sight.first_seen);
             finding.runs = sight.runs;
-            // If not, it was this run that saw it first, before it was interrupted.
+            // Otherwise this run found it first, before it was interrupted.
             if sight.run != number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
@@ -341,13 +344,13 @@ impl Recorder {
     }
 
     async fn write_if_due(&mut self) -> Result<(), Problem> {
-        if self.waiting.len() >= TOGETHER || self.written.elapsed() > LONGEST_WAIT {
+        if self.waiting.len() >= MAX_QUEUED || self.written.elapsed() > LONGEST_WAIT {
             self.write().await?;
         }
         Ok(())
     }
 
-    /// Writes what waits.
+    /// Writes the queue.
     async fn write(&mut self) -> Result<(), Problem> {
         self.written = Instant::now();
         let Some(run) = &mut self.run else { return Ok(()) };
@@ -364,7 +367,7 @@ impl Recorder {
         self.write_all(waiting).await
     }
 
-    /// Makes changes, if the run is still this process's.
+    /// Makes changes if this process still holds the lease.
     async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
         self.store.write_all_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
@@ -391,8 +394,8 @@ impl Recorder {
         let mut changes: Vec<LedgerWrite> = Vec::new();
         if first > 0 {
             for statement in [
-                include_str!("statements/forget_earlier_findings.sql"),
-                include_str!("statements/forget_earlier_undecided.sql"),
+                include_str!("statements/delete_earlier_findings.sql"),
+                include_str!("statements/delete_earlier_undecided.sql"),
             ] {
                 changes.push(change(statement, values![number, first]));
             }
@@ -423,7 +426,7 @@ impl Recorder {
 }
 
 impl ActiveRun {
-    /// A run that writes from this place on.
+    /// Makes a run that writes from this place on.
     fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> ActiveRun {
         ActiveRun {
             row,

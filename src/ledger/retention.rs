@@ -1,4 +1,4 @@
-//! What is forgotten: the oldest runs, so that a ledger beside a job that runs for months stays small.
+//! The deletion of the oldest runs, so that the ledger of a job that runs for months stays small.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,35 +7,35 @@ use super::store::Store;
 use super::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 
-/// Runs of a spec that are kept, and those that began in so many days: a gate has to know every run of
-/// its window, however often there is one.
+/// How many runs of a spec are kept. Those of the last days are always kept: a gate needs every run of
+/// its window, however many there are.
 const RUNS: usize = 200;
 const DAYS: i64 = 31;
-/// Findings of a spec that are kept, of all runs together; the latest runs are kept whole whatever they have.
+/// How many findings of a spec are kept, in all runs together. The latest runs are always kept whole.
 const FINDINGS: u64 = 1_000_000;
-/// The latest runs of a spec, of which it is remembered where they stand.
+/// Of how many of the latest runs of a spec the checkpoints are kept.
 const RESUMABLE: usize = 5;
-/// The latest runs, which nothing makes one forget.
+/// How many of the latest runs are always kept.
 const LATEST: usize = 5;
 
-/// What else belongs to a run, and the run.
+/// The statements that delete a run with its rows.
 const OF_A_RUN: [&str; 5] = [
-    include_str!("statements/forget_finding.sql"),
-    include_str!("statements/forget_undecided.sql"),
-    include_str!("statements/forget_mapping.sql"),
-    include_str!("statements/forget_terms.sql"),
-    include_str!("statements/forget_run.sql"),
+    include_str!("statements/delete_finding.sql"),
+    include_str!("statements/delete_undecided.sql"),
+    include_str!("statements/delete_mapping.sql"),
+    include_str!("statements/delete_terms.sql"),
+    include_str!("statements/delete_run.sql"),
 ];
 
-/// Where an interrupted run stands.
+/// The statements that delete the checkpoints of a run.
 pub(super) const CHECKPOINTS: [&str; 4] = [
-    include_str!("statements/forget_shard.sql"),
-    include_str!("statements/forget_chunk.sql"),
-    include_str!("statements/forget_ruling.sql"),
-    include_str!("statements/forget_pass.sql"),
+    include_str!("statements/delete_shard.sql"),
+    include_str!("statements/delete_chunk.sql"),
+    include_str!("statements/delete_ruling.sql"),
+    include_str!("statements/delete_pass.sql"),
 ];
 
-/// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
+/// Deletes the checkpoints of all but the latest runs of a spec: older ones are not resumed.
 pub(super) async fn delete_old_checkpoints(store: &Store, spec: &str) -> Result<(), Problem> {
     let runs = store.read_run_rows(spec).await?;
     let mut changes = Vec::new();
@@ -47,13 +47,13 @@ pub(super) async fn delete_old_checkpoints(store: &Store, spec: &str) -> Result<
     store.write_all(changes).await
 }
 
-/// Forgets the oldest runs of a spec with all that belongs to them.
+/// Deletes the oldest runs of a spec with all their rows.
 pub(super) async fn delete_old_runs(store: &Store, spec: &str) -> Result<(), Problem> {
     let days = SignedDuration::from_hours(24 * DAYS);
     let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();
     for stored in store.read_run_rows(spec).await?.iter().rev() {
-        // How much one takes whose values are damaged is not known.
+        // How many findings a damaged run has is not known.
         let (began, findings) = match stored {
             StoredRun::Sound(row) => (row.started_at.parse(), row.findings),
             StoredRun::Damaged(damaged) => (damaged.started_at.parse(), 0),
@@ -68,13 +68,13 @@ pub(super) async fn delete_old_runs(store: &Store, spec: &str) -> Result<(), Pro
     let mut changes: Vec<LedgerWrite> =
         find_old_runs(&sizes).into_iter().flat_map(of_run).collect();
     if !changes.is_empty() {
-        let statement = include_str!("statements/forget_old_coverage.sql");
+        let statement = include_str!("statements/delete_old_coverage.sql");
         changes.push(LedgerWrite { statement, params: Vec::new() });
     }
     store.write_all(changes).await
 }
 
-/// A run with what it takes.
+/// The size of a run.
 struct RunSize {
     run: i64,
     findings: u64,
@@ -82,7 +82,7 @@ struct RunSize {
     young: bool,
 }
 
-/// Which runs go; the newest come first.
+/// Returns the runs to delete. The newest run comes first in `sizes`.
 fn find_old_runs(sizes: &[RunSize]) -> Vec<i64> {
     let mut sum: u64 = 0;
     let mut goes = Vec::new();
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_runs_go_when_there_are_many_or_they_are_large() {
+    fn the_oldest_of_many_or_large_runs_are_deleted() {
         let runs = |count: i64, findings: u64| -> Vec<RunSize> {
             (0..count).rev().map(|run| RunSize { run, findings, young: run >= 12 }).collect()
         };

@@ -1,9 +1,7 @@
-//! A row of the table `run`, as its checksum covers it: all that the ledger says of a run before its
-//! findings and mappings are read.
+//! A row of the table `run`, as its checksum covers it.
 //!
-//! A run that has ended also counts the rows that belong to it, so that a finding, an undecided range
-//! or a mapping that has vanished is noticed. Findings are counted while the run goes on, in the same
-//! transaction that adds them.
+//! A finished run also has the counts of its rows, so that a missing finding, undecided range or mapping
+//! is detected. Findings are counted while the run is under way, in the transaction that adds them.
 
 use super::checksum::{ChecksummedTable, Checksums, Damaged};
 use super::problems::{from_json, to_json};
@@ -11,7 +9,7 @@ use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 
-/// A run.
+/// A row of the table `run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunRow {
     /// Its key in the ledger.
@@ -22,13 +20,13 @@ pub(super) struct RunRow {
     pub(super) spec_hash: String,
     pub(super) scope: String,
     pub(super) started_at: String,
-    /// What it was asked, as JSON.
+    /// Its record, as JSON.
     pub(super) record: String,
     /// Its findings so far.
     pub(super) findings: u64,
-    /// How it ended, as JSON, if it has.
+    /// Its summary, as JSON, if it has ended.
     pub(super) summary: Option<String>,
-    /// The numbers that the ledger gave it when it began and when it last ended.
+    /// The numbers that the ledger gave it when it was last started or resumed, and when it ended.
     pub(super) began: Option<i64>,
     pub(super) ended: Option<i64>,
     /// Its undecided ranges; 0 until it has ended.
@@ -37,11 +35,12 @@ pub(super) struct RunRow {
     pub(super) mappings: u64,
 }
 
-/// A run as it was read, verified or not.
+/// A run with the result of its verification.
 #[derive(Clone, Debug)]
 pub(super) enum StoredRun {
+    /// Its checksum matches.
     Sound(RunRow),
-    /// Its values do not match their checksum: each of them may be another than what was written.
+    /// Its checksum does not match: any of its values may be wrong.
     Damaged(RunRow),
 }
 
@@ -59,23 +58,23 @@ impl StoredRun {
 }
 
 impl RunRow {
-    /// Returns its place in the ledger's order: by when it ended, or if it has no end, when it last began
-    /// or went on.
+    /// Returns its place in the ledger's order: by its end, or if it has none, by when it was last started
+    /// or resumed.
     pub(super) fn order(&self) -> i64 {
         self.ended.or(self.began).unwrap_or(0)
     }
 
-    /// Reads what it was asked.
+    /// Reads its record.
     pub(super) fn run_record(&self) -> Result<RunRecord, Problem> {
         from_json(&self.record)
     }
 
-    /// Reads how it ended, if it has.
+    /// Reads its summary, if it has ended.
     pub(super) fn summary_record(&self) -> Result<Option<SummaryRecord>, Problem> {
         self.summary.as_deref().map(from_json).transpose()
     }
 
-    /// Returns the row of a run that begins; its number is the ledger's to give.
+    /// Returns the row of a new run, which has no number yet.
     pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, Problem> {
         Ok(RunRow {
             id: run.run.clone(),
@@ -89,7 +88,7 @@ impl RunRow {
         })
     }
 
-    /// Returns the values with which a run begins that got this number of the ledger.
+    /// Returns the values of a new run that the ledger has given this number.
     pub(super) fn first_values(&self, began: i64) -> Vec<StoredValue> {
         values![
             self.id.as_str(),
@@ -110,7 +109,7 @@ impl RunRow {
         checksums.verify(ChecksummedTable::Run, &read.id, &row).map(|()| read)
     }
 
-    /// Reads a run whose checksum is not looked at; a value of another type is left out.
+    /// Reads a run without verifying it. A value of another type is left out.
     pub(super) fn unverified(row: &StoredRow) -> RunRow {
         let text = |column| row.text(column).unwrap_or_default().to_owned();
         let count = |column| row.count(column).unwrap_or_default();

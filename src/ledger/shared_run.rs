@@ -1,10 +1,10 @@
-//! One run of many processes: who compares which part of it.
+//! A run of many processes: which process compares which part of it.
 //!
-//! The parts are shards: key ranges that tile a mapping, leased one by one. A shard whose holder does not
-//! renew its lease is taken over, with what was compared of it. The queue is a table of the ledger and
-//! its locks are PostgreSQL's: a shard is taken with `for update skip locked`, and what is written of it
-//! holds on to the lease it is written under, so that a process that was only slow, and comes back when
-//! its shard has another holder, cannot count anything twice.
+//! The parts are shards: key ranges that tile a mapping and are leased one by one. If the lease of a shard
+//! expires, another process takes the shard over, with the chunks that were compared. The queue is a table
+//! of the ledger and its locks are those of PostgreSQL: a shard is taken with `for update skip locked`.
+//! What a process writes about a shard is written only if its lease is still the same, so that a process
+//! that was only slow, and returns when its shard has another holder, cannot count anything twice.
 
 use std::sync::Arc;
 
@@ -23,23 +23,23 @@ use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 use crate::row::KeyRange;
 
-/// Chunks of a shard are numbered from its place times this.
+/// The numbers of a shard's chunks start at its place times this.
 const CHUNKS_OF_A_SHARD: u64 = 1 << 24;
 
-/// A run that several processes share.
+/// A run that many processes share.
 #[derive(Clone, Debug)]
 pub struct SharedRun {
     store: Arc<SharedStore>,
     checksums: Checksums,
     run: i64,
-    /// What this process calls itself.
+    /// The id of this process.
     holder: String,
     redaction: Redaction,
-    /// The run as it was begun, by whichever process was first.
+    /// The run as the first process started it.
     pub begun: InterruptedRun,
 }
 
-/// A part of a mapping that this process has the lease of.
+/// A part of a mapping of which this process has the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// The mapping's name.
@@ -48,32 +48,32 @@ pub struct Shard {
     pub place: u64,
     /// Its keys.
     pub range: KeyRange,
-    /// The same as it is stored.
+    /// The keys in their stored form.
     stored: Vec<u8>,
-    /// Which of its leases this is.
+    /// The number of this lease among those of the shard.
     turn: i64,
     /// How many shards the mapping has.
     pub of: u64,
 }
 
-/// How much of a run is left to compare.
+/// How many shards of a run are left to compare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardCounts {
-    /// Shards that are not compared.
+    /// Shards that are not compared yet.
     pub open: u64,
-    /// Shards in all.
+    /// All shards.
     pub all: u64,
 }
 
 impl Shard {
-    /// The number of its first chunk.
+    /// Returns the number of its first chunk.
     pub fn first_chunk(&self) -> u64 {
         self.place * CHUNKS_OF_A_SHARD
     }
 }
 
 impl Recorder {
-    /// Joins a run, or begins it if no other process has. Nothing of a ledger that cannot be shared.
+    /// Joins a run, or starts it if no other process has. Returns `None` if the ledger is a file.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -92,7 +92,8 @@ impl Recorder {
         let checksums = self.store().checksums().clone();
         let find = include_str!("statements/shared_run.sql");
         let found = store.rows(find, &[record.run.as_str().into()]).await?;
-        let found = found.first().ok_or_else(|| Problem::new("it has lost the run"))?;
+        let found =
+            found.first().ok_or_else(|| Problem::new("it does not hold the run any more"))?;
         let begun = self.store().read_shared_run(found)?;
         let begun = begun.ok_or_else(|| damaged_run(&record.run))?;
         let (run, holder) = (begun.row.number, holder.to_owned());
@@ -100,8 +101,7 @@ impl Recorder {
         Ok(Some(SharedRun { store, checksums, redaction, run, holder, begun }))
     }
 
-    /// Whether the shards of a mapping of a run of many processes are all compared and as they were
-    /// written, and how many are not.
+    /// Counts the shards of a mapping that are missing, damaged or not compared.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -114,7 +114,7 @@ impl Recorder {
                 && matches!(shard.int("done"), Ok(1))
         };
         let damaged = shards.len() - shards.iter().filter(sound).count();
-        // One whose row is lost is known by the numbers of the others.
+        // A missing row is detected by the numbers of the others.
         let lost = |(at, shard): (usize, &StoredRow)| {
             !shard.int("place").is_ok_and(|place| place == at as i64)
         };
@@ -124,7 +124,7 @@ impl Recorder {
 }
 
 impl SharedRun {
-    /// How the run ended, if it has.
+    /// Returns the summary of the run, if it has ended.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -137,12 +137,12 @@ impl SharedRun {
         row.summary_record()
     }
 
-    /// Whether a mapping has been cut into shards.
+    /// Returns whether a mapping has been divided into shards.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn has_shards(&self, mapping: &str) -> Result<bool, Problem> {
-        let find = include_str!("statements/shared_is_cut.sql");
+        let find = include_str!("statements/shared_has_shards.sql");
         Ok(!self.store.rows(find, &[self.run.into(), mapping.into()]).await?.is_empty())
     }
 
@@ -158,10 +158,10 @@ impl SharedRun {
             run: Some(run.clone()),
             holder: self.holder.clone(),
         };
-        Ok(Lease::take(&self.store, request).await?.ok())
+        Ok(Lease::take(&self.store, request).await?.acquired())
     }
 
-    /// Cuts a mapping into shards, unless another process has done so in the meantime.
+    /// Divides a mapping into shards, unless another process has done so meanwhile.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -178,8 +178,8 @@ impl SharedRun {
         self.store.create_shards(self.run, mapping, ranges).await
     }
 
-    /// Computes the checksum of a shard; of one that is done with the chunks that were compared of it, if
-    /// it is the only one of its mapping.
+    /// Computes the checksum of a shard. `done` is the number of its chunks if it is done, or 0 if its
+    /// mapping has several shards.
     fn shard_checksum(
         &self,
         mapping: &str,
@@ -192,8 +192,8 @@ impl SharedRun {
         self.checksums.of(ChecksummedTable::Shard, &self.begun.row.id, &values)
     }
 
-    /// Takes the next shard that nobody has, or whose holder is gone. One that is damaged is left for
-    /// the process that tells the whole, which reads what no shard has covered.
+    /// Takes the next shard without a lease, or with an expired one. A damaged shard is left to the process
+    /// that reports the run, which reads what no shard has covered.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -219,7 +219,7 @@ impl SharedRun {
                     of: row.count("shards")?,
                 }));
             }
-            let leave = include_str!("statements/shared_leave_shard.sql");
+            let leave = include_str!("statements/shared_leave_damaged_shard.sql");
             let params = values![
                 self.run,
                 row.text("mapping")?,
@@ -231,7 +231,7 @@ impl SharedRun {
         }
     }
 
-    /// Puts the end of a shard's lease off. False if it has another holder by now.
+    /// Renews the lease of a shard. Returns `false` if another process holds it now.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -239,16 +239,16 @@ impl SharedRun {
         self.write_under(shard, include_str!("statements/shared_renew_shard.sql"), Vec::new()).await
     }
 
-    /// Gives a shard back that is not done.
+    /// Releases a shard that is not done.
     ///
     /// # Errors
-    /// When the ledger cannot be written; its lease ends by itself then.
+    /// When the ledger cannot be written; the lease expires then.
     pub async fn release_shard(&self, shard: &Shard) -> Result<(), Problem> {
-        let give_back = include_str!("statements/shared_give_shard_back.sql");
+        let give_back = include_str!("statements/shared_release_shard.sql");
         self.write_under(shard, give_back, Vec::new()).await.map(drop)
     }
 
-    /// A shard is compared. False if it has another holder by now.
+    /// Marks a shard as compared. Returns `false` if another process holds it now.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -264,11 +264,11 @@ impl SharedRun {
         };
         let (place, stored) = (shard.place, &shard.stored);
         let checksum = self.shard_checksum(&shard.mapping, place, stored, Some(chunks));
-        let end = include_str!("statements/shared_end_shard.sql");
+        let end = include_str!("statements/shared_finish_shard.sql");
         self.write_under(shard, end, values![&checksum[..]]).await
     }
 
-    /// Writes down what became of a chunk. False if its shard has another holder by now.
+    /// Records the outcome of a chunk. Returns `false` if another process holds its shard now.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -287,10 +287,10 @@ impl SharedRun {
         let row = values![self.run, mapping].into_iter().chain(chunk).collect();
         let row = self.checksums.sealed(ChecksummedTable::Chunk, run, row);
         let more = row.into_iter().skip(2).collect();
-        self.write_under(shard, include_str!("statements/shared_keep_chunk.sql"), more).await
+        self.write_under(shard, include_str!("statements/shared_add_chunk.sql"), more).await
     }
 
-    /// What another holder of a shard had compared of it.
+    /// Reads the chunks of a shard that another process had compared.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -306,28 +306,29 @@ impl SharedRun {
         StoredChunks::read(reading, &self.begun.row.id, first, page).await
     }
 
-    /// Forgets what another holder had compared of a shard that is all of its mapping, from this chunk on.
+    /// Deletes the chunks, from this one on, that another process had compared of a shard that is all of
+    /// its mapping.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn delete_chunks(&self, shard: &Shard, from: u64) -> Result<(), Problem> {
-        let forget = include_str!("statements/shared_forget_chunks.sql");
+        let forget = include_str!("statements/shared_delete_chunks.sql");
         self.write_under(shard, forget, values![from]).await.map(drop)
     }
 
-    /// How much is left to compare.
+    /// Counts the shards.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn count_shards(&self) -> Result<ShardCounts, Problem> {
-        let find = include_str!("statements/shared_left.sql");
+        let find = include_str!("statements/shared_count_shards.sql");
         let found = self.store.rows(find, &[self.run.into()]).await?;
         let Some(record) = found.first() else { return Ok(ShardCounts::default()) };
         Ok(ShardCounts { open: record.count("open")?, all: record.count("shards")? })
     }
 
-    /// Runs a statement that does something only as long as the shard is this process's, and tells
-    /// whether it was.
+    /// Runs a statement that has an effect only as long as this process holds the shard. Returns whether it
+    /// does.
     async fn write_under(
         &self,
         shard: &Shard,

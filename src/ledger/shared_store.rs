@@ -1,9 +1,9 @@
-//! The shared store: tables of the schema `pgreconcile` in a PostgreSQL database, for runs that are
-//! remembered by many machines.
+//! The shared store: tables of the schema `pgreconcile` in a PostgreSQL database, for runs on many
+//! machines.
 //!
-//! It goes through `pg` like everything that talks to a server, so it passes PgBouncer too. Each
-//! change is a transaction of its own. What the network swallows is tried again; changes are written
-//! so that a second time does no harm, or say that they have been made.
+//! It uses `pg` like every other connection, so it works behind PgBouncer too. Each change is a
+//! transaction of its own. A change that failed because of the network is tried again: a second time it
+//! does no harm, or its error tells that it has been made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sql::{Bind, Statement};
 const SCHEMA: &str = "pgreconcile";
 const BEGIN: &str = include_str!("statements/shared_begin.sql");
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Tries and their pauses: a server that restarts within 15 s is waited for.
+/// How often an action is tried, with growing pauses: a server may take 15 s to restart.
 const TRIES: u32 = 6;
 const UNIQUE_VIOLATION: &str = "23505";
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
@@ -51,14 +51,14 @@ fn of_server(error: PgError) -> Problem {
 }
 
 impl SharedStore {
-    /// Opens the ledger of a database, and makes its tables if they are not there.
+    /// Opens the ledger of a database. Creates the tables if there are none.
     pub(super) async fn create(url: &str) -> Result<SharedStore, Problem> {
         let store = SharedStore::connect(url)?;
         let version = store.version().await?;
         store.migrated(version).await
     }
 
-    /// Opens the ledger of a database; nothing if there is none.
+    /// Opens the ledger of a database. Returns `None` if there is none.
     pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, Problem> {
         let store = SharedStore::connect(url)?;
         match store.version().await? {
@@ -73,7 +73,7 @@ impl SharedStore {
         Ok(SharedStore { pool, session, newer: false })
     }
 
-    /// The version of its tables; 0 if it has none.
+    /// Returns the version of its tables; 0 if it has none.
     async fn version(&self) -> Result<i64, Problem> {
         let found = self.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
         if found.first().is_none_or(|record| record.values() == [StoredValue::Null]) {
@@ -83,7 +83,7 @@ impl SharedStore {
         found.first().map_or(Ok(0), |record| record.int("version"))
     }
 
-    /// What an older program has made gets the tables that it lacks; what a newer one has, stays.
+    /// Migrates tables of an older version. Those of a newer one stay unchanged.
     async fn migrated(self, version: i64) -> Result<SharedStore, Problem> {
         if missing(version).is_empty() {
             return Ok(SharedStore { newer: version > VERSION, ..self });
@@ -100,7 +100,7 @@ impl SharedStore {
         Ok(SharedStore { newer: version > VERSION, ..self })
     }
 
-    /// What a question finds.
+    /// Returns the rows of a query.
     pub(super) async fn rows(
         &self,
         statement: &str,
@@ -110,13 +110,13 @@ impl SharedStore {
         self.query(&statement).await
     }
 
-    /// Earlier sights of these differences.
+    /// Returns the prior sightings of these differences.
     pub(super) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
         run: i64,
     ) -> Result<Vec<StoredRow>, Problem> {
-        let text = include_str!("statements/shared_earlier_sights.sql").to_owned();
+        let text = include_str!("statements/shared_prior_sightings.sql").to_owned();
         let identities = identities.iter().map(|identity| &identity[..]);
         self.query(&Statement {
             text,
@@ -125,8 +125,8 @@ impl SharedStore {
         .await
     }
 
-    /// Cuts a mapping into shards, unless that has been done. The run's row makes one of two processes
-    /// wait for the other.
+    /// Divides a mapping into shards, unless that has been done. Of two processes, one waits for the other
+    /// at the run's row.
     pub(super) async fn create_shards(
         &self,
         run: i64,
@@ -140,14 +140,14 @@ impl SharedStore {
         let cut = vec![Bind::int8(run), Bind::text(mapping), ranges, checksums];
         let sent = [
             (include_str!("statements/shared_lock_run.sql"), lock),
-            (include_str!("statements/shared_cut.sql"), cut),
+            (include_str!("statements/shared_create_shards.sql"), cut),
         ];
         let made = async |writing: &Writing<'_>| Ok(writing.fill_all(&sent).await?);
         self.retry(async |lease| in_transaction(lease, &made).await).await.map(drop)
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<StoredRow>, Problem> {
-        // What a run has written may be more than an answer to one question.
+        // The rows of a run may be more than fit into one message.
         let rows = self.retry(async |lease| {
             let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
             while let Some(row) = rows.next().await? {
@@ -158,7 +158,7 @@ impl SharedStore {
         stored_rows(&rows.await?)
     }
 
-    /// Makes a change and gives what it returns.
+    /// Makes a change and returns its rows.
     pub(super) async fn change(
         &self,
         statement: &str,
@@ -186,7 +186,7 @@ impl SharedStore {
         self.retry(async |lease| {
             let again = tries.fetch_add(1, Ordering::Relaxed) > 0;
             match in_transaction(lease, &made).await {
-                // What stands there is from the try before, whose answer was lost on its way.
+                // The rows are from the previous try, whose answer was lost.
                 Err(TransactionError::Server(error))
                     if again && error.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) =>
                 {
@@ -198,8 +198,8 @@ impl SharedStore {
         .await
     }
 
-    /// Makes several changes as long as a lease is held, then those that follow from what the last one
-    /// returns, or none of them.
+    /// Makes several changes as long as a lease is held, then those that follow from the rows that the last
+    /// one returns, or none of them.
     pub(super) async fn write_then(
         &self,
         fence: Option<&Fence>,
@@ -218,7 +218,7 @@ impl SharedStore {
         self.retry(async |lease| in_transaction(lease, &made).await).await
     }
 
-    /// Does something with a connection, and again where that helps.
+    /// Runs an action on a connection, and tries it again if that may help.
     async fn retry<T>(
         &self,
         work: impl AsyncFn(&Lease) -> Result<T, TransactionError>,
@@ -284,7 +284,7 @@ async fn check_fence(writing: &Writing<'_>, fence: Option<&Fence>) -> Result<(),
     }
 }
 
-/// Does something in a transaction that writes.
+/// Runs an action in a transaction that writes.
 async fn in_transaction<T>(
     lease: &Lease,
     work: impl AsyncFn(&Writing<'_>) -> Result<T, TransactionError>,
@@ -299,8 +299,8 @@ async fn in_transaction<T>(
     }
 }
 
-/// Makes the tables that are missing, unless another process has just done so. Gives the version that
-/// is there then.
+/// Creates the tables that are missing, unless another process has just done so. Returns the version
+/// after that.
 async fn migrate(writing: &Writing<'_>) -> Result<i64, TransactionError> {
     writing.run(include_str!("statements/shared_create.sql")).await?;
     let found = writing.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
@@ -315,7 +315,7 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, TransactionError> {
     if steps.is_empty() {
         return Ok(version);
     }
-    writing.run(include_str!("statements/shared_own.sql")).await?;
+    writing.run(include_str!("statements/shared_become_owner.sql")).await?;
     for step in steps {
         writing.run(step.shared).await?;
     }
@@ -359,7 +359,7 @@ impl Tables for Writing<'_> {
     }
 }
 
-/// What a role has to do that may, instead of ours.
+/// Returns the problem of a role that may not migrate the tables, with what their owner has to do.
 fn not_permitted(version: i64, why: &str) -> Problem {
     Problem::new(match version {
         0 => format!(
@@ -380,7 +380,7 @@ fn binds(params: &[StoredValue]) -> Vec<Bind> {
         StoredValue::Int(number) => Bind::int8(*number),
         StoredValue::Text(text) => Bind::text(text),
         StoredValue::Bytes(bytes) => Bind::bytes(bytes),
-        // No statement of ours has a NULL to give.
+        // No statement is given a NULL.
         StoredValue::Null => Bind::text(""),
     };
     params.iter().map(bind).collect()

@@ -1,7 +1,7 @@
-//! A ledger's store: an SQLite file, or tables in a PostgreSQL database that many machines share.
+//! The store of a ledger: an SQLite file, or tables in a PostgreSQL database that many machines share.
 //!
-//! Both understand the same statements, which stand in files of their own beside this one, so that
-//! what is remembered is written down once. What differs is how a statement is carried out.
+//! Both run the same statements, which are in the folder `statements`. Only how a statement is run
+//! differs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,16 +18,16 @@ use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue, values};
 use crate::problem::Problem;
 use crate::row::random_secret;
 
-/// The last sight of a difference.
+/// The last time that a difference was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PriorSighting {
     pub(super) first_seen: String,
     pub(super) runs: u64,
-    /// The number of the run that saw it last.
+    /// The number of the run that found it last.
     pub(super) run: i64,
     /// The place of that run in the ledger's order.
     pub(super) order: i64,
-    /// A keyed hash of what it said of its rows.
+    /// The keyed hash of its values.
     pub(super) image: String,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct PriorSighting {
 pub struct Store {
     kind: StoreKind,
     location: Location,
-    /// The ledger's own secret.
+    /// Returns the ledger's own secret.
     secret: Vec<u8>,
     checksums: Checksums,
 }
@@ -54,10 +54,10 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    /// Opens a ledger to write to, and makes its file or its tables if they are not there.
+    /// Opens a ledger for writing. Creates its file or tables if there are none.
     ///
     /// # Errors
-    /// When it cannot be reached, made or written, is damaged, or is no ledger.
+    /// When it cannot be reached, created or written, is damaged, or is no ledger.
     pub async fn create(location: &Location) -> Result<Store, Problem> {
         let kind = match location {
             Location::File(path) => StoreKind::File(FileStore::create(path).await?),
@@ -66,7 +66,7 @@ impl Store {
         Store::open(kind, location, true).await
     }
 
-    /// Opens a ledger to read; nothing if there is none.
+    /// Opens a ledger for reading. Returns `None` if there is none.
     ///
     /// # Errors
     /// When it cannot be reached or read, is damaged, or is no ledger.
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// Opens a store with the ledger's secret; one without a run gets one if it is to be written.
+    /// Reads the secret of a store. A ledger without a run gets one if it is opened for writing.
     async fn open(kind: StoreKind, location: &Location, write: bool) -> Result<Store, Problem> {
         let (secret, checksums) = (Vec::new(), Checksums::of_secret(&[]));
         let mut store = Store { kind, location: location.clone(), secret, checksums };
@@ -99,7 +99,7 @@ impl Store {
                 ));
             }
             None if write && !store.is_newer() => store.make_secret().await?,
-            // It has no row that could be verified.
+            // It has no rows to verify.
             None => random_secret().to_vec(),
         };
         store.checksums = Checksums::of_secret(&secret);
@@ -127,17 +127,17 @@ impl Store {
         Ok(self.find_secret().await?.unwrap_or(secret))
     }
 
-    /// The ledger's own secret.
+    /// Returns the ledger's own secret.
     pub(super) fn secret(&self) -> &[u8] {
         &self.secret
     }
 
-    /// What computes and verifies the checksums of its rows.
+    /// Returns the checksums of its rows.
     pub(super) fn checksums(&self) -> &Checksums {
         &self.checksums
     }
 
-    /// Whether a newer program has written it: it is read, and never written.
+    /// Returns whether a newer program has written it. Such a ledger is read, and never written.
     pub fn is_newer(&self) -> bool {
         match &self.kind {
             StoreKind::File(file) => file.newer,
@@ -145,7 +145,7 @@ impl Store {
         }
     }
 
-    /// The store that many machines share, if it is one and may be written.
+    /// Returns the store in a database, if it is one and may be written.
     pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
         match &self.kind {
             StoreKind::Shared(shared) if !shared.newer => Some(shared),
@@ -153,7 +153,7 @@ impl Store {
         }
     }
 
-    /// What a question finds.
+    /// Returns the rows of a query.
     pub(super) async fn rows(
         &self,
         statement: &'static str,
@@ -165,7 +165,7 @@ impl Store {
         }
     }
 
-    /// The first row of a question, if it has one.
+    /// Returns the first row of a query.
     pub(super) async fn first(
         &self,
         statement: &'static str,
@@ -174,7 +174,7 @@ impl Store {
         Ok(self.rows(statement, params).await?.into_iter().next())
     }
 
-    /// Makes a change and gives what it returns; nothing in a ledger that is never written.
+    /// Makes a change and returns its rows. Does nothing in a ledger of a newer program.
     pub(super) async fn change(
         &self,
         statement: &'static str,
@@ -210,8 +210,8 @@ impl Store {
         }
     }
 
-    /// Makes several changes, then those that follow from what the last one returns, or none of them.
-    /// Returns what that one returned.
+    /// Makes several changes, then those that follow from the rows that the last one returns, or none of
+    /// them. Returns these rows.
     pub(super) async fn write_then(
         &self,
         fence: Option<&Fence>,
@@ -227,14 +227,15 @@ impl Store {
         }
     }
 
-    /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
-    /// end: which of two runs is the newer one is told by these numbers, not by a clock.
+    /// Takes the next number of the ledger. A run gets one when it is started or resumed, and another when
+    /// it ends: these numbers, and no clock, tell which of two runs is newer.
     pub(super) async fn next_number(&self) -> Result<i64, Problem> {
         let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
         taken.first().map_or(Ok(0), |record| record.int("last"))
     }
 
-    /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
+    /// Reads the runs of a spec in the ledger's order, also damaged ones that only their record assigns to
+    /// it.
     pub(super) async fn read_run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
         let named = format!("%\"spec\":{}%", to_json(&spec)?);
         let statement = include_str!("statements/runs_of_spec.sql");
@@ -247,8 +248,8 @@ impl Store {
         Ok(in_order(stored.filter(|run| !others(run))))
     }
 
-    /// Adds a run with its checksum, and with what follows from its row. Returns the row, or `None` if
-    /// there is such a run already, or the ledger is never written.
+    /// Adds a run with its checksum, and with the writes that follow from its row. Returns the row, or
+    /// `None` if there is such a run already, or the ledger is of a newer program.
     pub(super) async fn add_run(
         &self,
         begin: LedgerWrite,
@@ -271,8 +272,8 @@ impl Store {
         numbered(&self.write_then(None, vec![begin], then).await?)
     }
 
-    /// The last sight of each of these differences before this run, by identity; of those that were not
-    /// seen before, the last one in it. One that is damaged counts for nothing.
+    /// Returns the last sighting of each of these differences before this run, by identity. For those that
+    /// were not found before, returns the last one in this run. Damaged ones are left out.
     pub(super) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
@@ -298,7 +299,7 @@ impl Store {
         };
         match &self.kind {
             StoreKind::File(file) => {
-                let statement = include_str!("statements/earlier_sight.sql");
+                let statement = include_str!("statements/prior_sighting.sql");
                 for identity in identities {
                     let records = file.rows(statement, &[identity[..].into(), run.into()])?;
                     records.iter().try_for_each(&mut take)?;

@@ -1,4 +1,4 @@
--- A run as its checksum covers it, then what it was asked.
+-- A run as its checksum covers it, then its fingerprint.
 select run.number, run.id, run.verb, run.spec, run.spec_hash, run.scope, run.started_at, run.record,
     run.findings, run.summary, run.began, run.ended,
     case when run.summary is null then 0

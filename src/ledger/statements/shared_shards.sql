@@ -1,5 +1,5 @@
 -- The shards of a mapping as their checksums cover those that are done: the only shard of a mapping with
--- how many chunks were compared of it. Chunks of several tile, which says as much.
+-- the number of its chunks. Chunks of several shards must tile, which proves as much.
 select run, mapping, place, range, done::int::bigint as done, (
         select count(*)
         from chunk

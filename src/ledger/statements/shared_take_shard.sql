@@ -1,4 +1,4 @@
--- The shard as its checksum covers one that is not done, then which of its leases this is, and how many
+-- The shard as its checksum covers one that is not done, then the number of this lease, and how many
 -- shards the mapping has.
 update shard
 set holder = $1, until = clock_timestamp() + interval '30 s', turn = turn + 1

@@ -1,5 +1,5 @@
--- Its last sight before this run ($2), or if there is none, in this run before it was interrupted; and
--- which run that is, with its place in the ledger's order.
+-- The last sighting of a difference before this run ($2), or if there is none, in this run before it was
+-- interrupted; with the id of its run and the run's place in the ledger's order.
 select finding.run, finding.place, finding.identity, finding.image, finding.mapping, finding.kind,
     finding.disposition, finding.first_seen, finding.runs, finding.record, finding.checksum, run.id as run_id,
     coalesce(run.ended, run.began, 0) as run_order
