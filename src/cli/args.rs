@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{BoolishValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
-use crate::ledger::{Location, Place};
+use crate::ledger::{LedgerSetting, Location};
 use crate::pg::{Conninfo, SslMode};
 use crate::problem::Problem;
 use crate::spec::{StrategyChoice, holds_connection};
@@ -44,7 +44,7 @@ pub(super) struct CommonArgs {
     /// Where runs are stored: a file, a PostgreSQL database that many machines share, or off; by
     /// default in .pgreconcile beside the spec
     #[arg(long, value_name = "URL|PATH|off", env = "PGRECONCILE_LEDGER", value_parser = parse_ledger, help_heading = "Run")]
-    ledger: Option<Place>,
+    ledger: Option<LedgerSetting>,
 
     /// The ledger as the command line names it, without a password. What the environment names, it
     /// will name in the next call too.
@@ -54,18 +54,18 @@ pub(super) struct CommonArgs {
 
 impl CommonArgs {
     /// Returns where runs are stored.
-    pub(super) fn ledger(&self) -> Place {
-        self.ledger.clone().unwrap_or(Place::Beside)
+    pub(super) fn ledger(&self) -> LedgerSetting {
+        self.ledger.clone().unwrap_or(LedgerSetting::Beside)
     }
 
     /// Records the ledger that the command line names.
     pub(super) fn record_given_ledger(&mut self, matches: &clap::ArgMatches) {
         if matches.value_source("ledger") == Some(clap::parser::ValueSource::CommandLine) {
             self.given_ledger = match &self.ledger {
-                None | Some(Place::Beside) => None,
-                Some(Place::Off) => Some("off".to_owned()),
-                Some(Place::At(Location::File(path))) => Some(path.display().to_string()),
-                Some(Place::At(Location::Database(url))) => public_url(url),
+                None | Some(LedgerSetting::Beside) => None,
+                Some(LedgerSetting::Off) => Some("off".to_owned()),
+                Some(LedgerSetting::At(Location::File(path))) => Some(path.display().to_string()),
+                Some(LedgerSetting::At(Location::Database(url))) => public_url(url),
             };
         }
     }
@@ -132,13 +132,13 @@ const LEDGER_FORMS: &str = "write \"off\", a path such as ./ledger.db, or \
 /// Parses where runs are stored. postgres:// or postgresql:// starts a connection string, which
 /// must be valid. Anything else must look like a path: a bare word such as `none` would become a
 /// file of that name, and so would a connection string without its scheme.
-fn parse_ledger(text: &str) -> Result<Place, Problem> {
+fn parse_ledger(text: &str) -> Result<LedgerSetting, Problem> {
     if text == "off" {
-        return Ok(Place::Off);
+        return Ok(LedgerSetting::Off);
     }
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return match Conninfo::parse(text) {
-            Ok(_) => Ok(Place::At(Location::Database(text.to_owned()))),
+            Ok(_) => Ok(LedgerSetting::At(Location::Database(text.to_owned()))),
             Err(error) => Err(Problem::new(error.to_string())),
         };
     }
@@ -148,7 +148,7 @@ fn parse_ledger(text: &str) -> Result<Place, Problem> {
     if !path || holds_connection(text) || !text.contains(['/', '.']) {
         return Err(Problem::new(LEDGER_FORMS));
     }
-    Ok(Place::At(Location::File(text.into())))
+    Ok(LedgerSetting::At(Location::File(text.into())))
 }
 
 /// Parses the path of a file or a folder. A connection string is refused: every message that names

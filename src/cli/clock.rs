@@ -13,7 +13,7 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 /// Warns if this machine's clock is more than a minute behind the newest run of a spec.
 pub(super) async fn warn_if_behind(store: &Store, spec: &str, ui: &Ui) {
     // The warning about an unreadable ledger has been shown.
-    let Ok(Some((run, noted))) = store.newest(spec).await else { return };
+    let Ok(Some((run, noted))) = store.find_newest_run(spec).await else { return };
     if let Some(message) = behind_warning(&run, noted, Timestamp::now()) {
         let hint = "Set the clock right if it is wrong. If it was wrong then, gate stays closed until \
                     newer runs have taken the place of that one.";

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use super::clock::warn_if_behind;
 use super::ui::Ui;
-use crate::ledger::{Lease, Location, Lock, Place, RENEWED_EVERY, Recorder, Store};
+use crate::ledger::{
+    Acquisition, Lease, LeaseKind, LeaseRequest, LedgerSetting, Location, Lock, RENEWED_EVERY,
+    Recorder, Store,
+};
 use crate::problem::Problem;
 use crate::row::Veil;
 use crate::spec::Spec;
@@ -41,14 +44,16 @@ pub(super) struct LedgerRequest<'a> {
 }
 
 impl LedgerRequest<'_> {
-    /// Returns the name of a lease's holder, given the id of a new run. All processes of a shared
-    /// run have the same name. Which run will be resumed is not known yet.
-    fn holder(&self, run: &str) -> String {
-        match (self.shares, self.resumes) {
-            (Some((shared, _)), _) => format!("run {shared}"),
-            (None, true) => format!("process {run} with --resume"),
-            (None, false) => format!("run {run}"),
-        }
+    /// Returns what the lease of a spec is requested with, given the id of a new run. All processes of
+    /// a shared run have the same holder. Which run will be resumed is not known yet.
+    fn spec_lease(&self, spec: &str, run: &str) -> LeaseRequest {
+        let (run, holder) = match (self.shares, self.resumes) {
+            (Some((shared, _)), _) => (Some(shared), format!("run {shared}")),
+            (None, true) => (None, format!("process {run} with --resume")),
+            (None, false) => (Some(run), format!("run {run}")),
+        };
+        let (name, run) = (spec.to_owned(), run.map(str::to_owned));
+        LeaseRequest { kind: LeaseKind::Spec, name, run, holder }
     }
 }
 
@@ -56,14 +61,14 @@ impl Ledgers {
     /// Locks and opens the ledger of each spec. Specs whose lock another process holds are removed
     /// from the list; the second result is whether there was one.
     pub(super) async fn open(
-        place: &Place,
+        setting: &LedgerSetting,
         request: &LedgerRequest<'_>,
         specs: &mut Vec<Spec>,
     ) -> (Ledgers, bool) {
         let mut ledgers = Ledgers::default();
         let before = specs.len();
         for spec in std::mem::take(specs) {
-            let location = place.of(&spec.text.path, &spec.name);
+            let location = setting.location(&spec.text.path, &spec.name);
             let may_run = match &location {
                 None => true,
                 Some(location) => ledgers.open_one(location, &spec.name, request).await,
@@ -107,8 +112,8 @@ impl Ledgers {
             return lock.is_some().then_some(true);
         }
         let lock = match Lock::take(file) {
-            Ok(Ok(lock)) => Some(lock),
-            Ok(Err(holder)) => {
+            Ok(Acquisition::Acquired(lock)) => Some(lock),
+            Ok(Acquisition::HeldBy(holder)) => {
                 let holder = if holder.is_empty() { "another process" } else { &holder };
                 let path = Lock::path(file);
                 show_locked(&format!("{holder} holds {}", path.display()), ui);
@@ -134,21 +139,22 @@ impl Ledgers {
         }
         // The process's lease is taken before the spec's, which the last process releases.
         let run = new_id();
-        let holder = request.holder(&run);
+        let of_spec = request.spec_lease(spec, &run);
         self.runs.insert(spec.to_owned(), run);
-        if let Some((_, process)) = request.shares {
-            let name = Lease::of_member(&holder, process);
-            let taken = store.lease(&name, process).await;
+        if let Some((shared, process)) = request.shares {
+            let (kind, run) = (LeaseKind::Process, Some(shared.to_owned()));
+            let (name, holder) = (process.to_owned(), process.to_owned());
+            let taken = store.take_lease(LeaseRequest { kind, name, run, holder }).await;
             // Without it the spec's lease expires.
-            self.member = taken.ok().flatten().and_then(Result::ok);
+            self.member = taken.ok().flatten().and_then(Acquisition::acquired);
         }
         let mut held = None;
-        match store.lease(spec, &holder).await {
-            Ok(Some(Ok(lease))) => {
+        match store.take_lease(of_spec).await {
+            Ok(Some(Acquisition::Acquired(lease))) => {
                 held = Some(lease.clone());
                 self.leases.push(lease);
             }
-            Ok(Some(Err(holder))) => {
+            Ok(Some(Acquisition::HeldBy(holder))) => {
                 release_all(self.member.take().into_iter().collect()).await;
                 show_locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), request.ui);
                 return false;
@@ -161,7 +167,7 @@ impl Ledgers {
         }
         warn_if_behind(&store, spec, request.ui).await;
         let mut recorder = Recorder::new(store, request.verb);
-        held.into_iter().for_each(|lease| recorder.hold_on_to(lease));
+        held.into_iter().for_each(|lease| recorder.set_lease(lease));
         self.recorders.insert(spec.to_owned(), recorder);
         true
     }
@@ -214,7 +220,7 @@ impl Ledgers {
         async move {
             match (shared, member, leases.first()) {
                 (false, ..) => release_all(leases).await,
-                (true, Some(member), Some(lease)) => in_time(member.leave(lease)).await,
+                (true, Some(member), Some(lease)) => in_time(member.leave_run(lease)).await,
                 // Other processes may still renew the spec's lease; otherwise it expires.
                 (true, ..) => {}
             }
@@ -231,7 +237,7 @@ pub(super) async fn renew(leases: Vec<Lease>) {
         tokio::time::sleep(RENEWED_EVERY).await;
         for lease in &leases {
             // If another process has taken it over, the next write to the ledger fails.
-            let _ = lease.hold().await;
+            let _ = lease.renew().await;
         }
     }
 }
@@ -240,7 +246,7 @@ pub(super) async fn renew(leases: Vec<Lease>) {
 async fn release_all(leases: Vec<Lease>) {
     let all = async {
         for lease in leases {
-            let _ = lease.give_back().await;
+            let _ = lease.release().await;
         }
     };
     in_time(all).await;
@@ -262,15 +268,20 @@ pub(super) fn new_id() -> String {
 
 /// Warns if a run could not be stored to its end.
 pub(super) fn warn_if_incomplete(recorder: &Recorder, ui: &Ui) {
-    if let Some(error) = recorder.trouble() {
+    if let Some(error) = recorder.problem() {
         let message = format!("this run is not stored completely: {recorder}: {error}");
         ui.warning(&message, Some("What it found is in its outputs all the same."));
     }
 }
 
 /// Opens the ledger of a spec for reading. Returns `None` if that fails; the error has been shown.
-pub(super) async fn open_to_read(place: &Place, path: &Path, name: &str, ui: &Ui) -> Option<Store> {
-    let Some(location) = place.of(path, name) else {
+pub(super) async fn open_to_read(
+    setting: &LedgerSetting,
+    path: &Path,
+    name: &str,
+    ui: &Ui,
+) -> Option<Store> {
+    let Some(location) = setting.location(path, name) else {
         ui.error("without a ledger there are no runs to read", Some("Leave --ledger off out."));
         return None;
     };
@@ -297,12 +308,17 @@ pub(super) fn unreadable_hint(location: &Location) -> String {
 }
 
 /// Returns whether a run holds the lock of a spec's ledger.
-pub(super) async fn is_running(place: &Place, path: &Path, name: &str, store: &Store) -> bool {
-    match place.of(path, name) {
+pub(super) async fn is_running(
+    setting: &LedgerSetting,
+    path: &Path,
+    name: &str,
+    store: &Store,
+) -> bool {
+    match setting.location(path, name) {
         None => false,
         Some(Location::File(file)) => Lock::is_held(&file),
         Some(Location::Database(_)) => {
-            store.leased_to(name).await.is_ok_and(|holder| holder.is_some())
+            store.spec_holder(name).await.is_ok_and(|holder| holder.is_some())
         }
     }
 }

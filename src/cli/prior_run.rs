@@ -15,7 +15,7 @@ use super::ledgers::open_to_read;
 use super::ui::Ui;
 use crate::event::Event;
 use crate::finding::RunRecord;
-use crate::ledger::{LedgerError, Retold, Store};
+use crate::ledger::{self, ReplayOutcome, Store};
 use crate::problem::Problem;
 use crate::spec::Spec;
 
@@ -54,7 +54,7 @@ impl PriorRun {
     ) -> Option<String> {
         let PriorRun::Ledger(_) = self else { return None };
         let store = open_to_read(&common.ledger(), &spec.text.path, &spec.name, ui).await?;
-        store.terms(run).await.ok().flatten()
+        store.read_run_fingerprint(run).await.ok().flatten()
     }
 
     /// Passes the run's events to `observe`. Returns false if that fails; the error has been shown.
@@ -102,7 +102,7 @@ async fn replay_ledger(
     observe: &mut dyn FnMut(Event),
 ) -> Result<(), Problem> {
     let mut mismatch = None;
-    let result = store.retell(&spec.name, run, |event| {
+    let result = store.replay(&spec.name, run, |event| {
         if let Event::RunStarted(record) = &event {
             mismatch = find_mismatch(record, spec);
         }
@@ -111,19 +111,19 @@ async fn replay_ledger(
     let result = result.await;
     let list = "pgreconcile history SPEC --format json lists the runs.";
     let (problem, hint) = match (result, mismatch) {
-        (Ok(Retold::Told), None) => return Ok(()),
-        (Ok(Retold::Told), Some(why)) => {
+        (Ok(ReplayOutcome::Replayed), None) => return Ok(()),
+        (Ok(ReplayOutcome::Replayed), Some(why)) => {
             (Problem::new(why), "Compare again, or name a run of these with --run and --param.")
         }
-        (Ok(Retold::Damaged(run)), _) => (
-            LedgerError::damaged(&run).into(),
+        (Ok(ReplayOutcome::Damaged(run)), _) => (
+            ledger::damaged_run(&run),
             "Compare again, or name another run; pgreconcile history SPEC lists them.",
         ),
-        (Ok(Retold::Unfinished), _) => (
+        (Ok(ReplayOutcome::Unfinished), _) => (
             Problem::new("that run has not come to its end"),
             "Compare again, or name a finished run.",
         ),
-        (Ok(Retold::Unknown), _) => {
+        (Ok(ReplayOutcome::Unknown), _) => {
             let name = run.map(|run| format!(": {run}")).unwrap_or_default();
             (Problem::new(format!("there is no such finished run{name}")), list)
         }

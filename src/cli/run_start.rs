@@ -11,7 +11,7 @@ use super::ledgers::{Ledgers, warn_if_incomplete};
 use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
-use crate::ledger::{LedgerError, Left, Recorder, Resumable};
+use crate::ledger::{self, Recorder, Resumable, ShardCounts};
 use crate::run::{self, Options, PriorResults, RunStart, ShareOutcome, Stop};
 use crate::spec::Spec;
 
@@ -57,7 +57,7 @@ pub(super) async fn read_open_findings(
     }
     let mut memory = PriorResults::default();
     let add = |finding| memory.add(&finding);
-    let result = recorder.store().open_findings(&spec.name, &spec.scope(), add).await;
+    let result = recorder.store().read_open_findings(&spec.name, &spec.scope(), add).await;
     if let Err(error) = result {
         ui.error(&format!("{recorder}: {error}"), Some(hint));
         return None;
@@ -108,7 +108,7 @@ pub(super) async fn share(
             summary.verdict.into()
         }
         Ok(ShareOutcome::Left(left)) => {
-            let left = left.map_or_else(String::new, |Left { open, all }| match open {
+            let left = left.map_or_else(String::new, |ShardCounts { open, all }| match open {
                 0 => ": everything is compared; what differs is still to be rechecked".to_owned(),
                 _ => format!(": {open} of {all} shards are still to be compared"),
             });
@@ -164,7 +164,7 @@ pub(super) async fn choose_runs(
         match run::agree(prepared, options, recorder, wanted).await {
             Ok(Resumable::Run(interrupted)) => {
                 let run = &interrupted.record;
-                match run::same_servers(prepared, &run.run, &interrupted.terms) {
+                match run::same_servers(prepared, &run.run, &interrupted.fingerprint) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
                     Err(problem) => {
                         ui.problem(&problem);
@@ -178,7 +178,7 @@ pub(super) async fn choose_runs(
                 begins.push_back(RunStart::Resumed(interrupted));
             }
             Ok(Resumable::Damaged(run)) => {
-                let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+                let message = format!("{recorder}: {}", ledger::damaged_run(&run));
                 ui.warning(&message, Some("It cannot be resumed; a new run starts."));
                 begins.push_back(RunStart::New(new));
             }

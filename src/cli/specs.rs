@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::args;
 use super::ui::Ui;
-use crate::ledger::leftover;
+use crate::ledger::find_leftover_files;
 use crate::problem::Problem;
 use crate::run::{Options, Prepared, prepare};
 use crate::spec::{self, Diagnostic, Spec, SpecText};
@@ -103,7 +103,7 @@ pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
     for folder in specs.iter().map(folder_of).collect::<BTreeSet<_>>() {
         let given = specs.iter().filter(|spec| folder_of(spec) == folder);
         let Some(owned) = owned_names(&folder, given) else { continue };
-        for (name, files) in leftover(&folder, owned) {
+        for (name, files) in find_leftover_files(&folder, owned) {
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             let message = format!("{}: no spec beside it is named \"{name}\"", files.join(", "));
             let hint = "It may hold values of rows. If the spec is gone, delete it; if the spec has \

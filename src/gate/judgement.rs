@@ -56,7 +56,7 @@ impl Judgement {
     }
 }
 
-/// Judges a input.
+/// Judges an input.
 pub fn judge(input: &GateInput) -> Judgement {
     let reasons = input.reasons();
     let judge_group = |group: &String| {

@@ -1,8 +1,9 @@
-//! Where a run stands, written down chunk by chunk, so that one that was interrupted goes on.
+//! Checkpoints: the result of each chunk, so that an interrupted run can be resumed.
 //!
-//! A checkpoint is what the scan saw of a chunk, before anything was rechecked: the rest of a run
-//! follows from it, and what stood then may have healed since. Clean chunks are told by numbers alone;
-//! what differs stands in a binary form that only the version of this program that wrote it reads.
+//! A checkpoint holds what the scan found in a chunk, before anything was rechecked: the rest of the
+//! run follows from it, and a difference of that time may have healed since. A clean chunk is stored as
+//! numbers only. Differences are stored in a binary form that only the version of the program that
+//! wrote it can read.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,30 +11,31 @@ use std::hash::Hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checksum::{Checksums, Table};
-use super::error::LedgerError;
+use super::checksum::{ChecksummedTable, Checksums};
+use super::problems::{damaged_run, unreadable_checkpoint};
 use super::recorder::Recorder;
-use super::redaction::{Redaction, Storage, not_understood};
-use super::value::{Change, Record, values};
+use super::redaction::{Redaction, Storage};
+use super::stored_row::{LedgerWrite, StoredRow, values};
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::compare::Comparison;
+use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
 
-/// The chunks of a mapping as the ledger has them.
+/// The stored chunks of a mapping.
 #[derive(Debug, Default)]
 pub struct StoredChunks {
-    /// Those that are as they were written.
+    /// Those whose checksums match.
     pub sound: Vec<PriorChunk>,
-    /// The places of those that are damaged: their ranges are to be read again.
+    /// The places of the damaged ones, whose ranges must be read again.
     pub damaged: Vec<i64>,
 }
 
-/// Where a comparison by buckets stands, as the ledger has it.
+/// The stored state of a scan by hash buckets.
 #[derive(Debug)]
-pub enum StoredPass<T> {
-    /// There is none.
+pub enum StoredBlockScan<T> {
+    /// No state is stored.
     Nothing,
-    /// As it was written.
+    /// The state, whose checksum matches.
     Sound(T),
     /// It is damaged.
     Damaged,
@@ -45,92 +47,92 @@ const DIRTY: &str = "dirty";
 const SKIPPED: &str = "skipped";
 
 impl Recorder {
-    /// Writes down what became of a chunk.
-    pub fn keep_chunk(
+    /// Records the outcome of a chunk.
+    pub fn record_chunk(
         &mut self,
         mapping: &str,
         (chunk, range, rows): (u64, &KeyRange, u64),
         checked: StoredOutcome<'_>,
     ) {
-        let Some(run) = self.keeping() else { return };
+        let Some(run) = self.resumable_run() else { return };
         let of = ChunkPlace { run, mapping, chunk };
         let Some(stored) = StoredChunk::of(self.redaction(), of, range, checked) else { return };
         let StoredChunk { range, state, matched, outcome } = stored;
         let params = values![run, mapping, chunk, range, rows, matched, state, outcome];
         let statement = include_str!("statements/add_chunk.sql");
-        let params = self.sealed(Table::Chunk, params);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Chunk, params);
+        self.queue(LedgerWrite { statement, params });
     }
 
-    /// Writes down how far a comparison by buckets has come, in place of what was written before.
-    pub fn keep_pass(&mut self, mapping: &str, state: &impl Serialize) {
-        let Some(run) = self.keeping() else { return };
+    /// Records how far a scan by hash buckets has come. Replaces the state that was recorded before.
+    pub fn record_block_scan(&mut self, mapping: &str, state: &impl Serialize) {
+        let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of_rows(mapping);
         let Some(state) = storage.encode(&("pass", run, mapping), state) else { return };
         let statement = include_str!("statements/put_pass.sql");
-        let params = self.sealed(Table::Pass, values![run, mapping, state]);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Pass, values![run, mapping, state]);
+        self.queue(LedgerWrite { statement, params });
     }
 
-    /// Writes down what was ruled of a range.
-    pub fn keep_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
-        let Some(run) = self.keeping() else { return };
+    /// Records what a recheck found out about a range of one-sided rows.
+    pub fn record_ruling(&mut self, mapping: &str, of: &impl Serialize, ruled: &impl Serialize) {
+        let Some(run) = self.resumable_run() else { return };
         let storage = self.redaction().of(mapping);
         let Some(place) = storage.stand_in(of) else { return };
         let ruled = storage.encode(&("ruling", run, mapping, &place), &(of, ruled));
         let Some(ruled) = ruled else { return };
         let statement = include_str!("statements/put_ruling.sql");
-        let params = self.sealed(Table::Ruling, values![run, mapping, place, ruled]);
-        self.put(Change { statement, params });
+        let params = self.sealed(ChecksummedTable::Ruling, values![run, mapping, place, ruled]);
+        self.queue(LedgerWrite { statement, params });
     }
 
-    /// Forgets a chunk that is to be read again.
-    pub fn forget_chunk(&mut self, mapping: &str, place: i64) {
-        let Some(run) = self.keeping() else { return };
-        let statement = include_str!("statements/forget_one_chunk.sql");
-        self.put(Change { statement, params: values![run, mapping, place] });
+    /// Deletes a chunk that must be read again.
+    pub fn delete_chunk(&mut self, mapping: &str, place: i64) {
+        let Some(run) = self.resumable_run() else { return };
+        let statement = include_str!("statements/delete_one_chunk.sql");
+        self.queue(LedgerWrite { statement, params: values![run, mapping, place] });
     }
 
-    /// Forgets where a mapping stood: it is read from its start.
-    pub fn forget_checkpoints(&mut self, mapping: &str) {
-        let Some(run) = self.keeping() else { return };
+    /// Deletes the checkpoints of a mapping, which is then read from its start.
+    pub fn delete_checkpoints(&mut self, mapping: &str) {
+        let Some(run) = self.resumable_run() else { return };
         for statement in [
-            include_str!("statements/forget_chunk_of_mapping.sql"),
-            include_str!("statements/forget_ruling_of_mapping.sql"),
-            include_str!("statements/forget_pass_of_mapping.sql"),
+            include_str!("statements/delete_chunk_of_mapping.sql"),
+            include_str!("statements/delete_ruling_of_mapping.sql"),
+            include_str!("statements/delete_pass_of_mapping.sql"),
         ] {
-            self.put(Change { statement, params: values![run, mapping] });
+            self.queue(LedgerWrite { statement, params: values![run, mapping] });
         }
     }
 
-    /// What was ruled of the ranges of a mapping, and how many rulings are damaged: their ranges are
-    /// looked at again.
+    /// Reads what rechecks found out about ranges of a mapping, and how many of these records are
+    /// damaged: their ranges are rechecked again.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
+    pub async fn read_rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
+    ) -> Result<(HashMap<K, V>, u64), Problem> {
         let Some(run) = self.row() else { return Ok((HashMap::new(), 0)) };
         let storage = self.redaction().of(mapping);
         let statement = include_str!("statements/rulings_of_mapping.sql");
         let found = self.store().rows(statement, values![run.number, mapping]).await?;
-        let read = |record: &Record| {
-            self.store().checksums().verify(Table::Ruling, &run.id, record).ok()?;
-            let place = ("ruling", run.number, mapping, record.bytes(2).ok()?);
-            storage.decode(&place, record.bytes(3).ok()?).ok()
+        let read = |record: &StoredRow| {
+            self.store().checksums().verify(ChecksummedTable::Ruling, &run.id, record).ok()?;
+            let place = ("ruling", run.number, mapping, record.bytes("place").ok()?);
+            storage.decode(&place, record.bytes("ruled").ok()?).ok()
         };
         let rulings: HashMap<K, V> = found.iter().filter_map(read).collect();
         let damaged = found.len().saturating_sub(rulings.len()) as u64;
         Ok((rulings, damaged))
     }
 
-    /// The chunks of a mapping that the run has compared before it was interrupted.
+    /// Reads the chunks of a mapping that the run had compared before it was interrupted.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
+    pub async fn read_chunks(&self, mapping: &str) -> Result<StoredChunks, Problem> {
         let Some(run) = self.row() else { return Ok(StoredChunks::default()) };
         let statement = include_str!("statements/chunks_of_mapping.sql");
         let page = async |from: i64| {
@@ -141,82 +143,82 @@ impl Recorder {
         StoredChunks::read((self.store().checksums(), storage), &run.id, i64::MIN, page).await
     }
 
-    /// What there is to say of a chunk that is not clean.
+    /// Reads the differences of a chunk that is not clean.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, LedgerError> {
-        self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
+    pub async fn read_outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
+        self.read_chunk_outcome(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
-    /// Why a chunk could not be compared.
+    /// Reads why a chunk could not be compared.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
-        self.said(mapping, chunk, self.redaction().of(mapping)).await
+    pub async fn read_reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
+        self.read_chunk_outcome(mapping, chunk, self.redaction().of(mapping)).await
     }
 
-    async fn said<T: DeserializeOwned>(
+    async fn read_chunk_outcome<T: DeserializeOwned>(
         &self,
         mapping: &str,
         chunk: u64,
         storage: Storage<'_>,
-    ) -> Result<T, LedgerError> {
-        let run = self.row().ok_or_else(not_understood)?;
+    ) -> Result<T, Problem> {
+        let run = self.row().ok_or_else(unreadable_checkpoint)?;
         let statement = include_str!("statements/outcome_of_chunk.sql");
         let found = self.store().first(statement, values![run.number, mapping, chunk]).await?;
-        let found = found.ok_or_else(not_understood)?;
-        let checked = self.store().checksums().verify(Table::Chunk, &run.id, &found);
-        checked.map_err(|_| LedgerError::damaged(&run.id))?;
+        let found = found.ok_or_else(unreadable_checkpoint)?;
+        let checked = self.store().checksums().verify(ChecksummedTable::Chunk, &run.id, &found);
+        checked.map_err(|_| damaged_run(&run.id))?;
         let of = ChunkPlace { run: run.number, mapping, chunk };
-        storage.decode(&of.of_outcome(), found.bytes(7)?)
+        storage.decode(&of.of_outcome(), found.bytes("outcome")?)
     }
 
-    /// How far a comparison by buckets had come, if there was one.
+    /// Reads how far a scan by hash buckets had come, if there was one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn pass<T: DeserializeOwned>(
+    pub async fn read_block_scan<T: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<StoredPass<T>, LedgerError> {
-        let Some(run) = self.row() else { return Ok(StoredPass::Nothing) };
+    ) -> Result<StoredBlockScan<T>, Problem> {
+        let Some(run) = self.row() else { return Ok(StoredBlockScan::Nothing) };
         let statement = include_str!("statements/pass_of_mapping.sql");
         let found = self.store().first(statement, values![run.number, mapping]).await?;
-        let Some(found) = found else { return Ok(StoredPass::Nothing) };
-        if self.store().checksums().verify(Table::Pass, &run.id, &found).is_err() {
-            return Ok(StoredPass::Damaged);
+        let Some(found) = found else { return Ok(StoredBlockScan::Nothing) };
+        if self.store().checksums().verify(ChecksummedTable::Pass, &run.id, &found).is_err() {
+            return Ok(StoredBlockScan::Damaged);
         }
         let storage = self.redaction().of_rows(mapping);
-        match (storage.decode(&("pass", run.number, mapping), found.bytes(2)?), storage) {
-            (Ok(state), _) => Ok(StoredPass::Sound(state)),
-            (Err(_), Storage::Plain) => Ok(StoredPass::Damaged),
-            // Its checksum is right: it was written under another secret, or none is set now.
-            (Err(_), _) => Ok(StoredPass::Nothing),
+        match (storage.decode(&("pass", run.number, mapping), found.bytes("state")?), storage) {
+            (Ok(state), _) => Ok(StoredBlockScan::Sound(state)),
+            (Err(_), Storage::Plain) => Ok(StoredBlockScan::Damaged),
+            // Its checksum matches: it was written under another secret, or none is set now.
+            (Err(_), _) => Ok(StoredBlockScan::Nothing),
         }
     }
 }
 
 impl StoredChunks {
-    /// Reads chunks from a place on, some at a time.
+    /// Reads the chunks from a place on, page by page.
     pub(super) async fn read(
         (checksums, storage): (&Checksums, Storage<'_>),
         run: &str,
         mut from: i64,
-        page: impl AsyncFn(i64) -> Result<Vec<Record>, LedgerError>,
-    ) -> Result<StoredChunks, LedgerError> {
+        page: impl AsyncFn(i64) -> Result<Vec<StoredRow>, Problem>,
+    ) -> Result<StoredChunks, Problem> {
         let mut chunks = StoredChunks::default();
         loop {
             let records = page(from).await?;
             for record in &records {
-                let verified = checksums.verify(Table::Chunk, run, record);
+                let verified = checksums.verify(ChecksummedTable::Chunk, run, record);
                 match verified.ok().and_then(|()| read_chunk(record, storage).ok()) {
                     Some(kept) => chunks.sound.push(kept),
-                    None => chunks.damaged.push(record.int(2)?),
+                    None => chunks.damaged.push(record.int("place")?),
                 }
             }
-            let last = records.last().map(|record| record.int(2)).transpose()?;
+            let last = records.last().map(|record| record.int("place")).transpose()?;
             match last.and_then(|last| last.checked_add(1)) {
                 Some(next) => from = next,
                 None => return Ok(chunks),
@@ -225,19 +227,20 @@ impl StoredChunks {
     }
 }
 
-/// Reads a chunk as it is kept.
-fn read_chunk(record: &Record, storage: Storage<'_>) -> Result<PriorChunk, LedgerError> {
-    let state = match record.text(6)? {
-        CLEAN => PriorChunkState::Clean(record.count(5)?),
+/// Reads a chunk.
+fn read_chunk(record: &StoredRow, storage: Storage<'_>) -> Result<PriorChunk, Problem> {
+    let state = match record.text("state")? {
+        CLEAN => PriorChunkState::Clean(record.count("matched")?),
         DIRTY => PriorChunkState::Dirty,
         SKIPPED => PriorChunkState::Skipped,
         UNDECIDED => PriorChunkState::Undecided,
-        _ => return Err(not_understood()),
+        _ => return Err(unreadable_checkpoint()),
     };
-    let (run, mapping, chunk) = (record.int(0)?, record.text(1)?, record.count(2)?);
+    let (run, mapping, chunk) =
+        (record.int("run")?, record.text("mapping")?, record.count("place")?);
     let of = ChunkPlace { run, mapping, chunk };
-    let range = storage.decode(&of.of_range(), record.bytes(3)?)?;
-    Ok(PriorChunk { chunk, range, rows: record.count(4)?, state })
+    let range = storage.decode(&of.of_range(), record.bytes("range")?)?;
+    Ok(PriorChunk { chunk, range, rows: record.count("rows")?, state })
 }
 
 /// Which chunk of which run.
@@ -263,12 +266,12 @@ pub(super) struct StoredChunk {
     pub(super) range: Vec<u8>,
     pub(super) state: &'static str,
     pub(super) matched: u64,
-    /// What numbers do not say; empty where they say it all.
+    /// The differences, or why it could not be compared; empty where the numbers tell everything.
     pub(super) outcome: Vec<u8>,
 }
 
 impl StoredChunk {
-    /// Returns `None` if the chunk must not be stored. If only its outcome must not be stored, the
+    /// Makes the stored form of a chunk. Returns `None` if the chunk must not be stored. If only its outcome must not be stored, the
     /// outcome is left out, and a resumed run compares the chunk again.
     pub(super) fn of(
         redaction: &Redaction,
@@ -294,7 +297,7 @@ impl StoredChunk {
     }
 }
 
-/// Whether the numbers say it all.
+/// Returns whether the numbers tell everything.
 fn is_clean(compared: &Comparison) -> bool {
     let Comparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);
@@ -310,13 +313,13 @@ mod tests {
     use crate::schema::{BySide, Side};
 
     #[test]
-    fn what_is_written_down_is_read_back() {
+    fn stored_values_are_read_back() {
         let bound = |text: &str| {
             let key = Key::new([text.as_bytes()]);
             Some(Bound { key, text: [text.to_owned()].into() })
         };
         let range = KeyRange { after: bound("a\0"), through: None };
-        assert_eq!(decode::<KeyRange>(&encode(&range)).as_ref(), Ok(&range));
+        assert_eq!(decode::<KeyRange>(&encode(&range)).as_ref().unwrap(), &range);
         let mut digest = Digest::default();
         digest.add(Fingerprint::of_row_hash(i64::MIN));
         let mut groups = GroupCounts::default();
@@ -335,12 +338,12 @@ mod tests {
             one_sided: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Comparison>(&encode(&compared)), Ok(compared));
+        assert_eq!(decode::<Comparison>(&encode(&compared)).unwrap(), compared);
         assert!(decode::<Comparison>(b"\xff").is_err());
     }
 
     #[test]
-    fn only_what_numbers_say_is_clean() {
+    fn a_chunk_that_numbers_describe_is_clean() {
         let clean = Comparison {
             rows: BySide { source: 5, target: 5 },
             matched: 5,

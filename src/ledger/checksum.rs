@@ -1,18 +1,18 @@
-//! The checksum that every row of the ledger's tables carries, computed and verified here only.
+//! The checksum of every row of the ledger's tables. It is computed and verified in this file only.
 //!
-//! SQLite and PostgreSQL notice a damaged page at best, not a flipped bit in a value, and a verdict
-//! rests on these values. So each row has a keyed BLAKE3 over the table's name, the id of its run and
+//! SQLite and PostgreSQL detect a damaged page at best, not a flipped bit in a value, and a verdict
+//! depends on these values. So each row has a keyed BLAKE3 over the table's name, the id of its run and
 //! all of its values in the order of the table's columns, each with its type and length. The key
-//! columns are among the values: a row that turns up in another place is as damaged as one with
-//! another content. A row that is missing is noticed by what counts it (the run's row counts its
-//! findings, undecided ranges and mappings) or by the keys that it leaves uncovered.
+//! columns are among the values: a row in another place is as damaged as one with another content. A
+//! missing row is detected by a count (the run's row counts its findings, undecided ranges and
+//! mappings) or by the keys that it leaves uncovered.
 //!
-//! Left out are the columns of leases (`shard.holder`, `until`, `turn`): they decide who reads a range,
-//! not what is in it.
+//! The table `lease` and the columns of a shard's lease (`holder`, `until`, `turn`) are not covered:
+//! they decide which process reads a range, not what is in it.
 
 use std::fmt;
 
-use super::value::{Record, Value, values};
+use super::stored_row::{StoredRow, StoredValue, values};
 use crate::row::ChecksumKey;
 
 /// A row whose checksum is not that of its values.
@@ -28,7 +28,7 @@ pub(super) const SECRET: &str = "redact";
 
 /// A table whose rows have checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum ChecksummedTable {
     Secret,
     Run,
     Mapping,
@@ -42,64 +42,81 @@ pub(super) enum Table {
     Coverage,
 }
 
-impl Table {
+impl ChecksummedTable {
     /// Returns its name in the database.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Table::Secret => "secret",
-            Table::Run => "run",
-            Table::Mapping => "mapping",
-            Table::Undecided => "undecided",
-            Table::Finding => "finding",
-            Table::Terms => "terms",
-            Table::Chunk => "chunk",
-            Table::Shard => "shard",
-            Table::Ruling => "ruling",
-            Table::Pass => "pass",
-            Table::Coverage => "coverage",
+            ChecksummedTable::Secret => "secret",
+            ChecksummedTable::Run => "run",
+            ChecksummedTable::Mapping => "mapping",
+            ChecksummedTable::Undecided => "undecided",
+            ChecksummedTable::Finding => "finding",
+            ChecksummedTable::Terms => "terms",
+            ChecksummedTable::Chunk => "chunk",
+            ChecksummedTable::Shard => "shard",
+            ChecksummedTable::Ruling => "ruling",
+            ChecksummedTable::Pass => "pass",
+            ChecksummedTable::Coverage => "coverage",
         }
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for ChecksummedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 impl Checksums {
-    /// Returns those of the ledger with this secret.
+    /// Returns the checksums of the ledger with this secret.
     pub(super) fn of_secret(secret: &[u8]) -> Checksums {
         Checksums(ChecksumKey::of_secret(secret))
     }
 
     /// Computes the checksum of a row. `run` is the id of its run, empty if it belongs to none.
-    pub(super) fn of(&self, table: Table, run: &str, values: &[Value]) -> [u8; 16] {
+    pub(super) fn of(
+        &self,
+        table: ChecksummedTable,
+        run: &str,
+        values: &[StoredValue],
+    ) -> [u8; 16] {
         let mut bytes = Vec::with_capacity(256);
         add(&mut bytes, b'n', table.name().as_bytes());
         add(&mut bytes, b'r', run.as_bytes());
         for value in values {
             match value {
-                Value::Null => add(&mut bytes, b'0', &[]),
-                Value::Int(number) => add(&mut bytes, b'i', &number.to_le_bytes()),
-                Value::Text(text) => add(&mut bytes, b't', text.as_bytes()),
-                Value::Bytes(value) => add(&mut bytes, b'b', value),
+                StoredValue::Null => add(&mut bytes, b'0', &[]),
+                StoredValue::Int(number) => add(&mut bytes, b'i', &number.to_le_bytes()),
+                StoredValue::Text(text) => add(&mut bytes, b't', text.as_bytes()),
+                StoredValue::Bytes(value) => add(&mut bytes, b'b', value),
             }
         }
         self.0.checksum(&bytes)
     }
 
     /// Returns the values of a row with its checksum behind them.
-    pub(super) fn sealed(&self, table: Table, run: &str, mut values: Vec<Value>) -> Vec<Value> {
+    pub(super) fn sealed(
+        &self,
+        table: ChecksummedTable,
+        run: &str,
+        mut values: Vec<StoredValue>,
+    ) -> Vec<StoredValue> {
         let checksum = self.of(table, run, &values);
-        values.push(Value::Bytes(checksum.to_vec()));
+        values.push(StoredValue::Bytes(checksum.to_vec()));
         values
     }
 
     /// Verifies a row as a query returns it: all values, then the checksum.
-    pub(super) fn verify(&self, table: Table, run: &str, row: &Record) -> Result<(), Damaged> {
-        match row.0.split_last() {
-            Some((Value::Bytes(stored), values)) if *stored == self.of(table, run, values) => {
+    pub(super) fn verify(
+        &self,
+        table: ChecksummedTable,
+        run: &str,
+        row: &StoredRow,
+    ) -> Result<(), Damaged> {
+        match row.values().split_last() {
+            Some((StoredValue::Bytes(stored), values))
+                if *stored == self.of(table, run, values) =>
+            {
                 Ok(())
             }
             _ => Err(Damaged),
@@ -108,11 +125,11 @@ impl Checksums {
 }
 
 /// Returns the row of the ledger's secret, whose checksum is keyed with itself.
-pub(super) fn secret_row(secret: &[u8]) -> Vec<Value> {
-    Checksums::of_secret(secret).sealed(Table::Secret, "", values![SECRET, secret])
+pub(super) fn secret_row(secret: &[u8]) -> Vec<StoredValue> {
+    Checksums::of_secret(secret).sealed(ChecksummedTable::Secret, "", values![SECRET, secret])
 }
 
-/// Adds a part of known type and length.
+/// Adds a part with its type and length.
 fn add(bytes: &mut Vec<u8>, kind: u8, part: &[u8]) {
     bytes.push(kind);
     bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -124,29 +141,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_of_a_row_is_noticed() {
+    fn every_flipped_bit_of_a_row_is_detected() {
         let checksums = Checksums::of_secret(b"secret");
-        let row = checksums.sealed(Table::Chunk, "01J", values![7_i64, "t", &b"\x00\x01"[..], ""]);
-        let verify = |row: Vec<Value>| checksums.verify(Table::Chunk, "01J", &Record(row));
+        let row = checksums.sealed(
+            ChecksummedTable::Chunk,
+            "01J",
+            values![7_i64, "t", &b"\x00\x01"[..], ""],
+        );
+        let verify = |row: Vec<StoredValue>| {
+            checksums.verify(ChecksummedTable::Chunk, "01J", &StoredRow::unnamed(row))
+        };
         assert_eq!(verify(row.clone()), Ok(()));
         for (place, value) in row.iter().enumerate() {
             let bytes = match value {
-                Value::Int(number) => number.to_le_bytes().to_vec(),
-                Value::Text(text) => text.clone().into_bytes(),
-                Value::Bytes(bytes) => bytes.clone(),
-                Value::Null => Vec::new(),
+                StoredValue::Int(number) => number.to_le_bytes().to_vec(),
+                StoredValue::Text(text) => text.clone().into_bytes(),
+                StoredValue::Bytes(bytes) => bytes.clone(),
+                StoredValue::Null => Vec::new(),
             };
             for bit in 0..bytes.len() * 8 {
                 let mut flipped = bytes.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let mut row = row.clone();
                 row[place] = match value {
-                    Value::Int(_) => Value::Int(i64::from_le_bytes(flipped.try_into().unwrap())),
-                    Value::Text(_) => match String::from_utf8(flipped) {
-                        Ok(text) => Value::Text(text),
+                    StoredValue::Int(_) => {
+                        StoredValue::Int(i64::from_le_bytes(flipped.try_into().unwrap()))
+                    }
+                    StoredValue::Text(_) => match String::from_utf8(flipped) {
+                        Ok(text) => StoredValue::Text(text),
                         Err(_) => continue,
                     },
-                    _ => Value::Bytes(flipped),
+                    _ => StoredValue::Bytes(flipped),
                 };
                 assert_eq!(verify(row), Err(Damaged), "value {place}, bit {bit}");
             }
@@ -156,23 +181,32 @@ mod tests {
     #[test]
     fn a_checksum_is_of_its_table_run_and_ledger() {
         let checksums = Checksums::of_secret(b"secret");
-        let row = Record(checksums.sealed(Table::Mapping, "01J", values![1_i64, 0_i64, "{}"]));
-        assert_eq!(checksums.verify(Table::Undecided, "01J", &row), Err(Damaged));
-        assert_eq!(checksums.verify(Table::Mapping, "01K", &row), Err(Damaged));
+        let row = StoredRow::unnamed(checksums.sealed(
+            ChecksummedTable::Mapping,
+            "01J",
+            values![1_i64, 0_i64, "{}"],
+        ));
+        assert_eq!(checksums.verify(ChecksummedTable::Undecided, "01J", &row), Err(Damaged));
+        assert_eq!(checksums.verify(ChecksummedTable::Mapping, "01K", &row), Err(Damaged));
         let other = Checksums::of_secret(b"other");
-        assert_eq!(other.verify(Table::Mapping, "01J", &row), Err(Damaged));
-        // A row of a program that knows no checksums.
-        let bare = Record(vec![Value::Int(1), Value::Int(0), "{}".into(), Value::Null]);
-        assert_eq!(checksums.verify(Table::Mapping, "01J", &bare), Err(Damaged));
+        assert_eq!(other.verify(ChecksummedTable::Mapping, "01J", &row), Err(Damaged));
+        // A row of a program without checksums.
+        let bare = StoredRow::unnamed(vec![
+            StoredValue::Int(1),
+            StoredValue::Int(0),
+            "{}".into(),
+            StoredValue::Null,
+        ]);
+        assert_eq!(checksums.verify(ChecksummedTable::Mapping, "01J", &bare), Err(Damaged));
     }
 
     #[test]
-    fn values_do_not_run_into_each_other() {
+    fn values_are_told_apart() {
         let checksums = Checksums::of_secret(b"");
-        let of = |values: Vec<Value>| checksums.of(Table::Run, "", &values);
+        let of = |values: Vec<StoredValue>| checksums.of(ChecksummedTable::Run, "", &values);
         assert_ne!(of(values!["ab", "c"]), of(values!["a", "bc"]));
         assert_ne!(of(values!["a"]), of(values![&b"a"[..]]));
-        assert_ne!(of(vec![Value::Null]), of(values![""]));
-        assert_ne!(of(Vec::new()), of(vec![Value::Null]));
+        assert_ne!(of(vec![StoredValue::Null]), of(values![""]));
+        assert_ne!(of(Vec::new()), of(vec![StoredValue::Null]));
     }
 }

@@ -23,7 +23,7 @@ pub struct Cipher {
 }
 
 impl Cipher {
-    /// Returns the cipher of a secret: the same in every process that has it.
+    /// Returns the cipher of a secret: the same in every process that has the secret.
     pub fn of_secret(secret: &[u8]) -> Cipher {
         let key = encryption_key(secret);
         Cipher { key, pseudonyms: Veil::of_secret(&key) }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_decrypts_under_its_secret_and_in_its_place_only() {
+    fn a_value_decrypts_with_its_secret_and_place_only() {
         let cipher = Cipher::of_secret(b"secret");
         let encrypted = cipher.encrypt(b"here", b"CANARY").unwrap();
         assert!(Cipher::is_encrypted(&encrypted));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_encrypted_otherwise_each_time_and_its_pseudonym_is_the_same() {
+    fn each_encryption_differs_and_the_pseudonym_does_not() {
         let cipher = Cipher::of_secret(b"secret");
         let encrypted = || cipher.encrypt(b"here", b"CANARY").unwrap();
         assert_ne!(encrypted(), encrypted());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_or_cut_does_not_decrypt() {
+    fn a_changed_or_cut_value_does_not_decrypt() {
         let cipher = Cipher::of_secret(b"secret");
         let encrypted = cipher.encrypt(b"here", b"CANARY").unwrap();
         for at in 0..encrypted.len() {

@@ -1,22 +1,22 @@
-//! What the ledger knows of which part of a mapping was verified when.
+//! Coverage: which part of a mapping was verified when.
 //!
-//! How many rows a range has and when it was verified is stored as it is, so that anybody may ask for
-//! shares. The bounds of a redacted key are encrypted, or not stored. A gate rests on the bounds too,
-//! since only they say that ranges leave nothing out.
+//! How many rows a range has and when it was verified is stored in plain, so that shares can be read
+//! without a secret. The bounds of a redacted key are encrypted, or not stored. A gate needs the bounds
+//! too, since only they prove that the ranges leave nothing out.
 
-use super::checksum::Table;
+use super::checksum::ChecksummedTable;
 use super::cipher::Cipher;
-use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
-use super::value::{Change, values};
+use super::stored_row::{LedgerWrite, values};
+use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
 
-/// The part of a mapping that was verified, as far as a secret shows its bounds.
+/// The part of a mapping that was verified, if its bounds can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Covered {
-    /// The bounds are known, and leave nothing out.
+pub enum CoverageReading {
+    /// The bounds can be read, and the ranges leave nothing out.
     Known(Shares),
     /// The bounds are encrypted, and there is no secret.
     NoSecret,
@@ -25,9 +25,9 @@ pub enum Covered {
 }
 
 /// A range as it is stored.
-struct StoredStretch {
+struct StoredRange {
     place: u64,
-    /// Its bounds with their key.
+    /// Its bounds and the key, encoded.
     bounds: Vec<u8>,
     rows: u64,
     verified: Option<VerifiedBy>,
@@ -37,26 +37,28 @@ struct StoredStretch {
 struct StoredCoverage<'c> {
     scope: &'c str,
     mapping: &'c str,
-    stretches: Vec<StoredStretch>,
+    stretches: Vec<StoredRange>,
 }
 
 impl Store {
-    /// Returns which part of a mapping was verified when, in runs of one scope, by whatever key; nothing
-    /// if none has said.
+    /// Returns which part of a mapping was verified when, in runs of one scope, by any key. Returns
+    /// `None` if nothing is stored.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn coverage(
+    pub async fn read_coverage(
         &self,
         scope: &str,
         mapping: &str,
         cipher: Option<&Cipher>,
-    ) -> Result<Option<Covered>, LedgerError> {
-        let stored = self.stored_coverage(scope, mapping).await?;
+    ) -> Result<Option<CoverageReading>, Problem> {
+        let stored = self.read_stored_coverage(scope, mapping).await?;
         Ok(match cipher {
-            None if stored.is_encrypted() => Some(Covered::NoSecret),
-            Some(cipher) if stored.has_other_secret(cipher) => Some(Covered::OtherSecret),
-            _ => stored.tiled(cipher).map(|(coverage, _)| Covered::Known(coverage.shares())),
+            None if stored.is_encrypted() => Some(CoverageReading::NoSecret),
+            Some(cipher) if stored.has_other_secret(cipher) => Some(CoverageReading::OtherSecret),
+            _ => {
+                stored.tiled(cipher).map(|(coverage, _)| CoverageReading::Known(coverage.shares()))
+            }
         })
     }
 
@@ -64,8 +66,8 @@ impl Store {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, LedgerError> {
-        let stored = self.stored_coverage(scope, mapping).await?;
+    pub async fn read_shares(&self, scope: &str, mapping: &str) -> Result<Option<Shares>, Problem> {
+        let stored = self.read_stored_coverage(scope, mapping).await?;
         if stored.is_encrypted() {
             let stretches = stored.stretches.into_iter();
             return Ok(Some(Shares::new(stretches.map(|stored| (stored.rows, stored.verified)))));
@@ -73,39 +75,42 @@ impl Store {
         Ok(stored.tiled(None).map(|(coverage, _)| coverage.shares()))
     }
 
-    /// Returns what is stored of a mapping's ranges. Where one is damaged, none has been verified.
-    async fn stored_coverage<'c>(
+    /// Reads the stored ranges of a mapping. If one is damaged, none counts as verified.
+    async fn read_stored_coverage<'c>(
         &self,
         scope: &'c str,
         mapping: &'c str,
-    ) -> Result<StoredCoverage<'c>, LedgerError> {
+    ) -> Result<StoredCoverage<'c>, Problem> {
         let statement = include_str!("statements/coverage_of_mapping.sql");
         let mut stored = StoredCoverage { scope, mapping, stretches: Vec::new() };
         for record in self.rows(statement, values![scope, mapping]).await? {
-            if self.checksums().verify(Table::Coverage, "", &record).is_err() {
+            if self.checksums().verify(ChecksummedTable::Coverage, "", &record).is_err() {
                 stored.stretches.clear();
                 break;
             }
-            // Of a ledger of an older version it may be that of no run.
-            let (at, run) = (record.text(5)?.to_owned(), record.maybe_int(6)?.unwrap_or(0));
-            stored.stretches.push(StoredStretch {
-                place: record.count(2)?,
-                bounds: record.bytes(3)?.to_vec(),
-                rows: record.count(4)?,
+            // In a ledger that was migrated the run may not be known.
+            let (at, run) = (
+                record.text("verified_at")?.to_owned(),
+                record.maybe_int("verified_by")?.unwrap_or(0),
+            );
+            stored.stretches.push(StoredRange {
+                place: record.count("place")?,
+                bounds: record.bytes("range")?.to_vec(),
+                rows: record.count("rows")?,
                 verified: (!at.is_empty()).then_some(VerifiedBy { run, at }),
             });
         }
         Ok(stored)
     }
 
-    /// The mappings of a scope of which something was verified.
+    /// Returns the mappings of a scope of which a part was verified.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn covered(&self, scope: &str) -> Result<Vec<String>, LedgerError> {
+    pub async fn read_covered_mappings(&self, scope: &str) -> Result<Vec<String>, Problem> {
         let statement = include_str!("statements/covered_mappings.sql");
         let found = self.rows(statement, values![scope]).await?;
-        found.iter().map(|record| record.text(0).map(str::to_owned)).collect()
+        found.iter().map(|record| record.text("mapping").map(str::to_owned)).collect()
     }
 }
 
@@ -114,14 +119,14 @@ impl StoredCoverage<'_> {
         self.stretches.iter().any(|stored| Cipher::is_encrypted(&stored.bounds))
     }
 
-    /// Returns whether another secret encrypts it: not one of its ranges decrypts.
+    /// Returns whether it is encrypted under another secret: none of its ranges decrypts.
     fn has_other_secret(&self, cipher: &Cipher) -> bool {
-        let decrypts = |stored: &StoredStretch| self.range(stored, Some(cipher)).is_some();
+        let decrypts = |stored: &StoredRange| self.range(stored, Some(cipher)).is_some();
         self.is_encrypted() && !self.stretches.iter().any(decrypts)
     }
 
-    /// Returns the range of a stretch with its key, if it can be read.
-    fn range(&self, stored: &StoredStretch, cipher: Option<&Cipher>) -> Option<(KeyRange, String)> {
+    /// Returns a range with its key, if it can be read.
+    fn range(&self, stored: &StoredRange, cipher: Option<&Cipher>) -> Option<(KeyRange, String)> {
         let storage = match Cipher::is_encrypted(&stored.bounds) {
             true => Storage::Encrypted(cipher?),
             false => Storage::Plain,
@@ -129,8 +134,8 @@ impl StoredCoverage<'_> {
         storage.decode(&place_of(self.scope, self.mapping, stored.place), &stored.bounds).ok()
     }
 
-    /// Returns the coverage with the key whose ranges it speaks of. What cannot be read has not been
-    /// verified: `None` then, and where the ranges leave something out.
+    /// Returns the coverage with the key of its ranges. Returns `None` if a range cannot be read, or
+    /// the ranges leave something out: neither counts as verified.
     fn tiled(&self, cipher: Option<&Cipher>) -> Option<(Coverage, String)> {
         let (mut stretches, mut of_key) = (Vec::new(), String::new());
         for stored in &self.stretches {
@@ -148,25 +153,26 @@ fn place_of<'p>(scope: &'p str, mapping: &'p str, place: u64) -> (&'p str, &'p s
 }
 
 impl Recorder {
-    /// Which part of a mapping was verified when, in runs of a scope, by this key: ranges of another
-    /// mean other rows. What is encrypted under another secret counts as not verified.
+    /// Returns which part of a mapping was verified when, in runs of a scope, by this key: ranges of
+    /// another key mean other rows. A range that is encrypted under another secret counts as not
+    /// verified.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn coverage(
+    pub async fn read_coverage(
         &self,
         scope: &str,
         mapping: &str,
         key: &str,
-    ) -> Result<Option<Coverage>, LedgerError> {
-        let stored = self.store().stored_coverage(scope, mapping).await?;
+    ) -> Result<Option<Coverage>, Problem> {
+        let stored = self.store().read_stored_coverage(scope, mapping).await?;
         let known = stored.tiled(self.redaction().cipher.as_ref());
         Ok(known.filter(|(_, of_key)| of_key == key).map(|(coverage, _)| coverage))
     }
 
-    /// Writes down which part of a mapping was verified when, in place of what was there; nothing if
-    /// its bounds must not be stored.
-    pub fn keep_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
+    /// Records which part of a mapping was verified when. Replaces the coverage that was stored
+    /// before; if the bounds must not be stored, none is stored.
+    pub fn record_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
         let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
         let storage = match self.redaction().of(mapping) {
@@ -179,21 +185,21 @@ impl Recorder {
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
             let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
             let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];
-            Some(self.store().checksums().sealed(Table::Coverage, "", row))
+            Some(self.store().checksums().sealed(ChecksummedTable::Coverage, "", row))
         };
         let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
-        let statement = include_str!("statements/forget_coverage.sql");
-        self.put(Change { statement, params: values![scope.as_str(), mapping] });
+        let statement = include_str!("statements/delete_coverage.sql");
+        self.queue(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
             let statement = include_str!("statements/add_coverage.sql");
-            self.put(Change { statement, params });
+            self.queue(LedgerWrite { statement, params });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Location;
+    use super::super::location::Location;
     use super::super::redaction::Redaction;
     use super::*;
     use crate::event::Event;
@@ -214,32 +220,32 @@ mod tests {
     async fn stored(file: &std::path::Path, cipher: Option<&Cipher>, coverage: &Coverage) -> Store {
         let at = Location::File(file.to_owned());
         let mut recorder = Recorder::new(Store::create(&at).await.unwrap(), "compare");
-        recorder.set_terms("{}".to_owned());
+        recorder.set_run_fingerprint("{}".to_owned());
         recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
         let id = format!("{cipher:?} {}", coverage.stretches().len());
         let run = RunRecord::new(id, "test", "h".into(), "s".into(), NamedValues(Vec::new()));
-        recorder.take(&mut [Event::RunStarted(run)]).await;
-        recorder.keep_coverage("t", "id", coverage);
+        recorder.record_events(&mut [Event::RunStarted(run)]).await;
+        recorder.record_coverage("t", "id", coverage);
         let record = Box::new(MappingRecord::new("t", "digest"));
-        recorder.take(&mut [Event::MappingFinished { mapping: 0, record }]).await;
-        assert_eq!(recorder.trouble(), None);
+        recorder.record_events(&mut [Event::MappingFinished { mapping: 0, record }]).await;
+        assert!(recorder.problem().is_none());
         Store::read(&at).await.unwrap().unwrap()
     }
 
     #[tokio::test]
-    async fn bounds_of_a_redacted_key_need_their_secret_and_shares_none() {
+    async fn bounds_of_a_redacted_key_need_the_secret() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         let (cipher, other) = (Cipher::of_secret(b"one"), Cipher::of_secret(b"other"));
         let store = stored(&file, Some(&cipher), &halves()).await;
-        let coverage = async |cipher| store.coverage("s", "t", cipher).await.unwrap();
-        assert_eq!(coverage(Some(&cipher)).await, Some(Covered::Known(halves().shares())));
-        assert_eq!(coverage(Some(&other)).await, Some(Covered::OtherSecret));
-        assert_eq!(coverage(None).await, Some(Covered::NoSecret));
-        assert_eq!(store.shares("s", "t").await, Ok(Some(halves().shares())));
+        let coverage = async |cipher| store.read_coverage("s", "t", cipher).await.unwrap();
+        assert_eq!(coverage(Some(&cipher)).await, Some(CoverageReading::Known(halves().shares())));
+        assert_eq!(coverage(Some(&other)).await, Some(CoverageReading::OtherSecret));
+        assert_eq!(coverage(None).await, Some(CoverageReading::NoSecret));
+        assert_eq!(store.read_shares("s", "t").await.unwrap(), Some(halves().shares()));
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(6).any(|part| part == b"CANARY"));
-        // What leaves something out has verified nothing.
+        // Ranges that leave something out have verified nothing.
         rusqlite::Connection::open(&file)
             .unwrap()
             .execute("delete from coverage where place = 1", ())
@@ -248,13 +254,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_secret_only_coverage_without_bounds_is_stored() {
+    async fn without_a_secret_only_whole_coverage_is_stored() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         let store = stored(&file, None, &Coverage::nothing(7)).await;
-        let whole = Covered::Known(Coverage::nothing(7).shares());
-        assert_eq!(store.coverage("s", "t", None).await, Ok(Some(whole)));
+        let whole = CoverageReading::Known(Coverage::nothing(7).shares());
+        assert_eq!(store.read_coverage("s", "t", None).await.unwrap(), Some(whole));
         let store = stored(&file, None, &halves()).await;
-        assert_eq!(store.coverage("s", "t", None).await, Ok(None));
+        assert_eq!(store.read_coverage("s", "t", None).await.unwrap(), None);
     }
 }

@@ -1,9 +1,11 @@
-//! The embedded store: one SQLite file. The only file that knows of SQLite.
+//! The embedded store: one SQLite file. No other file uses SQLite.
 //!
-//! A rollback journal and short transactions, not a write-ahead log: the ledger stays one file that
-//! can be copied, and lies well on every file system.
+//! It has a rollback journal and short transactions, not a write-ahead log: the ledger stays one file
+//! that can be copied, and works on every file system.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
@@ -12,38 +14,45 @@ use rusqlite::{
     params_from_iter,
 };
 
-use super::error::LedgerError;
+use super::location::{create_database, find_database, make_folder};
 use super::migration::{Tables, convert_rows};
-use super::place::{create_database, find_database, make_folder};
 use super::schema::{VERSION, missing};
-use super::value::{Change, Record, Value};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue};
+use crate::problem::Problem;
 
 /// Marks a file as a ledger: "pgrc".
 const APPLICATION: i64 = 0x7067_7263;
-/// How long another process's statement is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for another process's statement.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl From<rusqlite::Error> for LedgerError {
-    fn from(error: rusqlite::Error) -> LedgerError {
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Problem {
         let known = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => "it is damaged",
             Some(ErrorCode::DiskFull) => "the disk is full",
             Some(ErrorCode::ReadOnly) => "it is read-only",
             Some(ErrorCode::CannotOpen) => "it cannot be opened",
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process is at it",
-            _ => return LedgerError(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another process is using it"
+            }
+            _ => return Problem::new(error.to_string()),
         };
-        LedgerError(known.to_owned())
+        Problem::new(known)
     }
 }
 
-impl ToSql for Value {
+/// Returns the problem of a file that the system refuses.
+fn of_system(error: io::Error) -> Problem {
+    Problem::new(error.to_string())
+}
+
+impl ToSql for StoredValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
-            Value::Null => ToSqlOutput::Owned(SqliteValue::Null),
-            Value::Int(number) => ToSqlOutput::Owned(SqliteValue::Integer(*number)),
-            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            StoredValue::Null => ToSqlOutput::Owned(SqliteValue::Null),
+            StoredValue::Int(number) => ToSqlOutput::Owned(SqliteValue::Integer(*number)),
+            StoredValue::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            StoredValue::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         })
     }
 }
@@ -57,18 +66,18 @@ pub(super) struct FileStore {
 }
 
 impl FileStore {
-    /// Opens a ledger to write to, and makes it if it is not there.
-    pub(super) async fn create(path: &Path) -> Result<FileStore, LedgerError> {
-        make_folder(path)?;
-        let path = create_database(path)?;
+    /// Opens a ledger for writing. Creates the file if there is none.
+    pub(super) async fn create(path: &Path) -> Result<FileStore, Problem> {
+        make_folder(path).map_err(of_system)?;
+        let path = create_database(path).map_err(of_system)?;
         let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if store.newer {
             return Ok(store);
         }
         store.connection.pragma_update(None, "synchronous", "normal")?;
-        // Findings come in no order that an index likes: pages that are written again stay at hand.
+        // Findings arrive in random index order: pages that are written again stay in the cache.
         store.connection.pragma_update(None, "cache_size", -4096)?;
-        // What is deleted is overwritten.
+        // Deleted rows are overwritten.
         store.connection.pragma_update(None, "secure_delete", true)?;
         if store.version()? < VERSION {
             store.migrate().await?;
@@ -77,9 +86,9 @@ impl FileStore {
         Ok(FileStore { newer: store.version()? > VERSION, ..store })
     }
 
-    /// Makes what it lacks of this program's version.
-    async fn migrate(&self) -> Result<(), LedgerError> {
-        // Nobody else writes from here on; rolled back when it goes without a commit.
+    /// Brings it to the version of this program.
+    async fn migrate(&self) -> Result<(), Problem> {
+        // No other process writes from here on. Without a commit it is rolled back when it is dropped.
         let all = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let version = self.version()?;
         for step in missing(version) {
@@ -91,68 +100,70 @@ impl FileStore {
         Ok(all.commit()?)
     }
 
-    /// Removes what older programs deleted without overwriting it, after a migration. A process that
-    /// was killed in between leaves it to the next one that opens the ledger, and so does one that
-    /// finds the ledger in use or the disk full.
-    fn vacuum_if_due(&self) -> Result<(), LedgerError> {
+    /// Overwrites, after a migration, what older programs deleted without overwriting it. If the
+    /// process is killed in between, the ledger is in use or the disk is full, the next process that
+    /// opens the ledger does so.
+    fn vacuum_if_due(&self) -> Result<(), Problem> {
         if self.connection.table_exists(None, "vacuum_due")? {
             let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
         }
         Ok(())
     }
 
-    /// Opens a ledger to read; nothing if there is none.
-    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, LedgerError> {
-        let Some(found) = find_database(path)? else { return Ok(None) };
+    /// Opens a ledger for reading. Returns `None` if there is none.
+    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, Problem> {
+        let Some(found) = find_database(path).map_err(of_system)? else { return Ok(None) };
         let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
-            // A file that no run has come to write to yet.
+            // A file that no run has written to yet.
             0 => Ok(None),
-            // What an older program has written gets the tables that it lacks first.
+            // A ledger of an older program is migrated first.
             1..VERSION => FileStore::create(path).await.map(Some),
             _ => Ok(Some(store)),
         }
     }
 
-    fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, LedgerError> {
+    fn connect(path: &Path, access: OpenFlags) -> Result<FileStore, Problem> {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, access | flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         let store = FileStore { connection, newer: false };
         let version = store.version()?;
         let pragma = |name: &str| store.connection.pragma_query_value(None, name, number);
         let (tables, application) = (pragma("schema_version")?, pragma("application_id")?);
         if application != APPLICATION && (tables > 0 || version > 0) {
-            return Err(LedgerError("it is a database of another program".to_owned()));
+            return Err(Problem::new("it is a database of another program"));
         }
         Ok(FileStore { newer: version > VERSION, ..store })
     }
 
-    fn version(&self) -> Result<i64, LedgerError> {
+    fn version(&self) -> Result<i64, Problem> {
         Ok(self.connection.pragma_query_value(None, "user_version", number)?)
     }
 
-    /// Runs a statement and gives what it returns.
+    /// Runs a statement and returns its rows.
     pub(super) fn rows(
         &self,
         statement: &str,
-        params: &[Value],
-    ) -> Result<Vec<Record>, LedgerError> {
+        params: &[StoredValue],
+    ) -> Result<Vec<StoredRow>, Problem> {
         let mut statement = self.connection.prepare_cached(statement)?;
+        let names = statement.column_names();
+        let columns: Arc<[String]> = names.into_iter().map(str::to_owned).collect();
         let mut rows = statement.query(params_from_iter(params))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(record(row)?);
+            found.push(StoredRow::new(&columns, read_values(row)?));
         }
         Ok(found)
     }
 
-    /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) fn together(&self, changes: &[Change]) -> Result<Vec<u64>, LedgerError> {
-        // Rolled back when it goes without a commit.
+    /// Makes several changes, or none of them. Returns how many rows each has changed.
+    pub(super) fn write_all(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
+        // Without a commit it is rolled back when it is dropped.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
-        for Change { statement, params } in changes {
+        for LedgerWrite { statement, params } in changes {
             let mut statement = self.connection.prepare_cached(statement)?;
             counts.push(statement.execute(params_from_iter(params))? as u64);
         }
@@ -160,18 +171,18 @@ impl FileStore {
         Ok(counts)
     }
 
-    /// Makes several changes, then those that follow from what the last one returns, or none of them.
-    pub(super) fn followed(
+    /// Makes several changes, then those that follow from the rows that the last one returns, or none.
+    pub(super) fn write_then(
         &self,
-        changes: &[Change],
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        changes: &[LedgerWrite],
+        then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         let all = self.connection.unchecked_transaction()?;
         let mut returned = Vec::new();
-        for Change { statement, params } in changes {
+        for LedgerWrite { statement, params } in changes {
             returned = self.rows(statement, params)?;
         }
-        for Change { statement, params } in then(&returned)? {
+        for LedgerWrite { statement, params } in then(&returned)? {
             self.rows(statement, &params)?;
         }
         all.commit()?;
@@ -180,39 +191,43 @@ impl FileStore {
 }
 
 impl Tables for FileStore {
-    type Error = LedgerError;
+    type Error = Problem;
 
     async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         self.rows(statement, &params)
     }
 
-    async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), LedgerError> {
+    async fn change(
+        &self,
+        statement: &'static str,
+        params: Vec<StoredValue>,
+    ) -> Result<(), Problem> {
         self.rows(statement, &params).map(drop)
     }
 
-    async fn erase_deleted(&self) -> Result<(), LedgerError> {
+    async fn erase_deleted(&self) -> Result<(), Problem> {
         Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
     }
 
-    async fn change_all(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
-        for Change { statement, params } in &changes {
+    async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        for LedgerWrite { statement, params } in &changes {
             self.rows(statement, params)?;
         }
         Ok(())
     }
 
-    fn not_understood(why: LedgerError) -> LedgerError {
-        why
+    fn convert(problem: Problem) -> Problem {
+        problem
     }
 }
 
 #[cfg(test)]
 impl FileStore {
-    /// Makes a ledger as a program of an older version left it.
+    /// Makes a ledger of an older version.
     pub(super) fn of_version(path: &Path, version: i64) -> FileStore {
         let connection = Connection::open(path).unwrap();
         for step in &missing(0)[..usize::try_from(version).unwrap()] {
@@ -228,29 +243,29 @@ fn number(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+fn read_values(row: &Row<'_>) -> rusqlite::Result<Vec<StoredValue>> {
     let columns = row.as_ref().column_count();
     let value = |at| {
         Ok(match row.get_ref(at)? {
-            ValueRef::Integer(number) => Value::Int(number),
-            // Damage may leave a text that is none: its row is refused, and others are read.
+            ValueRef::Integer(number) => StoredValue::Int(number),
+            // Damage may leave bytes that are no text: their row is rejected, and others are read.
             ValueRef::Text(text) => match std::str::from_utf8(text) {
-                Ok(text) => Value::Text(text.to_owned()),
-                Err(_) => Value::Bytes(text.to_owned()),
+                Ok(text) => StoredValue::Text(text.to_owned()),
+                Err(_) => StoredValue::Bytes(text.to_owned()),
             },
-            ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
-            ValueRef::Null | ValueRef::Real(_) => Value::Null,
+            ValueRef::Blob(bytes) => StoredValue::Bytes(bytes.to_owned()),
+            ValueRef::Null | ValueRef::Real(_) => StoredValue::Null,
         })
     };
-    (0..columns).map(value).collect::<rusqlite::Result<_>>().map(Record)
+    (0..columns).map(value).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// SQLite numbers parameters by their first appearance, PostgreSQL by their name: statements serve
-    /// both as long as the two agree.
+    /// SQLite numbers parameters by their first appearance, PostgreSQL by their name: both can run a
+    /// statement as long as the two agree.
     #[test]
     fn parameters_appear_in_the_order_of_their_numbers() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ledger/statements");
@@ -274,39 +289,39 @@ mod tests {
     async fn changes_are_made_together_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
-        let add = |run: i64| Change {
+        let add = |run: i64| LedgerWrite {
             statement: include_str!("statements/add_undecided.sql"),
-            params: vec![run.into(), 0_i64.into(), "{}".into(), Value::Null],
+            params: vec![run.into(), 0_i64.into(), "{}".into(), StoredValue::Null],
         };
-        assert_eq!(store.together(&[add(1), add(2)]), Ok(vec![1, 1]));
-        assert!(store.together(&[add(3), add(1)]).is_err());
+        assert_eq!(store.write_all(&[add(1), add(2)]).unwrap(), vec![1, 1]);
+        assert!(store.write_all(&[add(3), add(1)]).is_err());
         let find = include_str!("statements/undecided_of_run.sql");
-        let found = |run: i64| store.rows(find, &[run.into(), Value::Int(-1)]).unwrap().len();
+        let found = |run: i64| store.rows(find, &[run.into(), StoredValue::Int(-1)]).unwrap().len();
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
 
     #[tokio::test]
-    async fn a_file_of_version_1_is_added_to() {
+    async fn a_file_of_version_1_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         drop(FileStore::of_version(&path, 1));
         let store = FileStore::read(&path).await.unwrap().unwrap();
-        assert_eq!(store.version(), Ok(VERSION));
-        // Who comes second finds it done.
-        assert_eq!(store.migrate().await, Ok(()));
+        assert_eq!(store.version().unwrap(), VERSION);
+        // A second process finds it done.
+        store.migrate().await.unwrap();
         assert!(!store.newer);
     }
 
-    /// Whether the file or its journal holds some bytes.
+    /// Returns whether the file or its journal contains these bytes.
     fn holds(path: &Path, bytes: &[u8]) -> bool {
         let files = [path.to_owned(), path.with_extension("db-journal")];
         let mut files = files.iter().filter_map(|file| std::fs::read(file).ok());
         files.any(|file| file.windows(bytes.len()).any(|part| part == bytes))
     }
 
-    /// A kill between the two leaves a file of this version with what the older one deleted.
+    /// A kill between the two leaves a file of this version with what an older program deleted.
     #[tokio::test]
-    async fn bounds_of_an_older_version_are_erased_even_after_a_kill() {
+    async fn old_bounds_are_erased_even_after_a_kill() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let old = Connection::open(&path).unwrap();
@@ -338,22 +353,25 @@ mod tests {
         assert!(!store.connection.table_exists(None, "vacuum_due").unwrap());
         let mappings = include_str!("statements/covered_mappings.sql");
         let left = store.rows(mappings, &["s".into()]).unwrap();
-        assert_eq!(left.iter().map(|row| row.text(0).unwrap()).collect::<Vec<_>>(), ["whole"]);
+        assert_eq!(
+            left.iter().map(|row| row.text("mapping").unwrap()).collect::<Vec<_>>(),
+            ["whole"]
+        );
     }
 
     #[tokio::test]
-    async fn what_is_deleted_is_overwritten() {
+    async fn deleted_rows_are_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let store = FileStore::create(&path).await.unwrap();
         let add = include_str!("statements/add_undecided.sql");
         for run in 0..40_i64 {
             let text = "CANARYROW".repeat(200);
-            store.rows(add, &[run.into(), 0_i64.into(), text.into(), Value::Null]).unwrap();
+            store.rows(add, &[run.into(), 0_i64.into(), text.into(), StoredValue::Null]).unwrap();
         }
         assert!(holds(&path, b"CANARYROW"));
         for run in 0..40_i64 {
-            store.rows(include_str!("statements/forget_undecided.sql"), &[run.into()]).unwrap();
+            store.rows(include_str!("statements/delete_undecided.sql"), &[run.into()]).unwrap();
         }
         assert!(!holds(&path, b"CANARYROW"));
     }

@@ -1,11 +1,11 @@
-//! Which difference a finding is, from run to run, and whether it still has the same values.
+//! The identity of a difference from run to run, and a hash of its values.
 
 use crate::finding::{Finding, FindingPlace};
 use crate::row::{Veil, seal};
 
-/// The same in every run of one scope for the same difference, whatever its values and whatever was
-/// ruled: mapping, kind and place. Several findings may speak of one range, so there the group and
-/// the rule belong to it.
+/// Returns the identity of a difference: the same in every run of one scope, whatever its values and
+/// its disposition. It is made of mapping, kind and place. Several findings may be about one range, so
+/// there the group and the accept rule belong to it.
 pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let (place, side) = match &finding.place {
@@ -20,13 +20,13 @@ pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
     let (group, reason) = if several { (group.as_str(), reason) } else { ("", "") };
     let parts = [scope, &finding.mapping, finding.kind.name(), side, &place, group, reason];
     let seal = seal(&parts.map(str::as_bytes));
-    // Half of a blake3 is far from any collision.
+    // Half of a BLAKE3 is enough to exclude collisions.
     let half = seal.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
     half.unwrap_or_default().to_be_bytes()
 }
 
-/// A keyed hash of what a finding says of its rows: of values that were left out it must tell nobody
-/// anything.
+/// Returns a keyed hash of what a finding says about its rows. It must reveal nothing about values that
+/// were left out.
 pub(super) fn image(veil: &Veil, finding: &Finding) -> String {
     let columns = serde_json::to_string(&finding.columns).unwrap_or_default();
     veil.over(format!("{} {columns}", finding.rows()).as_bytes())

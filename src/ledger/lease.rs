@@ -1,129 +1,166 @@
-//! A lease: who may run a spec whose runs many machines share, until when.
+//! Leases of a ledger in a database: who may run a spec, which processes of a shared run are alive, and
+//! which of them may report it, each until it expires.
 //!
-//! Times are the ledger server's own, so that machines need not agree on one.
+//! Times are those of the ledger's server, so that the machines' clocks need not agree.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::LedgerError;
-use super::shared::SharedStore;
+use super::lock::Acquisition;
+use super::shared_store::SharedStore;
 use super::store::Store;
-use super::value::{Change, values};
+use super::stored_row::{Fence, LedgerWrite, StoredValue, values};
+use crate::problem::Problem;
 
-/// How often it is put off; it lasts a few times as long (`shared_take_lease.sql`).
+/// How often a lease must be renewed. It lasts a few times as long (`shared_take_lease.sql`).
 pub const RENEWED_EVERY: Duration = Duration::from_secs(8);
 
-/// Held until it is given back, or not renewed for half a minute.
+/// What a lease is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// A spec, of which one run may be under way at a time.
+    Spec,
+    /// A process of a shared run, which is alive as long as it renews its lease.
+    Process,
+    /// The right to report a shared run.
+    Report,
+}
+
+impl LeaseKind {
+    /// Returns its name in the table `lease`.
+    fn name(self) -> &'static str {
+        match self {
+            LeaseKind::Spec => "spec",
+            LeaseKind::Process => "process",
+            LeaseKind::Report => "report",
+        }
+    }
+}
+
+/// Which lease, and whose it is to be.
+#[derive(Clone, Debug)]
+pub struct LeaseRequest {
+    /// What it is of.
+    pub kind: LeaseKind,
+    /// The name of the spec, or the id of the process or of the run.
+    pub name: String,
+    /// The id of the run that the holder runs, if it is known.
+    pub run: Option<String>,
+    /// The holder, as messages name it.
+    pub holder: String,
+}
+
+/// A lease that this process holds until it releases it, or has not renewed it for half a minute.
 #[derive(Clone, Debug)]
 pub struct Lease {
     store: Arc<SharedStore>,
-    spec: String,
-    holder: String,
+    request: LeaseRequest,
 }
 
 impl Store {
-    /// Takes the lease of a spec for a holder; who holds it already holds it still. If another does,
-    /// gives what that one calls itself. Nothing of a ledger in a file.
+    /// Takes a lease. If another holder has it, returns the name of that one. Returns `None` for a
+    /// ledger in a file, which has locks instead.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn lease(
+    pub async fn take_lease(
         &self,
-        spec: &str,
-        holder: &str,
-    ) -> Result<Option<Result<Lease, String>>, LedgerError> {
+        request: LeaseRequest,
+    ) -> Result<Option<Acquisition<Lease>>, Problem> {
         match self.shared() {
-            Some(store) => Lease::take(store, spec, holder).await.map(Some),
+            Some(store) => Lease::take(store, request).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Who holds the lease of a spec, if anyone does.
+    /// Returns the holder of the lease of a spec, if there is one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn leased_to(&self, spec: &str) -> Result<Option<String>, LedgerError> {
-        let statement = include_str!("statements/shared_leased_to.sql");
-        let found = self.first(statement, values![spec]).await?;
-        found.map(|record| record.text(0).map(str::to_owned)).transpose()
+    pub async fn spec_holder(&self, spec: &str) -> Result<Option<String>, Problem> {
+        let statement = include_str!("statements/shared_lease_holder.sql");
+        let found = self.first(statement, values![LeaseKind::Spec.name(), spec]).await?;
+        found.map(|record| record.text("holder").map(str::to_owned)).transpose()
     }
 }
 
 impl Lease {
+    /// Takes a lease. A holder that has it already keeps it. If another holder has it, returns the name
+    /// of that one.
     pub(super) async fn take(
         store: &Arc<SharedStore>,
-        spec: &str,
-        holder: &str,
-    ) -> Result<Result<Lease, String>, LedgerError> {
-        let (store, spec, holder) = (Arc::clone(store), spec.to_owned(), holder.to_owned());
-        let lease = Lease { store, spec, holder };
-        if lease.renew().await? {
-            return Ok(Ok(lease));
-        }
-        let statement = include_str!("statements/shared_leased_to.sql");
-        let found = lease.store.rows(statement, &[lease.spec.as_str().into()]).await?;
-        let holder = found.first().map(|record| record.text(0).map(str::to_owned)).transpose()?;
-        Ok(Err(holder.unwrap_or_default()))
-    }
-
-    /// Puts its end off. False if another has it by now.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub async fn renew(&self) -> Result<bool, LedgerError> {
+        request: LeaseRequest,
+    ) -> Result<Acquisition<Lease>, Problem> {
+        let (kind, name) = (request.kind.name(), request.name.as_str());
+        let run = request.run.as_deref().unwrap_or_default();
         let statement = include_str!("statements/shared_take_lease.sql");
-        let params = values![self.spec.as_str(), self.holder.as_str()];
-        Ok(!self.store.change(statement, &params).await?.is_empty())
+        let params = values![kind, name, run, request.holder.as_str()];
+        if !store.change(statement, &params).await?.is_empty() {
+            return Ok(Acquisition::Acquired(Lease { store: Arc::clone(store), request }));
+        }
+        let statement = include_str!("statements/shared_lease_holder.sql");
+        let found = store.rows(statement, &values![kind, name]).await?;
+        let holder =
+            found.first().map(|record| record.text("holder").map(str::to_owned)).transpose()?;
+        Ok(Acquisition::HeldBy(holder.unwrap_or_default()))
     }
 
-    /// Puts its end off as long as it has been this holder's all along. False if another has had it.
+    /// Renews the lease. Returns `false` if another holder has taken it over.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub async fn hold(&self) -> Result<bool, LedgerError> {
-        let statement = include_str!("statements/shared_hold_lease.sql");
-        let params = values![self.spec.as_str(), self.holder.as_str()];
-        Ok(!self.store.change(statement, &params).await?.is_empty())
+    pub async fn renew(&self) -> Result<bool, Problem> {
+        let statement = include_str!("statements/shared_renew_lease.sql");
+        Ok(!self.store.change(statement, &self.key()).await?.is_empty())
     }
 
-    /// The name of the lease that says of one process of many that it lives: no spec's name has a blank.
-    pub fn of_member(run: &str, process: &str) -> String {
-        format!("{run} {process}")
-    }
-
-    /// Gives it back if it is a member's, and with it the lease of the spec that all members of the run
-    /// hold together, if it was the last one.
+    /// Releases the lease.
     ///
     /// # Errors
-    /// When the ledger cannot be written; both end by themselves then.
-    pub async fn leave(self, spec: &Lease) -> Result<(), LedgerError> {
-        let members = Lease::of_member(&spec.holder, "");
-        // One that comes now waits for the spec's lease, and makes it anew.
-        let lock = include_str!("statements/shared_lock_lease.sql");
-        let leave = include_str!("statements/shared_leave_lease.sql");
-        let give_back = include_str!("statements/shared_give_last_lease_back.sql");
-        let (of, holder) = (spec.spec.as_str(), spec.holder.as_str());
+    /// When the ledger cannot be written; the lease expires then.
+    pub async fn release(self) -> Result<(), Problem> {
+        let statement = include_str!("statements/shared_release_lease.sql");
+        self.store.change(statement, &self.key()).await.map(drop)
+    }
+
+    /// Releases the lease of a process that leaves a shared run, and if it was the last one, also the
+    /// lease of the spec, which the processes of the run hold together.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written; both leases expire then.
+    pub async fn leave_run(self, spec: &Lease) -> Result<(), Problem> {
+        let run = self.request.run.as_deref().unwrap_or_default();
+        let mut last = spec.key();
+        last.push(run.into());
         let changes = [
-            Change { statement: lock, params: values![of, holder] },
-            Change { statement: leave, params: values![self.spec.as_str(), members.as_str()] },
-            Change { statement: give_back, params: values![of, holder, members.as_str()] },
+            // A process that joins now waits for this row, and then takes the spec's lease anew.
+            LedgerWrite {
+                statement: include_str!("statements/shared_lock_lease.sql"),
+                params: spec.key(),
+            },
+            LedgerWrite {
+                statement: include_str!("statements/shared_release_process.sql"),
+                params: values![self.request.name.as_str(), run],
+            },
+            LedgerWrite {
+                statement: include_str!("statements/shared_release_last_lease.sql"),
+                params: last,
+            },
         ];
-        self.store.together(&changes).await.map(drop)
+        self.store.write_all(None, &changes).await.map(drop)
     }
 
-    /// A change that fails where another has taken the lease over, and what is written with it.
-    pub(super) fn fence(&self) -> Change {
-        let statement = include_str!("statements/shared_fence.sql");
-        Change { statement, params: values![self.spec.as_str(), self.holder.as_str()] }
+    /// Returns what is to be checked in a transaction that writes under the lease.
+    pub(super) fn fence(&self) -> Fence {
+        Fence(LedgerWrite {
+            statement: include_str!("statements/shared_fence.sql"),
+            params: self.key(),
+        })
     }
 
-    /// Gives it back.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written; it ends by itself then.
-    pub async fn give_back(self) -> Result<(), LedgerError> {
-        let statement = include_str!("statements/shared_give_lease_back.sql");
-        let params = values![self.spec.as_str(), self.holder.as_str()];
-        self.store.change(statement, &params).await.map(drop)
+    /// Returns the parameters that tell the lease and its holder.
+    fn key(&self) -> Vec<StoredValue> {
+        let LeaseRequest { kind, name, holder, .. } = &self.request;
+        values![kind.name(), name.as_str(), holder.as_str()]
     }
 }

@@ -1,51 +1,61 @@
-//! What is remembered from run to run: runs, findings over time, where an interrupted run stands.
+//! The ledger: runs, their findings over time, and the checkpoints of interrupted runs.
 //!
-//! By default one SQLite file beside the spec, because a tool that runs from cron should need no
-//! server of its own to remember; the library is built in. Many machines share tables in a PostgreSQL
-//! database instead. A comparison writes it as things happen and is never stopped by it: a ledger that
-//! cannot be written makes one warning, not another verdict. A lock keeps two runs apart.
+//! By default it is one SQLite file beside the spec, because a tool that runs from cron should need no
+//! server of its own; the library is built in. Many machines share tables in a PostgreSQL database
+//! instead. A comparison writes it as events happen and is never stopped by it: a ledger that cannot be
+//! written causes a warning, not another verdict. A lock or a lease excludes two runs of a spec.
 //!
-//! Rows' values stand in it as the outputs tell them: redacted ones hashed, none with `--keys-only`.
-//! Bounds of redacted keys are encrypted under a secret that it does not hold, or not stored.
-//! So the folder and the files are their owner's alone.
+//! Values of rows are stored as the outputs show them: redacted ones hashed, none with `--keys-only`.
+//! Bounds of redacted keys are encrypted under a secret that the ledger does not hold, or not stored.
+//! So only the owner may read the folder and the files.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `store`, `file`, `shared_store`, `stored_row` | the two stores, and what goes into them and comes out |
+//! | `schema`, `migration`, `statements/` | the versions of the tables, and every SQL statement |
+//! | `recorder`, `checkpoint`, `coverage` | what a run writes, and what it reads when it is resumed |
+//! | `history`, `run_order`, `run_row`, `interrupted_run` | what is read of past runs |
+//! | `shared_run`, `lease`, `lock` | a run of many processes; which run excludes which |
+//! | `checksum`, `cipher`, `redaction`, `identity` | what protects stored values, and tells findings apart |
+//! | `location`, `leftover_files`, `retention` | where ledgers are, and which of their data is deleted |
 
 mod checkpoint;
 mod checksum;
 mod cipher;
 mod coverage;
-mod error;
 mod file;
-mod flips;
+mod flip_tests;
+mod history;
 mod identity;
-mod interrupted;
+mod interrupted_run;
 mod lease;
-mod leftover;
+mod leftover_files;
+mod location;
 mod lock;
 mod migration;
-mod past;
-mod place;
+mod problems;
 mod recorder;
 mod redaction;
 mod retention;
 mod run_order;
 mod run_row;
 mod schema;
-mod shared;
-mod sharing;
+mod shared_run;
+mod shared_store;
 mod store;
-mod value;
+mod stored_row;
 
-pub use checkpoint::{StoredChunks, StoredPass};
+pub use checkpoint::{StoredBlockScan, StoredChunks};
 pub use cipher::Cipher;
-pub use coverage::Covered;
-pub use error::LedgerError;
-pub use interrupted::{Interrupted, Resumable};
-pub use lease::{Lease, RENEWED_EVERY};
-pub use leftover::leftover;
-pub use lock::Lock;
-pub use past::Retold;
-pub use place::{Location, Place, place_beside};
+pub use coverage::CoverageReading;
+pub use history::ReplayOutcome;
+pub use interrupted_run::{InterruptedRun, Resumable};
+pub use lease::{Lease, LeaseKind, LeaseRequest, RENEWED_EVERY};
+pub use leftover_files::find_leftover_files;
+pub use location::{LedgerSetting, Location, path_beside};
+pub use lock::{Acquisition, Lock};
+pub use problems::{damaged_run, no_answer, unknown_mapping};
 pub use recorder::Recorder;
 pub use redaction::Redaction;
-pub use sharing::{Left, Shard, Sharing};
+pub use shared_run::{Shard, ShardCounts, SharedRun};
 pub use store::Store;

@@ -1,66 +1,69 @@
-//! Writes a run down as it happens, and tells each finding how long it has been there.
+//! The recorder writes a run to the ledger as it happens, and dates each finding: when it was first
+//! seen, and in how many runs.
 //!
-//! Findings are written some hundred at a time, so that neither memory nor the disk's flushes grow
-//! with them. The first trouble ends the recording and is kept for one warning; the run goes on.
+//! Findings are written some hundred at a time, so that neither memory nor the number of flushes grows
+//! with them. The first problem ends the recording and is kept for one warning; the run continues.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::checksum::Table;
-use super::error::LedgerError;
+use super::checksum::ChecksummedTable;
 use super::identity::{identity, image};
-use super::interrupted::Interrupted;
+use super::interrupted_run::InterruptedRun;
 use super::lease::Lease;
+use super::problems::{damaged_run, to_json};
 use super::redaction::Redaction;
 use super::retention;
 use super::run_row::RunRow;
 use super::store::Store;
-use super::value::{Change, Record, Value, values};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
+use crate::problem::Problem;
 use crate::row::Veil;
 
-/// Changes that may wait to be written.
-const TOGETHER: usize = 2_000;
-/// How long one may wait: what was told survives a `kill -9` a moment later.
+/// How many writes may wait in the queue.
+const MAX_QUEUED: usize = 2_000;
+/// How long a write may wait: what was reported survives a `kill -9` a moment later.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// A run on its way into the ledger.
+/// Writes a run to a ledger.
 #[derive(Debug)]
 pub struct Recorder {
     store: Store,
     verb: &'static str,
     veil: Veil,
-    /// What the run is asked, to be held against what a resumption is asked.
-    terms: Option<String>,
-    /// The run that goes on, if it is not a new one.
+    /// What is compared, as text: a run is resumed only with the same fingerprint.
+    run_fingerprint: Option<String>,
+    /// The run that is resumed, if it is not a new one.
     resumed: Option<RunRow>,
-    run: Option<Running>,
-    /// What waits to be written.
-    waiting: Vec<Change>,
+    run: Option<ActiveRun>,
+    /// The queue of writes.
+    waiting: Vec<LedgerWrite>,
     written: Instant,
-    trouble: Option<LedgerError>,
-    /// Who else may write it, nobody as long as this is held.
+    problem: Option<Problem>,
+    /// The lease under which it writes, if the ledger is shared.
     lease: Option<Lease>,
     /// How values are stored that hold redacted keys.
     redaction: Redaction,
 }
 
+/// The run that is being recorded.
 #[derive(Debug)]
-struct Running {
-    /// Its row, as it is once all that waits is written.
+struct ActiveRun {
+    /// Its row, as it will be when the queue has been written.
     row: RunRow,
-    /// The next place: findings and undecided ranges stand in the order in which they were told.
+    /// The next place: findings and undecided ranges are stored in the order of their events.
     next_place: i64,
-    /// The first place since the run was resumed. What was told before is told again, or not true any
-    /// more.
+    /// The first place since the run was resumed. Earlier findings are reported again, or are not
+    /// true any more.
     first_place: i64,
-    /// Findings and undecided ranges since the run began, or was resumed, and mappings.
+    /// Findings and undecided ranges since the run was started or resumed, and mappings.
     findings: u64,
     undecided: u64,
     mappings: BTreeSet<usize>,
-    /// Whether findings wait to be written, which its row counts.
+    /// Whether the queue has findings, which the run's row counts.
     counted: bool,
     /// The place in the ledger's order of the last run of the scope before it that compared all of it.
     whole_before: Option<i64>,
@@ -73,8 +76,7 @@ impl fmt::Display for Recorder {
 }
 
 impl Recorder {
-    /// Begins with a ledger. `verb` is what the run is.
-    ///
+    /// Makes the recorder of a run. `verb` is the command that is run.
     pub fn new(store: Store, verb: &'static str) -> Recorder {
         let veil = Veil::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
@@ -82,28 +84,29 @@ impl Recorder {
             store,
             verb,
             veil,
-            terms: None,
+            run_fingerprint: None,
             resumed: None,
             run: None,
             waiting,
             written,
-            trouble: None,
+            problem: None,
             lease: None,
             redaction: Redaction::default(),
         }
     }
 
-    /// The ledger's own secret, under which redacted values look alike in all of its runs.
+    /// Returns the ledger's own secret, under which redacted values have the same hash in all of its runs.
     pub fn secret(&self) -> &[u8] {
         self.store.secret()
     }
 
-    /// Writes only as long as this is held: a process that was away for long has lost it.
-    pub fn hold_on_to(&mut self, lease: Lease) {
+    /// Sets the lease: the run is written only as long as it is held, which a process that was
+    /// suspended for long has lost.
+    pub fn set_lease(&mut self, lease: Lease) {
         self.lease = Some(lease);
     }
 
-    /// Sets which mappings have a redacted key, before the run begins.
+    /// Sets which mappings have a redacted key. Must be called before the run starts.
     pub fn set_redaction(&mut self, redaction: Redaction) {
         self.redaction = redaction;
     }
@@ -117,159 +120,166 @@ impl Recorder {
         &self.redaction
     }
 
-    /// What the run is asked, before it begins.
-    pub fn set_terms(&mut self, terms: String) {
-        self.terms = Some(terms);
+    /// Sets the run's fingerprint. Must be called before the run starts; a run without one cannot be
+    /// resumed.
+    pub fn set_run_fingerprint(&mut self, fingerprint: String) {
+        self.run_fingerprint = Some(fingerprint);
     }
 
-    /// The run that begins is this one, which goes on.
-    pub fn resume(&mut self, interrupted: &Interrupted) {
+    /// Sets the run that is resumed.
+    pub fn resume(&mut self, interrupted: &InterruptedRun) {
         self.resumed = Some(interrupted.row.clone());
     }
 
-    /// Whether a run goes on that was begun before.
-    pub fn resumes(&self) -> bool {
+    /// Returns whether a run is resumed.
+    pub fn is_resumed(&self) -> bool {
         self.resumed.is_some()
     }
 
-    /// How long what waits may still wait; nothing if nothing waits.
-    pub fn due(&self) -> Option<Duration> {
-        let waits = !self.waiting.is_empty() && self.trouble.is_none();
+    /// Returns how long the queue may still wait; `None` if it is empty.
+    pub fn time_until_due(&self) -> Option<Duration> {
+        let waits = !self.waiting.is_empty() && self.problem.is_none();
         waits.then(|| LONGEST_WAIT.saturating_sub(self.written.elapsed()))
     }
 
-    /// Whether it is written down where the run stands.
-    pub fn keeps(&self) -> bool {
-        self.keeping().is_some()
+    /// Returns whether checkpoints of the run are stored.
+    pub fn is_resumable(&self) -> bool {
+        self.resumable_run().is_some()
     }
 
-    /// Whether what waits is about to be written anyway.
-    pub fn is_time(&self) -> bool {
+    /// Returns whether the queue will be written with the next event.
+    pub fn is_due(&self) -> bool {
         self.written.elapsed() >= LONGEST_WAIT
     }
 
-    /// The scope of the run under way, if it is one whose coverage counts.
+    /// Returns the scope of the run, if its coverage is stored.
     pub(super) fn scope(&self) -> Option<&str> {
-        self.keeping()?;
+        self.resumable_run()?;
         self.run.as_ref().map(|run| run.row.scope.as_str())
     }
 
-    /// Leaves a run that is not at its end to other processes.
-    pub fn leave(&mut self) {
+    /// Leaves an unfinished run to other processes.
+    pub fn leave_run(&mut self) {
         self.run = None;
         self.waiting.clear();
     }
 
-    /// What it writes to.
+    /// Returns the ledger.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The run under way, or the one that is to go on.
+    /// Returns the row of the run, or of the one that will be resumed.
     pub(super) fn row(&self) -> Option<&RunRow> {
         self.run.as_ref().map(|run| &run.row).or(self.resumed.as_ref())
     }
 
-    /// Returns the number of the run under way, or of the one that is to go on.
+    /// Returns the number of the run, or of the one that will be resumed.
     pub fn number(&self) -> Option<i64> {
         self.row().map(|row| row.number)
     }
 
-    /// The number of the run under way if it can be resumed one day.
-    pub(super) fn keeping(&self) -> Option<i64> {
-        self.number().filter(|_| self.terms.is_some() && self.trouble.is_none())
+    /// Returns the number of the run if it can be resumed when it is interrupted.
+    pub(super) fn resumable_run(&self) -> Option<i64> {
+        self.number().filter(|_| self.run_fingerprint.is_some() && self.problem.is_none())
     }
 
-    /// Returns a row of the run under way with its checksum.
-    pub(super) fn sealed(&self, table: Table, values: Vec<Value>) -> Vec<Value> {
+    /// Returns a row of the run with its checksum.
+    pub(super) fn sealed(
+        &self,
+        table: ChecksummedTable,
+        values: Vec<StoredValue>,
+    ) -> Vec<StoredValue> {
         let id = self.row().map_or("", |row| row.id.as_str());
         self.store.checksums().sealed(table, id, values)
     }
 
-    /// Has something written soon.
-    pub(super) fn put(&mut self, change: Change) {
+    /// Adds a write to the queue.
+    pub(super) fn queue(&mut self, change: LedgerWrite) {
         self.waiting.push(change);
     }
 
-    /// Takes events in, in their order; findings come to know when they were first seen.
-    pub async fn take(&mut self, events: &mut [Event]) {
-        if self.trouble.is_none() {
-            self.trouble = self.take_all(events).await.err();
+    /// Records events in their order, and dates their findings.
+    pub async fn record_events(&mut self, events: &mut [Event]) {
+        if self.problem.is_none() {
+            self.problem = self.record_all(events).await.err();
         }
     }
 
-    /// Writes no more, for this reason.
-    pub fn give_up(&mut self, why: &LedgerError) {
-        self.trouble.get_or_insert_with(|| why.clone());
+    /// Stops the recording because of a problem.
+    pub fn stop_with(&mut self, why: &Problem) {
+        self.problem.get_or_insert_with(|| why.clone());
     }
 
-    /// What went wrong, if anything did.
-    pub fn trouble(&self) -> Option<&LedgerError> {
-        self.trouble.as_ref()
+    /// Returns the problem that ended the recording, if there was one.
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
     }
 
-    async fn take_all(&mut self, events: &mut [Event]) -> Result<(), LedgerError> {
-        self.date(events).await?;
+    async fn record_all(&mut self, events: &mut [Event]) -> Result<(), Problem> {
+        self.date_findings(events).await?;
         for event in events {
             match event {
-                Event::RunStarted(run) => self.begin(run).await?,
-                Event::Finding { finding, .. } => self.finding(finding).await?,
-                Event::Undecided(undecided) => self.undecided(undecided).await?,
+                Event::RunStarted(run) => self.begin_run(run).await?,
+                Event::Finding { finding, .. } => self.record_finding(finding).await?,
+                Event::Undecided(undecided) => self.record_undecided(undecided).await?,
                 Event::MappingFinished { mapping, record } => {
-                    self.mapping(*mapping, record).await?
+                    self.record_mapping(*mapping, record).await?
                 }
-                Event::RunFinished(summary) => self.end(summary).await?,
+                Event::RunFinished(summary) => self.end_run(summary).await?,
                 _ => {}
             }
         }
-        self.write_some().await
+        self.write_if_due().await
     }
 
-    async fn begin(&mut self, run: &RunRecord) -> Result<(), LedgerError> {
+    async fn begin_run(&mut self, run: &RunRecord) -> Result<(), Problem> {
         if let Some(row) = self.resumed.clone() {
-            return self.go_on(row, run).await;
+            return self.resume_run(row, run).await;
         }
         let row = RunRow::new(run, self.verb)?;
-        let begin = Change {
+        let begin = LedgerWrite {
             statement: include_str!("statements/begin_run.sql"),
             params: row.first_values(self.store.next_number().await?),
         };
-        let added = self.store.add_run(begin, row.clone(), |row| Ok(self.terms_of(row))).await?;
+        let added =
+            self.store.add_run(begin, row.clone(), |row| Ok(self.fingerprint_writes(row))).await?;
         let row = added.unwrap_or(row);
-        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
-        self.run = Some(Running::new(row, 0, whole_before));
-        retention::forget_checkpoints(&self.store, &run.spec).await
+        let whole_before = self.store.find_whole_before(&row.scope, row.number).await?;
+        self.run = Some(ActiveRun::new(row, 0, whole_before));
+        retention::delete_old_checkpoints(&self.store, &run.spec).await
     }
 
-    /// Goes on with a run: what it told before is known until it is at its end.
-    async fn go_on(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), LedgerError> {
+    /// Resumes a run. Its earlier findings are stored until it ends.
+    async fn resume_run(&mut self, mut row: RunRow, run: &RunRecord) -> Result<(), Problem> {
         let last = self.store.first(include_str!("statements/last_place.sql"), values![row.number]);
-        let last = last.await?.map_or(Ok(-1), |record| record.int(0))?;
-        let next_place = last.checked_add(1).ok_or_else(|| LedgerError::damaged(&row.id))?;
-        row.record = serde_json::to_string(run)?;
+        let last = last.await?.map_or(Ok(-1), |record| record.int("place"))?;
+        let next_place = last.checked_add(1).ok_or_else(|| damaged_run(&row.id))?;
+        row.record = to_json(run)?;
         let began = self.store.next_number().await?;
         (row.summary, row.began, row.ended) = (None, Some(began), None);
         (row.undecided, row.mappings) = (0, 0);
         let checksum = row.checksum(self.store.checksums());
         let params = vec![row.record.as_str().into(), began.into(), checksum, row.number.into()];
         let statement = include_str!("statements/resume_run.sql");
-        let changes = [Change { statement, params }].into_iter().chain(self.terms_of(&row));
-        self.store.together(changes.collect()).await?;
-        let whole_before = self.store.whole_before(&row.scope, row.number).await?;
-        self.run = Some(Running::new(row, next_place, whole_before));
+        let changes =
+            [LedgerWrite { statement, params }].into_iter().chain(self.fingerprint_writes(&row));
+        self.store.write_all(changes.collect()).await?;
+        let whole_before = self.store.find_whole_before(&row.scope, row.number).await?;
+        self.run = Some(ActiveRun::new(row, next_place, whole_before));
         Ok(())
     }
 
-    /// Returns the change that writes down what a run is asked; none of a recheck.
-    pub(super) fn terms_of(&self, row: &RunRow) -> Vec<Change> {
-        let Some(terms) = &self.terms else { return Vec::new() };
-        let values = values![row.number, terms.as_str()];
-        let params = self.store.checksums().sealed(Table::Terms, &row.id, values);
-        vec![Change { statement: include_str!("statements/put_terms.sql"), params }]
+    /// Returns the write of the run's fingerprint; none for a recheck, which has no fingerprint.
+    pub(super) fn fingerprint_writes(&self, row: &RunRow) -> Vec<LedgerWrite> {
+        let Some(fingerprint) = &self.run_fingerprint else { return Vec::new() };
+        let values = values![row.number, fingerprint.as_str()];
+        let params = self.store.checksums().sealed(ChecksummedTable::Terms, &row.id, values);
+        vec![LedgerWrite { statement: include_str!("statements/put_terms.sql"), params }]
     }
 
-    /// Tells findings when they were first seen, and in how many runs.
-    async fn date(&self, events: &mut [Event]) -> Result<(), LedgerError> {
+    /// Sets when findings were first seen, and in how many runs.
+    async fn date_findings(&self, events: &mut [Event]) -> Result<(), Problem> {
         let Some(run) = &self.run else { return Ok(()) };
         let findings = events.iter_mut().filter_map(|event| match event {
             Event::Finding { finding, .. } => Some(finding),
@@ -282,12 +292,12 @@ impl Recorder {
             return Ok(());
         }
         let number = run.row.number;
-        let earlier = self.store.earlier(&identities, number).await?;
+        let earlier = self.store.read_prior_sightings(&identities, number).await?;
         for (identity, finding) in &mut findings {
             let Some(sight) = earlier.get(identity) else { continue };
             finding.first_seen.clone_from(&sight.first_seen);
             finding.runs = sight.runs;
-            // If not, it was this run that saw it first, before it was interrupted.
+            // Otherwise this run found it first, before it was interrupted.
             if sight.run != number {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
@@ -300,7 +310,7 @@ impl Recorder {
         Ok(())
     }
 
-    async fn finding(&mut self, finding: &Finding) -> Result<(), LedgerError> {
+    async fn record_finding(&mut self, finding: &Finding) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_finding.sql");
         let params = values![
@@ -313,35 +323,35 @@ impl Recorder {
             finding.disposition().name(),
             finding.first_seen.as_str(),
             finding.runs,
-            serde_json::to_string(finding)?,
+            to_json(finding)?,
         ];
         run.findings += 1;
         run.row.findings += 1;
         run.counted = true;
-        let params = self.sealed(Table::Finding, params);
-        self.waiting.push(Change { statement, params });
-        self.write_some().await
+        let params = self.sealed(ChecksummedTable::Finding, params);
+        self.waiting.push(LedgerWrite { statement, params });
+        self.write_if_due().await
     }
 
-    async fn undecided(&mut self, undecided: &Undecided) -> Result<(), LedgerError> {
+    async fn record_undecided(&mut self, undecided: &Undecided) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         let statement = include_str!("statements/add_undecided.sql");
-        let params = values![run.row.number, run.next_place(), serde_json::to_string(undecided)?];
+        let params = values![run.row.number, run.next_place(), to_json(undecided)?];
         run.undecided += 1;
-        let params = self.sealed(Table::Undecided, params);
-        self.waiting.push(Change { statement, params });
-        self.write_some().await
+        let params = self.sealed(ChecksummedTable::Undecided, params);
+        self.waiting.push(LedgerWrite { statement, params });
+        self.write_if_due().await
     }
 
-    async fn write_some(&mut self) -> Result<(), LedgerError> {
-        if self.waiting.len() >= TOGETHER || self.written.elapsed() > LONGEST_WAIT {
+    async fn write_if_due(&mut self) -> Result<(), Problem> {
+        if self.waiting.len() >= MAX_QUEUED || self.written.elapsed() > LONGEST_WAIT {
             self.write().await?;
         }
         Ok(())
     }
 
-    /// Writes what waits.
-    async fn write(&mut self) -> Result<(), LedgerError> {
+    /// Writes the queue.
+    async fn write(&mut self) -> Result<(), Problem> {
         self.written = Instant::now();
         let Some(run) = &mut self.run else { return Ok(()) };
         let mut waiting = std::mem::take(&mut self.waiting);
@@ -349,40 +359,43 @@ impl Recorder {
             let statement = include_str!("statements/count_findings.sql");
             let checksum = run.row.checksum(self.store.checksums());
             let params = vec![run.row.findings.into(), checksum, run.row.number.into()];
-            waiting.push(Change { statement, params });
+            waiting.push(LedgerWrite { statement, params });
         }
         if waiting.is_empty() {
             return Ok(());
         }
-        self.together(waiting).await
+        self.write_all(waiting).await
     }
 
-    /// Makes changes, if the run is still this process's.
-    async fn together(&self, changes: Vec<Change>) -> Result<(), LedgerError> {
-        let fence = self.lease.as_ref().map(Lease::fence);
-        self.store.together(fence.into_iter().chain(changes).collect()).await.map(drop)
+    /// Makes changes if this process still holds the lease.
+    async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        self.store.write_all_under(self.lease.as_ref().map(Lease::fence).as_ref(), changes).await
     }
 
-    async fn mapping(&mut self, place: usize, record: &MappingRecord) -> Result<(), LedgerError> {
+    async fn record_mapping(
+        &mut self,
+        place: usize,
+        record: &MappingRecord,
+    ) -> Result<(), Problem> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.mappings.insert(place);
         let statement = include_str!("statements/add_mapping.sql");
-        let params = values![run.row.number, place as u64, serde_json::to_string(record)?];
-        let params = self.sealed(Table::Mapping, params);
-        self.waiting.push(Change { statement, params });
+        let params = values![run.row.number, place as u64, to_json(record)?];
+        let params = self.sealed(ChecksummedTable::Mapping, params);
+        self.waiting.push(LedgerWrite { statement, params });
         self.write().await
     }
 
-    async fn end(&mut self, summary: &SummaryRecord) -> Result<(), LedgerError> {
+    async fn end_run(&mut self, summary: &SummaryRecord) -> Result<(), Problem> {
         self.write().await?;
         let Some(run) = self.run.take() else { return Ok(()) };
         let (number, first) = (run.row.number, run.first_place);
-        let change = |statement, params| Change { statement, params };
-        let mut changes: Vec<Change> = self.lease.as_ref().map(Lease::fence).into_iter().collect();
+        let change = |statement, params| LedgerWrite { statement, params };
+        let mut changes: Vec<LedgerWrite> = Vec::new();
         if first > 0 {
             for statement in [
-                include_str!("statements/forget_earlier_findings.sql"),
-                include_str!("statements/forget_earlier_undecided.sql"),
+                include_str!("statements/delete_earlier_findings.sql"),
+                include_str!("statements/delete_earlier_undecided.sql"),
             ] {
                 changes.push(change(statement, values![number, first]));
             }
@@ -393,7 +406,7 @@ impl Recorder {
         let spec = run.row.spec.clone();
         let row = RunRow {
             findings: run.findings,
-            summary: Some(serde_json::to_string(summary)?),
+            summary: Some(to_json(summary)?),
             undecided: run.undecided,
             mappings: run.mappings.len() as u64,
             ..run.row
@@ -402,19 +415,20 @@ impl Recorder {
         let end = values![row.summary.as_deref().unwrap_or_default(), row.findings, ended, number];
         changes.push(change(include_str!("statements/end_run.sql"), end));
         let checksums = self.store.checksums();
-        let seal = |returned: &[Record]| {
-            let ended = returned.first().map_or(Ok(None), |record| record.maybe_int(0))?;
+        let seal = |returned: &[StoredRow]| {
+            let ended = returned.first().map_or(Ok(None), |record| record.maybe_int("ended"))?;
             Ok(vec![RunRow { ended, ..row.clone() }.seal(checksums)])
         };
-        self.store.followed(changes, seal).await?;
-        retention::forget(&self.store, &spec).await
+        let fence = self.lease.as_ref().map(Lease::fence);
+        self.store.write_then(fence.as_ref(), changes, seal).await?;
+        retention::delete_old_runs(&self.store, &spec).await
     }
 }
 
-impl Running {
-    /// A run that writes from this place on.
-    fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> Running {
-        Running {
+impl ActiveRun {
+    /// Makes a run that writes from this place on.
+    fn new(row: RunRow, first_place: i64, whole_before: Option<i64>) -> ActiveRun {
+        ActiveRun {
             row,
             next_place: first_place,
             first_place,

@@ -1,13 +1,13 @@
-//! How the values are stored that hold keys or hashes of rows: as they are, encrypted, or not at all.
+//! How values that hold keys or hashes of rows are stored: in plain, encrypted, or not at all.
 //!
-//! Ranges, what was seen in them, and how far a comparison by buckets has come hold keys. Where the key
-//! of a mapping is redacted they are encrypted under PGRECONCILE_REDACT_KEY, and without it they are
-//! not stored: the ledger's own secret lies beside them and hides nothing. Counts and moments are
-//! stored as they are.
+//! Ranges, the differences found in them, and the state of a scan by hash buckets hold keys. If the key
+//! of a mapping is redacted they are encrypted under PGRECONCILE_REDACT_KEY, and without it they are not
+//! stored: the ledger's own secret is stored beside them and would hide nothing. Counts and times are
+//! stored in plain.
 //!
-//! What was seen, and how far buckets have come, hold hashes of single rows as well, which have no key:
-//! a value of few possibilities can be guessed from such a hash. So they are stored in the same way
-//! wherever any column of a mapping is redacted.
+//! Differences and the state of a scan also hold unkeyed hashes of single rows, from which a value with
+//! few possibilities can be guessed. So they are stored in the same way if any column of a mapping is
+//! redacted.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::cipher::Cipher;
-use super::error::LedgerError;
+use super::problems::unreadable_checkpoint;
+use crate::problem::Problem;
 
 /// Which mappings of a run have a redacted key or column, and what encrypts them.
 #[derive(Clone, Debug, Default)]
@@ -32,16 +33,17 @@ pub struct Redaction {
 /// How values of one mapping are stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Storage<'c> {
-    /// As they are.
+    /// In plain.
     Plain,
     /// Encrypted.
     Encrypted(&'c Cipher),
-    /// They are not.
+    /// Not at all.
     Nothing,
 }
 
 impl Redaction {
-    /// `keys` are the mappings with a redacted key, `rows` those with any redacted column.
+    /// Makes the redaction of a run. `keys` are the mappings with a redacted key, `rows` those with any
+    /// redacted column.
     pub fn new(
         keys: BTreeSet<String>,
         rows: BTreeSet<String>,
@@ -50,7 +52,8 @@ impl Redaction {
         Redaction { keys, rows, cipher, starts_over: false }
     }
 
-    /// Has a run that is resumed compare them from their start: what is stored does not decrypt.
+    /// Makes a resumed run compare these mappings from their start, since their checkpoints do not
+    /// decrypt.
     #[must_use]
     pub fn starting_over(self) -> Redaction {
         Redaction { starts_over: true, ..self }
@@ -96,17 +99,17 @@ impl Storage<'_> {
         self,
         place: &impl Serialize,
         bytes: &[u8],
-    ) -> Result<T, LedgerError> {
+    ) -> Result<T, Problem> {
         match self {
             Storage::Plain => decode(bytes),
             Storage::Encrypted(cipher) => {
-                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(not_understood)?)
+                decode(&cipher.decrypt(&encode(place), bytes).ok_or_else(unreadable_checkpoint)?)
             }
-            Storage::Nothing => Err(not_understood()),
+            Storage::Nothing => Err(unreadable_checkpoint()),
         }
     }
 
-    /// Returns bytes that stand for a key in a primary key, the same each time.
+    /// Returns bytes that replace a key in a primary key, the same each time.
     pub(super) fn stand_in(self, key: &impl Serialize) -> Option<Vec<u8>> {
         match self {
             Storage::Plain => Some(encode(key)),
@@ -117,19 +120,15 @@ impl Storage<'_> {
 }
 
 pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
-    // Nothing of ours has a form that cannot be written: lengths are known, and memory is there.
+    // Every type that is stored can be encoded: lengths are known.
     postcard::to_stdvec(value).unwrap_or_default()
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LedgerError> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        _ => Err(not_understood()),
+        _ => Err(unreadable_checkpoint()),
     }
-}
-
-pub(super) fn not_understood() -> LedgerError {
-    LedgerError("a checkpoint in it is not understood".to_owned())
 }
 
 #[cfg(test)]
@@ -137,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redacted_key_is_encrypted_with_a_secret_and_not_stored_without() {
+    fn a_redacted_key_is_stored_with_a_secret_only() {
         let of = |cipher| Redaction::new(["t".to_owned()].into(), ["v".to_owned()].into(), cipher);
         let (with, without) = (of(Some(Cipher::of_secret(b"secret"))), of(None));
         assert!(matches!(with.of_rows("v"), Storage::Encrypted(_)));
@@ -148,10 +147,13 @@ mod tests {
         for redaction in [&with, &without] {
             let plain = redaction.of("u").encode(&1, &"CANARY").unwrap();
             assert_eq!(plain, encode(&"CANARY"));
-            assert_eq!(redaction.of("u").decode::<String>(&1, &plain), Ok("CANARY".to_owned()));
+            assert_eq!(
+                redaction.of("u").decode::<String>(&1, &plain).unwrap(),
+                "CANARY".to_owned()
+            );
         }
         let hidden = with.of("t").encode(&1, &"CANARY").unwrap();
-        assert_eq!(with.of("t").decode::<String>(&1, &hidden), Ok("CANARY".to_owned()));
+        assert_eq!(with.of("t").decode::<String>(&1, &hidden).unwrap(), "CANARY".to_owned());
         assert!(with.of("t").decode::<String>(&2, &hidden).is_err());
         assert!(with.of("t").decode::<String>(&1, &encode(&"CANARY")).is_err());
         assert_eq!(without.of("t").encode(&1, &"CANARY"), None);

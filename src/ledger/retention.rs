@@ -1,90 +1,92 @@
-//! What is forgotten: the oldest runs, so that a ledger beside a job that runs for months stays small.
+//! The deletion of the oldest runs, so that the ledger of a job that runs for months stays small.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::error::LedgerError;
 use super::run_row::StoredRun;
 use super::store::Store;
-use super::value::{Change, values};
+use super::stored_row::{LedgerWrite, values};
+use crate::problem::Problem;
 
-/// Runs of a spec that are kept, and those that began in so many days: a gate has to know every run of
-/// its window, however often there is one.
+/// How many runs of a spec are kept. Those of the last days are always kept: a gate needs every run of
+/// its window, however many there are.
 const RUNS: usize = 200;
 const DAYS: i64 = 31;
-/// Findings of a spec that are kept, of all runs together; the latest runs are kept whole whatever they have.
+/// How many findings of a spec are kept, in all runs together. The latest runs are always kept whole.
 const FINDINGS: u64 = 1_000_000;
-/// The latest runs of a spec, of which it is remembered where they stand.
+/// Of how many of the latest runs of a spec the checkpoints are kept.
 const RESUMABLE: usize = 5;
-/// The latest runs, which nothing makes one forget.
+/// How many of the latest runs are always kept.
 const LATEST: usize = 5;
 
-/// What else belongs to a run, and the run.
+/// The statements that delete a run with its rows.
 const OF_A_RUN: [&str; 5] = [
-    include_str!("statements/forget_finding.sql"),
-    include_str!("statements/forget_undecided.sql"),
-    include_str!("statements/forget_mapping.sql"),
-    include_str!("statements/forget_terms.sql"),
-    include_str!("statements/forget_run.sql"),
+    include_str!("statements/delete_finding.sql"),
+    include_str!("statements/delete_undecided.sql"),
+    include_str!("statements/delete_mapping.sql"),
+    include_str!("statements/delete_terms.sql"),
+    include_str!("statements/delete_run.sql"),
 ];
 
-/// Where an interrupted run stands.
+/// The statements that delete the checkpoints of a run.
 pub(super) const CHECKPOINTS: [&str; 4] = [
-    include_str!("statements/forget_shard.sql"),
-    include_str!("statements/forget_chunk.sql"),
-    include_str!("statements/forget_ruling.sql"),
-    include_str!("statements/forget_pass.sql"),
+    include_str!("statements/delete_shard.sql"),
+    include_str!("statements/delete_chunk.sql"),
+    include_str!("statements/delete_ruling.sql"),
+    include_str!("statements/delete_pass.sql"),
 ];
 
-/// Forgets where all but the latest runs of a spec stand: nobody goes back to an older one.
-pub(super) async fn forget_checkpoints(store: &Store, spec: &str) -> Result<(), LedgerError> {
-    let runs = store.run_rows(spec).await?;
+/// Deletes the checkpoints of all but the latest runs of a spec: older ones are not resumed.
+pub(super) async fn delete_old_checkpoints(store: &Store, spec: &str) -> Result<(), Problem> {
+    let runs = store.read_run_rows(spec).await?;
     let mut changes = Vec::new();
     for stored in runs.iter().rev().skip(RESUMABLE) {
         let run = stored.number();
-        changes.extend(CHECKPOINTS.map(|statement| Change { statement, params: values![run] }));
+        changes
+            .extend(CHECKPOINTS.map(|statement| LedgerWrite { statement, params: values![run] }));
     }
-    store.together(changes).await.map(drop)
+    store.write_all(changes).await
 }
 
-/// Forgets the oldest runs of a spec with all that belongs to them.
-pub(super) async fn forget(store: &Store, spec: &str) -> Result<(), LedgerError> {
+/// Deletes the oldest runs of a spec with all their rows.
+pub(super) async fn delete_old_runs(store: &Store, spec: &str) -> Result<(), Problem> {
     let days = SignedDuration::from_hours(24 * DAYS);
     let young = Timestamp::now().checked_sub(days).unwrap_or(Timestamp::MIN);
     let mut sizes = Vec::new();
-    for stored in store.run_rows(spec).await?.iter().rev() {
-        // How much one takes whose values are damaged is not known.
+    for stored in store.read_run_rows(spec).await?.iter().rev() {
+        // How many findings a damaged run has is not known.
         let (began, findings) = match stored {
             StoredRun::Sound(row) => (row.started_at.parse(), row.findings),
             StoredRun::Damaged(damaged) => (damaged.started_at.parse(), 0),
         };
         let young = began.unwrap_or(Timestamp::MIN) >= young;
-        sizes.push(Size { run: stored.number(), findings, young });
+        sizes.push(RunSize { run: stored.number(), findings, young });
     }
     let of_run = |run: i64| {
         let statements = CHECKPOINTS.into_iter().chain(OF_A_RUN);
-        statements.map(move |statement| Change { statement, params: values![run] })
+        statements.map(move |statement| LedgerWrite { statement, params: values![run] })
     };
-    let mut changes: Vec<Change> = forgotten(&sizes).into_iter().flat_map(of_run).collect();
+    let mut changes: Vec<LedgerWrite> =
+        find_old_runs(&sizes).into_iter().flat_map(of_run).collect();
     if !changes.is_empty() {
-        let statement = include_str!("statements/forget_old_coverage.sql");
-        changes.push(Change { statement, params: Vec::new() });
+        let statement = include_str!("statements/delete_old_coverage.sql");
+        changes.push(LedgerWrite { statement, params: Vec::new() });
     }
-    store.together(changes).await.map(drop)
+    store.write_all(changes).await
 }
 
-/// A run with what it takes.
-struct Size {
+/// The size of a run.
+struct RunSize {
     run: i64,
     findings: u64,
     /// Whether it began in the last [`DAYS`].
     young: bool,
 }
 
-/// Which runs go; the newest come first.
-fn forgotten(sizes: &[Size]) -> Vec<i64> {
+/// Returns the runs to delete. The newest run comes first in `sizes`.
+fn find_old_runs(sizes: &[RunSize]) -> Vec<i64> {
     let mut sum: u64 = 0;
     let mut goes = Vec::new();
-    for (place, Size { run, findings, young }) in sizes.iter().enumerate() {
+    for (place, RunSize { run, findings, young }) in sizes.iter().enumerate() {
         sum = sum.saturating_add(*findings);
         if (place >= RUNS && !young) || (sum > FINDINGS && place >= LATEST) {
             goes.push(*run);
@@ -98,14 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_runs_go_when_there_are_many_or_they_are_large() {
-        let runs = |count: i64, findings: u64| -> Vec<Size> {
-            (0..count).rev().map(|run| Size { run, findings, young: run >= 12 }).collect()
+    fn the_oldest_of_many_or_large_runs_are_deleted() {
+        let runs = |count: i64, findings: u64| -> Vec<RunSize> {
+            (0..count).rev().map(|run| RunSize { run, findings, young: run >= 12 }).collect()
         };
-        assert!(forgotten(&runs(200, 10)).is_empty());
-        assert_eq!(forgotten(&runs(202, 10)), [1, 0]);
-        assert_eq!(forgotten(&runs(900, 10)).len(), 12);
-        assert_eq!(forgotten(&runs(12, 100_000)), [1, 0]);
-        assert_eq!(forgotten(&runs(6, 900_000)), [0]);
+        assert!(find_old_runs(&runs(200, 10)).is_empty());
+        assert_eq!(find_old_runs(&runs(202, 10)), [1, 0]);
+        assert_eq!(find_old_runs(&runs(900, 10)).len(), 12);
+        assert_eq!(find_old_runs(&runs(12, 100_000)), [1, 0]);
+        assert_eq!(find_old_runs(&runs(6, 900_000)), [0]);
     }
 }

@@ -1,16 +1,15 @@
-//! A row of the table `run`, as its checksum covers it: all that the ledger says of a run before its
-//! findings and mappings are read.
+//! A row of the table `run`, as its checksum covers it.
 //!
-//! A run that has ended also counts the rows that belong to it, so that a finding, an undecided range
-//! or a mapping that has vanished is noticed. Findings are counted while the run goes on, in the same
-//! transaction that adds them.
+//! A finished run also has the counts of its rows, so that a missing finding, undecided range or mapping
+//! is detected. Findings are counted while the run is under way, in the transaction that adds them.
 
-use super::checksum::{Checksums, Damaged, Table};
-use super::error::LedgerError;
-use super::value::{Change, Record, Value, values};
-use crate::finding::RunRecord;
+use super::checksum::{ChecksummedTable, Checksums, Damaged};
+use super::problems::{from_json, to_json};
+use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
+use crate::finding::{RunRecord, SummaryRecord};
+use crate::problem::Problem;
 
-/// A run.
+/// A row of the table `run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunRow {
     /// Its key in the ledger.
@@ -21,13 +20,13 @@ pub(super) struct RunRow {
     pub(super) spec_hash: String,
     pub(super) scope: String,
     pub(super) started_at: String,
-    /// What it was asked, as JSON.
+    /// Its record, as JSON.
     pub(super) record: String,
     /// Its findings so far.
     pub(super) findings: u64,
-    /// How it ended, as JSON, if it has.
+    /// Its summary, as JSON, if it has ended.
     pub(super) summary: Option<String>,
-    /// The numbers that the ledger gave it when it began and when it last ended.
+    /// The numbers that the ledger gave it when it was last started or resumed, and when it ended.
     pub(super) began: Option<i64>,
     pub(super) ended: Option<i64>,
     /// Its undecided ranges; 0 until it has ended.
@@ -36,11 +35,12 @@ pub(super) struct RunRow {
     pub(super) mappings: u64,
 }
 
-/// A run as it was read, verified or not.
+/// A run with the result of its verification.
 #[derive(Clone, Debug)]
 pub(super) enum StoredRun {
+    /// Its checksum matches.
     Sound(RunRow),
-    /// Its values do not match their checksum: each of them may be another than what was written.
+    /// Its checksum does not match: any of its values may be wrong.
     Damaged(RunRow),
 }
 
@@ -57,18 +57,25 @@ impl StoredRun {
     }
 }
 
-/// Columns of the statements that read runs, the checksum among them.
-pub(super) const COLUMNS: usize = 15;
-
 impl RunRow {
-    /// Returns its place in the ledger's order: by when it ended, or if it has no end, when it last began
-    /// or went on.
+    /// Returns its place in the ledger's order: by its end, or if it has none, by when it was last started
+    /// or resumed.
     pub(super) fn order(&self) -> i64 {
         self.ended.or(self.began).unwrap_or(0)
     }
 
-    /// Returns the row of a run that begins; its number is the ledger's to give.
-    pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, LedgerError> {
+    /// Reads its record.
+    pub(super) fn run_record(&self) -> Result<RunRecord, Problem> {
+        from_json(&self.record)
+    }
+
+    /// Reads its summary, if it has ended.
+    pub(super) fn summary_record(&self) -> Result<Option<SummaryRecord>, Problem> {
+        self.summary.as_deref().map(from_json).transpose()
+    }
+
+    /// Returns the row of a new run, which has no number yet.
+    pub(super) fn new(run: &RunRecord, verb: &str) -> Result<RunRow, Problem> {
         Ok(RunRow {
             id: run.run.clone(),
             verb: verb.to_owned(),
@@ -76,13 +83,13 @@ impl RunRow {
             spec_hash: run.spec_hash.clone(),
             scope: run.scope.clone(),
             started_at: run.started_at.clone(),
-            record: serde_json::to_string(run)?,
+            record: to_json(run)?,
             ..RunRow::default()
         })
     }
 
-    /// Returns the values with which a run begins that got this number of the ledger.
-    pub(super) fn first_values(&self, began: i64) -> Vec<Value> {
+    /// Returns the values of a new run that the ledger has given this number.
+    pub(super) fn first_values(&self, began: i64) -> Vec<StoredValue> {
         values![
             self.id.as_str(),
             self.verb.as_str(),
@@ -95,38 +102,38 @@ impl RunRow {
         ]
     }
 
-    /// Reads a run from the first columns of a row, and verifies it.
-    pub(super) fn read(checksums: &Checksums, row: &Record) -> Result<RunRow, Damaged> {
-        let row = Record(row.0.iter().take(COLUMNS).cloned().collect());
+    /// Reads a run from a row, whose other columns are behind its checksum, and verifies it.
+    pub(super) fn read(checksums: &Checksums, row: &StoredRow) -> Result<RunRow, Damaged> {
+        let row = row.through("checksum");
         let read = RunRow::unverified(&row);
-        checksums.verify(Table::Run, &read.id, &row).map(|()| read)
+        checksums.verify(ChecksummedTable::Run, &read.id, &row).map(|()| read)
     }
 
-    /// Reads a run whose checksum is not looked at; a value of another type is left out.
-    pub(super) fn unverified(row: &Record) -> RunRow {
-        let text = |at| row.text(at).unwrap_or_default().to_owned();
-        let count = |at| row.count(at).unwrap_or_default();
+    /// Reads a run without verifying it. A value of another type is left out.
+    pub(super) fn unverified(row: &StoredRow) -> RunRow {
+        let text = |column| row.text(column).unwrap_or_default().to_owned();
+        let count = |column| row.count(column).unwrap_or_default();
         RunRow {
-            number: row.int(0).unwrap_or_default(),
-            id: text(1),
-            verb: text(2),
-            spec: text(3),
-            spec_hash: text(4),
-            scope: text(5),
-            started_at: text(6),
-            record: text(7),
-            findings: count(8),
-            summary: row.text(9).map(str::to_owned).ok(),
-            began: row.int(10).ok(),
-            ended: row.int(11).ok(),
-            undecided: count(12),
-            mappings: count(13),
+            number: row.int("number").unwrap_or_default(),
+            id: text("id"),
+            verb: text("verb"),
+            spec: text("spec"),
+            spec_hash: text("spec_hash"),
+            scope: text("scope"),
+            started_at: text("started_at"),
+            record: text("record"),
+            findings: count("findings"),
+            summary: row.text("summary").map(str::to_owned).ok(),
+            began: row.int("began").ok(),
+            ended: row.int("ended").ok(),
+            undecided: count("undecided"),
+            mappings: count("mappings"),
         }
     }
 
     /// Computes its checksum.
-    pub(super) fn checksum(&self, checksums: &Checksums) -> Value {
-        let maybe = |number: Option<i64>| number.map_or(Value::Null, Value::Int);
+    pub(super) fn checksum(&self, checksums: &Checksums) -> StoredValue {
+        let maybe = |number: Option<i64>| number.map_or(StoredValue::Null, StoredValue::Int);
         let mut values = values![
             self.number,
             self.id.as_str(),
@@ -139,18 +146,18 @@ impl RunRow {
             self.findings,
         ];
         values.extend([
-            self.summary.as_deref().map_or(Value::Null, Value::from),
+            self.summary.as_deref().map_or(StoredValue::Null, StoredValue::from),
             maybe(self.began),
             maybe(self.ended),
             self.undecided.into(),
             self.mappings.into(),
         ]);
-        Value::Bytes(checksums.of(Table::Run, &self.id, &values).to_vec())
+        StoredValue::Bytes(checksums.of(ChecksummedTable::Run, &self.id, &values).to_vec())
     }
 
     /// Returns the change that renews its stored checksum.
-    pub(super) fn seal(&self, checksums: &Checksums) -> Change {
+    pub(super) fn seal(&self, checksums: &Checksums) -> LedgerWrite {
         let params = vec![self.checksum(checksums), self.number.into()];
-        Change { statement: include_str!("statements/seal_run.sql"), params }
+        LedgerWrite { statement: include_str!("statements/seal_run.sql"), params }
     }
 }

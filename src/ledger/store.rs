@@ -1,47 +1,48 @@
-//! A ledger's store: an SQLite file, or tables in a PostgreSQL database that many machines share.
+//! The store of a ledger: an SQLite file, or tables in a PostgreSQL database that many machines share.
 //!
-//! Both understand the same statements, which stand in files of their own beside this one, so that
-//! what is remembered is written down once. What differs is how a statement is carried out.
+//! Both run the same statements, which are in the folder `statements`. Only how a statement is run
+//! differs.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::checksum::{Checksums, Damaged, SECRET, Table, secret_row};
-use super::error::LedgerError;
+use super::checksum::{ChecksummedTable, Checksums, Damaged, SECRET, secret_row};
 use super::file::FileStore;
-use super::place::Location;
+use super::location::Location;
+use super::problems::to_json;
 use super::run_order::in_order;
 use super::run_row::{RunRow, StoredRun};
-use super::shared::SharedStore;
-use super::value::{Change, Record, Value, values};
+use super::shared_store::SharedStore;
+use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue, values};
+use crate::problem::Problem;
 use crate::row::random_secret;
 
-/// The last sight of a difference.
+/// The last time that a difference was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sight {
+pub(super) struct PriorSighting {
     pub(super) first_seen: String,
     pub(super) runs: u64,
-    /// The number of the run that saw it last.
+    /// The number of the run that found it last.
     pub(super) run: i64,
     /// The place of that run in the ledger's order.
     pub(super) order: i64,
-    /// A keyed hash of what it said of its rows.
+    /// The keyed hash of its values.
     pub(super) image: String,
 }
 
 /// An open ledger.
 #[derive(Debug)]
 pub struct Store {
-    kind: Kind,
+    kind: StoreKind,
     location: Location,
-    /// The ledger's own secret.
+    /// Returns the ledger's own secret.
     secret: Vec<u8>,
     checksums: Checksums,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum StoreKind {
     File(FileStore),
     Shared(Arc<SharedStore>),
 }
@@ -53,27 +54,27 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    /// Opens a ledger to write to, and makes its file or its tables if they are not there.
+    /// Opens a ledger for writing. Creates its file or tables if there are none.
     ///
     /// # Errors
-    /// When it cannot be reached, made or written, is damaged, or is no ledger.
-    pub async fn create(location: &Location) -> Result<Store, LedgerError> {
+    /// When it cannot be reached, created or written, is damaged, or is no ledger.
+    pub async fn create(location: &Location) -> Result<Store, Problem> {
         let kind = match location {
-            Location::File(path) => Kind::File(FileStore::create(path).await?),
-            Location::Database(url) => Kind::Shared(Arc::new(SharedStore::create(url).await?)),
+            Location::File(path) => StoreKind::File(FileStore::create(path).await?),
+            Location::Database(url) => StoreKind::Shared(Arc::new(SharedStore::create(url).await?)),
         };
         Store::open(kind, location, true).await
     }
 
-    /// Opens a ledger to read; nothing if there is none.
+    /// Opens a ledger for reading. Returns `None` if there is none.
     ///
     /// # Errors
     /// When it cannot be reached or read, is damaged, or is no ledger.
-    pub async fn read(location: &Location) -> Result<Option<Store>, LedgerError> {
+    pub async fn read(location: &Location) -> Result<Option<Store>, Problem> {
         let kind = match location {
-            Location::File(path) => FileStore::read(path).await?.map(Kind::File),
+            Location::File(path) => FileStore::read(path).await?.map(StoreKind::File),
             Location::Database(url) => {
-                SharedStore::read(url).await?.map(|shared| Kind::Shared(Arc::new(shared)))
+                SharedStore::read(url).await?.map(|shared| StoreKind::Shared(Arc::new(shared)))
             }
         };
         match kind {
@@ -82,8 +83,8 @@ impl Store {
         }
     }
 
-    /// Opens a store with the ledger's secret; one without a run gets one if it is to be written.
-    async fn open(kind: Kind, location: &Location, write: bool) -> Result<Store, LedgerError> {
+    /// Reads the secret of a store. A ledger without a run gets one if it is opened for writing.
+    async fn open(kind: StoreKind, location: &Location, write: bool) -> Result<Store, Problem> {
         let (secret, checksums) = (Vec::new(), Checksums::of_secret(&[]));
         let mut store = Store { kind, location: location.clone(), secret, checksums };
         let secret = match store.find_secret().await? {
@@ -93,12 +94,12 @@ impl Store {
                 .await?
                 .is_some() =>
             {
-                return Err(LedgerError(
-                    "its secret is lost, and nothing in it can be verified without".to_owned(),
+                return Err(Problem::new(
+                    "its secret is lost, and nothing in it can be verified without",
                 ));
             }
             None if write && !store.is_newer() => store.make_secret().await?,
-            // It has no row that could be verified.
+            // It has no rows to verify.
             None => random_secret().to_vec(),
         };
         store.checksums = Checksums::of_secret(&secret);
@@ -107,127 +108,136 @@ impl Store {
     }
 
     /// Reads the ledger's secret, if it has one.
-    async fn find_secret(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+    async fn find_secret(&self) -> Result<Option<Vec<u8>>, Problem> {
         let find = include_str!("statements/find_secret.sql");
         let Some(found) = self.first(find, values![SECRET]).await? else { return Ok(None) };
-        let damaged = || {
-            LedgerError(
-                "its secret is damaged, and nothing in it can be verified without".to_owned(),
-            )
-        };
-        let secret = found.bytes(1).map_err(|_| damaged())?;
-        let checked = Checksums::of_secret(secret).verify(Table::Secret, "", &found);
+        let damaged =
+            || Problem::new("its secret is damaged, and nothing in it can be verified without");
+        let secret = found.bytes("value").map_err(|_| damaged())?;
+        let checked = Checksums::of_secret(secret).verify(ChecksummedTable::Secret, "", &found);
         checked.map_err(|_| damaged())?;
         Ok(Some(secret.to_vec()))
     }
 
     /// Makes a secret, unless another process has just done so.
-    async fn make_secret(&self) -> Result<Vec<u8>, LedgerError> {
+    async fn make_secret(&self) -> Result<Vec<u8>, Problem> {
         let secret = random_secret().to_vec();
         let params = secret_row(&secret);
         self.change(include_str!("statements/add_secret.sql"), params).await?;
         Ok(self.find_secret().await?.unwrap_or(secret))
     }
 
-    /// The ledger's own secret.
+    /// Returns the ledger's own secret.
     pub(super) fn secret(&self) -> &[u8] {
         &self.secret
     }
 
-    /// What computes and verifies the checksums of its rows.
+    /// Returns the checksums of its rows.
     pub(super) fn checksums(&self) -> &Checksums {
         &self.checksums
     }
 
-    /// Whether a newer program has written it: it is read, and never written.
+    /// Returns whether a newer program has written it. Such a ledger is read, and never written.
     pub fn is_newer(&self) -> bool {
         match &self.kind {
-            Kind::File(file) => file.newer,
-            Kind::Shared(shared) => shared.newer,
+            StoreKind::File(file) => file.newer,
+            StoreKind::Shared(shared) => shared.newer,
         }
     }
 
-    /// The store that many machines share, if it is one and may be written.
+    /// Returns the store in a database, if it is one and may be written.
     pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
         match &self.kind {
-            Kind::Shared(shared) if !shared.newer => Some(shared),
-            Kind::File(_) | Kind::Shared(_) => None,
+            StoreKind::Shared(shared) if !shared.newer => Some(shared),
+            StoreKind::File(_) | StoreKind::Shared(_) => None,
         }
     }
 
-    /// What a question finds.
+    /// Returns the rows of a query.
     pub(super) async fn rows(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         match &self.kind {
-            Kind::File(file) => file.rows(statement, &params),
-            Kind::Shared(shared) => shared.rows(statement, &params).await,
+            StoreKind::File(file) => file.rows(statement, &params),
+            StoreKind::Shared(shared) => shared.rows(statement, &params).await,
         }
     }
 
-    /// The first row of a question, if it has one.
+    /// Returns the first row of a query.
     pub(super) async fn first(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Option<Record>, LedgerError> {
+        params: Vec<StoredValue>,
+    ) -> Result<Option<StoredRow>, Problem> {
         Ok(self.rows(statement, params).await?.into_iter().next())
     }
 
-    /// Makes a change and gives what it returns; nothing in a ledger that is never written.
+    /// Makes a change and returns its rows. Does nothing in a ledger of a newer program.
     pub(super) async fn change(
         &self,
         statement: &'static str,
-        params: Vec<Value>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        params: Vec<StoredValue>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
         match &self.kind {
-            Kind::File(file) => file.rows(statement, &params),
-            Kind::Shared(shared) => shared.change(statement, &params).await,
+            StoreKind::File(file) => file.rows(statement, &params),
+            StoreKind::Shared(shared) => shared.change(statement, &params).await,
         }
     }
 
-    /// Makes several changes, or none of them. Gives how many rows each has changed.
-    pub(super) async fn together(&self, changes: Vec<Change>) -> Result<Vec<u64>, LedgerError> {
-        if self.is_newer() || changes.is_empty() {
-            return Ok(vec![0; changes.len()]);
-        }
-        match &self.kind {
-            Kind::File(file) => file.together(&changes),
-            Kind::Shared(shared) => shared.together(&changes).await,
-        }
+    /// Makes several changes, or none of them.
+    pub(super) async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+        self.write_all_under(None, changes).await
     }
 
-    /// Makes several changes, then those that follow from what the last one returns, or none of them.
-    /// Returns what that one returned.
-    pub(super) async fn followed(
+    /// Makes several changes as long as a lease is held, or none of them. A ledger in a file has no
+    /// leases.
+    pub(super) async fn write_all_under(
         &self,
-        changes: Vec<Change>,
-        then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Vec<Record>, LedgerError> {
+        fence: Option<&Fence>,
+        changes: Vec<LedgerWrite>,
+    ) -> Result<(), Problem> {
+        if self.is_newer() || changes.is_empty() {
+            return Ok(());
+        }
+        match &self.kind {
+            StoreKind::File(file) => file.write_all(&changes).map(drop),
+            StoreKind::Shared(shared) => shared.write_all(fence, &changes).await,
+        }
+    }
+
+    /// Makes several changes, then those that follow from the rows that the last one returns, or none of
+    /// them. Returns these rows.
+    pub(super) async fn write_then(
+        &self,
+        fence: Option<&Fence>,
+        changes: Vec<LedgerWrite>,
+        then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Vec<StoredRow>, Problem> {
         if self.is_newer() {
             return Ok(Vec::new());
         }
         match &self.kind {
-            Kind::File(file) => file.followed(&changes, then),
-            Kind::Shared(shared) => shared.followed(&changes, then).await,
+            StoreKind::File(file) => file.write_then(&changes, then),
+            StoreKind::Shared(shared) => shared.write_then(fence, &changes, then).await,
         }
     }
 
-    /// Takes the next number of the ledger. Runs get one when they begin or go on, and another when they
-    /// end: which of two runs is the newer one is told by these numbers, not by a clock.
-    pub(super) async fn next_number(&self) -> Result<i64, LedgerError> {
+    /// Takes the next number of the ledger. A run gets one when it is started or resumed, and another when
+    /// it ends: these numbers, and no clock, tell which of two runs is newer.
+    pub(super) async fn next_number(&self) -> Result<i64, Problem> {
         let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
-        taken.first().map_or(Ok(0), |record| record.int(0))
+        taken.first().map_or(Ok(0), |record| record.int("last"))
     }
 
-    /// The runs of a spec in the ledger's order, also those that are its own only by what is left of them.
-    pub(super) async fn run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, LedgerError> {
-        let named = format!("%\"spec\":{}%", serde_json::to_string(spec)?);
+    /// Reads the runs of a spec in the ledger's order, also damaged ones that only their record assigns to
+    /// it.
+    pub(super) async fn read_run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
+        let named = format!("%\"spec\":{}%", to_json(&spec)?);
         let statement = include_str!("statements/runs_of_spec.sql");
         let found = self.rows(statement, values![spec, named]).await?;
         let stored = found.iter().map(|record| match RunRow::read(&self.checksums, record) {
@@ -238,65 +248,69 @@ impl Store {
         Ok(in_order(stored.filter(|run| !others(run))))
     }
 
-    /// Adds a run with its checksum, and with what follows from its row. Returns the row, or `None` if
-    /// there is such a run already, or the ledger is never written.
+    /// Adds a run with its checksum, and with the writes that follow from its row. Returns the row, or
+    /// `None` if there is such a run already, or the ledger is of a newer program.
     pub(super) async fn add_run(
         &self,
-        begin: Change,
+        begin: LedgerWrite,
         row: RunRow,
-        more: impl Fn(&RunRow) -> Result<Vec<Change>, LedgerError>,
-    ) -> Result<Option<RunRow>, LedgerError> {
-        let numbered = |returned: &[Record]| match returned.first() {
+        more: impl Fn(&RunRow) -> Result<Vec<LedgerWrite>, Problem>,
+    ) -> Result<Option<RunRow>, Problem> {
+        let numbered = |returned: &[StoredRow]| match returned.first() {
             Some(given) => {
-                let (number, began) = (given.int(0)?, given.maybe_int(1)?);
+                let (number, began) = (given.int("number")?, given.maybe_int("began")?);
                 Ok(Some(RunRow { number, began, ..row.clone() }))
             }
             None => Ok(None),
         };
-        let then = |returned: &[Record]| {
+        let then = |returned: &[StoredRow]| {
             let Some(row) = numbered(returned)? else { return Ok(Vec::new()) };
             let mut changes = vec![row.seal(&self.checksums)];
             changes.extend(more(&row)?);
             Ok(changes)
         };
-        numbered(&self.followed(vec![begin], then).await?)
+        numbered(&self.write_then(None, vec![begin], then).await?)
     }
 
-    /// The last sight of each of these differences before this run, by identity; of those that were not
-    /// seen before, the last one in it. One that is damaged counts for nothing.
-    pub(super) async fn earlier(
+    /// Returns the last sighting of each of these differences before this run, by identity. For those that
+    /// were not found before, returns the last one in this run. Damaged ones are left out.
+    pub(super) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
         run: i64,
-    ) -> Result<HashMap<[u8; 16], Sight>, LedgerError> {
+    ) -> Result<HashMap<[u8; 16], PriorSighting>, Problem> {
         let mut found = HashMap::new();
-        let mut take = |record: &Record| -> Result<(), LedgerError> {
-            let (finding, of_run) = (Record(record.0.iter().take(11).cloned().collect()), 11);
-            let verified = match record.text(of_run) {
-                Ok(id) => self.checksums.verify(Table::Finding, id, &finding),
+        let mut take = |record: &StoredRow| -> Result<(), Problem> {
+            let finding = record.through("checksum");
+            let verified = match record.text("run_id") {
+                Ok(id) => self.checksums.verify(ChecksummedTable::Finding, id, &finding),
                 Err(_) => Err(Damaged),
             };
             if verified.is_ok()
-                && let Ok(identity) = finding.bytes(2)?.try_into()
+                && let Ok(identity) = finding.bytes("identity")?.try_into()
             {
-                let (run, runs) = (finding.int(0)?, finding.count(8)?);
-                let image = finding.text(3)?.to_owned();
-                let first_seen = finding.text(7)?.to_owned();
-                let order = record.int(of_run + 1)?;
-                found.insert(identity, Sight { first_seen, runs, run, order, image });
+                let (run, runs) = (finding.int("run")?, finding.count("runs")?);
+                let image = finding.text("image")?.to_owned();
+                let first_seen = finding.text("first_seen")?.to_owned();
+                let order = record.int("run_order")?;
+                found.insert(identity, PriorSighting { first_seen, runs, run, order, image });
             }
             Ok(())
         };
         match &self.kind {
-            Kind::File(file) => {
-                let statement = include_str!("statements/earlier_sight.sql");
+            StoreKind::File(file) => {
+                let statement = include_str!("statements/prior_sighting.sql");
                 for identity in identities {
                     let records = file.rows(statement, &[identity[..].into(), run.into()])?;
                     records.iter().try_for_each(&mut take)?;
                 }
             }
-            Kind::Shared(shared) => {
-                shared.earlier(identities, run).await?.iter().try_for_each(&mut take)?;
+            StoreKind::Shared(shared) => {
+                shared
+                    .read_prior_sightings(identities, run)
+                    .await?
+                    .iter()
+                    .try_for_each(&mut take)?;
             }
         }
         Ok(found)

@@ -44,6 +44,11 @@ impl Row {
         self.0.columns().iter().map(|column| Builtin::from_oid(column.type_().oid())).collect()
     }
 
+    /// Returns the names of its columns.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.0.columns().iter().map(tokio_postgres::Column::name).collect()
+    }
+
     /// Bytes of the message that it came in.
     pub(crate) fn size(&self) -> usize {
         self.0.raw_size_bytes()

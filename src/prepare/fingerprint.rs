@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::options::Options;
 use super::preparation::Prepared;
 use crate::gate::CatalogChange;
-use crate::ledger::{Cipher, Interrupted, LedgerError, Recorder, Redaction, Resumable};
+use crate::ledger::{self, Cipher, InterruptedRun, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
 use crate::problem::Problem;
 use crate::schema::{BySide, Shape, Side};
@@ -220,7 +220,11 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
 
 /// Sets the fingerprint of a run in the ledger.
 pub(crate) fn set(prepared: &Prepared, options: &Options, recorder: &mut Recorder) {
-    recorder.set_terms(written(&RunFingerprint::of(&prepared.spec, &prepared.plans, options)));
+    recorder.set_run_fingerprint(written(&RunFingerprint::of(
+        &prepared.spec,
+        &prepared.plans,
+        options,
+    )));
     recorder.set_redaction(redaction(prepared, options));
 }
 
@@ -234,15 +238,15 @@ fn redaction(prepared: &Prepared, options: &Options) -> Redaction {
 }
 
 /// Returns whether a run's redacted keys are encrypted with another secret than this process has.
-pub(crate) fn has_other_secret(options: &Options, begun: &Interrupted) -> bool {
-    let of_run = read(&begun.terms).and_then(|terms| terms.redact_key);
+pub(crate) fn has_other_secret(options: &Options, begun: &InterruptedRun) -> bool {
+    let of_run = read(&begun.fingerprint).and_then(|terms| terms.redact_key);
     of_run.is_some_and(|of_run| options.cipher.as_ref().is_none_or(|own| own.id() != of_run))
 }
 
 /// Returns why mappings with a redacted key are compared from their start when a run is resumed, as
 /// a clause; `None` if they are resumed.
-pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'static str> {
-    let had_secret = read(&begun.terms).is_some_and(|terms| terms.redact_key.is_some());
+pub(crate) fn starts_over(options: &Options, begun: &InterruptedRun) -> Option<&'static str> {
+    let had_secret = read(&begun.fingerprint).is_some_and(|terms| terms.redact_key.is_some());
     match &options.cipher {
         None => Some("PGRECONCILE_REDACT_KEY is not set"),
         Some(_) if !had_secret => Some("PGRECONCILE_REDACT_KEY was not set"),
@@ -256,8 +260,8 @@ pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'st
 /// Takes over what each process would decide by itself and the process that began the run has
 /// decided: how rows are partitioned and, if the time is the same, since which moments rows have to
 /// have changed.
-pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrupted) {
-    let Some(terms) = read(&begun.terms) else { return };
+pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &InterruptedRun) {
+    let Some(terms) = read(&begun.fingerprint) else { return };
     terms.partition_as(&mut prepared.plans);
     let time = options.since.as_ref().map(|since| &since.text);
     let moments = terms.since;
@@ -275,14 +279,14 @@ pub(crate) fn adopt(prepared: &mut Prepared, options: &Options, begun: &Interrup
 pub(crate) fn difference(
     prepared: &Prepared,
     options: &Options,
-    begun: &Interrupted,
+    begun: &InterruptedRun,
 ) -> Option<String> {
     let (was, is) = (&begun.record.spec, &prepared.spec.name);
     if was != is {
         return Some(format!("it is of spec \"{was}\", and this is spec \"{is}\""));
     }
     let now = RunFingerprint::of(&prepared.spec, &prepared.plans, options);
-    match read(&begun.terms) {
+    match read(&begun.fingerprint) {
         Some(before) => before.difference(&now),
         None => Some("it was started by another version".to_owned()),
     }
@@ -316,7 +320,7 @@ pub async fn agree(
         before.difference(&RunFingerprint::of(&prepared.spec, &plans, options)).is_none()
     };
     let id = Some(wanted).filter(|id| !id.is_empty());
-    let found = recorder.store().interrupted(&prepared.spec.name, id, same).await;
+    let found = recorder.store().find_interrupted_run(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
         Problem::new(format!("{recorder}: {error}")).with_hint(
             "A run cannot be resumed without its ledger; leave --resume out to start a new one.",
@@ -330,13 +334,13 @@ pub async fn agree(
                 .with_hint("pgreconcile history SPEC --format json lists the runs."));
         }
         (Resumable::Damaged(run), Some(_)) => {
-            let message = format!("{recorder}: {}", LedgerError::damaged(&run));
+            let message = format!("{recorder}: {}", ledger::damaged_run(&run));
             return Err(Problem::new(message)
                 .with_hint("It cannot be resumed; leave --resume out to start a new run."));
         }
         (none, None) => return Ok(none),
     };
-    if let Some(before) = read(&found.terms) {
+    if let Some(before) = read(&found.fingerprint) {
         before.partition_as(&mut prepared.plans);
         set(prepared, options, recorder);
     }

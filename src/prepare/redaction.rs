@@ -9,7 +9,7 @@
 use super::fingerprint;
 use super::options::Options;
 use super::preparation::Prepared;
-use crate::ledger::Interrupted;
+use crate::ledger::InterruptedRun;
 use crate::plan::{MappingPlan, Partition};
 use crate::problem::Problem;
 
@@ -42,7 +42,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
 }
 
 /// Returns why a process cannot take part in a run whose redacted keys another secret encrypts.
-pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Problem> {
+pub(crate) fn other_secret(options: &Options, begun: &InterruptedRun) -> Option<Problem> {
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
         Problem::new(format!("run {run} was started with another {VARIABLE}"))
@@ -54,7 +54,7 @@ pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Pro
 pub fn read_from_start(
     prepared: &Prepared,
     options: &Options,
-    interrupted: &Interrupted,
+    interrupted: &InterruptedRun,
 ) -> Vec<String> {
     let Some(why) = fingerprint::starts_over(options, interrupted) else { return Vec::new() };
     let say = |plan: &MappingPlan| {

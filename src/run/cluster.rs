@@ -28,7 +28,7 @@ use crate::chunks::{BlockScan, ChunkOutcome, StoredOutcome};
 use crate::diagnosis::Diagnosis;
 use crate::event::Event;
 use crate::finding::SummaryRecord;
-use crate::ledger::{LedgerError, Left, RENEWED_EVERY, Recorder, Shard, Sharing};
+use crate::ledger::{self, RENEWED_EVERY, Recorder, Shard, ShardCounts, SharedRun};
 use crate::prepare::{
     CLOCK_PATIENCE, Options, Prepared, Stop, fingerprint, redaction, server_clocks,
 };
@@ -50,7 +50,7 @@ pub enum ShareOutcome {
     Elsewhere(SummaryRecord),
     /// The process was stopped, and the others continue. How much is left to compare, if the ledger
     /// has it.
-    Left(Option<Left>),
+    Left(Option<ShardCounts>),
     /// The ledger failed during the run.
     LedgerLost(Problem),
 }
@@ -104,7 +104,7 @@ pub async fn share(
     if let Some(problem) = redaction::other_secret(&options, &sharing.begun) {
         return Err(problem);
     }
-    match sharing.ended().await {
+    match sharing.read_summary().await {
         Ok(None) => {}
         Ok(Some(summary)) => return Ok(ShareOutcome::Elsewhere(summary)),
         Err(error) => return Ok(ledger_lost(error)),
@@ -136,11 +136,11 @@ pub async fn share(
 /// Compares shards until none is left, and then completes the run unless another process does.
 async fn take_part<'o>(
     scheduler: &mut Scheduler<'o>,
-    sharing: &Sharing,
+    sharing: &SharedRun,
     recorder: &'o mut Recorder,
     deadline: ProcessDeadline,
     (retries, stop): (&mut mpsc::UnboundedReceiver<Event>, &mut watch::Receiver<Stop>),
-) -> Result<ShareOutcome, LedgerError> {
+) -> Result<ShareOutcome, Problem> {
     let mut worker =
         ShardWorker { sharing, deadline: deadline.works, held: None, renewal: Instant::now() };
     let stopped = time_runs_out(stop.clone(), LAST_WORK, None);
@@ -154,13 +154,13 @@ async fn take_part<'o>(
         ScanEnd::All => {}
     }
     loop {
-        if let Some(summary) = sharing.ended().await? {
+        if let Some(summary) = sharing.read_summary().await? {
             return Ok(ShareOutcome::Elsewhere(summary));
         }
-        if let Some(lease) = sharing.settle().await? {
+        if let Some(lease) = sharing.take_report_lease().await? {
             // Another process may have completed the run between the two queries.
-            if let Some(summary) = sharing.ended().await? {
-                let _ = lease.give_back().await;
+            if let Some(summary) = sharing.read_summary().await? {
+                let _ = lease.release().await;
                 return Ok(ShareOutcome::Elsewhere(summary));
             }
             scheduler.begin_whole(recorder);
@@ -169,19 +169,19 @@ async fn take_part<'o>(
                 () = async {
                     // Another process completes the run if this lease has expired. A ledger that does not
                     // answer is queried again.
-                    while !matches!(lease.hold().await, Ok(false)) {
+                    while !matches!(lease.renew().await, Ok(false)) {
                         tokio::time::sleep(RENEWED_EVERY).await;
                     }
                 } => None,
             };
             // If that fails, the lease expires.
-            let _ = lease.give_back().await;
+            let _ = lease.release().await;
             if let Some(summary) = finished {
                 return Ok(ShareOutcome::Completed(summary));
             }
             // Another process completes the run.
             scheduler.context.detach_ledger();
-            let elsewhere = sharing.ended().await?;
+            let elsewhere = sharing.read_summary().await?;
             return Ok(elsewhere.map_or(ShareOutcome::Left(None), ShareOutcome::Elsewhere));
         }
         tokio::select! {
@@ -193,8 +193,8 @@ async fn take_part<'o>(
 }
 
 /// Returns how much is left to the other processes.
-async fn left(sharing: &Sharing) -> ShareOutcome {
-    let asked = tokio::time::timeout(POLL_INTERVAL, sharing.left()).await;
+async fn left(sharing: &SharedRun) -> ShareOutcome {
+    let asked = tokio::time::timeout(POLL_INTERVAL, sharing.count_shards()).await;
     ShareOutcome::Left(asked.ok().and_then(Result::ok))
 }
 
@@ -203,12 +203,12 @@ fn no_ledger() -> Problem {
         .with_hint("Give every process the same --run-id and --ledger postgres://….")
 }
 
-fn lost(recorder: &Recorder, error: &LedgerError) -> Problem {
+fn lost(recorder: &Recorder, error: &Problem) -> Problem {
     Problem::new(format!("{recorder}: {error}"))
         .with_hint("A run cannot be shared without its ledger.")
 }
 
-fn ledger_lost(error: LedgerError) -> ShareOutcome {
+fn ledger_lost(error: Problem) -> ShareOutcome {
     let message = format!("the run cannot be shared any more: {error}");
     let hint = "Start the process again with the same --run-id: it continues where it stopped.";
     ShareOutcome::LedgerLost(Problem::new(message).with_hint(hint))
@@ -216,7 +216,7 @@ fn ledger_lost(error: LedgerError) -> ShareOutcome {
 
 /// A process's work on a run, from its first shard until none is left.
 struct ShardWorker<'s> {
-    sharing: &'s Sharing,
+    sharing: &'s SharedRun,
     deadline: Option<Instant>,
     /// The shard of which it has the lease, with the index of its mapping.
     held: Option<(usize, Shard)>,
@@ -231,10 +231,10 @@ impl ShardWorker<'_> {
         scheduler: &mut Scheduler<'_>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,
-    ) -> Result<ScanEnd, LedgerError> {
+    ) -> Result<ScanEnd, Problem> {
         loop {
             if self.held.is_none() && !self.take(scheduler).await? {
-                let left = self.sharing.left().await?;
+                let left = self.sharing.count_shards().await?;
                 if left.open == 0 {
                     return Ok(ScanEnd::All);
                 }
@@ -263,7 +263,7 @@ impl ShardWorker<'_> {
                     self.keep(scheduler).await?;
                 }
                 if let Some((_, shard)) = self.held.take() {
-                    self.sharing.give_back(&shard).await?;
+                    self.sharing.release_shard(&shard).await?;
                 }
                 return Ok(ScanEnd::Stopped);
             }
@@ -272,23 +272,25 @@ impl ShardWorker<'_> {
     }
 
     /// Takes the next shard, if there is one.
-    async fn take(&mut self, scheduler: &mut Scheduler<'_>) -> Result<bool, LedgerError> {
-        let Some(shard) = self.sharing.take().await? else { return Ok(false) };
+    async fn take(&mut self, scheduler: &mut Scheduler<'_>) -> Result<bool, Problem> {
+        let Some(shard) = self.sharing.take_shard().await? else { return Ok(false) };
         self.renewal = Instant::now() + RENEWED_EVERY;
         let plans = &scheduler.workers.plans;
         let Some(index) = plans.iter().position(|plan| plan.name == shard.mapping) else {
             // The fingerprints are equal, so the mappings are.
-            return Err(LedgerError::unknown_mapping(&shard.mapping));
+            return Err(ledger::unknown_mapping(&shard.mapping));
         };
         // Damaged chunks are compared again.
-        let mut kept = self.sharing.kept(&shard).await?.sound;
+        let mut kept = self.sharing.read_chunks(&shard).await?.sound;
         let plan = Arc::clone(&plans[index]);
         let settings = scheduler.context.options.settings();
         if shard.range == KeyRange::everything() {
             // Results of a table scan do not add up with those of another holder, nor do chunks whose
             // order is not known here: they do not count.
             let adds_up = plan.order.is_known() && BlockScan::new(&plan, settings.chunks).is_none();
-            self.sharing.forget(&shard, if adds_up { FIRST_BLOCK_RESULT } else { 0 }).await?;
+            self.sharing
+                .delete_chunks(&shard, if adds_up { FIRST_BLOCK_RESULT } else { 0 })
+                .await?;
             kept.retain(|_| adds_up);
         }
         let mut state = MappingState::shard(
@@ -310,17 +312,17 @@ impl ShardWorker<'_> {
     }
 
     /// Renews the lease.
-    async fn renew(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), LedgerError> {
+    async fn renew(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), Problem> {
         self.renewal = Instant::now() + RENEWED_EVERY;
         let Some((_, shard)) = &self.held else { return Ok(()) };
-        if !self.sharing.renew(shard).await? {
+        if !self.sharing.renew_shard(shard).await? {
             self.lose(scheduler).await;
         }
         Ok(())
     }
 
     /// Hands over what was compared, and ends the shard when that is all of it.
-    async fn keep(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), LedgerError> {
+    async fn keep(&mut self, scheduler: &mut Scheduler<'_>) -> Result<(), Problem> {
         let Some((index, shard)) = &self.held else { return Ok(()) };
         let mapping = &mut scheduler.mappings[*index];
         let mut ours = true;
@@ -331,11 +333,11 @@ impl ShardWorker<'_> {
                 ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };
             let of = (finished.chunk, &finished.range, finished.rows);
-            ours = ours && self.sharing.keep(shard, of, checked).await?;
+            ours = ours && self.sharing.record_chunk(shard, of, checked).await?;
         }
         let all = mapping.is_shard_done();
         if ours && all {
-            ours = self.sharing.done(shard).await?;
+            ours = self.sharing.finish_shard(shard).await?;
         }
         match (ours, all) {
             (false, _) => self.lose(scheduler).await,
@@ -375,7 +377,7 @@ impl<'o> Scheduler<'o> {
     /// stopped.
     async fn settle(
         &mut self,
-        sharing: &Sharing,
+        sharing: &SharedRun,
         ends: Option<Instant>,
         retries: &mut mpsc::UnboundedReceiver<Event>,
         stop: &mut watch::Receiver<Stop>,

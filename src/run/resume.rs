@@ -10,17 +10,18 @@ use crate::candidates::{
     UnreadOutcome,
 };
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
-use crate::ledger::{LedgerError, Recorder, StoredChunks, StoredPass};
+use crate::ledger::{Recorder, StoredBlockScan, StoredChunks};
 use crate::plan::MappingPlan;
+use crate::problem::Problem;
 use crate::row::{Key, KeyRange};
 
 impl Checkpoints for Option<&mut Recorder> {
     fn are_stored(&self) -> bool {
-        self.as_ref().is_some_and(|recorder| recorder.keeps())
+        self.as_ref().is_some_and(|recorder| recorder.is_resumable())
     }
 
     fn are_due(&self) -> bool {
-        self.as_ref().is_some_and(|recorder| recorder.is_time())
+        self.as_ref().is_some_and(|recorder| recorder.is_due())
     }
 
     fn store_chunk(
@@ -30,31 +31,31 @@ impl Checkpoints for Option<&mut Recorder> {
         outcome: StoredOutcome<'_>,
     ) {
         if let Some(recorder) = self {
-            recorder.keep_chunk(mapping, chunk, outcome);
+            recorder.record_chunk(mapping, chunk, outcome);
         }
     }
 
     fn store_scan(&mut self, mapping: &str, scan: &StoredScan) {
         if let Some(recorder) = self {
-            recorder.keep_pass(mapping, scan);
+            recorder.record_block_scan(mapping, scan);
         }
     }
 
     fn store_part(&mut self, mapping: &str, after: &Option<Key>, part: &PartRecord<'_>) {
         if let Some(recorder) = self {
-            recorder.keep_ruling(mapping, after, part);
+            recorder.record_ruling(mapping, after, part);
         }
     }
 
     fn forget_chunk(&mut self, mapping: &str, place: i64) {
         if let Some(recorder) = self {
-            recorder.forget_chunk(mapping, place);
+            recorder.delete_chunk(mapping, place);
         }
     }
 
     fn forget_mapping(&mut self, mapping: &str) {
         if let Some(recorder) = self {
-            recorder.forget_checkpoints(mapping);
+            recorder.delete_checkpoints(mapping);
         }
     }
 }
@@ -68,7 +69,7 @@ pub(super) async fn restore(
     mapping: &mut MappingState,
     whole: bool,
     context: &mut RunContext<'_>,
-) -> Result<(), LedgerError> {
+) -> Result<(), Problem> {
     let plan = &mapping.result.plan;
     if context.starts_over(&plan.name) {
         context.of_mappings().checkpoints.forget_mapping(&plan.name);
@@ -84,7 +85,7 @@ async fn read_stored(
     plan: &MappingPlan,
     whole: bool,
     context: &RunContext<'_>,
-) -> Result<StoredMapping, LedgerError> {
+) -> Result<StoredMapping, Problem> {
     let StoredChunks { sound, damaged: mut places } = context.kept(&plan.name).await?;
     let (confirmed, damaged_parts) = context.rulings(&plan.name).await?;
     let scan = context.kept_pass::<StoredScan>(&plan.name).await?;
@@ -97,12 +98,12 @@ async fn read_stored(
     let (mut results, chunks): (Vec<PriorChunk>, Vec<PriorChunk>) =
         sound.into_iter().filter(counts).partition(|chunk| chunk.chunk >= FIRST_BLOCK_RESULT);
     let (block_results, phase) = match scan {
-        StoredPass::Sound(StoredScan { block_results, phase }) => (block_results, Some(phase)),
+        StoredBlockScan::Sound(StoredScan { block_results, phase }) => (block_results, Some(phase)),
         // The results of a process of many count if they are all there are.
-        StoredPass::Nothing if whole => (results.len() as u64, None),
+        StoredBlockScan::Nothing if whole => (results.len() as u64, None),
         // How far a process of many had come with its table scan is not stored.
-        StoredPass::Nothing => (0, None),
-        StoredPass::Damaged => {
+        StoredBlockScan::Nothing => (0, None),
+        StoredBlockScan::Damaged => {
             damaged += 1;
             (results.len() as u64 + 1, None)
         }

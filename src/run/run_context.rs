@@ -17,9 +17,10 @@ use crate::compare::Comparison;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
-use crate::ledger::{Interrupted, LedgerError, Recorder, StoredChunks, StoredPass};
+use crate::ledger::{self, InterruptedRun, Recorder, StoredBlockScan, StoredChunks};
 use crate::plan::MappingPlan;
 use crate::prepare::{CLOCK_PATIENCE, LAST_CLOCK_PATIENCE, Options, Stop};
+use crate::problem::Problem;
 use crate::row::{Coverage, VerifiedBy};
 
 /// What all mappings of a run share.
@@ -88,7 +89,7 @@ impl<'o> RunContext<'o> {
     }
 
     /// Begins a run that was interrupted.
-    pub(super) fn begin_resumed(&mut self, interrupted: &Interrupted) {
+    pub(super) fn begin_resumed(&mut self, interrupted: &InterruptedRun) {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(interrupted);
         }
@@ -99,7 +100,7 @@ impl<'o> RunContext<'o> {
     }
 
     /// Begins to complete a run of many processes, which have compared everything.
-    pub(super) fn begin_completion(&mut self, begun: &Interrupted) {
+    pub(super) fn begin_completion(&mut self, begun: &InterruptedRun) {
         if let Some(recorder) = &mut self.recorder {
             recorder.resume(begun);
         }
@@ -127,32 +128,32 @@ impl<'o> RunContext<'o> {
 
     /// Returns how long until something has to be written to the ledger, if anything waits.
     pub(super) fn until_write_due(&self) -> Option<Duration> {
-        self.recorder.as_ref().and_then(|recorder| recorder.due())
+        self.recorder.as_ref().and_then(|recorder| recorder.time_until_due())
     }
 
     /// Reads the confirmed parts of one-sided ranges, and the number of damaged ones.
     pub(super) async fn rulings<K: DeserializeOwned + Eq + Hash, V: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<(HashMap<K, V>, u64), LedgerError> {
+    ) -> Result<(HashMap<K, V>, u64), Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.rulings(mapping)).await,
+            Some(recorder) => self.in_time(recorder.read_rulings(mapping)).await,
             None => Ok((HashMap::new(), 0)),
         }
     }
 
     /// Reads the chunks of a mapping.
-    pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, LedgerError> {
+    pub(super) async fn kept(&self, mapping: &str) -> Result<StoredChunks, Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.kept(mapping)).await,
+            Some(recorder) => self.in_time(recorder.read_chunks(mapping)).await,
             None => Ok(StoredChunks::default()),
         }
     }
 
     /// Reads the number of damaged shards of a mapping.
-    pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, LedgerError> {
+    pub(super) async fn damaged_shards(&self, mapping: &str) -> Result<u64, Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.damaged_shards(mapping)).await,
+            Some(recorder) => self.in_time(recorder.count_damaged_shards(mapping)).await,
             None => Ok(0),
         }
     }
@@ -166,21 +167,17 @@ impl<'o> RunContext<'o> {
     pub(super) async fn kept_pass<T: DeserializeOwned>(
         &self,
         mapping: &str,
-    ) -> Result<StoredPass<T>, LedgerError> {
+    ) -> Result<StoredBlockScan<T>, Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.pass(mapping)).await,
-            None => Ok(StoredPass::Nothing),
+            Some(recorder) => self.in_time(recorder.read_block_scan(mapping)).await,
+            None => Ok(StoredBlockScan::Nothing),
         }
     }
 
     /// Reads the outcome of a chunk.
-    pub(super) async fn outcome(
-        &self,
-        mapping: &str,
-        chunk: u64,
-    ) -> Result<Comparison, LedgerError> {
+    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
+            Some(recorder) => self.in_time(recorder.read_outcome(mapping, chunk)).await,
             None => Ok(Comparison::default()),
         }
     }
@@ -191,13 +188,15 @@ impl<'o> RunContext<'o> {
         &mut self,
         scope: &str,
         plan: &MappingPlan,
-    ) -> Result<Option<Coverage>, LedgerError> {
-        let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.keeps()) else {
+    ) -> Result<Option<Coverage>, Problem> {
+        let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_resumable())
+        else {
             return Ok(None);
         };
-        let answer = self.in_time(recorder.coverage(scope, &plan.name, &plan.key_text())).await;
+        let answer =
+            self.in_time(recorder.read_coverage(scope, &plan.name, &plan.key_text())).await;
         if let (Err(error), Some(recorder)) = (&answer, &mut self.recorder) {
-            recorder.give_up(error);
+            recorder.stop_with(error);
         }
         answer
     }
@@ -205,14 +204,14 @@ impl<'o> RunContext<'o> {
     /// Stores which part of a mapping was verified when.
     pub(super) fn keep_coverage(&mut self, plan: &MappingPlan, coverage: &Coverage) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.keep_coverage(&plan.name, &plan.key_text(), coverage);
+            recorder.record_coverage(&plan.name, &plan.key_text(), coverage);
         }
     }
 
     /// Reads why a chunk could not be compared.
-    pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, LedgerError> {
+    pub(super) async fn reason(&self, mapping: &str, chunk: u64) -> Result<String, Problem> {
         match &self.recorder {
-            Some(recorder) => self.in_time(recorder.reason(mapping, chunk)).await,
+            Some(recorder) => self.in_time(recorder.read_reason(mapping, chunk)).await,
             None => Ok(String::new()),
         }
     }
@@ -225,18 +224,18 @@ impl<'o> RunContext<'o> {
     /// Stores nothing of the run any more: other processes complete it.
     pub(super) fn detach_ledger(&mut self) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.leave();
+            recorder.leave_run();
         }
     }
 
     /// Waits for the ledger, unless it takes longer than there is time.
     async fn in_time<T>(
         &self,
-        asked: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
+        asked: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
         tokio::select! {
             answer = Box::pin(asked) => answer,
-            () = time_runs_out(self.stop.clone(), LAST_WRITE, self.left()) => Err(LedgerError::no_answer()),
+            () = time_runs_out(self.stop.clone(), LAST_WRITE, self.left()) => Err(ledger::no_answer()),
         }
     }
 
@@ -263,11 +262,11 @@ impl<'o> RunContext<'o> {
         let left = self.left();
         if let Some(recorder) = &mut self.recorder {
             let in_time = tokio::select! {
-                () = Box::pin(recorder.take(&mut events)) => true,
+                () = Box::pin(recorder.record_events(&mut events)) => true,
                 () = time_runs_out(self.stop.clone(), LAST_WRITE, left) => false,
             };
             if !in_time {
-                recorder.give_up(&LedgerError::no_answer());
+                recorder.stop_with(&ledger::no_answer());
             }
         }
         events.drain(..).for_each(|event| self.observer.observe(&event));

@@ -17,8 +17,9 @@ use crate::candidates::{MappingState, PriorFindings, SlicePlan};
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::{NamedValues, RunRecord, SummaryRecord};
-use crate::ledger::{Interrupted, LedgerError, Recorder};
+use crate::ledger::{InterruptedRun, Recorder};
 use crate::prepare::{Options, Prepared, Stop, server_clocks};
+use crate::problem::Problem;
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
@@ -45,7 +46,7 @@ pub enum RunStart {
     /// A new run with this id.
     New(String),
     /// A run that was interrupted.
-    Resumed(Box<Interrupted>),
+    Resumed(Box<InterruptedRun>),
 }
 
 /// The observers of a run. The ledger is first, since it adds to findings how long they have
@@ -192,7 +193,7 @@ impl Scheduler<'_> {
     }
 
     /// Restores how far the run had come.
-    pub(super) async fn restore(&mut self, whole: bool) -> Result<(), LedgerError> {
+    pub(super) async fn restore(&mut self, whole: bool) -> Result<(), Problem> {
         // The ledger has to store first that the run is resumed.
         self.context.send_events().await;
         for index in 0..self.mappings.len() {

@@ -3,7 +3,7 @@
 use super::work::bounds;
 use super::work::task_context::with_task_context;
 use crate::chunks::{bounds_between, tiles_between};
-use crate::ledger::{LedgerError, Sharing};
+use crate::ledger::SharedRun;
 use crate::plan::{MappingPlan, Partition};
 use crate::prepare::{Options, Prepared, SideError};
 use crate::problem::Problem;
@@ -21,15 +21,14 @@ const MOST_SHARDS: u64 = 1_024;
 pub(super) async fn cut(
     prepared: &Prepared,
     options: &Options,
-    sharing: &Sharing,
+    sharing: &SharedRun,
 ) -> Result<(), Problem> {
-    let failed = |error: LedgerError| {
-        Problem::new(format!("the run cannot be divided into shards: {error}"))
-    };
+    let failed =
+        |error: Problem| Problem::new(format!("the run cannot be divided into shards: {error}"));
     for plan in &prepared.plans {
-        if !sharing.is_cut(&plan.name).await.map_err(failed)? {
+        if !sharing.has_shards(&plan.name).await.map_err(failed)? {
             let shards = shards(prepared, plan, options).await?;
-            sharing.cut(&plan.name, &shards).await.map_err(failed)?;
+            sharing.create_shards(&plan.name, &shards).await.map_err(failed)?;
         }
     }
     Ok(())

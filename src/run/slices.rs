@@ -53,7 +53,7 @@ async fn known(plan: &MappingPlan, scope: &str, recorder: Option<&Recorder>) -> 
     match recorder {
         Some(recorder) if plan.order.is_known() && plan.served() => {
             // What cannot be read counts as not verified.
-            let known = recorder.coverage(scope, &plan.name, &plan.key_text()).await;
+            let known = recorder.read_coverage(scope, &plan.name, &plan.key_text()).await;
             known.ok().flatten().unwrap_or_else(nothing)
         }
         _ => nothing(),

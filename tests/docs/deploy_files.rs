@@ -282,7 +282,7 @@ fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     assert_eq!(output.status.code(), Some(1));
     // The program itself reports a run that holds the lock, once.
     let ledger = place.join(".pgreconcile/test.db");
-    let held = Lock::take(&ledger).unwrap().unwrap();
+    let held = Lock::take(&ledger).unwrap().acquired().unwrap();
     let output = run();
     assert_eq!(output.status.code(), Some(4));
     assert!(said(&output).starts_with("error: another run is under way"), "{}", said(&output));

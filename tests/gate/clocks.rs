@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use pgreconcile::event::Event;
-use pgreconcile::ledger::{Location, Recorder, Retold, Store};
+use pgreconcile::ledger::{Location, Recorder, ReplayOutcome, Store};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
@@ -40,10 +40,10 @@ fn recorded(pair: &Pair, file: &str, ahead: Ahead) -> PathBuf {
 
 async fn record(from: &Path, to: &Path, [machine, source, target]: Ahead) {
     let from = Store::read(&Location::File(from.to_owned())).await.unwrap().unwrap();
-    for past in from.past_runs("test").await.unwrap() {
+    for past in from.read_runs("test").await.unwrap() {
         let mut events = Vec::new();
-        let told = from.retell("test", Some(&past.run), |event| events.push(event)).await;
-        assert_eq!(told, Ok(Retold::Told));
+        let told = from.replay("test", Some(&past.run), |event| events.push(event)).await;
+        assert_eq!(told.unwrap(), ReplayOutcome::Replayed);
         for event in &mut events {
             let clocks = match event {
                 Event::RunStarted(run) => {
@@ -61,9 +61,9 @@ async fn record(from: &Path, to: &Path, [machine, source, target]: Ahead) {
         }
         let store = Store::create(&Location::File(to.to_owned())).await.unwrap();
         let mut recorder = Recorder::new(store, "compare");
-        recorder.set_terms(from.terms(&past.run).await.unwrap().unwrap());
-        recorder.take(&mut events).await;
-        assert_eq!(recorder.trouble(), None);
+        recorder.set_run_fingerprint(from.read_run_fingerprint(&past.run).await.unwrap().unwrap());
+        recorder.record_events(&mut events).await;
+        assert!(recorder.problem().is_none());
     }
 }
 

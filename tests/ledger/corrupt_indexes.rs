@@ -113,13 +113,13 @@ fn bytes(kind: &str, shown: &str) -> Vec<u8> {
 /// Writes a run of spec "x", or of another. It is killed if it has no verdict.
 async fn add(location: &Location, spec: &str, id: &str, verdict: Option<Verdict>) {
     let mut recorder = Recorder::new(Store::create(location).await.unwrap(), "compare");
-    recorder.set_terms("asked".to_owned());
+    recorder.set_run_fingerprint("asked".to_owned());
     let run = RunRecord::new(id.into(), spec, "h".into(), "s".into(), NamedValues(Vec::new()));
-    recorder.take(&mut [Event::RunStarted(run)]).await;
+    recorder.record_events(&mut [Event::RunStarted(run)]).await;
     if let Some(verdict) = verdict {
-        recorder.take(&mut [Event::RunFinished(SummaryRecord::new(verdict, 1))]).await;
+        recorder.record_events(&mut [Event::RunFinished(SummaryRecord::new(verdict, 1))]).await;
     }
-    assert_eq!(recorder.trouble(), None);
+    assert!(recorder.problem().is_none());
 }
 
 /// The newest run differs, and supersedes the one before it, which was killed.
@@ -134,7 +134,7 @@ async fn is_hidden_by_no_flip(location: &Location) -> u64 {
     }
     let store = Store::read(location).await.unwrap().unwrap();
     let runs = async || {
-        let runs = store.past_runs("x").await.unwrap().into_iter();
+        let runs = store.read_runs("x").await.unwrap().into_iter();
         let told = |run: PastRun| (!run.damaged).then(|| format!("{run:?}"));
         runs.map(told).collect::<Vec<_>>()
     };
@@ -178,7 +178,8 @@ async fn is_hidden_by_no_flip(location: &Location) -> u64 {
                         let damaged = read.iter().rev().take(newest + 1).any(Option::is_none);
                         assert!(is_there || damaged, "{}", said());
                     }
-                    let found = store.interrupted("x", None, |terms| terms == "asked").await;
+                    let found =
+                        store.find_interrupted_run("x", None, |terms| terms == "asked").await;
                     assert!(
                         matches!(found, Ok(Resumable::Nothing | Resumable::Damaged(_))),
                         "{update}: {found:#?}"

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pgreconcile::compare::PartCounts;
 use pgreconcile::finding::Ruling;
-use pgreconcile::ledger::{Location, Recorder, Resumable, Retold, Store};
+use pgreconcile::ledger::{Location, Recorder, ReplayOutcome, Resumable, Store};
 use pgreconcile::row::Key;
 use pgreconcile::schema::Side;
 use rusqlite::types::Value as Cell;
@@ -296,37 +296,38 @@ async fn facts(url: &str) -> BTreeSet<String> {
     let Ok(Some(store)) = Store::read(&Location::Database(url.to_owned())).await else {
         return facts;
     };
-    let Ok(runs) = store.past_runs("test").await else { return facts };
+    let Ok(runs) = store.read_runs("test").await else { return facts };
     for run in runs.into_iter().filter(|run| !run.damaged) {
         let mut told = Vec::new();
-        let retold = store.retell("test", Some(&run.run), |event| told.push(format!("{event:?}")));
-        if matches!(retold.await, Ok(Retold::Told)) {
+        let retold = store.replay("test", Some(&run.run), |event| told.push(format!("{event:?}")));
+        if matches!(retold.await, Ok(ReplayOutcome::Replayed)) {
             facts.extend(told.into_iter().map(|event| format!("{} {event}", run.run)));
         }
-        if let Ok(Some(terms)) = store.terms(&run.run).await {
+        if let Ok(Some(terms)) = store.read_run_fingerprint(&run.run).await {
             facts.insert(format!("{} terms {terms}", run.run));
         }
         facts.insert(format!("{run:?}"));
-        for mapping in store.covered(&run.scope).await.unwrap_or_default() {
-            if let Ok(Some(coverage)) = store.coverage(&run.scope, &mapping, None).await {
+        for mapping in store.read_covered_mappings(&run.scope).await.unwrap_or_default() {
+            if let Ok(Some(coverage)) = store.read_coverage(&run.scope, &mapping, None).await {
                 facts.insert(format!("coverage of {mapping}: {coverage:?}"));
             }
         }
     }
-    let Ok(Resumable::Run(interrupted)) = store.interrupted("test", None, |_| false).await else {
+    let Ok(Resumable::Run(interrupted)) = store.find_interrupted_run("test", None, |_| false).await
+    else {
         return facts;
     };
-    facts.insert(format!("interrupted {:?} {}", interrupted.record, interrupted.terms));
+    facts.insert(format!("interrupted {:?} {}", interrupted.record, interrupted.fingerprint));
     let mut recorder = Recorder::new(store, "compare");
     recorder.resume(&interrupted);
     for mapping in ["t", "u"] {
-        let Ok(chunks) = recorder.kept(mapping).await else { continue };
+        let Ok(chunks) = recorder.read_chunks(mapping).await else { continue };
         for chunk in chunks.sound {
-            let outcome = recorder.outcome(mapping, chunk.chunk).await;
+            let outcome = recorder.read_outcome(mapping, chunk.chunk).await;
             facts.insert(format!("{mapping} {chunk:?} {outcome:?}"));
         }
         let ruled =
-            recorder.rulings::<Option<Key>, (Side, Option<Key>, Ruling, PartCounts)>(mapping);
+            recorder.read_rulings::<Option<Key>, (Side, Option<Key>, Ruling, PartCounts)>(mapping);
         for ruled in ruled.await.into_iter().flat_map(|(ruled, _)| ruled) {
             facts.insert(format!("{mapping} {ruled:?}"));
         }

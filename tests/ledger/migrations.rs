@@ -21,6 +21,12 @@ const ROWS: &str = include_str!("versions/version_1/rows.sql");
 const ROWS_2: &str = include_str!("versions/version_2/rows.sql");
 const SHARED_2: &str = include_str!("../../src/ledger/statements/shared_schema_2.sql");
 const FILE_2: &str = include_str!("../../src/ledger/statements/schema_2.sql");
+/// Two runs and a shared one that was killed, as the last program with version 3 wrote them.
+const ROWS_3: &str = include_str!("versions/version_3/rows.sql");
+/// The leases and the shard of that one, which only a database has.
+const SHARED_ROWS_3: &str = include_str!("versions/version_3/shared.sql");
+const SHARED_3: &str = include_str!("../../src/ledger/statements/shared_schema_3.sql");
+const FILE_3: &str = include_str!("../../src/ledger/statements/schema_3.sql");
 
 /// A database with a ledger of version 1 whose tables are of this role.
 fn old_keeper(owner: &str) -> LedgerDatabase {
@@ -37,9 +43,13 @@ fn keeper_of(version: u32) -> LedgerDatabase {
         1 => old_keeper("reader"),
         _ => {
             let keeper = LedgerDatabase::new();
-            let tables = format!("{SHARED} {SHARED_2} insert into pgreconcile.version values (2);");
-            let (cluster, sql) =
-                (&keeper.pair.clusters.source, format!("begin; {tables} {ROWS_2} commit"));
+            let (steps, rows) = match version {
+                2 => (String::new(), ROWS_2.to_owned()),
+                _ => (SHARED_3.to_owned(), format!("{ROWS_3} {SHARED_ROWS_3}")),
+            };
+            let of = format!("insert into pgreconcile.version values ({version});");
+            let sql = format!("begin; {SHARED} {SHARED_2} {steps} {of} {rows} commit");
+            let cluster = &keeper.pair.clusters.source;
             cluster.sql_as("reader", &keeper.pair.database, &sql);
             keeper
         }
@@ -117,10 +127,10 @@ fn a_version_1_ledger_is_migrated_with_all_its_rows() {
             let told = &gate.exits(1).stdout;
             assert_eq!(told.matches(" differs in 3 rows of mapping \"t\"\n").count(), 3, "{told}");
         }
-        assert_eq!(state(&keeper), "1 3|3|14");
+        assert_eq!(state(&keeper), "1 4|3|14");
         assert_eq!(numbers(&keeper), "1 1|2 2|3 4");
         let version = old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-        assert_eq!(version, Ok(3));
+        assert_eq!(version, Ok(4));
     }
 }
 
@@ -158,9 +168,53 @@ fn rows_of_0_1_0_get_checksums_when_migrated() {
         assert!(told.contains(" has no end: ") && !told.contains("damaged"), "{told}");
     }
     assert_eq!(keeper.sql("select count(*) from pgreconcile.chunk"), "0");
-    assert_eq!(state(&keeper), "1 2 3|4|14");
+    assert_eq!(state(&keeper), "1 2 4|4|14");
     // The run that was killed has the third place, and no end.
     assert_eq!(numbers(&keeper), "1 1|2 2|4 5");
+}
+
+/// Blanks in its name told what a lease is of; now a column does. The rows stay as sound as they were.
+#[test]
+fn leases_of_version_3_get_their_kind_and_still_exclude() {
+    let (pair, keeper) = (diverged(), keeper_of(3));
+    let file = pair.scratch.path().join("old.db");
+    let old = rusqlite::Connection::open(&file).unwrap();
+    let rows = ROWS_3.replace("pgreconcile.", "").replace("'\\x", "x'");
+    old.execute_batch(&format!("begin; {FILE} {FILE_2} {FILE_3} {rows} commit")).unwrap();
+    old.execute_batch("pragma application_id = 0x70677263; pragma user_version = 3").unwrap();
+    // A process of the run is alive, and so is a run whose rows are not stored any more.
+    keeper.sql(
+        "update pgreconcile.lease set until = clock_timestamp() + interval '1 h';
+         insert into pgreconcile.lease values ('settling 9', 'gone', 'infinity'),
+             ('other', 'process p with --resume', 'infinity')",
+    );
+    let locked = comparing(&pair, &keeper.url()).run();
+    let holds = "another run is under way: run k holds spec \"test\"";
+    assert!(locked.exits(4).stderr.contains(holds), "{}", locked.stderr);
+    let process = "01M8KKN02FKY2GKW122YBWXEB1";
+    let leases =
+        "select string_agg(concat_ws(':', kind, spec, run, holder), ' ' order by kind, spec)
+         from pgreconcile.lease";
+    assert_eq!(
+        keeper.sql(leases).trim(),
+        format!(
+            "process:{process}:k:{process} report:k:k:{process} \
+             spec:other::process p with --resume spec:test:k:run k"
+        )
+    );
+    assert_eq!(state(&keeper), "1 3 4|3|14");
+    assert_eq!(keeper.sql("select count(*) from pgreconcile.chunk"), "1");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
+    for ledger in [&keeper.url(), file.to_str().unwrap()] {
+        let history = call(&pair, ledger, "history", &["--format", "json"]).run();
+        let told: serde_json::Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
+        let runs = told["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 3);
+        assert!(runs.iter().all(|run| run.get("damaged").is_none()), "{told}");
+        continues_since(&comparing(&pair, ledger).run(), "2026-11-29T12:14:19.766Z");
+    }
+    let version = old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    assert_eq!(version, Ok(4));
 }
 
 /// A session of somebody else that holds something until it is dropped.
@@ -223,7 +277,7 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
             let bouncer = Bouncer::start(keeper.pair.clusters, &keeper.pair.database, 4);
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
             begin_at_once(&pairs, &keeper, &url);
-            assert_eq!(state(&keeper), if version == 0 { "3|2|14" } else { "1 2 3|5|14" });
+            assert_eq!(state(&keeper), if version == 0 { "4|2|14" } else { "1 2 4|5|14" });
             // No number was given twice.
             let given = "select count(*), count(distinct given.number) from pgreconcile.run,
                  unnest(array[began, ended]) as given (number) where began < ended";
@@ -243,7 +297,7 @@ fn two_processes_that_start_at_once_create_a_ledger_once() {
             keeper.sql("drop schema pgreconcile cascade");
         }
         begin_at_once(&pairs, &keeper, &bouncer.url(Side::Source));
-        assert_eq!(state(&keeper), "3|2|14");
+        assert_eq!(state(&keeper), "4|2|14");
     }
 }
 
@@ -251,7 +305,7 @@ fn two_processes_that_start_at_once_create_a_ledger_once() {
 #[test]
 fn a_migration_that_is_killed_changes_nothing() {
     let pair = diverged();
-    for version in [0, 1, 2] {
+    for version in [0, 1, 2, 3] {
         let keeper = keeper_of(version);
         keeper.sql("create schema if not exists pgreconcile authorization reader");
         let tables = || {
@@ -264,6 +318,7 @@ fn a_migration_that_is_killed_changes_nothing() {
         // to it, until no session reads it.
         let (holds, does) = match version {
             2 => ("lock table pgreconcile.coverage in access share mode", "alter table"),
+            3 => ("lock table pgreconcile.lease in access share mode", "alter table"),
             _ => ("create table pgreconcile.coverage ()", "create table"),
         };
         let held = Held::new(&keeper, holds);
@@ -281,7 +336,10 @@ fn a_migration_that_is_killed_changes_nothing() {
         } else {
             assert_eq!(comparing(&pair, &keeper.url()).run().exits(1).stderr, "");
         }
-        assert_eq!(state(&keeper), ["3|1|14", "1 3|3|14", "1 2 3|4|14"][version as usize]);
+        assert_eq!(
+            state(&keeper),
+            ["4|1|14", "1 4|3|14", "1 2 4|4|14", "1 3 4|4|14"][version as usize]
+        );
     }
 }
 
@@ -299,7 +357,7 @@ fn a_role_that_may_not_migrate_says_what_the_owner_must_run() {
     others.iter().for_each(|outcome| drop(refused(outcome)));
     for outcome in others.iter().chain([&compared]) {
         for words in [
-            "its tables are of version 1, this program needs those of version 3",
+            "its tables are of version 1, this program needs those of version 4",
             "may not add them: permission denied to set role \"postgres\"",
             "let the owner of the tables run once: pgreconcile history SPEC --ledger URL",
             grant,

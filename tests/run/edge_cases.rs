@@ -368,8 +368,7 @@ fn a_run_that_another_process_finished_is_reported_once() {
     let mut away = program("30s").start();
     away.await_line("recheck finished");
     away.signal("STOP");
-    keeper
-        .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp() where kind = 'report'");
     let other = program("0s").run();
     assert_eq!(other.exits(1).findings().len(), 20);
     away.signal("CONT");

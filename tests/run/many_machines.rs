@@ -204,8 +204,8 @@ fn a_process_that_does_not_settle_reports_what_it_compared() {
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     run.process("first", &[]).run().exits(1);
     keeper.sql(
-        "insert into pgreconcile.lease select 'settling ' || n, 'another', 'infinity' \
-         from generate_series(1, 9) n",
+        "insert into pgreconcile.lease (kind, spec, run, holder, until) \
+         values ('report', 'second', 'second', 'another', 'infinity')",
     );
     let process = run.process("second", &[]).start();
     keeper.sql(
@@ -317,7 +317,9 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
         process.signal("TERM");
         process.finish().exits(3);
     };
-    let held = || keeper.sql("select count(*) from pgreconcile.lease where spec = 'test'");
+    let held = || {
+        keeper.sql("select count(*) from pgreconcile.lease where kind = 'spec' and spec = 'test'")
+    };
     let leases = || keeper.sql("select count(*) from pgreconcile.lease");
     let first = working();
     let ledger = &keeper.pair.clusters.source;
@@ -331,7 +333,7 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     ledger.await_answer(&keeper.pair.database, &waits, "t");
     keeper.pair.clusters.source.await_answer(
         &keeper.pair.database,
-        "select count(*) from pgreconcile.lease where spec like 'run k %'",
+        "select count(*) from pgreconcile.lease where kind = 'process' and run = 'k'",
         "2",
     );
     leave(first);
@@ -344,8 +346,9 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     let _ = dead.finish();
     keeper.sql("update pgreconcile.shard set until = clock_timestamp()");
     let until = |lasts: &str| {
-        let until =
-            format!("update pgreconcile.lease set until = {lasts} where spec like 'run k %'");
+        let until = format!(
+            "update pgreconcile.lease set until = {lasts} where kind = 'process' and run = 'k'"
+        );
         keeper.sql(&until);
     };
     until("clock_timestamp() + interval '1 h'");
@@ -378,8 +381,7 @@ fn whoever_settles_and_dies_is_followed_by_another() {
     first.await_line("recheck finished");
     first.signal("KILL");
     let _ = first.finish();
-    keeper
-        .sql("update pgreconcile.lease set until = clock_timestamp() where spec like 'settling %'");
+    keeper.sql("update pgreconcile.lease set until = clock_timestamp() where kind = 'report'");
     let outcome = told(vec![run.process("e", &[]).run()], 1);
     assert_eq!(essence(&outcome), essence(&whole));
 }

@@ -21,7 +21,7 @@ use crate::cli::telemetry::Log;
 use crate::cli::ui::Ui;
 use crate::cli::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
-use crate::ledger::{Cipher, Place};
+use crate::ledger::{Cipher, LedgerSetting};
 use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::row::Veil;
@@ -325,7 +325,7 @@ pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -
         several,
         commands: Commands { again: args.command(), resume },
         has_files: !args.reports.is_empty(),
-        no_ledger: args.common.ledger() == Place::Off,
+        no_ledger: args.common.ledger() == LedgerSetting::Off,
     };
     let outputs = Outputs::open(args.format, &options, &args.reports, requests.clone(), ui);
     let Some(outputs) = outputs else {

@@ -18,7 +18,7 @@ use crate::gate::{
     self, CatalogChange, Clocks, GateInput, GateMapping, GateRun, GateVerdict, Judgement, RunEnd,
     Sequence,
 };
-use crate::ledger::{Cipher, Covered, LedgerError, Location, Place, Retold, Store};
+use crate::ledger::{Cipher, CoverageReading, LedgerSetting, Location, ReplayOutcome, Store};
 use crate::problem::Problem;
 use crate::report::{GateRecord, write_gate, write_json};
 use crate::row::VerifiedBy;
@@ -131,15 +131,15 @@ fn read_spec(args: &GateArgs, ui: &Ui) -> Option<Spec> {
 struct Ledger {
     store: Store,
     location: Option<Location>,
-    place: Place,
+    setting: LedgerSetting,
 }
 
 /// Opens the ledger of the spec. Returns `None` if that fails; the error has been shown.
 async fn open_ledger(args: &GateArgs, spec: &Spec, ui: &Ui) -> Option<Ledger> {
-    let place = args.common.ledger();
-    let store = open_to_read(&place, &spec.text.path, &spec.name, ui).await?;
-    let location = place.of(&spec.text.path, &spec.name);
-    Some(Ledger { store, location, place })
+    let setting = args.common.ledger();
+    let store = open_to_read(&setting, &spec.text.path, &spec.name, ui).await?;
+    let location = setting.location(&spec.text.path, &spec.name);
+    Some(Ledger { store, location, setting })
 }
 
 /// Returns whether a run may be of this scope. The scope of a damaged one is not known.
@@ -155,8 +155,8 @@ impl Ledger {
     }
 
     /// Reads the runs of the spec, the oldest first.
-    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, LedgerError> {
-        self.store.past_runs(&spec.name).await
+    async fn runs(&self, spec: &Spec) -> Result<Vec<PastRun>, Problem> {
+        self.store.read_runs(&spec.name).await
     }
 
     /// Returns whether there is a run of the spec's scope.
@@ -204,7 +204,7 @@ impl Ledger {
         for past in all.iter().rev().filter(|run| is_of_scope(run, &scope)) {
             let last_open = past.summary.is_none() && newest == Some(past.run.as_str());
             let under_way = last_open
-                && is_running(&self.place, &spec.text.path, &spec.name, &self.store).await;
+                && is_running(&self.setting, &spec.text.path, &spec.name, &self.store).await;
             known.push(GateRun::new(past, under_way)?);
         }
         let mut judged = Vec::new();
@@ -226,20 +226,20 @@ impl Ledger {
         match run.end {
             RunEnd::Over(_) => {
                 let add = |event| run.add_event(event);
-                match self.store.retell(&spec.name, Some(&id), add).await? {
-                    Retold::Told => Ok(()),
-                    Retold::Damaged(_) => {
+                match self.store.replay(&spec.name, Some(&id), add).await? {
+                    ReplayOutcome::Replayed => Ok(()),
+                    ReplayOutcome::Damaged(_) => {
                         run.end = RunEnd::Damaged;
                         Ok(())
                     }
-                    Retold::Unknown | Retold::Unfinished => {
+                    ReplayOutcome::Unknown | ReplayOutcome::Unfinished => {
                         Err(Problem::new(format!("run {id} cannot be read")))
                     }
                 }
             }
             RunEnd::UnderWay => {
                 let add = |finding| run.add_current_finding(finding, spec);
-                if !self.store.findings_so_far(&spec.name, &id, add).await? {
+                if !self.store.read_findings(&spec.name, &id, add).await? {
                     run.end = RunEnd::Damaged;
                 }
                 Ok(())
@@ -261,16 +261,17 @@ impl Ledger {
         let mut unreadable = BTreeMap::new();
         let cipher = redact_key::given().map(|secret| Cipher::of_secret(&secret));
         for (mapping, (share, by_one)) in gate::verified_shares(spec, runs, now) {
-            let covered = self.store.coverage(&spec.scope(), &mapping, cipher.as_ref()).await?;
+            let covered =
+                self.store.read_coverage(&spec.scope(), &mapping, cipher.as_ref()).await?;
             let shares = match covered {
                 None => {
                     verified_by.extend(by_one.map(|run| run.run.clone()));
                     verified.insert(mapping, share);
                     continue;
                 }
-                Some(Covered::Known(shares)) => shares,
-                Some(hidden @ (Covered::NoSecret | Covered::OtherSecret)) => {
-                    let other = matches!(hidden, Covered::OtherSecret);
+                Some(CoverageReading::Known(shares)) => shares,
+                Some(hidden @ (CoverageReading::NoSecret | CoverageReading::OtherSecret)) => {
+                    let other = matches!(hidden, CoverageReading::OtherSecret);
                     unreadable.insert(mapping.clone(), redact_key::why_unreadable(other));
                     verified.insert(mapping, 0.0);
                     continue;
@@ -358,7 +359,7 @@ impl ServerState {
         };
         let rests_on: Vec<String> = input.basis().iter().map(|run| run.run.clone()).collect();
         for run in rests_on {
-            let terms = ledger.store.terms(&run).await?;
+            let terms = ledger.store.read_run_fingerprint(&run).await?;
             for change in run::changes(&prepared, &run, terms.as_deref()) {
                 input.add_change(&run, change);
             }

@@ -50,13 +50,16 @@ pub(crate) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let Some(names) = specs::names(&args.specs, ui) else { return Ok(Exit::Trouble) };
     let mut histories = Vec::new();
     for (path, name) in names {
-        let place = args.common.ledger();
-        let Some(store) = open_to_read(&place, &path, &name, ui).await else {
+        let setting = args.common.ledger();
+        let Some(store) = open_to_read(&setting, &path, &name, ui).await else {
             return Ok(Exit::Trouble);
         };
-        let history = store.history(&name).await.map_err(|error| {
+        let history = store.read_history(&name).await.map_err(|error| {
             let problem = Problem::new(store.to_string()).with_source(error);
-            Problem { hint: place.of(&path, &name).as_ref().map(unreadable_hint), ..problem }
+            Problem {
+                hint: setting.location(&path, &name).as_ref().map(unreadable_hint),
+                ..problem
+            }
         });
         histories.push(history?);
     }

@@ -14,7 +14,7 @@ use crate::cli::outputs::{Outputs, format_parser, report_help};
 use crate::cli::specs;
 use crate::cli::ui::Ui;
 use crate::event::Observer;
-use crate::ledger::{LedgerError, Retold};
+use crate::ledger::{self, ReplayOutcome};
 use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
 use crate::run::Stop;
@@ -88,17 +88,20 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
     let (requests, _) = watch::channel(Stop::No);
     let outputs = Outputs::open(args.format, &options, &args.reports, requests, ui);
     let Some(mut outputs) = outputs else { return Ok(Exit::Trouble) };
-    let result = store.retell(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
+    let result = store.replay(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
     let list = "pgreconcile history SPEC --format json lists the runs.";
     let problem = match result {
-        Ok(Retold::Told) => {
+        Ok(ReplayOutcome::Replayed) => {
             let is_written = outputs.finish();
             return Ok(if is_written { Exit::Clean } else { Exit::Incomplete });
         }
-        Ok(Retold::Damaged(run)) => Problem::from(LedgerError::damaged(&run))
-            .with_hint("Compare again, or name another run with --run."),
-        Ok(Retold::Unfinished) => Problem::new("that run has not come to its end").with_hint(list),
-        Ok(Retold::Unknown) => match &args.run {
+        Ok(ReplayOutcome::Damaged(run)) => {
+            ledger::damaged_run(&run).with_hint("Compare again, or name another run with --run.")
+        }
+        Ok(ReplayOutcome::Unfinished) => {
+            Problem::new("that run has not come to its end").with_hint(list)
+        }
+        Ok(ReplayOutcome::Unknown) => match &args.run {
             Some(run) => Problem::new(format!("spec \"{name}\" has no run {run}")),
             None => Problem::new(format!("spec \"{name}\" has no finished run")),
         }

@@ -1,4 +1,4 @@
-select mapping, kind, disposition, count(*)
+select mapping, kind, disposition, count(*) as findings
 from finding
 where run = $1
 group by mapping, kind, disposition

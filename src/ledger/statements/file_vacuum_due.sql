@@ -1,2 +1,2 @@
--- A table that stands for a VACUUM that is still to be done, which no transaction can hold.
+-- This table marks that a VACUUM is still to be done, which cannot run in a transaction.
 create table vacuum_due (since_version integer);

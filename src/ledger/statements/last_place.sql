@@ -1,4 +1,4 @@
-select coalesce(max(place), -1)
+select coalesce(max(place), -1) as place
 from (
     select max(place) as place from finding where run = $1
     union all

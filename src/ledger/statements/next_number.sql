@@ -1,5 +1,5 @@
 -- Takes the next number of the ledger, which no other process gets. It is larger than those of all runs
--- even where the last one that was taken is not known, or was damaged.
+-- even if the last number is missing or damaged.
 insert into numbering (name, last)
 select 'run', coalesce(max(taken), 0) + 1
 from (

@@ -1,4 +1,4 @@
--- Before there were numbers, the second in which a run began told which one had verified a part.
+-- Before runs had numbers, the second in which a run started told which run had verified a part.
 update coverage
 set verified_by = (
     select max(run.number)

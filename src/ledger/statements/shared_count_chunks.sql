@@ -1,1 +1,1 @@
-select count(*) from chunk where run = $1 and mapping = $2
+select count(*) as chunks from chunk where run = $1 and mapping = $2

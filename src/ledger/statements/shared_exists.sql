@@ -1,1 +1,1 @@
-select pg_catalog.to_regclass('pgreconcile.version')::text
+select pg_catalog.to_regclass('pgreconcile.version')::text as version_table

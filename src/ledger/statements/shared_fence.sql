@@ -1,2 +1,4 @@
--- Fails if the lease is another's: a division by zero takes back all that is written with it.
-select 1 / count(*) from lease where spec = $1 and holder = $2
+-- Returns no row if another process has taken the lease over.
+select holder
+from lease
+where kind = $1 and spec = $2 and holder = $3

@@ -1,1 +1,4 @@
-select holder from lease where spec = $1 and holder = $2 for update
+select holder
+from lease
+where kind = $1 and spec = $2 and holder = $3
+for update

@@ -1,6 +1,6 @@
 -- The shards of a mapping as their checksums cover those that are done: the only shard of a mapping with
--- how many chunks were compared of it. Chunks of several tile, which says as much.
-select run, mapping, place, range, done::int::bigint, (
+-- the number of its chunks. Chunks of several shards must tile, which proves as much.
+select run, mapping, place, range, done::int::bigint as done, (
         select count(*)
         from chunk
         where chunk.run = shard.run and chunk.mapping = shard.mapping and not exists (
@@ -8,7 +8,7 @@ select run, mapping, place, range, done::int::bigint, (
             where other.run = shard.run and other.mapping = shard.mapping
             and other.place <> shard.place
         )
-    ), checksum
+    ) as chunks, checksum
 from shard
 where run = $1 and mapping = $2
 order by place

@@ -1,11 +1,16 @@
-insert into lease (spec, holder, until)
-values ($1, $2, clock_timestamp() + interval '30 s')
-on conflict (spec) do update set holder = excluded.holder, until = excluded.until
+-- Takes a lease that nobody has, that has expired, or that is the holder's own. That of a spec is also
+-- taken from a run that has ended: such a run excludes no other, though none of its processes has
+-- released the lease.
+insert into lease (kind, spec, run, holder, until)
+values ($1, $2, $3, $4, clock_timestamp() + interval '30 s')
+on conflict (kind, spec) do update set
+    run = excluded.run,
+    holder = excluded.holder,
+    until = excluded.until
 where lease.until < clock_timestamp()
 or lease.holder = excluded.holder
--- A run that is over has nothing left to keep others from, though no process of many gave its lease back.
-or exists (
+or lease.kind = 'spec' and exists (
     select from run
-    where run.spec = lease.spec and 'run ' || run.id = lease.holder and run.summary is not null
+    where run.id = lease.run and run.spec = lease.spec and run.summary is not null
 )
 returning holder

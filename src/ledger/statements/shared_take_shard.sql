@@ -1,4 +1,4 @@
--- The shard as its checksum covers one that is not done, then which of its leases this is, and how many
+-- The shard as its checksum covers one that is not done, then the number of this lease, and how many
 -- shards the mapping has.
 update shard
 set holder = $1, until = clock_timestamp() + interval '30 s', turn = turn + 1
@@ -10,8 +10,8 @@ where ctid = (
     limit 1
     for update skip locked
 )
-returning run, mapping, place, range, 0::bigint, 0::bigint, checksum, turn, (
+returning run, mapping, place, range, 0::bigint as done, 0::bigint as chunks, checksum, turn, (
     select count(*)
     from shard as every
     where every.run = shard.run and every.mapping = shard.mapping
-)
+) as shards

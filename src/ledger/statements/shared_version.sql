@@ -1,1 +1,1 @@
-select max(number) from version
+select max(number) as version from version

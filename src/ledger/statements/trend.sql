@@ -5,7 +5,7 @@ with this as (
 ), earlier as (
     select mapping, identity, image from finding where run = $2
 )
-select mapping, sum(fresh), sum(changed), sum(same), sum(gone)
+select mapping, sum(fresh) as fresh, sum(changed) as changed, sum(same) as same, sum(gone) as gone
 from (
     select this.mapping,
         case when earlier.image is null then 1 else 0 end as fresh,

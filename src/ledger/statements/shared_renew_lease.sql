@@ -1,4 +1,4 @@
 update lease
 set until = clock_timestamp() + interval '30 s'
-where spec = $1 and holder = $2
+where kind = $1 and spec = $2 and holder = $3
 returning holder

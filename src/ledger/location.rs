@@ -1,4 +1,4 @@
-//! Where a ledger lies, and that nobody but its owner reads its file.
+//! Where a ledger is, and how its file is created so that only its owner can read it.
 
 use std::fmt;
 use std::io;
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use crate::files::{Directory, Purpose, create_folder};
 use crate::pg::Conninfo;
 
-/// Where runs are remembered.
+/// Which ledger is to be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Nowhere.
+pub enum LedgerSetting {
+    /// None.
     Off,
-    /// In a folder `.pgreconcile` beside the spec.
+    /// The file in the folder `.pgreconcile` beside the spec.
     Beside,
-    /// There.
+    /// This one.
     At(Location),
 }
 
-/// Where one ledger lies. `Debug` shows what `Display` does.
+/// Where a ledger is. `Debug` shows the same as `Display`, without a password.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
-    /// In this file.
+    /// A file.
     File(PathBuf),
-    /// In the database of this connection string.
+    /// The database of a connection string.
     Database(String),
 }
 
@@ -46,31 +46,31 @@ impl fmt::Debug for Location {
     }
 }
 
-impl Place {
-    /// The ledger of a spec, if runs are remembered.
-    pub fn of(&self, spec_path: &Path, spec_name: &str) -> Option<Location> {
+impl LedgerSetting {
+    /// Returns where the ledger of a spec is, if one is to be used.
+    pub fn location(&self, spec_path: &Path, spec_name: &str) -> Option<Location> {
         match self {
-            Place::Off => None,
-            Place::Beside => Some(Location::File(place_beside(spec_path, spec_name))),
-            Place::At(location) => Some(location.clone()),
+            LedgerSetting::Off => None,
+            LedgerSetting::Beside => Some(Location::File(path_beside(spec_path, spec_name))),
+            LedgerSetting::At(location) => Some(location.clone()),
         }
     }
 }
 
-/// The folder beside a spec.
+/// The name of the folder beside a spec.
 const FOLDER: &str = ".pgreconcile";
 
-/// The file beside a spec. A spec's name is made of letters that every file system takes.
-pub fn place_beside(spec_path: &Path, spec_name: &str) -> PathBuf {
+/// Returns the path of the ledger beside a spec. A spec's name is valid in every file system.
+pub fn path_beside(spec_path: &Path, spec_name: &str) -> PathBuf {
     let folder = spec_path.parent().unwrap_or(Path::new(""));
     folder.join(FOLDER).join(format!("{spec_name}.db"))
 }
 
-/// What SQLite appends to a database's name for files that it takes pages from when it finds them.
+/// The endings of files beside a database from which SQLite takes pages if it finds them.
 const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// Creates the folder beside a spec. A folder that the user named has to be there: a slip in its name
-/// would else become a folder.
+/// Creates the folder beside a spec. A folder that the user has named must exist: otherwise a typing
+/// error would create a folder.
 pub(super) fn make_folder(file: &Path) -> io::Result<()> {
     match file.parent() {
         Some(folder) if folder.ends_with(FOLDER) => create_folder(folder),

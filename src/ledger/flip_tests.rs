@@ -1,14 +1,13 @@
-//! Every byte of every value that a ledger stores, flipped one by one: each row verifies as it was
-//! written, and none with another byte, whatever table it is in. What is decoded of flipped bytes never
-//! panics.
+//! Tests that flip every byte of every stored value, one by one. Each row verifies as it was written, and
+//! no row with another byte. Decoding flipped bytes never panics.
 
 #[cfg(test)]
 mod tests {
     use super::super::checkpoint::StoredChunks;
-    use super::super::checksum::{Checksums, Table};
+    use super::super::checksum::{ChecksummedTable, Checksums};
     use super::super::redaction::decode;
-    use super::super::value::{Change, Record, Value, values};
-    use super::super::{Location, Recorder, Retold, Store, StoredPass};
+    use super::super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
+    use super::super::{Location, Recorder, ReplayOutcome, Store, StoredBlockScan};
     use crate::chunks::{PriorChunkState, StoredOutcome};
     use crate::compare::{CandidateKey, Comparison, PartCounts};
     use crate::event::Event;
@@ -28,7 +27,7 @@ mod tests {
         NamedValues(vec![("id".to_owned(), "42".to_owned())])
     }
 
-    /// A finding as it is written.
+    /// Returns a finding as it is written.
     fn finding() -> Finding {
         let text = r#"{"type":"finding","version":1,"mapping":"t","kind":"mismatch",
         "disposition":"confirmed","key":{"id":"42"},"columns":{"v":{"source":"a","target":null}},
@@ -36,7 +35,7 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    /// A chunk that has something of everything.
+    /// Returns a chunk with every kind of difference.
     fn compared() -> Comparison {
         let key = Key::new([&42_i32.to_be_bytes()[..]]);
         Comparison {
@@ -48,22 +47,22 @@ mod tests {
         }
     }
 
-    /// A recorder whose run has something in every table, and has not ended.
+    /// Returns a recorder whose run has a row in every table, and has not ended.
     async fn recorder(folder: &std::path::Path) -> Recorder {
         let store = Store::create(&Location::File(folder.join("x.db"))).await.unwrap();
         let mut recorder = Recorder::new(store, "compare");
-        recorder.set_terms("{\"asked\":\"all\"}".to_owned());
+        recorder.set_run_fingerprint("{\"asked\":\"all\"}".to_owned());
         let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
-        recorder.take(&mut [Event::RunStarted(run)]).await;
+        recorder.record_events(&mut [Event::RunStarted(run)]).await;
         let range = KeyRange { after: bound(1), through: bound(100) };
-        recorder.keep_chunk("t", (0, &range, 100), StoredOutcome::Compared(&compared()));
+        recorder.record_chunk("t", (0, &range, 100), StoredOutcome::Compared(&compared()));
         let parts = PartCounts::default();
-        recorder.keep_ruling("t", &Some(1_u8), &(Side::Source, &parts));
-        recorder.keep_pass("t", &(1_u64, "state"));
-        recorder.keep_coverage("t", "id", &Coverage::nothing(7));
+        recorder.record_ruling("t", &Some(1_u8), &(Side::Source, &parts));
+        recorder.record_block_scan("t", &(1_u64, "state"));
+        recorder.record_coverage("t", "id", &Coverage::nothing(7));
         let range = RangeText { after: Some(named()), through: None };
         let undecided = Undecided::new("t", range, "slow".to_owned());
-        let mut told = [
+        let mut events = [
             Event::Finding { mapping: 0, finding: finding() },
             Event::Undecided(undecided),
             Event::MappingFinished {
@@ -71,53 +70,88 @@ mod tests {
                 record: Box::new(MappingRecord::new("t", "digest")),
             },
         ];
-        recorder.take(&mut told).await;
+        recorder.record_events(&mut events).await;
         let params = values![1_i64, "t", 0_i64, &b"range"[..]];
         let covered = params.iter().cloned().chain(values![0_i64, 0_i64]).collect::<Vec<_>>();
-        let checksum = recorder.store().checksums().of(Table::Shard, "01J", &covered);
+        let checksum = recorder.store().checksums().of(ChecksummedTable::Shard, "01J", &covered);
         let params = params.into_iter().chain(values![&checksum[..]]).collect();
         let statement =
             "insert into shard (run, mapping, place, range, checksum) values ($1, $2, $3, $4, $5)";
-        recorder.store().together(vec![Change { statement, params }]).await.unwrap();
-        assert_eq!(recorder.trouble(), None);
+        recorder.store().write_all(vec![LedgerWrite { statement, params }]).await.unwrap();
+        assert!(recorder.problem().is_none());
         recorder
     }
 
-    /// The statements that read each table's rows, and the id of the run that they belong to.
-    fn reads() -> Vec<(Table, &'static str, &'static str, Vec<Value>)> {
+    /// Returns the statements that read each table's rows, and the id of their run.
+    fn reads() -> Vec<(ChecksummedTable, &'static str, &'static str, Vec<StoredValue>)> {
         let of_run = |place: bool| {
-            let place = place.then_some(Value::Int(i64::MIN));
-            [Value::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
+            let place = place.then_some(StoredValue::Int(i64::MIN));
+            [StoredValue::Int(1)].into_iter().chain(place).collect::<Vec<_>>()
         };
         let of_mapping = || values![1_i64, "t"];
         vec![
-            (Table::Secret, "", include_str!("statements/find_secret.sql"), values!["redact"]),
-            (Table::Run, "01J", include_str!("statements/run_of_number.sql"), of_run(false)),
-            (Table::Mapping, "01J", include_str!("statements/mappings_of_run.sql"), of_run(false)),
             (
-                Table::Undecided,
+                ChecksummedTable::Secret,
+                "",
+                include_str!("statements/find_secret.sql"),
+                values!["redact"],
+            ),
+            (
+                ChecksummedTable::Run,
+                "01J",
+                include_str!("statements/run_of_number.sql"),
+                of_run(false),
+            ),
+            (
+                ChecksummedTable::Mapping,
+                "01J",
+                include_str!("statements/mappings_of_run.sql"),
+                of_run(false),
+            ),
+            (
+                ChecksummedTable::Undecided,
                 "01J",
                 include_str!("statements/undecided_of_run.sql"),
                 of_run(true),
             ),
-            (Table::Finding, "01J", include_str!("statements/findings_of_run.sql"), of_run(true)),
-            (Table::Terms, "01J", include_str!("statements/terms_of_run.sql"), values!["01J"]),
             (
-                Table::Chunk,
+                ChecksummedTable::Finding,
+                "01J",
+                include_str!("statements/findings_of_run.sql"),
+                of_run(true),
+            ),
+            (
+                ChecksummedTable::Terms,
+                "01J",
+                include_str!("statements/terms_of_run.sql"),
+                values!["01J"],
+            ),
+            (
+                ChecksummedTable::Chunk,
                 "01J",
                 include_str!("statements/outcome_of_chunk.sql"),
                 values![1_i64, "t", 0_i64],
             ),
             (
-                Table::Shard,
+                ChecksummedTable::Shard,
                 "01J",
                 "select run, mapping, place, range, 0, 0, checksum from shard",
                 Vec::new(),
             ),
-            (Table::Ruling, "01J", include_str!("statements/rulings_of_mapping.sql"), of_mapping()),
-            (Table::Pass, "01J", include_str!("statements/pass_of_mapping.sql"), of_mapping()),
             (
-                Table::Coverage,
+                ChecksummedTable::Ruling,
+                "01J",
+                include_str!("statements/rulings_of_mapping.sql"),
+                of_mapping(),
+            ),
+            (
+                ChecksummedTable::Pass,
+                "01J",
+                include_str!("statements/pass_of_mapping.sql"),
+                of_mapping(),
+            ),
+            (
+                ChecksummedTable::Coverage,
                 "",
                 include_str!("statements/coverage_of_mapping.sql"),
                 values!["s", "t"],
@@ -125,33 +159,37 @@ mod tests {
         ]
     }
 
-    /// A value with one bit of one byte flipped; a text may be none then.
-    fn flipped(value: &Value) -> Vec<Value> {
+    /// Returns a value with one bit flipped, for each of its bytes. A text may become bytes.
+    fn flipped(value: &StoredValue) -> Vec<StoredValue> {
         let bytes = match value {
-            Value::Null => return vec![Value::Int(0), Value::Text(String::new())],
-            Value::Int(number) => number.to_le_bytes().to_vec(),
-            Value::Text(text) => text.clone().into_bytes(),
-            Value::Bytes(bytes) => bytes.clone(),
+            StoredValue::Null => {
+                return vec![StoredValue::Int(0), StoredValue::Text(String::new())];
+            }
+            StoredValue::Int(number) => number.to_le_bytes().to_vec(),
+            StoredValue::Text(text) => text.clone().into_bytes(),
+            StoredValue::Bytes(bytes) => bytes.clone(),
         };
         let flip = |at: usize| {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1 << (at % 8);
             match value {
-                Value::Int(_) => Value::Int(i64::from_le_bytes(bytes.try_into().unwrap())),
-                Value::Text(_) => match String::from_utf8(bytes) {
-                    Ok(text) => Value::Text(text),
-                    Err(error) => Value::Bytes(error.into_bytes()),
+                StoredValue::Int(_) => {
+                    StoredValue::Int(i64::from_le_bytes(bytes.try_into().unwrap()))
+                }
+                StoredValue::Text(_) => match String::from_utf8(bytes) {
+                    Ok(text) => StoredValue::Text(text),
+                    Err(error) => StoredValue::Bytes(error.into_bytes()),
                 },
-                _ => Value::Bytes(bytes),
+                _ => StoredValue::Bytes(bytes),
             }
         };
         (0..bytes.len()).map(flip).collect()
     }
 
-    /// Decodes whatever a value may be decoded as.
-    fn decode_all(value: &Value) {
+    /// Decodes a value as each type that it may have.
+    fn decode_all(value: &StoredValue) {
         match value {
-            Value::Bytes(bytes) => {
+            StoredValue::Bytes(bytes) => {
                 let _ = decode::<KeyRange>(bytes);
                 let _ = decode::<(KeyRange, String)>(bytes);
                 let _ = decode::<Comparison>(bytes);
@@ -159,19 +197,19 @@ mod tests {
                 let _ = decode::<Option<Key>>(bytes);
                 let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, PartCounts))>(bytes);
             }
-            Value::Text(text) => {
+            StoredValue::Text(text) => {
                 let _ = serde_json::from_str::<RunRecord>(text);
                 let _ = serde_json::from_str::<SummaryRecord>(text);
                 let _ = serde_json::from_str::<MappingRecord>(text);
                 let _ = serde_json::from_str::<Finding>(text);
                 let _ = serde_json::from_str::<Undecided>(text);
             }
-            Value::Null | Value::Int(_) => {}
+            StoredValue::Null | StoredValue::Int(_) => {}
         }
     }
 
     #[tokio::test]
-    async fn every_flipped_byte_of_every_stored_value_is_noticed() {
+    async fn every_flipped_byte_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let recorder = recorder(folder.path()).await;
         let store = recorder.store();
@@ -179,19 +217,18 @@ mod tests {
         for (table, run, statement, params) in reads() {
             let rows = store.rows(statement, params).await.unwrap();
             assert_eq!(rows.len(), 1, "{table}");
-            let of_secret = |row: &Record| match table {
-                Table::Secret => row.bytes(1).map(Checksums::of_secret).ok(),
+            let of_secret = |row: &StoredRow| match table {
+                ChecksummedTable::Secret => row.bytes("value").map(Checksums::of_secret).ok(),
                 _ => Some(store.checksums().clone()),
             };
-            let verify = |row: &Record| {
+            let verify = |row: &StoredRow| {
                 of_secret(row).is_some_and(|checksums| checksums.verify(table, run, row).is_ok())
             };
             assert!(verify(&rows[0]), "{table}");
-            for (at, value) in rows[0].0.iter().enumerate() {
+            for (at, value) in rows[0].values().iter().enumerate() {
                 for other in flipped(value) {
                     decode_all(&other);
-                    let mut row = rows[0].clone();
-                    row.0[at] = other;
+                    let row = rows[0].with(at, other);
                     assert!(!verify(&row), "{table} {at}: {row:?}");
                     bytes += 1;
                 }
@@ -200,63 +237,63 @@ mod tests {
         assert!(bytes > 1_500, "{bytes}");
     }
 
-    /// A run that ends counts what belongs to it, so that a row that is gone is missed.
+    /// A finished run has the counts of its rows, so that a missing row is detected.
     #[tokio::test]
-    async fn a_row_that_has_vanished_is_missed() {
+    async fn a_missing_row_is_detected() {
         for table in ["finding", "undecided", "mapping"] {
             let folder = tempfile::tempdir().unwrap();
             let mut recorder = recorder(folder.path()).await;
             let ended = Event::RunFinished(SummaryRecord::new(Verdict::Incomplete, 1));
-            recorder.take(&mut [ended]).await;
-            assert_eq!(recorder.trouble(), None);
+            recorder.record_events(&mut [ended]).await;
+            assert!(recorder.problem().is_none());
             let damaged = async || {
-                let retold = recorder.store().retell("test", None, |_| {}).await.unwrap();
-                let history = recorder.store().history("test").await.unwrap();
-                (retold, history.runs[0].damaged)
+                let outcome = recorder.store().replay("test", None, |_| {}).await.unwrap();
+                let history = recorder.store().read_history("test").await.unwrap();
+                (outcome, history.runs[0].damaged)
             };
-            assert_eq!(damaged().await, (Retold::Told, false));
+            assert_eq!(damaged().await, (ReplayOutcome::Replayed, false));
             let sql = format!("update {table} set run = 2");
             rusqlite::Connection::open(folder.path().join("x.db"))
                 .unwrap()
                 .execute(&sql, [])
                 .unwrap();
-            let told = damaged().await;
-            assert_eq!(told, (Retold::Damaged("01J".to_owned()), true), "{table}");
+            let read = damaged().await;
+            assert_eq!(read, (ReplayOutcome::Damaged("01J".to_owned()), true), "{table}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_damaged_of_a_run_that_goes_on_is_left_out() {
+    async fn damaged_checkpoints_of_a_resumed_run_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = recorder(folder.path()).await;
         let range = KeyRange { after: bound(100), through: None };
-        recorder.keep_chunk("t", (1, &range, 50), StoredOutcome::Skipped);
+        recorder.record_chunk("t", (1, &range, 50), StoredOutcome::Skipped);
         let mut waits = [Event::Undecided(Undecided::new(
             "t",
             RangeText { after: None, through: None },
             "slow".to_owned(),
         ))];
-        tokio::time::sleep(recorder.due().unwrap()).await;
-        recorder.take(&mut waits).await;
-        let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
+        tokio::time::sleep(recorder.time_until_due().unwrap()).await;
+        recorder.record_events(&mut waits).await;
+        let StoredChunks { sound, damaged } = recorder.read_chunks("t").await.unwrap();
         assert_eq!((sound.len(), damaged.len()), (2, 0));
-        assert_eq!(recorder.outcome("t", 0).await, Ok(compared()));
+        assert_eq!(recorder.read_outcome("t", 0).await.unwrap(), compared());
         let sql =
         "update chunk set matched = matched + 1 where place = 0; update ruling set mapping = 'u';
                update pass set state = x'00'";
         let file = rusqlite::Connection::open(folder.path().join("x.db")).unwrap();
         file.execute_batch(sql).unwrap();
-        let StoredChunks { sound, damaged } = recorder.kept("t").await.unwrap();
+        let StoredChunks { sound, damaged } = recorder.read_chunks("t").await.unwrap();
         assert_eq!((sound.len(), damaged), (1, vec![0]));
         assert_eq!(sound[0].state, PriorChunkState::Skipped);
-        assert!(recorder.outcome("t", 0).await.is_err());
+        assert!(recorder.read_outcome("t", 0).await.is_err());
         for (mapping, damaged) in [("t", 0), ("u", 1)] {
             let rulings =
-                recorder.rulings::<Option<u8>, (Side, PartCounts)>(mapping).await.unwrap();
+                recorder.read_rulings::<Option<u8>, (Side, PartCounts)>(mapping).await.unwrap();
             assert_eq!((rulings.0.len(), rulings.1), (0, damaged));
         }
-        let pass = recorder.pass::<(u64, String)>("t").await.unwrap();
-        assert!(matches!(pass, StoredPass::Damaged), "{pass:?}");
+        let pass = recorder.read_block_scan::<(u64, String)>("t").await.unwrap();
+        assert!(matches!(pass, StoredBlockScan::Damaged), "{pass:?}");
     }
 
     mod decoders {
@@ -280,12 +317,12 @@ mod tests {
             (end(), end()).prop_map(|(after, through)| KeyRange { after, through })
         }
 
-        /// What a decoder makes of bytes is a value that is written as it is read, or nothing.
+        /// Checks that bytes are refused, or decoded as a value that is encoded as it was read.
         fn read<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
             bytes: &[u8],
         ) {
             if let Ok(value) = decode::<T>(bytes) {
-                assert_eq!(decode::<T>(&encode(&value)), Ok(value));
+                assert_eq!(decode::<T>(&encode(&value)).unwrap(), value);
             }
         }
 
@@ -294,14 +331,14 @@ mod tests {
 
             #[test]
             fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-                decode_all(&Value::Bytes(bytes.clone()));
+                decode_all(&StoredValue::Bytes(bytes.clone()));
                 read::<KeyRange>(&bytes);
                 read::<Comparison>(&bytes);
                 read::<Option<Key>>(&bytes);
                 if let Ok(key) = decode::<Key>(&bytes) {
                     prop_assert_eq!(Key::new(key.fields()), key.clone());
                 }
-                decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                decode_all(&StoredValue::Text(String::from_utf8_lossy(&bytes).into_owned()));
             }
 
             #[test]
@@ -312,11 +349,11 @@ mod tests {
                 bit in 0..8_u32,
             ) {
                 let mut bytes = encode(&(&range, "id"));
-                prop_assert!(decode::<(KeyRange, String)>(&bytes) == Ok((range, "id".to_owned())));
+                prop_assert!(decode::<(KeyRange, String)>(&bytes).unwrap() == (range, "id".to_owned()));
                 prop_assert!(decode::<(KeyRange, String)>(&bytes[..cut.index(bytes.len())]).is_err());
                 let at = flip.index(bytes.len());
                 bytes[at] ^= 1 << bit;
-                decode_all(&Value::Bytes(bytes));
+                decode_all(&StoredValue::Bytes(bytes));
             }
 
             #[test]
@@ -357,7 +394,7 @@ mod tests {
                     let mut bytes = record.into_bytes();
                     let at = at.index(bytes.len());
                     bytes[at] ^= 1 << bit;
-                    decode_all(&Value::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                    decode_all(&StoredValue::Text(String::from_utf8_lossy(&bytes).into_owned()));
                 }
             }
         }
@@ -387,8 +424,8 @@ mod tests {
                 serde_json::to_vec(&SummaryRecord::new(Verdict::Clean, 7)).unwrap(),
             ];
             let decode_either = |bytes: &[u8]| {
-                decode_all(&Value::Bytes(bytes.to_vec()));
-                decode_all(&Value::Text(String::from_utf8_lossy(bytes).into_owned()));
+                decode_all(&StoredValue::Bytes(bytes.to_vec()));
+                decode_all(&StoredValue::Text(String::from_utf8_lossy(bytes).into_owned()));
             };
             for mut bytes in stored {
                 for at in 0..bytes.len() {

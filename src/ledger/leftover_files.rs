@@ -1,20 +1,23 @@
-//! Ledgers beside specs that no spec owns any more: it was renamed, moved or removed. They hold row data,
-//! and nothing forgets it, because only a run of their spec forgets its old runs.
+//! Files of ledgers whose spec was renamed, moved or removed. They hold row data, which nothing deletes,
+//! because only a run of a spec deletes its old runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::place::place_beside;
+use super::location::path_beside;
 
-/// What a ledger's files are called behind the name of its spec; of SQLite's own the journal may be left
-/// by a run that was killed.
+/// The endings of a ledger's files, behind the name of the spec. The journal is left by a run that was
+/// killed.
 const ENDS: [&str; 3] = [".db", ".db.lock", ".db-journal"];
 
-/// Returns the files of ledgers in the folder beside specs, by the name of the spec that they are for,
-/// where that is none of a spec that is there.
-pub fn leftover(specs: &Path, is_there: impl Fn(&str) -> bool) -> BTreeMap<String, Vec<PathBuf>> {
+/// Returns the files of ledgers in the folder beside specs whose spec does not exist, by the name of the
+/// spec.
+pub fn find_leftover_files(
+    specs: &Path,
+    is_there: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Vec<PathBuf>> {
     let mut found = BTreeMap::<String, Vec<PathBuf>>::new();
-    let beside = place_beside(&specs.join("spec"), "spec");
+    let beside = path_beside(&specs.join("spec"), "spec");
     let entries = beside.parent().and_then(|folder| std::fs::read_dir(folder).ok());
     for entry in entries.into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -35,13 +38,13 @@ mod tests {
     #[test]
     fn files_of_ledgers_are_found_by_the_name_of_their_spec() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(leftover(folder.path(), |_| false).is_empty());
+        assert!(find_leftover_files(folder.path(), |_| false).is_empty());
         let beside = folder.path().join(".pgreconcile");
         std::fs::create_dir(&beside).unwrap();
         for name in ["a.db", "a.db.lock", "b.db", "b.db-journal", "c.db.lock", "notes", ".db"] {
             std::fs::write(beside.join(name), "").unwrap();
         }
-        let found = leftover(folder.path(), |spec| spec == "a");
+        let found = find_leftover_files(folder.path(), |spec| spec == "a");
         let found: Vec<_> = found.into_values().flatten().collect();
         assert_eq!(found, ["b.db", "b.db-journal", "c.db.lock"].map(|name| beside.join(name)));
     }

@@ -1,5 +1,5 @@
--- Tables that are there have one owner, and so have those that are added, whichever of its members adds
--- them. Who is none has no right to.
+-- All tables must have the same owner, whichever of its members adds new ones. A role that is no member
+-- may not add any.
 do $own$
 begin
     if pg_catalog.to_regclass('pgreconcile.version') is not null then

@@ -1,4 +1,4 @@
--- Whoever takes the shard over waits until this is written, and sees it.
+-- A process that takes the shard over waits until this is committed, and sees it.
 with held as (
     select run, mapping
     from shard

@@ -1,0 +1,1 @@
+-- Version 4: a database's leases have a kind. A file has locks instead, so nothing is added to it.

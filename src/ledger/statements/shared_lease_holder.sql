@@ -1,0 +1,3 @@
+select holder
+from lease
+where kind = $1 and spec = $2 and until >= clock_timestamp()

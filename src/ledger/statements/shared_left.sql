@@ -1,3 +1,0 @@
-select count(*) filter (where not done), count(*)
-from shard
-where run = $1
