@@ -6,19 +6,23 @@
 //! that is compared, with autovacuum at work: whatever our snapshots keep from being cleaned up is its
 //! to pay for. What one stretch leaves behind is cleaned up before the next.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
+use crate::program::{Build, Program, alternated};
+use crate::statistics;
 use crate::support::Cluster;
 use crate::support::cluster::binaries;
 use crate::workload::Workload;
 
-/// What was measured.
+/// What was measured beside one program.
+#[derive(Default)]
 pub(crate) struct Pace {
     pub(crate) rounds: Vec<Round>,
-    /// The oldest transaction of ours that the server saw, in seconds.
+    /// The age of the oldest transaction of ours that the server saw, in seconds.
     pub(crate) oldest: f64,
 }
 
@@ -31,23 +35,26 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// The share that the application keeps.
+    /// Returns the share that the application keeps.
     pub(crate) fn kept(self) -> f64 {
         self.beside / f64::midpoint(self.before, self.after)
     }
 
-    /// What the same share is where nothing runs beside it.
+    /// Returns what the same share is where nothing runs beside it.
     pub(crate) fn control(self) -> f64 {
         self.after / self.before
     }
 }
 
 impl Pace {
-    /// The median of the rounds.
+    /// Returns a share of each round.
+    pub(crate) fn shares(&self, of: fn(Round) -> f64) -> Vec<f64> {
+        self.rounds.iter().copied().map(of).collect()
+    }
+
+    /// Returns the median of a share.
     pub(crate) fn median(&self, of: fn(Round) -> f64) -> f64 {
-        let mut shares: Vec<f64> = self.rounds.iter().copied().map(of).collect();
-        shares.sort_by(f64::total_cmp);
-        shares[shares.len() / 2]
+        statistics::median(&self.shares(of))
     }
 }
 
@@ -66,30 +73,38 @@ const AS_BEFORE: [&str; 3] = [
 const CLEAN: &str = "vacuum pgbench_accounts, pgbench_branches, pgbench_tellers";
 const STRETCH: Duration = Duration::from_secs(20);
 
-/// Measures beside a comparison of a workload's tables, over and over.
-pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
+/// Measures beside comparisons of a workload's tables, by each program.
+pub(crate) fn measure(
+    cluster: &Cluster,
+    programs: &[Program],
+    scale: f64,
+    rounds: usize,
+) -> BTreeMap<Build, Pace> {
     let workload = Workload::ALL.iter().find(|workload| workload.name == "W2").expect("W2");
-    workload.fill(cluster, scale);
+    workload.fill(cluster, programs, scale);
     let database = workload.database(Side::Source);
     let filled = pgbench(cluster, &database, &["-i", "-s", "10", "-q"]).status();
     let filled = filled.expect("pgbench");
     VACUUMED.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
     assert!(filled.success());
-    let mut pace = Pace { rounds: Vec::new(), oldest: 0.0 };
+    let mut paces: BTreeMap<Build, Pace> = BTreeMap::new();
     // One round warms up.
     for round in 0..=rounds {
-        let (before, _) = throughput(cluster, &database, || None);
-        let compare = || Some(workload.comparison(cluster));
-        let (beside, oldest) = throughput(cluster, &database, compare);
-        let (after, _) = throughput(cluster, &database, || None);
-        if round > 0 {
-            pace.rounds.push(Round { before, beside, after });
-            pace.oldest = pace.oldest.max(oldest);
+        for program in alternated(programs, round) {
+            let (before, _) = throughput(cluster, &database, || None);
+            let compare = || Some(workload.comparison(program));
+            let (beside, oldest) = throughput(cluster, &database, compare);
+            let (after, _) = throughput(cluster, &database, || None);
+            if round > 0 {
+                let pace = paces.entry(program.build).or_default();
+                pace.rounds.push(Round { before, beside, after });
+                pace.oldest = pace.oldest.max(oldest);
+            }
         }
     }
     workload.drop(cluster);
     AS_BEFORE.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
-    pace
+    paces
 }
 
 fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
