@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
-use crate::repair::Act;
+use crate::repair::Operation;
 use crate::row::Veil;
 use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
@@ -108,7 +108,7 @@ pub struct RepairOptions {
     /// The side declared right.
     pub authority: Side,
     /// What may be done.
-    pub kinds: Vec<Act>,
+    pub kinds: Vec<Operation>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
     /// How far apart the two looks at a range are, if not as in the spec.

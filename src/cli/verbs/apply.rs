@@ -119,7 +119,7 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     line(&format!(
         "made of run {}, the {} being right; for database {}, valid until {}",
-        manifest.run, manifest.authority, manifest.place.database, manifest.expires_at
+        manifest.run, manifest.authority, manifest.written.database, manifest.expires_at
     ))?;
     write_parts(manifest, &mut line)?;
     if let Some((part, batch)) = journal.through {
@@ -138,7 +138,7 @@ fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
     for ((mapping, pair), count) in differing {
         let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
         let computed = stages.any(|s| s.mapping == *mapping && s.differ.contains_key(pair));
-        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.place.side);
+        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.written.side);
         let message = format!("mapping \"{mapping}\": {} {verb} in pair \"{pair}\"", rows(*count));
         match computed {
             true => ui.warning(

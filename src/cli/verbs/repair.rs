@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::prior_run::PriorRun;
 use crate::cli::ui::Ui;
 use crate::cli::{signals, specs};
-use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
+use crate::repair::{BATCH_ROWS, IncompleteMapping, Manifest, Operation, RepairFindings};
 use crate::run::{self, Options, RepairOptions, Repaired, Stop};
 use crate::schema::Side;
 use crate::spec::{parse_duration, printable};
@@ -104,9 +104,9 @@ impl RepairArgs {
     /// Returns the options of the repair.
     fn options(&self) -> RepairOptions {
         let act = |kind: &KindChoice| match kind {
-            KindChoice::Insert => Act::Insert,
-            KindChoice::Update => Act::Update,
-            KindChoice::Delete => Act::Delete,
+            KindChoice::Insert => Operation::Insert,
+            KindChoice::Update => Operation::Update,
+            KindChoice::Delete => Operation::Delete,
         };
         RepairOptions {
             authority: match self.authority {
@@ -133,8 +133,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
         ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
         return Ok(Exit::Trouble);
     };
-    let mut findings = Findings::default();
-    if !prior.replay(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
+    let mut findings = RepairFindings::default();
+    if !prior.replay(&args.common, spec, ui, &mut |event| findings.add_event(event)).await {
         return Ok(Exit::Trouble);
     }
     // All mappings are planned, since the run has findings of all of them.
@@ -177,7 +177,7 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
 }
 
 fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
-    for Unseen { mapping, reason } in &repaired.manifest.unseen {
+    for IncompleteMapping { mapping, reason } in &repaired.manifest.unseen {
         let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
@@ -226,14 +226,14 @@ pub(crate) fn write_parts(
     for part in &manifest.parts {
         let stages = part.stages.iter().map(|stage| {
             let (kind, rows) = (stage.kind.name(), rows(stage.rows));
-            format!("{kind} {rows} of {} table {}", manifest.place.side, stage.table.table)
+            format!("{kind} {rows} of {} table {}", manifest.written.side, stage.table.table)
         });
         let stages = stages.collect::<Vec<_>>().join(", ");
         line(&format!("{}: {stages}", part.script.file))?;
     }
     for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
         for (pair, count) in &stage.differ {
-            let (mapping, side) = (&stage.mapping, &manifest.place.side);
+            let (mapping, side) = (&stage.mapping, &manifest.written.side);
             line(&format!(
                 "still different: {mapping}: {} in pair \"{pair}\", which the {side} computes from other columns",
                 rows(*count)

@@ -16,7 +16,7 @@ use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
 use crate::pg::{Lease, PgError, Retries, Session};
-use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
+use crate::repair::{self, Batch, ChangeShape, GUARD, RepairPart, RepairStage, RowChange};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
 use crate::run::pace::spacing::Spacing;
@@ -29,11 +29,11 @@ const FILL_ROWS: usize = 5_000;
 #[derive(Clone, Debug)]
 pub enum Progress<'p> {
     /// So many rows of a part are done.
-    Rows(&'p Part, u64),
+    Rows(&'p RepairPart, u64),
     /// The next batch waits, for this reason.
     Held(&'p str),
     /// A part is done; so many of its rows were before.
-    Part(&'p Part, u64),
+    Part(&'p RepairPart, u64),
     /// What is applied cannot be written down any more.
     Unrecorded(&'p Blocked),
     /// Keys are being read again.
@@ -64,9 +64,9 @@ pub enum Applied {
 
 /// A batch on its way.
 struct Due<'d> {
-    shapes: &'d [Shape],
-    stages: &'d [Stage],
-    changes: &'d [Vec<Change>],
+    shapes: &'d [ChangeShape],
+    stages: &'d [RepairStage],
+    changes: &'d [Vec<RowChange>],
     place: Place,
     rows: u64,
 }
@@ -111,7 +111,7 @@ impl Ready<'_> {
         }
     }
 
-    fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
+    fn ended(&self, part: &RepairPart, number: usize, error: PgError) -> Applied {
         let file = &part.script.file;
         if is_refusal(&error) {
             let code = error.sqlstate.as_deref().unwrap_or_default();
@@ -150,7 +150,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     async fn run_part(
         &mut self,
         place: usize,
-        part: &Part,
+        part: &RepairPart,
         verified: &Verified,
     ) -> Result<Option<Applied>, Blocked> {
         let ready = self.ready;
@@ -284,7 +284,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
         known: bool,
     ) -> Result<bool, PgError> {
         let manifest = &self.ready.manifest;
-        let there: Vec<((&Shape, &Stage), &[Change])> = due
+        let there: Vec<((&ChangeShape, &RepairStage), &[RowChange])> = due
             .shapes
             .iter()
             .zip(due.stages)
@@ -292,9 +292,9 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
         let batch = Batch {
-            place: &manifest.place,
+            written: &manifest.written,
             expires: Some(&manifest.expires_at),
-            manner: manifest.manner,
+            mode: manifest.mode,
             stages: there
                 .iter()
                 .map(|((shape, stage), changes)| (*shape, &stage.table, changes.len()))
@@ -305,7 +305,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
             for (stage, ((shape, _), changes)) in there.iter().enumerate() {
                 let fill = batch.fill(stage);
                 // A setting holds all rows or none.
-                let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };
+                let most = if batch.mode.temporary { FILL_ROWS } else { changes.len() };
                 for rows in changes.chunks(most) {
                     writing.fill(&fill, &binds(shape, rows)).await?;
                 }
@@ -352,7 +352,7 @@ fn is_refusal(error: &PgError) -> bool {
 }
 
 /// The rows as parameters: one array of texts a field.
-fn binds(shape: &Shape, rows: &[Change]) -> Vec<Bind> {
-    let bind = |field| Bind::texts(rows.iter().map(|change| repair::value(change, field)));
+fn binds(shape: &ChangeShape, rows: &[RowChange]) -> Vec<Bind> {
+    let bind = |field| Bind::texts(rows.iter().map(|change| repair::field_value(change, field)));
     repair::fields(shape).map(bind).collect()
 }

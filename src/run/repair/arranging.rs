@@ -15,7 +15,10 @@ use super::changes::Spool;
 use super::leaving::{LeftOut, leave_out};
 use super::member::{Member, Source};
 use super::refusal::{Refusal, Unmade};
-use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
+use crate::repair::{
+    ChangeShape, DependencyGraph, Operation, ValueHash, ValueHasher, WritableMapping,
+    sort_components,
+};
 use crate::run::blocked::Blocked;
 use crate::schema::{Link, Stored, Unique};
 
@@ -23,8 +26,8 @@ use crate::schema::{Link, Stored, Unique};
 struct Handover {
     place: usize,
     unique: Unique,
-    from: Act,
-    to: Act,
+    from: Operation,
+    to: Operation,
 }
 
 /// Arranges what was made.
@@ -32,15 +35,15 @@ struct Handover {
 /// # Errors
 /// When deletes and other changes wait for each other, or a value cannot change hands.
 pub(in crate::run) fn arrange(
-    spools: BTreeMap<(Act, usize), Spool>,
-    scopes: &BTreeMap<usize, &Scope>,
-    shape: impl Fn(Act, usize) -> Shape,
+    spools: BTreeMap<(Operation, usize), Spool>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    shape: impl Fn(Operation, usize) -> ChangeShape,
 ) -> Result<(Vec<Arranged>, LeftOut), Unmade> {
     let mut members = Vec::new();
     for ((act, place), spool) in spools {
         let spooled = spool.finish()?;
         let mut shape = shape(act, place);
-        if act == Act::Update {
+        if act == Operation::Update {
             shape.set = spooled.set.iter().copied().collect();
         }
         members.push(Member::new(place, shape, spooled));
@@ -49,8 +52,8 @@ pub(in crate::run) fn arrange(
     members.retain(|member| member.spooled.rows > 0);
     let handovers = handovers(&mut members, scopes)?;
     let mut before = BTreeSet::new();
-    let at = |place: usize, act: Act| {
-        members.iter().position(|member| (member.place, member.shape.act) == (place, act))
+    let at = |place: usize, act: Operation| {
+        members.iter().position(|member| (member.place, member.shape.operation) == (place, act))
     };
     for handover in &handovers {
         let ends = (at(handover.place, handover.from), at(handover.place, handover.to));
@@ -68,9 +71,9 @@ pub(in crate::run) fn arrange(
             }
         }
     }
-    let groups = groups(members.len(), &before);
+    let groups = sort_components(members.len(), &before);
     let mut members: Vec<Option<Member>> = members.into_iter().map(Some).collect();
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let mut arranged = Vec::new();
     for group in groups {
         let own: Vec<Member> = group.into_iter().filter_map(|at| members[at].take()).collect();
@@ -84,7 +87,7 @@ fn pair_of(
     link: &Link,
     (child_at, child): (usize, &Member),
     (parent_at, parent): (usize, &Member),
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Vec<(usize, usize)> {
     let own = || link.columns.iter().map(|(own, _)| own);
     let theirs = || link.columns.iter().map(|(_, theirs)| theirs);
@@ -93,15 +96,19 @@ fn pair_of(
     // Rows that do not follow what they refer to have to leave it before it changes.
     let leaves = link.on_update.is_none() && parent_moves && child_at != parent_at;
     let (parent_first, child_first) = ((parent_at, child_at), (child_at, parent_at));
-    match (child.shape.act, parent.shape.act) {
-        (Act::Insert, Act::Insert) => vec![parent_first],
-        (Act::Update, Act::Insert) if child_moves => vec![parent_first],
-        (Act::Insert, Act::Update) if parent_moves => vec![parent_first],
-        (Act::Update, Act::Update) if child_moves && leaves => vec![parent_first, child_first],
-        (Act::Update, Act::Update) if child_moves && parent_moves => vec![parent_first],
-        (Act::Delete, Act::Delete) => vec![child_first],
-        (Act::Update, Act::Delete) if child_moves => vec![child_first],
-        (Act::Delete, Act::Update) if leaves && child.place != parent.place => vec![child_first],
+    match (child.shape.operation, parent.shape.operation) {
+        (Operation::Insert, Operation::Insert) => vec![parent_first],
+        (Operation::Update, Operation::Insert) if child_moves => vec![parent_first],
+        (Operation::Insert, Operation::Update) if parent_moves => vec![parent_first],
+        (Operation::Update, Operation::Update) if child_moves && leaves => {
+            vec![parent_first, child_first]
+        }
+        (Operation::Update, Operation::Update) if child_moves && parent_moves => vec![parent_first],
+        (Operation::Delete, Operation::Delete) => vec![child_first],
+        (Operation::Update, Operation::Delete) if child_moves => vec![child_first],
+        (Operation::Delete, Operation::Update) if leaves && child.place != parent.place => {
+            vec![child_first]
+        }
         _ => Vec::new(),
     }
 }
@@ -109,27 +116,27 @@ fn pair_of(
 /// Looks for unique values that change hands.
 fn handovers(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Result<Vec<Handover>, Blocked> {
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let mut found = Vec::new();
     for (place, scope) in scopes {
         for unique in scope.uniques() {
             let own = |member: &&mut Member| member.place == *place;
-            let frees =
-                |member: &Member| member.shape.act == Act::Delete || member.moves(scopes, unique);
-            let mut freed: BTreeMap<Act, hashbrown::HashSet<Mark>> = BTreeMap::new();
+            let frees = |member: &Member| {
+                member.shape.operation == Operation::Delete || member.moves(scopes, unique)
+            };
+            let mut freed: BTreeMap<Operation, hashbrown::HashSet<ValueHash>> = BTreeMap::new();
             for member in members.iter_mut().filter(own).filter(|member| frees(member)) {
-                let marks = freed.entry(member.shape.act).or_default();
+                let marks = freed.entry(member.shape.operation).or_default();
                 member.each_mark(scopes, unique, &marker, true, |mark| marks.extend([mark]))?;
                 if !marks.is_empty() {
                     marks.extend(member.any(scopes, unique, &marker));
                 }
             }
-            let takers = members
-                .iter_mut()
-                .filter(own)
-                .filter(|member| member.shape.act == Act::Insert || member.moves(scopes, unique));
+            let takers = members.iter_mut().filter(own).filter(|member| {
+                member.shape.operation == Operation::Insert || member.moves(scopes, unique)
+            });
             for member in takers.filter(|_| !freed.is_empty()) {
                 let mut from = BTreeSet::new();
                 member.each_mark(scopes, unique, &marker, false, |mark| {
@@ -137,7 +144,7 @@ fn handovers(
                         freed.iter().filter(|(_, m)| m.contains(&mark)).map(|(act, _)| *act),
                     );
                 })?;
-                let to = member.shape.act;
+                let to = member.shape.operation;
                 let handover = |from| Handover { place: *place, unique: unique.clone(), from, to };
                 found.extend(from.into_iter().map(handover));
             }
@@ -149,12 +156,12 @@ fn handovers(
 /// Puts the rows of members that make one script in order, where they need each other.
 fn arrange_group(
     mut members: Vec<Member>,
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     handovers: &[Handover],
-    marker: &Marker,
+    marker: &ValueHasher,
 ) -> Result<Arranged, Unmade> {
-    let acts: BTreeSet<Act> = members.iter().map(|member| member.shape.act).collect();
-    let backwards = acts.contains(&Act::Delete);
+    let acts: BTreeSet<Operation> = members.iter().map(|member| member.shape.operation).collect();
+    let backwards = acts.contains(&Operation::Delete);
     if backwards && acts.len() > 1 {
         let tables: BTreeSet<String> =
             members.iter().map(|member| member.shape.table.to_string()).collect();
@@ -185,17 +192,17 @@ fn arrange_group(
     if members.len() == 1 && !members.iter().any(tied) {
         return Ok(Arranged { members, order: None });
     }
-    let mut needs = Needs::default();
+    let mut needs = DependencyGraph::default();
     for Member { spooled, has, needs: wants, leaves, left, .. } in &mut members {
         spooled.each_placed(|change, told| {
             let marks = |sources: &[Source]| {
                 let marks = sources.iter().filter_map(|source| source.mark(marker, change, told));
                 marks.collect::<Vec<_>>()
             };
-            needs.row(marks(&[&has[..], &left[..]].concat()), marks(wants), marks(leaves));
+            needs.add_row(marks(&[&has[..], &left[..]].concat()), marks(wants), marks(leaves));
         })?;
     }
-    let (mut order, free) = needs.order();
+    let (mut order, free) = needs.sort();
     if backwards {
         order.reverse();
     }
@@ -205,13 +212,15 @@ fn arrange_group(
 /// Prepares members of one script for the values that they hand to each other.
 fn hand_over(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     handovers: &[Handover],
 ) -> Result<(), Unmade> {
     let mut done = BTreeSet::new();
     for Handover { place, unique, from, to } in handovers {
-        let here = |act: Act| members.iter().any(|m| (m.place, m.shape.act) == (*place, act));
-        let update = members.iter().find(|m| (m.place, m.shape.act) == (*place, Act::Update));
+        let here =
+            |act: Operation| members.iter().any(|m| (m.place, m.shape.operation) == (*place, act));
+        let update =
+            members.iter().find(|m| (m.place, m.shape.operation) == (*place, Operation::Update));
         let Some(update) = update.filter(|_| here(*from) && here(*to)) else { continue };
         // Of such rows only those are left that have nothing but their own value to wait for.
         if from == to && unique.told.as_ref().is_some_and(|told| told.coarse) {
@@ -223,15 +232,17 @@ fn hand_over(
         let scope = scopes[place];
         let exchange = scope
             .exchange(unique, &update.spooled.set, &update.spooled.told.limits)
-            .map_err(|why| {
-                let hint = "Make the constraint DEFERRABLE, or set one of the rows by hand and \
-                            compare again.";
-                Unmade::Refused(vec![Refusal { place: *place, why, hint: hint.to_owned() }])
+            .map_err(|problem| {
+                let (why, hint) = (problem.message, problem.hint.unwrap_or_default());
+                Unmade::Refused(vec![Refusal { place: *place, why, hint }])
             })?;
         for member in members.iter_mut().filter(|member| member.place == *place) {
             member.mark_unique(scopes, unique);
-            let act = member.shape.act;
-            member.shape.exchanges.extend(exchange.iter().filter_map(|e| scope.carried(e, act)));
+            let act = member.shape.operation;
+            member
+                .shape
+                .exchanges
+                .extend(exchange.iter().filter_map(|e| scope.carry_exchange(e, act)));
         }
     }
     Ok(())

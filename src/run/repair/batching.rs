@@ -1,7 +1,7 @@
 //! The batches of a script: its rows in the order in which they run, cut where they may be.
 
 use super::member::Member;
-use crate::repair::Change;
+use crate::repair::RowChange;
 use crate::run::blocked::Blocked;
 
 /// Members that make one script.
@@ -54,7 +54,7 @@ impl Arranged {
     pub(in crate::run) fn batches(
         &mut self,
         batch: usize,
-        mut take: impl FnMut(Vec<Vec<Change>>, &str) -> Result<(), Blocked>,
+        mut take: impl FnMut(Vec<Vec<RowChange>>, &str) -> Result<(), Blocked>,
     ) -> Result<(), Blocked> {
         let ends = self.ends(batch);
         let (mut start, mut text) = (0, String::new());

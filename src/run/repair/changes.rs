@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::references::References;
 use super::verified::{Blocks, Verified};
 use crate::files::unnamed;
-use crate::repair::{Change, Image, Limits, Shape};
+use crate::repair::{ChangeShape, Image, PlaceholderLimits, RowChange};
 use crate::run::blocked::Blocked;
 use crate::spec::escape_json;
 
@@ -37,7 +37,7 @@ pub(in crate::run) struct ToldValues {
     /// Row after row, of each such index in turn: the value that a change frees, and that it takes.
     pub(in crate::run) values: Vec<[Option<i64>; 2]>,
     /// What it says of stand-ins.
-    pub(in crate::run) limits: Limits,
+    pub(in crate::run) limits: PlaceholderLimits,
     /// Rows to insert whose key is taken, by place.
     pub(in crate::run) occupied: BTreeMap<usize, Occupied>,
     /// Pairs in which a row will differ all the same, by the row's place.
@@ -76,7 +76,7 @@ impl Spool {
         Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 
-    pub(in crate::run) fn push(&mut self, change: &Change) -> Result<(), Blocked> {
+    pub(in crate::run) fn push(&mut self, change: &RowChange) -> Result<(), Blocked> {
         let line = serde_json::to_string(change).map_err(spool_error)?;
         self.rows += 1;
         writeln!(self.out, "{}", escape_json(&line)).map_err(spool_error)
@@ -94,7 +94,7 @@ impl Spooled {
     /// Hands each change on, in the order in which they were made, with what it has in indexes.
     pub(in crate::run) fn each(
         &mut self,
-        mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
+        mut take: impl FnMut(&RowChange, &[[Option<i64>; 2]]),
     ) -> Result<(), Blocked> {
         self.rewind()?;
         let (mut text, mut row) = (String::new(), 0);
@@ -108,7 +108,7 @@ impl Spooled {
     /// The same; afterwards each can be had by its place.
     pub(in crate::run) fn each_placed(
         &mut self,
-        mut take: impl FnMut(&Change, &[[Option<i64>; 2]]),
+        mut take: impl FnMut(&RowChange, &[[Option<i64>; 2]]),
     ) -> Result<(), Blocked> {
         self.rewind()?;
         let (mut text, mut start) = (String::new(), 0);
@@ -144,7 +144,7 @@ impl Spooled {
     }
 
     /// The next change and its line.
-    pub(in crate::run) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Blocked> {
+    pub(in crate::run) fn next(&mut self, text: &mut String) -> Result<Option<RowChange>, Blocked> {
         text.clear();
         if self.reader.read_line(text).map_err(spool_error)? == 0 {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Spooled {
         &mut self,
         place: u64,
         text: &mut String,
-    ) -> Result<Option<Change>, Blocked> {
+    ) -> Result<Option<RowChange>, Blocked> {
         let start = usize::try_from(place).ok().and_then(|place| self.starts.get(place));
         let start = *start.ok_or_else(|| spool_error("a change is missing"))?;
         self.reader.seek(SeekFrom::Start(start)).map_err(spool_error)?;
@@ -170,7 +170,7 @@ impl Spooled {
 pub(in crate::run) struct Heading {
     pub(in crate::run) version: u32,
     pub(in crate::run) rows: u64,
-    pub(in crate::run) stages: Vec<Shape>,
+    pub(in crate::run) stages: Vec<ChangeShape>,
 }
 
 /// The line before the changes of a batch: how many they are.
@@ -203,14 +203,14 @@ impl Changes<'_> {
     }
 
     /// The changes of the next batch, by stage; nothing at the end.
-    pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Blocked> {
+    pub(in crate::run) fn next(&mut self) -> Result<Option<Vec<Vec<RowChange>>>, Blocked> {
         let bad = || self.verified.unreadable(None);
         let Some(first) = self.lines.next() else { return Ok(None) };
         let BatchLine { batch } = line(self.verified, Some(first))?;
         let mut stages = vec![Vec::new(); self.heading.stages.len()];
         for _ in 0..batch {
             let StagedLine { stage, old, new } = line(self.verified, self.lines.next())?;
-            let change = Change { old, new };
+            let change = RowChange { old, new };
             let shape = self.heading.stages.get(stage).ok_or_else(bad)?;
             if !shape.fits(&change) {
                 return Err(bad());

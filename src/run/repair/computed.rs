@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::holding::Draft;
 use crate::compare::agree;
 use crate::pg::{PgError, Remedy};
-use crate::repair::{Act, Filled, Scope};
+use crate::repair::{FilledColumn, Operation, WritableMapping};
 use crate::row::Record;
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
@@ -18,15 +18,15 @@ use crate::sql::{self, quoted};
 pub(in crate::run) async fn stay_different(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
+    scope: &WritableMapping,
     drafts: &[Draft<'_>],
     refused: &[Option<String>],
 ) -> Result<BTreeMap<usize, Vec<usize>>, Blocked> {
     let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for act in [Act::Insert, Act::Update] {
+    for act in [Operation::Insert, Operation::Update] {
         let of_act = |(at, draft): &(usize, &Draft<'_>)| draft.act == act && refused[*at].is_none();
         let asked: Vec<(usize, &Draft<'_>)> = drafts.iter().enumerate().filter(of_act).collect();
-        let computed: Vec<&Filled> =
+        let computed: Vec<&FilledColumn> =
             scope.filled.iter().filter(|filled| is_known(scope, act, filled)).collect();
         if asked.is_empty() || computed.is_empty() {
             continue;
@@ -67,8 +67,8 @@ pub(in crate::run) async fn stay_different(
 async fn values(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
-    computed: &[&Filled],
+    scope: &WritableMapping,
+    computed: &[&FilledColumn],
     asked: &[(usize, &Draft<'_>)],
 ) -> Result<Vec<Vec<Option<String>>>, PgError> {
     let stored = &scope.stored.columns;
@@ -95,7 +95,7 @@ async fn values(
 
 /// Whether a pair's column is generated, and of columns alone whose values are known beforehand: an
 /// insert leaves some to their defaults, and some may not be read.
-fn is_known(scope: &Scope, act: Act, filled: &Filled) -> bool {
+fn is_known(scope: &WritableMapping, act: Operation, filled: &FilledColumn) -> bool {
     let column = &scope.stored.columns[filled.column];
     let Some(expression) = column.expression.as_ref().filter(|_| column.generated) else {
         return false;
@@ -103,7 +103,7 @@ fn is_known(scope: &Scope, act: Act, filled: &Filled) -> bool {
     let unknown = scope.stored.columns.iter().enumerate().filter(|(place, other)| {
         let comes = scope.filled.iter().any(|filled| filled.column == *place);
         let server = other.has_default || other.identity != Identity::None;
-        !other.generated && (!other.readable || act == Act::Insert && !comes && server)
+        !other.generated && (!other.readable || act == Operation::Insert && !comes && server)
     });
     unknown.into_iter().all(|(_, other)| !names(expression, &other.name.0))
 }

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::files::{Directory, Draft, Purpose};
-use crate::repair::FileSeal;
+use crate::repair::FileChecksum;
 use crate::row::Sealer;
 use crate::run::blocked::Blocked;
 
@@ -62,10 +62,10 @@ impl SealedFile {
         self.out.write_all(text.as_bytes()).map_err(|error| Blocked::io(&self.path, &error))
     }
 
-    pub(in crate::run) fn finish(mut self) -> Result<FileSeal, Blocked> {
+    pub(in crate::run) fn finish(mut self) -> Result<FileChecksum, Blocked> {
         let written = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
         written.map_err(|error| Blocked::io(&self.path, &error))?;
-        Ok(FileSeal { file: self.name, blake3: self.sealer.finish() })
+        Ok(FileChecksum { file: self.name, blake3: self.sealer.finish() })
     }
 }
 

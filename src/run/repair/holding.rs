@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::compare::agree;
 use crate::pg::{Remedy, Row};
-use crate::repair::{Act, Change};
+use crate::repair::{Operation, RowChange};
 use crate::row::Record;
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
@@ -14,8 +14,8 @@ use crate::{plan::Pair, sql};
 
 /// A change that may still turn out to be none.
 pub(in crate::run) struct Draft<'d> {
-    pub(in crate::run) act: Act,
-    pub(in crate::run) change: Change,
+    pub(in crate::run) act: Operation,
+    pub(in crate::run) change: RowChange,
     /// The columns of the images that it sets.
     pub(in crate::run) set: Vec<usize>,
     /// Where a value comes from another type: its place in the images, and its pair.

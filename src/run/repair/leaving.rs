@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::member::{ANY, Member, Source};
 use super::occupied::is_of;
-use crate::repair::{Act, Mark, Marker, Scope};
+use crate::repair::{Operation, ValueHash, ValueHasher, WritableMapping};
 use crate::run::blocked::Blocked;
 use crate::schema::{ColumnName, Link, Unique};
 
@@ -36,23 +36,23 @@ struct Gone {
 /// Leaves out what cannot run.
 pub(in crate::run) fn leave_out(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Result<LeftOut, Blocked> {
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let kept = missing(members, scopes, &marker)?;
     let stays = referred(members, scopes, &marker)?;
     let mut gone: Vec<BTreeMap<usize, Gone>> = Vec::new();
     for member in members.iter() {
         let mut rows = BTreeMap::new();
-        if member.shape.act == Act::Insert {
-            let deletes = members
-                .iter()
-                .find(|other| (other.place, other.shape.act) == (member.place, Act::Delete));
+        if member.shape.operation == Operation::Insert {
+            let deletes = members.iter().find(|other| {
+                (other.place, other.shape.operation) == (member.place, Operation::Delete)
+            });
             taken(member, deletes, scopes[&member.place], &mut rows);
         }
-        if member.shape.act == Act::Update {
+        if member.shape.operation == Operation::Update {
             let scope = scopes[&member.place];
-            for (unique, _) in scope.told() {
+            for (unique, _) in scope.opaque_uniques() {
                 let (set, limits) = (&member.spooled.set, &member.spooled.told.limits);
                 if member.moves(scopes, unique) && scope.exchange(unique, set, limits).is_err() {
                     takers(member, scopes, unique, &mut rows);
@@ -81,9 +81,9 @@ pub(in crate::run) fn leave_out(
 /// Values that rows refer to, which are not there and do not come.
 fn missing(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-) -> Result<HashSet<Mark>, Blocked> {
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+) -> Result<HashSet<ValueHash>, Blocked> {
     let mut missing = HashSet::new();
     for member in members.iter_mut() {
         let asked = std::mem::take(&mut member.spooled.told.references.missing);
@@ -113,10 +113,10 @@ fn missing(
 /// Values that rows would take away though other rows refer to them, more than go or change with them.
 fn referred(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-) -> Result<HashSet<Mark>, Blocked> {
-    let mut referred: HashMap<Mark, u64> = HashMap::new();
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+) -> Result<HashSet<ValueHash>, Blocked> {
+    let mut referred: HashMap<ValueHash, u64> = HashMap::new();
     for member in members.iter_mut() {
         let asked = std::mem::take(&mut member.spooled.told.references.referred);
         let links = scopes[&member.place].stored.referrers.iter();
@@ -146,8 +146,8 @@ fn referred(
 fn each_value(
     member: &mut Member,
     sources: &[Source],
-    marker: &Marker,
-    mut take: impl FnMut(Mark),
+    marker: &ValueHasher,
+    mut take: impl FnMut(ValueHash),
 ) -> Result<(), Blocked> {
     member.spooled.each(|change, told| {
         sources.iter().filter_map(|source| source.mark(marker, change, told)).for_each(&mut take);
@@ -158,12 +158,12 @@ fn each_value(
 fn taken(
     member: &Member,
     deletes: Option<&Member>,
-    scope: &Scope,
+    scope: &WritableMapping,
     gone: &mut BTreeMap<usize, Gone>,
 ) {
     let key: Vec<&ColumnName> =
         member.shape.key.iter().map(|at| &member.shape.columns[*at].name).collect();
-    let told = scope.told().enumerate().filter(|(_, (unique, _))| is_of(unique, &key));
+    let told = scope.opaque_uniques().enumerate().filter(|(_, (unique, _))| is_of(unique, &key));
     let told: Vec<usize> = told.map(|(at, _)| at).collect();
     // What a row takes or frees, of each index of the key.
     let values = |member: &Member, row: usize, side: usize| -> Vec<(usize, i64)> {
@@ -200,11 +200,12 @@ fn taken(
 /// Updates that take what other updates free.
 fn takers(
     member: &Member,
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     unique: &Unique,
     gone: &mut BTreeMap<usize, Gone>,
 ) {
-    let at = scopes[&member.place].told().position(|(other, _)| other.name == unique.name);
+    let at =
+        scopes[&member.place].opaque_uniques().position(|(other, _)| other.name == unique.name);
     let Some(at) = at else { return };
     let rows = member.spooled.rows;
     let values: Vec<[Option<i64>; 2]> = (0..usize::try_from(rows).unwrap_or(0))
@@ -227,9 +228,9 @@ fn takers(
 /// come, a child that does not go. `kept` and `stays` hold the marks of such values from the start.
 fn follow(
     members: &mut [Member],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-    (mut kept, mut stays): (HashSet<Mark>, HashSet<Mark>),
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+    (mut kept, mut stays): (HashSet<ValueHash>, HashSet<ValueHash>),
     gone: &mut [BTreeMap<usize, Gone>],
 ) -> Result<(), Blocked> {
     for member in members.iter_mut() {
@@ -237,7 +238,7 @@ fn follow(
         for unique in scope.uniques() {
             member.mark_unique(scopes, unique);
         }
-        if member.shape.act == Act::Delete {
+        if member.shape.operation == Operation::Delete {
             continue;
         }
         for link in &scope.stored.parents {
@@ -250,8 +251,8 @@ fn follow(
     loop {
         let mut more = false;
         for (member, gone) in members.iter_mut().zip(gone.iter_mut()) {
-            let any: Vec<Mark> = scopes[&member.place]
-                .told()
+            let any: Vec<ValueHash> = scopes[&member.place]
+                .opaque_uniques()
                 .filter_map(|(unique, _)| member.any(scopes, unique, marker))
                 .collect();
             let stored = &scopes[&member.place].stored;
@@ -283,7 +284,7 @@ fn follow(
                     kept.extend(marks.filter_map(|source| source.mark(marker, change, told)));
                     if kept.len() > before {
                         // What does not come frees nothing.
-                        if shape.act != Act::Insert {
+                        if shape.operation != Operation::Insert {
                             kept.extend(any.iter().copied());
                         }
                         more = true;

@@ -10,7 +10,7 @@ use super::target::{lease_both, sessions};
 use crate::compare::LookedUp;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
-use crate::repair::{Change, Shape};
+use crate::repair::{ChangeShape, RowChange};
 use crate::row::{Key, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::{Failed, Hands};
@@ -60,8 +60,8 @@ impl Ready<'_> {
     pub(in crate::run) async fn is_undone(
         &self,
         plans: &[&MappingPlan],
-        shapes: &[Shape],
-        batch: &[Vec<Change>],
+        shapes: &[ChangeShape],
+        batch: &[Vec<RowChange>],
     ) -> Result<bool, Blocked> {
         for ((shape, plan), batch) in shapes.iter().zip(plans).zip(batch) {
             for batch in batch.chunks(KEYS_AT_ONCE) {
@@ -77,8 +77,8 @@ impl Ready<'_> {
     async fn agreeing(
         &self,
         plan: &MappingPlan,
-        shape: &Shape,
-        batch: &[Change],
+        shape: &ChangeShape,
+        batch: &[RowChange],
     ) -> Result<Looked, Blocked> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
@@ -107,14 +107,14 @@ impl Ready<'_> {
 async fn agreeing(
     hands: &Hands<'_>,
     written: Side,
-    shape: &Shape,
-    batch: &[Change],
+    shape: &ChangeShape,
+    batch: &[RowChange],
 ) -> Result<Looked, Failed> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
         .filter_map(|change| {
-            let image = change.keyed()?;
+            let image = change.key_image()?;
             Some(shape.key.iter().map(|at| image[*at].clone().unwrap_or_default()).collect())
         })
         .collect();

@@ -10,27 +10,27 @@ use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
-use crate::repair::{Act, Change, Filled, Image, Scope};
+use crate::repair::{FilledColumn, Image, Operation, RowChange, WritableMapping};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;
 
 /// What was found of rows: which act repairs it, and of a range the rows that stood alone before.
-pub(in crate::run) type Found<'f> = (Act, Option<&'f HashSet<Fingerprint>>);
+pub(in crate::run) type Found<'f> = (Operation, Option<&'f HashSet<Fingerprint>>);
 
 /// The changes of one mapping.
 pub(in crate::run) struct Making<'r> {
     plan: &'r MappingPlan,
-    pub(in crate::run) scope: &'r Scope,
+    pub(in crate::run) scope: &'r WritableMapping,
     authority: Side,
-    kinds: &'r [Act],
+    kinds: &'r [Operation],
     /// For each stored column, its place among the readable ones.
     places: Vec<Option<usize>>,
     /// For each pair, whether its values come from another type.
     converts: Vec<bool>,
     fingerprinter: Fingerprinter,
-    pub(in crate::run) spools: BTreeMap<Act, Spool>,
+    pub(in crate::run) spools: BTreeMap<Operation, Spool>,
     /// Rows that agree by now.
     pub(in crate::run) agreed: u64,
     /// Rows that become no change, by reason.
@@ -41,9 +41,9 @@ impl<'r> Making<'r> {
     /// Nothing made yet.
     pub(in crate::run) fn new(
         plan: &'r MappingPlan,
-        scope: &'r Scope,
+        scope: &'r WritableMapping,
         authority: Side,
-        kinds: &'r [Act],
+        kinds: &'r [Operation],
         recodes: bool,
     ) -> Making<'r> {
         let mut readable = 0..;
@@ -91,10 +91,10 @@ impl<'r> Making<'r> {
             let stored = stored.get(key).unwrap_or(&none).as_slice();
             drafts.extend(match (right, stored) {
                 ([], []) => self.leave("gone from both sides"),
-                ([right], []) => self.draft_one((Act::Insert, Some(right), None), found)?,
-                ([], [stored]) => self.draft_one((Act::Delete, None, Some(stored)), found)?,
+                ([right], []) => self.draft_one((Operation::Insert, Some(right), None), found)?,
+                ([], [stored]) => self.draft_one((Operation::Delete, None, Some(stored)), found)?,
                 ([right], [stored]) => {
-                    self.draft_one((Act::Update, Some(right), Some(stored)), found)?
+                    self.draft_one((Operation::Update, Some(right), Some(stored)), found)?
                 }
                 _ => self.leave("of a key that several rows have"),
             });
@@ -142,14 +142,14 @@ impl<'r> Making<'r> {
     }
 
     /// Counts rows whose act nobody asked for.
-    pub(in crate::run) fn leave_kind(&mut self, act: Act, rows: u64) {
+    pub(in crate::run) fn leave_kind(&mut self, act: Operation, rows: u64) {
         let why = format!("to {}, which --kinds leaves out", act.name());
         *self.left_out.entry(why).or_default() += rows;
     }
 
     fn draft_one<'d>(
         &mut self,
-        (act, right, stored): (Act, Option<&'d Row>, Option<&'d Row>),
+        (act, right, stored): (Operation, Option<&'d Row>, Option<&'d Row>),
         found: Found<'_>,
     ) -> Result<Option<Draft<'d>>, Blocked> {
         let plan = self.plan;
@@ -160,7 +160,7 @@ impl<'r> Making<'r> {
             _ => true,
         };
         let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
-        if act == Act::Update && differing.is_empty() {
+        if act == Operation::Update && differing.is_empty() {
             self.agreed += 1;
             return Ok(None);
         }
@@ -174,7 +174,7 @@ impl<'r> Making<'r> {
                 return Ok(self.leave("not yet settled: recheck"));
             }
         }
-        if act == Act::Update {
+        if act == Operation::Update {
             self.name_what_stays(&differing);
         }
         if !self.kinds.contains(&act) {
@@ -199,13 +199,13 @@ impl<'r> Making<'r> {
             let is = stored[column].map(str::to_owned);
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
             let comes = |pair: usize| match act {
-                Act::Insert => true,
-                Act::Update => settable && differing.contains(&pair),
-                Act::Delete => false,
+                Operation::Insert => true,
+                Operation::Update => settable && differing.contains(&pair),
+                Operation::Delete => false,
             };
             let becomes = match (pair.filter(|pair| comes(*pair)), right) {
                 (Some(pair), Some(_)) => {
-                    if act == Act::Update {
+                    if act == Operation::Update {
                         set.push(at);
                     }
                     if self.converts[pair] {
@@ -226,12 +226,12 @@ impl<'r> Making<'r> {
             old.push(is);
             new.push(becomes);
         }
-        if act == Act::Update && set.is_empty() {
+        if act == Operation::Update && set.is_empty() {
             return Ok(self.leave(&self.unset(&differing)));
         }
-        let change = Change {
-            old: (act != Act::Insert).then_some(old),
-            new: (act != Act::Delete).then_some(new),
+        let change = RowChange {
+            old: (act != Operation::Insert).then_some(old),
+            new: (act != Operation::Delete).then_some(new),
         };
         Ok(Some(Draft { act, change, set, converted, right, stored }))
     }
@@ -258,7 +258,8 @@ impl<'r> Making<'r> {
     fn name_what_stays(&mut self, differing: &[usize]) {
         for pair in differing {
             let generated = |column: usize| self.scope.stored.columns[column].generated;
-            let reached = |f: &&Filled| f.pair == *pair && (f.settable || generated(f.column));
+            let reached =
+                |f: &&FilledColumn| f.pair == *pair && (f.settable || generated(f.column));
             if !self.scope.filled.iter().any(|f| reached(&f)) {
                 let name = &self.plan.pairs[*pair].name;
                 let _ = self.leave(&format!("whose pair \"{name}\" is compared only"));

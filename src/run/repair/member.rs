@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::Spooled;
-use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
+use crate::repair::{ChangeShape, Operation, RowChange, ValueHash, ValueHasher, WritableMapping};
 use crate::run::blocked::Blocked;
 use crate::schema::{ColumnName, Link, Unique};
 
@@ -12,7 +12,7 @@ use crate::schema::{ColumnName, Link, Unique};
 pub(in crate::run) struct Member {
     /// The mapping, by place.
     pub(in crate::run) place: usize,
-    pub(in crate::run) shape: Shape,
+    pub(in crate::run) shape: ChangeShape,
     pub(in crate::run) spooled: Spooled,
     /// How each row's marks are made: of its image before or after, at these columns.
     pub(in crate::run) has: Vec<Source>,
@@ -49,7 +49,7 @@ pub(in crate::run) const ANY: i64 = i64::MIN;
 
 impl Member {
     /// Changes whose rows' marks nobody has asked for yet.
-    pub(in crate::run) fn new(place: usize, shape: Shape, spooled: Spooled) -> Member {
+    pub(in crate::run) fn new(place: usize, shape: ChangeShape, spooled: Spooled) -> Member {
         let (has, needs, leaves, left) = Default::default();
         Member { place, shape, spooled, has, needs, leaves, left }
     }
@@ -64,25 +64,30 @@ impl Member {
     /// Where columns stand in its images; nothing if one is not there.
     pub(in crate::run) fn places<'n>(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         names: impl Iterator<Item = &'n ColumnName>,
     ) -> Option<Vec<usize>> {
-        scopes[&self.place].places(self.shape.act, names)
+        scopes[&self.place].places(self.shape.operation, names)
     }
 
     /// Whether an update sets one of these columns.
     pub(in crate::run) fn sets<'n>(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         names: impl Iterator<Item = &'n ColumnName>,
     ) -> bool {
         let places = self.places(scopes, names).unwrap_or_default();
-        self.shape.act == Act::Update && places.iter().any(|at| self.shape.set.contains(at))
+        self.shape.operation == Operation::Update
+            && places.iter().any(|at| self.shape.set.contains(at))
     }
 
     /// Whether an update sets one of an index's columns: all of them have to be known, unless its server
     /// tells its values.
-    pub(in crate::run) fn moves(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> bool {
+    pub(in crate::run) fn moves(
+        &self,
+        scopes: &BTreeMap<usize, &WritableMapping>,
+        unique: &Unique,
+    ) -> bool {
         let mut each = unique.columns.iter();
         match unique.told {
             None => self.sets(scopes, each),
@@ -93,11 +98,12 @@ impl Member {
     /// Says where its rows' marks for a foreign key come from.
     pub(in crate::run) fn mark_link(
         &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         link: &Link,
         is_child: bool,
     ) {
-        let Some(source) = self.key_source(scopes, link, self.shape.act == Act::Delete) else {
+        let Some(source) = self.key_source(scopes, link, self.shape.operation == Operation::Delete)
+        else {
             return;
         };
         if source.changed && link.on_update.is_none() {
@@ -111,12 +117,12 @@ impl Member {
     /// (`old`), or after.
     pub(in crate::run) fn key_source(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         link: &Link,
         old: bool,
     ) -> Option<Source> {
         let own = || link.columns.iter().map(|(own, _)| own);
-        let changed = self.shape.act == Act::Update;
+        let changed = self.shape.operation == Operation::Update;
         let columns =
             self.places(scopes, own()).filter(|_| !changed || self.sets(scopes, own()))?;
         Some(Source { relation: Relation::Key(link.root), columns, told: None, old, changed })
@@ -125,15 +131,15 @@ impl Member {
     /// Says where its rows' marks for a unique index come from whose values change hands.
     pub(in crate::run) fn mark_unique(
         &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
     ) {
         let Some(source) = self.unique(scopes, unique) else { return };
         let source = |old: bool| Source { old, ..source.clone() };
-        if self.shape.act != Act::Insert {
+        if self.shape.operation != Operation::Insert {
             self.has.push(source(true));
         }
-        if self.shape.act != Act::Delete {
+        if self.shape.operation != Operation::Delete {
             self.needs.push(source(false));
         }
     }
@@ -141,11 +147,11 @@ impl Member {
     /// The values that its rows free (`old`) or take, of a unique index.
     pub(in crate::run) fn each_mark(
         &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
-        marker: &Marker,
+        marker: &ValueHasher,
         old: bool,
-        mut take: impl FnMut(Mark),
+        mut take: impl FnMut(ValueHash),
     ) -> Result<(), Blocked> {
         let Some(source) = self.unique(scopes, unique) else { return Ok(()) };
         let source = Source { old, ..source };
@@ -156,20 +162,24 @@ impl Member {
     /// The mark of a value that may be any.
     pub(in crate::run) fn any(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
-        marker: &Marker,
-    ) -> Option<Mark> {
+        marker: &ValueHasher,
+    ) -> Option<ValueHash> {
         self.unique(scopes, unique).and_then(|source| source.mark_of(marker, ANY))
     }
 
     /// Where its rows' marks of a unique index come from: what they take.
-    fn unique(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> Option<Source> {
+    fn unique(
+        &self,
+        scopes: &BTreeMap<usize, &WritableMapping>,
+        unique: &Unique,
+    ) -> Option<Source> {
         let scope = scopes[&self.place];
         let relation = Relation::Unique(scope.stored.oid, unique.name.clone());
-        let changed = self.shape.act == Act::Update;
+        let changed = self.shape.operation == Operation::Update;
         if unique.told.is_some() {
-            let told = scope.told().position(|(other, _)| other.name == unique.name);
+            let told = scope.opaque_uniques().position(|(other, _)| other.name == unique.name);
             return Some(Source { relation, columns: Vec::new(), told, old: false, changed });
         }
         let columns = self.places(scopes, unique.columns.iter())?;
@@ -186,10 +196,10 @@ impl Source {
     /// The mark of a row, if it has one.
     pub(in crate::run) fn mark(
         &self,
-        marker: &Marker,
-        change: &Change,
+        marker: &ValueHasher,
+        change: &RowChange,
         told: &[[Option<i64>; 2]],
-    ) -> Option<Mark> {
+    ) -> Option<ValueHash> {
         if let Some(at) = self.told {
             let value = told.get(at)?[usize::from(!self.old)]?;
             return self.mark_of(marker, value);
@@ -198,16 +208,16 @@ impl Source {
             return None;
         }
         let image = if self.old { &change.old } else { &change.new }.as_ref()?;
-        marker.mark(&self.relation, self.columns.iter().map(|at| image[*at].as_deref()))
+        marker.hash(&self.relation, self.columns.iter().map(|at| image[*at].as_deref()))
     }
 
     /// The mark of a value that the server has told.
-    fn mark_of(&self, marker: &Marker, value: i64) -> Option<Mark> {
-        marker.mark(&self.relation, [Some(value.to_string().as_str())].into_iter())
+    fn mark_of(&self, marker: &ValueHasher, value: i64) -> Option<ValueHash> {
+        marker.hash(&self.relation, [Some(value.to_string().as_str())].into_iter())
     }
 }
 
-fn same(change: &Change, columns: &[usize]) -> bool {
+fn same(change: &RowChange, columns: &[usize]) -> bool {
     match (&change.old, &change.new) {
         (Some(old), Some(new)) => columns.iter().all(|at| old[*at] == new[*at]),
         _ => false,

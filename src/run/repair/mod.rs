@@ -45,7 +45,8 @@ use crate::finding::format_timestamp;
 use crate::pg::Lease;
 use crate::plan::MappingPlan;
 use crate::repair::{
-    Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields, reaches,
+    ApplyMode, Exclusion, IncompleteMapping, Manifest, Operation, RepairFindings, RepairItem,
+    WrittenDatabase, fields, find_cascades,
 };
 use crate::row::Veil;
 use crate::schema::BySide;
@@ -78,7 +79,7 @@ pub struct Repaired {
 pub async fn repair(
     prepared: &Prepared,
     options: &RepairOptions,
-    findings: Findings,
+    findings: RepairFindings,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     let one = |blocked: Blocked| vec![blocked];
@@ -96,7 +97,7 @@ pub async fn repair(
         return Err(one(Blocked::new(format!("the spec has no mapping \"{name}\""))));
     }
     let asked = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
-    let wanted: BTreeMap<usize, &[Wanted]> = plans
+    let wanted: BTreeMap<usize, &[RepairItem]> = plans
         .iter()
         .enumerate()
         .filter(|(_, plan)| asked(&plan.name))
@@ -105,14 +106,14 @@ pub async fn repair(
     let refused = of_findings(&plans, &wanted);
     let mut manifest = empty_manifest(prepared, options, &findings.run);
     let left_out = findings.left_out.iter().filter(|((mapping, _), _)| asked(mapping));
-    manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Described {
+    manifest.left_out.extend(left_out.map(|((mapping, reason), rows)| Exclusion {
         mapping: mapping.clone(),
         reason: (*reason).to_owned(),
         rows: *rows,
     }));
     let asked = plans.iter().map(|plan| plan.name.as_str()).filter(|name| asked(name));
     let unseen = findings.unseen(asked).into_iter();
-    manifest.unseen.extend(unseen.map(|(mapping, reason)| Unseen { mapping, reason }));
+    manifest.unseen.extend(unseen.map(|(mapping, reason)| IncompleteMapping { mapping, reason }));
     retried(async || {
         let leases = lease_both(prepared).await.map_err(one)?;
         let of = (&wanted, refused.clone(), manifest.clone());
@@ -129,13 +130,13 @@ async fn make_all(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    (wanted, mut refusals, manifest): (&BTreeMap<usize, &[Wanted]>, Vec<Refusal>, Manifest),
+    (wanted, mut refusals, manifest): (&BTreeMap<usize, &[RepairItem]>, Vec<Refusal>, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     loop {
         let left = |place: &usize| refusals.iter().any(|refusal| refusal.place == *place);
-        let kept: BTreeMap<usize, &[Wanted]> =
+        let kept: BTreeMap<usize, &[RepairItem]> =
             wanted.iter().filter(|(place, _)| !left(place)).map(|(at, w)| (*at, *w)).collect();
         if kept.is_empty() && !refusals.is_empty() {
             return Err(messages(&refusals, plans));
@@ -156,7 +157,7 @@ async fn make(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    (wanted, partial, mut manifest): (&BTreeMap<usize, &[Wanted]>, bool, Manifest),
+    (wanted, partial, mut manifest): (&BTreeMap<usize, &[RepairItem]>, bool, Manifest),
     leases: &BySide<Lease>,
     out: &Path,
 ) -> Result<Repaired, Unmade> {
@@ -169,7 +170,7 @@ async fn make(
     let recodes = source.encoding != target.encoding;
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
     let mut agreed = 0;
-    let mut spools: BTreeMap<(Act, usize), Spool> = BTreeMap::new();
+    let mut spools: BTreeMap<(Operation, usize), Spool> = BTreeMap::new();
     for (place, target) in &targets {
         let hands = reach.hands(&plans[*place]);
         let (scope, kinds) = (&target.scope, options.kinds.as_slice());
@@ -178,7 +179,7 @@ async fn make(
         repairing.take_all(wanted[place], settle).await?;
         let making = repairing.making;
         agreed += making.agreed;
-        let left_out = making.left_out.into_iter().map(|(reason, rows)| Described {
+        let left_out = making.left_out.into_iter().map(|(reason, rows)| Exclusion {
             mapping: plans[*place].name.clone(),
             reason,
             rows,
@@ -188,19 +189,19 @@ async fn make(
     }
     let mut notes = notes(&mut manifest, options, &targets, spools.keys());
     let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
-    let shape = |act: Act, place: usize| {
+    let shape = |act: Operation, place: usize| {
         let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
     let (arranged, left_out) = arrange(spools, &scopes, shape)?;
-    manifest.left_out.extend(left_out.into_iter().map(|((place, reason), rows)| Described {
+    manifest.left_out.extend(left_out.into_iter().map(|((place, reason), rows)| Exclusion {
         mapping: plans[place].name.clone(),
         reason,
         rows,
     }));
     for mut arranged in arranged {
         if let Some(member) = arranged.members.iter().find(|m| fields(&m.shape).count() > COLUMNS) {
-            let kind = member.shape.act.name();
+            let kind = member.shape.operation.name();
             let why = format!(
                 "its {kind}s hold more values a row than the {COLUMNS} columns that a table has"
             );
@@ -219,7 +220,7 @@ async fn make(
         };
         let part = write(&folder, &part, &mut arranged, &manifest)?;
         if options.allow_cascade && options.triggers {
-            let reached = arranged.members.iter().flat_map(|member| reaches(&member.shape));
+            let reached = arranged.members.iter().flat_map(|member| find_cascades(&member.shape));
             notes.extend(reached.map(|reached| {
                 let file = &part.script.file;
                 format!("{file} reaches {reached}: its undo does not bring these rows back")
@@ -240,7 +241,7 @@ fn notes<'k>(
     manifest: &mut Manifest,
     options: &RepairOptions,
     targets: &BTreeMap<usize, Target>,
-    spools: impl Iterator<Item = &'k (Act, usize)>,
+    spools: impl Iterator<Item = &'k (Operation, usize)>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
     let mut grants: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
@@ -252,7 +253,7 @@ fn notes<'k>(
             grants.entry(table).or_default().extend(lacking);
         }
         if !rights.temporary {
-            manifest.manner.temporary = false;
+            manifest.mode.temporary = false;
         }
         if !options.triggers && !rights.replica {
             grants
@@ -269,7 +270,7 @@ fn notes<'k>(
     if !lacking.is_empty() {
         notes.push(format!("this role has not what applying the repair takes: {lacking}"));
     }
-    if !manifest.manner.temporary && !options.no_temp {
+    if !manifest.mode.temporary && !options.no_temp {
         notes.push(
             "this role may make no temporary tables: rows wait in settings instead".to_owned(),
         );
@@ -298,18 +299,18 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
         scope: spec.scope(),
         run: run.to_owned(),
         authority: options.authority.name().to_owned(),
-        place: Place {
+        written: WrittenDatabase {
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
             instance: server.instance.clone(),
         },
-        manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
+        mode: ApplyMode { triggers: options.triggers, temporary: !options.no_temp },
         created_at: format_timestamp(now),
         expires_at: format_timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
         left_out: Vec::new(),
         unseen: Vec::new(),
-        seal: String::new(),
+        checksum: String::new(),
     }
 }

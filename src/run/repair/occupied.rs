@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::changes::Occupied;
 use super::holding::Draft;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, coarse, ordered};
+use crate::repair::{Operation, WritableMapping, coarse, ordered};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
@@ -17,7 +17,7 @@ use crate::sql::{self, Compared};
 pub(in crate::run) async fn occupied(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
+    scope: &WritableMapping,
     drafts: &[Draft<'_>],
     refused: &[Option<String>],
 ) -> Result<BTreeMap<usize, Occupied>, Blocked> {
@@ -28,7 +28,8 @@ pub(in crate::run) async fn occupied(
         return Ok(occupied);
     }
     let asked: Vec<(usize, &Draft<'_>)> = drafts.iter().enumerate().collect();
-    let asked = asked.into_iter().filter(|(at, d)| d.act == Act::Insert && refused[*at].is_none());
+    let asked =
+        asked.into_iter().filter(|(at, d)| d.act == Operation::Insert && refused[*at].is_none());
     let asked: Vec<_> = asked.collect();
     if asked.is_empty() {
         return Ok(occupied);
@@ -65,7 +66,7 @@ pub(in crate::run) async fn occupied(
 }
 
 /// The key's columns, in its order.
-fn key<'s>(plan: &MappingPlan, scope: &'s Scope) -> Vec<&'s StoredColumn> {
+fn key<'s>(plan: &MappingPlan, scope: &'s WritableMapping) -> Vec<&'s StoredColumn> {
     let filled = scope.filled.iter().take(plan.key_width);
     filled.map(|filled| &scope.stored.columns[filled.column]).collect()
 }

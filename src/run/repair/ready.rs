@@ -14,7 +14,7 @@ use super::target::{catalog, identity, missing, relation_of};
 use super::verified::{Verified, broken};
 use crate::files::Directory;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
+use crate::repair::{Manifest, ManifestError, Operation, RepairPart, RepairStage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::run::retried::retried;
@@ -46,13 +46,13 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     let folder = open_folder(folder)?;
     let manifest = read_manifest(&folder, again)?;
     let spec = &prepared.spec;
-    if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
+    if let Some(why) = manifest.find_mismatch(&spec.name, &spec.hash, &spec.scope()) {
         return Err(
             Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
         );
     }
     let mut changes = Vec::new();
-    for Part { script, undo, changes: sealed, .. } in &manifest.parts {
+    for RepairPart { script, undo, changes: sealed, .. } in &manifest.parts {
         Verified::of(&folder, script)?;
         Verified::of(&folder, undo)?;
         changes.push(Verified::of(&folder, sealed)?);
@@ -62,12 +62,12 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
         let message = format!("the repair was valid until {}", manifest.expires_at);
         return Err(Blocked::new(message).hinted(again));
     }
-    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
+    let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.written.side)
     else {
         return Err(Blocked::new("the manifest names no side"));
     };
     let server = &prepared.servers[written];
-    let (made_for, here) = (&manifest.place, (&server.database, &server.system_identifier));
+    let (made_for, here) = (&manifest.written, (&server.database, &server.system_identifier));
     if (&made_for.database, &made_for.system_identifier) != here {
         let message = format!(
             "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
@@ -93,13 +93,13 @@ fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Blocked> {
     file.read_to_string(&mut text)
         .map_err(|error| Blocked::io(&folder.path_of(Manifest::FILE), &error))?;
     Manifest::read(&text).map_err(|why| match why {
-        NoManifest::Broken => broken(Manifest::FILE),
-        NoManifest::Unsealed => Blocked::new(format!(
+        ManifestError::Broken => broken(Manifest::FILE),
+        ManifestError::Unsealed => Blocked::new(format!(
             "{} has no seal: it was edited, or made by an earlier version",
             Manifest::FILE
         ))
         .hinted(again),
-        NoManifest::Unreadable => {
+        ManifestError::Unreadable => {
             Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again)
         }
     })
@@ -126,7 +126,9 @@ async fn check_tables(
     let lease = prepared.pools[written].lease().await.map_err(at_side)?;
     let catalog = catalog(prepared, &lease, written);
     let (mut places, mut lacks) = (Vec::new(), None);
-    for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
+    for RepairStage { mapping, kind, table, .. } in
+        manifest.parts.iter().flat_map(|part| &part.stages)
+    {
         let place = prepared.plans.iter().position(|plan| plan.name == *mapping);
         let Some(place) = place else {
             return Err(Blocked::new(format!("the spec has no mapping \"{mapping}\"")));
@@ -134,7 +136,7 @@ async fn check_tables(
         let plan = &prepared.plans[place];
         let relation = relation_of(plan, written, &catalog).await?;
         let now = identity(&table.table, &relation, &catalog).await.map_err(at_side)?;
-        if let Some(what) = table.changed(&now) {
+        if let Some(what) = table.list_changes(&now) {
             let message =
                 format!("table {} was changed since the repair was made: {what}", table.table);
             return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
@@ -162,7 +164,7 @@ async fn check_tables(
 fn lacking(
     manifest: &Manifest,
     table: &TableName,
-    kind: Act,
+    kind: Operation,
     rights: &Rights,
     server: &Server,
 ) -> Option<Blocked> {
@@ -175,13 +177,13 @@ fn lacking(
             format!("GRANT {all} ON {table} TO {role}; or name another role in the url."),
         );
     }
-    if manifest.manner.temporary && !rights.temporary {
+    if manifest.mode.temporary && !rights.temporary {
         return refuse(
             format!("role \"{role}\" may make no temporary table in the database"),
             format!("GRANT TEMPORARY ON DATABASE … TO {role}; or make the repair with --no-temp."),
         );
     }
-    if !manifest.manner.triggers && !rights.replica {
+    if !manifest.mode.triggers && !rights.replica {
         return refuse(
             format!("role \"{role}\" may not switch triggers off"),
             format!(
@@ -198,11 +200,11 @@ impl Ready<'_> {
     /// # Errors
     /// A record that cannot be believed.
     pub fn journal(&self) -> Result<Journal, Blocked> {
-        Journal::read(&self.folder, &self.manifest.seal)
+        Journal::read(&self.folder, &self.manifest.checksum)
     }
 
     /// The parts, each with its place, from 1, and its changes.
-    pub(in crate::run) fn parts(&self) -> impl Iterator<Item = (usize, &Part, &Verified)> {
+    pub(in crate::run) fn parts(&self) -> impl Iterator<Item = (usize, &RepairPart, &Verified)> {
         let parts = self.manifest.parts.iter().zip(&self.changes).enumerate();
         parts.map(|(at, (part, verified))| (at + 1, part, verified))
     }
@@ -218,7 +220,7 @@ impl Ready<'_> {
     /// A part's changes, from the first.
     pub(in crate::run) fn changes<'v>(
         &self,
-        part: &Part,
+        part: &RepairPart,
         verified: &'v Verified,
     ) -> Result<Changes<'v>, Blocked> {
         let changes = Changes::open(verified)?;
@@ -226,8 +228,9 @@ impl Ready<'_> {
         let stages = || heading.stages.iter().zip(&part.stages);
         let fits = heading.rows == part.rows
             && heading.stages.len() == part.stages.len()
-            && stages()
-                .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
+            && stages().all(|(shape, stage)| {
+                shape.operation == stage.kind && shape.table == stage.table.table
+            });
         if fits { Ok(changes) } else { Err(verified.unreadable(None)) }
     }
 }

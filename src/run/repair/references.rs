@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::holding::Draft;
-use crate::repair::{Act, Scope, ordered};
+use crate::repair::{Operation, WritableMapping, ordered};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::schema::{Link, Side};
@@ -32,7 +32,7 @@ pub(in crate::run) struct References {
 pub(in crate::run) async fn references(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
+    scope: &WritableMapping,
     drafts: &[Draft<'_>],
     cascades: bool,
 ) -> Result<References, Blocked> {
@@ -47,10 +47,10 @@ pub(in crate::run) async fn references(
         }
     }
     for (place, link) in scope.stored.referrers.iter().enumerate() {
-        let follows = |act: Act| match act {
-            Act::Insert => true,
-            Act::Update => cascades && link.on_update.is_some(),
-            Act::Delete => cascades && link.on_delete.is_some(),
+        let follows = |act: Operation| match act {
+            Operation::Insert => true,
+            Operation::Update => cascades && link.on_update.is_some(),
+            Operation::Delete => cascades && link.on_delete.is_some(),
         };
         let of_all = drafts.iter().map(|draft| match follows(draft.act) {
             true => None,
@@ -68,9 +68,14 @@ pub(in crate::run) async fn references(
 
 /// The values of a foreign key's columns here that a draft takes, or gives up (`old`); `None` where it does
 /// neither, or where one of them is NULL or not known.
-fn values<'d>(scope: &Scope, draft: &'d Draft<'_>, link: &Link, old: bool) -> Option<Vec<&'d str>> {
+fn values<'d>(
+    scope: &WritableMapping,
+    draft: &'d Draft<'_>,
+    link: &Link,
+    old: bool,
+) -> Option<Vec<&'d str>> {
     let places = scope.places(draft.act, link.columns.iter().map(|(own, _)| own))?;
-    let changes = draft.act != Act::Update || places.iter().any(|at| draft.set.contains(at));
+    let changes = draft.act != Operation::Update || places.iter().any(|at| draft.set.contains(at));
     let image = if old { &draft.change.old } else { &draft.change.new };
     let image = image.as_ref().filter(|_| changes)?;
     places.iter().map(|at| image.get(*at)?.as_deref()).collect()
@@ -80,7 +85,7 @@ fn values<'d>(scope: &Scope, draft: &'d Draft<'_>, link: &Link, old: bool) -> Op
 async fn ask(
     hands: &Hands<'_>,
     written: Side,
-    (scope, link): (&Scope, &Link),
+    (scope, link): (&WritableMapping, &Link),
     of_all: impl Iterator<Item = Option<Vec<&str>>>,
 ) -> Result<BTreeMap<usize, u64>, Blocked> {
     let mut columns = Vec::new();

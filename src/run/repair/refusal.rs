@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::MappingPlan;
-use crate::repair::{Described, Wanted, WantedPlace};
+use crate::repair::{Exclusion, RepairItem, RepairPlace};
 use crate::run::blocked::Blocked;
 
 /// A mapping that cannot be repaired.
@@ -47,13 +47,13 @@ pub(in crate::run) fn messages(refusals: &[Refusal], plans: &[MappingPlan]) -> V
 pub(in crate::run) fn described(
     refusals: &[Refusal],
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
-) -> Vec<Described> {
+    wanted: &BTreeMap<usize, &[RepairItem]>,
+) -> Vec<Exclusion> {
     let places: BTreeSet<usize> = refusals.iter().map(|refusal| refusal.place).collect();
     let described = |place: &usize| {
         let why = refusals.iter().filter(|refusal| refusal.place == *place);
         let why: Vec<&str> = why.map(|refusal| refusal.why.as_str()).collect();
-        Described {
+        Exclusion {
             mapping: plans[*place].name.clone(),
             reason: format!("of a mapping that cannot be repaired: {}", why.join("; ")),
             rows: wanted[place].iter().map(|wanted| wanted.rows).sum(),
@@ -65,7 +65,7 @@ pub(in crate::run) fn described(
 /// What the findings alone say against a mapping: their keys do not tell which rows they mean.
 pub(in crate::run) fn of_findings(
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
+    wanted: &BTreeMap<usize, &[RepairItem]>,
 ) -> Vec<Refusal> {
     let refused = wanted.iter().filter_map(|(place, wanted)| {
         let plan = &plans[*place];
@@ -85,10 +85,10 @@ pub(in crate::run) fn of_findings(
 }
 
 /// Whether a finding's keys are made of the plan's key pairs.
-fn has_key_of(plan: &MappingPlan, wanted: &Wanted) -> bool {
+fn has_key_of(plan: &MappingPlan, wanted: &RepairItem) -> bool {
     let keys = match &wanted.place {
-        WantedPlace::Key(key) => [Some(key), None],
-        WantedPlace::Range(after, through) => [after.as_ref(), through.as_ref()],
+        RepairPlace::Key(key) => [Some(key), None],
+        RepairPlace::Range(after, through) => [after.as_ref(), through.as_ref()],
     };
     keys.into_iter().flatten().all(|key| {
         let named = |name: &str| key.0.iter().any(|(known, _)| known == name);

@@ -17,7 +17,7 @@ use super::telling::tell;
 use crate::finding::{DivergenceKind, NamedValues};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, Wanted, WantedPlace};
+use crate::repair::{Operation, RepairItem, RepairPlace, WritableMapping};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
@@ -50,7 +50,7 @@ pub(in crate::run) struct Repairing<'r> {
     hands: Hands<'r>,
     authority: Side,
     written: Side,
-    kinds: &'r [Act],
+    kinds: &'r [Operation],
     /// What the written side's rows are read with, beside the pairs.
     readable: Vec<StoredColumn>,
     pub(in crate::run) making: Making<'r>,
@@ -62,9 +62,9 @@ pub(in crate::run) struct Repairing<'r> {
 impl<'r> Repairing<'r> {
     pub(in crate::run) fn new(
         hands: Hands<'r>,
-        scope: &'r Scope,
+        scope: &'r WritableMapping,
         authority: Side,
-        kinds: &'r [Act],
+        kinds: &'r [Operation],
         recodes: bool,
     ) -> Repairing<'r> {
         let columns = scope.stored.columns.iter();
@@ -78,15 +78,16 @@ impl<'r> Repairing<'r> {
     /// stood still so long.
     pub(in crate::run) async fn take_all(
         &mut self,
-        wanted: &[Wanted],
+        wanted: &[RepairItem],
         settle: Duration,
     ) -> Result<(), Blocked> {
-        for act in [Act::Insert, Act::Update, Act::Delete] {
-            let of_act = || wanted.iter().filter(|wanted| wanted.act(self.authority) == Some(act));
+        for act in [Operation::Insert, Operation::Update, Operation::Delete] {
+            let of_act =
+                || wanted.iter().filter(|wanted| wanted.operation(self.authority) == Some(act));
             let texts: Vec<Vec<String>> = of_act()
                 .filter_map(|wanted| match &wanted.place {
-                    WantedPlace::Key(key) => Some(self.fields(key)),
-                    WantedPlace::Range(..) => None,
+                    RepairPlace::Key(key) => Some(self.fields(key)),
+                    RepairPlace::Range(..) => None,
                 })
                 .collect::<Result<_, _>>()?;
             // Keys are told as the source writes them, unless only the target has the row.
@@ -150,11 +151,12 @@ impl<'r> Repairing<'r> {
     /// The first look at a range: which of its rows stand alone.
     async fn look<'w>(
         &mut self,
-        wanted: &'w Wanted,
+        wanted: &'w RepairItem,
         standing: &mut Standing<'w>,
     ) -> Result<(), Blocked> {
-        let WantedPlace::Range(after, through) = &wanted.place else { return Ok(()) };
-        if let Some(act) = wanted.act(self.authority).filter(|act| !self.kinds.contains(act)) {
+        let RepairPlace::Range(after, through) = &wanted.place else { return Ok(()) };
+        if let Some(act) = wanted.operation(self.authority).filter(|act| !self.kinds.contains(act))
+        {
             self.making.leave_kind(act, wanted.rows);
             return Ok(());
         }
@@ -214,7 +216,7 @@ impl<'r> Repairing<'r> {
         stood: &HashSet<Fingerprint>,
     ) -> Result<(), Blocked> {
         let Piece { wanted, side, range, .. } = piece;
-        let Some(act) = wanted.act(self.authority) else { return Ok(()) };
+        let Some(act) = wanted.operation(self.authority) else { return Ok(()) };
         let found = (act, Some(stood));
         let keys = self.keys_within(*side, range).await?;
         // While some rows become changes, the next are on their way.
@@ -266,7 +268,12 @@ impl<'r> Repairing<'r> {
     }
 
     /// Those keys of a range that its finding speaks of: of its group, and under no agreement.
-    async fn meant(&self, side: Side, keys: &[Key], wanted: &Wanted) -> Result<Vec<Key>, Blocked> {
+    async fn meant(
+        &self,
+        side: Side,
+        keys: &[Key],
+        wanted: &RepairItem,
+    ) -> Result<Vec<Key>, Blocked> {
         let plan = self.hands.plan;
         if wanted.group.is_none() && !wanted.partial {
             return Ok(keys.to_vec());
@@ -288,7 +295,7 @@ impl<'r> Repairing<'r> {
 }
 
 /// The side that tells a finding's key, and that has the rows of a range.
-fn side_of(wanted: &Wanted) -> Side {
+fn side_of(wanted: &RepairItem) -> Side {
     if wanted.kind == DivergenceKind::OnlyInTarget { Side::Target } else { Side::Source }
 }
 

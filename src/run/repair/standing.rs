@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::changes::spool_error;
 use crate::files::unnamed;
-use crate::repair::Wanted;
+use crate::repair::RepairItem;
 use crate::row::{Fingerprint, KeyRange};
 use crate::run::blocked::Blocked;
 use crate::schema::Side;
@@ -21,7 +21,7 @@ use crate::schema::Side;
 /// A piece of a range that was looked at.
 pub(in crate::run) struct Piece<'w> {
     /// The finding.
-    pub(in crate::run) wanted: &'w Wanted,
+    pub(in crate::run) wanted: &'w RepairItem,
     /// Which side had rows.
     pub(in crate::run) side: Side,
     pub(in crate::run) range: KeyRange,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::refusal::{Refusal, Unmade};
 use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, TableIdentity, Wanted};
+use crate::repair::{Operation, RepairItem, TableIdentity, WritableMapping};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::run::options::RepairOptions;
@@ -75,7 +75,7 @@ pub(in crate::run) async fn identity(
 
 /// A table that is to be written.
 pub(in crate::run) struct Target {
-    pub(in crate::run) scope: Scope,
+    pub(in crate::run) scope: WritableMapping,
     pub(in crate::run) identity: TableIdentity,
     pub(in crate::run) rights: Rights,
 }
@@ -85,7 +85,7 @@ pub(in crate::run) async fn judge(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
+    wanted: &BTreeMap<usize, &[RepairItem]>,
     lease: &Lease,
 ) -> Result<BTreeMap<usize, Target>, Unmade> {
     let written = options.authority.other();
@@ -106,11 +106,11 @@ pub(in crate::run) async fn judge(
         let stored = catalog.stored(oid).await.map_err(at_side)?;
         let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
         let beyond = catalog.beyond(&stored.referrers).await.map_err(at_side)?;
-        let judged = Scope::of(plan, written, stored, beyond).and_then(|scope| {
-            let asked = |act: &&Act| {
-                wanted.iter().any(|wanted| wanted.act(options.authority) == Some(**act))
+        let judged = WritableMapping::of(plan, written, stored, beyond).and_then(|scope| {
+            let asked = |act: &&Operation| {
+                wanted.iter().any(|wanted| wanted.operation(options.authority) == Some(**act))
             };
-            let refusals = |act: &Act| scope.refusals(*act, options.triggers);
+            let refusals = |act: &Operation| scope.refusals(*act, options.triggers);
             let why: Vec<String> = options.kinds.iter().filter(asked).flat_map(refusals).collect();
             if why.is_empty() { Ok(scope) } else { Err(why) }
         });
@@ -131,11 +131,11 @@ pub(in crate::run) async fn judge(
 }
 
 /// Privileges on a table that an act needs and the role has not. To lock a row is to update it.
-pub(in crate::run) fn missing(act: Act, rights: &Rights) -> Vec<&'static str> {
+pub(in crate::run) fn missing(act: Operation, rights: &Rights) -> Vec<&'static str> {
     let needs = match act {
-        Act::Insert => [(rights.insert, "INSERT"), (true, "")],
-        Act::Update => [(rights.update, "UPDATE"), (true, "")],
-        Act::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
+        Operation::Insert => [(rights.insert, "INSERT"), (true, "")],
+        Operation::Update => [(rights.update, "UPDATE"), (true, "")],
+        Operation::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
     };
     needs.into_iter().filter(|(has, _)| !has).map(|(_, name)| name).collect()
 }

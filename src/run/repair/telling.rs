@@ -7,7 +7,7 @@ use super::changes::ToldValues;
 use super::holding::Draft;
 use super::member::ANY;
 use crate::pg::{PgError, Remedy, Row};
-use crate::repair::{Act, Scope, standin, stands_in};
+use crate::repair::{Operation, WritableMapping, placeholder_for, placeholder_sql};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::schema::{ColumnName, Side, StoredColumn};
@@ -25,11 +25,11 @@ struct Asked<'s> {
 pub(in crate::run) async fn tell(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
+    scope: &WritableMapping,
     drafts: &[Draft<'_>],
     refused: &mut [Option<String>],
 ) -> Result<ToldValues, Blocked> {
-    let width = scope.told().count();
+    let width = scope.opaque_uniques().count();
     let mut told = ToldValues::default();
     let checked: Vec<usize> =
         checked(scope).filter(|column| drafts.iter().any(|d| d.sets(scope, *column))).collect();
@@ -69,13 +69,14 @@ pub(in crate::run) async fn tell(
         }
     }
     for (draft, values) in drafts.iter().zip(told.values.chunks_mut(width.max(1))) {
-        for ((unique, index), value) in scope.told().zip(values) {
+        for ((unique, index), value) in scope.opaque_uniques().zip(values) {
             let touched = unique.columns.iter().any(|column| draft.changes(scope, column));
             let same = value[0] == value[1] && !index.coarse;
-            if draft.act == Act::Update && (same || !touched) {
+            if draft.act == Operation::Update && (same || !touched) {
                 *value = [None; 2];
             }
-            if draft.act == Act::Insert && unique.columns.iter().any(|c| filled_in(scope, c)) {
+            if draft.act == Operation::Insert && unique.columns.iter().any(|c| filled_in(scope, c))
+            {
                 value[1] = Some(ANY);
             }
         }
@@ -113,7 +114,7 @@ fn take(
 
 /// The rows to ask about of a draft; with each column that something may stand in for, also with that.
 fn rows_of<'s>(
-    scope: &Scope,
+    scope: &WritableMapping,
     draft: usize,
     of: &Draft<'_>,
     checked: &[usize],
@@ -125,7 +126,7 @@ fn rows_of<'s>(
         if image.is_none() {
             continue;
         }
-        if scope.told().next().is_some() {
+        if scope.opaque_uniques().next().is_some() {
             asked.push(Asked { draft, new, instead: None });
         }
         let nullable = (0..scope.stored.columns.len()).filter(|column| {
@@ -141,7 +142,7 @@ fn rows_of<'s>(
 }
 
 /// Columns of indexes that CHECK constraints look at: they may refuse what stands in.
-fn checked(scope: &Scope) -> impl Iterator<Item = usize> {
+fn checked(scope: &WritableMapping) -> impl Iterator<Item = usize> {
     let columns = scope.stored.columns.iter().enumerate();
     let checked = columns.filter(|(_, column)| column.checks.is_some());
     let made = checked.filter(|(_, c)| scope.uniques().any(|u| u.columns.contains(&c.name)));
@@ -152,14 +153,15 @@ fn checked(scope: &Scope) -> impl Iterator<Item = usize> {
 async fn standins(
     hands: &Hands<'_>,
     written: Side,
-    scope: &Scope,
+    scope: &WritableMapping,
     columns: &[usize],
     rows: usize,
 ) -> Result<BTreeMap<usize, Option<String>>, Blocked> {
     let table = sql::quoted_table(&scope.table);
     let texts = columns.iter().filter_map(|place| {
         let column = &scope.stored.columns[*place];
-        let text = stands_in(&standin(column)?, &table, &column.name, &rows.to_string());
+        let text =
+            placeholder_sql(&placeholder_for(column)?, &table, &column.name, &rows.to_string());
         Some((*place, text))
     });
     let (places, texts): (Vec<usize>, Vec<String>) = texts.unzip();
@@ -174,13 +176,13 @@ async fn standins(
 }
 
 /// Whether a told index is made of a column.
-fn made_of(scope: &Scope, column: usize) -> bool {
+fn made_of(scope: &WritableMapping, column: usize) -> bool {
     let name = &scope.stored.columns[column].name;
-    scope.told().any(|(unique, _)| unique.columns.contains(name))
+    scope.opaque_uniques().any(|(unique, _)| unique.columns.contains(name))
 }
 
 fn statement<'a>(
-    scope: &'a Scope,
+    scope: &'a WritableMapping,
     drafts: &'a [Draft<'_>],
     asked: &'a [Asked<'_>],
     checked: &[usize],
@@ -201,18 +203,20 @@ fn statement<'a>(
         })
         .collect();
     let told = |column: &&StoredColumn| {
-        !checked.is_empty() || scope.told().any(|(_, t)| t.generated.contains(&column.name))
+        !checked.is_empty()
+            || scope.opaque_uniques().any(|(_, t)| t.generated.contains(&column.name))
     };
     let generated: Vec<&StoredColumn> =
         stored.iter().filter(|c| c.generated).filter(told).collect();
-    let mut values: Vec<&str> = scope.told().map(|(_, told)| told.value.as_str()).collect();
+    let mut values: Vec<&str> =
+        scope.opaque_uniques().map(|(_, told)| told.value.as_str()).collect();
     values.extend(checked.iter().filter_map(|column| stored[*column].checks.as_deref()));
     let columns: Vec<&StoredColumn> = needed.iter().map(|column| &stored[*column]).collect();
     sql::index_values(&values, &columns, &generated, &texts, asked.len())
 }
 
 /// Whether an insert leaves a column to its default.
-fn filled_in(scope: &Scope, name: &ColumnName) -> bool {
+fn filled_in(scope: &WritableMapping, name: &ColumnName) -> bool {
     let Some(place) = scope.stored.columns.iter().position(|column| column.name == *name) else {
         return false;
     };
@@ -223,7 +227,12 @@ fn filled_in(scope: &Scope, name: &ColumnName) -> bool {
 
 impl Draft<'_> {
     /// What a column holds, before or afterwards.
-    pub(in crate::run) fn text(&self, scope: &Scope, column: usize, new: bool) -> Option<&str> {
+    pub(in crate::run) fn text(
+        &self,
+        scope: &WritableMapping,
+        column: usize,
+        new: bool,
+    ) -> Option<&str> {
         let image = scope.image(self.act).iter().position(|(stored, _)| *stored == column);
         let images = if new { &self.change.new } else { &self.change.old };
         match (image, images) {
@@ -233,12 +242,13 @@ impl Draft<'_> {
     }
 
     /// Whether it is an update that changes a column.
-    fn sets(&self, scope: &Scope, column: usize) -> bool {
-        self.act == Act::Update && self.text(scope, column, false) != self.text(scope, column, true)
+    fn sets(&self, scope: &WritableMapping, column: usize) -> bool {
+        self.act == Operation::Update
+            && self.text(scope, column, false) != self.text(scope, column, true)
     }
 
     /// Whether it changes a column.
-    fn changes(&self, scope: &Scope, name: &ColumnName) -> bool {
+    fn changes(&self, scope: &WritableMapping, name: &ColumnName) -> bool {
         let named = |place: &usize| scope.stored.columns[*place].name == *name;
         let place = (0..scope.stored.columns.len()).find(named);
         place.is_some_and(|at| self.text(scope, at, false) != self.text(scope, at, true))

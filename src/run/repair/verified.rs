@@ -9,7 +9,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::folder::open;
 use crate::files::Directory;
-use crate::repair::FileSeal;
+use crate::repair::FileChecksum;
 use crate::row::Sealer;
 use crate::run::blocked::Blocked;
 
@@ -34,7 +34,10 @@ pub(in crate::run) struct Blocks<'v> {
 
 impl Verified {
     /// Reads a file whole and looks whether its seal is.
-    pub(in crate::run) fn of(folder: &Directory, sealed: &FileSeal) -> Result<Verified, Blocked> {
+    pub(in crate::run) fn of(
+        folder: &Directory,
+        sealed: &FileChecksum,
+    ) -> Result<Verified, Blocked> {
         let mut file = open(folder, &sealed.file)?;
         let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
         let mut block = Vec::new();

@@ -11,7 +11,8 @@ use super::folder::{Folder, SealedFile};
 use super::member::Member;
 use crate::files::unnamed;
 use crate::repair::{
-    self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
+    self, Batch, ChangeShape, Manifest, PLAIN_ROWS, RepairPart, RepairStage, RowChange,
+    ScriptHeader, TableIdentity,
 };
 use crate::run::blocked::Blocked;
 use crate::spec::escape_json;
@@ -45,34 +46,35 @@ pub(in crate::run) fn write(
     part: &Unwritten<'_>,
     arranged: &mut Arranged,
     manifest: &Manifest,
-) -> Result<Part, Blocked> {
+) -> Result<RepairPart, Blocked> {
     let stem = stem(part, &arranged.members);
     let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
-    let forward: Vec<Shape> = arranged.members.iter().map(|member| member.shape.clone()).collect();
-    let back: Vec<Shape> = forward.iter().map(Shape::inverse).collect();
+    let forward: Vec<ChangeShape> =
+        arranged.members.iter().map(|member| member.shape.clone()).collect();
+    let back: Vec<ChangeShape> = forward.iter().map(ChangeShape::inverse).collect();
     let rows: Vec<u64> = arranged.members.iter().map(|member| member.spooled.rows).collect();
     let total = rows.iter().sum();
     let differ: Vec<BTreeMap<String, u64>> =
         arranged.members.iter().zip(&part.pairs).map(|(m, names)| differ(m, names)).collect();
-    let stages = |shapes: &'_ [Shape]| -> Vec<(&str, Shape, u64)> {
+    let stages = |shapes: &'_ [ChangeShape]| -> Vec<(&str, ChangeShape, u64)> {
         let names = part.tables.iter().map(|(name, _)| *name);
         let stages = names.zip(shapes).zip(&rows);
         stages.map(|((name, shape), rows)| (name, shape.clone(), *rows)).collect()
     };
     let (of_script, of_undo) = (stages(&forward), stages(&back));
-    fn lent<'s>(stages: &'s [(&'s str, Shape, u64)]) -> Vec<(&'s str, &'s Shape, u64)> {
+    fn lent<'s>(stages: &'s [(&'s str, ChangeShape, u64)]) -> Vec<(&'s str, &'s ChangeShape, u64)> {
         stages.iter().map(|(name, shape, rows)| (*name, shape, *rows)).collect()
     }
     let (batches, largest) = arranged.sizes(part.batch);
-    let head = |undo: bool| Head {
+    let head = |undo: bool| ScriptHeader {
         file: &names[usize::from(undo)],
         counterpart: &names[usize::from(!undo)],
         undo,
         spec: &manifest.spec,
         run: &manifest.run,
         authority: &manifest.authority,
-        place: &manifest.place,
-        manner: manifest.manner,
+        written: &manifest.written,
+        mode: manifest.mode,
         created: &manifest.created_at,
         expires: (!undo).then_some(manifest.expires_at.as_str()),
         unseen: manifest
@@ -94,23 +96,23 @@ pub(in crate::run) fn write(
         aside: unnamed().map_err(spool_error)?,
         starts: vec![0],
     };
-    files.script.write(&repair::head(&head(false)))?;
+    files.script.write(&repair::write_header(&head(false)))?;
     let heading = Heading { version: 1, rows: total, stages: forward.clone() };
     let heading = serde_json::to_string(&heading).map_err(spool_error)?;
     files.changes.write(&format!("{}\n", escape_json(&heading)))?;
     arranged.batches(part.batch, |changes, lines| {
         files.add((&forward, &back), changes, lines, manifest, total <= PLAIN_ROWS)
     })?;
-    files.script.write(&repair::foot(&lent(&of_script)))?;
-    files.undo.write(&repair::head(&head(true)))?;
+    files.script.write(&repair::write_footer(&lent(&of_script)))?;
+    files.undo.write(&repair::write_header(&head(true)))?;
     files.take_back()?;
-    files.undo.write(&repair::foot(&lent(&of_undo)))?;
+    files.undo.write(&repair::write_footer(&lent(&of_undo)))?;
     let tables = part.tables.iter().zip(&forward).zip(&rows).zip(&differ);
-    Ok(Part {
+    Ok(RepairPart {
         stages: tables
-            .map(|((((mapping, table), shape), rows), differ)| Stage {
+            .map(|((((mapping, table), shape), rows), differ)| RepairStage {
                 mapping: (*mapping).to_owned(),
-                kind: shape.act,
+                kind: shape.operation,
                 rows: *rows,
                 table: (*table).clone(),
                 differ: differ.clone(),
@@ -140,8 +142,8 @@ fn stem(part: &Unwritten<'_>, members: &[Member]) -> String {
         words.dedup();
         words.join("+")
     };
-    let mut mappings = part.tables.iter().map(|(name, _)| repair::file_stem(name));
-    let mut kinds = members.iter().map(|member| member.shape.act.name().to_owned());
+    let mut mappings = part.tables.iter().map(|(name, _)| repair::escape_file_stem(name));
+    let mut kinds = members.iter().map(|member| member.shape.operation.name().to_owned());
     let mut names = joined(&mut mappings);
     // Names of files end at 255 bytes; what tells long ones apart is the number before them.
     if names.len() > 160 {
@@ -154,8 +156,8 @@ fn stem(part: &Unwritten<'_>, members: &[Member]) -> String {
 impl Files<'_> {
     fn add(
         &mut self,
-        (forward, back): (&[Shape], &[Shape]),
-        changes: Vec<Vec<Change>>,
+        (forward, back): (&[ChangeShape], &[ChangeShape]),
+        changes: Vec<Vec<RowChange>>,
         lines: &str,
         manifest: &Manifest,
         plain: bool,
@@ -167,8 +169,9 @@ impl Files<'_> {
         let batch = changes.iter().map(Vec::len).sum();
         let line = serde_json::to_string(&BatchLine { batch }).map_err(spool_error)?;
         self.changes.write(&format!("{line}\n{lines}"))?;
-        let inverse = |changes: Vec<Change>| changes.into_iter().map(Change::inverse).collect();
-        let changes: Vec<Vec<Change>> = changes.into_iter().map(inverse).collect();
+        let inverse =
+            |changes: Vec<RowChange>| changes.into_iter().map(RowChange::inverse).collect();
+        let changes: Vec<Vec<RowChange>> = changes.into_iter().map(inverse).collect();
         let text = text_of((back, tables), &changes, manifest, None, plain);
         self.aside.write_all(text.as_bytes()).map_err(spool_error)?;
         let start = self.starts.last().copied().unwrap_or(0);
@@ -190,8 +193,8 @@ impl Files<'_> {
 }
 
 fn text_of(
-    (shapes, tables): (&[Shape], &[&TableIdentity]),
-    changes: &[Vec<Change>],
+    (shapes, tables): (&[ChangeShape], &[&TableIdentity]),
+    changes: &[Vec<RowChange>],
     manifest: &Manifest,
     expires: Option<&str>,
     plain: bool,
@@ -199,11 +202,11 @@ fn text_of(
     let there =
         || shapes.iter().zip(tables).zip(changes).filter(|(_, changes)| !changes.is_empty());
     let batch = Batch {
-        place: &manifest.place,
+        written: &manifest.written,
         expires,
-        manner: manifest.manner,
+        mode: manifest.mode,
         stages: there().map(|((shape, table), changes)| (shape, *table, changes.len())).collect(),
     };
-    let changes: Vec<&[Change]> = there().map(|(_, changes)| changes.as_slice()).collect();
-    repair::batch(&batch, &changes, plain)
+    let changes: Vec<&[RowChange]> = there().map(|(_, changes)| changes.as_slice()).collect();
+    repair::write_batch(&batch, &changes, plain)
 }
