@@ -118,7 +118,7 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     line(&format!(
-        "made of run {}, the {} being right; for database {}, valid until {}",
+        "made from run {} with --authority {}; for database {}, valid until {}",
         manifest.run, manifest.authority, manifest.written.database, manifest.expires_at
     ))?;
     write_parts(manifest, &mut line)?;
@@ -129,7 +129,7 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     }
     line(match manifest.parts.is_empty() {
         true => EMPTY,
-        false => "every seal is whole; nothing was changed: add --execute to change it",
+        false => "every checksum is correct; nothing was changed: add --execute to apply it",
     })
 }
 

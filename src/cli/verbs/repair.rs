@@ -19,11 +19,11 @@ use crate::run::{self, Options, RepairOptions, Repaired, Stop};
 use crate::schema::Side;
 use crate::spec::{parse_duration, printable};
 
-/// Write scripts that make one side what the other is, each with its undo, for review
+/// Write scripts that make one side equal to the other, each with its undo, for review
 ///
 /// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read
-/// again, and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or
-/// `pgreconcile apply` run what was reviewed.
+/// again, and rows that agree by now are left out. Nothing is changed; `psql -f` or
+/// `pgreconcile apply` run the scripts after the review.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RepairArgs {
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
 
-    /// How long the rows of a range must not change before they are repaired: it is read twice, so
-    /// far apart
+    /// How long the rows of a range must not change before they are repaired: the time between its
+    /// two reads
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
     settle: Option<Duration>,
 
@@ -84,11 +84,11 @@ enum Authority {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum KindChoice {
-    /// Rows that are missing.
+    /// Missing rows.
     Insert,
     /// Rows that differ.
     Update,
-    /// Rows that are too many.
+    /// Surplus rows.
     Delete,
 }
 
@@ -103,7 +103,7 @@ enum Triggers {
 impl RepairArgs {
     /// Returns the options of the repair.
     fn options(&self) -> RepairOptions {
-        let act = |kind: &KindChoice| match kind {
+        let operation = |kind: &KindChoice| match kind {
             KindChoice::Insert => Operation::Insert,
             KindChoice::Update => Operation::Update,
             KindChoice::Delete => Operation::Delete,
@@ -113,7 +113,7 @@ impl RepairArgs {
                 Authority::Source => Side::Source,
                 Authority::Target => Side::Target,
             },
-            kinds: self.kinds.iter().map(act).collect(),
+            kinds: self.kinds.iter().map(operation).collect(),
             settle: self.settle,
             batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
             allow_cascade: self.allow_cascade,
@@ -178,7 +178,7 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
     for IncompleteMapping { mapping, reason } in &repaired.manifest.unseen {
-        let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
+        let hint = "Rows that the run did not compare are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
     for refused in &repaired.refused {
@@ -207,7 +207,7 @@ fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<
             left_out.reason
         ))?;
     }
-    line(&format!("agree meanwhile: {}", rows(*agreed)))?;
+    line(&format!("already agree: {}", rows(*agreed)))?;
     if manifest.parts.is_empty() {
         let out = args.out.display();
         return line(&format!("nothing to repair: {out} holds a manifest without scripts"));
@@ -218,7 +218,7 @@ fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<
     line(&format!("next: read the scripts, then pgreconcile apply {spec} {out} --execute"))
 }
 
-/// Writes a line a part: what it does, to how many rows, in which table.
+/// Writes a line for each part: what it does, to how many rows, in which table.
 pub(crate) fn write_parts(
     manifest: &Manifest,
     line: &mut impl FnMut(&str) -> io::Result<()>,
