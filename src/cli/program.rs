@@ -29,8 +29,8 @@ apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
 For gate: 0 open, 1 closed, 2 trouble.
 
 Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
-except those that decide what may be changed: --authority, --kinds, --triggers,
---allow-cascade and --execute.
+except those that decide what is changed: --authority, --kinds, --triggers, and
+also --allow-cascade and --execute.
 PGRECONCILE_REDACT_KEY is the secret of redacted values. If you set it, equal
 values have equal hashes in every run, and runs with redacted keys can be
 resumed.";
