@@ -86,7 +86,7 @@ impl WritableMapping {
             let inverted = Side::BOTH.into_iter().filter(|_| written == Side::Source).find(is_sql);
             if let Some(side) = inverted {
                 refused.push(format!(
-                    "pair \"{}\" is an expression of the {side}, and nothing says how to turn it round",
+                    "pair \"{}\" is an expression of the {side}, which cannot be inverted",
                     pair.name
                 ));
                 continue;
@@ -106,12 +106,11 @@ impl WritableMapping {
                 }
             };
             let Some(column) = stored.columns.iter().position(|stored| stored.name == *name) else {
-                refused.push(format!("column \"{name}\" of the {written} is gone"));
+                refused.push(format!("column \"{name}\" of the {written} does not exist any more"));
                 continue;
             };
             if filled.iter().any(|other| other.column == column) {
-                refused
-                    .push(format!("two pairs say what column \"{name}\" of the {written} holds"));
+                refused.push(format!("two pairs fill column \"{name}\" of the {written}"));
                 continue;
             }
             let found = &stored.columns[column];
@@ -273,7 +272,8 @@ impl WritableMapping {
         })
     }
 
-    /// Returns the opaque unique indexes: those whose values only the server can compute.
+    /// Returns the opaque unique indexes: those whose values are queried from the server for each row,
+    /// because the texts of their columns do not determine them.
     pub fn opaque_uniques(&self) -> impl Iterator<Item = (&Unique, &Told)> {
         self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
