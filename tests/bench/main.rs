@@ -5,8 +5,8 @@
 //! runs of a workload are interleaved, round by round, and the table shows medians. With
 //! `--against PATH` an older program runs in the same rounds, and a second table shows new/old.
 //!
-//! Floor D is the very digest that a comparison asks for, as one statement a side, both at once. Floor
-//! S is both tables copied out in binary at once. No tool that hashes on the server, or streams, can
+//! Floor D is the digest of a comparison, as one statement on each side, both at once. Floor S is a
+//! binary COPY of both tables, both at once. No tool that hashes on the server, or streams, can
 //! be faster than its floor. Floor L is the missing rows inserted by one COPY, without any guard.
 
 #![expect(

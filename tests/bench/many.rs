@@ -1,4 +1,4 @@
-//! How long planning takes for a spec of many mappings, one table each, and how much memory.
+//! The time and memory that planning takes for a spec of many mappings, one table each.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,7 +59,7 @@ fn database(side: Side) -> String {
 fn fill(cluster: &Cluster, tables: usize) {
     for side in Side::BOTH {
         cluster.sql("postgres", &format!("create database {}", database(side)));
-        // A transaction that makes all of them would need more locks than a server has.
+        // One transaction that creates all of them would need more locks than a server has.
         for first in (0..tables).step_by(500) {
             let last = tables.min(first + 500) - 1;
             let sql = format!(

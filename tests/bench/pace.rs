@@ -1,10 +1,10 @@
-//! What an application keeps of its throughput while a comparison with `--jobs 1` runs beside it.
+//! Which share of its throughput an application keeps while a comparison with `--jobs 1` runs.
 //!
-//! `pgbench` writes at full speed, four clients: alone, beside a comparison, and alone again. What it
-//! did beside is held against the mean of before and after, since other work on the machine comes and
-//! goes; the two that are alone are the control: by so much a round errs. It writes to the very database
-//! that is compared, with autovacuum at work: whatever our snapshots keep from being cleaned up is its
-//! to pay for. What one stretch leaves behind is cleaned up before the next.
+//! `pgbench` writes at full speed with four clients: alone, beside a comparison, and alone again. The
+//! throughput beside the comparison is divided by the mean of the other two, because other work on the
+//! machine varies. The ratio of the other two is the control: it shows the error of a round. `pgbench`
+//! writes to the database that is compared, and autovacuum is on, so rows that a snapshot keeps from
+//! being cleaned up slow it down. Each measurement begins with a vacuum and a checkpoint.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -26,7 +26,7 @@ pub(crate) struct Pace {
     pub(crate) oldest: f64,
 }
 
-/// Transactions a second of the application.
+/// Transactions per second of the application.
 #[derive(Clone, Copy, serde::Serialize)]
 pub(crate) struct Round {
     pub(crate) before: f64,
@@ -58,7 +58,7 @@ impl Pace {
     }
 }
 
-/// Autovacuum comes by often enough for a round.
+/// Settings with which autovacuum runs several times in a measurement.
 const VACUUMED: [&str; 3] = [
     "alter system set autovacuum = on",
     "alter system set autovacuum_naptime = '5s'",
@@ -69,9 +69,10 @@ const AS_BEFORE: [&str; 3] = [
     "alter system reset autovacuum_naptime",
     "select pg_reload_conf()",
 ];
-/// Dead rows, and pages that the next checkpoint writes, are of the stretch before.
+/// Removes the dead rows of the measurement before.
 const CLEAN: &str = "vacuum pgbench_accounts, pgbench_branches, pgbench_tellers";
-const STRETCH: Duration = Duration::from_secs(20);
+/// The duration of one measurement.
+const MEASURED: Duration = Duration::from_secs(20);
 
 /// Measures beside comparisons of a workload's tables, by each program.
 pub(crate) fn measure(
@@ -114,8 +115,8 @@ fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
     pgbench
 }
 
-/// Transactions a second, and the age of our oldest transaction, while comparisons run one after the
-/// other.
+/// Returns transactions per second, and the age of our oldest transaction, while comparisons run one
+/// after the other.
 fn throughput(
     cluster: &Cluster,
     database: &str,
@@ -125,14 +126,14 @@ fn throughput(
     cluster.sql(database, "checkpoint");
     let start = || compare().map(|mut program| program.spawn().expect("the program"));
     let mut comparing: Option<Child> = start();
-    let seconds = STRETCH.as_secs().to_string();
+    let seconds = MEASURED.as_secs().to_string();
     let application = pgbench(cluster, database, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
         .stdout(Stdio::piped())
         .spawn()
         .expect("pgbench");
     let ages = "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
         from pg_stat_activity where application_name = 'pgreconcile/bench'";
-    let (until, mut oldest) = (Instant::now() + STRETCH, 0.0_f64);
+    let (until, mut oldest) = (Instant::now() + MEASURED, 0.0_f64);
     while Instant::now() < until {
         oldest = oldest.max(cluster.sql("postgres", ages).parse().expect("an age"));
         let over = comparing.as_mut().map(|child| child.try_wait().expect("a child").is_some());
@@ -146,7 +147,7 @@ fn throughput(
         child.kill().expect("kill");
         child.wait().expect("its end");
     }
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    let tps = told.lines().find_map(|line| line.strip_prefix("tps = ")).expect("tps");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let tps = printed.lines().find_map(|line| line.strip_prefix("tps = ")).expect("tps");
     (tps.split(' ').next().expect("a number").parse().expect("a number"), oldest)
 }

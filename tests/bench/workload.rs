@@ -37,7 +37,7 @@ const SHIPMENTS: &str = "create table t (id bigint primary key, carrier_id int, 
     case when i % 3 = 0 then null else timestamptz '2022-01-01 00:00+00' + i * interval '29 s' end,
     jsonb_build_object('k', i % 100, 'tag', 't' || i % 17), i % 7 = 0 from generate_series(1::bigint, $ROWS) i;";
 
-/// 400 changed by as little as each column allows, 300 deleted, 300 added; scattered evenly.
+/// Changes 400 rows by the smallest change of a column, deletes 300 and adds 300, scattered evenly.
 const DIVERGENCES: &str = "create temp table picked as select id, row_number() over (order by hashint8(id)) n
     from t order by hashint8(id) limit 700;
     update t set
@@ -116,7 +116,7 @@ impl Workload {
             vec![Runner::FloorDigest, Runner::FloorStream, Runner::Digest, Runner::Stream];
         if self.name == "W4" {
             runners.push(Runner::FloorLoad);
-            // A script is made of the report of the comparison before it.
+            // A repair uses the report of the comparison before it.
             runners.extend([Runner::Repair, Runner::Psql, Runner::Apply, Runner::Expand]);
         }
         runners
@@ -215,7 +215,7 @@ impl Workload {
         }
     }
 
-    /// psql at the target.
+    /// Returns a call of psql with the target.
     fn psql(&self, cluster: &Cluster, flag: &str, what: &str) -> Command {
         let mut psql = Command::new(crate::support::cluster::binaries().join("psql"));
         psql.args(["-X", "-q", "-h"])
@@ -238,7 +238,7 @@ impl Workload {
         Side::BOTH.into_iter().map(psql).collect()
     }
 
-    /// The statement by which a comparison would digest the whole table.
+    /// Returns the statement with which a comparison digests the whole table.
     #[tokio::main(flavor = "current_thread")]
     async fn digest_statement(&self, program: &Program) -> String {
         let file = program.file(&self.spec_name());
