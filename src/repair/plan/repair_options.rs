@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::repair::Act;
+use crate::repair::Operation;
 use crate::schema::Side;
 
 /// The options of a repair.
@@ -11,7 +11,7 @@ pub struct RepairOptions {
     /// The side that is the source of truth.
     pub authority: Side,
     /// The operations that are allowed.
-    pub kinds: Vec<Act>,
+    pub kinds: Vec<Operation>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
     /// How far apart the two reads of a range are, if not as in the spec.
