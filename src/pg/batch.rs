@@ -34,7 +34,7 @@ impl Lease {
             let batch = &things[batch];
             match self.all(session, &statement(batch)).await {
                 Ok(rows) => {
-                    let parts = by_place(&rows, batch.len(), |row: &Row| row.get::<i64>(0))?;
+                    let parts = by_place(&rows, batch.len(), |row: &Row| row.get::<i64>("place"))?;
                     for (thing, rows) in batch.iter().zip(parts) {
                         all.push(decode(thing, rows)?);
                     }

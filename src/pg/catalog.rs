@@ -64,7 +64,7 @@ impl Catalog<'_> {
     ) -> Result<Vec<Vec<String>>, PgError> {
         let name = |(table, column): &(_, _)| format!("column {column} of table {table}");
         let decode = |_: &(_, _), rows: &[Row]| {
-            let bounds = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>(1))?;
+            let bounds = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>("bounds"))?;
             Ok(bounds.unwrap_or_default())
         };
         self.each(columns, sql::column_spreads, name, decode).await
@@ -76,7 +76,7 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn names_in(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
         let rows = self.lease.all(&self.own, &sql::relation_names(schema)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
+        rows.iter().map(|row| row.get("name")).collect()
     }
 
     /// Queries of the operator's, whose columns are known, as relations; or why the server refuses one.
@@ -149,7 +149,7 @@ impl Catalog<'_> {
         let named = answers.into_iter().map(|answer| {
             let rows = answer?;
             let row = rows.last().ok_or_else(|| PgError::unexpected("no row"))?;
-            Ok((row.oid(0)?, row.get::<String>(1)?))
+            Ok((row.get_u32("type_oid")?, row.get::<String>("type_name")?))
         });
         let named: Vec<Result<(u32, String), PgError>> = named.collect();
         let oids = named.iter().flatten().map(|(oid, _)| *oid);

@@ -8,8 +8,8 @@ use std::fmt;
 
 use tokio_postgres::error::DbError;
 
-use crate::repair::GUARD;
 use crate::spec::printable;
+use crate::sql::RAISED_SQLSTATE;
 
 /// What helps against an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl PgError {
 /// privileges, names, resources, the machine, damage to files, foreign servers that are not reached.
 const OWN: [&str; 23] = [
     "08", "0A", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42", "53", "54", "55",
-    "57", "58", "72", "F0", "XX001", "XX002", GUARD,
+    "57", "58", "72", "F0", "XX001", "XX002", RAISED_SQLSTATE,
 ];
 
 /// Whether a connection has come to its end, however far TLS was agreed on.
@@ -176,7 +176,7 @@ fn class_and_code(code: &str) -> (&str, &str) {
 fn of_server(error: &DbError) -> PgError {
     let (class, code) = class_and_code(error.code().code());
     // RAISE may use any code: what it says is passed on where it is a guard of ours only.
-    let raised = error.routine() == Some("exec_stmt_raise") && code != GUARD;
+    let raised = error.routine() == Some("exec_stmt_raise") && code != RAISED_SQLSTATE;
     let withheld = format!("the server refused it (SQLSTATE {code})");
     let text = if raised { &withheld } else { error.message() };
     let mut told = match (class, code) {

@@ -58,8 +58,8 @@ impl Lease {
     pub async fn sessions(&self, own: &Session) -> Result<Sessions, PgError> {
         let rows = self.all(own, &sql::sessions()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-        let count = |column| row.get::<i64>(column).map(i64::cast_unsigned);
-        Ok(Sessions { active: count(0)?, at_work: count(1)?, seen: row.get(2)? })
+        let (active, at_work) = (row.get_count("active")?, row.get_count("at_work")?);
+        Ok(Sessions { active, at_work, seen: row.get("seen")? })
     }
 
     /// Returns the server's clock.
@@ -68,7 +68,7 @@ impl Lease {
     /// What the server says, or that it is no moment.
     pub async fn clock(&self, own: &Session) -> Result<Timestamp, PgError> {
         let rows = self.all(own, &sql::clock()).await?;
-        let micros = rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get(0)?;
+        let micros = rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("micros")?;
         Timestamp::from_microsecond(micros).map_err(|_| PgError::unexpected("no moment"))
     }
 
@@ -78,7 +78,7 @@ impl Lease {
     /// What the server says.
     pub async fn moment(&self, own: &Session, ago: Duration) -> Result<String, PgError> {
         let rows = self.all(own, &sql::moment(ago)).await?;
-        rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get(0)
+        rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("moment")
     }
 
     /// How far replay has come: a standby's own, or that of a primary's standbys.
@@ -89,25 +89,25 @@ impl Lease {
         if standby {
             let rows = self.all(own, &sql::replay_of_standby()).await?;
             let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-            let behind: Option<i64> = row.get(1)?;
-            let receives: bool = row.get(2)?;
+            let behind: Option<i64> = row.get("behind")?;
+            let receives: bool = row.get("receives")?;
             let caught_up = receives && behind.is_some_and(|bytes| bytes <= 0);
-            return Ok(Replay::Standby { caught_up, age: row.get::<Option<i64>>(0)?.map(micros) });
+            return Ok(Replay::Standby { caught_up, age: row.get::<Option<i64>>("age")?.map(micros) });
         }
         let rows = self.all(own, &sql::replay_by_standbys()).await?;
         let first = rows.first().ok_or_else(|| PgError::unexpected("no row"))?;
-        let position = first.get::<i64>(0)?.cast_unsigned();
-        if !first.get::<bool>(1)? {
+        let position = first.get::<i64>("written")?.cast_unsigned();
+        if !first.get::<bool>("seen")? {
             // They would look as if there were none.
             return Err(PgError::setting("the role may not see pg_stat_replication".to_owned()));
         }
         let mut standbys = Vec::new();
         for row in &rows {
-            let Some(replayed) = row.get::<Option<i64>>(2)? else { continue };
+            let Some(replayed) = row.get::<Option<i64>>("replayed")? else { continue };
             standbys.push(Follower {
                 replayed: replayed.cast_unsigned(),
-                said: row.get::<Option<i64>>(3)?.map_or(Duration::ZERO, micros),
-                lag: row.get::<Option<i64>>(4)?.map(micros),
+                said: row.get::<Option<i64>>("reported_ago")?.map_or(Duration::ZERO, micros),
+                lag: row.get::<Option<i64>>("lag")?.map(micros),
             });
         }
         Ok(Replay::Primary { position, standbys })

@@ -46,13 +46,13 @@ impl Lease {
 }
 
 fn names(rows: &[Row]) -> Result<Vec<String>, PgError> {
-    rows.iter().map(|row| row.get(0)).collect()
+    rows.iter().map(|row| row.get("name")).collect()
 }
 
 fn described(names: Vec<String>, rows: &[Row]) -> Result<QueryColumns, PgError> {
-    let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>(2))?;
+    let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>("locked"))?;
     let columns = names.into_iter().zip(rows);
-    let columns = columns.map(|(name, row)| Ok((name, row.oid(0)?, row.get(1)?)));
+    let columns = columns.map(|(name, row)| Ok((name, row.get_u32("type_oid")?, row.get("type_name")?)));
     Ok(QueryColumns {
         columns: columns.collect::<Result<_, PgError>>()?,
         locked: locked.unwrap_or_default(),

@@ -87,8 +87,8 @@ fn describe((name, _): &Named<'_>) -> String {
 /// relation of this name that rows can be read from.
 fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgError> {
     let Some(row) = rows.first() else { return Ok(None) };
-    let has_children: bool = row.get(3)?;
-    let kind = match row.get::<&str>(2)? {
+    let has_children: bool = row.get("has_children")?;
+    let kind = match row.get::<&str>("kind")? {
         "r" if has_children => RelationKind::InheritanceParent,
         "r" => RelationKind::Table,
         "p" => RelationKind::Partitioned,
@@ -97,7 +97,7 @@ fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgE
         "f" => RelationKind::Foreign,
         _ => return Ok(None),
     };
-    let estimate: Option<f64> = row.get(4)?;
+    let estimate: Option<f64> = row.get("estimated_rows")?;
     // No number that is known of a parent covers the children's rows.
     let with_children = kind == RelationKind::InheritanceParent && !only;
     // -1 says that the table was never analyzed.
@@ -108,12 +108,12 @@ fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgE
         columns: Vec::new(),
         indexes: Vec::new(),
         estimated_rows: counted.map(|rows| rows as u64),
-        row_security: row.get(5)?,
-        schema_usable: row.get(6)?,
-        heap: heap && row.get(7)?,
-        populated: row.get(8)?,
-        large: with_children || row.get(9)?,
-        oid: Some(row.oid(1)?),
+        row_security: row.get("row_security")?,
+        schema_usable: row.get("schema_usable")?,
+        heap: heap && row.get("heap")?,
+        populated: row.get("populated")?,
+        large: with_children || row.get("large")?,
+        oid: Some(row.get_u32("oid")?),
     }))
 }
 
@@ -141,22 +141,22 @@ impl Untyped {
 
 /// A column from its row of `sql::relation_columns`.
 fn untyped(row: &Row) -> Result<Untyped, PgError> {
-    let collation = match row.get::<&str>(7)? {
+    let collation = match row.get::<&str>("collation")? {
         "-" => Collation::None,
         "b" => Collation::Bytes,
         "n" => Collation::Nondeterministic,
         _ => Collation::Linguistic,
     };
     Ok(Untyped {
-        name: ColumnName(row.get(1)?),
-        display: row.get(2)?,
-        type_oid: row.oid(3)?,
-        modifier: row.get(4)?,
-        not_null: row.get(5)?,
-        readable: row.get(6)?,
-        collation: (collation, row.get(9)?),
-        scattered: row.get(8)?,
-        distinct: row.get::<Option<f64>>(10)?.map(|values| values.ceil() as u64),
+        name: ColumnName(row.get("name")?),
+        display: row.get("type_name")?,
+        type_oid: row.get_u32("type_oid")?,
+        modifier: row.get("modifier")?,
+        not_null: row.get("not_null")?,
+        readable: row.get("readable")?,
+        collation: (collation, row.get("collation_id")?),
+        scattered: row.get("scattered")?,
+        distinct: row.get::<Option<f64>>("distinct_values")?.map(|values| values.ceil() as u64),
     })
 }
 
@@ -164,15 +164,15 @@ fn untyped(row: &Row) -> Result<Untyped, PgError> {
 fn indexes(rows: &[Row]) -> Result<Vec<Index>, PgError> {
     let mut indexes: Vec<Index> = Vec::new();
     for row in rows {
-        let name: String = row.get(1)?;
+        let name: String = row.get("name")?;
         if indexes.last().is_none_or(|index| index.name != name) {
-            let (unique, primary) = (row.get(2)?, row.get(3)?);
+            let (unique, primary) = (row.get("is_unique")?, row.get("is_primary")?);
             indexes.push(Index { name, unique, primary, columns: Vec::new() });
         }
         if let Some(index) = indexes.last_mut() {
             index.columns.push(IndexColumn {
-                name: row.get::<Option<String>>(4)?.map(ColumnName),
-                plain_order: row.get(5)?,
+                name: row.get::<Option<String>>("column_name")?.map(ColumnName),
+                plain_order: row.get("plain_order")?,
             });
         }
     }

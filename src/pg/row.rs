@@ -1,6 +1,9 @@
 //! Rows as they come from the driver, and values as they go to it.
 
+use std::fmt;
+
 use bytes::{BufMut, BytesMut};
+use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::PgError;
@@ -32,10 +35,14 @@ impl Record for Row {
 }
 
 impl Row {
-    /// A field of a known type.
-    pub(crate) fn get<'r, T: FromSql<'r>>(&'r self, index: usize) -> Result<T, PgError> {
-        self.0.try_get(index).map_err(|_| {
-            PgError::unexpected(format!("field {} has not the type that was asked for", index + 1))
+    /// Returns the value of a column: by its name, or by its position where the plan decides how many
+    /// columns there are.
+    pub(crate) fn get<'r, T: FromSql<'r>>(
+        &'r self,
+        column: impl RowIndex + fmt::Display,
+    ) -> Result<T, PgError> {
+        self.0.try_get(&column).map_err(|_| {
+            PgError::unexpected(format!("column {column} is missing or has an unexpected type"))
         })
     }
 
@@ -49,11 +56,28 @@ impl Row {
         self.0.raw_size_bytes()
     }
 
-    /// An OID, which is asked for as int8.
-    pub(super) fn oid(&self, index: usize) -> Result<u32, PgError> {
-        let number: i64 = self.get(index)?;
-        u32::try_from(number).map_err(|_| PgError::unexpected("an OID out of range"))
+    /// Returns a number that SQL has no type of its own for, as an OID or a hash bucket: it comes as an
+    /// int8.
+    pub(crate) fn get_u32(&self, column: impl RowIndex + fmt::Display) -> Result<u32, PgError> {
+        let number: i64 = self.get(&column)?;
+        u32::try_from(number).map_err(|_| out_of_range(&column))
     }
+
+    /// Returns a number that may be NULL, as [`Row::get_u32`] does.
+    pub(super) fn get_optional_u32(&self, column: &str) -> Result<Option<u32>, PgError> {
+        let number: Option<i64> = self.get(column)?;
+        number.map(u32::try_from).transpose().map_err(|_| out_of_range(&column))
+    }
+
+    /// Returns a count, which comes as an int8.
+    pub(crate) fn get_count(&self, column: impl RowIndex + fmt::Display) -> Result<u64, PgError> {
+        let number: i64 = self.get(&column)?;
+        u64::try_from(number).map_err(|_| out_of_range(&column))
+    }
+}
+
+fn out_of_range(column: &impl fmt::Display) -> PgError {
+    PgError::unexpected(format!("the number of column {column} is out of range"))
 }
 
 /// A parameter: bytes in the binary form of their type.

@@ -64,22 +64,25 @@ pub type LastKey = (Result<Option<i128>, PgError>, Result<(i64, bool), PgError>)
 
 fn last_key(rows: &[Row]) -> Result<Option<i128>, PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
-    let text: Option<&str> = row.get(0)?;
+    let text: Option<&str> = row.get("last_key")?;
     let number = text.map(|text| text.parse().map_err(|_| PgError::unexpected("no number")));
     number.transpose()
 }
 
 fn sequence_state(rows: &[Row]) -> Result<(i64, bool), PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
-    Ok((row.get(0)?, row.get(1)?))
+    Ok((row.get("last_value")?, row.get("is_called")?))
 }
 
 fn link(row: &Row) -> Result<SequenceLink, PgError> {
     Ok(SequenceLink {
-        column: ColumnName(row.get(1)?),
-        sequence: TableName { schema: SchemaName(row.get(2)?), name: row.get(3)? },
-        increment: row.get(4)?,
-        end: row.get(5)?,
-        readable: row.get(6)?,
+        column: ColumnName(row.get("column_name")?),
+        sequence: TableName {
+            schema: SchemaName(row.get("sequence_schema")?),
+            name: row.get("sequence_name")?,
+        },
+        increment: row.get("increment")?,
+        end: row.get("last_number")?,
+        readable: row.get("readable")?,
     })
 }

@@ -13,24 +13,26 @@ const DIGESTS_SINCE: u32 = 140_000;
 /// The oldest version that has what the canons use (`trim_scale`).
 const OLDEST: u32 = 130_000;
 
-/// Reads which run of a server answered, from two fields.
-pub(super) fn instance(
-    row: &Row,
-    timeline: Option<u32>,
-    first: usize,
-) -> Result<Instance, PgError> {
-    let flushed: Option<i64> = row.get(first + 1)?;
-    let wal = timeline.zip(flushed);
+/// Reads which run of a server answered.
+pub(super) fn instance(row: &Row) -> Result<Instance, PgError> {
+    let flushed: Option<i64> = row.get("flushed")?;
+    let wal = timeline(row)?.zip(flushed);
     Ok(Instance {
-        started: row.get(first)?,
+        started: row.get("started")?,
         wal: wal.map(|(timeline, end)| WalEnd { timeline, flushed: end.cast_unsigned() }),
     })
 }
 
 /// Reads a timeline from the name of a WAL file.
-pub(super) fn timeline(row: &Row, index: usize) -> Result<Option<u32>, PgError> {
-    let file: Option<&str> = row.get(index)?;
+pub(super) fn timeline(row: &Row) -> Result<Option<u32>, PgError> {
+    let file: Option<&str> = row.get("wal_file")?;
     Ok(file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok()))
+}
+
+/// Reads `server_version_num`.
+pub(super) fn version(row: &Row) -> Result<u32, PgError> {
+    let version: i32 = row.get("version")?;
+    u32::try_from(version).map_err(|_| PgError::unexpected("the version is out of range"))
 }
 
 impl Lease {
@@ -41,7 +43,7 @@ impl Lease {
     pub async fn server(&self, session: &Session) -> Result<Server, PgError> {
         let rows = self.all(session, &sql::server()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-        let version = u32::try_from(row.get::<i32>(0)?).unwrap_or(0);
+        let version = version(row)?;
         if version < OLDEST {
             let message = format!("PostgreSQL {} is older than 13", version / 10_000);
             return Err(PgError::setting(message));
@@ -49,14 +51,14 @@ impl Lease {
         self.check_settings(session).await?;
         Ok(Server {
             version,
-            database: row.get(1)?,
-            role: row.get(2)?,
-            overprivileged: row.get(3)?,
-            encoding: row.get(4)?,
-            standby: row.get(5)?,
-            system_identifier: row.get(6)?,
-            monitors: row.get(7)?,
-            instance: instance(row, timeline(row, 8)?, 9)?,
+            database: row.get("database")?,
+            role: row.get("role")?,
+            overprivileged: row.get("overprivileged")?,
+            encoding: row.get("encoding")?,
+            standby: row.get("standby")?,
+            system_identifier: row.get("system_identifier")?,
+            monitors: row.get("monitors")?,
+            instance: instance(row)?,
             digests: self.digest_trust(session, version).await?,
         })
     }
@@ -85,7 +87,7 @@ impl Lease {
     async fn check_settings(&self, session: &Session) -> Result<(), PgError> {
         let rows = self.all(session, &sql::settings_in_effect()).await?;
         for row in &rows {
-            let (name, value): (&str, &str) = (row.get(0)?, row.get(1)?);
+            let (name, value): (&str, &str) = (row.get("name")?, row.get("value")?);
             let pinned =
                 sql::PINNED.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
             if pinned != Some(value) {

@@ -4,7 +4,7 @@ use super::error::PgError;
 use super::lease::Lease;
 use super::query::QueryColumns;
 use super::row::Row;
-use super::server::{instance, timeline};
+use super::server::{instance, timeline, version};
 use super::session::Session;
 use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
@@ -130,44 +130,37 @@ fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
 /// A shape from its row of `sql::shapes`, and whether it is of a view.
 fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
-    let timeline = timeline(row, 6)?;
     let shape = Shape {
-        version: u32::try_from(row.get::<i32>(1)?).unwrap_or(0),
-        system: row.get(5)?,
-        standby: row.get(4)?,
-        timeline,
-        database: row.get(2)?,
-        database_oid: oid(row, 3)?.unwrap_or(0),
-        relation: oid(row, 7)?,
-        columns: columns(row, 11)?,
-        partitions: row.get::<i64>(9)?.cast_unsigned(),
-        partition_set: row.get(10)?,
-        filenode: oid(row, 8)?,
+        version: version(row)?,
+        system: row.get("system")?,
+        standby: row.get("standby")?,
+        timeline: timeline(row)?,
+        database: row.get("database")?,
+        database_oid: row.get_u32("database_oid")?,
+        relation: row.get_optional_u32("relation")?,
+        columns: columns(row)?,
+        partitions: row.get_count("partitions")?,
+        partition_set: row.get("partition_set")?,
+        filenode: row.get_optional_u32("filenode")?,
         relations: Some(Vec::new()),
-        instance: Some(instance(row, timeline, 13)?),
+        instance: Some(instance(row)?),
     };
-    Ok((shape, row.get(12)?))
+    Ok((shape, row.get("is_view")?))
 }
 
 fn relation(row: &Row) -> Result<ShapeRelation, PgError> {
     Ok(ShapeRelation {
-        name: row.get(1)?,
-        oid: oid(row, 2)?.unwrap_or(0),
-        definition: row.get(3)?,
-        partitions: row.get::<i64>(4)?.cast_unsigned(),
-        partition_set: row.get(5)?,
-        columns: columns(row, 6)?,
+        name: row.get("name")?,
+        oid: row.get_u32("oid")?,
+        definition: row.get("definition")?,
+        partitions: row.get_count("partitions")?,
+        partition_set: row.get("partition_set")?,
+        columns: columns(row)?,
     })
 }
 
-fn oid(row: &Row, index: usize) -> Result<Option<u32>, PgError> {
-    let number: Option<i64> = row.get(index)?;
-    let out_of_range = |_| PgError::unexpected("an OID out of range");
-    number.map(u32::try_from).transpose().map_err(out_of_range)
-}
-
 /// Columns come as JSON; nothing where there are none, or none were asked for.
-fn columns(row: &Row, index: usize) -> Result<Vec<ShapeColumn>, PgError> {
-    let Some(text) = row.get::<Option<&str>>(index)? else { return Ok(Vec::new()) };
+fn columns(row: &Row) -> Result<Vec<ShapeColumn>, PgError> {
+    let Some(text) = row.get::<Option<&str>>("columns")? else { return Ok(Vec::new()) };
     serde_json::from_str(text).map_err(|_| PgError::unexpected("the columns of a relation"))
 }

@@ -21,37 +21,37 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn stored(&self, oid: u32) -> Result<Stored, PgError> {
         let rows = self.lease.all(&self.own, &sql::stored_columns(oid)).await?;
-        let types: Vec<u32> = rows.iter().map(|row| row.oid(2)).collect::<Result<_, _>>()?;
+        let types: Vec<u32> = rows.iter().map(|row| row.get_u32("type_oid")).collect::<Result<_, _>>()?;
         let types = self.lease.types(&self.own, types.into_iter()).await?;
         let columns: Result<Vec<StoredColumn>, PgError> = rows
             .iter()
             .map(|row| {
                 Ok(StoredColumn {
-                    name: ColumnName(row.get(0)?),
-                    type_name: row.get(1)?,
-                    pg_type: types.resolve(row.oid(2)?),
-                    not_null: row.get(3)?,
-                    generated: row.get(4)?,
-                    identity: match row.get::<&str>(5)? {
+                    name: ColumnName(row.get("name")?),
+                    type_name: row.get("type_name")?,
+                    pg_type: types.resolve(row.get_u32("type_oid")?),
+                    not_null: row.get("not_null")?,
+                    generated: row.get("generated")?,
+                    identity: match row.get::<&str>("identity")? {
                         "a" => Identity::Always,
                         "d" => Identity::ByDefault,
                         _ => Identity::None,
                     },
-                    has_default: row.get(6)?,
-                    sequence: row.get(7)?,
-                    readable: row.get(8)?,
-                    length: row.get(9)?,
-                    expression: row.get(11)?,
-                    checks: row.get(12)?,
-                    loose: row.get(13)?,
-                    equal: row.get(14)?,
+                    has_default: row.get("has_default")?,
+                    sequence: row.get("sequence")?,
+                    readable: row.get("readable")?,
+                    length: row.get("length")?,
+                    expression: row.get("expression")?,
+                    checks: row.get("checks")?,
+                    loose: row.get("loose")?,
+                    equal: row.get("equal")?,
                 })
             })
             .collect();
         let mut stored = Stored {
             oid,
             columns: columns?,
-            deferrable: rows.first().map_or(Ok(false), |row| row.get(10))?,
+            deferrable: rows.first().map_or(Ok(false), |row| row.get("deferrable"))?,
             uniques: Vec::new(),
             parents: Vec::new(),
             referrers: Vec::new(),
@@ -67,8 +67,8 @@ impl Catalog<'_> {
     async fn links(&self, oid: u32) -> Result<(Vec<Link>, Vec<Link>), PgError> {
         let (mut parents, mut referrers) = (Vec::new(), Vec::new());
         for row in self.lease.all(&self.own, &sql::stored_links(oid)).await? {
-            let action = |at: usize| {
-                let action = match row.get::<&str>(at)? {
+            let action = |column: &str| {
+                let action = match row.get::<&str>(column)? {
                     "c" => Some("CASCADE"),
                     "n" => Some("SET NULL"),
                     "d" => Some("SET DEFAULT"),
@@ -76,33 +76,30 @@ impl Catalog<'_> {
                 };
                 Ok::<_, PgError>(action.map(str::to_owned))
             };
-            let end = |at: usize| {
-                let table = TableName { schema: SchemaName(row.get(at)?), name: row.get(at + 1)? };
-                Ok::<_, PgError>(End { table, partitioned: row.get(at + 2)? })
+            let end = |end: &str| {
+                let schema = SchemaName(row.get(format!("{end}_schema").as_str())?);
+                let name = row.get(format!("{end}_name").as_str())?;
+                let partitioned = row.get(format!("{end}_partitioned").as_str())?;
+                Ok::<_, PgError>(End { table: TableName { schema, name }, partitioned })
             };
-            let columns = |at: usize| {
-                let names: Vec<String> = row.get(at)?;
-                Ok::<_, PgError>(names.into_iter().map(ColumnName).collect::<Vec<_>>())
-            };
-            let link = |here: usize, there: usize| {
-                let columns = (columns(9 + here)?, columns(9 + there)?);
+            let columns = |end: &str| names(&row, format!("{end}_columns").as_str());
+            let link = |here: &str, there: &str| {
                 Ok::<_, PgError>(Link {
-                    root: row.oid(0)?,
-                    here: end(1 + 3 * here)?,
-                    there: end(1 + 3 * there)?,
-                    on_delete: action(7)?,
-                    on_update: action(8)?,
-                    generated: row.get(11 + here)?,
-                    full: row.get(15)?,
-                    columns: columns.0.into_iter().zip(columns.1).collect(),
+                    root: row.get_u32("root")?,
+                    here: end(here)?,
+                    there: end(there)?,
+                    on_delete: action("on_delete")?,
+                    on_update: action("on_update")?,
+                    generated: row.get(format!("{here}_generated").as_str())?,
+                    full: row.get("full_match")?,
+                    columns: columns(here)?.into_iter().zip(columns(there)?).collect(),
                 })
             };
-            // Who refers comes first in a row, whom it refers to second.
-            if row.get(13)? {
-                parents.push(link(0, 1)?);
+            if row.get("refers")? {
+                parents.push(link("referrer", "referenced")?);
             }
-            if row.get(14)? {
-                referrers.push(link(1, 0)?);
+            if row.get("referred")? {
+                referrers.push(link("referenced", "referrer")?);
             }
         }
         Ok((parents, referrers))
@@ -126,7 +123,7 @@ impl Catalog<'_> {
             }
             let found = self.lease.all(&self.own, &sql::relations(&[&table])).await?;
             let mut links = match found.first() {
-                Some(row) => self.links(row.oid(1)?).await?.1,
+                Some(row) => self.links(row.get_u32("oid")?).await?.1,
                 None => Vec::new(),
             };
             links.retain(|link| acts(&link));
@@ -143,7 +140,7 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
         let rows = self.lease.all(&self.own, &sql::stored_definition(oid)).await?;
-        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+        rows.iter().map(|row| Ok((row.get("what")?, row.get("how")?))).collect()
     }
 
     /// Those of some sequences, as SQL writes them, that the role may not read and move.
@@ -152,7 +149,7 @@ impl Catalog<'_> {
     /// What the server says.
     pub async fn unmovable(&self, sequences: &[&str]) -> Result<Vec<String>, PgError> {
         let rows = self.lease.all(&self.own, &sql::unmovable(sequences)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
+        rows.iter().map(|row| row.get("name")).collect()
     }
 
     /// What the role may do to a table.
@@ -166,30 +163,38 @@ impl Catalog<'_> {
             return Err(PgError::unexpected("nothing is said of rights"));
         };
         Ok(Rights {
-            insert: row.get(0)?,
-            update: row.get(1)?,
-            delete: row.get(2)?,
-            temporary: row.get(3)?,
-            replica: row.get(4)?,
+            insert: row.get("insert")?,
+            update: row.get("update")?,
+            delete: row.get("delete")?,
+            temporary: row.get("temporary")?,
+            replica: row.get("replica")?,
         })
     }
 }
 
-/// A unique index as `sql::stored_uniques` tells it.
+/// Reads names of columns.
+fn names(row: &Row, column: &str) -> Result<Vec<ColumnName>, PgError> {
+    let names: Vec<String> = row.get(column)?;
+    Ok(names.into_iter().map(ColumnName).collect())
+}
+
+/// Reads a unique index from its row of `sql::stored_uniques`.
 fn unique(row: &Row) -> Result<Unique, PgError> {
-    let names = |at: usize| {
-        let names: Vec<String> = row.get(at)?;
-        Ok::<_, PgError>(names.into_iter().map(ColumnName).collect::<Vec<_>>())
-    };
-    let (keys, hashes): (Vec<String>, Vec<String>) = (row.get(6)?, row.get(7)?);
-    let (nulls_alike, predicate): (bool, Option<String>) = (row.get(2)?, row.get(9)?);
+    let (keys, hashes): (Vec<String>, Vec<String>) = (row.get("keys")?, row.get("hashes")?);
+    let predicate: Option<String> = row.get("predicate")?;
+    let nulls_alike = row.get("nulls_alike")?;
     let told = Told {
         value: sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike),
-        plain: !row.get::<bool>(5)?,
-        coarse: row.get(4)?,
-        own: names(8)?,
-        generated: names(10)?,
+        plain: !row.get::<bool>("needs_server")?,
+        coarse: row.get("coarse")?,
+        own: names(row, "own")?,
+        generated: names(row, "generated")?,
     };
-    let told = Some(told);
-    Ok(Unique { name: row.get(0)?, columns: names(1)?, nulls_alike, late: row.get(3)?, told })
+    Ok(Unique {
+        name: row.get("name")?,
+        columns: names(row, "columns")?,
+        nulls_alike,
+        late: row.get("late")?,
+        told: Some(told),
+    })
 }

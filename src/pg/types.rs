@@ -47,14 +47,14 @@ impl Lease {
         for oids in oids.chunks(TYPES_AT_ONCE) {
             for row in self.all(session, &sql::type_shapes(oids)).await? {
                 let shape = Shape {
-                    name: row.get(1)?,
-                    kind: row.get(2)?,
-                    category: row.get(3)?,
-                    element: row.oid(4)?,
-                    base: row.oid(5)?,
-                    modifier: row.get(6)?,
+                    name: row.get("name")?,
+                    kind: row.get("kind")?,
+                    category: row.get("category")?,
+                    element: row.get_u32("element")?,
+                    base: row.get_u32("base")?,
+                    modifier: row.get("modifier")?,
                 };
-                types.insert(row.oid(0)?, shape);
+                types.insert(row.get_u32("oid")?, shape);
             }
         }
         Ok(Types(types))

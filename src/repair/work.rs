@@ -7,10 +7,10 @@ use super::change::{Act, Exchange, Standin};
 use super::quote::{block, literal};
 use super::rows::Rows;
 use crate::schema::ColumnName;
-use crate::sql::{quoted, quoted_table};
+use crate::sql::{RAISED_SQLSTATE, quoted, quoted_table};
 
 /// The code of an error by which a guard refuses.
-pub const GUARD: &str = "PGR01";
+pub const GUARD: &str = RAISED_SQLSTATE;
 
 /// Locks the rows that are there. All at once or none of them: a transaction that holds some of them
 /// and wants others finds ours free, so nobody ever waits in a circle with a script.

@@ -156,11 +156,15 @@ impl fmt::Debug for ChecksumKey {
     }
 }
 
-/// A secret that nobody knows.
+/// Returns 256 bits of the operating system's randomness.
+///
+/// # Panics
+/// When the system has none, as every `HashMap` of the standard library does.
 pub fn random_secret() -> [u8; 32] {
-    // Two ulids hold 160 bits of the operating system's randomness.
-    let ids = [ulid::Ulid::generate(), ulid::Ulid::generate()].map(|id| id.to_bytes());
-    *blake3::hash(ids.as_flattened()).as_bytes()
+    let mut secret = [0; 32];
+    let filled = getrandom::fill(&mut secret);
+    assert!(filled.is_ok(), "the operating system has no random bytes: {filled:?}");
+    secret
 }
 
 /// The key is a secret.

@@ -16,22 +16,22 @@ pub fn relations(names: &[&TableName]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
         "select asked.place,
-c.oid::pg_catalog.int8,
-c.relkind::pg_catalog.text,
-exists (select from pg_catalog.pg_inherits as i where i.inhparent = c.oid),
+c.oid::pg_catalog.int8 as oid,
+c.relkind::pg_catalog.text as kind,
+exists (select from pg_catalog.pg_inherits as i where i.inhparent = c.oid) as has_children,
 case when c.relkind = 'p' then (
 select pg_catalog.sum(greatest(leaf.reltuples, 0))
 from pg_catalog.pg_partition_tree(c.oid) as t
 join pg_catalog.pg_class as leaf on leaf.oid = t.relid
 where t.isleaf
-) else c.reltuples end::pg_catalog.float8,
-pg_catalog.row_security_active(c.oid),
-pg_catalog.has_schema_privilege(n.oid, 'usage'),
-coalesce(m.amname = 'heap', false),
-c.relispopulated,
+) else c.reltuples end::pg_catalog.float8 as estimated_rows,
+pg_catalog.row_security_active(c.oid) as row_security,
+pg_catalog.has_schema_privilege(n.oid, 'usage') as schema_usable,
+coalesce(m.amname = 'heap', false) as heap,
+c.relispopulated as populated,
 case when c.relkind in ('r', 'm') then coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) > 0
 else true
-end
+end as large
 from ",
     );
     asked_names(&mut writer, names.iter().copied()).push(
@@ -71,7 +71,7 @@ pub fn relation_names(schema: &SchemaName) -> Statement {
     let mut writer = Writer::new(&[]);
     writer
         .push(
-            "select c.relname::pg_catalog.text
+            "select c.relname::pg_catalog.text as name
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')
@@ -165,15 +165,15 @@ from pg_catalog.pg_database as d
 where d.datname = pg_catalog.current_database()
 )
 select asked.place,
-a.attname::pg_catalog.text,
-pg_catalog.format_type(a.atttypid, a.atttypmod),
-a.atttypid::pg_catalog.int8,
-a.atttypmod,
+a.attname::pg_catalog.text as name,
+pg_catalog.format_type(a.atttypid, a.atttypmod) as type_name,
+a.atttypid::pg_catalog.int8 as type_oid,
+a.atttypmod as modifier,
 a.attnotnull and c.relkind <> 'f' and (asked.place, a.attname) not in (
 select u.place, u.attname
 from nullable as u
-),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+) as not_null,
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') as readable,
 case
 when a.attcollation = 0 then '-'
 when not l.collisdeterministic then 'n'
@@ -181,8 +181,8 @@ when l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'PO
 when l.collprovider = 'd' and here.provider = 'b' then 'b'
 when l.collprovider = 'd' and here.provider = 'c' and here.datcollate in ('C', 'POSIX') then 'b'
 else 'l'
-end,
-coalesce(pg_catalog.abs(s.correlation) < 0.5, false),
+end as collation,
+coalesce(pg_catalog.abs(s.correlation) < 0.5, false) as scattered,
 case
 when l.collprovider in ('c', 'i') then
 l.collprovider::pg_catalog.text || ' '
@@ -190,8 +190,8 @@ l.collprovider::pg_catalog.text || ' '
 || ' ' || coalesce(pg_catalog.to_jsonb(l) ->> 'collicurules', '')
 || ' ' || case when l.collversion = pg_catalog.pg_collation_actual_version(l.oid) then l.collversion end
 when l.collprovider = 'd' then here.collation
-end,
-case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8
+end as collation_id,
+case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8 as distinct_values
 from asked
 cross join here
 join pg_catalog.pg_class as c on c.oid = asked.oid
@@ -254,12 +254,12 @@ pub fn relation_indexes(oids: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push(
         "select asked.place,
-c.relname::pg_catalog.text,
-i.indisunique and i.indimmediate,
-i.indisprimary,
-a.attname::pg_catalog.text,
+c.relname::pg_catalog.text as name,
+i.indisunique and i.indimmediate as is_unique,
+i.indisprimary as is_primary,
+a.attname::pg_catalog.text as column_name,
 o.opcdefault and i.indoption[k.place - 1] = 0
-and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0)
+and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0) as plain_order
 from ",
     );
     asked_oids(&mut writer, oids).push(
@@ -312,8 +312,9 @@ pub fn type_shapes(oids: &[u32]) -> Statement {
             "\nfrom shape as s
 join pg_catalog.pg_type as t on t.oid in (s.typelem, s.typbasetype)
 )
-select s.oid::pg_catalog.int8, s.typname::pg_catalog.text, s.typtype::pg_catalog.text,
-s.typcategory::pg_catalog.text, s.typelem::pg_catalog.int8, s.typbasetype::pg_catalog.int8, s.typtypmod
+select s.oid::pg_catalog.int8 as oid, s.typname::pg_catalog.text as name,
+s.typtype::pg_catalog.text as kind, s.typcategory::pg_catalog.text as category,
+s.typelem::pg_catalog.int8 as element, s.typbasetype::pg_catalog.int8 as base, s.typtypmod as modifier
 from shape as s",
         );
     writer.finish()
@@ -328,7 +329,7 @@ pub fn expression_type(
     params: &[Param],
 ) -> Statement {
     let mut writer = Writer::new(params);
-    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
+    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8 as type_oid, t.t::pg_catalog.text as type_name\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
     writer.fragment(fragment).push("\nfrom ");
     named(&mut writer, reads, side);
     writer.push("\nwhere false\n)) as t\n) as t");
@@ -373,7 +374,7 @@ pub fn query_stands_alone(query: &Fragment, params: &[Param]) -> Statement {
 /// The names of a query's columns, in order, one a row; no row of the query is made.
 pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
     let mut writer = Writer::new(params);
-    writer.push("select pg_catalog.json_object_keys(pg_catalog.row_to_json(x))\nfrom ");
+    writer.push("select pg_catalog.json_object_keys(pg_catalog.row_to_json(x)) as name\nfrom ");
     one_null_row(&mut writer, query);
     writer.finish()
 }
@@ -384,14 +385,14 @@ pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
 pub fn query_column_types(query: &Fragment, params: &[Param], names: &[String]) -> Statement {
     let mut writer = Writer::new(params);
     writer.push(
-        "select t.t::pg_catalog.oid::pg_catalog.int8,
-t.t::pg_catalog.text,
+        "select t.t::pg_catalog.oid::pg_catalog.int8 as type_oid,
+t.t::pg_catalog.text as type_name,
 (
 select pg_catalog.array_agg(l.relation::pg_catalog.int8)
 from pg_catalog.pg_locks as l
 where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
 and l.locktype operator(pg_catalog.=) 'relation'
-)
+) as locked
 from ",
     );
     one_null_row(&mut writer, query);

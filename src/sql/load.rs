@@ -11,7 +11,7 @@ use super::statement::Statement;
 /// of them holds back by itself.
 pub fn sessions() -> Statement {
     Statement::constant(
-        "select s.active, s.at_work, true
+        "select s.active, s.at_work, true as seen
 from (
 select pg_catalog.count(*) filter (where a.state = 'active') as active, pg_catalog.count(*) as at_work
 from pg_catalog.pg_stat_activity as a
@@ -51,9 +51,9 @@ pg_catalog.pg_last_xact_replay_timestamp(),
 case when pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')
 then (select c.checkpoint_time from pg_catalog.pg_control_checkpoint() as c)
 end
-)) * 1000000)::pg_catalog.int8,
-pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8,
-exists (select from pg_catalog.pg_stat_wal_receiver)",
+)) * 1000000)::pg_catalog.int8 as age,
+pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8 as behind,
+exists (select from pg_catalog.pg_stat_wal_receiver) as receives",
     )
 }
 
@@ -62,11 +62,11 @@ exists (select from pg_catalog.pg_stat_wal_receiver)",
 /// that the primary measured, in microseconds. Those who follow to archive or to decode replay nothing.
 pub fn replay_by_standbys() -> Statement {
     Statement::constant(
-        "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::pg_catalog.int8,
-pg_catalog.pg_has_role('pg_read_all_stats', 'usage'),
-pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')::pg_catalog.int8,
-(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - r.reply_time) * 1000000)::pg_catalog.int8,
-(pg_catalog.date_part('epoch', r.replay_lag) * 1000000)::pg_catalog.int8
+        "select pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::pg_catalog.int8 as written,
+pg_catalog.pg_has_role('pg_read_all_stats', 'usage') as seen,
+pg_catalog.pg_wal_lsn_diff(r.replay_lsn, '0/0')::pg_catalog.int8 as replayed,
+(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - r.reply_time) * 1000000)::pg_catalog.int8 as reported_ago,
+(pg_catalog.date_part('epoch', r.replay_lag) * 1000000)::pg_catalog.int8 as lag
 from (select 1) as one
 left join pg_catalog.pg_stat_replication as r
 on r.replay_lsn is not null

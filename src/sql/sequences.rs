@@ -19,13 +19,13 @@ pub fn sequence_links(oids: &[u32]) -> Statement {
     let next_number = NEXT_NUMBER.replace('X', "'([^']|'')+'::regclass").replace('\'', "''");
     writer.push(
         "select asked.place,
-a.attname::pg_catalog.text,
-n.nspname::pg_catalog.text,
-c.relname::pg_catalog.text,
-s.seqincrement,
-case when s.seqincrement > 0 then s.seqmax else s.seqmin end,
+a.attname::pg_catalog.text as column_name,
+n.nspname::pg_catalog.text as sequence_schema,
+c.relname::pg_catalog.text as sequence_name,
+s.seqincrement as increment,
+case when s.seqincrement > 0 then s.seqmax else s.seqmin end as last_number,
 pg_catalog.has_schema_privilege(n.oid, 'usage')
-and pg_catalog.has_sequence_privilege(c.oid, 'select')
+and pg_catalog.has_sequence_privilege(c.oid, 'select') as readable
 from ",
     );
     asked_oids(&mut writer, oids)
@@ -75,7 +75,7 @@ join pg_catalog.pg_sequence as s on s.seqrelid = l.sequence
 join pg_catalog.pg_class as c on c.oid = l.sequence
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_attribute as a on a.attrelid = l.relation and a.attnum = l.number
-order by asked.place, a.attnum, 3, 4",
+order by asked.place, a.attnum, sequence_schema, sequence_name",
         );
     writer.finish()
 }
@@ -115,7 +115,7 @@ pub fn last_key(
         }
     };
     Statement::constant(format!(
-        "select pg_catalog.{whole}(pg_catalog.{function}({number})::pg_catalog.numeric)::pg_catalog.text
+        "select pg_catalog.{whole}(pg_catalog.{function}({number})::pg_catalog.numeric)::pg_catalog.text as last_key
 from {relation} as r{counted}"
     ))
 }
@@ -134,7 +134,7 @@ mod tests {
         );
         assert_eq!(
             last_key(&name("t"), &ColumnName("Id".into()), Numerals::Whole, false).text,
-            "select pg_catalog.ceil(pg_catalog.min(r.\"Id\")::pg_catalog.numeric)::pg_catalog.text\n\
+            "select pg_catalog.ceil(pg_catalog.min(r.\"Id\")::pg_catalog.numeric)::pg_catalog.text as last_key\n\
              from \"S\".\"t\" as r"
         );
     }
