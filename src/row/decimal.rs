@@ -6,11 +6,16 @@
 
 use std::cmp::Ordering;
 
+use super::numeric::{Numeric, NumericClass};
+
 /// Digits are those of PostgreSQL's `numeric`: four decimal places each.
 const BASE: i64 = 10_000;
 
 /// The highest power of ten that a tolerance may be written with.
 const LARGEST_POWER: i32 = 2_000;
+
+/// The most places of whole units: a hundred times 10 to this power fits 128 bits.
+const MAX_PLACES: u32 = 36;
 
 /// A finite decimal number, exact whatever its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,18 +41,16 @@ impl Decimal {
 
     /// Reads the binary form of `numeric`; nothing for NaN and the infinities.
     pub fn numeric(bytes: &[u8]) -> Option<Decimal> {
-        let (words, rest) = bytes.as_chunks::<2>();
-        let [count, weight, sign, _scale, digits @ ..] = words else { return None };
-        let count = u16::from_be_bytes(*count);
-        let negative = match u16::from_be_bytes(*sign) {
-            0 => false,
-            0x4000 => true,
-            _ => return None,
+        let Numeric { class, weight, digits } = Numeric::read(bytes)?;
+        let negative = match class {
+            NumericClass::Zero | NumericClass::Positive => false,
+            NumericClass::Negative => true,
+            NumericClass::NegativeInfinity | NumericClass::Infinity | NumericClass::NotANumber => {
+                return None;
+            }
         };
-        if !rest.is_empty() || digits.len() != usize::from(count) {
-            return None;
-        }
-        let lowest = i32::from(i16::from_be_bytes(*weight)) + 1 - i32::from(count);
+        let (digits, _) = digits.as_chunks::<2>();
+        let lowest = i32::from(weight) + 1 - i32::try_from(digits.len()).ok()?;
         let digits = digits.iter().rev().map(|digit| u16::from_be_bytes(*digit)).collect();
         Some(Decimal { negative, digits, lowest })
     }
@@ -110,6 +113,28 @@ impl Decimal {
     /// Whether it is below zero.
     pub fn is_negative(&self) -> bool {
         self.negative && self.digits.iter().any(|digit| *digit > 0)
+    }
+
+    /// Returns the number as whole units of 10^-`places`, without zeros at the end where there are
+    /// places; `None` if the units need more than 38 digits, or there are more than 36 places.
+    pub fn to_units(&self) -> Option<(i128, u32)> {
+        let mut units: i128 = 0;
+        for digit in self.digits.iter().rev() {
+            units = units.checked_mul(i128::from(BASE))?.checked_add(i128::from(*digit))?;
+        }
+        if units == 0 {
+            return Some((0, 0));
+        }
+        let mut places = -4 * i64::from(self.lowest);
+        while places > 0 && units % 10 == 0 {
+            (units, places) = (units / 10, places - 1);
+        }
+        if places < 0 {
+            let zeros = u32::try_from(-places).ok()?;
+            (units, places) = (units.checked_mul(10_i128.checked_pow(zeros)?)?, 0);
+        }
+        let places = u32::try_from(places).ok().filter(|places| *places <= MAX_PLACES)?;
+        Some((if self.negative { -units } else { units }, places))
     }
 
     /// Whether two numbers are no further apart than a tolerance.
@@ -224,6 +249,20 @@ mod tests {
         for wrong in ["", ".5", "5.", "1s", "1,5", "+1", "--1", "1e", "e1", "1e99999", "NaN", " 1"]
         {
             assert_eq!(Decimal::parse(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_whole_units_of_a_power_of_ten() {
+        let units = |text: &str| read(text).to_units();
+        assert_eq!(units("-12.3400"), Some((-1234, 2)));
+        assert_eq!(units("5e3"), Some((5000, 0)));
+        assert_eq!(units("-0.00"), Some((0, 0)));
+        assert_eq!(units("0.00010"), Some((1, 4)));
+        assert_eq!(units("1e38"), Some((10_i128.pow(38), 0)));
+        assert_eq!(units("1e-36"), Some((1, 36)));
+        for text in ["1e39", "1e-37", &"9".repeat(60)] {
+            assert_eq!(units(text), None, "{text}");
         }
     }
 

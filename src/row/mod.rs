@@ -10,6 +10,7 @@ mod digest;
 mod fingerprint;
 mod group;
 mod key;
+mod numeric;
 mod order;
 mod range;
 mod record;

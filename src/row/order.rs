@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use super::Key;
+use super::numeric::{Numeric, NumericClass};
 
 /// How the binary form of one key field is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +41,8 @@ impl KeyOrder {
             let ordering = match field {
                 KeyField::Signed => signed(a).cmp(&signed(b)),
                 KeyField::Bytes | KeyField::Collated => a.cmp(b),
-                KeyField::Numeric => numeric(a, b),
-                KeyField::Float => float(a, b),
+                KeyField::Numeric => compare_numerics(a, b),
+                KeyField::Float => compare_floats(a, b),
             };
             if ordering.is_ne() {
                 return ordering;
@@ -56,7 +57,7 @@ fn signed(bytes: &[u8]) -> i64 {
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
 }
 
-fn float(a: &[u8], b: &[u8]) -> Ordering {
+fn compare_floats(a: &[u8], b: &[u8]) -> Ordering {
     let value = |bytes: &[u8]| match *bytes {
         [a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),
         [a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
@@ -66,41 +67,20 @@ fn float(a: &[u8], b: &[u8]) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
-/// `numeric` in its binary form: counts and sign in four 16-bit words, then digits of base 10,000.
-struct Numeric<'a> {
-    rank: i8,
-    weight: i16,
-    digits: &'a [u8],
-}
-
-fn read_numeric(bytes: &[u8]) -> Numeric<'_> {
-    let word = |at: usize| match bytes.get(at..at + 2) {
-        Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
-        None => 0,
+fn compare_numerics(a: &[u8], b: &[u8]) -> Ordering {
+    let (one, other) = match (Numeric::read(a), Numeric::read(b)) {
+        (Some(one), Some(other)) => (one, other),
+        // No server sends bytes of another form; they only need to be in some order.
+        (one, other) => return one.is_some().cmp(&other.is_some()).then_with(|| a.cmp(b)),
     };
-    let digits = bytes.get(8..).unwrap_or_default();
-    // -Infinity < negative < zero < positive < Infinity < NaN
-    let rank = match word(4) {
-        0xF000 => -2,
-        0xD000 => 2,
-        0xC000 => 3,
-        _ if digits.is_empty() => 0,
-        0x4000 => -1,
-        _ => 1,
-    };
-    Numeric { rank, weight: word(2).cast_signed(), digits }
-}
-
-fn numeric(a: &[u8], b: &[u8]) -> Ordering {
-    let (a, b) = (read_numeric(a), read_numeric(b));
     let magnitude = || {
         // Digits are big-endian words without leading or (after trim_scale) trailing zeros, so
         // bytes in order are digits in order, and a longer number that starts alike is larger.
-        a.weight.cmp(&b.weight).then_with(|| a.digits.cmp(b.digits))
+        one.weight.cmp(&other.weight).then_with(|| one.digits.cmp(other.digits))
     };
-    a.rank.cmp(&b.rank).then_with(|| match a.rank {
-        1 => magnitude(),
-        -1 => magnitude().reverse(),
+    one.class.cmp(&other.class).then_with(|| match one.class {
+        NumericClass::Positive => magnitude(),
+        NumericClass::Negative => magnitude().reverse(),
         _ => Ordering::Equal,
     })
 }
