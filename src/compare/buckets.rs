@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::drill::parts;
 use super::{Compared, Pairing};
 use crate::plan::MappingPlan;
-use crate::row::{Classes, Digest, Fingerprint, GroupCounts, Key, KeyOrder};
+use crate::row::{Digest, Fingerprint, GroupCounts, HashBuckets, Key, KeyOrder};
 use crate::schema::{BySide, Side};
 
 /// Rows that are held at once, a side.
@@ -44,10 +44,10 @@ pub enum Ask {
         /// How many classes.
         of: u32,
         /// The wider classes that are still of interest.
-        within: Option<Classes>,
+        within: Option<HashBuckets>,
     },
     /// Keys and row hashes of these classes.
-    Rows(Classes),
+    Rows(HashBuckets),
 }
 
 /// Rows of one group in one bucket.
@@ -92,7 +92,7 @@ pub struct Progress {
     /// Bucket, place among the groups, rows.
     counts: Vec<(u32, u32, u64)>,
     groups: Vec<Option<Vec<u8>>>,
-    parts: Vec<Classes>,
+    parts: Vec<HashBuckets>,
     first: bool,
 }
 
@@ -111,7 +111,7 @@ pub struct Buckets {
     seen: GroupCounts,
     pairing: Option<Pairing>,
     /// Parts that wait for their pass.
-    parts: Vec<Classes>,
+    parts: Vec<HashBuckets>,
     /// Whether something better can be done when nearly all buckets are dirty.
     has_ranges: bool,
     first: bool,
@@ -272,7 +272,7 @@ fn finer(of: u32, dirty: &[(u32, u64)], groups: Option<u64>) -> Option<Ask> {
     let of_now = of.checked_mul(refinement)?;
     (rows > 2 * ROWS_IN_HAND && refinement >= LEAST_REFINEMENT).then(|| {
         let chosen = dirty.iter().map(|(class, _)| *class).collect();
-        Ask::Digests { of: of_now, within: Some(Classes { of, chosen }) }
+        Ask::Digests { of: of_now, within: Some(HashBuckets { of, chosen }) }
     })
 }
 
@@ -385,7 +385,7 @@ mod tests {
         buckets.digests(Side::Source, [(1, digest(&[5])), (3, digest(&[8]))]);
         buckets.digests(Side::Target, [(1, digest(&[5])), (2, digest(&[9]))]);
         let Passed::Again(ask, clean) = buckets.passed() else { panic!() };
-        assert_eq!(ask, Ask::Rows(Classes { of: 8, chosen: vec![3, 2] }));
+        assert_eq!(ask, Ask::Rows(HashBuckets { of: 8, chosen: vec![3, 2] }));
         assert_eq!(clean.matched, 1);
         buckets.rows(Side::Source, [row(1, 8), row(4, 4)]);
         buckets.rows(Side::Target, [row(4, 4), row(2, 9)]);
@@ -403,7 +403,7 @@ mod tests {
         let Passed::Again(Ask::Digests { of, within }, compared) = buckets.passed() else {
             panic!()
         };
-        assert_eq!(within, Some(Classes { of: 8192, chosen: vec![8000] }));
+        assert_eq!(within, Some(HashBuckets { of: 8192, chosen: vec![8000] }));
         assert_eq!((of, compared.matched), (8192 * 8192, 8000));
     }
 

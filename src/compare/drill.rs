@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Suspected;
-use crate::row::{Classes, Digest, GroupCounts};
+use crate::row::{Digest, GroupCounts, HashBuckets};
 use crate::schema::{BySide, Side};
 
 /// Rows that may be in hand at once.
@@ -61,7 +61,7 @@ pub enum Step {
     /// A digest of each of so many classes, of both sides.
     ByClass(u32),
     /// Keys and row hashes of these classes, or of the whole range, of both sides.
-    Rows(Option<Classes>),
+    Rows(Option<HashBuckets>),
     /// Nothing more.
     Done(Compared),
 }
@@ -84,7 +84,7 @@ pub struct Compared {
 /// One range on its way down.
 #[derive(Debug)]
 pub struct Drill {
-    parts: Vec<Option<Classes>>,
+    parts: Vec<Option<HashBuckets>>,
     so_far: Compared,
     digest: BySide<Digest>,
     duplicates: bool,
@@ -194,7 +194,7 @@ impl Drill {
         let of = rows.div_ceil(ROWS_IN_HAND).next_power_of_two().min(MOST_CLASSES) as u32;
         self.parts = match of {
             1 => vec![None],
-            of => (0..of).map(|class| Some(Classes { of, chosen: vec![class] })).collect(),
+            of => (0..of).map(|class| Some(HashBuckets { of, chosen: vec![class] })).collect(),
         };
         self.next_part()
     }
@@ -224,15 +224,15 @@ impl Drill {
 }
 
 /// Dirty classes with their rows, put together into parts of at most so many rows.
-pub(super) fn parts(of: u32, dirty: &[(u32, u64)], most: u64) -> Vec<Classes> {
-    let mut parts: Vec<(Classes, u64)> = Vec::new();
+pub(super) fn parts(of: u32, dirty: &[(u32, u64)], most: u64) -> Vec<HashBuckets> {
+    let mut parts: Vec<(HashBuckets, u64)> = Vec::new();
     for (class, rows) in dirty {
         match parts.last_mut() {
             Some((classes, held)) if *held + rows <= most => {
                 classes.chosen.push(*class);
                 *held += rows;
             }
-            _ => parts.push((Classes { of, chosen: vec![*class] }, *rows)),
+            _ => parts.push((HashBuckets { of, chosen: vec![*class] }, *rows)),
         }
     }
     parts.into_iter().map(|(classes, _)| classes).collect()
@@ -290,7 +290,7 @@ mod tests {
         let source = BTreeMap::from([(0, digest(&[1])), (1, digest(&[2])), (3, digest(&[3]))]);
         let target = BTreeMap::from([(0, digest(&[1])), (1, digest(&[9])), (2, digest(&[4]))]);
         let step = drill.by_class(4, BySide { source, target });
-        assert_eq!(step, Step::Rows(Some(Classes { of: 4, chosen: vec![1, 2, 3] })));
+        assert_eq!(step, Step::Rows(Some(HashBuckets { of: 4, chosen: vec![1, 2, 3] })));
         let suspect = Suspected { key: Key::new([&b"k"[..]]), image: BySide::default() };
         let Step::Done(compared) =
             drill.rows(BySide { source: 2, target: 2 }, BySide::default(), 0, vec![suspect])
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(begin().digests(BySide { source: twice, target: twice }), Step::Rows(None));
         let classes = BTreeMap::from([(1, twice)]);
         let step = begin().by_class(2, BySide { source: classes.clone(), target: classes });
-        assert_eq!(step, Step::Rows(Some(Classes { of: 2, chosen: vec![1] })));
+        assert_eq!(step, Step::Rows(Some(HashBuckets { of: 2, chosen: vec![1] })));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::plan::{Leeway, Pair};
-use crate::row::{Decimal, Fingerprint, Fingerprinter, Record};
+use crate::row::{Decimal, Fingerprint, Fingerprinter, RowFields};
 use crate::schema::Builtin;
 
 /// Whether two canons of a pair agree.
@@ -23,8 +23,8 @@ pub fn agree(pair: &Pair, source: Option<&[u8]>, target: Option<&[u8]>) -> bool 
 /// Whether two rows agree in these fields.
 pub(super) fn rows_agree(
     pairs: &[Pair],
-    source: &impl Record,
-    target: &impl Record,
+    source: &impl RowFields,
+    target: &impl RowFields,
     mut fields: Range<usize>,
 ) -> bool {
     fields.all(|index| agree(&pairs[index], source.field(index), target.field(index)))
@@ -125,7 +125,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn of(row: &impl Record, pairs: &[Pair], fingerprinter: &mut Fingerprinter) -> Kept {
+    pub(super) fn of(
+        row: &impl RowFields,
+        pairs: &[Pair],
+        fingerprinter: &mut Fingerprinter,
+    ) -> Kept {
         let others = fingerprinter.of(&Exact(row, pairs), 0..pairs.len());
         let field = |index: usize| {
             let kept = pairs[index].leeway.as_ref().and(row.field(index));
@@ -145,7 +149,7 @@ impl Kept {
     }
 }
 
-impl Record for Kept {
+impl RowFields for Kept {
     fn field(&self, index: usize) -> Option<&[u8]> {
         self.fields[index].as_deref()
     }
@@ -154,7 +158,7 @@ impl Record for Kept {
 /// A row without the fields that have a leeway.
 struct Exact<'r, R>(&'r R, &'r [Pair]);
 
-impl<R: Record> Record for Exact<'_, R> {
+impl<R: RowFields> RowFields for Exact<'_, R> {
     fn field(&self, index: usize) -> Option<&[u8]> {
         if self.1[index].leeway.is_some() { None } else { self.0.field(index) }
     }

@@ -5,7 +5,9 @@ use hashbrown::HashMap;
 use super::leeway::agree;
 use crate::finding::DivergenceKind;
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
+use crate::row::{
+    Digest, Fingerprint, Fingerprinter, Group, Key, Redactor, RowFields, equal_fields,
+};
 use crate::schema::{BySide, Side};
 use crate::sql::Lookup;
 
@@ -15,7 +17,7 @@ pub struct LookedUp<'p, R> {
     layout: Lookup,
     pairs: &'p [Pair],
     key_width: usize,
-    veil: &'p Veil,
+    veil: &'p Redactor,
     /// Where the rows of each key are kept.
     places: HashMap<Key, usize>,
     /// The places of the keys that were asked for, in their order: one may be asked for twice.
@@ -45,13 +47,13 @@ pub struct Looked {
     pub changed_at: BySide<Option<String>>,
 }
 
-impl<'p, R: Record> LookedUp<'p, R> {
+impl<'p, R: RowFields> LookedUp<'p, R> {
     /// Waits for the rows of these keys. Redacted values are told under the veil.
     pub fn new<'k>(
         layout: Lookup,
         pairs: &'p [Pair],
         key_width: usize,
-        veil: &'p Veil,
+        veil: &'p Redactor,
         keys: impl Iterator<Item = &'k Key>,
     ) -> LookedUp<'p, R> {
         let mut places: HashMap<Key, usize> = HashMap::new();
@@ -103,7 +105,8 @@ impl<'p, R: Record> LookedUp<'p, R> {
             ([source], [target]) => {
                 columns = self.differences(source, target);
                 let agree = columns.is_empty();
-                cleared = agree && !alike(source, target, self.layout.canons..self.layout.texts);
+                cleared =
+                    agree && !equal_fields(source, target, self.layout.canons..self.layout.texts);
                 (!agree).then_some(DivergenceKind::Mismatch)
             }
             _ => Some(DivergenceKind::DuplicateKey),
@@ -169,13 +172,13 @@ impl<'p, R: Record> LookedUp<'p, R> {
 }
 
 /// When the only row of a side was last changed; its text stands behind those of the pairs.
-fn changed_at<R: Record>(rows: &[R], layout: &Lookup, pairs: usize) -> Option<String> {
+fn changed_at<R: RowFields>(rows: &[R], layout: &Lookup, pairs: usize) -> Option<String> {
     let [row] = rows else { return None };
     Some(String::from_utf8_lossy(told(row, layout, pairs)?).into_owned())
 }
 
 /// What a looked-up row says of a pair, as people read it; nothing for NULL.
-pub fn told<'r>(row: &'r impl Record, layout: &Lookup, pair: usize) -> Option<&'r [u8]> {
+pub fn told<'r>(row: &'r impl RowFields, layout: &Lookup, pair: usize) -> Option<&'r [u8]> {
     element(row.field(layout.texts)?, pair)
 }
 
@@ -205,8 +208,8 @@ fn split(array: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 }
 
 /// A pair's value as outputs may show it.
-pub fn shown(pair: &Pair, value: &str, veil: &Veil) -> String {
-    if pair.terms.redact { veil.over(value.as_bytes()) } else { value.to_owned() }
+pub fn shown(pair: &Pair, value: &str, veil: &Redactor) -> String {
+    if pair.terms.redact { veil.redact(value.as_bytes()) } else { value.to_owned() }
 }
 
 #[cfg(test)]
@@ -250,7 +253,7 @@ mod tests {
     }
 
     fn look_under(terms: &str, source: Vec<Row>, target: Vec<Row>) -> Looked {
-        let (pairs, veil) = (pairs(terms), Veil::of_secret(b"secret"));
+        let (pairs, veil) = (pairs(terms), Redactor::of_secret(b"secret"));
         let layout = Lookup { texts: 2, ..Lookup::default() };
         let key = Key::new([&b"k"[..]]);
         let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
@@ -305,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_asked_for_twice_is_told_twice() {
-        let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
+        let (pairs, veil) = (pairs(""), Redactor::of_secret(b"secret"));
         let layout = Lookup { texts: 2, ..Lookup::default() };
         let keys = [&b"k"[..], b"k", b"l"].map(|key| Key::new([key]));
         let mut looked = LookedUp::new(layout, &pairs, 1, &veil, keys.iter());
@@ -323,7 +326,7 @@ mod tests {
         let key = Key::new([&b"k"[..]]);
         let rules = BySide { source: vec![(4, 0), (5, 2)], target: vec![(4, 1)] };
         let layout = Lookup { texts: 2, group: Some(3), rules, ..Lookup::default() };
-        let (pairs, veil) = (pairs(""), Veil::of_secret(b"secret"));
+        let (pairs, veil) = (pairs(""), Redactor::of_secret(b"secret"));
         let mut looked = LookedUp::new(layout, &pairs, 1, &veil, [&key].into_iter());
         let with = |mut row: Row, more: &[Option<&[u8]>]| {
             row.extend(more.iter().map(|field| field.map(<[u8]>::to_vec)));
@@ -343,8 +346,8 @@ mod tests {
         let cleared = look_under(terms, vec![row("Ä")], vec![row("ä")]);
         assert_eq!((cleared.kind, cleared.cleared), (None, true));
         assert_ne!(cleared.image.source, cleared.image.target);
-        let alike = look_under(terms, vec![row("Ä")], vec![row("Ä")]);
-        assert_eq!((alike.kind, alike.cleared), (None, false));
+        let equal_fields = look_under(terms, vec![row("Ä")], vec![row("Ä")]);
+        assert_eq!((equal_fields.kind, equal_fields.cleared), (None, false));
         let differ = look_under(terms, vec![row("Ä")], vec![row("Ö")]);
         assert_eq!((differ.kind, differ.cleared), (Some(DivergenceKind::Mismatch), false));
     }
@@ -354,9 +357,9 @@ mod tests {
         let terms = "k = { from = \"k\", redact = true }\nv = { from = \"v\", redact = true }";
         let looked =
             look_under(terms, vec![row("k", Some("1"), Some("1"))], vec![row("k", None, None)]);
-        let veil = Veil::of_secret(b"secret");
-        assert_eq!(looked.key, [veil.over(b"k")]);
-        let values = BySide { source: Some(veil.over(b"1")), target: None };
+        let veil = Redactor::of_secret(b"secret");
+        assert_eq!(looked.key, [veil.redact(b"k")]);
+        let values = BySide { source: Some(veil.redact(b"1")), target: None };
         assert_eq!(looked.columns, [(1, values)]);
     }
 }

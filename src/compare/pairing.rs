@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::leeway::{Kept, rows_agree};
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
+use crate::row::{
+    Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, RowFields, equal_fields,
+};
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ at first sight, with what each side has of it.
@@ -37,7 +39,7 @@ pub struct Pairing {
     order: KeyOrder,
     key_width: usize,
     /// Without a proven key every key is kept, or a second row of a key that has already agreed
-    /// would look like a row of its own, and duplicates alike on both sides would not be seen.
+    /// would look like a row of its own, and duplicates equal_fields on both sides would not be seen.
     keeps_all: bool,
     rows: BySide<u64>,
     digest: BySide<Digest>,
@@ -100,8 +102,8 @@ impl Pairing {
 
     /// Takes the next row of both sides, or of the one with the smaller key. `width` is the number
     /// of fields of a row.
-    pub fn step<R: Record>(&mut self, source: &R, target: &R, width: usize) -> Advance {
-        if !alike(source, target, 0..self.key_width) {
+    pub fn step<R: RowFields>(&mut self, source: &R, target: &R, width: usize) -> Advance {
+        if !equal_fields(source, target, 0..self.key_width) {
             if !self.order.is_known() {
                 self.wait(Side::Source, source, width);
                 self.wait(Side::Target, target, width);
@@ -128,7 +130,7 @@ impl Pairing {
     }
 
     /// Takes a row whose counterpart has not come (yet).
-    pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+    pub fn wait<R: RowFields>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
             if let Some(pairs) = &self.forgiving {
@@ -141,13 +143,13 @@ impl Pairing {
 
     /// Takes a row that has no counterpart, since the other side has no row at all: nothing but its
     /// fingerprint is held. Its key must be proven, or a second row of it would not be noticed.
-    pub fn lone<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+    pub fn lone<R: RowFields>(&mut self, side: Side, row: &R, width: usize) {
         self.rows[side] += 1;
         self.digest[side].add(self.fingerprinter.of(row, 0..width));
     }
 
-    fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
-        alike(source, target, fields.clone())
+    fn agree<R: RowFields>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
+        equal_fields(source, target, fields.clone())
             || self
                 .forgiving
                 .as_ref()
@@ -187,7 +189,13 @@ impl Pairing {
     }
 
     /// Takes a key with its row's fingerprint; of the row itself only the group is read.
-    pub fn add_row<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
+    pub fn add_row<R: RowFields>(
+        &mut self,
+        side: Side,
+        key: Key,
+        fingerprint: Fingerprint,
+        row: &R,
+    ) {
         let group = self.group_of(row);
         self.add_of(side, key, fingerprint, group);
     }
@@ -200,8 +208,8 @@ impl Pairing {
         image[side].add(fingerprint);
         entry.group = group;
         if !self.keeps_all && image.source.rows == 1 && image.target.rows == 1 {
-            let alike = image.source == image.target;
-            if self.forgive(&key) || alike {
+            let equal_fields = image.source == image.target;
+            if self.forgive(&key) || equal_fields {
                 self.matched += 1;
                 self.waiting.remove(&key);
                 self.groups.add(group, 1);
@@ -209,7 +217,7 @@ impl Pairing {
         }
     }
 
-    fn group_of(&mut self, row: &impl Record) -> u32 {
+    fn group_of(&mut self, row: &impl RowFields) -> u32 {
         self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
@@ -246,7 +254,7 @@ impl Pairing {
         (matched, suspects, if self.group.is_some() { groups } else { GroupCounts::default() })
     }
 
-    fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
+    fn smaller<R: RowFields>(&self, source: &R, target: &R) -> Side {
         let keys = (Key::of(source, self.key_width), Key::of(target, self.key_width));
         match keys {
             (Some(a), Some(b)) if self.order.compare(&a, &b).is_gt() => Side::Target,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Classes, Group, GroupCounts};
+use crate::row::{Group, GroupCounts, HashBuckets};
 
 /// Rows of one side by group and by the place of the covering rule, if one covers them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl MatchedGroups {
     }
 
     /// The rows of these classes are read, or all.
-    pub fn read(&mut self, chosen: Option<&Classes>) {
+    pub fn read(&mut self, chosen: Option<&HashBuckets>) {
         self.whole = GroupCounts::default();
         match chosen {
             Some(classes) => classes.chosen.iter().for_each(|c| drop(self.classes.remove(c))),
@@ -122,7 +122,7 @@ mod tests {
         let mut groups = MatchedGroups::default();
         groups.whole(counts("a", 9));
         groups.by_class([(0, counts("a", 4)), (1, counts("a", 5))].into());
-        groups.read(Some(&Classes { of: 2, chosen: vec![1] }));
+        groups.read(Some(&HashBuckets { of: 2, chosen: vec![1] }));
         groups.paired(&counts("b", 3));
         let mut found: Vec<_> =
             groups.finish().iter().map(|(g, n)| (g.unwrap().to_vec(), n)).collect();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, fstat, mkdirat, openat, statat};
 
-use super::judge::{Entry, Expected, Process, Purpose};
+use super::ownership::{EntryMetadata, Expected, Process, Purpose};
 
 /// For their owner alone.
 pub(super) const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -145,14 +145,14 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(named(&path, &error)),
         };
-        let folder = fstat(&self.file).map(Entry::from)?;
+        let folder = fstat(&self.file).map(EntryMetadata::from)?;
         let process = Process::current();
         let may_replace = !folder.mode.contains(Mode::SVTX)
             || process.user == 0
             || [folder.user, entry.user].contains(&process.user);
         // Its mode and its links do not count: it is never written to.
         let owner = if may_replace { process.user } else { entry.user };
-        let entry = Entry { mode: FILE_MODE, has_one_name: true, user: owner, ..entry };
+        let entry = EntryMetadata { mode: FILE_MODE, has_one_name: true, user: owner, ..entry };
         object(&path, &entry, Expected::FileToWrite)
     }
 
@@ -177,7 +177,7 @@ impl Directory {
         self.file.sync_all().map_err(|error| named(&self.path, &error))
     }
 
-    pub(super) fn entry(&self, name: &OsStr) -> io::Result<Entry> {
+    pub(super) fn entry(&self, name: &OsStr) -> io::Result<EntryMetadata> {
         Ok(statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
@@ -219,7 +219,7 @@ fn judge(path: &Path, file: &File, expected: Expected) -> io::Result<()> {
     object(path, &stat.into(), expected)
 }
 
-fn object(path: &Path, entry: &Entry, expected: Expected) -> io::Result<()> {
+fn object(path: &Path, entry: &EntryMetadata, expected: Expected) -> io::Result<()> {
     let Some(objection) = Process::current().objection(entry, expected) else { return Ok(()) };
     let what = if matches!(expected, Expected::Folder(_)) { "folder " } else { "" };
     let message = format!("{what}{} {objection}", path.display());

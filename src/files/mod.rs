@@ -10,9 +10,9 @@
 //! may be links, as they are in a mounted ConfigMap.
 
 mod directory;
-mod draft;
-mod judge;
+mod ownership;
+mod staged_entry;
 
 pub use directory::{Directory, create_folder};
-pub use draft::{Draft, unnamed};
-pub use judge::Purpose;
+pub use ownership::Purpose;
+pub use staged_entry::{StagedEntry, create_unnamed_file};

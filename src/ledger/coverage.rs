@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::redaction::Storage;
 use super::store::Store;
 use super::value::{Change, values};
-use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
+use crate::row::{Coverage, CoveredRange, KeyRange, Shares, VerifiedBy};
 
 /// The part of a mapping that was verified, as far as a secret shows its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl StoredCoverage<'_> {
             let range;
             (range, of_key) = self.range(stored, cipher)?;
             let (rows, verified) = (stored.rows, stored.verified.clone());
-            stretches.push(Stretch { range, rows, verified });
+            stretches.push(CoveredRange { range, rows, verified });
         }
         Coverage::of(stretches).map(|coverage| (coverage, of_key))
     }
@@ -168,14 +168,14 @@ impl Recorder {
     /// its bounds must not be stored.
     pub fn keep_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
-        let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
+        let whole = |stretch: &CoveredRange| stretch.range == KeyRange::everything();
         let storage = match self.redaction().of(mapping) {
             // Without bounds there is nothing to hide.
             Storage::Nothing if coverage.stretches().iter().all(whole) => Storage::Plain,
             storage => storage,
         };
-        let stored = |(place, stretch): (usize, &Stretch)| {
-            let (place, Stretch { range, rows, verified }) = (place as u64, stretch);
+        let stored = |(place, stretch): (usize, &CoveredRange)| {
+            let (place, CoveredRange { range, rows, verified }) = (place as u64, stretch);
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
             let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
             let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];

@@ -322,7 +322,7 @@ mod tests {
                 ranges in prop::collection::vec(range(), 0..4),
                 rows in any::<u64>(),
             ) {
-                let stretch = |range: &KeyRange| crate::row::Stretch {
+                let stretch = |range: &KeyRange| crate::row::CoveredRange {
                     range: range.clone(),
                     rows,
                     verified: None,
@@ -416,7 +416,7 @@ mod tests {
 
         #[test]
         fn sums_of_damaged_rows_do_not_overflow() {
-            let stretch = |after: Option<i32>, through: Option<i32>| crate::row::Stretch {
+            let stretch = |after: Option<i32>, through: Option<i32>| crate::row::CoveredRange {
                 range: KeyRange { after: after.and_then(bound), through: through.and_then(bound) },
                 rows: u64::MAX,
                 verified: None,

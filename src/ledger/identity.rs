@@ -1,7 +1,7 @@
 //! Which difference a finding is, from run to run, and whether it still has the same values.
 
 use crate::finding::{Finding, FindingPlace};
-use crate::row::{Veil, seal};
+use crate::row::{Redactor, seal};
 
 /// The same in every run of one scope for the same difference, whatever its values and whatever was
 /// ruled: mapping, kind and place. Several findings may speak of one range, so there the group and
@@ -27,7 +27,7 @@ pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
 
 /// A keyed hash of what a finding says of its rows: of values that were left out it must tell nobody
 /// anything.
-pub(super) fn image(veil: &Veil, finding: &Finding) -> String {
+pub(super) fn image(veil: &Redactor, finding: &Finding) -> String {
     let columns = serde_json::to_string(&finding.columns).unwrap_or_default();
-    veil.over(format!("{} {columns}", finding.rows()).as_bytes())
+    veil.redact(format!("{} {columns}", finding.rows()).as_bytes())
 }

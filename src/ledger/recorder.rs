@@ -19,7 +19,7 @@ use super::store::Store;
 use super::value::{Change, Record, Value, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
-use crate::row::Veil;
+use crate::row::Redactor;
 
 /// Changes that may wait to be written.
 const TOGETHER: usize = 2_000;
@@ -31,7 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 pub struct Recorder {
     store: Store,
     verb: &'static str,
-    veil: Veil,
+    veil: Redactor,
     /// What the run is asked, to be held against what a resumption is asked.
     terms: Option<String>,
     /// The run that goes on, if it is not a new one.
@@ -76,7 +76,7 @@ impl Recorder {
     /// Begins with a ledger. `verb` is what the run is.
     ///
     pub fn new(store: Store, verb: &'static str) -> Recorder {
-        let veil = Veil::of_secret(store.secret());
+        let veil = Redactor::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
         Recorder {
             store,

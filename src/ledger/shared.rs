@@ -13,8 +13,8 @@ use super::error::LedgerError;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::value::{Change, Record, Value};
-use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
-use crate::row::Record as _;
+use crate::pg::{Connection, PgError, Pool, ReadSettings, Row, WriteTransaction};
+use crate::row::RowFields as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
 
@@ -32,7 +32,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// An open ledger in a database.
 pub(super) struct SharedStore {
     pool: Pool,
-    session: Session,
+    session: ReadSettings,
     /// Whether a newer program has made its tables.
     pub(super) newer: bool,
 }
@@ -71,7 +71,7 @@ impl SharedStore {
 
     fn connect(url: &str) -> Result<SharedStore, LedgerError> {
         let pool = Pool::new(url, "pgreconcile/ledger", 2)?;
-        let session = Session::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
+        let session = ReadSettings::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
         Ok(SharedStore { pool, session, newer: false })
     }
 
@@ -142,14 +142,15 @@ impl SharedStore {
             (include_str!("statements/shared_lock_run.sql"), lock),
             (include_str!("statements/shared_cut.sql"), cut),
         ];
-        let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
+        let made = async |writing: &WriteTransaction<'_>| writing.execute_all(&sent).await;
         self.tried(async |lease| written(lease, &made).await).await.map(drop)
     }
 
     async fn ask(&self, statement: &Statement) -> Result<Vec<Record>, LedgerError> {
         // What a run has written may be more than an answer to one question.
         let rows = self.tried(async |lease| {
-            let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
+            let (mut all, mut rows) =
+                (Vec::new(), lease.query_stream(&self.session, statement).await?);
             while let Some(row) = rows.next().await? {
                 all.push(row);
             }
@@ -165,7 +166,7 @@ impl SharedStore {
         params: &[Value],
     ) -> Result<Vec<Record>, LedgerError> {
         let binds = binds(params);
-        let made = async |writing: &Writing<'_>| writing.rows(statement, &binds).await;
+        let made = async |writing: &WriteTransaction<'_>| writing.query(statement, &binds).await;
         let rows = self.tried(async |lease| written(lease, &made).await).await?;
         rows.iter().map(record).collect()
     }
@@ -174,7 +175,7 @@ impl SharedStore {
     pub(super) async fn together(&self, changes: &[Change]) -> Result<Vec<u64>, LedgerError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        let made = async |writing: &Writing<'_>| writing.fill_all(&sent).await;
+        let made = async |writing: &WriteTransaction<'_>| writing.execute_all(&sent).await;
         let tries = AtomicU32::new(0);
         let tried = self.tried(async |lease| {
             let again = tries.fetch_add(1, Ordering::Relaxed) > 0;
@@ -198,12 +199,12 @@ impl SharedStore {
         changes: &[Change],
         then: impl Fn(&[Record]) -> Result<Vec<Change>, LedgerError>,
     ) -> Result<Vec<Record>, LedgerError> {
-        let made = async |writing: &Writing<'_>| {
+        let made = async |writing: &WriteTransaction<'_>| {
             let mut returned = Vec::new();
             for Change { statement, params } in changes {
                 returned = Tables::rows(writing, statement, params.clone()).await?;
             }
-            let following = then(&returned).map_err(Writing::not_understood)?;
+            let following = then(&returned).map_err(WriteTransaction::not_understood)?;
             Tables::change_all(writing, following).await.map(|()| returned)
         };
         let tried = self.tried(async |lease| match written(lease, &made).await {
@@ -218,11 +219,11 @@ impl SharedStore {
     /// Does something with a connection, and again where that helps.
     async fn tried<T>(
         &self,
-        work: impl AsyncFn(&Lease) -> Result<T, PgError>,
+        work: impl AsyncFn(&Connection) -> Result<T, PgError>,
     ) -> Result<T, LedgerError> {
         let mut tries = 0;
         loop {
-            let lease = self.pool.lease().await;
+            let lease = self.pool.acquire().await;
             let done = match lease {
                 Ok(lease) => {
                     let done = work(&lease).await;
@@ -248,10 +249,10 @@ fn taken_over() -> LedgerError {
 
 /// Does something in a transaction that writes.
 async fn written<T>(
-    lease: &Lease,
-    work: impl AsyncFn(&Writing<'_>) -> Result<T, PgError>,
+    lease: &Connection,
+    work: impl AsyncFn(&WriteTransaction<'_>) -> Result<T, PgError>,
 ) -> Result<T, PgError> {
-    let writing = lease.begin_writing(BEGIN).await?;
+    let writing = lease.begin_write(BEGIN).await?;
     match work(&writing).await {
         Ok(done) => writing.commit().await.map(|()| done),
         Err(error) => {
@@ -263,12 +264,12 @@ async fn written<T>(
 
 /// Makes the tables that are missing, unless another process has just done so. Gives the version that
 /// is there then.
-async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
-    writing.run(include_str!("statements/shared_create.sql")).await?;
-    let found = writing.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
+async fn migrate(writing: &WriteTransaction<'_>) -> Result<i64, PgError> {
+    writing.execute_batch(include_str!("statements/shared_create.sql")).await?;
+    let found = writing.query(include_str!("statements/shared_exists.sql"), &[]).await?;
     let version = match found.first().is_some_and(|row| row.field(0).is_some()) {
         true => {
-            let found = writing.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+            let found = writing.query(include_str!("statements/shared_version.sql"), &[]).await?;
             found.first().map_or(Ok(0), |row| row.get::<i64>(0))?
         }
         false => 0,
@@ -277,16 +278,16 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, PgError> {
     if steps.is_empty() {
         return Ok(version);
     }
-    writing.run(include_str!("statements/shared_own.sql")).await?;
+    writing.execute_batch(include_str!("statements/shared_own.sql")).await?;
     for step in steps {
-        writing.run(step.shared).await?;
+        writing.execute_batch(step.shared).await?;
     }
     convert_rows(writing, version).await?;
     let add = include_str!("statements/shared_add_version.sql");
-    writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
+    writing.execute(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)
 }
 
-impl Tables for Writing<'_> {
+impl Tables for WriteTransaction<'_> {
     type Error = PgError;
 
     async fn rows(
@@ -294,22 +295,22 @@ impl Tables for Writing<'_> {
         statement: &'static str,
         params: Vec<Value>,
     ) -> Result<Vec<Record>, PgError> {
-        let rows = self.rows(statement, &binds(&params)).await?;
+        let rows = self.query(statement, &binds(&params)).await?;
         rows.iter().map(record).collect::<Result<_, _>>().map_err(Self::not_understood)
     }
 
     async fn change(&self, statement: &'static str, params: Vec<Value>) -> Result<(), PgError> {
-        self.fill(statement, &binds(&params)).await
+        self.execute(statement, &binds(&params)).await
     }
 
     async fn erase_deleted(&self) -> Result<(), PgError> {
-        self.run(include_str!("statements/shared_erase_deleted.sql")).await
+        self.execute_batch(include_str!("statements/shared_erase_deleted.sql")).await
     }
 
     async fn change_all(&self, changes: Vec<Change>) -> Result<(), PgError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        self.fill_all(&sent).await.map(drop)
+        self.execute_all(&sent).await.map(drop)
     }
 
     fn not_understood(why: LedgerError) -> PgError {

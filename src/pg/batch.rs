@@ -7,22 +7,22 @@
 
 use std::ops::Range;
 
+use super::connection::Connection;
 use super::error::{PgError, Remedy};
-use super::lease::Lease;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::sql::Statement;
 
-impl Lease {
+impl Connection {
     /// Asks one question about each of some things, `most` at a time at the most, and decodes the rows
     /// about each. The first field of a row is the place of what it is about, counted from 1; rows come
     /// in the order of places. `name` names a thing for errors.
     ///
     /// # Errors
     /// What the server says. What is too much even for a single thing is named.
-    pub(super) async fn ask_each<T, R>(
+    pub(super) async fn query_each<T, R>(
         &self,
-        (session, most): (&Session, usize),
+        (session, most): (&ReadSettings, usize),
         things: &[T],
         statement: impl Fn(&[T]) -> Statement,
         name: impl Fn(&T) -> String,
@@ -32,7 +32,7 @@ impl Lease {
         let mut batches = Batches::new(things.len(), most);
         while let Some(batch) = batches.next() {
             let batch = &things[batch];
-            match self.all(session, &statement(batch)).await {
+            match self.query(session, &statement(batch)).await {
                 Ok(rows) => {
                     let parts = by_place(&rows, batch.len(), |row: &Row| row.get::<i64>("place"))?;
                     for (thing, rows) in batch.iter().zip(parts) {

@@ -1,11 +1,11 @@
 //! What one side's catalog is asked for all mappings, many at a time, and the operator's SQL put to the
 //! server fragment by fragment.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::query::QueryColumns;
+use super::query_columns::QueryColumns;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Shape, Side, TableName,
 };
@@ -15,11 +15,11 @@ use crate::sql;
 /// One side's catalog, asked through one connection.
 pub struct Catalog<'l> {
     /// The connection.
-    pub lease: &'l Lease,
+    pub lease: &'l Connection,
     /// For questions of ours: names resolve in `pg_catalog` alone.
-    pub own: Session,
+    pub own: ReadSettings,
     /// For the operator's SQL: names resolve in the side's search path.
-    pub operators: Session,
+    pub operators: ReadSettings,
     /// Parameters of the operator's SQL.
     pub params: &'l [Param],
     /// Which side it is.
@@ -32,50 +32,51 @@ pub struct Catalog<'l> {
 pub const RELATIONS_AT_ONCE: usize = 500;
 
 impl Catalog<'_> {
-    /// Asks one question about each of some things, see [`Lease::ask_each`].
-    pub(super) async fn each<T, R>(
+    /// Asks one question about each of some things, see [`Connection::query_each`].
+    pub(super) async fn query_each<T, R>(
         &self,
         things: &[T],
         statement: impl Fn(&[T]) -> sql::Statement,
         name: impl Fn(&T) -> String,
         decode: impl Fn(&T, &[Row]) -> Result<R, PgError>,
     ) -> Result<Vec<R>, PgError> {
-        self.lease.ask_each((&self.own, self.most), things, statement, name, decode).await
+        self.lease.query_each((&self.own, self.most), things, statement, name, decode).await
     }
 
     /// The shapes of what is read from, with the columns of queries; or why the server refuses a query.
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub async fn shapes(
+    pub async fn read_shapes(
         &self,
         reads: &[&Reads],
     ) -> Result<Vec<Result<(Shape, Option<QueryColumns>), PgError>>, PgError> {
-        self.lease.shapes((&self.own, self.most), &self.operators, reads, self.params).await
+        self.lease.read_shapes((&self.own, self.most), &self.operators, reads, self.params).await
     }
 
     /// The histograms of columns' values as texts, in order; empty where nothing was analyzed.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn spreads(
+    pub async fn read_histograms(
         &self,
         columns: &[(&TableName, &ColumnName)],
     ) -> Result<Vec<Vec<String>>, PgError> {
         let name = |(table, column): &(_, _)| format!("column {column} of table {table}");
         let decode = |_: &(_, _), rows: &[Row]| {
-            let bounds = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>("bounds"))?;
+            let bounds =
+                rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>("bounds"))?;
             Ok(bounds.unwrap_or_default())
         };
-        self.each(columns, sql::column_spreads, name, decode).await
+        self.query_each(columns, sql::column_spreads, name, decode).await
     }
 
     /// Names of relations in a schema.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn names_in(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation_names(schema)).await?;
+    pub async fn read_relation_names(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.query(&self.own, &sql::relation_names(schema)).await?;
         rows.iter().map(|row| row.get("name")).collect()
     }
 
@@ -83,14 +84,14 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub async fn queries(
+    pub async fn read_query_relations(
         &self,
         queries: &[(&Fragment, &QueryColumns)],
     ) -> Result<Vec<Result<Relation, PgError>>, PgError> {
         let asked = queries.iter().map(|(query, _)| sql::query_stands_alone(query, self.params));
         let alone = self.lease.pipeline(&self.operators, asked).await?;
         let oids = queries.iter().flat_map(|(_, query)| &query.columns).map(|(_, oid, _)| *oid);
-        let types = self.lease.types(&self.own, oids).await?;
+        let types = self.lease.read_types(&self.own, oids).await?;
         let relation = |query: &QueryColumns| {
             let columns = query.columns.iter().map(|(name, oid, display)| Column {
                 name: ColumnName(name.clone()),
@@ -121,8 +122,8 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says, unless it is about the value.
-    pub async fn reads(&self, param: &Param) -> Result<bool, PgError> {
-        match self.lease.all(&self.operators, &sql::param_value(param)).await {
+    pub async fn accepts_param(&self, param: &Param) -> Result<bool, PgError> {
+        match self.lease.query(&self.operators, &sql::param_value(param)).await {
             Ok(_) => Ok(true),
             // A type that only the other side knows is no matter until this side's SQL names it.
             Err(error) => match error.sqlstate.as_deref() {
@@ -138,7 +139,7 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub async fn expressions(
+    pub async fn read_expression_types(
         &self,
         expressions: &[(&Reads, &Fragment)],
     ) -> Result<Vec<Result<ColumnType, PgError>>, PgError> {
@@ -153,7 +154,7 @@ impl Catalog<'_> {
         });
         let named: Vec<Result<(u32, String), PgError>> = named.collect();
         let oids = named.iter().flatten().map(|(oid, _)| *oid);
-        let types = self.lease.types(&self.own, oids).await?;
+        let types = self.lease.read_types(&self.own, oids).await?;
         let typed = |(oid, display)| types.expression_type(oid, display);
         Ok(named.into_iter().map(|named| named.map(&typed)).collect())
     }
@@ -163,7 +164,7 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub async fn told(
+    pub async fn read_expression_outputs(
         &self,
         expressions: &[(&Reads, &[&ColumnName], &Fragment)],
     ) -> Result<Vec<Result<String, PgError>>, PgError> {

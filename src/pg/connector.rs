@@ -41,13 +41,13 @@ pub(super) struct Attempt {
 }
 
 /// An open connection.
-pub(super) struct Connection {
+pub(super) struct PooledClient {
     /// The driver's client; the task that drives it ends with it.
     pub(super) client: ClientWrapper,
     pub(super) quota: Arc<Quota>,
 }
 
-impl Connection {
+impl PooledClient {
     /// What an error of the driver means here.
     pub(super) fn error(&self, error: &tokio_postgres::Error) -> PgError {
         match self.quota.exceeded() {
@@ -120,14 +120,14 @@ impl Connector {
     }
 
     /// The places, for messages.
-    pub(super) fn places(&self) -> String {
+    pub(super) fn describe_endpoints(&self) -> String {
         let mut places: Vec<String> = self.attempts().map(|a| a.endpoint.to_string()).collect();
         places.dedup();
         places.join(", ")
     }
 
     /// Opens a connection to the first place that takes one.
-    pub(super) async fn open(&self) -> Result<Connection, PgError> {
+    pub(super) async fn open(&self) -> Result<PooledClient, PgError> {
         let mut failed = None;
         for attempt in self.attempts() {
             // The driver's own limit is over once the server has taken the connection; one that then
@@ -150,7 +150,7 @@ impl Connector {
     }
 
     /// Whether the server answers on a new connection. One that does not is given up for good.
-    pub(super) async fn answers(&self) -> bool {
+    pub(super) async fn is_responding(&self) -> bool {
         let _asking = self.asking.lock().await;
         if self.is_given_up() {
             return false;
@@ -178,7 +178,7 @@ impl Connector {
     }
 
     /// Waits until the server is given up.
-    pub(super) async fn given_up(&self) {
+    pub(super) async fn wait_until_given_up(&self) {
         // The sender lives as long as this.
         let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
     }
@@ -190,7 +190,7 @@ impl Attempt {
         Transports { encryption: self.encryption, tls: self.tls.clone(), quota }
     }
 
-    async fn open(&self) -> Result<Connection, PgError> {
+    async fn open(&self) -> Result<PooledClient, PgError> {
         let quota = Quota::of_greeting();
         let opened = match self.endpoint.is_socket() {
             true => self.open_socket(&quota).await,
@@ -203,7 +203,7 @@ impl Attempt {
         })
     }
 
-    async fn open_tcp(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+    async fn open_tcp(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let opened = self.config.connect(self.transports(Arc::clone(quota))).await;
         let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
         let driver = tokio::spawn(async move {
@@ -211,11 +211,11 @@ impl Attempt {
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, driver);
-        Ok(Connection { client, quota: Arc::clone(quota) })
+        Ok(PooledClient { client, quota: Arc::clone(quota) })
     }
 
     /// The driver hands no socket of the file system to a transport of ours.
-    async fn open_socket(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+    async fn open_socket(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let stream = UnixStream::connect(self.endpoint.to_string());
         let stream = stream.await.map_err(|error| PgError::lost(&error))?;
         let opened = self.config.connect_raw(Counted::new(stream, Arc::clone(quota)), NoTls).await;
@@ -224,7 +224,7 @@ impl Attempt {
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, driver);
-        let connection = Connection { client, quota: Arc::clone(quota) };
+        let connection = PooledClient { client, quota: Arc::clone(quota) };
         let wanted = self.config.get_target_session_attrs();
         if wanted == TargetSessionAttrs::Any {
             return Ok(connection);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::conninfo::{ADDRESSES, Conninfo, ConninfoError, PORTS, SslMode};
 use super::error::PgError;
-use super::files::{home, password, service};
+use super::libpq_files::{home, password, service};
 
 /// Everything needed to connect to one side, nothing left open.
 pub struct Destination {

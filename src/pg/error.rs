@@ -157,8 +157,29 @@ impl PgError {
 /// Classes, and codes, whose messages are the server's own and name no value: features and states,
 /// privileges, names, resources, the machine, damage to files, foreign servers that are not reached.
 const OWN: [&str; 23] = [
-    "08", "0A", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42", "53", "54", "55",
-    "57", "58", "72", "F0", "XX001", "XX002", RAISED_SQLSTATE,
+    "08",
+    "0A",
+    "25",
+    "26",
+    "28",
+    "2B",
+    "2D",
+    "34",
+    "3B",
+    "3D",
+    "3F",
+    "40",
+    "42",
+    "53",
+    "54",
+    "55",
+    "57",
+    "58",
+    "72",
+    "F0",
+    "XX001",
+    "XX002",
+    RAISED_SQLSTATE,
 ];
 
 /// Whether a connection has come to its end, however far TLS was agreed on.

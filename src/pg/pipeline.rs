@@ -7,27 +7,27 @@
 
 use std::collections::VecDeque;
 
+use super::connection::{Connection, SentQuery};
 use super::error::{PgError, Remedy};
-use super::lease::{Lease, Sent};
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::sql::Statement;
 
 /// Statements on their way at once.
 const AT_ONCE: usize = 16;
 
-impl Lease {
+impl Connection {
     /// Sends statements and reads all rows of each: its rows, or why the server refuses it.
     ///
     /// # Errors
     /// What concerns more than one statement: a lost connection, or anything after which to try again.
     pub(super) async fn pipeline(
         &self,
-        session: &Session,
+        session: &ReadSettings,
         statements: impl Iterator<Item = Statement>,
     ) -> Result<Vec<Result<Vec<Row>, PgError>>, PgError> {
         let mut statements = statements.fuse();
-        let mut under_way: VecDeque<Sent<'_, '_>> = VecDeque::new();
+        let mut under_way: VecDeque<SentQuery<'_, '_>> = VecDeque::new();
         let mut answers = Vec::new();
         loop {
             while under_way.len() < AT_ONCE
@@ -36,7 +36,7 @@ impl Lease {
                 under_way.push_back(self.send(session, statement, false)?);
             }
             let Some(next) = under_way.pop_front() else { return Ok(answers) };
-            let answer = async { next.opened().await?.collect().await }.await;
+            let answer = async { next.open().await?.read_all().await }.await;
             match answer {
                 Err(error) if !is_of_one_statement(&error) => return Err(error),
                 answer => answers.push(answer),

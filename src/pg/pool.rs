@@ -6,18 +6,18 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{self, PoolError};
 
+use super::connection::{Connection, LongestRead};
 use super::connector::Connector;
 use super::conninfo::Conninfo;
 use super::defaults::resolve;
 use super::error::PgError;
-use super::lease::{Lease, Longest};
 use super::manager::Manager;
 
 /// Connections to one side, as many as the run has jobs, and one for questions aside.
 pub struct Pool {
     pool: managed::Pool<Manager>,
     aside: managed::Pool<Manager>,
-    longest: Longest,
+    longest: LongestRead,
     connector: Arc<Connector>,
     /// What is worth knowing about the connection string, as sentences.
     pub warnings: Vec<String>,
@@ -35,7 +35,7 @@ impl Pool {
         let connector = Arc::new(Connector::new(destination, application_name)?);
         let pool = open_pool(&connector, size)?;
         let aside = open_pool(&connector, 1)?;
-        let longest = Longest::default();
+        let longest = LongestRead::default();
         Ok(Pool { pool, aside, longest, connector, warnings })
     }
 
@@ -43,7 +43,7 @@ impl Pool {
     ///
     /// # Errors
     /// When none can be opened; the message names the places that were tried.
-    pub async fn lease(&self) -> Result<Lease, PgError> {
+    pub async fn acquire(&self) -> Result<Connection, PgError> {
         self.take(&self.pool).await
     }
 
@@ -51,19 +51,19 @@ impl Pool {
     ///
     /// # Errors
     /// When none can be opened; the message names the places that were tried.
-    pub async fn lease_aside(&self) -> Result<Lease, PgError> {
+    pub async fn acquire_reserved(&self) -> Result<Connection, PgError> {
         self.take(&self.aside).await
     }
 
     /// The longest that a read was open so far: how old the oldest snapshot of ours was.
     pub fn longest_read(&self) -> Duration {
-        self.longest.so_far()
+        self.longest.get()
     }
 
     /// Whether the server still answers after it has once not answered in time. One that does not is given
     /// up: nothing waits for it any more.
-    pub async fn answers(&self) -> bool {
-        self.connector.answers().await
+    pub async fn is_responding(&self) -> bool {
+        self.connector.is_responding().await
     }
 
     /// Gives the server up.
@@ -72,17 +72,17 @@ impl Pool {
     }
 
     /// Waits until the server is given up; gives what there is to say of it.
-    pub async fn given_up(&self) -> PgError {
-        self.connector.given_up().await;
-        PgError::silent(&self.connector.places())
+    pub async fn wait_until_given_up(&self) -> PgError {
+        self.connector.wait_until_given_up().await;
+        PgError::silent(&self.connector.describe_endpoints())
     }
 
-    async fn take(&self, pool: &managed::Pool<Manager>) -> Result<Lease, PgError> {
+    async fn take(&self, pool: &managed::Pool<Manager>) -> Result<Connection, PgError> {
         if self.connector.is_given_up() {
-            return Err(PgError::silent(&self.connector.places()));
+            return Err(PgError::silent(&self.connector.describe_endpoints()));
         }
         let object = pool.get().await.map_err(|error| {
-            let what = format!("cannot connect to {}", self.connector.places());
+            let what = format!("cannot connect to {}", self.connector.describe_endpoints());
             match error {
                 PoolError::Backend(error) => {
                     PgError { message: format!("{what}: {}", error.message), ..error }
@@ -91,7 +91,7 @@ impl Pool {
                 error => PgError::unexpected(error.to_string()),
             }
         })?;
-        Ok(Lease::new(object, Arc::clone(&self.connector), self.longest.clone()))
+        Ok(Connection::new(object, Arc::clone(&self.connector), self.longest.clone()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Relations with their columns and indexes, as a server's catalog has them.
 
 use super::catalog::Catalog;
+use super::catalog_type::Types;
 use super::error::PgError;
 use super::row::Row;
-use super::types::Types;
 use crate::schema::{
     Collation, Column, ColumnName, Index, IndexColumn, Relation, RelationKind, TableName,
 };
@@ -21,24 +21,31 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn table(&self, name: &TableName, only: bool) -> Result<Option<Relation>, PgError> {
-        Ok(self.tables(&[(name, only)]).await?.pop().flatten())
+    pub async fn read_table(
+        &self,
+        name: &TableName,
+        only: bool,
+    ) -> Result<Option<Relation>, PgError> {
+        Ok(self.read_tables(&[(name, only)]).await?.pop().flatten())
     }
 
     /// The same of several, in order.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn tables(&self, tables: &[Named<'_>]) -> Result<Vec<Option<Relation>>, PgError> {
+    pub async fn read_tables(
+        &self,
+        tables: &[Named<'_>],
+    ) -> Result<Vec<Option<Relation>>, PgError> {
         let statement = |tables: &[Named<'_>]| {
             sql::relations(&tables.iter().map(|(name, _)| *name).collect::<Vec<_>>())
         };
-        let mut relations = self.each(tables, statement, describe, relation).await?;
+        let mut relations = self.query_each(tables, statement, describe, relation).await?;
         let found = tables.iter().zip(&relations);
         let found: Vec<Found<'_>> =
             found.filter_map(|(named, found)| Some((*named, found.as_ref()?.oid?))).collect();
-        let columns = self.columns(&found).await?;
-        let indexes = self.indexes(&found).await?;
+        let columns = self.read_columns(&found).await?;
+        let indexes = self.read_indexes(&found).await?;
         let there = relations.iter_mut().flatten().zip(&found);
         for (((relation, ((_, only), _)), columns), indexes) in there.zip(columns).zip(indexes) {
             relation.columns = columns;
@@ -51,16 +58,16 @@ impl Catalog<'_> {
     }
 
     /// The columns of each of some relations.
-    async fn columns(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Column>>, PgError> {
+    async fn read_columns(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Column>>, PgError> {
         let statement = |found: &[Found<'_>]| {
             let oids = found.iter().map(|((_, only), oid)| (*oid, *only));
             sql::relation_columns(&oids.collect::<Vec<_>>())
         };
         let name = |(named, _): &Found<'_>| describe(named);
         let decode = |_: &Found<'_>, rows: &[Row]| rows.iter().map(untyped).collect();
-        let untyped: Vec<Vec<Untyped>> = self.each(found, statement, name, decode).await?;
+        let untyped: Vec<Vec<Untyped>> = self.query_each(found, statement, name, decode).await?;
         let oids = untyped.iter().flatten().map(|column| column.type_oid);
-        let types = self.lease.types(&self.own, oids).await?;
+        let types = self.lease.read_types(&self.own, oids).await?;
         let typed = |columns: Vec<Untyped>| {
             columns.into_iter().map(|column| column.typed(&types)).collect()
         };
@@ -68,13 +75,13 @@ impl Catalog<'_> {
     }
 
     /// The usable indexes of each of some relations.
-    async fn indexes(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Index>>, PgError> {
+    async fn read_indexes(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Index>>, PgError> {
         let statement = |found: &[Found<'_>]| {
             sql::relation_indexes(&found.iter().map(|(_, oid)| *oid).collect::<Vec<_>>())
         };
         let name = |(named, _): &Found<'_>| describe(named);
         let decode = |_: &Found<'_>, rows: &[Row]| indexes(rows);
-        self.each(found, statement, name, decode).await
+        self.query_each(found, statement, name, decode).await
     }
 }
 

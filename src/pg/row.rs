@@ -1,4 +1,4 @@
-//! Rows as they come from the driver, and values as they go to it.
+//! RowStream as they come from the driver, and values as they go to it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::PgError;
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::schema::Builtin;
 use crate::sql::Bind;
 
@@ -28,7 +28,7 @@ impl<'r> FromSql<'r> for Raw<'r> {
     }
 }
 
-impl Record for Row {
+impl RowFields for Row {
     fn field(&self, index: usize) -> Option<&[u8]> {
         self.0.try_get::<_, Option<Raw<'_>>>(index).ok().flatten().map(|raw| raw.0)
     }

@@ -8,7 +8,7 @@ use crate::sql;
 
 /// A column whose last number is asked for, with the sequence that fills it.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyAsked<'c> {
+pub struct LastKeyQuery<'c> {
     /// Its table.
     pub table: &'c TableName,
     /// Its name.
@@ -26,7 +26,7 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn sequence_links(
+    pub async fn read_sequence_links(
         &self,
         tables: &[(&TableName, u32)],
     ) -> Result<Vec<Vec<SequenceLink>>, PgError> {
@@ -35,17 +35,20 @@ impl Catalog<'_> {
         };
         let name = |(name, _): &(&TableName, u32)| format!("table {name}");
         let decode = |_: &(&TableName, u32), rows: &[Row]| rows.iter().map(link).collect();
-        self.each(tables, statement, name, decode).await
+        self.query_each(tables, statement, name, decode).await
     }
 
     /// The last number of each column, and how far its sequence is; or why the server does not say it.
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub async fn last_keys(&self, asked: &[KeyAsked<'_>]) -> Result<Vec<LastKey>, PgError> {
+    pub async fn read_last_keys(
+        &self,
+        asked: &[LastKeyQuery<'_>],
+    ) -> Result<Vec<LastKey>, PgError> {
         // First the column: a number that is given meanwhile must not look like one too many.
         let statements = asked.iter().flat_map(|asked| {
-            let KeyAsked { table, column, numerals, largest, sequence } = *asked;
+            let LastKeyQuery { table, column, numerals, largest, sequence } = *asked;
             [sql::last_key(table, column, numerals, largest), sql::sequence_state(sequence)]
         });
         let mut answers = self.lease.pipeline(&self.own, statements).await?.into_iter();

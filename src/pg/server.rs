@@ -1,9 +1,9 @@
 //! What one server is, asked once before anything is planned.
 
+use super::connection::Connection;
 use super::error::{PgError, Remedy};
-use super::lease::Lease;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::plan::{CANARIES, judge_canaries};
 use crate::schema::{DigestTrust, Instance, Server, WalEnd};
 use crate::sql;
@@ -35,13 +35,13 @@ pub(super) fn version(row: &Row) -> Result<u32, PgError> {
     u32::try_from(version).map_err(|_| PgError::unexpected("the version is out of range"))
 }
 
-impl Lease {
+impl Connection {
     /// Asks a server what it is, and whether the settings that were pinned are in effect.
     ///
     /// # Errors
     /// When it is too old, or something between us and it does not pin settings.
-    pub async fn server(&self, session: &Session) -> Result<Server, PgError> {
-        let rows = self.all(session, &sql::server()).await?;
+    pub async fn read_server(&self, session: &ReadSettings) -> Result<Server, PgError> {
+        let rows = self.query(session, &sql::server()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
         let version = version(row)?;
         if version < OLDEST {
@@ -59,16 +59,20 @@ impl Lease {
             system_identifier: row.get("system_identifier")?,
             monitors: row.get("monitors")?,
             instance: instance(row)?,
-            digests: self.digest_trust(session, version).await?,
+            digests: self.check_digests(session, version).await?,
         })
     }
 
-    async fn digest_trust(&self, session: &Session, version: u32) -> Result<DigestTrust, PgError> {
+    async fn check_digests(
+        &self,
+        session: &ReadSettings,
+        version: u32,
+    ) -> Result<DigestTrust, PgError> {
         if version < DIGESTS_SINCE {
             let why = format!("PostgreSQL {} is older than 14", version / 10_000);
             return Ok(DigestTrust::Refused(why));
         }
-        let rows = match self.all(session, &sql::canaries()).await {
+        let rows = match self.query(session, &sql::canaries()).await {
             Ok(rows) => rows,
             // A look-alike may lack the functions; that is no reason not to stream.
             Err(error) if matches!(error.remedy, Remedy::GiveUp | Remedy::Isolate) => {
@@ -84,8 +88,8 @@ impl Lease {
         Ok(judge_canaries(&sums?))
     }
 
-    async fn check_settings(&self, session: &Session) -> Result<(), PgError> {
-        let rows = self.all(session, &sql::settings_in_effect()).await?;
+    async fn check_settings(&self, session: &ReadSettings) -> Result<(), PgError> {
+        let rows = self.query(session, &sql::settings_in_effect()).await?;
         for row in &rows {
             let (name, value): (&str, &str) = (row.get("name")?, row.get("value")?);
             let pinned =

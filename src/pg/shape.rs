@@ -1,11 +1,11 @@
 //! The shapes of what sides read from, as their server has them at this moment.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::query::QueryColumns;
+use super::query_columns::QueryColumns;
+use super::read_settings::ReadSettings;
 use super::row::Row;
 use super::server::{instance, timeline, version};
-use super::session::Session;
 use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
@@ -13,20 +13,20 @@ use crate::sql;
 /// A shape, with the columns of the query if it is of one.
 pub(super) type Shaped = (Shape, Option<QueryColumns>);
 
-impl Lease {
+impl Connection {
     /// Asks for the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the
     /// side's search path.
     ///
     /// # Errors
     /// What the server says; of a query that it cannot plan any more, too.
-    pub async fn shape(
+    pub async fn read_shape(
         &self,
-        own: &Session,
-        operators: &Session,
+        own: &ReadSettings,
+        operators: &ReadSettings,
         reads: &Reads,
         params: &[Param],
     ) -> Result<Shape, PgError> {
-        let shapes = self.shapes((own, 1), operators, &[reads], params).await?;
+        let shapes = self.read_shapes((own, 1), operators, &[reads], params).await?;
         let one = shapes.into_iter().next();
         one.unwrap_or_else(|| Err(PgError::unexpected("not one row"))).map(|(shape, _)| shape)
     }
@@ -35,10 +35,10 @@ impl Lease {
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub(super) async fn shapes(
+    pub(super) async fn read_shapes(
         &self,
-        (own, most): (&Session, usize),
-        operators: &Session,
+        (own, most): (&ReadSettings, usize),
+        operators: &ReadSettings,
         reads: &[&Reads],
         params: &[Param],
     ) -> Result<Vec<Result<Shaped, PgError>>, PgError> {
@@ -46,7 +46,7 @@ impl Lease {
         let name = |table: &Option<_>| table.map_or("the server".to_owned(), name_of);
         let statement = |tables: &[_]| sql::shapes(tables);
         let decode = |_: &Option<_>, rows: &[Row]| shape(rows);
-        let shapes = self.ask_each((own, most), &tables, statement, name, decode).await?;
+        let shapes = self.query_each((own, most), &tables, statement, name, decode).await?;
         let (mut views, mut queries) = (Vec::new(), Vec::new());
         for (reads, (shape, is_view)) in reads.iter().zip(&shapes) {
             match (reads, shape.relation) {
@@ -55,9 +55,9 @@ impl Lease {
                 (Reads::Table(_), _) => {}
             }
         }
-        let mut views = self.read_by_views((own, most), &views).await?.into_iter();
+        let mut views = self.read_views((own, most), &views).await?.into_iter();
         let mut queries =
-            self.read_by_queries((own, most), operators, &queries, params).await?.into_iter();
+            self.read_queries((own, most), operators, &queries, params).await?.into_iter();
         let complete = |(reads, (mut shape, is_view)): (&&Reads, (Shape, bool))| match reads {
             Reads::Query(_) => {
                 let missing = || Err(PgError::unexpected("no answer"));
@@ -77,32 +77,32 @@ impl Lease {
     }
 
     /// What is read through each of some views.
-    async fn read_by_views(
+    async fn read_views(
         &self,
-        session: (&Session, usize),
+        session: (&ReadSettings, usize),
         views: &[(u32, &TableName)],
     ) -> Result<Vec<Vec<ShapeRelation>>, PgError> {
         let oids = |views: &[(u32, _)]| views.iter().map(|(oid, _)| *oid).collect::<Vec<_>>();
         let statement = |views: &[_]| sql::read_by_views(&oids(views));
         let name = |(_, name): &(u32, &TableName)| name_of(name);
         let decode = |_: &_, rows: &[Row]| rows.iter().map(relation).collect();
-        self.ask_each(session, views, statement, name, decode).await
+        self.query_each(session, views, statement, name, decode).await
     }
 
     /// The columns of each of some queries, and what it reads.
-    async fn read_by_queries(
+    async fn read_queries(
         &self,
-        session: (&Session, usize),
-        operators: &Session,
+        session: (&ReadSettings, usize),
+        operators: &ReadSettings,
         queries: &[&Fragment],
         params: &[Param],
     ) -> Result<Vec<Result<(QueryColumns, Vec<ShapeRelation>), PgError>>, PgError> {
-        let described = self.query_columns(operators, queries, params).await?;
+        let described = self.read_query_columns(operators, queries, params).await?;
         let locked: Vec<&[i64]> =
             described.iter().flatten().map(|query| query.locked.as_slice()).collect();
         let name = |_: &&[i64]| "what a query reads".to_owned();
         let decode = |_: &&[i64], rows: &[Row]| rows.iter().map(relation).collect();
-        let read = self.ask_each(session, &locked, sql::read_by_queries, name, decode).await?;
+        let read = self.query_each(session, &locked, sql::read_by_queries, name, decode).await?;
         let mut read = read.into_iter();
         let both =
             |query: Result<QueryColumns, PgError>| Ok((query?, read.next().unwrap_or_default()));

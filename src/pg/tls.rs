@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
 use super::error::PgError;
-use super::files::{home, readable_by_others};
+use super::libpq_files::{home, readable_by_others};
 
 /// Makes what a mode asks for. Files are read only when TLS may be used.
 pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConnect, PgError> {

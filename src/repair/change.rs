@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::quote::one_line;
-use crate::schema::{ColumnName, Link, TableName};
+use crate::schema::{ColumnName, ForeignKey, TableName};
 
 /// What is done to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,15 +133,15 @@ pub struct Shape {
     pub proven: bool,
     /// Sequences that must not fall behind, each with the column that it fills.
     pub sequences: Vec<(usize, String)>,
-    /// Unique indexes whose values change hands.
+    /// UniqueIndex indexes whose values change hands.
     pub exchanges: Vec<Exchange>,
     /// The tables that it refers to.
-    pub parents: Vec<Link>,
+    pub parents: Vec<ForeignKey>,
     /// The tables that refer to it.
-    pub referrers: Vec<Link>,
+    pub referrers: Vec<ForeignKey>,
     /// The tables that could be reached through these, each with those that refer to it in turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beyond: Vec<(TableName, Vec<Link>)>,
+    pub beyond: Vec<(TableName, Vec<ForeignKey>)>,
     /// Whether a DELETE or UPDATE may reach them.
     pub cascade: bool,
 }
@@ -160,13 +160,13 @@ impl Shape {
     }
 
     /// The places of a foreign key's columns that an update sets.
-    pub fn moved(&self, link: &Link) -> Vec<usize> {
+    pub fn moved(&self, link: &ForeignKey) -> Vec<usize> {
         let places = link.columns.iter().filter_map(|(own, _)| self.place(own));
         places.filter(|place| self.set.contains(place)).collect()
     }
 
     /// What becomes of rows that refer to those that change, where the server does more than refuse.
-    pub fn action<'l>(&self, link: &'l Link) -> Option<&'l str> {
+    pub fn action<'l>(&self, link: &'l ForeignKey) -> Option<&'l str> {
         match self.act {
             Act::Insert => None,
             Act::Update if link.generated || !self.moved(link).is_empty() => {

@@ -8,7 +8,7 @@ use super::quote::{block, literal, one_line};
 use super::reaches::behind;
 use super::rows::Rows;
 use super::work::{GUARD, prove_old};
-use crate::schema::{End, Link, TableName};
+use crate::schema::{ForeignKey, ForeignKeyEnd, TableName};
 use crate::sql::{quoted, quoted_table};
 
 fn told(table: &TableName) -> String {
@@ -16,13 +16,13 @@ fn told(table: &TableName) -> String {
 }
 
 /// The rows of an end.
-fn rows_of(end: &End) -> String {
+fn rows_of(end: &ForeignKeyEnd) -> String {
     let only = if end.partitioned { "" } else { "ONLY " };
     format!("{only}{}", quoted_table(&end.table))
 }
 
 /// The columns of a key's other end, each equal to what its counterpart is written as.
-fn matches(link: &Link, alias: &str, write: impl Fn(&str) -> String) -> String {
+fn matches(link: &ForeignKey, alias: &str, write: impl Fn(&str) -> String) -> String {
     let pairs = link.columns.iter();
     let pairs =
         pairs.map(|(own, theirs)| format!("{alias}.{} = {}", quoted(&theirs.0), write(&own.0)));
@@ -30,12 +30,12 @@ fn matches(link: &Link, alias: &str, write: impl Fn(&str) -> String) -> String {
 }
 
 /// Whether the images say what the key's columns here were.
-fn known(shape: &Shape, link: &Link) -> bool {
+fn known(shape: &Shape, link: &ForeignKey) -> bool {
     link.columns.iter().all(|(own, _)| shape.place(own).is_some())
 }
 
 /// Whether a change may change the key's columns.
-fn touches(shape: &Shape, link: &Link) -> bool {
+fn touches(shape: &Shape, link: &ForeignKey) -> bool {
     shape.act != Act::Update || link.generated || !shape.moved(link).is_empty()
 }
 
@@ -65,7 +65,7 @@ pub(super) fn before(rows: &Rows<'_>, stages: &[Rows<'_>]) -> Vec<String> {
             raises(&reached(rows, link, stages), &says, &names, hint)
         })
         .collect();
-    let takes_along = |link: &Link| shape.action(link).is_some();
+    let takes_along = |link: &ForeignKey| shape.action(link).is_some();
     if shape.act == Act::Delete && shape.referrers.iter().any(takes_along) {
         texts.push(prove_old(rows));
     }
@@ -74,7 +74,7 @@ pub(super) fn before(rows: &Rows<'_>, stages: &[Rows<'_>]) -> Vec<String> {
 
 /// Counts rows that refer to those that change. Of rows of this very batch `prove` knows whether they
 /// are as intended, so they are no surprise.
-fn reached(rows: &Rows<'_>, link: &Link, stages: &[Rows<'_>]) -> String {
+fn reached(rows: &Rows<'_>, link: &ForeignKey, stages: &[Rows<'_>]) -> String {
     let shape = rows.shape;
     let mut conditions = Vec::new();
     if shape.act == Act::Update && link.generated {
@@ -132,12 +132,12 @@ pub(super) fn after(rows: &Rows<'_>) -> Vec<String> {
     let parents = shape.parents.iter().filter(|_| shape.act != Act::Delete);
     let referrers = shape.referrers.iter().filter(|link| known(shape, link));
     let referrers = referrers.filter(|_| shape.act != Act::Insert);
-    let touched = |link: &&Link| touches(shape, link);
+    let touched = |link: &&ForeignKey| touches(shape, link);
     let parents = parents.filter(touched).map(|link| refers(rows, link));
     parents.chain(referrers.filter(touched).map(|link| referred(rows, link))).collect()
 }
 
-fn refers(rows: &Rows<'_>, link: &Link) -> String {
+fn refers(rows: &Rows<'_>, link: &ForeignKey) -> String {
     let there = matches(link, "p", |own| format!("t.{}", quoted(own)));
     let known = link.columns.iter().map(|(own, _)| format!("t.{} IS NOT NULL", quoted(&own.0)));
     // What is NULL in part refers to no row, which only MATCH FULL minds.
@@ -159,7 +159,7 @@ fn refers(rows: &Rows<'_>, link: &Link) -> String {
     check(&count, "% rows refer to rows of % that are not there", link)
 }
 
-fn referred(rows: &Rows<'_>, link: &Link) -> String {
+fn referred(rows: &Rows<'_>, link: &ForeignKey) -> String {
     let old = |own: &str| {
         let place = rows.shape.columns.iter().position(|column| column.name.0 == own);
         format!("u.o{}", place.map_or(0, |place| place + 1))
@@ -181,7 +181,7 @@ fn referred(rows: &Rows<'_>, link: &Link) -> String {
 
 const LOST: &str = "% rows of % would refer to none";
 
-fn check(count: &str, says: &str, link: &Link) -> String {
+fn check(count: &str, says: &str, link: &ForeignKey) -> String {
     let hint = "No trigger watches foreign keys with --triggers off. Repair that table too.";
     raises(count, says, &[told(&link.there.table)], hint)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::change::{Act, Manner};
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 use crate::schema::{Instance, TableName};
 use crate::spec::escape_json;
 
@@ -165,7 +165,7 @@ pub enum NoManifest {
 /// The seal of a manifest's fields.
 fn seal(mut fields: Map<String, Value>) -> String {
     let _ = fields.shift_remove("seal");
-    let mut sealer = Sealer::default();
+    let mut sealer = ChecksumHasher::default();
     sealer.update(Value::Object(fields).to_string().as_bytes());
     sealer.finish()
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::change::{Act, Shape};
 use super::quote::one_line;
-use crate::schema::{ColumnName, Link, TableName};
+use crate::schema::{ColumnName, ForeignKey, TableName};
 
 /// A table that is reached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,24 +34,28 @@ pub fn reaches(shape: &Shape) -> Vec<Reached<'_>> {
 }
 
 /// Those that it reaches by these foreign keys, the nearest first.
-fn reaches_by<'s>(shape: &'s Shape, links: impl Iterator<Item = &'s Link>) -> Vec<Reached<'s>> {
+fn reaches_by<'s>(
+    shape: &'s Shape,
+    links: impl Iterator<Item = &'s ForeignKey>,
+) -> Vec<Reached<'s>> {
     let mut all: Vec<Reached<'_>> = Vec::new();
     let mut ways: Vec<(&TableName, Way<'_>)> = Vec::new();
-    let mut meet = |link: &'s Link, goes: bool, action: &'s str, through, ways: &mut Vec<_>| {
-        let table = &link.there.table;
-        let reached =
-            Reached { table, on: if goes { "DELETE" } else { "UPDATE" }, action, through };
-        if !all.contains(&reached) {
-            all.push(reached);
-        }
-        let way = match (goes, action) {
-            (true, "CASCADE") => Way::Goes,
-            _ => Way::Changes(link.columns.iter().map(|(_, theirs)| theirs).collect()),
+    let mut meet =
+        |link: &'s ForeignKey, goes: bool, action: &'s str, through, ways: &mut Vec<_>| {
+            let table = &link.there.table;
+            let reached =
+                Reached { table, on: if goes { "DELETE" } else { "UPDATE" }, action, through };
+            if !all.contains(&reached) {
+                all.push(reached);
+            }
+            let way = match (goes, action) {
+                (true, "CASCADE") => Way::Goes,
+                _ => Way::Changes(link.columns.iter().map(|(_, theirs)| theirs).collect()),
+            };
+            if !ways.contains(&(table, way.clone())) {
+                ways.push((table, way));
+            }
         };
-        if !ways.contains(&(table, way.clone())) {
-            ways.push((table, way));
-        }
-    };
     for link in links {
         if let Some(action) = shape.action(link) {
             meet(link, shape.act == Act::Delete, action, None, &mut ways);
@@ -78,7 +82,7 @@ fn reaches_by<'s>(shape: &'s Shape, links: impl Iterator<Item = &'s Link>) -> Ve
 }
 
 /// The tables behind the one that a foreign key reaches, by name; nothing if there are none.
-pub(super) fn behind(shape: &Shape, link: &Link) -> Option<String> {
+pub(super) fn behind(shape: &Shape, link: &ForeignKey) -> Option<String> {
     let all = reaches_by(shape, std::iter::once(link));
     let mut names: Vec<String> = Vec::new();
     for name in all.iter().skip(1).map(|reached| name(reached.table)) {

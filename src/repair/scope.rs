@@ -10,8 +10,8 @@ use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use super::equality::{coarse, ordered};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
-    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
-    TableName, Told, Unique,
+    Builtin, ColumnName, ForeignKey, Identity, IndexValue, PgType, RelationKind, Side,
+    StoredColumn, StoredTable, TableName, UniqueIndex,
 };
 use crate::spec::Reads;
 
@@ -32,7 +32,7 @@ pub struct Scope {
     /// The table.
     pub table: TableName,
     /// Its columns.
-    pub stored: Stored,
+    pub stored: StoredTable,
     /// Those that pairs fill, the key's first.
     pub filled: Vec<Filled>,
     key_width: usize,
@@ -40,13 +40,13 @@ pub struct Scope {
     /// Pairs that are compared only, by name.
     pub compared_only: Vec<String>,
     /// The tables that a change could reach, each with those that refer to it.
-    pub beyond: Vec<(TableName, Vec<Link>)>,
+    pub beyond: Vec<(TableName, Vec<ForeignKey>)>,
 }
 
 /// What the server has told of stand-ins in columns, by place among the stored ones.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// Told indexes in which a row still has a value where the column is NULL.
+    /// IndexValue indexes in which a row still has a value where the column is NULL.
     pub held: BTreeSet<(usize, usize)>,
     /// Columns where a CHECK constraint refuses NULL (`true`) or another stand-in.
     pub refused: BTreeSet<(usize, bool)>,
@@ -60,8 +60,8 @@ impl Scope {
     pub fn of(
         plan: &MappingPlan,
         written: Side,
-        stored: Stored,
-        beyond: Vec<(TableName, Vec<Link>)>,
+        stored: StoredTable,
+        beyond: Vec<(TableName, Vec<ForeignKey>)>,
     ) -> Result<Scope, Vec<String>> {
         let mut refused = Vec::new();
         let side = &plan.sides[written];
@@ -131,7 +131,7 @@ impl Scope {
     /// An index as changes are judged by it. The server is asked where texts do not tell its values
     /// apart, where it is made of columns that no pair fills, and where nothing is sure to stand in for
     /// its values: then it takes each row's to leave out those that exchange them.
-    fn judged(&self, unique: Unique) -> Unique {
+    fn judged(&self, unique: UniqueIndex) -> UniqueIndex {
         if unique.told.as_ref().is_none_or(|told| !told.plain) {
             return unique;
         }
@@ -144,7 +144,7 @@ impl Scope {
             || columns().any(|(_, column)| !column.readable)
             || filled().all(|place| place.is_some_and(|place| place < self.key_width))
             || filled().all(|place| place.is_none());
-        let by_text = Unique { told: None, ..unique.clone() };
+        let by_text = UniqueIndex { told: None, ..unique.clone() };
         let places = self.places(Act::Update, unique.columns.iter()).unwrap_or_default();
         let set = places.iter().copied().filter(|place| self.settable(*place)).collect();
         let stands_in = !places.is_empty()
@@ -254,9 +254,9 @@ impl Scope {
         })
     }
 
-    /// Unique indexes, but for those that the key alone makes: they part rows that are not one. Where
+    /// UniqueIndex indexes, but for those that the key alone makes: they part rows that are not one. Where
     /// only the server knows, even rows of different keys may be one to an index.
-    pub fn uniques(&self) -> impl Iterator<Item = &Unique> {
+    pub fn uniques(&self) -> impl Iterator<Item = &UniqueIndex> {
         let key = self.filled.iter().take(self.key_width);
         let key: Vec<&ColumnName> =
             key.map(|filled| &self.stored.columns[filled.column].name).collect();
@@ -267,7 +267,7 @@ impl Scope {
     }
 
     /// Those of which only the server knows what rows have in them.
-    pub fn told(&self) -> impl Iterator<Item = (&Unique, &Told)> {
+    pub fn told(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValue)> {
         self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 
@@ -279,7 +279,7 @@ impl Scope {
     /// Why its values cannot be exchanged, as a sentence without a full stop.
     pub fn exchange(
         &self,
-        unique: &Unique,
+        unique: &UniqueIndex,
         set: &BTreeSet<usize>,
         limits: &Limits,
     ) -> Result<Option<Exchange>, String> {
@@ -295,7 +295,7 @@ impl Scope {
         }
         let links = |place: &usize| {
             let name = column(place).name.clone();
-            let of = move |link: &&Link| link.columns.iter().any(|(own, _)| *own == name);
+            let of = move |link: &&ForeignKey| link.columns.iter().any(|(own, _)| *own == name);
             self.stored.referrers.iter().filter(of)
         };
         // Rows that refer to a value follow it to a stand-in and on, and not to NULL; or they do not

@@ -26,7 +26,7 @@ pub struct VerifiedBy {
 
 /// A range of keys, all of which were last verified by one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct CoveredRange {
     /// Its keys.
     pub range: KeyRange,
     /// About how many rows it has.
@@ -37,26 +37,26 @@ pub struct Stretch {
 
 /// When each part of the keys was last verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage(Vec<Stretch>);
+pub struct Coverage(Vec<CoveredRange>);
 
 impl Coverage {
     /// Nothing of about so many rows.
     pub fn nothing(rows: u64) -> Coverage {
-        Coverage(vec![Stretch { range: KeyRange::everything(), rows, verified: None }])
+        Coverage(vec![CoveredRange { range: KeyRange::everything(), rows, verified: None }])
     }
 
     /// What was written down; nothing if it does not tile the keys.
-    pub fn of(stretches: Vec<Stretch>) -> Option<Coverage> {
+    pub fn of(stretches: Vec<CoveredRange>) -> Option<Coverage> {
         let first = stretches.first()?.range.after.is_none();
         let last = stretches.last()?.range.through.is_none();
-        let joined = |pair: &[Stretch]| {
+        let joined = |pair: &[CoveredRange]| {
             pair[0].range.through.is_some() && pair[0].range.through == pair[1].range.after
         };
         (first && last && stretches.windows(2).all(joined)).then_some(Coverage(stretches))
     }
 
     /// Its stretches in key order.
-    pub fn stretches(&self) -> &[Stretch] {
+    pub fn stretches(&self) -> &[CoveredRange] {
         &self.0
     }
 
@@ -83,15 +83,15 @@ impl Coverage {
             let rows_before = if behind.is_some() { outside / 2 } else { outside };
             if let Some(before) = &before {
                 let range = before.clone();
-                marked.push(Stretch { range, rows: rows_before, ..stretch.clone() });
+                marked.push(CoveredRange { range, rows: rows_before, ..stretch.clone() });
             }
             if let Some(rows) = new.take() {
                 let range = range.clone();
-                marked.push(Stretch { range, rows, verified: verified.clone() });
+                marked.push(CoveredRange { range, rows, verified: verified.clone() });
             }
             if let Some(behind) = behind {
                 let rows = if before.is_some() { outside - rows_before } else { outside };
-                marked.push(Stretch { range: behind, rows, ..stretch });
+                marked.push(CoveredRange { range: behind, rows, ..stretch });
             }
         }
         self.0 = marked;
@@ -100,7 +100,7 @@ impl Coverage {
 
     /// Neighbours that one run verified become one.
     fn join(&mut self) {
-        let mut joined: Vec<Stretch> = Vec::with_capacity(self.0.len());
+        let mut joined: Vec<CoveredRange> = Vec::with_capacity(self.0.len());
         for stretch in self.0.drain(..) {
             match joined.last_mut() {
                 Some(last) if last.verified == stretch.verified => {
@@ -119,8 +119,8 @@ impl Coverage {
     }
 
     /// The stretches with the one first that has gone unverified for longest.
-    pub fn oldest_first(&self) -> Vec<&Stretch> {
-        let mut stretches: Vec<&Stretch> = self.0.iter().collect();
+    pub fn oldest_first(&self) -> Vec<&CoveredRange> {
+        let mut stretches: Vec<&CoveredRange> = self.0.iter().collect();
         stretches.sort_by(|a, b| a.verified.cmp(&b.verified));
         stretches
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn told(coverage: &Coverage) -> Vec<(Option<u8>, Option<u8>, Option<i64>)> {
-        let tell = |stretch: &Stretch| {
+        let tell = |stretch: &CoveredRange| {
             let KeyRange { after, through } = &stretch.range;
             (number(after), number(through))
         };
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_does_not_tile_is_no_coverage() {
-        let stretch = |range| Stretch { range, rows: 1, verified: None };
+        let stretch = |range| CoveredRange { range, rows: 1, verified: None };
         assert_eq!(Coverage::of(Vec::new()), None);
         let gap = vec![stretch(range(None, Some(1))), stretch(range(Some(2), None))];
         assert_eq!(Coverage::of(gap), None);

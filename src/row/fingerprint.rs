@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::Record;
+use super::RowFields;
 
 /// What stands for one row's values: 128 bits of blake3 over the canon's binary fields, or, where
 /// the server hashed the row, its 64-bit row hash. The two kinds never meet in one comparison.
@@ -47,7 +47,7 @@ const COPIED_TOGETHER: usize = 64 * 1024;
 impl Fingerprinter {
     /// The fingerprint of some fields of a row. Each field is framed by its length, NULL by a length
     /// that no field has, so that NULL and '' differ, and so do ('a','bc') and ('ab','c').
-    pub fn of(&mut self, record: &impl Record, fields: Range<usize>) -> Fingerprint {
+    pub fn of(&mut self, record: &impl RowFields, fields: Range<usize>) -> Fingerprint {
         let mut hasher = None;
         self.buffer.clear();
         for index in fields {
@@ -85,9 +85,9 @@ pub fn seal(parts: &[&[u8]]) -> String {
 
 /// The blake3 of a file as it is written or read, as `b3sum` tells it.
 #[derive(Clone, Debug, Default)]
-pub struct Sealer(blake3::Hasher);
+pub struct ChecksumHasher(blake3::Hasher);
 
-impl Sealer {
+impl ChecksumHasher {
     /// Takes in what comes next.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -102,22 +102,22 @@ impl Sealer {
 /// What stands in the place of values that must not be shown: a keyed hash of each. Equal values
 /// look equal under one veil, and nobody without its key can try values out against it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Veil([u8; 32]);
+pub struct Redactor([u8; 32]);
 
-impl Veil {
+impl Redactor {
     /// The veil of a secret: the same in every run that knows it.
-    pub fn of_secret(secret: &[u8]) -> Veil {
-        Veil(blake3::derive_key("pgreconcile redacted values, version 1", secret))
+    pub fn of_secret(secret: &[u8]) -> Redactor {
+        Redactor(blake3::derive_key("pgreconcile redacted values, version 1", secret))
     }
 
     /// The veil of this process, which no other process can make.
-    pub fn of_process() -> Veil {
+    pub fn of_process() -> Redactor {
         static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
-        Veil::of_secret(SECRET.get_or_init(random_secret))
+        Redactor::of_secret(SECRET.get_or_init(random_secret))
     }
 
     /// What is shown of a value.
-    pub fn over(&self, value: &[u8]) -> String {
+    pub fn redact(&self, value: &[u8]) -> String {
         let hash = blake3::keyed_hash(&self.0, value).to_hex();
         format!("redacted:{}", &hash[..32])
     }
@@ -168,9 +168,9 @@ pub fn random_secret() -> [u8; 32] {
 }
 
 /// The key is a secret.
-impl fmt::Debug for Veil {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Veil")
+        f.write_str("Redactor")
     }
 }
 
@@ -217,13 +217,13 @@ mod tests {
 
     #[test]
     fn a_veil_tells_values_apart_and_is_known_by_its_secret_only() {
-        let veil = Veil::of_secret(b"secret");
-        assert_eq!(veil.over(b"a"), Veil::of_secret(b"secret").over(b"a"));
-        assert_ne!(veil.over(b"a"), veil.over(b"b"));
-        assert_ne!(veil.over(b"a"), Veil::of_secret(b"other").over(b"a"));
-        assert_ne!(Veil::of_process(), Veil::of_secret(b""));
-        assert_eq!(Veil::of_process(), Veil::of_process());
-        assert_eq!(format!("{veil:?}"), "Veil");
-        assert_eq!(veil.over(b"a").len(), "redacted:".len() + 32);
+        let veil = Redactor::of_secret(b"secret");
+        assert_eq!(veil.redact(b"a"), Redactor::of_secret(b"secret").redact(b"a"));
+        assert_ne!(veil.redact(b"a"), veil.redact(b"b"));
+        assert_ne!(veil.redact(b"a"), Redactor::of_secret(b"other").redact(b"a"));
+        assert_ne!(Redactor::of_process(), Redactor::of_secret(b""));
+        assert_eq!(Redactor::of_process(), Redactor::of_process());
+        assert_eq!(format!("{veil:?}"), "Redactor");
+        assert_eq!(veil.redact(b"a").len(), "redacted:".len() + 32);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Record;
+use super::RowFields;
 
 /// The canon's binary fields of a key, each behind its length, none of them NULL.
 ///
@@ -45,7 +45,7 @@ impl Key {
     }
 
     /// Reads the first `width` fields of a row; nothing if one of them is NULL.
-    pub fn of(record: &impl Record, width: usize) -> Option<Key> {
+    pub fn of(record: &impl RowFields, width: usize) -> Option<Key> {
         let mut bytes = SmallVec::new();
         for index in 0..width {
             let field = record.field(index)?;

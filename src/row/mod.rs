@@ -13,16 +13,17 @@ mod key;
 mod numeric;
 mod order;
 mod range;
-mod record;
+mod row_fields;
 
-pub use coverage::{Coverage, Shares, Stretch, VerifiedBy};
+pub use coverage::{Coverage, CoveredRange, Shares, VerifiedBy};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{
-    ChecksumKey, Fingerprint, Fingerprinter, Sealer, Veil, encryption_key, random_secret, seal,
+    ChecksumHasher, ChecksumKey, Fingerprint, Fingerprinter, Redactor, encryption_key,
+    random_secret, seal,
 };
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
-pub use range::{Blocks, Bound, Classes, KeyRange, Region};
-pub use record::{Record, alike};
+pub use range::{BlockRange, Bound, HashBuckets, KeyRange, Region};
+pub use row_fields::{RowFields, equal_fields};

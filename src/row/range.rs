@@ -59,7 +59,7 @@ impl KeyRange {
 
 /// Some of the classes that keys fall into by the low bits of their hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Classes {
+pub struct HashBuckets {
     /// How many classes there are: a power of two.
     pub of: u32,
     /// Those that are meant.
@@ -68,7 +68,7 @@ pub struct Classes {
 
 /// A stretch of a table's blocks, where rows are read as they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocks {
+pub struct BlockRange {
     /// The first block.
     pub from: u32,
     /// The first block behind it; nothing for the last stretch, whose end is open.
@@ -82,9 +82,9 @@ pub struct Region {
     /// The range.
     pub range: KeyRange,
     /// The classes, or all.
-    pub classes: Option<Classes>,
+    pub classes: Option<HashBuckets>,
     /// The blocks, or all.
-    pub blocks: Option<Blocks>,
+    pub blocks: Option<BlockRange>,
 }
 
 impl Region {

@@ -12,7 +12,7 @@ use super::blocked::Blocked;
 use super::prepare::Prepared;
 use crate::finding::format_timestamp;
 use crate::gate::Clocks;
-use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Remedy};
 use crate::schema::{BySide, Side};
 
 /// How long a server has to tell its clock.
@@ -67,8 +67,8 @@ async fn ask_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgErr
 }
 
 async fn ask(pool: &Pool) -> Result<Timestamp, PgError> {
-    let lease = pool.lease().await?;
-    let clock = lease.clock(&Session::new(&[], PATIENCE)).await;
+    let lease = pool.acquire().await?;
+    let clock = lease.read_clock(&ReadSettings::new(&[], PATIENCE)).await;
     lease.give_back().await;
     clock
 }

@@ -108,7 +108,7 @@ impl<'c> Asking<'c> {
     async fn shapes(&self, asked: &mut [Asked<'_>]) -> Result<Vec<(usize, QueryColumns)>, PgError> {
         let side = self.side();
         let reads: Vec<&Reads> = asked.iter().map(|asked| asked.reads(side)).collect();
-        let shapes = self.catalog.shapes(&reads).await?;
+        let shapes = self.catalog.read_shapes(&reads).await?;
         let mut queries = Vec::new();
         for (place, (asked, shape)) in asked.iter_mut().zip(shapes).enumerate() {
             match (shape, asked.reads(side)) {
@@ -130,7 +130,7 @@ impl<'c> Asking<'c> {
             let settings = asked.settings(side);
             Some((settings.reads.table()?, settings.only))
         });
-        let mut found = self.catalog.tables(&named.collect::<Vec<_>>()).await?.into_iter();
+        let mut found = self.catalog.read_tables(&named.collect::<Vec<_>>()).await?.into_iter();
         for asked in asked {
             let SideMapping { reads: Reads::Table(table), only, .. } = asked.settings(side) else {
                 continue;
@@ -165,7 +165,7 @@ impl<'c> Asking<'c> {
     async fn hint_for_missing(&mut self, table: &TableName) -> Result<String, PgError> {
         let schema = &table.schema;
         if !self.names.contains_key(schema) {
-            let names = self.catalog.names_in(schema).await?;
+            let names = self.catalog.read_relation_names(schema).await?;
             self.names.insert(schema.clone(), names);
         }
         let names = self.names.get(schema).map_or(&[][..], Vec::as_slice);
@@ -196,7 +196,7 @@ impl<'c> Asking<'c> {
                 queries.push((query, columns));
             }
         }
-        let relations = self.catalog.queries(&queries).await?;
+        let relations = self.catalog.read_query_relations(&queries).await?;
         for ((place, _), relation) in described.iter().zip(relations) {
             let asked = &mut asked[*place];
             match (relation, asked.reads(side)) {
@@ -219,7 +219,7 @@ impl<'c> Asking<'c> {
                 fragments.push((asked.reads(side), fragment));
             }
         }
-        let types = self.catalog.expressions(&fragments).await?;
+        let types = self.catalog.read_expression_types(&fragments).await?;
         for ((place, of, fragment), found) in places.into_iter().zip(types) {
             let asked = &mut asked[place];
             let condition = |found: &ColumnType, what: &str| {
@@ -259,7 +259,7 @@ impl<'c> Asking<'c> {
         };
         let columns: Vec<_> = asked.iter().map(spread).collect();
         let wanted: Vec<(&TableName, &ColumnName)> = columns.iter().flatten().copied().collect();
-        let spreads = self.catalog.spreads(&wanted).await?;
+        let spreads = self.catalog.read_histograms(&wanted).await?;
         let mut spreads = spreads.into_iter();
         for (asked, _) in asked.iter_mut().zip(&columns).filter(|(_, column)| column.is_some()) {
             asked.changed_at = spreads.next().unwrap_or_default();
@@ -289,7 +289,7 @@ impl<'c> Asking<'c> {
         let expressions = expressions.map(|((_, mapping, fragment, _), names)| {
             (&mapping.sides[side].reads, names.as_slice(), *fragment)
         });
-        let told = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
+        let told = self.catalog.read_expression_outputs(&expressions.collect::<Vec<_>>()).await?;
         for ((place, _, fragment, named), told) in places.iter().zip(told) {
             let told = match told {
                 Ok(told) => told,

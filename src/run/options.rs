@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
 use crate::repair::Act;
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
 
@@ -50,7 +50,7 @@ pub struct Options {
     /// Whether it takes what has gone unverified for longest, and its deadline is a normal end.
     pub slice: bool,
     /// What redacted values are told under.
-    pub veil: Veil,
+    pub veil: Redactor,
     /// What encrypts redacted keys in the ledger, if there is a secret.
     pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
@@ -82,7 +82,7 @@ impl Options {
             sample: None,
             since: None,
             slice: false,
-            veil: Veil::of_process(),
+            veil: Redactor::of_process(),
             cipher: None,
             mappings: Vec::new(),
             relations_at_once: RELATIONS_AT_ONCE,

@@ -18,7 +18,7 @@ use super::scan::ahead::Later;
 use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;
 use crate::plan::MappingPlan;
-use crate::row::{Coverage, KeyOrder, KeyRange, Stretch};
+use crate::row::{Coverage, CoveredRange, KeyOrder, KeyRange};
 
 /// Compares what has gone unverified for longest, as far as the deadline lets it. `memory` is what the
 /// run before found.
@@ -67,8 +67,8 @@ fn stretches(
     for (range, rows) in one_sided {
         coverage.mark(&range, rows, None, order);
     }
-    let later = |stretch: &Stretch| {
-        let Stretch { range, rows, verified } = stretch.clone();
+    let later = |stretch: &CoveredRange| {
+        let CoveredRange { range, rows, verified } = stretch.clone();
         Later { range, rows, verified }
     };
     coverage.oldest_first().into_iter().map(later).collect()

@@ -10,7 +10,8 @@ then pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())
 end as wal_file";
 
 /// When the server was started, and up to where a primary has flushed its WAL.
-pub(super) const INSTANCE: &str = "pg_catalog.pg_postmaster_start_time()::pg_catalog.text as started,
+pub(super) const INSTANCE: &str =
+    "pg_catalog.pg_postmaster_start_time()::pg_catalog.text as started,
 case when not pg_catalog.pg_is_in_recovery()
 and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_flush_lsn()', 'execute')
 then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0')::pg_catalog.int8

@@ -29,7 +29,7 @@ pub(super) mod watch;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::pg::Sessions;
+use crate::pg::SessionCounts;
 use crate::schema::{BySide, Side};
 
 /// What one side must not be pushed beyond.
@@ -47,7 +47,7 @@ pub(super) struct Reading {
     /// How far replay lags, where that is known.
     pub(super) lag: Option<Duration>,
     /// What the sessions of others do.
-    pub(super) sessions: Sessions,
+    pub(super) sessions: SessionCounts,
 }
 
 /// How fast the run may go.
@@ -82,7 +82,7 @@ struct Pressed {
     reason: String,
     /// Why it cannot be told.
     unknown: Option<String>,
-    /// Sessions of others at work, of late.
+    /// SessionCounts of others at work, of late.
     at_work: VecDeque<u64>,
 }
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn active(sessions: u64) -> Reading {
-        let sessions = Sessions { active: sessions, at_work: sessions, seen: true };
+        let sessions = SessionCounts { active: sessions, at_work: sessions, seen: true };
         Reading { lag: None, sessions }
     }
 

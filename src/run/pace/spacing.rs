@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::lag::Positions;
 use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
-use crate::pg::{PgError, Pool, Replay, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Replay};
 use crate::run::options::Stop;
 use crate::run::prepare::Prepared;
 use crate::schema::{BySide, Side};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The space between batches.
 pub(in crate::run) struct Spacing<'p> {
     pool: &'p Pool,
-    own: Session,
+    own: ReadSettings,
     side: Side,
     limits: Limits,
     pause_file: PauseFile,
@@ -42,7 +42,7 @@ impl<'p> Spacing<'p> {
         of_sides[side] = limits;
         Spacing {
             pool: &prepared.pools[side],
-            own: Session::new(&[], prepared.spec.compare.statement_timeout),
+            own: ReadSettings::new(&[], prepared.spec.compare.statement_timeout),
             side,
             limits,
             pause_file: PauseFile(settings.pause_file.clone()),
@@ -109,12 +109,12 @@ impl<'p> Spacing<'p> {
     }
 
     async fn reading(&mut self) -> Result<Reading, PgError> {
-        let lease = self.pool.lease_aside().await?;
+        let lease = self.pool.acquire_reserved().await?;
         let said = async {
-            let sessions = lease.sessions(&self.own).await?;
+            let sessions = lease.count_sessions(&self.own).await?;
             // Only a primary can be written.
             let replay = match self.limits.lag {
-                Some(_) => Some(lease.replay(&self.own, false).await?),
+                Some(_) => Some(lease.read_replay(&self.own, false).await?),
                 None => None,
             };
             Ok((sessions, replay))

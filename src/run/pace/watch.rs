@@ -15,7 +15,7 @@ use super::pause_file::PauseFile;
 use super::{Limits, Pace, Reading, Speed};
 use crate::event::Event;
 use crate::finding::{SummaryRecord, ThrottleRecord};
-use crate::pg::{PgError, Remedy, Replay, Sessions};
+use crate::pg::{PgError, Remedy, Replay, SessionCounts};
 use crate::run::desk::Desk;
 use crate::run::work::worker::World;
 use crate::schema::{BySide, Server, Side};
@@ -41,7 +41,7 @@ pub(in crate::run) type Answers = BySide<Option<Answer>>;
 
 /// What a side has said of itself.
 pub(in crate::run) struct Said {
-    sessions: Sessions,
+    sessions: SessionCounts,
     replay: Option<Replay>,
 }
 
@@ -307,14 +307,14 @@ async fn ask_both(world: Arc<World>, wanted: BySide<Option<Wanted>>) -> Answers 
 
 async fn ask(world: &World, side: Side, wanted: Option<Wanted>) -> Option<Answer> {
     let Wanted { lag } = wanted?;
-    let lease = match world.pools[side].lease_aside().await {
+    let lease = match world.pools[side].acquire_reserved().await {
         Ok(lease) => lease,
         Err(error) => return Some(Err(error)),
     };
     let said = async {
-        let sessions = lease.sessions(&world.own).await?;
+        let sessions = lease.count_sessions(&world.own).await?;
         let replay = match lag {
-            Some(standby) => Some(lease.replay(&world.own, standby).await?),
+            Some(standby) => Some(lease.read_replay(&world.own, standby).await?),
             None => None,
         };
         Ok(Said { sessions, replay })

@@ -15,7 +15,7 @@ use super::journal::{Journal, Place};
 use super::looking::Differing;
 use super::ready::Ready;
 use super::verified::Verified;
-use crate::pg::{Lease, PgError, Retries, Session};
+use crate::pg::{Connection, PgError, ReadSettings, Retries};
 use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
 use crate::run::blocked::Blocked;
 use crate::run::options::Stop;
@@ -217,14 +217,14 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     /// Does something, again where that helps; nothing if it was asked to stop before.
     async fn again<T>(
         &mut self,
-        mut work: impl AsyncFnMut(&mut Self, &Lease) -> Result<T, PgError>,
+        mut work: impl AsyncFnMut(&mut Self, &Connection) -> Result<T, PgError>,
     ) -> Result<Option<T>, PgError> {
         let (mut stop, mut faults) = (self.stop.clone(), Retries::against_faults());
         loop {
             if *stop.borrow() != Stop::No {
                 return Ok(None);
             }
-            let result = match self.ready.prepared.pools[self.ready.written].lease().await {
+            let result = match self.ready.prepared.pools[self.ready.written].acquire().await {
                 Ok(lease) => {
                     let result = work(self, &lease).await;
                     lease.give_back().await;
@@ -245,10 +245,10 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     }
 
     /// What became of the transaction of a batch that is in doubt: whether it was committed.
-    async fn ask(&mut self, lease: &Lease, due: &Due<'_>) -> Result<bool, PgError> {
+    async fn ask(&mut self, lease: &Connection, due: &Due<'_>) -> Result<bool, PgError> {
         let Some(transaction) = self.journal.doubt(due.place) else { return Ok(false) };
-        let session = Session::new(&[], self.ready.prepared.spec.compare.statement_timeout);
-        let asked = lease.all(&session, &sql::transaction_status(transaction)).await;
+        let session = ReadSettings::new(&[], self.ready.prepared.spec.compare.statement_timeout);
+        let asked = lease.query(&session, &sql::transaction_status(transaction)).await;
         let status = match &asked {
             Ok(rows) => rows.first().map_or(Ok(None), |row| row.get::<Option<&str>>(0))?,
             // Never begun there: the database was put back to an earlier time.
@@ -279,7 +279,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     /// Gives whether it was written.
     async fn write_batch(
         &mut self,
-        lease: &Lease,
+        lease: &Connection,
         due: &Due<'_>,
         known: bool,
     ) -> Result<bool, PgError> {
@@ -300,27 +300,27 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                 .map(|((shape, stage), changes)| (*shape, &stage.table, changes.len()))
                 .collect(),
         };
-        let writing = lease.begin_writing(&batch.opening()).await?;
+        let writing = lease.begin_write(&batch.opening()).await?;
         let work = async {
             for (stage, ((shape, _), changes)) in there.iter().enumerate() {
                 let fill = batch.fill(stage);
                 // A setting holds all rows or none.
                 let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };
                 for rows in changes.chunks(most) {
-                    writing.fill(&fill, &binds(shape, rows)).await?;
+                    writing.execute(&fill, &binds(shape, rows)).await?;
                 }
             }
             if known {
-                let rows = writing.rows(&batch.any_as_before(), &[]).await?;
+                let rows = writing.query(&batch.any_as_before(), &[]).await?;
                 let any = rows.first().ok_or_else(|| PgError::unexpected("no answer"))?;
                 if !any.get::<bool>(0)? {
                     return Ok(None);
                 }
             }
             for text in batch.closing() {
-                writing.run(&text).await?;
+                writing.execute_batch(&text).await?;
             }
-            let rows = writing.rows(&sql::transaction().text, &[]).await?;
+            let rows = writing.query(&sql::transaction().text, &[]).await?;
             let transaction = rows.first().ok_or_else(|| PgError::unexpected("no transaction"))?;
             transaction.get::<String>(0).map(Some)
         };

@@ -17,12 +17,12 @@ use super::member::{Member, Source};
 use super::refusal::{Refusal, Unmade};
 use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
 use crate::run::blocked::Blocked;
-use crate::schema::{Link, Stored, Unique};
+use crate::schema::{ForeignKey, StoredTable, UniqueIndex};
 
 /// A unique value that changes of one kind free and others take, within one mapping.
 struct Handover {
     place: usize,
-    unique: Unique,
+    unique: UniqueIndex,
     from: Act,
     to: Act,
 }
@@ -81,7 +81,7 @@ pub(in crate::run) fn arrange(
 
 /// Whether changes of a child's table have to wait for those of its parent's, or the other way round.
 fn pair_of(
-    link: &Link,
+    link: &ForeignKey,
     (child_at, child): (usize, &Member),
     (parent_at, parent): (usize, &Member),
     scopes: &BTreeMap<usize, &Scope>,
@@ -166,7 +166,7 @@ fn arrange_group(
         return Err(Unmade::Refused(places.into_iter().map(refusal).collect()));
     }
     hand_over(&mut members, scopes, handovers)?;
-    let roots = |links: fn(&Stored) -> &[Link]| -> BTreeSet<u32> {
+    let roots = |links: fn(&StoredTable) -> &[ForeignKey]| -> BTreeSet<u32> {
         let stored = members.iter().map(|member| &scopes[&member.place].stored);
         stored.flat_map(links).map(|link| link.root).collect()
     };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::references::References;
 use super::verified::{Blocks, Verified};
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::repair::{Change, Image, Limits, Shape};
 use crate::run::blocked::Blocked;
 use crate::spec::escape_json;
@@ -72,7 +72,7 @@ pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
 
 impl Spool {
     pub(in crate::run) fn new() -> Result<Spool, Blocked> {
-        let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
+        let out = BufWriter::with_capacity(1 << 16, create_unnamed_file().map_err(spool_error)?);
         Ok(Spool { out, rows: 0, set: BTreeSet::new(), told: ToldValues::default() })
     }
 

@@ -8,7 +8,7 @@ use super::holding::Draft;
 use crate::compare::agree;
 use crate::pg::{PgError, Remedy};
 use crate::repair::{Act, Filled, Scope};
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::schema::{Identity, Side, StoredColumn};

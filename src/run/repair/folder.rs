@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{Directory, Draft, Purpose};
+use crate::files::{Directory, Purpose, StagedEntry};
 use crate::repair::FileSeal;
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 use crate::run::blocked::Blocked;
 
 /// A folder that is not in its place yet.
 pub(in crate::run) struct Folder {
-    draft: Draft,
+    draft: StagedEntry,
     inside: Directory,
     place: OsString,
 }
@@ -30,7 +30,7 @@ impl Folder {
         if !parent.is_free(&name).map_err(blocked)? {
             return Err(blocked(io::Error::other("there is something already")));
         }
-        let draft = Draft::folder(&parent, ".pgreconcile-repair-").map_err(blocked)?;
+        let draft = StagedEntry::folder(&parent, ".pgreconcile-repair-").map_err(blocked)?;
         let inside = draft.directory().map_err(blocked)?;
         Ok(Folder { draft, inside, place: name })
     }
@@ -39,7 +39,7 @@ impl Folder {
     pub(in crate::run) fn file(&self, name: &str) -> Result<SealedFile, Blocked> {
         let file = self.inside.create(name).map_err(named)?;
         let (path, out) = (self.inside.path_of(name), BufWriter::new(file));
-        Ok(SealedFile { name: name.to_owned(), path, out, sealer: Sealer::default() })
+        Ok(SealedFile { name: name.to_owned(), path, out, sealer: ChecksumHasher::default() })
     }
 
     /// Puts the folder into its place.
@@ -53,7 +53,7 @@ pub(in crate::run) struct SealedFile {
     name: String,
     path: PathBuf,
     out: BufWriter<File>,
-    sealer: Sealer,
+    sealer: ChecksumHasher,
 }
 
 impl SealedFile {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::compare::agree;
 use crate::pg::{Remedy, Row};
 use crate::repair::{Act, Change};
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::schema::{BySide, PgType, Side};

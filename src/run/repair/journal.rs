@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{named, open};
-use crate::files::{Directory, Draft};
+use crate::files::{Directory, StagedEntry};
 use crate::run::blocked::Blocked;
 
 /// A batch: the place of its part, and its own within that, both from 1.
@@ -137,7 +137,7 @@ impl Journal {
         let at_path = |error: io::Error| Blocked::io(&self.path(), &error);
         if !self.folder.has(Journal::FILE) {
             // It is whole when it gets its name.
-            let draft = Draft::file(&self.folder, ".applied-").map_err(named)?;
+            let draft = StagedEntry::file(&self.folder, ".applied-").map_err(named)?;
             let heading = Heading { version: 1, manifest: self.seal.clone() };
             let heading = serde_json::to_string(&heading).map_err(|error| at_path(error.into()))?;
             let mut file = draft.open().map_err(at_path)?;

@@ -12,7 +12,7 @@ use super::member::{ANY, Member, Source};
 use super::occupied::is_of;
 use crate::repair::{Act, Mark, Marker, Scope};
 use crate::run::blocked::Blocked;
-use crate::schema::{ColumnName, Link, Unique};
+use crate::schema::{ColumnName, ForeignKey, UniqueIndex};
 
 /// How many rows of a mapping are left out, by mapping and reason.
 pub(in crate::run) type LeftOut = BTreeMap<(usize, String), u64>;
@@ -201,7 +201,7 @@ fn taken(
 fn takers(
     member: &Member,
     scopes: &BTreeMap<usize, &Scope>,
-    unique: &Unique,
+    unique: &UniqueIndex,
     gone: &mut BTreeMap<usize, Gone>,
 ) {
     let at = scopes[&member.place].told().position(|(other, _)| other.name == unique.name);
@@ -258,7 +258,7 @@ fn follow(
             let old = |link| member.key_source(scopes, link, true);
             let refers: Vec<Source> = stored.parents.iter().filter_map(old).collect();
             let follows =
-                |link: &&Link| member.shape.cascade && member.shape.action(link).is_some();
+                |link: &&ForeignKey| member.shape.cascade && member.shape.action(link).is_some();
             let takes = stored.referrers.iter().filter(|link| !follows(link));
             let takes: Vec<Source> = takes.filter_map(old).collect();
             let Member { spooled, has, needs, leaves, left, shape, .. } = member;
@@ -303,6 +303,6 @@ fn follow(
 }
 
 /// Why a change is left out that takes what another one is to free.
-fn why(unique: &Unique) -> String {
+fn why(unique: &UniqueIndex) -> String {
     format!("that take values of unique index \"{}\" from rows that change with them", unique.name)
 }

@@ -11,7 +11,7 @@ use crate::compare::LookedUp;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::repair::{Change, Shape};
-use crate::row::{Key, Veil};
+use crate::row::{Key, Redactor};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::{Failed, Hands};
 use crate::run::work::steps;
@@ -81,7 +81,7 @@ impl Ready<'_> {
         batch: &[Change],
     ) -> Result<Looked, Blocked> {
         let sessions = sessions(self.prepared);
-        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
+        let (veil, groups) = (Redactor::of_process(), AtomicUsize::new(0));
         let mut faults = Retries::against_faults();
         loop {
             let leases = lease_both(self.prepared).await?;

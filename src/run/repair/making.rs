@@ -11,7 +11,7 @@ use crate::compare::{agree, elements};
 use crate::pg::Row;
 use crate::plan::{Canon, MappingPlan};
 use crate::repair::{Act, Change, Filled, Image, Scope};
-use crate::row::{Fingerprint, Fingerprinter, Key, Record};
+use crate::row::{Fingerprint, Fingerprinter, Key, RowFields};
 use crate::run::blocked::Blocked;
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::Lookup;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::changes::Spooled;
 use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
 use crate::run::blocked::Blocked;
-use crate::schema::{ColumnName, Link, Unique};
+use crate::schema::{ColumnName, ForeignKey, UniqueIndex};
 
 /// Changes of one mapping and one kind, ready to be written.
 pub(in crate::run) struct Member {
@@ -41,7 +41,7 @@ pub(in crate::run) struct Source {
 enum Relation {
     Key(u32),
     Left(u32),
-    Unique(u32, String),
+    UniqueIndex(u32, String),
 }
 
 /// A value that may be any: a default fills it in.
@@ -82,7 +82,11 @@ impl Member {
 
     /// Whether an update sets one of an index's columns: all of them have to be known, unless its server
     /// tells its values.
-    pub(in crate::run) fn moves(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> bool {
+    pub(in crate::run) fn moves(
+        &self,
+        scopes: &BTreeMap<usize, &Scope>,
+        unique: &UniqueIndex,
+    ) -> bool {
         let mut each = unique.columns.iter();
         match unique.told {
             None => self.sets(scopes, each),
@@ -94,7 +98,7 @@ impl Member {
     pub(in crate::run) fn mark_link(
         &mut self,
         scopes: &BTreeMap<usize, &Scope>,
-        link: &Link,
+        link: &ForeignKey,
         is_child: bool,
     ) {
         let Some(source) = self.key_source(scopes, link, self.shape.act == Act::Delete) else {
@@ -112,7 +116,7 @@ impl Member {
     pub(in crate::run) fn key_source(
         &self,
         scopes: &BTreeMap<usize, &Scope>,
-        link: &Link,
+        link: &ForeignKey,
         old: bool,
     ) -> Option<Source> {
         let own = || link.columns.iter().map(|(own, _)| own);
@@ -126,7 +130,7 @@ impl Member {
     pub(in crate::run) fn mark_unique(
         &mut self,
         scopes: &BTreeMap<usize, &Scope>,
-        unique: &Unique,
+        unique: &UniqueIndex,
     ) {
         let Some(source) = self.unique(scopes, unique) else { return };
         let source = |old: bool| Source { old, ..source.clone() };
@@ -142,7 +146,7 @@ impl Member {
     pub(in crate::run) fn each_mark(
         &mut self,
         scopes: &BTreeMap<usize, &Scope>,
-        unique: &Unique,
+        unique: &UniqueIndex,
         marker: &Marker,
         old: bool,
         mut take: impl FnMut(Mark),
@@ -157,16 +161,16 @@ impl Member {
     pub(in crate::run) fn any(
         &self,
         scopes: &BTreeMap<usize, &Scope>,
-        unique: &Unique,
+        unique: &UniqueIndex,
         marker: &Marker,
     ) -> Option<Mark> {
         self.unique(scopes, unique).and_then(|source| source.mark_of(marker, ANY))
     }
 
     /// Where its rows' marks of a unique index come from: what they take.
-    fn unique(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> Option<Source> {
+    fn unique(&self, scopes: &BTreeMap<usize, &Scope>, unique: &UniqueIndex) -> Option<Source> {
         let scope = scopes[&self.place];
-        let relation = Relation::Unique(scope.stored.oid, unique.name.clone());
+        let relation = Relation::UniqueIndex(scope.stored.oid, unique.name.clone());
         let changed = self.shape.act == Act::Update;
         if unique.told.is_some() {
             let told = scope.told().position(|(other, _)| other.name == unique.name);

@@ -42,12 +42,12 @@ use super::blocked::Blocked;
 use super::options::RepairOptions;
 use super::retried::retried;
 use crate::finding::format_timestamp;
-use crate::pg::Lease;
+use crate::pg::Connection;
 use crate::plan::MappingPlan;
 use crate::repair::{
     Act, Described, Findings, Manifest, Manner, Place, Unseen, Wanted, fields, reaches,
 };
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::schema::BySide;
 
 /// How long a repair may be applied.
@@ -130,7 +130,7 @@ async fn make_all(
     options: &RepairOptions,
     plans: &[MappingPlan],
     (wanted, mut refusals, manifest): (&BTreeMap<usize, &[Wanted]>, Vec<Refusal>, Manifest),
-    leases: &BySide<Lease>,
+    leases: &BySide<Connection>,
     out: &Path,
 ) -> Result<Repaired, Vec<Blocked>> {
     loop {
@@ -157,13 +157,14 @@ async fn make(
     options: &RepairOptions,
     plans: &[MappingPlan],
     (wanted, partial, mut manifest): (&BTreeMap<usize, &[Wanted]>, bool, Manifest),
-    leases: &BySide<Lease>,
+    leases: &BySide<Connection>,
     out: &Path,
 ) -> Result<Repaired, Unmade> {
     let written = options.authority.other();
     let targets = judge(prepared, options, plans, wanted, &leases[written]).await?;
     let folder = Folder::create(out)?;
-    let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
+    let (sessions, veil, groups) =
+        (sessions(prepared), Redactor::of_process(), AtomicUsize::new(0));
     let reach = Reach { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
     let BySide { source, target } = &prepared.servers;
     let recodes = source.encoding != target.encoding;

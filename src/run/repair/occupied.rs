@@ -10,7 +10,7 @@ use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, coarse, ordered};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
-use crate::schema::{ColumnName, Side, StoredColumn, Unique};
+use crate::schema::{ColumnName, Side, StoredColumn, UniqueIndex};
 use crate::sql::{self, Compared};
 
 /// The drafts of inserts whose key is taken, by place.
@@ -71,7 +71,7 @@ fn key<'s>(plan: &MappingPlan, scope: &'s Scope) -> Vec<&'s StoredColumn> {
 }
 
 /// Whether an index is made of nothing but these columns, so that rows of one key have one value there.
-pub(in crate::run) fn is_of(unique: &Unique, key: &[&ColumnName]) -> bool {
+pub(in crate::run) fn is_of(unique: &UniqueIndex, key: &[&ColumnName]) -> bool {
     let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
     !coarse && unique.columns.iter().all(|column| key.contains(&column))
 }

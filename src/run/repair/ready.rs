@@ -18,7 +18,7 @@ use crate::repair::{Act, Manifest, NoManifest, Part, Stage};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::run::retried::retried;
-use crate::schema::{Rights, Server, Side, TableName};
+use crate::schema::{Server, Side, TableName, TablePrivileges};
 
 /// A folder that was verified and may be applied.
 pub struct Ready<'p> {
@@ -123,7 +123,7 @@ async fn check_tables(
     sequences: &BTreeSet<String>,
 ) -> Result<(Vec<usize>, Option<Blocked>), Blocked> {
     let at_side = |error| Blocked::from((Some(written), error));
-    let lease = prepared.pools[written].lease().await.map_err(at_side)?;
+    let lease = prepared.pools[written].acquire().await.map_err(at_side)?;
     let catalog = catalog(prepared, &lease, written);
     let (mut places, mut lacks) = (Vec::new(), None);
     for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
@@ -140,12 +140,12 @@ async fn check_tables(
             return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
         }
         let server = &prepared.servers[written];
-        let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
+        let rights = catalog.read_privileges(table.oid, server).await.map_err(at_side)?;
         lacks = lacks.or_else(|| lacking(manifest, &table.table, *kind, &rights, server));
         places.push(place);
     }
     let sequences: Vec<&str> = sequences.iter().map(String::as_str).collect();
-    let unmovable = catalog.unmovable(&sequences).await.map_err(at_side)?;
+    let unmovable = catalog.find_unmovable_sequences(&sequences).await.map_err(at_side)?;
     lacks = lacks.or_else(|| {
         let (name, role) = (unmovable.first()?, &prepared.servers[written].role);
         let message = format!("role \"{role}\" has not SELECT and UPDATE on sequence {name}");
@@ -163,7 +163,7 @@ fn lacking(
     manifest: &Manifest,
     table: &TableName,
     kind: Act,
-    rights: &Rights,
+    rights: &TablePrivileges,
     server: &Server,
 ) -> Option<Blocked> {
     let role = &server.role;

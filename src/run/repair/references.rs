@@ -11,7 +11,7 @@ use super::holding::Draft;
 use crate::repair::{Act, Scope, ordered};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
-use crate::schema::{Link, Side};
+use crate::schema::{ForeignKey, Side};
 use crate::sql;
 
 /// The server's code for a privilege that the role lacks.
@@ -68,7 +68,12 @@ pub(in crate::run) async fn references(
 
 /// The values of a foreign key's columns here that a draft takes, or gives up (`old`); `None` where it does
 /// neither, or where one of them is NULL or not known.
-fn values<'d>(scope: &Scope, draft: &'d Draft<'_>, link: &Link, old: bool) -> Option<Vec<&'d str>> {
+fn values<'d>(
+    scope: &Scope,
+    draft: &'d Draft<'_>,
+    link: &ForeignKey,
+    old: bool,
+) -> Option<Vec<&'d str>> {
     let places = scope.places(draft.act, link.columns.iter().map(|(own, _)| own))?;
     let changes = draft.act != Act::Update || places.iter().any(|at| draft.set.contains(at));
     let image = if old { &draft.change.old } else { &draft.change.new };
@@ -80,7 +85,7 @@ fn values<'d>(scope: &Scope, draft: &'d Draft<'_>, link: &Link, old: bool) -> Op
 async fn ask(
     hands: &Hands<'_>,
     written: Side,
-    (scope, link): (&Scope, &Link),
+    (scope, link): (&Scope, &ForeignKey),
     of_all: impl Iterator<Item = Option<Vec<&str>>>,
 ) -> Result<BTreeMap<usize, u64>, Blocked> {
     let mut columns = Vec::new();

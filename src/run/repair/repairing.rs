@@ -15,10 +15,10 @@ use super::references::references;
 use super::standing::{Piece, Standing};
 use super::telling::tell;
 use crate::finding::{DivergenceKind, NamedValues};
-use crate::pg::{Lease, Row, Session};
+use crate::pg::{Connection, ReadSettings, Row};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, Wanted, WantedPlace};
-use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
+use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Redactor, RowFields};
 use crate::run::blocked::Blocked;
 use crate::run::work::hands::Hands;
 use crate::run::work::{bounds, steps};
@@ -32,9 +32,9 @@ const RANGE_ROWS: u64 = 20_000;
 
 /// What both sides are asked with.
 pub(in crate::run) struct Reach<'r> {
-    pub(in crate::run) leases: &'r BySide<Lease>,
-    pub(in crate::run) sessions: &'r BySide<Session>,
-    pub(in crate::run) veil: &'r Veil,
+    pub(in crate::run) leases: &'r BySide<Connection>,
+    pub(in crate::run) sessions: &'r BySide<ReadSettings>,
+    pub(in crate::run) veil: &'r Redactor,
     pub(in crate::run) groups_seen: &'r AtomicUsize,
 }
 

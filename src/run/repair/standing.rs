@@ -12,7 +12,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use tokio::time::Instant;
 
 use super::changes::spool_error;
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::repair::Wanted;
 use crate::row::{Fingerprint, KeyRange};
 use crate::run::blocked::Blocked;
@@ -42,7 +42,7 @@ pub(in crate::run) struct Stood(BufReader<File>);
 
 impl<'w> Standing<'w> {
     pub(in crate::run) fn new() -> Result<Standing<'w>, Blocked> {
-        let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_error)?);
+        let out = BufWriter::with_capacity(1 << 16, create_unnamed_file().map_err(spool_error)?);
         Ok(Standing { out, pieces: Vec::new() })
     }
 

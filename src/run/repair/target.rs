@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::refusal::{Refusal, Unmade};
-use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
+use crate::pg::{Catalog, Connection, PgError, RELATIONS_AT_ONCE, ReadSettings};
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, TableIdentity, Wanted};
 use crate::run::Prepared;
 use crate::run::blocked::Blocked;
 use crate::run::options::RepairOptions;
-use crate::schema::{BySide, Relation, Rights, Side, TableName};
+use crate::schema::{BySide, Relation, Side, TableName, TablePrivileges};
 use crate::spec::Reads;
 
 /// A connection of each side.
-pub(in crate::run) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Blocked> {
+pub(in crate::run) async fn lease_both(prepared: &Prepared) -> Result<BySide<Connection>, Blocked> {
     let lease = async |side: Side| {
-        let lease = prepared.pools[side].lease().await;
+        let lease = prepared.pools[side].acquire().await;
         lease.map_err(|error| Blocked::from((Some(side), error)))
     };
     Ok(BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? })
@@ -36,7 +36,7 @@ pub(in crate::run) async fn relation_of(
     };
     let gone = || PgError::unexpected(format!("table {} is gone", table.value));
     let found = catalog
-        .table(&table.value, plan.sides[side].only)
+        .read_table(&table.value, plan.sides[side].only)
         .await
         .and_then(|found| found.ok_or_else(gone));
     found.map_err(|error| Blocked::from((Some(side), error)))
@@ -44,23 +44,23 @@ pub(in crate::run) async fn relation_of(
 
 pub(in crate::run) fn catalog<'l>(
     prepared: &'l Prepared,
-    lease: &'l Lease,
+    lease: &'l Connection,
     side: Side,
 ) -> Catalog<'l> {
     let timeout = prepared.spec.compare.statement_timeout;
     Catalog {
         lease,
-        own: Session::new(&[], timeout),
-        operators: Session::new(&prepared.spec.sides[side].search_path, timeout),
+        own: ReadSettings::new(&[], timeout),
+        operators: ReadSettings::new(&prepared.spec.sides[side].search_path, timeout),
         params: &prepared.spec.params,
         side,
         most: RELATIONS_AT_ONCE,
     }
 }
 
-pub(in crate::run) fn sessions(prepared: &Prepared) -> BySide<Session> {
+pub(in crate::run) fn sessions(prepared: &Prepared) -> BySide<ReadSettings> {
     let timeout = prepared.spec.compare.statement_timeout;
-    BySide::new(|side| Session::new(&prepared.spec.sides[side].search_path, timeout))
+    BySide::new(|side| ReadSettings::new(&prepared.spec.sides[side].search_path, timeout))
 }
 
 pub(in crate::run) async fn identity(
@@ -69,7 +69,7 @@ pub(in crate::run) async fn identity(
     catalog: &Catalog<'_>,
 ) -> Result<TableIdentity, PgError> {
     let oid = relation.oid.unwrap_or(0);
-    let definition = catalog.definition(oid).await?;
+    let definition = catalog.read_definition(oid).await?;
     Ok(TableIdentity { table: table.clone(), oid, definition })
 }
 
@@ -77,7 +77,7 @@ pub(in crate::run) async fn identity(
 pub(in crate::run) struct Target {
     pub(in crate::run) scope: Scope,
     pub(in crate::run) identity: TableIdentity,
-    pub(in crate::run) rights: Rights,
+    pub(in crate::run) rights: TablePrivileges,
 }
 
 /// Judges each mapping that is to be written; every refusal at once.
@@ -86,7 +86,7 @@ pub(in crate::run) async fn judge(
     options: &RepairOptions,
     plans: &[MappingPlan],
     wanted: &BTreeMap<usize, &[Wanted]>,
-    lease: &Lease,
+    lease: &Connection,
 ) -> Result<BTreeMap<usize, Target>, Unmade> {
     let written = options.authority.other();
     let catalog = catalog(prepared, lease, written);
@@ -103,9 +103,10 @@ pub(in crate::run) async fn judge(
         let relation = relation_of(plan, written, &catalog).await?;
         let oid = relation.oid.unwrap_or(0);
         let at_side = |error| Blocked::from((Some(written), error));
-        let stored = catalog.stored(oid).await.map_err(at_side)?;
-        let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_side)?;
-        let beyond = catalog.beyond(&stored.referrers).await.map_err(at_side)?;
+        let stored = catalog.read_stored_table(oid).await.map_err(at_side)?;
+        let rights =
+            catalog.read_privileges(oid, &prepared.servers[written]).await.map_err(at_side)?;
+        let beyond = catalog.read_cascades(&stored.referrers).await.map_err(at_side)?;
         let judged = Scope::of(plan, written, stored, beyond).and_then(|scope| {
             let asked = |act: &&Act| {
                 wanted.iter().any(|wanted| wanted.act(options.authority) == Some(**act))
@@ -131,7 +132,7 @@ pub(in crate::run) async fn judge(
 }
 
 /// Privileges on a table that an act needs and the role has not. To lock a row is to update it.
-pub(in crate::run) fn missing(act: Act, rights: &Rights) -> Vec<&'static str> {
+pub(in crate::run) fn missing(act: Act, rights: &TablePrivileges) -> Vec<&'static str> {
     let needs = match act {
         Act::Insert => [(rights.insert, "INSERT"), (true, "")],
         Act::Update => [(rights.update, "UPDATE"), (true, "")],

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use super::folder::open;
 use crate::files::Directory;
 use crate::repair::FileSeal;
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 use crate::run::blocked::Blocked;
 
 const BLOCK: u64 = 1 << 20;
@@ -36,7 +36,7 @@ impl Verified {
     /// Reads a file whole and looks whether its seal is.
     pub(in crate::run) fn of(folder: &Directory, sealed: &FileSeal) -> Result<Verified, Blocked> {
         let mut file = open(folder, &sealed.file)?;
-        let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
+        let (mut whole, mut blocks) = (ChecksumHasher::default(), Vec::new());
         let mut block = Vec::new();
         loop {
             read_block(&mut file, &mut block)
@@ -124,7 +124,7 @@ fn read_block(file: &mut std::fs::File, block: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn seal(block: &[u8]) -> String {
-    let mut sealer = Sealer::default();
+    let mut sealer = ChecksumHasher::default();
     sealer.update(block);
     sealer.finish()
 }

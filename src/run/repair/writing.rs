@@ -9,7 +9,7 @@ use super::batching::Arranged;
 use super::changes::{BatchLine, Heading, spool_error};
 use super::folder::{Folder, SealedFile};
 use super::member::Member;
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
@@ -91,7 +91,7 @@ pub(in crate::run) fn write(
         script: folder.file(&names[0])?,
         undo: folder.file(&names[1])?,
         changes: folder.file(&names[2])?,
-        aside: unnamed().map_err(spool_error)?,
+        aside: create_unnamed_file().map_err(spool_error)?,
         starts: vec![0],
     };
     files.script.write(&repair::head(&head(false)))?;

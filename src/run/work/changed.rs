@@ -10,13 +10,13 @@
 use super::hands::{Failed, Hands};
 use super::{Answer, Task};
 use crate::finding::CHANGED;
-use crate::pg::{PgError, Remedy, Session};
+use crate::pg::{PgError, ReadSettings, Remedy};
 use crate::schema::Side;
 
 /// A task's answer, if the sides are still what was planned. `own` resolves names in `pg_catalog` alone.
 pub(in crate::run) async fn judge(
     hands: &Hands<'_>,
-    own: &Session,
+    own: &ReadSettings,
     task: &Task,
     answer: Result<Answer, Failed>,
 ) -> Result<Answer, Failed> {
@@ -41,19 +41,23 @@ fn reads_rows(task: &Task) -> bool {
 }
 
 /// What has changed, if anything has.
-async fn difference(hands: &Hands<'_>, own: &Session) -> Result<Option<String>, Failed> {
+async fn difference(hands: &Hands<'_>, own: &ReadSettings) -> Result<Option<String>, Failed> {
     let (source, target) =
         tokio::join!(of_side(hands, own, Side::Source), of_side(hands, own, Side::Target));
     Ok(source?.or(target?))
 }
 
-async fn of_side(hands: &Hands<'_>, own: &Session, side: Side) -> Result<Option<String>, Failed> {
+async fn of_side(
+    hands: &Hands<'_>,
+    own: &ReadSettings,
+    side: Side,
+) -> Result<Option<String>, Failed> {
     let (lease, plan) = (&hands.leases[side], &hands.plan.sides[side]);
     // One that failed in the middle of something answers nothing more.
     if lease.is_busy() {
         return Ok(None);
     }
-    let now = lease.shape(own, &hands.sessions[side], &plan.reads, &hands.plan.params).await;
+    let now = lease.read_shape(own, &hands.sessions[side], &plan.reads, &hands.plan.params).await;
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now).or_else(|| plan.shape.copied(&now));
     Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))

@@ -13,7 +13,7 @@ use crate::compare::{
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
-use crate::row::{Classes, Fingerprint, Key, KeyRange, Region};
+use crate::row::{Fingerprint, HashBuckets, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
@@ -138,7 +138,7 @@ async fn class_digests(
 async fn key_hashes(
     hands: &Hands<'_>,
     range: &KeyRange,
-    classes: Option<Classes>,
+    classes: Option<HashBuckets>,
 ) -> Result<Pairing, Failed> {
     let plan = hands.plan;
     let region = Region { range: range.clone(), classes, blocks: None };

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use crate::pg::{Lease, PgError, Row, Rows, Session};
+use crate::pg::{Connection, PgError, ReadSettings, Row, RowStream};
 use crate::plan::MappingPlan;
-use crate::row::{Record as _, Veil};
+use crate::row::{Redactor, RowFields as _};
 use crate::run::options::Options;
 use crate::run::prepare::Prepared;
 use crate::run::retried::{MayPass, retried};
@@ -30,11 +30,11 @@ pub(in crate::run) fn may_hold(rows: usize) -> Result<(), Failed> {
 #[derive(Clone, Copy)]
 pub(in crate::run) struct Hands<'w> {
     pub(in crate::run) plan: &'w MappingPlan,
-    pub(in crate::run) leases: &'w BySide<Lease>,
-    pub(in crate::run) sessions: &'w BySide<Session>,
+    pub(in crate::run) leases: &'w BySide<Connection>,
+    pub(in crate::run) sessions: &'w BySide<ReadSettings>,
     /// For statements that are tried again in smaller ones if they take too long.
-    pub(in crate::run) short: &'w BySide<Session>,
-    pub(in crate::run) veil: &'w Veil,
+    pub(in crate::run) short: &'w BySide<ReadSettings>,
+    pub(in crate::run) veil: &'w Redactor,
     /// The most groups that a range of the mapping had so far.
     pub(in crate::run) groups_seen: &'w AtomicUsize,
 }
@@ -47,10 +47,11 @@ pub(in crate::run) async fn with_hands<T, E: From<Failed> + MayPass>(
     options: &Options,
     work: impl AsyncFn(&Hands<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let lease =
-        async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
+    let lease = async |side: Side| {
+        prepared.pools[side].acquire().await.map_err(|error| (Some(side), error))
+    };
     let path = |side: Side| &prepared.spec.sides[side].search_path;
-    let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
+    let sessions = BySide::new(|side| ReadSettings::new(path(side), options.statement_timeout));
     retried(async || {
         let leases =
             BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
@@ -82,7 +83,7 @@ impl<'w> Hands<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<Vec<Row>, Failed> {
-        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
+        let rows = self.leases[side].query(&self.sessions[side], &statement).await;
         rows.map_err(|error| (Some(side), error))
     }
 
@@ -92,7 +93,7 @@ impl<'w> Hands<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<SideRows<'_>, Failed> {
-        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
+        let rows = self.leases[side].query_stream(&self.sessions[side], &statement).await;
         rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
     }
 
@@ -124,7 +125,7 @@ impl<'w> Hands<'w> {
 /// One side's rows, whose errors name the side.
 pub(in crate::run) struct SideRows<'h> {
     side: Side,
-    rows: Rows<'h>,
+    rows: RowStream<'h>,
 }
 
 impl SideRows<'_> {

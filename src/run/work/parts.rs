@@ -8,7 +8,7 @@ use super::hands::{Failed, Hands};
 use crate::compare::{Expectation, Parts, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
-use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Region, RowFields};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, PartFields, Parting};
 

@@ -8,7 +8,7 @@ use super::parts::MOST_PARTS;
 use super::parts::read_digest;
 use crate::compare::{Ask, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
-use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprint, Key, KeyRange, Region, RowFields};
 use crate::run::scan::pass::{Found, Piece, Read, Stretch};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Parting};

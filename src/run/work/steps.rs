@@ -7,7 +7,7 @@ use crate::compare::{Looked, LookedUp, Piece, Suspected};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Region, RowFields};
 use crate::run::mapping::recheck::Entry;
 use crate::schema::{BySide, Side};
 use crate::sql::{self, Lookup};

@@ -15,9 +15,9 @@ use super::piece;
 use super::steps;
 use super::{Answer, Task, Work};
 use crate::event::Event;
-use crate::pg::{PgError, Pool, Remedy, Retries, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Remedy, Retries};
 use crate::plan::MappingPlan;
-use crate::row::{Key, Veil};
+use crate::row::{Key, Redactor};
 use crate::run::options::{Options, Stop};
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
@@ -26,13 +26,13 @@ use crate::spec::Spec;
 pub(in crate::run) struct World {
     pub(in crate::run) plans: Vec<Arc<MappingPlan>>,
     pub(in crate::run) pools: BySide<Pool>,
-    pub(in crate::run) sessions: BySide<Session>,
+    pub(in crate::run) sessions: BySide<ReadSettings>,
     /// The same for statements that can be cut into smaller ones: they end sooner.
-    pub(in crate::run) short: BySide<Session>,
+    pub(in crate::run) short: BySide<ReadSettings>,
     /// For questions of our own: names resolve in `pg_catalog` alone.
-    pub(in crate::run) own: Session,
+    pub(in crate::run) own: ReadSettings,
     /// What redacted values are told under.
-    pub(in crate::run) veil: Veil,
+    pub(in crate::run) veil: Redactor,
     /// Of each mapping, the most groups that a range had so far.
     pub(in crate::run) groups_seen: Vec<AtomicUsize>,
     pub(in crate::run) stop: watch::Receiver<Stop>,
@@ -50,7 +50,7 @@ impl World {
     ) -> World {
         let timeout = options.statement_timeout;
         let sessions = |limit: Duration| {
-            BySide::new(|side| Session::limited(&spec.sides[side].search_path, limit, timeout))
+            BySide::new(|side| ReadSettings::limited(&spec.sides[side].search_path, limit, timeout))
         };
         World {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -58,7 +58,7 @@ impl World {
             pools,
             sessions: sessions(timeout),
             short: sessions(SHORT.max(options.chunk_time * 4)),
-            own: Session::new(&[], timeout),
+            own: ReadSettings::new(&[], timeout),
             veil: options.veil.clone(),
             stop,
             events,
@@ -129,7 +129,7 @@ async fn still_answers(world: &World, side: Option<Side>, silences: &mut u32) ->
     let Some(side) = side else { return false };
     let pool = &world.pools[side];
     *silences += 1;
-    let answers = *silences < MOST_SILENCES && pool.answers().await;
+    let answers = *silences < MOST_SILENCES && pool.is_responding().await;
     if !answers {
         pool.give_up();
     }
@@ -154,7 +154,7 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
 }
 
 async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
-    let leases = tokio::join!(world.pools.source.lease(), world.pools.target.lease());
+    let leases = tokio::join!(world.pools.source.acquire(), world.pools.target.acquire());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
         (Err(error), _) => return Some(Err((Some(Side::Source), error))),
@@ -173,8 +173,8 @@ async fn attempt(world: &World, work: &Work) -> Option<Result<Answer, Failed>> {
     let result = tokio::select! {
         result = on_plan(&hands, &world.own, &work.task) => Some(result),
         () = stopped(world, Stop::Now) => None,
-        error = world.pools.source.given_up() => Some(Err((Some(Side::Source), error))),
-        error = world.pools.target.given_up() => Some(Err((Some(Side::Target), error))),
+        error = world.pools.source.wait_until_given_up() => Some(Err((Some(Side::Source), error))),
+        error = world.pools.target.wait_until_given_up() => Some(Err((Some(Side::Target), error))),
     };
     let BySide { source, target } = leases;
     tokio::join!(source.give_back(), target.give_back());
@@ -205,7 +205,7 @@ fn can_be_less(plan: &MappingPlan, task: &Task) -> bool {
 }
 
 /// Does what a task asks for; what comes of it counts if the sides are still what was planned.
-async fn on_plan(hands: &Hands<'_>, own: &Session, task: &Task) -> Result<Answer, Failed> {
+async fn on_plan(hands: &Hands<'_>, own: &ReadSettings, task: &Task) -> Result<Answer, Failed> {
     let answer = carry_out(hands, task).await;
     changed::judge(hands, own, task, answer).await
 }

@@ -28,7 +28,7 @@ pub(super) enum Expected {
 
 /// What the file system says of an entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct EntryMetadata {
     pub(super) kind: FileType,
     pub(super) mode: Mode,
     pub(super) user: u32,
@@ -43,9 +43,9 @@ pub(super) struct Process {
     pub(super) groups: Vec<u32>,
 }
 
-impl From<Stat> for Entry {
-    fn from(stat: Stat) -> Entry {
-        Entry {
+impl From<Stat> for EntryMetadata {
+    fn from(stat: Stat) -> EntryMetadata {
+        EntryMetadata {
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: Mode::from_raw_mode(stat.st_mode),
             user: stat.st_uid,
@@ -64,7 +64,7 @@ impl Process {
     }
 
     /// Returns why an entry cannot be used, as the words after its name; `None` if it can be.
-    pub(super) fn objection(&self, entry: &Entry, expected: Expected) -> Option<String> {
+    pub(super) fn objection(&self, entry: &EntryMetadata, expected: Expected) -> Option<String> {
         let is_folder = matches!(expected, Expected::Folder(_));
         match entry.kind {
             FileType::Symlink => return Some("is a symbolic link".to_owned()),
@@ -119,7 +119,7 @@ mod tests {
         (kind, mode, owner, group): (FileType, RawMode, u32, u32),
     ) -> String {
         let mode = Mode::from_raw_mode(mode);
-        let entry = Entry { kind, mode, user: owner, group, has_one_name: true };
+        let entry = EntryMetadata { kind, mode, user: owner, group, has_one_name: true };
         let process = Process { user, groups: groups.to_vec() };
         let objection = process.objection(&entry, expected).unwrap_or_default();
         objection.split([',', '(']).next().unwrap().to_owned()
@@ -207,7 +207,7 @@ mod tests {
         }
         let process = Process { user: 7, groups: vec![7] };
         let mode = Mode::from_raw_mode(0o600);
-        let entry = Entry { kind: FILE, mode, user: 7, group: 7, has_one_name: false };
+        let entry = EntryMetadata { kind: FILE, mode, user: 7, group: 7, has_one_name: false };
         let objection = |expected| process.objection(&entry, expected);
         assert!(objection(Expected::FileToWrite).unwrap().contains("hard link"));
         assert_eq!(objection(Expected::FileToRead), None);

@@ -51,7 +51,7 @@ pub struct StoredColumn {
 /// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit
 /// from it are none of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
+pub struct ForeignKeyEnd {
     /// The table.
     pub table: TableName,
     /// Whether it has partitions.
@@ -60,13 +60,13 @@ pub struct End {
 
 /// A foreign key between the table and another, or itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct ForeignKey {
     /// Identifies it, whichever partition it is seen from.
     pub root: u32,
     /// The table, or the partition of it that the key is of.
-    pub here: End,
+    pub here: ForeignKeyEnd,
     /// The other table.
-    pub there: End,
+    pub there: ForeignKeyEnd,
     /// What a DELETE of a row does to those that refer to it, if it does more than refuse: `CASCADE`,
     /// `SET NULL`, `SET DEFAULT`.
     pub on_delete: Option<String>,
@@ -82,7 +82,7 @@ pub struct Link {
 
 /// A unique index or an exclusion constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unique {
+pub struct UniqueIndex {
     /// Its name.
     pub name: String,
     /// Its columns, and those that its expressions and its predicate are made of.
@@ -92,12 +92,12 @@ pub struct Unique {
     /// Whether it is checked at the end of a statement, or later; the others are with every row.
     pub late: bool,
     /// How its server tells what a row has in it.
-    pub told: Option<Told>,
+    pub told: Option<IndexValue>,
 }
 
 /// What the server knows of a unique index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct IndexValue {
     /// What a row has in it, as SQL: a hash, or NULL.
     pub value: String,
     /// Whether texts of its columns tell its values apart, too: then the server need not be asked.
@@ -112,7 +112,7 @@ pub struct Told {
 
 /// A table as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredTable {
     /// Identifies it within its database.
     pub oid: u32,
     /// Its columns, in the catalog's order.
@@ -120,16 +120,16 @@ pub struct Stored {
     /// Whether it has a unique index that may be checked late: no INSERT can step aside there.
     pub deferrable: bool,
     /// Its unique indexes.
-    pub uniques: Vec<Unique>,
+    pub uniques: Vec<UniqueIndex>,
     /// The tables that its foreign keys refer to.
-    pub parents: Vec<Link>,
+    pub parents: Vec<ForeignKey>,
     /// The tables that refer to it.
-    pub referrers: Vec<Link>,
+    pub referrers: Vec<ForeignKey>,
 }
 
 /// What the role may do to a table, by the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rights {
+pub struct TablePrivileges {
     /// Whether it may insert.
     pub insert: bool,
     /// Whether it may update, or lock a row.

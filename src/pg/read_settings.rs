@@ -8,7 +8,7 @@ use crate::sql;
 
 /// How reads begin: the pinned settings as one text, and how long an answer is waited for.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct ReadSettings {
     pub(super) begin: Arc<str>,
     pub(super) patience: Duration,
 }
@@ -17,10 +17,10 @@ pub struct Session {
 /// server answers at all takes up to 7 s more: after 15 s a server that says nothing is given up.
 const GRACE: Duration = Duration::from_secs(8);
 
-impl Session {
+impl ReadSettings {
     /// Reads with these schemas in the search path and this timeout of a statement.
-    pub fn new(search_path: &[SchemaName], statement_timeout: Duration) -> Session {
-        Session::limited(search_path, statement_timeout, statement_timeout)
+    pub fn new(search_path: &[SchemaName], statement_timeout: Duration) -> ReadSettings {
+        ReadSettings::limited(search_path, statement_timeout, statement_timeout)
     }
 
     /// Returns a session whose statements the server ends after `limit`, and whose answers may still
@@ -30,9 +30,9 @@ impl Session {
         search_path: &[SchemaName],
         limit: Duration,
         statement_timeout: Duration,
-    ) -> Session {
+    ) -> ReadSettings {
         let begin = sql::begin(search_path, limit.min(statement_timeout)).into();
-        Session { begin, patience: statement_timeout + GRACE }
+        ReadSettings { begin, patience: statement_timeout + GRACE }
     }
 }
 
@@ -45,10 +45,10 @@ mod tests {
     #[test]
     fn a_short_limit_does_not_shorten_the_wait_for_the_answer() {
         let (short, long) = (Duration::from_secs(4), Duration::from_secs(60));
-        let session = Session::limited(&[], short, long);
+        let session = ReadSettings::limited(&[], short, long);
         assert!(session.begin.contains("set local statement_timeout = 4000;"), "{}", session.begin);
-        assert_eq!(session.patience, Session::new(&[], long).patience);
-        let never_longer = Session::limited(&[], long, short);
+        assert_eq!(session.patience, ReadSettings::new(&[], long).patience);
+        let never_longer = ReadSettings::limited(&[], long, short);
         assert!(never_longer.begin.contains("set local statement_timeout = 4000;"));
     }
 }

@@ -6,8 +6,8 @@ use super::catalog::Catalog;
 use super::error::PgError;
 use super::row::Row;
 use crate::schema::{
-    ColumnName, End, Identity, Link, Rights, SchemaName, Server, Stored, StoredColumn, TableName,
-    Told, Unique,
+    ColumnName, ForeignKey, ForeignKeyEnd, Identity, IndexValue, SchemaName, Server, StoredColumn,
+    StoredTable, TableName, TablePrivileges, UniqueIndex,
 };
 use crate::sql;
 
@@ -19,10 +19,11 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn stored(&self, oid: u32) -> Result<Stored, PgError> {
-        let rows = self.lease.all(&self.own, &sql::stored_columns(oid)).await?;
-        let types: Vec<u32> = rows.iter().map(|row| row.get_u32("type_oid")).collect::<Result<_, _>>()?;
-        let types = self.lease.types(&self.own, types.into_iter()).await?;
+    pub async fn read_stored_table(&self, oid: u32) -> Result<StoredTable, PgError> {
+        let rows = self.lease.query(&self.own, &sql::stored_columns(oid)).await?;
+        let types: Vec<u32> =
+            rows.iter().map(|row| row.get_u32("type_oid")).collect::<Result<_, _>>()?;
+        let types = self.lease.read_types(&self.own, types.into_iter()).await?;
         let columns: Result<Vec<StoredColumn>, PgError> = rows
             .iter()
             .map(|row| {
@@ -48,7 +49,7 @@ impl Catalog<'_> {
                 })
             })
             .collect();
-        let mut stored = Stored {
+        let mut stored = StoredTable {
             oid,
             columns: columns?,
             deferrable: rows.first().map_or(Ok(false), |row| row.get("deferrable"))?,
@@ -56,17 +57,20 @@ impl Catalog<'_> {
             parents: Vec::new(),
             referrers: Vec::new(),
         };
-        for row in &self.lease.all(&self.own, &sql::stored_uniques(oid)).await? {
+        for row in &self.lease.query(&self.own, &sql::stored_uniques(oid)).await? {
             stored.uniques.push(unique(row)?);
         }
-        (stored.parents, stored.referrers) = self.links(oid).await?;
+        (stored.parents, stored.referrers) = self.read_foreign_keys(oid).await?;
         Ok(stored)
     }
 
     /// The foreign keys of a table: those from it, and those to it.
-    async fn links(&self, oid: u32) -> Result<(Vec<Link>, Vec<Link>), PgError> {
+    async fn read_foreign_keys(
+        &self,
+        oid: u32,
+    ) -> Result<(Vec<ForeignKey>, Vec<ForeignKey>), PgError> {
         let (mut parents, mut referrers) = (Vec::new(), Vec::new());
-        for row in self.lease.all(&self.own, &sql::stored_links(oid)).await? {
+        for row in self.lease.query(&self.own, &sql::stored_links(oid)).await? {
             let action = |column: &str| {
                 let action = match row.get::<&str>(column)? {
                     "c" => Some("CASCADE"),
@@ -80,11 +84,11 @@ impl Catalog<'_> {
                 let schema = SchemaName(row.get(format!("{end}_schema").as_str())?);
                 let name = row.get(format!("{end}_name").as_str())?;
                 let partitioned = row.get(format!("{end}_partitioned").as_str())?;
-                Ok::<_, PgError>(End { table: TableName { schema, name }, partitioned })
+                Ok::<_, PgError>(ForeignKeyEnd { table: TableName { schema, name }, partitioned })
             };
             let columns = |end: &str| names(&row, format!("{end}_columns").as_str());
             let link = |here: &str, there: &str| {
-                Ok::<_, PgError>(Link {
+                Ok::<_, PgError>(ForeignKey {
                     root: row.get_u32("root")?,
                     here: end(here)?,
                     there: end(there)?,
@@ -110,9 +114,12 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn beyond(&self, referrers: &[Link]) -> Result<Vec<(TableName, Vec<Link>)>, PgError> {
-        let acts = |link: &&Link| link.on_delete.is_some() || link.on_update.is_some();
-        let tables = |links: &[Link]| -> Vec<TableName> {
+    pub async fn read_cascades(
+        &self,
+        referrers: &[ForeignKey],
+    ) -> Result<Vec<(TableName, Vec<ForeignKey>)>, PgError> {
+        let acts = |link: &&ForeignKey| link.on_delete.is_some() || link.on_update.is_some();
+        let tables = |links: &[ForeignKey]| -> Vec<TableName> {
             links.iter().filter(acts).map(|link| link.there.table.clone()).collect()
         };
         let mut due = tables(referrers);
@@ -121,9 +128,9 @@ impl Catalog<'_> {
             if known.contains_key(&table) {
                 continue;
             }
-            let found = self.lease.all(&self.own, &sql::relations(&[&table])).await?;
+            let found = self.lease.query(&self.own, &sql::relations(&[&table])).await?;
             let mut links = match found.first() {
-                Some(row) => self.links(row.get_u32("oid")?).await?.1,
+                Some(row) => self.read_foreign_keys(row.get_u32("oid")?).await?.1,
                 None => Vec::new(),
             };
             links.retain(|link| acts(&link));
@@ -138,8 +145,8 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::stored_definition(oid)).await?;
+    pub async fn read_definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
+        let rows = self.lease.query(&self.own, &sql::stored_definition(oid)).await?;
         rows.iter().map(|row| Ok((row.get("what")?, row.get("how")?))).collect()
     }
 
@@ -147,8 +154,11 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn unmovable(&self, sequences: &[&str]) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::unmovable(sequences)).await?;
+    pub async fn find_unmovable_sequences(
+        &self,
+        sequences: &[&str],
+    ) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.query(&self.own, &sql::unmovable(sequences)).await?;
         rows.iter().map(|row| row.get("name")).collect()
     }
 
@@ -156,13 +166,17 @@ impl Catalog<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn rights(&self, oid: u32, server: &Server) -> Result<Rights, PgError> {
+    pub async fn read_privileges(
+        &self,
+        oid: u32,
+        server: &Server,
+    ) -> Result<TablePrivileges, PgError> {
         let grants = server.version >= GRANTS_SINCE;
-        let rows = self.lease.all(&self.own, &sql::rights(oid, grants)).await?;
+        let rows = self.lease.query(&self.own, &sql::rights(oid, grants)).await?;
         let Some(row) = rows.first() else {
             return Err(PgError::unexpected("nothing is said of rights"));
         };
-        Ok(Rights {
+        Ok(TablePrivileges {
             insert: row.get("insert")?,
             update: row.get("update")?,
             delete: row.get("delete")?,
@@ -179,18 +193,18 @@ fn names(row: &Row, column: &str) -> Result<Vec<ColumnName>, PgError> {
 }
 
 /// Reads a unique index from its row of `sql::stored_uniques`.
-fn unique(row: &Row) -> Result<Unique, PgError> {
+fn unique(row: &Row) -> Result<UniqueIndex, PgError> {
     let (keys, hashes): (Vec<String>, Vec<String>) = (row.get("keys")?, row.get("hashes")?);
     let predicate: Option<String> = row.get("predicate")?;
     let nulls_alike = row.get("nulls_alike")?;
-    let told = Told {
+    let told = IndexValue {
         value: sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike),
         plain: !row.get::<bool>("needs_server")?,
         coarse: row.get("coarse")?,
         own: names(row, "own")?,
         generated: names(row, "generated")?,
     };
-    Ok(Unique {
+    Ok(UniqueIndex {
         name: row.get("name")?,
         columns: names(row, "columns")?,
         nulls_alike,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::session::Session;
+use super::read_settings::ReadSettings;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 use crate::sql;
 
@@ -17,9 +17,9 @@ const VECTORS: [u32; 2] = [22, 30];
 const TYPES_AT_ONCE: usize = 2_000;
 
 /// Types by OID.
-pub(super) struct Types(BTreeMap<u32, Shape>);
+pub(super) struct Types(BTreeMap<u32, CatalogType>);
 
-struct Shape {
+struct CatalogType {
     name: String,
     kind: String,
     category: String,
@@ -28,25 +28,25 @@ struct Shape {
     modifier: i32,
 }
 
-impl Shape {
+impl CatalogType {
     fn is_array(&self, oid: u32) -> bool {
         let listed = self.kind == "b" && self.category == "A" && self.element != 0;
         listed && !VECTORS.contains(&oid)
     }
 }
 
-impl Lease {
+impl Connection {
     /// Asks for some types and all that they are made of. Each may be named any number of times.
-    pub(super) async fn types(
+    pub(super) async fn read_types(
         &self,
-        session: &Session,
+        session: &ReadSettings,
         oids: impl Iterator<Item = u32>,
     ) -> Result<Types, PgError> {
         let oids: Vec<u32> = oids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut types = BTreeMap::new();
         for oids in oids.chunks(TYPES_AT_ONCE) {
-            for row in self.all(session, &sql::type_shapes(oids)).await? {
-                let shape = Shape {
+            for row in self.query(session, &sql::type_shapes(oids)).await? {
+                let shape = CatalogType {
                     name: row.get("name")?,
                     kind: row.get("kind")?,
                     category: row.get("category")?,

@@ -1,9 +1,9 @@
 //! The columns of the operator's queries, and what the queries read.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::spec::{Fragment, Param};
 use crate::sql;
 
@@ -16,15 +16,15 @@ pub struct QueryColumns {
     pub(super) locked: Vec<i64>,
 }
 
-impl Lease {
+impl Connection {
     /// Asks for the columns of some queries, or why the server refuses one. `operators` resolves names in
     /// the side's search path.
     ///
     /// # Errors
     /// What concerns more than one of them.
-    pub(super) async fn query_columns(
+    pub(super) async fn read_query_columns(
         &self,
-        operators: &Session,
+        operators: &ReadSettings,
         queries: &[&Fragment],
         params: &[Param],
     ) -> Result<Vec<Result<QueryColumns, PgError>>, PgError> {
@@ -52,7 +52,8 @@ fn names(rows: &[Row]) -> Result<Vec<String>, PgError> {
 fn described(names: Vec<String>, rows: &[Row]) -> Result<QueryColumns, PgError> {
     let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>("locked"))?;
     let columns = names.into_iter().zip(rows);
-    let columns = columns.map(|(name, row)| Ok((name, row.get_u32("type_oid")?, row.get("type_name")?)));
+    let columns =
+        columns.map(|(name, row)| Ok((name, row.get_u32("type_oid")?, row.get("type_name")?)));
     Ok(QueryColumns {
         columns: columns.collect::<Result<_, PgError>>()?,
         locked: locked.unwrap_or_default(),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::session::Session;
+use super::read_settings::ReadSettings;
 use crate::sql;
 
 /// How far replay has come, as a server of either kind can say it.
@@ -24,13 +24,13 @@ pub enum Replay {
         /// How far it has written.
         position: u64,
         /// Those who follow.
-        standbys: Vec<Follower>,
+        standbys: Vec<StandbyProgress>,
     },
 }
 
 /// A standby as its primary sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Follower {
+pub struct StandbyProgress {
     /// How far it had replayed when it last said so.
     pub replayed: u64,
     /// How long ago that was.
@@ -41,7 +41,7 @@ pub struct Follower {
 
 /// What the sessions of others do at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sessions {
+pub struct SessionCounts {
     /// How many are active.
     pub active: u64,
     /// How many are active, or were a hundredth of a second ago.
@@ -50,24 +50,24 @@ pub struct Sessions {
     pub seen: bool,
 }
 
-impl Lease {
+impl Connection {
     /// What the sessions of others do.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn sessions(&self, own: &Session) -> Result<Sessions, PgError> {
-        let rows = self.all(own, &sql::sessions()).await?;
+    pub async fn count_sessions(&self, own: &ReadSettings) -> Result<SessionCounts, PgError> {
+        let rows = self.query(own, &sql::sessions()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
         let (active, at_work) = (row.get_count("active")?, row.get_count("at_work")?);
-        Ok(Sessions { active, at_work, seen: row.get("seen")? })
+        Ok(SessionCounts { active, at_work, seen: row.get("seen")? })
     }
 
     /// Returns the server's clock.
     ///
     /// # Errors
     /// What the server says, or that it is no moment.
-    pub async fn clock(&self, own: &Session) -> Result<Timestamp, PgError> {
-        let rows = self.all(own, &sql::clock()).await?;
+    pub async fn read_clock(&self, own: &ReadSettings) -> Result<Timestamp, PgError> {
+        let rows = self.query(own, &sql::clock()).await?;
         let micros = rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("micros")?;
         Timestamp::from_microsecond(micros).map_err(|_| PgError::unexpected("no moment"))
     }
@@ -76,8 +76,8 @@ impl Lease {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn moment(&self, own: &Session, ago: Duration) -> Result<String, PgError> {
-        let rows = self.all(own, &sql::moment(ago)).await?;
+    pub async fn read_moment(&self, own: &ReadSettings, ago: Duration) -> Result<String, PgError> {
+        let rows = self.query(own, &sql::moment(ago)).await?;
         rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("moment")
     }
 
@@ -85,16 +85,19 @@ impl Lease {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn replay(&self, own: &Session, standby: bool) -> Result<Replay, PgError> {
+    pub async fn read_replay(&self, own: &ReadSettings, standby: bool) -> Result<Replay, PgError> {
         if standby {
-            let rows = self.all(own, &sql::replay_of_standby()).await?;
+            let rows = self.query(own, &sql::replay_of_standby()).await?;
             let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
             let behind: Option<i64> = row.get("behind")?;
             let receives: bool = row.get("receives")?;
             let caught_up = receives && behind.is_some_and(|bytes| bytes <= 0);
-            return Ok(Replay::Standby { caught_up, age: row.get::<Option<i64>>("age")?.map(micros) });
+            return Ok(Replay::Standby {
+                caught_up,
+                age: row.get::<Option<i64>>("age")?.map(micros),
+            });
         }
-        let rows = self.all(own, &sql::replay_by_standbys()).await?;
+        let rows = self.query(own, &sql::replay_by_standbys()).await?;
         let first = rows.first().ok_or_else(|| PgError::unexpected("no row"))?;
         let position = first.get::<i64>("written")?.cast_unsigned();
         if !first.get::<bool>("seen")? {
@@ -104,7 +107,7 @@ impl Lease {
         let mut standbys = Vec::new();
         for row in &rows {
             let Some(replayed) = row.get::<Option<i64>>("replayed")? else { continue };
-            standbys.push(Follower {
+            standbys.push(StandbyProgress {
                 replayed: replayed.cast_unsigned(),
                 said: row.get::<Option<i64>>("reported_ago")?.map_or(Duration::ZERO, micros),
                 lag: row.get::<Option<i64>>("lag")?.map(micros),

@@ -8,8 +8,8 @@ use futures_util::future::try_join_all;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
 use super::row::{Row, values};
 use crate::sql::Bind;
 
@@ -17,17 +17,17 @@ use crate::sql::Bind;
 const PATIENCE: Duration = Duration::from_secs(11 * 60);
 
 /// An open transaction.
-pub struct Writing<'l>(&'l Lease);
+pub struct WriteTransaction<'l>(&'l Connection);
 
-impl Lease {
+impl Connection {
     /// Begins with these statements, the first of which is a BEGIN.
     ///
     /// # Errors
     /// What the server says; nothing is open then.
-    pub async fn begin_writing(&self, opening: &str) -> Result<Writing<'_>, PgError> {
-        self.begins();
-        let writing = Writing(self);
-        match writing.run(opening).await {
+    pub async fn begin_write(&self, opening: &str) -> Result<WriteTransaction<'_>, PgError> {
+        self.transaction_sent();
+        let writing = WriteTransaction(self);
+        match writing.execute_batch(opening).await {
             Ok(()) => Ok(writing),
             Err(error) => {
                 writing.roll_back().await;
@@ -37,12 +37,12 @@ impl Lease {
     }
 }
 
-impl Writing<'_> {
+impl WriteTransaction<'_> {
     /// Runs statements without parameters.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn run(&self, text: &str) -> Result<(), PgError> {
+    pub async fn execute_batch(&self, text: &str) -> Result<(), PgError> {
         let client = self.client()?;
         self.in_time(client.batch_execute(text)).await
     }
@@ -51,7 +51,7 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn fill(&self, text: &str, binds: &[Bind]) -> Result<(), PgError> {
+    pub async fn execute(&self, text: &str, binds: &[Bind]) -> Result<(), PgError> {
         let client = self.client()?;
         let values = values(binds);
         let params: Vec<_> =
@@ -63,7 +63,7 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// What the server says of the first that fails.
-    pub async fn fill_all(&self, statements: &[(&str, Vec<Bind>)]) -> Result<Vec<u64>, PgError> {
+    pub async fn execute_all(&self, statements: &[(&str, Vec<Bind>)]) -> Result<Vec<u64>, PgError> {
         let client = self.client()?;
         // Polled in this order, so sent in this order.
         let sent = statements.iter().map(|(text, binds)| async move {
@@ -81,7 +81,7 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn rows(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>, PgError> {
+    pub async fn query(&self, text: &str, binds: &[Bind]) -> Result<Vec<Row>, PgError> {
         let client = self.client()?;
         let values = values(binds);
         let params: Vec<_> =
@@ -95,15 +95,15 @@ impl Writing<'_> {
     /// # Errors
     /// What the server says; whether it was committed is then unknown if the connection was lost.
     pub async fn commit(self) -> Result<(), PgError> {
-        self.run("commit").await?;
-        self.0.ends();
+        self.execute_batch("commit").await?;
+        self.0.transaction_ended();
         Ok(())
     }
 
     /// Rolls back. A connection that cannot even do that is not given back.
     pub async fn roll_back(self) {
-        if self.run("rollback").await.is_ok() {
-            self.0.ends();
+        if self.execute_batch("rollback").await.is_ok() {
+            self.0.transaction_ended();
         }
     }
 

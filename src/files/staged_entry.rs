@@ -18,11 +18,11 @@ use rustix::fs::{statat, unlinkat};
 use rustix::io::Errno;
 
 use super::directory::{Directory, FILE_MODE, FOLDER_MODE, OPEN, named, names};
-use super::judge::Process;
+use super::ownership::Process;
 
 /// A file or a folder that is not in its place yet. Dropped, it is removed.
 #[derive(Debug)]
-pub struct Draft {
+pub struct StagedEntry {
     directory: Directory,
     name: OsString,
     /// Locked as long as it is open.
@@ -34,17 +34,17 @@ pub struct Draft {
 ///
 /// # Errors
 /// When it cannot be created.
-pub fn unnamed() -> io::Result<File> {
+pub fn create_unnamed_file() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-impl Draft {
+impl StagedEntry {
     /// Creates a file whose name begins with `prefix`.
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn file(directory: &Directory, prefix: &str) -> io::Result<Draft> {
-        Draft::begin(directory, prefix, |name| {
+    pub fn file(directory: &Directory, prefix: &str) -> io::Result<StagedEntry> {
+        StagedEntry::begin(directory, prefix, |name| {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OPEN;
             openat(&directory.file, name, flags, FILE_MODE).map(Some)
         })
@@ -54,8 +54,8 @@ impl Draft {
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn folder(directory: &Directory, prefix: &str) -> io::Result<Draft> {
-        Draft::begin(directory, prefix, |name| {
+    pub fn folder(directory: &Directory, prefix: &str) -> io::Result<StagedEntry> {
+        StagedEntry::begin(directory, prefix, |name| {
             mkdirat(&directory.file, name, FOLDER_MODE)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OPEN;
             match openat(&directory.file, name, flags, Mode::empty()) {
@@ -70,7 +70,7 @@ impl Draft {
         directory: &Directory,
         prefix: &str,
         create: impl Fn(&OsStr) -> rustix::io::Result<Option<OwnedFd>>,
-    ) -> io::Result<Draft> {
+    ) -> io::Result<StagedEntry> {
         remove_abandoned(directory, prefix);
         loop {
             let name = OsString::from(format!("{prefix}{}", ulid::Ulid::generate()));
@@ -79,7 +79,7 @@ impl Draft {
             let Some(entry) = entry.map(File::from) else { continue };
             // Where a file system has no locks, this fails, and removing fails as well.
             while entry.lock().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
-            let draft = Draft { directory: directory.clone(), name, entry, is_placed: false };
+            let draft = StagedEntry { directory: directory.clone(), name, entry, is_placed: false };
             // Another process may have taken it for abandoned before it was locked.
             if is_same(&draft.directory, &draft.name, &draft.entry) {
                 return Ok(draft);
@@ -142,7 +142,7 @@ fn rename_new(folder: &File, from: &OsStr, to: &OsStr) -> rustix::io::Result<()>
     unlinkat(folder, from, AtFlags::empty())
 }
 
-impl Drop for Draft {
+impl Drop for StagedEntry {
     fn drop(&mut self) {
         if !self.is_placed {
             // What made it be dropped is what counts; the next draft removes it.
@@ -233,7 +233,7 @@ mod tests {
         let place = folder.path().join("r");
         std::fs::write(&place, "old").unwrap();
         let write = |text: &str| {
-            let draft = Draft::file(&directory, PREFIX).unwrap();
+            let draft = StagedEntry::file(&directory, PREFIX).unwrap();
             draft.open().unwrap().write_all(text.as_bytes()).unwrap();
             draft
         };
@@ -252,7 +252,7 @@ mod tests {
     fn a_folder_is_removed_with_its_files_unless_it_is_placed() {
         let (folder, directory) = folder();
         let draft = || {
-            let draft = Draft::folder(&directory, PREFIX).unwrap();
+            let draft = StagedEntry::folder(&directory, PREFIX).unwrap();
             draft.directory().unwrap().create("a").unwrap().write_all(b"row").unwrap();
             draft
         };
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn only_abandoned_drafts_of_the_same_kind_are_removed() {
         let (folder, directory) = folder();
-        let running = Draft::file(&directory, PREFIX).unwrap();
+        let running = StagedEntry::file(&directory, PREFIX).unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path(".draft-Ab12Cd"), "row").unwrap();
         std::fs::create_dir(path(".draft-01JABCDEF")).unwrap();
@@ -278,7 +278,7 @@ mod tests {
         kept.iter().for_each(|name| std::fs::write(path(name), "").unwrap());
         std::fs::write(path("victim"), "").unwrap();
         std::os::unix::fs::symlink("victim", path(".draft-Link00")).unwrap();
-        drop(Draft::file(&directory, PREFIX).unwrap());
+        drop(StagedEntry::file(&directory, PREFIX).unwrap());
         let mut left = [&kept[..], &[".draft-Link00", "victim"]].concat();
         let own = running.name.clone().into_string().unwrap();
         left.push(&own);
@@ -299,9 +299,9 @@ mod tests {
                 let directory = &directory;
                 scope.spawn(move || {
                     for n in 0..50 {
-                        let draft = Draft::file(directory, PREFIX).unwrap();
+                        let draft = StagedEntry::file(directory, PREFIX).unwrap();
                         draft.place(format!("{thread}-{n}")).unwrap();
-                        let draft = Draft::folder(directory, PREFIX).unwrap();
+                        let draft = StagedEntry::folder(directory, PREFIX).unwrap();
                         draft.directory().unwrap().create("a").unwrap();
                         draft.place(format!("{thread}-{n}-f")).unwrap();
                     }
