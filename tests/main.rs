@@ -25,6 +25,7 @@ mod gone;
 mod groups;
 mod keys;
 mod kills;
+mod languages;
 mod laws;
 mod leaks;
 mod ledger;

@@ -1,8 +1,8 @@
-//! A connection on loan for short reads, one transaction each.
+//! A connection taken from the pool, for short reads of one transaction each.
 //!
-//! `begin`, the query and `commit` go out together, so that a small chunk costs one round trip. When
-//! a read does not come to its end, the connection may hold an open transaction: it is then cancelled
-//! politely and thrown away, never given back.
+//! `begin`, the query and `commit` are sent together, so that a small chunk costs one round trip. When
+//! a read is abandoned, the connection may have an open transaction: its query is then cancelled and the
+//! connection closed, never returned to the pool.
 
 use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
@@ -27,16 +27,16 @@ use super::retry::Retries;
 use super::row::{Row, values};
 use crate::sql::Statement;
 
-/// A connection on loan.
+/// A connection taken from the pool.
 pub struct Connection {
     pub(super) object: Option<Object<Manager>>,
     connector: Arc<Connector>,
     longest: LongestRead,
-    /// How many transactions of ours may be open or on their way.
+    /// How many transactions may be open or sent.
     busy: AtomicUsize,
 }
 
-/// The longest that a read of a pool was open, in microseconds.
+/// The longest time that a read of a pool was open, in microseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LongestRead(Arc<AtomicU64>);
 
@@ -51,52 +51,49 @@ impl LongestRead {
     }
 }
 
-/// The rows of one statement, as they come.
+/// The rows of one statement, as they arrive.
 pub struct RowStream<'l> {
-    lease: &'l Connection,
-    session: &'l ReadSettings,
+    connection: &'l Connection,
+    settings: &'l ReadSettings,
     stream: Pin<Box<DriverRows>>,
     commit: Commit<'l>,
     began: Instant,
-    /// When the last row must have come.
+    /// When the last row must have arrived.
     end: Instant,
     deadline: Pin<Box<Sleep>>,
     until_clock: u32,
-    stage: ReadState,
+    state: ReadState,
 }
 
-/// How far an answer has been read. What is known stays known when the future that waits for the rest
-/// is dropped: among rows of the other side that happens at any moment, and an error that was forgotten
-/// there would look like the end.
+/// How far a result has been read. It is stored in the stream, not in the future that waits for the next
+/// row: while two sides are merged, that future is dropped at any moment, and an error that was lost with
+/// it would look like the end of the rows.
 enum ReadState {
     Reading,
-    /// No more rows come, for this reason; the commit is waited for.
+    /// No more rows arrive, for this reason; the commit is awaited.
     Ending(Result<(), PgError>),
-    Over,
+    Finished,
 }
 
 type Pending<'l, T> = Pin<Box<MaybeDone<BoxFuture<'l, Result<T, Error>>>>>;
 type Commit<'l> = Pending<'l, ()>;
 
-/// A statement on its way, with the beginning and the end of its transaction.
+/// A statement that was sent with the `begin` and the `commit` of its transaction.
 pub(super) struct SentQuery<'l, 's> {
-    lease: &'l Connection,
-    session: &'l ReadSettings,
+    connection: &'l Connection,
+    settings: &'l ReadSettings,
     opening: Pending<'s, DriverRows>,
     commit: Commit<'l>,
 }
 
-/// RowStream of an answer that is read as a whole. Each takes some 250 bytes beside its own.
-const MOST_ROWS: usize = 250_000;
+/// The most rows of a result that is read as a whole. Each takes some 250 bytes beside its own.
+const MAX_ROWS: usize = 250_000;
 
-/// Tries of one question on a standby, and the pauses between them: the vacuum of one table takes its
-/// dead rows away in several steps. What is asked is small; ranges are made smaller by whoever reads
-/// them.
-const CONFLICTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(30);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Tries of one small query on a standby, and the pauses between them: the vacuum of one table removes its
+/// dead rows in several steps, each of which may conflict. Chunks of rows are retried by the run.
+const CONFLICTS: Retries = Retries::new(5, Duration::from_millis(30), Duration::from_millis(500));
 
-/// The clock is asked only once in so many rows.
+/// The clock is read once in so many rows.
 const ROWS_PER_CLOCK: u32 = 1024;
 
 impl Connection {
@@ -108,105 +105,100 @@ impl Connection {
         Connection { object: Some(object), connector, longest, busy: AtomicUsize::new(0) }
     }
 
-    /// Sends one statement, in a transaction of its own, and waits for its first answer.
+    /// Sends one statement, in a transaction of its own, and waits until the server has begun its result.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn query_stream<'l>(
         &'l self,
-        session: &'l ReadSettings,
+        settings: &'l ReadSettings,
         statement: &Statement,
     ) -> Result<RowStream<'l>, PgError> {
-        self.send(session, statement, true)?.open().await
+        self.send(settings, statement, true)?.open().await
     }
 
-    /// Sends one statement, in a transaction of its own. What is sent before its answer is awaited follows
-    /// it on the connection, and is answered after it. A row of an answer that is not streamed counts towards
-    /// all of it.
+    /// Sends one statement, in a transaction of its own. Statements that are sent before its result is
+    /// awaited follow it on the connection. `streams` says that rows are read one by one, so that each
+    /// has a byte limit of its own; else the limit is one for the whole result.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is closed.
     pub(super) fn send<'l: 's, 's>(
         &'l self,
-        session: &'l ReadSettings,
+        settings: &'l ReadSettings,
         statement: impl Borrow<Statement> + Send + Sync + 's,
         streams: bool,
     ) -> Result<SentQuery<'l, 's>, PgError> {
-        let PooledClient { client, quota, .. } = self.connection()?;
+        let PooledClient { client, quota, .. } = self.client()?;
         quota.begin_answer(streams);
         self.transaction_sent();
         let opening = async move {
             let Statement { text, binds } = statement.borrow();
-            let begin = client.batch_execute(&session.begin);
+            let begin = client.batch_execute(&settings.begin);
             let query = client.query_typed_raw(text, values(binds));
             let (begun, stream) = tokio::join!(biased; begin, query);
             begun.and(stream)
         };
         let mut opening: Pending<'s, DriverRows> = Box::pin(maybe_done(opening.boxed()));
         let mut commit: Commit<'l> = Box::pin(maybe_done(client.batch_execute("commit").boxed()));
-        // Polled in this order once, all three are on their way; their answers are awaited later.
+        // One poll each, in this order, sends all three; their results are awaited later.
         let _ = opening.as_mut().now_or_never();
         let _ = commit.as_mut().now_or_never();
-        Ok(SentQuery { lease: self, session, opening, commit })
+        Ok(SentQuery { connection: self, settings, opening, commit })
     }
 
-    /// Reads all rows of a small answer. Asks again if a standby's replay was in the way.
+    /// Sends one statement and reads all its rows. Retries a conflict with a standby's replay.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn query(
         &self,
-        session: &ReadSettings,
+        settings: &ReadSettings,
         statement: &Statement,
     ) -> Result<Vec<Row>, PgError> {
-        let mut conflicts = Retries::new(CONFLICTS, FIRST_PAUSE, LONGEST_PAUSE);
-        loop {
-            let answer = self.query_once(session, statement).await;
-            match &answer {
-                // One that cost the connection is not asked again on it.
-                Err(error) if error.remedy == Remedy::Conflict && !self.is_busy() => {}
-                _ => return answer,
-            }
-            let Some(pause) = conflicts.pause() else { return answer };
-            tokio::time::sleep(pause).await;
-        }
+        // After an abandoned transaction the connection cannot be used again.
+        let is_conflict = |error: &PgError| error.remedy == Remedy::Conflict && !self.is_busy();
+        CONFLICTS.run(is_conflict, || self.query_once(settings, statement)).await
     }
 
     async fn query_once(
         &self,
-        session: &ReadSettings,
+        settings: &ReadSettings,
         statement: &Statement,
     ) -> Result<Vec<Row>, PgError> {
-        self.send(session, statement, false)?.open().await?.read_all().await
+        self.send(settings, statement, false)?.open().await?.read_all().await
     }
 
-    /// The connection.
-    pub(super) fn connection(&self) -> Result<&PooledClient, PgError> {
+    /// Returns the driver's client.
+    pub(super) fn client(&self) -> Result<&PooledClient, PgError> {
         let object = self.object.as_ref();
-        object.map(|object| &**object).ok_or_else(|| PgError::unexpected("the connection is gone"))
+        object
+            .map(|object| &**object)
+            .ok_or_else(|| PgError::unexpected("the connection is closed"))
     }
 
-    /// What an error of the driver means here.
+    /// Converts an error of the driver.
     pub(super) fn error(&self, error: &Error) -> PgError {
-        self.connection().map_or_else(|gone| gone, |connection| connection.error(error))
+        self.client().map_or_else(|gone| gone, |connection| connection.error(error))
     }
 
-    /// Whether a transaction of ours may be open.
+    /// Returns whether a transaction may be open.
     pub fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire) > 0
     }
 
-    /// Notes that a transaction is sent.
+    /// Counts a transaction as open.
     pub(super) fn transaction_sent(&self) {
         self.busy.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Notes that a transaction is over.
+    /// Counts a transaction as finished.
     pub(super) fn transaction_ended(&self) {
         self.busy.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Gives the connection back. One that is in the middle of something is cancelled and dropped.
+    /// Returns the connection to the pool. If a transaction may be open, cancels its query and closes the
+    /// connection.
     pub async fn give_back(mut self) {
         if self.is_busy()
             && let Some(object) = self.object.take()
@@ -218,15 +210,14 @@ impl Connection {
         }
     }
 
-    /// Waits for the commit, which also ends a transaction that an error has spoilt. Once it has
-    /// come, the connection is clean.
+    /// Waits for the commit, which rolls back if the transaction has failed. Then no transaction is open.
     async fn finish(
         &self,
         began: Instant,
         commit: &mut Commit<'_>,
-        session: &ReadSettings,
+        settings: &ReadSettings,
     ) -> Result<(), PgError> {
-        let in_time = tokio::time::timeout(session.patience, commit.as_mut()).await;
+        let in_time = tokio::time::timeout(settings.patience, commit.as_mut()).await;
         self.longest.record(began);
         match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
@@ -240,47 +231,48 @@ impl Connection {
 }
 
 impl<'l> SentQuery<'l, '_> {
-    /// Waits for the first answer. The time counts from now, when what was sent before is answered.
+    /// Waits until the server has begun the result. The timeout starts now: what was sent before is
+    /// finished.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub(super) async fn open(mut self) -> Result<RowStream<'l>, PgError> {
-        let SentQuery { lease, session, .. } = self;
+        let SentQuery { connection, settings, .. } = self;
         let began = Instant::now();
-        let deadline = began + session.patience;
+        let deadline = began + settings.patience;
         if tokio::time::timeout_at(deadline, self.opening.as_mut()).await.is_err() {
             return Err(PgError::silent("the query"));
         }
         match self.opening.as_mut().take_output() {
             None => Err(PgError::unexpected("no answer")),
             Some(Err(error)) => {
-                // The commit rolls back what the error has spoilt; the error is what counts.
-                let _ = lease.finish(began, &mut self.commit, session).await;
-                Err(lease.error(&error))
+                // The error is the cause; the commit only rolls back.
+                let _ = connection.finish(began, &mut self.commit, settings).await;
+                Err(connection.error(&error))
             }
             Some(Ok(stream)) => Ok(RowStream {
-                lease,
-                session,
+                connection,
+                settings,
                 stream: Box::pin(stream),
                 commit: self.commit,
                 began,
-                end: deadline + session.patience,
+                end: deadline + settings.patience,
                 deadline: Box::pin(sleep_until(deadline)),
                 until_clock: ROWS_PER_CLOCK,
-                stage: ReadState::Reading,
+                state: ReadState::Reading,
             }),
         }
     }
 }
 
 impl RowStream<'_> {
-    /// The next row; nothing at the end, when the transaction has ended too. It may be dropped and
-    /// called again without losing anything.
+    /// Returns the next row; `None` at the end, when the transaction is finished too. Cancel safe: if the
+    /// future is dropped, no row is lost.
     ///
     /// # Errors
-    /// What the server says, or that it says nothing. Nothing more comes after an error.
+    /// The server's error, or a timeout. There are no more rows after an error.
     pub async fn next(&mut self) -> Result<Option<Row>, PgError> {
-        if let ReadState::Reading = self.stage {
+        if let ReadState::Reading = self.state {
             let next = poll_fn(|context| match self.stream.as_mut().poll_next(context) {
                 Poll::Ready(next) => Poll::Ready(Some(next)),
                 Poll::Pending => self.deadline.as_mut().poll(context).map(|()| None),
@@ -290,47 +282,45 @@ impl RowStream<'_> {
                     self.until_clock -= 1;
                     if self.until_clock == 0 {
                         self.until_clock = ROWS_PER_CLOCK;
-                        // A server ends a statement that takes too long; what it has sent until then
-                        // comes to an end as well.
+                        // The server's statement timeout ends the statement, but rows that it has sent
+                        // before may still arrive, for a limited time.
                         if Instant::now() >= self.end {
-                            self.stage = ReadState::Over;
+                            self.state = ReadState::Finished;
                             return Err(PgError::too_much("the server's rows come to no end"));
                         }
-                        self.deadline.as_mut().reset(Instant::now() + self.session.patience);
+                        self.deadline.as_mut().reset(Instant::now() + self.settings.patience);
                     }
                     return Ok(Some(Row(row)));
                 }
-                Some(None) => self.stage = ReadState::Ending(Ok(())),
+                Some(None) => self.state = ReadState::Ending(Ok(())),
                 Some(Some(Err(error))) => {
-                    self.stage = ReadState::Ending(Err(self.lease.error(&error)))
+                    self.state = ReadState::Ending(Err(self.connection.error(&error)))
                 }
                 None => {
-                    self.stage = ReadState::Over;
+                    self.state = ReadState::Finished;
                     return Err(PgError::silent("the query"));
                 }
             }
         }
-        if let ReadState::Over = self.stage {
+        if let ReadState::Finished = self.state {
             return Ok(None);
         }
-        let committed = self.lease.finish(self.began, &mut self.commit, self.session).await;
-        match std::mem::replace(&mut self.stage, ReadState::Over) {
-            // The commit rolls back what the error has spoilt; the error is what counts.
+        let committed = self.connection.finish(self.began, &mut self.commit, self.settings).await;
+        match std::mem::replace(&mut self.state, ReadState::Finished) {
+            // The error is the cause; the commit then only rolls back.
             ReadState::Ending(outcome) => outcome.and(committed).map(|()| None),
-            ReadState::Reading | ReadState::Over => Ok(None),
+            ReadState::Reading | ReadState::Finished => Ok(None),
         }
     }
-}
 
-impl RowStream<'_> {
-    /// Reads all rows that are left.
+    /// Reads all remaining rows.
     ///
     /// # Errors
-    /// What the server says, or that it says nothing.
+    /// The server's error, a timeout, or too many rows.
     pub(super) async fn read_all(mut self) -> Result<Vec<Row>, PgError> {
         let mut all = Vec::new();
         while let Some(row) = self.next().await? {
-            if all.len() == MOST_ROWS {
+            if all.len() == MAX_ROWS {
                 return Err(PgError::too_much("the server's answer has more than 250,000 rows"));
             }
             all.push(row);
@@ -340,7 +330,7 @@ impl RowStream<'_> {
 }
 
 impl Drop for Connection {
-    /// A lease that is dropped in the middle of something takes its connection with it.
+    /// Closes the connection if a transaction may be open.
     fn drop(&mut self) {
         if self.is_busy()
             && let Some(object) = self.object.take()

@@ -1,7 +1,7 @@
 //! Opens and recycles the connections of a pool.
 //!
-//! The manager of `deadpool-postgres` opens connections without a limit on what a server may send, so
-//! this one stands in its place; its client is used.
+//! It replaces the manager of `deadpool-postgres`, which opens connections without a limit on what a
+//! server may send. The client of that package is used.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl managed::Manager for Manager {
         Box::pin(self.0.open()).await
     }
 
-    /// No statement is run when a connection comes back; nothing of ours is left on it.
+    /// Checks only that the connection is open: no statement is needed, for no state outlives a transaction.
     async fn recycle(&self, connection: &mut PooledClient, _: &Metrics) -> RecycleResult<PgError> {
         match connection.client.is_closed() {
             true => Err(RecycleError::message("closed")),

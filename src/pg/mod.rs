@@ -1,8 +1,10 @@
-//! The hands: the only room that talks to a PostgreSQL server.
+//! The only module that connects to a PostgreSQL server: connection strings, TLS, pools, transactions,
+//! catalog queries, and what helps against an error.
 //!
 //! One code path serves direct connections and PgBouncer, session or transaction pooling, from 1.18
 //! on. So nothing outlives a transaction, no statement has a name, and a running query is cancelled
-//! in the one way that leaves an old pooler alive. What may be called is fixed in `.clippy.toml`.
+//! in the one way that does not crash an old pooler. `.clippy.toml` lists the functions of the driver
+//! that may not be called.
 
 mod batch;
 mod cancel;

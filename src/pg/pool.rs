@@ -1,4 +1,4 @@
-//! One side's connections: a small pool.
+//! The connection pool of one side.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,54 +13,54 @@ use super::defaults::resolve;
 use super::error::PgError;
 use super::manager::Manager;
 
-/// Connections to one side, as many as the run has jobs, and one for questions aside.
+/// Connections to one side: as many as the run has jobs, and a reserved one, for example for monitoring.
 pub struct Pool {
     pool: managed::Pool<Manager>,
-    aside: managed::Pool<Manager>,
+    reserved: managed::Pool<Manager>,
     longest: LongestRead,
     connector: Arc<Connector>,
-    /// What is worth knowing about the connection string, as sentences.
+    /// Warnings about the connection string, as sentences.
     pub warnings: Vec<String>,
 }
 
 impl Pool {
-    /// Prepares to connect; nothing is opened yet.
+    /// Makes a pool. No connection is opened yet.
     ///
     /// # Errors
-    /// When the connection string or a file that it names cannot be used.
+    /// If the connection string or a file that it names cannot be used.
     pub fn new(url: &str, application_name: &str, size: usize) -> Result<Pool, PgError> {
         let info = Conninfo::parse(url).map_err(|error| PgError::setting(error.to_string()))?;
         let mut destination = resolve(info)?;
         let warnings = std::mem::take(&mut destination.warnings);
         let connector = Arc::new(Connector::new(destination, application_name)?);
-        let pool = open_pool(&connector, size)?;
-        let aside = open_pool(&connector, 1)?;
+        let pool = new_pool(&connector, size)?;
+        let reserved = new_pool(&connector, 1)?;
         let longest = LongestRead::default();
-        Ok(Pool { pool, aside, longest, connector, warnings })
+        Ok(Pool { pool, reserved, longest, connector, warnings })
     }
 
-    /// Takes a connection; opens one if none is idle.
+    /// Takes a connection from the pool; opens one if none is idle.
     ///
     /// # Errors
-    /// When none can be opened; the message names the places that were tried.
+    /// If none can be opened; the message names the endpoints that were tried.
     pub async fn acquire(&self) -> Result<Connection, PgError> {
         self.take(&self.pool).await
     }
 
-    /// Takes the connection for questions that must not wait for those with the data.
+    /// Takes the reserved connection, for queries that must not wait for those that read rows.
     ///
     /// # Errors
-    /// When none can be opened; the message names the places that were tried.
+    /// If none can be opened; the message names the endpoints that were tried.
     pub async fn acquire_reserved(&self) -> Result<Connection, PgError> {
-        self.take(&self.aside).await
+        self.take(&self.reserved).await
     }
 
-    /// The longest that a read was open so far: how old the oldest snapshot of ours was.
+    /// Returns the longest time that a read was open so far: the age of the oldest snapshot.
     pub fn longest_read(&self) -> Duration {
         self.longest.get()
     }
 
-    /// Whether the server still answers after it has once not answered in time. One that does not is given
+    /// Tests whether the server responds, after it once has not in time. A server that does not is given
     /// up: nothing waits for it any more.
     pub async fn is_responding(&self) -> bool {
         self.connector.is_responding().await
@@ -71,7 +71,7 @@ impl Pool {
         self.connector.give_up();
     }
 
-    /// Waits until the server is given up; gives what there is to say of it.
+    /// Waits until the server is given up, and returns the error to report.
     pub async fn wait_until_given_up(&self) -> PgError {
         self.connector.wait_until_given_up().await;
         PgError::silent(&self.connector.describe_endpoints())
@@ -95,11 +95,11 @@ impl Pool {
     }
 }
 
-/// Nothing is opened yet.
-fn open_pool(connector: &Arc<Connector>, size: usize) -> Result<managed::Pool<Manager>, PgError> {
+/// Makes a pool of this size. No connection is opened yet.
+fn new_pool(connector: &Arc<Connector>, size: usize) -> Result<managed::Pool<Manager>, PgError> {
     managed::Pool::builder(Manager::new(Arc::clone(connector)))
         .max_size(size)
-        .create_timeout(Some(connector.patience()))
+        .create_timeout(Some(connector.total_timeout()))
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| PgError::setting(error.to_string()))

@@ -1,4 +1,4 @@
-//! RowStream as they come from the driver, and values as they go to it.
+//! Rows as they come from the driver, and values as they go to it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How much a server has to do, asked while it is read.
+//! The load of a server while it is read: active sessions and replication lag; and its clock.
 
 use std::time::Duration;
 
@@ -9,52 +9,52 @@ use super::error::PgError;
 use super::read_settings::ReadSettings;
 use crate::sql;
 
-/// How far replay has come, as a server of either kind can say it.
+/// The progress of replay, as a standby or a primary reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// By a standby, of itself.
+    /// Of a standby, by itself.
     Standby {
-        /// Whether it has replayed all that it has received, and receives.
+        /// Whether it has replayed all WAL that it has received, and receives more.
         caught_up: bool,
-        /// Since the primary committed what was replayed last, or more; nothing if nobody knows.
+        /// The time since the primary committed the last replayed transaction, or more; `None` if unknown.
         age: Option<Duration>,
     },
-    /// By a primary, of its standbys.
+    /// Of a primary's standbys, by the primary.
     Primary {
-        /// How far it has written.
+        /// The position up to which it has written WAL.
         position: u64,
-        /// Those who follow.
+        /// Its standbys.
         standbys: Vec<StandbyProgress>,
     },
 }
 
-/// A standby as its primary sees it.
+/// The progress of a standby, as its primary knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StandbyProgress {
-    /// How far it had replayed when it last said so.
+    /// The position up to which it had replayed at its last report.
     pub replayed: u64,
-    /// How long ago that was.
+    /// The time since that report.
     pub said: Duration,
     /// The lag that the primary measured last.
     pub lag: Option<Duration>,
 }
 
-/// What the sessions of others do at a moment.
+/// Counts of the sessions of other clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionCounts {
     /// How many are active.
     pub active: u64,
-    /// How many are active, or were a hundredth of a second ago.
+    /// How many are active, or were within the last hundredth of a second.
     pub at_work: u64,
-    /// Whether that is so, and not an estimate.
+    /// Whether the role may see their states; else the counts are estimates.
     pub seen: bool,
 }
 
 impl Connection {
-    /// What the sessions of others do.
+    /// Counts the sessions of other clients.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn count_sessions(&self, own: &ReadSettings) -> Result<SessionCounts, PgError> {
         let rows = self.query(own, &sql::sessions()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
@@ -62,29 +62,29 @@ impl Connection {
         Ok(SessionCounts { active, at_work, seen: row.get("seen")? })
     }
 
-    /// Returns the server's clock.
+    /// Reads the server's clock.
     ///
     /// # Errors
-    /// What the server says, or that it is no moment.
+    /// The server's error, or a time out of range.
     pub async fn read_clock(&self, own: &ReadSettings) -> Result<Timestamp, PgError> {
         let rows = self.query(own, &sql::clock()).await?;
         let micros = rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("micros")?;
-        Timestamp::from_microsecond(micros).map_err(|_| PgError::unexpected("no moment"))
+        Timestamp::from_microsecond(micros).map_err(|_| PgError::unexpected("a time out of range"))
     }
 
-    /// The moment so long ago by the server's clock.
+    /// Reads the time so long ago by the server's clock, as text.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_moment(&self, own: &ReadSettings, ago: Duration) -> Result<String, PgError> {
         let rows = self.query(own, &sql::moment(ago)).await?;
         rows.first().ok_or_else(|| PgError::unexpected("no row"))?.get("moment")
     }
 
-    /// How far replay has come: a standby's own, or that of a primary's standbys.
+    /// Reads the progress of replay: a standby's own, or that of a primary's standbys.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_replay(&self, own: &ReadSettings, standby: bool) -> Result<Replay, PgError> {
         if standby {
             let rows = self.query(own, &sql::replay_of_standby()).await?;
@@ -101,7 +101,7 @@ impl Connection {
         let first = rows.first().ok_or_else(|| PgError::unexpected("no row"))?;
         let position = first.get::<i64>("written")?.cast_unsigned();
         if !first.get::<bool>("seen")? {
-            // They would look as if there were none.
+            // Without the privilege it would look as if there were no standbys.
             return Err(PgError::setting("the role may not see pg_stat_replication".to_owned()));
         }
         let mut standbys = Vec::new();
@@ -117,7 +117,7 @@ impl Connection {
     }
 }
 
-/// Clocks of two servers may disagree: what would have happened later happens now.
+/// Converts microseconds. A negative time, which two clocks that differ can give, becomes zero.
 fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
 use super::error::PgError;
-use super::libpq_files::{home, readable_by_others};
+use super::libpq_files::{home, is_readable_by_others};
 
 /// Makes what a mode asks for. Files are read only when TLS may be used.
 pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConnect, PgError> {
@@ -125,7 +125,7 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
     let bad =
         |file: &Path, why: &str| bad_file("client certificate", "sslcert or sslkey", file, why);
     let metadata = std::fs::metadata(&key).map_err(|error| bad(&key, &error.to_string()))?;
-    if readable_by_others(&metadata) {
+    if is_readable_by_others(&metadata) {
         return Err(bad(&key, "others can read the key; run chmod 600 on it"));
     }
     let chain: Vec<_> = CertificateDer::pem_file_iter(&certificate)

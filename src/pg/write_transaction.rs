@@ -108,7 +108,7 @@ impl WriteTransaction<'_> {
     }
 
     fn client(&self) -> Result<&Client, PgError> {
-        let connection = self.0.connection()?;
+        let connection = self.0.client()?;
         connection.quota.begin_answer(false);
         Ok(&connection.client)
     }

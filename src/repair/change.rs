@@ -133,7 +133,7 @@ pub struct Shape {
     pub proven: bool,
     /// Sequences that must not fall behind, each with the column that it fills.
     pub sequences: Vec<(usize, String)>,
-    /// UniqueIndex indexes whose values change hands.
+    /// Unique indexes whose values change hands.
     pub exchanges: Vec<Exchange>,
     /// The tables that it refers to.
     pub parents: Vec<ForeignKey>,

@@ -46,7 +46,7 @@ pub struct Scope {
 /// What the server has told of stand-ins in columns, by place among the stored ones.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// IndexValue indexes in which a row still has a value where the column is NULL.
+    /// Told indexes in which a row still has a value where the column is NULL.
     pub held: BTreeSet<(usize, usize)>,
     /// Columns where a CHECK constraint refuses NULL (`true`) or another stand-in.
     pub refused: BTreeSet<(usize, bool)>,
@@ -254,7 +254,7 @@ impl Scope {
         })
     }
 
-    /// UniqueIndex indexes, but for those that the key alone makes: they part rows that are not one. Where
+    /// Unique indexes, but for those that the key alone makes: they part rows that are not one. Where
     /// only the server knows, even rows of different keys may be one to an index.
     pub fn uniques(&self) -> impl Iterator<Item = &UniqueIndex> {
         let key = self.filled.iter().take(self.key_width);

@@ -1,4 +1,4 @@
-//! UniqueIndex indexes and exclusion constraints: what they are made of, and what rows would have in them.
+//! Unique indexes and exclusion constraints: what they are made of, and what rows would have in them.
 //!
 //! Most are plain columns whose texts tell their values apart. Of the others (expressions, a predicate,
 //! generated columns, equalities of their own) only the server knows the values, and is asked.

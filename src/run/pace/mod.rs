@@ -82,7 +82,7 @@ struct Pressed {
     reason: String,
     /// Why it cannot be told.
     unknown: Option<String>,
-    /// SessionCounts of others at work, of late.
+    /// Sessions of others at work, of late.
     at_work: VecDeque<u64>,
 }
 
