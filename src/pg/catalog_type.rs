@@ -1,4 +1,4 @@
-//! Types from a catalog, resolved down to what a canon can be chosen for.
+//! Reads types from a catalog and resolves them down to those that have a canonical form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use crate::sql;
 
 /// The first OID that is given to objects of users.
 const FIRST_NORMAL_OID: u32 = 16_384;
-/// Vectors of the catalogs' own, which look like arrays in `pg_type`.
+/// The catalogs' own vector types (`int2vector`, `oidvector`), which look like arrays in `pg_type`.
 const VECTORS: [u32; 2] = [22, 30];
 
-/// Types that one statement asks about at the most.
-const TYPES_AT_ONCE: usize = 2_000;
+/// The most types of one statement.
+const MAX_TYPES: usize = 2_000;
 
 /// Types by OID.
 pub(super) struct Types(BTreeMap<u32, CatalogType>);
@@ -36,7 +36,7 @@ impl CatalogType {
 }
 
 impl Connection {
-    /// Asks for some types and all that they are made of. Each may be named any number of times.
+    /// Reads types and those that they are made of. An OID may occur more than once.
     pub(super) async fn read_types(
         &self,
         session: &ReadSettings,
@@ -44,7 +44,7 @@ impl Connection {
     ) -> Result<Types, PgError> {
         let oids: Vec<u32> = oids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut types = BTreeMap::new();
-        for oids in oids.chunks(TYPES_AT_ONCE) {
+        for oids in oids.chunks(MAX_TYPES) {
             for row in self.query(session, &sql::type_shapes(oids)).await? {
                 let shape = CatalogType {
                     name: row.get("name")?,
@@ -62,13 +62,13 @@ impl Connection {
 }
 
 impl Types {
-    /// The type of an expression. How it is ordered is not asked: no index serves it, so its keys are
-    /// compared by bytes.
+    /// Returns the type of an expression. Its collation does not matter: no index supports it, so its keys
+    /// are compared by bytes.
     pub(super) fn expression_type(&self, oid: u32, display: String) -> ColumnType {
         self.column_type(oid, display, -1, (Collation::Linguistic, None))
     }
 
-    /// The type of a column or an expression.
+    /// Returns the type of a column or an expression.
     pub(super) fn column_type(
         &self,
         oid: u32,
@@ -80,8 +80,8 @@ impl Types {
         ColumnType { display, pg_type: self.resolve(oid), modifier, collation, collation_id }
     }
 
-    /// The modifier of a value, or of an array's elements. A domain's column has none of its own; the
-    /// domain has.
+    /// Returns the modifier of a value, or of an array's elements. A column of a domain has the modifier of
+    /// the domain.
     fn modifier(&self, oid: u32, own: i32) -> i32 {
         match self.0.get(&oid) {
             Some(shape) if shape.kind == "d" => self.modifier(shape.base, shape.modifier),
@@ -90,7 +90,7 @@ impl Types {
         }
     }
 
-    /// What a type is.
+    /// Resolves a type.
     pub(super) fn resolve(&self, oid: u32) -> PgType {
         if let Some(builtin) = Builtin::from_oid(oid) {
             return PgType::Builtin(builtin);

@@ -24,7 +24,7 @@ use super::error::{PgError, Remedy};
 use super::manager::Manager;
 use super::read_settings::ReadSettings;
 use super::retry::Retries;
-use super::row::{Row, values};
+use super::row::{Row, parameters};
 use crate::sql::Statement;
 
 /// A connection taken from the pool.
@@ -130,12 +130,12 @@ impl Connection {
         streams: bool,
     ) -> Result<SentQuery<'l, 's>, PgError> {
         let PooledClient { client, quota, .. } = self.client()?;
-        quota.begin_answer(streams);
+        quota.begin_result(streams);
         self.transaction_sent();
         let opening = async move {
             let Statement { text, binds } = statement.borrow();
             let begin = client.batch_execute(&settings.begin);
-            let query = client.query_typed_raw(text, values(binds));
+            let query = client.query_typed_raw(text, parameters(binds));
             let (begun, stream) = tokio::join!(biased; begin, query);
             begun.and(stream)
         };
@@ -217,7 +217,7 @@ impl Connection {
         commit: &mut Commit<'_>,
         settings: &ReadSettings,
     ) -> Result<(), PgError> {
-        let in_time = tokio::time::timeout(settings.patience, commit.as_mut()).await;
+        let in_time = tokio::time::timeout(settings.timeout, commit.as_mut()).await;
         self.longest.record(began);
         match (in_time, commit.as_mut().take_output()) {
             (Ok(()), Some(Ok(()))) => {
@@ -239,7 +239,7 @@ impl<'l> SentQuery<'l, '_> {
     pub(super) async fn open(mut self) -> Result<RowStream<'l>, PgError> {
         let SentQuery { connection, settings, .. } = self;
         let began = Instant::now();
-        let deadline = began + settings.patience;
+        let deadline = began + settings.timeout;
         if tokio::time::timeout_at(deadline, self.opening.as_mut()).await.is_err() {
             return Err(PgError::silent("the query"));
         }
@@ -256,7 +256,7 @@ impl<'l> SentQuery<'l, '_> {
                 stream: Box::pin(stream),
                 commit: self.commit,
                 began,
-                end: deadline + settings.patience,
+                end: deadline + settings.timeout,
                 deadline: Box::pin(sleep_until(deadline)),
                 until_clock: ROWS_PER_CLOCK,
                 state: ReadState::Reading,
@@ -288,7 +288,7 @@ impl RowStream<'_> {
                             self.state = ReadState::Finished;
                             return Err(PgError::too_much("the server's rows come to no end"));
                         }
-                        self.deadline.as_mut().reset(Instant::now() + self.settings.patience);
+                        self.deadline.as_mut().reset(Instant::now() + self.settings.timeout);
                     }
                     return Ok(Some(Row(row)));
                 }

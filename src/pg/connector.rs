@@ -15,7 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::conninfo::{Conninfo, SslMode};
 use super::defaults::{Destination, Endpoint, bad_value, number};
 use super::error::PgError;
-use super::quota::{Counted, Quota};
+use super::quota::{CountedStream, Quota};
 use super::tls;
 use super::transport::{Encryption, Transports};
 use crate::sql;
@@ -218,7 +218,8 @@ impl Attempt {
     async fn open_socket(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let stream = UnixStream::connect(self.endpoint.to_string());
         let stream = stream.await.map_err(|error| PgError::lost(&error))?;
-        let opened = self.config.connect_raw(Counted::new(stream, Arc::clone(quota)), NoTls).await;
+        let opened =
+            self.config.connect_raw(CountedStream::new(stream, Arc::clone(quota)), NoTls).await;
         let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
         let driver = tokio::spawn(async move {
             let _ = connection.await;

@@ -1,4 +1,4 @@
-//! The columns of the operator's queries, and what the queries read.
+//! The columns of the operator's queries, and the relations that they read.
 
 use super::connection::Connection;
 use super::error::PgError;
@@ -7,21 +7,21 @@ use super::row::Row;
 use crate::spec::{Fragment, Param};
 use crate::sql;
 
-/// A query of the operator's as the server describes it.
+/// One of the operator's queries, as the server describes it.
 #[derive(Clone, Debug)]
 pub struct QueryColumns {
-    /// Each column's name, its type's OID and its type as written, in order.
+    /// Each column's name, its type's OID and its type as SQL, in order.
     pub(super) columns: Vec<(String, u32, String)>,
-    /// The OIDs of what the server locks for it.
+    /// The OIDs of the relations that the server locks for it.
     pub(super) locked: Vec<i64>,
 }
 
 impl Connection {
-    /// Asks for the columns of some queries, or why the server refuses one. `operators` resolves names in
-    /// the side's search path.
+    /// Reads the columns of queries; the server's error where it refuses one. `operators` resolves names
+    /// in the side's search path.
     ///
     /// # Errors
-    /// What concerns more than one of them.
+    /// An error that concerns more than one of them.
     pub(super) async fn read_query_columns(
         &self,
         operators: &ReadSettings,

@@ -1,4 +1,4 @@
-//! Rows as they come from the driver, and values as they go to it.
+//! Rows from the driver, and parameters for it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::row::RowFields;
 use crate::schema::Builtin;
 use crate::sql::Bind;
 
-/// One row of an answer. Its fields are slices of the message that it came in.
+/// One row of a result. Its fields are slices of the protocol message that it arrived in.
 #[derive(Debug)]
 pub struct Row(pub(super) tokio_postgres::Row);
 
@@ -46,12 +46,12 @@ impl Row {
         })
     }
 
-    /// The types of its fields, as far as they are known.
+    /// Returns the types of its columns, `None` for types without a special treatment.
     pub(crate) fn types(&self) -> Vec<Option<Builtin>> {
         self.0.columns().iter().map(|column| Builtin::from_oid(column.type_().oid())).collect()
     }
 
-    /// Bytes of the message that it came in.
+    /// Returns the bytes of the message that it arrived in.
     pub(crate) fn size(&self) -> usize {
         self.0.raw_size_bytes()
     }
@@ -80,11 +80,11 @@ fn out_of_range(column: &impl fmt::Display) -> PgError {
     PgError::unexpected(format!("the number of column {column} is out of range"))
 }
 
-/// A parameter: bytes in the binary form of their type.
+/// A parameter: bytes in the binary form of its type.
 #[derive(Debug)]
-pub(super) struct Value<'s>(&'s [u8]);
+pub(super) struct Parameter<'s>(&'s [u8]);
 
-impl ToSql for Value<'_> {
+impl ToSql for Parameter<'_> {
     fn to_sql(
         &self,
         _: &Type,
@@ -101,8 +101,8 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-/// The parameters of a statement, with their types.
-pub(super) fn values(binds: &[Bind]) -> Vec<(Value<'_>, Type)> {
-    let value = |bind: &'_ Bind| Type::from_oid(bind.oid).unwrap_or(Type::TEXT);
-    binds.iter().map(|bind| (Value(&bind.value), value(bind))).collect()
+/// Returns the parameters of a statement, with their types.
+pub(super) fn parameters(binds: &[Bind]) -> Vec<(Parameter<'_>, Type)> {
+    let type_of = |bind: &Bind| Type::from_oid(bind.oid).unwrap_or(Type::TEXT);
+    binds.iter().map(|bind| (Parameter(&bind.value), type_of(bind))).collect()
 }

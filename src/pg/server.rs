@@ -1,4 +1,4 @@
-//! What one server is, asked once before anything is planned.
+//! Reads what one server is, once before a plan is made.
 
 use super::connection::Connection;
 use super::error::{PgError, Remedy};
@@ -8,12 +8,12 @@ use crate::plan::{CANARIES, judge_canaries};
 use crate::schema::{DigestTrust, Instance, Server, WalEnd};
 use crate::sql;
 
-/// The first version whose record hash takes a seed and every hashable type.
+/// The first version whose record hash has a seed and supports every hashable type.
 const DIGESTS_SINCE: u32 = 140_000;
-/// The oldest version that has what the canons use (`trim_scale`).
+/// The oldest supported version: the canonical forms use `trim_scale`.
 const OLDEST: u32 = 130_000;
 
-/// Reads which run of a server answered.
+/// Decodes which instance of a server has responded.
 pub(super) fn instance(row: &Row) -> Result<Instance, PgError> {
     let flushed: Option<i64> = row.get("flushed")?;
     let wal = timeline(row)?.zip(flushed);
@@ -23,23 +23,23 @@ pub(super) fn instance(row: &Row) -> Result<Instance, PgError> {
     })
 }
 
-/// Reads a timeline from the name of a WAL file.
+/// Decodes the timeline from the name of a WAL file.
 pub(super) fn timeline(row: &Row) -> Result<Option<u32>, PgError> {
     let file: Option<&str> = row.get("wal_file")?;
     Ok(file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok()))
 }
 
-/// Reads `server_version_num`.
+/// Decodes `server_version_num`.
 pub(super) fn version(row: &Row) -> Result<u32, PgError> {
     let version: i32 = row.get("version")?;
     u32::try_from(version).map_err(|_| PgError::unexpected("the version is out of range"))
 }
 
 impl Connection {
-    /// Asks a server what it is, and whether the settings that were pinned are in effect.
+    /// Reads what a server is, and checks that the pinned settings are in effect.
     ///
     /// # Errors
-    /// When it is too old, or something between us and it does not pin settings.
+    /// If it is too old, or a pooler in between does not pass SET LOCAL on.
     pub async fn read_server(&self, session: &ReadSettings) -> Result<Server, PgError> {
         let rows = self.query(session, &sql::server()).await?;
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
@@ -74,7 +74,7 @@ impl Connection {
         }
         let rows = match self.query(session, &sql::canaries()).await {
             Ok(rows) => rows,
-            // A look-alike may lack the functions; that is no reason not to stream.
+            // A server that only resembles PostgreSQL may lack the functions; rows can be streamed then.
             Err(error) if matches!(error.remedy, Remedy::GiveUp | Remedy::Isolate) => {
                 let why = format!("it does not hash constant rows: {error}");
                 return Ok(DigestTrust::Refused(why));

@@ -1,4 +1,4 @@
-//! The shapes of what sides read from, as their server has them at this moment.
+//! Reads the shape of what a side reads from, as its server has it now.
 
 use super::connection::Connection;
 use super::error::PgError;
@@ -10,15 +10,15 @@ use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
 
-/// A shape, with the columns of the query if it is of one.
+/// A shape, with the columns of the query if it is that of a query.
 pub(super) type Shaped = (Shape, Option<QueryColumns>);
 
 impl Connection {
-    /// Asks for the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the
-    /// side's search path.
+    /// Reads the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the side's
+    /// search path.
     ///
     /// # Errors
-    /// What the server says; of a query that it cannot plan any more, too.
+    /// The server's error; also if it cannot plan a query any more.
     pub async fn read_shape(
         &self,
         own: &ReadSettings,
@@ -31,10 +31,11 @@ impl Connection {
         one.unwrap_or_else(|| Err(PgError::unexpected("not one row"))).map(|(shape, _)| shape)
     }
 
-    /// Asks for the shapes of what is read from, `most` at once; or why the server refuses a query.
+    /// Reads several shapes, at most `most` with one statement; the server's error where it refuses a
+    /// query.
     ///
     /// # Errors
-    /// What concerns more than one of them.
+    /// An error that concerns more than one of them.
     pub(super) async fn read_shapes(
         &self,
         (own, most): (&ReadSettings, usize),
@@ -76,7 +77,7 @@ impl Connection {
         Ok(reads.iter().zip(shapes).map(complete).collect())
     }
 
-    /// What is read through each of some views.
+    /// Reads the relations below each view.
     async fn read_views(
         &self,
         session: (&ReadSettings, usize),
@@ -89,7 +90,7 @@ impl Connection {
         self.query_each(session, views, statement, name, decode).await
     }
 
-    /// The columns of each of some queries, and what it reads.
+    /// Reads the columns of each query, and the relations that it reads.
     async fn read_queries(
         &self,
         session: (&ReadSettings, usize),
@@ -114,7 +115,7 @@ fn name_of(table: &TableName) -> String {
     format!("table {table}")
 }
 
-/// The columns of a query in a shape.
+/// Converts the columns of a query to those of a shape.
 fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
     let columns = query.columns.iter().zip(1..);
     let columns = columns.map(|((name, _, type_name), number)| ShapeColumn {
@@ -127,7 +128,7 @@ fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
     columns.collect()
 }
 
-/// A shape from its row of `sql::shapes`, and whether it is of a view.
+/// Decodes a row of `sql::shapes`: a shape, and whether it is that of a view.
 fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
     let shape = Shape {
@@ -159,7 +160,7 @@ fn relation(row: &Row) -> Result<ShapeRelation, PgError> {
     })
 }
 
-/// Columns come as JSON; nothing where there are none, or none were asked for.
+/// Decodes columns, which arrive as JSON: NULL if there are none, or none were queried.
 fn columns(row: &Row) -> Result<Vec<ShapeColumn>, PgError> {
     let Some(text) = row.get::<Option<&str>>("columns")? else { return Ok(Vec::new()) };
     serde_json::from_str(text).map_err(|_| PgError::unexpected("the columns of a relation"))

@@ -1,4 +1,4 @@
-//! How a table is stored, as its catalog has it.
+//! Reads how a table is stored from its catalog.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::schema::{
 };
 use crate::sql;
 
-/// The first version in which a role that is no superuser can be allowed to set what only they may.
+/// The first version in which a role can be granted a setting that else only superusers may set.
 const GRANTS_SINCE: u32 = 150_000;
 
 impl Catalog<'_> {
-    /// How a table is stored.
+    /// Reads how a table is stored.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_stored_table(&self, oid: u32) -> Result<StoredTable, PgError> {
         let rows = self.lease.query(&self.own, &sql::stored_columns(oid)).await?;
         let types: Vec<u32> =
@@ -64,7 +64,7 @@ impl Catalog<'_> {
         Ok(stored)
     }
 
-    /// The foreign keys of a table: those from it, and those to it.
+    /// Reads the foreign keys of a table: its own, and those that refer to it.
     async fn read_foreign_keys(
         &self,
         oid: u32,
@@ -109,11 +109,11 @@ impl Catalog<'_> {
         Ok((parents, referrers))
     }
 
-    /// The tables that a change could reach through these foreign keys, each with those that refer to
-    /// it: only such as do more than refuse.
+    /// Reads the tables that a change can reach through these foreign keys (`CASCADE`, `SET NULL`,
+    /// `SET DEFAULT`), each with the foreign keys that reach further from it.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_cascades(
         &self,
         referrers: &[ForeignKey],
@@ -141,19 +141,19 @@ impl Catalog<'_> {
         Ok(known.into_iter().collect())
     }
 
-    /// The parts of a table's definition that a repair rests on, each with a digest.
+    /// Reads the parts of a table's definition on which SQL that writes it depends, each with a hash.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
         let rows = self.lease.query(&self.own, &sql::stored_definition(oid)).await?;
         rows.iter().map(|row| Ok((row.get("what")?, row.get("how")?))).collect()
     }
 
-    /// Those of some sequences, as SQL writes them, that the role may not read and move.
+    /// Finds the sequences, given as SQL, that the role may not read and set.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn find_unmovable_sequences(
         &self,
         sequences: &[&str],
@@ -162,10 +162,10 @@ impl Catalog<'_> {
         rows.iter().map(|row| row.get("name")).collect()
     }
 
-    /// What the role may do to a table.
+    /// Reads the role's privileges on a table.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error.
     pub async fn read_privileges(
         &self,
         oid: u32,
@@ -174,7 +174,7 @@ impl Catalog<'_> {
         let grants = server.version >= GRANTS_SINCE;
         let rows = self.lease.query(&self.own, &sql::rights(oid, grants)).await?;
         let Some(row) = rows.first() else {
-            return Err(PgError::unexpected("nothing is said of rights"));
+            return Err(PgError::unexpected("no row"));
         };
         Ok(TablePrivileges {
             insert: row.get("insert")?,
@@ -186,13 +186,13 @@ impl Catalog<'_> {
     }
 }
 
-/// Reads names of columns.
+/// Decodes names of columns.
 fn names(row: &Row, column: &str) -> Result<Vec<ColumnName>, PgError> {
     let names: Vec<String> = row.get(column)?;
     Ok(names.into_iter().map(ColumnName).collect())
 }
 
-/// Reads a unique index from its row of `sql::stored_uniques`.
+/// Decodes a row of `sql::stored_uniques`.
 fn unique(row: &Row) -> Result<UniqueIndex, PgError> {
     let (keys, hashes): (Vec<String>, Vec<String>) = (row.get("keys")?, row.get("hashes")?);
     let predicate: Option<String> = row.get("predicate")?;
