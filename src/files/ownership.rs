@@ -1,32 +1,33 @@
-//! Judges by owner, mode and links whether another user may have written to a file or a folder.
+//! Who owns an entry of the file system: decides by owner, mode and links whether another user may have
+//! written to a file or a folder.
 
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::process::{getegid, geteuid, getgroups};
 
 const ROOT: u32 = 0;
 
-/// What a folder holds, and so who may create files in it.
+/// What a folder is for, and so who may create files in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Files that are opened again: the ledger, its lock, a repair. Only trusted users may create files
     /// in it.
     State,
     /// Files that are only renamed into it: reports, new repairs. Every user may create files in it if
-    /// its sticky bit keeps them from replacing those of others, as in `/tmp`.
+    /// its sticky bit forbids them to replace those of others, as in `/tmp`.
     Output,
 }
 
-/// What an entry of the file system has to be.
+/// What an entry of the file system must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Folder(Purpose),
-    /// A regular file of this process's user that has one name.
+    /// A regular file of this process's user with one name.
     FileToWrite,
     /// A regular file of this process's user or of root.
     FileToRead,
 }
 
-/// What the file system says of an entry.
+/// The metadata of an entry of the file system.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryMetadata {
     pub(super) kind: FileType,
@@ -170,7 +171,7 @@ mod tests {
             let entry = (kind, mode, 7, group);
             assert_eq!(judge((7, groups), expected, entry), objection, "{mode:o} {expected:?}");
         }
-        // Root's groups are no exception.
+        // Root's groups are checked too.
         assert_eq!(judge((0, &[0]), STATE, (FOLDER, 0o770, 8, 9)), foreign);
     }
 

@@ -171,7 +171,7 @@ impl Recorder {
         let whole = |stretch: &CoveredRange| stretch.range == KeyRange::everything();
         let storage = match self.redaction().of(mapping) {
             // Without bounds there is nothing to hide.
-            Storage::Nothing if coverage.stretches().iter().all(whole) => Storage::Plain,
+            Storage::Nothing if coverage.ranges().iter().all(whole) => Storage::Plain,
             storage => storage,
         };
         let stored = |(place, stretch): (usize, &CoveredRange)| {
@@ -181,7 +181,7 @@ impl Recorder {
             let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];
             Some(self.store().checksums().sealed(Table::Coverage, "", row))
         };
-        let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
+        let stored: Option<Vec<_>> = coverage.ranges().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/forget_coverage.sql");
         self.put(Change { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
@@ -216,7 +216,7 @@ mod tests {
         let mut recorder = Recorder::new(Store::create(&at).await.unwrap(), "compare");
         recorder.set_terms("{}".to_owned());
         recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
-        let id = format!("{cipher:?} {}", coverage.stretches().len());
+        let id = format!("{cipher:?} {}", coverage.ranges().len());
         let run = RunRecord::new(id, "test", "h".into(), "s".into(), NamedValues(Vec::new()));
         recorder.take(&mut [Event::RunStarted(run)]).await;
         recorder.keep_coverage("t", "id", coverage);

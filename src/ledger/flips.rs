@@ -427,7 +427,7 @@ mod tests {
             let order = crate::row::KeyOrder(vec![crate::row::KeyField::Signed]);
             let range = KeyRange { after: bound(2), through: bound(9) };
             marked.mark(&range, u64::MAX, None, &order);
-            assert!(Coverage::of(marked.stretches().to_vec()).is_some());
+            assert!(Coverage::of(marked.ranges().to_vec()).is_some());
         }
     }
 }

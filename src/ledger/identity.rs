@@ -1,7 +1,7 @@
 //! Which difference a finding is, from run to run, and whether it still has the same values.
 
 use crate::finding::{Finding, FindingPlace};
-use crate::row::{Redactor, seal};
+use crate::row::{Redactor, checksum};
 
 /// The same in every run of one scope for the same difference, whatever its values and whatever was
 /// ruled: mapping, kind and place. Several findings may speak of one range, so there the group and
@@ -19,7 +19,7 @@ pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
     let reason = finding.accept_reason.as_deref().unwrap_or_default();
     let (group, reason) = if several { (group.as_str(), reason) } else { ("", "") };
     let parts = [scope, &finding.mapping, finding.kind.name(), side, &place, group, reason];
-    let seal = seal(&parts.map(str::as_bytes));
+    let seal = checksum(&parts.map(str::as_bytes));
     // Half of a blake3 is far from any collision.
     let half = seal.get(..32).and_then(|half| u128::from_str_radix(half, 16).ok());
     half.unwrap_or_default().to_be_bytes()

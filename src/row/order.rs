@@ -1,26 +1,25 @@
-//! The order of keys, the same as the servers' own.
+//! The order of keys, the same as the servers'.
 //!
-//! Ranges are cut and searched by the servers; the client puts keys in order only to tell which of
-//! them stand next to each other. It must agree with PostgreSQL to the last value, which the laws
-//! test with a server as oracle.
+//! The servers find range boundaries and search ranges; the client sorts keys only to find out which are
+//! neighbours. Its order must be that of PostgreSQL for every value; the tests check that against a server.
 
 use std::cmp::Ordering;
 
 use super::Key;
 use super::numeric::{Numeric, NumericClass};
 
-/// How the binary form of one key field is ordered.
+/// The order of the binary form of one key field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyField {
     /// Integers, dates and times: a big-endian number in two's complement.
     Signed,
-    /// Bytes by their value: text under "C", uuid, bytea, bool, and unsigned numbers.
+    /// Bytes: text with collation "C", uuid, bytea, bool, and unsigned numbers.
     Bytes,
     /// `numeric`: sign, weight, digits.
     Numeric,
     /// `float4` and `float8`; NaN is above everything.
     Float,
-    /// Text under a collation that both servers share: only they can tell.
+    /// Text with another collation, which is the same on both servers: only they know its order.
     Collated,
 }
 
@@ -29,13 +28,13 @@ pub enum KeyField {
 pub struct KeyOrder(pub Vec<KeyField>);
 
 impl KeyOrder {
-    /// Whether the client can tell which of two keys comes first. If not, it only cuts and searches
-    /// ranges by the servers' word, and puts nothing in order itself.
+    /// Returns whether the client can compare two keys. If not, only the servers find boundaries and search
+    /// ranges, and the client sorts nothing.
     pub fn is_known(&self) -> bool {
         !self.0.contains(&KeyField::Collated)
     }
 
-    /// Compares two keys of this mapping. Where the order is not known, it is some order.
+    /// Compares two keys of this mapping. If the order is not known, the result is an arbitrary order.
     pub fn compare(&self, one: &Key, other: &Key) -> Ordering {
         for (field, (a, b)) in self.0.iter().zip(one.fields().zip(other.fields())) {
             let ordering = match field {
@@ -89,7 +88,7 @@ fn compare_numerics(a: &[u8], b: &[u8]) -> Ordering {
 mod tests {
     use super::*;
 
-    fn ordered(field: KeyField, keys: &[&[u8]]) {
+    fn assert_ordered(field: KeyField, keys: &[&[u8]]) {
         let order = KeyOrder(vec![field]);
         for (i, a) in keys.iter().enumerate() {
             for (j, b) in keys.iter().enumerate() {
@@ -101,16 +100,16 @@ mod tests {
     #[test]
     fn signed_numbers_of_any_width_are_ordered_by_value() {
         let keys = [i64::MIN, -1, 0, 1, i64::MAX].map(i64::to_be_bytes);
-        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
         let keys = [i16::MIN, -1, 0, 1, i16::MAX].map(i16::to_be_bytes);
-        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
     }
 
     #[test]
     fn floats_put_infinities_at_the_ends_and_nan_above() {
         let values = [f64::NEG_INFINITY, -1.5, 0.0, 1e-300, f64::INFINITY, f64::NAN];
         let keys = values.map(f64::to_be_bytes);
-        ordered(KeyField::Float, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Float, &keys.each_ref().map(|k| &k[..]));
     }
 
     #[test]
@@ -134,7 +133,7 @@ mod tests {
             make(0xD000, 0, &[]),
             make(0xC000, 0, &[]),
         ];
-        ordered(KeyField::Numeric, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert_ordered(KeyField::Numeric, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! One row as it arrives, before anyone has copied a byte of it.
+//! Access to the fields of a row without a copy.
 
-/// A row's fields in plan order, key pairs first, each in the canon's binary form.
+/// A row's fields in plan order, key pairs first, each in the binary canonical form.
 ///
-/// The rows of `pg` implement it by slicing the message that they came in.
+/// The rows of `pg` return slices of the protocol message that they arrived in.
 pub trait RowFields {
-    /// The bytes of a field, or nothing for NULL.
+    /// Returns the bytes of a field, `None` for NULL.
     fn field(&self, index: usize) -> Option<&[u8]>;
 }
 
-/// Whether two rows are equal_fields in the fields of a range.
+/// Returns whether two rows are equal in a range of fields.
 pub fn equal_fields(
     one: &impl RowFields,
     other: &impl RowFields,
