@@ -161,29 +161,29 @@ const CASES: [Case; 7] = [
     Case {
         name: "no privilege",
         place: None,
-        mapping: "target.query = \"select id, 'v' as v from hidden\"\nkey = [\"id\"]\n",
+        mapping: "target.query = \"select id, 'v' as v from public.hidden\"\nname = \"m\"\nkey = [\"id\"]\n",
         code: 2,
         has_text: true,
     },
     Case {
         name: "no such function",
         place: None,
-        mapping: "target.query = \"select id, missing(v) as v from u\"\nkey = [\"id\"]\n",
+        mapping: "target.query = \"select id, public.missing(v) as v from public.u\"\nname = \"m\"\nkey = [\"id\"]\n",
         code: 2,
         has_text: true,
     },
     Case {
         name: "a value that cannot be computed",
         place: None,
-        mapping: "target.query = \"select id, case when 1 / (id - 42) < 9 then v end as v from u\"\n\
-                  key = [\"id\"]\n",
+        mapping: "target.query = \"select id, case when 1 / (id - 42) < 9 then v end as v from public.u\"\n\
+                  name = \"m\"\nkey = [\"id\"]\n",
         code: 3,
         has_text: false,
     },
     Case {
         name: "a row that takes too long",
         place: None,
-        mapping: "target.table = \"public.slow\"\nkey = [\"id\"]\n",
+        mapping: "target.table = \"public.slow\"\nname = \"m\"\nkey = [\"id\"]\n",
         code: 3,
         has_text: true,
     },

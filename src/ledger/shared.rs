@@ -234,7 +234,7 @@ impl SharedStore {
             };
             tries += 1;
             match done {
-                Err(error) if error.may_pass() && tries < TRIES => {
+                Err(error) if error.is_transient() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
                 done => return Ok(done?),

@@ -225,7 +225,7 @@ impl Connection {
                 Ok(())
             }
             (Ok(()), Some(Err(error))) => Err(self.error(&error)),
-            _ => Err(PgError::silent("commit")),
+            _ => Err(PgError::timeout("commit")),
         }
     }
 }
@@ -241,7 +241,7 @@ impl<'l> SentQuery<'l, '_> {
         let began = Instant::now();
         let deadline = began + settings.timeout;
         if tokio::time::timeout_at(deadline, self.opening.as_mut()).await.is_err() {
-            return Err(PgError::silent("the query"));
+            return Err(PgError::timeout("the query"));
         }
         match self.opening.as_mut().take_output() {
             None => Err(PgError::unexpected("no answer")),
@@ -286,7 +286,7 @@ impl RowStream<'_> {
                         // before may still arrive, for a limited time.
                         if Instant::now() >= self.end {
                             self.state = ReadState::Finished;
-                            return Err(PgError::too_much("the server's rows come to no end"));
+                            return Err(PgError::too_large("the server's rows do not end"));
                         }
                         self.deadline.as_mut().reset(Instant::now() + self.settings.timeout);
                     }
@@ -298,7 +298,7 @@ impl RowStream<'_> {
                 }
                 None => {
                     self.state = ReadState::Finished;
-                    return Err(PgError::silent("the query"));
+                    return Err(PgError::timeout("the query"));
                 }
             }
         }
@@ -321,7 +321,7 @@ impl RowStream<'_> {
         let mut all = Vec::new();
         while let Some(row) = self.next().await? {
             if all.len() == MAX_ROWS {
-                return Err(PgError::too_much("the server's answer has more than 250,000 rows"));
+                return Err(PgError::too_large("the server's answer has more than 250,000 rows"));
             }
             all.push(row);
         }

@@ -51,7 +51,7 @@ impl PooledClient {
     /// Converts an error of the driver; one that a byte limit caused names the limit.
     pub(super) fn error(&self, error: &tokio_postgres::Error) -> PgError {
         match self.quota.exceeded() {
-            Some(why) => PgError::too_much(why),
+            Some(why) => PgError::too_large(why),
             None => PgError::of(error),
         }
     }
@@ -198,7 +198,7 @@ impl Attempt {
         };
         opened.map_err(|error| match quota.exceeded() {
             // No PostgreSQL sends so much before the first query.
-            Some(why) => PgError::setting(why.to_owned()),
+            Some(why) => PgError::invalid_setting(why.to_owned()),
             None => error,
         })
     }
@@ -217,7 +217,7 @@ impl Attempt {
     /// Opens a connection over a Unix socket, which the driver does not pass to a custom transport.
     async fn open_socket(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let stream = UnixStream::connect(self.endpoint.to_string());
-        let stream = stream.await.map_err(|error| PgError::lost(&error))?;
+        let stream = stream.await.map_err(|error| PgError::connection_failed(&error))?;
         let opened =
             self.config.connect_raw(CountedStream::new(stream, Arc::clone(quota)), NoTls).await;
         let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
@@ -237,10 +237,10 @@ impl Attempt {
         );
         match (wanted, read_only) {
             (TargetSessionAttrs::ReadWrite, true) => {
-                Err(PgError::not_yet("database does not allow writes"))
+                Err(PgError::transient("database does not allow writes"))
             }
             (TargetSessionAttrs::ReadOnly, false) => {
-                Err(PgError::not_yet("database is not read only"))
+                Err(PgError::transient("database is not read only"))
             }
             _ => Ok(connection),
         }

@@ -86,14 +86,14 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
             variable("PGSYSCONFDIR").map(|folder| PathBuf::from(folder).join("pg_service.conf"));
         let files: Vec<PathBuf> = own.into_iter().chain(shared).collect();
         read_service(&mut info, &name, &files)
-            .map_err(|error| PgError::setting(error.to_string()))?;
+            .map_err(|error| PgError::invalid_setting(error.to_string()))?;
     }
     for (name, keyword) in VARIABLES {
         info.fill(keyword, || variable(name));
     }
     info.fill("user", || variable("USER").or_else(|| variable("LOGNAME")));
     let Some(user) = info.get("user").map(str::to_owned) else {
-        return Err(PgError::setting(
+        return Err(PgError::invalid_setting(
             "no role is named; name one with \"user\" or PGUSER".to_owned(),
         ));
     };
@@ -116,7 +116,7 @@ pub(super) fn number(info: &Conninfo, keyword: &'static str) -> Result<Option<u6
 
 /// Returns an error that says what a keyword takes. It does not repeat the given value.
 pub(super) fn bad_value(keyword: &'static str, expected: &'static str) -> PgError {
-    PgError::setting(ConninfoError::BadValue(keyword, expected).to_string())
+    PgError::invalid_setting(ConninfoError::BadValue(keyword, expected).to_string())
 }
 
 fn endpoints(
@@ -125,7 +125,7 @@ fn endpoints(
     user: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Endpoint>, PgError> {
-    let bad = |error: ConninfoError| PgError::setting(error.to_string());
+    let bad = |error: ConninfoError| PgError::invalid_setting(error.to_string());
     let hosts: Vec<&str> = match (info.get("host"), info.get("hostaddr")) {
         (Some(hosts), _) => hosts.split(',').collect(),
         (None, Some(addresses)) => addresses.split(',').collect(),
@@ -135,7 +135,7 @@ fn endpoints(
         info.get("hostaddr").map_or(Vec::new(), |list| list.split(',').collect());
     let ports: Vec<&str> = info.get("port").unwrap_or("5432").split(',').collect();
     if ports.len() > 1 && ports.len() != hosts.len() {
-        return Err(PgError::setting(format!(
+        return Err(PgError::invalid_setting(format!(
             "{} ports are named for {} hosts",
             ports.len(),
             hosts.len()

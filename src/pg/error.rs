@@ -62,13 +62,13 @@ impl PgError {
         PgError { remedy, message: message.into(), hint: None, sqlstate: None, broken: None }
     }
 
-    fn hinted(mut self, hint: impl Into<String>) -> PgError {
+    fn with_hint(mut self, hint: impl Into<String>) -> PgError {
         self.hint = Some(hint.into());
         self
     }
 
     /// Returns whether a retry may succeed.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self.remedy, Remedy::Retry | Remedy::Reconnect | Remedy::Conflict)
     }
 
@@ -78,13 +78,13 @@ impl PgError {
     }
 
     /// Returns whether the server itself seems to be down, and not only a table locked.
-    pub(crate) fn is_of_the_server(&self) -> bool {
+    pub(crate) fn is_server_failure(&self) -> bool {
         let is_lock = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));
         matches!(self.remedy, Remedy::Retry | Remedy::Reconnect) && !is_lock
     }
 
     /// Makes an error about a connection setting that cannot be used.
-    pub(super) fn setting(message: String) -> PgError {
+    pub(super) fn invalid_setting(message: String) -> PgError {
         PgError::new(Remedy::GiveUp, message)
     }
 
@@ -97,23 +97,23 @@ impl PgError {
     }
 
     /// Makes an error about a connection that cannot be opened.
-    pub(super) fn lost(error: &std::io::Error) -> PgError {
+    pub(super) fn connection_failed(error: &std::io::Error) -> PgError {
         PgError::new(Remedy::Retry, error.to_string())
     }
 
     /// Makes an error about a timeout.
-    pub(super) fn silent(what: &str) -> PgError {
+    pub(super) fn timeout(what: &str) -> PgError {
         PgError::new(Remedy::Reconnect, format!("{what}: no answer in time"))
-            .hinted("The network or a pooler swallowed it, or the server is overloaded.")
+            .with_hint("The network or a pooler swallowed it, or the server is overloaded.")
     }
 
     /// Makes an error that may be gone a little later.
-    pub(crate) fn not_yet(what: &str) -> PgError {
+    pub(crate) fn transient(what: &str) -> PgError {
         PgError::new(Remedy::Retry, what)
     }
 
     /// Makes an error about more rows than may be held in memory.
-    pub(crate) fn too_much(what: &str) -> PgError {
+    pub(crate) fn too_large(what: &str) -> PgError {
         PgError::new(Remedy::Shrink, what)
     }
 
@@ -142,17 +142,17 @@ impl PgError {
             return PgError::new(Remedy::Retry, cause);
         }
         if whole.contains("TLS") || cause.contains("certificate") || alert {
-            return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).hinted(
+            return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).with_hint(
                 "Check sslmode and sslrootcert; hosts that are not local are verified unless sslmode says otherwise.",
             );
         }
         if cause.contains("password missing") {
             return PgError::new(Remedy::GiveUp, "no password is known for this server")
-                .hinted("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
+                .with_hint("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
         }
         if whole.contains("authentication") {
             return PgError::new(Remedy::GiveUp, cause)
-                .hinted("Check channel_binding, and how pg_hba.conf lets this role in.");
+                .with_hint("Check channel_binding, and how pg_hba.conf lets this role in.");
         }
         PgError::new(Remedy::Retry, cause)
     }
@@ -207,10 +207,10 @@ fn of_server(error: &DbError) -> PgError {
     let text = if raised { &withheld } else { error.message() };
     let mut converted = match (class, code) {
         (_, "22021") => PgError::new(Remedy::Isolate, "a text is not valid in UTF-8 (SQLSTATE 22021)")
-            .hinted("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
+            .with_hint("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
         ("22" | "23" | "P0", _) => {
             PgError::new(Remedy::Isolate, format!("a value could not be read or computed (SQLSTATE {code})"))
-                .hinted("The server's log has the value; reports and logs of this tool never do.")
+                .with_hint("The server's log has the value; reports and logs of this tool never do.")
         }
         // Too large or too deep for the server to render or hash.
         ("54", _) => PgError::new(Remedy::Isolate, printable(text)),
@@ -220,24 +220,24 @@ fn of_server(error: &DbError) -> PgError {
         ),
         (_, "08P01") => of_pgbouncer(text),
         (_, "57014") => PgError::new(Remedy::Shrink, printable(text))
-            .hinted("statement_timeout in [compare] is what a statement may take."),
+            .with_hint("statement_timeout in [compare] is what a statement may take."),
         // A read in one snapshot gets this SQLSTATE only on a standby.
         (_, "40001") => PgError::new(Remedy::Conflict, printable(text)),
         (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
         (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
+            .with_hint("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
         ("28", _) => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
+            .with_hint("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
         (_, "3D000") => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check the database's name in the connection string."),
+            .with_hint("Check the database's name in the connection string."),
         (class, _) if !raised && (WITHOUT_VALUES.contains(&class) || WITHOUT_VALUES.contains(&code)) => {
             let remedy = if code == "53200" { Remedy::Shrink } else { Remedy::GiveUp };
             let hint = error.hint().map(printable);
             PgError { hint, ..PgError::new(remedy, printable(text)) }
         }
         _ => PgError::new(Remedy::GiveUp, withheld)
-            .hinted("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
+            .with_hint("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
     };
     converted.sqlstate = Some(code.to_owned());
     converted.broken = find_broken_constraint(error);
@@ -301,7 +301,7 @@ fn of_pgbouncer(text: &str) -> PgError {
     ];
     if denied.iter().any(|known| text.contains(known)) {
         return PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check user, password and database; the pooler has to know them too.");
+            .with_hint("Check user, password and database; the pooler has to know them too.");
     }
     PgError::new(Remedy::GiveUp, printable(text))
 }

@@ -29,7 +29,8 @@ impl Pool {
     /// # Errors
     /// If the connection string or a file that it names cannot be used.
     pub fn new(url: &str, application_name: &str, size: usize) -> Result<Pool, PgError> {
-        let info = Conninfo::parse(url).map_err(|error| PgError::setting(error.to_string()))?;
+        let info =
+            Conninfo::parse(url).map_err(|error| PgError::invalid_setting(error.to_string()))?;
         let mut destination = resolve(info)?;
         let warnings = std::mem::take(&mut destination.warnings);
         let connector = Arc::new(Connector::new(destination, application_name)?);
@@ -74,12 +75,12 @@ impl Pool {
     /// Waits until the server is given up, and returns the error to report.
     pub async fn wait_until_given_up(&self) -> PgError {
         self.connector.wait_until_given_up().await;
-        PgError::silent(&self.connector.describe_endpoints())
+        PgError::timeout(&self.connector.describe_endpoints())
     }
 
     async fn take(&self, pool: &managed::Pool<Manager>) -> Result<Connection, PgError> {
         if self.connector.is_given_up() {
-            return Err(PgError::silent(&self.connector.describe_endpoints()));
+            return Err(PgError::timeout(&self.connector.describe_endpoints()));
         }
         let object = pool.get().await.map_err(|error| {
             let what = format!("cannot connect to {}", self.connector.describe_endpoints());
@@ -87,7 +88,7 @@ impl Pool {
                 PoolError::Backend(error) => {
                     PgError { message: format!("{what}: {}", error.message), ..error }
                 }
-                PoolError::Timeout(_) => PgError::silent(&what),
+                PoolError::Timeout(_) => PgError::timeout(&what),
                 error => PgError::unexpected(error.to_string()),
             }
         })?;
@@ -102,5 +103,5 @@ fn new_pool(connector: &Arc<Connector>, size: usize) -> Result<managed::Pool<Man
         .create_timeout(Some(connector.total_timeout()))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| PgError::setting(error.to_string()))
+        .map_err(|error| PgError::invalid_setting(error.to_string()))
 }

@@ -86,7 +86,7 @@ impl Quota {
             Err(_) if self.queried.load(Ordering::Relaxed) => {
                 Err(self.exceed("the server's answer is larger than 64 MB"))
             }
-            Err(_) => Err(self.exceed("the server said more than 1 MB before the first question")),
+            Err(_) => Err(self.exceed("the server sent more than 1 MB before the first query")),
         }
     }
 

@@ -46,7 +46,7 @@ impl Connection {
         let version = version(row)?;
         if version < OLDEST {
             let message = format!("PostgreSQL {} is older than 13", version / 10_000);
-            return Err(PgError::setting(message));
+            return Err(PgError::invalid_setting(message));
         }
         self.check_settings(session).await?;
         Ok(Server {
@@ -96,7 +96,7 @@ impl Connection {
                 sql::PINNED.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
             if pinned != Some(value) {
                 let message = format!("setting \"{name}\" is \"{value}\" in spite of SET LOCAL");
-                return Err(PgError::setting(message));
+                return Err(PgError::invalid_setting(message));
             }
         }
         if rows.len() == sql::PINNED.len() {

@@ -102,7 +102,9 @@ impl Connection {
         let position = first.get::<i64>("written")?.cast_unsigned();
         if !first.get::<bool>("seen")? {
             // Without the privilege it would look as if there were no standbys.
-            return Err(PgError::setting("the role may not see pg_stat_replication".to_owned()));
+            return Err(PgError::invalid_setting(
+                "the role may not see pg_stat_replication".to_owned(),
+            ));
         }
         let mut standbys = Vec::new();
         for row in &rows {

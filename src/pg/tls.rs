@@ -47,7 +47,7 @@ pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConn
 }
 
 fn failed(error: &Error) -> PgError {
-    PgError::setting(format!("TLS cannot be set up: {error}"))
+    PgError::invalid_setting(format!("TLS cannot be set up: {error}"))
 }
 
 fn verifier(
@@ -95,7 +95,7 @@ fn from_file(
 /// Makes an error about a file that a connection string names. It has the path only if there is such a
 /// file: then the path is not a part of a password.
 fn bad_file(what: &str, keyword: &str, file: &Path, why: &str) -> PgError {
-    PgError::setting(match file.exists() {
+    PgError::invalid_setting(match file.exists() {
         true => format!("{what} {}: {why}", file.display()),
         false => format!("{what}: {why}; check what {keyword} names"),
     })

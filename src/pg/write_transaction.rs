@@ -111,7 +111,7 @@ impl WriteTransaction<'_> {
         match tokio::time::timeout(TIMEOUT, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.0.error(&error)),
-            Err(_) => Err(PgError::silent("the statement")),
+            Err(_) => Err(PgError::timeout("the statement")),
         }
     }
 }

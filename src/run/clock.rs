@@ -50,7 +50,7 @@ pub(super) async fn server_clocks(
 }
 
 async fn ask_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgError> {
-    let mut why = PgError::not_yet("the server's clock: no answer in time");
+    let mut why = PgError::transient("the server's clock: no answer in time");
     let asked = timeout(patience, async {
         loop {
             match ask(pool).await {

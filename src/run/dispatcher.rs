@@ -382,7 +382,7 @@ impl Dispatcher<'_> {
         };
         if ends {
             self.end_mapping(index, &reason);
-            if error.is_of_the_server() {
+            if error.is_server_failure() {
                 (self.lost_server, self.stopping) = (true, "a server was lost");
                 // The server is gone: what it cannot say for one mapping it cannot say for another.
                 (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));

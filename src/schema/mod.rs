@@ -1,6 +1,6 @@
-//! The shape of both sides, as nouns: sides, names, types and what a catalog says of a relation.
+//! The types that describe both sides: names, column types, relations, tables as they are stored.
 //!
-//! Nothing here asks a server anything. `pg` fills these in, `plan` reads them.
+//! Nothing here queries a server: `pg` makes these values, `plan` and `repair` read them.
 
 mod instance;
 mod name;

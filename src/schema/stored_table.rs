@@ -1,55 +1,55 @@
-//! What a catalog says of a table that somebody means to write: more than a comparison needs.
+//! A table as its catalog describes it for SQL that writes it, in more detail than a comparison needs.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnName, PgType, TableName};
 
-/// Who fills a column in where an INSERT leaves it out.
+/// Which value an identity column gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// It is no identity column.
     None,
-    /// The server, unless an INSERT overrides it; an UPDATE cannot.
+    /// The server's, unless an INSERT has OVERRIDING SYSTEM VALUE; an UPDATE cannot set another.
     Always,
-    /// The server, unless an INSERT or UPDATE says otherwise.
+    /// The server's, unless an INSERT or UPDATE sets another.
     ByDefault,
 }
 
-/// One column as it is stored.
+/// One column of a stored table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredColumn {
     /// Its name.
     pub name: ColumnName,
-    /// Its type as SQL writes it, without its modifier: a cast to it cuts nothing off.
+    /// Its type as SQL, without its modifier: a cast to it does not truncate.
     pub type_name: String,
-    /// What its type is.
+    /// Its type.
     pub pg_type: PgType,
-    /// The most characters of a text, or digits before a number's point, where its type limits them.
+    /// The most characters of a text, or digits before a number's point, if its type limits them.
     pub length: Option<i32>,
-    /// Whether it, or its domain, refuses NULL.
+    /// Whether it, or its domain, is NOT NULL.
     pub not_null: bool,
-    /// Whether the server computes it from the others.
+    /// Whether it is a generated column.
     pub generated: bool,
     /// Whether it is an identity column.
     pub identity: Identity,
     /// Whether it, or its domain, has a default.
     pub has_default: bool,
-    /// The sequence that fills it in, as SQL writes it.
+    /// The sequence that fills it, as SQL.
     pub sequence: Option<String>,
     /// Whether the role may read it.
     pub readable: bool,
-    /// How the server computes it, if it is generated.
+    /// The expression of a generated column.
     pub expression: Option<String>,
-    /// Whether a row passes the CHECK constraints that look at it, as SQL; nothing if none does.
+    /// The condition of the CHECK constraints on it, as SQL; `None` if there are none.
     pub checks: Option<String>,
-    /// Whether its collation is not deterministic: texts of different bytes may be equal.
+    /// Whether its collation is nondeterministic: texts of different bytes may be equal.
     pub loose: bool,
-    /// The operator by which a unique index of the table says what is equal in it, as SQL.
+    /// The equality operator of a unique index on it, as SQL.
     pub equal: Option<String>,
 }
 
-/// An end of a foreign key: the rows of this table, or of its partitions. Those of tables that inherit
-/// from it are none of it.
+/// An end of a foreign key: the rows of this table, or of its partitions, without those of tables that
+/// inherit from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKeyEnd {
     /// The table.
@@ -61,20 +61,20 @@ pub struct ForeignKeyEnd {
 /// A foreign key between the table and another, or itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
-    /// Identifies it, whichever partition it is seen from.
+    /// Its OID on the topmost table: the same for its copies on partitions.
     pub root: u32,
-    /// The table, or the partition of it that the key is of.
+    /// The table, or the partition of it that has the key.
     pub here: ForeignKeyEnd,
     /// The other table.
     pub there: ForeignKeyEnd,
-    /// What a DELETE of a row does to those that refer to it, if it does more than refuse: `CASCADE`,
-    /// `SET NULL`, `SET DEFAULT`.
+    /// The action of a DELETE on the rows that refer to the deleted one: `CASCADE`, `SET NULL`,
+    /// `SET DEFAULT`; `None` if it is refused.
     pub on_delete: Option<String>,
-    /// The same of an UPDATE that changes what they refer to.
+    /// The action of an UPDATE of the referenced columns.
     pub on_update: Option<String>,
-    /// Whether one of its columns here is generated: any UPDATE may change it.
+    /// Whether one of its columns here is generated, so that any UPDATE may change it.
     pub generated: bool,
-    /// Whether its columns have to be all NULL or all not (`MATCH FULL`).
+    /// Whether it is `MATCH FULL`: its columns are all NULL or none is.
     pub full: bool,
     /// Columns of the table, each with its counterpart in the other.
     pub columns: Vec<(ColumnName, ColumnName)>,
@@ -85,49 +85,49 @@ pub struct ForeignKey {
 pub struct UniqueIndex {
     /// Its name.
     pub name: String,
-    /// Its columns, and those that its expressions and its predicate are made of.
+    /// Its columns, and those in its expressions and its predicate.
     pub columns: Vec<ColumnName>,
-    /// Whether NULL is like NULL to it.
+    /// Whether two NULLs are equal in it.
     pub nulls_alike: bool,
-    /// Whether it is checked at the end of a statement, or later; the others are with every row.
+    /// Whether it is checked at the end of a statement, or later, and not with every row.
     pub late: bool,
-    /// How its server tells what a row has in it.
+    /// How the server computes the value of a row in it.
     pub told: Option<IndexValue>,
 }
 
-/// What the server knows of a unique index.
+/// The value of a row in a unique index, as the server computes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexValue {
-    /// What a row has in it, as SQL: a hash, or NULL.
+    /// The value as SQL: a hash, or NULL.
     pub value: String,
-    /// Whether texts of its columns tell its values apart, too: then the server need not be asked.
+    /// Whether the texts of its columns are different for different values: then no query is needed.
     pub plain: bool,
-    /// Whether rows of one hash may get along: an exclusion constraint compares more than it.
+    /// Whether rows with equal hashes may not conflict: an exclusion constraint compares more.
     pub coarse: bool,
-    /// Columns that are keys themselves: another value there is another value of the index.
+    /// Columns that are keys of the index themselves: another value there is another value of the index.
     pub own: Vec<ColumnName>,
-    /// Generated columns that it is made of.
+    /// Generated columns in it.
     pub generated: Vec<ColumnName>,
 }
 
 /// A table as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTable {
-    /// Identifies it within its database.
+    /// Its OID.
     pub oid: u32,
     /// Its columns, in the catalog's order.
     pub columns: Vec<StoredColumn>,
-    /// Whether it has a unique index that may be checked late: no INSERT can step aside there.
+    /// Whether it has a deferrable unique index, which ON CONFLICT cannot use.
     pub deferrable: bool,
-    /// Its unique indexes.
+    /// Its unique indexes and exclusion constraints.
     pub uniques: Vec<UniqueIndex>,
-    /// The tables that its foreign keys refer to.
+    /// Its foreign keys.
     pub parents: Vec<ForeignKey>,
-    /// The tables that refer to it.
+    /// The foreign keys that refer to it.
     pub referrers: Vec<ForeignKey>,
 }
 
-/// What the role may do to a table, by the catalog.
+/// The role's privileges on a table, by the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TablePrivileges {
     /// Whether it may insert.

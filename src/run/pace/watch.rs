@@ -172,7 +172,7 @@ impl Watch {
                     blind = true;
                     self.pace.unknown(side, &error.message);
                     // One that only takes too long, or that replay was in the way of, can still answer.
-                    if !error.may_pass() && error.remedy != Remedy::Shrink {
+                    if !error.is_transient() && error.remedy != Remedy::Shrink {
                         self.blind_since = Instant::now().checked_sub(PATIENCE);
                     }
                 }
@@ -194,7 +194,7 @@ impl Watch {
             Some(Replay::Standby { caught_up: true, .. }) => Some(Duration::ZERO),
             Some(Replay::Standby { age: Some(age), .. }) => Some(age),
             Some(Replay::Standby { age: None, .. }) => {
-                return Err(PgError::not_yet("it does not know what it has replayed"));
+                return Err(PgError::transient("it does not know what it has replayed"));
             }
             Some(Replay::Primary { position, standbys }) => {
                 self.positions[side].take(desk.clock.now(), position, &standbys)

@@ -236,7 +236,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                 Ok(done) => return Ok(Some(done)),
                 Err(error) => error,
             };
-            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
+            let Some(pause) = faults.pause().filter(|_| error.is_transient()) else {
                 return Err(error);
             };
             // Whoever wants it to stop does not wait for the end of the pause.
@@ -261,7 +261,7 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                 self.recorded(written);
                 Ok(true)
             }
-            Some("in progress") => Err(PgError::not_yet("the batch's last try is not over yet")),
+            Some("in progress") => Err(PgError::transient("the batch's last try is not over yet")),
             _ => {
                 self.journal.forget();
                 Ok(false)

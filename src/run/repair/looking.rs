@@ -94,7 +94,7 @@ impl Ready<'_> {
                 Ok(agree) => return Ok(agree),
                 Err(failed) => failed,
             };
-            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
+            let Some(pause) = faults.pause().filter(|_| error.is_transient()) else {
                 let hint = "Batches that were applied stand. Started again it looks again.";
                 return Err(Blocked::from((side, error)).hinted(hint));
             };

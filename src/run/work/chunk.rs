@@ -27,7 +27,7 @@ const MOST_SUSPECTS: usize = 50_000;
 const MOST_WAITING: usize = 200_000;
 
 fn too_many() -> Failed {
-    (None, PgError::too_much("more differences than one chunk may bring"))
+    (None, PgError::too_large("more differences than one chunk may bring"))
 }
 
 /// Compares a range of keys.

@@ -21,7 +21,7 @@ const MOST_HELD: usize = 1 << 21;
 /// Refuses more rows than may be held at once.
 pub(in crate::run) fn may_hold(rows: usize) -> Result<(), Failed> {
     match rows > MOST_HELD {
-        true => Err((None, PgError::too_much("more rows than may be held at once"))),
+        true => Err((None, PgError::too_large("more rows than may be held at once"))),
         false => Ok(()),
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::run) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, P
 }
 
 fn too_many_groups(side: Side) -> Failed {
-    (Some(side), PgError::too_much("more groups than one chunk may bring"))
+    (Some(side), PgError::too_large("more groups than one chunk may bring"))
 }
 
 /// What one side's parts add up to, class by class.

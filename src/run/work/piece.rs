@@ -93,7 +93,7 @@ async fn group_digests(
             groups.push(BucketGroup { class, group, rows: digest.rows });
         }
         if groups.len() > MOST_PARTS {
-            return Err((Some(side), PgError::too_much("more groups than one piece may bring")));
+            return Err((Some(side), PgError::too_large("more groups than one piece may bring")));
         }
     }
     Ok(Found::Digests(digests.into_iter().collect(), groups))

@@ -61,7 +61,7 @@ async fn keys(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<HashSet
         let key = Key::of(&row, plan.key_width);
         keys.insert(key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?);
         if keys.len() as u64 > MOST_KEYS {
-            return Err((Some(side), PgError::too_much("more keys than one chunk may bring")));
+            return Err((Some(side), PgError::too_large("more keys than one chunk may bring")));
         }
     }
     Ok(keys)
