@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::failure::ReadFailure;
 use super::settings::ChunkSettings;
 use super::size::THROTTLED;
-use super::step::{BlockRange, BlockRead, BlockStep};
+use super::step::{BlockRead, BlockStep, TablePart};
 use crate::compare::{
     BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, Comparison, ScanOutcome,
 };
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{Blocks, Digest};
+use crate::row::{BlockRange, Digest};
 use crate::schema::{BySide, Side};
 
 /// The blocks of a side's first range: some 20,000 rows of ordinary width.
@@ -162,7 +162,8 @@ impl BlockScan {
         }
         let tables = self.tables.as_mut()?;
         for side in Side::BOTH {
-            if let Some(BlockRange::Blocks(Blocks { from, until: Some(until) })) = read.ranges[side]
+            if let Some(TablePart::Blocks(BlockRange { from, until: Some(until) })) =
+                read.ranges[side]
             {
                 tables[side].measure(until - from, took[side], self.chunk_time);
             }
@@ -246,19 +247,19 @@ impl TableBlocks {
     }
 
     /// Returns the next range, if there is one: what time allows, divided by `divisor`.
-    fn take(&mut self, divisor: u32) -> Option<BlockRange> {
+    fn take(&mut self, divisor: u32) -> Option<TablePart> {
         if self.is_complete {
             return None;
         }
         let Some(blocks) = self.blocks else {
             self.is_complete = true;
-            return Some(BlockRange::Whole);
+            return Some(TablePart::Whole);
         };
         let (from, until) = (self.next, self.next.saturating_add((self.range / divisor).max(1)));
         self.next = until;
         self.is_complete = until >= blocks;
         let until = (!self.is_complete).then_some(until);
-        Some(BlockRange::Blocks(Blocks { from, until }))
+        Some(TablePart::Blocks(BlockRange { from, until }))
     }
 
     /// Sizes the next range by the time that these blocks took.
@@ -269,8 +270,8 @@ impl TableBlocks {
     }
 
     /// Cuts a range that was too large in two; one block has no second half.
-    fn halve(&mut self, range: Option<BlockRange>) -> (Option<BlockRange>, Option<BlockRange>) {
-        let Some(whole @ BlockRange::Blocks(Blocks { from, until })) = range else {
+    fn halve(&mut self, range: Option<TablePart>) -> (Option<TablePart>, Option<TablePart>) {
+        let Some(whole @ TablePart::Blocks(BlockRange { from, until })) = range else {
             return (range, None);
         };
         if !whole.can_be_cut() {
@@ -284,8 +285,8 @@ impl TableBlocks {
             blocks => from + blocks / 2,
         };
         self.range = self.range.min(middle - from).max(1);
-        let first = BlockRange::Blocks(Blocks { from, until: Some(middle) });
-        (Some(first), Some(BlockRange::Blocks(Blocks { from: middle, until })))
+        let first = TablePart::Blocks(BlockRange { from, until: Some(middle) });
+        (Some(first), Some(TablePart::Blocks(BlockRange { from: middle, until })))
     }
 }
 
@@ -308,12 +309,12 @@ mod tests {
     }
 
     /// Reads everything, where some reads fail at first; returns each side's block ranges.
-    fn run(blocks: BySide<u32>, mut fails: impl Iterator<Item = bool>) -> BySide<Vec<Blocks>> {
+    fn run(blocks: BySide<u32>, mut fails: impl Iterator<Item = bool>) -> BySide<Vec<BlockRange>> {
         let mut scan = scan();
         assert_eq!(scan.next_step(), Some(BlockStep::Count));
         assert_eq!(scan.next_step(), None);
         scan.set_blocks(blocks);
-        let mut read = BySide::<Vec<Blocks>>::default();
+        let mut read = BySide::<Vec<BlockRange>>::default();
         loop {
             let Some(BlockStep::Read(part)) = scan.next_step() else {
                 panic!("it waits for nothing")
@@ -322,7 +323,7 @@ mod tests {
                 continue;
             }
             for side in Side::BOTH {
-                if let Some(BlockRange::Blocks(blocks)) = part.ranges[side] {
+                if let Some(TablePart::Blocks(blocks)) = part.ranges[side] {
                     read[side].push(blocks);
                 }
             }
@@ -364,7 +365,7 @@ mod tests {
         while let Some(BlockStep::Read(part)) = scan.next_step() {
             statements += 1;
             let blocks = match part.ranges.source {
-                Some(BlockRange::Blocks(Blocks { from, until })) => {
+                Some(TablePart::Blocks(BlockRange { from, until })) => {
                     until.unwrap_or(there).min(there).saturating_sub(from)
                 }
                 _ => 0,
@@ -397,7 +398,7 @@ mod tests {
         let Some(BlockStep::Read(part)) = scan.next_step() else { panic!() };
         assert!(scan.set_failed(&part, ReadFailure::TooLarge), "others may have come behind it");
         let Some(BlockStep::Read(part)) = scan.next_step() else { panic!() };
-        let block = BlockRange::Blocks(Blocks { from: 0, until: Some(1) });
+        let block = TablePart::Blocks(BlockRange { from: 0, until: Some(1) });
         assert_eq!(part.ranges.source, Some(block));
         assert!(!scan.set_failed(&part, ReadFailure::TooLarge));
     }

@@ -37,5 +37,5 @@ pub(crate) use remaining::ScanRange;
 pub(crate) use settings::ChunkSettings;
 pub(crate) use shards::{bounds_between, tiles_between};
 pub(crate) use size::MOST_CHANGED_KEYS;
-pub(crate) use step::{BlockRange, BlockRead, BlockStep, ScanStep};
+pub(crate) use step::{BlockRead, BlockStep, ScanStep, TablePart};
 pub(crate) use verified_ranges::VerifiedRanges;

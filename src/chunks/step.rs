@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{BlockQuery, Expectation};
-use crate::row::{Blocks, KeyRange};
+use crate::row::{BlockRange, KeyRange};
 use crate::schema::{BySide, Side};
 
 /// What the chunk queue needs next.
@@ -32,24 +32,24 @@ pub(crate) struct BlockRead {
     pub(crate) number: u64,
     pub(crate) ask: BlockQuery,
     /// `None` for a side that is complete.
-    pub(crate) ranges: BySide<Option<BlockRange>>,
+    pub(crate) ranges: BySide<Option<TablePart>>,
 }
 
 /// The part of a table that one statement reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum BlockRange {
+pub(crate) enum TablePart {
     /// The whole table.
     Whole,
     /// These blocks.
-    Blocks(Blocks),
+    Blocks(BlockRange),
 }
 
-impl BlockRange {
+impl TablePart {
     /// Returns whether it can be read in two parts if one statement takes too long.
     pub(crate) fn can_be_cut(self) -> bool {
         match self {
-            BlockRange::Whole => false,
-            BlockRange::Blocks(Blocks { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
+            TablePart::Whole => false,
+            TablePart::Blocks(BlockRange { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
         }
     }
 }

@@ -46,7 +46,7 @@ impl VerifiedRanges {
         for range in &self.undecided {
             own.mark(range, 0, None, order);
         }
-        for stretch in own.stretches().iter().filter(|stretch| stretch.verified.is_some()) {
+        for stretch in own.ranges().iter().filter(|stretch| stretch.verified.is_some()) {
             coverage.mark(&stretch.range, stretch.rows, Some(by), order);
         }
     }
@@ -77,8 +77,8 @@ mod tests {
         verified.add_compared(&range(Some(50), Some(60)), 10);
         verified.add_undecided(&range(Some(5), Some(10)));
         verified.mark(&mut coverage, &by(2), &order);
-        let runs = coverage.stretches().iter().filter_map(|stretch| stretch.verified.as_ref());
+        let runs = coverage.ranges().iter().filter_map(|stretch| stretch.verified.as_ref());
         assert_eq!(runs.map(|by| by.run).collect::<Vec<_>>(), [2, 1, 2, 1, 2, 1]);
-        assert_eq!(coverage.stretches()[1].range, range(Some(5), Some(10)));
+        assert_eq!(coverage.ranges()[1].range, range(Some(5), Some(10)));
     }
 }

@@ -14,7 +14,7 @@ use crate::ledger::{
     Recorder, Store,
 };
 use crate::problem::Problem;
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::spec::Spec;
 
 /// The ledgers of the specs to run, by the specs' names.
@@ -195,8 +195,8 @@ impl Ledgers {
     }
 
     /// Returns the ledger's secret for redacted values, which is used if none is given.
-    pub(super) fn veil(&self, spec: &Spec) -> Option<Veil> {
-        self.recorders.get(&spec.name).map(|recorder| Veil::of_secret(recorder.secret()))
+    pub(super) fn veil(&self, spec: &Spec) -> Option<Redactor> {
+        self.recorders.get(&spec.name).map(|recorder| Redactor::of_secret(recorder.secret()))
     }
 
     /// Returns the recorder of a spec's run, if it is stored.

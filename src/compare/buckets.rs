@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::drill_down::parts;
 use super::{Comparison, RowMatcher};
 use crate::plan::MappingPlan;
-use crate::row::{Classes, Digest, Fingerprint, GroupCounts, Key, KeyOrder};
+use crate::row::{Digest, Fingerprint, GroupCounts, HashBuckets, Key, KeyOrder};
 use crate::schema::{BySide, Side};
 
 /// Rows of a side that are held in memory at once.
@@ -45,10 +45,10 @@ pub enum BlockQuery {
         /// How many buckets.
         of: u32,
         /// The wider buckets that are still dirty.
-        within: Option<Classes>,
+        within: Option<HashBuckets>,
     },
     /// Keys and row hashes of these buckets.
-    Rows(Classes),
+    Rows(HashBuckets),
 }
 
 /// The number of rows of one group in one bucket.
@@ -93,7 +93,7 @@ pub struct BucketsProgress {
     /// Bucket, index of the group, rows.
     counts: Vec<(u32, u32, u64)>,
     groups: Vec<Option<Vec<u8>>>,
-    parts: Vec<Classes>,
+    parts: Vec<HashBuckets>,
     first: bool,
 }
 
@@ -112,7 +112,7 @@ pub struct Buckets {
     seen: GroupCounts,
     matcher: Option<RowMatcher>,
     /// Parts that are read by later scans.
-    parts: Vec<Classes>,
+    parts: Vec<HashBuckets>,
     /// Whether key ranges can be compared instead when nearly all buckets are dirty.
     has_ranges: bool,
     first: bool,
@@ -274,7 +274,7 @@ fn finer(of: u32, dirty: &[(u32, u64)], groups: Option<u64>) -> Option<BlockQuer
     let of_now = of.checked_mul(refinement)?;
     (rows > 2 * ROWS_IN_MEMORY && refinement >= LEAST_REFINEMENT).then(|| {
         let chosen = dirty.iter().map(|(bucket, _)| *bucket).collect();
-        BlockQuery::Digests { of: of_now, within: Some(Classes { of, chosen }) }
+        BlockQuery::Digests { of: of_now, within: Some(HashBuckets { of, chosen }) }
     })
 }
 
@@ -389,7 +389,7 @@ mod tests {
         buckets.add_digests(Side::Source, [(1, digest(&[5])), (3, digest(&[8]))]);
         buckets.add_digests(Side::Target, [(1, digest(&[5])), (2, digest(&[9]))]);
         let ScanOutcome::NextScan(query, clean) = buckets.finish_scan() else { panic!() };
-        assert_eq!(query, BlockQuery::Rows(Classes { of: 8, chosen: vec![3, 2] }));
+        assert_eq!(query, BlockQuery::Rows(HashBuckets { of: 8, chosen: vec![3, 2] }));
         assert_eq!(clean.matched, 1);
         buckets.add_rows(Side::Source, [row(1, 8), row(4, 4)]);
         buckets.add_rows(Side::Target, [row(4, 4), row(2, 9)]);
@@ -409,7 +409,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(within, Some(Classes { of: 8192, chosen: vec![8000] }));
+        assert_eq!(within, Some(HashBuckets { of: 8192, chosen: vec![8000] }));
         assert_eq!((of, compared.matched), (8192 * 8192, 8000));
     }
 

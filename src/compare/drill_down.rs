@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::CandidateKey;
-use crate::row::{Classes, Digest, GroupCounts};
+use crate::row::{Digest, GroupCounts, HashBuckets};
 use crate::schema::{BySide, Side};
 
 /// Rows that are held in memory at once.
@@ -61,7 +61,7 @@ pub enum DrillStep {
     /// A digest of each of so many hash buckets, of both sides.
     ByBucket(u32),
     /// Keys and row hashes of these hash buckets, or of the whole range, of both sides.
-    Rows(Option<Classes>),
+    Rows(Option<HashBuckets>),
     /// Nothing: the range is compared.
     Done(Comparison),
 }
@@ -84,7 +84,7 @@ pub struct Comparison {
 /// The drill-down of one range.
 #[derive(Debug)]
 pub struct DrillDown {
-    parts: Vec<Option<Classes>>,
+    parts: Vec<Option<HashBuckets>>,
     so_far: Comparison,
     digest: BySide<Digest>,
     duplicates: bool,
@@ -199,7 +199,7 @@ impl DrillDown {
         let of = rows.div_ceil(ROWS_IN_MEMORY).next_power_of_two().min(MOST_BUCKETS) as u32;
         self.parts = match of {
             1 => vec![None],
-            of => (0..of).map(|bucket| Some(Classes { of, chosen: vec![bucket] })).collect(),
+            of => (0..of).map(|bucket| Some(HashBuckets { of, chosen: vec![bucket] })).collect(),
         };
         self.next_part()
     }
@@ -230,15 +230,15 @@ impl DrillDown {
 }
 
 /// Combines dirty hash buckets, with their rows, into parts of at most so many rows.
-pub(super) fn parts(of: u32, dirty: &[(u32, u64)], most: u64) -> Vec<Classes> {
-    let mut parts: Vec<(Classes, u64)> = Vec::new();
+pub(super) fn parts(of: u32, dirty: &[(u32, u64)], most: u64) -> Vec<HashBuckets> {
+    let mut parts: Vec<(HashBuckets, u64)> = Vec::new();
     for (bucket, rows) in dirty {
         match parts.last_mut() {
             Some((buckets, held)) if *held + rows <= most => {
                 buckets.chosen.push(*bucket);
                 *held += rows;
             }
-            _ => parts.push((Classes { of, chosen: vec![*bucket] }, *rows)),
+            _ => parts.push((HashBuckets { of, chosen: vec![*bucket] }, *rows)),
         }
     }
     parts.into_iter().map(|(buckets, _)| buckets).collect()
@@ -296,7 +296,7 @@ mod tests {
         let source = BTreeMap::from([(0, digest(&[1])), (1, digest(&[2])), (3, digest(&[3]))]);
         let target = BTreeMap::from([(0, digest(&[1])), (1, digest(&[9])), (2, digest(&[4]))]);
         let step = drill.add_bucket_digests(4, BySide { source, target });
-        assert_eq!(step, DrillStep::Rows(Some(Classes { of: 4, chosen: vec![1, 2, 3] })));
+        assert_eq!(step, DrillStep::Rows(Some(HashBuckets { of: 4, chosen: vec![1, 2, 3] })));
         let candidate = CandidateKey { key: Key::new([&b"k"[..]]), image: BySide::default() };
         let DrillStep::Done(compared) =
             drill.add_rows(BySide { source: 2, target: 2 }, BySide::default(), 0, vec![candidate])
@@ -331,7 +331,7 @@ mod tests {
         let buckets = BTreeMap::from([(1, twice)]);
         let step =
             begin().add_bucket_digests(2, BySide { source: buckets.clone(), target: buckets });
-        assert_eq!(step, DrillStep::Rows(Some(Classes { of: 2, chosen: vec![1] })));
+        assert_eq!(step, DrillStep::Rows(Some(HashBuckets { of: 2, chosen: vec![1] })));
     }
 
     #[test]

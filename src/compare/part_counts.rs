@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Classes, Group, GroupCounts};
+use crate::row::{Group, GroupCounts, HashBuckets};
 
 /// Rows of one side by group and by the index of the accept rule that covers them, if any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl MatchedGroups {
     }
 
     /// Forgets the groups of these hash buckets, or of all: their rows are read.
-    pub fn forget_read(&mut self, chosen: Option<&Classes>) {
+    pub fn forget_read(&mut self, chosen: Option<&HashBuckets>) {
         self.whole = GroupCounts::default();
         match chosen {
             Some(read) => read.chosen.iter().for_each(|bucket| drop(self.buckets.remove(bucket))),
@@ -122,7 +122,7 @@ mod tests {
         let mut groups = MatchedGroups::default();
         groups.set_whole(counts("a", 9));
         groups.set_buckets([(0, counts("a", 4)), (1, counts("a", 5))].into());
-        groups.forget_read(Some(&Classes { of: 2, chosen: vec![1] }));
+        groups.forget_read(Some(&HashBuckets { of: 2, chosen: vec![1] }));
         groups.add_matched(&counts("b", 3));
         let mut found: Vec<_> =
             groups.finish().iter().map(|(g, n)| (g.unwrap().to_vec(), n)).collect();

@@ -5,7 +5,9 @@ use hashbrown::HashMap;
 use super::tolerance::agree;
 use crate::finding::DivergenceKind;
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Group, Key, Record, Veil, alike};
+use crate::row::{
+    Digest, Fingerprint, Fingerprinter, Group, Key, Redactor, RowFields, equal_fields,
+};
 use crate::schema::{BySide, Side};
 use crate::sql::LookupLayout;
 
@@ -15,7 +17,7 @@ pub struct KeyRows<'p, R> {
     layout: LookupLayout,
     pairs: &'p [Pair],
     key_width: usize,
-    redactor: &'p Veil,
+    redactor: &'p Redactor,
     /// The index of each key's rows.
     places: HashMap<Key, usize>,
     /// The indexes of the requested keys, in their order: a key may be requested twice.
@@ -45,13 +47,13 @@ pub struct RowDiff {
     pub changed_at: BySide<Option<String>>,
 }
 
-impl<'p, R: Record> KeyRows<'p, R> {
+impl<'p, R: RowFields> KeyRows<'p, R> {
     /// Collects rows of these keys. Redacted values are replaced by the redactor.
     pub fn new<'k>(
         layout: LookupLayout,
         pairs: &'p [Pair],
         key_width: usize,
-        redactor: &'p Veil,
+        redactor: &'p Redactor,
         keys: impl Iterator<Item = &'k Key>,
     ) -> KeyRows<'p, R> {
         let mut places: HashMap<Key, usize> = HashMap::new();
@@ -104,7 +106,7 @@ impl<'p, R: Record> KeyRows<'p, R> {
                 columns = self.differences(source, target);
                 let agree = columns.is_empty();
                 within_tolerance =
-                    agree && !alike(source, target, self.layout.forms..self.layout.texts);
+                    agree && !equal_fields(source, target, self.layout.forms..self.layout.texts);
                 (!agree).then_some(DivergenceKind::Mismatch)
             }
             _ => Some(DivergenceKind::DuplicateKey),
@@ -170,14 +172,14 @@ impl<'p, R: Record> KeyRows<'p, R> {
 }
 
 /// Returns when the only row of a side was last changed. Its text follows those of the pairs.
-fn changed_at<R: Record>(rows: &[R], layout: &LookupLayout, pairs: usize) -> Option<String> {
+fn changed_at<R: RowFields>(rows: &[R], layout: &LookupLayout, pairs: usize) -> Option<String> {
     let [row] = rows else { return None };
     Some(String::from_utf8_lossy(text_field(row, layout, pairs)?).into_owned())
 }
 
 /// What a diff-up row says of a pair, as people read it; nothing for NULL.
 pub fn text_field<'r>(
-    row: &'r impl Record,
+    row: &'r impl RowFields,
     layout: &LookupLayout,
     pair: usize,
 ) -> Option<&'r [u8]> {
@@ -210,8 +212,8 @@ fn split(array: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 }
 
 /// Returns the display text of a pair's value: redacted if the spec says so.
-pub fn display_text(pair: &Pair, value: &str, redactor: &Veil) -> String {
-    if pair.settings.redact { redactor.over(value.as_bytes()) } else { value.to_owned() }
+pub fn display_text(pair: &Pair, value: &str, redactor: &Redactor) -> String {
+    if pair.settings.redact { redactor.redact(value.as_bytes()) } else { value.to_owned() }
 }
 
 #[cfg(test)]
@@ -255,7 +257,7 @@ mod tests {
     }
 
     fn diff_with(settings: &str, source: Vec<Row>, target: Vec<Row>) -> RowDiff {
-        let (pairs, redactor) = (pairs(settings), Veil::of_secret(b"secret"));
+        let (pairs, redactor) = (pairs(settings), Redactor::of_secret(b"secret"));
         let layout = LookupLayout { texts: 2, ..LookupLayout::default() };
         let key = Key::new([&b"k"[..]]);
         let mut rows = KeyRows::new(layout, &pairs, 1, &redactor, [&key].into_iter());
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_requested_twice_is_returned_twice() {
-        let (pairs, redactor) = (pairs(""), Veil::of_secret(b"secret"));
+        let (pairs, redactor) = (pairs(""), Redactor::of_secret(b"secret"));
         let layout = LookupLayout { texts: 2, ..LookupLayout::default() };
         let keys = [&b"k"[..], b"k", b"l"].map(|key| Key::new([key]));
         let mut rows = KeyRows::new(layout, &pairs, 1, &redactor, keys.iter());
@@ -324,7 +326,7 @@ mod tests {
         let key = Key::new([&b"k"[..]]);
         let rules = BySide { source: vec![(4, 0), (5, 2)], target: vec![(4, 1)] };
         let layout = LookupLayout { texts: 2, group: Some(3), rules, ..LookupLayout::default() };
-        let (pairs, redactor) = (pairs(""), Veil::of_secret(b"secret"));
+        let (pairs, redactor) = (pairs(""), Redactor::of_secret(b"secret"));
         let mut rows = KeyRows::new(layout, &pairs, 1, &redactor, [&key].into_iter());
         let with = |mut row: Row, more: &[Option<&[u8]>]| {
             row.extend(more.iter().map(|field| field.map(<[u8]>::to_vec)));
@@ -344,8 +346,8 @@ mod tests {
         let within = diff_with(settings, vec![row("Ä")], vec![row("ä")]);
         assert_eq!((within.kind, within.within_tolerance), (None, true));
         assert_ne!(within.image.source, within.image.target);
-        let alike = diff_with(settings, vec![row("Ä")], vec![row("Ä")]);
-        assert_eq!((alike.kind, alike.within_tolerance), (None, false));
+        let equal_fields = diff_with(settings, vec![row("Ä")], vec![row("Ä")]);
+        assert_eq!((equal_fields.kind, equal_fields.within_tolerance), (None, false));
         let differ = diff_with(settings, vec![row("Ä")], vec![row("Ö")]);
         assert_eq!((differ.kind, differ.within_tolerance), (Some(DivergenceKind::Mismatch), false));
     }
@@ -355,9 +357,9 @@ mod tests {
         let settings = "k = { from = \"k\", redact = true }\nv = { from = \"v\", redact = true }";
         let diff =
             diff_with(settings, vec![row("k", Some("1"), Some("1"))], vec![row("k", None, None)]);
-        let redactor = Veil::of_secret(b"secret");
-        assert_eq!(diff.key, [redactor.over(b"k")]);
-        let values = BySide { source: Some(redactor.over(b"1")), target: None };
+        let redactor = Redactor::of_secret(b"secret");
+        assert_eq!(diff.key, [redactor.redact(b"k")]);
+        let values = BySide { source: Some(redactor.redact(b"1")), target: None };
         assert_eq!(diff.columns, [(1, values)]);
     }
 }

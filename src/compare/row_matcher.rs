@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::tolerance::{WaitingRow, rows_agree};
 use crate::plan::Pair;
-use crate::row::{Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, Record, alike};
+use crate::row::{
+    Digest, Fingerprint, Fingerprinter, GroupCounts, Key, KeyOrder, RowFields, equal_fields,
+};
 use crate::schema::{BySide, Side};
 
 /// A key whose rows differ and are not rechecked yet.
@@ -100,8 +102,8 @@ impl RowMatcher {
 
     /// Adds the next row of both sides, or of the side with the smaller key. `width` is the number of
     /// fields of a row.
-    pub fn step<R: Record>(&mut self, source: &R, target: &R, width: usize) -> Advance {
-        if !alike(source, target, 0..self.key_width) {
+    pub fn step<R: RowFields>(&mut self, source: &R, target: &R, width: usize) -> Advance {
+        if !equal_fields(source, target, 0..self.key_width) {
             if !self.order.is_known() {
                 self.wait(Side::Source, source, width);
                 self.wait(Side::Target, target, width);
@@ -128,7 +130,7 @@ impl RowMatcher {
     }
 
     /// Adds a row whose counterpart has not come yet, if there is one.
-    pub fn wait<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+    pub fn wait<R: RowFields>(&mut self, side: Side, row: &R, width: usize) {
         let fingerprint = self.fingerprinter.of(row, 0..width);
         if let Some(key) = Key::of(row, self.key_width) {
             if let Some(pairs) = &self.tolerant {
@@ -141,13 +143,13 @@ impl RowMatcher {
 
     /// Adds a row while the other side has no row at all: only its fingerprint is kept. The key must be
     /// proven, or a second row of a key would not be noticed.
-    pub fn add_one_sided<R: Record>(&mut self, side: Side, row: &R, width: usize) {
+    pub fn add_one_sided<R: RowFields>(&mut self, side: Side, row: &R, width: usize) {
         self.rows[side] += 1;
         self.digest[side].add(self.fingerprinter.of(row, 0..width));
     }
 
-    fn agree<R: Record>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
-        alike(source, target, fields.clone())
+    fn agree<R: RowFields>(&self, source: &R, target: &R, fields: std::ops::Range<usize>) -> bool {
+        equal_fields(source, target, fields.clone())
             || self.tolerant.as_ref().is_some_and(|pairs| rows_agree(pairs, source, target, fields))
     }
 
@@ -185,7 +187,13 @@ impl RowMatcher {
     }
 
     /// Adds a key with its row's fingerprint; only the group is read from the row itself.
-    pub fn add_row<R: Record>(&mut self, side: Side, key: Key, fingerprint: Fingerprint, row: &R) {
+    pub fn add_row<R: RowFields>(
+        &mut self,
+        side: Side,
+        key: Key,
+        fingerprint: Fingerprint,
+        row: &R,
+    ) {
         let group = self.group_of(row);
         self.add_of(side, key, fingerprint, group);
     }
@@ -198,8 +206,8 @@ impl RowMatcher {
         image[side].add(fingerprint);
         entry.group = group;
         if !self.keeps_all && image.source.rows == 1 && image.target.rows == 1 {
-            let alike = image.source == image.target;
-            if self.remove_if_tolerated(&key) || alike {
+            let equal_fields = image.source == image.target;
+            if self.remove_if_tolerated(&key) || equal_fields {
                 self.matched += 1;
                 self.waiting.remove(&key);
                 self.groups.add(group, 1);
@@ -207,7 +215,7 @@ impl RowMatcher {
         }
     }
 
-    fn group_of(&mut self, row: &impl Record) -> u32 {
+    fn group_of(&mut self, row: &impl RowFields) -> u32 {
         self.group.map_or(0, |field| self.groups.place(row.field(field)))
     }
 
@@ -244,7 +252,7 @@ impl RowMatcher {
         (matched, candidates, if self.group.is_some() { groups } else { GroupCounts::default() })
     }
 
-    fn smaller<R: Record>(&self, source: &R, target: &R) -> Side {
+    fn smaller<R: RowFields>(&self, source: &R, target: &R) -> Side {
         let keys = (Key::of(source, self.key_width), Key::of(target, self.key_width));
         match keys {
             (Some(a), Some(b)) if self.order.compare(&a, &b).is_gt() => Side::Target,

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::plan::{Pair, Tolerance};
-use crate::row::{Decimal, Fingerprint, Fingerprinter, Record};
+use crate::row::{Decimal, Fingerprint, Fingerprinter, RowFields};
 use crate::schema::Builtin;
 
 /// Returns whether two values of a pair agree: their canonical forms are equal or within its tolerance.
@@ -23,8 +23,8 @@ pub fn agree(pair: &Pair, source: Option<&[u8]>, target: Option<&[u8]>) -> bool 
 /// Returns whether two rows agree in these fields.
 pub(super) fn rows_agree(
     pairs: &[Pair],
-    source: &impl Record,
-    target: &impl Record,
+    source: &impl RowFields,
+    target: &impl RowFields,
     mut fields: Range<usize>,
 ) -> bool {
     fields.all(|index| agree(&pairs[index], source.field(index), target.field(index)))
@@ -126,7 +126,7 @@ pub(super) struct WaitingRow {
 
 impl WaitingRow {
     pub(super) fn of(
-        row: &impl Record,
+        row: &impl RowFields,
         pairs: &[Pair],
         fingerprinter: &mut Fingerprinter,
     ) -> WaitingRow {
@@ -151,7 +151,7 @@ impl WaitingRow {
     }
 }
 
-impl Record for WaitingRow {
+impl RowFields for WaitingRow {
     fn field(&self, index: usize) -> Option<&[u8]> {
         self.fields[index].as_deref()
     }
@@ -160,7 +160,7 @@ impl Record for WaitingRow {
 /// A row with only the fields that have no tolerance.
 struct Exact<'r, R>(&'r R, &'r [Pair]);
 
-impl<R: Record> Record for Exact<'_, R> {
+impl<R: RowFields> RowFields for Exact<'_, R> {
     fn field(&self, index: usize) -> Option<&[u8]> {
         if self.1[index].tolerance.is_some() { None } else { self.0.field(index) }
     }

@@ -2,6 +2,7 @@
 //! another sign, an overflow, or a factor.
 
 use super::cause::Cause;
+use crate::row::Decimal;
 use crate::schema::Side;
 
 /// A decimal number of at most 38 digits: `units` of 10^-`places`, without zeros at the end.
@@ -11,8 +12,8 @@ struct Number {
     places: u32,
 }
 
-/// The most digits before and behind the point.
-const MAX_DIGITS: i64 = 36;
+/// The most characters of a number that is examined.
+const MAX_LENGTH: usize = 100;
 /// The most zeros of a factor: larger ones are no units of measurement.
 const MAX_ZEROS: u32 = 9;
 
@@ -20,31 +21,11 @@ impl Number {
     /// Parses a decimal number, with an exponent or without. Returns `None` for one that does not
     /// fit.
     fn parse(text: &str) -> Option<Number> {
-        let (number, power) = match text.split_once(['e', 'E']) {
-            Some((number, power)) => (number, power.parse::<i64>().ok()?),
-            None => (text, 0),
-        };
-        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-        let digits = whole.strip_prefix('-').unwrap_or(whole);
-        let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if digits.is_empty() || !plain(digits) || !plain(part) || text.len() > 100 {
+        if text.len() > MAX_LENGTH {
             return None;
         }
-        let mut units: i128 = format!("{whole}{part}").parse().ok()?;
-        let mut places = part.len() as i64 - power;
-        while units != 0 && units % 10 == 0 && places > 0 {
-            (units, places) = (units / 10, places - 1);
-        }
-        if units == 0 {
-            places = 0;
-        }
-        if !(-MAX_DIGITS..=MAX_DIGITS).contains(&places) {
-            return None;
-        }
-        if places < 0 {
-            units = units.checked_mul(10_i128.pow(places.unsigned_abs() as u32))?;
-        }
-        Some(Number { units, places: places.max(0) as u32 })
+        let (units, places) = Decimal::parse(text.strip_suffix('.').unwrap_or(text))?.to_units()?;
+        Some(Number { units, places })
     }
 
     /// Returns the whole units of 10^-`places`, the remainder, and what the remainder is a part of.
@@ -138,7 +119,7 @@ mod tests {
     #[test]
     fn numbers_that_do_not_fit_are_refused() {
         let long = "9".repeat(60);
-        for text in [long.as_str(), "1e37", "1e-40", "--1", "1_000", "+1", "1e"] {
+        for text in [long.as_str(), "1e39", "1e-40", "--1", "1_000", "+1", "1e"] {
             assert_eq!(Number::parse(text), None, "{text}");
         }
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::row::{Veil, encryption_key};
+use crate::row::{Redactor, encryption_key};
 
 /// The first byte of an encrypted value: the binary form of a range begins with 0 or 1.
 const ENCRYPTED: u8 = 0xe1;
@@ -19,14 +19,14 @@ const ENCRYPTED: u8 = 0xe1;
 #[derive(Clone)]
 pub struct Cipher {
     key: [u8; 32],
-    pseudonyms: Veil,
+    pseudonyms: Redactor,
 }
 
 impl Cipher {
     /// Returns the cipher of a secret: the same in every process that has the secret.
     pub fn of_secret(secret: &[u8]) -> Cipher {
         let key = encryption_key(secret);
-        Cipher { key, pseudonyms: Veil::of_secret(&key) }
+        Cipher { key, pseudonyms: Redactor::of_secret(&key) }
     }
 
     /// Returns a keyed hash that tells whether two ciphers have the same secret.
@@ -36,7 +36,7 @@ impl Cipher {
 
     /// Returns a keyed hash that stands for a value where rows are looked up by it.
     pub(super) fn pseudonym(&self, value: &[u8]) -> String {
-        self.pseudonyms.over(value)
+        self.pseudonyms.redact(value)
     }
 
     /// Returns whether bytes are an encrypted value.

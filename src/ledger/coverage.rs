@@ -11,7 +11,7 @@ use super::redaction::Storage;
 use super::store::Store;
 use super::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
-use crate::row::{Coverage, KeyRange, Shares, Stretch, VerifiedBy};
+use crate::row::{Coverage, CoveredRange, KeyRange, Shares, VerifiedBy};
 
 /// The part of a mapping that was verified, if its bounds can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl StoredCoverage<'_> {
             let range;
             (range, of_key) = self.range(stored, cipher)?;
             let (rows, verified) = (stored.rows, stored.verified.clone());
-            stretches.push(Stretch { range, rows, verified });
+            stretches.push(CoveredRange { range, rows, verified });
         }
         Coverage::of(stretches).map(|coverage| (coverage, of_key))
     }
@@ -174,20 +174,20 @@ impl Recorder {
     /// before; if the bounds must not be stored, none is stored.
     pub fn record_coverage(&mut self, mapping: &str, key: &str, coverage: &Coverage) {
         let Some(scope) = self.scope().map(str::to_owned) else { return };
-        let whole = |stretch: &Stretch| stretch.range == KeyRange::everything();
+        let whole = |stretch: &CoveredRange| stretch.range == KeyRange::everything();
         let storage = match self.redaction().of(mapping) {
             // Without bounds there is nothing to hide.
-            Storage::Nothing if coverage.stretches().iter().all(whole) => Storage::Plain,
+            Storage::Nothing if coverage.ranges().iter().all(whole) => Storage::Plain,
             storage => storage,
         };
-        let stored = |(place, stretch): (usize, &Stretch)| {
-            let (place, Stretch { range, rows, verified }) = (place as u64, stretch);
+        let stored = |(place, stretch): (usize, &CoveredRange)| {
+            let (place, CoveredRange { range, rows, verified }) = (place as u64, stretch);
             let bounds = storage.encode(&place_of(&scope, mapping, place), &(range, key))?;
             let (run, at) = verified.as_ref().map_or((0, ""), |by| (by.run, by.at.as_str()));
             let row = values![scope.as_str(), mapping, place, bounds, *rows, at, run];
             Some(self.store().checksums().sealed(ChecksummedTable::Coverage, "", row))
         };
-        let stored: Option<Vec<_>> = coverage.stretches().iter().enumerate().map(stored).collect();
+        let stored: Option<Vec<_>> = coverage.ranges().iter().enumerate().map(stored).collect();
         let statement = include_str!("statements/delete_coverage.sql");
         self.queue(LedgerWrite { statement, params: values![scope.as_str(), mapping] });
         for params in stored.unwrap_or_default() {
@@ -222,7 +222,7 @@ mod tests {
         let mut recorder = Recorder::new(Store::create(&at).await.unwrap(), "compare");
         recorder.set_run_fingerprint("{}".to_owned());
         recorder.set_redaction(Redaction::new(["t".to_owned()].into(), [].into(), cipher.cloned()));
-        let id = format!("{cipher:?} {}", coverage.stretches().len());
+        let id = format!("{cipher:?} {}", coverage.ranges().len());
         let run = RunRecord::new(id, "test", "h".into(), "s".into(), NamedValues(Vec::new()));
         recorder.record_events(&mut [Event::RunStarted(run)]).await;
         recorder.record_coverage("t", "id", coverage);

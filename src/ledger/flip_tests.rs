@@ -361,7 +361,7 @@ mod tests {
                 ranges in prop::collection::vec(range(), 0..4),
                 rows in any::<u64>(),
             ) {
-                let stretch = |range: &KeyRange| crate::row::Stretch {
+                let stretch = |range: &KeyRange| crate::row::CoveredRange {
                     range: range.clone(),
                     rows,
                     verified: None,
@@ -455,7 +455,7 @@ mod tests {
 
         #[test]
         fn sums_of_damaged_rows_do_not_overflow() {
-            let stretch = |after: Option<i32>, through: Option<i32>| crate::row::Stretch {
+            let stretch = |after: Option<i32>, through: Option<i32>| crate::row::CoveredRange {
                 range: KeyRange { after: after.and_then(bound), through: through.and_then(bound) },
                 rows: u64::MAX,
                 verified: None,
@@ -466,7 +466,7 @@ mod tests {
             let order = crate::row::KeyOrder(vec![crate::row::KeyField::Signed]);
             let range = KeyRange { after: bound(2), through: bound(9) };
             marked.mark(&range, u64::MAX, None, &order);
-            assert!(Coverage::of(marked.stretches().to_vec()).is_some());
+            assert!(Coverage::of(marked.ranges().to_vec()).is_some());
         }
     }
 }

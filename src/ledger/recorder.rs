@@ -21,7 +21,7 @@ use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::event::Event;
 use crate::finding::{Finding, MappingRecord, Recurrence, RunRecord, SummaryRecord, Undecided};
 use crate::problem::Problem;
-use crate::row::Veil;
+use crate::row::Redactor;
 
 /// How many writes may wait in the queue.
 const MAX_QUEUED: usize = 2_000;
@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 pub struct Recorder {
     store: Store,
     verb: &'static str,
-    veil: Veil,
+    veil: Redactor,
     /// What is compared, as text: a run is resumed only with the same fingerprint.
     run_fingerprint: Option<String>,
     /// The run that is resumed, if it is not a new one.
@@ -78,7 +78,7 @@ impl fmt::Display for Recorder {
 impl Recorder {
     /// Makes the recorder of a run. `verb` is the command that is run.
     pub fn new(store: Store, verb: &'static str) -> Recorder {
-        let veil = Veil::of_secret(store.secret());
+        let veil = Redactor::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
         Recorder {
             store,

@@ -13,9 +13,9 @@ use std::time::Duration;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue};
-use crate::pg::{Lease, PgError, Pool, Row, Session, Writing};
+use crate::pg::{Connection, PgError, Pool, ReadSettings, Row, WriteTransaction};
 use crate::problem::Problem;
-use crate::row::Record as _;
+use crate::row::RowFields as _;
 use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
 
@@ -31,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// An open ledger in a database.
 pub(super) struct SharedStore {
     pool: Pool,
-    session: Session,
+    session: ReadSettings,
     /// Whether a newer program has made its tables.
     pub(super) newer: bool,
 }
@@ -69,7 +69,7 @@ impl SharedStore {
 
     fn connect(url: &str) -> Result<SharedStore, Problem> {
         let pool = Pool::new(url, "pgreconcile/ledger", 2).map_err(of_server)?;
-        let session = Session::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
+        let session = ReadSettings::new(&[SchemaName(SCHEMA.to_owned())], PATIENCE);
         Ok(SharedStore { pool, session, newer: false })
     }
 
@@ -142,14 +142,15 @@ impl SharedStore {
             (include_str!("statements/shared_lock_run.sql"), lock),
             (include_str!("statements/shared_create_shards.sql"), cut),
         ];
-        let made = async |writing: &Writing<'_>| Ok(writing.fill_all(&sent).await?);
+        let made = async |writing: &WriteTransaction<'_>| Ok(writing.execute_all(&sent).await?);
         self.retry(async |lease| in_transaction(lease, &made).await).await.map(drop)
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<StoredRow>, Problem> {
         // The rows of a run may be more than fit into one message.
         let rows = self.retry(async |lease| {
-            let (mut all, mut rows) = (Vec::new(), lease.rows(&self.session, statement).await?);
+            let (mut all, mut rows) =
+                (Vec::new(), lease.query_stream(&self.session, statement).await?);
             while let Some(row) = rows.next().await? {
                 all.push(row);
             }
@@ -165,7 +166,8 @@ impl SharedStore {
         params: &[StoredValue],
     ) -> Result<Vec<StoredRow>, Problem> {
         let binds = binds(params);
-        let made = async |writing: &Writing<'_>| Ok(writing.rows(statement, &binds).await?);
+        let made =
+            async |writing: &WriteTransaction<'_>| Ok(writing.query(statement, &binds).await?);
         let rows = self.retry(async |lease| in_transaction(lease, &made).await).await?;
         stored_rows(&rows)
     }
@@ -178,9 +180,9 @@ impl SharedStore {
     ) -> Result<(), Problem> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        let made = async |writing: &Writing<'_>| {
+        let made = async |writing: &WriteTransaction<'_>| {
             check_fence(writing, fence).await?;
-            Ok(writing.fill_all(&sent).await.map(drop)?)
+            Ok(writing.execute_all(&sent).await.map(drop)?)
         };
         let tries = AtomicU32::new(0);
         self.retry(async |lease| {
@@ -206,7 +208,7 @@ impl SharedStore {
         changes: &[LedgerWrite],
         then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
     ) -> Result<Vec<StoredRow>, Problem> {
-        let made = async |writing: &Writing<'_>| {
+        let made = async |writing: &WriteTransaction<'_>| {
             check_fence(writing, fence).await?;
             let mut returned = Vec::new();
             for LedgerWrite { statement, params } in changes {
@@ -221,11 +223,11 @@ impl SharedStore {
     /// Runs an action on a connection, and tries it again if that may help.
     async fn retry<T>(
         &self,
-        work: impl AsyncFn(&Lease) -> Result<T, TransactionError>,
+        work: impl AsyncFn(&Connection) -> Result<T, TransactionError>,
     ) -> Result<T, Problem> {
         let mut tries = 0;
         loop {
-            let lease = self.pool.lease().await;
+            let lease = self.pool.acquire().await;
             let done = match lease {
                 Ok(lease) => {
                     let done = work(&lease).await;
@@ -236,7 +238,7 @@ impl SharedStore {
             };
             tries += 1;
             match done {
-                Err(TransactionError::Server(error)) if error.may_pass() && tries < TRIES => {
+                Err(TransactionError::Server(error)) if error.is_transient() && tries < TRIES => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
                 }
                 done => return done.map_err(Problem::from),
@@ -274,11 +276,14 @@ impl From<TransactionError> for Problem {
 }
 
 /// Fails if another process has taken a lease over.
-async fn check_fence(writing: &Writing<'_>, fence: Option<&Fence>) -> Result<(), TransactionError> {
+async fn check_fence(
+    writing: &WriteTransaction<'_>,
+    fence: Option<&Fence>,
+) -> Result<(), TransactionError> {
     let Some(LedgerWrite { statement, params }) = fence.map(|Fence(query)| query) else {
         return Ok(());
     };
-    match writing.rows(statement, &binds(params)).await?.is_empty() {
+    match writing.query(statement, &binds(params)).await?.is_empty() {
         true => Err(TransactionError::LeaseLost),
         false => Ok(()),
     }
@@ -286,10 +291,10 @@ async fn check_fence(writing: &Writing<'_>, fence: Option<&Fence>) -> Result<(),
 
 /// Runs an action in a transaction that writes.
 async fn in_transaction<T>(
-    lease: &Lease,
-    work: impl AsyncFn(&Writing<'_>) -> Result<T, TransactionError>,
+    lease: &Connection,
+    work: impl AsyncFn(&WriteTransaction<'_>) -> Result<T, TransactionError>,
 ) -> Result<T, TransactionError> {
-    let writing = lease.begin_writing(BEGIN).await?;
+    let writing = lease.begin_write(BEGIN).await?;
     match work(&writing).await {
         Ok(done) => Ok(writing.commit().await.map(|()| done)?),
         Err(error) => {
@@ -301,12 +306,12 @@ async fn in_transaction<T>(
 
 /// Creates the tables that are missing, unless another process has just done so. Returns the version
 /// after that.
-async fn migrate(writing: &Writing<'_>) -> Result<i64, TransactionError> {
-    writing.run(include_str!("statements/shared_create.sql")).await?;
-    let found = writing.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
+async fn migrate(writing: &WriteTransaction<'_>) -> Result<i64, TransactionError> {
+    writing.execute_batch(include_str!("statements/shared_create.sql")).await?;
+    let found = writing.query(include_str!("statements/shared_exists.sql"), &[]).await?;
     let version = match found.first().is_some_and(|row| row.field(0).is_some()) {
         true => {
-            let found = writing.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+            let found = writing.query(include_str!("statements/shared_version.sql"), &[]).await?;
             found.first().map_or(Ok(0), |row| row.get::<i64>(0))?
         }
         false => 0,
@@ -315,16 +320,16 @@ async fn migrate(writing: &Writing<'_>) -> Result<i64, TransactionError> {
     if steps.is_empty() {
         return Ok(version);
     }
-    writing.run(include_str!("statements/shared_become_owner.sql")).await?;
+    writing.execute_batch(include_str!("statements/shared_become_owner.sql")).await?;
     for step in steps {
-        writing.run(step.shared).await?;
+        writing.execute_batch(step.shared).await?;
     }
     convert_rows(writing, version).await?;
     let add = include_str!("statements/shared_add_version.sql");
-    Ok(writing.fill(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)?)
+    Ok(writing.execute(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)?)
 }
 
-impl Tables for Writing<'_> {
+impl Tables for WriteTransaction<'_> {
     type Error = TransactionError;
 
     async fn rows(
@@ -332,7 +337,7 @@ impl Tables for Writing<'_> {
         statement: &'static str,
         params: Vec<StoredValue>,
     ) -> Result<Vec<StoredRow>, TransactionError> {
-        let rows = self.rows(statement, &binds(&params)).await?;
+        let rows = self.query(statement, &binds(&params)).await?;
         stored_rows(&rows).map_err(TransactionError::Ledger)
     }
 
@@ -341,17 +346,17 @@ impl Tables for Writing<'_> {
         statement: &'static str,
         params: Vec<StoredValue>,
     ) -> Result<(), TransactionError> {
-        Ok(self.fill(statement, &binds(&params)).await?)
+        Ok(self.execute(statement, &binds(&params)).await?)
     }
 
     async fn erase_deleted(&self) -> Result<(), TransactionError> {
-        Ok(self.run(include_str!("statements/shared_erase_deleted.sql")).await?)
+        Ok(self.execute_batch(include_str!("statements/shared_erase_deleted.sql")).await?)
     }
 
     async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), TransactionError> {
         let sent: Vec<(&str, Vec<Bind>)> =
             changes.iter().map(|change| (change.statement, binds(&change.params))).collect();
-        Ok(self.fill_all(&sent).await.map(drop)?)
+        Ok(self.execute_all(&sent).await.map(drop)?)
     }
 
     fn convert(problem: Problem) -> TransactionError {

@@ -1,50 +1,51 @@
-//! One question about many things: the catalog's answers for hundreds of mappings in one statement.
+//! One query about many items: the catalog entries of hundreds of mappings in one statement.
 //!
-//! A question about one relation costs the server more to plan than to answer, and a round trip. So
-//! statements name many relations, and each row of an answer begins with the place of the relation that
-//! it is about. What the server does not answer at once (in time, within its memory or within ours) is
-//! asked in halves, down to a single relation, which the error then names.
+//! A query about one relation costs the server more to plan than to execute, and a round trip. So a
+//! statement names many relations, and each row of the result has the position (`place`) of the relation
+//! that it belongs to. A batch that fails because it is too large (the server's time or memory, or ours)
+//! is split in half, down to a single relation, which the error then names.
 
 use std::ops::Range;
 
+use super::connection::Connection;
 use super::error::{PgError, Remedy};
-use super::lease::Lease;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::sql::Statement;
 
-impl Lease {
-    /// Asks one question about each of some things, `most` at a time at the most, and decodes the rows
-    /// about each. The first field of a row is the place of what it is about, counted from 1; rows come
-    /// in the order of places. `name` names a thing for errors.
+impl Connection {
+    /// Queries items in batches of at most `most`, and decodes the rows of each item. The column `place`
+    /// of a row is the position of its item, counted from 1; rows are sorted by it. `name` describes an
+    /// item for errors.
     ///
     /// # Errors
-    /// What the server says. What is too much even for a single thing is named.
-    pub(super) async fn ask_each<T, R>(
+    /// The server's error. If a single item is too large, the message names it.
+    pub(super) async fn query_each<T, R>(
         &self,
-        (session, most): (&Session, usize),
-        things: &[T],
+        (session, most): (&ReadSettings, usize),
+        items: &[T],
         statement: impl Fn(&[T]) -> Statement,
         name: impl Fn(&T) -> String,
         decode: impl Fn(&T, &[Row]) -> Result<R, PgError>,
     ) -> Result<Vec<R>, PgError> {
-        let mut all = Vec::with_capacity(things.len());
-        let mut batches = Batches::new(things.len(), most);
+        let mut all = Vec::with_capacity(items.len());
+        let mut batches = Batches::new(items.len(), most);
         while let Some(batch) = batches.next() {
-            let batch = &things[batch];
-            match self.all(session, &statement(batch)).await {
+            let batch = &items[batch];
+            match self.query(session, &statement(batch)).await {
                 Ok(rows) => {
-                    let parts = by_place(&rows, batch.len(), |row: &Row| row.get::<i64>(0))?;
-                    for (thing, rows) in batch.iter().zip(parts) {
-                        all.push(decode(thing, rows)?);
+                    let parts =
+                        split_by_place(&rows, batch.len(), |row: &Row| row.get::<i64>("place"))?;
+                    for (item, rows) in batch.iter().zip(parts) {
+                        all.push(decode(item, rows)?);
                     }
                     batches.advance();
                 }
                 Err(error) if error.remedy != Remedy::Shrink => return Err(error),
-                // After an answer that was given up in the middle, nothing more can be asked here.
+                // After an answer that was not read to its end, the connection cannot be used again.
                 Err(error) if self.is_busy() || !batches.halve() => {
                     return Err(match batch {
-                        [thing] => error.about(&name(thing)),
+                        [item] => error.about(&name(item)),
                         _ => error,
                     });
                 }
@@ -55,30 +56,30 @@ impl Lease {
     }
 }
 
-/// Which of so many things are next: as many at once as may be, in halves where that was too many.
+/// The batches of a number of items; a batch that was too large is halved.
 struct Batches {
-    things: usize,
+    items: usize,
     done: usize,
     size: usize,
 }
 
 impl Batches {
-    fn new(things: usize, most: usize) -> Batches {
-        Batches { things, done: 0, size: most.max(1) }
+    fn new(items: usize, most: usize) -> Batches {
+        Batches { items, done: 0, size: most.max(1) }
     }
 
-    /// The batch that is to be tried; the same again until it is done or halved.
+    /// Returns the current batch: the same until it is done or halved.
     fn next(&self) -> Option<Range<usize>> {
-        let until = self.things.min(self.done + self.size);
+        let until = self.items.min(self.done + self.size);
         (self.done < until).then_some(self.done..until)
     }
 
-    /// Notes that the batch is done.
+    /// Marks the batch as done.
     fn advance(&mut self) {
         self.done += self.next().map_or(0, |batch| batch.len());
     }
 
-    /// Halves this batch and those that follow. Returns whether it could.
+    /// Halves this batch and those that follow. Returns whether it had more than one item.
     fn halve(&mut self) -> bool {
         let size = self.next().map_or(0, |batch| batch.len());
         self.size = (size / 2).max(1);
@@ -86,18 +87,18 @@ impl Batches {
     }
 }
 
-/// The rows about each of so many things. A row about none of them, or out of order, is an error.
-fn by_place<R>(
+/// Splits rows by item. A row of no item, or out of order, is an error.
+fn split_by_place<R>(
     rows: &[R],
-    things: usize,
+    items: usize,
     place: impl Fn(&R) -> Result<i64, PgError>,
 ) -> Result<Vec<&[R]>, PgError> {
-    let mut parts = Vec::with_capacity(things);
+    let mut parts = Vec::with_capacity(items);
     let mut rest = rows;
-    for thing in 1..=things {
+    for item in 1..=items {
         let mut count = 0;
         while let Some(row) = rest.get(count)
-            && usize::try_from(place(row)?) == Ok(thing)
+            && usize::try_from(place(row)?) == Ok(item)
         {
             count += 1;
         }
@@ -112,10 +113,10 @@ fn by_place<R>(
 mod tests {
     use super::*;
 
-    /// The batches in which so many things are done where `fits` can be done at once; stops at one that
-    /// does not fit alone.
-    fn tried(things: usize, most: usize, fits: usize) -> (Vec<Range<usize>>, usize) {
-        let (mut batches, mut tried) = (Batches::new(things, most), Vec::new());
+    /// Returns the batches that are tried where at most `fits` items fit one batch, and how many items
+    /// are done. Stops at an item that does not fit alone.
+    fn tried(items: usize, most: usize, fits: usize) -> (Vec<Range<usize>>, usize) {
+        let (mut batches, mut tried) = (Batches::new(items, most), Vec::new());
         while let Some(batch) = batches.next() {
             tried.push(batch.clone());
             if batch.len() <= fits {
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_thing_is_in_one_batch() {
+    fn every_item_is_in_one_batch() {
         assert_eq!(tried(0, 500, 500), (vec![], 0));
         assert_eq!(tried(3, 500, 500), (std::iter::once(0..3).collect(), 3));
         assert_eq!(tried(5, 2, 500), (vec![0..2, 2..4, 4..5], 5));
@@ -145,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_told_apart_by_place() {
+    fn rows_are_split_by_place() {
         let place = |row: &(i64, char)| Ok(row.0);
         let rows = [(1, 'a'), (1, 'b'), (3, 'c')];
-        let parts = by_place(&rows, 4, place).unwrap();
+        let parts = split_by_place(&rows, 4, place).unwrap();
         assert_eq!(parts, [&rows[..2], &[], &rows[2..], &[]]);
         for wrong in [&[(0, 'a')][..], &[(2, 'a'), (1, 'b')], &[(5, 'a')], &[(-1, 'a')]] {
-            assert!(by_place(wrong, 4, place).is_err(), "{wrong:?}");
+            assert!(split_by_place(wrong, 4, place).is_err(), "{wrong:?}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Cancelling a running query without harm to a pooler.
+//! Cancels a running query without crashing a pooler.
 //!
 //! The driver's own `cancel_query` closes its half of the connection as soon as the request is
-//! written; PgBouncer 1.18 crashes on that, with every application behind it. So the request goes out
-//! on a stream whose shutdown does nothing, and the stream is then read to its end, which is the
-//! server's word that the request was taken.
+//! written. PgBouncer 1.18 crashes on that, and every application behind it loses its connections. So
+//! the request is sent on a stream whose shutdown does nothing, and the stream is then read to its end:
+//! a server closes it once it has received the request.
 
 use std::io;
 use std::pin::Pin;
@@ -19,19 +19,19 @@ use super::connector::{Attempt, Connector};
 use super::quota::Quota;
 use super::transport::Transports;
 
-/// A server that takes no cancel request within this time is not waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for a server to receive a cancel request.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks the server to cancel what the token's connection is running. Which of several hosts it runs
-/// on is not known here, so each is asked; a host that does not know the token ignores it.
+/// Sends a cancel request for the query that the token's connection runs. Which of several hosts runs
+/// it is not known here, so each gets the request; a host that does not know the token ignores it.
 pub(super) async fn cancel(connector: &Connector, token: &CancelToken) {
     for attempt in connector.attempts() {
-        // The request is best effort by its nature: the server never says whether it came in time.
-        let _ = tokio::time::timeout(PATIENCE, ask(attempt, token)).await;
+        // The protocol has no answer to it: whether the query was cancelled is not known.
+        let _ = tokio::time::timeout(TIMEOUT, send_to(attempt, token)).await;
     }
 }
 
-async fn ask(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
+async fn send_to(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
     let (endpoint, transports) = (&attempt.endpoint, attempt.transports(Quota::of_greeting()));
     if endpoint.is_socket() {
         let path = endpoint.to_string();
@@ -50,8 +50,8 @@ async fn ask(attempt: &Attempt, token: &CancelToken) -> io::Result<()> {
     send(stream, copy, endpoint.host.as_str(), transports, token).await
 }
 
-/// Sends the request on one handle of the connection and waits for its end on the other, which keeps
-/// it open until then.
+/// Sends the request on one handle of the connection, and reads to its end on the other, which keeps it
+/// open until then.
 async fn send<S>(
     stream: S,
     mut copy: S,
@@ -64,7 +64,7 @@ where
 {
     let tls = MakeTlsConnect::<KeepOpen<S>>::make_tls_connect(&mut transports, host)?;
     token.cancel_query_raw(KeepOpen(stream), tls).await.map_err(io::Error::other)?;
-    // What a server says to it is nothing of interest, however much it is.
+    // Nothing that comes is of interest, however much it is.
     tokio::io::copy(&mut copy, &mut tokio::io::sink()).await?;
     Ok(())
 }

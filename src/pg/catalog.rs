@@ -1,96 +1,99 @@
-//! What one side's catalog is asked for all mappings, many at a time, and the operator's SQL put to the
-//! server fragment by fragment.
+//! Catalog queries of one side for all mappings, many at a time; and checks of the operator's SQL, one
+//! statement for each fragment.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::query::QueryColumns;
+use super::query_columns::QueryColumns;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Shape, Side, TableName,
 };
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
 
-/// One side's catalog, asked through one connection.
+/// One side's catalog, read through one connection.
 pub struct Catalog<'l> {
     /// The connection.
-    pub lease: &'l Lease,
-    /// For questions of ours: names resolve in `pg_catalog` alone.
-    pub own: Session,
+    pub lease: &'l Connection,
+    /// For SQL of this program: names resolve in `pg_catalog` alone.
+    pub own: ReadSettings,
     /// For the operator's SQL: names resolve in the side's search path.
-    pub operators: Session,
+    pub operators: ReadSettings,
     /// Parameters of the operator's SQL.
     pub params: &'l [Param],
     /// Which side it is.
     pub side: Side,
-    /// How many relations one statement asks about at the most.
+    /// The most relations of one statement.
     pub most: usize,
 }
 
-/// Relations that one statement asks about at the most: then planning it costs the server next to nothing.
+/// The most relations of one statement: planning it for so many costs next to nothing for each.
 pub const RELATIONS_AT_ONCE: usize = 500;
 
 impl Catalog<'_> {
-    /// Asks one question about each of some things, see [`Lease::ask_each`].
-    pub(super) async fn each<T, R>(
+    /// Queries items in batches, see [`Connection::query_each`].
+    pub(super) async fn query_each<T, R>(
         &self,
-        things: &[T],
+        items: &[T],
         statement: impl Fn(&[T]) -> sql::Statement,
         name: impl Fn(&T) -> String,
         decode: impl Fn(&T, &[Row]) -> Result<R, PgError>,
     ) -> Result<Vec<R>, PgError> {
-        self.lease.ask_each((&self.own, self.most), things, statement, name, decode).await
+        self.lease.query_each((&self.own, self.most), items, statement, name, decode).await
     }
 
-    /// The shapes of what is read from, with the columns of queries; or why the server refuses a query.
+    /// Reads the shape of each table, view or query that is read from, with the columns of queries; the
+    /// server's error where it refuses a query.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub async fn shapes(
+    /// An error that concerns more than one of them.
+    pub async fn read_shapes(
         &self,
         reads: &[&Reads],
     ) -> Result<Vec<Result<(Shape, Option<QueryColumns>), PgError>>, PgError> {
-        self.lease.shapes((&self.own, self.most), &self.operators, reads, self.params).await
+        self.lease.read_shapes((&self.own, self.most), &self.operators, reads, self.params).await
     }
 
-    /// The histograms of columns' values as texts, in order; empty where nothing was analyzed.
+    /// Reads the histogram bounds of columns as texts; empty for a column that was not analyzed.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn spreads(
+    /// The server's error.
+    pub async fn read_histograms(
         &self,
         columns: &[(&TableName, &ColumnName)],
     ) -> Result<Vec<Vec<String>>, PgError> {
         let name = |(table, column): &(_, _)| format!("column {column} of table {table}");
         let decode = |_: &(_, _), rows: &[Row]| {
-            let bounds = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>(1))?;
+            let bounds =
+                rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<String>>>("bounds"))?;
             Ok(bounds.unwrap_or_default())
         };
-        self.each(columns, sql::column_spreads, name, decode).await
+        self.query_each(columns, sql::column_spreads, name, decode).await
     }
 
-    /// Names of relations in a schema.
+    /// Reads the names of the relations in a schema.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn names_in(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::relation_names(schema)).await?;
-        rows.iter().map(|row| row.get(0)).collect()
+    /// The server's error.
+    pub async fn read_relation_names(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
+        let rows = self.lease.query(&self.own, &sql::relation_names(schema)).await?;
+        rows.iter().map(|row| row.get("name")).collect()
     }
 
-    /// Queries of the operator's, whose columns are known, as relations; or why the server refuses one.
+    /// Describes each of the operator's queries, whose columns are known, as a relation; the server's
+    /// error where it refuses one.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub async fn queries(
+    /// An error that concerns more than one of them.
+    pub async fn read_query_relations(
         &self,
         queries: &[(&Fragment, &QueryColumns)],
     ) -> Result<Vec<Result<Relation, PgError>>, PgError> {
         let asked = queries.iter().map(|(query, _)| sql::query_check(query, self.params));
         let alone = self.lease.pipeline(&self.operators, asked).await?;
         let oids = queries.iter().flat_map(|(_, query)| &query.columns).map(|(_, oid, _)| *oid);
-        let types = self.lease.types(&self.own, oids).await?;
+        let types = self.lease.read_types(&self.own, oids).await?;
         let relation = |query: &QueryColumns| {
             let columns = query.columns.iter().map(|(name, oid, display)| Column {
                 name: ColumnName(name.clone()),
@@ -117,14 +120,14 @@ impl Catalog<'_> {
         Ok(both.map(|(alone, (_, query))| alone.map(|_| relation(query))).collect())
     }
 
-    /// Whether the server can read a parameter's value as its declared type.
+    /// Returns whether the server can read a parameter's value as its declared type.
     ///
     /// # Errors
-    /// What the server says, unless it is about the value.
-    pub async fn reads(&self, param: &Param) -> Result<bool, PgError> {
-        match self.lease.all(&self.operators, &sql::param_value(param)).await {
+    /// The server's error, unless it is about the value.
+    pub async fn accepts_param(&self, param: &Param) -> Result<bool, PgError> {
+        match self.lease.query(&self.operators, &sql::param_value(param)).await {
             Ok(_) => Ok(true),
-            // A type that only the other side knows is no matter until this side's SQL names it.
+            // A type that this side lacks is an error only once this side's SQL uses the parameter.
             Err(error) => match error.sqlstate.as_deref() {
                 Some(code) if code.starts_with("22") || code.starts_with("23") => Ok(false),
                 Some(code) if code.starts_with("42") => Ok(true),
@@ -133,12 +136,12 @@ impl Catalog<'_> {
         }
     }
 
-    /// The types of expressions over rows of what they stand with, or why the server refuses one; also
-    /// proves that each stands alone.
+    /// Reads the type of each expression over the rows that it is written for; the server's error where
+    /// it refuses one. This also proves that each is one complete expression.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub async fn expressions(
+    /// An error that concerns more than one of them.
+    pub async fn read_expression_types(
         &self,
         expressions: &[(&Reads, &Fragment)],
     ) -> Result<Vec<Result<ColumnType, PgError>>, PgError> {
@@ -149,21 +152,21 @@ impl Catalog<'_> {
         let named = answers.into_iter().map(|answer| {
             let rows = answer?;
             let row = rows.last().ok_or_else(|| PgError::unexpected("no row"))?;
-            Ok((row.oid(0)?, row.get::<String>(1)?))
+            Ok((row.get_u32("type_oid")?, row.get::<String>("type_name")?))
         });
         let named: Vec<Result<(u32, String), PgError>> = named.collect();
         let oids = named.iter().flatten().map(|(oid, _)| *oid);
-        let types = self.lease.types(&self.own, oids).await?;
+        let types = self.lease.read_types(&self.own, oids).await?;
         let typed = |(oid, display)| types.expression_type(oid, display);
         Ok(named.into_iter().map(|named| named.map(&typed)).collect())
     }
 
-    /// Expressions over some columns of what they stand with as the server has understood them: their
-    /// casts written out; or why the server refuses one.
+    /// Reads each expression as the server has parsed it, with all casts written out (the output of
+    /// `EXPLAIN VERBOSE`, whose labels have no translations); the server's error where it refuses one.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub async fn told(
+    /// An error that concerns more than one of them.
+    pub async fn read_expression_outputs(
         &self,
         expressions: &[(&Reads, &[&ColumnName], &Fragment)],
     ) -> Result<Vec<Result<String, PgError>>, PgError> {

@@ -1,4 +1,4 @@
-//! Opens one connection: the places to try, in order, and TLS as each asks for it.
+//! Opens one connection: the endpoints to try, in order, with or without TLS as `sslmode` says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,66 +15,66 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::conninfo::{Conninfo, SslMode};
 use super::defaults::{Destination, Endpoint, bad_value, number};
 use super::error::PgError;
-use super::quota::{Counted, Quota};
+use super::quota::{CountedStream, Quota};
 use super::tls;
 use super::transport::{Encryption, Transports};
 use crate::sql;
 
-/// How to connect to one side: what is tried first, and then.
+/// How to connect to one side: what is tried, in order.
 pub(super) struct Connector {
     attempts: Vec<Attempt>,
-    patience: Duration,
-    /// Whether the server was given up for good: it keeps connections open and answers nothing.
+    timeout: Duration,
+    /// Whether the server was given up for good: it keeps connections open and does not respond.
     given_up: watch::Sender<bool>,
-    /// Held by whoever finds out whether it still answers.
-    asking: Mutex<()>,
+    /// Held while one task tests whether the server responds.
+    probe: Mutex<()>,
 }
 
-/// One way of connecting to one place.
+/// One way of connecting to one endpoint.
 pub(super) struct Attempt {
     pub(super) endpoint: Endpoint,
     pub(super) config: Config,
     encryption: Encryption,
     tls: MakeRustlsConnect,
-    /// Whether it is the attempt before it once more, with TLS.
-    again: bool,
+    /// Whether it repeats the attempt before it, with TLS.
+    repeats: bool,
 }
 
-/// An open connection.
-pub(super) struct Connection {
+/// An open connection as the pool keeps it.
+pub(super) struct PooledClient {
     /// The driver's client; the task that drives it ends with it.
     pub(super) client: ClientWrapper,
     pub(super) quota: Arc<Quota>,
 }
 
-impl Connection {
-    /// What an error of the driver means here.
+impl PooledClient {
+    /// Converts an error of the driver; one that a byte limit caused names the limit.
     pub(super) fn error(&self, error: &tokio_postgres::Error) -> PgError {
         match self.quota.exceeded() {
-            Some(why) => PgError::too_much(why),
+            Some(why) => PgError::too_large(why),
             None => PgError::of(error),
         }
     }
 }
 
-/// How long a server that has not answered in time may take to answer on a new connection.
-const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// How long a server that has not responded in time may take to respond on a new connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A peer that stops answering is noticed within 30 s: 10 s of silence, then three probes 5 s apart.
+/// A peer that stops responding is detected within 30 s: 10 s of silence, then three probes 5 s apart.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
 
 impl Connector {
-    /// Prepares the attempts; certificates are read here, once.
+    /// Prepares the attempts. Certificates are read here, once.
     pub(super) fn new(
         destination: Destination,
         application_name: &str,
     ) -> Result<Connector, PgError> {
         let base = base_config(&destination, application_name)?;
-        // A name may stand for an address that is dead before the one that answers.
-        let patience = 2 * destination.connect_timeout;
+        // A name may resolve to an address that does not respond before the one that does.
+        let timeout = 2 * destination.connect_timeout;
         let mut attempts = Vec::new();
         for endpoint in destination.endpoints {
             let mode = endpoint.ssl_mode;
@@ -85,13 +85,13 @@ impl Connector {
                 SslMode::Prefer => &[Encryption::IfOffered],
                 SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Encryption::Always],
             };
-            for (place, encryption) in modes.iter().enumerate() {
+            for (position, encryption) in modes.iter().enumerate() {
                 let mut config = base.clone();
                 config.port(endpoint.port).host(&endpoint.host);
                 if endpoint.is_socket() {
                     config.ssl_mode(DriverMode::Disable);
                 } else {
-                    // TLS, or not, is agreed on by the transport.
+                    // The transport negotiates TLS.
                     config.ssl_mode(DriverMode::Require).ssl_negotiation(SslNegotiation::Direct);
                 }
                 if let Some(address) = endpoint.address {
@@ -101,41 +101,41 @@ impl Connector {
                     config.password(password);
                 }
                 let endpoint = Endpoint { host: endpoint.host.clone(), password: None, ..endpoint };
-                let (encryption, tls, again) = (*encryption, tls.clone(), place > 0);
-                attempts.push(Attempt { endpoint, config, encryption, tls, again });
+                let (encryption, tls, repeats) = (*encryption, tls.clone(), position > 0);
+                attempts.push(Attempt { endpoint, config, encryption, tls, repeats });
             }
         }
-        let (given_up, asking) = (watch::Sender::new(false), Mutex::new(()));
-        Ok(Connector { attempts, patience, given_up, asking })
+        let (given_up, probe) = (watch::Sender::new(false), Mutex::new(()));
+        Ok(Connector { attempts, timeout, given_up, probe })
     }
 
-    /// Every way of connecting, in order.
+    /// Iterates over every way of connecting, in order.
     pub(super) fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.iter()
     }
 
-    /// How long it may take to hear that no place answers.
-    pub(super) fn patience(&self) -> Duration {
-        self.attempts().map(|_| self.patience).sum()
+    /// Returns how long it may take until every attempt has timed out.
+    pub(super) fn total_timeout(&self) -> Duration {
+        self.attempts().map(|_| self.timeout).sum()
     }
 
-    /// The places, for messages.
-    pub(super) fn places(&self) -> String {
-        let mut places: Vec<String> = self.attempts().map(|a| a.endpoint.to_string()).collect();
-        places.dedup();
-        places.join(", ")
+    /// Lists the endpoints, for messages.
+    pub(super) fn describe_endpoints(&self) -> String {
+        let mut endpoints: Vec<String> = self.attempts().map(|a| a.endpoint.to_string()).collect();
+        endpoints.dedup();
+        endpoints.join(", ")
     }
 
-    /// Opens a connection to the first place that takes one.
-    pub(super) async fn open(&self) -> Result<Connection, PgError> {
+    /// Opens a connection to the first endpoint that accepts one.
+    pub(super) async fn open(&self) -> Result<PooledClient, PgError> {
         let mut failed = None;
         for attempt in self.attempts() {
-            // The driver's own limit is over once the server has taken the connection; one that then
-            // says nothing would be waited for without end.
-            match tokio::time::timeout(self.patience, attempt.open()).await {
+            // The driver's own timeout ends when the server has accepted the connection. A server that
+            // then sends nothing would be waited for without end.
+            match tokio::time::timeout(self.timeout, attempt.open()).await {
                 Ok(Ok(opened)) => return Ok(opened),
-                // Of a server without TLS the first answer is what counts.
-                Ok(Err(error)) if attempt.again && error.message.contains("TLS") => {
+                // From a server without TLS the first attempt's error is the cause.
+                Ok(Err(error)) if attempt.repeats && error.message.contains("TLS") => {
                     failed = failed.or(Some(error))
                 }
                 Ok(Err(error)) => failed = Some(error),
@@ -144,31 +144,31 @@ impl Connector {
         }
         match failed {
             Some(error) => Err(error),
-            // No place has answered; the pool's limit is the sum of ours, and says so.
+            // No endpoint has responded. The pool's timeout is the sum of these, and reports it.
             None => std::future::pending().await,
         }
     }
 
-    /// Whether the server answers on a new connection. One that does not is given up for good.
-    pub(super) async fn answers(&self) -> bool {
-        let _asking = self.asking.lock().await;
+    /// Returns whether the server responds on a new connection. A server that does not is given up.
+    pub(super) async fn is_responding(&self) -> bool {
+        let _probe = self.probe.lock().await;
         if self.is_given_up() {
             return false;
         }
-        let asked = async {
+        let response = async {
             let connection = self.open().await?;
-            let asked = connection.client.batch_execute("").await;
-            asked.map_err(|error| connection.error(&error))
+            let response = connection.client.batch_execute("").await;
+            response.map_err(|error| connection.error(&error))
         };
-        // A server that refuses the connection is there: trying again is bounded by itself.
-        let answers = tokio::time::timeout(LAST_CHANCE, asked).await.is_ok();
-        if !answers {
+        // A server that refuses the connection responds; retries have a limit of their own.
+        let responds = tokio::time::timeout(PROBE_TIMEOUT, response).await.is_ok();
+        if !responds {
             self.give_up();
         }
-        answers
+        responds
     }
 
-    /// Gives the server up: nothing is asked of it any more.
+    /// Gives the server up: nothing is sent to it any more.
     pub(super) fn give_up(&self) {
         self.given_up.send_replace(true);
     }
@@ -178,53 +178,54 @@ impl Connector {
     }
 
     /// Waits until the server is given up.
-    pub(super) async fn given_up(&self) {
-        // The sender lives as long as this.
+    pub(super) async fn wait_until_given_up(&self) {
+        // It cannot fail: the sender is not dropped before `self`.
         let _ = self.given_up.subscribe().wait_for(|given_up| *given_up).await;
     }
 }
 
 impl Attempt {
-    /// What makes the transport of one connection.
+    /// Returns the factory for the transport of one connection.
     pub(super) fn transports(&self, quota: Arc<Quota>) -> Transports {
         Transports { encryption: self.encryption, tls: self.tls.clone(), quota }
     }
 
-    async fn open(&self) -> Result<Connection, PgError> {
+    async fn open(&self) -> Result<PooledClient, PgError> {
         let quota = Quota::of_greeting();
         let opened = match self.endpoint.is_socket() {
             true => self.open_socket(&quota).await,
             false => self.open_tcp(&quota).await,
         };
         opened.map_err(|error| match quota.exceeded() {
-            // What is larger than that before any question is no greeting of PostgreSQL's.
-            Some(why) => PgError::setting(why.to_owned()),
+            // No PostgreSQL sends so much before the first query.
+            Some(why) => PgError::invalid_setting(why.to_owned()),
             None => error,
         })
     }
 
-    async fn open_tcp(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+    async fn open_tcp(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let opened = self.config.connect(self.transports(Arc::clone(quota))).await;
         let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
         let driver = tokio::spawn(async move {
-            // How it ends is seen by whoever waits for an answer.
+            // Its error reaches the task that waits for a result.
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, driver);
-        Ok(Connection { client, quota: Arc::clone(quota) })
+        Ok(PooledClient { client, quota: Arc::clone(quota) })
     }
 
-    /// The driver hands no socket of the file system to a transport of ours.
-    async fn open_socket(&self, quota: &Arc<Quota>) -> Result<Connection, PgError> {
+    /// Opens a connection over a Unix socket, which the driver does not pass to a custom transport.
+    async fn open_socket(&self, quota: &Arc<Quota>) -> Result<PooledClient, PgError> {
         let stream = UnixStream::connect(self.endpoint.to_string());
-        let stream = stream.await.map_err(|error| PgError::lost(&error))?;
-        let opened = self.config.connect_raw(Counted::new(stream, Arc::clone(quota)), NoTls).await;
+        let stream = stream.await.map_err(|error| PgError::connection_failed(&error))?;
+        let opened =
+            self.config.connect_raw(CountedStream::new(stream, Arc::clone(quota)), NoTls).await;
         let (client, connection) = opened.map_err(|error| PgError::of(&error))?;
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, driver);
-        let connection = Connection { client, quota: Arc::clone(quota) };
+        let connection = PooledClient { client, quota: Arc::clone(quota) };
         let wanted = self.config.get_target_session_attrs();
         if wanted == TargetSessionAttrs::Any {
             return Ok(connection);
@@ -236,10 +237,10 @@ impl Attempt {
         );
         match (wanted, read_only) {
             (TargetSessionAttrs::ReadWrite, true) => {
-                Err(PgError::not_yet("database does not allow writes"))
+                Err(PgError::transient("database does not allow writes"))
             }
             (TargetSessionAttrs::ReadOnly, false) => {
-                Err(PgError::not_yet("database is not read only"))
+                Err(PgError::transient("database is not read only"))
             }
             _ => Ok(connection),
         }

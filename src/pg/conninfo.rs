@@ -1,7 +1,7 @@
 //! Connection strings: URLs and key=value pairs, as libpq reads them.
 //!
 //! tokio-postgres reads both, but refuses the keywords that users rely on most (`sslmode=verify-full`,
-//! `sslrootcert`, `passfile`, `service`), so they are read here and handed on by setters.
+//! `sslrootcert`, `passfile`, `service`), so they are parsed here and passed to it by setters.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::spec::did_you_mean;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Conninfo(BTreeMap<&'static str, String>);
 
-/// Why a connection string cannot be used. It can hold no text of the string: any part of it may be
-/// a password, or the rest of one that a character has cut in two.
+/// Why a connection string cannot be used. It holds no text of the string: any part of it may be a
+/// password, or the rest of one that an unescaped character has split.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConninfoError {
-    /// A keyword that does not exist: its position in the string, and a hint.
+    /// An unknown keyword: its position in the string, and a hint.
     #[error("connection parameter {0} is unknown{1}")]
     UnknownKeyword(usize, String),
-    /// A text that is neither form.
+    /// A text in neither form.
     #[error("it is neither a URL nor key=value pairs: {0}")]
     Malformed(&'static str),
-    /// A keyword with a value that it does not take, and what is expected.
+    /// A keyword with an invalid value, and what is expected.
     #[error("\"{0}\" {1}")]
     BadValue(&'static str, &'static str),
 }
@@ -30,7 +30,7 @@ pub enum ConninfoError {
 pub(super) const PORTS: &str = "takes a number from 1 to 65535";
 pub(super) const ADDRESSES: &str = "takes an IP address";
 
-/// Keywords that are acted on.
+/// The keywords that have an effect.
 const KNOWN: [&str; 21] = [
     "host",
     "hostaddr",
@@ -55,7 +55,7 @@ const KNOWN: [&str; 21] = [
     "tcp_user_timeout",
 ];
 
-/// Keywords of libpq that make no difference here.
+/// Keywords of libpq that are accepted and have no effect.
 const WITHOUT_EFFECT: [&str; 7] = [
     "application_name",
     "fallback_application_name",
@@ -66,7 +66,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "sslsni",
 ];
 
-/// How far TLS is asked for and checked.
+/// Whether TLS is used, and what is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
     /// Never.
@@ -84,10 +84,10 @@ pub enum SslMode {
 }
 
 impl SslMode {
-    /// Reads libpq's word.
+    /// Parses the value of `sslmode`.
     ///
     /// # Errors
-    /// When it is not one of them.
+    /// If libpq has no such mode.
     pub fn parse(word: &str) -> Result<SslMode, ConninfoError> {
         Ok(match word {
             "disable" => SslMode::Disable,
@@ -111,10 +111,10 @@ impl fmt::Debug for Conninfo {
 }
 
 impl Conninfo {
-    /// Reads a URL or key=value pairs.
+    /// Parses a URL or key=value pairs.
     ///
     /// # Errors
-    /// When the text is neither, or has a keyword that does not exist.
+    /// If the text is neither, or has an unknown keyword.
     pub fn parse(text: &str) -> Result<Conninfo, ConninfoError> {
         let text = text.trim();
         match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
@@ -146,17 +146,17 @@ impl Conninfo {
         format!("{user}{at}{}/{database}", hosts.join(","))
     }
 
-    /// The value of a keyword; an empty one counts as missing.
+    /// Returns the value of a keyword; `None` for an empty one.
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.0.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The keywords that have been set.
+    /// Iterates over the keywords that are set.
     pub(super) fn keywords(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
     }
 
-    /// Sets a keyword unless it has a value already: what is explicit wins.
+    /// Sets a keyword unless it has a value already: an explicit value has priority.
     pub fn fill(&mut self, keyword: &'static str, value: impl FnOnce() -> Option<String>) {
         if self.get(keyword).is_none()
             && let Some(value) = value()
@@ -165,10 +165,10 @@ impl Conninfo {
         }
     }
 
-    /// Sets a keyword by its name. `position` is its place among the parameters, for the error.
+    /// Sets a keyword by its name. `position` is its position among the parameters, for the error.
     ///
     /// # Errors
-    /// When there is no such keyword, or it is one that is never sent.
+    /// If the keyword is unknown or cannot be used, or its value is invalid.
     pub fn set(
         &mut self,
         position: usize,
@@ -177,7 +177,7 @@ impl Conninfo {
     ) -> Result<(), ConninfoError> {
         let keyword = if keyword == "database" { "dbname" } else { keyword };
         if let Some(known) = KNOWN.iter().find(|known| **known == keyword) {
-            // A host is shown, so it must not be the rest of something else.
+            // A host is displayed, so it must not be a part of a password.
             let odd =
                 |host: &str| !host.starts_with('/') && host.contains(['=', '@', '?', '&', ' ']);
             if keyword == "host" && value.split(',').any(odd) {
@@ -202,7 +202,7 @@ impl Conninfo {
     }
 }
 
-/// Refuses ports and addresses that are none.
+/// Checks that ports and addresses, which are displayed, are nothing else.
 fn check_shown(keyword: &str, value: &str) -> Result<(), ConninfoError> {
     let are = |is_one: fn(&str) -> bool| value.split(',').all(|one| one.is_empty() || is_one(one));
     let is_address = |it: &str| it.parse::<std::net::IpAddr>().is_ok();
@@ -214,7 +214,7 @@ fn check_shown(keyword: &str, value: &str) -> Result<(), ConninfoError> {
     }
 }
 
-/// Writes everything but letters, digits and a few harmless marks as a URL has to.
+/// Percent-encodes everything but letters, digits and `-._~`.
 fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -222,8 +222,8 @@ fn encode(text: &str) -> String {
         .collect()
 }
 
-/// A character of its password may have cut the URL in two, as in postgres://user:pass/word@host, so
-/// none of its parts is repeated.
+/// A character of the password may have split the URL, as in postgres://user:pass/word@host, so the
+/// message repeats none of its parts.
 const CUT: ConninfoError = ConninfoError::Malformed(
     "a port is not a number, or the password holds / ? # or an at sign, which are written %2F %3F %23 and %40",
 );
@@ -231,7 +231,7 @@ const CUT: ConninfoError = ConninfoError::Malformed(
 const SCHEME: ConninfoError =
     ConninfoError::Malformed("a URL begins with postgres:// or postgresql://");
 
-/// Where a password with an unquoted "&" or "?" in it ends up.
+/// The hint for an unknown parameter, which may be the rest of a password with an unescaped "&".
 const CUT_BY_AND: &str = "; in a value & is written %26";
 
 fn parse_url(rest: &str) -> Result<Conninfo, ConninfoError> {
@@ -325,7 +325,7 @@ fn parse_pairs(text: &str) -> Result<Conninfo, ConninfoError> {
         let (value, after) = take_value(after.trim_start())?;
         position += 1;
         info.set(position, keyword.trim(), value).map_err(|error| match error {
-            // The unknown word may be the password's own end.
+            // The unknown word may be the end of the password.
             ConninfoError::UnknownKeyword(_, near) if behind_password && near.is_empty() => {
                 ConninfoError::Malformed("a password with blanks stands between single quotes")
             }
@@ -337,7 +337,7 @@ fn parse_pairs(text: &str) -> Result<Conninfo, ConninfoError> {
     Ok(info)
 }
 
-/// A value: up to a blank, or between single quotes; a backslash keeps the next character.
+/// Splits a value off: up to a space, or between single quotes. A backslash escapes the next character.
 fn take_value(text: &str) -> Result<(String, &str), ConninfoError> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_say_the_same() {
+    fn both_forms_have_the_same_result() {
         let keywords = ["host", "port", "user", "password", "dbname", "sslmode"];
         let expected = ["h", "5433", "us er", "p@:/w", "d", "require"];
         let url = "postgresql://us%20er:p%40%3A%2Fw@h:5433/d?sslmode=require";
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_may_be_many_and_addresses_and_sockets() {
+    fn several_hosts_addresses_and_sockets_are_read() {
         let two = "postgres://u@a:1,[::1]:2/d";
         assert_eq!(values(two, &["host", "port"]), ["a,::1", "1,2"]);
         let socket = "postgres://%2Fvar%2Frun:5433/d";
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_backslashes_are_libpqs() {
+    fn quotes_and_backslashes_are_read_as_by_libpq() {
         assert_eq!(
             values(r"password='a\'b\\c d' user=x\ y", &["password", "user"]),
             [r"a'b\c d", "x y"]
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_without_the_secret() {
+    fn error_messages_do_not_hold_the_password() {
         for text in [
             "postgres://u:hunter2@h/d?sslmod=require",
             "password=hunter2 hots=h",
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_shown_is_role_host_port_and_database() {
+    fn only_role_host_port_and_database_are_displayed() {
         for (text, shown) in [
             ("postgres://u:pw@h:1/d?sslmode=require&sslkey=k", "u@h:1/d"),
             ("host=h user='a b' dbname=d/e passfile=p", "a%20b@h/d%2Fe"),
@@ -449,7 +449,7 @@ mod tests {
         }
     }
 
-    /// A well-formed string with the canary as its password, and how it is mangled.
+    /// Well-formed strings with the canary as their password, with random edits.
     fn mangled() -> impl Strategy<Value = String> {
         let forms = prop::sample::select(vec![
             "postgres://reader:CANARY@127.0.0.1:5432/app?sslmode=disable",
@@ -480,11 +480,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
-        fn no_message_of_a_mangled_string_holds_its_password(text in mangled()) {
+        fn no_message_about_a_mangled_string_holds_its_password(text in mangled()) {
             match Conninfo::parse(&text) {
                 Err(error) => prop_assert!(!error.to_string().contains("CANARY"), "{text}: {error}"),
                 Ok(info) => {
-                    // Mangled into one of the four parts that may be shown, it is one.
+                    // An edit may have moved it into one of the four parts that are displayed.
                     let parts = ["user", "host", "port", "dbname"];
                     let moved = parts.iter().any(|part| info.get(part).is_some_and(|it| it.contains("CANARY")));
                     prop_assert!(moved || !info.place().contains("CANARY"), "{text}");

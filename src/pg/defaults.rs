@@ -1,15 +1,15 @@
-//! What a connection string leaves open: service file, environment, libpq's defaults.
+//! Completes a connection string from the service file, the environment and libpq's defaults.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::conninfo::{ADDRESSES, Conninfo, ConninfoError, PORTS, SslMode};
 use super::error::PgError;
-use super::files::{home, password, service};
+use super::libpq_files::{find_password, home, read_service};
 
-/// Everything needed to connect to one side, nothing left open.
+/// Everything needed to connect to one side.
 pub struct Destination {
-    /// Places to try, in order.
+    /// The endpoints to try, in order.
     pub(super) endpoints: Vec<Endpoint>,
     /// The role to log in as.
     pub(super) user: String,
@@ -17,17 +17,17 @@ pub struct Destination {
     pub(super) dbname: String,
     /// How long to wait for a connection.
     pub(super) connect_timeout: Duration,
-    /// The connection string and what was filled in.
+    /// The connection string, completed.
     pub(super) info: Conninfo,
-    /// What is worth knowing, as sentences.
+    /// Warnings, as sentences.
     pub warnings: Vec<String>,
 }
 
-/// One place where a server may listen.
+/// One address where a server may listen.
 pub(super) struct Endpoint {
-    /// A host name, an address or a folder with a socket.
+    /// A host name, an address or the directory of a Unix socket.
     pub(super) host: String,
-    /// The address to connect to instead of looking the name up.
+    /// The address to connect to instead of resolving the name.
     pub(super) address: Option<std::net::IpAddr>,
     pub(super) port: u16,
     pub(super) password: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it is a folder with a socket.
+    /// Returns whether it is the directory of a Unix socket.
     pub(super) fn is_socket(&self) -> bool {
         self.host.starts_with('/')
     }
@@ -50,7 +50,7 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// libpq's environment variables and the keywords that they fill in.
+/// libpq's environment variables and their keywords.
 const VARIABLES: [(&str, &str); 15] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -69,11 +69,10 @@ const VARIABLES: [(&str, &str); 15] = [
     ("PGSERVICEFILE", "servicefile"),
 ];
 
-/// Fills in what a connection string leaves open, in libpq's order: the service, the environment,
-/// the defaults.
+/// Completes a connection string in libpq's order: the service file, the environment, the defaults.
 ///
 /// # Errors
-/// When the service is missing or a value cannot be used.
+/// If the service is missing or a value is invalid.
 pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     info.fill("service", || variable("PGSERVICE"));
@@ -86,14 +85,15 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
         let shared =
             variable("PGSYSCONFDIR").map(|folder| PathBuf::from(folder).join("pg_service.conf"));
         let files: Vec<PathBuf> = own.into_iter().chain(shared).collect();
-        service(&mut info, &name, &files).map_err(|error| PgError::setting(error.to_string()))?;
+        read_service(&mut info, &name, &files)
+            .map_err(|error| PgError::invalid_setting(error.to_string()))?;
     }
     for (name, keyword) in VARIABLES {
         info.fill(keyword, || variable(name));
     }
     info.fill("user", || variable("USER").or_else(|| variable("LOGNAME")));
     let Some(user) = info.get("user").map(str::to_owned) else {
-        return Err(PgError::setting(
+        return Err(PgError::invalid_setting(
             "no role is named; name one with \"user\" or PGUSER".to_owned(),
         ));
     };
@@ -107,16 +107,16 @@ pub fn resolve(mut info: Conninfo) -> Result<Destination, PgError> {
     Ok(Destination { endpoints, user, dbname, connect_timeout, info, warnings })
 }
 
-/// Returns the value of a keyword that takes a whole number, as large as libpq takes one.
+/// Returns the value of a keyword that takes a whole number, within the range that libpq accepts.
 pub(super) fn number(info: &Conninfo, keyword: &'static str) -> Result<Option<u64>, PgError> {
     let read = |text: &str| text.trim().parse().ok().filter(|number| *number <= i32::MAX as u64);
     let bad = || bad_value(keyword, "takes a whole number up to 2147483647");
     info.get(keyword).map(|text| read(text).ok_or_else(bad)).transpose()
 }
 
-/// Says what a keyword takes. What it was given is not repeated.
+/// Returns an error that says what a keyword takes. It does not repeat the given value.
 pub(super) fn bad_value(keyword: &'static str, expected: &'static str) -> PgError {
-    PgError::setting(ConninfoError::BadValue(keyword, expected).to_string())
+    PgError::invalid_setting(ConninfoError::BadValue(keyword, expected).to_string())
 }
 
 fn endpoints(
@@ -125,7 +125,7 @@ fn endpoints(
     user: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Endpoint>, PgError> {
-    let bad = |error: ConninfoError| PgError::setting(error.to_string());
+    let bad = |error: ConninfoError| PgError::invalid_setting(error.to_string());
     let hosts: Vec<&str> = match (info.get("host"), info.get("hostaddr")) {
         (Some(hosts), _) => hosts.split(',').collect(),
         (None, Some(addresses)) => addresses.split(',').collect(),
@@ -135,7 +135,7 @@ fn endpoints(
         info.get("hostaddr").map_or(Vec::new(), |list| list.split(',').collect());
     let ports: Vec<&str> = info.get("port").unwrap_or("5432").split(',').collect();
     if ports.len() > 1 && ports.len() != hosts.len() {
-        return Err(PgError::setting(format!(
+        return Err(PgError::invalid_setting(format!(
             "{} ports are named for {} hosts",
             ports.len(),
             hosts.len()
@@ -145,9 +145,9 @@ fn endpoints(
     let passfile =
         info.get("passfile").map(PathBuf::from).or_else(|| home().map(|home| home.join(".pgpass")));
     let mut endpoints = Vec::new();
-    for (place, host) in hosts.iter().enumerate() {
+    for (position, host) in hosts.iter().enumerate() {
         let host = if host.is_empty() { default_host() } else { host };
-        let port = match ports.get(place).or(ports.first()).copied().unwrap_or_default() {
+        let port = match ports.get(position).or(ports.first()).copied().unwrap_or_default() {
             "" => 5432,
             text => text
                 .parse()
@@ -155,16 +155,18 @@ fn endpoints(
                 .filter(|port| *port > 0)
                 .ok_or_else(|| bad_value("port", PORTS))?,
         };
-        let address = match addresses.get(place).filter(|text| !text.is_empty()) {
+        let address = match addresses.get(position).filter(|text| !text.is_empty()) {
             Some(text) => Some(text.parse().map_err(|_| bad_value("hostaddr", ADDRESSES))?),
             None => None,
         };
         let password = match (info.get("password"), &passfile) {
             (Some(password), _) => Some(password.to_owned()),
-            (None, Some(file)) => password(file, host, port, dbname, user).unwrap_or_else(|why| {
-                warnings.push(why);
-                None
-            }),
+            (None, Some(file)) => {
+                find_password(file, host, port, dbname, user).unwrap_or_else(|problem| {
+                    warnings.push(problem.full_message());
+                    None
+                })
+            }
             (None, None) => None,
         };
         let ssl_mode = match explicit {
@@ -178,14 +180,14 @@ fn endpoints(
     Ok(endpoints)
 }
 
-/// Where libpq of most packages looks: a socket.
+/// Returns the directory of the Unix socket that most packages of libpq use.
 fn default_host() -> &'static str {
     const DEBIAN: &str = "/var/run/postgresql";
     if std::path::Path::new(DEBIAN).is_dir() { DEBIAN } else { "/tmp" }
 }
 
-/// Traffic to a local host does not leave the machine; to any other, a certificate is asked for and
-/// verified unless `sslmode` says otherwise.
+/// Returns whether a host is this machine. To any other host, TLS with a verified certificate is the
+/// default.
 fn is_local(host: &str) -> bool {
     host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_are_not_local_are_verified_unless_told_otherwise() {
+    fn hosts_that_are_not_local_are_verified_by_default() {
         assert_eq!(endpoint("host=db.example.com").ssl_mode, SslMode::VerifyFull);
         assert_eq!(endpoint("host=10.0.0.1").ssl_mode, SslMode::VerifyFull);
         assert_eq!(endpoint("host=db sslmode=prefer").ssl_mode, SslMode::Prefer);
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_as_large_as_libpq_takes_one() {
+    fn numbers_have_the_range_of_libpq() {
         let timeout = |text: &str| {
             let info = Conninfo::parse(&format!("user=u connect_timeout={text}")).unwrap();
             resolve(info).ok().map(|destination| destination.connect_timeout)

@@ -1,47 +1,51 @@
-//! What went wrong with a server, and what helps: trying again, asking for less, or neither.
+//! An error of a server, and what helps against it: a retry, a smaller query, or nothing.
 //!
-//! A message of the server may quote a row's value, and one that a function raises says what its author
-//! liked. So messages are passed on only where they are the server's own and of a class that names no
-//! value (connections, privileges, names, resources); of all others only the code is told.
+//! What helps is decided by the SQLSTATE, never by the text, which is in the server's language
+//! (`lc_messages`). The exceptions have no SQLSTATE of their own and no translations: PgBouncer, which
+//! reports every error with one code, internal errors (XX000), and the driver.
+//!
+//! A server's message may quote a row's value, and a function can raise any text. So messages are
+//! reported only if they are the server's own and of a class that names no value (connections,
+//! privileges, names, resources); of all others only the SQLSTATE is.
 
 use std::fmt;
 
 use tokio_postgres::error::DbError;
 
-use crate::repair::GUARD;
 use crate::spec::printable;
+use crate::sql::RAISED_SQLSTATE;
 
 /// What helps against an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// The same again, a little later, on another connection.
+    /// A retry, a little later, on another connection.
     Retry,
-    /// The same on another connection, if the server answers there.
+    /// A retry on another connection, if the server responds there.
     Reconnect,
     /// A smaller range.
     Shrink,
-    /// The same after a pause, or a smaller range where there is one: replay on a standby was in the way.
+    /// A retry after a pause, or a smaller range where there is one: it conflicted with a standby's replay.
     Conflict,
-    /// Smaller ranges until the one row is found that is the cause.
+    /// Smaller ranges, until the one row is found that is the cause.
     Isolate,
-    /// A new plan: what is read is not what was planned any more.
+    /// A new plan: what is read has changed since it was planned.
     Replan,
     /// Nothing.
     GiveUp,
 }
 
-/// An error of a server or of the way to it, without a password or a row value.
+/// An error of a server or of the connection to it. It holds no password and no row value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PgError {
     /// What helps.
     pub remedy: Remedy,
     /// What went wrong: lowercase, without a full stop.
     pub message: String,
-    /// A sentence about what to do.
+    /// What to do, as a sentence.
     pub hint: Option<String>,
-    /// The server's code, if it came from the server.
+    /// The SQLSTATE, if the server reported the error.
     pub sqlstate: Option<String>,
-    /// The constraint that a row does not keep, and its table, where the server itself has said so.
+    /// The constraint that a row violates, and its table, if the server itself has named them.
     pub broken: Option<Box<str>>,
 }
 
@@ -58,33 +62,33 @@ impl PgError {
         PgError { remedy, message: message.into(), hint: None, sqlstate: None, broken: None }
     }
 
-    fn hinted(mut self, hint: impl Into<String>) -> PgError {
+    fn with_hint(mut self, hint: impl Into<String>) -> PgError {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether the same may succeed a little later.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// Returns whether a retry may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self.remedy, Remedy::Retry | Remedy::Reconnect | Remedy::Conflict)
     }
 
-    /// The same, of one thing among several that were asked about.
+    /// Adds the item that the error is about, where a query was about several.
     pub(super) fn about(self, name: &str) -> PgError {
         PgError { message: format!("{name}: {}", self.message), ..self }
     }
 
-    /// Whether the server itself seems to be gone, not just a table locked.
-    pub(crate) fn is_of_the_server(&self) -> bool {
-        let passing = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));
-        matches!(self.remedy, Remedy::Retry | Remedy::Reconnect) && !passing
+    /// Returns whether the server itself seems to be down, and not only a table locked.
+    pub(crate) fn is_server_failure(&self) -> bool {
+        let is_lock = matches!(self.sqlstate.as_deref(), Some("55P03" | "40P01"));
+        matches!(self.remedy, Remedy::Retry | Remedy::Reconnect) && !is_lock
     }
 
-    /// A connection setting that cannot be used.
-    pub(super) fn setting(message: String) -> PgError {
+    /// Makes an error about a connection setting that cannot be used.
+    pub(super) fn invalid_setting(message: String) -> PgError {
         PgError::new(Remedy::GiveUp, message)
     }
 
-    /// An answer that is not what was asked for.
+    /// Makes an error about a result of an unexpected form.
     pub(crate) fn unexpected(what: impl Into<String>) -> PgError {
         PgError::new(
             Remedy::GiveUp,
@@ -92,33 +96,33 @@ impl PgError {
         )
     }
 
-    /// A connection that cannot be made.
-    pub(super) fn lost(error: &std::io::Error) -> PgError {
+    /// Makes an error about a connection that cannot be opened.
+    pub(super) fn connection_failed(error: &std::io::Error) -> PgError {
         PgError::new(Remedy::Retry, error.to_string())
     }
 
-    /// No answer in time.
-    pub(super) fn silent(what: &str) -> PgError {
+    /// Makes an error about a timeout.
+    pub(super) fn timeout(what: &str) -> PgError {
         PgError::new(Remedy::Reconnect, format!("{what}: no answer in time"))
-            .hinted("The network or a pooler swallowed it, or the server is overloaded.")
+            .with_hint("The network or a pooler swallowed it, or the server is overloaded.")
     }
 
-    /// Something that is not there yet.
-    pub(crate) fn not_yet(what: &str) -> PgError {
+    /// Makes an error that may be gone a little later.
+    pub(crate) fn transient(what: &str) -> PgError {
         PgError::new(Remedy::Retry, what)
     }
 
-    /// More rows than may be in hand.
-    pub(crate) fn too_much(what: &str) -> PgError {
+    /// Makes an error about more rows than may be held in memory.
+    pub(crate) fn too_large(what: &str) -> PgError {
         PgError::new(Remedy::Shrink, what)
     }
 
-    /// One side is not what was planned any more.
+    /// Makes an error about a side that has changed since it was planned.
     pub(crate) fn changed(what: String) -> PgError {
         PgError::new(Remedy::Replan, what)
     }
 
-    /// An error of the driver.
+    /// Converts an error of the driver.
     pub(super) fn of(error: &tokio_postgres::Error) -> PgError {
         if let Some(error) = error.as_db_error() {
             return of_server(error);
@@ -132,42 +136,64 @@ impl PgError {
         }
         let cause = causes.pop().unwrap_or_else(|| printable(&error.to_string()));
         let whole = error.to_string();
-        // A server that refuses our certificate says so with an alert, after the handshake.
+        // A server refuses the client's certificate with an alert, after the handshake.
         let alert = cause.contains("fatal alert");
         if is_lost && !alert {
             return PgError::new(Remedy::Retry, cause);
         }
         if whole.contains("TLS") || cause.contains("certificate") || alert {
-            return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).hinted(
+            return PgError::new(Remedy::GiveUp, format!("TLS failed: {cause}")).with_hint(
                 "Check sslmode and sslrootcert; hosts that are not local are verified unless sslmode says otherwise.",
             );
         }
         if cause.contains("password missing") {
             return PgError::new(Remedy::GiveUp, "no password is known for this server")
-                .hinted("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
+                .with_hint("Use a password file (PGPASSFILE), a service file or PGPASSWORD.");
         }
         if whole.contains("authentication") {
             return PgError::new(Remedy::GiveUp, cause)
-                .hinted("Check channel_binding, and how pg_hba.conf lets this role in.");
+                .with_hint("Check channel_binding, and how pg_hba.conf lets this role in.");
         }
         PgError::new(Remedy::Retry, cause)
     }
 }
 
-/// Classes, and codes, whose messages are the server's own and name no value: features and states,
+/// Classes and SQLSTATEs whose messages are the server's own and name no value: features and states,
 /// privileges, names, resources, the machine, damage to files, foreign servers that are not reached.
-const OWN: [&str; 23] = [
-    "08", "0A", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42", "53", "54", "55",
-    "57", "58", "72", "F0", "XX001", "XX002", GUARD,
+const WITHOUT_VALUES: [&str; 23] = [
+    "08",
+    "0A",
+    "25",
+    "26",
+    "28",
+    "2B",
+    "2D",
+    "34",
+    "3B",
+    "3D",
+    "3F",
+    "40",
+    "42",
+    "53",
+    "54",
+    "55",
+    "57",
+    "58",
+    "72",
+    "F0",
+    "XX001",
+    "XX002",
+    RAISED_SQLSTATE,
 ];
 
-/// Whether a connection has come to its end, however far TLS was agreed on.
+/// Returns whether the connection was closed, also within TLS.
 fn is_end(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-/// The class of an error, and its code where that is one: five letters and digits, whatever a server sends.
+/// Returns the class of an SQLSTATE and the SQLSTATE, if it is one: a server may send anything, and it has
+/// five letters and digits.
 fn class_and_code(code: &str) -> (&str, &str) {
     let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     code.get(..2).filter(|_| is_code).map_or(("", "not known"), |class| (class, code))
@@ -175,16 +201,16 @@ fn class_and_code(code: &str) -> (&str, &str) {
 
 fn of_server(error: &DbError) -> PgError {
     let (class, code) = class_and_code(error.code().code());
-    // RAISE may use any code: what it says is passed on where it is a guard of ours only.
-    let raised = error.routine() == Some("exec_stmt_raise") && code != GUARD;
+    // RAISE may use any SQLSTATE: its text is reported only if it is that of SQL of this program.
+    let raised = error.routine() == Some("exec_stmt_raise") && code != RAISED_SQLSTATE;
     let withheld = format!("the server refused it (SQLSTATE {code})");
     let text = if raised { &withheld } else { error.message() };
-    let mut told = match (class, code) {
+    let mut converted = match (class, code) {
         (_, "22021") => PgError::new(Remedy::Isolate, "a text is not valid in UTF-8 (SQLSTATE 22021)")
-            .hinted("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
+            .with_hint("Compare the bytes instead: { sql = \"convert_to(…, 'SQL_ASCII')\" }."),
         ("22" | "23" | "P0", _) => {
             PgError::new(Remedy::Isolate, format!("a value could not be read or computed (SQLSTATE {code})"))
-                .hinted("The server's log has the value; reports and logs of this tool never do.")
+                .with_hint("The server's log has the value; reports and logs of this tool never do.")
         }
         // Too large or too deep for the server to render or hash.
         ("54", _) => PgError::new(Remedy::Isolate, printable(text)),
@@ -192,35 +218,35 @@ fn of_server(error: &DbError) -> PgError {
             Remedy::Isolate,
             "a row is too large for the server to put together",
         ),
-        (_, "08P01") => bouncer(text),
+        (_, "08P01") => of_pgbouncer(text),
         (_, "57014") => PgError::new(Remedy::Shrink, printable(text))
-            .hinted("statement_timeout in [compare] is what a statement may take."),
-        // Whatever the language of the text: a read in one snapshot meets this only on a standby.
+            .with_hint("statement_timeout in [compare] is what a statement may take."),
+        // A read in one snapshot gets this SQLSTATE only on a standby.
         (_, "40001") => PgError::new(Remedy::Conflict, printable(text)),
         (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "40P01" | "25P03" | "55P03")
         | ("08", _) => PgError::new(Remedy::Retry, printable(text)),
         (_, "42501") => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
+            .with_hint("The role needs CONNECT on the database, USAGE on the schema and SELECT on what it compares."),
         ("28", _) => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
+            .with_hint("Check user and password; PGPASSFILE, service files and PGPASSWORD are read as by psql."),
         (_, "3D000") => PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check the database's name in the connection string."),
-        (class, _) if !raised && (OWN.contains(&class) || OWN.contains(&code)) => {
+            .with_hint("Check the database's name in the connection string."),
+        (class, _) if !raised && (WITHOUT_VALUES.contains(&class) || WITHOUT_VALUES.contains(&code)) => {
             let remedy = if code == "53200" { Remedy::Shrink } else { Remedy::GiveUp };
             let hint = error.hint().map(printable);
             PgError { hint, ..PgError::new(remedy, printable(text)) }
         }
         _ => PgError::new(Remedy::GiveUp, withheld)
-            .hinted("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
+            .with_hint("The server's log has the message; it may hold a row's value, so this tool does not repeat it."),
     };
-    told.sqlstate = Some(code.to_owned());
-    told.broken = broken(error);
-    told
+    converted.sqlstate = Some(code.to_owned());
+    converted.broken = find_broken_constraint(error);
+    converted
 }
 
-/// Functions of the server that name what a row does not keep. What a function of somebody's own raises
-/// may put anything in the same fields, a value too.
-const KEEPERS: [&str; 12] = [
+/// The server's functions that name the constraint that a row violates. A user's function may raise an error
+/// with anything in the same fields, a value too.
+const CONSTRAINT_CHECKS: [&str; 12] = [
     "ExecConstraints",
     "ReportNotNullViolationError",
     "ExecPartitionCheckEmitError",
@@ -235,9 +261,9 @@ const KEEPERS: [&str; 12] = [
     "RI_FKey_fk_upd_check_required",
 ];
 
-/// Which constraint a row does not keep: names of the catalog's, and no value.
-fn broken(error: &DbError) -> Option<Box<str>> {
-    if !error.code().code().starts_with("23") || !KEEPERS.contains(&error.routine()?) {
+/// Returns the constraint that a row violates: names from the catalog, and no value.
+fn find_broken_constraint(error: &DbError) -> Option<Box<str>> {
+    if !error.code().code().starts_with("23") || !CONSTRAINT_CHECKS.contains(&error.routine()?) {
         return None;
     }
     let what = match (error.code().code(), error.constraint(), error.column()) {
@@ -259,11 +285,12 @@ fn broken(error: &DbError) -> Option<Box<str>> {
     Some(printable(&format!("{what}{of}")).into())
 }
 
-/// PgBouncer says everything with one code.
-fn bouncer(text: &str) -> PgError {
-    let passing =
+/// Converts an error of PgBouncer, which reports every error with one SQLSTATE. Its texts have no
+/// translations.
+fn of_pgbouncer(text: &str) -> PgError {
+    let transient =
         ["query_wait_timeout", "server conn crashed", "server_login_retry", "pooler is shut down"];
-    if passing.iter().any(|known| text.contains(known)) {
+    if transient.iter().any(|known| text.contains(known)) {
         return PgError::new(Remedy::Retry, printable(text));
     }
     let denied = [
@@ -274,7 +301,7 @@ fn bouncer(text: &str) -> PgError {
     ];
     if denied.iter().any(|known| text.contains(known)) {
         return PgError::new(Remedy::GiveUp, printable(text))
-            .hinted("Check user, password and database; the pooler has to know them too.");
+            .with_hint("Check user, password and database; the pooler has to know them too.");
     }
     PgError::new(Remedy::GiveUp, printable(text))
 }
@@ -284,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_code_has_no_class() {
+    fn an_invalid_sqlstate_has_no_class() {
         assert_eq!(class_and_code("42P01"), ("42", "42P01"));
         for lie in ["", "4", "é", "4é123", "ééé", "42P0", "42P011", "\u{1b}[31m", "\u{1f600}x"]
         {

@@ -1,13 +1,13 @@
 //! Opens and recycles the connections of a pool.
 //!
-//! The manager of `deadpool-postgres` opens connections without a limit on what a server may send, so
-//! this one stands in its place; its client is used.
+//! It replaces the manager of `deadpool-postgres`, which opens connections without a limit on what a
+//! server may send. The client of that package is used.
 
 use std::sync::Arc;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 
-use super::connector::{Connection, Connector};
+use super::connector::{Connector, PooledClient};
 use super::error::PgError;
 
 /// Opens connections for a pool.
@@ -20,15 +20,15 @@ impl Manager {
 }
 
 impl managed::Manager for Manager {
-    type Type = Connection;
+    type Type = PooledClient;
     type Error = PgError;
 
-    async fn create(&self) -> Result<Connection, PgError> {
+    async fn create(&self) -> Result<PooledClient, PgError> {
         Box::pin(self.0.open()).await
     }
 
-    /// No statement is run when a connection comes back; nothing of ours is left on it.
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<PgError> {
+    /// Checks only that the connection is open: no statement is needed, for no state outlives a transaction.
+    async fn recycle(&self, connection: &mut PooledClient, _: &Metrics) -> RecycleResult<PgError> {
         match connection.client.is_closed() {
             true => Err(RecycleError::message("closed")),
             false => Ok(()),

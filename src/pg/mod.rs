@@ -1,47 +1,49 @@
-//! The hands: the only room that talks to a PostgreSQL server.
+//! The only module that connects to a PostgreSQL server: connection strings, TLS, pools, transactions,
+//! catalog queries, and what helps against an error.
 //!
 //! One code path serves direct connections and PgBouncer, session or transaction pooling, from 1.18
 //! on. So nothing outlives a transaction, no statement has a name, and a running query is cancelled
-//! in the one way that leaves an old pooler alive. What may be called is fixed in `.clippy.toml`.
+//! in the one way that does not crash an old pooler. `.clippy.toml` lists the functions of the driver
+//! that may not be called.
 
 mod batch;
 mod cancel;
 mod catalog;
+mod catalog_type;
+mod connection;
 mod connector;
 mod conninfo;
 mod defaults;
 mod error;
-mod files;
-mod lease;
-mod load;
+mod libpq_files;
 mod manager;
 mod pipeline;
 mod pool;
-mod query;
+mod query_columns;
 mod quota;
+mod read_settings;
 mod relation;
 mod retry;
 mod row;
 mod sequences;
 mod server;
-mod session;
+mod server_load;
 mod shape;
-mod stored;
+mod stored_table;
 mod tls;
 mod transport;
-mod types;
-mod writing;
+mod write_transaction;
 
 pub use catalog::{Catalog, RELATIONS_AT_ONCE};
+pub use connection::{Connection, RowStream};
 pub use conninfo::{Conninfo, ConninfoError, SslMode};
 pub use defaults::resolve;
 pub use error::{PgError, Remedy};
-pub use lease::{Lease, Rows};
-pub use load::{Follower, Replay, Sessions};
 pub use pool::Pool;
-pub use query::QueryColumns;
+pub use query_columns::QueryColumns;
+pub use read_settings::ReadSettings;
 pub(crate) use retry::Retries;
 pub use row::Row;
-pub use sequences::{KeyAsked, LastKey};
-pub use session::Session;
-pub use writing::Writing;
+pub use sequences::{LastKey, LastKeyQuery};
+pub use server_load::{Replay, SessionCounts, StandbyProgress};
+pub use write_transaction::WriteTransaction;

@@ -1,51 +1,51 @@
-//! Several statements under way on one connection, each in a transaction of its own.
+//! Pipelining: several statements in flight on one connection, each in a transaction of its own.
 //!
-//! The operator's SQL goes to the server one fragment a statement, so that nothing in one can reach into
-//! another; waiting for each answer before the next is sent would cost a round trip a fragment. An error
-//! ends the transaction of its own statement only, so each is attributed to the right one. A pooler keeps
-//! a server connection for a client as long as answers are due.
+//! The operator's SQL is sent with one fragment in each statement, so that none can change the meaning of
+//! another. Waiting for each result before the next is sent would cost a round trip for each fragment. An
+//! error ends the transaction of its own statement only, so it belongs to the right one. A pooler keeps a
+//! server connection assigned to a client as long as results are due.
 
 use std::collections::VecDeque;
 
+use super::connection::{Connection, SentQuery};
 use super::error::{PgError, Remedy};
-use super::lease::{Lease, Sent};
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::sql::Statement;
 
-/// Statements on their way at once.
-const AT_ONCE: usize = 16;
+/// The most statements in flight.
+const MAX_IN_FLIGHT: usize = 16;
 
-impl Lease {
-    /// Sends statements and reads all rows of each: its rows, or why the server refuses it.
+impl Connection {
+    /// Sends statements and reads all rows of each; the server's error where it refuses one.
     ///
     /// # Errors
-    /// What concerns more than one statement: a lost connection, or anything after which to try again.
+    /// An error that concerns more than one statement: a lost connection, or one that a retry helps against.
     pub(super) async fn pipeline(
         &self,
-        session: &Session,
+        settings: &ReadSettings,
         statements: impl Iterator<Item = Statement>,
     ) -> Result<Vec<Result<Vec<Row>, PgError>>, PgError> {
         let mut statements = statements.fuse();
-        let mut under_way: VecDeque<Sent<'_, '_>> = VecDeque::new();
-        let mut answers = Vec::new();
+        let mut in_flight: VecDeque<SentQuery<'_, '_>> = VecDeque::new();
+        let mut results = Vec::new();
         loop {
-            while under_way.len() < AT_ONCE
+            while in_flight.len() < MAX_IN_FLIGHT
                 && let Some(statement) = statements.next()
             {
-                under_way.push_back(self.send(session, statement, false)?);
+                in_flight.push_back(self.send(settings, statement, false)?);
             }
-            let Some(next) = under_way.pop_front() else { return Ok(answers) };
-            let answer = async { next.opened().await?.collect().await }.await;
-            match answer {
+            let Some(next) = in_flight.pop_front() else { return Ok(results) };
+            let result = async { next.open().await?.read_all().await }.await;
+            match result {
                 Err(error) if !is_of_one_statement(&error) => return Err(error),
-                answer => answers.push(answer),
+                result => results.push(result),
             }
         }
     }
 }
 
-/// Whether the connection is as good as before, and the statement itself is what the error is about.
+/// Returns whether the error is about the statement itself, and the connection can still be used.
 fn is_of_one_statement(error: &PgError) -> bool {
     let remedies = [Remedy::GiveUp, Remedy::Isolate, Remedy::Shrink];
     error.sqlstate.is_some() && remedies.contains(&error.remedy)

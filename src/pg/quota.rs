@@ -1,19 +1,20 @@
-//! How many bytes a server may send, counted on the way to the driver, which counts nothing itself.
+//! A limit on the bytes that a server may send, counted between the socket and the driver, which has no
+//! limits of its own.
 //!
-//! A server that is broken, or is no PostgreSQL, may send an answer without end, a message of any length
-//! or notices by the million. The driver collects a message before anybody sees it, so the limit has to
-//! be below the driver: each message's header is looked at as its bytes come in, and a message that is
-//! announced longer than what may still come ends the connection before it is read.
+//! A server that is broken, or is not PostgreSQL, may send a result without end, a message of any length
+//! or millions of notices. The driver collects a whole message before it passes it on, so the limit has to
+//! be below the driver: it reads each message's header as the bytes arrive, and a message whose announced
+//! length exceeds the rest of the limit closes the connection before it is read.
 //!
 //! | what is sent | at most |
 //! |---|---|
-//! | everything before the first question | 1 MB |
+//! | everything before the first query | 1 MB |
 //! | a row, where rows are read one by one | 1 GiB, PostgreSQL's own limit |
-//! | all else of one answer | 64 MB |
+//! | everything else of one result | 64 MB |
 //! | the last value of every setting, which the driver keeps | 512 kB a connection |
 //!
-//! A server reports a setting each time that it changes: of some of them twice in each transaction that
-//! sets them for itself. So a report that takes the place of an earlier one counts for its answer alone.
+//! A server reports a setting each time that it changes: some of them twice in each transaction that sets
+//! them with SET LOCAL. So a report that replaces an earlier one counts for its result only.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,48 +26,48 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
-/// Bytes of the messages up to the first question.
+/// Bytes of all messages before the first query.
 const GREETING: usize = 1 << 20;
-/// Bytes of one answer.
-const ANSWER: usize = 64 << 20;
+/// Bytes of one result.
+const RESULT: usize = 64 << 20;
 /// Bytes of one row.
 const ROW: usize = 1 << 30;
-/// Bytes of the settings that the driver keeps, their names included.
+/// Bytes of the settings that the driver keeps, with their names.
 const SETTINGS: usize = 1 << 19;
 
-/// Type, and length without the type.
+/// The length of a message's header: its type, and its length without the type.
 const HEADER: usize = 5;
 
-/// How much may still come on a connection; shared by those who ask and those who read.
+/// How much may still arrive on a connection; shared by the task that queries and the one that reads.
 #[derive(Debug)]
 pub(super) struct Quota {
-    answer: AtomicUsize,
+    result: AtomicUsize,
     /// Whether rows are read one by one.
     streams: AtomicBool,
-    /// Whether a question was asked.
-    asked: AtomicBool,
+    /// Whether a query was sent.
+    queried: AtomicBool,
     exceeded: OnceLock<&'static str>,
 }
 
 impl Quota {
-    /// The quota of a connection that is being opened.
+    /// Makes the limits of a connection that is being opened.
     pub(super) fn of_greeting() -> Arc<Quota> {
         Arc::new(Quota {
-            answer: AtomicUsize::new(GREETING),
+            result: AtomicUsize::new(GREETING),
             streams: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
+            queried: AtomicBool::new(false),
             exceeded: OnceLock::new(),
         })
     }
 
-    /// Begins the next answer. Of one that is streamed rows count one by one.
-    pub(super) fn begin_answer(&self, streams: bool) {
-        self.answer.store(ANSWER, Ordering::Relaxed);
+    /// Begins the next result. With `streams`, each row has a limit of its own.
+    pub(super) fn begin_result(&self, streams: bool) {
+        self.result.store(RESULT, Ordering::Relaxed);
         self.streams.store(streams, Ordering::Relaxed);
-        self.asked.store(true, Ordering::Relaxed);
+        self.queried.store(true, Ordering::Relaxed);
     }
 
-    /// Returns what was too much, if anything was.
+    /// Returns which limit was exceeded, as a message; `None` if none was.
     pub(super) fn exceeded(&self) -> Option<&'static str> {
         self.exceeded.get().copied()
     }
@@ -80,31 +81,31 @@ impl Quota {
             };
         }
         let less = |left: usize| left.checked_sub(bytes);
-        match self.answer.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+        match self.result.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
             Ok(_) => Ok(()),
-            Err(_) if self.asked.load(Ordering::Relaxed) => {
+            Err(_) if self.queried.load(Ordering::Relaxed) => {
                 Err(self.exceed("the server's answer is larger than 64 MB"))
             }
-            Err(_) => Err(self.exceed("the server said more than 1 MB before the first question")),
+            Err(_) => Err(self.exceed("the server sent more than 1 MB before the first query")),
         }
     }
 
-    /// Notes what was too much, and returns it as the error that ends the connection.
+    /// Records which limit was exceeded, and returns it as the error that closes the connection.
     fn exceed(&self, why: &'static str) -> io::Error {
         let _ = self.exceeded.set(why);
         io::Error::other(why)
     }
 }
 
-/// A server's messages, as far as their bounds go.
+/// The state of reading a server's messages, as far as their boundaries are concerned.
 #[derive(Debug, Default)]
 struct Messages {
     header: [u8; HEADER],
-    /// Bytes of the header that have come.
+    /// Bytes of the header that have arrived.
     known: usize,
-    /// Bytes of the message that are still to come.
+    /// Bytes of the message that are still to arrive.
     body: usize,
-    /// The body of the setting that is coming, as far as it has come.
+    /// The body of a setting, as far as it has arrived.
     setting: Option<Vec<u8>>,
     settings: Settings,
 }
@@ -139,7 +140,7 @@ impl Messages {
         Ok(())
     }
 
-    /// Collects a setting's body, and counts it when it is whole.
+    /// Collects a setting's body, and counts it when it is complete.
     fn keep(&mut self, part: &[u8], quota: &Quota) -> io::Result<()> {
         let Some(setting) = &mut self.setting else { return Ok(()) };
         setting.extend_from_slice(part);
@@ -151,7 +152,7 @@ impl Messages {
     }
 }
 
-/// The settings that the driver keeps: of each name the bytes of its last value.
+/// The settings that the driver keeps: the bytes of the last value of each name.
 #[derive(Debug, Default)]
 struct Settings {
     values: HashMap<Vec<u8>, usize>,
@@ -160,7 +161,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Puts this setting in place of the earlier one of its name; returns whether all still fit.
+    /// Replaces the earlier value of this setting. Returns whether all values are within the limit.
     fn keep(&mut self, setting: &[u8]) -> bool {
         let name = setting.split(|byte| *byte == 0).next().unwrap_or_default();
         let value = setting.len() - name.len();
@@ -175,35 +176,35 @@ impl Settings {
     }
 }
 
-/// A connection's bytes in plain, counted.
+/// A stream whose incoming bytes, after decryption, are counted.
 #[derive(Debug)]
-pub(super) struct Counted<S> {
+pub(super) struct CountedStream<S> {
     stream: S,
     messages: Messages,
     quota: Arc<Quota>,
 }
 
-impl<S> Counted<S> {
-    pub(super) fn new(stream: S, quota: Arc<Quota>) -> Counted<S> {
-        Counted { stream, messages: Messages::default(), quota }
+impl<S> CountedStream<S> {
+    pub(super) fn new(stream: S, quota: Arc<Quota>) -> CountedStream<S> {
+        CountedStream { stream, messages: Messages::default(), quota }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let Counted { stream, messages, quota } = &mut *self;
+        let CountedStream { stream, messages, quota } = &mut *self;
         ready!(Pin::new(stream).poll_read(context, buffer))?;
-        let came = buffer.filled().get(before..).unwrap_or_default();
-        Poll::Ready(messages.pass(came, quota))
+        let arrived = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(messages.pass(arrived, quota))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -221,7 +222,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 }
 
-impl<S: TlsStream + Unpin> TlsStream for Counted<S> {
+impl<S: TlsStream + Unpin> TlsStream for CountedStream<S> {
     fn channel_binding(&self) -> ChannelBinding {
         self.stream.channel_binding()
     }
@@ -240,7 +241,7 @@ mod tests {
         [&[kind][..], &length.to_be_bytes()].concat()
     }
 
-    /// Passes bytes in pieces of this size; tells what was too much.
+    /// Passes bytes in parts of this size. Returns which limit was exceeded.
     fn pass(quota: &Quota, bytes: &[u8], piece: usize) -> Option<&'static str> {
         let mut messages = Messages::default();
         let passed = bytes.chunks(piece).try_for_each(|bytes| messages.pass(bytes, quota));
@@ -249,19 +250,19 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart_however_they_are_cut() {
+    fn message_boundaries_do_not_depend_on_reads() {
         let bytes = [message(b'T', b"abc"), message(b'D', &[7; 300]), message(b'C', b"")].concat();
         for piece in [1, 2, 3, 5, 7, 1_000] {
             let quota = Quota::of_greeting();
-            quota.begin_answer(false);
+            quota.begin_result(false);
             assert_eq!(pass(&quota, &bytes, piece), None);
-            let left = quota.answer.load(Ordering::Relaxed);
-            assert_eq!(ANSWER - left, bytes.len());
+            let left = quota.result.load(Ordering::Relaxed);
+            assert_eq!(RESULT - left, bytes.len());
         }
     }
 
     #[test]
-    fn a_message_that_is_too_long_fails_before_it_comes() {
+    fn a_message_that_is_too_long_fails_before_it_arrives() {
         let gib = 1 << 30;
         for (streams, kind, length, exceeds) in [
             (false, b'D', (64 << 20) - 1, false),
@@ -272,14 +273,14 @@ mod tests {
             (true, b'D', u32::MAX, true),
         ] {
             let quota = Quota::of_greeting();
-            quota.begin_answer(streams);
+            quota.begin_result(streams);
             let exceeded = pass(&quota, &header(kind, length), 2);
             assert_eq!(exceeded.is_some(), exceeds, "{streams} {kind} {length}");
         }
     }
 
     #[test]
-    fn many_small_messages_are_too_much_in_the_end() {
+    fn many_small_messages_exceed_the_limit() {
         let flood = |quota: &Quota, kind: u8, most: usize| {
             let bytes = message(kind, &[0; 1_000]);
             (0..most).find(|_| pass(quota, &bytes, 512).is_some())
@@ -289,24 +290,24 @@ mod tests {
         let quota = Quota::of_greeting();
         assert!(flood(&quota, b'S', 2_000).is_some(), "one setting before the first question");
         let quota = Quota::of_greeting();
-        quota.begin_answer(true);
+        quota.begin_result(true);
         assert!(flood(&quota, b'D', 100_000).is_none(), "rows are read one by one");
         assert!(flood(&quota, b'N', 100_000).is_some(), "notices among rows");
         let quota = Quota::of_greeting();
-        quota.begin_answer(true);
+        quota.begin_result(true);
         assert!(flood(&quota, b'S', 100_000).is_some(), "one setting in one answer");
     }
 
-    /// A connection that read thousands of chunks was ended: each transaction reports the same settings,
-    /// once as it sets them and once as it ends.
+    /// Each transaction reports the same settings, when it sets them and when it ends. A connection that read
+    /// thousands of chunks was closed for that once.
     #[test]
-    fn settings_that_are_reported_anew_in_each_transaction_are_not_too_much() {
+    fn settings_that_each_transaction_reports_count_once() {
         let quota = Quota::of_greeting();
         let mut messages = Messages::default();
         let inside = message(b'S', b"DateStyle\0ISO, YMD\0");
         let outside = message(b'S', b"DateStyle\0SQL, DMY\0");
         for _ in 0..100_000 {
-            quota.begin_answer(true);
+            quota.begin_result(true);
             for report in [&inside, &outside] {
                 for part in report.chunks(7) {
                     messages.pass(part, &quota).unwrap();
@@ -317,11 +318,11 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_ever_new_names_are_too_much_however_many_questions_there_are() {
+    fn settings_of_ever_new_names_exceed_the_limit() {
         let quota = Quota::of_greeting();
         let mut messages = Messages::default();
         let refused = (0..100_000).find(|number| {
-            quota.begin_answer(true);
+            quota.begin_result(true);
             let report = message(b'S', format!("setting.{number}\0on\0").as_bytes());
             messages.pass(&report, &quota).is_err()
         });
@@ -330,9 +331,9 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_grows_is_too_much() {
+    fn a_long_setting_exceeds_the_limit() {
         let quota = Quota::of_greeting();
-        quota.begin_answer(true);
+        quota.begin_result(true);
         let long = message(b'S', &vec![b'x'; SETTINGS + 1]);
         assert_eq!(pass(&quota, &long, 8_192), Some("the server sent settings without end"));
     }

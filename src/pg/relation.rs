@@ -1,48 +1,55 @@
-//! Relations with their columns and indexes, as a server's catalog has them.
+//! Reads relations with their columns and indexes from a server's catalog.
 
 use super::catalog::Catalog;
+use super::catalog_type::Types;
 use super::error::PgError;
 use super::row::Row;
-use super::types::Types;
 use crate::schema::{
     Collation, Column, ColumnName, Index, IndexColumn, Relation, RelationKind, TableName,
 };
 use crate::sql;
 
-/// A relation by name, with whether the rows of tables that inherit from it are left out.
+/// A relation's name, and whether the rows of tables that inherit from it are excluded (`ONLY`).
 type Named<'n> = (&'n TableName, bool);
 
-/// One that is there, with its OID.
-type Found<'n> = (Named<'n>, u32);
+/// A relation that exists, with its OID.
+type FoundRelation<'n> = (Named<'n>, u32);
 
 impl Catalog<'_> {
-    /// A table, view or other relation by name, with the rows of tables that inherit from it or, `only`,
-    /// without them; nothing if there is none.
+    /// Reads a table, view or other relation: with the rows of tables that inherit from it or, `only`,
+    /// without them. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn table(&self, name: &TableName, only: bool) -> Result<Option<Relation>, PgError> {
-        Ok(self.tables(&[(name, only)]).await?.pop().flatten())
+    /// The server's error.
+    pub async fn read_table(
+        &self,
+        name: &TableName,
+        only: bool,
+    ) -> Result<Option<Relation>, PgError> {
+        Ok(self.read_tables(&[(name, only)]).await?.pop().flatten())
     }
 
-    /// The same of several, in order.
+    /// Reads several relations, in order, as [`Catalog::read_table`] does.
     ///
     /// # Errors
-    /// What the server says.
-    pub async fn tables(&self, tables: &[Named<'_>]) -> Result<Vec<Option<Relation>>, PgError> {
+    /// The server's error.
+    pub async fn read_tables(
+        &self,
+        tables: &[Named<'_>],
+    ) -> Result<Vec<Option<Relation>>, PgError> {
         let statement = |tables: &[Named<'_>]| {
             sql::relations(&tables.iter().map(|(name, _)| *name).collect::<Vec<_>>())
         };
-        let mut relations = self.each(tables, statement, describe, relation).await?;
+        let mut relations = self.query_each(tables, statement, describe, relation).await?;
         let found = tables.iter().zip(&relations);
-        let found: Vec<Found<'_>> =
+        let found: Vec<FoundRelation<'_>> =
             found.filter_map(|(named, found)| Some((*named, found.as_ref()?.oid?))).collect();
-        let columns = self.columns(&found).await?;
-        let indexes = self.indexes(&found).await?;
+        let columns = self.read_columns(&found).await?;
+        let indexes = self.read_indexes(&found).await?;
         let there = relations.iter_mut().flatten().zip(&found);
         for (((relation, ((_, only), _)), columns), indexes) in there.zip(columns).zip(indexes) {
             relation.columns = columns;
-            // No index of a parent covers the children's rows.
+            // A parent's index does not cover the rows of its children.
             if *only || relation.kind != RelationKind::InheritanceParent {
                 relation.indexes = indexes;
             }
@@ -50,45 +57,46 @@ impl Catalog<'_> {
         Ok(relations)
     }
 
-    /// The columns of each of some relations.
-    async fn columns(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Column>>, PgError> {
-        let statement = |found: &[Found<'_>]| {
+    /// Reads the columns of each relation.
+    async fn read_columns(&self, found: &[FoundRelation<'_>]) -> Result<Vec<Vec<Column>>, PgError> {
+        let statement = |found: &[FoundRelation<'_>]| {
             let oids = found.iter().map(|((_, only), oid)| (*oid, *only));
             sql::relation_columns(&oids.collect::<Vec<_>>())
         };
-        let name = |(named, _): &Found<'_>| describe(named);
-        let decode = |_: &Found<'_>, rows: &[Row]| rows.iter().map(untyped).collect();
-        let untyped: Vec<Vec<Untyped>> = self.each(found, statement, name, decode).await?;
+        let name = |(named, _): &FoundRelation<'_>| describe(named);
+        let decode = |_: &FoundRelation<'_>, rows: &[Row]| rows.iter().map(untyped).collect();
+        let untyped: Vec<Vec<UntypedColumn>> =
+            self.query_each(found, statement, name, decode).await?;
         let oids = untyped.iter().flatten().map(|column| column.type_oid);
-        let types = self.lease.types(&self.own, oids).await?;
-        let typed = |columns: Vec<Untyped>| {
+        let types = self.lease.read_types(&self.own, oids).await?;
+        let typed = |columns: Vec<UntypedColumn>| {
             columns.into_iter().map(|column| column.typed(&types)).collect()
         };
         Ok(untyped.into_iter().map(typed).collect())
     }
 
-    /// The usable indexes of each of some relations.
-    async fn indexes(&self, found: &[Found<'_>]) -> Result<Vec<Vec<Index>>, PgError> {
-        let statement = |found: &[Found<'_>]| {
+    /// Reads the usable indexes of each relation.
+    async fn read_indexes(&self, found: &[FoundRelation<'_>]) -> Result<Vec<Vec<Index>>, PgError> {
+        let statement = |found: &[FoundRelation<'_>]| {
             sql::relation_indexes(&found.iter().map(|(_, oid)| *oid).collect::<Vec<_>>())
         };
-        let name = |(named, _): &Found<'_>| describe(named);
-        let decode = |_: &Found<'_>, rows: &[Row]| indexes(rows);
-        self.each(found, statement, name, decode).await
+        let name = |(named, _): &FoundRelation<'_>| describe(named);
+        let decode = |_: &FoundRelation<'_>, rows: &[Row]| indexes(rows);
+        self.query_each(found, statement, name, decode).await
     }
 }
 
-/// How errors name a relation.
+/// Describes a relation for errors.
 fn describe((name, _): &Named<'_>) -> String {
     format!("table {name}")
 }
 
-/// A relation without its columns and indexes, from its row of `sql::relations`; nothing if there is no
-/// relation of this name that rows can be read from.
+/// Decodes a row of `sql::relations`, without columns and indexes. Returns `None` if there is no relation of
+/// this name that rows can be read from.
 fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgError> {
     let Some(row) = rows.first() else { return Ok(None) };
-    let has_children: bool = row.get(3)?;
-    let kind = match row.get::<&str>(2)? {
+    let has_children: bool = row.get("has_children")?;
+    let kind = match row.get::<&str>("kind")? {
         "r" if has_children => RelationKind::InheritanceParent,
         "r" => RelationKind::Table,
         "p" => RelationKind::Partitioned,
@@ -97,10 +105,10 @@ fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgE
         "f" => RelationKind::Foreign,
         _ => return Ok(None),
     };
-    let estimate: Option<f64> = row.get(4)?;
-    // No number that is known of a parent covers the children's rows.
+    let estimate: Option<f64> = row.get("estimated_rows")?;
+    // A parent's statistics do not include the rows of its children.
     let with_children = kind == RelationKind::InheritanceParent && !only;
-    // -1 says that the table was never analyzed.
+    // -1 means that the table was never analyzed.
     let counted = estimate.filter(|rows| *rows > 0.0 && !with_children);
     let heap = kind == RelationKind::Table || kind == RelationKind::InheritanceParent && *only;
     Ok(Some(Relation {
@@ -108,17 +116,17 @@ fn relation((_, only): &Named<'_>, rows: &[Row]) -> Result<Option<Relation>, PgE
         columns: Vec::new(),
         indexes: Vec::new(),
         estimated_rows: counted.map(|rows| rows as u64),
-        row_security: row.get(5)?,
-        schema_usable: row.get(6)?,
-        heap: heap && row.get(7)?,
-        populated: row.get(8)?,
-        large: with_children || row.get(9)?,
-        oid: Some(row.oid(1)?),
+        row_security: row.get("row_security")?,
+        schema_usable: row.get("schema_usable")?,
+        heap: heap && row.get("heap")?,
+        populated: row.get("populated")?,
+        large: with_children || row.get("large")?,
+        oid: Some(row.get_u32("oid")?),
     }))
 }
 
-/// A column whose type is known by its OID only.
-struct Untyped {
+/// A column whose type is known only by its OID.
+struct UntypedColumn {
     name: ColumnName,
     display: String,
     type_oid: u32,
@@ -130,49 +138,49 @@ struct Untyped {
     distinct: Option<u64>,
 }
 
-impl Untyped {
+impl UntypedColumn {
     fn typed(self, types: &Types) -> Column {
-        let Untyped { name, not_null, readable, scattered, distinct, .. } = self;
+        let UntypedColumn { name, not_null, readable, scattered, distinct, .. } = self;
         let column_type =
             types.column_type(self.type_oid, self.display, self.modifier, self.collation);
         Column { name, column_type, not_null, readable, scattered, distinct }
     }
 }
 
-/// A column from its row of `sql::relation_columns`.
-fn untyped(row: &Row) -> Result<Untyped, PgError> {
-    let collation = match row.get::<&str>(7)? {
+/// Decodes a row of `sql::relation_columns`.
+fn untyped(row: &Row) -> Result<UntypedColumn, PgError> {
+    let collation = match row.get::<&str>("collation")? {
         "-" => Collation::None,
         "b" => Collation::Bytes,
         "n" => Collation::Nondeterministic,
         _ => Collation::Linguistic,
     };
-    Ok(Untyped {
-        name: ColumnName(row.get(1)?),
-        display: row.get(2)?,
-        type_oid: row.oid(3)?,
-        modifier: row.get(4)?,
-        not_null: row.get(5)?,
-        readable: row.get(6)?,
-        collation: (collation, row.get(9)?),
-        scattered: row.get(8)?,
-        distinct: row.get::<Option<f64>>(10)?.map(|values| values.ceil() as u64),
+    Ok(UntypedColumn {
+        name: ColumnName(row.get("name")?),
+        display: row.get("type_name")?,
+        type_oid: row.get_u32("type_oid")?,
+        modifier: row.get("modifier")?,
+        not_null: row.get("not_null")?,
+        readable: row.get("readable")?,
+        collation: (collation, row.get("collation_id")?),
+        scattered: row.get("scattered")?,
+        distinct: row.get::<Option<f64>>("distinct_values")?.map(|values| values.ceil() as u64),
     })
 }
 
-/// Indexes from the rows of `sql::relation_indexes`, one for each of their columns.
+/// Decodes rows of `sql::relation_indexes`, one for each key column of an index.
 fn indexes(rows: &[Row]) -> Result<Vec<Index>, PgError> {
     let mut indexes: Vec<Index> = Vec::new();
     for row in rows {
-        let name: String = row.get(1)?;
+        let name: String = row.get("name")?;
         if indexes.last().is_none_or(|index| index.name != name) {
-            let (unique, primary) = (row.get(2)?, row.get(3)?);
+            let (unique, primary) = (row.get("is_unique")?, row.get("is_primary")?);
             indexes.push(Index { name, unique, primary, columns: Vec::new() });
         }
         if let Some(index) = indexes.last_mut() {
             index.columns.push(IndexColumn {
-                name: row.get::<Option<String>>(4)?.map(ColumnName),
-                plain_order: row.get(5)?,
+                name: row.get::<Option<String>>("column_name")?.map(ColumnName),
+                plain_order: row.get("plain_order")?,
             });
         }
     }

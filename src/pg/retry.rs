@@ -1,13 +1,13 @@
-//! How often, and after which pauses, something that failed is tried again.
+//! How often, and after which pauses, an operation that failed is tried again.
 //!
-//! Pauses double and carry a random part, so that what failed together does not come back together.
-//! Success gives the whole budget back: a range that a standby keeps interrupting is read in pieces,
-//! and each piece that was read is progress. What makes none comes to an end.
+//! Pauses double and have a random part, so that clients that failed together do not come back together.
+//! Success restores the whole budget: a range that a standby keeps interrupting is read in parts, and
+//! each part that was read is progress. Without progress the budget ends.
 
 use std::time::Duration;
 
 /// A budget of tries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Retries {
     first: Duration,
     longest: Duration,
@@ -16,17 +16,17 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// Allows up to `most` tries, with pauses from `first` to `longest` between them.
+    /// Makes a budget of up to `most` tries, with pauses from `first` to `longest` between them.
     pub(crate) const fn new(most: u32, first: Duration, longest: Duration) -> Retries {
         Retries { first, longest, most, failed: 0 }
     }
 
-    /// The budget against faults: a server that restarts within 20 s is waited for.
+    /// Makes the budget against faults: enough for a server that restarts within 20 s.
     pub(crate) const fn against_faults() -> Retries {
         Retries::new(9, Duration::from_millis(200), Duration::from_secs(5))
     }
 
-    /// The budget against conflicts of a standby's queries with its replay, two minutes without any
+    /// Makes the budget against conflicts of a standby's queries with its replay: two minutes without
     /// progress.
     pub(crate) const fn against_conflicts() -> Retries {
         Retries::new(30, Duration::from_millis(100), Duration::from_secs(5))
@@ -40,13 +40,34 @@ impl Retries {
         (self.failed < self.most).then(|| jittered(pause))
     }
 
-    /// Gives the whole budget back.
+    /// Does `work` until it succeeds, until it fails with an error that no retry helps against, or until
+    /// the budget ends.
+    ///
+    /// # Errors
+    /// The last error.
+    pub(crate) async fn run<T, E, F: Future<Output = Result<T, E>>>(
+        mut self,
+        is_transient: impl Fn(&E) -> bool,
+        mut work: impl FnMut() -> F,
+    ) -> Result<T, E> {
+        loop {
+            let result = work().await;
+            match &result {
+                Err(error) if is_transient(error) => {}
+                _ => return result,
+            }
+            let Some(pause) = self.pause() else { return result };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Restores the whole budget.
     pub(crate) fn refill(&mut self) {
         self.failed = 0;
     }
 }
 
-/// Between 75% and 125% of a pause.
+/// Returns 75% to 125% of a pause.
 fn jittered(pause: Duration) -> Duration {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = since.map_or(0, |since| since.subsec_nanos());
@@ -68,8 +89,22 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn only_transient_errors_are_retried() {
+        let retries = Retries::new(3, Duration::from_secs(1), Duration::from_secs(1));
+        let run = async |errors: &[Result<u8, &'static str>]| {
+            let mut results = errors.iter();
+            let work = || std::future::ready(*results.next().unwrap());
+            let result = retries.clone().run(|error| *error == "busy", work).await;
+            (result, results.count())
+        };
+        assert_eq!(run(&[Err("busy"), Ok(1), Ok(2)]).await, (Ok(1), 1));
+        assert_eq!(run(&[Err("busy"), Err("wrong"), Ok(2)]).await, (Err("wrong"), 1));
+        assert_eq!(run(&[Err("busy"), Err("busy"), Err("busy"), Ok(2)]).await, (Err("busy"), 1));
+    }
+
     #[test]
-    fn success_gives_the_budget_back() {
+    fn success_restores_the_budget() {
         let mut retries = Retries::against_conflicts();
         for _ in 0..100 {
             assert!(retries.pause().is_some());

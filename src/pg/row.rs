@@ -1,14 +1,17 @@
-//! Rows as they come from the driver, and values as they go to it.
+//! Rows from the driver, and parameters for it.
+
+use std::fmt;
 
 use bytes::{BufMut, BytesMut};
+use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::error::PgError;
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::schema::Builtin;
 use crate::sql::Bind;
 
-/// One row of an answer. Its fields are slices of the message that it came in.
+/// One row of a result. Its fields are slices of the protocol message that it arrived in.
 #[derive(Debug)]
 pub struct Row(pub(super) tokio_postgres::Row);
 
@@ -25,21 +28,25 @@ impl<'r> FromSql<'r> for Raw<'r> {
     }
 }
 
-impl Record for Row {
+impl RowFields for Row {
     fn field(&self, index: usize) -> Option<&[u8]> {
         self.0.try_get::<_, Option<Raw<'_>>>(index).ok().flatten().map(|raw| raw.0)
     }
 }
 
 impl Row {
-    /// A field of a known type.
-    pub(crate) fn get<'r, T: FromSql<'r>>(&'r self, index: usize) -> Result<T, PgError> {
-        self.0.try_get(index).map_err(|_| {
-            PgError::unexpected(format!("field {} has not the type that was asked for", index + 1))
+    /// Returns the value of a column: by its name, or by its position where the plan decides how many
+    /// columns there are.
+    pub(crate) fn get<'r, T: FromSql<'r>>(
+        &'r self,
+        column: impl RowIndex + fmt::Display,
+    ) -> Result<T, PgError> {
+        self.0.try_get(&column).map_err(|_| {
+            PgError::unexpected(format!("column {column} is missing or has an unexpected type"))
         })
     }
 
-    /// The types of its fields, as far as they are known.
+    /// Returns the types of its columns, `None` for types without a special treatment.
     pub(crate) fn types(&self) -> Vec<Option<Builtin>> {
         self.0.columns().iter().map(|column| Builtin::from_oid(column.type_().oid())).collect()
     }
@@ -49,23 +56,40 @@ impl Row {
         self.0.columns().iter().map(tokio_postgres::Column::name).collect()
     }
 
-    /// Bytes of the message that it came in.
+    /// Returns the bytes of the message that it arrived in.
     pub(crate) fn size(&self) -> usize {
         self.0.raw_size_bytes()
     }
 
-    /// An OID, which is asked for as int8.
-    pub(super) fn oid(&self, index: usize) -> Result<u32, PgError> {
-        let number: i64 = self.get(index)?;
-        u32::try_from(number).map_err(|_| PgError::unexpected("an OID out of range"))
+    /// Returns a number that SQL has no type of its own for, as an OID or a hash bucket: it comes as an
+    /// int8.
+    pub(crate) fn get_u32(&self, column: impl RowIndex + fmt::Display) -> Result<u32, PgError> {
+        let number: i64 = self.get(&column)?;
+        u32::try_from(number).map_err(|_| out_of_range(&column))
+    }
+
+    /// Returns a number that may be NULL, as [`Row::get_u32`] does.
+    pub(super) fn get_optional_u32(&self, column: &str) -> Result<Option<u32>, PgError> {
+        let number: Option<i64> = self.get(column)?;
+        number.map(u32::try_from).transpose().map_err(|_| out_of_range(&column))
+    }
+
+    /// Returns a count, which comes as an int8.
+    pub(crate) fn get_count(&self, column: impl RowIndex + fmt::Display) -> Result<u64, PgError> {
+        let number: i64 = self.get(&column)?;
+        u64::try_from(number).map_err(|_| out_of_range(&column))
     }
 }
 
-/// A parameter: bytes in the binary form of their type.
-#[derive(Debug)]
-pub(super) struct Value<'s>(&'s [u8]);
+fn out_of_range(column: &impl fmt::Display) -> PgError {
+    PgError::unexpected(format!("the number of column {column} is out of range"))
+}
 
-impl ToSql for Value<'_> {
+/// A parameter: bytes in the binary form of its type.
+#[derive(Debug)]
+pub(super) struct Parameter<'s>(&'s [u8]);
+
+impl ToSql for Parameter<'_> {
     fn to_sql(
         &self,
         _: &Type,
@@ -82,8 +106,8 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-/// The parameters of a statement, with their types.
-pub(super) fn values(binds: &[Bind]) -> Vec<(Value<'_>, Type)> {
-    let value = |bind: &'_ Bind| Type::from_oid(bind.oid).unwrap_or(Type::TEXT);
-    binds.iter().map(|bind| (Value(&bind.value), value(bind))).collect()
+/// Returns the parameters of a statement, with their types.
+pub(super) fn parameters(binds: &[Bind]) -> Vec<(Parameter<'_>, Type)> {
+    let type_of = |bind: &Bind| Type::from_oid(bind.oid).unwrap_or(Type::TEXT);
+    binds.iter().map(|bind| (Parameter(&bind.value), type_of(bind))).collect()
 }

@@ -1,44 +1,45 @@
-//! The shapes of what sides read from, as their server has them at this moment.
+//! Reads the shape of what a side reads from, as its server has it now.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::query::QueryColumns;
+use super::query_columns::QueryColumns;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::server::{instance, timeline};
-use super::session::Session;
+use super::server::{instance, timeline, version};
 use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
 
-/// A shape, with the columns of the query if it is of one.
+/// A shape, with the columns of the query if it is that of a query.
 pub(super) type Shaped = (Shape, Option<QueryColumns>);
 
-impl Lease {
-    /// Asks for the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the
-    /// side's search path.
+impl Connection {
+    /// Reads the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the side's
+    /// search path.
     ///
     /// # Errors
-    /// What the server says; of a query that it cannot plan any more, too.
-    pub async fn shape(
+    /// The server's error; also if it cannot plan a query any more.
+    pub async fn read_shape(
         &self,
-        own: &Session,
-        operators: &Session,
+        own: &ReadSettings,
+        operators: &ReadSettings,
         reads: &Reads,
         params: &[Param],
     ) -> Result<Shape, PgError> {
-        let shapes = self.shapes((own, 1), operators, &[reads], params).await?;
+        let shapes = self.read_shapes((own, 1), operators, &[reads], params).await?;
         let one = shapes.into_iter().next();
         one.unwrap_or_else(|| Err(PgError::unexpected("not one row"))).map(|(shape, _)| shape)
     }
 
-    /// Asks for the shapes of what is read from, `most` at once; or why the server refuses a query.
+    /// Reads several shapes, at most `most` with one statement; the server's error where it refuses a
+    /// query.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub(super) async fn shapes(
+    /// An error that concerns more than one of them.
+    pub(super) async fn read_shapes(
         &self,
-        (own, most): (&Session, usize),
-        operators: &Session,
+        (own, most): (&ReadSettings, usize),
+        operators: &ReadSettings,
         reads: &[&Reads],
         params: &[Param],
     ) -> Result<Vec<Result<Shaped, PgError>>, PgError> {
@@ -46,7 +47,7 @@ impl Lease {
         let name = |table: &Option<_>| table.map_or("the server".to_owned(), name_of);
         let statement = |tables: &[_]| sql::shapes(tables);
         let decode = |_: &Option<_>, rows: &[Row]| shape(rows);
-        let shapes = self.ask_each((own, most), &tables, statement, name, decode).await?;
+        let shapes = self.query_each((own, most), &tables, statement, name, decode).await?;
         let (mut views, mut queries) = (Vec::new(), Vec::new());
         for (reads, (shape, is_view)) in reads.iter().zip(&shapes) {
             match (reads, shape.relation) {
@@ -55,9 +56,9 @@ impl Lease {
                 (Reads::Table(_), _) => {}
             }
         }
-        let mut views = self.read_by_views((own, most), &views).await?.into_iter();
+        let mut views = self.read_views((own, most), &views).await?.into_iter();
         let mut queries =
-            self.read_by_queries((own, most), operators, &queries, params).await?.into_iter();
+            self.read_queries((own, most), operators, &queries, params).await?.into_iter();
         let complete = |(reads, (mut shape, is_view)): (&&Reads, (Shape, bool))| match reads {
             Reads::Query(_) => {
                 let missing = || Err(PgError::unexpected("no answer"));
@@ -76,33 +77,33 @@ impl Lease {
         Ok(reads.iter().zip(shapes).map(complete).collect())
     }
 
-    /// What is read through each of some views.
-    async fn read_by_views(
+    /// Reads the relations below each view.
+    async fn read_views(
         &self,
-        session: (&Session, usize),
+        session: (&ReadSettings, usize),
         views: &[(u32, &TableName)],
     ) -> Result<Vec<Vec<ShapeRelation>>, PgError> {
         let oids = |views: &[(u32, _)]| views.iter().map(|(oid, _)| *oid).collect::<Vec<_>>();
         let statement = |views: &[_]| sql::read_by_views(&oids(views));
         let name = |(_, name): &(u32, &TableName)| name_of(name);
         let decode = |_: &_, rows: &[Row]| rows.iter().map(relation).collect();
-        self.ask_each(session, views, statement, name, decode).await
+        self.query_each(session, views, statement, name, decode).await
     }
 
-    /// The columns of each of some queries, and what it reads.
-    async fn read_by_queries(
+    /// Reads the columns of each query, and the relations that it reads.
+    async fn read_queries(
         &self,
-        session: (&Session, usize),
-        operators: &Session,
+        session: (&ReadSettings, usize),
+        operators: &ReadSettings,
         queries: &[&Fragment],
         params: &[Param],
     ) -> Result<Vec<Result<(QueryColumns, Vec<ShapeRelation>), PgError>>, PgError> {
-        let described = self.query_columns(operators, queries, params).await?;
+        let described = self.read_query_columns(operators, queries, params).await?;
         let locked: Vec<&[i64]> =
             described.iter().flatten().map(|query| query.locked.as_slice()).collect();
         let name = |_: &&[i64]| "what a query reads".to_owned();
         let decode = |_: &&[i64], rows: &[Row]| rows.iter().map(relation).collect();
-        let read = self.ask_each(session, &locked, sql::read_by_queries, name, decode).await?;
+        let read = self.query_each(session, &locked, sql::read_by_queries, name, decode).await?;
         let mut read = read.into_iter();
         let both =
             |query: Result<QueryColumns, PgError>| Ok((query?, read.next().unwrap_or_default()));
@@ -114,7 +115,7 @@ fn name_of(table: &TableName) -> String {
     format!("table {table}")
 }
 
-/// The columns of a query in a shape.
+/// Converts the columns of a query to those of a shape.
 fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
     let columns = query.columns.iter().zip(1..);
     let columns = columns.map(|((name, _, type_name), number)| ShapeColumn {
@@ -127,47 +128,40 @@ fn columns_of(query: &QueryColumns) -> Vec<ShapeColumn> {
     columns.collect()
 }
 
-/// A shape from its row of `sql::shapes`, and whether it is of a view.
+/// Decodes a row of `sql::shapes`: a shape, and whether it is that of a view.
 fn shape(rows: &[Row]) -> Result<(Shape, bool), PgError> {
     let [row] = rows else { return Err(PgError::unexpected("not one row")) };
-    let timeline = timeline(row, 6)?;
     let shape = Shape {
-        version: u32::try_from(row.get::<i32>(1)?).unwrap_or(0),
-        system: row.get(5)?,
-        standby: row.get(4)?,
-        timeline,
-        database: row.get(2)?,
-        database_oid: oid(row, 3)?.unwrap_or(0),
-        relation: oid(row, 7)?,
-        columns: columns(row, 11)?,
-        partitions: row.get::<i64>(9)?.cast_unsigned(),
-        partition_set: row.get(10)?,
-        filenode: oid(row, 8)?,
+        version: version(row)?,
+        system: row.get("system")?,
+        standby: row.get("standby")?,
+        timeline: timeline(row)?,
+        database: row.get("database")?,
+        database_oid: row.get_u32("database_oid")?,
+        relation: row.get_optional_u32("relation")?,
+        columns: columns(row)?,
+        partitions: row.get_count("partitions")?,
+        partition_set: row.get("partition_set")?,
+        filenode: row.get_optional_u32("filenode")?,
         relations: Some(Vec::new()),
-        instance: Some(instance(row, timeline, 13)?),
+        instance: Some(instance(row)?),
     };
-    Ok((shape, row.get(12)?))
+    Ok((shape, row.get("is_view")?))
 }
 
 fn relation(row: &Row) -> Result<ShapeRelation, PgError> {
     Ok(ShapeRelation {
-        name: row.get(1)?,
-        oid: oid(row, 2)?.unwrap_or(0),
-        definition: row.get(3)?,
-        partitions: row.get::<i64>(4)?.cast_unsigned(),
-        partition_set: row.get(5)?,
-        columns: columns(row, 6)?,
+        name: row.get("name")?,
+        oid: row.get_u32("oid")?,
+        definition: row.get("definition")?,
+        partitions: row.get_count("partitions")?,
+        partition_set: row.get("partition_set")?,
+        columns: columns(row)?,
     })
 }
 
-fn oid(row: &Row, index: usize) -> Result<Option<u32>, PgError> {
-    let number: Option<i64> = row.get(index)?;
-    let out_of_range = |_| PgError::unexpected("an OID out of range");
-    number.map(u32::try_from).transpose().map_err(out_of_range)
-}
-
-/// Columns come as JSON; nothing where there are none, or none were asked for.
-fn columns(row: &Row, index: usize) -> Result<Vec<ShapeColumn>, PgError> {
-    let Some(text) = row.get::<Option<&str>>(index)? else { return Ok(Vec::new()) };
+/// Decodes columns, which arrive as JSON: NULL if there are none, or none were queried.
+fn columns(row: &Row) -> Result<Vec<ShapeColumn>, PgError> {
+    let Some(text) = row.get::<Option<&str>>("columns")? else { return Ok(Vec::new()) };
     serde_json::from_str(text).map_err(|_| PgError::unexpected("the columns of a relation"))
 }

@@ -19,13 +19,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{Conninfo, SslMode};
 use super::error::PgError;
-use super::files::{home, readable_by_others};
+use super::libpq_files::{home, is_readable_by_others};
 
-/// Makes what a mode asks for. Files are read only when TLS may be used.
+/// Makes the TLS connector of a mode. Files are read only if TLS may be used.
 pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConnect, PgError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = match mode {
-        SslMode::Disable => Arc::new(Trusting(Arc::clone(&provider))),
+        SslMode::Disable => Arc::new(UnverifiedChain(Arc::clone(&provider))),
         _ => verifier(mode, info, &provider)?,
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -47,7 +47,7 @@ pub(super) fn connector(mode: SslMode, info: &Conninfo) -> Result<MakeRustlsConn
 }
 
 fn failed(error: &Error) -> PgError {
-    PgError::setting(format!("TLS cannot be set up: {error}"))
+    PgError::invalid_setting(format!("TLS cannot be set up: {error}"))
 }
 
 fn verifier(
@@ -60,7 +60,7 @@ fn verifier(
     let verifies =
         full || mode == SslMode::VerifyCa || (mode == SslMode::Require && named.is_some());
     if !verifies {
-        return Ok(Arc::new(Trusting(Arc::clone(provider))));
+        return Ok(Arc::new(UnverifiedChain(Arc::clone(provider))));
     }
     let own = home().map(|home| home.join(".postgresql/root.crt")).filter(|file| file.exists());
     let chain: Arc<dyn ServerCertVerifier> = match (named.filter(|named| *named != "system"), own) {
@@ -92,10 +92,10 @@ fn from_file(
         .map_err(|_| bad("it holds no certificate".to_owned()))
 }
 
-/// Says what is wrong with a file that a connection string names. The path is repeated only if there
-/// is such a file: it is no text of another kind then.
+/// Makes an error about a file that a connection string names. It has the path only if there is such a
+/// file: then the path is not a part of a password.
 fn bad_file(what: &str, keyword: &str, file: &Path, why: &str) -> PgError {
-    PgError::setting(match file.exists() {
+    PgError::invalid_setting(match file.exists() {
         true => format!("{what} {}: {why}", file.display()),
         false => format!("{what}: {why}; check what {keyword} names"),
     })
@@ -103,7 +103,7 @@ fn bad_file(what: &str, keyword: &str, file: &Path, why: &str) -> PgError {
 
 type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The client's own certificate, where one is named or stands where libpq looks for it.
+/// Reads the client's certificate, if one is named or is where libpq looks for it.
 fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgError> {
     let place = |keyword: &str, name: &str| {
         let named = info.get(keyword).map(PathBuf::from);
@@ -125,7 +125,7 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
     let bad =
         |file: &Path, why: &str| bad_file("client certificate", "sslcert or sslkey", file, why);
     let metadata = std::fs::metadata(&key).map_err(|error| bad(&key, &error.to_string()))?;
-    if readable_by_others(&metadata) {
+    if is_readable_by_others(&metadata) {
         return Err(bad(&key, "others can read the key; run chmod 600 on it"));
     }
     let chain: Vec<_> = CertificateDer::pem_file_iter(&certificate)
@@ -140,9 +140,9 @@ fn client_certificate(info: &Conninfo) -> Result<Option<ClientCertificate>, PgEr
 
 /// Verifies nothing but that the server holds the key of the certificate it shows.
 #[derive(Debug)]
-struct Trusting(Arc<CryptoProvider>);
+struct UnverifiedChain(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for UnverifiedChain {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -187,7 +187,7 @@ impl ServerCertVerifier for Trusting {
     }
 }
 
-/// Verifies where a certificate comes from, not whose it is.
+/// Verifies the chain of a certificate, not the name.
 #[derive(Debug)]
 struct AnyName(Arc<dyn ServerCertVerifier>);
 
@@ -200,7 +200,7 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The chain is verified before the name is looked at.
+        // The chain is verified before the name.
         match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

@@ -1,9 +1,9 @@
-//! What the driver reads from and writes to: a socket, with TLS if that is asked for, whose bytes are
-//! counted.
+//! The stream that the driver reads from and writes to: a socket, with TLS if `sslmode` says so, whose
+//! incoming bytes are counted.
 //!
-//! The driver takes TLS streams of our making and no others, so it is told to begin with TLS at once,
-//! and what comes is the stream that was agreed on here. Sockets in the file system, which never have
-//! TLS, are handed to it as they are.
+//! The driver accepts custom streams only in the place of TLS streams. So it is configured to begin with
+//! TLS at once, and the negotiation happens here. Unix sockets, which never have TLS, are passed to it as
+//! they are.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::quota::{Counted, Quota};
+use super::quota::{CountedStream, Quota};
 
 /// Whether TLS is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) struct Transports {
 }
 
 /// Makes one transport.
-pub(super) struct Connecting<S: Socket> {
+pub(super) struct TransportConnector<S: Socket> {
     encryption: Encryption,
     tls: <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect,
     quota: Arc<Quota>,
@@ -45,32 +45,32 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for S {}
 
-/// A stream in plain or encrypted.
+/// A stream with TLS or without.
 pub(super) enum Transport<S: Socket> {
     Plain(S),
     Encrypted(<MakeRustlsConnect as MakeTlsConnect<S>>::Stream),
 }
 
 impl<S: Socket> MakeTlsConnect<S> for Transports {
-    type Stream = Counted<Transport<S>>;
-    type TlsConnect = Connecting<S>;
+    type Stream = CountedStream<Transport<S>>;
+    type TlsConnect = TransportConnector<S>;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, domain: &str) -> io::Result<Connecting<S>> {
+    fn make_tls_connect(&mut self, domain: &str) -> io::Result<TransportConnector<S>> {
         let tls = MakeTlsConnect::<S>::make_tls_connect(&mut self.tls, domain);
         let tls = tls.map_err(io::Error::other)?;
-        Ok(Connecting { encryption: self.encryption, tls, quota: Arc::clone(&self.quota) })
+        Ok(TransportConnector { encryption: self.encryption, tls, quota: Arc::clone(&self.quota) })
     }
 }
 
-impl<S: Socket> TlsConnect<S> for Connecting<S> {
-    type Stream = Counted<Transport<S>>;
+impl<S: Socket> TlsConnect<S> for TransportConnector<S> {
+    type Stream = CountedStream<Transport<S>>;
     type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Counted<Transport<S>>>>;
+    type Future = BoxFuture<'static, io::Result<CountedStream<Transport<S>>>>;
 
     fn connect(self, mut stream: S) -> Self::Future {
         Box::pin(async move {
-            let Connecting { encryption, tls, quota } = self;
+            let TransportConnector { encryption, tls, quota } = self;
             let offered = encryption != Encryption::Never && is_offered(&mut stream).await?;
             let transport = match (encryption, offered) {
                 (_, true) => Transport::Encrypted(tls.connect(stream).await?),
@@ -79,19 +79,19 @@ impl<S: Socket> TlsConnect<S> for Connecting<S> {
                 }
                 (Encryption::Never | Encryption::IfOffered, false) => Transport::Plain(stream),
             };
-            Ok(Counted::new(transport, quota))
+            Ok(CountedStream::new(transport, quota))
         })
     }
 }
 
-/// The request for TLS: its length, and a number that no version of the protocol has.
+/// The SSLRequest message: its length, and a number that no version of the protocol has.
 const REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Asks a server for TLS.
+/// Sends an SSLRequest. Returns whether the server offers TLS.
 async fn is_offered(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<bool> {
     stream.write_all(&REQUEST).await?;
     stream.flush().await?;
-    // Not a byte more: what follows an offer belongs to TLS.
+    // Read no further: the bytes that follow belong to TLS.
     Ok(stream.read_u8().await? == b'S')
 }
 

@@ -115,7 +115,7 @@ impl<'c> FactReader<'c> {
     ) -> Result<Vec<(usize, QueryColumns)>, PgError> {
         let side = self.side();
         let reads: Vec<&Reads> = facts.iter().map(|facts| facts.reads(side)).collect();
-        let shapes = self.catalog.shapes(&reads).await?;
+        let shapes = self.catalog.read_shapes(&reads).await?;
         let mut queries = Vec::new();
         for (place, (facts, shape)) in facts.iter_mut().zip(shapes).enumerate() {
             match (shape, facts.reads(side)) {
@@ -137,7 +137,7 @@ impl<'c> FactReader<'c> {
             let settings = facts.settings(side);
             Some((settings.reads.table()?, settings.only))
         });
-        let mut found = self.catalog.tables(&named.collect::<Vec<_>>()).await?.into_iter();
+        let mut found = self.catalog.read_tables(&named.collect::<Vec<_>>()).await?.into_iter();
         for facts in facts {
             let SideMapping { reads: Reads::Table(table), only, .. } = facts.settings(side) else {
                 continue;
@@ -172,7 +172,7 @@ impl<'c> FactReader<'c> {
     async fn hint_for_missing(&mut self, table: &TableName) -> Result<String, PgError> {
         let schema = &table.schema;
         if !self.names.contains_key(schema) {
-            let names = self.catalog.names_in(schema).await?;
+            let names = self.catalog.read_relation_names(schema).await?;
             self.names.insert(schema.clone(), names);
         }
         let names = self.names.get(schema).map_or(&[][..], Vec::as_slice);
@@ -203,7 +203,7 @@ impl<'c> FactReader<'c> {
                 queries.push((query, columns));
             }
         }
-        let relations = self.catalog.queries(&queries).await?;
+        let relations = self.catalog.read_query_relations(&queries).await?;
         for ((place, _), relation) in described.iter().zip(relations) {
             let facts = &mut facts[*place];
             match (relation, facts.reads(side)) {
@@ -226,7 +226,7 @@ impl<'c> FactReader<'c> {
                 fragments.push((facts.reads(side), fragment));
             }
         }
-        let types = self.catalog.expressions(&fragments).await?;
+        let types = self.catalog.read_expression_types(&fragments).await?;
         for ((place, of, fragment), found) in places.into_iter().zip(types) {
             let facts = &mut facts[place];
             let condition = |found: &ColumnType, what: &str| {
@@ -266,7 +266,7 @@ impl<'c> FactReader<'c> {
         };
         let columns: Vec<_> = facts.iter().map(spread).collect();
         let wanted: Vec<(&TableName, &ColumnName)> = columns.iter().flatten().copied().collect();
-        let spreads = self.catalog.spreads(&wanted).await?;
+        let spreads = self.catalog.read_histograms(&wanted).await?;
         let mut spreads = spreads.into_iter();
         for (facts, _) in facts.iter_mut().zip(&columns).filter(|(_, column)| column.is_some()) {
             facts.changed_at = spreads.next().unwrap_or_default();
@@ -297,7 +297,8 @@ impl<'c> FactReader<'c> {
         let expressions = expressions.map(|((_, mapping, fragment, _), names)| {
             (&mapping.sides[side].reads, names.as_slice(), *fragment)
         });
-        let described = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
+        let described =
+            self.catalog.read_expression_outputs(&expressions.collect::<Vec<_>>()).await?;
         for ((place, _, fragment, named), described) in places.iter().zip(described) {
             let described = match described {
                 Ok(described) => described,

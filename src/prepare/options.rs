@@ -6,7 +6,7 @@ use crate::candidates::CandidateSettings;
 use crate::chunks::ChunkSettings;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::spec::{CompareSettings, StrategyChoice};
 
 /// How recent a row has to be to be compared.
@@ -50,7 +50,7 @@ pub struct Options {
     /// Whether the run compares a slice, and its deadline is a normal end.
     pub slice: bool,
     /// The redactor of values.
-    pub veil: Veil,
+    pub veil: Redactor,
     /// What encrypts redacted keys in the ledger, if there is a secret.
     pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
@@ -93,7 +93,7 @@ impl Options {
             sample: None,
             since: None,
             slice: false,
-            veil: Veil::of_process(),
+            veil: Redactor::of_process(),
             cipher: None,
             mappings: Vec::new(),
             relations_at_once: RELATIONS_AT_ONCE,

@@ -5,7 +5,7 @@ use std::fmt;
 use super::facts::FactReader;
 use super::options::Options;
 use super::retry::retry_with_fewer;
-use crate::pg::{Catalog, Lease, PgError, Pool, Remedy, Session};
+use crate::pg::{Catalog, Connection, PgError, Pool, ReadSettings, Remedy};
 use crate::plan::{Facts, MappingPlan, PlanOptions, plan_mapping};
 use crate::schema::{BySide, Server, Side};
 use crate::spec::{Diagnostic, Mapping, Param, Spec, did_you_mean};
@@ -193,7 +193,7 @@ async fn read_side(
     pool: &Pool,
     options: &Options,
 ) -> Result<SideFacts, PgError> {
-    let mut first = match pool.lease().await {
+    let mut first = match pool.acquire().await {
         Err(error) if error.sqlstate.is_none() => return Err(error),
         first => Some(first),
     };
@@ -201,7 +201,7 @@ async fn read_side(
     retry_with_fewer(most, async |most| {
         let opened = match first.take() {
             Some(first) => first,
-            None => pool.lease().await,
+            None => pool.acquire().await,
         };
         let lease = match opened {
             Ok(lease) => lease,
@@ -214,7 +214,7 @@ async fn read_side(
         lease.give_back().await;
         match answer {
             // A server that does not answer on a new connection either is given up.
-            Err(error) if error.remedy == Remedy::Reconnect && !pool.answers().await => {
+            Err(error) if error.remedy == Remedy::Reconnect && !pool.is_responding().await => {
                 (Err(PgError { remedy: Remedy::GiveUp, ..error }), false)
             }
             answer => (answer, is_cut),
@@ -226,22 +226,22 @@ async fn read_side(
 async fn read_facts(
     spec: &Spec,
     side: Side,
-    (lease, most): (&Lease, usize),
+    (lease, most): (&Connection, usize),
     options: &Options,
 ) -> Result<SideFacts, PgError> {
     let timeout = options.statement_timeout;
     let catalog = Catalog {
         lease,
-        own: Session::new(&[], timeout),
-        operators: Session::new(&spec.sides[side].search_path, timeout),
+        own: ReadSettings::new(&[], timeout),
+        operators: ReadSettings::new(&spec.sides[side].search_path, timeout),
         params: &spec.params,
         side,
         most,
     };
-    let server = lease.server(&catalog.own).await?;
+    let server = lease.read_server(&catalog.own).await?;
     let mut problems = Vec::new();
     for param in &spec.params {
-        if !catalog.reads(param).await? {
+        if !catalog.accepts_param(param).await? {
             let Param { name, type_name, span, .. } = param;
             let message = format!("the value of parameter \"{name}\" is not of type {type_name}");
             let hint = "Write it as PostgreSQL does, for example \"{1,2}\" for an array.";
@@ -249,7 +249,7 @@ async fn read_facts(
         }
     }
     let moment = match &options.since {
-        Some(since) => Some(lease.moment(&catalog.own, since.time).await?),
+        Some(since) => Some(lease.read_moment(&catalog.own, since.time).await?),
         None => None,
     };
     let mappings: Vec<&Mapping> = chosen(spec, options).collect();

@@ -162,10 +162,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_failures_are_retried_less_often() {
-        let busy = || PgError::not_yet("sorry, too many clients already");
+        let busy = || PgError::transient("sorry, too many clients already");
         assert_eq!(tries(Duration::ZERO, busy()).await, (9, Some(ADVICE.to_owned())));
         assert_eq!(tries(Duration::from_secs(60), busy()).await.0, 2);
-        let timeout = PgError::too_much("canceling statement due to statement timeout");
+        let timeout = PgError::too_large("canceling statement due to statement timeout");
         assert_eq!(tries(Duration::ZERO, timeout).await.0, 9);
         assert_eq!(tries(Duration::ZERO, PgError::unexpected("not one row")).await, (1, None));
     }
@@ -178,9 +178,9 @@ mod tests {
             tried.push(most);
             tokio::time::sleep(Duration::from_secs(8)).await;
             match most {
-                62 if tried.len() == 4 => (Err(PgError::not_yet("too many clients")), false),
+                62 if tried.len() == 4 => (Err(PgError::transient("too many clients")), false),
                 1 => (Ok(()), false),
-                _ => (Err(PgError::too_much("the server's answer is larger than 64 MB")), true),
+                _ => (Err(PgError::too_large("the server's answer is larger than 64 MB")), true),
             }
         });
         assert_eq!(done.await, Ok(()));
@@ -193,7 +193,7 @@ mod tests {
         let mut tried = Vec::new();
         let failed: Result<(), _> = retry_with_fewer(2, async |most| {
             tried.push(most);
-            (Err(PgError::too_much("the server's answer is larger than 64 MB")), true)
+            (Err(PgError::too_large("the server's answer is larger than 64 MB")), true)
         })
         .await;
         assert_eq!(failed.unwrap_err().hint, None);
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn several_errors_pass_only_together() {
         let wrong = (None, PgError::unexpected("not one row"));
-        let busy = (None, PgError::not_yet("the server is shutting down"));
+        let busy = (None, PgError::transient("the server is shutting down"));
         assert_eq!(vec![busy.clone(), busy.clone()].remedy(), Remedy::Retry);
         assert_eq!(vec![busy.clone(), wrong].remedy(), Remedy::GiveUp);
         let hint = |error: (_, PgError)| error.1.hint;

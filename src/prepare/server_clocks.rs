@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::preparation::Prepared;
 use crate::finding::format_timestamp;
 use crate::gate::Clocks;
-use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Remedy};
 use crate::problem::Problem;
 use crate::schema::{BySide, Side};
 
@@ -51,7 +51,7 @@ pub(crate) async fn server_clocks(
 }
 
 async fn read_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgError> {
-    let mut why = PgError::not_yet("the server's clock: no answer in time");
+    let mut why = PgError::transient("the server's clock: no answer in time");
     let clock = timeout(patience, async {
         loop {
             match read(pool).await {
@@ -68,8 +68,8 @@ async fn read_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgEr
 }
 
 async fn read(pool: &Pool) -> Result<Timestamp, PgError> {
-    let lease = pool.lease().await?;
-    let clock = lease.clock(&Session::new(&[], CLOCK_PATIENCE)).await;
+    let lease = pool.acquire().await?;
+    let clock = lease.read_clock(&ReadSettings::new(&[], CLOCK_PATIENCE)).await;
     lease.give_back().await;
     clock
 }

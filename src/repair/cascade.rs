@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::change::{ChangeShape, Operation};
 use super::quote::escape_table;
-use crate::schema::{ColumnName, Link, TableName};
+use crate::schema::{ColumnName, ForeignKey, TableName};
 
 /// A table that a change reaches through a foreign key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +34,14 @@ pub fn find_cascades(shape: &ChangeShape) -> Vec<Cascade<'_>> {
 }
 
 /// Returns the tables that a change reaches through these foreign keys, the nearest first.
-fn follow<'s>(shape: &'s ChangeShape, links: impl Iterator<Item = &'s Link>) -> Vec<Cascade<'s>> {
+fn follow<'s>(
+    shape: &'s ChangeShape,
+    links: impl Iterator<Item = &'s ForeignKey>,
+) -> Vec<Cascade<'s>> {
     let mut all: Vec<Cascade<'_>> = Vec::new();
     let mut effects: Vec<(&TableName, Effect<'_>)> = Vec::new();
     let mut add =
-        |link: &'s Link, deleted: bool, action: &'s str, through, effects: &mut Vec<_>| {
+        |link: &'s ForeignKey, deleted: bool, action: &'s str, through, effects: &mut Vec<_>| {
             let table = &link.there.table;
             let on = if deleted { "DELETE" } else { "UPDATE" };
             let cascade = Cascade { table, on, action, through };
@@ -80,7 +83,7 @@ fn follow<'s>(shape: &'s ChangeShape, links: impl Iterator<Item = &'s Link>) -> 
 
 /// Returns the names of the tables that a foreign key reaches beyond its own; `None` if there are
 /// none.
-pub(super) fn tables_beyond(shape: &ChangeShape, link: &Link) -> Option<String> {
+pub(super) fn tables_beyond(shape: &ChangeShape, link: &ForeignKey) -> Option<String> {
     let mut names: Vec<String> = Vec::new();
     for cascade in follow(shape, std::iter::once(link)).iter().skip(1) {
         let name = escape_table(cascade.table);

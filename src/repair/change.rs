@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::quote::escape_name;
-use crate::schema::{ColumnName, Link, TableName};
+use crate::schema::{ColumnName, ForeignKey, TableName};
 
 /// What is done to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -138,13 +138,13 @@ pub struct ChangeShape {
     /// Unique indexes whose values move between rows.
     pub exchanges: Vec<Exchange>,
     /// The foreign keys of the table.
-    pub parents: Vec<Link>,
+    pub parents: Vec<ForeignKey>,
     /// The foreign keys that refer to the table.
-    pub referrers: Vec<Link>,
+    pub referrers: Vec<ForeignKey>,
     /// Tables that `ON DELETE` and `ON UPDATE` can reach through the referrers, each with the foreign
     /// keys that refer to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beyond: Vec<(TableName, Vec<Link>)>,
+    pub beyond: Vec<(TableName, Vec<ForeignKey>)>,
     /// Whether a DELETE or UPDATE may reach these tables (`--allow-cascade`).
     pub cascade: bool,
 }
@@ -164,14 +164,14 @@ impl ChangeShape {
     }
 
     /// Returns the positions of a foreign key's columns that an update sets.
-    pub fn moved(&self, link: &Link) -> Vec<usize> {
+    pub fn moved(&self, link: &ForeignKey) -> Vec<usize> {
         let places = link.columns.iter().filter_map(|(own, _)| self.place(own));
         places.filter(|place| self.set.contains(place)).collect()
     }
 
     /// Returns what the server does to rows that refer to the changed ones (`CASCADE`, `SET NULL`,
     /// `SET DEFAULT`); `None` if it only refuses or the foreign key is not affected.
-    pub fn action<'l>(&self, link: &'l Link) -> Option<&'l str> {
+    pub fn action<'l>(&self, link: &'l ForeignKey) -> Option<&'l str> {
         match self.operation {
             Operation::Insert => None,
             Operation::Update if link.generated || !self.moved(link).is_empty() => {

@@ -9,18 +9,18 @@ use super::change::{ChangeShape, Operation};
 use super::quote::{do_block, escape_table, quote_literal};
 use super::row_statements::{GUARD, check_old};
 use super::staged_rows::StagedRows;
-use crate::schema::{End, Link};
+use crate::schema::{ForeignKey, ForeignKeyEnd};
 use crate::sql::{quoted, quoted_table};
 
 /// Returns the table of an end, as a FROM clause names it.
-fn rows_of(end: &End) -> String {
+fn rows_of(end: &ForeignKeyEnd) -> String {
     let only = if end.partitioned { "" } else { "ONLY " };
     format!("{only}{}", quoted_table(&end.table))
 }
 
 /// Returns the condition that the columns of the other end equal their counterparts, which `write`
 /// writes.
-fn matches(link: &Link, alias: &str, write: impl Fn(&str) -> String) -> String {
+fn matches(link: &ForeignKey, alias: &str, write: impl Fn(&str) -> String) -> String {
     let pairs = link.columns.iter();
     let pairs =
         pairs.map(|(own, theirs)| format!("{alias}.{} = {}", quoted(&theirs.0), write(&own.0)));
@@ -28,12 +28,12 @@ fn matches(link: &Link, alias: &str, write: impl Fn(&str) -> String) -> String {
 }
 
 /// Returns whether the images contain the key's columns of this end.
-fn known(shape: &ChangeShape, link: &Link) -> bool {
+fn known(shape: &ChangeShape, link: &ForeignKey) -> bool {
     link.columns.iter().all(|(own, _)| shape.place(own).is_some())
 }
 
 /// Returns whether a change may change the key's columns.
-fn touches(shape: &ChangeShape, link: &Link) -> bool {
+fn touches(shape: &ChangeShape, link: &ForeignKey) -> bool {
     shape.operation != Operation::Update || link.generated || !shape.moved(link).is_empty()
 }
 
@@ -63,7 +63,7 @@ pub(super) fn checks_before(rows: &StagedRows<'_>, stages: &[StagedRows<'_>]) ->
             raise_if_any(&count_reached(rows, link, stages), &message, &names, hint)
         })
         .collect();
-    let cascades = |link: &Link| shape.action(link).is_some();
+    let cascades = |link: &ForeignKey| shape.action(link).is_some();
     if shape.operation == Operation::Delete && shape.referrers.iter().any(cascades) {
         texts.push(check_old(rows));
     }
@@ -72,7 +72,7 @@ pub(super) fn checks_before(rows: &StagedRows<'_>, stages: &[StagedRows<'_>]) ->
 
 /// Counts rows that refer to the changed ones. Rows of the batch itself do not count: `check_new` checks
 /// whether they are as intended.
-fn count_reached(rows: &StagedRows<'_>, link: &Link, stages: &[StagedRows<'_>]) -> String {
+fn count_reached(rows: &StagedRows<'_>, link: &ForeignKey, stages: &[StagedRows<'_>]) -> String {
     let shape = rows.shape;
     let mut conditions = Vec::new();
     if shape.operation == Operation::Update && link.generated {
@@ -132,12 +132,12 @@ pub(super) fn checks_after(rows: &StagedRows<'_>) -> Vec<String> {
     let parents = shape.parents.iter().filter(|_| shape.operation != Operation::Delete);
     let referrers = shape.referrers.iter().filter(|link| known(shape, link));
     let referrers = referrers.filter(|_| shape.operation != Operation::Insert);
-    let touched = |link: &&Link| touches(shape, link);
+    let touched = |link: &&ForeignKey| touches(shape, link);
     let parents = parents.filter(touched).map(|link| check_parents(rows, link));
     parents.chain(referrers.filter(touched).map(|link| check_referrers(rows, link))).collect()
 }
 
-fn check_parents(rows: &StagedRows<'_>, link: &Link) -> String {
+fn check_parents(rows: &StagedRows<'_>, link: &ForeignKey) -> String {
     let known = link.columns.iter().map(|(own, _)| format!("t.{} IS NOT NULL", quoted(&own.0)));
     // A partly NULL key refers to no row; only MATCH FULL forbids it.
     let counts = known.collect::<Vec<_>>().join(if link.full { " OR " } else { " AND " });
@@ -152,7 +152,7 @@ fn check_parents(rows: &StagedRows<'_>, link: &Link) -> String {
     check(count.trim_end(), "% rows refer to rows of % that are not there", link)
 }
 
-fn check_referrers(rows: &StagedRows<'_>, link: &Link) -> String {
+fn check_referrers(rows: &StagedRows<'_>, link: &ForeignKey) -> String {
     let old = |own: &str| {
         let place = rows.shape.columns.iter().position(|column| column.name.0 == own);
         format!("u.o{}", place.map_or(0, |place| place + 1))
@@ -174,7 +174,7 @@ fn check_referrers(rows: &StagedRows<'_>, link: &Link) -> String {
 
 const LOST: &str = "% rows of % would refer to none";
 
-fn check(count: &str, message: &str, link: &Link) -> String {
+fn check(count: &str, message: &str, link: &ForeignKey) -> String {
     let hint = "No trigger watches foreign keys with --triggers off. Repair that table too.";
     raise_if_any(count, message, &[quote_literal(&escape_table(&link.there.table))], hint)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::change::{ApplyMode, Operation};
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 use crate::schema::{Instance, TableName};
 use crate::spec::escape_json;
 
@@ -168,7 +168,7 @@ pub enum ManifestError {
 /// Returns the checksum of a manifest's fields.
 fn checksum(mut fields: Map<String, Value>) -> String {
     let _ = fields.shift_remove(CHECKSUM);
-    let mut sealer = Sealer::default();
+    let mut sealer = ChecksumHasher::default();
     sealer.update(Value::Object(fields).to_string().as_bytes());
     sealer.finish()
 }

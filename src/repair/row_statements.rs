@@ -7,10 +7,10 @@ use super::change::{Exchange, Operation, Placeholder};
 use super::quote::{do_block, quote_literal};
 use super::staged_rows::StagedRows;
 use crate::schema::ColumnName;
-use crate::sql::{quoted, quoted_table};
+use crate::sql::{RAISED_SQLSTATE, quoted, quoted_table};
 
 /// The SQLSTATE of an error that a guard raises.
-pub const GUARD: &str = "PGR01";
+pub const GUARD: &str = RAISED_SQLSTATE;
 
 /// Locks the existing rows, all at once or none of them. A transaction that holds some of them and waits
 /// for others then finds the others free, so it cannot deadlock with a script.

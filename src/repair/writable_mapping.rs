@@ -12,8 +12,8 @@ use super::equality::{coarse, ordered};
 use crate::plan::{Expression, MappingPlan};
 use crate::problem::Problem;
 use crate::schema::{
-    Builtin, ColumnName, Identity, Link, PgType, RelationKind, Side, Stored, StoredColumn,
-    TableName, Told, Unique,
+    Builtin, ColumnName, ForeignKey, Identity, IndexValue, PgType, RelationKind, Side,
+    StoredColumn, StoredTable, TableName, UniqueIndex,
 };
 use crate::spec::Reads;
 
@@ -34,7 +34,7 @@ pub struct WritableMapping {
     /// The written table.
     pub table: TableName,
     /// Its columns, indexes and foreign keys.
-    pub stored: Stored,
+    pub stored: StoredTable,
     /// The columns that pairs fill, the key's first.
     pub filled: Vec<FilledColumn>,
     key_width: usize,
@@ -42,7 +42,7 @@ pub struct WritableMapping {
     /// The names of pairs that are compared and not written.
     pub compared_only: Vec<String>,
     /// The tables that a change could reach, each with the foreign keys that refer to it.
-    pub beyond: Vec<(TableName, Vec<Link>)>,
+    pub beyond: Vec<(TableName, Vec<ForeignKey>)>,
 }
 
 /// Which placeholder values the server does not accept. Columns are positions among the stored ones.
@@ -62,8 +62,8 @@ impl WritableMapping {
     pub fn of(
         plan: &MappingPlan,
         written: Side,
-        stored: Stored,
-        beyond: Vec<(TableName, Vec<Link>)>,
+        stored: StoredTable,
+        beyond: Vec<(TableName, Vec<ForeignKey>)>,
     ) -> Result<WritableMapping, Vec<String>> {
         let mut refused = Vec::new();
         let side = &plan.sides[written];
@@ -134,7 +134,7 @@ impl WritableMapping {
     /// Returns an index as not opaque if its values need not be computed by the server. They have to be if
     /// texts do not distinguish them, if the index has columns that no pair fills, or if a placeholder
     /// could be refused: then each row's value is needed to leave out the rows that exchange values.
-    fn simplify(&self, unique: Unique) -> Unique {
+    fn simplify(&self, unique: UniqueIndex) -> UniqueIndex {
         if unique.told.as_ref().is_none_or(|told| !told.plain) {
             return unique;
         }
@@ -147,7 +147,7 @@ impl WritableMapping {
             || columns().any(|(_, column)| !column.readable)
             || filled().all(|place| place.is_some_and(|place| place < self.key_width))
             || filled().all(|place| place.is_none());
-        let by_text = Unique { told: None, ..unique.clone() };
+        let by_text = UniqueIndex { told: None, ..unique.clone() };
         let places = self.places(Operation::Update, unique.columns.iter()).unwrap_or_default();
         let set = places.iter().copied().filter(|place| self.settable(*place)).collect();
         let has_placeholder = !places.is_empty()
@@ -262,7 +262,7 @@ impl WritableMapping {
 
     /// Returns the unique indexes, except those whose columns are all key columns: rows with different keys
     /// do not conflict in them. In an opaque index they may.
-    pub fn uniques(&self) -> impl Iterator<Item = &Unique> {
+    pub fn uniques(&self) -> impl Iterator<Item = &UniqueIndex> {
         let key = self.filled.iter().take(self.key_width);
         let key: Vec<&ColumnName> =
             key.map(|filled| &self.stored.columns[filled.column].name).collect();
@@ -274,7 +274,7 @@ impl WritableMapping {
 
     /// Returns the opaque unique indexes: those whose values are queried from the server for each row,
     /// because the texts of their columns do not determine them.
-    pub fn opaque_uniques(&self) -> impl Iterator<Item = (&Unique, &Told)> {
+    pub fn opaque_uniques(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValue)> {
         self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 
@@ -286,7 +286,7 @@ impl WritableMapping {
     /// Returns why the index's values cannot be exchanged.
     pub fn exchange(
         &self,
-        unique: &Unique,
+        unique: &UniqueIndex,
         set: &BTreeSet<usize>,
         limits: &PlaceholderLimits,
     ) -> Result<Option<Exchange>, Problem> {
@@ -302,7 +302,7 @@ impl WritableMapping {
         }
         let links = |place: &usize| {
             let name = column(place).name.clone();
-            let of = move |link: &&Link| link.columns.iter().any(|(own, _)| *own == name);
+            let of = move |link: &&ForeignKey| link.columns.iter().any(|(own, _)| *own == name);
             self.stored.referrers.iter().filter(of)
         };
         // Rows that refer to a value are updated with it (ON UPDATE), also to a placeholder, but not to

@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{Directory, Draft, Purpose};
+use crate::files::{Directory, Purpose, StagedEntry};
 use crate::problem::Problem;
 use crate::repair::{FileChecksum, Manifest};
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 
 /// A folder that is not in its place yet.
 pub(crate) struct FolderDraft {
-    draft: Draft,
+    draft: StagedEntry,
     directory: Directory,
     name: OsString,
 }
@@ -30,7 +30,7 @@ impl FolderDraft {
         if !parent.is_free(&name).map_err(problem)? {
             return Err(problem(io::Error::other("there is something already")));
         }
-        let draft = Draft::folder(&parent, ".pgreconcile-repair-").map_err(problem)?;
+        let draft = StagedEntry::folder(&parent, ".pgreconcile-repair-").map_err(problem)?;
         let directory = draft.directory().map_err(problem)?;
         Ok(FolderDraft { draft, directory, name })
     }
@@ -39,7 +39,7 @@ impl FolderDraft {
     pub(crate) fn create_file(&self, name: &str) -> Result<FileWriter, Problem> {
         let file = self.directory.create(name).map_err(file_problem)?;
         let (path, out) = (self.directory.path_of(name), BufWriter::new(file));
-        Ok(FileWriter { name: name.to_owned(), path, out, sealer: Sealer::default() })
+        Ok(FileWriter { name: name.to_owned(), path, out, sealer: ChecksumHasher::default() })
     }
 
     /// Writes the manifest and moves the folder into its place.
@@ -59,7 +59,7 @@ pub(crate) struct FileWriter {
     name: String,
     path: PathBuf,
     out: BufWriter<File>,
-    sealer: Sealer,
+    sealer: ChecksumHasher,
 }
 
 impl FileWriter {

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder_draft::{file_problem, open_file};
-use crate::files::{Directory, Draft};
+use crate::files::{Directory, StagedEntry};
 use crate::problem::Problem;
 
 /// The number of a part and of a batch of it, both from 1.
@@ -138,7 +138,7 @@ impl Journal {
         let at_path = |error: io::Error| Problem::io(&self.path(), &error);
         if !self.folder.has(Journal::FILE) {
             // The first line is complete before the file gets its name.
-            let draft = Draft::file(&self.folder, ".applied-").map_err(file_problem)?;
+            let draft = StagedEntry::file(&self.folder, ".applied-").map_err(file_problem)?;
             let header = JournalHeader { version: 1, manifest: self.seal.clone() };
             let header = serde_json::to_string(&header).map_err(|error| at_path(error.into()))?;
             let mut file = draft.open().map_err(at_path)?;

@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use super::change_file::{BatchHeader, ChangeFileHeader};
 use super::folder_draft::{FileWriter, FolderDraft};
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::problem::Problem;
 use crate::repair::plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::repair::{
@@ -101,7 +101,7 @@ pub(crate) fn write_part(
         script: folder.create_file(&names[0])?,
         undo: folder.create_file(&names[1])?,
         changes: folder.create_file(&names[2])?,
-        undo_batches: unnamed().map_err(spool_problem)?,
+        undo_batches: create_unnamed_file().map_err(spool_problem)?,
         undo_starts: vec![0],
     };
     writer.script.write(&repair::write_header(&head(false)))?;

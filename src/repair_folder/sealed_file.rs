@@ -11,7 +11,7 @@ use super::folder_draft::open_file;
 use crate::files::Directory;
 use crate::problem::Problem;
 use crate::repair::FileChecksum;
-use crate::row::Sealer;
+use crate::row::ChecksumHasher;
 
 const BLOCK: u64 = 1 << 20;
 
@@ -36,7 +36,7 @@ impl SealedFile {
     /// Reads a whole file and verifies its checksum.
     pub(crate) fn verify(folder: &Directory, seal: &FileChecksum) -> Result<SealedFile, Problem> {
         let mut file = open_file(folder, &seal.file)?;
-        let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
+        let (mut whole, mut blocks) = (ChecksumHasher::default(), Vec::new());
         let mut block = Vec::new();
         loop {
             read_block(&mut file, &mut block)
@@ -124,7 +124,7 @@ fn read_block(file: &mut std::fs::File, block: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn hash(block: &[u8]) -> String {
-    let mut sealer = Sealer::default();
+    let mut sealer = ChecksumHasher::default();
     sealer.update(block);
     sealer.finish()
 }

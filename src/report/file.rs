@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::{EventWriter, Format, ReportOptions};
 use crate::event::Event;
-use crate::files::{Directory, Draft, Purpose};
+use crate::files::{Directory, Purpose, StagedEntry};
 use crate::problem::Problem;
 
 /// A report file that is being written.
@@ -16,7 +16,7 @@ pub struct ReportFile {
     path: PathBuf,
     name: OsString,
     writer: Box<dyn EventWriter>,
-    draft: Draft,
+    draft: StagedEntry,
 }
 
 impl ReportFile {
@@ -39,7 +39,7 @@ impl ReportFile {
     fn open(path: &Path, format: &Format, options: &ReportOptions) -> io::Result<ReportFile> {
         let (folder, name) = Directory::of(path, Purpose::Output)?;
         folder.check_replaceable(&name)?;
-        let draft = Draft::file(&folder, ".pgreconcile-report-")?;
+        let draft = StagedEntry::file(&folder, ".pgreconcile-report-")?;
         let out: BufWriter<File> = BufWriter::new(draft.open()?);
         let options = ReportOptions { is_terminal: false, ..options.clone() };
         let writer = (format.new_writer)(Box::new(out), &options);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::format::{EventWriter, Format};
 use crate::event::Event;
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::finding::{MappingRecord, SummaryRecord};
 use crate::spec::escape_json;
 
@@ -68,7 +68,7 @@ impl RecordFile {
                 file.write_all(b",")?;
                 file
             }
-            none => none.insert(BufWriter::new(unnamed()?)),
+            none => none.insert(BufWriter::new(create_unnamed_file()?)),
         };
         write_json(file, record)
     }

@@ -1,4 +1,4 @@
-//! Which part of a mapping's keys was verified when.
+//! Coverage: which part of a mapping's keys was last verified by which run.
 //!
 //! ```text
 //!   before   [────── Monday ──────][─── never ───][──── Monday ────]
@@ -6,8 +6,8 @@
 //!   after    [── Monday ────][────────── Tuesday ─────][─ Monday ──]
 //! ```
 //!
-//! Stretches tile the keys from the first open end to the last, so that nothing is left out of sight.
-//! Which of two runs is the newer one is told by their numbers, not by a clock: clocks go back.
+//! Ranges tile the keys from the first open end to the last, so that no key is left out. Which of two runs
+//! is newer is decided by their numbers, not by a clock: clocks go back.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ pub struct VerifiedBy {
 
 /// A range of keys, all of which were last verified by one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// Its keys.
+pub struct CoveredRange {
+    /// The range.
     pub range: KeyRange,
     /// About how many rows it has.
     pub rows: u64,
@@ -37,92 +37,92 @@ pub struct Stretch {
 
 /// When each part of the keys was last verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage(Vec<Stretch>);
+pub struct Coverage(Vec<CoveredRange>);
 
 impl Coverage {
-    /// Nothing of about so many rows.
+    /// Makes the coverage of about so many rows of which none are verified.
     pub fn nothing(rows: u64) -> Coverage {
-        Coverage(vec![Stretch { range: KeyRange::everything(), rows, verified: None }])
+        Coverage(vec![CoveredRange { range: KeyRange::everything(), rows, verified: None }])
     }
 
-    /// What was written down; nothing if it does not tile the keys.
-    pub fn of(stretches: Vec<Stretch>) -> Option<Coverage> {
-        let first = stretches.first()?.range.after.is_none();
-        let last = stretches.last()?.range.through.is_none();
-        let joined = |pair: &[Stretch]| {
+    /// Makes a coverage of stored ranges. Returns `None` if they do not tile the keys.
+    pub fn of(ranges: Vec<CoveredRange>) -> Option<Coverage> {
+        let first = ranges.first()?.range.after.is_none();
+        let last = ranges.last()?.range.through.is_none();
+        let joined = |pair: &[CoveredRange]| {
             pair[0].range.through.is_some() && pair[0].range.through == pair[1].range.after
         };
-        (first && last && stretches.windows(2).all(joined)).then_some(Coverage(stretches))
+        (first && last && ranges.windows(2).all(joined)).then_some(Coverage(ranges))
     }
 
-    /// Its stretches in key order.
-    pub fn stretches(&self) -> &[Stretch] {
+    /// Returns its ranges in key order.
+    pub fn ranges(&self) -> &[CoveredRange] {
         &self.0
     }
 
-    /// A range of about so many rows was verified by this run, or is not to count as verified.
+    /// Marks a range of about so many rows as verified by this run; `None` marks it as not verified.
     pub fn mark(&mut self, range: &KeyRange, rows: u64, by: Option<&VerifiedBy>, order: &KeyOrder) {
         let mut marked = Vec::with_capacity(self.0.len() + 2);
         let (mut new, mut unseen) = (Some(rows), rows);
         let verified = by.cloned();
-        for stretch in self.0.drain(..) {
-            let around = |at: &Bound| around(&stretch.range, at, order);
+        for covered in self.0.drain(..) {
+            let around = |at: &Bound| around(&covered.range, at, order);
             let before = range.after.as_ref().and_then(|after| around(after).0);
             let behind = range.through.as_ref().and_then(|through| around(through).1);
             let untouched =
-                before.as_ref() == Some(&stretch.range) || behind.as_ref() == Some(&stretch.range);
+                before.as_ref() == Some(&covered.range) || behind.as_ref() == Some(&covered.range);
             if untouched {
-                marked.push(stretch);
+                marked.push(covered);
                 continue;
             }
-            let taken = stretch.rows.min(unseen);
+            let taken = covered.rows.min(unseen);
             unseen -= taken;
-            // Of a stretch of which nobody knew how long it is, as much is left as was seen.
-            let outside = if stretch.rows == 0 { rows } else { stretch.rows - taken };
-            // On which side of the range they lie is not known: about half on each.
+            // Of a range of unknown size, as many rows are assumed to remain as were read.
+            let outside = if covered.rows == 0 { rows } else { covered.rows - taken };
+            // On which side of the range they are is unknown: half of them on each.
             let rows_before = if behind.is_some() { outside / 2 } else { outside };
             if let Some(before) = &before {
                 let range = before.clone();
-                marked.push(Stretch { range, rows: rows_before, ..stretch.clone() });
+                marked.push(CoveredRange { range, rows: rows_before, ..covered.clone() });
             }
             if let Some(rows) = new.take() {
                 let range = range.clone();
-                marked.push(Stretch { range, rows, verified: verified.clone() });
+                marked.push(CoveredRange { range, rows, verified: verified.clone() });
             }
             if let Some(behind) = behind {
                 let rows = if before.is_some() { outside - rows_before } else { outside };
-                marked.push(Stretch { range: behind, rows, ..stretch });
+                marked.push(CoveredRange { range: behind, rows, ..covered });
             }
         }
         self.0 = marked;
         self.join();
     }
 
-    /// Neighbours that one run verified become one.
+    /// Joins neighbours that one run verified.
     fn join(&mut self) {
-        let mut joined: Vec<Stretch> = Vec::with_capacity(self.0.len());
-        for stretch in self.0.drain(..) {
+        let mut joined: Vec<CoveredRange> = Vec::with_capacity(self.0.len());
+        for covered in self.0.drain(..) {
             match joined.last_mut() {
-                Some(last) if last.verified == stretch.verified => {
-                    last.range.through = stretch.range.through;
-                    last.rows = last.rows.saturating_add(stretch.rows);
+                Some(last) if last.verified == covered.verified => {
+                    last.range.through = covered.range.through;
+                    last.rows = last.rows.saturating_add(covered.rows);
                 }
-                _ => joined.push(stretch),
+                _ => joined.push(covered),
             }
         }
         self.0 = joined;
     }
 
-    /// How many rows were verified when, without their keys.
+    /// Returns how many rows were verified by which run, without their keys.
     pub fn shares(&self) -> Shares {
-        Shares::new(self.0.iter().map(|stretch| (stretch.rows, stretch.verified.clone())))
+        Shares::new(self.0.iter().map(|covered| (covered.rows, covered.verified.clone())))
     }
 
-    /// The stretches with the one first that has gone unverified for longest.
-    pub fn oldest_first(&self) -> Vec<&Stretch> {
-        let mut stretches: Vec<&Stretch> = self.0.iter().collect();
-        stretches.sort_by(|a, b| a.verified.cmp(&b.verified));
-        stretches
+    /// Returns the ranges, sorted by how long they have not been verified, the longest first.
+    pub fn oldest_first(&self) -> Vec<&CoveredRange> {
+        let mut ranges: Vec<&CoveredRange> = self.0.iter().collect();
+        ranges.sort_by(|a, b| a.verified.cmp(&b.verified));
+        ranges
     }
 }
 
@@ -131,7 +131,7 @@ impl Coverage {
 pub struct Shares(Vec<(u64, Option<VerifiedBy>)>);
 
 impl Shares {
-    /// So many rows, each with the run that last verified them; `None` if none has.
+    /// Makes shares of counts of rows, each with the run that last verified them, `None` if none has.
     pub fn new(shares: impl IntoIterator<Item = (u64, Option<VerifiedBy>)>) -> Shares {
         Shares(shares.into_iter().collect())
     }
@@ -148,7 +148,7 @@ impl Shares {
         if self.0.iter().all(|part| late(&part)) {
             return 1.0;
         }
-        // A stretch of no known rows is there all the same.
+        // A range of an unknown number of rows still counts.
         let sum = |sum: f64, (rows, _): &(u64, Option<VerifiedBy>)| sum + (*rows).max(1) as f64;
         self.0.iter().filter(late).fold(0.0, sum) / self.0.iter().fold(0.0, sum)
     }
@@ -159,7 +159,7 @@ impl Shares {
     }
 }
 
-/// What of a range lies up to and with a key, and what behind it; nothing where that is no key.
+/// Returns the parts of a range up to and including a key, and after it; `None` for a part without keys.
 fn around(range: &KeyRange, at: &Bound, order: &KeyOrder) -> (Option<KeyRange>, Option<KeyRange>) {
     let begins_behind = |own: &Bound| order.compare(&own.key, &at.key).is_ge();
     let ends_by = |own: &Bound| order.compare(&own.key, &at.key).is_le();
@@ -202,21 +202,21 @@ mod tests {
     }
 
     fn told(coverage: &Coverage) -> Vec<(Option<u8>, Option<u8>, Option<i64>)> {
-        let tell = |stretch: &Stretch| {
-            let KeyRange { after, through } = &stretch.range;
+        let tell = |covered: &CoveredRange| {
+            let KeyRange { after, through } = &covered.range;
             (number(after), number(through))
         };
-        let stretches = coverage.stretches().iter();
-        stretches
-            .map(|stretch| {
-                let (after, through) = tell(stretch);
-                (after, through, stretch.verified.as_ref().map(|by| by.run))
+        let ranges = coverage.ranges().iter();
+        ranges
+            .map(|covered| {
+                let (after, through) = tell(covered);
+                (after, through, covered.verified.as_ref().map(|by| by.run))
             })
             .collect()
     }
 
     #[test]
-    fn a_slice_is_marked_and_the_oldest_comes_next() {
+    fn a_slice_is_marked_and_the_oldest_range_comes_first() {
         let mut coverage = Coverage::nothing(100);
         coverage.mark(&range(None, Some(50)), 50, Some(&run(1)), &order());
         coverage.mark(&range(Some(50), None), 50, Some(&run(2)), &order());
@@ -243,15 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn the_share_of_a_beginning_is_what_it_is_of_all_rows() {
+    fn a_share_is_relative_to_all_rows() {
         let mut coverage = Coverage::nothing(100);
         coverage.mark(&range(None, Some(5)), 10, Some(&run(1)), &order());
         assert!((coverage.shares().since(&run(1)) - 0.1).abs() < 1e-9, "{coverage:?}");
         coverage.mark(&range(Some(2), Some(9)), 15, Some(&run(2)), &order());
         coverage.mark(&range(Some(12), Some(15)), 10, Some(&run(2)), &order());
-        let rows: u64 = coverage.stretches().iter().map(|stretch| stretch.rows).sum();
+        let rows: u64 = coverage.ranges().iter().map(|covered| covered.rows).sum();
         assert_eq!(rows, 100, "{coverage:?}");
-        // Nobody knew how many there are.
+        // The number of rows is unknown.
         let mut coverage = Coverage::nothing(0);
         coverage.mark(&range(None, Some(5)), 10, Some(&run(1)), &order());
         assert!(coverage.shares().since(&run(1)) <= 0.5, "{coverage:?}");
@@ -259,16 +259,16 @@ mod tests {
 
     #[test]
     fn what_does_not_tile_is_no_coverage() {
-        let stretch = |range| Stretch { range, rows: 1, verified: None };
+        let covered = |range| CoveredRange { range, rows: 1, verified: None };
         assert_eq!(Coverage::of(Vec::new()), None);
-        let gap = vec![stretch(range(None, Some(1))), stretch(range(Some(2), None))];
+        let gap = vec![covered(range(None, Some(1))), covered(range(Some(2), None))];
         assert_eq!(Coverage::of(gap), None);
-        let whole = vec![stretch(range(None, Some(1))), stretch(range(Some(1), None))];
+        let whole = vec![covered(range(None, Some(1))), covered(range(Some(1), None))];
         assert!(Coverage::of(whole).is_some());
     }
 
     proptest! {
-        /// Each key has the moment of the last mark that holds it, and stretches always tile.
+        /// Each key has the run of the last mark that includes it, and ranges always tile.
         #[test]
         fn marks_are_kept_key_by_key(
             marks in proptest::collection::vec((0..=20u8, 0..=20u8, 0..5u8), 0..12)
@@ -290,13 +290,13 @@ mod tests {
                         *held = by.as_ref().map(|by| by.run);
                     }
                 }
-                prop_assert!(Coverage::of(coverage.stretches().to_vec()).is_some());
+                prop_assert!(Coverage::of(coverage.ranges().to_vec()).is_some());
             }
             for (key, held) in keys.iter().enumerate() {
-                let stretch = coverage.stretches().iter().find(|stretch| {
-                    number(&stretch.range.through).is_none_or(|through| key <= through.into())
+                let covered = coverage.ranges().iter().find(|covered| {
+                    number(&covered.range.through).is_none_or(|through| key <= through.into())
                 });
-                let verified = stretch.unwrap().verified.as_ref().map(|by| by.run);
+                let verified = covered.unwrap().verified.as_ref().map(|by| by.run);
                 prop_assert_eq!(verified, *held, "key {}", key);
             }
         }

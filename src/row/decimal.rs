@@ -1,16 +1,21 @@
-//! Exact decimal numbers: what tolerances are measured with.
+//! Exact decimal numbers: the only reader of decimal texts, and the measure of tolerances.
 //!
-//! No difference is taken in binary floating point, and none by rounding into a grid: both would
-//! call values at the very bound now near, now far. A binary float has an exact decimal form too,
-//! so floats are measured the same way.
+//! Differences are computed neither in binary floating point nor by rounding to a grid: for values exactly
+//! at the tolerance both would be right only sometimes. A binary float has an exact decimal form too, so
+//! floats are measured the same way.
 
 use std::cmp::Ordering;
 
-/// Digits are those of PostgreSQL's `numeric`: four decimal places each.
+use super::numeric::{Numeric, NumericClass};
+
+/// The base of PostgreSQL's `numeric`: four decimal places for each digit.
 const BASE: i64 = 10_000;
 
 /// The highest power of ten that a tolerance may be written with.
 const LARGEST_POWER: i32 = 2_000;
+
+/// The most places of whole units: a hundred times 10 to this power fits 128 bits.
+const MAX_PLACES: u32 = 36;
 
 /// A finite decimal number, exact whatever its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +28,7 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// A whole number of ten-thousandths to this power: `of(5, 0)` is 5, `of(5, -1)` is 0.0005.
+    /// Makes `value` times 10,000 to the power `lowest`: `of(5, 0)` is 5, `of(5, -1)` is 0.0005.
     pub fn of(value: i128, lowest: i32) -> Decimal {
         let (negative, mut rest) = (value < 0, value.unsigned_abs());
         let mut digits = Vec::new();
@@ -34,25 +39,23 @@ impl Decimal {
         Decimal { negative, digits, lowest }
     }
 
-    /// Reads the binary form of `numeric`; nothing for NaN and the infinities.
+    /// Reads the binary form of `numeric`. Returns `None` for NaN and the infinities.
     pub fn numeric(bytes: &[u8]) -> Option<Decimal> {
-        let (words, rest) = bytes.as_chunks::<2>();
-        let [count, weight, sign, _scale, digits @ ..] = words else { return None };
-        let count = u16::from_be_bytes(*count);
-        let negative = match u16::from_be_bytes(*sign) {
-            0 => false,
-            0x4000 => true,
-            _ => return None,
+        let Numeric { class, weight, digits } = Numeric::read(bytes)?;
+        let negative = match class {
+            NumericClass::Zero | NumericClass::Positive => false,
+            NumericClass::Negative => true,
+            NumericClass::NegativeInfinity | NumericClass::Infinity | NumericClass::NotANumber => {
+                return None;
+            }
         };
-        if !rest.is_empty() || digits.len() != usize::from(count) {
-            return None;
-        }
-        let lowest = i32::from(i16::from_be_bytes(*weight)) + 1 - i32::from(count);
+        let (digits, _) = digits.as_chunks::<2>();
+        let lowest = i32::from(weight) + 1 - i32::try_from(digits.len()).ok()?;
         let digits = digits.iter().rev().map(|digit| u16::from_be_bytes(*digit)).collect();
         Some(Decimal { negative, digits, lowest })
     }
 
-    /// The exact value of a float; nothing for NaN and the infinities.
+    /// Returns the exact value of a float; `None` for NaN and the infinities.
     pub fn float(value: f64) -> Option<Decimal> {
         if !value.is_finite() {
             return None;
@@ -81,7 +84,7 @@ impl Decimal {
         Some(number)
     }
 
-    /// Reads what people write: `5`, `0.005`, `1e-6`; nothing for anything else.
+    /// Parses a text: `5`, `0.005`, `1e-6`. Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Decimal> {
         let (number, power) = match text.split_once(['e', 'E']) {
             Some((number, power)) => (number, power.parse::<i32>().ok()?),
@@ -107,12 +110,34 @@ impl Decimal {
         Some(read)
     }
 
-    /// Whether it is below zero.
+    /// Returns whether it is below zero.
     pub fn is_negative(&self) -> bool {
         self.negative && self.digits.iter().any(|digit| *digit > 0)
     }
 
-    /// Whether two numbers are no further apart than a tolerance.
+    /// Returns the number as whole units of 10^-`places`, without zeros at the end where there are
+    /// places; `None` if the units need more than 38 digits, or there are more than 36 places.
+    pub fn to_units(&self) -> Option<(i128, u32)> {
+        let mut units: i128 = 0;
+        for digit in self.digits.iter().rev() {
+            units = units.checked_mul(i128::from(BASE))?.checked_add(i128::from(*digit))?;
+        }
+        if units == 0 {
+            return Some((0, 0));
+        }
+        let mut places = -4 * i64::from(self.lowest);
+        while places > 0 && units % 10 == 0 {
+            (units, places) = (units / 10, places - 1);
+        }
+        if places < 0 {
+            let zeros = u32::try_from(-places).ok()?;
+            (units, places) = (units.checked_mul(10_i128.checked_pow(zeros)?)?, 0);
+        }
+        let places = u32::try_from(places).ok().filter(|places| *places <= MAX_PLACES)?;
+        Some((if self.negative { -units } else { units }, places))
+    }
+
+    /// Returns whether the difference of two numbers is at most a tolerance.
     pub fn within(&self, other: &Decimal, tolerance: &Decimal) -> bool {
         sign_of([(1, self), (-1, other), (-1, tolerance)]).is_le()
             && sign_of([(1, other), (-1, self), (-1, tolerance)]).is_le()
@@ -141,7 +166,7 @@ impl Decimal {
         }
     }
 
-    /// Adds a number below ten to one that ends in a zero.
+    /// Adds a number below ten to one whose last decimal digit is zero.
     fn add_small(&mut self, value: u16) {
         match self.digits.first_mut() {
             Some(lowest) => *lowest += value,
@@ -150,7 +175,7 @@ impl Decimal {
     }
 }
 
-/// The sign of a sum. The digits of each place are added up first, and carried once in the end.
+/// Returns the sign of a sum. The digits of each place are added first, and carried once at the end.
 fn sign_of(terms: [(i64, &Decimal); 3]) -> Ordering {
     let held = || terms.iter().map(|(_, term)| term).filter(|term| !term.digits.is_empty());
     let lowest = held().map(|term| term.lowest).min().unwrap_or(0);
@@ -187,7 +212,7 @@ mod tests {
         Decimal::parse(text).unwrap()
     }
 
-    /// A decimal of up to 30 digits as a whole number of units of 10^-12.
+    /// Test numbers have up to 30 digits, and are whole numbers of units of 10^-12.
     const UNITS: u32 = 12;
 
     fn text(units: i128) -> String {
@@ -197,8 +222,8 @@ mod tests {
         format!("{}{whole}.{part:012}", if units < 0 { "-" } else { "" })
     }
 
-    /// `numeric_send` of a whole number of units, written down independently: the text's digits in
-    /// groups of four around the point, zeros left out at both ends.
+    /// Returns `numeric_send` of a whole number of units, computed independently: the text's digits in
+    /// groups of four around the point, without zeros at either end.
     fn numeric_send(units: i128) -> Vec<u8> {
         let all = format!("{:032}", units.unsigned_abs());
         let groups: Vec<u16> = (0..8).map(|at| all[4 * at..4 * at + 4].parse().unwrap()).collect();
@@ -214,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_read_exactly() {
+    fn texts_are_parsed_exactly() {
         assert!(read("0.3").within(&read("0.1"), &read("0.2")));
         assert!(!read("0.3").within(&read("0.1"), &read("0.1999999999999999999999999")));
         assert!(read("1e-6").within(&read("0.000001"), &read("0")));
@@ -228,7 +253,21 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_taken_at_their_exact_value() {
+    fn a_number_is_whole_units_of_a_power_of_ten() {
+        let units = |text: &str| read(text).to_units();
+        assert_eq!(units("-12.3400"), Some((-1234, 2)));
+        assert_eq!(units("5e3"), Some((5000, 0)));
+        assert_eq!(units("-0.00"), Some((0, 0)));
+        assert_eq!(units("0.00010"), Some((1, 4)));
+        assert_eq!(units("1e38"), Some((10_i128.pow(38), 0)));
+        assert_eq!(units("1e-36"), Some((1, 36)));
+        for text in ["1e39", "1e-37", &"9".repeat(60)] {
+            assert_eq!(units(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn floats_have_their_exact_value() {
         let tenth = "0.1000000000000000055511151231257827021181583404541015625";
         let float = |value: f64| Decimal::float(value).unwrap();
         assert!(float(0.1).within(&read(tenth), &read("0")));
@@ -263,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_far_apart_in_size_are_held_apart() {
+    fn numbers_of_very_different_size_are_compared() {
         let large = Decimal { negative: false, digits: vec![1], lowest: 32_000 };
         let small = Decimal { negative: false, digits: vec![1], lowest: -4_000 };
         assert!(!large.within(&small, &read("1e2000")));
@@ -272,14 +311,14 @@ mod tests {
 
     fn units() -> impl Strategy<Value = i128> {
         let any = -10_i128.pow(29)..10_i128.pow(29);
-        // near each other, at carries, and anywhere
+        // close to each other, at carries, and anywhere
         prop_oneof![any, -30_000..30_000_i128, (0..20_i128).prop_map(|n| 10_i128.pow(20) - 10 + n)]
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whole numbers of one unit are the oracle: there a difference is a plain subtraction.
+        /// Whole numbers of one unit are the oracle: their difference is a subtraction of integers.
         #[test]
         fn a_difference_is_that_of_whole_numbers(a in units(), b in units(), slack in -2..=2_i128) {
             let tolerance = ((a - b).abs() + slack).max(0);
@@ -293,7 +332,7 @@ mod tests {
             prop_assert_eq!(Decimal::of(a, -3).within(&y, &bound), expected);
         }
 
-        /// What a float prints reads back as the float nearest to it.
+        /// A float's text is parsed as a number closest to that float.
         #[test]
         fn a_float_lies_within_half_a_step_of_its_text(value in any::<f64>()) {
             prop_assume!(value.is_finite() && value.abs() < 1e300);

@@ -1,8 +1,8 @@
-//! The digest of a range: how many rows it holds, and the sum of their hashes.
+//! The digest (range checksum) of a range: its number of rows, and the sum of their hashes.
 //!
-//! A sum over well-mixed 64-bit row hashes sees every change of a row; a count beside it sees what
-//! a sum of zero would not. Unlike xor, equal pairs do not cancel. Sums add up, so the digest of a
-//! range is the sum of the digests of its parts.
+//! A sum of well-mixed 64-bit row hashes changes with every row; the count also detects rows whose hash is
+//! zero. Unlike with xor, equal rows do not cancel out. The digest of a range is the sum of the digests of
+//! its parts.
 
 use std::ops::AddAssign;
 
@@ -15,28 +15,28 @@ use super::Fingerprint;
 pub struct Digest {
     /// Rows.
     pub rows: u64,
-    /// Sum of their hashes, which PostgreSQL gives as a numeric: 64 bits times the rows of any
-    /// table fit easily.
+    /// The sum of their hashes, which PostgreSQL returns as a numeric: 64 bits times the rows of any table
+    /// fit.
     sum: i128,
 }
 
-/// Why a server's answer is no digest.
+/// A server's result that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server returned a digest that is not a whole number")]
 pub struct DigestError;
 
 impl Digest {
-    /// Reads what the server returned: a count, and a sum as text (nothing for no rows).
+    /// Reads a server's result: a count, and a sum as text (NULL for no rows).
     ///
     /// # Errors
-    /// When they are not whole numbers.
+    /// If they are not whole numbers.
     pub fn read(rows: i64, sum: Option<&str>) -> Result<Digest, DigestError> {
         let rows = u64::try_from(rows).map_err(|_| DigestError)?;
         let sum = sum.map_or(Ok(0), str::parse).map_err(|_| DigestError)?;
         Ok(Digest { rows, sum })
     }
 
-    /// Counts one row in.
+    /// Adds one row.
     pub fn add(&mut self, row: Fingerprint) {
         self.rows += 1;
         self.sum += i128::from(row.digest_term());

@@ -1,53 +1,53 @@
-//! Fingerprints of rows, seals of texts, the veil over values and the key of a ledger's checksums: the
-//! only door to blake3.
+//! Hashes: fingerprints of rows, checksums of files and texts, redacted values, keyed checksums of a
+//! ledger. The only file that uses blake3.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::Record;
+use super::RowFields;
 
-/// What stands for one row's values: 128 bits of blake3 over the canon's binary fields, or, where
-/// the server hashed the row, its 64-bit row hash. The two kinds never meet in one comparison.
+/// The hash of one row's values: 128 bits of blake3 over the binary fields of the canonical form, or, if
+/// the server hashed the row, its 64-bit row hash. One comparison uses only one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u128);
 
 impl Fingerprint {
-    /// The fingerprint of a row that the server hashed.
+    /// Makes the fingerprint of a row that the server hashed.
     pub fn of_row_hash(hash: i64) -> Fingerprint {
         Fingerprint(u128::from(hash.cast_unsigned()))
     }
 
-    /// Its bytes, to be read back with [`Fingerprint::from_bytes`].
+    /// Returns its bytes, the inverse of [`Fingerprint::from_bytes`].
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_le_bytes()
     }
 
-    /// The fingerprint that was told by its bytes.
+    /// Makes a fingerprint of its bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Fingerprint {
         Fingerprint(u128::from_le_bytes(bytes))
     }
 
-    /// What this row adds to the digest of its range.
+    /// Returns what this row adds to the digest of its range.
     pub fn digest_term(self) -> i64 {
-        // The low half: the whole of a row hash, and as good as any half of blake3.
+        // The low half: all of a row hash, and as good as any other half of blake3.
         (self.0 as u64).cast_signed()
     }
 }
 
-/// Makes fingerprints, with one buffer for all rows.
+/// Computes fingerprints, with one buffer for all rows.
 #[derive(Debug, Default)]
 pub struct Fingerprinter {
     buffer: Vec<u8>,
 }
 
-/// Above this a row is hashed piece by piece instead of being copied together first.
+/// Rows above this size are hashed field by field instead of being copied into one buffer first.
 const COPIED_TOGETHER: usize = 64 * 1024;
 
 impl Fingerprinter {
-    /// The fingerprint of some fields of a row. Each field is framed by its length, NULL by a length
-    /// that no field has, so that NULL and '' differ, and so do ('a','bc') and ('ab','c').
-    pub fn of(&mut self, record: &impl Record, fields: Range<usize>) -> Fingerprint {
+    /// Computes the fingerprint of some fields of a row. Each field has its length as a prefix, NULL a
+    /// length that no field has, so that NULL and '' differ, and so do ('a','bc') and ('ab','c').
+    pub fn of(&mut self, record: &impl RowFields, fields: Range<usize>) -> Fingerprint {
         let mut hasher = None;
         self.buffer.clear();
         for index in fields {
@@ -74,8 +74,9 @@ impl Fingerprinter {
     }
 }
 
-/// The blake3 of a text as hexadecimal digits: the hash of a spec, the seal of a file.
-pub fn seal(parts: &[&[u8]]) -> String {
+/// Returns the blake3 of a list of byte strings as hexadecimal digits: the hash of a spec, the checksum of a
+/// manifest.
+pub fn checksum(parts: &[&[u8]]) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
@@ -83,41 +84,41 @@ pub fn seal(parts: &[&[u8]]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// The blake3 of a file as it is written or read, as `b3sum` tells it.
+/// Computes the blake3 of a file while it is written or read, the same as `b3sum`.
 #[derive(Clone, Debug, Default)]
-pub struct Sealer(blake3::Hasher);
+pub struct ChecksumHasher(blake3::Hasher);
 
-impl Sealer {
-    /// Takes in what comes next.
+impl ChecksumHasher {
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The seal of all that came.
+    /// Returns the checksum of all bytes so far.
     pub fn finish(&self) -> String {
         self.0.finalize().to_hex().to_string()
     }
 }
 
-/// What stands in the place of values that must not be shown: a keyed hash of each. Equal values
-/// look equal under one veil, and nobody without its key can try values out against it.
+/// Replaces values that must not be displayed by a keyed hash. Equal values have equal hashes with one
+/// redactor, and without its key nobody can test guesses of a value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Veil([u8; 32]);
+pub struct Redactor([u8; 32]);
 
-impl Veil {
-    /// The veil of a secret: the same in every run that knows it.
-    pub fn of_secret(secret: &[u8]) -> Veil {
-        Veil(blake3::derive_key("pgreconcile redacted values, version 1", secret))
+impl Redactor {
+    /// Makes the redactor of a secret: the same in every run that has it.
+    pub fn of_secret(secret: &[u8]) -> Redactor {
+        Redactor(blake3::derive_key("pgreconcile redacted values, version 1", secret))
     }
 
-    /// The veil of this process, which no other process can make.
-    pub fn of_process() -> Veil {
+    /// Returns the redactor of this process, with a secret that no other process has.
+    pub fn of_process() -> Redactor {
         static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
-        Veil::of_secret(SECRET.get_or_init(random_secret))
+        Redactor::of_secret(SECRET.get_or_init(random_secret))
     }
 
-    /// What is shown of a value.
-    pub fn over(&self, value: &[u8]) -> String {
+    /// Returns what is displayed in the place of a value.
+    pub fn redact(&self, value: &[u8]) -> String {
         let hash = blake3::keyed_hash(&self.0, value).to_hex();
         format!("redacted:{}", &hash[..32])
     }
@@ -129,8 +130,8 @@ pub fn encryption_key(secret: &[u8]) -> [u8; 32] {
     blake3::derive_key("pgreconcile redacted keys in a ledger, version 1", secret)
 }
 
-/// The key of the checksums over a ledger's rows: derived from the ledger's own secret, so that a row
-/// of another ledger, or one that was written by hand, does not pass for one of its own.
+/// The key of the checksums of a ledger's rows: derived from the ledger's own secret, so that a row of
+/// another ledger, or one that was written by hand, is detected.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChecksumKey([u8; 32]);
 
@@ -140,7 +141,7 @@ impl ChecksumKey {
         ChecksumKey(blake3::derive_key("pgreconcile ledger checksums, version 1", secret))
     }
 
-    /// Returns the keyed hash of these bytes: 128 bits, far from any collision by chance.
+    /// Returns the keyed hash of these bytes: 128 bits, so that collisions by chance do not occur.
     pub fn checksum(&self, bytes: &[u8]) -> [u8; 16] {
         let hash = blake3::keyed_hash(&self.0, bytes);
         let mut low = [0; 16];
@@ -156,17 +157,21 @@ impl fmt::Debug for ChecksumKey {
     }
 }
 
-/// A secret that nobody knows.
+/// Returns 256 bits of the operating system's randomness.
+///
+/// # Panics
+/// When the system has none, as every `HashMap` of the standard library does.
 pub fn random_secret() -> [u8; 32] {
-    // Two ulids hold 160 bits of the operating system's randomness.
-    let ids = [ulid::Ulid::generate(), ulid::Ulid::generate()].map(|id| id.to_bytes());
-    *blake3::hash(ids.as_flattened()).as_bytes()
+    let mut secret = [0; 32];
+    let filled = getrandom::fill(&mut secret);
+    assert!(filled.is_ok(), "the operating system has no random bytes: {filled:?}");
+    secret
 }
 
-/// The key is a secret.
-impl fmt::Debug for Veil {
+/// Hides the key.
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Veil")
+        f.write_str("Redactor")
     }
 }
 
@@ -192,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_long_row_is_hashed_as_if_it_were_short() {
-        // The same framing, whether copied together or hashed in pieces.
+        // The same bytes, whether copied into one buffer or hashed field by field.
         let long = vec![7u8; COPIED_TOGETHER];
         let row = vec![Some(b"k".to_vec()), Some(long.clone()), None, Some(b"tail".to_vec())];
         let mut framed = Vec::new();
@@ -207,19 +212,19 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_seal_do_not_run_into_each_other() {
-        assert_ne!(seal(&[b"ab", b"c"]), seal(&[b"a", b"bc"]));
+    fn parts_of_a_checksum_are_framed() {
+        assert_ne!(checksum(&[b"ab", b"c"]), checksum(&[b"a", b"bc"]));
     }
 
     #[test]
-    fn a_veil_tells_values_apart_and_is_known_by_its_secret_only() {
-        let veil = Veil::of_secret(b"secret");
-        assert_eq!(veil.over(b"a"), Veil::of_secret(b"secret").over(b"a"));
-        assert_ne!(veil.over(b"a"), veil.over(b"b"));
-        assert_ne!(veil.over(b"a"), Veil::of_secret(b"other").over(b"a"));
-        assert_ne!(Veil::of_process(), Veil::of_secret(b""));
-        assert_eq!(Veil::of_process(), Veil::of_process());
-        assert_eq!(format!("{veil:?}"), "Veil");
-        assert_eq!(veil.over(b"a").len(), "redacted:".len() + 32);
+    fn redacted_values_depend_on_value_and_secret() {
+        let redactor = Redactor::of_secret(b"secret");
+        assert_eq!(redactor.redact(b"a"), Redactor::of_secret(b"secret").redact(b"a"));
+        assert_ne!(redactor.redact(b"a"), redactor.redact(b"b"));
+        assert_ne!(redactor.redact(b"a"), Redactor::of_secret(b"other").redact(b"a"));
+        assert_ne!(Redactor::of_process(), Redactor::of_secret(b""));
+        assert_eq!(Redactor::of_process(), Redactor::of_process());
+        assert_eq!(format!("{redactor:?}"), "Redactor");
+        assert_eq!(redactor.redact(b"a").len(), "redacted:".len() + 32);
     }
 }

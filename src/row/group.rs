@@ -1,16 +1,16 @@
 //! The group of a row, and counts of rows by group.
 //!
-//! A group is told by its text alone: the canon of the pair that rows are grouped by, as PostgreSQL
-//! writes it. Both sides write equal canons alike, so the text needs no type and no order.
+//! A group is identified by a text: the canonical form of the pair that rows are grouped by, as PostgreSQL
+//! prints it. Both sides print equal values alike, so the text needs no type and no order.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-/// A group's value as text; nothing for NULL.
+/// A group's value as text; `None` for NULL.
 pub type Group = Option<String>;
 
-/// More groups than this in one mapping are a slip of whoever named the pair: memory stays bounded,
-/// and nobody reads so many verdicts.
+/// The most groups of one mapping, so that memory is bounded. More are a mistake in the spec: nobody reads
+/// so many verdicts.
 pub const MOST_GROUPS: usize = 100_000;
 
 /// Rows by group.
@@ -18,12 +18,12 @@ pub const MOST_GROUPS: usize = 100_000;
 #[serde(try_from = "Listed", into = "Listed")]
 pub struct GroupCounts {
     places: HashMap<Box<[u8]>, u32>,
-    /// At place 0 stands NULL.
+    /// Rows by place; place 0 is that of NULL.
     rows: Vec<u64>,
     beyond: u64,
 }
 
-/// Groups with their rows, and the rows of those beyond the limit: how counts are written down.
+/// The serialized form: groups with their rows, and the rows of groups beyond the limit.
 #[derive(Serialize, Deserialize)]
 struct Listed(Vec<(Option<Vec<u8>>, u64)>, u64);
 
@@ -34,7 +34,7 @@ impl From<GroupCounts> for Listed {
     }
 }
 
-/// Reads counts that were written down, if their sum is a number.
+/// Reads serialized counts, if their sum does not overflow.
 impl TryFrom<Listed> for GroupCounts {
     type Error = &'static str;
 
@@ -50,11 +50,11 @@ impl TryFrom<Listed> for GroupCounts {
     }
 }
 
-/// The place of groups that are one too many.
+/// The place of all groups beyond the limit.
 const BEYOND: u32 = u32::MAX;
 
 impl GroupCounts {
-    /// The place of a group, to count by; the group's text as it came, nothing for NULL.
+    /// Returns the place of a group, to add rows to. `group` is its text, `None` for NULL.
     pub fn place(&mut self, group: Option<&[u8]>) -> u32 {
         if self.rows.is_empty() {
             self.rows.push(0);
@@ -72,7 +72,7 @@ impl GroupCounts {
         place
     }
 
-    /// Counts rows at a place.
+    /// Adds rows at a place.
     pub fn add(&mut self, place: u32, rows: u64) {
         match self.rows.get_mut(place as usize) {
             Some(count) => *count += rows,
@@ -80,7 +80,7 @@ impl GroupCounts {
         }
     }
 
-    /// Counts the rows of others in.
+    /// Adds all rows of other counts.
     pub fn add_all(&mut self, others: &GroupCounts) {
         for (group, rows) in others.iter() {
             let place = self.place(group);
@@ -89,7 +89,7 @@ impl GroupCounts {
         self.beyond += others.beyond;
     }
 
-    /// The texts of all groups, with rows or without, by place.
+    /// Returns the texts of all groups, with rows or without, by place.
     pub fn by_place(&self) -> Vec<Option<Vec<u8>>> {
         let mut texts = vec![None; self.rows.len()];
         for (text, place) in &self.places {
@@ -100,7 +100,7 @@ impl GroupCounts {
         texts
     }
 
-    /// The same groups with these rows, by place.
+    /// Returns the same groups with these counts of rows, by place.
     #[must_use]
     pub fn counted(&self, rows: impl Iterator<Item = (u32, u64)>) -> GroupCounts {
         let none = vec![0; self.rows.len()];
@@ -109,7 +109,7 @@ impl GroupCounts {
         counts
     }
 
-    /// Groups with their rows, in no particular order; groups without rows are left out.
+    /// Iterates over groups with their rows, in no particular order, without groups that have no rows.
     pub fn iter(&self) -> impl Iterator<Item = (Option<&[u8]>, u64)> {
         let null = self.rows.first().map(|rows| (None, *rows));
         let named = self.places.iter().map(|(text, place)| {
@@ -119,17 +119,17 @@ impl GroupCounts {
         null.into_iter().chain(named).filter(|(_, rows)| *rows > 0)
     }
 
-    /// How many groups there are.
+    /// Returns how many groups have rows.
     pub fn len(&self) -> usize {
         self.places.len() + usize::from(self.rows.first().is_some_and(|rows| *rows > 0))
     }
 
-    /// Whether no row was counted.
+    /// Returns whether no row was counted.
     pub fn is_empty(&self) -> bool {
         self.len() == 0 && self.beyond == 0
     }
 
-    /// Rows of groups beyond the limit, which are not told apart.
+    /// Returns the rows of all groups beyond the limit together.
     pub fn beyond(&self) -> u64 {
         self.beyond
     }
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_counted_by_group_and_null_is_one_of_its_own() {
+    fn rows_are_counted_by_group_and_null_is_a_group() {
         let mut counts = GroupCounts::default();
         for group in [Some(&b"7"[..]), None, Some(b"7"), Some(b"")] {
             let place = counts.place(group);

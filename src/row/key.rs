@@ -1,19 +1,19 @@
-//! A row's key: what pairs it with the row of the other side.
+//! A row's key, which matches it with the row of the other side.
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Record;
+use super::RowFields;
 
-/// The canon's binary fields of a key, each behind its length, none of them NULL.
+/// The binary fields of a key in canonical form, each with its length as a prefix, none of them NULL.
 ///
-/// Two keys are the same key exactly if their bytes are equal. Up to 24 bytes (a uuid, two
-/// integers) stand in place, so that the scan allocates nothing for ordinary keys.
+/// Two keys are equal if and only if their bytes are. Up to 24 bytes (a uuid, two integers) are stored
+/// inline, so that the scan allocates nothing for ordinary keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>")]
 pub struct Key(SmallVec<[u8; 24]>);
 
-/// Reads a key that was written down, if its fields are framed.
+/// Reads a serialized key, if the lengths of its fields are valid.
 impl TryFrom<Vec<u8>> for Key {
     type Error = &'static str;
 
@@ -26,7 +26,7 @@ impl TryFrom<Vec<u8>> for Key {
     }
 }
 
-/// Splits the first field off; `None` if the bytes end before it does.
+/// Splits the first field off. Returns `None` if the bytes end before it does.
 fn split_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
@@ -37,15 +37,15 @@ impl Key {
     pub fn new<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Key {
         let mut bytes = SmallVec::new();
         for field in fields {
-            // A field comes out of one protocol message, whose length is a 32-bit number.
+            // A field is part of one protocol message, whose length is a 32-bit number.
             bytes.extend_from_slice(&(field.len() as u32).to_be_bytes());
             bytes.extend_from_slice(field);
         }
         Key(bytes)
     }
 
-    /// Reads the first `width` fields of a row; nothing if one of them is NULL.
-    pub fn of(record: &impl Record, width: usize) -> Option<Key> {
+    /// Reads the first `width` fields of a row. Returns `None` if one of them is NULL.
+    pub fn of(record: &impl RowFields, width: usize) -> Option<Key> {
         let mut bytes = SmallVec::new();
         for index in 0..width {
             let field = record.field(index)?;
@@ -55,7 +55,7 @@ impl Key {
         Some(Key(bytes))
     }
 
-    /// Its fields, in plan order.
+    /// Iterates over its fields, in plan order.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest: &[u8] = &self.0;
         std::iter::from_fn(move || {
@@ -65,7 +65,7 @@ impl Key {
         })
     }
 
-    /// Bytes that it holds outside of itself.
+    /// Returns the bytes that it has allocated.
     pub fn heap_size(&self) -> usize {
         if self.0.spilled() { self.0.capacity() } else { 0 }
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_come_back_and_do_not_run_into_each_other() {
+    fn fields_are_framed_and_returned() {
         let fields: [&[u8]; 3] = [b"a", b"", b"bc"];
         let key = Key::new(fields);
         assert_eq!(key.fields().collect::<Vec<_>>(), fields);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_framed_fields_are_read_as_a_key() {
+    fn only_framed_fields_are_a_key() {
         let read = |bytes: &[u8]| Key::try_from(bytes.to_vec());
         assert_eq!(read(b"\0\0\0\x02ab\0\0\0\0"), Ok(Key::new([&b"ab"[..], b""])));
         assert_eq!(read(b""), Ok(Key::new([])));

@@ -1,8 +1,7 @@
-//! Rows as bytes: keys and their order, ranges of keys, fingerprints and digests.
+//! Rows as bytes: keys and their order, ranges of keys, row hashes and range checksums.
 //!
-//! SQL makes both sides say a value in the same form (the canon); from here on only bytes are
-//! compared, and no value is ever parsed except to put keys in order and to measure how far two values
-//! with a tolerance are apart.
+//! SQL converts the values of both sides to one canonical form. From here on only bytes are compared, and
+//! values are parsed only to order keys and to measure the difference of two values with a tolerance.
 
 mod coverage;
 mod decimal;
@@ -10,18 +9,20 @@ mod digest;
 mod fingerprint;
 mod group;
 mod key;
+mod numeric;
 mod order;
 mod range;
-mod record;
+mod row_fields;
 
-pub use coverage::{Coverage, Shares, Stretch, VerifiedBy};
+pub use coverage::{Coverage, CoveredRange, Shares, VerifiedBy};
 pub use decimal::Decimal;
 pub use digest::{Digest, DigestError};
 pub use fingerprint::{
-    ChecksumKey, Fingerprint, Fingerprinter, Sealer, Veil, encryption_key, random_secret, seal,
+    ChecksumHasher, ChecksumKey, Fingerprint, Fingerprinter, Redactor, checksum, encryption_key,
+    random_secret,
 };
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
-pub use range::{Blocks, Bound, Classes, KeyRange, Region};
-pub use record::{Record, alike};
+pub use range::{BlockRange, Bound, HashBuckets, KeyRange, Region};
+pub use row_fields::{RowFields, equal_fields};

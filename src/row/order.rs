@@ -1,25 +1,25 @@
-//! The order of keys, the same as the servers' own.
+//! The order of keys, the same as the servers'.
 //!
-//! Ranges are cut and searched by the servers; the client puts keys in order only to tell which of
-//! them stand next to each other. It must agree with PostgreSQL to the last value, which the laws
-//! test with a server as oracle.
+//! The servers find range boundaries and search ranges; the client sorts keys only to find out which are
+//! neighbours. Its order must be that of PostgreSQL for every value; the tests check that against a server.
 
 use std::cmp::Ordering;
 
 use super::Key;
+use super::numeric::{Numeric, NumericClass};
 
-/// How the binary form of one key field is ordered.
+/// The order of the binary form of one key field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyField {
     /// Integers, dates and times: a big-endian number in two's complement.
     Signed,
-    /// Bytes by their value: text under "C", uuid, bytea, bool, and unsigned numbers.
+    /// Bytes: text with collation "C", uuid, bytea, bool, and unsigned numbers.
     Bytes,
     /// `numeric`: sign, weight, digits.
     Numeric,
     /// `float4` and `float8`; NaN is above everything.
     Float,
-    /// Text under a collation that both servers share: only they can tell.
+    /// Text with another collation, which is the same on both servers: only they know its order.
     Collated,
 }
 
@@ -28,20 +28,20 @@ pub enum KeyField {
 pub struct KeyOrder(pub Vec<KeyField>);
 
 impl KeyOrder {
-    /// Whether the client can tell which of two keys comes first. If not, it only cuts and searches
-    /// ranges by the servers' word, and puts nothing in order itself.
+    /// Returns whether the client can compare two keys. If not, only the servers find boundaries and search
+    /// ranges, and the client sorts nothing.
     pub fn is_known(&self) -> bool {
         !self.0.contains(&KeyField::Collated)
     }
 
-    /// Compares two keys of this mapping. Where the order is not known, it is some order.
+    /// Compares two keys of this mapping. If the order is not known, the result is an arbitrary order.
     pub fn compare(&self, one: &Key, other: &Key) -> Ordering {
         for (field, (a, b)) in self.0.iter().zip(one.fields().zip(other.fields())) {
             let ordering = match field {
                 KeyField::Signed => signed(a).cmp(&signed(b)),
                 KeyField::Bytes | KeyField::Collated => a.cmp(b),
-                KeyField::Numeric => numeric(a, b),
-                KeyField::Float => float(a, b),
+                KeyField::Numeric => compare_numerics(a, b),
+                KeyField::Float => compare_floats(a, b),
             };
             if ordering.is_ne() {
                 return ordering;
@@ -56,7 +56,7 @@ fn signed(bytes: &[u8]) -> i64 {
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| (value << 8) | i64::from(*byte))
 }
 
-fn float(a: &[u8], b: &[u8]) -> Ordering {
+fn compare_floats(a: &[u8], b: &[u8]) -> Ordering {
     let value = |bytes: &[u8]| match *bytes {
         [a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),
         [a, b, c, d, e, f, g, h] => f64::from_be_bytes([a, b, c, d, e, f, g, h]),
@@ -66,41 +66,20 @@ fn float(a: &[u8], b: &[u8]) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
-/// `numeric` in its binary form: counts and sign in four 16-bit words, then digits of base 10,000.
-struct Numeric<'a> {
-    rank: i8,
-    weight: i16,
-    digits: &'a [u8],
-}
-
-fn read_numeric(bytes: &[u8]) -> Numeric<'_> {
-    let word = |at: usize| match bytes.get(at..at + 2) {
-        Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
-        None => 0,
+fn compare_numerics(a: &[u8], b: &[u8]) -> Ordering {
+    let (one, other) = match (Numeric::read(a), Numeric::read(b)) {
+        (Some(one), Some(other)) => (one, other),
+        // No server sends bytes of another form; they only need to be in some order.
+        (one, other) => return one.is_some().cmp(&other.is_some()).then_with(|| a.cmp(b)),
     };
-    let digits = bytes.get(8..).unwrap_or_default();
-    // -Infinity < negative < zero < positive < Infinity < NaN
-    let rank = match word(4) {
-        0xF000 => -2,
-        0xD000 => 2,
-        0xC000 => 3,
-        _ if digits.is_empty() => 0,
-        0x4000 => -1,
-        _ => 1,
-    };
-    Numeric { rank, weight: word(2).cast_signed(), digits }
-}
-
-fn numeric(a: &[u8], b: &[u8]) -> Ordering {
-    let (a, b) = (read_numeric(a), read_numeric(b));
     let magnitude = || {
         // Digits are big-endian words without leading or (after trim_scale) trailing zeros, so
         // bytes in order are digits in order, and a longer number that starts alike is larger.
-        a.weight.cmp(&b.weight).then_with(|| a.digits.cmp(b.digits))
+        one.weight.cmp(&other.weight).then_with(|| one.digits.cmp(other.digits))
     };
-    a.rank.cmp(&b.rank).then_with(|| match a.rank {
-        1 => magnitude(),
-        -1 => magnitude().reverse(),
+    one.class.cmp(&other.class).then_with(|| match one.class {
+        NumericClass::Positive => magnitude(),
+        NumericClass::Negative => magnitude().reverse(),
         _ => Ordering::Equal,
     })
 }
@@ -109,7 +88,7 @@ fn numeric(a: &[u8], b: &[u8]) -> Ordering {
 mod tests {
     use super::*;
 
-    fn ordered(field: KeyField, keys: &[&[u8]]) {
+    fn assert_ordered(field: KeyField, keys: &[&[u8]]) {
         let order = KeyOrder(vec![field]);
         for (i, a) in keys.iter().enumerate() {
             for (j, b) in keys.iter().enumerate() {
@@ -121,16 +100,16 @@ mod tests {
     #[test]
     fn signed_numbers_of_any_width_are_ordered_by_value() {
         let keys = [i64::MIN, -1, 0, 1, i64::MAX].map(i64::to_be_bytes);
-        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
         let keys = [i16::MIN, -1, 0, 1, i16::MAX].map(i16::to_be_bytes);
-        ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Signed, &keys.each_ref().map(|k| &k[..]));
     }
 
     #[test]
     fn floats_put_infinities_at_the_ends_and_nan_above() {
         let values = [f64::NEG_INFINITY, -1.5, 0.0, 1e-300, f64::INFINITY, f64::NAN];
         let keys = values.map(f64::to_be_bytes);
-        ordered(KeyField::Float, &keys.each_ref().map(|k| &k[..]));
+        assert_ordered(KeyField::Float, &keys.each_ref().map(|k| &k[..]));
     }
 
     #[test]
@@ -154,7 +133,7 @@ mod tests {
             make(0xD000, 0, &[]),
             make(0xC000, 0, &[]),
         ];
-        ordered(KeyField::Numeric, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert_ordered(KeyField::Numeric, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Ranges of keys, and classes of keys within a range.
+//! Ranges of keys, and hash buckets of keys within a range.
 //!
 //! ```text
 //!   after            through
@@ -7,8 +7,8 @@
 //!                  (──────────────]             that no stale estimate ever leaves a row out
 //! ```
 //!
-//! Drilling down does not cut a range further by order but by class: a class is the low bits of a
-//! hash of the key. That works for keys of every type alike and needs no more boundaries.
+//! Drill-down divides a range not by order but by hash bucket: the low bits of a hash of the key. That
+//! works for keys of every type and needs no further boundaries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-/// A key at the end of a range, with its text for people.
+/// A key at the end of a range, with its display text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// The key itself.
     pub key: Key,
-    /// Its fields as PostgreSQL writes them.
+    /// Its fields as PostgreSQL prints them.
     pub text: Arc<[String]>,
 }
 
 impl fmt::Debug for Bound {
-    /// A key is row data: only a count of its fields is shown.
+    /// Shows only the number of fields, for a key is row data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bound({} fields)", self.text.len())
     }
 }
 
-/// The keys after one bound, up to and with another; a missing bound is an open end.
+/// The keys after one bound, up to and including another; a missing bound is an open end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRange {
     /// The last key before the range.
@@ -43,12 +43,12 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// Every key there is.
+    /// Returns the range of all keys.
     pub fn everything() -> KeyRange {
         KeyRange::default()
     }
 
-    /// Cuts the range at a key within it: what is up to and with it, and what is after it.
+    /// Splits the range at a key within it: the keys up to and including it, and those after it.
     pub fn cut(&self, at: Bound) -> (KeyRange, KeyRange) {
         (
             KeyRange { after: self.after.clone(), through: Some(at.clone()) },
@@ -57,38 +57,37 @@ impl KeyRange {
     }
 }
 
-/// Some of the classes that keys fall into by the low bits of their hash.
+/// Some of the hash buckets of keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Classes {
-    /// How many classes there are: a power of two.
+pub struct HashBuckets {
+    /// How many buckets there are: a power of two.
     pub of: u32,
-    /// Those that are meant.
+    /// The numbers of the chosen buckets.
     pub chosen: Vec<u32>,
 }
 
-/// A stretch of a table's blocks, where rows are read as they lie.
+/// A range of a table's blocks, whose rows are read in physical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocks {
+pub struct BlockRange {
     /// The first block.
     pub from: u32,
-    /// The first block behind it; nothing for the last stretch, whose end is open.
+    /// The first block after it; `None` for the last range, whose end is open.
     pub until: Option<u32>,
 }
 
-/// Where a statement looks: a range of keys, perhaps only some classes of it, perhaps only where they
-/// lie in some blocks.
+/// The rows that a statement reads: a range of keys, or some hash buckets of it, or some blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// The range.
     pub range: KeyRange,
-    /// The classes, or all.
-    pub classes: Option<Classes>,
+    /// The hash buckets, or all.
+    pub classes: Option<HashBuckets>,
     /// The blocks, or all.
-    pub blocks: Option<Blocks>,
+    pub blocks: Option<BlockRange>,
 }
 
 impl Region {
-    /// All of a range.
+    /// Makes the region of a whole range.
     pub fn whole(range: KeyRange) -> Region {
         Region { range, classes: None, blocks: None }
     }

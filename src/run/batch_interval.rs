@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pg::{PgError, Pool, Replay, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Replay};
 use crate::prepare::{Prepared, Stop};
 use crate::schema::{BySide, Side};
 use crate::throttle::{PauseFile, SideLimits, SideLoad, Speed, Throttle, WalPositions};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The interval between batches.
 pub(crate) struct BatchInterval<'p> {
     pool: &'p Pool,
-    own: Session,
+    own: ReadSettings,
     side: Side,
     limits: SideLimits,
     pause_file: PauseFile,
@@ -39,7 +39,7 @@ impl<'p> BatchInterval<'p> {
         of_sides[side] = limits;
         BatchInterval {
             pool: &prepared.pools[side],
-            own: Session::new(&[], prepared.spec.compare.statement_timeout),
+            own: ReadSettings::new(&[], prepared.spec.compare.statement_timeout),
             side,
             limits,
             pause_file: PauseFile(settings.pause_file.clone()),
@@ -106,12 +106,12 @@ impl<'p> BatchInterval<'p> {
     }
 
     async fn read_load(&mut self) -> Result<SideLoad, PgError> {
-        let lease = self.pool.lease_aside().await?;
+        let lease = self.pool.acquire_reserved().await?;
         let state = async {
-            let sessions = lease.sessions(&self.own).await?;
+            let sessions = lease.count_sessions(&self.own).await?;
             // Only a primary can be written.
             let replay = match self.limits.lag {
-                Some(_) => Some(lease.replay(&self.own, false).await?),
+                Some(_) => Some(lease.read_replay(&self.own, false).await?),
                 None => None,
             };
             Ok((sessions, replay))

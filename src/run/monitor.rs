@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::event::Event;
 use crate::finding::{SummaryRecord, ThrottleRecord};
-use crate::pg::{PgError, Remedy, Replay, Sessions};
+use crate::pg::{PgError, Remedy, Replay, SessionCounts};
 use crate::run::run_context::RunContext;
 use crate::run::work::worker::WorkerContext;
 use crate::schema::{BySide, Server, Side};
@@ -39,7 +39,7 @@ pub(crate) type StateResults = BySide<Option<StateResult>>;
 
 /// The state of a server.
 pub(crate) struct ReportedState {
-    sessions: Sessions,
+    sessions: SessionCounts,
     replay: Option<Replay>,
 }
 
@@ -170,7 +170,7 @@ impl ServerMonitor {
                     is_unknown = true;
                     self.throttle.set_unknown(side, &error.message);
                     // A server that takes too long, or whose replay conflicts with the query, still answers.
-                    if !error.may_pass() && error.remedy != Remedy::Shrink {
+                    if !error.is_transient() && error.remedy != Remedy::Shrink {
                         self.unknown_since = Instant::now().checked_sub(PATIENCE);
                     }
                 }
@@ -197,7 +197,7 @@ impl ServerMonitor {
             Some(Replay::Standby { caught_up: true, .. }) => Some(Duration::ZERO),
             Some(Replay::Standby { age: Some(age), .. }) => Some(age),
             Some(Replay::Standby { age: None, .. }) => {
-                return Err(PgError::not_yet("it does not report what it has replayed"));
+                return Err(PgError::transient("it does not report what it has replayed"));
             }
             Some(Replay::Primary { position, standbys }) => {
                 self.positions[side].take(context.clock.now(), position, &standbys)
@@ -327,14 +327,14 @@ async fn query_side(
     wanted: Option<StateQuery>,
 ) -> Option<StateResult> {
     let StateQuery { lag } = wanted?;
-    let lease = match workers.pools[side].lease_aside().await {
+    let lease = match workers.pools[side].acquire_reserved().await {
         Ok(lease) => lease,
         Err(error) => return Some(Err(error)),
     };
     let state = async {
-        let sessions = lease.sessions(&workers.own).await?;
+        let sessions = lease.count_sessions(&workers.own).await?;
         let replay = match lag {
-            Some(standby) => Some(lease.replay(&workers.own, standby).await?),
+            Some(standby) => Some(lease.read_replay(&workers.own, standby).await?),
             None => None,
         };
         Ok(ReportedState { sessions, replay })

@@ -215,7 +215,7 @@ impl Scheduler<'_> {
             return;
         }
         self.end_mapping(index, &reason);
-        if error.is_of_the_server() {
+        if error.is_server_failure() {
             (self.lost_server, self.stopping) = (true, "a server was lost");
             // The other mappings are on the same server.
             (0..self.mappings.len()).for_each(|other| self.end_mapping(other, &reason));

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::repair::catalog;
 use crate::gate::Sequence;
-use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
+use crate::pg::{Catalog, LastKeyQuery, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
@@ -31,7 +31,7 @@ pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem
 
 async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem>> {
     let of_target = |error: PgError| vec![Problem::from((Some(Side::Target), error))];
-    let lease = prepared.pools.target.lease().await.map_err(of_target)?;
+    let lease = prepared.pools.target.acquire().await.map_err(of_target)?;
     let catalog = catalog(prepared, &lease, Side::Target);
     let found = ask(prepared, &catalog).await;
     lease.give_back().await;
@@ -46,7 +46,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     });
     let plans: Vec<(&MappingPlan, &TableName, u32)> = plans.collect();
     let tables: Vec<(&TableName, u32)> = plans.iter().map(|(_, name, oid)| (*name, *oid)).collect();
-    let links = catalog.sequence_links(&tables).await.map_err(of_target)?;
+    let links = catalog.read_sequence_links(&tables).await.map_err(of_target)?;
     let mut filled = Vec::new();
     for ((plan, table, _), links) in plans.into_iter().zip(links) {
         filled.extend(links.into_iter().filter_map(|link| {
@@ -62,14 +62,14 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     if !hidden.is_empty() {
         return Err(hidden);
     }
-    let keys = filled.iter().map(|FilledSequence { table, link, numerals, .. }| KeyAsked {
+    let keys = filled.iter().map(|FilledSequence { table, link, numerals, .. }| LastKeyQuery {
         table,
         column: &link.column,
         numerals: *numerals,
         largest: link.increment >= 0,
         sequence: &link.sequence,
     });
-    let keys = catalog.last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
+    let keys = catalog.read_last_keys(&keys.collect::<Vec<_>>()).await.map_err(of_target)?;
     let standby = prepared.servers.target.standby;
     let sequences = filled.into_iter().zip(keys).map(|(filled, (last_key, state))| {
         let FilledSequence { plan, table, link, holds, redacted, .. } = filled;

@@ -17,7 +17,7 @@ use crate::finding::SummaryRecord;
 use crate::ledger::Recorder;
 use crate::plan::MappingPlan;
 use crate::prepare::{Options, Prepared, Stop, Trouble};
-use crate::row::{Coverage, KeyOrder, KeyRange, Stretch};
+use crate::row::{Coverage, CoveredRange, KeyOrder, KeyRange};
 
 /// Compares what has not been verified for the longest time, as far as the deadline permits.
 /// `results` is what the prior run found.
@@ -69,8 +69,8 @@ fn scan_ranges(
     for (range, rows) in one_sided {
         coverage.mark(&range, rows, None, order);
     }
-    let later = |stretch: &Stretch| {
-        let Stretch { range, rows, verified } = stretch.clone();
+    let later = |stretch: &CoveredRange| {
+        let CoveredRange { range, rows, verified } = stretch.clone();
         ScanRange { range, rows, verified }
     };
     coverage.oldest_first().into_iter().map(later).collect()

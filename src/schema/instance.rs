@@ -1,11 +1,12 @@
-//! What tells a server from a file copy of it, as far as a role that may only read can tell.
+//! Identifies a running server, so that a file copy of it is detected, as far as a role that may only read
+//! can do that.
 //!
 //! A copy of a server's files has the identifier, the timeline, the databases and the tables of the
-//! original. It lacks what the original wrote to its WAL later, and what a primary has flushed it keeps
-//! through a crash, so on one timeline the end of its WAL never goes back. A primary whose WAL ends before
-//! a place that was noted is therefore a copy, or was put back to an earlier time. One whose WAL goes
-//! beyond that place may be a copy that has been written to; only if it was not started since is it known
-//! to be the same. After a failover, and on a standby, the end of the WAL says nothing.
+//! original. It lacks what the original wrote to its WAL later. A primary keeps flushed WAL through a crash,
+//! so on one timeline the end of its WAL never goes back. A primary whose WAL ends before a recorded
+//! position is therefore a copy, or was restored to an earlier time. One whose WAL ends after it may be a
+//! copy that was written to; it is known to be the same only if it was not started since. After a failover,
+//! and on a standby, the end of the WAL has no meaning here.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Instance {
     /// When it was started, as text in UTC.
     pub started: String,
-    /// The end of a primary's WAL, where the role may ask.
+    /// The end of a primary's WAL, if the role may read it.
     pub wal: Option<WalEnd>,
 }
 
@@ -23,13 +24,13 @@ pub struct Instance {
 pub struct WalEnd {
     /// Its timeline.
     pub timeline: u32,
-    /// The place, in bytes.
+    /// The position, in bytes.
     pub flushed: u64,
 }
 
 impl Instance {
-    /// Returns why `later`, which was asked after this one, is not the same server, as a clause; `None` if
-    /// it is, or if that cannot be told.
+    /// Returns why `later`, which was read after this one, is not the same server, as a clause; `None` if it
+    /// is, or if that is unknown.
     pub fn copied(&self, later: &Instance) -> Option<String> {
         let (before, now) = (self.wal?, later.wal?);
         let back = before.timeline == now.timeline && now.flushed < before.flushed;
@@ -43,14 +44,14 @@ impl Instance {
         })
     }
 
-    /// Whether `later` was started since: by a restart or a failover, or because it is a copy.
+    /// Returns whether `later` was started since: by a restart or a failover, or because it is a copy.
     pub fn was_restarted(&self, later: &Instance) -> bool {
         self.started != later.started
     }
 }
 
 impl WalEnd {
-    /// Returns the place as PostgreSQL writes it: `16/B374D848`.
+    /// Returns the position as PostgreSQL prints it: `16/B374D848`.
     pub fn text(self) -> String {
         format!("{:X}/{:X}", self.flushed >> 32, self.flushed & 0xffff_ffff)
     }
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(noted.copied(&instance("2", 1, 100)), None, "restarted");
         assert_eq!(noted.copied(&instance("2", 2, 50)), None, "failed over");
         assert_eq!(noted.copied(&Instance { wal: None, ..instance("2", 1, 0) }), None, "a standby");
-        // Two questions to one server may be answered in another order than they were asked.
+        // Two queries of one server may be executed in another order than they were sent.
         assert_eq!(noted.copied(&instance("1", 1, 99)), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The shape of both sides, as nouns: sides, names, types and what a catalog says of a relation.
+//! The types that describe both sides: names, column types, relations, tables as they are stored.
 //!
-//! Nothing here asks a server anything. `pg` fills these in, `plan` reads them.
+//! Nothing here queries a server: `pg` makes these values, `plan` and `repair` read them.
 
 mod instance;
 mod name;
@@ -10,7 +10,7 @@ mod sequence;
 mod server;
 mod shape;
 mod side;
-mod stored;
+mod stored_table;
 
 pub use instance::{Instance, WalEnd};
 pub use name::{ColumnName, NameError, SchemaName, TableName};
@@ -20,4 +20,7 @@ pub use sequence::{Numerals, SequenceLink};
 pub use server::{DigestTrust, Server};
 pub use shape::{Shape, ShapeColumn, ShapeRelation};
 pub use side::{BySide, Side};
-pub use stored::{End, Identity, Link, Rights, Stored, StoredColumn, Told, Unique};
+pub use stored_table::{
+    ForeignKey, ForeignKeyEnd, Identity, IndexValue, StoredColumn, StoredTable, TablePrivileges,
+    UniqueIndex,
+};

@@ -1,8 +1,8 @@
 //! Names of schemas, tables and columns, as the catalog spells them.
 //!
-//! A spec writes a table the way SQL does (`public.orders`, `"Odd Schema"."T"`), so unquoted parts
-//! fold to lower case. Columns and pairs are written as the catalog spells them, without quotes.
-//! `Display` is for messages; the quoting that goes into statements is `sql`'s alone.
+//! In a spec, a table's name is written as in SQL (`public.orders`, `"Odd Schema"."T"`), so unquoted parts
+//! are folded to lower case. Columns and pairs are written as the catalog spells them, without quotes.
+//! `Display` is for messages; only `sql` quotes names for statements.
 
 use std::fmt;
 
@@ -19,16 +19,16 @@ pub struct ColumnName(pub String);
 /// A table, view or other relation by schema and name, both unquoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TableName {
-    /// The schema it stands in.
+    /// Its schema.
     pub schema: SchemaName,
     /// Its own name.
     pub name: String,
 }
 
-/// Why a text is not a name.
+/// Why a text is not the name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The schema is left out.
+    /// The schema is missing.
     #[error("the schema is missing")]
     NoSchema,
     /// More than `schema.name`.
@@ -40,10 +40,10 @@ pub enum NameError {
 }
 
 impl TableName {
-    /// Reads `schema.name`, each part quoted as in SQL where needed.
+    /// Parses `schema.name`, each part quoted as in SQL where needed.
     ///
     /// # Errors
-    /// When a part is missing, empty or wrongly quoted.
+    /// If a part is missing, empty or wrongly quoted.
     pub fn parse(text: &str) -> Result<TableName, NameError> {
         let mut parts = split_parts(text, '.')?;
         match (parts.pop(), parts.pop(), parts.is_empty()) {
@@ -55,16 +55,16 @@ impl TableName {
 }
 
 impl SchemaName {
-    /// Reads a `search_path`: schema names, each quoted as in SQL where needed, between commas.
+    /// Parses a `search_path`: schema names, each quoted as in SQL where needed, separated by commas.
     ///
     /// # Errors
-    /// When a name is empty or wrongly quoted.
+    /// If a name is empty or wrongly quoted.
     pub fn parse_path(text: &str) -> Result<Vec<SchemaName>, NameError> {
         Ok(split_parts(text, ',')?.into_iter().map(SchemaName).collect())
     }
 }
 
-/// Splits SQL identifiers at a separator outside quotes; unquoted ones fold to lower case.
+/// Splits SQL identifiers at a separator outside quotes, and folds unquoted ones to lower case.
 fn split_parts(text: &str, separator: char) -> Result<Vec<String>, NameError> {
     let mut parts = Vec::new();
     let mut rest = text.trim();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn unquoted_parts_fold_and_quoted_ones_do_not() {
+    fn unquoted_parts_are_folded_to_lower_case() {
         assert_eq!(table("Public.Orders"), Ok(("public".into(), "orders".into())));
         assert_eq!(table(r#" "Odd ""S"."a.b" "#), Ok((r#"Odd "S"#.into(), "a.b".into())));
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_displayed_name_reads_back_as_itself() {
+    fn a_displayed_name_is_parsed_as_itself() {
         for text in [r#""Odd ""S"."a.b""#, "public.orders", r#"public."Order""#] {
             let name = TableName::parse(text).unwrap();
             assert_eq!(name.to_string(), text);

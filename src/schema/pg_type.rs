@@ -1,9 +1,9 @@
-//! PostgreSQL's types, as far as the comparison has to tell them apart.
+//! PostgreSQL's types, as far as a comparison distinguishes them.
 //!
-//! A type's OID is stable below 16384 and differs between databases above it, so a type made by a
-//! user is known by what it is (enum, composite, domain over …) and never by its OID.
+//! A type's OID is stable below 16384 and differs between databases above it, so a user-defined type is
+//! identified by what it is (enum, composite, domain over …) and never by its OID.
 
-/// A built-in type that a canon treats in a way of its own.
+/// A built-in type that has a canonical form of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the PostgreSQL type of the same name")]
 pub enum Builtin {
@@ -92,41 +92,41 @@ const BUILTINS: &[(Builtin, &str, u32, u32)] = &[
 ];
 
 impl Builtin {
-    /// The built-in type with this OID, if a canon treats it in a way of its own.
+    /// Returns the built-in type with this OID, if it has a canonical form of its own.
     pub fn from_oid(oid: u32) -> Option<Builtin> {
         BUILTINS.iter().find(|(_, _, known, _)| *known == oid).map(|(builtin, ..)| *builtin)
     }
 
-    /// Every one of them.
+    /// Iterates over all of them.
     pub fn all() -> impl Iterator<Item = Builtin> {
         BUILTINS.iter().map(|(builtin, ..)| *builtin)
     }
 
-    /// Its OID, the same on every server.
+    /// Returns its OID, which is the same on every server.
     pub fn oid(self) -> u32 {
         self.entry().2
     }
 
-    /// Its name in `pg_catalog`, as SQL writes it.
+    /// Returns its name in `pg_catalog`, as SQL.
     pub fn name(self) -> &'static str {
         self.entry().1
     }
 
-    /// The OID of arrays of it.
+    /// Returns the OID of arrays of it.
     pub fn array_oid(self) -> u32 {
         self.entry().3
     }
 
     fn entry(self) -> (Builtin, &'static str, u32, u32) {
-        // Every variant stands in the table: a unit test walks it both ways.
+        // Every variant is in the table: a unit test checks that.
         *BUILTINS.iter().find(|(builtin, ..)| *builtin == self).unwrap_or(&BUILTINS[0])
     }
 }
 
-/// What a type is, resolved down to something built in where there is such a thing.
+/// A type, resolved down to a built-in type where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PgType {
-    /// A built-in type with a canon of its own.
+    /// A built-in type with a canonical form of its own.
     Builtin(Builtin),
     /// Any other built-in type, by its OID: compared as its text.
     OtherBuiltin(u32),
@@ -140,7 +140,7 @@ pub enum PgType {
     Array(Box<PgType>),
     /// A range or multirange type made by a user.
     Range,
-    /// A base type that an extension brought, by its name: `citext`.
+    /// A base type of an extension, by its name: `citext`.
     Extension(String),
 }
 
@@ -157,7 +157,7 @@ impl PgType {
         }
     }
 
-    /// The type below every domain.
+    /// Returns the type below all domains.
     pub fn base(&self) -> &PgType {
         match self {
             PgType::Domain(inner) => inner.base(),
@@ -166,12 +166,12 @@ impl PgType {
     }
 }
 
-/// Which collation orders a text column, resolved through the database's default.
+/// The collation of a text column, with the database's default resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Collation {
     /// The type has none.
     None,
-    /// Orders by bytes: "C", "POSIX", "ucs_basic", or a database whose default is one of them.
+    /// Orders by bytes: "C", "POSIX", "ucs_basic", or the default of a database that is one of them.
     Bytes,
     /// A deterministic collation with an order of its own.
     Linguistic,
@@ -179,25 +179,24 @@ pub enum Collation {
     Nondeterministic,
 }
 
-/// A column's or expression's type on one side.
+/// The type of a column or an expression on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnType {
-    /// As `format_type` writes it, with its modifier: `numeric(10,2)`.
+    /// As `format_type` prints it, with its modifier: `numeric(10,2)`.
     pub display: String,
-    /// What it is.
+    /// The type.
     pub pg_type: PgType,
     /// The type modifier, or -1; always -1 for an expression.
     pub modifier: i32,
-    /// How it is ordered.
+    /// Its collation.
     pub collation: Collation,
-    /// Provider, locale and version of a linguistic collation: where both sides have the same, both
-    /// order texts alike. Nothing where the version is unknown, or is not the one that indexes were
-    /// built with.
+    /// Provider, locale and version of a linguistic collation: if both sides have the same, both order texts
+    /// alike. `None` if the version is unknown, or is not the one that indexes were built with.
     pub collation_id: Option<String>,
 }
 
 impl ColumnType {
-    /// The declared number of digits after the point of a `numeric(p,s)`.
+    /// Returns the declared number of digits after the point of a `numeric(p,s)`.
     pub fn numeric_scale(&self) -> Option<i32> {
         let is_numeric = self.pg_type.base() == &PgType::Builtin(Builtin::Numeric);
         // The modifier holds precision and scale above a header of four bytes; the scale is a
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_builtin_stands_in_the_table_once() {
+    fn every_builtin_is_in_the_table_once() {
         for (index, (builtin, name, oid, _)) in BUILTINS.iter().enumerate() {
             assert_eq!(Builtin::from_oid(*oid), Some(*builtin));
             assert_eq!((builtin.name(), builtin.oid()), (*name, *oid));

@@ -1,15 +1,15 @@
-//! What a catalog says of one relation: a table, a view or an operator's query.
+//! One relation as its catalog describes it: a table, a view or one of the operator's queries.
 
 use super::{ColumnName, ColumnType};
 
-/// What kind of thing a side reads from.
+/// The kind of a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelationKind {
     /// An ordinary table.
     Table,
-    /// A partitioned table; its indexes cover all partitions.
+    /// A partitioned table. Its indexes cover all partitions.
     Partitioned,
-    /// A table other tables inherit from: no index covers the children's rows.
+    /// A table that other tables inherit from. Its indexes do not cover the rows of the children.
     InheritanceParent,
     /// A view.
     View,
@@ -22,7 +22,7 @@ pub enum RelationKind {
 }
 
 impl RelationKind {
-    /// The words for it in messages.
+    /// Returns its name for messages.
     pub fn name(self) -> &'static str {
         match self {
             RelationKind::Table => "table",
@@ -43,11 +43,11 @@ pub struct Column {
     pub name: ColumnName,
     /// Its type.
     pub column_type: ColumnType,
-    /// Whether the server keeps NULLs out of it in every row that is read.
+    /// Whether the server guarantees that no row that is read has a NULL in it.
     pub not_null: bool,
     /// Whether the role may read it.
     pub readable: bool,
-    /// Whether its order says little about where rows lie, by the statistics.
+    /// Whether its order has little correlation with the physical order of rows, by the statistics.
     pub scattered: bool,
     /// How many different values it has, by the statistics.
     pub distinct: Option<u64>,
@@ -56,9 +56,9 @@ pub struct Column {
 /// One key column of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexColumn {
-    /// The column, or nothing for an expression.
+    /// The column; `None` for an expression.
     pub name: Option<ColumnName>,
-    /// Whether the index orders it as the column's own collation and default operators do.
+    /// Whether the index has the order of the column's own collation and default operators.
     pub plain_order: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct IndexColumn {
 pub struct Index {
     /// Its name.
     pub name: String,
-    /// Whether it proves uniqueness at every moment: unique and immediate.
+    /// Whether it is unique, and checked immediately.
     pub unique: bool,
     /// Whether it is the primary key's.
     pub primary: bool,
@@ -78,30 +78,30 @@ pub struct Index {
 /// One relation as its server describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
-    /// What it is.
+    /// Its kind.
     pub kind: RelationKind,
-    /// Its columns, in the catalog's order, dropped ones left out.
+    /// Its columns, in the catalog's order, without dropped ones.
     pub columns: Vec<Column>,
     /// Its usable indexes: btree, valid, without a predicate.
     pub indexes: Vec<Index>,
-    /// Rows by the statistics, where there are any.
+    /// The number of rows by the statistics, if there are any.
     pub estimated_rows: Option<u64>,
     /// Whether row-level security would hide rows from this role.
     pub row_security: bool,
-    /// Whether the role may use the schema it stands in.
+    /// Whether the role may use its schema.
     pub schema_usable: bool,
     /// Whether it is one heap of blocks: an ordinary table without children.
     pub heap: bool,
-    /// Whether it may hold values that are stored out of line.
+    /// Whether it may have values that are stored out of line.
     pub large: bool,
     /// Whether it can be read: a materialized view may have no data yet.
     pub populated: bool,
-    /// Identifies the relation within its database; nothing for a query.
+    /// Its OID; `None` for a query.
     pub oid: Option<u32>,
 }
 
 impl Relation {
-    /// The column of this name.
+    /// Finds a column by its name.
     pub fn column(&self, name: &ColumnName) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == *name)
     }

@@ -1,38 +1,38 @@
-//! What a catalog says of the sequence that fills a column, and which of its numbers the column holds.
+//! The sequence that fills a column, and the numbers that the column can store.
 
 use std::ops::RangeInclusive;
 
 use super::{Builtin, ColumnName, ColumnType, PgType, TableName};
 
-/// A column that a sequence fills where an INSERT leaves it out: an identity column, one whose default
-/// is the sequence's next number, or the column that owns it.
+/// A column that a sequence fills if an INSERT has no value for it: an identity column, one whose default is
+/// the sequence's next number, or the column that owns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceLink {
     /// The column.
     pub column: ColumnName,
     /// The sequence.
     pub sequence: TableName,
-    /// How far it is from one number to the next.
+    /// The difference between one number and the next.
     pub increment: i64,
-    /// The last number that it has.
+    /// The last number that it can return.
     pub end: i64,
     /// Whether the role may read it.
     pub readable: bool,
 }
 
-/// How a column writes the numbers of a sequence.
+/// How a column stores the numbers of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numerals {
     /// As whole numbers, and nothing else.
     Whole,
-    /// Among fractions, `NaN`, and numbers larger than any sequence's.
+    /// Beside fractions, `NaN`, and numbers larger than those of any sequence.
     Numeric,
-    /// Among other texts.
+    /// Beside other texts.
     Text,
 }
 
 impl Numerals {
-    /// How a column of this type writes them, if it does.
+    /// Returns how a column of this type stores them; `None` if it cannot.
     pub fn of(column: &ColumnType) -> Option<Numerals> {
         let PgType::Builtin(base) = column.pg_type.base() else { return None };
         match base {
@@ -43,11 +43,11 @@ impl Numerals {
         }
     }
 
-    /// The numbers of a sequence that a column of this type can hold.
+    /// Returns the numbers of a sequence that a column of this type can store.
     pub fn held(column: &ColumnType) -> RangeInclusive<i64> {
         let all = i64::MIN..=i64::MAX;
         let PgType::Builtin(base) = column.pg_type.base() else { return all };
-        // A length stands above a header of four bytes, and so does a numeric's precision.
+        // The modifier is a length, or a numeric's precision and scale, plus a header of four bytes.
         match (base, column.modifier - 4) {
             (Builtin::Int2, _) => i16::MIN.into()..=i16::MAX.into(),
             (Builtin::Int4, _) => i32::MIN.into()..=i32::MAX.into(),
@@ -55,7 +55,7 @@ impl Numerals {
                 let largest = of_digits((modifier >> 16) - column.numeric_scale().unwrap_or(0));
                 -largest..=largest
             }
-            // The sign takes a place.
+            // The sign takes one character.
             (Builtin::Varchar | Builtin::Bpchar, length @ 0..) => {
                 -of_digits(length - 1)..=of_digits(length)
             }
@@ -64,10 +64,9 @@ impl Numerals {
     }
 }
 
-/// The largest number of so many digits.
+/// Returns the largest number of so many digits, 0 for none.
 fn of_digits(digits: i32) -> i64 {
-    let digits = u32::try_from(digits).unwrap_or(0);
-    10_i64.checked_pow(digits).map_or(i64::MAX, |power| power - 1)
+    10_i64.checked_pow(digits.max(0).unsigned_abs()).map_or(i64::MAX, |power| power - 1)
 }
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     use crate::schema::Collation;
 
     #[test]
-    fn a_column_holds_numbers_as_its_type_has_room() {
+    fn a_columns_type_limits_the_numbers() {
         let held = |base, modifier| {
             let column = ColumnType {
                 display: String::new(),

@@ -1,19 +1,19 @@
-//! What one server says of itself before anything is compared.
+//! One server, as it describes itself before a comparison.
 
 use super::instance::Instance;
 
-/// Whether the server's own hashes may stand for rows.
+/// The result of the self-test: whether the server's own hashes can be compared in the place of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DigestTrust {
-    /// They see every canary; their hashes, to be held against the other side's.
+    /// They pass. Holds the hashes of the test vectors, which must be equal to the other side's.
     Probe(String),
-    /// They would not see a difference, or make one up: what, as a clause.
+    /// They would miss a difference, or show one where there is none: which, as a clause.
     Blind(String),
-    /// Why it cannot: the reason, as a clause.
+    /// The server cannot compute them: the reason, as a clause.
     Refused(String),
 }
 
-/// One server, seen through one connection.
+/// One server, as one connection sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `server_version_num`, for example 150018.
@@ -22,26 +22,26 @@ pub struct Server {
     pub database: String,
     /// The role in effect.
     pub role: String,
-    /// Whether that role could do more than read: a superuser or one that may run programs or
-    /// touch files of the server.
+    /// Whether that role can do more than read: a superuser, or one that may run programs or write files on
+    /// the server.
     pub overprivileged: bool,
     /// The database's encoding, for example `UTF8`.
     pub encoding: String,
     /// Whether the server is a standby.
     pub standby: bool,
-    /// Identifies the cluster, where the role may ask: two sides with one identifier, one database
-    /// and one table would compare a table with itself.
+    /// The identifier of the cluster, if the role may read it: two sides with the same identifier, database
+    /// and table would compare a table with itself.
     pub system_identifier: Option<String>,
-    /// Which run of which server it is, for a file copy of it to be told from it.
+    /// Identifies the running server, so that a file copy of it is detected.
     pub instance: Instance,
-    /// Whether the role sees what other sessions and standbys do, as `pg_monitor` does.
+    /// Whether the role may see other sessions and standbys, as `pg_monitor` may.
     pub monitors: bool,
-    /// Whether its digests can be trusted.
+    /// The result of the self-test of its digests.
     pub digests: DigestTrust,
 }
 
 impl Server {
-    /// The version as people write it: `15.18`.
+    /// Returns the version as text: `15.18`.
     pub fn version_text(&self) -> String {
         format!("{}.{}", self.version / 10000, self.version % 10000)
     }

@@ -1,46 +1,46 @@
-//! What a mapping's side is read from: which server, which database, which relation, which columns.
+//! The shape of what a mapping's side reads from: which server, database, relation and columns.
 //!
-//! Chunks of one comparison are read one after the other, and an interrupted one goes on hours later.
-//! They add up to one answer only if each of them was read from the same thing. Two shapes that differ
-//! are two things: rows of a server that was failed over to, or of a table that was made anew, say
-//! nothing about the rows that were read before.
+//! Chunks of one comparison are read one after the other, and an interrupted one continues hours later.
+//! Together they are one result only if each was read from the same relation. If two shapes differ, it is
+//! not: the rows of a server after a failover, or of a table that was created again, say nothing about the
+//! rows that were read before.
 
 use serde::{Deserialize, Serialize};
 
 use super::instance::Instance;
 
-/// One side of a mapping, as its server's catalog identifies it at one moment.
+/// What one side of a mapping reads from, as its server's catalog identifies it at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// `server_version_num`.
     pub version: u32,
-    /// The cluster's identifier, where the role may ask; a standby has its primary's.
+    /// The cluster's identifier, if the role may read it. A standby has that of its primary.
     pub system: Option<String>,
     /// Whether the server is a standby.
     pub standby: bool,
-    /// The timeline that a primary writes. A standby follows its primary's from one to the next without
-    /// losing what it has, so there it says nothing.
+    /// The timeline of a primary. `None` for a standby, which follows its primary from one to the next
+    /// without losing rows.
     pub timeline: Option<u32>,
     /// The database's name.
     pub database: String,
-    /// The database's OID: one that was dropped and made again has another.
+    /// The database's OID, which changes if it is dropped and created again.
     pub database_oid: u32,
-    /// The relation's OID; nothing for a query, or where there is no such relation any more.
+    /// The relation's OID; `None` for a query, or if the relation does not exist any more.
     pub relation: Option<u32>,
     /// Every column, in order.
     pub columns: Vec<ShapeColumn>,
-    /// How many partitions or children the relation has, on all levels.
+    /// The number of partitions or children of the relation, on all levels.
     pub partitions: u64,
     /// A hash of which they are.
     pub partition_set: Option<String>,
-    /// The file that holds the table, where its rows are read block by block: a rewritten table has its
-    /// rows in other blocks. Nothing where that is no matter.
+    /// The file of the table, if its rows are read by blocks: a rewritten table has its rows in other blocks.
+    /// `None` if it does not matter.
     pub filenode: Option<u32>,
-    /// What is read through a view, itself included, or by a query. Nothing where a run was begun by a
-    /// version that did not ask.
+    /// The relations that a query or a view reads, with the view itself. `None` in a run of a version that
+    /// did not read them.
     #[serde(default)]
     pub relations: Option<Vec<ShapeRelation>>,
-    /// Which run of the server it is. Nothing where a run was begun by a version that did not ask.
+    /// The running server. `None` in a run of a version that did not read it.
     #[serde(default)]
     pub instance: Option<Instance>,
 }
@@ -58,31 +58,31 @@ pub struct ShapeRelation {
     pub partitions: u64,
     /// A hash of which they are.
     pub partition_set: Option<String>,
-    /// Its columns, if a query reads it. What a view reads can only be changed with the view.
+    /// Its columns, if a query reads it. Those that a view reads can only be changed with the view.
     pub columns: Vec<ShapeColumn>,
 }
 
-/// A column as far as it decides what is compared.
+/// The properties of a column that determine what is compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShapeColumn {
     /// Its name.
     pub name: String,
-    /// Its number in the relation, which no later column ever gets.
+    /// Its number in the relation, which is never reused.
     pub number: i32,
-    /// Its type, as SQL writes it.
+    /// Its type, as SQL.
     pub type_name: String,
-    /// Its collation with what decides its order, if it has one. Nothing where a run was begun by a
-    /// version that did not ask.
+    /// Its collation with all properties that determine its order, if it has one. `None` in a run of a
+    /// version that did not read it.
     #[serde(default)]
     pub collation: Option<String>,
-    /// The version of its collation that the server has now, where that has versions: with another one
-    /// the same keys may stand in another order.
+    /// The version of its collation on the server, if it has versions: with another version the same keys
+    /// may have another order.
     pub collation_version: Option<String>,
 }
 
 impl Shape {
-    /// What has changed since this shape was taken, as a clause; nothing if `now` is the same thing.
-    /// What this shape leaves open is not looked at.
+    /// Returns what has changed since this shape was read, as a clause; `None` if nothing has. Properties
+    /// that this shape does not have are not compared.
     pub fn difference(&self, now: &Shape) -> Option<String> {
         self.server_difference(now)
             .or_else(|| self.relation_difference(now))
@@ -90,13 +90,13 @@ impl Shape {
             .or_else(|| self.columns_difference(now))
     }
 
-    /// Returns why `later`, which was asked after this shape was, is of a file copy of the server, as a
-    /// clause; `None` if it is not, or if that cannot be told.
+    /// Returns why `later`, which was read after this shape, is of a file copy of the server, as a clause;
+    /// `None` if it is not, or if that is unknown.
     pub fn copied(&self, later: &Shape) -> Option<String> {
         self.instance.as_ref()?.copied(later.instance.as_ref()?)
     }
 
-    /// Whether the server was started after this shape was taken, or is a copy that was.
+    /// Returns whether the server was started after this shape was read, or is a copy that was.
     pub fn was_restarted(&self, later: &Shape) -> bool {
         match (&self.instance, &later.instance) {
             (Some(before), Some(now)) => before.was_restarted(now),
@@ -186,8 +186,8 @@ impl Shape {
 }
 
 impl ShapeRelation {
-    /// What has changed of a relation beneath what is read. A column more or less is no change there: if
-    /// it were read, what is read would be another.
+    /// Returns what has changed of a relation that a view or a query reads. An added or dropped column is no
+    /// change here: if it were read, the view or the query would have changed.
     fn difference(&self, now: &ShapeRelation) -> Option<String> {
         let name = &self.name;
         if self.definition != now.definition {
@@ -208,7 +208,7 @@ impl ShapeRelation {
 }
 
 impl ShapeColumn {
-    /// The column of its name.
+    /// Finds the column of the same name.
     fn now_in<'n>(&self, columns: &'n [ShapeColumn]) -> Option<&'n ShapeColumn> {
         columns.iter().find(|column| column.name == self.name)
     }
@@ -279,15 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_does_not_differ() {
+    fn equal_shapes_do_not_differ() {
         assert_eq!(shape().difference(&shape()), None);
         // a minor version changes no value
         assert_eq!(shape().difference(&Shape { version: 150_019, ..shape() }), None);
-        // and what was not known or is no matter is not missed
+        // properties that were not read are not compared
         let open =
             Shape { system: None, timeline: None, filenode: None, relations: None, ..shape() };
         assert_eq!(open.difference(&shape()), None);
-        // What is beneath a view or a query has names and columns of its own.
+        // A relation that a view or a query reads may be renamed, or get other columns.
         let renamed = ShapeRelation { name: "b.u".to_owned(), ..beneath("a.t", 20_001) };
         let columns = vec![column("x", 1), column("z", 3)];
         let renamed = vec![beneath("a.v", 20_000), ShapeRelation { columns, ..renamed }];
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_said_in_words() {
+    fn every_change_is_described() {
         let other_type = ShapeColumn { type_name: "bigint".to_owned(), ..column("v", 2) };
         let other_order = ShapeColumn { collation: Some("en".to_owned()), ..column("v", 2) };
         let newer = ShapeColumn { collation_version: Some("2.37".to_owned()), ..column("v", 2) };

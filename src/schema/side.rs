@@ -1,13 +1,14 @@
 //! The two sides of a mapping, and a pair of anything by side.
 //!
-//! A `BySide<T>` replaces `[T; 2]` everywhere: which one is meant always stands in the code.
+//! A `BySide<T>` replaces `[T; 2]` everywhere, so that the code always names the side.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two databases that a mapping compares. Neither is right until an authority is named.
+/// One of the two databases that a mapping compares. Neither is the source of truth until `--authority`
+/// names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Side {
     /// The monolith's schema.
@@ -20,7 +21,7 @@ impl Side {
     /// Both sides, source first.
     pub const BOTH: [Side; 2] = [Side::Source, Side::Target];
 
-    /// The side across from this one.
+    /// Returns the other side.
     pub fn other(self) -> Side {
         match self {
             Side::Source => Side::Target,
@@ -28,7 +29,7 @@ impl Side {
         }
     }
 
-    /// The word used in specs, reports and messages.
+    /// Returns its name in specs, reports and messages.
     pub fn name(self) -> &'static str {
         match self {
             Side::Source => "source",
@@ -58,7 +59,7 @@ impl<T> BySide<T> {
         BySide { source: make(Side::Source), target: make(Side::Target) }
     }
 
-    /// Makes the value of each side, or stops at the first error.
+    /// Makes the value of each side, up to the first error.
     ///
     /// # Errors
     /// The first error that `make` returns.
@@ -76,17 +77,17 @@ impl<T> BySide<T> {
         BySide { source: f(self.source), target: f(self.target) }
     }
 
-    /// Both values with their sides, source first.
+    /// Iterates over both values with their sides, source first.
     pub fn iter(&self) -> impl Iterator<Item = (Side, &T)> {
         Side::BOTH.into_iter().map(|side| (side, &self[side]))
     }
 
-    /// Whether the condition holds on both sides.
+    /// Returns whether a condition is true for both sides.
     pub fn all(&self, mut condition: impl FnMut(&T) -> bool) -> bool {
         condition(&self.source) && condition(&self.target)
     }
 
-    /// Whether the condition holds on a side.
+    /// Returns whether a condition is true for at least one side.
     pub fn any(&self, mut condition: impl FnMut(&T) -> bool) -> bool {
         condition(&self.source) || condition(&self.target)
     }

@@ -16,7 +16,7 @@ use super::params::{Param, read_params};
 use super::problems::{FileProblems, MOST_SHOWN, Problems};
 use super::reader::{Reader, sentence};
 use super::sections::{Sections, moved};
-use crate::row::seal;
+use crate::row::checksum;
 use crate::schema::{BySide, Side};
 
 /// A spec that can be planned.
@@ -55,7 +55,7 @@ impl Spec {
         let values =
             self.params.iter().flat_map(|param| [param.name.as_bytes(), param.value.as_bytes()]);
         let parts: Vec<&[u8]> = std::iter::once(self.hash.as_bytes()).chain(values).collect();
-        seal(&parts)
+        checksum(&parts)
     }
 }
 
@@ -79,7 +79,7 @@ pub fn read(
     let found = problems.into_found();
     match parts {
         Some(parts) if !found.first.iter().any(Diagnostic::is_error) => {
-            let hash = seal(&[text.text.as_bytes()]);
+            let hash = checksum(&[text.text.as_bytes()]);
             Ok(Spec {
                 name: parts.name.value,
                 name_span: parts.name.span,

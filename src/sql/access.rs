@@ -117,7 +117,7 @@ pub fn expression_type(
     params: &[Param],
 ) -> Statement {
     let mut writer = Writer::new(params);
-    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
+    writer.push("select t.t::pg_catalog.oid::pg_catalog.int8 as type_oid, t.t::pg_catalog.text as type_name\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
     writer.fragment(fragment).push("\nfrom ");
     named(&mut writer, reads, side);
     writer.push("\nwhere false\n)) as t\n) as t");
@@ -162,7 +162,7 @@ pub fn query_check(query: &Fragment, params: &[Param]) -> Statement {
 /// Returns the names of a query's columns, in order, one for each row; the query itself is not run.
 pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
     let mut writer = Writer::new(params);
-    writer.push("select pg_catalog.json_object_keys(pg_catalog.row_to_json(x))\nfrom ");
+    writer.push("select pg_catalog.json_object_keys(pg_catalog.row_to_json(x)) as name\nfrom ");
     one_null_row(&mut writer, query);
     writer.finish()
 }
@@ -173,14 +173,14 @@ pub fn query_columns(query: &Fragment, params: &[Param]) -> Statement {
 pub fn query_column_types(query: &Fragment, params: &[Param], names: &[String]) -> Statement {
     let mut writer = Writer::new(params);
     writer.push(
-        "select t.t::pg_catalog.oid::pg_catalog.int8,
-t.t::pg_catalog.text,
+        "select t.t::pg_catalog.oid::pg_catalog.int8 as type_oid,
+t.t::pg_catalog.text as type_name,
 (
 select pg_catalog.array_agg(l.relation::pg_catalog.int8)
 from pg_catalog.pg_locks as l
 where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
 and l.locktype operator(pg_catalog.=) 'relation'
-)
+) as locked
 from ",
     );
     one_null_row(&mut writer, query);

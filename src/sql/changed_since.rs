@@ -12,7 +12,7 @@ use crate::schema::Side;
 pub fn moment(ago: std::time::Duration) -> Statement {
     let seconds = ago.as_secs_f64();
     Statement::constant(format!(
-        "select (pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => {seconds}))::pg_catalog.text"
+        "select (pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => {seconds}))::pg_catalog.text as moment"
     ))
 }
 

@@ -57,6 +57,6 @@ pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::{IS_READ_ONLY, clock, server, transaction, transaction_status};
 pub use settings::{CHECK_CLIENT, PINNED, WAIT_FOR_COMMIT, begin, settings_in_effect};
 pub use shape::{read_by_queries, read_by_views, shapes};
-pub use statement::{Bind, Statement, quoted, table as quoted_table};
+pub use statement::{Bind, RAISED_SQLSTATE, Statement, quoted, table as quoted_table};
 pub use stored::{rights, stored_columns, stored_links, stored_rows, unmovable_sequences};
 pub use uniques::{index_value, index_values, stored_uniques, texts};

@@ -3,7 +3,7 @@
 use super::holders::push_keys;
 use super::statement::{Statement, Writer, column, table};
 use crate::plan::MappingPlan;
-use crate::schema::{ColumnName, End};
+use crate::schema::{ColumnName, ForeignKeyEnd};
 
 /// A column at the other end of a foreign key, and the type of the values that it is compared with.
 pub type Counterpart<'c> = (&'c ColumnName, &'c str);
@@ -12,7 +12,7 @@ pub type Counterpart<'c> = (&'c ColumnName, &'c str);
 /// many rows have it. `texts` are the keys' values, column by column.
 pub fn rows_with_keys(
     plan: &MappingPlan,
-    end: &End,
+    end: &ForeignKeyEnd,
     columns: &[Counterpart<'_>],
     texts: &[Vec<Option<&str>>],
 ) -> Statement {

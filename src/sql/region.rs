@@ -4,7 +4,7 @@ use super::canonical_form::{key_hash, searched};
 use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
-use crate::row::{Classes, Key, KeyRange, Region};
+use crate::row::{HashBuckets, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
 /// Writes the ` from …` with all pairs, and the ` where …`, of a region.
@@ -94,7 +94,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
         }
     }
 
-    fn classes(&mut self, plan: &MappingPlan, side: Side, classes: &Classes) {
+    fn classes(&mut self, plan: &MappingPlan, side: Side, classes: &HashBuckets) {
         let chosen: Vec<[u8; 8]> =
             classes.chosen.iter().map(|class| i64::from(*class).to_be_bytes()).collect();
         let chosen = Bind::array(Builtin::Int8, chosen.iter().map(<[u8; 8]>::as_slice));

@@ -48,7 +48,7 @@ pub fn last_key(
         }
     };
     Statement::constant(format!(
-        "select pg_catalog.{whole}(pg_catalog.{function}({number})::pg_catalog.numeric)::pg_catalog.text
+        "select pg_catalog.{whole}(pg_catalog.{function}({number})::pg_catalog.numeric)::pg_catalog.text as last_key
 from {relation} as r{counted}"
     ))
 }
@@ -67,7 +67,7 @@ mod tests {
         );
         assert_eq!(
             last_key(&name("t"), &ColumnName("Id".into()), Numerals::Whole, false).text,
-            "select pg_catalog.ceil(pg_catalog.min(r.\"Id\")::pg_catalog.numeric)::pg_catalog.text\n\
+            "select pg_catalog.ceil(pg_catalog.min(r.\"Id\")::pg_catalog.numeric)::pg_catalog.text as last_key\n\
              from \"S\".\"t\" as r"
         );
     }

@@ -70,7 +70,7 @@ pub fn settings_in_effect() -> Statement {
     let mut writer = Writer::new(&[]);
     let names = PINNED.map(|(name, _)| name.as_bytes());
     writer
-        .push("select s.name, pg_catalog.current_setting(s.name)\nfrom pg_catalog.unnest(")
+        .push("select s.name, pg_catalog.current_setting(s.name) as value\nfrom pg_catalog.unnest(")
         .bind(Bind::array(Builtin::Text, names.into_iter()))
         .push(") as s(name)");
     writer.finish()

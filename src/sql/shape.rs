@@ -96,17 +96,17 @@ pub fn shapes(tables: &[Option<&TableName>]) -> Statement {
         "
 select asked.place,
 d.version,
-d.datname::pg_catalog.text,
-d.oid::pg_catalog.int8,
+d.datname::pg_catalog.text as database,
+d.oid::pg_catalog.int8 as database_oid,
 d.standby,
 d.system,
-d.file,
-c.oid::pg_catalog.int8,
-pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8,
-p.parts,
-p.which,
-a.columns::pg_catalog.text,
-coalesce(c.relkind = 'v', false),
+d.file as wal_file,
+c.oid::pg_catalog.int8 as relation,
+pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.int8 as filenode,
+p.parts as partitions,
+p.which as partition_set,
+a.columns::pg_catalog.text as columns,
+coalesce(c.relkind = 'v', false) as is_view,
 d.started,
 d.flushed
 from here as d
@@ -195,8 +195,8 @@ fn relations(mut writer: Writer<'_>, with_columns: &str) -> Statement {
     writer
         .push(
             "select reached.place,
-n.nspname || '.' || c.relname,
-c.oid::pg_catalog.int8,
+n.nspname || '.' || c.relname as name,
+c.oid::pg_catalog.int8 as oid,
 (
 select pg_catalog.md5(pg_catalog.regexp_replace(
 w.ev_action::pg_catalog.text, ':(location|stmt_location|stmt_len) -?[0-9]+', '', 'g'
@@ -205,10 +205,10 @@ from pg_catalog.pg_rewrite as w
 where w.ev_class = c.oid
 and c.relkind = 'v'
 and w.rulename = '_RETURN'
-),
-p.parts,
-p.which,
-a.columns::pg_catalog.text
+) as definition,
+p.parts as partitions,
+p.which as partition_set,
+a.columns::pg_catalog.text as columns
 from reached
 cross join here as d
 join pg_catalog.pg_class as c on c.oid = reached.oid

@@ -4,7 +4,7 @@
 use super::blocks as blocks_of;
 use super::*;
 use crate::plan::{MappingPlan, sample};
-use crate::row::{Blocks, Bound, Classes, Key, KeyRange, Region};
+use crate::row::{BlockRange, Bound, HashBuckets, Key, KeyRange, Region};
 use crate::schema::{Builtin as B, BySide, ColumnName, Index, IndexColumn, Side};
 
 /// A key of one column, and a pair of each form in which values are hashed.
@@ -67,9 +67,9 @@ fn written(statements: impl IntoIterator<Item = (&'static str, Option<Statement>
 
 fn statements(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
-    let some = Classes { of: 64, chosen: vec![3, 60] };
+    let some = HashBuckets { of: 64, chosen: vec![3, 60] };
     let classes = Region { classes: Some(some), ..region.clone() };
-    let blocks = Some(Blocks { from: 8, until: Some(16) });
+    let blocks = Some(BlockRange { from: 8, until: Some(16) });
     let lying = Region { blocks, ..Region::whole(KeyRange::everything()) };
     let key = Key::new(plan.key().iter().map(|_| &[7][..]));
     let statements = [

@@ -3,6 +3,9 @@
 use crate::schema::{Builtin, ColumnName, TableName};
 use crate::spec::{Fragment, FragmentPart, Param};
 
+/// The SQLSTATE of errors that SQL of this program raises itself. Their texts name no value.
+pub const RAISED_SQLSTATE: &str = "PGR01";
+
 /// The value of a parameter, in the binary form of a built-in type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {

@@ -50,22 +50,22 @@ select f.oid, f.oid from pg_catalog.pg_constraint as f where f.contype = 'f' and
 union all
 select f.oid, r.root from pg_catalog.pg_constraint as f join roots as r on r.oid = f.conparentid
 )
-select r.root::pg_catalog.int8,
-cn.nspname::pg_catalog.text,
-c.relname::pg_catalog.text,
-c.relkind = 'p',
-pn.nspname::pg_catalog.text,
-p.relname::pg_catalog.text,
-p.relkind = 'p',
-f.confdeltype::pg_catalog.text,
-f.confupdtype::pg_catalog.text,
-{},
-{},
-{},
-{},
-{refers},
-{referred},
-f.confmatchtype = 'f'
+select r.root::pg_catalog.int8 as root,
+cn.nspname::pg_catalog.text as referrer_schema,
+c.relname::pg_catalog.text as referrer_name,
+c.relkind = 'p' as referrer_partitioned,
+pn.nspname::pg_catalog.text as referenced_schema,
+p.relname::pg_catalog.text as referenced_name,
+p.relkind = 'p' as referenced_partitioned,
+f.confdeltype::pg_catalog.text as on_delete,
+f.confupdtype::pg_catalog.text as on_update,
+{} as referrer_columns,
+{} as referenced_columns,
+{} as referrer_generated,
+{} as referenced_generated,
+{refers} as refers,
+{referred} as referred,
+f.confmatchtype = 'f' as full_match
 from pg_catalog.pg_constraint as f
 join roots as r on r.oid = f.oid
 join pg_catalog.pg_class as c on c.oid = f.conrelid
@@ -109,10 +109,10 @@ pub fn rights(oid: u32, grants: bool) -> Statement {
         writer
             .push(&format!("pg_catalog.{check}("))
             .bind(Bind::int8(i64::from(oid)))
-            .push(&format!("::pg_catalog.oid, '{right}'),\n"));
+            .push(&format!("::pg_catalog.oid, '{right}') as \"{right}\",\n"));
     }
     writer.push(&format!(
-        "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'temporary'),\n{granted}"
+        "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'temporary') as temporary,\n{granted} as replica"
     ));
     writer.finish()
 }

@@ -23,7 +23,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::pg::Sessions;
+use crate::pg::SessionCounts;
 use crate::schema::{BySide, Side};
 
 /// The limits of one side.
@@ -41,7 +41,7 @@ pub(crate) struct SideLoad {
     /// How far replay lags, where that is known.
     pub(crate) lag: Option<Duration>,
     /// What the sessions of others do.
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: SessionCounts,
 }
 
 /// How fast the run may go.
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn active(sessions: u64) -> SideLoad {
-        let sessions = Sessions { active: sessions, at_work: sessions, seen: true };
+        let sessions = SessionCounts { active: sessions, at_work: sessions, seen: true };
         SideLoad { lag: None, sessions }
     }
 

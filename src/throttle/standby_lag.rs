@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::pg::Follower;
+use crate::pg::StandbyProgress;
 
 /// A standby reports at least every 10 s. The position of one that has not reported for longer is
 /// not taken for idle.
@@ -26,7 +26,7 @@ impl WalPositions {
         &mut self,
         now: Duration,
         position: u64,
-        standbys: &[Follower],
+        standbys: &[StandbyProgress],
     ) -> Option<Duration> {
         if self.0.back().is_none_or(|(_, last)| *last < position) {
             self.0.push_back((now, position));
@@ -40,7 +40,7 @@ impl WalPositions {
         lag
     }
 
-    fn lag(&self, now: Duration, position: u64, standby: &Follower) -> Duration {
+    fn lag(&self, now: Duration, position: u64, standby: &StandbyProgress) -> Duration {
         if standby.replayed >= position {
             return Duration::ZERO;
         }
@@ -59,14 +59,14 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn at(replayed: u64) -> Follower {
-        Follower { replayed, said: Duration::ZERO, lag: None }
+    fn at(replayed: u64) -> StandbyProgress {
+        StandbyProgress { replayed, said: Duration::ZERO, lag: None }
     }
 
     #[test]
     fn a_stopped_standby_lags_more_and_more() {
         let mut positions = WalPositions::default();
-        let stopped = Follower { lag: Some(Duration::from_millis(1)), ..at(100) };
+        let stopped = StandbyProgress { lag: Some(Duration::from_millis(1)), ..at(100) };
         assert_eq!(positions.take(secs(0), 100, &[at(100)]), Some(secs(0)));
         for second in 1..30 {
             let lag = positions.take(secs(second), 100 + second, &[stopped, at(100 + second)]);
@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn the_measured_lag_counts_from_the_start() {
-        let slow = Follower { lag: Some(secs(20)), ..at(50) };
+        let slow = StandbyProgress { lag: Some(secs(20)), ..at(50) };
         assert_eq!(WalPositions::default().take(secs(0), 100, &[slow]), Some(secs(20)));
         // a standby that has caught up since has none
-        let fast = Follower { lag: Some(secs(20)), ..at(100) };
+        let fast = StandbyProgress { lag: Some(secs(20)), ..at(100) };
         assert_eq!(WalPositions::default().take(secs(0), 100, &[fast]), Some(secs(0)));
     }
 
@@ -91,7 +91,7 @@ mod tests {
     fn a_standby_of_an_idle_primary_does_not_lag() {
         let mut positions = WalPositions::default();
         positions.take(secs(0), 100, &[at(90)]);
-        let quiet = |said| Follower { said: secs(said), ..at(90) };
+        let quiet = |said| StandbyProgress { said: secs(said), ..at(90) };
         assert_eq!(positions.take(secs(9), 100, &[quiet(9)]), Some(secs(0)));
         assert_eq!(positions.take(secs(16), 100, &[quiet(16)]), Some(secs(16)));
     }

@@ -39,7 +39,7 @@ fn plans(lie: Lie, said: &str) {
 #[test]
 fn answers_before_rows_are_read_are_bounded() {
     let large = "the server's answer is larger than 64 MB";
-    let greeting = "the server said more than 1 MB before the first question";
+    let greeting = "the server sent more than 1 MB before the first query";
     let row = |bytes: usize| {
         let length = u32::try_from(bytes).unwrap().to_be_bytes();
         message(b'D', &[&[0, 1][..], &length, &vec![7; bytes]].concat())

@@ -6,4 +6,5 @@ mod hostile_servers;
 mod password_leaks;
 mod pgbouncer;
 mod retries;
+mod server_languages;
 mod tls;

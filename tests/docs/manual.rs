@@ -428,7 +428,7 @@ fn hints_are_those_that_the_program_has() {
 #[test]
 fn variables_and_keywords_of_connections_are_read() {
     let read_by =
-        ["src/pg/defaults.rs", "src/pg/conninfo.rs", "src/pg/files.rs"].map(read).concat();
+        ["src/pg/defaults.rs", "src/pg/conninfo.rs", "src/pg/libpq_files.rs"].map(read).concat();
     let text = section("# Connections");
     let variables = words(&text, "PG", "_");
     assert!(variables.len() > 15);

@@ -24,7 +24,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, LedgerSetting};
 use crate::problem::Problem;
 use crate::report::{Commands, Format, ReportOptions};
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::run::{self, Options, RunStart, SinceOption, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
 
@@ -153,7 +153,7 @@ impl CompareArgs {
         options.keys_only = self.keys_only;
         options.mappings.clone_from(&self.specs.mappings);
         let secret = redact_key::given();
-        let given = secret.as_deref().map(Veil::of_secret);
+        let given = secret.as_deref().map(Redactor::of_secret);
         if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
             options.veil = veil;
         }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::draft_change::DraftChange;
 use crate::compare::agree;
 use crate::plan::{MappingPlan, Pair};
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::schema::{BySide, PgType, Side};
 use crate::sql::{self, Statement};
 
@@ -44,7 +44,7 @@ pub(crate) fn is_converted(pair: &Pair, recodes: bool) -> bool {
     recodes || !(builtin && source.pg_type == target.pg_type && source.display == target.display)
 }
 
-impl<'c, 'd, R: Record> CastCheck<'c, 'd, R> {
+impl<'c, 'd, R: RowFields> CastCheck<'c, 'd, R> {
     /// Begins a check.
     pub(crate) fn new(
         plan: &'c MappingPlan,

@@ -14,7 +14,7 @@ use crate::compare::{agree, elements};
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
 use crate::repair::{FilledColumn, Image, Operation, RowChange, WritableMapping};
-use crate::row::{Fingerprint, Fingerprinter, Key, Record};
+use crate::row::{Fingerprint, Fingerprinter, Key, RowFields};
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::LookupLayout;
 
@@ -80,7 +80,7 @@ impl<'r> ChangeBuilder<'r> {
     }
 
     /// Drafts the changes of the rows of these keys.
-    pub(crate) fn draft<'d, R: Record>(
+    pub(crate) fn draft<'d, R: RowFields>(
         &mut self,
         keys: &[Key],
         rows: &'d BySide<Vec<R>>,
@@ -156,7 +156,7 @@ impl<'r> ChangeBuilder<'r> {
         *self.excluded.entry(reason).or_default() += rows;
     }
 
-    fn draft_row<'d, R: Record>(
+    fn draft_row<'d, R: RowFields>(
         &mut self,
         operation: Operation,
         pair: RowPair<'d, R>,
@@ -204,7 +204,7 @@ impl<'r> ChangeBuilder<'r> {
     }
 
     /// Builds the images of a change; the inner error is the reason why the row becomes none.
-    fn build<'d, R: Record>(
+    fn build<'d, R: RowFields>(
         &self,
         operation: Operation,
         (right, stored): (Option<&'d R>, Option<&'d R>),

@@ -7,7 +7,7 @@ use super::draft_facts::{ANY_VALUE, IndexValue};
 use super::spool::Spool;
 use crate::problem::Problem;
 use crate::repair::{ChangeShape, Operation, RowChange, ValueHash, ValueHasher, WritableMapping};
-use crate::schema::{ColumnName, Link, Unique};
+use crate::schema::{ColumnName, ForeignKey, UniqueIndex};
 
 /// The changes of one mapping and one operation.
 pub(crate) struct ChangeSet {
@@ -48,7 +48,7 @@ pub(crate) struct ValueSource {
 enum ValueSpace {
     ForeignKey(u32),
     GivenUp(u32),
-    Unique(u32, String),
+    UniqueIndex(u32, String),
 }
 
 impl ChangeSet {
@@ -92,7 +92,7 @@ impl ChangeSet {
     pub(crate) fn sets_unique(
         &self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        unique: &Unique,
+        unique: &UniqueIndex,
     ) -> bool {
         let mut each = unique.columns.iter();
         match unique.told {
@@ -105,7 +105,7 @@ impl ChangeSet {
     pub(crate) fn add_foreign_key(
         &mut self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        link: &Link,
+        link: &ForeignKey,
         is_child: bool,
     ) {
         let is_delete = self.shape.operation == Operation::Delete;
@@ -122,7 +122,7 @@ impl ChangeSet {
     pub(crate) fn foreign_key_source(
         &self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        link: &Link,
+        link: &ForeignKey,
         old: bool,
     ) -> Option<ValueSource> {
         let own = || link.columns.iter().map(|(own, _)| own);
@@ -137,7 +137,7 @@ impl ChangeSet {
     pub(crate) fn add_unique(
         &mut self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        unique: &Unique,
+        unique: &UniqueIndex,
     ) {
         let Some(source) = self.unique_source(scopes, unique) else { return };
         let source = |old: bool| ValueSource { old, ..source.clone() };
@@ -153,7 +153,7 @@ impl ChangeSet {
     pub(crate) fn each_value(
         &mut self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        unique: &Unique,
+        unique: &UniqueIndex,
         marker: &ValueHasher,
         old: bool,
         mut take: impl FnMut(ValueHash),
@@ -169,7 +169,7 @@ impl ChangeSet {
     pub(crate) fn any_value(
         &self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        unique: &Unique,
+        unique: &UniqueIndex,
         marker: &ValueHasher,
     ) -> Option<ValueHash> {
         self.unique_source(scopes, unique).and_then(|source| source.hash(marker, ANY_VALUE))
@@ -179,10 +179,10 @@ impl ChangeSet {
     fn unique_source(
         &self,
         scopes: &BTreeMap<usize, &WritableMapping>,
-        unique: &Unique,
+        unique: &UniqueIndex,
     ) -> Option<ValueSource> {
         let scope = scopes[&self.mapping];
-        let space = ValueSpace::Unique(scope.stored.oid, unique.name.clone());
+        let space = ValueSpace::UniqueIndex(scope.stored.oid, unique.name.clone());
         let changed = self.shape.operation == Operation::Update;
         if unique.told.is_some() {
             let opaque = scope.opaque_uniques().position(|(other, _)| other.name == unique.name);

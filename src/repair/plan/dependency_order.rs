@@ -20,12 +20,12 @@ use crate::repair::{
     ChangeShape, DependencyGraph, Operation, ValueHash, ValueHasher, WritableMapping,
     sort_components,
 };
-use crate::schema::{Link, Stored, Unique};
+use crate::schema::{ForeignKey, StoredTable, UniqueIndex};
 
 /// A unique value that changes of one operation free and others take, within one mapping.
 struct Handover {
     mapping: usize,
-    unique: Unique,
+    unique: UniqueIndex,
     from: Operation,
     to: Operation,
 }
@@ -94,7 +94,7 @@ fn dependencies(
 
 /// Returns which of two sets has to run first because of a foreign key between their tables.
 fn foreign_key_dependencies(
-    link: &Link,
+    link: &ForeignKey,
     (child_at, child): (usize, &ChangeSet),
     (parent_at, parent): (usize, &ChangeSet),
     scopes: &BTreeMap<usize, &WritableMapping>,
@@ -177,7 +177,7 @@ fn order_script(
         return Err(RepairError::Mappings(mixed_cycle(&sets)));
     }
     prepare_handovers(&mut sets, scopes, handovers)?;
-    let roots = |links: fn(&Stored) -> &[Link]| -> BTreeSet<u32> {
+    let roots = |links: fn(&StoredTable) -> &[ForeignKey]| -> BTreeSet<u32> {
         let stored = sets.iter().map(|set| &scopes[&set.mapping].stored);
         stored.flat_map(links).map(|link| link.root).collect()
     };

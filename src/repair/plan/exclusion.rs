@@ -14,7 +14,7 @@ use super::draft_facts::{ANY_VALUE, IndexValue};
 use super::key_conflicts::is_within_key;
 use crate::problem::Problem;
 use crate::repair::{Operation, ValueHash, ValueHasher, WritableMapping};
-use crate::schema::{ColumnName, Link, Unique};
+use crate::schema::{ColumnName, ForeignKey, UniqueIndex};
 
 /// How many rows are left out, by the index of the mapping and the reason.
 pub(crate) type ExcludedCounts = BTreeMap<(usize, String), u64>;
@@ -233,7 +233,7 @@ fn index_values(set: &ChangeSet, index: usize) -> Vec<IndexValue> {
 }
 
 /// Excludes updates that take a value which another update frees.
-fn exclude_takers(values: &[IndexValue], unique: &Unique, excluded: &mut ExcludedRows) {
+fn exclude_takers(values: &[IndexValue], unique: &UniqueIndex, excluded: &mut ExcludedRows) {
     let mut freed: HashMap<i64, usize> = HashMap::new();
     for value in values.iter().filter_map(|[old, _]| *old) {
         *freed.entry(value).or_default() += 1;
@@ -286,7 +286,8 @@ fn exclude_dependents(
             let stored = &scopes[&set.mapping].stored;
             let old = |link| set.foreign_key_source(scopes, link, true);
             let refers: Vec<ValueSource> = stored.parents.iter().filter_map(old).collect();
-            let follows = |link: &&Link| set.shape.cascade && set.shape.action(link).is_some();
+            let follows =
+                |link: &&ForeignKey| set.shape.cascade && set.shape.action(link).is_some();
             let takes_away = stored.referrers.iter().filter(|link| !follows(link));
             let takes_away: Vec<ValueSource> = takes_away.filter_map(old).collect();
             let ChangeSet { spool, provides, requires, unrefers, gives_up, shape, .. } = set;

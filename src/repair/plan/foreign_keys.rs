@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::draft_change::DraftChange;
 use crate::plan::MappingPlan;
 use crate::repair::{Operation, WritableMapping, ordered};
-use crate::schema::Link;
+use crate::schema::ForeignKey;
 use crate::sql::{self, Statement};
 
 /// A query for the rows at the other end of a foreign key. Its statement returns the number of the key,
@@ -26,7 +26,7 @@ impl ForeignKeyQuery {
         plan: &MappingPlan,
         scope: &WritableMapping,
         drafts: &[DraftChange<'_, R>],
-        link: &Link,
+        link: &ForeignKey,
     ) -> Option<(ForeignKeyQuery, Statement)> {
         let values = drafts.iter().map(|draft| values(scope, draft, link, false));
         ForeignKeyQuery::new(plan, scope, link, values)
@@ -38,7 +38,7 @@ impl ForeignKeyQuery {
         plan: &MappingPlan,
         scope: &WritableMapping,
         drafts: &[DraftChange<'_, R>],
-        link: &Link,
+        link: &ForeignKey,
         cascades: bool,
     ) -> Option<(ForeignKeyQuery, Statement)> {
         let is_free = |operation: Operation| match operation {
@@ -56,7 +56,7 @@ impl ForeignKeyQuery {
     fn new<'v>(
         plan: &MappingPlan,
         scope: &WritableMapping,
-        link: &Link,
+        link: &ForeignKey,
         values: impl Iterator<Item = Option<Vec<&'v str>>>,
     ) -> Option<(ForeignKeyQuery, Statement)> {
         let mut columns = Vec::new();
@@ -95,7 +95,7 @@ impl ForeignKeyQuery {
 fn values<'d, R>(
     scope: &WritableMapping,
     draft: &'d DraftChange<'_, R>,
-    link: &Link,
+    link: &ForeignKey,
     old: bool,
 ) -> Option<Vec<&'d str>> {
     let places = scope.places(draft.operation, link.columns.iter().map(|(own, _)| own))?;

@@ -6,7 +6,7 @@ use super::draft_change::DraftChange;
 use crate::compare::agree;
 use crate::plan::MappingPlan;
 use crate::repair::{FilledColumn, Operation, WritableMapping};
-use crate::row::Record;
+use crate::row::RowFields;
 use crate::schema::{Identity, Side, StoredColumn};
 use crate::sql::{self, Statement, quoted};
 
@@ -22,7 +22,7 @@ pub(crate) struct GeneratedColumnQuery<'c, 'd, R> {
     pairs: Vec<usize>,
 }
 
-impl<'c, 'd, R: Record> GeneratedColumnQuery<'c, 'd, R> {
+impl<'c, 'd, R: RowFields> GeneratedColumnQuery<'c, 'd, R> {
     /// Makes the query for drafts that are not refused; `None` if there is nothing to query.
     pub(crate) fn new(
         plan: &'c MappingPlan,

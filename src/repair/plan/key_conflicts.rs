@@ -8,7 +8,7 @@ use super::draft_change::DraftChange;
 use super::draft_facts::KeyConflict;
 use crate::plan::MappingPlan;
 use crate::repair::{Operation, WritableMapping, coarse, ordered};
-use crate::schema::{ColumnName, Side, StoredColumn, Unique};
+use crate::schema::{ColumnName, Side, StoredColumn, UniqueIndex};
 use crate::sql::{self, KeyColumn, Statement};
 
 /// A query for rows with the keys of inserts.
@@ -85,7 +85,7 @@ fn key_columns<'s>(plan: &MappingPlan, scope: &'s WritableMapping) -> Vec<&'s St
 
 /// Returns whether an index consists of columns of the key only: rows of one key then have one value
 /// there.
-pub(crate) fn is_within_key(unique: &Unique, key: &[&ColumnName]) -> bool {
+pub(crate) fn is_within_key(unique: &UniqueIndex, key: &[&ColumnName]) -> bool {
     let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
     !coarse && unique.columns.iter().all(|column| key.contains(&column))
 }

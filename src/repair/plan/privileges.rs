@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::repair_options::RepairOptions;
 use crate::problem::Problem;
 use crate::repair::{ApplyMode, Operation};
-use crate::schema::{Rights, Server, TableName};
+use crate::schema::{Server, TableName, TablePrivileges};
 
 /// Returns the privileges on a table that an operation needs and the role lacks. To lock a row takes
 /// UPDATE.
-fn missing_privileges(operation: Operation, rights: &Rights) -> Vec<&'static str> {
+fn missing_privileges(operation: Operation, rights: &TablePrivileges) -> Vec<&'static str> {
     let needed = match operation {
         Operation::Insert => [(rights.insert, "INSERT"), (true, "")],
         Operation::Update => [(rights.update, "UPDATE"), (true, "")],
@@ -21,7 +21,7 @@ fn missing_privileges(operation: Operation, rights: &Rights) -> Vec<&'static str
 
 /// Returns a note for what the role lacks to apply operations, and whether it may use temporary tables.
 pub(crate) fn list_missing_privileges<'t>(
-    operations: impl Iterator<Item = (Operation, &'t TableName, &'t Rights)>,
+    operations: impl Iterator<Item = (Operation, &'t TableName, &'t TablePrivileges)>,
     options: &RepairOptions,
 ) -> (Vec<String>, bool) {
     let mut temporary = !options.no_temp;
@@ -59,7 +59,7 @@ pub(crate) fn find_missing_privilege(
     mode: ApplyMode,
     table: &TableName,
     operation: Operation,
-    rights: &Rights,
+    rights: &TablePrivileges,
     server: &Server,
 ) -> Option<Problem> {
     let role = &server.role;
@@ -106,8 +106,8 @@ mod tests {
         TableName { schema: SchemaName("public".to_owned()), name: name.to_owned() }
     }
 
-    fn rights(all: bool) -> Rights {
-        Rights { insert: all, update: all, delete: all, temporary: all, replica: all }
+    fn rights(all: bool) -> TablePrivileges {
+        TablePrivileges { insert: all, update: all, delete: all, temporary: all, replica: all }
     }
 
     fn options(triggers: bool, no_temp: bool) -> RepairOptions {

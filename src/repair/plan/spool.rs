@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 
 use super::draft_facts::{DraftFacts, IndexValue};
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::problem::Problem;
 use crate::repair::RowChange;
 use crate::spec::escape_json;
@@ -44,7 +44,7 @@ pub(crate) fn spool_problem(error: impl std::fmt::Display) -> Problem {
 impl SpoolWriter {
     /// Creates a file.
     pub(crate) fn new() -> Result<SpoolWriter, Problem> {
-        let out = BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_problem)?);
+        let out = BufWriter::with_capacity(1 << 16, create_unnamed_file().map_err(spool_problem)?);
         Ok(SpoolWriter { out, rows: 0, set: BTreeSet::new(), facts: DraftFacts::default() })
     }
 

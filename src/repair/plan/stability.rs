@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 
 use super::spool::spool_problem;
-use crate::files::unnamed;
+use crate::files::create_unnamed_file;
 use crate::problem::Problem;
 use crate::row::Fingerprint;
 
@@ -23,7 +23,10 @@ pub(crate) struct FirstReadRows(BufReader<File>);
 impl FirstRead {
     /// Begins a record.
     pub(crate) fn new() -> Result<FirstRead, Problem> {
-        Ok(FirstRead(BufWriter::with_capacity(1 << 16, unnamed().map_err(spool_problem)?)))
+        Ok(FirstRead(BufWriter::with_capacity(
+            1 << 16,
+            create_unnamed_file().map_err(spool_problem)?,
+        )))
     }
 
     /// Adds a row.

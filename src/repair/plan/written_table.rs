@@ -4,7 +4,7 @@ use super::mapping_problem::MappingProblem;
 use super::repair_options::RepairOptions;
 use crate::plan::MappingPlan;
 use crate::repair::{Operation, RepairItem, TableIdentity, WritableMapping};
-use crate::schema::{Link, Rights, Stored, TableName};
+use crate::schema::{ForeignKey, StoredTable, TableName, TablePrivileges};
 
 /// A table that is written.
 pub(crate) struct WrittenTable {
@@ -13,7 +13,7 @@ pub(crate) struct WrittenTable {
     /// Its definition.
     pub(crate) identity: TableIdentity,
     /// What the role may do to it.
-    pub(crate) rights: Rights,
+    pub(crate) rights: TablePrivileges,
 }
 
 /// Checks whether the findings of a mapping can be repaired. `stored` is the table's definition, `beyond`
@@ -24,7 +24,7 @@ pub(crate) struct WrittenTable {
 pub(crate) fn check_table(
     (mapping, plan): (usize, &MappingPlan),
     wanted: &[RepairItem],
-    (stored, beyond): (Stored, Vec<(TableName, Vec<Link>)>),
+    (stored, beyond): (StoredTable, Vec<(TableName, Vec<ForeignKey>)>),
     options: &RepairOptions,
 ) -> Result<WritableMapping, Vec<MappingProblem>> {
     let authority = options.authority;

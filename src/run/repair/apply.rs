@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::apply_outcome::{ApplyOutcome, ApplyProgress, failed_batch};
 use super::verify_applied::AppliedState;
 use super::verify_folder::VerifiedFolder;
-use crate::pg::{Lease, PgError, Retries, Session};
+use crate::pg::{Connection, PgError, ReadSettings, Retries};
 use crate::prepare::Stop;
 use crate::problem::Problem;
 use crate::repair::{self, Batch, ChangeShape, RepairPart, RepairStage, RowChange};
@@ -163,7 +163,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     /// `apply` was stopped before.
     async fn retry<T>(
         &mut self,
-        mut work: impl AsyncFnMut(&mut Self, &Lease) -> Result<T, PgError>,
+        mut work: impl AsyncFnMut(&mut Self, &Connection) -> Result<T, PgError>,
     ) -> Result<Option<T>, PgError> {
         let (mut stop, mut faults) = (self.stop.clone(), Retries::against_faults());
         let pool = &self.folder.prepared.pools[self.folder.written()];
@@ -171,7 +171,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
             if *stop.borrow() != Stop::No {
                 return Ok(None);
             }
-            let result = match pool.lease().await {
+            let result = match pool.acquire().await {
                 Ok(lease) => {
                     let result = work(self, &lease).await;
                     lease.give_back().await;
@@ -183,7 +183,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
                 Ok(done) => return Ok(Some(done)),
                 Err(error) => error,
             };
-            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
+            let Some(pause) = faults.pause().filter(|_| error.is_transient()) else {
                 return Err(error);
             };
             // A signal to stop ends the pause.
@@ -192,10 +192,14 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     }
 
     /// Queries whether the transaction of a batch in doubt was committed.
-    async fn resolve_doubt(&mut self, lease: &Lease, due: &DueBatch<'_>) -> Result<bool, PgError> {
+    async fn resolve_doubt(
+        &mut self,
+        lease: &Connection,
+        due: &DueBatch<'_>,
+    ) -> Result<bool, PgError> {
         let Some(transaction) = self.journal.in_doubt(due.number) else { return Ok(false) };
-        let session = Session::new(&[], self.folder.prepared.spec.compare.statement_timeout);
-        let rows = lease.all(&session, &sql::transaction_status(transaction)).await;
+        let session = ReadSettings::new(&[], self.folder.prepared.spec.compare.statement_timeout);
+        let rows = lease.query(&session, &sql::transaction_status(transaction)).await;
         let status = match &rows {
             Ok(rows) => rows.first().map_or(Ok(None), |row| row.get::<Option<&str>>(0))?,
             // The server has not begun it: the database was restored to an earlier time.
@@ -208,7 +212,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
                 self.report_journal(recorded);
                 Ok(true)
             }
-            Some("in progress") => Err(PgError::not_yet("the batch's last try is not over yet")),
+            Some("in progress") => Err(PgError::transient("the batch's last try is not over yet")),
             _ => {
                 self.journal.clear_doubt();
                 Ok(false)
@@ -227,7 +231,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     /// before is rolled back if no row is as it was before the repair.
     async fn write_batch(
         &mut self,
-        lease: &Lease,
+        lease: &Connection,
         due: &DueBatch<'_>,
         was_committed: bool,
     ) -> Result<bool, PgError> {
@@ -242,27 +246,27 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
                 .map(|(shape, stage, changes)| (*shape, &stage.table, changes.len()))
                 .collect(),
         };
-        let writing = lease.begin_writing(&batch.opening()).await?;
+        let writing = lease.begin_write(&batch.opening()).await?;
         let work = async {
             for (index, (shape, _, changes)) in stages.iter().enumerate() {
                 let fill = batch.fill(index);
                 // A setting contains all rows or none.
                 let most = if batch.mode.temporary { FILL_ROWS } else { changes.len() };
                 for rows in changes.chunks(most) {
-                    writing.fill(&fill, &binds(shape, rows)).await?;
+                    writing.execute(&fill, &binds(shape, rows)).await?;
                 }
             }
             if was_committed {
-                let rows = writing.rows(&batch.any_as_before(), &[]).await?;
+                let rows = writing.query(&batch.any_as_before(), &[]).await?;
                 let any = rows.first().ok_or_else(|| PgError::unexpected("no answer"))?;
                 if !any.get::<bool>(0)? {
                     return Ok(None);
                 }
             }
             for text in batch.closing() {
-                writing.run(&text).await?;
+                writing.execute_batch(&text).await?;
             }
-            let rows = writing.rows(&sql::transaction().text, &[]).await?;
+            let rows = writing.query(&sql::transaction().text, &[]).await?;
             let transaction = rows.first().ok_or_else(|| PgError::unexpected("no transaction"))?;
             transaction.get::<String>(0).map(Some)
         };

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::read_rows::{Connections, MappingReader};
 use super::written_tables::{lease_both, read_written_tables, sessions};
 use crate::finding::format_timestamp;
-use crate::pg::Lease;
+use crate::pg::Connection;
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
@@ -23,7 +23,7 @@ use crate::repair::{
     WrittenDatabase,
 };
 use crate::repair_folder::{FolderDraft, write_parts};
-use crate::row::Veil;
+use crate::row::Redactor;
 use crate::schema::BySide;
 
 /// How long a repair may be applied.
@@ -101,7 +101,7 @@ pub async fn repair(
 async fn make_repair(
     all: Attempt<'_>,
     mut problems: Vec<MappingProblem>,
-    leases: &BySide<Lease>,
+    leases: &BySide<Connection>,
     out: &Path,
 ) -> Result<RepairOutcome, Vec<Problem>> {
     let plans = all.plans;
@@ -127,14 +127,15 @@ async fn make_repair(
 /// Makes a repair of all mappings of an attempt.
 async fn try_repair(
     attempt: Attempt<'_>,
-    leases: &BySide<Lease>,
+    leases: &BySide<Connection>,
     out: &Path,
 ) -> Result<RepairOutcome, RepairError> {
     let Attempt { prepared, options, plans, wanted, is_partial, mut manifest } = attempt;
     let written = options.authority.other();
     let tables = read_written_tables(prepared, options, plans, &wanted, &leases[written]).await?;
     let folder = FolderDraft::create(out)?;
-    let (sessions, veil, groups) = (sessions(prepared), Veil::of_process(), AtomicUsize::new(0));
+    let (sessions, veil, groups) =
+        (sessions(prepared), Redactor::of_process(), AtomicUsize::new(0));
     let connections =
         Connections { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
     let BySide { source, target } = &prepared.servers;

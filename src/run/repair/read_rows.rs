@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::draft_queries::DraftQueries;
 use crate::finding::{DivergenceKind, NamedValues};
-use crate::pg::{Lease, Row, Session};
+use crate::pg::{Connection, ReadSettings, Row};
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
 use crate::repair::plan::{ChangeBuilder, DraftChange, FirstRead, Found};
 use crate::repair::{Operation, RepairItem, RepairOptions, RepairPlace, WritableMapping};
-use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
+use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Redactor, RowFields};
 use crate::run::work::task_context::TaskContext;
 use crate::run::work::{bounds, rows};
 use crate::schema::{BySide, Side, StoredColumn};
@@ -27,9 +27,9 @@ const RANGE_ROWS: u64 = 20_000;
 
 /// The connections of both sides, and what the queries of all mappings share.
 pub(super) struct Connections<'c> {
-    pub(super) leases: &'c BySide<Lease>,
-    pub(super) sessions: &'c BySide<Session>,
-    pub(super) veil: &'c Veil,
+    pub(super) leases: &'c BySide<Connection>,
+    pub(super) sessions: &'c BySide<ReadSettings>,
+    pub(super) veil: &'c Redactor,
     pub(super) groups_seen: &'c AtomicUsize,
 }
 

@@ -13,7 +13,7 @@ use crate::plan::MappingPlan;
 use crate::prepare::SideError;
 use crate::problem::Problem;
 use crate::repair::{ChangeShape, RowChange};
-use crate::row::{Key, Veil};
+use crate::row::{Key, Redactor};
 use crate::run::work::rows;
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{BySide, Side};
@@ -91,7 +91,7 @@ impl VerifiedFolder<'_> {
         batch: &[RowChange],
     ) -> Result<RowAgreement, Problem> {
         let sessions = sessions(self.prepared);
-        let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
+        let (veil, groups) = (Redactor::of_process(), AtomicUsize::new(0));
         let mut faults = Retries::against_faults();
         loop {
             let leases = lease_both(self.prepared).await?;
@@ -109,7 +109,7 @@ impl VerifiedFolder<'_> {
                 Ok(agreement) => return Ok(agreement),
                 Err(failed) => failed,
             };
-            let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
+            let Some(pause) = faults.pause().filter(|_| error.is_transient()) else {
                 let hint = "Batches that were applied stand. Started again it looks again.";
                 return Err(Problem::from((side, error)).with_hint(hint));
             };

@@ -55,7 +55,7 @@ async fn check_tables(
     sequences: &BTreeSet<String>,
 ) -> Result<(Vec<usize>, Option<Problem>), Problem> {
     let at_written = |error| Problem::from((Some(written), error));
-    let lease = prepared.pools[written].lease().await.map_err(at_written)?;
+    let lease = prepared.pools[written].acquire().await.map_err(at_written)?;
     let catalog = catalog(prepared, &lease, written);
     let server = &prepared.servers[written];
     let (mut plans, mut lacks) = (Vec::new(), None);
@@ -73,14 +73,14 @@ async fn check_tables(
                 format!("table {} was changed since the repair was made: {what}", table.table);
             return Err(Problem::new(message).with_hint("Make a new one: compare, then repair."));
         }
-        let rights = catalog.rights(table.oid, server).await.map_err(at_written)?;
+        let rights = catalog.read_privileges(table.oid, server).await.map_err(at_written)?;
         lacks = lacks.or_else(|| {
             find_missing_privilege(manifest.mode, &table.table, *kind, &rights, server)
         });
         plans.push(index);
     }
     let sequences: Vec<&str> = sequences.iter().map(String::as_str).collect();
-    let unmovable = catalog.unmovable(&sequences).await.map_err(at_written)?;
+    let unmovable = catalog.find_unmovable_sequences(&sequences).await.map_err(at_written)?;
     lacks = lacks.or_else(|| Some(unmovable_sequence(unmovable.first()?, &server.role)));
     lease.give_back().await;
     Ok((plans, lacks))

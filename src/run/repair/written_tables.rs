@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
+use crate::pg::{Catalog, Connection, PgError, RELATIONS_AT_ONCE, ReadSettings};
 use crate::plan::MappingPlan;
 use crate::prepare::Prepared;
 use crate::problem::Problem;
@@ -12,9 +12,9 @@ use crate::schema::{BySide, Relation, Side, TableName};
 use crate::spec::Reads;
 
 /// Takes a connection of each side.
-pub(super) async fn lease_both(prepared: &Prepared) -> Result<BySide<Lease>, Problem> {
+pub(super) async fn lease_both(prepared: &Prepared) -> Result<BySide<Connection>, Problem> {
     let lease = async |side: Side| {
-        let lease = prepared.pools[side].lease().await;
+        let lease = prepared.pools[side].acquire().await;
         lease.map_err(|error| Problem::from((Some(side), error)))
     };
     Ok(BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? })
@@ -35,19 +35,23 @@ pub(super) async fn read_relation(
     };
     let gone = || PgError::unexpected(format!("table {} is gone", table.value));
     let found = catalog
-        .table(&table.value, plan.sides[side].only)
+        .read_table(&table.value, plan.sides[side].only)
         .await
         .and_then(|found| found.ok_or_else(gone));
     found.map_err(|error| Problem::from((Some(side), error)))
 }
 
 /// Makes the catalog of one side.
-pub(crate) fn catalog<'l>(prepared: &'l Prepared, lease: &'l Lease, side: Side) -> Catalog<'l> {
+pub(crate) fn catalog<'l>(
+    prepared: &'l Prepared,
+    lease: &'l Connection,
+    side: Side,
+) -> Catalog<'l> {
     let timeout = prepared.spec.compare.statement_timeout;
     Catalog {
         lease,
-        own: Session::new(&[], timeout),
-        operators: Session::new(&prepared.spec.sides[side].search_path, timeout),
+        own: ReadSettings::new(&[], timeout),
+        operators: ReadSettings::new(&prepared.spec.sides[side].search_path, timeout),
         params: &prepared.spec.params,
         side,
         most: RELATIONS_AT_ONCE,
@@ -55,9 +59,9 @@ pub(crate) fn catalog<'l>(prepared: &'l Prepared, lease: &'l Lease, side: Side) 
 }
 
 /// Makes the sessions of both sides.
-pub(super) fn sessions(prepared: &Prepared) -> BySide<Session> {
+pub(super) fn sessions(prepared: &Prepared) -> BySide<ReadSettings> {
     let timeout = prepared.spec.compare.statement_timeout;
-    BySide::new(|side| Session::new(&prepared.spec.sides[side].search_path, timeout))
+    BySide::new(|side| ReadSettings::new(&prepared.spec.sides[side].search_path, timeout))
 }
 
 /// Reads the definition of a table.
@@ -67,7 +71,7 @@ pub(super) async fn read_identity(
     catalog: &Catalog<'_>,
 ) -> Result<TableIdentity, PgError> {
     let oid = relation.oid.unwrap_or(0);
-    let definition = catalog.definition(oid).await?;
+    let definition = catalog.read_definition(oid).await?;
     Ok(TableIdentity { table: table.clone(), oid, definition })
 }
 
@@ -80,7 +84,7 @@ pub(super) async fn read_written_tables(
     options: &RepairOptions,
     plans: &[MappingPlan],
     wanted: &BTreeMap<usize, &[RepairItem]>,
-    lease: &Lease,
+    lease: &Connection,
 ) -> Result<BTreeMap<usize, WrittenTable>, RepairError> {
     let written = options.authority.other();
     let catalog = catalog(prepared, lease, written);
@@ -96,9 +100,10 @@ pub(super) async fn read_written_tables(
         let relation = read_relation(plan, written, &catalog).await?;
         let oid = relation.oid.unwrap_or(0);
         let at_written = |error| Problem::from((Some(written), error));
-        let stored = catalog.stored(oid).await.map_err(at_written)?;
-        let rights = catalog.rights(oid, &prepared.servers[written]).await.map_err(at_written)?;
-        let beyond = catalog.beyond(&stored.referrers).await.map_err(at_written)?;
+        let stored = catalog.read_stored_table(oid).await.map_err(at_written)?;
+        let rights =
+            catalog.read_privileges(oid, &prepared.servers[written]).await.map_err(at_written)?;
+        let beyond = catalog.read_cascades(&stored.referrers).await.map_err(at_written)?;
         match check_table((*mapping, plan), wanted, (stored, beyond), options) {
             Ok(scope) => {
                 let identity = read_identity(&scope.table, &relation, &catalog).await;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::part_digests::{MOST_PARTS, read_bucket, read_digest};
 use super::task_context::{TaskContext, check_held};
-use crate::chunks::{BlockContent, BlockRange, BlockRead, BlockResult};
+use crate::chunks::{BlockContent, BlockRead, BlockResult, TablePart};
 use crate::compare::{BlockQuery, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::prepare::SideError;
-use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprint, Key, KeyRange, Region, RowFields};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, DigestSplit};
 
@@ -49,8 +49,8 @@ async fn read_side(
 ) -> Result<(Option<BlockContent>, Duration), SideError> {
     let Some(stretch) = read.ranges[side] else { return Ok((None, Duration::ZERO)) };
     let blocks = match stretch {
-        BlockRange::Whole => None,
-        BlockRange::Blocks(blocks) => Some(blocks),
+        TablePart::Whole => None,
+        TablePart::Blocks(blocks) => Some(blocks),
     };
     // The range of the other side may be one that cannot be cut.
     let context = &if stretch.can_be_cut() { context.with_short_timeout() } else { *context };
@@ -109,7 +109,7 @@ async fn group_digests(
         if groups.len() > MOST_PARTS {
             return Err((
                 Some(side),
-                PgError::too_much("more groups than one range of blocks may have"),
+                PgError::too_large("more groups than one range of blocks may have"),
             ));
         }
     }

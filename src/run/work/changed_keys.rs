@@ -65,7 +65,7 @@ async fn keys(
         let key = Key::of(&row, plan.key_width);
         keys.insert(key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?);
         if keys.len() as u64 > MOST_CHANGED_KEYS {
-            return Err((Some(side), PgError::too_much("more keys than one chunk may have")));
+            return Err((Some(side), PgError::too_large("more keys than one chunk may have")));
         }
     }
     Ok(keys)

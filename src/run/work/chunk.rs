@@ -14,7 +14,7 @@ use crate::compare::{
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::prepare::SideError;
-use crate::row::{Classes, Fingerprint, Key, KeyRange, Region};
+use crate::row::{Fingerprint, HashBuckets, Key, KeyRange, Region};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
@@ -28,7 +28,7 @@ const MOST_SUSPECTS: usize = 50_000;
 const MOST_WAITING: usize = 200_000;
 
 fn too_many() -> SideError {
-    (None, PgError::too_much("more differences than one chunk may have"))
+    (None, PgError::too_large("more differences than one chunk may have"))
 }
 
 /// Compares a range of keys.
@@ -144,7 +144,7 @@ async fn class_digests(
 async fn key_hashes(
     context: &TaskContext<'_>,
     range: &KeyRange,
-    classes: Option<Classes>,
+    classes: Option<HashBuckets>,
 ) -> Result<RowMatcher, SideError> {
     let plan = context.plan;
     let region = Region { range: range.clone(), classes, blocks: None };

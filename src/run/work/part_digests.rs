@@ -9,7 +9,7 @@ use crate::compare::{Expectation, RangeDigest};
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::prepare::SideError;
-use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Region, RowFields};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, DigestSplit, PartFields};
 
@@ -53,7 +53,7 @@ pub(crate) fn read_bucket(row: &Row, at: usize) -> Result<u32, PgError> {
 }
 
 fn too_many_groups(side: Side) -> SideError {
-    (Some(side), PgError::too_much("more groups than one chunk may have"))
+    (Some(side), PgError::too_large("more groups than one chunk may have"))
 }
 
 /// The digests of one side by hash bucket.

@@ -10,7 +10,7 @@ use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::prepare::SideError;
-use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
+use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Region, RowFields};
 use crate::schema::{BySide, Side};
 use crate::sql::{self, LookupLayout};
 

@@ -9,7 +9,7 @@
 
 use super::task_context::TaskContext;
 use crate::finding::CHANGED;
-use crate::pg::{PgError, Remedy, Session};
+use crate::pg::{PgError, ReadSettings, Remedy};
 use crate::prepare::SideError;
 use crate::schema::Side;
 
@@ -18,7 +18,7 @@ use crate::schema::Side;
 /// end.
 pub(crate) async fn judge<A>(
     context: &TaskContext<'_>,
-    own: &Session,
+    own: &ReadSettings,
     reads_rows: bool,
     answer: Result<A, SideError>,
 ) -> Result<A, SideError> {
@@ -38,7 +38,10 @@ pub(crate) async fn judge<A>(
 }
 
 /// Returns what has changed, if anything has.
-async fn difference(context: &TaskContext<'_>, own: &Session) -> Result<Option<String>, SideError> {
+async fn difference(
+    context: &TaskContext<'_>,
+    own: &ReadSettings,
+) -> Result<Option<String>, SideError> {
     let (source, target) =
         tokio::join!(of_side(context, own, Side::Source), of_side(context, own, Side::Target));
     Ok(source?.or(target?))
@@ -46,7 +49,7 @@ async fn difference(context: &TaskContext<'_>, own: &Session) -> Result<Option<S
 
 async fn of_side(
     context: &TaskContext<'_>,
-    own: &Session,
+    own: &ReadSettings,
     side: Side,
 ) -> Result<Option<String>, SideError> {
     let (lease, plan) = (&context.leases[side], &context.plan.sides[side]);
@@ -54,7 +57,8 @@ async fn of_side(
     if lease.is_busy() {
         return Ok(None);
     }
-    let now = lease.shape(own, &context.sessions[side], &plan.reads, &context.plan.params).await;
+    let now =
+        lease.read_shape(own, &context.sessions[side], &plan.reads, &context.plan.params).await;
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now).or_else(|| plan.shape.copied(&now));
     Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))

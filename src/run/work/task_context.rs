@@ -2,10 +2,10 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use crate::pg::{Lease, PgError, Row, Rows, Session};
+use crate::pg::{Connection, PgError, ReadSettings, Row, RowStream};
 use crate::plan::MappingPlan;
 use crate::prepare::{Options, Prepared, SideError, Transient, retry};
-use crate::row::{Record as _, Veil};
+use crate::row::{Redactor, RowFields as _};
 use crate::schema::{BySide, Side};
 use crate::sql::Statement;
 
@@ -16,7 +16,7 @@ const MOST_HELD: usize = 1 << 21;
 /// Returns an error if more rows are in memory than may be.
 pub(crate) fn check_held(rows: usize) -> Result<(), SideError> {
     match rows > MOST_HELD {
-        true => Err((None, PgError::too_much("more rows than fit into memory"))),
+        true => Err((None, PgError::too_large("more rows than fit into memory"))),
         false => Ok(()),
     }
 }
@@ -25,11 +25,11 @@ pub(crate) fn check_held(rows: usize) -> Result<(), SideError> {
 #[derive(Clone, Copy)]
 pub(crate) struct TaskContext<'w> {
     pub(crate) plan: &'w MappingPlan,
-    pub(crate) leases: &'w BySide<Lease>,
-    pub(crate) sessions: &'w BySide<Session>,
+    pub(crate) leases: &'w BySide<Connection>,
+    pub(crate) sessions: &'w BySide<ReadSettings>,
     /// For statements that are split if they take too long.
-    pub(crate) short: &'w BySide<Session>,
-    pub(crate) veil: &'w Veil,
+    pub(crate) short: &'w BySide<ReadSettings>,
+    pub(crate) veil: &'w Redactor,
     /// The maximum of groups that a range of the mapping had so far.
     pub(crate) groups_seen: &'w AtomicUsize,
 }
@@ -42,10 +42,11 @@ pub(crate) async fn with_task_context<T, E: From<SideError> + Transient>(
     options: &Options,
     work: impl AsyncFn(&TaskContext<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let lease =
-        async |side: Side| prepared.pools[side].lease().await.map_err(|error| (Some(side), error));
+    let lease = async |side: Side| {
+        prepared.pools[side].acquire().await.map_err(|error| (Some(side), error))
+    };
     let path = |side: Side| &prepared.spec.sides[side].search_path;
-    let sessions = BySide::new(|side| Session::new(path(side), options.statement_timeout));
+    let sessions = BySide::new(|side| ReadSettings::new(path(side), options.statement_timeout));
     retry(async || {
         let leases =
             BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
@@ -77,7 +78,7 @@ impl<'w> TaskContext<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<Vec<Row>, SideError> {
-        let rows = self.leases[side].all(&self.sessions[side], &statement).await;
+        let rows = self.leases[side].query(&self.sessions[side], &statement).await;
         rows.map_err(|error| (Some(side), error))
     }
 
@@ -87,7 +88,7 @@ impl<'w> TaskContext<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<SideRows<'_>, SideError> {
-        let rows = self.leases[side].rows(&self.sessions[side], &statement).await;
+        let rows = self.leases[side].query_stream(&self.sessions[side], &statement).await;
         rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
     }
 
@@ -119,7 +120,7 @@ impl<'w> TaskContext<'w> {
 /// The rows of one side, whose errors name the side.
 pub(crate) struct SideRows<'h> {
     side: Side,
-    rows: Rows<'h>,
+    rows: RowStream<'h>,
 }
 
 impl SideRows<'_> {

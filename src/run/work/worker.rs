@@ -16,10 +16,10 @@ use super::table_change;
 use super::task_context::TaskContext;
 use crate::candidates::{ChunkScan, KeyBatch, Probe, Rescan, Split, Task, TaskAnswer, Work};
 use crate::event::Event;
-use crate::pg::{PgError, Pool, Remedy, Retries, Session};
+use crate::pg::{PgError, Pool, ReadSettings, Remedy, Retries};
 use crate::plan::MappingPlan;
 use crate::prepare::{Options, SideError, Stop};
-use crate::row::{Key, Veil};
+use crate::row::{Key, Redactor};
 use crate::schema::{BySide, Side};
 use crate::spec::Spec;
 
@@ -27,13 +27,13 @@ use crate::spec::Spec;
 pub(crate) struct WorkerContext {
     pub(crate) plans: Vec<Arc<MappingPlan>>,
     pub(crate) pools: BySide<Pool>,
-    pub(crate) sessions: BySide<Session>,
+    pub(crate) sessions: BySide<ReadSettings>,
     /// The same for statements that are split into smaller ones: they end sooner.
-    pub(crate) short: BySide<Session>,
+    pub(crate) short: BySide<ReadSettings>,
     /// For queries of our own: names resolve in `pg_catalog` only.
-    pub(crate) own: Session,
+    pub(crate) own: ReadSettings,
     /// The redactor of values.
-    pub(crate) veil: Veil,
+    pub(crate) veil: Redactor,
     /// The maximum of groups that a range had so far, by mapping.
     pub(crate) groups_seen: Vec<AtomicUsize>,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -52,7 +52,7 @@ impl WorkerContext {
     ) -> WorkerContext {
         let timeout = options.statement_timeout;
         let sessions = |limit: Duration| {
-            BySide::new(|side| Session::limited(&spec.sides[side].search_path, limit, timeout))
+            BySide::new(|side| ReadSettings::limited(&spec.sides[side].search_path, limit, timeout))
         };
         WorkerContext {
             groups_seen: plans.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -60,7 +60,7 @@ impl WorkerContext {
             pools,
             sessions: sessions(timeout),
             short: sessions(SHORT_TIMEOUT.max(options.chunk_time * 4)),
-            own: Session::new(&[], timeout),
+            own: ReadSettings::new(&[], timeout),
             veil: options.veil.clone(),
             stop,
             events,
@@ -162,7 +162,7 @@ async fn still_answers(workers: &WorkerContext, side: Option<Side>, timeouts: &m
     let Some(side) = side else { return false };
     let pool = &workers.pools[side];
     *timeouts += 1;
-    let answers = *timeouts < MOST_TIMEOUTS && pool.answers().await;
+    let answers = *timeouts < MOST_TIMEOUTS && pool.is_responding().await;
     if !answers {
         pool.give_up();
     }
@@ -187,7 +187,7 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
 }
 
 async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempted {
-    let leases = tokio::join!(workers.pools.source.lease(), workers.pools.target.lease());
+    let leases = tokio::join!(workers.pools.source.acquire(), workers.pools.target.acquire());
     let leases = match leases {
         (Ok(source), Ok(target)) => BySide { source, target },
         (Err(error), _) => return Attempted::Failed(task, (Some(Side::Source), error)),
@@ -364,8 +364,8 @@ impl TaskAttempt<'_> {
         let answer = tokio::select! {
             answer = answer => answer,
             () = stopped(workers, Stop::Now) => return Err(Unanswered::Stopped),
-            error = workers.pools.source.given_up() => Err((Some(Side::Source), error)),
-            error = workers.pools.target.given_up() => Err((Some(Side::Target), error)),
+            error = workers.pools.source.wait_until_given_up() => Err((Some(Side::Source), error)),
+            error = workers.pools.target.wait_until_given_up() => Err((Some(Side::Target), error)),
         };
         answer.map_err(Unanswered::Failed)
     }

@@ -52,15 +52,15 @@ from pg_catalog.pg_database as d
 where d.datname = pg_catalog.current_database()
 )
 select asked.place,
-a.attname::pg_catalog.text,
-pg_catalog.format_type(a.atttypid, a.atttypmod),
-a.atttypid::pg_catalog.int8,
-a.atttypmod,
+a.attname::pg_catalog.text as name,
+pg_catalog.format_type(a.atttypid, a.atttypmod) as type_name,
+a.atttypid::pg_catalog.int8 as type_oid,
+a.atttypmod as modifier,
 a.attnotnull and c.relkind <> 'f' and (asked.place, a.attname) not in (
 select u.place, u.attname
 from nullable as u
-),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+) as not_null,
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') as readable,
 case
 when a.attcollation = 0 then '-'
 when not l.collisdeterministic then 'n'
@@ -68,8 +68,8 @@ when l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'PO
 when l.collprovider = 'd' and here.provider = 'b' then 'b'
 when l.collprovider = 'd' and here.provider = 'c' and here.datcollate in ('C', 'POSIX') then 'b'
 else 'l'
-end,
-coalesce(pg_catalog.abs(s.correlation) < 0.5, false),
+end as collation,
+coalesce(pg_catalog.abs(s.correlation) < 0.5, false) as scattered,
 case
 when l.collprovider in ('c', 'i') then
 l.collprovider::pg_catalog.text || ' '
@@ -77,8 +77,8 @@ l.collprovider::pg_catalog.text || ' '
 || ' ' || coalesce(pg_catalog.to_jsonb(l) ->> 'collicurules', '')
 || ' ' || case when l.collversion = pg_catalog.pg_collation_actual_version(l.oid) then l.collversion end
 when l.collprovider = 'd' then here.collation
-end,
-case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8
+end as collation_id,
+case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end::pg_catalog.float8 as distinct_values
 from asked
 cross join here
 join pg_catalog.pg_class as c on c.oid = asked.oid

@@ -1,10 +1,10 @@
 select asked.place,
-c.relname::pg_catalog.text,
-i.indisunique and i.indimmediate,
-i.indisprimary,
-a.attname::pg_catalog.text,
+c.relname::pg_catalog.text as name,
+i.indisunique and i.indimmediate as is_unique,
+i.indisprimary as is_primary,
+a.attname::pg_catalog.text as column_name,
 o.opcdefault and i.indoption[k.place - 1] = 0
-and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0)
+and i.indcollation[k.place - 1] = coalesce(a.attcollation, 0) as plain_order
 from pg_catalog.unnest($1) with ordinality as asked(oid, place)
 cross join lateral (
 select i.*

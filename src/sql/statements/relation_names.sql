@@ -1,4 +1,4 @@
-select c.relname::pg_catalog.text
+select c.relname::pg_catalog.text as name
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')

@@ -3,6 +3,6 @@ pg_catalog.pg_last_xact_replay_timestamp(),
 case when pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute')
 then (select c.checkpoint_time from pg_catalog.pg_control_checkpoint() as c)
 end
-)) * 1000000)::pg_catalog.int8,
-pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8,
-exists (select from pg_catalog.pg_stat_wal_receiver)
+)) * 1000000)::pg_catalog.int8 as age,
+pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8 as behind,
+exists (select from pg_catalog.pg_stat_wal_receiver) as receives

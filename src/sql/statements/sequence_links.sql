@@ -1,11 +1,11 @@
 select asked.place,
-a.attname::pg_catalog.text,
-n.nspname::pg_catalog.text,
-c.relname::pg_catalog.text,
-s.seqincrement,
-case when s.seqincrement > 0 then s.seqmax else s.seqmin end,
+a.attname::pg_catalog.text as column_name,
+n.nspname::pg_catalog.text as sequence_schema,
+c.relname::pg_catalog.text as sequence_name,
+s.seqincrement as increment,
+case when s.seqincrement > 0 then s.seqmax else s.seqmin end as last_number,
 pg_catalog.has_schema_privilege(n.oid, 'usage')
-and pg_catalog.has_sequence_privilege(c.oid, 'select')
+and pg_catalog.has_sequence_privilege(c.oid, 'select') as readable
 from pg_catalog.unnest($1) with ordinality as asked(oid, place)
 cross join lateral (
 select d.refobjid as relation, d.refobjsubid as number, d.objid as sequence
@@ -47,4 +47,4 @@ join pg_catalog.pg_sequence as s on s.seqrelid = l.sequence
 join pg_catalog.pg_class as c on c.oid = l.sequence
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_attribute as a on a.attrelid = l.relation and a.attnum = l.number
-order by asked.place, a.attnum, 3, 4
+order by asked.place, a.attnum, sequence_schema, sequence_name

@@ -1,4 +1,4 @@
-select s.active, s.at_work, true
+select s.active, s.at_work, true as seen
 from (
 select pg_catalog.count(*) filter (where a.state = 'active') as active, pg_catalog.count(*) as at_work
 from pg_catalog.pg_stat_activity as a

@@ -1,10 +1,10 @@
-select a.attname::pg_catalog.text,
-pg_catalog.format_type(a.atttypid, -1),
-a.atttypid::pg_catalog.int8,
-a.attnotnull or t.typnotnull,
-a.attgenerated operator(pg_catalog.<>) '',
-a.attidentity::pg_catalog.text,
-a.atthasdef or t.typdefault is not null,
+select a.attname::pg_catalog.text as name,
+pg_catalog.format_type(a.atttypid, -1) as type_name,
+a.atttypid::pg_catalog.int8 as type_oid,
+a.attnotnull or t.typnotnull as not_null,
+a.attgenerated operator(pg_catalog.<>) '' as generated,
+a.attidentity::pg_catalog.text as identity,
+a.atthasdef or t.typdefault is not null as has_default,
 coalesce(
 pg_catalog.pg_get_serial_sequence(a.attrelid::pg_catalog.regclass::pg_catalog.text, a.attname::pg_catalog.text),
 (
@@ -16,8 +16,8 @@ join pg_catalog.pg_class as s on d.refclassid = 'pg_catalog.pg_class'::pg_catalo
 and s.oid = d.refobjid and s.relkind = 'S'
 where f.adrelid = a.attrelid and f.adnum = a.attnum
 )
-),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
+) as sequence,
+pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') as readable,
 (
 select case
 when b.modifier < 4 then null
@@ -31,20 +31,22 @@ select
 case when t.typtype = 'd' then t.typbasetype else a.atttypid end as base,
 case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as modifier
 ) as b
-),
-exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate),
+) as length,
+exists (
+select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate
+) as deferrable,
 case when a.attgenerated operator(pg_catalog.<>) '' then (
 select pg_catalog.pg_get_expr(f.adbin, f.adrelid)
 from pg_catalog.pg_attrdef as f where f.adrelid = a.attrelid and f.adnum = a.attnum
-) end,
+) end as expression,
 (
 select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(x.conbin, x.conrelid) || ') is not false', ' and ')
 from pg_catalog.pg_constraint as x
 where x.conrelid = a.attrelid and x.contype = 'c' and a.attnum = any (x.conkey)
-),
+) as checks,
 exists (
 select from pg_catalog.pg_collation as l where l.oid = a.attcollation and not l.collisdeterministic
-),
+) as loose,
 (
 select pg_catalog.format('operator(%I.%s)', n.nspname, p.oprname)
 from pg_catalog.pg_index as i
@@ -58,7 +60,7 @@ join pg_catalog.pg_namespace as n on n.oid = p.oprnamespace
 where i.indrelid = a.attrelid and i.indisunique and k.number = a.attnum
 order by i.indisprimary desc, i.indexrelid
 limit 1
-)
+) as equal
 from pg_catalog.pg_attribute as a
 join pg_catalog.pg_type as t on t.oid = a.atttypid
 where a.attnum > 0

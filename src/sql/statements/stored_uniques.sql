@@ -54,7 +54,7 @@ left join pg_catalog.pg_namespace as n on n.oid = l.collnamespace
 left join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[k.place - 1]
 and a.attnum > 0 and a.attgenerated = ''
 )
-select i.relname::pg_catalog.text,
+select i.relname::pg_catalog.text as name,
 array(
 select a.attname::pg_catalog.text from pg_catalog.pg_attribute as a
 where a.attrelid = i.indrelid
@@ -77,17 +77,17 @@ where g.attrelid = i.indrelid and g.attgenerated <> '' and g.attnum = any (i.dir
 )
 )
 order by a.attnum
-),
-i.alike,
-not i.indimmediate,
-i.indisexclusion,
+) as columns,
+i.alike as nulls_alike,
+not i.indimmediate as late,
+i.indisexclusion as coarse,
 i.indexprs is not null or i.indpred is not null or i.alike or i.indisexclusion
 or exists (select from keys as k where k.indexrelid = i.indexrelid and k.own)
 or exists (
 select from pg_catalog.pg_attribute as a
 where a.attrelid = i.indrelid and a.attnum = any (i.direct) and a.attgenerated <> ''
-),
-array(select k.key from keys as k where k.indexrelid = i.indexrelid order by k.place),
+) as needs_server,
+array(select k.key from keys as k where k.indexrelid = i.indexrelid order by k.place) as keys,
 array(
 select case when k.hashes then 'pg_catalog.hash_array_extended(array[' || k.key || '], 0)' || case
 when k.opcintype in ('pg_catalog.numeric'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)
@@ -95,16 +95,16 @@ then ' operator(pg_catalog.#) pg_catalog.hashtextextended(pg_catalog.translate('
 || '::pg_catalog.text, ''0.'', '''') collate pg_catalog."C", 0)' else '' end
 else 'pg_catalog.hashtextextended(' || k.key || '::pg_catalog.text collate pg_catalog."C", 0)' end
 from keys as k where k.indexrelid = i.indexrelid and k.equal order by k.place
-),
+) as hashes,
 array(
 select k.attname::pg_catalog.text from keys as k
 where k.indexrelid = i.indexrelid and k.equal and k.attname is not null
 order by k.place
-),
-pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+) as own,
+pg_catalog.pg_get_expr(i.indpred, i.indrelid) as predicate,
 array(
 select a.attname::pg_catalog.text from pg_catalog.pg_attribute as a
 where a.attrelid = i.indrelid and a.attnum = any (i.direct) and a.attgenerated <> ''
-)
+) as generated
 from indexes as i
 order by i.indexrelid

@@ -7,6 +7,7 @@ select t.oid, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype, t.t
 from shape as s
 join pg_catalog.pg_type as t on t.oid in (s.typelem, s.typbasetype)
 )
-select s.oid::pg_catalog.int8, s.typname::pg_catalog.text, s.typtype::pg_catalog.text,
-s.typcategory::pg_catalog.text, s.typelem::pg_catalog.int8, s.typbasetype::pg_catalog.int8, s.typtypmod
+select s.oid::pg_catalog.int8 as oid, s.typname::pg_catalog.text as name,
+s.typtype::pg_catalog.text as kind, s.typcategory::pg_catalog.text as category,
+s.typelem::pg_catalog.int8 as element, s.typbasetype::pg_catalog.int8 as base, s.typtypmod as modifier
 from shape as s

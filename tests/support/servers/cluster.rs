@@ -107,7 +107,8 @@ fn server_user() -> Option<(u32, u32)> {
 /// Returns a command that runs as the server's user.
 pub fn as_server_user(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(folder).env("LC_ALL", "C");
+    // Where a server's `lc_messages` is not C, its messages are German.
+    command.current_dir(folder).env("LC_ALL", "C").env("LANGUAGE", "de");
     if let Some((uid, gid)) = server_user() {
         command.uid(uid).gid(gid);
     }

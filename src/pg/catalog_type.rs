@@ -1,25 +1,25 @@
-//! Types from a catalog, resolved down to what a canon can be chosen for.
+//! Reads types from a catalog and resolves them down to those that have a canonical form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
-use super::session::Session;
+use super::read_settings::ReadSettings;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 use crate::sql;
 
 /// The first OID that is given to objects of users.
 const FIRST_NORMAL_OID: u32 = 16_384;
-/// Vectors of the catalogs' own, which look like arrays in `pg_type`.
+/// The catalogs' own vector types (`int2vector`, `oidvector`), which look like arrays in `pg_type`.
 const VECTORS: [u32; 2] = [22, 30];
 
-/// Types that one statement asks about at the most.
-const TYPES_AT_ONCE: usize = 2_000;
+/// The most types of one statement.
+const MAX_TYPES: usize = 2_000;
 
 /// Types by OID.
-pub(super) struct Types(BTreeMap<u32, Shape>);
+pub(super) struct Types(BTreeMap<u32, CatalogType>);
 
-struct Shape {
+struct CatalogType {
     name: String,
     kind: String,
     category: String,
@@ -28,33 +28,33 @@ struct Shape {
     modifier: i32,
 }
 
-impl Shape {
+impl CatalogType {
     fn is_array(&self, oid: u32) -> bool {
         let listed = self.kind == "b" && self.category == "A" && self.element != 0;
         listed && !VECTORS.contains(&oid)
     }
 }
 
-impl Lease {
-    /// Asks for some types and all that they are made of. Each may be named any number of times.
-    pub(super) async fn types(
+impl Connection {
+    /// Reads types and those that they are made of. An OID may occur more than once.
+    pub(super) async fn read_types(
         &self,
-        session: &Session,
+        session: &ReadSettings,
         oids: impl Iterator<Item = u32>,
     ) -> Result<Types, PgError> {
         let oids: Vec<u32> = oids.collect::<BTreeSet<_>>().into_iter().collect();
         let mut types = BTreeMap::new();
-        for oids in oids.chunks(TYPES_AT_ONCE) {
-            for row in self.all(session, &sql::type_shapes(oids)).await? {
-                let shape = Shape {
-                    name: row.get(1)?,
-                    kind: row.get(2)?,
-                    category: row.get(3)?,
-                    element: row.oid(4)?,
-                    base: row.oid(5)?,
-                    modifier: row.get(6)?,
+        for oids in oids.chunks(MAX_TYPES) {
+            for row in self.query(session, &sql::type_shapes(oids)).await? {
+                let shape = CatalogType {
+                    name: row.get("name")?,
+                    kind: row.get("kind")?,
+                    category: row.get("category")?,
+                    element: row.get_u32("element")?,
+                    base: row.get_u32("base")?,
+                    modifier: row.get("modifier")?,
                 };
-                types.insert(row.oid(0)?, shape);
+                types.insert(row.get_u32("oid")?, shape);
             }
         }
         Ok(Types(types))
@@ -62,13 +62,13 @@ impl Lease {
 }
 
 impl Types {
-    /// The type of an expression. How it is ordered is not asked: no index serves it, so its keys are
-    /// compared by bytes.
+    /// Returns the type of an expression. Its collation does not matter: no index supports it, so its keys
+    /// are compared by bytes.
     pub(super) fn expression_type(&self, oid: u32, display: String) -> ColumnType {
         self.column_type(oid, display, -1, (Collation::Linguistic, None))
     }
 
-    /// The type of a column or an expression.
+    /// Returns the type of a column or an expression.
     pub(super) fn column_type(
         &self,
         oid: u32,
@@ -80,8 +80,8 @@ impl Types {
         ColumnType { display, pg_type: self.resolve(oid), modifier, collation, collation_id }
     }
 
-    /// The modifier of a value, or of an array's elements. A domain's column has none of its own; the
-    /// domain has.
+    /// Returns the modifier of a value, or of an array's elements. A column of a domain has the modifier of
+    /// the domain.
     fn modifier(&self, oid: u32, own: i32) -> i32 {
         match self.0.get(&oid) {
             Some(shape) if shape.kind == "d" => self.modifier(shape.base, shape.modifier),
@@ -90,7 +90,7 @@ impl Types {
         }
     }
 
-    /// What a type is.
+    /// Resolves a type.
     pub(super) fn resolve(&self, oid: u32) -> PgType {
         if let Some(builtin) = Builtin::from_oid(oid) {
             return PgType::Builtin(builtin);

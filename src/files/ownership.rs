@@ -1,34 +1,35 @@
-//! Judges by owner, mode and links whether another user may have written to a file or a folder.
+//! Who owns an entry of the file system: decides by owner, mode and links whether another user may have
+//! written to a file or a folder.
 
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::process::{getegid, geteuid, getgroups};
 
 const ROOT: u32 = 0;
 
-/// What a folder holds, and so who may create files in it.
+/// What a folder is for, and so who may create files in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Files that are opened again: the ledger, its lock, a repair. Only trusted users may create files
     /// in it.
     State,
     /// Files that are only renamed into it: reports, new repairs. Every user may create files in it if
-    /// its sticky bit keeps them from replacing those of others, as in `/tmp`.
+    /// its sticky bit forbids them to replace those of others, as in `/tmp`.
     Output,
 }
 
-/// What an entry of the file system has to be.
+/// What an entry of the file system must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Folder(Purpose),
-    /// A regular file of this process's user that has one name.
+    /// A regular file of this process's user with one name.
     FileToWrite,
     /// A regular file of this process's user or of root.
     FileToRead,
 }
 
-/// What the file system says of an entry.
+/// The metadata of an entry of the file system.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct EntryMetadata {
     pub(super) kind: FileType,
     pub(super) mode: Mode,
     pub(super) user: u32,
@@ -43,9 +44,9 @@ pub(super) struct Process {
     pub(super) groups: Vec<u32>,
 }
 
-impl From<Stat> for Entry {
-    fn from(stat: Stat) -> Entry {
-        Entry {
+impl From<Stat> for EntryMetadata {
+    fn from(stat: Stat) -> EntryMetadata {
+        EntryMetadata {
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: Mode::from_raw_mode(stat.st_mode),
             user: stat.st_uid,
@@ -64,7 +65,7 @@ impl Process {
     }
 
     /// Returns why an entry cannot be used, as the words after its name; `None` if it can be.
-    pub(super) fn objection(&self, entry: &Entry, expected: Expected) -> Option<String> {
+    pub(super) fn objection(&self, entry: &EntryMetadata, expected: Expected) -> Option<String> {
         let is_folder = matches!(expected, Expected::Folder(_));
         match entry.kind {
             FileType::Symlink => return Some("is a symbolic link".to_owned()),
@@ -119,7 +120,7 @@ mod tests {
         (kind, mode, owner, group): (FileType, RawMode, u32, u32),
     ) -> String {
         let mode = Mode::from_raw_mode(mode);
-        let entry = Entry { kind, mode, user: owner, group, has_one_name: true };
+        let entry = EntryMetadata { kind, mode, user: owner, group, has_one_name: true };
         let process = Process { user, groups: groups.to_vec() };
         let objection = process.objection(&entry, expected).unwrap_or_default();
         objection.split([',', '(']).next().unwrap().to_owned()
@@ -170,7 +171,7 @@ mod tests {
             let entry = (kind, mode, 7, group);
             assert_eq!(judge((7, groups), expected, entry), objection, "{mode:o} {expected:?}");
         }
-        // Root's groups are no exception.
+        // Root's groups are checked too.
         assert_eq!(judge((0, &[0]), STATE, (FOLDER, 0o770, 8, 9)), foreign);
     }
 
@@ -207,7 +208,7 @@ mod tests {
         }
         let process = Process { user: 7, groups: vec![7] };
         let mode = Mode::from_raw_mode(0o600);
-        let entry = Entry { kind: FILE, mode, user: 7, group: 7, has_one_name: false };
+        let entry = EntryMetadata { kind: FILE, mode, user: 7, group: 7, has_one_name: false };
         let objection = |expected| process.objection(&entry, expected);
         assert!(objection(Expected::FileToWrite).unwrap().contains("hard link"));
         assert_eq!(objection(Expected::FileToRead), None);

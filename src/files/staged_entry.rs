@@ -1,11 +1,11 @@
-//! A file or a folder that is written beside its place, and renamed into it when it is whole.
+//! A file or a folder that is written under a temporary name, and renamed when it is complete.
 //!
-//! A draft holds values of rows, and a process that is killed leaves it behind. So the next draft of the
-//! same kind removes those that no process works on. Each process holds a lock (`flock`) on its draft,
-//! which ends with the process; where a file system has no such locks, nothing is removed.
+//! A staged entry holds values of rows, and a process that is killed leaves it behind. So the next one with
+//! the same prefix removes those that no process uses. Each process holds a lock (`flock`) on its entry,
+//! which ends with the process. If a file system has no such locks, nothing is removed.
 //!
-//! On Linux a file could be without a name until it is whole. A folder cannot, other systems and many
-//! network file systems know no such files, and what would remain to be cleared up is the same.
+//! On Linux a file could stay without a name until it is complete (`O_TMPFILE`). A folder cannot, and other
+//! systems and many network file systems have no such files, so the cleanup would be needed all the same.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,12 +17,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, mkdirat, openat
 use rustix::fs::{statat, unlinkat};
 use rustix::io::Errno;
 
-use super::directory::{Directory, FILE_MODE, FOLDER_MODE, OPEN, named, names};
-use super::judge::Process;
+use super::directory::{Directory, FILE_MODE, FOLDER_MODE, OPEN, list_names, with_path};
+use super::ownership::Process;
 
-/// A file or a folder that is not in its place yet. Dropped, it is removed.
+/// A file or a folder under a temporary name. It is removed when it is dropped.
 #[derive(Debug)]
-pub struct Draft {
+pub struct StagedEntry {
     directory: Directory,
     name: OsString,
     /// Locked as long as it is open.
@@ -30,21 +30,21 @@ pub struct Draft {
     is_placed: bool,
 }
 
-/// Creates a temporary file that has no name, in the folder that `TMPDIR` names.
+/// Creates a temporary file without a name, in the folder that `TMPDIR` names.
 ///
 /// # Errors
-/// When it cannot be created.
-pub fn unnamed() -> io::Result<File> {
+/// If it cannot be created.
+pub fn create_unnamed_file() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-impl Draft {
+impl StagedEntry {
     /// Creates a file whose name begins with `prefix`.
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn file(directory: &Directory, prefix: &str) -> io::Result<Draft> {
-        Draft::begin(directory, prefix, |name| {
+    pub fn file(directory: &Directory, prefix: &str) -> io::Result<StagedEntry> {
+        StagedEntry::begin(directory, prefix, |name| {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OPEN;
             openat(&directory.file, name, flags, FILE_MODE).map(Some)
         })
@@ -54,12 +54,12 @@ impl Draft {
     ///
     /// # Errors
     /// When it cannot be created.
-    pub fn folder(directory: &Directory, prefix: &str) -> io::Result<Draft> {
-        Draft::begin(directory, prefix, |name| {
+    pub fn folder(directory: &Directory, prefix: &str) -> io::Result<StagedEntry> {
+        StagedEntry::begin(directory, prefix, |name| {
             mkdirat(&directory.file, name, FOLDER_MODE)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OPEN;
             match openat(&directory.file, name, flags, Mode::empty()) {
-                // Another process has taken it for abandoned.
+                // Another process has removed it as abandoned.
                 Err(Errno::NOENT) => Ok(None),
                 opened => opened.map(Some),
             }
@@ -70,70 +70,71 @@ impl Draft {
         directory: &Directory,
         prefix: &str,
         create: impl Fn(&OsStr) -> rustix::io::Result<Option<OwnedFd>>,
-    ) -> io::Result<Draft> {
+    ) -> io::Result<StagedEntry> {
         remove_abandoned(directory, prefix);
         loop {
             let name = OsString::from(format!("{prefix}{}", ulid::Ulid::generate()));
             let path = directory.path_of(&name);
-            let entry = create(&name).map_err(|error| named(&path, &error.into()))?;
+            let entry = create(&name).map_err(|error| with_path(&path, &error.into()))?;
             let Some(entry) = entry.map(File::from) else { continue };
-            // Where a file system has no locks, this fails, and removing fails as well.
+            // This fails if the file system has no locks; then no process removes anything.
             while entry.lock().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
-            let draft = Draft { directory: directory.clone(), name, entry, is_placed: false };
-            // Another process may have taken it for abandoned before it was locked.
-            if is_same(&draft.directory, &draft.name, &draft.entry) {
-                return Ok(draft);
+            let staged =
+                StagedEntry { directory: directory.clone(), name, entry, is_placed: false };
+            // Another process may have removed it as abandoned before it was locked.
+            if is_same(&staged.directory, &staged.name, &staged.entry) {
+                return Ok(staged);
             }
         }
     }
 
-    /// The file, to write to.
+    /// Opens the file to write to it.
     ///
     /// # Errors
-    /// When the process has too many open files.
+    /// If the process has too many open files.
     pub fn open(&self) -> io::Result<File> {
         self.entry.try_clone()
     }
 
-    /// The folder, to create files in.
+    /// Returns the folder, to create files in it.
     ///
     /// # Errors
-    /// When the process has too many open files.
+    /// If the process has too many open files.
     pub fn directory(&self) -> io::Result<Directory> {
         Ok(Directory::from_parts(self.entry.try_clone()?, self.directory.path_of(&self.name)))
     }
 
-    /// Renames it to its place; what is there is replaced.
+    /// Renames it to its final name, and replaces an existing entry.
     ///
     /// # Errors
-    /// When it cannot be renamed.
+    /// If it cannot be renamed.
     pub fn place(mut self, name: impl AsRef<OsStr>) -> io::Result<()> {
         let folder = &self.directory.file;
         renameat(folder, &self.name, folder, name.as_ref())
-            .map_err(|error| named(&self.directory.path_of(&name), &error.into()))?;
+            .map_err(|error| with_path(&self.directory.path_of(&name), &error.into()))?;
         self.is_placed = true;
         Ok(())
     }
 
-    /// Renames a file to its place if that is free.
+    /// Renames a file to its final name, unless that exists.
     ///
     /// # Errors
-    /// `AlreadyExists` if it is not, or when it cannot be renamed.
+    /// `AlreadyExists` if it does, or another error if it cannot be renamed.
     pub fn place_new(mut self, name: impl AsRef<OsStr>) -> io::Result<()> {
         rename_new(&self.directory.file, &self.name, name.as_ref())
-            .map_err(|error| named(&self.directory.path_of(&name), &error.into()))?;
+            .map_err(|error| with_path(&self.directory.path_of(&name), &error.into()))?;
         self.is_placed = true;
         Ok(())
     }
 }
 
-/// Renames a file unless the name is taken.
+/// Renames a file unless the new name exists.
 fn rename_new(folder: &File, from: &OsStr, to: &OsStr) -> rustix::io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{RenameFlags, renameat_with};
         match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
-            // Network file systems do not know the flag.
+            // Network file systems do not support the flag.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             renamed => return renamed,
         }
@@ -142,26 +143,26 @@ fn rename_new(folder: &File, from: &OsStr, to: &OsStr) -> rustix::io::Result<()>
     unlinkat(folder, from, AtFlags::empty())
 }
 
-impl Drop for Draft {
+impl Drop for StagedEntry {
     fn drop(&mut self) {
         if !self.is_placed {
-            // What made it be dropped is what counts; the next draft removes it.
+            // An error here must not hide the one before it; the next staged entry removes this one.
             let _ = remove(&self.directory, &self.name, &self.entry);
         }
     }
 }
 
-/// Removes drafts of this process's user that no process works on.
+/// Removes staged entries of this process's user that no process uses.
 pub(super) fn remove_abandoned(directory: &Directory, prefix: &str) {
-    let found = names(&directory.file).unwrap_or_default();
-    for name in found.iter().filter(|name| is_draft(name, prefix)) {
-        // What cannot be removed stays for the next time.
+    let found = list_names(&directory.file).unwrap_or_default();
+    for name in found.iter().filter(|name| is_staged(name, prefix)) {
+        // An entry that cannot be removed is left for the next time.
         let _ = remove_if_abandoned(directory, name);
     }
 }
 
-/// Whether a name is the prefix with an id behind it.
-fn is_draft(name: &OsStr, prefix: &str) -> bool {
+/// Returns whether a name is the prefix followed by an id.
+fn is_staged(name: &OsStr, prefix: &str) -> bool {
     let id = name.to_str().and_then(|name| name.strip_prefix(prefix));
     id.is_some_and(|id| id.len() >= 6 && id.chars().all(|c| c.is_ascii_alphanumeric()))
 }
@@ -169,7 +170,7 @@ fn is_draft(name: &OsStr, prefix: &str) -> bool {
 fn remove_if_abandoned(directory: &Directory, name: &OsStr) -> io::Result<()> {
     let flags = match directory.entry(name)?.kind {
         FileType::Directory => OFlags::RDONLY | OFlags::DIRECTORY,
-        // Over a network only a file that can be written to can be locked.
+        // On network file systems only a file that is open for writing can be locked.
         FileType::RegularFile => OFlags::RDWR,
         _ => return Ok(()),
     };
@@ -181,7 +182,7 @@ fn remove_if_abandoned(directory: &Directory, name: &OsStr) -> io::Result<()> {
     remove(directory, name, &entry)
 }
 
-/// Removes a draft that is locked; a folder of files with what it holds.
+/// Removes a staged entry that is locked; a folder with its files.
 fn remove(directory: &Directory, name: &OsStr, entry: &File) -> io::Result<()> {
     if !is_same(directory, name, entry) {
         return Err(ErrorKind::NotFound.into());
@@ -189,13 +190,13 @@ fn remove(directory: &Directory, name: &OsStr, entry: &File) -> io::Result<()> {
     if FileType::from_raw_mode(fstat(entry)?.st_mode) != FileType::Directory {
         return Ok(unlinkat(&directory.file, name, AtFlags::empty())?);
     }
-    for file in names(entry)? {
+    for file in list_names(entry)? {
         unlinkat(entry, file, AtFlags::empty())?;
     }
     Ok(unlinkat(&directory.file, name, AtFlags::REMOVEDIR)?)
 }
 
-/// Whether a name is still that of an open file.
+/// Returns whether a name is still that of an open file.
 fn is_same(directory: &Directory, name: &OsStr, entry: &File) -> bool {
     let named = statat(&directory.file, Path::new(name), AtFlags::SYMLINK_NOFOLLOW);
     let opened = fstat(entry);
@@ -228,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_replaces_what_is_there_when_it_is_placed() {
+    fn a_staged_file_replaces_an_existing_one_when_it_is_placed() {
         let (folder, directory) = folder();
         let place = folder.path().join("r");
         std::fs::write(&place, "old").unwrap();
         let write = |text: &str| {
-            let draft = Draft::file(&directory, PREFIX).unwrap();
-            draft.open().unwrap().write_all(text.as_bytes()).unwrap();
-            draft
+            let staged = StagedEntry::file(&directory, PREFIX).unwrap();
+            staged.open().unwrap().write_all(text.as_bytes()).unwrap();
+            staged
         };
         drop(write("dropped"));
         assert_eq!(listed(folder.path()), ["r"]);
@@ -251,25 +252,25 @@ mod tests {
     #[test]
     fn a_folder_is_removed_with_its_files_unless_it_is_placed() {
         let (folder, directory) = folder();
-        let draft = || {
-            let draft = Draft::folder(&directory, PREFIX).unwrap();
-            draft.directory().unwrap().create("a").unwrap().write_all(b"row").unwrap();
-            draft
+        let stage = || {
+            let staged = StagedEntry::folder(&directory, PREFIX).unwrap();
+            staged.directory().unwrap().create("a").unwrap().write_all(b"row").unwrap();
+            staged
         };
-        drop(draft());
+        drop(stage());
         assert!(listed(folder.path()).is_empty());
-        draft().place("r").unwrap();
+        stage().place("r").unwrap();
         assert_eq!(listed(folder.path()), ["r"]);
         assert_eq!(listed(&folder.path().join("r")), ["a"]);
-        // A folder that is not empty is not replaced, and nothing is left beside it.
-        assert!(draft().place("r").is_err());
+        // A folder that is not empty is not replaced, and no staged entry is left.
+        assert!(stage().place("r").is_err());
         assert_eq!(listed(folder.path()), ["r"]);
     }
 
     #[test]
-    fn only_abandoned_drafts_of_the_same_kind_are_removed() {
+    fn only_abandoned_entries_with_the_same_prefix_are_removed() {
         let (folder, directory) = folder();
-        let running = Draft::file(&directory, PREFIX).unwrap();
+        let running = StagedEntry::file(&directory, PREFIX).unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path(".draft-Ab12Cd"), "row").unwrap();
         std::fs::create_dir(path(".draft-01JABCDEF")).unwrap();
@@ -278,32 +279,31 @@ mod tests {
         kept.iter().for_each(|name| std::fs::write(path(name), "").unwrap());
         std::fs::write(path("victim"), "").unwrap();
         std::os::unix::fs::symlink("victim", path(".draft-Link00")).unwrap();
-        drop(Draft::file(&directory, PREFIX).unwrap());
+        drop(StagedEntry::file(&directory, PREFIX).unwrap());
         let mut left = [&kept[..], &[".draft-Link00", "victim"]].concat();
         let own = running.name.clone().into_string().unwrap();
         left.push(&own);
         left.sort_unstable();
         assert_eq!(listed(folder.path()), left);
-        // A second process of this one's kind would find it locked.
+        // Another process would find it locked.
         running.place("r").unwrap();
         assert!(listed(folder.path()).contains(&"r".to_owned()));
     }
 
-    /// As often as the scheduler lets them meet: what one begins the others take for abandoned until it
-    /// is locked.
+    /// An entry looks abandoned to the other threads until it is locked.
     #[test]
-    fn drafts_that_are_begun_side_by_side_are_all_placed() {
+    fn entries_that_are_staged_at_the_same_time_are_all_placed() {
         let (folder, directory) = folder();
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let directory = &directory;
                 scope.spawn(move || {
                     for n in 0..50 {
-                        let draft = Draft::file(directory, PREFIX).unwrap();
-                        draft.place(format!("{thread}-{n}")).unwrap();
-                        let draft = Draft::folder(directory, PREFIX).unwrap();
-                        draft.directory().unwrap().create("a").unwrap();
-                        draft.place(format!("{thread}-{n}-f")).unwrap();
+                        let staged = StagedEntry::file(directory, PREFIX).unwrap();
+                        staged.place(format!("{thread}-{n}")).unwrap();
+                        let staged = StagedEntry::folder(directory, PREFIX).unwrap();
+                        staged.directory().unwrap().create("a").unwrap();
+                        staged.place(format!("{thread}-{n}-f")).unwrap();
                     }
                 });
             }

@@ -3,58 +3,61 @@
 use std::path::{Path, PathBuf};
 
 use super::conninfo::{Conninfo, ConninfoError};
+use crate::problem::Problem;
 
-/// The user's own folder.
+/// Returns the home directory.
 pub(super) fn home() -> Option<PathBuf> {
     std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
-/// Looks a password up: the first line whose host, port, database and user fit. A file that others
-/// can read is not used, as in libpq; the reason is then the error.
+/// Finds a password: that of the first line whose host, port, database and user match. A file that
+/// other users can read is not used, as in libpq.
 ///
 /// # Errors
-/// Why a file that is there is not used, as a sentence.
-pub(super) fn password(
+/// Why a file that exists is not used.
+pub(super) fn find_password(
     file: &Path,
     host: &str,
     port: u16,
     dbname: &str,
     user: &str,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Problem> {
     let Ok(metadata) = std::fs::metadata(file) else { return Ok(None) };
     if !metadata.is_file() {
-        return Err(format!("password file {} is not a plain file", file.display()));
+        return Err(Problem::new(format!("password file {} is not a plain file", file.display())));
     }
-    if readable_by_others(&metadata) {
-        return Err(format!(
+    if is_readable_by_others(&metadata) {
+        return Err(Problem::new(format!(
             "password file {} is not used because others can read it; run chmod 600 on it",
             file.display()
-        ));
+        )));
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("password file {} cannot be read: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Problem::new(format!("password file {} cannot be read", file.display())).with_source(error)
+    })?;
     let port = port.to_string();
-    // A socket goes by its folder, and the usual one by the name of the machine.
+    // A socket is named by its directory, and the default one by "localhost".
     let local = host.starts_with('/').then_some("localhost");
     let hosts = || std::iter::once(host).chain(local);
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
-    Ok(lines.find_map(|line| hosts().find_map(|host| fits(line, [host, &port, dbname, user]))))
+    Ok(lines
+        .find_map(|line| hosts().find_map(|host| match_line(line, [host, &port, dbname, user]))))
 }
 
 #[cfg(unix)]
-pub(super) fn readable_by_others(metadata: &std::fs::Metadata) -> bool {
+pub(super) fn is_readable_by_others(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o077 != 0
 }
 
 #[cfg(not(unix))]
-pub(super) fn readable_by_others(_: &std::fs::Metadata) -> bool {
+pub(super) fn is_readable_by_others(_: &std::fs::Metadata) -> bool {
     false
 }
 
-/// The password of a line `host:port:database:user:password`, if it fits; `*` fits anything, a
-/// backslash keeps the next character.
-fn fits(line: &str, wanted: [&str; 4]) -> Option<String> {
+/// Returns the password of a line `host:port:database:user:password`, if it matches. `*` matches
+/// anything, a backslash escapes the next character.
+fn match_line(line: &str, wanted: [&str; 4]) -> Option<String> {
     let mut fields = vec![String::new()];
     let mut starred = vec![true];
     let mut chars = line.chars();
@@ -79,11 +82,11 @@ fn fits(line: &str, wanted: [&str; 4]) -> Option<String> {
     all_fit.then_some(password)
 }
 
-/// Fills in what a service file says of a service.
+/// Completes a connection string from the first service file that has the service.
 ///
 /// # Errors
-/// When the service is in no file, or its file is malformed.
-pub(super) fn service(
+/// If no file has it, or its section is malformed.
+pub(super) fn read_service(
     info: &mut Conninfo,
     name: &str,
     files: &[PathBuf],
@@ -115,7 +118,7 @@ pub(super) fn service(
     Err(ServiceError::Missing)
 }
 
-/// Why a service cannot be used. No text of the connection string or of the file is repeated.
+/// Why a service cannot be used. It repeats no text of the connection string or of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ServiceError {
     #[error(
@@ -136,12 +139,12 @@ mod tests {
     const WANTED: [&str; 4] = ["h", "5432", "d", "u"];
 
     #[test]
-    fn a_password_line_fits_by_field() {
-        assert_eq!(fits("h:5432:d:u:pw", WANTED).as_deref(), Some("pw"));
-        assert_eq!(fits("*:*:*:*:p\\:w:x\\\\", WANTED).as_deref(), Some("p:w:x\\"));
-        assert_eq!(fits("h:5432:d:other:pw", WANTED), None);
-        assert_eq!(fits("\\*:*:*:*:pw", WANTED), None);
-        assert_eq!(fits("h:5432:d:u", WANTED), None);
+    fn a_password_line_is_matched_field_by_field() {
+        assert_eq!(match_line("h:5432:d:u:pw", WANTED).as_deref(), Some("pw"));
+        assert_eq!(match_line("*:*:*:*:p\\:w:x\\\\", WANTED).as_deref(), Some("p:w:x\\"));
+        assert_eq!(match_line("h:5432:d:other:pw", WANTED), None);
+        assert_eq!(match_line("\\*:*:*:*:pw", WANTED), None);
+        assert_eq!(match_line("h:5432:d:u", WANTED), None);
     }
 
     #[cfg(unix)]
@@ -151,25 +154,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pgpass");
         std::fs::write(&file, "# comment\nlocalhost:1:d:u:pw\n").unwrap();
-        let look = || password(&file, "/tmp", 1, "d", "u");
+        let find = || find_password(&file, "/tmp", 1, "d", "u");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(look().unwrap_err().contains("chmod 600"));
+        assert!(find().unwrap_err().message.contains("chmod 600"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(look(), Ok(Some("pw".to_owned())));
+        assert_eq!(find().unwrap().as_deref(), Some("pw"));
         std::fs::write(&file, "/run:1:d:u:other\n/tmp:1:d:u:own\nlocalhost:1:d:u:pw\n").unwrap();
-        assert_eq!(look(), Ok(Some("own".to_owned())));
-        assert_eq!(password(Path::new("/nowhere"), "h", 1, "d", "u"), Ok(None));
+        assert_eq!(find().unwrap().as_deref(), Some("own"));
+        assert_eq!(find_password(Path::new("/nowhere"), "h", 1, "d", "u").unwrap(), None);
     }
 
     #[test]
-    fn a_service_fills_in_what_is_not_explicit() {
+    fn a_service_does_not_replace_explicit_values() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("service");
         std::fs::write(&file, "[a]\nhost=wrong\n# c\n[b]\nhost=h\nport = 5433\n").unwrap();
         let mut info = Conninfo::parse("port=1").unwrap();
-        assert_eq!(service(&mut info, "b", std::slice::from_ref(&file)), Ok(()));
+        assert_eq!(read_service(&mut info, "b", std::slice::from_ref(&file)), Ok(()));
         assert_eq!((info.get("host"), info.get("port")), (Some("h"), Some("1")));
-        let missing = service(&mut info, "c", &[file]).unwrap_err();
+        let missing = read_service(&mut info, "c", &[file]).unwrap_err();
         assert_eq!(missing, ServiceError::Missing);
     }
 }

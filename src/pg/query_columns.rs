@@ -1,30 +1,30 @@
-//! The columns of the operator's queries, and what the queries read.
+//! The columns of the operator's queries, and the relations that they read.
 
+use super::connection::Connection;
 use super::error::PgError;
-use super::lease::Lease;
+use super::read_settings::ReadSettings;
 use super::row::Row;
-use super::session::Session;
 use crate::spec::{Fragment, Param};
 use crate::sql;
 
-/// A query of the operator's as the server describes it.
+/// One of the operator's queries, as the server describes it.
 #[derive(Clone, Debug)]
 pub struct QueryColumns {
-    /// Each column's name, its type's OID and its type as written, in order.
+    /// Each column's name, its type's OID and its type as SQL, in order.
     pub(super) columns: Vec<(String, u32, String)>,
-    /// The OIDs of what the server locks for it.
+    /// The OIDs of the relations that the server locks for it.
     pub(super) locked: Vec<i64>,
 }
 
-impl Lease {
-    /// Asks for the columns of some queries, or why the server refuses one. `operators` resolves names in
-    /// the side's search path.
+impl Connection {
+    /// Reads the columns of queries; the server's error where it refuses one. `operators` resolves names
+    /// in the side's search path.
     ///
     /// # Errors
-    /// What concerns more than one of them.
-    pub(super) async fn query_columns(
+    /// An error that concerns more than one of them.
+    pub(super) async fn read_query_columns(
         &self,
-        operators: &Session,
+        operators: &ReadSettings,
         queries: &[&Fragment],
         params: &[Param],
     ) -> Result<Vec<Result<QueryColumns, PgError>>, PgError> {
@@ -46,13 +46,14 @@ impl Lease {
 }
 
 fn names(rows: &[Row]) -> Result<Vec<String>, PgError> {
-    rows.iter().map(|row| row.get(0)).collect()
+    rows.iter().map(|row| row.get("name")).collect()
 }
 
 fn described(names: Vec<String>, rows: &[Row]) -> Result<QueryColumns, PgError> {
-    let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>(2))?;
+    let locked = rows.first().map_or(Ok(None), |row| row.get::<Option<Vec<i64>>>("locked"))?;
     let columns = names.into_iter().zip(rows);
-    let columns = columns.map(|(name, row)| Ok((name, row.oid(0)?, row.get(1)?)));
+    let columns =
+        columns.map(|(name, row)| Ok((name, row.get_u32("type_oid")?, row.get("type_name")?)));
     Ok(QueryColumns {
         columns: columns.collect::<Result<_, PgError>>()?,
         locked: locked.unwrap_or_default(),
