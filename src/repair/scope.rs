@@ -10,7 +10,7 @@ use super::change::{Act, Exchange, ImageColumn, Shape, Standin};
 use super::equality::{coarse, ordered};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{
-    Builtin, ColumnName, ForeignKey, Identity, IndexValue, PgType, RelationKind, Side,
+    Builtin, ColumnName, ForeignKey, Identity, IndexValueSql, PgType, RelationKind, Side,
     StoredColumn, StoredTable, TableName, UniqueIndex,
 };
 use crate::spec::Reads;
@@ -267,7 +267,7 @@ impl Scope {
     }
 
     /// Those of which only the server knows what rows have in them.
-    pub fn told(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValue)> {
+    pub fn told(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValueSql)> {
         self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 

@@ -24,5 +24,5 @@ pub use fingerprint::{
 pub use group::{Group, GroupCounts, MOST_GROUPS};
 pub use key::Key;
 pub use order::{KeyField, KeyOrder};
-pub use range::{BlockRange, Bound, HashBuckets, KeyRange, Region};
+pub use range::{Blocks, Bound, HashBuckets, KeyRange, Region};
 pub use row_fields::{RowFields, equal_fields};

@@ -68,7 +68,7 @@ pub struct HashBuckets {
 
 /// A range of a table's blocks, whose rows are read in physical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockRange {
+pub struct Blocks {
     /// The first block.
     pub from: u32,
     /// The first block after it; `None` for the last range, whose end is open.
@@ -83,7 +83,7 @@ pub struct Region {
     /// The hash buckets, or all.
     pub classes: Option<HashBuckets>,
     /// The blocks, or all.
-    pub blocks: Option<BlockRange>,
+    pub blocks: Option<Blocks>,
 }
 
 impl Region {

@@ -14,7 +14,7 @@
 use super::canon::{expression, printed_as};
 use super::statement::{Bind, Writer, column, table};
 use crate::plan::{MappingPlan, SidePlan, Since};
-use crate::row::BlockRange;
+use crate::row::Blocks;
 use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::spec::{Fragment, Reads};
 
@@ -53,7 +53,7 @@ pub(super) fn from_blocks(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
     side: Side,
-    blocks: Option<BlockRange>,
+    blocks: Option<Blocks>,
     rules: &[usize],
 ) {
     let filter = plan.sides[side].filter.as_ref();
@@ -72,7 +72,7 @@ pub(super) fn from_blocks(
 /// Which rows of a table are read, beside what the operator says.
 enum Part<'p> {
     All,
-    Blocks(BlockRange),
+    Blocks(Blocks),
     /// Those of about so many of a hundred blocks.
     Sampled(f64),
     /// Those that changed lately.
@@ -133,7 +133,7 @@ fn from_filtered(
             writer.push("\ntablesample pg_catalog.system (cast(");
             writer.bind(Bind::text(&percent.to_string())).push(" as pg_catalog.float4))");
         }
-        Part::Blocks(BlockRange { from, until }) => {
+        Part::Blocks(Blocks { from, until }) => {
             // PostgreSQL reads just these blocks: a TID range scan, since version 14.
             let bounds = [(">=", Some(from)), ("<", until)];
             for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {

@@ -4,7 +4,7 @@
 use super::blocks as blocks_of;
 use super::*;
 use crate::plan::{MappingPlan, sample};
-use crate::row::{BlockRange, Bound, HashBuckets, Key, KeyRange, Region};
+use crate::row::{Blocks, Bound, HashBuckets, Key, KeyRange, Region};
 use crate::schema::{Builtin as B, BySide, ColumnName, Index, IndexColumn, Side};
 
 /// A key of one column, and a pair of each form in which values are hashed.
@@ -69,7 +69,7 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
     let some = HashBuckets { of: 64, chosen: vec![3, 60] };
     let classes = Region { classes: Some(some), ..region.clone() };
-    let blocks = Some(BlockRange { from: 8, until: Some(16) });
+    let blocks = Some(Blocks { from: 8, until: Some(16) });
     let lying = Region { blocks, ..Region::whole(KeyRange::everything()) };
     let key = Key::new(plan.key().iter().map(|_| &[7][..]));
     let statements = [

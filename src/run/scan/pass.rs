@@ -13,7 +13,7 @@ use super::sizing::EASED;
 use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
-use crate::row::{BlockRange, Digest};
+use crate::row::{Blocks, Digest};
 use crate::run::options::Options;
 use crate::schema::{BySide, Side};
 
@@ -44,7 +44,7 @@ pub(in crate::run) enum Stretch {
     /// All of it.
     Whole,
     /// These blocks.
-    Blocks(BlockRange),
+    Blocks(Blocks),
 }
 
 impl Stretch {
@@ -52,7 +52,7 @@ impl Stretch {
     pub(in crate::run) fn can_be_cut(self) -> bool {
         match self {
             Stretch::Whole => false,
-            Stretch::Blocks(BlockRange { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
+            Stretch::Blocks(Blocks { from, until }) => until.unwrap_or(u32::MAX) - from > 1,
         }
     }
 }
@@ -193,8 +193,7 @@ impl Pass {
         }
         let tables = self.tables.as_mut()?;
         for side in Side::BOTH {
-            if let Some(Stretch::Blocks(BlockRange { from, until: Some(until) })) =
-                piece.stretch[side]
+            if let Some(Stretch::Blocks(Blocks { from, until: Some(until) })) = piece.stretch[side]
             {
                 tables[side].took(until - from, took[side], self.chunk_time);
             }
@@ -290,7 +289,7 @@ impl Table {
         self.next = until;
         self.through = until >= blocks;
         let until = (!self.through).then_some(until);
-        Some(Stretch::Blocks(BlockRange { from, until }))
+        Some(Stretch::Blocks(Blocks { from, until }))
     }
 
     /// So many blocks took so long.
@@ -302,7 +301,7 @@ impl Table {
 
     /// A stretch that was too much, in two; the second is missing if there is but one block.
     fn halves(&mut self, stretch: Option<Stretch>) -> (Option<Stretch>, Option<Stretch>) {
-        let Some(whole @ Stretch::Blocks(BlockRange { from, until })) = stretch else {
+        let Some(whole @ Stretch::Blocks(Blocks { from, until })) = stretch else {
             return (stretch, None);
         };
         if !whole.can_be_cut() {
@@ -316,8 +315,8 @@ impl Table {
             blocks => from + blocks / 2,
         };
         self.stretch = self.stretch.min(middle - from).max(1);
-        let first = Stretch::Blocks(BlockRange { from, until: Some(middle) });
-        (Some(first), Some(Stretch::Blocks(BlockRange { from: middle, until })))
+        let first = Stretch::Blocks(Blocks { from, until: Some(middle) });
+        (Some(first), Some(Stretch::Blocks(Blocks { from: middle, until })))
     }
 }
 
@@ -340,12 +339,12 @@ mod tests {
     }
 
     /// Reads everything, where some pieces fail at first; gives each side's stretches.
-    fn run(blocks: BySide<u32>, mut fails: impl Iterator<Item = bool>) -> BySide<Vec<BlockRange>> {
+    fn run(blocks: BySide<u32>, mut fails: impl Iterator<Item = bool>) -> BySide<Vec<Blocks>> {
         let mut pass = pass();
         assert_eq!(pass.next(), Some(NextPiece::Measure));
         assert_eq!(pass.next(), None);
         pass.measured(blocks);
-        let mut read = BySide::<Vec<BlockRange>>::default();
+        let mut read = BySide::<Vec<Blocks>>::default();
         loop {
             let Some(NextPiece::Read(piece)) = pass.next() else { panic!("it waits for nothing") };
             if fails.next() == Some(true) && pass.failed(&piece, Remedy::Shrink) {
@@ -394,7 +393,7 @@ mod tests {
         while let Some(NextPiece::Read(piece)) = pass.next() {
             statements += 1;
             let blocks = match piece.stretch.source {
-                Some(Stretch::Blocks(BlockRange { from, until })) => {
+                Some(Stretch::Blocks(Blocks { from, until })) => {
                     until.unwrap_or(there).min(there).saturating_sub(from)
                 }
                 _ => 0,
@@ -427,7 +426,7 @@ mod tests {
         let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
         assert!(pass.failed(&piece, Remedy::Shrink), "others may have come behind it");
         let Some(NextPiece::Read(piece)) = pass.next() else { panic!() };
-        let block = Stretch::Blocks(BlockRange { from: 0, until: Some(1) });
+        let block = Stretch::Blocks(Blocks { from: 0, until: Some(1) });
         assert_eq!(piece.stretch.source, Some(block));
         assert!(!pass.failed(&piece, Remedy::Shrink));
     }
