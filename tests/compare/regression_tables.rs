@@ -102,7 +102,7 @@ fn regression(server: &Cluster, folder: &Path) -> String {
         .args([place("host", server.socket()), format!("--port={}", server.port)])
         .args(["--user=postgres", "--dbname=regression", "--no-locale", "--encoding=UTF8"])
         .args(["--max-concurrent-tests=20"])
-        .arg(place("schedule", &folder.join("regression_tables/parallel_schedule")));
+        .arg(place("schedule", &folder.join("regress/parallel_schedule")));
     let output = tests.output().expect("pg_regress");
     // A test that fails has left other tables, which are as good.
     let told = String::from_utf8_lossy(&output.stdout);
