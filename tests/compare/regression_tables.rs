@@ -3,7 +3,8 @@
 //!
 //! An identical copy in a server with other OIDs, another locale and other session defaults has no
 //! finding; each single value that is changed has exactly one, which shows its key, its column and both
-//! values. What was changed, and where that shows, is PostgreSQL's own answer (`regression_tables/changes.sql`).
+//! values. What was changed, and where that shows, is PostgreSQL's own answer
+//! (`regression_tables/changes.sql`).
 //!
 //! The tests come with PostgreSQL's source. `tests/run.sh` fetches it where Debian's package manager is,
 //! and `tests/regress.sh` runs this alone.
