@@ -57,7 +57,7 @@ const HIJACK: &str = "create schema evil;
     create function evil.count(varchar) returns int8 language sql as 'select 1::int8';
     create function evil.convert_to(varchar, name) returns bytea language sql as $$ select ''::bytea $$;
     create function evil.trim_scale(numeric) returns numeric language sql as 'select 1::numeric';
-    create function evil.messages_with(varchar) returns varchar language sql as $$ select $1 $$;
+    create function evil.said(varchar) returns varchar language sql as $$ select $1 $$;
     grant usage on schema evil to public;";
 
 /// A function that somebody puts into the search path would decide what is equal.

@@ -3,7 +3,8 @@
 //!
 //! An identical copy in a server with other OIDs, another locale and other session defaults has no
 //! finding; each single value that is changed has exactly one, which shows its key, its column and both
-//! values. What was changed, and where that shows, is PostgreSQL's own answer (`regress/changes.sql`).
+//! values. What was changed, and where that shows, is PostgreSQL's own answer
+//! (`regression_tables/changes.sql`).
 //!
 //! The tests come with PostgreSQL's source. `tests/run.sh` fetches it where Debian's package manager is,
 //! and `tests/regress.sh` runs this alone.
@@ -102,7 +103,7 @@ fn regression(server: &Cluster, folder: &Path) -> String {
         .args([place("host", server.socket()), format!("--port={}", server.port)])
         .args(["--user=postgres", "--dbname=regression", "--no-locale", "--encoding=UTF8"])
         .args(["--max-concurrent-tests=20"])
-        .arg(place("schedule", &folder.join("regression_tables/parallel_schedule")));
+        .arg(place("schedule", &folder.join("regress/parallel_schedule")));
     let output = tests.output().expect("pg_regress");
     // A test that fails has left other tables, which are as good.
     let told = String::from_utf8_lossy(&output.stdout);
