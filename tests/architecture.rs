@@ -22,6 +22,7 @@ const MODULES: &[&str] = &[
     "candidates",
     "files",
     "repair",
+    "repair_plan",
     "repair_folder",
     "gate",
     "diagnosis",

@@ -15,7 +15,6 @@ mod findings;
 mod links;
 mod manifest;
 mod order;
-pub(crate) mod plan;
 mod quote;
 mod reaches;
 mod rows;
@@ -31,7 +30,6 @@ pub use manifest::{
     Described, FileSeal, Manifest, NoManifest, Part, Place, Stage, TableIdentity, Unseen,
 };
 pub use order::{Mark, Marker, Needs, groups};
-pub use plan::RepairOptions;
 pub use quote::{file_stem, literal, one_line};
 pub use reaches::{Reached, reaches};
 pub use rows::{fields, value};

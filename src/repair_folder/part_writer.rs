@@ -9,10 +9,10 @@ use super::change_file::{BatchHeader, ChangeFileHeader};
 use super::folder_draft::{FileWriter, FolderDraft};
 use crate::files::unnamed;
 use crate::problem::Problem;
-use crate::repair::plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::repair::{
     self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
 };
+use crate::repair_plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::spec::escape_json;
 
 /// A script that is to be written.

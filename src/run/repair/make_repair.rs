@@ -14,12 +14,12 @@ use crate::pg::Lease;
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
-use crate::repair::plan::{
-    MappingProblem, RepairError, Selection, SpoolWriter, check_findings, excluded_rows,
-    list_missing_privileges, name_mappings, order_changes, select,
-};
-use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, RepairOptions, Wanted};
+use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Wanted};
 use crate::repair_folder::{FolderDraft, write_parts};
+use crate::repair_plan::{
+    MappingProblem, RepairError, RepairOptions, Selection, SpoolWriter, check_findings,
+    excluded_rows, list_missing_privileges, name_mappings, order_changes, select,
+};
 use crate::row::Veil;
 use crate::schema::BySide;
 

@@ -324,6 +324,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repair_plan::sample::{self, SampleRow};
 
     #[test]
     fn texts_lose_what_only_their_own_type_writes() {
@@ -335,5 +336,58 @@ mod tests {
         assert_eq!(convert("a  ", &bpchar, &text), "a");
         assert_eq!(convert("a  ", &bpchar, &bpchar), "a  ");
         assert_eq!(convert("a, ", &text, &bpchar), "a, ");
+    }
+
+    type Counts = Vec<(String, u64)>;
+
+    /// Drafts the change of one row of the source (right) and the target.
+    fn draft(
+        source: &[[&str; 2]],
+        target: &[[&str; 2]],
+        operation: Act,
+        kinds: &[Act],
+    ) -> (Option<(Act, Change, Vec<usize>)>, u64, Counts) {
+        let (plan, scope) = (sample::plan(), sample::scope(sample::stored(1)));
+        let rows = |rows: &[[&str; 2]]| -> Vec<SampleRow> {
+            rows.iter().map(|[id, v]| sample::row(id, v)).collect()
+        };
+        let rows = BySide { source: rows(source), target: rows(target) };
+        let keys = [Key::of(&sample::row("1", ""), 1).unwrap()];
+        let mut builder = ChangeBuilder::new(&plan, &scope, Side::Source, kinds, false);
+        let found = Found { operation, first_read: None };
+        let drafts = builder.draft(&keys, &rows, found).unwrap();
+        let draft = drafts.into_iter().next();
+        let draft = draft.map(|draft| (draft.operation, draft.change, draft.set));
+        (draft, builder.agreed, builder.excluded.into_iter().collect())
+    }
+
+    const ALL: [Act; 3] = [Act::Insert, Act::Update, Act::Delete];
+
+    #[test]
+    fn a_row_that_still_differs_as_it_was_found_becomes_a_change() {
+        let (a, b) = (["1", "a"], ["1", "b"]);
+        let made = |operation, old, new, set| {
+            (Some((operation, sample::change(old, new), set)), 0, Counts::new())
+        };
+        let inserted = draft(&[a], &[], Act::Insert, &ALL);
+        assert_eq!(inserted, made(Act::Insert, None, Some(a), vec![]));
+        let updated = draft(&[a], &[b], Act::Update, &ALL);
+        assert_eq!(updated, made(Act::Update, Some(b), Some(a), vec![1]));
+        let deleted = draft(&[], &[b], Act::Delete, &ALL);
+        assert_eq!(deleted, made(Act::Delete, Some(b), None, vec![]));
+    }
+
+    #[test]
+    fn other_rows_are_counted_with_the_reason() {
+        let (a, b) = (["1", "a"], ["1", "b"]);
+        let left = |reason: &str| (None, 0, vec![(reason.to_owned(), 1)]);
+        assert_eq!(draft(&[a], &[a], Act::Update, &ALL), (None, 1, Counts::new()));
+        assert_eq!(draft(&[], &[], Act::Update, &ALL), left("gone from both sides"));
+        let several = draft(&[a, b], &[a], Act::Update, &ALL);
+        assert_eq!(several, left("of a key that several rows have"));
+        let other = draft(&[a], &[], Act::Update, &ALL);
+        assert_eq!(other, left("of another difference than was found: compare again"));
+        let not_allowed = draft(&[], &[b], Act::Delete, &ALL[..2]);
+        assert_eq!(not_allowed, left("to delete, which --kinds leaves out"));
     }
 }
