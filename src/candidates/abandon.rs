@@ -11,7 +11,7 @@ use crate::row::KeyRange;
 impl MappingState {
     /// Ends the scan: what was not compared is undecided.
     pub(crate) fn abandon(&mut self, reason: &str, context: &mut Context<'_>) {
-        let read = self.result.tally.books.map(|side| side.read);
+        let read = self.result.counts.books.map(|side| side.read);
         let estimated = self.result.plan.estimated_rows().unwrap_or(0);
         self.scan.blocks = None;
         self.restored.block_results.clear();

@@ -26,7 +26,7 @@ impl MappingState {
                     mapping: self.result.index,
                     chunk: scan.chunk,
                     rows: result.compared.rows,
-                    candidates: result.compared.suspects.len() as u64,
+                    candidates: result.compared.candidates.len() as u64,
                     elapsed: result.statement,
                 });
                 self.take_scanned(scan.chunk, result, context);
@@ -127,7 +127,7 @@ impl MappingState {
             }
             Task::RecheckRange(candidate) | Task::RecheckNullKeys(candidate) => {
                 self.close_candidate(&candidate);
-                let rows = candidate.suspect.image.map(|digest| digest.rows);
+                let rows = candidate.difference.image.map(|digest| digest.rows);
                 let rows = rows.source.max(rows.target);
                 self.result.report_undecided(&candidate.parent, rows, reason, context);
                 self.settle_part(candidate.part, None);
@@ -160,7 +160,7 @@ mod tests {
     use super::super::task::ScanResult;
     use super::*;
     use crate::chunks::ScanRange;
-    use crate::compare::{Compared, Looked, Suspected};
+    use crate::compare::{CandidateKey, Comparison, RowDiff};
     use crate::finding::DivergenceKind;
     use crate::plan::{MappingPlan, sample};
     use crate::row::{Digest, Fingerprint, Key, KeyRange};
@@ -190,10 +190,13 @@ mod tests {
                 Some(Task::ReadHistogram(side)) => TaskAnswer::ReadHistogram(side, Vec::new()),
                 Some(Task::Probe(probe)) => TaskAnswer::Probe(probe, None),
                 Some(Task::ScanChunk(scan)) => {
-                    let suspect = |number| Suspected { key: key(number), image: only_in_source() };
-                    let suspects: Vec<Suspected> = keys.iter().copied().map(suspect).collect();
+                    let differing =
+                        |number| CandidateKey { key: key(number), image: only_in_source() };
+                    let candidates: Vec<CandidateKey> =
+                        keys.iter().copied().map(differing).collect();
                     let rows = BySide { source: keys.len() as u64 + 1, target: 1 };
-                    let compared = Compared { rows, matched: 1, suspects, ..Compared::default() };
+                    let compared =
+                        Comparison { rows, matched: 1, candidates, ..Comparison::default() };
                     TaskAnswer::ScanChunk(scan, ScanResult { compared, statement: Duration::ZERO })
                 }
                 other => return assert!(other.is_none(), "{other:?}"),
@@ -202,9 +205,9 @@ mod tests {
         }
     }
 
-    fn looked(kind: Option<DivergenceKind>) -> Looked {
+    fn looked(kind: Option<DivergenceKind>) -> RowDiff {
         let image = if kind.is_some() { only_in_source() } else { BySide::default() };
-        Looked { kind, image, key: vec!["1".to_owned()], ..Looked::default() }
+        RowDiff { kind, image, key: vec!["1".to_owned()], ..RowDiff::default() }
     }
 
     fn findings(run: &SampleRun) -> usize {

@@ -80,13 +80,13 @@ impl MappingState {
         let (now, most) = (context.clock.now(), keys_per_recheck(&self.result.plan));
         let mut candidates: Vec<OpenCandidate> =
             context.queue.take_due(self.result.index, now, most);
-        Some(match &candidates.first()?.suspect.subject {
+        Some(match &candidates.first()?.difference.subject {
             Subject::Range(..) => Task::RecheckRange(candidates.pop()?),
             Subject::NullKeys(_) => Task::RecheckNullKeys(candidates.pop()?),
             Subject::Key(_) => {
                 *batch += 1;
-                let suspects = candidates.len() as u64;
-                context.report(Event::RecheckStarted { batch: *batch, candidates: suspects });
+                let count = candidates.len() as u64;
+                context.report(Event::RecheckStarted { batch: *batch, candidates: count });
                 Task::RecheckKeys(KeyBatch { batch: *batch, candidates })
             }
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::Ruling;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
@@ -23,7 +23,7 @@ pub(crate) struct ConfirmedRange {
     pub(crate) side: Side,
     pub(crate) after: Option<Bound>,
     pub(crate) through: Option<Bound>,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartCounts,
     pub(crate) first_seen: Duration,
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct StoredPart {
     pub(crate) side: Side,
     pub(crate) through: Option<Key>,
     pub(crate) ruling: Ruling,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartCounts,
 }
 
 /// The one-sided ranges of a mapping that are not named yet.
 #[derive(Debug, Default)]
-pub(crate) struct OneSidedRanges {
+pub(crate) struct OpenRanges {
     ranges: HashMap<u64, PendingRange>,
     next: u64,
     open: Option<u64>,
@@ -57,10 +57,10 @@ struct PendingRange {
 #[derive(Debug)]
 struct RangePart {
     range: KeyRange,
-    standing: Option<(Ruling, Parts)>,
+    ruled: Option<(Ruling, PartCounts)>,
 }
 
-impl OneSidedRanges {
+impl OpenRanges {
     /// Begins a range after this key.
     pub(crate) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
         let (parts, is_closed, unsettled) = (Vec::new(), false, 0);
@@ -74,7 +74,7 @@ impl OneSidedRanges {
     pub(crate) fn add_part(&mut self, range: KeyRange) -> Option<PartPlace> {
         let number = self.open?;
         let pending = self.ranges.get_mut(&number)?;
-        pending.parts.push(RangePart { range, standing: None });
+        pending.parts.push(RangePart { range, ruled: None });
         pending.unsettled += 1;
         Some((number, pending.parts.len() - 1))
     }
@@ -92,12 +92,12 @@ impl OneSidedRanges {
     pub(crate) fn set_settled(
         &mut self,
         place: PartPlace,
-        standing: Option<(Ruling, Parts)>,
+        ruled: Option<(Ruling, PartCounts)>,
     ) -> Vec<ConfirmedRange> {
         let (number, part) = place;
         if let Some(range) = self.ranges.get_mut(&number) {
             range.unsettled -= 1;
-            range.parts[part].standing = standing;
+            range.parts[part].ruled = ruled;
             range.join(part);
         }
         self.take_settled(number)
@@ -130,18 +130,18 @@ impl PendingRange {
     fn join(&mut self, part: usize) {
         for at in [part, part + 1] {
             let first = self.first_neighbour(at);
-            let moved = match self.parts.get_mut(at).and_then(|part| part.standing.as_mut()) {
+            let moved = match self.parts.get_mut(at).and_then(|part| part.ruled.as_mut()) {
                 Some((_, parts)) if first != at => std::mem::take(parts),
                 _ => continue,
             };
-            if let Some((_, parts)) = &mut self.parts[first].standing {
+            if let Some((_, parts)) = &mut self.parts[first].ruled {
                 parts.add_all(moved);
             }
         }
     }
 
     fn first_neighbour(&self, part: usize) -> usize {
-        let ruling = |at: usize| self.parts.get(at)?.standing.as_ref().map(|(ruling, _)| ruling);
+        let ruling = |at: usize| self.parts.get(at)?.ruled.as_ref().map(|(ruling, _)| ruling);
         let is_same = |at: &usize| ruling(*at).is_some() && ruling(*at) == ruling(part);
         (0..part).rev().take_while(is_same).last().unwrap_or(part)
     }
@@ -151,10 +151,10 @@ impl PendingRange {
         let mut ranges: Vec<ConfirmedRange> = Vec::new();
         let mut is_neighbour = false;
         let mut start = self.after;
-        for RangePart { range, standing } in self.parts {
+        for RangePart { range, ruled } in self.parts {
             let through = range.through;
             let next_start = through.clone();
-            match (standing, ranges.last_mut()) {
+            match (ruled, ranges.last_mut()) {
                 (None, _) => is_neighbour = false,
                 (Some((ruling, parts)), Some(last)) if is_neighbour && last.ruling == ruling => {
                     last.parts.add_all(parts);
@@ -185,9 +185,9 @@ mod tests {
         let mut image = BySide::<Digest>::default();
         image.source.add(Fingerprint::of_row_hash(1));
         let subject = Subject::NullKeys(Side::Source);
-        let mut suspect = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
+        let mut candidate = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
         let look = Recheck { at: Duration::ZERO, image, agree: false };
-        match suspect.settle(&look, Duration::ZERO) {
+        match candidate.settle(&look, Duration::ZERO) {
             RecheckOutcome::Differs(ruling) => ruling,
             other => panic!("{other:?}"),
         }
@@ -198,8 +198,8 @@ mod tests {
     }
 
     /// Returns this many confirmed rows.
-    fn confirmed_rows(rows: u64) -> Option<(Ruling, Parts)> {
-        let mut parts = Parts::default();
+    fn confirmed_rows(rows: u64) -> Option<(Ruling, PartCounts)> {
+        let mut parts = PartCounts::default();
         parts.add(Some(b"g"), None, rows);
         Some((confirmed(), parts))
     }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_range_is_confirmed_when_all_its_parts_are_settled() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Source, bound(1), Duration::ZERO);
         let first = ranges.add_part(range(2, 5)).unwrap();
         let second = ranges.add_part(range(5, 9)).unwrap();
@@ -227,20 +227,20 @@ mod tests {
 
     #[test]
     fn counts_of_neighbouring_parts_are_joined() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Source, None, Duration::ZERO);
         let places: Vec<_> = (0..4).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
         for place in [3, 0, 2, 1] {
             ranges.set_settled(places[place], confirmed_rows(1));
         }
-        let held = ranges.ranges[&0].parts.iter().map(|part| &part.standing.as_ref().unwrap().1);
-        assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
+        let held = ranges.ranges[&0].parts.iter().map(|part| &part.ruled.as_ref().unwrap().1);
+        assert_eq!(held.map(PartCounts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
         assert_eq!(ranges.close()[0].parts.rows(), 4);
     }
 
     #[test]
     fn a_part_that_healed_divides_a_range() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Target, None, Duration::ZERO);
         let places: Vec<_> = (0..3).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
         ranges.close();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::one_sided::PartPlace;
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::KeyRange;
@@ -19,14 +19,14 @@ use crate::row::KeyRange;
 /// A candidate with what the run needs to settle it.
 #[derive(Debug)]
 pub(crate) struct OpenCandidate {
-    pub(crate) suspect: Candidate,
+    pub(crate) difference: Candidate,
     /// The chunk that it was found in.
     pub(crate) parent: Arc<KeyRange>,
     /// The one-sided range that it is a part of, and its place there.
     pub(crate) part: Option<PartPlace>,
     /// The ruling on a range that was confirmed before an interruption: it is rechecked only whether the
     /// other side has rows by now.
-    pub(crate) confirmed: Option<(Ruling, Parts)>,
+    pub(crate) confirmed: Option<(Ruling, PartCounts)>,
 }
 
 /// The maximum of open candidates before the scan waits.
@@ -46,7 +46,8 @@ const LARGE_ROWS_PER_RECHECK: usize = 200;
 /// Returns how many keys of a mapping are rechecked together.
 pub(crate) fn keys_per_recheck(plan: &MappingPlan) -> usize {
     let factor = if plan.served() { 1 } else { UNSERVED };
-    let most = if plan.folds { LARGE_ROWS_PER_RECHECK } else { KEYS_PER_RECHECK * factor };
+    let most =
+        if plan.hashes_large_values { LARGE_ROWS_PER_RECHECK } else { KEYS_PER_RECHECK * factor };
     (PAIRS_PER_RECHECK * factor / plan.pairs.len()).clamp(20, most)
 }
 
@@ -65,10 +66,10 @@ pub(crate) struct RecheckQueue {
 impl RecheckQueue {
     /// Adds a candidate.
     pub(crate) fn push(&mut self, candidate: OpenCandidate) {
-        self.bytes += candidate.suspect.heap_size();
+        self.bytes += candidate.difference.heap_size();
         self.len += 1;
-        let waiting = self.waiting.entry(candidate.suspect.mapping).or_default();
-        waiting.insert((candidate.suspect.due, self.next), candidate);
+        let waiting = self.waiting.entry(candidate.difference.mapping).or_default();
+        waiting.insert((candidate.difference.due, self.next), candidate);
         self.next += 1;
     }
 
@@ -109,7 +110,7 @@ impl RecheckQueue {
         let Some(waiting) = self.waiting.get_mut(&mapping) else { return taken };
         while let Some(next) = waiting.first_entry() {
             let is_key =
-                |candidate: &OpenCandidate| matches!(candidate.suspect.subject, Subject::Key(_));
+                |candidate: &OpenCandidate| matches!(candidate.difference.subject, Subject::Key(_));
             let fits = taken.first().is_none_or(|first| is_key(first) && is_key(next.get()));
             if next.key().0 > now || !fits || taken.len() >= most {
                 break;
@@ -122,14 +123,14 @@ impl RecheckQueue {
 
     fn subtract(&mut self, taken: &[OpenCandidate]) {
         self.len -= taken.len();
-        self.bytes -= taken.iter().map(|candidate| candidate.suspect.heap_size()).sum::<usize>();
+        self.bytes -= taken.iter().map(|candidate| candidate.difference.heap_size()).sum::<usize>();
     }
 
     /// Postpones all candidates: nothing was rechecked for this long, so none has shown that it keeps
     /// changing.
     pub(crate) fn postpone(&mut self, by: Duration) {
         let waiting = self.waiting.values_mut().flat_map(BTreeMap::values_mut);
-        waiting.for_each(|candidate| candidate.suspect.extend_patience(by));
+        waiting.for_each(|candidate| candidate.difference.extend_patience(by));
     }
 
     /// Removes and returns the candidates of a mapping.
@@ -157,11 +158,11 @@ mod tests {
         let subject = Subject::Key(Key::new([key]));
         let settle = Duration::from_secs(due);
         // a candidate is due after `settle`
-        let mut suspect =
+        let mut difference =
             Candidate::new(mapping, subject, BySide::default(), Duration::ZERO, settle);
-        suspect.due = settle;
+        difference.due = settle;
         OpenCandidate {
-            suspect,
+            difference,
             parent: Arc::new(KeyRange::everything()),
             part: None,
             confirmed: None,

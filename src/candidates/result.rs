@@ -21,7 +21,7 @@ pub(crate) struct MappingResult {
     /// The mapping's place in the run.
     pub(crate) index: usize,
     pub(crate) plan: Arc<MappingPlan>,
-    pub(crate) tally: MappingCounts,
+    pub(crate) counts: MappingCounts,
     /// When the scan began.
     pub(crate) started: Option<Instant>,
     /// The row counts by group, if there are groups.
@@ -77,14 +77,14 @@ impl FindingDetails<'_> {
 }
 
 const TOO_MANY_GROUPS: &str =
-    "group_by tells more than 100,000 groups apart; name a pair with fewer values";
+    "group_by has more than 100,000 groups; name a pair with fewer values";
 
 impl MappingResult {
     /// Creates the result of a mapping of which nothing was read.
     pub(crate) fn new(index: usize, plan: Arc<MappingPlan>) -> MappingResult {
         MappingResult {
             index,
-            tally: MappingCounts::default(),
+            counts: MappingCounts::default(),
             started: None,
             groups: plan.group.map(|_| GroupedCounts::default()),
             plan,
@@ -104,25 +104,25 @@ impl MappingResult {
 
     /// Counts rows that are equal on both sides, with their groups.
     pub(crate) fn add_matched(&mut self, rows: u64, groups: &GroupCounts) {
-        self.tally.add_matched(BySide { source: rows, target: rows });
-        if let Some(tallies) = &mut self.groups {
-            tallies.add_matched(groups);
+        self.counts.add_matched(BySide { source: rows, target: rows });
+        if let Some(group_counts) = &mut self.groups {
+            group_counts.add_matched(groups);
         }
     }
 
     /// Counts the rows of a candidate that healed.
     pub(crate) fn add_healed(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.add_healed(rows);
-        if let Some(tallies) = &mut self.groups {
-            tallies.add_settled(groups, MappingCounts::add_healed);
+        self.counts.add_healed(rows);
+        if let Some(group_counts) = &mut self.groups {
+            group_counts.add_settled(groups, MappingCounts::add_healed);
         }
     }
 
     /// Counts the rows of a candidate that differs only within a tolerance.
     pub(crate) fn add_tolerated(&mut self, rows: BySide<u64>, groups: &BySide<Vec<Group>>) {
-        self.tally.add_within_tolerance(rows);
-        if let Some(tallies) = &mut self.groups {
-            tallies.add_settled(groups, MappingCounts::add_within_tolerance);
+        self.counts.add_within_tolerance(rows);
+        if let Some(group_counts) = &mut self.groups {
+            group_counts.add_settled(groups, MappingCounts::add_within_tolerance);
         }
     }
 
@@ -134,9 +134,10 @@ impl MappingResult {
         rows: BySide<u64>,
         groups: &BySide<Vec<Group>>,
     ) {
-        self.tally.add_differing(kind, disposition, rows);
-        if let Some(tallies) = &mut self.groups {
-            tallies.add_settled(groups, |tally, rows| tally.add_differing(kind, disposition, rows));
+        self.counts.add_differing(kind, disposition, rows);
+        if let Some(group_counts) = &mut self.groups {
+            group_counts
+                .add_settled(groups, |counts, rows| counts.add_differing(kind, disposition, rows));
         }
     }
 
@@ -148,18 +149,19 @@ impl MappingResult {
         group: &Group,
         rows: BySide<u64>,
     ) {
-        self.tally.add_differing(kind, disposition, rows);
-        if let Some(tallies) = &mut self.groups {
-            tallies
-                .add_rows(group, rows, |tally, rows| tally.add_differing(kind, disposition, rows));
+        self.counts.add_differing(kind, disposition, rows);
+        if let Some(group_counts) = &mut self.groups {
+            group_counts.add_rows(group, rows, |counts, rows| {
+                counts.add_differing(kind, disposition, rows)
+            });
         }
     }
 
     /// Counts rows that were read and stay undecided.
     pub(crate) fn add_undecided(&mut self, rows: BySide<u64>) {
-        self.tally.add_undecided(rows);
-        if let Some(tallies) = &mut self.groups {
-            tallies.add_ungrouped(rows);
+        self.counts.add_undecided(rows);
+        if let Some(group_counts) = &mut self.groups {
+            group_counts.add_ungrouped(rows);
         }
     }
 
@@ -236,7 +238,7 @@ impl MappingResult {
     /// Returns whether what was compared counts as verified: row counts balance, and every finding was
     /// reported.
     pub(crate) fn is_sound(&self) -> bool {
-        self.tally.is_balanced() && !self.is_truncated
+        self.counts.is_balanced() && !self.is_truncated
     }
 
     /// Counts estimated rows that are not compared.
@@ -281,20 +283,20 @@ impl MappingResult {
             mismatch,
             unsettled,
             ..
-        } = self.tally;
+        } = self.counts;
         let read = books.source.read.max(books.target.read);
         let read_by_side = books.map(|side| side.read);
-        let balances = self.tally.is_balanced()
+        let balances = self.counts.is_balanced()
             && self.groups.as_ref().is_none_or(|groups| groups.is_balanced(read_by_side));
         let reason = match (balances, &self.reason, self.is_truncated, unsettled > max_unsettled) {
-            (false, ..) => Some("the books do not balance".to_owned()),
+            (false, ..) => Some("the row counts do not balance".to_owned()),
             (_, Some(reason), ..) => Some(reason.clone()),
             (_, _, true, _) => Some("there are more findings than max_findings".to_owned()),
             (.., true) => Some("more rows kept changing than max_unsettled".to_owned()),
             _ => None,
         };
         // A comparison of recent changes skips all older rows.
-        let old = match self.plan.looks_since() {
+        let old = match self.plan.has_since() {
             true => self.plan.estimated_rows().unwrap_or(0).saturating_sub(read).max(1),
             false => 0,
         };
@@ -313,7 +315,7 @@ impl MappingResult {
         record.only_in_target = only_in_target;
         record.mismatch = mismatch;
         record.unsettled = unsettled;
-        record.accepted = self.tally.accepted;
+        record.accepted = self.counts.accepted;
         record.coverage = coverage;
         record.complete = reason.is_none();
         record.truncated = self.is_truncated;

@@ -9,7 +9,7 @@ use super::one_sided::ConfirmedRange;
 use super::queue::OpenCandidate;
 use super::result::FindingDetails;
 use super::task::{CountedRows, Rescan, Task, UnreadableKey};
-use crate::compare::Looked;
+use crate::compare::RowDiff;
 use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
@@ -20,7 +20,7 @@ const LEAST_ONE_SIDED: u64 = 5;
 
 /// The result of a recheck.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+enum RecheckResult {
     /// The sides differ.
     Different,
     /// The sides differ within a tolerance.
@@ -29,10 +29,10 @@ enum Comparison {
     Equal,
 }
 
-impl Comparison {
+impl RecheckResult {
     /// Returns the result for rows that should not exist.
-    fn of_unwanted(rows: u64) -> Comparison {
-        if rows == 0 { Comparison::Equal } else { Comparison::Different }
+    fn of_unwanted(rows: u64) -> RecheckResult {
+        if rows == 0 { RecheckResult::Equal } else { RecheckResult::Different }
     }
 }
 
@@ -44,20 +44,20 @@ impl MappingState {
         mut candidate: OpenCandidate,
         image: BySide<Digest>,
         groups: &BySide<Vec<Group>>,
-        comparison: Comparison,
+        comparison: RecheckResult,
         context: &mut Context<'_>,
     ) -> Option<(OpenCandidate, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
-        let counted = candidate.suspect.image.map(|digest| digest.rows);
-        self.result.tally.correct_read(counted, rows);
-        let agree = comparison != Comparison::Different;
+        let counted = candidate.difference.image.map(|digest| digest.rows);
+        self.result.counts.correct_read(counted, rows);
+        let agree = comparison != RecheckResult::Different;
         // A digest has no tolerance: a row within it at the first recheck may never have been beyond.
-        let never_differed = comparison == Comparison::Tolerated
+        let never_differed = comparison == RecheckResult::Tolerated
             && self.result.plan.strategy == Strategy::Digest
-            && candidate.suspect.rechecks() == 0
+            && candidate.difference.rechecks() == 0
             && counted.all(|rows| *rows == 1);
         let look = Recheck { at: context.clock.now(), image, agree };
-        let ruling = match candidate.suspect.settle(&look, context.settings.settle) {
+        let ruling = match candidate.difference.settle(&look, context.settings.settle) {
             RecheckOutcome::Pending => {
                 context.queue.push(candidate);
                 return None;
@@ -79,14 +79,14 @@ impl MappingState {
     pub(crate) fn take_rechecked(
         &mut self,
         candidates: Vec<OpenCandidate>,
-        looked: Vec<Looked>,
+        looked: Vec<RowDiff>,
         context: &mut Context<'_>,
     ) {
         for (candidate, looked) in candidates.into_iter().zip(looked) {
             let comparison = match looked.kind {
-                Some(_) => Comparison::Different,
-                None if looked.cleared => Comparison::Tolerated,
-                None => Comparison::Equal,
+                Some(_) => RecheckResult::Different,
+                None if looked.within_tolerance => RecheckResult::Tolerated,
+                None => RecheckResult::Equal,
             };
             let settled = self.settle(candidate, looked.image, &looked.groups, comparison, context);
             if let Some((candidate, Some(ruling))) = settled
@@ -94,7 +94,7 @@ impl MappingState {
             {
                 let plan = Arc::clone(&self.result.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
-                let rule = plan.accepts.covering(kind, &looked.rules, differing);
+                let rule = plan.accepts.find_covering(kind, &looked.rules, differing);
                 let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.result.add_difference(kind, ruling.disposition(), rows, &looked.groups);
@@ -110,11 +110,11 @@ impl MappingState {
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
         kind: DivergenceKind,
-        looked: Looked,
+        looked: RowDiff,
         context: &mut Context<'_>,
     ) {
-        let first_seen = candidate.suspect.first_seen;
-        let Looked { image, key, columns, groups, changed_at, .. } = looked;
+        let first_seen = candidate.difference.first_seen;
+        let RowDiff { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.result.key_text(key);
         if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
@@ -140,13 +140,13 @@ impl MappingState {
         mut counted: BySide<CountedRows>,
         context: &mut Context<'_>,
     ) {
-        let Subject::NullKeys(side) = candidate.suspect.subject else { return };
+        let Subject::NullKeys(side) = candidate.difference.subject else { return };
         let CountedRows { digest, parts } = std::mem::take(&mut counted[side]);
-        let comparison = Comparison::of_unwanted(digest.rows);
+        let comparison = RecheckResult::of_unwanted(digest.rows);
         let settled =
             self.settle(candidate, only(side, digest), &BySide::default(), comparison, context);
         let Some((candidate, Some(ruling))) = settled else { return };
-        let (kind, first_seen) = (DivergenceKind::NullKey, candidate.suspect.first_seen);
+        let (kind, first_seen) = (DivergenceKind::NullKey, candidate.difference.first_seen);
         for (group, _, rows) in parts.iter() {
             let disposition = ruling.disposition();
             self.result.add_difference_of_group(kind, disposition, group, only(side, rows));
@@ -163,40 +163,40 @@ impl MappingState {
         mut counted: BySide<CountedRows>,
         context: &mut Context<'_>,
     ) {
-        let Subject::Range(range, side) = candidate.suspect.subject.clone() else { return };
+        let Subject::Range(range, side) = candidate.difference.subject.clone() else { return };
         let part = candidate.part;
         let image = BySide::new(|side| counted[side].digest);
         if image[side.other()].rows > 0 {
             // The other side has rows by now: the range is compared again, key by key.
-            let before = candidate.suspect.image.map(|digest| digest.rows);
-            self.result.tally.correct_read(before, BySide::default());
+            let before = candidate.difference.image.map(|digest| digest.rows);
+            self.result.counts.correct_read(before, BySide::default());
             self.open -= 1;
             let rows = image.source.rows.max(image.target.rows);
             self.tasks.push_back(Task::Rescan(Rescan { range, rows, smallest: false }));
             return self.settle_part(part, None);
         }
-        let (candidate, standing) = if let Some(confirmed) = candidate.confirmed.take() {
+        let (candidate, ruled) = if let Some(confirmed) = candidate.confirmed.take() {
             // Some of its rows may have been deleted between its scan and the ruling.
-            let before = candidate.suspect.image.map(|digest| digest.rows);
-            self.result.tally.correct_read(before, only(side, confirmed.1.rows()));
+            let before = candidate.difference.image.map(|digest| digest.rows);
+            self.result.counts.correct_read(before, only(side, confirmed.1.rows()));
             self.open -= 1;
             (candidate, Some(confirmed))
         } else {
-            let comparison = Comparison::of_unwanted(image[side].rows);
+            let comparison = RecheckResult::of_unwanted(image[side].rows);
             let settled = self.settle(candidate, image, &BySide::default(), comparison, context);
             let Some((candidate, ruling)) = settled else { return };
-            let standing = ruling.map(|ruling| {
+            let ruled = ruling.map(|ruling| {
                 let parts = std::mem::take(&mut counted[side].parts);
                 // No rule covers rows that kept changing.
                 let may_be_covered = ruling.accepted() != ruling;
                 (ruling, if may_be_covered { parts } else { parts.without_rules() })
             });
-            if let Some((ruling, parts)) = &standing {
+            if let Some((ruling, parts)) = &ruled {
                 self.store_ruling((&range, side), (ruling, parts), context);
             }
-            (candidate, standing)
+            (candidate, ruled)
         };
-        if let Some((ruling, parts)) = &standing {
+        if let Some((ruling, parts)) = &ruled {
             for (group, rule, rows) in parts.iter() {
                 let covered = ruling.accepted();
                 let disposition =
@@ -205,11 +205,11 @@ impl MappingState {
                 self.result.add_difference_of_group(kind, disposition, group, rows);
             }
         }
-        match (part, standing) {
-            (Some(_), standing) => self.settle_part(part, standing),
+        match (part, ruled) {
+            (Some(_), ruled) => self.settle_part(part, ruled),
             (None, Some((ruling, parts))) => {
                 let KeyRange { after, through } = range;
-                let first_seen = candidate.suspect.first_seen;
+                let first_seen = candidate.difference.first_seen;
                 let range = ConfirmedRange { ruling, side, after, through, parts, first_seen };
                 self.name_ranges(vec![range]);
             }
@@ -266,8 +266,8 @@ impl MappingState {
     /// to report whether they all lie beyond. Only where an index finds them without reading more.
     pub(crate) fn request_ends(&mut self) {
         let plan = &self.result.plan;
-        let tally = &self.result.tally;
-        let one_sided = BySide { source: tally.only_in_source, target: tally.only_in_target };
+        let counts = &self.result.counts;
+        let one_sided = BySide { source: counts.only_in_source, target: counts.only_in_target };
         if !plan.served() || plan.key_width > 1 || !self.is_done() {
             return;
         }

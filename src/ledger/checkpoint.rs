@@ -16,7 +16,7 @@ use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage, not_understood};
 use super::value::{Change, Record, values};
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::row::{GroupCounts, KeyRange};
 
 /// The chunks of a mapping as the ledger has them.
@@ -145,7 +145,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, LedgerError> {
+    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, LedgerError> {
         self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
@@ -295,17 +295,17 @@ impl StoredChunk {
 }
 
 /// Whether the numbers say it all.
-fn is_clean(compared: &Compared) -> bool {
-    let Compared { rows, matched, suspects, lone, groups } = compared;
+fn is_clean(compared: &Comparison) -> bool {
+    let Comparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);
-    all && suspects.is_empty() && lone.is_none() && *groups == GroupCounts::default()
+    all && candidates.is_empty() && one_sided.is_none() && *groups == GroupCounts::default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::redaction::{decode, encode};
     use super::*;
-    use crate::compare::Suspected;
+    use crate::compare::CandidateKey;
     use crate::row::{Bound, Digest, Fingerprint, Key};
     use crate::schema::{BySide, Side};
 
@@ -324,28 +324,31 @@ mod tests {
             let place = groups.place(group);
             groups.add(place, 3);
         }
-        let suspect = Suspected {
+        let candidate = CandidateKey {
             key: Key::new([&[7; 40][..]]),
             image: BySide { source: digest, target: Digest::default() },
         };
-        let compared = Compared {
+        let compared = Comparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
-            suspects: vec![suspect],
-            lone: Some((Side::Target, digest)),
+            candidates: vec![candidate],
+            one_sided: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Compared>(&encode(&compared)), Ok(compared));
-        assert!(decode::<Compared>(b"\xff").is_err());
+        assert_eq!(decode::<Comparison>(&encode(&compared)), Ok(compared));
+        assert!(decode::<Comparison>(b"\xff").is_err());
     }
 
     #[test]
     fn only_what_numbers_say_is_clean() {
-        let clean =
-            Compared { rows: BySide { source: 5, target: 5 }, matched: 5, ..Compared::default() };
+        let clean = Comparison {
+            rows: BySide { source: 5, target: 5 },
+            matched: 5,
+            ..Comparison::default()
+        };
         assert!(is_clean(&clean));
-        let lone = Some((Side::Source, Digest::default()));
-        assert!(!is_clean(&Compared { lone, ..clean.clone() }));
-        assert!(!is_clean(&Compared { rows: BySide { source: 6, target: 5 }, ..clean }));
+        let one_sided = Some((Side::Source, Digest::default()));
+        assert!(!is_clean(&Comparison { one_sided, ..clean.clone() }));
+        assert!(!is_clean(&Comparison { rows: BySide { source: 6, target: 5 }, ..clean }));
     }
 }

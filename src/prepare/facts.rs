@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::pg::{Catalog, PgError, QueryColumns, Remedy};
-use crate::plan::{Facts, InZone, depends_on_zone, may_depend_on_zone};
+use crate::plan::{Facts, ZoneDependency, find_zone_dependency, may_depend_on_zone};
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Server, Shape, Side,
     TableName,
@@ -156,14 +156,14 @@ impl<'c> FactReader<'c> {
                 }
                 Some(RelationKind::Partitioned) if *only => {
                     let message =
-                        format!("\"only\" leaves nothing of partitioned table {}", table.value);
-                    let hint = "All its rows stand in its partitions: leave \"only\" out, or name \
+                        format!("\"only\" excludes every row of partitioned table {}", table.value);
+                    let hint = "All its rows are in its partitions: leave \"only\" out, or name \
                                 a partition.";
                     (message, hint.to_owned())
                 }
                 Some(_) => continue,
             };
-            facts.reject(Diagnostic::error(&table.span, message).hinted(hint));
+            facts.reject(Diagnostic::error(&table.span, message).with_hint(hint));
         }
         Ok(())
     }
@@ -297,20 +297,23 @@ impl<'c> FactReader<'c> {
         let expressions = expressions.map(|((_, mapping, fragment, _), names)| {
             (&mapping.sides[side].reads, names.as_slice(), *fragment)
         });
-        let told = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
-        for ((place, _, fragment, named), told) in places.iter().zip(told) {
-            let told = match told {
-                Ok(told) => told,
+        let described = self.catalog.told(&expressions.collect::<Vec<_>>()).await?;
+        for ((place, _, fragment, named), described) in places.iter().zip(described) {
+            let described = match described {
+                Ok(described) => described,
                 // A condition of the other side, or SQL that needs more of the row, has no warning.
                 Err(error) if error.sqlstate.is_some() && error.remedy == Remedy::GiveUp => {
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(InZone { column, made }) = depends_on_zone(&told, side, named) {
+            if let Some(ZoneDependency { column, made }) =
+                find_zone_dependency(&described, side, named)
+            {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
-                let hint = "TimeZone is pinned: say \"at time zone\" with the zone that is meant.";
-                let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);
+                let hint =
+                    "TimeZone is always UTC: write \"at time zone\" with the zone that is meant.";
+                let warning = Diagnostic::warning(fragment.span(), message).with_hint(hint);
                 facts[*place].problems.push(warning);
             }
         }
@@ -382,10 +385,9 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
     );
     let unresolved =
         ["42P01", "42883", "42704"].contains(&error.sqlstate.as_deref().unwrap_or_default());
-    let path = unresolved.then(|| {
-        format!("Names resolve in pg_catalog only, unless search_path of [{side}] says otherwise.")
-    });
+    let path = unresolved
+        .then(|| format!("Names resolve in pg_catalog only, unless [{side}] sets search_path."));
     // For an unknown function the server suggests casts, which may help.
     let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
-    Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
+    Ok(if hints.is_empty() { problem } else { problem.with_hint(hints.join(" ")) })
 }

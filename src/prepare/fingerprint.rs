@@ -81,7 +81,7 @@ impl RunFingerprint {
     /// Returns what differs now, as a clause; `None` if the fingerprints are equal.
     fn difference(&self, now: &RunFingerprint) -> Option<String> {
         if self.tool != now.tool {
-            return Some(format!("it was begun by {}, and this is {}", self.tool, now.tool));
+            return Some(format!("it was started by {}, and this is {}", self.tool, now.tool));
         }
         if self.spec_hash != now.spec_hash {
             return Some("the spec has changed since".to_owned());
@@ -96,10 +96,10 @@ impl RunFingerprint {
             return Some("it takes another sample (--sample)".to_owned());
         }
         if self.slice != now.slice {
-            return Some("it took what had gone unverified for longest (--slice)".to_owned());
+            return Some("it was a slice (--slice)".to_owned());
         }
         if self.since != now.since {
-            return Some("it looks at what changed since another moment (--since)".to_owned());
+            return Some("it compares what changed since another time (--since)".to_owned());
         }
         let other = now.strategies.iter().find_map(|(name, now)| {
             let before = self.strategies.get(name).filter(|before| *before != now)?;
@@ -123,7 +123,7 @@ impl RunFingerprint {
     fn partition_as(&self, plans: &mut [MappingPlan]) {
         for plan in plans {
             if let Some(partition) = self.partition(&plan.name) {
-                plan.part_as(partition);
+                plan.partition_as(partition);
             }
         }
     }
@@ -247,7 +247,7 @@ pub(crate) fn starts_over(options: &Options, begun: &Interrupted) -> Option<&'st
         None => Some("PGRECONCILE_REDACT_KEY is not set"),
         Some(_) if !had_secret => Some("PGRECONCILE_REDACT_KEY was not set"),
         Some(_) if has_other_secret(options, begun) => {
-            Some("PGRECONCILE_REDACT_KEY was another one")
+            Some("PGRECONCILE_REDACT_KEY had another value")
         }
         Some(_) => None,
     }
@@ -284,7 +284,7 @@ pub(crate) fn difference(
     let now = RunFingerprint::of(&prepared.spec, &prepared.plans, options);
     match read(&begun.terms) {
         Some(before) => before.difference(&now),
-        None => Some("it was begun by another version".to_owned()),
+        None => Some("it was started by another version".to_owned()),
     }
 }
 
@@ -319,7 +319,7 @@ pub async fn agree(
     let found = recorder.store().interrupted(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
         Problem::new(format!("{recorder}: {error}")).with_hint(
-            "A run cannot go on without its ledger; leave --resume out to begin a new one.",
+            "A run cannot be resumed without its ledger; leave --resume out to start a new one.",
         )
     })?;
     let found = match (found, id) {
@@ -332,7 +332,7 @@ pub async fn agree(
         (Resumable::Damaged(run), Some(_)) => {
             let message = format!("{recorder}: {}", LedgerError::damaged(&run));
             return Err(Problem::new(message)
-                .with_hint("It cannot go on; leave --resume out to begin a new run."));
+                .with_hint("It cannot be resumed; leave --resume out to start a new run."));
         }
         (none, None) => return Ok(none),
     };
@@ -347,8 +347,12 @@ pub async fn agree(
             }
             Ok(Resumable::Run(Box::new(found)))
         }
-        Some(why) => Err(Problem::new(format!("run {} cannot go on: {why}", found.record.run))
-            .with_hint("Ask it the same, or leave --resume out to begin a new run.")),
+        Some(why) => {
+            Err(Problem::new(format!("run {} cannot be resumed: {why}", found.record.run))
+                .with_hint(
+                    "Use the same spec and options, or leave --resume out to start a new run.",
+                ))
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
     let what = |plan: &MappingPlan| match plan.redacted_key() {
         Some(pair) => Some(("key ranges", "key pair", pair.name.clone())),
         None if !options.slice && plan.partition == Partition::Buckets => {
-            let pair = plan.pairs.iter().find(|pair| pair.terms.redact)?;
+            let pair = plan.pairs.iter().find(|pair| pair.settings.redact)?;
             Some(("hashes of rows", "pair", pair.name.clone()))
         }
         None => None,
@@ -45,7 +45,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
 pub(crate) fn other_secret(options: &Options, begun: &Interrupted) -> Option<Problem> {
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
-        Problem::new(format!("run {run} was begun under another {VARIABLE}"))
+        Problem::new(format!("run {run} was started with another {VARIABLE}"))
             .with_hint("Give every process of a run the same one.")
     })
 }

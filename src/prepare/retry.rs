@@ -15,7 +15,7 @@ use crate::schema::Side;
 /// How long after the first failure an attempt may begin.
 const LONGEST: Duration = Duration::from_secs(30);
 /// The advice after the last attempt.
-const ADVICE: &str = "It was tried for a while: try again when the server has room.";
+const ADVICE: &str = "It was retried without success: try again when the server has room.";
 
 /// An error, and the side on which it occurred, if that is known.
 pub(crate) type SideError = (Option<Side>, PgError);

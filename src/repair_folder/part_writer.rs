@@ -51,7 +51,7 @@ pub(crate) fn write_part(
     ordered: &mut OrderedScript,
     manifest: &Manifest,
 ) -> Result<Part, Problem> {
-    let stem = file_stem(part, &ordered.sets);
+    let stem = part_stem(part, &ordered.sets);
     let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
     let forward: Vec<Shape> = ordered.sets.iter().map(|set| set.shape.clone()).collect();
     let back: Vec<Shape> = forward.iter().map(Shape::inverse).collect();
@@ -153,7 +153,7 @@ fn differing_rows(set: &ChangeSet, names: &[&str]) -> BTreeMap<String, u64> {
 
 /// Returns the names of the files without their ends: `003-orders-update`, or
 /// `003-orders+lines-insert` for several mappings.
-fn file_stem(part: &PartPlan<'_>, sets: &[ChangeSet]) -> String {
+fn part_stem(part: &PartPlan<'_>, sets: &[ChangeSet]) -> String {
     let mappings = part.tables.iter().map(|(name, _)| repair::file_stem(name));
     let kinds = sets.iter().map(|set| set.shape.act.name().to_owned());
     stem_of(part.number, mappings.collect(), kinds.collect())

@@ -70,7 +70,7 @@ impl<'c, 'd, R: Record> CastCheck<'c, 'd, R> {
         let drafts = &self.drafts[query.drafts.clone()];
         let texts = |pair: &usize| drafts.iter().map(|draft| draft.converted_text(*pair)).collect();
         let values: Vec<Vec<Option<&str>>> = query.pairs.iter().map(texts).collect();
-        sql::held(self.plan, self.written, &query.pairs, &values)
+        sql::cast_values(self.plan, self.written, &query.pairs, &values)
     }
 
     /// Divides a query that the server rejected, which does not say because of which value. A draft is

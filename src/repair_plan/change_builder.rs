@@ -11,12 +11,12 @@ use super::draft_change::DraftChange;
 use super::draft_facts::DraftFacts;
 use super::spool::SpoolWriter;
 use crate::compare::{agree, elements};
-use crate::plan::{Canon, MappingPlan};
+use crate::plan::MappingPlan;
 use crate::problem::Problem;
 use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::schema::{Builtin, BySide, PgType, Side};
-use crate::sql::Lookup;
+use crate::sql::LookupLayout;
 
 /// What a finding says of the rows that are read again.
 #[derive(Clone, Copy)]
@@ -221,7 +221,7 @@ impl<'r> ChangeBuilder<'r> {
         let text = |index: &Option<usize>| index.and_then(|index| *stored_texts.get(index)?);
         let columns = self.readable.iter().map(|index| text(index).map(utf8).transpose());
         let stored: Vec<Option<&'d str>> = columns.collect::<Result<_, _>>()?;
-        let right_texts = texts(right, Lookup::of(plan).texts);
+        let right_texts = texts(right, LookupLayout::of(plan).texts);
         for (at, (column, pair)) in self.scope.image(operation).into_iter().enumerate() {
             let before = stored[column].map(str::to_owned);
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
@@ -298,9 +298,10 @@ impl<'r> ChangeBuilder<'r> {
     /// column's type.
     fn text_for_column(&self, text: Option<String>, pair: usize, column: usize) -> Option<String> {
         let stored = &self.scope.stored.columns[column];
-        // The rule treats NULL and '' as equal, and this column rejects NULL.
-        let is_empty = self.plan.pairs[pair].canon == Canon::NullAsEmpty && stored.not_null;
-        let text = text.or(is_empty.then(String::new));
+        // The column rejects NULL: it takes the text that the rule treats as equal.
+        let equal_to_null = self.plan.pairs[pair].form.text_equal_to_null();
+        let equal_to_null = equal_to_null.filter(|_| stored.not_null).map(str::to_owned);
+        let text = text.or(equal_to_null);
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         text.map(|text| convert_text(text, from, stored.pg_type.base()))
     }

@@ -80,7 +80,7 @@ impl<'c, 'd, R: Record> GeneratedColumnQuery<'c, 'd, R> {
     pub(crate) fn fields_statement(&self, texts: &[Vec<Option<String>>]) -> Statement {
         let texts: Vec<Vec<Option<&str>>> =
             texts.iter().map(|texts| texts.iter().map(Option::as_deref).collect()).collect();
-        sql::held(self.plan, self.written, &self.pairs, &texts)
+        sql::cast_values(self.plan, self.written, &self.pairs, &texts)
     }
 
     /// Returns the drafts whose computed values differ from those of the source of truth, with the pairs.

@@ -9,7 +9,7 @@ use super::draft_facts::KeyConflict;
 use crate::plan::MappingPlan;
 use crate::repair::{Act, Scope, coarse, ordered};
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
-use crate::sql::{self, Compared, Statement};
+use crate::sql::{self, KeyColumn, Statement};
 
 /// A query for rows with the keys of inserts.
 pub(crate) struct KeyConflictQuery {
@@ -47,7 +47,7 @@ impl KeyConflictQuery {
             .collect();
         let names: Vec<&ColumnName> = key.iter().map(|column| &column.name).collect();
         let is_unique = scope.stored.uniques.iter().any(|unique| is_within_key(unique, &names));
-        let columns: Vec<Compared<'_>> =
+        let columns: Vec<KeyColumn<'_>> =
             key.iter().map(|column| key_column(column, is_unique)).collect();
         let statement = sql::key_holders(plan, written, &scope.table, &columns, &texts);
         Some((KeyConflictQuery { drafts: queried, written }, statement))
@@ -90,12 +90,12 @@ pub(crate) fn is_within_key(unique: &Unique, key: &[&ColumnName]) -> bool {
 }
 
 /// Returns how a column is compared: as the key's index does, if there is one, else as the script does.
-fn key_column(column: &StoredColumn, is_unique: bool) -> Compared<'_> {
+fn key_column(column: &StoredColumn, is_unique: bool) -> KeyColumn<'_> {
     if let Some(equal) = column.equal.as_deref().filter(|_| is_unique) {
-        return Compared { column, equal: Some(equal), by_bytes: false };
+        return KeyColumn { column, equal: Some(equal), by_bytes: false };
     }
     let equal = ordered(&column.pg_type).then_some("operator(pg_catalog.=)");
-    Compared { column, equal, by_bytes: equal.is_none() || coarse(column) }
+    KeyColumn { column, equal, by_bytes: equal.is_none() || coarse(column) }
 }
 
 #[cfg(test)]

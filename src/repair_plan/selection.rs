@@ -34,7 +34,7 @@ pub struct RepairOptions {
 pub(crate) struct Selection<'f> {
     /// The findings, by the index of their mapping.
     pub(crate) wanted: BTreeMap<usize, &'f [Wanted]>,
-    /// Findings that are not repaired.
+    /// What is left out of the findings.
     pub(crate) excluded: Vec<Described>,
     /// Mappings of which the run did not compare every row.
     pub(crate) incomplete: Vec<Unseen>,

@@ -36,7 +36,7 @@ use crate::problem::Problem;
 use crate::row::KeyRange;
 
 /// How often a process that has nothing to do checks whether that has changed.
-const ASKS_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a process that is to stop may take to hand over what it has compared.
 const LAST_WORK: Duration = Duration::from_secs(8);
@@ -48,8 +48,8 @@ pub enum ShareOutcome {
     Completed(SummaryRecord),
     /// Another process has completed the run.
     Elsewhere(SummaryRecord),
-    /// The process was stopped, and the others go on. How much is left to compare, if the ledger
-    /// tells it.
+    /// The process was stopped, and the others continue. How much is left to compare, if the ledger
+    /// has it.
     Left(Option<Left>),
     /// The ledger failed during the run.
     LedgerLost(Problem),
@@ -75,15 +75,15 @@ enum ScanEnd {
 /// Takes part in a run of many processes. `holder` is the name of this process.
 ///
 /// # Errors
-/// When the run was begun to answer another question, or has no ledger; no row was read.
+/// When the run was started with other options, or has no ledger; no row was read.
 pub async fn share(
     mut prepared: Prepared,
     (run_id, holder): (String, &str),
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<ShareOutcome, Problem> {
-    let RunObservers { recorder, observer } = audience;
+    let RunObservers { recorder, observer } = observers;
     let Some(recorder) = recorder else { return Err(no_ledger()) };
     fingerprint::set(&prepared, &options, recorder);
     let mut record = new_record(&prepared.spec, run_id, &options);
@@ -97,8 +97,8 @@ pub async fn share(
     // The process that completes the run stores its fingerprint, as a resumed run does.
     fingerprint::set(&prepared, &options, recorder);
     if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
-        let message = format!("run {} was begun to answer another question: {why}", record.run);
-        let hint = "Start every process of a run alike, or give this one another --run-id.";
+        let message = format!("run {} was started with other options: {why}", record.run);
+        let hint = "Start every process of a run with the same options, or give this one another --run-id.";
         return Err(Problem::new(message).with_hint(hint));
     }
     if let Some(problem) = redaction::other_secret(&options, &sharing.begun) {
@@ -185,7 +185,7 @@ async fn take_part<'o>(
             return Ok(elsewhere.map_or(ShareOutcome::Left(None), ShareOutcome::Elsewhere));
         }
         tokio::select! {
-            () = tokio::time::sleep(ASKS_EVERY) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             _ = stop.changed() => return Ok(left(sharing).await),
             () = sleep_until_end(deadline.works) => return Ok(left(sharing).await),
         }
@@ -194,12 +194,12 @@ async fn take_part<'o>(
 
 /// Returns how much is left to the other processes.
 async fn left(sharing: &Sharing) -> ShareOutcome {
-    let asked = tokio::time::timeout(ASKS_EVERY, sharing.left()).await;
+    let asked = tokio::time::timeout(POLL_INTERVAL, sharing.left()).await;
     ShareOutcome::Left(asked.ok().and_then(Result::ok))
 }
 
 fn no_ledger() -> Problem {
-    Problem::new("many processes share a run through a ledger in PostgreSQL, and there is none")
+    Problem::new("processes share a run through a ledger in PostgreSQL, and there is none")
         .with_hint("Give every process the same --run-id and --ledger postgres://….")
 }
 
@@ -210,7 +210,7 @@ fn lost(recorder: &Recorder, error: &LedgerError) -> Problem {
 
 fn ledger_lost(error: LedgerError) -> ShareOutcome {
     let message = format!("the run cannot be shared any more: {error}");
-    let hint = "Start the process again with the same --run-id: it goes on where it stood.";
+    let hint = "Start the process again with the same --run-id: it continues where it stopped.";
     ShareOutcome::LedgerLost(Problem::new(message).with_hint(hint))
 }
 
@@ -248,7 +248,7 @@ impl ShardWorker<'_> {
                 states = scheduler.monitor.next() => { scheduler.take_server_states(states); false }
                 Some(event) = retries.recv() => { scheduler.context.report(event); false }
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => false,
-                () = tokio::time::sleep(ASKS_EVERY), if idle => false,
+                () = tokio::time::sleep(POLL_INTERVAL), if idle => false,
                 () = tokio::time::sleep_until(self.renewal), if !idle => { self.renew(scheduler).await?; false }
                 _ = stop.changed() => true,
                 () = sleep_until_end(self.deadline) => { scheduler.stopping = OUT_OF_TIME; true }
@@ -326,7 +326,7 @@ impl ShardWorker<'_> {
         let mut ours = true;
         for finished in mapping.take_scanned_chunks() {
             let checked = match &finished.outcome {
-                ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
+                ChunkOutcome::Comparison(compared) => StoredOutcome::Compared(compared),
                 ChunkOutcome::Skipped => StoredOutcome::Skipped,
                 ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };

@@ -80,12 +80,12 @@ pub async fn recheck(
     results: PriorResults,
     run_id: String,
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let prior = read_prior(&mut prepared, results, &options).await?;
     let begin = RunStart::New(run_id);
-    Ok(run(prepared, RunKind::Recheck(prior), begin, options, audience, stop).await)
+    Ok(run(prepared, RunKind::Recheck(prior), begin, options, observers, stop).await)
 }
 
 /// Reads what the prior run found of every mapping. Of a mapping with a redacted key, or whose key
@@ -165,7 +165,7 @@ async fn read_back(
 }
 
 fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
-    let problem = Diagnostic::error(&prepared.spec.name_span, message).hinted(hint);
+    let problem = Diagnostic::error(&prepared.spec.name_span, message).with_hint(hint);
     Trouble::Spec(vec![problem])
 }
 

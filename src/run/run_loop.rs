@@ -22,7 +22,7 @@ use crate::prepare::{Options, Prepared, Stop, server_clocks};
 use crate::row::{Coverage, KeyRange};
 use crate::spec::Spec;
 
-/// How long tasks in flight may go on after a signal to stop, before they are canceled. Before a
+/// How long tasks in flight may continue after a signal to stop before they are canceled. Before a
 /// deadline they have as long.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
@@ -62,10 +62,10 @@ pub async fn compare(
     prepared: Prepared,
     begin: RunStart,
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
-    run(prepared, RunKind::Whole, begin, options, audience, stop).await
+    run(prepared, RunKind::Whole, begin, options, observers, stop).await
 }
 
 /// What is compared of each mapping.
@@ -84,13 +84,13 @@ pub(super) async fn run(
     kind: RunKind,
     begin: RunStart,
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
 ) -> SummaryRecord {
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
     let (stop_work, stop_workers) = watch::channel(Stop::No);
     let (events, mut retries) = mpsc::unbounded_channel();
-    let RunObservers { recorder, observer } = audience;
+    let RunObservers { recorder, observer } = observers;
     let diagnosis = Diagnosis::new(&plans);
     let mut context = RunContext::new(options, diagnosis, recorder, observer, stop.clone());
     match &begin {
@@ -111,14 +111,14 @@ pub(super) async fn run(
         ServerMonitor::new(Arc::clone(&workers), &servers, &spec.pace, context.options.settle);
     let mut scheduler = Scheduler::new(workers, context, monitor, stop_work);
     scheduler.set_kind(kind);
-    let stood = match begin {
+    let restored = match begin {
         RunStart::Resumed(_) => scheduler.restore(false).await,
         RunStart::New(_) => Ok(()),
     };
-    match stood {
+    match restored {
         Ok(()) => drop(scheduler.complete(&mut retries, &mut stop).await),
         Err(error) => scheduler
-            .abandon_all(&format!("the ledger does not tell how far the run had come: {error}")),
+            .abandon_all(&format!("the ledger does not say how far the run had come: {error}")),
     }
     scheduler.finish(&spec.scope()).await
 }
@@ -170,11 +170,11 @@ impl Scheduler<'_> {
     async fn keep_coverage(&mut self, scope: &str) {
         let by = self.context.verified_by();
         for mapping in self.mappings.iter().filter(|mapping| mapping.result.is_sound()) {
-            let account = &mapping.result;
-            let (plan, order) = (&account.plan, &account.plan.order);
-            let rows = account.tally.books.map(|side| side.read);
+            let result = &mapping.result;
+            let (plan, order) = (&result.plan, &result.plan.order);
+            let rows = result.counts.books.map(|side| side.read);
             let rows = rows.source.max(rows.target);
-            let whole = account.is_whole(self.context.options.max_unsettled);
+            let whole = result.is_whole(self.context.options.max_unsettled);
             let coverage = if whole {
                 let mut coverage = Coverage::nothing(rows);
                 coverage.mark(&KeyRange::everything(), rows, Some(&by), order);
@@ -184,7 +184,7 @@ impl Scheduler<'_> {
                 let Ok(known) = self.context.coverage(scope, plan).await else { continue };
                 let estimated = plan.estimated_rows().unwrap_or(0);
                 let mut coverage = known.unwrap_or_else(|| Coverage::nothing(estimated));
-                account.verified.mark(&mut coverage, &by, order);
+                result.verified.mark(&mut coverage, &by, order);
                 coverage
             };
             self.context.keep_coverage(plan, &coverage);
@@ -231,7 +231,7 @@ impl Scheduler<'_> {
                 () = tokio::time::sleep(writing.unwrap_or_default()), if writing.is_some() => {}
                 () = std::future::ready(()), if self.has_unread() => self.read_outcome().await,
                 Ok(()) = stop.changed() => return self.finish_soon(stop).await,
-                // A slice that has read no row yet goes on.
+                // A slice that has read no row yet continues.
                 () = sleep_until_end(leaves), if self.has_read() => {
                     leaves = None;
                     self.mappings.iter_mut().for_each(|mapping| mapping.leave_rest(&mut self.context.of_mappings()));
@@ -252,7 +252,7 @@ impl Scheduler<'_> {
 
     /// Returns whether any row was read.
     fn has_read(&self) -> bool {
-        let books = self.mappings.iter().map(|mapping| &mapping.result.tally.books);
+        let books = self.mappings.iter().map(|mapping| &mapping.result.counts.books);
         books.into_iter().any(|books| books.any(|side| side.read > 0))
     }
 

@@ -236,7 +236,7 @@ impl Scheduler<'_> {
         let open: Vec<_> = self.context.queue.drain().collect();
         let mut parents: Vec<(usize, Arc<KeyRange>, u64)> = Vec::new();
         for candidate in open {
-            let mapping = candidate.suspect.mapping;
+            let mapping = candidate.difference.mapping;
             self.mappings[mapping].close_candidate(&candidate);
             match parents.last_mut() {
                 Some((last, parent, count)) if *last == mapping && *parent == candidate.parent => {
@@ -276,10 +276,10 @@ impl Scheduler<'_> {
         let most = self.context.options.max_unsettled;
         let results = || self.mappings.iter().map(|mapping| &mapping.result);
         let complete = self.is_done() && results().all(|result| result.to_record(most).complete);
-        let unsettled: u64 = results().map(|result| result.tally.unsettled).sum();
+        let unsettled: u64 = results().map(|result| result.counts.unsettled).sum();
         let verdict = if !complete || unsettled > most {
             Verdict::Incomplete
-        } else if results().any(|result| result.tally.has_diverged()) {
+        } else if results().any(|result| result.counts.has_diverged()) {
             Verdict::Diverged
         } else {
             Verdict::Clean

@@ -51,10 +51,9 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     for ((plan, table, _), links) in plans.into_iter().zip(links) {
         filled.extend(links.into_iter().filter_map(|link| {
             let (numerals, holds) = written(plan, &link)?;
-            let redacted = plan
-                .pairs
-                .iter()
-                .any(|pair| pair.terms.redact && pair.sides.target.expression.reads(&link.column));
+            let redacted = plan.pairs.iter().any(|pair| {
+                pair.settings.redact && pair.sides.target.expression.reads(&link.column)
+            });
             Some(FilledSequence { plan, table, link, numerals, holds, redacted })
         }));
     }

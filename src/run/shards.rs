@@ -23,7 +23,9 @@ pub(super) async fn cut(
     options: &Options,
     sharing: &Sharing,
 ) -> Result<(), Problem> {
-    let failed = |error: LedgerError| Problem::new(format!("the run cannot be cut: {error}"));
+    let failed = |error: LedgerError| {
+        Problem::new(format!("the run cannot be divided into shards: {error}"))
+    };
     for plan in &prepared.plans {
         if !sharing.is_cut(&plan.name).await.map_err(failed)? {
             let shards = shards(prepared, plan, options).await?;

@@ -30,20 +30,20 @@ pub async fn slice(
     results: PriorResults,
     run_id: String,
     options: Options,
-    audience: RunObservers<'_>,
+    observers: RunObservers<'_>,
     stop: watch::Receiver<Stop>,
 ) -> Result<SummaryRecord, Trouble> {
     let recalled = read_prior_if_known(&prepared, results, &options).await?;
     let scope = prepared.spec.scope();
     let mut slices = Vec::new();
     for (plan, mut prior) in prepared.plans.iter().zip(recalled) {
-        let coverage = known(plan, &scope, audience.recorder.as_deref()).await;
+        let coverage = known(plan, &scope, observers.recorder.as_deref()).await;
         let ranges = std::mem::take(&mut prior.ranges);
         let ranges = scan_ranges(coverage, ranges, &plan.order);
         slices.push(SlicePlan { prior, ranges });
     }
     let begin = RunStart::New(run_id);
-    Ok(run(prepared, RunKind::Slices(slices), begin, options, audience, stop).await)
+    Ok(run(prepared, RunKind::Slices(slices), begin, options, observers, stop).await)
 }
 
 /// Reads which part of a mapping was verified when, if its keys can be ordered and the ledger has

@@ -67,7 +67,7 @@ pub async fn repair(
     plans.iter_mut().for_each(|plan| {
         plan.accepts.expire(today);
         // A script contains whole values.
-        plan.folds = false;
+        plan.hashes_large_values = false;
     });
     let selection =
         select(&plans, &options.mappings, &findings).map_err(|problem| vec![problem])?;
@@ -165,7 +165,7 @@ async fn try_repair(
     manifest.manner.temporary = temporary;
     let scopes = tables.iter().map(|(mapping, table)| (*mapping, &table.scope)).collect();
     let shape = |operation: Act, mapping: usize| {
-        let is_redacted = |pair: usize| plans[mapping].pairs[pair].terms.redact;
+        let is_redacted = |pair: usize| plans[mapping].pairs[pair].settings.redact;
         tables[&mapping].scope.shape(operation, options.allow_cascade, is_redacted)
     };
     let (scripts, excluded) = order_changes(spools, &scopes, shape)?;

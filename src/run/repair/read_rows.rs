@@ -18,7 +18,7 @@ use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil}
 use crate::run::work::task_context::TaskContext;
 use crate::run::work::{bounds, rows};
 use crate::schema::{BySide, Side, StoredColumn};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// Keys that are read at once.
 pub(super) const KEYS_AT_ONCE: usize = 1_000;
@@ -209,7 +209,7 @@ impl<'r> MappingReader<'r> {
         let others: HashSet<Key> =
             self.keys_within(side.other(), range).await?.into_iter().collect();
         let (mut fingerprinter, mut count) = (Fingerprinter::default(), 0);
-        let mut rows = self.context.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.context.rows(side, sql::canonical_rows(plan, side, range)).await?;
         while let Some(row) = rows.next().await? {
             let Some(key) = Key::of(&row, plan.key_width) else { continue };
             if !others.contains(&key) {
@@ -271,7 +271,7 @@ impl<'r> MappingReader<'r> {
     /// Reads the keys of one side within a range, in order.
     async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Problem> {
         let plan = self.context.plan;
-        let mut rows = self.context.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.context.rows(side, sql::canonical_rows(plan, side, range)).await?;
         let mut keys = Vec::new();
         while let Some(row) = rows.next().await? {
             keys.extend(Key::of(&row, plan.key_width));
@@ -293,7 +293,7 @@ impl<'r> MappingReader<'r> {
         }
         let queried: Vec<&Key> = keys.iter().collect();
         let rows = self.context.query(side, sql::look_up(plan, side, &queried)).await?;
-        let (layout, accepts) = (Lookup::of(plan), plan.accepts.of_lone(side));
+        let (layout, accepts) = (LookupLayout::of(plan), plan.accepts.of_one_sided(side));
         let is_included = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
             let of_group =

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use super::read_rows::{Connections, KEYS_AT_ONCE};
 use super::verify_folder::VerifiedFolder;
 use super::written_tables::{lease_both, sessions};
-use crate::compare::LookedUp;
+use crate::compare::KeyRows;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::prepare::SideError;
@@ -17,7 +17,7 @@ use crate::row::{Key, Veil};
 use crate::run::work::rows;
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// How many rows differ, by mapping and pair.
 pub type DifferingRows = BTreeMap<(String, String), u64>;
@@ -137,11 +137,11 @@ async fn read_agreement(
     let keys = rows::keys_of_texts(context, written, &texts).await?;
     let queried: Vec<&Key> = keys.iter().collect();
     let rows = context.query_both(|side| sql::look_up(plan, side, &queried)).await?;
-    let layout = Lookup::of(plan);
+    let layout = LookupLayout::of(plan);
     let mut compared =
-        LookedUp::new(layout, &plan.pairs, plan.key_width, context.veil, queried.into_iter());
+        KeyRows::new(layout, &plan.pairs, plan.key_width, context.veil, queried.into_iter());
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
-        rows.into_iter().for_each(|row| compared.take(side, row));
+        rows.into_iter().for_each(|row| compared.add_row(side, row));
     }
     let mut agreement = RowAgreement::default();
     for row in compared.finish() {
