@@ -119,10 +119,9 @@ async fn replay_ledger(
             LedgerError::damaged(&run).into(),
             "Compare again, or name another run; pgreconcile history SPEC lists them.",
         ),
-        (Ok(Retold::Unfinished), _) => (
-            Problem::new("that run has not come to its end"),
-            "Compare again, or name a finished run.",
-        ),
+        (Ok(Retold::Unfinished), _) => {
+            (Problem::new("that run has not finished"), "Compare again, or name a finished run.")
+        }
         (Ok(Retold::Unknown), _) => {
             let name = run.map(|run| format!(": {run}")).unwrap_or_default();
             (Problem::new(format!("there is no such finished run{name}")), list)

@@ -180,7 +180,7 @@ impl Ui {
     /// Warns of servers that were started since something was recorded: a restart, or a copy.
     pub(super) fn restarted(&self, sides: &[Side], since: &str) {
         for side in sides {
-            let hint = "A restart or a failover is no matter. A file copy of the server that has been \
+            let hint = "A restart or a failover is harmless. A file copy of the server that has been \
                         written to looks the same: check url in the spec.";
             self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
         }

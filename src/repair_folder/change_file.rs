@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sealed_file::{SealedFile, SealedFileReader};
 use crate::problem::Problem;
-use crate::repair::{Change, Image, Shape};
+use crate::repair::{ChangeShape, Image, RowChange};
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub(crate) struct ChangeFileHeader {
     /// How many changes there are.
     pub(crate) rows: u64,
     /// What the changes of each stage have in common.
-    pub(crate) stages: Vec<Shape>,
+    pub(crate) stages: Vec<ChangeShape>,
 }
 
 /// The line before a batch.
@@ -62,14 +62,14 @@ impl ChangeFileReader<'_> {
     }
 
     /// Reads the changes of the next batch, by stage; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<Vec<Change>>>, Problem> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<Vec<RowChange>>>, Problem> {
         let unreadable = || self.sealed.unreadable(None);
         let Some(first) = self.lines.next() else { return Ok(None) };
         let BatchHeader { batch } = parse_line(self.sealed, Some(first))?;
         let mut stages = vec![Vec::new(); self.header.stages.len()];
         for _ in 0..batch {
             let ChangeLine { stage, old, new } = parse_line(self.sealed, self.lines.next())?;
-            let change = Change { old, new };
+            let change = RowChange { old, new };
             let shape = self.header.stages.get(stage).ok_or_else(unreadable)?;
             if !shape.fits(&change) {
                 return Err(unreadable());

@@ -12,7 +12,7 @@ use super::folder_draft::{open_file, open_folder};
 use super::sealed_file::{SealedFile, broken_seal};
 use crate::files::Directory;
 use crate::problem::Problem;
-use crate::repair::{Manifest, NoManifest, Part};
+use crate::repair::{Manifest, ManifestError, RepairPart};
 use crate::schema::{Server, Side};
 use crate::spec::Spec;
 
@@ -39,19 +39,19 @@ pub(crate) fn check_folder(
 ) -> Result<CheckedFolder, Problem> {
     let directory = open_folder(folder)?;
     let manifest = read_manifest(&directory)?;
-    if let Some(reason) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
+    if let Some(reason) = manifest.find_mismatch(&spec.name, &spec.hash, &spec.scope()) {
         let message = format!("the repair is not one of this spec: {reason}");
         return Err(Problem::new(message).with_hint(MAKE_AGAIN));
     }
     let mut changes = Vec::new();
-    for Part { script, undo, changes: sealed, .. } in &manifest.parts {
+    for RepairPart { script, undo, changes: sealed, .. } in &manifest.parts {
         SealedFile::verify(&directory, script)?;
         SealedFile::verify(&directory, undo)?;
         changes.push(SealedFile::verify(&directory, sealed)?);
     }
     check_time(&manifest.expires_at, now)?;
     let mut sides = Side::BOTH.into_iter();
-    let written = sides.find(|side| side.name() == manifest.place.side);
+    let written = sides.find(|side| side.name() == manifest.written.side);
     let written = written.ok_or_else(|| Problem::new("the manifest names no side"))?;
     Ok(CheckedFolder { directory, manifest, changes, written })
 }
@@ -74,7 +74,7 @@ pub(crate) fn check_server(
     written: Side,
     server: &Server,
 ) -> Result<bool, Problem> {
-    let expected = &manifest.place;
+    let expected = &manifest.written;
     let found = (&server.database, &server.system_identifier);
     let check_url =
         |message: String| Err(Problem::new(message).with_hint("Check url in the spec."));
@@ -98,13 +98,13 @@ fn read_manifest(folder: &Directory) -> Result<Manifest, Problem> {
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|error| Problem::io(&folder.path_of(name), &error))?;
     Manifest::read(&text).map_err(|error| match error {
-        NoManifest::Broken => broken_seal(name),
-        NoManifest::Unsealed => {
+        ManifestError::Broken => broken_seal(name),
+        ManifestError::Unsealed => {
             let message =
                 format!("{name} has no seal: it was edited, or made by an earlier version");
             Problem::new(message).with_hint(MAKE_AGAIN)
         }
-        NoManifest::Unreadable => {
+        ManifestError::Unreadable => {
             Problem::new(format!("{name} is not readable")).with_hint(MAKE_AGAIN)
         }
     })
@@ -124,7 +124,7 @@ impl CheckedFolder {
     /// Opens the changes of a part. The file has to match the manifest.
     pub(crate) fn open_changes<'v>(
         &self,
-        part: &Part,
+        part: &RepairPart,
         sealed: &'v SealedFile,
     ) -> Result<ChangeFileReader<'v>, Problem> {
         let changes = ChangeFileReader::open(sealed)?;
@@ -132,8 +132,9 @@ impl CheckedFolder {
         let mut stages = header.stages.iter().zip(&part.stages);
         let is_as_listed = header.rows == part.rows
             && header.stages.len() == part.stages.len()
-            && stages
-                .all(|(shape, stage)| shape.act == stage.kind && shape.table == stage.table.table);
+            && stages.all(|(shape, stage)| {
+                shape.operation == stage.kind && shape.table == stage.table.table
+            });
         if is_as_listed { Ok(changes) } else { Err(sealed.unreadable(None)) }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{Directory, Draft, Purpose};
 use crate::problem::Problem;
-use crate::repair::{FileSeal, Manifest};
+use crate::repair::{FileChecksum, Manifest};
 use crate::row::Sealer;
 
 /// A folder that is not in its place yet.
@@ -70,10 +70,10 @@ impl FileWriter {
     }
 
     /// Ends the file and returns its name and checksum.
-    pub(crate) fn finish(mut self) -> Result<FileSeal, Problem> {
+    pub(crate) fn finish(mut self) -> Result<FileChecksum, Problem> {
         let written = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
         written.map_err(|error| Problem::io(&self.path, &error))?;
-        Ok(FileSeal { file: self.name, blake3: self.sealer.finish() })
+        Ok(FileChecksum { file: self.name, blake3: self.sealer.finish() })
     }
 }
 

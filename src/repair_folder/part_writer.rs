@@ -10,7 +10,8 @@ use super::folder_draft::{FileWriter, FolderDraft};
 use crate::files::unnamed;
 use crate::problem::Problem;
 use crate::repair::{
-    self, Batch, Change, Head, Manifest, PLAIN_ROWS, Part, Shape, Stage, TableIdentity,
+    self, Batch, ChangeShape, Manifest, PLAIN_ROWS, RepairPart, RepairStage, RowChange,
+    ScriptHeader, TableIdentity,
 };
 use crate::repair_plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::spec::escape_json;
@@ -32,8 +33,8 @@ struct PartWriter<'p> {
     manifest: &'p Manifest,
     /// The table of each stage.
     tables: Vec<&'p TableIdentity>,
-    forward: Vec<Shape>,
-    back: Vec<Shape>,
+    forward: Vec<ChangeShape>,
+    back: Vec<ChangeShape>,
     /// Whether rows are written as INSERT statements, else as COPY.
     plain: bool,
     script: FileWriter,
@@ -50,11 +51,11 @@ pub(crate) fn write_part(
     part: &PartPlan<'_>,
     ordered: &mut OrderedScript,
     manifest: &Manifest,
-) -> Result<Part, Problem> {
+) -> Result<RepairPart, Problem> {
     let stem = part_stem(part, &ordered.sets);
     let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
-    let forward: Vec<Shape> = ordered.sets.iter().map(|set| set.shape.clone()).collect();
-    let back: Vec<Shape> = forward.iter().map(Shape::inverse).collect();
+    let forward: Vec<ChangeShape> = ordered.sets.iter().map(|set| set.shape.clone()).collect();
+    let back: Vec<ChangeShape> = forward.iter().map(ChangeShape::inverse).collect();
     let rows: Vec<u64> = ordered.sets.iter().map(|set| set.spool.rows).collect();
     let total = rows.iter().sum();
     let differing: Vec<BTreeMap<String, u64>> = ordered
@@ -64,15 +65,15 @@ pub(crate) fn write_part(
         .map(|(set, names)| differing_rows(set, names))
         .collect();
     let (batches, largest) = ordered.sizes(part.batch);
-    let head = |undo: bool| Head {
+    let head = |undo: bool| ScriptHeader {
         file: &names[usize::from(undo)],
         counterpart: &names[usize::from(!undo)],
         undo,
         spec: &manifest.spec,
         run: &manifest.run,
         authority: &manifest.authority,
-        place: &manifest.place,
-        manner: manifest.manner,
+        written: &manifest.written,
+        mode: manifest.mode,
         created: &manifest.created_at,
         expires: (!undo).then_some(manifest.expires_at.as_str()),
         unseen: manifest
@@ -103,21 +104,21 @@ pub(crate) fn write_part(
         undo_batches: unnamed().map_err(spool_problem)?,
         undo_starts: vec![0],
     };
-    writer.script.write(&repair::head(&head(false)))?;
+    writer.script.write(&repair::write_header(&head(false)))?;
     let header = ChangeFileHeader { version: 1, rows: total, stages: forward.clone() };
     let header = serde_json::to_string(&header).map_err(spool_problem)?;
     writer.changes.write(&format!("{}\n", escape_json(&header)))?;
     ordered.each_batch(part.batch, |changes, lines| writer.write_batch(changes, lines))?;
-    writer.script.write(&repair::foot(&stages(part, &forward, &rows)))?;
-    writer.undo.write(&repair::head(&head(true)))?;
+    writer.script.write(&repair::write_footer(&stages(part, &forward, &rows)))?;
+    writer.undo.write(&repair::write_header(&head(true)))?;
     writer.write_undo_batches()?;
-    writer.undo.write(&repair::foot(&stages(part, &back, &rows)))?;
+    writer.undo.write(&repair::write_footer(&stages(part, &back, &rows)))?;
     let tables = part.tables.iter().zip(&forward).zip(&rows).zip(differing);
-    Ok(Part {
+    Ok(RepairPart {
         stages: tables
-            .map(|((((mapping, table), shape), rows), differing)| Stage {
+            .map(|((((mapping, table), shape), rows), differing)| RepairStage {
                 mapping: (*mapping).to_owned(),
-                kind: shape.act,
+                kind: shape.operation,
                 rows: *rows,
                 table: (*table).clone(),
                 differ: differing,
@@ -134,9 +135,9 @@ pub(crate) fn write_part(
 /// Returns the stages of a script as its head and its foot list them: mapping, shape and rows.
 fn stages<'s>(
     part: &PartPlan<'s>,
-    shapes: &'s [Shape],
+    shapes: &'s [ChangeShape],
     rows: &[u64],
-) -> Vec<(&'s str, &'s Shape, u64)> {
+) -> Vec<(&'s str, &'s ChangeShape, u64)> {
     let names = part.tables.iter().map(|(name, _)| *name);
     names.zip(shapes).zip(rows).map(|((name, shape), rows)| (name, shape, *rows)).collect()
 }
@@ -154,8 +155,8 @@ fn differing_rows(set: &ChangeSet, names: &[&str]) -> BTreeMap<String, u64> {
 /// Returns the names of the files without their ends: `003-orders-update`, or
 /// `003-orders+lines-insert` for several mappings.
 fn part_stem(part: &PartPlan<'_>, sets: &[ChangeSet]) -> String {
-    let mappings = part.tables.iter().map(|(name, _)| repair::file_stem(name));
-    let kinds = sets.iter().map(|set| set.shape.act.name().to_owned());
+    let mappings = part.tables.iter().map(|(name, _)| repair::escape_file_stem(name));
+    let kinds = sets.iter().map(|set| set.shape.operation.name().to_owned());
     stem_of(part.number, mappings.collect(), kinds.collect())
 }
 
@@ -173,14 +174,15 @@ fn stem_of(number: usize, mut mappings: Vec<String>, mut kinds: Vec<String>) -> 
 
 impl PartWriter<'_> {
     /// Writes a batch to the script and the changes, and keeps its undo.
-    fn write_batch(&mut self, changes: Vec<Vec<Change>>, lines: &str) -> Result<(), Problem> {
+    fn write_batch(&mut self, changes: Vec<Vec<RowChange>>, lines: &str) -> Result<(), Problem> {
         let text = self.batch_text(&self.forward, &changes, Some(&self.manifest.expires_at));
         self.script.write(&text)?;
         let batch = changes.iter().map(Vec::len).sum();
         let line = serde_json::to_string(&BatchHeader { batch }).map_err(spool_problem)?;
         self.changes.write(&format!("{line}\n{lines}"))?;
-        let inverse = |changes: Vec<Change>| changes.into_iter().map(Change::inverse).collect();
-        let changes: Vec<Vec<Change>> = changes.into_iter().map(inverse).collect();
+        let inverse =
+            |changes: Vec<RowChange>| changes.into_iter().map(RowChange::inverse).collect();
+        let changes: Vec<Vec<RowChange>> = changes.into_iter().map(inverse).collect();
         let text = self.batch_text(&self.back, &changes, None);
         self.undo_batches.write_all(text.as_bytes()).map_err(spool_problem)?;
         let start = self.undo_starts.last().copied().unwrap_or(0);
@@ -203,8 +205,8 @@ impl PartWriter<'_> {
     /// Returns the statements of a batch.
     fn batch_text(
         &self,
-        shapes: &[Shape],
-        changes: &[Vec<Change>],
+        shapes: &[ChangeShape],
+        changes: &[Vec<RowChange>],
         expires: Option<&str>,
     ) -> String {
         let stages = || {
@@ -212,15 +214,15 @@ impl PartWriter<'_> {
             stages.filter(|(_, changes)| !changes.is_empty())
         };
         let batch = Batch {
-            place: &self.manifest.place,
+            written: &self.manifest.written,
             expires,
-            manner: self.manifest.manner,
+            mode: self.manifest.mode,
             stages: stages()
                 .map(|((shape, table), changes)| (shape, *table, changes.len()))
                 .collect(),
         };
-        let changes: Vec<&[Change]> = stages().map(|(_, changes)| changes.as_slice()).collect();
-        repair::batch(&batch, &changes, self.plain)
+        let changes: Vec<&[RowChange]> = stages().map(|(_, changes)| changes.as_slice()).collect();
+        repair::write_batch(&batch, &changes, self.plain)
     }
 }
 

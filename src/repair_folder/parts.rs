@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::folder_draft::FolderDraft;
 use super::part_writer::{PartPlan, write_part};
 use crate::plan::MappingPlan;
-use crate::repair::{Manifest, fields, reaches};
+use crate::repair::{Manifest, fields, find_cascades};
 use crate::repair_plan::{MappingProblem, OrderedScript, RepairError, RepairOptions, WrittenTable};
 
 /// The maximum of columns of a table, also of the temporary table of a batch (`MaxHeapAttributeNumber`).
@@ -35,7 +35,7 @@ pub(crate) fn write_parts(
         };
         let part = write_part(folder, &plan, &mut script, manifest)?;
         if options.allow_cascade && options.triggers {
-            let reached = script.sets.iter().flat_map(|set| reaches(&set.shape));
+            let reached = script.sets.iter().flat_map(|set| find_cascades(&set.shape));
             notes.extend(reached.map(|reached| {
                 let file = &part.script.file;
                 format!("{file} reaches {reached}: its undo does not bring these rows back")
@@ -52,7 +52,7 @@ fn check_width(script: &OrderedScript) -> Result<(), RepairError> {
     let Some(set) = script.sets.iter().find(|set| is_too_wide(fields(&set.shape).count())) else {
         return Ok(());
     };
-    let kind = set.shape.act.name();
+    let kind = set.shape.operation.name();
     let reason = format!(
         "its {kind}s hold more values a row than the {MOST_COLUMNS} columns that a table has"
     );

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use super::folder_draft::open_file;
 use crate::files::Directory;
 use crate::problem::Problem;
-use crate::repair::FileSeal;
+use crate::repair::FileChecksum;
 use crate::row::Sealer;
 
 const BLOCK: u64 = 1 << 20;
@@ -34,7 +34,7 @@ pub(crate) struct SealedFileReader<'v> {
 
 impl SealedFile {
     /// Reads a whole file and verifies its checksum.
-    pub(crate) fn verify(folder: &Directory, seal: &FileSeal) -> Result<SealedFile, Problem> {
+    pub(crate) fn verify(folder: &Directory, seal: &FileChecksum) -> Result<SealedFile, Problem> {
         let mut file = open_file(folder, &seal.file)?;
         let (mut whole, mut blocks) = (Sealer::default(), Vec::new());
         let mut block = Vec::new();
@@ -135,12 +135,12 @@ mod tests {
     use crate::files::Purpose;
 
     /// A folder with one file of this length, and its checksum.
-    fn written(length: usize) -> (tempfile::TempDir, Directory, FileSeal) {
+    fn written(length: usize) -> (tempfile::TempDir, Directory, FileChecksum) {
         let temporary = tempfile::tempdir().unwrap();
         let bytes = vec![b'x'; length];
         std::fs::write(temporary.path().join("f"), &bytes).unwrap();
         let folder = Directory::open(temporary.path(), Purpose::State).unwrap();
-        (temporary, folder, FileSeal { file: "f".to_owned(), blake3: hash(&bytes) })
+        (temporary, folder, FileChecksum { file: "f".to_owned(), blake3: hash(&bytes) })
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::change_set::ChangeSet;
 use crate::problem::Problem;
-use crate::repair::Change;
+use crate::repair::RowChange;
 
 /// The changes of one script, and the order of their rows.
 pub(crate) struct OrderedScript {
@@ -42,7 +42,7 @@ impl OrderedScript {
     pub(crate) fn each_batch(
         &mut self,
         batch: usize,
-        mut take: impl FnMut(Vec<Vec<Change>>, &str) -> Result<(), Problem>,
+        mut take: impl FnMut(Vec<Vec<RowChange>>, &str) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         let ends = batch_ends(self.rows(), batch, self.order.as_ref());
         let (mut start, mut text) = (0, String::new());

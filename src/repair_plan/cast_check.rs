@@ -126,13 +126,13 @@ impl<'c, 'd, R: Record> CastCheck<'c, 'd, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repair::Act;
+    use crate::repair::Operation;
     use crate::repair_plan::sample::{self, SampleRow};
 
     /// Drafts of inserts of these rows, whose `v` comes from another type.
     fn drafts(rows: &[SampleRow]) -> Vec<DraftChange<'_, SampleRow>> {
         let draft = |row| DraftChange {
-            operation: Act::Insert,
+            operation: Operation::Insert,
             change: sample::change(None, Some(["1", "v"])),
             set: Vec::new(),
             converted: vec![(1, 1)],

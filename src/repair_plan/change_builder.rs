@@ -13,7 +13,7 @@ use super::spool::SpoolWriter;
 use crate::compare::{agree, elements};
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
-use crate::repair::{Act, Change, Filled, Image, Scope};
+use crate::repair::{FilledColumn, Image, Operation, RowChange, WritableMapping};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::schema::{Builtin, BySide, PgType, Side};
 use crate::sql::LookupLayout;
@@ -22,7 +22,7 @@ use crate::sql::LookupLayout;
 #[derive(Clone, Copy)]
 pub(crate) struct Found<'f> {
     /// The operation that repairs them.
-    pub(crate) operation: Act,
+    pub(crate) operation: Operation,
     /// For rows of a range: those that the first read found.
     pub(crate) first_read: Option<&'f HashSet<Fingerprint>>,
 }
@@ -31,16 +31,16 @@ pub(crate) struct Found<'f> {
 pub(crate) struct ChangeBuilder<'r> {
     plan: &'r MappingPlan,
     /// What can be written.
-    pub(crate) scope: &'r Scope,
+    pub(crate) scope: &'r WritableMapping,
     authority: Side,
-    kinds: &'r [Act],
+    kinds: &'r [Operation],
     /// For each stored column, its index among the readable ones.
     readable: Vec<Option<usize>>,
     /// For each pair, whether its values come from another type.
     converted: Vec<bool>,
     fingerprinter: Fingerprinter,
     /// The changes.
-    pub(crate) spools: BTreeMap<Act, SpoolWriter>,
+    pub(crate) spools: BTreeMap<Operation, SpoolWriter>,
     /// Rows that agree by now.
     pub(crate) agreed: u64,
     /// Rows that become no change, by reason.
@@ -57,9 +57,9 @@ impl<'r> ChangeBuilder<'r> {
     /// Makes a builder without changes. `recodes` says that the encodings of the servers differ.
     pub(crate) fn new(
         plan: &'r MappingPlan,
-        scope: &'r Scope,
+        scope: &'r WritableMapping,
         authority: Side,
-        kinds: &'r [Act],
+        kinds: &'r [Operation],
         recodes: bool,
     ) -> ChangeBuilder<'r> {
         let mut indexes = 0..;
@@ -107,9 +107,9 @@ impl<'r> ChangeBuilder<'r> {
                     self.exclude("gone from both sides");
                     continue;
                 }
-                ([right], []) => (Act::Insert, Some(*right), None),
-                ([], [stored]) => (Act::Delete, None, Some(*stored)),
-                ([right], [stored]) => (Act::Update, Some(*right), Some(*stored)),
+                ([right], []) => (Operation::Insert, Some(*right), None),
+                ([], [stored]) => (Operation::Delete, None, Some(*stored)),
+                ([right], [stored]) => (Operation::Update, Some(*right), Some(*stored)),
                 _ => {
                     self.exclude("of a key that several rows have");
                     continue;
@@ -151,14 +151,14 @@ impl<'r> ChangeBuilder<'r> {
     }
 
     /// Counts rows whose operation is not allowed.
-    pub(crate) fn exclude_operation(&mut self, operation: Act, rows: u64) {
+    pub(crate) fn exclude_operation(&mut self, operation: Operation, rows: u64) {
         let reason = format!("to {}, which --kinds leaves out", operation.name());
         *self.excluded.entry(reason).or_default() += rows;
     }
 
     fn draft_row<'d, R: Record>(
         &mut self,
-        operation: Act,
+        operation: Operation,
         pair: RowPair<'d, R>,
         found: Found<'_>,
     ) -> Result<Option<DraftChange<'d, R>>, Problem> {
@@ -171,7 +171,7 @@ impl<'r> ChangeBuilder<'r> {
             _ => true,
         };
         let differing: Vec<usize> = (0..plan.pairs.len()).filter(|pair| differs(*pair)).collect();
-        if operation == Act::Update && differing.is_empty() {
+        if operation == Operation::Update && differing.is_empty() {
             self.agreed += 1;
             return Ok(None);
         }
@@ -187,7 +187,7 @@ impl<'r> ChangeBuilder<'r> {
                 return Ok(None);
             }
         }
-        if operation == Act::Update {
+        if operation == Operation::Update {
             self.exclude_compared_only(&differing);
         }
         if !self.kinds.contains(&operation) {
@@ -206,7 +206,7 @@ impl<'r> ChangeBuilder<'r> {
     /// Builds the images of a change; the inner error is the reason why the row becomes none.
     fn build<'d, R: Record>(
         &self,
-        operation: Act,
+        operation: Operation,
         (right, stored): (Option<&'d R>, Option<&'d R>),
         differing: &[usize],
     ) -> Result<Result<DraftChange<'d, R>, String>, Problem> {
@@ -226,13 +226,13 @@ impl<'r> ChangeBuilder<'r> {
             let before = stored[column].map(str::to_owned);
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
             let is_set = |pair: usize| match operation {
-                Act::Insert => true,
-                Act::Update => settable && differing.contains(&pair),
-                Act::Delete => false,
+                Operation::Insert => true,
+                Operation::Update => settable && differing.contains(&pair),
+                Operation::Delete => false,
             };
             let after = match pair.filter(|pair| is_set(*pair) && right.is_some()) {
                 Some(pair) => {
-                    if operation == Act::Update {
+                    if operation == Operation::Update {
                         set.push(at);
                     }
                     if self.converted[pair] {
@@ -253,12 +253,12 @@ impl<'r> ChangeBuilder<'r> {
             old.push(before);
             new.push(after);
         }
-        if operation == Act::Update && set.is_empty() {
+        if operation == Operation::Update && set.is_empty() {
             return Ok(Err(self.nothing_to_set(differing)));
         }
-        let change = Change {
-            old: (operation != Act::Insert).then_some(old),
-            new: (operation != Act::Delete).then_some(new),
+        let change = RowChange {
+            old: (operation != Operation::Insert).then_some(old),
+            new: (operation != Operation::Delete).then_some(new),
         };
         Ok(Ok(DraftChange { operation, change, set, converted, right, stored }))
     }
@@ -286,7 +286,8 @@ impl<'r> ChangeBuilder<'r> {
     fn exclude_compared_only(&mut self, differing: &[usize]) {
         for pair in differing {
             let generated = |column: usize| self.scope.stored.columns[column].generated;
-            let is_written = |f: &Filled| f.pair == *pair && (f.settable || generated(f.column));
+            let is_written =
+                |f: &FilledColumn| f.pair == *pair && (f.settable || generated(f.column));
             if !self.scope.filled.iter().any(is_written) {
                 let name = &self.plan.pairs[*pair].name;
                 self.exclude(&format!("whose pair \"{name}\" is compared only"));
@@ -345,9 +346,9 @@ mod tests {
     fn draft(
         source: &[[&str; 2]],
         target: &[[&str; 2]],
-        operation: Act,
-        kinds: &[Act],
-    ) -> (Option<(Act, Change, Vec<usize>)>, u64, Counts) {
+        operation: Operation,
+        kinds: &[Operation],
+    ) -> (Option<(Operation, RowChange, Vec<usize>)>, u64, Counts) {
         let (plan, scope) = (sample::plan(), sample::scope(sample::stored(1)));
         let rows = |rows: &[[&str; 2]]| -> Vec<SampleRow> {
             rows.iter().map(|[id, v]| sample::row(id, v)).collect()
@@ -362,7 +363,7 @@ mod tests {
         (draft, builder.agreed, builder.excluded.into_iter().collect())
     }
 
-    const ALL: [Act; 3] = [Act::Insert, Act::Update, Act::Delete];
+    const ALL: [Operation; 3] = [Operation::Insert, Operation::Update, Operation::Delete];
 
     #[test]
     fn a_row_that_still_differs_as_it_was_found_becomes_a_change() {
@@ -370,25 +371,25 @@ mod tests {
         let made = |operation, old, new, set| {
             (Some((operation, sample::change(old, new), set)), 0, Counts::new())
         };
-        let inserted = draft(&[a], &[], Act::Insert, &ALL);
-        assert_eq!(inserted, made(Act::Insert, None, Some(a), vec![]));
-        let updated = draft(&[a], &[b], Act::Update, &ALL);
-        assert_eq!(updated, made(Act::Update, Some(b), Some(a), vec![1]));
-        let deleted = draft(&[], &[b], Act::Delete, &ALL);
-        assert_eq!(deleted, made(Act::Delete, Some(b), None, vec![]));
+        let inserted = draft(&[a], &[], Operation::Insert, &ALL);
+        assert_eq!(inserted, made(Operation::Insert, None, Some(a), vec![]));
+        let updated = draft(&[a], &[b], Operation::Update, &ALL);
+        assert_eq!(updated, made(Operation::Update, Some(b), Some(a), vec![1]));
+        let deleted = draft(&[], &[b], Operation::Delete, &ALL);
+        assert_eq!(deleted, made(Operation::Delete, Some(b), None, vec![]));
     }
 
     #[test]
     fn other_rows_are_counted_with_the_reason() {
         let (a, b) = (["1", "a"], ["1", "b"]);
         let left = |reason: &str| (None, 0, vec![(reason.to_owned(), 1)]);
-        assert_eq!(draft(&[a], &[a], Act::Update, &ALL), (None, 1, Counts::new()));
-        assert_eq!(draft(&[], &[], Act::Update, &ALL), left("gone from both sides"));
-        let several = draft(&[a, b], &[a], Act::Update, &ALL);
+        assert_eq!(draft(&[a], &[a], Operation::Update, &ALL), (None, 1, Counts::new()));
+        assert_eq!(draft(&[], &[], Operation::Update, &ALL), left("gone from both sides"));
+        let several = draft(&[a, b], &[a], Operation::Update, &ALL);
         assert_eq!(several, left("of a key that several rows have"));
-        let other = draft(&[a], &[], Act::Update, &ALL);
+        let other = draft(&[a], &[], Operation::Update, &ALL);
         assert_eq!(other, left("of another difference than was found: compare again"));
-        let not_allowed = draft(&[], &[b], Act::Delete, &ALL[..2]);
+        let not_allowed = draft(&[], &[b], Operation::Delete, &ALL[..2]);
         assert_eq!(not_allowed, left("to delete, which --kinds leaves out"));
     }
 }

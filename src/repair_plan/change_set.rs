@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::draft_facts::{ANY_VALUE, IndexValue};
 use super::spool::Spool;
 use crate::problem::Problem;
-use crate::repair::{Act, Change, Mark, Marker, Scope, Shape};
+use crate::repair::{ChangeShape, Operation, RowChange, ValueHash, ValueHasher, WritableMapping};
 use crate::schema::{ColumnName, Link, Unique};
 
 /// The changes of one mapping and one operation.
@@ -14,7 +14,7 @@ pub(crate) struct ChangeSet {
     /// The index of the mapping.
     pub(crate) mapping: usize,
     /// What the changes have in common.
-    pub(crate) shape: Shape,
+    pub(crate) shape: ChangeShape,
     /// The changes.
     pub(crate) spool: Spool,
     /// The values that a row provides: other rows may require them.
@@ -53,7 +53,7 @@ enum ValueSpace {
 
 impl ChangeSet {
     /// Makes a set without value sources.
-    pub(crate) fn new(mapping: usize, shape: Shape, spool: Spool) -> ChangeSet {
+    pub(crate) fn new(mapping: usize, shape: ChangeShape, spool: Spool) -> ChangeSet {
         let (provides, requires, unrefers, gives_up) = Default::default();
         ChangeSet { mapping, shape, spool, provides, requires, unrefers, gives_up }
     }
@@ -70,25 +70,30 @@ impl ChangeSet {
     /// Returns the indexes of columns in the images; `None` if one of them is not there.
     pub(crate) fn places<'n>(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         names: impl Iterator<Item = &'n ColumnName>,
     ) -> Option<Vec<usize>> {
-        scopes[&self.mapping].places(self.shape.act, names)
+        scopes[&self.mapping].places(self.shape.operation, names)
     }
 
     /// Returns whether these are updates that set one of these columns.
     pub(crate) fn sets<'n>(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         names: impl Iterator<Item = &'n ColumnName>,
     ) -> bool {
         let places = self.places(scopes, names).unwrap_or_default();
-        self.shape.act == Act::Update && places.iter().any(|at| self.shape.set.contains(at))
+        self.shape.operation == Operation::Update
+            && places.iter().any(|at| self.shape.set.contains(at))
     }
 
     /// Returns whether these are updates that set one of an index's columns. All of the columns have to
     /// be in the images, unless the index is opaque.
-    pub(crate) fn sets_unique(&self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) -> bool {
+    pub(crate) fn sets_unique(
+        &self,
+        scopes: &BTreeMap<usize, &WritableMapping>,
+        unique: &Unique,
+    ) -> bool {
         let mut each = unique.columns.iter();
         match unique.told {
             None => self.sets(scopes, each),
@@ -99,11 +104,11 @@ impl ChangeSet {
     /// Adds the value sources of a foreign key: of its child table, or of its parent table.
     pub(crate) fn add_foreign_key(
         &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         link: &Link,
         is_child: bool,
     ) {
-        let is_delete = self.shape.act == Act::Delete;
+        let is_delete = self.shape.operation == Operation::Delete;
         let Some(source) = self.foreign_key_source(scopes, link, is_delete) else { return };
         if source.changed && link.on_update.is_none() {
             let space = ValueSpace::GivenUp(link.root);
@@ -116,12 +121,12 @@ impl ChangeSet {
     /// Returns the source of a foreign key's values before the change (`old`), or after it.
     pub(crate) fn foreign_key_source(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         link: &Link,
         old: bool,
     ) -> Option<ValueSource> {
         let own = || link.columns.iter().map(|(own, _)| own);
-        let changed = self.shape.act == Act::Update;
+        let changed = self.shape.operation == Operation::Update;
         let columns =
             self.places(scopes, own()).filter(|_| !changed || self.sets(scopes, own()))?;
         let space = ValueSpace::ForeignKey(link.root);
@@ -129,13 +134,17 @@ impl ChangeSet {
     }
 
     /// Adds the value sources of a unique index whose values pass from row to row.
-    pub(crate) fn add_unique(&mut self, scopes: &BTreeMap<usize, &Scope>, unique: &Unique) {
+    pub(crate) fn add_unique(
+        &mut self,
+        scopes: &BTreeMap<usize, &WritableMapping>,
+        unique: &Unique,
+    ) {
         let Some(source) = self.unique_source(scopes, unique) else { return };
         let source = |old: bool| ValueSource { old, ..source.clone() };
-        if self.shape.act != Act::Insert {
+        if self.shape.operation != Operation::Insert {
             self.provides.push(source(true));
         }
-        if self.shape.act != Act::Delete {
+        if self.shape.operation != Operation::Delete {
             self.requires.push(source(false));
         }
     }
@@ -143,11 +152,11 @@ impl ChangeSet {
     /// Passes the values of a unique index to `take` that the rows free (`old`), or take.
     pub(crate) fn each_value(
         &mut self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
-        marker: &Marker,
+        marker: &ValueHasher,
         old: bool,
-        mut take: impl FnMut(Mark),
+        mut take: impl FnMut(ValueHash),
     ) -> Result<(), Problem> {
         let Some(source) = self.unique_source(scopes, unique) else { return Ok(()) };
         let source = ValueSource { old, ..source };
@@ -159,24 +168,24 @@ impl ChangeSet {
     /// Returns the hash of a value that may be any.
     pub(crate) fn any_value(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
-        marker: &Marker,
-    ) -> Option<Mark> {
+        marker: &ValueHasher,
+    ) -> Option<ValueHash> {
         self.unique_source(scopes, unique).and_then(|source| source.hash(marker, ANY_VALUE))
     }
 
     /// Returns the source of the values that the rows take in a unique index.
     fn unique_source(
         &self,
-        scopes: &BTreeMap<usize, &Scope>,
+        scopes: &BTreeMap<usize, &WritableMapping>,
         unique: &Unique,
     ) -> Option<ValueSource> {
         let scope = scopes[&self.mapping];
         let space = ValueSpace::Unique(scope.stored.oid, unique.name.clone());
-        let changed = self.shape.act == Act::Update;
+        let changed = self.shape.operation == Operation::Update;
         if unique.told.is_some() {
-            let opaque = scope.told().position(|(other, _)| other.name == unique.name);
+            let opaque = scope.opaque_uniques().position(|(other, _)| other.name == unique.name);
             return Some(ValueSource { space, columns: Vec::new(), opaque, old: false, changed });
         }
         let columns = self.places(scopes, unique.columns.iter())?;
@@ -193,10 +202,10 @@ impl ValueSource {
     /// Returns the hash of a row's value; `None` if the row has none, or does not change it.
     pub(crate) fn value(
         &self,
-        marker: &Marker,
-        change: &Change,
+        marker: &ValueHasher,
+        change: &RowChange,
         index_values: &[IndexValue],
-    ) -> Option<Mark> {
+    ) -> Option<ValueHash> {
         if let Some(at) = self.opaque {
             let value = index_values.get(at)?[usize::from(!self.old)]?;
             return self.hash(marker, value);
@@ -205,17 +214,17 @@ impl ValueSource {
             return None;
         }
         let image = if self.old { &change.old } else { &change.new }.as_ref()?;
-        marker.mark(&self.space, self.columns.iter().map(|at| image[*at].as_deref()))
+        marker.hash(&self.space, self.columns.iter().map(|at| image[*at].as_deref()))
     }
 
     /// Returns the hash of a value in an opaque index.
-    fn hash(&self, marker: &Marker, value: i64) -> Option<Mark> {
-        marker.mark(&self.space, [Some(value.to_string().as_str())].into_iter())
+    fn hash(&self, marker: &ValueHasher, value: i64) -> Option<ValueHash> {
+        marker.hash(&self.space, [Some(value.to_string().as_str())].into_iter())
     }
 }
 
 /// Returns whether a change leaves these columns as they are.
-fn is_same(change: &Change, columns: &[usize]) -> bool {
+fn is_same(change: &RowChange, columns: &[usize]) -> bool {
     match (&change.old, &change.new) {
         (Some(old), Some(new)) => columns.iter().all(|at| old[*at] == new[*at]),
         _ => false,

@@ -16,15 +16,18 @@ use super::exclusion::{ExcludedCounts, exclude};
 use super::mapping_problem::{MappingProblem, RepairError};
 use super::spool::SpoolWriter;
 use crate::problem::Problem;
-use crate::repair::{Act, Mark, Marker, Needs, Scope, Shape, groups};
+use crate::repair::{
+    ChangeShape, DependencyGraph, Operation, ValueHash, ValueHasher, WritableMapping,
+    sort_components,
+};
 use crate::schema::{Link, Stored, Unique};
 
 /// A unique value that changes of one operation free and others take, within one mapping.
 struct Handover {
     mapping: usize,
     unique: Unique,
-    from: Act,
-    to: Act,
+    from: Operation,
+    to: Operation,
 }
 
 /// Orders the changes of all mappings as scripts. Returns the rows that are left out, too.
@@ -32,15 +35,15 @@ struct Handover {
 /// # Errors
 /// When deletes and other changes depend on each other, or a value cannot pass from row to row.
 pub(crate) fn order_changes(
-    spools: BTreeMap<(Act, usize), SpoolWriter>,
-    scopes: &BTreeMap<usize, &Scope>,
-    shape: impl Fn(Act, usize) -> Shape,
+    spools: BTreeMap<(Operation, usize), SpoolWriter>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    shape: impl Fn(Operation, usize) -> ChangeShape,
 ) -> Result<(Vec<OrderedScript>, ExcludedCounts), RepairError> {
     let mut sets = Vec::new();
     for ((operation, mapping), spool) in spools {
         let spool = spool.finish()?;
         let mut shape = shape(operation, mapping);
-        if operation == Act::Update {
+        if operation == Operation::Update {
             shape.set = spool.set.iter().copied().collect();
         }
         sets.push(ChangeSet::new(mapping, shape, spool));
@@ -48,9 +51,9 @@ pub(crate) fn order_changes(
     let excluded = exclude(&mut sets, scopes)?;
     sets.retain(|set| set.spool.rows > 0);
     let handovers = find_handovers(&mut sets, scopes)?;
-    let groups = groups(sets.len(), &dependencies(&sets, scopes, &handovers));
+    let groups = sort_components(sets.len(), &dependencies(&sets, scopes, &handovers));
     let mut sets: Vec<Option<ChangeSet>> = sets.into_iter().map(Some).collect();
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let mut scripts = Vec::new();
     for group in groups {
         let own: Vec<ChangeSet> = group.into_iter().filter_map(|at| sets[at].take()).collect();
@@ -62,12 +65,12 @@ pub(crate) fn order_changes(
 /// Returns pairs of sets, the first of which has to run before the second.
 fn dependencies(
     sets: &[ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     handovers: &[Handover],
 ) -> BTreeSet<(usize, usize)> {
     let mut before = BTreeSet::new();
-    let at = |mapping: usize, operation: Act| {
-        sets.iter().position(|set| (set.mapping, set.shape.act) == (mapping, operation))
+    let at = |mapping: usize, operation: Operation| {
+        sets.iter().position(|set| (set.mapping, set.shape.operation) == (mapping, operation))
     };
     for handover in handovers {
         let ends = (at(handover.mapping, handover.from), at(handover.mapping, handover.to));
@@ -94,7 +97,7 @@ fn foreign_key_dependencies(
     link: &Link,
     (child_at, child): (usize, &ChangeSet),
     (parent_at, parent): (usize, &ChangeSet),
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Vec<(usize, usize)> {
     let own = || link.columns.iter().map(|(own, _)| own);
     let theirs = || link.columns.iter().map(|(_, theirs)| theirs);
@@ -103,15 +106,17 @@ fn foreign_key_dependencies(
     // Without ON UPDATE a row has to cease to refer to a value before that value changes.
     let unrefers = link.on_update.is_none() && parent_moves && child_at != parent_at;
     let (parent_first, child_first) = ((parent_at, child_at), (child_at, parent_at));
-    match (child.shape.act, parent.shape.act) {
-        (Act::Insert, Act::Insert) => vec![parent_first],
-        (Act::Update, Act::Insert) if child_moves => vec![parent_first],
-        (Act::Insert, Act::Update) if parent_moves => vec![parent_first],
-        (Act::Update, Act::Update) if child_moves && unrefers => vec![parent_first, child_first],
-        (Act::Update, Act::Update) if child_moves && parent_moves => vec![parent_first],
-        (Act::Delete, Act::Delete) => vec![child_first],
-        (Act::Update, Act::Delete) if child_moves => vec![child_first],
-        (Act::Delete, Act::Update) if unrefers && child.mapping != parent.mapping => {
+    match (child.shape.operation, parent.shape.operation) {
+        (Operation::Insert, Operation::Insert) => vec![parent_first],
+        (Operation::Update, Operation::Insert) if child_moves => vec![parent_first],
+        (Operation::Insert, Operation::Update) if parent_moves => vec![parent_first],
+        (Operation::Update, Operation::Update) if child_moves && unrefers => {
+            vec![parent_first, child_first]
+        }
+        (Operation::Update, Operation::Update) if child_moves && parent_moves => vec![parent_first],
+        (Operation::Delete, Operation::Delete) => vec![child_first],
+        (Operation::Update, Operation::Delete) if child_moves => vec![child_first],
+        (Operation::Delete, Operation::Update) if unrefers && child.mapping != parent.mapping => {
             vec![child_first]
         }
         _ => Vec::new(),
@@ -121,25 +126,27 @@ fn foreign_key_dependencies(
 /// Returns the unique values that pass from row to row.
 fn find_handovers(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Result<Vec<Handover>, Problem> {
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let mut found = Vec::new();
     for (mapping, scope) in scopes {
         for unique in scope.uniques() {
             let is_own = |set: &&mut ChangeSet| set.mapping == *mapping;
-            let frees =
-                |set: &ChangeSet| set.shape.act == Act::Delete || set.sets_unique(scopes, unique);
-            let mut freed: BTreeMap<Act, hashbrown::HashSet<Mark>> = BTreeMap::new();
+            let frees = |set: &ChangeSet| {
+                set.shape.operation == Operation::Delete || set.sets_unique(scopes, unique)
+            };
+            let mut freed: BTreeMap<Operation, hashbrown::HashSet<ValueHash>> = BTreeMap::new();
             for set in sets.iter_mut().filter(is_own).filter(|set| frees(set)) {
-                let values = freed.entry(set.shape.act).or_default();
+                let values = freed.entry(set.shape.operation).or_default();
                 set.each_value(scopes, unique, &marker, true, |value| values.extend([value]))?;
                 if !values.is_empty() {
                     values.extend(set.any_value(scopes, unique, &marker));
                 }
             }
-            let takes =
-                |set: &ChangeSet| set.shape.act == Act::Insert || set.sets_unique(scopes, unique);
+            let takes = |set: &ChangeSet| {
+                set.shape.operation == Operation::Insert || set.sets_unique(scopes, unique)
+            };
             let takers = sets.iter_mut().filter(is_own).filter(|set| takes(set));
             for set in takers.filter(|_| !freed.is_empty()) {
                 let mut from = BTreeSet::new();
@@ -147,7 +154,7 @@ fn find_handovers(
                     let frees = freed.iter().filter(|(_, values)| values.contains(&value));
                     from.extend(frees.map(|(operation, _)| *operation));
                 })?;
-                let to = set.shape.act;
+                let to = set.shape.operation;
                 let handover =
                     |from| Handover { mapping: *mapping, unique: unique.clone(), from, to };
                 found.extend(from.into_iter().map(handover));
@@ -160,12 +167,12 @@ fn find_handovers(
 /// Orders the rows of one script, where they depend on each other.
 fn order_script(
     mut sets: Vec<ChangeSet>,
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     handovers: &[Handover],
-    marker: &Marker,
+    marker: &ValueHasher,
 ) -> Result<OrderedScript, RepairError> {
-    let operations: BTreeSet<Act> = sets.iter().map(|set| set.shape.act).collect();
-    let is_reversed = operations.contains(&Act::Delete);
+    let operations: BTreeSet<Operation> = sets.iter().map(|set| set.shape.operation).collect();
+    let is_reversed = operations.contains(&Operation::Delete);
     if is_reversed && operations.len() > 1 {
         return Err(RepairError::Mappings(mixed_cycle(&sets)));
     }
@@ -189,7 +196,7 @@ fn order_script(
     if sets.len() == 1 && !sets.iter().any(has_dependencies) {
         return Ok(OrderedScript { sets, order: None });
     }
-    let mut needs = Needs::default();
+    let mut needs = DependencyGraph::default();
     for ChangeSet { spool, provides, requires, unrefers, gives_up, .. } in &mut sets {
         let provides = [&provides[..], &gives_up[..]].concat();
         spool.each_indexed(|change, values| {
@@ -197,10 +204,10 @@ fn order_script(
                 let values = sources.iter().filter_map(|s| s.value(marker, change, values));
                 values.collect::<Vec<_>>()
             };
-            needs.row(values_of(&provides), values_of(requires), values_of(unrefers));
+            needs.add_row(values_of(&provides), values_of(requires), values_of(unrefers));
         })?;
     }
-    let (mut rows, free) = needs.order();
+    let (mut rows, free) = needs.sort();
     if is_reversed {
         rows.reverse();
     }
@@ -220,16 +227,17 @@ fn mixed_cycle(sets: &[ChangeSet]) -> Vec<MappingProblem> {
 /// Prepares the sets of one script for the unique values that pass between their rows.
 fn prepare_handovers(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
     handovers: &[Handover],
 ) -> Result<(), RepairError> {
     let mut done = BTreeSet::new();
     for Handover { mapping, unique, from, to } in handovers {
-        let find = |operation: Act| {
-            sets.iter().find(|set| (set.mapping, set.shape.act) == (*mapping, operation))
+        let find = |operation: Operation| {
+            sets.iter().find(|set| (set.mapping, set.shape.operation) == (*mapping, operation))
         };
-        let is_here = |operation: Act| find(operation).is_some();
-        let Some(update) = find(Act::Update).filter(|_| is_here(*from) && is_here(*to)) else {
+        let is_here = |operation: Operation| find(operation).is_some();
+        let Some(update) = find(Operation::Update).filter(|_| is_here(*from) && is_here(*to))
+        else {
             continue;
         };
         // Of such rows only those are left that depend on no value but their own.
@@ -242,15 +250,13 @@ fn prepare_handovers(
         let scope = scopes[mapping];
         let exchange = scope
             .exchange(unique, &update.spool.set, &update.spool.facts.limits)
-            .map_err(|reason| {
-                let hint = "Make the constraint DEFERRABLE, or set one of the rows by hand and \
-                            compare again.";
-                RepairError::Mappings(vec![MappingProblem::new(*mapping, reason, hint)])
+            .map_err(|problem| {
+                RepairError::Mappings(vec![MappingProblem { mapping: *mapping, problem }])
             })?;
         for set in sets.iter_mut().filter(|set| set.mapping == *mapping) {
             set.add_unique(scopes, unique);
-            let operation = set.shape.act;
-            let carried = exchange.iter().filter_map(|e| scope.carried(e, operation));
+            let operation = set.shape.operation;
+            let carried = exchange.iter().filter_map(|e| scope.carry_exchange(e, operation));
             set.shape.exchanges.extend(carried);
         }
     }
@@ -260,15 +266,15 @@ fn prepare_handovers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repair::Change;
+    use crate::repair::RowChange;
     use crate::repair_plan::sample::{change, link, scope, spool, stored, unique};
 
     /// Orders changes of the mappings 0 and 1. Returns the sets of each script, and the order of its rows.
     fn order(
-        scopes: [&Scope; 2],
-        changes: &[(Act, usize, &[Change])],
-    ) -> Vec<(Vec<(usize, Act)>, Option<(Vec<u32>, usize)>)> {
-        let of = |(operation, mapping, changes): &(Act, usize, &[Change])| {
+        scopes: [&WritableMapping; 2],
+        changes: &[(Operation, usize, &[RowChange])],
+    ) -> Vec<(Vec<(usize, Operation)>, Option<(Vec<u32>, usize)>)> {
+        let of = |(operation, mapping, changes): &(Operation, usize, &[RowChange])| {
             ((*operation, *mapping), spool(*operation, changes))
         };
         let by_mapping = scopes.into_iter().enumerate().collect();
@@ -277,14 +283,14 @@ mod tests {
         let (scripts, excluded) = order_changes(spools, &by_mapping, shape).unwrap();
         assert!(excluded.is_empty(), "{excluded:?}");
         let scripts = scripts.into_iter().map(|script| {
-            let sets = script.sets.iter().map(|set| (set.mapping, set.shape.act)).collect();
+            let sets = script.sets.iter().map(|set| (set.mapping, set.shape.operation)).collect();
             (sets, script.order.map(|order| (order.rows, order.free)))
         });
         scripts.collect()
     }
 
     /// A child, whose `v` refers to the `id` of the parent.
-    fn child_and_parent() -> [Scope; 2] {
+    fn child_and_parent() -> [WritableMapping; 2] {
         let (mut child, mut parent) = (stored(1), stored(2));
         child.parents = vec![link("v", "id")];
         parent.referrers = vec![link("id", "v")];
@@ -295,13 +301,19 @@ mod tests {
     fn parents_are_inserted_before_and_deleted_after_their_children() {
         let [child, parent] = &child_and_parent();
         let (row, old) = ([change(None, Some(["1", "2"]))], [change(Some(["1", "2"]), None)]);
-        let inserts: [(Act, usize, &[Change]); 2] =
-            [(Act::Insert, 0, &row), (Act::Insert, 1, &row)];
+        let inserts: [(Operation, usize, &[RowChange]); 2] =
+            [(Operation::Insert, 0, &row), (Operation::Insert, 1, &row)];
         let one = |mapping, operation| (vec![(mapping, operation)], None);
-        assert_eq!(order([child, parent], &inserts), [one(1, Act::Insert), one(0, Act::Insert)]);
-        let deletes: [(Act, usize, &[Change]); 2] =
-            [(Act::Delete, 0, &old), (Act::Delete, 1, &old)];
-        assert_eq!(order([child, parent], &deletes), [one(0, Act::Delete), one(1, Act::Delete)]);
+        assert_eq!(
+            order([child, parent], &inserts),
+            [one(1, Operation::Insert), one(0, Operation::Insert)]
+        );
+        let deletes: [(Operation, usize, &[RowChange]); 2] =
+            [(Operation::Delete, 0, &old), (Operation::Delete, 1, &old)];
+        assert_eq!(
+            order([child, parent], &deletes),
+            [one(0, Operation::Delete), one(1, Operation::Delete)]
+        );
     }
 
     #[test]
@@ -312,11 +324,11 @@ mod tests {
         let table = scope(table);
         let rows = [["1", "2"], ["2", "3"], ["3", "3"]];
         let inserts = rows.map(|row| change(None, Some(row)));
-        let ordered = order([&table, &table], &[(Act::Insert, 0, &inserts)]);
-        assert_eq!(ordered, [(vec![(0, Act::Insert)], Some((vec![2, 1, 0], 3)))]);
+        let ordered = order([&table, &table], &[(Operation::Insert, 0, &inserts)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Insert)], Some((vec![2, 1, 0], 3)))]);
         let deletes = rows.map(|row| change(Some(row), None));
-        let ordered = order([&table, &table], &[(Act::Delete, 0, &deletes)]);
-        assert_eq!(ordered, [(vec![(0, Act::Delete)], Some((vec![0, 1, 2], 3)))]);
+        let ordered = order([&table, &table], &[(Operation::Delete, 0, &deletes)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Delete)], Some((vec![0, 1, 2], 3)))]);
     }
 
     #[test]
@@ -326,16 +338,16 @@ mod tests {
         let table = scope(table);
         let update = |id, from, to| change(Some([id, from]), Some([id, to]));
         let chain = [update("1", "a", "b"), update("2", "b", "c")];
-        let ordered = order([&table, &table], &[(Act::Update, 0, &chain)]);
-        assert_eq!(ordered, [(vec![(0, Act::Update)], Some((vec![1, 0], 2)))]);
+        let ordered = order([&table, &table], &[(Operation::Update, 0, &chain)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Update)], Some((vec![1, 0], 2)))]);
         let cycle = [update("1", "a", "b"), update("2", "b", "a"), update("3", "x", "y")];
-        let ordered = order([&table, &table], &[(Act::Update, 0, &cycle)]);
-        assert_eq!(ordered, [(vec![(0, Act::Update)], Some((vec![2, 0, 1], 1)))]);
-        let changes: [(Act, usize, &[Change]); 2] = [
-            (Act::Insert, 0, &[change(None, Some(["1", "a"]))]),
-            (Act::Delete, 0, &[change(Some(["2", "a"]), None)]),
+        let ordered = order([&table, &table], &[(Operation::Update, 0, &cycle)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Update)], Some((vec![2, 0, 1], 1)))]);
+        let changes: [(Operation, usize, &[RowChange]); 2] = [
+            (Operation::Insert, 0, &[change(None, Some(["1", "a"]))]),
+            (Operation::Delete, 0, &[change(Some(["2", "a"]), None)]),
         ];
         let sets: Vec<_> = order([&table, &table], &changes).into_iter().map(|s| s.0).collect();
-        assert_eq!(sets, [vec![(0, Act::Delete)], vec![(0, Act::Insert)]]);
+        assert_eq!(sets, [vec![(0, Operation::Delete)], vec![(0, Operation::Insert)]]);
     }
 }

@@ -1,14 +1,14 @@
 //! A change that the server of the written side has not been queried about yet: it may become none.
 
-use crate::repair::{Act, Change, Scope};
+use crate::repair::{Operation, RowChange, WritableMapping};
 use crate::schema::ColumnName;
 
 /// A change that may become none. `R` is a row as it was read.
 pub(crate) struct DraftChange<'d, R> {
     /// The operation.
-    pub(crate) operation: Act,
+    pub(crate) operation: Operation,
     /// The change.
-    pub(crate) change: Change,
+    pub(crate) change: RowChange,
     /// The columns of the images that it sets.
     pub(crate) set: Vec<usize>,
     /// The values that come from another type: the index in the images, and the pair.
@@ -31,7 +31,7 @@ impl<R> DraftChange<'_, R> {
     }
 
     /// Returns the text of a column before or after (`new`) the change.
-    pub(crate) fn text(&self, scope: &Scope, column: usize, new: bool) -> Option<&str> {
+    pub(crate) fn text(&self, scope: &WritableMapping, column: usize, new: bool) -> Option<&str> {
         let index = scope.image(self.operation).iter().position(|(stored, _)| *stored == column);
         let image = if new { &self.change.new } else { &self.change.old };
         match (index, image) {
@@ -41,13 +41,13 @@ impl<R> DraftChange<'_, R> {
     }
 
     /// Returns whether it is an update that changes a column.
-    pub(crate) fn updates(&self, scope: &Scope, column: usize) -> bool {
-        self.operation == Act::Update
+    pub(crate) fn updates(&self, scope: &WritableMapping, column: usize) -> bool {
+        self.operation == Operation::Update
             && self.text(scope, column, false) != self.text(scope, column, true)
     }
 
     /// Returns whether it changes a column.
-    pub(crate) fn changes(&self, scope: &Scope, name: &ColumnName) -> bool {
+    pub(crate) fn changes(&self, scope: &WritableMapping, name: &ColumnName) -> bool {
         let column = scope.stored.columns.iter().position(|column| column.name == *name);
         column.is_some_and(|at| self.text(scope, at, false) != self.text(scope, at, true))
     }

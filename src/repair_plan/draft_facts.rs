@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::repair::Limits;
+use crate::repair::PlaceholderLimits;
 
 /// The values of one row in an opaque index: what the change frees, and what it takes.
 pub(crate) type IndexValue = [Option<i64>; 2];
@@ -16,7 +16,7 @@ pub(crate) struct DraftFacts {
     /// The values in opaque indexes: row after row, each index in turn.
     pub(crate) index_values: Vec<IndexValue>,
     /// Where placeholder values cannot be used.
-    pub(crate) limits: Limits,
+    pub(crate) limits: PlaceholderLimits,
     /// Inserts whose key another row has.
     pub(crate) key_conflicts: BTreeMap<usize, KeyConflict>,
     /// Pairs in which a row will differ after the change, too.

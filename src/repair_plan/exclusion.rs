@@ -13,7 +13,7 @@ use super::change_set::{ChangeSet, ValueSource};
 use super::draft_facts::{ANY_VALUE, IndexValue};
 use super::key_conflicts::is_within_key;
 use crate::problem::Problem;
-use crate::repair::{Act, Mark, Marker, Scope};
+use crate::repair::{Operation, ValueHash, ValueHasher, WritableMapping};
 use crate::schema::{ColumnName, Link, Unique};
 
 /// How many rows are left out, by the index of the mapping and the reason.
@@ -52,23 +52,23 @@ impl Excluded {
 /// Removes the changes that cannot run.
 pub(crate) fn exclude(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
+    scopes: &BTreeMap<usize, &WritableMapping>,
 ) -> Result<ExcludedCounts, Problem> {
-    let marker = Marker::default();
+    let marker = ValueHasher::default();
     let missing = missing_parents(sets, scopes, &marker)?;
     let referred = referred_values(sets, scopes, &marker)?;
     let mut excluded: Vec<ExcludedRows> = Vec::new();
     for set in sets.iter() {
         let mut rows = BTreeMap::new();
         let scope = scopes[&set.mapping];
-        if set.shape.act == Act::Insert {
-            let deletes = sets
-                .iter()
-                .find(|other| (other.mapping, other.shape.act) == (set.mapping, Act::Delete));
+        if set.shape.operation == Operation::Insert {
+            let deletes = sets.iter().find(|other| {
+                (other.mapping, other.shape.operation) == (set.mapping, Operation::Delete)
+            });
             exclude_conflicting_inserts(set, deletes, scope, &mut rows);
         }
-        if set.shape.act == Act::Update {
-            for (at, (unique, _)) in scope.told().enumerate() {
+        if set.shape.operation == Operation::Update {
+            for (at, (unique, _)) in scope.opaque_uniques().enumerate() {
                 let (columns, limits) = (&set.spool.set, &set.spool.facts.limits);
                 if set.sets_unique(scopes, unique)
                     && scope.exchange(unique, columns, limits).is_err()
@@ -99,9 +99,9 @@ pub(crate) fn exclude(
 /// Returns the values to which rows refer whose parent neither exists nor is inserted.
 fn missing_parents(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-) -> Result<HashSet<Mark>, Problem> {
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+) -> Result<HashSet<ValueHash>, Problem> {
     let mut missing = HashSet::new();
     for set in sets.iter_mut() {
         let reported = std::mem::take(&mut set.spool.facts.foreign_keys.missing);
@@ -133,10 +133,10 @@ fn missing_parents(
 /// with them.
 fn referred_values(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-) -> Result<HashSet<Mark>, Problem> {
-    let mut referred: HashMap<Mark, u64> = HashMap::new();
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+) -> Result<HashSet<ValueHash>, Problem> {
+    let mut referred: HashMap<ValueHash, u64> = HashMap::new();
     for set in sets.iter_mut() {
         let reported = std::mem::take(&mut set.spool.facts.foreign_keys.referred);
         let links = scopes[&set.mapping].stored.referrers.iter();
@@ -169,8 +169,8 @@ fn referred_values(
 fn each_value(
     set: &mut ChangeSet,
     sources: &[ValueSource],
-    marker: &Marker,
-    mut take: impl FnMut(Mark),
+    marker: &ValueHasher,
+    mut take: impl FnMut(ValueHash),
 ) -> Result<(), Problem> {
     set.spool.each(|change, values| {
         sources
@@ -184,12 +184,13 @@ fn each_value(
 fn exclude_conflicting_inserts(
     set: &ChangeSet,
     deletes: Option<&ChangeSet>,
-    scope: &Scope,
+    scope: &WritableMapping,
     excluded: &mut ExcludedRows,
 ) {
     let key: Vec<&ColumnName> =
         set.shape.key.iter().map(|at| &set.shape.columns[*at].name).collect();
-    let of_key = scope.told().enumerate().filter(|(_, (unique, _))| is_within_key(unique, &key));
+    let of_key =
+        scope.opaque_uniques().enumerate().filter(|(_, (unique, _))| is_within_key(unique, &key));
     let of_key: Vec<usize> = of_key.map(|(at, _)| at).collect();
     // The values that a row frees (0) or takes (1) in the opaque indexes of the key.
     let values = |set: &ChangeSet, row: usize, side: usize| -> Vec<(usize, i64)> {
@@ -255,9 +256,9 @@ fn exclude_takers(values: &[IndexValue], unique: &Unique, excluded: &mut Exclude
 /// `referred` those that no row may take away.
 fn exclude_dependents(
     sets: &mut [ChangeSet],
-    scopes: &BTreeMap<usize, &Scope>,
-    marker: &Marker,
-    (mut unavailable, mut referred): (HashSet<Mark>, HashSet<Mark>),
+    scopes: &BTreeMap<usize, &WritableMapping>,
+    marker: &ValueHasher,
+    (mut unavailable, mut referred): (HashSet<ValueHash>, HashSet<ValueHash>),
     excluded: &mut [ExcludedRows],
 ) -> Result<(), Problem> {
     for set in sets.iter_mut() {
@@ -265,7 +266,7 @@ fn exclude_dependents(
         for unique in scope.uniques() {
             set.add_unique(scopes, unique);
         }
-        if set.shape.act == Act::Delete {
+        if set.shape.operation == Operation::Delete {
             continue;
         }
         for link in &scope.stored.parents {
@@ -278,8 +279,8 @@ fn exclude_dependents(
     loop {
         let mut has_more = false;
         for (set, excluded) in sets.iter_mut().zip(excluded.iter_mut()) {
-            let any: Vec<Mark> = scopes[&set.mapping]
-                .told()
+            let any: Vec<ValueHash> = scopes[&set.mapping]
+                .opaque_uniques()
                 .filter_map(|(unique, _)| set.any_value(scopes, unique, marker))
                 .collect();
             let stored = &scopes[&set.mapping].stored;
@@ -310,7 +311,7 @@ fn exclude_dependents(
                     unavailable.extend(provided.filter_map(|s| s.value(marker, change, values)));
                     if unavailable.len() > before {
                         // An insert that is left out frees no value.
-                        if shape.act != Act::Insert {
+                        if shape.operation != Operation::Insert {
                             unavailable.extend(any.iter().copied());
                         }
                         has_more = true;
@@ -337,7 +338,7 @@ mod tests {
 
     /// Excludes changes of the mappings 0 and 1. Returns what is left out, and the rows that are left.
     fn excluded(
-        scopes: [&Scope; 2],
+        scopes: [&WritableMapping; 2],
         mut sets: Vec<ChangeSet>,
     ) -> (Vec<(usize, String, u64)>, Vec<u64>) {
         let by_mapping = scopes.into_iter().enumerate().collect();
@@ -361,7 +362,7 @@ mod tests {
         let table = scope(table);
         let rows = ["a", "A", "b"].map(|id| change(None, Some([id, "v"])));
         let facts = facts(&[[None, Some(5)], [None, Some(5)], [None, Some(6)]]);
-        let set = change_set((0, &table), Act::Insert, &rows, facts);
+        let set = change_set((0, &table), Operation::Insert, &rows, facts);
         let expected = (vec![reason(0, DUPLICATE_INSERT, 1)], vec![2]);
         assert_eq!(excluded([&table, &table], vec![set]), expected);
     }
@@ -376,9 +377,10 @@ mod tests {
             let conflict = KeyConflict { reason: "taken".to_owned(), is_mapped };
             insert.key_conflicts.insert(0, conflict);
             let rows = [change(None, Some(["a", "v"]))];
-            let insert = change_set((0, &table), Act::Insert, &rows, insert);
+            let insert = change_set((0, &table), Operation::Insert, &rows, insert);
             let rows = [change(Some(["A", "v"]), None)];
-            let delete = change_set((0, &table), Act::Delete, &rows, facts(&[[Some(5), None]]));
+            let delete =
+                change_set((0, &table), Operation::Delete, &rows, facts(&[[Some(5), None]]));
             vec![insert, delete]
         };
         assert_eq!(excluded([&table, &table], sets(true)), (vec![], vec![1, 1]));
@@ -387,7 +389,7 @@ mod tests {
     }
 
     /// A child, whose `v` refers to the `id` of the parent.
-    fn child_and_parent() -> [Scope; 2] {
+    fn child_and_parent() -> [WritableMapping; 2] {
         let (mut child, mut parent) = (stored(1), stored(2));
         child.parents = vec![link("v", "id")];
         parent.referrers = vec![link("id", "v")];
@@ -401,12 +403,12 @@ mod tests {
             let mut facts = DraftFacts::default();
             facts.foreign_keys.missing.insert(0, vec![0]);
             let rows = [change(None, Some(["1", "p"])), change(None, Some(["2", "q"]))];
-            change_set((0, child), Act::Insert, &rows, facts)
+            change_set((0, child), Operation::Insert, &rows, facts)
         };
         let expected = (vec![reason(0, REQUIRES_EXCLUDED, 1)], vec![1]);
         assert_eq!(excluded([child, parent], vec![insert()]), expected);
         let rows = [change(None, Some(["p", "x"]))];
-        let parents = change_set((1, parent), Act::Insert, &rows, DraftFacts::default());
+        let parents = change_set((1, parent), Operation::Insert, &rows, DraftFacts::default());
         assert_eq!(excluded([child, parent], vec![insert(), parents]), (vec![], vec![2, 1]));
     }
 
@@ -416,11 +418,11 @@ mod tests {
         let delete = || {
             let mut facts = DraftFacts::default();
             facts.foreign_keys.referred.insert(0, vec![(0, 2)]);
-            change_set((1, parent), Act::Delete, &[change(Some(["p", "x"]), None)], facts)
+            change_set((1, parent), Operation::Delete, &[change(Some(["p", "x"]), None)], facts)
         };
         let children = |ids: &[&str]| {
             let rows: Vec<_> = ids.iter().map(|id| change(Some([id, "p"]), None)).collect();
-            change_set((0, child), Act::Delete, &rows, DraftFacts::default())
+            change_set((0, child), Operation::Delete, &rows, DraftFacts::default())
         };
         let sets = vec![delete(), children(&["1", "2"])];
         assert_eq!(excluded([child, parent], sets), (vec![], vec![1, 2]));

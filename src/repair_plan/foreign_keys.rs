@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::draft_change::DraftChange;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, ordered};
+use crate::repair::{Operation, WritableMapping, ordered};
 use crate::schema::Link;
 use crate::sql::{self, Statement};
 
@@ -24,7 +24,7 @@ impl ForeignKeyQuery {
     /// Makes the query for the parents of drafts; `None` if there is nothing to query.
     pub(crate) fn parents<R>(
         plan: &MappingPlan,
-        scope: &Scope,
+        scope: &WritableMapping,
         drafts: &[DraftChange<'_, R>],
         link: &Link,
     ) -> Option<(ForeignKeyQuery, Statement)> {
@@ -36,15 +36,15 @@ impl ForeignKeyQuery {
     /// children may be deleted or changed together with their parent, where the key says so.
     pub(crate) fn children<R>(
         plan: &MappingPlan,
-        scope: &Scope,
+        scope: &WritableMapping,
         drafts: &[DraftChange<'_, R>],
         link: &Link,
         cascades: bool,
     ) -> Option<(ForeignKeyQuery, Statement)> {
-        let is_free = |operation: Act| match operation {
-            Act::Insert => true,
-            Act::Update => cascades && link.on_update.is_some(),
-            Act::Delete => cascades && link.on_delete.is_some(),
+        let is_free = |operation: Operation| match operation {
+            Operation::Insert => true,
+            Operation::Update => cascades && link.on_update.is_some(),
+            Operation::Delete => cascades && link.on_delete.is_some(),
         };
         let values = drafts.iter().map(|draft| match is_free(draft.operation) {
             true => None,
@@ -55,7 +55,7 @@ impl ForeignKeyQuery {
 
     fn new<'v>(
         plan: &MappingPlan,
-        scope: &Scope,
+        scope: &WritableMapping,
         link: &Link,
         values: impl Iterator<Item = Option<Vec<&'v str>>>,
     ) -> Option<(ForeignKeyQuery, Statement)> {
@@ -93,14 +93,14 @@ impl ForeignKeyQuery {
 /// Returns the values of a foreign key's columns that a draft takes, or gives up (`old`); `None` if it does
 /// neither, or if one of them is NULL or not known.
 fn values<'d, R>(
-    scope: &Scope,
+    scope: &WritableMapping,
     draft: &'d DraftChange<'_, R>,
     link: &Link,
     old: bool,
 ) -> Option<Vec<&'d str>> {
     let places = scope.places(draft.operation, link.columns.iter().map(|(own, _)| own))?;
     let is_changed =
-        draft.operation != Act::Update || places.iter().any(|at| draft.set.contains(at));
+        draft.operation != Operation::Update || places.iter().any(|at| draft.set.contains(at));
     let image = if old { &draft.change.old } else { &draft.change.new };
     let image = image.as_ref().filter(|_| is_changed)?;
     places.iter().map(|at| image.get(*at)?.as_deref()).collect()

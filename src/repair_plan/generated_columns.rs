@@ -5,7 +5,7 @@
 use super::draft_change::DraftChange;
 use crate::compare::agree;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Filled, Scope};
+use crate::repair::{FilledColumn, Operation, WritableMapping};
 use crate::row::Record;
 use crate::schema::{Identity, Side, StoredColumn};
 use crate::sql::{self, Statement, quoted};
@@ -13,12 +13,12 @@ use crate::sql::{self, Statement, quoted};
 /// Queries for the generated columns of drafts of one operation.
 pub(crate) struct GeneratedColumnQuery<'c, 'd, R> {
     plan: &'c MappingPlan,
-    scope: &'c Scope,
+    scope: &'c WritableMapping,
     written: Side,
     drafts: &'c [DraftChange<'d, R>],
     /// The indexes of the drafts that are queried.
     queried: Vec<usize>,
-    columns: Vec<&'c Filled>,
+    columns: Vec<&'c FilledColumn>,
     pairs: Vec<usize>,
 }
 
@@ -26,14 +26,14 @@ impl<'c, 'd, R: Record> GeneratedColumnQuery<'c, 'd, R> {
     /// Makes the query for drafts that are not refused; `None` if there is nothing to query.
     pub(crate) fn new(
         plan: &'c MappingPlan,
-        (scope, written): (&'c Scope, Side),
+        (scope, written): (&'c WritableMapping, Side),
         drafts: &'c [DraftChange<'d, R>],
         refused: &[Option<String>],
-        operation: Act,
+        operation: Operation,
     ) -> Option<GeneratedColumnQuery<'c, 'd, R>> {
         let is_queried = |at: &usize| drafts[*at].operation == operation && refused[*at].is_none();
         let queried: Vec<usize> = (0..drafts.len()).filter(is_queried).collect();
-        let columns: Vec<&Filled> =
+        let columns: Vec<&FilledColumn> =
             scope.filled.iter().filter(|filled| is_computable(scope, operation, filled)).collect();
         let pairs = columns.iter().map(|filled| filled.pair).collect();
         (!queried.is_empty() && !columns.is_empty()).then_some(GeneratedColumnQuery {
@@ -99,7 +99,7 @@ impl<'c, 'd, R: Record> GeneratedColumnQuery<'c, 'd, R> {
 
 /// Returns whether a pair's column is generated from columns whose values are known before the change:
 /// an insert leaves some to their defaults, and some may not be read.
-fn is_computable(scope: &Scope, operation: Act, filled: &Filled) -> bool {
+fn is_computable(scope: &WritableMapping, operation: Operation, filled: &FilledColumn) -> bool {
     let column = &scope.stored.columns[filled.column];
     let Some(expression) = column.expression.as_ref().filter(|_| column.generated) else {
         return false;
@@ -107,7 +107,7 @@ fn is_computable(scope: &Scope, operation: Act, filled: &Filled) -> bool {
     let unknown = scope.stored.columns.iter().enumerate().filter(|(place, other)| {
         let is_filled = scope.filled.iter().any(|filled| filled.column == *place);
         let has_default = other.has_default || other.identity != Identity::None;
-        let takes_default = operation == Act::Insert && !is_filled && has_default;
+        let takes_default = operation == Operation::Insert && !is_filled && has_default;
         !other.generated && (!other.readable || takes_default)
     });
     unknown.into_iter().all(|(_, other)| !names(expression, &other.name.0))

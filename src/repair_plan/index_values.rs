@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use super::draft_change::DraftChange;
 use super::draft_facts::{ANY_VALUE, DraftFacts};
-use crate::repair::{Act, Scope, standin, stands_in};
+use crate::repair::{Operation, WritableMapping, placeholder_for, placeholder_sql};
 use crate::schema::{ColumnName, Identity, Side, StoredColumn};
 use crate::sql::{self, Statement};
 
 /// Queries for the values of drafts in opaque indexes, and for the CHECK constraints of their columns.
 pub(crate) struct IndexValueCheck<'c, 'd, R> {
-    scope: &'c Scope,
+    scope: &'c WritableMapping,
     written: Side,
     drafts: &'c [DraftChange<'d, R>],
     refused: &'c mut [Option<String>],
@@ -63,12 +63,12 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
     /// Begins a check; `None` if there is nothing to query. A draft that an index or a CHECK constraint
     /// rejects becomes refused.
     pub(crate) fn new(
-        scope: &'c Scope,
+        scope: &'c WritableMapping,
         written: Side,
         drafts: &'c [DraftChange<'d, R>],
         refused: &'c mut [Option<String>],
     ) -> Option<IndexValueCheck<'c, 'd, R>> {
-        let width = scope.told().count();
+        let width = scope.opaque_uniques().count();
         let is_updated = |column: &usize| drafts.iter().any(|d| d.updates(scope, *column));
         let checked: Vec<usize> = checked_columns(scope).filter(is_updated).collect();
         if width == 0 && checked.is_empty() || drafts.is_empty() {
@@ -97,7 +97,7 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
         let last = self.drafts.len().to_string();
         let texts = self.checked.iter().filter_map(|place| {
             let column = &self.scope.stored.columns[*place];
-            Some((*place, stands_in(&standin(column)?, &table, &column.name, &last)))
+            Some((*place, placeholder_sql(&placeholder_for(column)?, &table, &column.name, &last)))
         });
         let (places, texts): (Vec<usize>, Vec<String>) = texts.unzip();
         (!places.is_empty()).then(|| (places, sql::texts(&texts)))
@@ -173,14 +173,14 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
         let scope = self.scope;
         let rows = self.facts.index_values.chunks_mut(self.width.max(1));
         for (draft, values) in self.drafts.iter().zip(rows) {
-            for ((unique, index), value) in scope.told().zip(values) {
+            for ((unique, index), value) in scope.opaque_uniques().zip(values) {
                 let is_touched = unique.columns.iter().any(|column| draft.changes(scope, column));
                 let is_same = value[0] == value[1] && !index.coarse;
-                if draft.operation == Act::Update && (is_same || !is_touched) {
+                if draft.operation == Operation::Update && (is_same || !is_touched) {
                     *value = [None; 2];
                 }
                 let takes_default = unique.columns.iter().any(|c| is_left_to_default(scope, c));
-                if draft.operation == Act::Insert && takes_default {
+                if draft.operation == Operation::Insert && takes_default {
                     value[1] = Some(ANY_VALUE);
                 }
             }
@@ -239,11 +239,13 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
         let texts = |column: &usize| query.rows.iter().map(|row| self.text(row, *column)).collect();
         let texts: Vec<Vec<Option<&str>>> = needed.iter().map(texts).collect();
         let is_read = |column: &&StoredColumn| {
-            has_checks || scope.told().any(|(_, told)| told.generated.contains(&column.name))
+            has_checks
+                || scope.opaque_uniques().any(|(_, told)| told.generated.contains(&column.name))
         };
         let generated: Vec<&StoredColumn> =
             stored.iter().filter(|column| column.generated).filter(is_read).collect();
-        let mut values: Vec<&str> = scope.told().map(|(_, told)| told.value.as_str()).collect();
+        let mut values: Vec<&str> =
+            scope.opaque_uniques().map(|(_, told)| told.value.as_str()).collect();
         values.extend(self.checked.iter().filter_map(|column| stored[*column].checks.as_deref()));
         let columns: Vec<&StoredColumn> = needed.iter().map(|column| &stored[*column]).collect();
         sql::index_values(&values, &columns, &generated, &texts, query.rows.len())
@@ -251,7 +253,7 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
 }
 
 /// Returns the columns of unique indexes that have CHECK constraints: these may reject a placeholder.
-fn checked_columns(scope: &Scope) -> impl Iterator<Item = usize> {
+fn checked_columns(scope: &WritableMapping) -> impl Iterator<Item = usize> {
     let columns = scope.stored.columns.iter().enumerate();
     let checked = columns.filter(|(_, column)| column.checks.is_some());
     let indexed = checked.filter(|(_, c)| scope.uniques().any(|u| u.columns.contains(&c.name)));
@@ -259,13 +261,13 @@ fn checked_columns(scope: &Scope) -> impl Iterator<Item = usize> {
 }
 
 /// Returns whether a column is one of an opaque index.
-fn is_opaque(scope: &Scope, column: usize) -> bool {
+fn is_opaque(scope: &WritableMapping, column: usize) -> bool {
     let name = &scope.stored.columns[column].name;
-    scope.told().any(|(unique, _)| unique.columns.contains(name))
+    scope.opaque_uniques().any(|(unique, _)| unique.columns.contains(name))
 }
 
 /// Returns whether an insert leaves a column to its default.
-fn is_left_to_default(scope: &Scope, name: &ColumnName) -> bool {
+fn is_left_to_default(scope: &WritableMapping, name: &ColumnName) -> bool {
     let Some(place) = scope.stored.columns.iter().position(|column| column.name == *name) else {
         return false;
     };
@@ -277,22 +279,22 @@ fn is_left_to_default(scope: &Scope, name: &ColumnName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repair::Change;
+    use crate::repair::RowChange;
     use crate::repair_plan::sample::{self, SampleRow};
 
-    fn scope() -> Scope {
+    fn scope() -> WritableMapping {
         let mut table = sample::stored(1);
         table.uniques = vec![sample::unique("v", true)];
         sample::scope(table)
     }
 
-    fn draft(operation: Act, change: Change) -> DraftChange<'static, SampleRow> {
+    fn draft(operation: Operation, change: RowChange) -> DraftChange<'static, SampleRow> {
         let (set, converted, stored) = Default::default();
         DraftChange { operation, change, set, converted, right: None, stored }
     }
 
     fn update(from: &str, to: &str) -> DraftChange<'static, SampleRow> {
-        draft(Act::Update, sample::change(Some(["1", from]), Some(["1", to])))
+        draft(Operation::Update, sample::change(Some(["1", from]), Some(["1", to])))
     }
 
     fn answer(value: Option<i64>) -> IndexValueRow {
@@ -322,7 +324,7 @@ mod tests {
     #[test]
     fn a_row_that_the_server_rejects_is_found_by_division() {
         let scope = scope();
-        let insert = |id| draft(Act::Insert, sample::change(None, Some([id, "v"])));
+        let insert = |id| draft(Operation::Insert, sample::change(None, Some([id, "v"])));
         let drafts = ["1", "2", "3"].map(insert);
         let mut refused = vec![None; 3];
         let mut check = IndexValueCheck::new(&scope, Side::Target, &drafts, &mut refused).unwrap();

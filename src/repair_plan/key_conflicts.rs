@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::draft_change::DraftChange;
 use super::draft_facts::KeyConflict;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, coarse, ordered};
+use crate::repair::{Operation, WritableMapping, coarse, ordered};
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
 use crate::sql::{self, KeyColumn, Statement};
 
@@ -24,7 +24,7 @@ impl KeyConflictQuery {
     pub(crate) fn new<R>(
         plan: &MappingPlan,
         written: Side,
-        scope: &Scope,
+        scope: &WritableMapping,
         drafts: &[DraftChange<'_, R>],
         refused: &[Option<String>],
     ) -> Option<(KeyConflictQuery, Statement)> {
@@ -33,7 +33,8 @@ impl KeyConflictQuery {
         if includes_all && !key.iter().any(|column| coarse(column)) {
             return None;
         }
-        let is_insert = |at: &usize| drafts[*at].operation == Act::Insert && refused[*at].is_none();
+        let is_insert =
+            |at: &usize| drafts[*at].operation == Operation::Insert && refused[*at].is_none();
         let queried: Vec<usize> = (0..drafts.len()).filter(is_insert).collect();
         if queried.is_empty() {
             return None;
@@ -77,7 +78,7 @@ impl KeyConflictQuery {
 }
 
 /// Returns the key's columns, in its order.
-fn key_columns<'s>(plan: &MappingPlan, scope: &'s Scope) -> Vec<&'s StoredColumn> {
+fn key_columns<'s>(plan: &MappingPlan, scope: &'s WritableMapping) -> Vec<&'s StoredColumn> {
     let filled = scope.filled.iter().take(plan.key_width);
     filled.map(|filled| &scope.stored.columns[filled.column]).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
-use crate::repair::{Described, Wanted, WantedPlace};
+use crate::repair::{Exclusion, RepairItem, RepairPlace};
 
 /// Why one mapping cannot be repaired.
 #[derive(Clone, Debug)]
@@ -58,13 +58,13 @@ pub(crate) fn name_mappings(problems: &[MappingProblem], plans: &[MappingPlan]) 
 pub(crate) fn excluded_rows(
     problems: &[MappingProblem],
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
-) -> Vec<Described> {
+    wanted: &BTreeMap<usize, &[RepairItem]>,
+) -> Vec<Exclusion> {
     let mappings: BTreeSet<usize> = problems.iter().map(|problem| problem.mapping).collect();
     let excluded = |mapping: &usize| {
         let own = problems.iter().filter(|problem| problem.mapping == *mapping);
         let reasons: Vec<&str> = own.map(|own| own.problem.message.as_str()).collect();
-        Described {
+        Exclusion {
             mapping: plans[*mapping].name.clone(),
             reason: format!("of a mapping that cannot be repaired: {}", reasons.join("; ")),
             rows: wanted[mapping].iter().map(|wanted| wanted.rows).sum(),
@@ -76,7 +76,7 @@ pub(crate) fn excluded_rows(
 /// Returns the mappings whose findings do not identify rows by the key of the plan.
 pub(crate) fn check_findings(
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
+    wanted: &BTreeMap<usize, &[RepairItem]>,
 ) -> Vec<MappingProblem> {
     let problems = wanted.iter().filter_map(|(mapping, wanted)| {
         let plan = &plans[*mapping];
@@ -94,10 +94,10 @@ pub(crate) fn check_findings(
 }
 
 /// Returns whether the keys of a finding consist of these pairs.
-fn has_key(names: &[&str], wanted: &Wanted) -> bool {
+fn has_key(names: &[&str], wanted: &RepairItem) -> bool {
     let keys = match &wanted.place {
-        WantedPlace::Key(key) => [Some(key), None],
-        WantedPlace::Range(after, through) => [after.as_ref(), through.as_ref()],
+        RepairPlace::Key(key) => [Some(key), None],
+        RepairPlace::Range(after, through) => [after.as_ref(), through.as_ref()],
     };
     keys.into_iter().flatten().all(|key| {
         let is_named = |name: &&str| key.0.iter().any(|(known, _)| known == name);
@@ -114,13 +114,13 @@ mod tests {
         NamedValues(names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect())
     }
 
-    fn wanted(place: WantedPlace) -> Wanted {
-        Wanted { kind: DivergenceKind::Mismatch, place, group: None, partial: false, rows: 1 }
+    fn wanted(place: RepairPlace) -> RepairItem {
+        RepairItem { kind: DivergenceKind::Mismatch, place, group: None, partial: false, rows: 1 }
     }
 
     #[test]
     fn a_key_matches_by_its_pairs_in_any_order() {
-        let of_key = |names: &[&str]| wanted(WantedPlace::Key(key(names)));
+        let of_key = |names: &[&str]| wanted(RepairPlace::Key(key(names)));
         assert!(has_key(&["a", "b"], &of_key(&["b", "a"])));
         for names in [&["a"][..], &["a", "c"], &["a", "b", "c"]] {
             assert!(!has_key(&["a", "b"], &of_key(names)), "{names:?}");
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn both_bounds_of_a_range_have_to_match() {
         let range = |after: Option<&[&str]>, through: Option<&[&str]>| {
-            wanted(WantedPlace::Range(after.map(key), through.map(key)))
+            wanted(RepairPlace::Range(after.map(key), through.map(key)))
         };
         assert!(has_key(&["a"], &range(None, None)));
         assert!(has_key(&["a"], &range(Some(&["a"]), None)));

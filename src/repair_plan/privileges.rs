@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::selection::RepairOptions;
 use crate::problem::Problem;
-use crate::repair::{Act, Manner};
+use crate::repair::{ApplyMode, Operation};
 use crate::schema::{Rights, Server, TableName};
 
 /// Returns the privileges on a table that an operation needs and the role lacks. To lock a row takes
 /// UPDATE.
-fn missing_privileges(operation: Act, rights: &Rights) -> Vec<&'static str> {
+fn missing_privileges(operation: Operation, rights: &Rights) -> Vec<&'static str> {
     let needed = match operation {
-        Act::Insert => [(rights.insert, "INSERT"), (true, "")],
-        Act::Update => [(rights.update, "UPDATE"), (true, "")],
-        Act::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
+        Operation::Insert => [(rights.insert, "INSERT"), (true, "")],
+        Operation::Update => [(rights.update, "UPDATE"), (true, "")],
+        Operation::Delete => [(rights.delete, "DELETE"), (rights.update, "UPDATE")],
     };
     needed.into_iter().filter(|(has, _)| !has).map(|(_, name)| name).collect()
 }
 
 /// Returns a note for what the role lacks to apply operations, and whether it may use temporary tables.
 pub(crate) fn list_missing_privileges<'t>(
-    operations: impl Iterator<Item = (Act, &'t TableName, &'t Rights)>,
+    operations: impl Iterator<Item = (Operation, &'t TableName, &'t Rights)>,
     options: &RepairOptions,
 ) -> (Vec<String>, bool) {
     let mut temporary = !options.no_temp;
@@ -56,9 +56,9 @@ pub(crate) fn list_missing_privileges<'t>(
 
 /// Returns what the role lacks to apply an operation, with the GRANT that it needs.
 pub(crate) fn find_missing_privilege(
-    mode: Manner,
+    mode: ApplyMode,
     table: &TableName,
-    operation: Act,
+    operation: Operation,
     rights: &Rights,
     server: &Server,
 ) -> Option<Problem> {
@@ -113,7 +113,7 @@ mod tests {
     fn options(triggers: bool, no_temp: bool) -> RepairOptions {
         RepairOptions {
             authority: Side::Source,
-            kinds: vec![Act::Insert, Act::Update, Act::Delete],
+            kinds: vec![Operation::Insert, Operation::Update, Operation::Delete],
             mappings: Vec::new(),
             settle: None,
             batch: 1,
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn missing_privileges_are_listed_by_table() {
         let (a, b, none) = (table("a"), table("b"), rights(false));
-        let operations = [(Act::Delete, &a, &none), (Act::Insert, &b, &none)];
+        let operations = [(Operation::Delete, &a, &none), (Operation::Insert, &b, &none)];
         let (notes, temporary) =
             list_missing_privileges(operations.into_iter(), &options(false, false));
         assert_eq!(
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_role_with_all_privileges_has_no_notes() {
         let (a, all) = (table("a"), rights(true));
-        let operations = || [(Act::Update, &a, &all)].into_iter();
+        let operations = || [(Operation::Update, &a, &all)].into_iter();
         assert_eq!(
             list_missing_privileges(operations(), &options(false, false)),
             (Vec::new(), true)

@@ -4,7 +4,7 @@ use super::change_set::ChangeSet;
 use super::draft_facts::DraftFacts;
 use super::spool::SpoolWriter;
 use crate::plan::{MappingPlan, sample};
-use crate::repair::{Act, Change, Scope};
+use crate::repair::{Operation, RowChange, WritableMapping};
 use crate::schema::{
     Builtin, ColumnName, End, Identity, Link, PgType, SchemaName, Side, Stored, StoredColumn,
     TableName, Told, Unique,
@@ -53,8 +53,8 @@ pub(super) fn stored(oid: u32) -> Stored {
 }
 
 /// Returns what of a table can be written to the target.
-pub(super) fn scope(stored: Stored) -> Scope {
-    Scope::of(&plan(), Side::Target, stored, Vec::new()).unwrap()
+pub(super) fn scope(stored: Stored) -> WritableMapping {
+    WritableMapping::of(&plan(), Side::Target, stored, Vec::new()).unwrap()
 }
 
 /// Returns one end of a foreign key: of `own` to `theirs`.
@@ -94,9 +94,9 @@ pub(super) fn unique(column: &str, is_opaque: bool) -> Unique {
 
 /// Returns a set of changes of one operation, which may set `v`.
 pub(super) fn change_set(
-    (mapping, scope): (usize, &Scope),
-    operation: Act,
-    changes: &[Change],
+    (mapping, scope): (usize, &WritableMapping),
+    operation: Operation,
+    changes: &[RowChange],
     facts: DraftFacts,
 ) -> ChangeSet {
     let mut spool = spool(operation, changes);
@@ -107,17 +107,17 @@ pub(super) fn change_set(
 }
 
 /// Returns the changes of one operation, which may set `v`.
-pub(super) fn spool(operation: Act, changes: &[Change]) -> SpoolWriter {
+pub(super) fn spool(operation: Operation, changes: &[RowChange]) -> SpoolWriter {
     let mut spool = SpoolWriter::new().unwrap();
     changes.iter().for_each(|change| spool.push(change).unwrap());
-    spool.set.extend((operation == Act::Update).then_some(1));
+    spool.set.extend((operation == Operation::Update).then_some(1));
     spool
 }
 
 /// Returns a change from one row of `id` and `v` to another.
-pub(super) fn change(old: Option<[&str; 2]>, new: Option<[&str; 2]>) -> Change {
+pub(super) fn change(old: Option<[&str; 2]>, new: Option<[&str; 2]>) -> RowChange {
     let image = |row: [&str; 2]| row.iter().map(|text| Some((*text).to_owned())).collect();
-    Change { old: old.map(image), new: new.map(image) }
+    RowChange { old: old.map(image), new: new.map(image) }
 }
 
 /// Returns a row of `id` and `v` as both sides send it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
-use crate::repair::{Act, Described, Findings, Unseen, Wanted};
+use crate::repair::{Exclusion, IncompleteMapping, Operation, RepairFindings, RepairItem};
 use crate::schema::Side;
 
 /// The options of a repair.
@@ -14,7 +14,7 @@ pub struct RepairOptions {
     /// The side that is the source of truth.
     pub authority: Side,
     /// The operations that are allowed.
-    pub kinds: Vec<Act>,
+    pub kinds: Vec<Operation>,
     /// Only these mappings, if any are named.
     pub mappings: Vec<String>,
     /// How far apart the two reads of a range are, if not as in the spec.
@@ -33,11 +33,11 @@ pub struct RepairOptions {
 #[derive(Debug)]
 pub(crate) struct Selection<'f> {
     /// The findings, by the index of their mapping.
-    pub(crate) wanted: BTreeMap<usize, &'f [Wanted]>,
+    pub(crate) wanted: BTreeMap<usize, &'f [RepairItem]>,
     /// What is left out of the findings.
-    pub(crate) excluded: Vec<Described>,
+    pub(crate) excluded: Vec<Exclusion>,
     /// Mappings of which the run did not compare every row.
-    pub(crate) incomplete: Vec<Unseen>,
+    pub(crate) incomplete: Vec<IncompleteMapping>,
 }
 
 /// Selects the findings of mappings, or of all if `names` is empty.
@@ -47,7 +47,7 @@ pub(crate) struct Selection<'f> {
 pub(crate) fn select<'f>(
     plans: &[MappingPlan],
     names: &[String],
-    findings: &'f Findings,
+    findings: &'f RepairFindings,
 ) -> Result<Selection<'f>, Problem> {
     let of_plans: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
     select_by_name(&of_plans, names, findings)
@@ -56,7 +56,7 @@ pub(crate) fn select<'f>(
 fn select_by_name<'f>(
     plans: &[&str],
     names: &[String],
-    findings: &'f Findings,
+    findings: &'f RepairFindings,
 ) -> Result<Selection<'f>, Problem> {
     let mut all = names.iter().chain(findings.wanted.keys());
     if let Some(name) = all.find(|name| !plans.contains(&name.as_str())) {
@@ -70,7 +70,7 @@ fn select_by_name<'f>(
         .filter_map(|(index, name)| Some((index, findings.wanted.get(*name)?.as_slice())))
         .collect();
     let excluded = findings.left_out.iter().filter(|((mapping, _), _)| is_selected(mapping));
-    let excluded = excluded.map(|((mapping, reason), rows)| Described {
+    let excluded = excluded.map(|((mapping, reason), rows)| Exclusion {
         mapping: mapping.clone(),
         reason: (*reason).to_owned(),
         rows: *rows,
@@ -80,7 +80,9 @@ fn select_by_name<'f>(
     Ok(Selection {
         wanted,
         excluded: excluded.collect(),
-        incomplete: incomplete.map(|(mapping, reason)| Unseen { mapping, reason }).collect(),
+        incomplete: incomplete
+            .map(|(mapping, reason)| IncompleteMapping { mapping, reason })
+            .collect(),
     })
 }
 
@@ -88,15 +90,15 @@ fn select_by_name<'f>(
 mod tests {
     use super::*;
     use crate::finding::DivergenceKind;
-    use crate::repair::WantedPlace;
+    use crate::repair::RepairPlace;
 
-    fn findings() -> Findings {
-        let place = WantedPlace::Range(None, None);
+    fn findings() -> RepairFindings {
+        let place = RepairPlace::Range(None, None);
         let wanted = |rows| {
             let (kind, place) = (DivergenceKind::OnlyInSource, place.clone());
-            vec![Wanted { kind, place, group: None, partial: false, rows }]
+            vec![RepairItem { kind, place, group: None, partial: false, rows }]
         };
-        let mut findings = Findings::default();
+        let mut findings = RepairFindings::default();
         findings.wanted = [("b".to_owned(), wanted(2)), ("c".to_owned(), wanted(3))].into();
         findings.left_out =
             [(("b".to_owned(), "accepted"), 4), (("c".to_owned(), "accepted"), 5)].into();

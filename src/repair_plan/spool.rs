@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use super::draft_facts::{DraftFacts, IndexValue};
 use crate::files::unnamed;
 use crate::problem::Problem;
-use crate::repair::Change;
+use crate::repair::RowChange;
 use crate::spec::escape_json;
 
 /// Writes the changes of one mapping and one operation.
@@ -49,7 +49,7 @@ impl SpoolWriter {
     }
 
     /// Writes a change.
-    pub(crate) fn push(&mut self, change: &Change) -> Result<(), Problem> {
+    pub(crate) fn push(&mut self, change: &RowChange) -> Result<(), Problem> {
         let line = serde_json::to_string(change).map_err(spool_problem)?;
         self.rows += 1;
         writeln!(self.out, "{}", escape_json(&line)).map_err(spool_problem)
@@ -74,7 +74,7 @@ impl Spool {
     /// indexes.
     pub(crate) fn each(
         &mut self,
-        mut take: impl FnMut(&Change, &[IndexValue]),
+        mut take: impl FnMut(&RowChange, &[IndexValue]),
     ) -> Result<(), Problem> {
         self.rewind()?;
         let (mut text, mut row) = (String::new(), 0);
@@ -88,7 +88,7 @@ impl Spool {
     /// Passes each change to `take`, and notes where it is: afterwards changes can be read by number.
     pub(crate) fn each_indexed(
         &mut self,
-        mut take: impl FnMut(&Change, &[IndexValue]),
+        mut take: impl FnMut(&RowChange, &[IndexValue]),
     ) -> Result<(), Problem> {
         self.rewind()?;
         let (mut text, mut start) = (String::new(), 0);
@@ -126,7 +126,7 @@ impl Spool {
     }
 
     /// Reads the next change, and its line into `text`.
-    pub(crate) fn next(&mut self, text: &mut String) -> Result<Option<Change>, Problem> {
+    pub(crate) fn next(&mut self, text: &mut String) -> Result<Option<RowChange>, Problem> {
         text.clear();
         if self.reader.read_line(text).map_err(spool_problem)? == 0 {
             return Ok(None);
@@ -135,7 +135,7 @@ impl Spool {
     }
 
     /// Reads a change by its number, once `each_indexed` has read all of them.
-    pub(crate) fn at(&mut self, row: u64, text: &mut String) -> Result<Option<Change>, Problem> {
+    pub(crate) fn at(&mut self, row: u64, text: &mut String) -> Result<Option<RowChange>, Problem> {
         let start = usize::try_from(row).ok().and_then(|row| self.starts.get(row));
         let start = *start.ok_or_else(|| spool_problem("a change is missing"))?;
         self.reader.seek(SeekFrom::Start(start)).map_err(spool_problem)?;
@@ -147,8 +147,8 @@ impl Spool {
 mod tests {
     use super::*;
 
-    fn change(id: &str) -> Change {
-        Change { old: None, new: Some(vec![Some(id.to_owned())]) }
+    fn change(id: &str) -> RowChange {
+        RowChange { old: None, new: Some(vec![Some(id.to_owned())]) }
     }
 
     fn spool(ids: &[&str]) -> Spool {

@@ -3,13 +3,13 @@
 use super::mapping_problem::MappingProblem;
 use super::selection::RepairOptions;
 use crate::plan::MappingPlan;
-use crate::repair::{Act, Scope, TableIdentity, Wanted};
+use crate::repair::{Operation, RepairItem, TableIdentity, WritableMapping};
 use crate::schema::{Link, Rights, Stored, TableName};
 
 /// A table that is written.
 pub(crate) struct WrittenTable {
     /// Its columns, and the pairs that fill them.
-    pub(crate) scope: Scope,
+    pub(crate) scope: WritableMapping,
     /// Its definition.
     pub(crate) identity: TableIdentity,
     /// What the role may do to it.
@@ -23,16 +23,17 @@ pub(crate) struct WrittenTable {
 /// Every reason why they cannot.
 pub(crate) fn check_table(
     (mapping, plan): (usize, &MappingPlan),
-    wanted: &[Wanted],
+    wanted: &[RepairItem],
     (stored, beyond): (Stored, Vec<(TableName, Vec<Link>)>),
     options: &RepairOptions,
-) -> Result<Scope, Vec<MappingProblem>> {
+) -> Result<WritableMapping, Vec<MappingProblem>> {
     let authority = options.authority;
-    let scope = Scope::of(plan, authority.other(), stored, beyond);
+    let scope = WritableMapping::of(plan, authority.other(), stored, beyond);
     let checked = scope.and_then(|scope| {
-        let is_wanted =
-            |kind: &&Act| wanted.iter().any(|wanted| wanted.act(authority) == Some(**kind));
-        let refusals = |kind: &Act| scope.refusals(*kind, options.triggers);
+        let is_wanted = |kind: &&Operation| {
+            wanted.iter().any(|wanted| wanted.operation(authority) == Some(**kind))
+        };
+        let refusals = |kind: &Operation| scope.refusals(*kind, options.triggers);
         let kinds = options.kinds.iter().filter(is_wanted);
         let reasons: Vec<String> = kinds.flat_map(refusals).collect();
         if reasons.is_empty() { Ok(scope) } else { Err(reasons) }

@@ -120,8 +120,8 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     line(&format!(
-        "made of run {}, the {} being right; for database {}, valid until {}",
-        manifest.run, manifest.authority, manifest.place.database, manifest.expires_at
+        "made from run {} with --authority {}; for database {}, valid until {}",
+        manifest.run, manifest.authority, manifest.written.database, manifest.expires_at
     ))?;
     write_parts(manifest, &mut line)?;
     if let Some((part, batch)) = journal.through {
@@ -131,7 +131,7 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     }
     line(match manifest.parts.is_empty() {
         true => EMPTY,
-        false => "every seal is whole; nothing was changed: add --execute to change it",
+        false => "every checksum is correct; nothing was changed: add --execute to apply it",
     })
 }
 
@@ -140,7 +140,7 @@ fn warn_of_differing(differing: &DifferingRows, manifest: &Manifest, ui: &Ui) {
     for ((mapping, pair), count) in differing {
         let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
         let computed = stages.any(|s| s.mapping == *mapping && s.differ.contains_key(pair));
-        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.place.side);
+        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.written.side);
         let message = format!("mapping \"{mapping}\": {} {verb} in pair \"{pair}\"", rows(*count));
         match computed {
             true => ui.warning(

@@ -97,7 +97,7 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
         }
         Ok(Retold::Damaged(run)) => Problem::from(LedgerError::damaged(&run))
             .with_hint("Compare again, or name another run with --run."),
-        Ok(Retold::Unfinished) => Problem::new("that run has not come to its end").with_hint(list),
+        Ok(Retold::Unfinished) => Problem::new("that run has not finished").with_hint(list),
         Ok(Retold::Unknown) => match &args.run {
             Some(run) => Problem::new(format!("spec \"{name}\" has no run {run}")),
             None => Problem::new(format!("spec \"{name}\" has no finished run")),

@@ -17,7 +17,7 @@ use super::verify_folder::VerifiedFolder;
 use crate::pg::{Lease, PgError, Retries, Session};
 use crate::prepare::Stop;
 use crate::problem::Problem;
-use crate::repair::{self, Batch, Change, Part, Shape, Stage};
+use crate::repair::{self, Batch, ChangeShape, RepairPart, RepairStage, RowChange};
 use crate::repair_folder::{BatchNumber, Journal, SealedFile};
 use crate::run::batch_interval::BatchInterval;
 use crate::sql::{self, Bind};
@@ -27,9 +27,9 @@ const FILL_ROWS: usize = 5_000;
 
 /// A batch that is to be applied.
 struct DueBatch<'d> {
-    shapes: &'d [Shape],
-    stages: &'d [Stage],
-    changes: &'d [Vec<Change>],
+    shapes: &'d [ChangeShape],
+    stages: &'d [RepairStage],
+    changes: &'d [Vec<RowChange>],
     number: BatchNumber,
     rows: u64,
 }
@@ -81,7 +81,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     async fn apply_part(
         &mut self,
         part_number: usize,
-        part: &Part,
+        part: &RepairPart,
         changes: &SealedFile,
     ) -> Result<Option<ApplyOutcome>, Problem> {
         let folder = self.folder;
@@ -234,9 +234,9 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
         let manifest = self.folder.manifest();
         let stages = due.stages();
         let batch = Batch {
-            place: &manifest.place,
+            written: &manifest.written,
             expires: Some(&manifest.expires_at),
-            manner: manifest.manner,
+            mode: manifest.mode,
             stages: stages
                 .iter()
                 .map(|(shape, stage, changes)| (*shape, &stage.table, changes.len()))
@@ -247,7 +247,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
             for (index, (shape, _, changes)) in stages.iter().enumerate() {
                 let fill = batch.fill(index);
                 // A setting contains all rows or none.
-                let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };
+                let most = if batch.mode.temporary { FILL_ROWS } else { changes.len() };
                 for rows in changes.chunks(most) {
                     writing.fill(&fill, &binds(shape, rows)).await?;
                 }
@@ -289,7 +289,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
 
 impl DueBatch<'_> {
     /// Returns the stages that have changes.
-    fn stages(&self) -> Vec<(&Shape, &Stage, &[Change])> {
+    fn stages(&self) -> Vec<(&ChangeShape, &RepairStage, &[RowChange])> {
         let stages = self.shapes.iter().zip(self.stages).zip(self.changes);
         let stages = stages.map(|((shape, stage), changes)| (shape, stage, changes.as_slice()));
         stages.filter(|(_, _, changes)| !changes.is_empty()).collect()
@@ -297,7 +297,7 @@ impl DueBatch<'_> {
 }
 
 /// Returns rows as parameters: for each field an array of texts.
-fn binds(shape: &Shape, rows: &[Change]) -> Vec<Bind> {
-    let bind = |field| Bind::texts(rows.iter().map(|change| repair::value(change, field)));
+fn binds(shape: &ChangeShape, rows: &[RowChange]) -> Vec<Bind> {
+    let bind = |field| Bind::texts(rows.iter().map(|change| repair::field_value(change, field)));
     repair::fields(shape).map(bind).collect()
 }

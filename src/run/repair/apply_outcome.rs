@@ -3,18 +3,18 @@
 use super::verify_applied::DifferingRows;
 use crate::pg::PgError;
 use crate::problem::Problem;
-use crate::repair::{GUARD, Part};
+use crate::repair::{GUARD, RepairPart};
 use crate::schema::Side;
 
 /// The progress of `apply`.
 #[derive(Clone, Debug)]
 pub enum ApplyProgress<'p> {
     /// So many rows of a part are done.
-    Rows(&'p Part, u64),
+    Rows(&'p RepairPart, u64),
     /// The next batch is throttled, for this reason.
     Throttled(&'p str),
     /// A part is done; so many of its rows were applied before.
-    Part(&'p Part, u64),
+    Part(&'p RepairPart, u64),
     /// The journal cannot be written any more.
     JournalFailed(&'p Problem),
     /// Every key is read again.

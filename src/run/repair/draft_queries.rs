@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::pg::{PgError, Remedy, Row};
 use crate::problem::Problem;
-use crate::repair::{Act, Scope};
+use crate::repair::{Operation, WritableMapping};
 use crate::repair_plan::{
     CastCheck, DraftChange, DraftFacts, ForeignKeyFacts, ForeignKeyQuery, GeneratedColumnQuery,
     IndexValueCheck, IndexValueRow, KeyConflict, KeyConflictQuery,
@@ -21,7 +21,7 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 #[derive(Clone, Copy)]
 pub(super) struct DraftQueries<'q> {
     pub(super) context: &'q TaskContext<'q>,
-    pub(super) scope: &'q Scope,
+    pub(super) scope: &'q WritableMapping,
     pub(super) written: Side,
     /// Whether foreign keys are queried, and if so, whether rows may be deleted or changed together with
     /// the row to which they refer.
@@ -133,7 +133,7 @@ impl DraftQueries<'_> {
         refused: &[Option<String>],
     ) -> Result<BTreeMap<usize, Vec<usize>>, Problem> {
         let mut differing = BTreeMap::new();
-        for operation in [Act::Insert, Act::Update] {
+        for operation in [Operation::Insert, Operation::Update] {
             let (plan, table) = (self.context.plan, (self.scope, self.written));
             let query = GeneratedColumnQuery::new(plan, table, drafts, refused, operation);
             let Some(query) = query else { continue };

@@ -14,7 +14,9 @@ use crate::pg::Lease;
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
-use crate::repair::{Act, Described, Findings, Manifest, Manner, Place, Wanted};
+use crate::repair::{
+    ApplyMode, Exclusion, Manifest, Operation, RepairFindings, RepairItem, WrittenDatabase,
+};
 use crate::repair_folder::{FolderDraft, write_parts};
 use crate::repair_plan::{
     MappingProblem, RepairError, RepairOptions, Selection, SpoolWriter, check_findings,
@@ -44,7 +46,7 @@ struct Attempt<'a> {
     prepared: &'a Prepared,
     options: &'a RepairOptions,
     plans: &'a [MappingPlan],
-    wanted: BTreeMap<usize, &'a [Wanted]>,
+    wanted: BTreeMap<usize, &'a [RepairItem]>,
     /// Whether mappings are left out on whose rows others may depend.
     is_partial: bool,
     manifest: Manifest,
@@ -59,7 +61,7 @@ struct Attempt<'a> {
 pub async fn repair(
     prepared: &Prepared,
     options: &RepairOptions,
-    findings: Findings,
+    findings: RepairFindings,
     out: &Path,
 ) -> Result<RepairOutcome, Vec<Problem>> {
     let mut plans = prepared.plans.clone();
@@ -137,13 +139,13 @@ async fn try_repair(
     let BySide { source, target } = &prepared.servers;
     let recodes = source.encoding != target.encoding;
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);
-    let exclusion = |mapping: usize, reason: String, rows: u64| Described {
+    let exclusion = |mapping: usize, reason: String, rows: u64| Exclusion {
         mapping: plans[mapping].name.clone(),
         reason,
         rows,
     };
     let mut agreed = 0;
-    let mut spools: BTreeMap<(Act, usize), SpoolWriter> = BTreeMap::new();
+    let mut spools: BTreeMap<(Operation, usize), SpoolWriter> = BTreeMap::new();
     for (mapping, table) in &tables {
         let context = connections.context(&plans[*mapping]);
         let mut reader = MappingReader::new(context, &table.scope, options, recodes);
@@ -162,9 +164,9 @@ async fn try_repair(
         (*operation, &table.scope.table, &table.rights)
     });
     let (mut notes, temporary) = list_missing_privileges(operations, options);
-    manifest.manner.temporary = temporary;
+    manifest.mode.temporary = temporary;
     let scopes = tables.iter().map(|(mapping, table)| (*mapping, &table.scope)).collect();
-    let shape = |operation: Act, mapping: usize| {
+    let shape = |operation: Operation, mapping: usize| {
         let is_redacted = |pair: usize| plans[mapping].pairs[pair].settings.redact;
         tables[&mapping].scope.shape(operation, options.allow_cascade, is_redacted)
     };
@@ -191,18 +193,18 @@ fn empty_manifest(prepared: &Prepared, options: &RepairOptions, run: &str) -> Ma
         scope: spec.scope(),
         run: run.to_owned(),
         authority: options.authority.name().to_owned(),
-        place: Place {
+        written: WrittenDatabase {
             side: written.name().to_owned(),
             database: server.database.clone(),
             system_identifier: server.system_identifier.clone(),
             instance: server.instance.clone(),
         },
-        manner: Manner { triggers: options.triggers, temporary: !options.no_temp },
+        mode: ApplyMode { triggers: options.triggers, temporary: !options.no_temp },
         created_at: format_timestamp(now),
         expires_at: format_timestamp(now.checked_add(VALID).unwrap_or(now)),
         parts: Vec::new(),
         left_out: Vec::new(),
         unseen: Vec::new(),
-        seal: String::new(),
+        checksum: String::new(),
     }
 }

@@ -12,7 +12,7 @@ use crate::finding::{DivergenceKind, NamedValues};
 use crate::pg::{Lease, Row, Session};
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
-use crate::repair::{Act, Scope, Wanted, WantedPlace};
+use crate::repair::{Operation, RepairItem, RepairPlace, WritableMapping};
 use crate::repair_plan::{ChangeBuilder, DraftChange, FirstRead, Found, RepairOptions};
 use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil};
 use crate::run::work::task_context::TaskContext;
@@ -43,7 +43,7 @@ impl Connections<'_> {
 
 /// A part of a range that was read for the first time.
 struct ReadRange<'w> {
-    wanted: &'w Wanted,
+    wanted: &'w RepairItem,
     /// The side that had the rows.
     side: Side,
     range: KeyRange,
@@ -56,7 +56,7 @@ struct ReadRange<'w> {
 /// Reads the rows of one mapping.
 pub(super) struct MappingReader<'r> {
     context: TaskContext<'r>,
-    scope: &'r Scope,
+    scope: &'r WritableMapping,
     options: &'r RepairOptions,
     written: Side,
     /// The columns of the written side that are read beside the pairs.
@@ -69,7 +69,7 @@ impl<'r> MappingReader<'r> {
     /// Makes a reader. `recodes` says that the encodings of the servers differ.
     pub(super) fn new(
         context: TaskContext<'r>,
-        scope: &'r Scope,
+        scope: &'r WritableMapping,
         options: &'r RepairOptions,
         recodes: bool,
     ) -> MappingReader<'r> {
@@ -91,10 +91,10 @@ impl<'r> MappingReader<'r> {
     /// they stay the same for the time `settle`.
     pub(super) async fn read(
         mut self,
-        wanted: &[Wanted],
+        wanted: &[RepairItem],
         settle: Duration,
     ) -> Result<ChangeBuilder<'r>, Problem> {
-        for operation in [Act::Insert, Act::Update, Act::Delete] {
+        for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
             self.read_keys(wanted, operation).await?;
         }
         let (mut ranges, mut first_read) = (Vec::new(), FirstRead::new()?);
@@ -111,14 +111,18 @@ impl<'r> MappingReader<'r> {
     }
 
     /// Reads the rows of all findings of single keys that an operation repairs.
-    async fn read_keys(&mut self, wanted: &[Wanted], operation: Act) -> Result<(), Problem> {
+    async fn read_keys(
+        &mut self,
+        wanted: &[RepairItem],
+        operation: Operation,
+    ) -> Result<(), Problem> {
         let authority = self.options.authority;
         let of_operation =
-            || wanted.iter().filter(|wanted| wanted.act(authority) == Some(operation));
+            || wanted.iter().filter(|wanted| wanted.operation(authority) == Some(operation));
         let texts: Vec<Vec<String>> = of_operation()
             .filter_map(|wanted| match &wanted.place {
-                WantedPlace::Key(key) => Some(self.key_texts(key)),
-                WantedPlace::Range(..) => None,
+                RepairPlace::Key(key) => Some(self.key_texts(key)),
+                RepairPlace::Range(..) => None,
             })
             .collect::<Result<_, _>>()?;
         // Keys are in the source's form, unless only the target has the row.
@@ -161,12 +165,12 @@ impl<'r> MappingReader<'r> {
     /// Reads a range for the first time: records which rows one side has and the other lacks.
     async fn read_range<'w>(
         &mut self,
-        wanted: &'w Wanted,
+        wanted: &'w RepairItem,
         ranges: &mut Vec<ReadRange<'w>>,
         first_read: &mut FirstRead,
     ) -> Result<(), Problem> {
-        let WantedPlace::Range(after, through) = &wanted.place else { return Ok(()) };
-        let operation = wanted.act(self.options.authority);
+        let RepairPlace::Range(after, through) = &wanted.place else { return Ok(()) };
+        let operation = wanted.operation(self.options.authority);
         if let Some(operation) = operation.filter(|kind| !self.options.kinds.contains(kind)) {
             self.builder.exclude_operation(operation, wanted.rows);
             return Ok(());
@@ -228,7 +232,7 @@ impl<'r> MappingReader<'r> {
         first_read: &HashSet<Fingerprint>,
     ) -> Result<(), Problem> {
         let ReadRange { wanted, side, range, .. } = range;
-        let Some(operation) = wanted.act(self.options.authority) else { return Ok(()) };
+        let Some(operation) = wanted.operation(self.options.authority) else { return Ok(()) };
         let found = Found { operation, first_read: Some(first_read) };
         let keys = self.keys_within(*side, range).await?;
         // While changes are built of some rows, the next ones are read.
@@ -285,7 +289,7 @@ impl<'r> MappingReader<'r> {
         &self,
         side: Side,
         keys: &[Key],
-        wanted: &Wanted,
+        wanted: &RepairItem,
     ) -> Result<Vec<Key>, Problem> {
         let plan = self.context.plan;
         if wanted.group.is_none() && !wanted.partial {
@@ -308,7 +312,7 @@ impl<'r> MappingReader<'r> {
 }
 
 /// Returns the side in whose form the key of a finding is, and that has the rows of a range.
-fn key_side(wanted: &Wanted) -> Side {
+fn key_side(wanted: &RepairItem) -> Side {
     if wanted.kind == DivergenceKind::OnlyInTarget { Side::Target } else { Side::Source }
 }
 

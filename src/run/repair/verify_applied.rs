@@ -12,7 +12,7 @@ use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::prepare::SideError;
 use crate::problem::Problem;
-use crate::repair::{Change, Shape};
+use crate::repair::{ChangeShape, RowChange};
 use crate::row::{Key, Veil};
 use crate::run::work::rows;
 use crate::run::work::task_context::TaskContext;
@@ -70,8 +70,8 @@ impl VerifiedFolder<'_> {
     pub(super) async fn is_undone(
         &self,
         plans: &[&MappingPlan],
-        shapes: &[Shape],
-        batch: &[Vec<Change>],
+        shapes: &[ChangeShape],
+        batch: &[Vec<RowChange>],
     ) -> Result<bool, Problem> {
         for ((shape, plan), batch) in shapes.iter().zip(plans).zip(batch) {
             for batch in batch.chunks(KEYS_AT_ONCE) {
@@ -87,8 +87,8 @@ impl VerifiedFolder<'_> {
     async fn read_agreement(
         &self,
         plan: &MappingPlan,
-        shape: &Shape,
-        batch: &[Change],
+        shape: &ChangeShape,
+        batch: &[RowChange],
     ) -> Result<RowAgreement, Problem> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
@@ -122,14 +122,14 @@ impl VerifiedFolder<'_> {
 async fn read_agreement(
     context: &TaskContext<'_>,
     written: Side,
-    shape: &Shape,
-    batch: &[Change],
+    shape: &ChangeShape,
+    batch: &[RowChange],
 ) -> Result<RowAgreement, SideError> {
     let plan: &MappingPlan = context.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
         .filter_map(|change| {
-            let image = change.keyed()?;
+            let image = change.key_image()?;
             Some(shape.key.iter().map(|at| image[*at].clone().unwrap_or_default()).collect())
         })
         .collect();

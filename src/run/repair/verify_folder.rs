@@ -9,7 +9,7 @@ use super::written_tables::{catalog, read_identity, read_relation};
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
-use crate::repair::{Manifest, Part, Stage};
+use crate::repair::{Manifest, RepairPart, RepairStage};
 use crate::repair_folder::{
     ChangeFileReader, CheckedFolder, Journal, SealedFile, check_folder, check_server,
 };
@@ -59,21 +59,23 @@ async fn check_tables(
     let catalog = catalog(prepared, &lease, written);
     let server = &prepared.servers[written];
     let (mut plans, mut lacks) = (Vec::new(), None);
-    for Stage { mapping, kind, table, .. } in manifest.parts.iter().flat_map(|part| &part.stages) {
+    for RepairStage { mapping, kind, table, .. } in
+        manifest.parts.iter().flat_map(|part| &part.stages)
+    {
         let index = prepared.plans.iter().position(|plan| plan.name == *mapping);
         let Some(index) = index else {
             return Err(Problem::new(format!("the spec has no mapping \"{mapping}\"")));
         };
         let relation = read_relation(&prepared.plans[index], written, &catalog).await?;
         let now = read_identity(&table.table, &relation, &catalog).await.map_err(at_written)?;
-        if let Some(what) = table.changed(&now) {
+        if let Some(what) = table.list_changes(&now) {
             let message =
                 format!("table {} was changed since the repair was made: {what}", table.table);
             return Err(Problem::new(message).with_hint("Make a new one: compare, then repair."));
         }
         let rights = catalog.rights(table.oid, server).await.map_err(at_written)?;
         lacks = lacks.or_else(|| {
-            find_missing_privilege(manifest.manner, &table.table, *kind, &rights, server)
+            find_missing_privilege(manifest.mode, &table.table, *kind, &rights, server)
         });
         plans.push(index);
     }
@@ -95,7 +97,7 @@ impl VerifiedFolder<'_> {
     /// # Errors
     /// A journal that cannot be read, or belongs to another repair.
     pub fn journal(&self) -> Result<Journal, Problem> {
-        Journal::read(&self.folder.directory, &self.manifest().seal)
+        Journal::read(&self.folder.directory, &self.manifest().checksum)
     }
 
     /// Returns the side that is written.
@@ -104,7 +106,7 @@ impl VerifiedFolder<'_> {
     }
 
     /// Returns the parts, each with its number, from 1, and its changes.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, &Part, &SealedFile)> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, &RepairPart, &SealedFile)> {
         let parts = self.manifest().parts.iter().zip(&self.folder.changes).enumerate();
         parts.map(|(at, (part, changes))| (at + 1, part, changes))
     }
@@ -121,7 +123,7 @@ impl VerifiedFolder<'_> {
     /// Opens the changes of a part.
     pub(super) fn open_changes<'v>(
         &self,
-        part: &Part,
+        part: &RepairPart,
         changes: &'v SealedFile,
     ) -> Result<ChangeFileReader<'v>, Problem> {
         self.folder.open_changes(part, changes)

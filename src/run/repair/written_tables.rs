@@ -6,7 +6,7 @@ use crate::pg::{Catalog, Lease, PgError, RELATIONS_AT_ONCE, Session};
 use crate::plan::MappingPlan;
 use crate::prepare::Prepared;
 use crate::problem::Problem;
-use crate::repair::{TableIdentity, Wanted};
+use crate::repair::{RepairItem, TableIdentity};
 use crate::repair_plan::{MappingProblem, RepairError, RepairOptions, WrittenTable, check_table};
 use crate::schema::{BySide, Relation, Side, TableName};
 use crate::spec::Reads;
@@ -79,7 +79,7 @@ pub(super) async fn read_written_tables(
     prepared: &Prepared,
     options: &RepairOptions,
     plans: &[MappingPlan],
-    wanted: &BTreeMap<usize, &[Wanted]>,
+    wanted: &BTreeMap<usize, &[RepairItem]>,
     lease: &Lease,
 ) -> Result<BTreeMap<usize, WrittenTable>, RepairError> {
     let written = options.authority.other();

@@ -1,23 +1,23 @@
-//! The statements that do the work: rows are locked, changed where they still are what they were, and
-//! proven to be what they were to become.
+//! The statements that lock the rows, change those that are still as they were, and check that every row
+//! is as intended.
 
 use std::collections::BTreeSet;
 
-use super::change::{Act, Exchange, Standin};
-use super::quote::{block, literal};
-use super::rows::Rows;
+use super::change::{Exchange, Operation, Placeholder};
+use super::quote::{do_block, quote_literal};
+use super::staged_rows::StagedRows;
 use crate::schema::ColumnName;
 use crate::sql::{quoted, quoted_table};
 
-/// The code of an error by which a guard refuses.
+/// The SQLSTATE of an error that a guard raises.
 pub const GUARD: &str = "PGR01";
 
-/// Locks the rows that are there. All at once or none of them: a transaction that holds some of them
-/// and wants others finds ours free, so nobody ever waits in a circle with a script.
-pub(super) fn lock(stages: &[Rows<'_>]) -> Option<String> {
+/// Locks the existing rows, all at once or none of them. A transaction that holds some of them and waits
+/// for others then finds the others free, so it cannot deadlock with a script.
+pub(super) fn lock(stages: &[StagedRows<'_>]) -> Option<String> {
     let locks: Vec<String> = stages
         .iter()
-        .filter(|rows| rows.shape.act != Act::Insert)
+        .filter(|rows| rows.shape.operation != Operation::Insert)
         .map(|rows| {
             format!(
                 "\n      PERFORM 1
@@ -34,28 +34,13 @@ pub(super) fn lock(stages: &[Rows<'_>]) -> Option<String> {
     if locks.is_empty() {
         return None;
     }
-    Some(block(&format!(
-        "DECLARE
-  patience timestamptz := pg_catalog.clock_timestamp() + '3s'::interval;
-BEGIN
-  LOOP
-    BEGIN{}
-      EXIT;
-    EXCEPTION WHEN lock_not_available THEN
-      IF pg_catalog.clock_timestamp() > patience THEN
-        RAISE;
-      END IF;
-    END;
-    PERFORM pg_catalog.pg_sleep(0.05 * pg_catalog.random());
-  END LOOP;
-END",
-        locks.concat()
-    )))
+    let text = format!(include_str!("lock_rows.sql"), locks = locks.concat());
+    Some(do_block(&text))
 }
 
-/// A row of the table that is as it was, or that this very transaction has already touched: that is
-/// how a row whose value was given up is known again.
-fn as_it_was(rows: &Rows<'_>) -> String {
+/// Returns the condition that a row of the table is as before the change, or was already changed by this
+/// transaction: then it has given up a value.
+fn as_it_was(rows: &StagedRows<'_>) -> String {
     let image = rows.image(false);
     if rows.shape.exchanges.is_empty() {
         return image;
@@ -63,12 +48,13 @@ fn as_it_was(rows: &Rows<'_>) -> String {
     format!("({image}\n  OR t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid)")
 }
 
-/// Whether a row of the table is as it was before the change: there with its old image, or not there.
-pub(super) fn any_as_before(rows: &Rows<'_>) -> String {
+/// Returns the condition that some row of the table is as before the change: equal to its old image, or
+/// absent in case of an insert.
+pub(super) fn any_as_before(rows: &StagedRows<'_>) -> String {
     let (table, relation) = (quoted_table(&rows.shape.table), rows.relation());
     let key = rows.join("t", "u");
-    match rows.shape.act {
-        Act::Insert => format!(
+    match rows.shape.operation {
+        Operation::Insert => format!(
             "EXISTS (SELECT FROM {relation} AS u WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {key}))"
         ),
         _ => {
@@ -78,8 +64,13 @@ pub(super) fn any_as_before(rows: &Rows<'_>) -> String {
     }
 }
 
-/// What stands in a column of the row at some place, as SQL.
-pub fn stands_in(standin: &Standin, table: &str, column: &ColumnName, place: &str) -> String {
+/// Returns the placeholder value of a column, as SQL. `number` is the SQL of the row's number.
+pub fn placeholder_sql(
+    placeholder: &Placeholder,
+    table: &str,
+    column: &ColumnName,
+    number: &str,
+) -> String {
     let name = quoted(&column.0);
     let highest = |from: &str, to: &str, none: &str| {
         format!(
@@ -87,21 +78,23 @@ pub fn stands_in(standin: &Standin, table: &str, column: &ColumnName, place: &st
   WHERE x.{name} OPERATOR(pg_catalog.>=) '{from}' AND x.{name} OPERATOR(pg_catalog.<=) '{to}'), '{none}')"
         )
     };
-    // No time is infinite and none at the end of its type.
+    // Days and times stay below infinity and below the end of their type.
     let last = || highest("4000-01-01 BC", "290000-01-01", "2000-01-01");
-    match standin {
-        Standin::Null => "NULL".to_owned(),
-        Standin::Number(most) => format!("{} + {place}", highest(&format!("-{most}"), most, "0")),
-        Standin::Day => format!("{} + {place}::int4", last()),
-        Standin::Time => format!("{} + {place} * '1 day'::interval", last()),
-        Standin::Text(length) => text_in_between(*length, place),
-        Standin::Uuid => "pg_catalog.gen_random_uuid()".to_owned(),
+    match placeholder {
+        Placeholder::Null => "NULL".to_owned(),
+        Placeholder::Number(most) => {
+            format!("{} + {number}", highest(&format!("-{most}"), most, "0"))
+        }
+        Placeholder::Day => format!("{} + {number}::int4", last()),
+        Placeholder::Time => format!("{} + {number} * '1 day'::interval", last()),
+        Placeholder::Text(length) => placeholder_text(*length, number),
+        Placeholder::Uuid => "pg_catalog.gen_random_uuid()".to_owned(),
     }
 }
 
-/// A text for each place that no other row has. Where there is no room for a random one, it is made of
-/// characters that Unicode has given to nobody, if the database can say them.
-fn text_in_between(length: Option<i32>, place: &str) -> String {
+/// Returns the SQL of a text that no other row has. If `length` is too short for a random text, it
+/// consists of characters from Unicode's private use area, if the database's encoding has them.
+fn placeholder_text(length: Option<i32>, place: &str) -> String {
     let random = "pg_catalog.md5(pg_catalog.random()::text)";
     let number = format!("pg_catalog.lpad(pg_catalog.to_hex({place}), 8, '0')");
     match length {
@@ -118,22 +111,27 @@ fn text_in_between(length: Option<i32>, place: &str) -> String {
     }
 }
 
-/// Gives up values of a unique index that other rows of the batch are to take; nothing if none takes any.
-pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>]) -> Option<String> {
+/// Sets placeholders in rows whose values of a unique index other rows of the batch take; `None` if no
+/// row takes one.
+pub(super) fn give_up(
+    rows: &StagedRows<'_>,
+    exchange: &Exchange,
+    takers: &[StagedRows<'_>],
+) -> Option<String> {
     let shape = rows.shape;
     let table = quoted_table(&shape.table);
     let column = &shape.columns[exchange.column];
     let name = quoted(&column.name.0);
-    let standin = stands_in(&exchange.standin, &table, &column.name, "u.place");
+    let placeholder = placeholder_sql(&exchange.placeholder, &table, &column.name, "u.place");
     let mut taken: Vec<String> = Vec::new();
     if exchange.index.is_empty() {
-        // Nobody but the server knows the index's values: whoever changes what they are made of.
+        // Only the server can compute the index's values: every row that changes their columns.
         let each = |image: char| {
             let fields = exchange.moved.iter().map(|column| format!("u.{image}{}", column + 1));
             fields.collect::<Vec<_>>().join(", ")
         };
-        taken.push(match shape.act {
-            Act::Update => format!(
+        taken.push(match shape.operation {
+            Operation::Update => format!(
                 "ROW({})::record OPERATOR(pg_catalog.*<>) ROW({})::record",
                 each('n'),
                 each('o')
@@ -141,8 +139,10 @@ pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>])
             _ => "true".to_owned(),
         });
     }
-    let same_table = |taker: &&Rows<'_>| taker.shape.table == shape.table;
-    for taker in takers.iter().filter(same_table).filter(|taker| taker.shape.act != Act::Delete) {
+    let same_table = |taker: &&StagedRows<'_>| taker.shape.table == shape.table;
+    for taker in
+        takers.iter().filter(same_table).filter(|taker| taker.shape.operation != Operation::Delete)
+    {
         let columns = exchange.index.iter().map(|index| {
             let column = &shape.columns[*index];
             let same = taker.shape.columns.iter().position(|other| other.name == column.name)?;
@@ -154,7 +154,7 @@ pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>])
             continue;
         };
         let mut conditions = columns;
-        if taker.shape.act == Act::Update && shape.act == Act::Update {
+        if taker.shape.operation == Operation::Update && shape.operation == Operation::Update {
             let own = shape.key.iter().map(|key| format!("u.o{}", key + 1));
             let theirs = shape.key.iter().map(|key| format!("w.o{}", key + 1));
             conditions.push(format!(
@@ -174,7 +174,7 @@ pub(super) fn give_up(rows: &Rows<'_>, exchange: &Exchange, takers: &[Rows<'_>])
     }
     Some(format!(
         "UPDATE {table} AS t
-SET {name} = {standin}
+SET {name} = {placeholder}
 FROM (SELECT r.*, pg_catalog.row_number() OVER () AS place FROM {} AS r) AS u
 WHERE {}
 AND {}
@@ -186,10 +186,10 @@ AND ({});\n",
     ))
 }
 
-/// Changes the rows of all stages in one statement: foreign keys are looked at when it is over, so
-/// that even rows which refer to each other in a circle come and go together.
-pub(super) fn change(stages: &[Rows<'_>]) -> String {
-    let mut parts: Vec<String> = stages.iter().map(change_one).collect();
+/// Changes the rows of all stages in one statement. Foreign keys are checked at its end, so rows that
+/// refer to each other in a cycle can be inserted and deleted together.
+pub(super) fn change(stages: &[StagedRows<'_>]) -> String {
+    let mut parts: Vec<String> = stages.iter().map(change_stage).collect();
     let last = parts.pop().unwrap_or_default();
     if parts.is_empty() {
         return format!("{last};\n");
@@ -199,11 +199,11 @@ pub(super) fn change(stages: &[Rows<'_>]) -> String {
     format!("WITH {}\n{last};\n", named.collect::<Vec<_>>().join(", "))
 }
 
-fn change_one(rows: &Rows<'_>) -> String {
+fn change_stage(rows: &StagedRows<'_>) -> String {
     let (shape, relation, key) = (rows.shape, rows.relation(), rows.join("t", "u"));
     let table = quoted_table(&shape.table);
-    let head = match shape.act {
-        Act::Insert => {
+    let head = match shape.operation {
+        Operation::Insert => {
             let names = rows.each(|_, name| name.to_owned()).join(", ");
             let values = rows.each(|field, _| format!("u.{field}")).join(", ");
             return format!(
@@ -219,9 +219,9 @@ WHERE NOT EXISTS (
                 if shape.proven { "\nON CONFLICT DO NOTHING" } else { "" }
             );
         }
-        Act::Delete => format!("DELETE FROM {table} AS t\nUSING {relation} AS u"),
-        Act::Update => {
-            // What was given up comes back.
+        Operation::Delete => format!("DELETE FROM {table} AS t\nUSING {relation} AS u"),
+        Operation::Update => {
+            // Placeholders are replaced.
             let given_up = shape.exchanges.iter().map(|exchange| exchange.column);
             let set: BTreeSet<usize> = shape.set.iter().copied().chain(given_up).collect();
             let set = set.into_iter().map(|index| {
@@ -236,59 +236,36 @@ WHERE NOT EXISTS (
 }
 
 /// Raises unless every row is as intended.
-pub(super) fn prove(rows: &Rows<'_>) -> String {
-    let wrong = match rows.shape.act {
-        Act::Delete => "t.tableoid IS NOT NULL".to_owned(),
+pub(super) fn check_new(rows: &StagedRows<'_>) -> String {
+    let wrong = match rows.shape.operation {
+        Operation::Delete => "t.tableoid IS NOT NULL".to_owned(),
         _ => format!("t.tableoid IS NULL OR NOT {}", rows.image(true)),
     };
-    raise(rows, &wrong)
+    check(rows, &wrong)
 }
 
-/// Raises beforehand if a row that is to go is not as it was: where one takes others along, `prove`
-/// cannot tell who took it.
-pub(super) fn prove_old(rows: &Rows<'_>) -> String {
-    raise(rows, &format!("t.tableoid IS NOT NULL AND NOT {}", rows.image(false)))
+/// Raises, before the change, if a row that is to be deleted is not as before. If a delete cascades to
+/// other rows of the batch, [`check_new`] cannot detect this.
+pub(super) fn check_old(rows: &StagedRows<'_>) -> String {
+    check(rows, &format!("t.tableoid IS NOT NULL AND NOT {}", rows.image(false)))
 }
 
-fn raise(rows: &Rows<'_>, wrong: &str) -> String {
-    let (shape, count) = (rows.shape, rows.count);
+fn check(rows: &StagedRows<'_>, wrong: &str) -> String {
+    let shape = rows.shape;
     let each = |write: &dyn Fn(usize) -> String| {
         shape.key.iter().map(|index| write(index + 1)).collect::<Vec<_>>().join(", ")
     };
-    let of = rows.keyed();
-    let fields = each(&|at| format!("u.{of}{at} AS k{at}"));
-    let keys = each(&|at| format!("x.k{at}::text"));
-    let what = literal(&format!("{} of {}", shape.act.name(), shape.table_name()));
-    block(&format!(
-        "DECLARE
-  n bigint;
-  bad bigint;
-  gone bigint;
-  keys text;
-BEGIN
-  -- OFFSET keeps each row's images from being compared more than once.
-  SELECT pg_catalog.count(*),
-    pg_catalog.count(*) FILTER (WHERE x.wrong),
-    pg_catalog.count(*) FILTER (WHERE x.gone),
-    pg_catalog.left(pg_catalog.string_agg(ROW({keys})::text, ', ') FILTER (WHERE x.wrong), 200)
-  INTO n, bad, gone, keys
-  FROM (
-    SELECT {fields},
-      {wrong} AS wrong,
-      t.tableoid IS NULL AS gone
-    FROM {} AS u
-    LEFT JOIN {} AS t ON {}
-    OFFSET 0
-  ) AS x;
-  IF bad OPERATOR(pg_catalog.>) 0 OR n OPERATOR(pg_catalog.<>) {count} THEN
-    RAISE EXCEPTION 'pgreconcile: % NOT applied: % of {count} rows are not as intended (% gone, % found); nothing was changed',
-      {what}, bad, gone, n - gone
-      USING ERRCODE = '{GUARD}', DETAIL = 'keys: ' || coalesce(keys, 'none'),
-      HINT = 'Data changed since the report, a trigger rewrote it, or another unique index holds the value. Compare again and make a new script.';
-  END IF;
-END",
-        rows.relation(),
-        quoted_table(&shape.table),
-        rows.join("t", "u")
+    let of = rows.key_prefix();
+    do_block(&format!(
+        include_str!("check_rows.sql"),
+        keys = each(&|at| format!("x.k{at}::text")),
+        fields = each(&|at| format!("u.{of}{at} AS k{at}")),
+        wrong = wrong,
+        relation = rows.relation(),
+        table = quoted_table(&shape.table),
+        same_key = rows.join("t", "u"),
+        count = rows.count,
+        what = quote_literal(&format!("{} of {}", shape.operation.name(), shape.table_name())),
+        GUARD = GUARD
     ))
 }

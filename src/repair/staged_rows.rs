@@ -1,43 +1,44 @@
-//! Where the rows of a batch wait: a temporary table, or settings of the transaction.
+//! Where the rows of a batch are staged: in a temporary table, or in settings of the transaction.
 //!
-//! A temporary table takes COPY and is read fastest. A role without the privilege TEMPORARY cannot make
-//! one; its rows stand as arrays of texts in settings of our own, which end with the transaction, and
-//! every statement reads them as a table of the same columns.
+//! A temporary table accepts COPY and is read fastest. A role without the privilege TEMPORARY cannot
+//! create one. Its rows are staged as arrays of texts in settings, which end with the transaction, and
+//! every statement reads them as a relation with the same columns.
 
-use super::change::{Act, Change, Manner, Shape};
-use super::quote::{array, copy_field, literal, nullable};
+use super::change::{ApplyMode, ChangeShape, Operation, RowChange};
+use super::quote::{format_array, push_copy_field, quote_literal, quote_nullable};
 use crate::sql::{quoted, quoted_table};
 
-/// The rows of one stage.
+/// The staged rows of one stage.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows<'s> {
-    pub(super) shape: &'s Shape,
-    pub(super) manner: Manner,
-    /// Which stage of the batch, from 1; nothing if it is the only one.
+pub(super) struct StagedRows<'s> {
+    pub(super) shape: &'s ChangeShape,
+    pub(super) mode: ApplyMode,
+    /// The number of the stage within the batch, from 1; `None` if it is the only one.
     pub(super) number: Option<usize>,
-    /// How many.
+    /// The number of rows.
     pub(super) count: usize,
 }
 
-/// Which fields a row has: `o1` is the first column as it was, `n1` as it becomes.
-pub fn fields(shape: &Shape) -> impl Iterator<Item = (char, usize)> {
+/// Returns the fields of a staged row: `('o', 0)` is the first column before the change, `('n', 0)`
+/// after it.
+pub fn fields(shape: &ChangeShape) -> impl Iterator<Item = (char, usize)> {
     let all = 0..shape.columns.len();
-    let (old, new) = match shape.act {
-        Act::Insert => (0..0, all.collect()),
-        Act::Update => (all, shape.set.clone()),
-        Act::Delete => (all, Vec::new()),
+    let (old, new) = match shape.operation {
+        Operation::Insert => (0..0, all.collect()),
+        Operation::Update => (all, shape.set.clone()),
+        Operation::Delete => (all, Vec::new()),
     };
     old.map(|index| ('o', index)).chain(new.into_iter().map(|index| ('n', index)))
 }
 
-/// What a change says in a field.
-pub fn value(change: &Change, (prefix, index): (char, usize)) -> Option<&str> {
+/// Returns the value of a field in a change.
+pub fn field_value(change: &RowChange, (prefix, index): (char, usize)) -> Option<&str> {
     let image = if prefix == 'o' { &change.old } else { &change.new };
     image.as_ref()?.get(index)?.as_deref()
 }
 
-impl Rows<'_> {
-    /// Each field, written by its name (`o1`) and its column.
+impl StagedRows<'_> {
+    /// Writes each field, given its name (`o1`) and the quoted name of its column.
     pub(super) fn each(&self, write: impl Fn(&str, &str) -> String) -> Vec<String> {
         let field = |(prefix, index): (char, usize)| {
             write(&format!("{prefix}{}", index + 1), &quoted(&self.shape.columns[index].name.0))
@@ -49,9 +50,9 @@ impl Rows<'_> {
         self.number.map_or("pgr_rows".to_owned(), |number| format!("pgr_rows{number}"))
     }
 
-    /// The rows as something to select from.
+    /// Returns the relation that statements read.
     pub(super) fn relation(&self) -> String {
-        if self.manner.temporary {
+        if self.mode.temporary {
             return format!("pg_temp.{}", self.name());
         }
         let settings = self.each(|field, _| {
@@ -64,7 +65,7 @@ impl Rows<'_> {
         format!("pgreconcile.{}_{field}", self.name())
     }
 
-    /// Arrays of texts, one a field, as rows of the columns' own types.
+    /// Returns a query that turns arrays of texts, one per field, into rows with the columns' types.
     fn typed(&self, arrays: &[String]) -> String {
         let names = self.each(|field, _| field.to_owned()).join(", ");
         let columns: Vec<String> = fields(self.shape)
@@ -76,9 +77,9 @@ impl Rows<'_> {
         format!("SELECT {}\nFROM unnest({}) AS x({names})", columns.join(", "), arrays.join(", "))
     }
 
-    /// Makes room for them.
-    pub(super) fn make(&self) -> String {
-        if !self.manner.temporary {
+    /// Returns the statement that creates the temporary table; empty if there is none.
+    pub(super) fn create(&self) -> String {
+        if !self.mode.temporary {
             return String::new();
         }
         let table = quoted_table(&self.shape.table);
@@ -89,37 +90,39 @@ impl Rows<'_> {
         )
     }
 
-    /// Tells the planner how many there are, and what their keys are like.
+    /// Returns the statement that gives the planner the number of rows and the distribution of keys.
     pub(super) fn analyze(&self) -> Option<String> {
-        let key = self.shape.key.iter().map(|index| format!("{}{}", self.keyed(), index + 1));
+        let key = self.shape.key.iter().map(|index| format!("{}{}", self.key_prefix(), index + 1));
         let key = key.collect::<Vec<_>>().join(", ");
-        self.manner.temporary.then(|| format!("ANALYZE {} ({key});\n", self.relation()))
+        self.mode.temporary.then(|| format!("ANALYZE {} ({key});\n", self.relation()))
     }
 
-    /// Puts them there, as psql reads it: few of them as statements of one line each.
-    pub(super) fn written(&self, changes: &[Change], plain: bool) -> String {
+    /// Returns the statements that stage changes in a script: as one INSERT a row if `plain`, otherwise
+    /// as COPY.
+    pub(super) fn write(&self, changes: &[RowChange], plain: bool) -> String {
         let mut text = String::new();
         let names = self.each(|field, _| field.to_owned()).join(", ");
-        if !self.manner.temporary {
+        if !self.mode.temporary {
             for field in fields(self.shape) {
                 let name = self.setting(&format!("{}{}", field.0, field.1 + 1));
-                let values = array(changes.iter().map(|change| value(change, field)));
-                text.push_str(&format!("SET LOCAL {name} = {};\n", literal(&values)));
+                let values = format_array(changes.iter().map(|change| field_value(change, field)));
+                text.push_str(&format!("SET LOCAL {name} = {};\n", quote_literal(&values)));
             }
         } else if plain {
             for change in changes {
-                let values = fields(self.shape).map(|field| nullable(value(change, field)));
+                let values =
+                    fields(self.shape).map(|field| quote_nullable(field_value(change, field)));
                 let (rows, values) = (self.relation(), values.collect::<Vec<_>>().join(", "));
                 text.push_str(&format!("INSERT INTO {rows} ({names})\nVALUES ({values});\n"));
             }
         } else {
             text.push_str(&format!("COPY {} ({names}) FROM STDIN;\n", self.relation()));
             for change in changes {
-                for (place, field) in fields(self.shape).enumerate() {
-                    if place > 0 {
+                for (at, field) in fields(self.shape).enumerate() {
+                    if at > 0 {
                         text.push('\t');
                     }
-                    copy_field(&mut text, value(change, field));
+                    push_copy_field(&mut text, field_value(change, field));
                 }
                 text.push('\n');
             }
@@ -128,44 +131,45 @@ impl Rows<'_> {
         text
     }
 
-    /// Puts them there from parameters, an array of texts for each field.
+    /// Returns the statement that stages rows from parameters: an array of texts for each field.
     pub(super) fn fill(&self) -> String {
-        let place = |at: usize| format!("${}::text[]", at + 1);
-        if self.manner.temporary {
-            let places: Vec<String> = (0..fields(self.shape).count()).map(place).collect();
+        let parameter = |at: usize| format!("${}::text[]", at + 1);
+        if self.mode.temporary {
+            let parameters: Vec<String> = (0..fields(self.shape).count()).map(parameter).collect();
             let names = self.each(|field, _| field.to_owned()).join(", ");
-            return format!("INSERT INTO {} ({names})\n{}", self.relation(), self.typed(&places));
+            let rows = self.typed(&parameters);
+            return format!("INSERT INTO {} ({names})\n{rows}", self.relation());
         }
         let settings = fields(self.shape).enumerate().map(|(at, (prefix, index))| {
             let name = self.setting(&format!("{prefix}{}", index + 1));
-            format!("pg_catalog.set_config('{name}', {}::text, true)", place(at))
+            format!("pg_catalog.set_config('{name}', {}::text, true)", parameter(at))
         });
         format!("SELECT {}", settings.collect::<Vec<_>>().join(",\n  "))
     }
 
-    /// The image that holds the rows' key.
-    pub(super) fn keyed(&self) -> char {
-        if self.shape.act == Act::Insert { 'n' } else { 'o' }
+    /// Returns the prefix of the fields that hold the key.
+    pub(super) fn key_prefix(&self) -> char {
+        if self.shape.operation == Operation::Insert { 'n' } else { 'o' }
     }
 
-    /// A field of the rows that holds a column as it is afterwards.
+    /// Returns the field that holds a column's value after the change.
     pub(super) fn after(&self, index: usize) -> String {
-        let kept = self.shape.act == Act::Update && !self.shape.set.contains(&index);
-        let prefix = if kept || self.shape.act == Act::Delete { 'o' } else { 'n' };
+        let kept = self.shape.operation == Operation::Update && !self.shape.set.contains(&index);
+        let prefix = if kept || self.shape.operation == Operation::Delete { 'o' } else { 'n' };
         format!("{prefix}{}", index + 1)
     }
 
-    /// The row of the table and the row of ours have one key. Where a column's equality takes two keys for
-    /// one that compare tells apart, their bytes have to be the same as well: the row of the other key is
-    /// another row.
-    pub(super) fn join(&self, alias: &str, ours: &str) -> String {
-        let of = self.keyed();
+    /// Returns the condition that a row of the table and a staged row have the same key. If a column's
+    /// equality is coarser than a comparison, their bytes have to be the same, too: otherwise it is the
+    /// row of another key.
+    pub(super) fn join(&self, alias: &str, staged: &str) -> String {
+        let of = self.key_prefix();
         let fields = self.shape.key.iter().map(|index| {
             let column = &self.shape.columns[*index];
-            let (name, place) = (quoted(&column.name.0), index + 1);
-            let equal = format!("{alias}.{name} OPERATOR(pg_catalog.=) {ours}.{of}{place}");
+            let (name, number) = (quoted(&column.name.0), index + 1);
+            let equal = format!("{alias}.{name} OPERATOR(pg_catalog.=) {staged}.{of}{number}");
             let same = format!(
-                "ROW({alias}.{name})::record OPERATOR(pg_catalog.*=) ROW({ours}.{of}{place})::record"
+                "ROW({alias}.{name})::record OPERATOR(pg_catalog.*=) ROW({staged}.{of}{number})::record"
             );
             match (column.ordered, column.coarse) {
                 (true, false) => equal,
@@ -176,7 +180,8 @@ impl Rows<'_> {
         fields.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// The row of the table is as it was, or as it is to be, to the last bit.
+    /// Returns the condition that row `t` of the table is byte for byte as before the change or, with
+    /// `after`, as after it.
     pub(super) fn image(&self, after: bool) -> String {
         let names = self.shape.columns.iter().map(|column| format!("t.{}", quoted(&column.name.0)));
         let values = (0..self.shape.columns.len()).map(|index| match after {
@@ -190,9 +195,9 @@ impl Rows<'_> {
         )
     }
 
-    /// The order of the key, so that two writers wait for each other and never in a circle.
+    /// Returns an ORDER BY of the key: two writers that lock rows in the same order cannot deadlock.
     pub(super) fn order(&self, indent: &str) -> String {
-        let of = self.keyed();
+        let of = self.key_prefix();
         let keys = self.shape.key.iter().filter(|index| self.shape.columns[**index].ordered);
         let keys: Vec<String> = keys.map(|index| format!("u.{of}{}", index + 1)).collect();
         if keys.is_empty() {
