@@ -341,6 +341,7 @@ mod tests {
     }
 
     type Counts = Vec<(String, u64)>;
+    type Drafted = Option<(Operation, RowChange, Vec<usize>)>;
 
     /// Drafts the change of one row of the source (right) and the target.
     fn draft(
@@ -348,7 +349,7 @@ mod tests {
         target: &[[&str; 2]],
         operation: Operation,
         kinds: &[Operation],
-    ) -> (Option<(Operation, RowChange, Vec<usize>)>, u64, Counts) {
+    ) -> (Drafted, u64, Counts) {
         let (plan, scope) = (sample::plan(), sample::scope(sample::stored(1)));
         let rows = |rows: &[[&str; 2]]| -> Vec<SampleRow> {
             rows.iter().map(|[id, v]| sample::row(id, v)).collect()

@@ -269,11 +269,14 @@ mod tests {
     use crate::repair::RowChange;
     use crate::repair_plan::sample::{change, link, scope, spool, stored, unique};
 
+    /// The sets of a script, and the order of its rows with the number of those that are free.
+    type Ordered = (Vec<(usize, Operation)>, Option<(Vec<u32>, usize)>);
+
     /// Orders changes of the mappings 0 and 1. Returns the sets of each script, and the order of its rows.
     fn order(
         scopes: [&WritableMapping; 2],
         changes: &[(Operation, usize, &[RowChange])],
-    ) -> Vec<(Vec<(usize, Operation)>, Option<(Vec<u32>, usize)>)> {
+    ) -> Vec<Ordered> {
         let of = |(operation, mapping, changes): &(Operation, usize, &[RowChange])| {
             ((*operation, *mapping), spool(*operation, changes))
         };
