@@ -24,6 +24,7 @@
 //! | `candidates` | what becomes of a difference that was seen: state machines without I/O |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
 //! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
+//! | `repair_plan` | which rows a repair changes, how, and in which order |
 //! | `repair_folder` | the folder that `repair` writes and `apply` reads, and what was applied of it |
 //! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`diagnosis`] | why rows differ: what findings of a mapping have in common, in bounded memory |
@@ -52,6 +53,7 @@ mod prepare;
 pub mod problem;
 pub mod repair;
 mod repair_folder;
+mod repair_plan;
 pub mod report;
 pub mod row;
 pub mod run;

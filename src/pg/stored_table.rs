@@ -6,8 +6,8 @@ use super::catalog::Catalog;
 use super::error::PgError;
 use super::row::Row;
 use crate::schema::{
-    ColumnName, ForeignKey, ForeignKeyEnd, Identity, IndexValue, SchemaName, Server, StoredColumn,
-    StoredTable, TableName, TablePrivileges, UniqueIndex,
+    ColumnName, ForeignKey, ForeignKeyEnd, Identity, IndexValueSql, SchemaName, Server,
+    StoredColumn, StoredTable, TableName, TablePrivileges, UniqueIndex,
 };
 use crate::sql;
 
@@ -197,7 +197,7 @@ fn unique(row: &Row) -> Result<UniqueIndex, PgError> {
     let (keys, hashes): (Vec<String>, Vec<String>) = (row.get("keys")?, row.get("hashes")?);
     let predicate: Option<String> = row.get("predicate")?;
     let nulls_alike = row.get("nulls_alike")?;
-    let told = IndexValue {
+    let told = IndexValueSql {
         value: sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike),
         plain: !row.get::<bool>("needs_server")?,
         coarse: row.get("coarse")?,

@@ -17,7 +17,6 @@ mod equality;
 mod findings;
 mod foreign_keys;
 mod manifest;
-pub(crate) mod plan;
 mod quote;
 mod row_statements;
 mod script;
@@ -36,7 +35,6 @@ pub use manifest::{
     Exclusion, FileChecksum, IncompleteMapping, Manifest, ManifestError, RepairPart, RepairStage,
     TableIdentity, WrittenDatabase,
 };
-pub use plan::RepairOptions;
 pub use quote::escape_file_stem;
 pub use row_statements::{GUARD, placeholder_sql};
 pub use script::{BATCH_ROWS, PLAIN_ROWS, ScriptHeader, write_batch, write_footer, write_header};

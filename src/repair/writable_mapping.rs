@@ -12,7 +12,7 @@ use super::equality::{coarse, ordered};
 use crate::plan::{Expression, MappingPlan};
 use crate::problem::Problem;
 use crate::schema::{
-    Builtin, ColumnName, ForeignKey, Identity, IndexValue, PgType, RelationKind, Side,
+    Builtin, ColumnName, ForeignKey, Identity, IndexValueSql, PgType, RelationKind, Side,
     StoredColumn, StoredTable, TableName, UniqueIndex,
 };
 use crate::spec::Reads;
@@ -274,7 +274,7 @@ impl WritableMapping {
 
     /// Returns the opaque unique indexes: those whose values are queried from the server for each row,
     /// because the texts of their columns do not determine them.
-    pub fn opaque_uniques(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValue)> {
+    pub fn opaque_uniques(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValueSql)> {
         self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
     }
 

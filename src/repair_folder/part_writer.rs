@@ -9,11 +9,11 @@ use super::change_file::{BatchHeader, ChangeFileHeader};
 use super::folder_draft::{FileWriter, FolderDraft};
 use crate::files::create_unnamed_file;
 use crate::problem::Problem;
-use crate::repair::plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::repair::{
     self, Batch, ChangeShape, Manifest, PLAIN_ROWS, RepairPart, RepairStage, RowChange,
     ScriptHeader, TableIdentity,
 };
+use crate::repair_plan::{ChangeSet, OrderedScript, spool_problem};
 use crate::spec::escape_json;
 
 /// A script that is to be written.
@@ -52,7 +52,7 @@ pub(crate) fn write_part(
     ordered: &mut OrderedScript,
     manifest: &Manifest,
 ) -> Result<RepairPart, Problem> {
-    let stem = escape_file_stem(part, &ordered.sets);
+    let stem = part_stem(part, &ordered.sets);
     let names = [".sql", ".undo.sql", ".jsonl"].map(|end| format!("{stem}{end}"));
     let forward: Vec<ChangeShape> = ordered.sets.iter().map(|set| set.shape.clone()).collect();
     let back: Vec<ChangeShape> = forward.iter().map(ChangeShape::inverse).collect();
@@ -154,7 +154,7 @@ fn differing_rows(set: &ChangeSet, names: &[&str]) -> BTreeMap<String, u64> {
 
 /// Returns the names of the files without their ends: `003-orders-update`, or
 /// `003-orders+lines-insert` for several mappings.
-fn escape_file_stem(part: &PartPlan<'_>, sets: &[ChangeSet]) -> String {
+fn part_stem(part: &PartPlan<'_>, sets: &[ChangeSet]) -> String {
     let mappings = part.tables.iter().map(|(name, _)| repair::escape_file_stem(name));
     let kinds = sets.iter().map(|set| set.shape.operation.name().to_owned());
     stem_of(part.number, mappings.collect(), kinds.collect())

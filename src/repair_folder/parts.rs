@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::folder_draft::FolderDraft;
 use super::part_writer::{PartPlan, write_part};
 use crate::plan::MappingPlan;
-use crate::repair::plan::{MappingProblem, OrderedScript, RepairError, WrittenTable};
-use crate::repair::{Manifest, RepairOptions, fields, find_cascades};
+use crate::repair::{Manifest, fields, find_cascades};
+use crate::repair_plan::{MappingProblem, OrderedScript, RepairError, RepairOptions, WrittenTable};
 
 /// The maximum of columns of a table, also of the temporary table of a batch (`MaxHeapAttributeNumber`).
 const MOST_COLUMNS: usize = 1_600;

@@ -2,7 +2,8 @@
 //!
 //! One scheduler owns all state that changes, and reports to the observer. Workers carry out one task
 //! each and return its answer. What decides is in modules without I/O: `chunks` (which range next),
-//! `candidates` (what becomes of a difference), `throttle` (how fast), `repair` (which changes, in which order).
+//! `candidates` (what becomes of a difference), `throttle` (how fast), `repair_plan` (which changes, in which
+//! order).
 //!
 //! | file | holds |
 //! |---|---|
@@ -33,8 +34,8 @@ pub use crate::prepare::{
     Options, Prepared, SinceOption, Stop, Trouble, agree, changes, clocks, prepare,
     read_from_start, same_servers, unstorable,
 };
-pub use crate::repair::RepairOptions;
 pub use crate::repair_folder::Journal;
+pub use crate::repair_plan::RepairOptions;
 pub use cluster::{ShareOutcome, share};
 pub use recheck_prior::{PriorResults, recheck};
 pub use repair::{

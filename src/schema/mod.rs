@@ -21,6 +21,6 @@ pub use server::{DigestTrust, Server};
 pub use shape::{Shape, ShapeColumn, ShapeRelation};
 pub use side::{BySide, Side};
 pub use stored_table::{
-    ForeignKey, ForeignKeyEnd, Identity, IndexValue, StoredColumn, StoredTable, TablePrivileges,
+    ForeignKey, ForeignKeyEnd, Identity, IndexValueSql, StoredColumn, StoredTable, TablePrivileges,
     UniqueIndex,
 };

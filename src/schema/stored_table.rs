@@ -92,12 +92,12 @@ pub struct UniqueIndex {
     /// Whether it is checked at the end of a statement, or later, and not with every row.
     pub late: bool,
     /// How the server computes the value of a row in it.
-    pub told: Option<IndexValue>,
+    pub told: Option<IndexValueSql>,
 }
 
 /// The value of a row in a unique index, as the server computes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexValue {
+pub struct IndexValueSql {
     /// The value as SQL: a hash, or NULL.
     pub value: String,
     /// Whether the texts of its columns are different for different values: then no query is needed.

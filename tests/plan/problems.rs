@@ -131,7 +131,7 @@ fn what_the_catalogs_do_not_hold_is_named_at_its_place() {
         ),
         (
             format!("{good}where = \"id = any(f(id))\"\n"),
-            &[("function f(integer) does not exist", "\"id =", "search_path of [target]")],
+            &[("function f(integer) does not exist", "\"id =", "unless [target] sets search_path")],
         ),
         (
             format!(

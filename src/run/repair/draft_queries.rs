@@ -1,15 +1,15 @@
-//! Queries the written side about drafts of changes. `repair::plan` writes the statements and decides what
+//! Queries the written side about drafts of changes. `repair_plan` writes the statements and decides what
 //! follows from the answers; what a server rejects is divided until the one value or row is found.
 
 use std::collections::BTreeMap;
 
 use crate::pg::{PgError, Remedy, Row};
 use crate::problem::Problem;
-use crate::repair::plan::{
+use crate::repair::{Operation, WritableMapping};
+use crate::repair_plan::{
     CastCheck, DraftChange, DraftFacts, ForeignKeyFacts, ForeignKeyQuery, GeneratedColumnQuery,
     IndexValueCheck, IndexValueRow, KeyConflict, KeyConflictQuery,
 };
-use crate::repair::{Operation, WritableMapping};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::Side;
 use crate::sql::Statement;

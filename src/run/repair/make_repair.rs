@@ -14,15 +14,14 @@ use crate::pg::Connection;
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
-use crate::repair::plan::{
-    MappingProblem, RepairError, Selection, SpoolWriter, check_findings, excluded_rows,
-    list_missing_privileges, name_mappings, order_changes, select,
-};
 use crate::repair::{
-    ApplyMode, Exclusion, Manifest, Operation, RepairFindings, RepairItem, RepairOptions,
-    WrittenDatabase,
+    ApplyMode, Exclusion, Manifest, Operation, RepairFindings, RepairItem, WrittenDatabase,
 };
 use crate::repair_folder::{FolderDraft, write_parts};
+use crate::repair_plan::{
+    MappingProblem, RepairError, RepairOptions, Selection, SpoolWriter, check_findings,
+    excluded_rows, list_missing_privileges, name_mappings, order_changes, select,
+};
 use crate::row::Redactor;
 use crate::schema::BySide;
 

@@ -1,5 +1,5 @@
 //! Makes and applies repairs: connects, reads rows, queries the servers, and passes the results to
-//! `repair::plan`, which decides. Folders are written and read by `repair_folder`.
+//! `repair_plan`, which decides. Folders are written and read by `repair_folder`.
 //!
 //! | file | holds |
 //! |---|---|

@@ -9,11 +9,11 @@ use super::written_tables::{catalog, read_identity, read_relation};
 use crate::plan::MappingPlan;
 use crate::prepare::{Prepared, retry};
 use crate::problem::Problem;
-use crate::repair::plan::{find_missing_privilege, unmovable_sequence};
 use crate::repair::{Manifest, RepairPart, RepairStage};
 use crate::repair_folder::{
     ChangeFileReader, CheckedFolder, Journal, SealedFile, check_folder, check_server,
 };
+use crate::repair_plan::{find_missing_privilege, unmovable_sequence};
 use crate::schema::Side;
 
 /// A folder that was verified and may be applied.

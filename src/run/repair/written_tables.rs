@@ -6,8 +6,8 @@ use crate::pg::{Catalog, Connection, PgError, RELATIONS_AT_ONCE, ReadSettings};
 use crate::plan::MappingPlan;
 use crate::prepare::Prepared;
 use crate::problem::Problem;
-use crate::repair::plan::{MappingProblem, RepairError, WrittenTable, check_table};
-use crate::repair::{RepairItem, RepairOptions, TableIdentity};
+use crate::repair::{RepairItem, TableIdentity};
+use crate::repair_plan::{MappingProblem, RepairError, RepairOptions, WrittenTable, check_table};
 use crate::schema::{BySide, Relation, Side, TableName};
 use crate::spec::Reads;
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::repair_options::RepairOptions;
+use super::selection::RepairOptions;
 use crate::problem::Problem;
 use crate::repair::{ApplyMode, Operation};
 use crate::schema::{Server, TableName, TablePrivileges};

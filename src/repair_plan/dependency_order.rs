@@ -262,3 +262,95 @@ fn prepare_handovers(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repair::RowChange;
+    use crate::repair_plan::sample::{change, link, scope, spool, stored, unique};
+
+    /// The sets of a script, and the order of its rows with the number of those that are free.
+    type Ordered = (Vec<(usize, Operation)>, Option<(Vec<u32>, usize)>);
+
+    /// Orders changes of the mappings 0 and 1. Returns the sets of each script, and the order of its rows.
+    fn order(
+        scopes: [&WritableMapping; 2],
+        changes: &[(Operation, usize, &[RowChange])],
+    ) -> Vec<Ordered> {
+        let of = |(operation, mapping, changes): &(Operation, usize, &[RowChange])| {
+            ((*operation, *mapping), spool(*operation, changes))
+        };
+        let by_mapping = scopes.into_iter().enumerate().collect();
+        let shape = |operation, mapping: usize| scopes[mapping].shape(operation, false, |_| false);
+        let spools = changes.iter().map(of).collect();
+        let (scripts, excluded) = order_changes(spools, &by_mapping, shape).unwrap();
+        assert!(excluded.is_empty(), "{excluded:?}");
+        let scripts = scripts.into_iter().map(|script| {
+            let sets = script.sets.iter().map(|set| (set.mapping, set.shape.operation)).collect();
+            (sets, script.order.map(|order| (order.rows, order.free)))
+        });
+        scripts.collect()
+    }
+
+    /// A child, whose `v` refers to the `id` of the parent.
+    fn child_and_parent() -> [WritableMapping; 2] {
+        let (mut child, mut parent) = (stored(1), stored(2));
+        child.parents = vec![link("v", "id")];
+        parent.referrers = vec![link("id", "v")];
+        [child, parent].map(scope)
+    }
+
+    #[test]
+    fn parents_are_inserted_before_and_deleted_after_their_children() {
+        let [child, parent] = &child_and_parent();
+        let (row, old) = ([change(None, Some(["1", "2"]))], [change(Some(["1", "2"]), None)]);
+        let inserts: [(Operation, usize, &[RowChange]); 2] =
+            [(Operation::Insert, 0, &row), (Operation::Insert, 1, &row)];
+        let one = |mapping, operation| (vec![(mapping, operation)], None);
+        assert_eq!(
+            order([child, parent], &inserts),
+            [one(1, Operation::Insert), one(0, Operation::Insert)]
+        );
+        let deletes: [(Operation, usize, &[RowChange]); 2] =
+            [(Operation::Delete, 0, &old), (Operation::Delete, 1, &old)];
+        assert_eq!(
+            order([child, parent], &deletes),
+            [one(0, Operation::Delete), one(1, Operation::Delete)]
+        );
+    }
+
+    #[test]
+    fn rows_of_a_self_referencing_table_run_parents_first() {
+        let mut table = stored(1);
+        table.parents = vec![link("v", "id")];
+        table.referrers = vec![link("id", "v")];
+        let table = scope(table);
+        let rows = [["1", "2"], ["2", "3"], ["3", "3"]];
+        let inserts = rows.map(|row| change(None, Some(row)));
+        let ordered = order([&table, &table], &[(Operation::Insert, 0, &inserts)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Insert)], Some((vec![2, 1, 0], 3)))]);
+        let deletes = rows.map(|row| change(Some(row), None));
+        let ordered = order([&table, &table], &[(Operation::Delete, 0, &deletes)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Delete)], Some((vec![0, 1, 2], 3)))]);
+    }
+
+    #[test]
+    fn a_unique_value_is_freed_before_it_is_taken() {
+        let mut table = stored(1);
+        table.uniques = vec![unique("v", false)];
+        let table = scope(table);
+        let update = |id, from, to| change(Some([id, from]), Some([id, to]));
+        let chain = [update("1", "a", "b"), update("2", "b", "c")];
+        let ordered = order([&table, &table], &[(Operation::Update, 0, &chain)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Update)], Some((vec![1, 0], 2)))]);
+        let cycle = [update("1", "a", "b"), update("2", "b", "a"), update("3", "x", "y")];
+        let ordered = order([&table, &table], &[(Operation::Update, 0, &cycle)]);
+        assert_eq!(ordered, [(vec![(0, Operation::Update)], Some((vec![2, 0, 1], 1)))]);
+        let changes: [(Operation, usize, &[RowChange]); 2] = [
+            (Operation::Insert, 0, &[change(None, Some(["1", "a"]))]),
+            (Operation::Delete, 0, &[change(Some(["2", "a"]), None)]),
+        ];
+        let sets: Vec<_> = order([&table, &table], &changes).into_iter().map(|s| s.0).collect();
+        assert_eq!(sets, [vec![(0, Operation::Delete)], vec![(0, Operation::Insert)]]);
+    }
+}

@@ -1,17 +1,40 @@
-//! Which findings are repaired: those of the mappings that the options name, or of all.
+//! The options of a repair, and which findings they select: those of the mappings that they name, or of all.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::plan::MappingPlan;
 use crate::problem::Problem;
-use crate::repair::{Exclusion, IncompleteMapping, RepairFindings, RepairItem};
+use crate::repair::{Exclusion, IncompleteMapping, Operation, RepairFindings, RepairItem};
+use crate::schema::Side;
+
+/// The options of a repair.
+#[derive(Clone, Debug)]
+pub struct RepairOptions {
+    /// The side that is the source of truth.
+    pub authority: Side,
+    /// The operations that are allowed.
+    pub kinds: Vec<Operation>,
+    /// Only these mappings, if any are named.
+    pub mappings: Vec<String>,
+    /// How far apart the two reads of a range are, if not as in the spec.
+    pub settle: Option<Duration>,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Whether a DELETE may reach other tables.
+    pub allow_cascade: bool,
+    /// Whether triggers are fired.
+    pub triggers: bool,
+    /// Whether temporary tables are avoided.
+    pub no_temp: bool,
+}
 
 /// The findings that are repaired, and what is not.
 #[derive(Debug)]
 pub(crate) struct Selection<'f> {
     /// The findings, by the index of their mapping.
     pub(crate) wanted: BTreeMap<usize, &'f [RepairItem]>,
-    /// RepairFindings that are not repaired.
+    /// What is left out of the findings.
     pub(crate) excluded: Vec<Exclusion>,
     /// Mappings of which the run did not compare every row.
     pub(crate) incomplete: Vec<IncompleteMapping>,

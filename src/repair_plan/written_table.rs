@@ -1,7 +1,7 @@
 //! A table that is written, and whether it can be.
 
 use super::mapping_problem::MappingProblem;
-use super::repair_options::RepairOptions;
+use super::selection::RepairOptions;
 use crate::plan::MappingPlan;
 use crate::repair::{Operation, RepairItem, TableIdentity, WritableMapping};
 use crate::schema::{ForeignKey, StoredTable, TableName, TablePrivileges};

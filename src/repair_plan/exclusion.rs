@@ -330,3 +330,105 @@ fn exclude_dependents(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repair_plan::draft_facts::{DraftFacts, KeyConflict};
+    use crate::repair_plan::sample::{change, change_set, link, scope, stored, unique};
+
+    /// Excludes changes of the mappings 0 and 1. Returns what is left out, and the rows that are left.
+    fn excluded(
+        scopes: [&WritableMapping; 2],
+        mut sets: Vec<ChangeSet>,
+    ) -> (Vec<(usize, String, u64)>, Vec<u64>) {
+        let by_mapping = scopes.into_iter().enumerate().collect();
+        let counts = exclude(&mut sets, &by_mapping).unwrap();
+        let counts = counts.into_iter().map(|((mapping, reason), rows)| (mapping, reason, rows));
+        (counts.collect(), sets.iter().map(|set| set.spool.rows).collect())
+    }
+
+    fn reason(mapping: usize, reason: &str, rows: u64) -> (usize, String, u64) {
+        (mapping, reason.to_owned(), rows)
+    }
+
+    fn facts(index_values: &[IndexValue]) -> DraftFacts {
+        DraftFacts { index_values: index_values.to_vec(), ..DraftFacts::default() }
+    }
+
+    #[test]
+    fn of_two_inserts_of_one_key_the_first_is_kept() {
+        let mut table = stored(1);
+        table.uniques = vec![unique("id", true)];
+        let table = scope(table);
+        let rows = ["a", "A", "b"].map(|id| change(None, Some([id, "v"])));
+        let facts = facts(&[[None, Some(5)], [None, Some(5)], [None, Some(6)]]);
+        let set = change_set((0, &table), Operation::Insert, &rows, facts);
+        let expected = (vec![reason(0, DUPLICATE_INSERT, 1)], vec![2]);
+        assert_eq!(excluded([&table, &table], vec![set]), expected);
+    }
+
+    #[test]
+    fn an_insert_is_kept_if_this_repair_deletes_the_row_with_its_key() {
+        let mut table = stored(1);
+        table.uniques = vec![unique("id", true)];
+        let table = scope(table);
+        let sets = |is_mapped: bool| {
+            let mut insert = facts(&[[None, Some(5)]]);
+            let conflict = KeyConflict { reason: "taken".to_owned(), is_mapped };
+            insert.key_conflicts.insert(0, conflict);
+            let rows = [change(None, Some(["a", "v"]))];
+            let insert = change_set((0, &table), Operation::Insert, &rows, insert);
+            let rows = [change(Some(["A", "v"]), None)];
+            let delete =
+                change_set((0, &table), Operation::Delete, &rows, facts(&[[Some(5), None]]));
+            vec![insert, delete]
+        };
+        assert_eq!(excluded([&table, &table], sets(true)), (vec![], vec![1, 1]));
+        let expected = (vec![reason(0, "taken", 1)], vec![0, 1]);
+        assert_eq!(excluded([&table, &table], sets(false)), expected);
+    }
+
+    /// A child, whose `v` refers to the `id` of the parent.
+    fn child_and_parent() -> [WritableMapping; 2] {
+        let (mut child, mut parent) = (stored(1), stored(2));
+        child.parents = vec![link("v", "id")];
+        parent.referrers = vec![link("id", "v")];
+        [child, parent].map(scope)
+    }
+
+    #[test]
+    fn an_insert_needs_a_parent_that_exists_or_is_inserted() {
+        let [child, parent] = &child_and_parent();
+        let insert = || {
+            let mut facts = DraftFacts::default();
+            facts.foreign_keys.missing.insert(0, vec![0]);
+            let rows = [change(None, Some(["1", "p"])), change(None, Some(["2", "q"]))];
+            change_set((0, child), Operation::Insert, &rows, facts)
+        };
+        let expected = (vec![reason(0, REQUIRES_EXCLUDED, 1)], vec![1]);
+        assert_eq!(excluded([child, parent], vec![insert()]), expected);
+        let rows = [change(None, Some(["p", "x"]))];
+        let parents = change_set((1, parent), Operation::Insert, &rows, DraftFacts::default());
+        assert_eq!(excluded([child, parent], vec![insert(), parents]), (vec![], vec![2, 1]));
+    }
+
+    #[test]
+    fn a_parent_is_deleted_only_with_all_of_its_children() {
+        let [child, parent] = &child_and_parent();
+        let delete = || {
+            let mut facts = DraftFacts::default();
+            facts.foreign_keys.referred.insert(0, vec![(0, 2)]);
+            change_set((1, parent), Operation::Delete, &[change(Some(["p", "x"]), None)], facts)
+        };
+        let children = |ids: &[&str]| {
+            let rows: Vec<_> = ids.iter().map(|id| change(Some([id, "p"]), None)).collect();
+            change_set((0, child), Operation::Delete, &rows, DraftFacts::default())
+        };
+        let sets = vec![delete(), children(&["1", "2"])];
+        assert_eq!(excluded([child, parent], sets), (vec![], vec![1, 2]));
+        let sets = vec![delete(), children(&["1"])];
+        let expected = (vec![reason(1, REFERRED_TO, 1)], vec![0, 1]);
+        assert_eq!(excluded([child, parent], sets), expected);
+    }
+}

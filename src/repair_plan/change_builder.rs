@@ -299,10 +299,10 @@ impl<'r> ChangeBuilder<'r> {
     /// column's type.
     fn text_for_column(&self, text: Option<String>, pair: usize, column: usize) -> Option<String> {
         let stored = &self.scope.stored.columns[column];
-        // A column that rejects NULL gets the text that its rule treats as equal to NULL.
+        // The column rejects NULL: it takes the text that the rule treats as equal.
         let equal_to_null = self.plan.pairs[pair].form.text_equal_to_null();
-        let equal_to_null = equal_to_null.filter(|_| stored.not_null);
-        let text = text.or_else(|| equal_to_null.map(str::to_owned));
+        let equal_to_null = equal_to_null.filter(|_| stored.not_null).map(str::to_owned);
+        let text = text.or(equal_to_null);
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         text.map(|text| convert_text(text, from, stored.pg_type.base()))
     }
@@ -326,6 +326,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repair_plan::sample::{self, SampleRow};
 
     #[test]
     fn texts_lose_what_only_their_own_type_writes() {
@@ -337,5 +338,59 @@ mod tests {
         assert_eq!(convert("a  ", &bpchar, &text), "a");
         assert_eq!(convert("a  ", &bpchar, &bpchar), "a  ");
         assert_eq!(convert("a, ", &text, &bpchar), "a, ");
+    }
+
+    type Counts = Vec<(String, u64)>;
+    type Drafted = Option<(Operation, RowChange, Vec<usize>)>;
+
+    /// Drafts the change of one row of the source (right) and the target.
+    fn draft(
+        source: &[[&str; 2]],
+        target: &[[&str; 2]],
+        operation: Operation,
+        kinds: &[Operation],
+    ) -> (Drafted, u64, Counts) {
+        let (plan, scope) = (sample::plan(), sample::scope(sample::stored(1)));
+        let rows = |rows: &[[&str; 2]]| -> Vec<SampleRow> {
+            rows.iter().map(|[id, v]| sample::row(id, v)).collect()
+        };
+        let rows = BySide { source: rows(source), target: rows(target) };
+        let keys = [Key::of(&sample::row("1", ""), 1).unwrap()];
+        let mut builder = ChangeBuilder::new(&plan, &scope, Side::Source, kinds, false);
+        let found = Found { operation, first_read: None };
+        let drafts = builder.draft(&keys, &rows, found).unwrap();
+        let draft = drafts.into_iter().next();
+        let draft = draft.map(|draft| (draft.operation, draft.change, draft.set));
+        (draft, builder.agreed, builder.excluded.into_iter().collect())
+    }
+
+    const ALL: [Operation; 3] = [Operation::Insert, Operation::Update, Operation::Delete];
+
+    #[test]
+    fn a_row_that_still_differs_as_it_was_found_becomes_a_change() {
+        let (a, b) = (["1", "a"], ["1", "b"]);
+        let made = |operation, old, new, set| {
+            (Some((operation, sample::change(old, new), set)), 0, Counts::new())
+        };
+        let inserted = draft(&[a], &[], Operation::Insert, &ALL);
+        assert_eq!(inserted, made(Operation::Insert, None, Some(a), vec![]));
+        let updated = draft(&[a], &[b], Operation::Update, &ALL);
+        assert_eq!(updated, made(Operation::Update, Some(b), Some(a), vec![1]));
+        let deleted = draft(&[], &[b], Operation::Delete, &ALL);
+        assert_eq!(deleted, made(Operation::Delete, Some(b), None, vec![]));
+    }
+
+    #[test]
+    fn other_rows_are_counted_with_the_reason() {
+        let (a, b) = (["1", "a"], ["1", "b"]);
+        let left = |reason: &str| (None, 0, vec![(reason.to_owned(), 1)]);
+        assert_eq!(draft(&[a], &[a], Operation::Update, &ALL), (None, 1, Counts::new()));
+        assert_eq!(draft(&[], &[], Operation::Update, &ALL), left("gone from both sides"));
+        let several = draft(&[a, b], &[a], Operation::Update, &ALL);
+        assert_eq!(several, left("of a key that several rows have"));
+        let other = draft(&[a], &[], Operation::Update, &ALL);
+        assert_eq!(other, left("of another difference than was found: compare again"));
+        let not_allowed = draft(&[], &[b], Operation::Delete, &ALL[..2]);
+        assert_eq!(not_allowed, left("to delete, which --kinds leaves out"));
     }
 }

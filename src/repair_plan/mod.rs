@@ -7,7 +7,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `repair_options`, `selection`, `mapping_problem` | which findings are repaired, and which mappings cannot be |
+//! | `selection`, `mapping_problem` | the options, which findings are repaired, and which mappings cannot be |
 //! | `change_builder`, `draft_change` | changes of rows that still differ |
 //! | `cast_check`, `index_values`, `key_conflicts`, `generated_columns`, `foreign_keys` | what the server is queried about drafts: statements, and what follows from the answers |
 //! | `draft_facts`, `spool` | these answers, and changes in a temporary file |
@@ -29,7 +29,8 @@ mod index_values;
 mod key_conflicts;
 mod mapping_problem;
 mod privileges;
-mod repair_options;
+#[cfg(test)]
+mod sample;
 mod selection;
 mod spool;
 mod stability;
@@ -50,7 +51,7 @@ pub(crate) use mapping_problem::{
     MappingProblem, RepairError, check_findings, excluded_rows, name_mappings,
 };
 pub(crate) use privileges::{find_missing_privilege, list_missing_privileges, unmovable_sequence};
-pub use repair_options::RepairOptions;
+pub use selection::RepairOptions;
 pub(crate) use selection::{Selection, select};
 pub(crate) use spool::{SpoolWriter, spool_problem};
 pub(crate) use stability::FirstRead;

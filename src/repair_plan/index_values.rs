@@ -275,3 +275,71 @@ fn is_left_to_default(scope: &WritableMapping, name: &ColumnName) -> bool {
     let has_value = column.has_default || column.identity != Identity::None;
     has_value && !scope.filled.iter().any(|filled| filled.column == place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repair::RowChange;
+    use crate::repair_plan::sample::{self, SampleRow};
+
+    fn scope() -> WritableMapping {
+        let mut table = sample::stored(1);
+        table.uniques = vec![sample::unique("v", true)];
+        sample::scope(table)
+    }
+
+    fn draft(operation: Operation, change: RowChange) -> DraftChange<'static, SampleRow> {
+        let (set, converted, stored) = Default::default();
+        DraftChange { operation, change, set, converted, right: None, stored }
+    }
+
+    fn update(from: &str, to: &str) -> DraftChange<'static, SampleRow> {
+        draft(Operation::Update, sample::change(Some(["1", from]), Some(["1", to])))
+    }
+
+    fn answer(value: Option<i64>) -> IndexValueRow {
+        IndexValueRow { values: vec![value], passes: Vec::new() }
+    }
+
+    #[test]
+    fn an_update_is_queried_before_and_after_and_with_null() {
+        let scope = scope();
+        let drafts = [update("a", "b"), update("a", "a")];
+        let mut refused = vec![None; 2];
+        let mut check = IndexValueCheck::new(&scope, Side::Target, &drafts, &mut refused).unwrap();
+        let query = check.next().unwrap();
+        let rows: Vec<_> =
+            query.rows.iter().map(|row| (row.draft, row.new, row.replaced.is_some())).collect();
+        let first = [(0, false, false), (0, false, true), (0, true, false), (0, true, true)];
+        assert_eq!(rows, [&first[..], &[(1, false, false), (1, true, false)]].concat());
+        let values = [Some(10), Some(99), Some(11), None, Some(10), Some(10)];
+        check.apply(&query, values.map(answer).to_vec());
+        assert!(check.next().is_none());
+        let facts = check.finish();
+        assert_eq!(facts.index_values, [[Some(10), Some(11)], [None, None]]);
+        // With NULL in the column the row still had a value: NULL is no placeholder.
+        assert_eq!(facts.limits.held, [(0, 1)].into());
+    }
+
+    #[test]
+    fn a_row_that_the_server_rejects_is_found_by_division() {
+        let scope = scope();
+        let insert = |id| draft(Operation::Insert, sample::change(None, Some([id, "v"])));
+        let drafts = ["1", "2", "3"].map(insert);
+        let mut refused = vec![None; 3];
+        let mut check = IndexValueCheck::new(&scope, Side::Target, &drafts, &mut refused).unwrap();
+        while let Some(query) = check.next() {
+            match query.drafts.contains(&2) {
+                true => check.divide(query),
+                false => {
+                    let answers = vec![answer(Some(7)); query.rows.len()];
+                    check.apply(&query, answers);
+                }
+            }
+        }
+        let taken = [None, Some(7)];
+        assert_eq!(check.finish().index_values, [taken, taken, [None, None]]);
+        let reason = "whose values an index or a CHECK of the target refuses";
+        assert_eq!(refused, [None, None, Some(reason.to_owned())]);
+    }
+}

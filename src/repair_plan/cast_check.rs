@@ -122,3 +122,69 @@ impl<'c, 'd, R: RowFields> CastCheck<'c, 'd, R> {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repair::Operation;
+    use crate::repair_plan::sample::{self, SampleRow};
+
+    /// Drafts of inserts of these rows, whose `v` comes from another type.
+    fn drafts(rows: &[SampleRow]) -> Vec<DraftChange<'_, SampleRow>> {
+        let draft = |row| DraftChange {
+            operation: Operation::Insert,
+            change: sample::change(None, Some(["1", "v"])),
+            set: Vec::new(),
+            converted: vec![(1, 1)],
+            right: Some(row),
+            stored: Vec::new(),
+        };
+        rows.iter().map(draft).collect()
+    }
+
+    /// The field of `v` as a server sends it.
+    fn field(text: &str) -> SampleRow {
+        vec![Some(text.as_bytes().to_vec())]
+    }
+
+    #[test]
+    fn a_cast_value_replaces_the_text_or_refuses_the_draft() {
+        let plan = sample::plan();
+        let rows = [sample::row("1", "a"), sample::row("2", "b")];
+        let mut drafts = drafts(&rows);
+        let mut check = CastCheck::new(&plan, Side::Target, &mut drafts);
+        let query = check.next().unwrap();
+        let texts = vec![vec![Some("A".to_owned())], vec![Some("B".to_owned())]];
+        check.apply(query, &[field("a"), field("other")], texts);
+        assert!(check.next().is_none());
+        let reason = "whose value of pair \"v\" the target's text does not hold";
+        assert_eq!(check.finish(), [None, Some(reason.to_owned())]);
+        let text = |draft: &DraftChange<'_, SampleRow>| draft.converted_text(1).unwrap().to_owned();
+        assert_eq!([text(&drafts[0]), text(&drafts[1])], ["A", "v"]);
+    }
+
+    #[test]
+    fn a_rejected_query_is_divided_until_one_value_is_found() {
+        let plan = sample::plan();
+        let rows = ["a", "b", "c"].map(|v| sample::row("1", v));
+        let mut drafts = drafts(&rows);
+        let mut check = CastCheck::new(&plan, Side::Target, &mut drafts);
+        let mut queried = Vec::new();
+        // The server rejects the second draft.
+        while let Some(query) = check.next() {
+            queried.push(query.drafts.clone());
+            match query.drafts.contains(&1) {
+                true => check.divide(query),
+                false => {
+                    let fields: Vec<SampleRow> =
+                        query.drafts.clone().map(|at| field(["a", "b", "c"][at])).collect();
+                    let texts = vec![vec![None]; fields.len()];
+                    check.apply(query, &fields, texts);
+                }
+            }
+        }
+        assert_eq!(queried, [0..3, 0..1, 1..3, 1..2, 2..3]);
+        let refused: Vec<bool> = check.finish().iter().map(Option::is_some).collect();
+        assert_eq!(refused, [false, true, false]);
+    }
+}
