@@ -4,7 +4,7 @@
 //! They read `pg_catalog` and its privilege functions, never information_schema, which hides columns that
 //! the role may not read. Every column of a result is cast to a built-in type.
 
-use super::relation::named;
+use super::relation::push_named;
 use super::statement::{Bind, Statement, Writer};
 use crate::schema::{ColumnName, SchemaName, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
@@ -119,7 +119,7 @@ pub fn expression_type(
     let mut writer = Writer::new(params);
     writer.push("select t.t::pg_catalog.oid::pg_catalog.int8, t.t::pg_catalog.text\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
     writer.fragment(fragment).push("\nfrom ");
-    named(&mut writer, reads, side);
+    push_named(&mut writer, reads, side);
     writer.push("\nwhere false\n)) as t\n) as t");
     writer.finish()
 }
@@ -140,7 +140,7 @@ pub fn expression_plan(
         writer.push(&format!("{side}.{}", super::statement::quoted(&name.0)));
     });
     writer.push("\nfrom ");
-    named(&mut writer, reads, side);
+    push_named(&mut writer, reads, side);
     writer.push("\noffset 0\n) as ").push(side.name());
     writer.finish()
 }

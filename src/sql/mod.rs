@@ -1,11 +1,15 @@
-//! Every SQL text, as values: what is asked, never asking it.
+//! The SQL that this program sends, as values: this module writes statements and never runs them.
 //!
-//! Texts are born here and nowhere else, so that one reader can judge them all, and snapshots hold
-//! them without a server. Identifiers enter as names and are quoted in one place; the operator's own
-//! SQL enters as a `Fragment`, between brackets; every value is a parameter.
+//! All SQL is written here (the ledger's and the repair scripts' excepted), so that a reader can review
+//! it in one place, and snapshots test it without a server. Identifiers enter as names and are quoted in
+//! one place; SQL of the spec enters as a `Fragment`, between brackets; every value is a parameter.
 //!
-//! Functions, types and operators are written with their schema: a side may set a `search_path` of
-//! its own, and nothing in it may slip under ours.
+//! A public function is named for the result of the statement that it returns. A statement with a fixed
+//! text is a file in `statements/`; the others are assembled. Keywords are in lower case, but for the
+//! parts that repair scripts share.
+//!
+//! Functions, types and operators are written with their schema: a side may set a `search_path` of its
+//! own, and no object in it may replace one of PostgreSQL's.
 
 mod access;
 mod boundary;

@@ -1,6 +1,6 @@
 //! Reads for a repair: how a table is stored, and rows with all their columns.
 
-use super::definition::{family, heads};
+use super::definition::{family, is_original_link};
 use super::lookup::by_keys;
 use super::relation::from_stored;
 use super::rows::form_list;
@@ -80,8 +80,8 @@ order by f.oid",
         names("confrelid", "confkey"),
         generated("conrelid", "conkey"),
         generated("confrelid", "confkey"),
-        refers = heads("conrelid"),
-        referred = heads("confrelid"),
+        refers = is_original_link("conrelid"),
+        referred = is_original_link("confrelid"),
     ))
 }
 
