@@ -1,4 +1,4 @@
-//! Durations as people write them: "15s", "500ms", "5h30m".
+//! Durations in specs and flags: "15s", "500ms", "5h30m".
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 /// Reads a duration.
 ///
 /// # Errors
-/// When it is not one, or negative; the text says which forms are understood.
+/// If it is not one, or negative; the text says which forms there are.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     const FORMS: &str = "write a number with a unit, for example \"15s\", \"500ms\" or \"5h30m\"";
     let duration: SignedDuration = text.trim().parse().map_err(|_| FORMS.to_owned())?;

@@ -1,8 +1,7 @@
-//! The terms of a pair: how its two values may differ and still be the same, and whether they may
-//! be shown.
+//! The settings of a pair: its comparison rule, its tolerance, and whether its values are redacted.
 //!
-//! Nothing is normalised unless the spec says so. What a rule or a tolerance means for the types of
-//! a pair is judged by `plan`, which knows them.
+//! Values are compared exactly unless the spec says otherwise. `plan`, which knows the types of a pair,
+//! decides what a rule or a tolerance means for them.
 
 use std::fmt;
 
@@ -11,36 +10,36 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, Placed};
 use super::reader::Reader;
 
-/// The rules there are, by their first word.
+/// The names of the rules.
 const RULES: [&str; 6] =
     ["exact", "json", "trimmed", "case_insensitive", "precision", "null_as_empty"];
 
-/// How two values may differ and still be the same.
+/// A comparison rule: how two values may differ and still be equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
     /// Not at all.
     #[default]
     Exact,
-    /// As texts of one JSON value.
+    /// As texts of the same JSON value.
     Json,
     /// In whitespace at both ends.
     Trimmed,
     /// In the case of letters.
     CaseInsensitive,
-    /// In digits behind this precision.
+    /// In digits beyond this precision.
     Precision(Precision),
-    /// One is NULL, the other an empty text.
+    /// NULL for an empty text.
     NullAsEmpty,
 }
 
-/// How many digits count.
+/// The digits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Milliseconds of a time; what is behind them is cut off.
+    /// Milliseconds of a time, which is truncated.
     Milliseconds,
-    /// Seconds of a time; what is behind them is cut off.
+    /// Seconds of a time, which is truncated.
     Seconds,
-    /// So many places of a numeric, which is rounded.
+    /// This many places of a numeric, which is rounded.
     Places(u16),
 }
 
@@ -60,34 +59,34 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What the spec says of a pair beside its expressions.
+/// What the spec says about a pair besides its columns or expressions.
 #[derive(Clone, Debug, Default)]
 pub struct PairSettings {
     /// The rule, where one is written.
     pub rule: Option<Placed<Rule>>,
-    /// How far apart the two values may be, as written.
+    /// How far the two values may differ, as written.
     pub tolerance: Option<Placed<String>>,
-    /// Whether outputs show a keyed hash instead of the value.
+    /// Whether outputs show a keyed hash instead of the values.
     pub redact: bool,
 }
 
 impl PairSettings {
-    /// The rule in effect.
+    /// Returns the rule in effect.
     pub fn rule(&self) -> Rule {
         self.rule.as_ref().map_or(Rule::Exact, |rule| rule.value)
     }
 }
 
-/// As a plan tells them: `rule trimmed; redacted`. Nothing where nothing is written.
+/// As a plan shows them: `rule trimmed; redacted`. Empty without settings.
 impl fmt::Display for PairSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = Some(self.rule()).filter(|rule| *rule != Rule::Exact);
-        let told = [
+        let parts = [
             rule.map(|rule| format!("rule {rule}")),
             self.tolerance.as_ref().map(|tolerance| format!("tolerance {}", tolerance.value)),
             self.redact.then(|| "redacted".to_owned()),
         ];
-        f.write_str(&told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -123,7 +122,10 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
     PairSettings { rule, tolerance, redact }
 }
 
-/// Reads a rule; if it is none, a sentence about what it should have been.
+/// Parses a rule.
+///
+/// # Errors
+/// If it is none. The text is a hint.
 fn parse_rule(text: &str) -> Result<Rule, String> {
     let (word, argument) = match text.split_once('(') {
         Some((word, rest)) => (word, rest.strip_suffix(')').or(Some(""))),
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_read_to_the_letter_and_written_alike() {
+    fn rules_are_parsed_exactly_and_written_alike() {
         for rule in [
             "exact",
             "json",
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_told_in_one_order_and_an_exact_pair_has_none() {
+    fn settings_are_shown_in_one_order() {
         let placed = |value: &str| Some(Placed { value: value.to_owned(), span: 0..0 });
         let rule = |value| Some(Placed { value, span: 0..0 });
         let settings =
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
+    fn the_hint_suggests_a_similar_rule() {
         assert_eq!(parse_rule("trimed").unwrap_err(), "Did you mean \"trimmed\"?");
         assert!(parse_rule("precision(h)").unwrap_err().contains("precision(ms)"));
         assert!(parse_rule("nearly").unwrap_err().contains("null_as_empty"));
