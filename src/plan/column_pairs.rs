@@ -179,5 +179,5 @@ pub(super) fn report_pair(
     let PairSettings { rule, tolerance, .. } = &pair.settings;
     let tolerance = tolerance.as_ref().map(|tolerance| &tolerance.span);
     let span = tolerance.or(rule.as_ref().map(|rule| &rule.span)).unwrap_or(&pair.span);
-    problems.push(Diagnostic { hint: problem.hint, ..Diagnostic::error(span, message) });
+    problems.push(Diagnostic::of_problem(span, Problem { message, ..problem }));
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 
 use super::passwords::{line_holds_connection, withhold};
+use crate::problem::Problem;
 
 /// A range of bytes in the spec file.
 pub type Span = Range<usize>;
@@ -51,6 +52,11 @@ impl Diagnostic {
             span: Some(span.clone()),
             hint: None,
         }
+    }
+
+    /// Makes an error of a problem at a place. The message and the hint stay.
+    pub fn of_problem(span: &Span, problem: Problem) -> Diagnostic {
+        Diagnostic { hint: problem.hint, ..Diagnostic::error(span, problem.message) }
     }
 
     /// Makes a warning at a place.

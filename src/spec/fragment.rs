@@ -12,6 +12,7 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::diagnostic::{Placed, Span};
+use crate::problem::Problem;
 
 /// A piece of a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Fragment {
     ///
     /// # Errors
     /// If the text cannot be put between brackets. The message is a clause.
-    pub fn read(text: &Placed<String>) -> Result<Fragment, String> {
+    pub fn read(text: &Placed<String>) -> Result<Fragment, Problem> {
         let (parts, identifiers) = Lexer::new(&text.value).run()?;
         Ok(Fragment { parts, identifiers, span: text.span.clone() })
     }
@@ -87,14 +88,14 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn run(mut self) -> Result<Lexed, String> {
+    fn run(mut self) -> Result<Lexed, Problem> {
         if self.text.trim().is_empty() {
-            return Err("it is empty".into());
+            return Err(Problem::new("it is empty"));
         }
         while let Some((at, c)) = self.chars.next() {
             match c {
-                '\0' => return Err("it holds a NUL character".into()),
-                ';' => return Err("it holds a \";\" outside quotes".into()),
+                '\0' => return Err(Problem::new("it holds a NUL character")),
+                ';' => return Err(Problem::new("it holds a \";\" outside quotes")),
                 '\'' => self.skip_quoted('\'', false)?,
                 '"' => self.read_quoted_identifier(at)?,
                 '-' if self.eat('-') => self.skip_while(|c| !matches!(c, '\n' | '\r')),
@@ -112,7 +113,7 @@ impl<'t> Lexer<'t> {
             }
         }
         if let Some(bracket) = self.open.pop() {
-            return Err(format!("its \"{bracket}\" is never closed"));
+            return Err(Problem::new(format!("its \"{bracket}\" is never closed")));
         }
         self.copy_to(self.text.len());
         Ok((self.parts, self.identifiers))
@@ -142,7 +143,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// Skips to the closing quote; a doubled quote stands for itself.
-    fn skip_quoted(&mut self, quote: char, backslashes: bool) -> Result<(), String> {
+    fn skip_quoted(&mut self, quote: char, backslashes: bool) -> Result<(), Problem> {
         while let Some((_, c)) = self.chars.next() {
             if c == '\\' && backslashes {
                 self.chars.next();
@@ -150,44 +151,43 @@ impl<'t> Lexer<'t> {
                 return Ok(());
             }
         }
-        Err(format!("its {quote} is never closed"))
+        Err(Problem::new(format!("its {quote} is never closed")))
     }
 
-    fn read_quoted_identifier(&mut self, at: usize) -> Result<(), String> {
+    fn read_quoted_identifier(&mut self, at: usize) -> Result<(), Problem> {
         self.skip_quoted('"', false)?;
         let end = self.position();
         self.identifiers.insert(self.text[at + 1..end - 1].replace("\"\"", "\""));
         Ok(())
     }
 
-    fn skip_block_comment(&mut self) -> Result<(), String> {
+    fn skip_block_comment(&mut self) -> Result<(), Problem> {
         let mut depth = 1;
         while depth > 0 {
             match self.chars.next() {
                 Some((_, '/')) if self.eat('*') => depth += 1,
                 Some((_, '*')) if self.eat('/') => depth -= 1,
                 Some(_) => {}
-                None => return Err("its /* is never closed".into()),
+                None => return Err(Problem::new("its /* is never closed")),
             }
         }
         Ok(())
     }
 
     /// Skips `$tag$ … $tag$`. Refuses `$1`, since this program numbers the parameters.
-    fn skip_dollar_quoted(&mut self, at: usize) -> Result<(), String> {
+    fn skip_dollar_quoted(&mut self, at: usize) -> Result<(), Problem> {
         if self.peek().is_some_and(|c| c.is_ascii_digit()) {
-            return Err(
-                "it holds a positional parameter; declare it in [params] and write :name".into()
-            );
+            let message = "it holds a positional parameter; declare it in [params] and write :name";
+            return Err(Problem::new(message));
         }
         let mut rest = self.chars.clone();
         while rest.next_if(|(_, c)| is_word(*c) && *c != '$').is_some() {}
         let Some((end, '$')) = rest.next() else {
-            return Err("it holds a stray \"$\"".into());
+            return Err(Problem::new("it holds a stray \"$\""));
         };
         let tag = &self.text[at..=end];
         let Some(length) = self.text[end + 1..].find(tag) else {
-            return Err(format!("its {tag} is never closed"));
+            return Err(Problem::new(format!("its {tag} is never closed")));
         };
         let after = end + 1 + length + tag.len();
         while self.chars.next_if(|(at, _)| *at < after).is_some() {}
@@ -207,14 +207,14 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn close(&mut self, opening: char, closing: char) -> Result<(), String> {
+    fn close(&mut self, opening: char, closing: char) -> Result<(), Problem> {
         match self.open.pop() {
             Some(open) if open == opening => Ok(()),
-            _ => Err(format!("its \"{closing}\" closes nothing")),
+            _ => Err(Problem::new(format!("its \"{closing}\" closes nothing"))),
         }
     }
 
-    fn read_word(&mut self, at: usize) -> Result<(), String> {
+    fn read_word(&mut self, at: usize) -> Result<(), Problem> {
         self.skip_while(is_word);
         let end = self.position();
         let word = &self.text[at..end];
@@ -238,7 +238,7 @@ fn is_word(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Fragment, String> {
+    fn read(text: &str) -> Result<Fragment, Problem> {
         Fragment::read(&Placed { value: text.to_owned(), span: 0..text.len() })
     }
 

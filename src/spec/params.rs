@@ -154,8 +154,8 @@ pub(super) fn read_fragment(
             check_params(fragment.params(), fragment.span(), params, problems);
             Some(fragment)
         }
-        Err(why) => {
-            let message = format!("\"{key}\" cannot stand between brackets: {why}");
+        Err(problem) => {
+            let message = format!("\"{key}\" cannot stand between brackets: {problem}");
             let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
                         within it, and a final \";\" is left out.";
             problems.push(Diagnostic::error(&text.span, message).with_hint(hint));

@@ -117,9 +117,11 @@ impl<'t> Reader<'t> {
         let Placed { value, span } = self.string(key)?;
         match parse_duration(&value) {
             Ok(value) => Some(Placed { value, span }),
-            Err(why) => {
+            Err(problem) => {
                 let message = format!("\"{key}\" is not a duration");
-                self.problems.push(Diagnostic::error(&span, message).with_hint(to_sentence(&why)));
+                self.problems.push(
+                    Diagnostic::error(&span, message).with_hint(to_sentence(&problem.message)),
+                );
                 None
             }
         }

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Placed};
 use super::reader::Reader;
+use crate::problem::Problem;
 
 /// The names of the rules.
 const RULES: [&str; 6] =
@@ -95,9 +96,8 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
     let problems = column.problems();
     let rule = column.string("rule").and_then(|text| match parse_rule(&text.value) {
         Ok(value) => Some(Placed { value, span: text.span }),
-        Err(hint) => {
-            let message = format!("unknown rule \"{}\"", text.value);
-            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
+        Err(problem) => {
+            problems.push(Diagnostic::of_problem(&text.span, problem));
             None
         }
     });
@@ -125,8 +125,8 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
 /// Parses a rule.
 ///
 /// # Errors
-/// If it is none. The text is a hint.
-fn parse_rule(text: &str) -> Result<Rule, String> {
+/// If there is no such rule.
+fn parse_rule(text: &str) -> Result<Rule, Problem> {
     let (word, argument) = match text.split_once('(') {
         Some((word, rest)) => (word, rest.strip_suffix(')').or(Some(""))),
         None => (text, None),
@@ -140,10 +140,13 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         ("precision", Some(argument)) => parse_precision(argument).map(Rule::Precision),
         _ => None,
     };
-    rule.ok_or_else(|| match super::did_you_mean(word, RULES) {
-        Some("precision") => "Write precision(ms), precision(s) or precision(2).".into(),
-        Some(near) => format!("Did you mean \"{near}\"?"),
-        None => format!("Rules are {}.", RULES.join(", ")),
+    rule.ok_or_else(|| {
+        let hint = match super::did_you_mean(word, RULES) {
+            Some("precision") => "Write precision(ms), precision(s) or precision(2).".to_owned(),
+            Some(near) => format!("Did you mean \"{near}\"?"),
+            None => format!("Rules are {}.", RULES.join(", ")),
+        };
+        Problem::new(format!("unknown rule \"{text}\"")).with_hint(hint)
     })
 }
 
@@ -205,8 +208,9 @@ mod tests {
 
     #[test]
     fn the_hint_suggests_a_similar_rule() {
-        assert_eq!(parse_rule("trimed").unwrap_err(), "Did you mean \"trimmed\"?");
-        assert!(parse_rule("precision(h)").unwrap_err().contains("precision(ms)"));
-        assert!(parse_rule("nearly").unwrap_err().contains("null_as_empty"));
+        let hint = |rule: &str| parse_rule(rule).unwrap_err().hint.unwrap();
+        assert_eq!(hint("trimed"), "Did you mean \"trimmed\"?");
+        assert!(hint("precision(h)").contains("precision(ms)"));
+        assert!(hint("nearly").contains("null_as_empty"));
     }
 }
