@@ -7,8 +7,8 @@
 //! Key ranges use one order of the key's columns on both sides. The order in the spec has no meaning, so
 //! the plan takes the order that an index serves.
 
-use super::canonical_form::CanonicalForm;
 use super::column_pairs::ColumnPair;
+use super::form::CanonicalForm;
 use super::pair::{Expression, Pair};
 use crate::row::KeyField;
 use crate::schema::{

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::accept::{AcceptRules, find_group, make_accept_rules};
-use super::canonical_form::CanonicalForm;
 use super::changed_at::find_changed_at;
 use super::changed_since::find_since;
 use super::column_pairs::{ColumnPair, pair_columns, report_pair};
 use super::facts::{Facts, PlanOptions};
+use super::form::{CanonicalForm, check_key_pair, choose_form};
 use super::pair::{Expression, Pair, PairSide};
 use super::partition::Groups;
 use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
-use super::{Partition, key, partition, rule};
+use super::{Partition, key, partition};
 use crate::problem::Problem;
 use crate::row::KeyOrder;
 use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
@@ -292,10 +292,9 @@ fn make_pair(
     }
     let settings = &candidate.settings;
     let (form, tolerance) =
-        rule::choose_form(settings, &types.source, &types.target, candidate.asked)
-            .map_err(refused)?;
+        choose_form(settings, &types.source, &types.target, candidate.asked).map_err(refused)?;
     if in_key {
-        rule::check_key_pair(settings, form, tolerance.as_ref()).map_err(refused)?;
+        check_key_pair(settings, form, tolerance.as_ref()).map_err(refused)?;
     }
     let form = match form {
         // A padded text has another order than the server's.

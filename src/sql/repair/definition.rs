@@ -4,7 +4,7 @@
 //! The same text runs while a repair is made and within its scripts, so it depends on no setting and no
 //! search path. A new partition has copies of its parent's objects; copies do not count.
 
-use super::statement::Statement;
+use crate::sql::statement::Statement;
 
 /// Returns the start of a statement, with the table and its partitions as the relation `family`.
 pub(super) fn family(oid: u32) -> String {

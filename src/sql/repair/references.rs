@@ -1,9 +1,9 @@
 //! Rows that a row references, or that reference it, by the values of a foreign key.
 
 use super::holders::push_keys;
-use super::statement::{Statement, Writer, column, table};
 use crate::plan::MappingPlan;
 use crate::schema::{ColumnName, End};
+use crate::sql::statement::{Statement, Writer, column, table};
 
 /// A column at the other end of a foreign key, and the type of the values that it is compared with.
 pub type Counterpart<'c> = (&'c ColumnName, &'c str);

@@ -3,7 +3,7 @@
 //! Conversions that lose something (float and numeric, timestamp and timestamptz, a narrowing cast) are
 //! refused: the spec has to write the expression, so that every reader sees it.
 
-use super::CanonicalForm;
+use super::canonical_form::CanonicalForm;
 use crate::problem::Problem;
 use crate::schema::{Builtin, ColumnType, PgType};
 

@@ -1,8 +1,8 @@
 //! Rows of a table that already have a key which a repair would insert.
 
-use super::statement::{Bind, Statement, Writer, column, table};
 use crate::plan::MappingPlan;
 use crate::schema::{Side, StoredColumn, TableName};
+use crate::sql::statement::{Bind, Statement, Writer, column, table};
 
 /// A column of a key, and how it is compared with a value.
 #[derive(Clone, Copy, Debug)]

@@ -370,7 +370,7 @@ mod tests {
         };
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let form = crate::plan::common_type::form_of(builtin).digest_form();
+            let form = super::super::common_type::form_of(builtin).digest_form();
             assert!(tried(form), "{builtin:?}");
         }
     }
