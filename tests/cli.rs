@@ -231,7 +231,7 @@ fn a_file_of_any_bytes_is_refused_in_bounds() {
             "1 MB of brackets",
             "[".repeat(1 << 20).into(),
             1,
-            "more words in one part than a spec has",
+            "a part of the file has too many words",
             "spec.toml:1:1",
         ),
         (

@@ -152,7 +152,7 @@ fn a_condition_that_no_side_or_either_side_takes_is_an_error_with_its_place() {
     let pair = Pair::new(table, table);
     for (condition, message) in [
         ("source.id = target.id", "refers to both sides"),
-        ("id = 1", "could be meant of either side"),
+        ("id = 1", "does not say which side it is about"),
         ("source.nope = 1", "the source refuses this SQL"),
         ("target.nope = 1", "the target refuses this SQL"),
         ("source.id", "gives integer, not a condition"),

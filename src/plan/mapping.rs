@@ -99,7 +99,7 @@ impl MappingPlan {
     pub fn partition_as(&mut self, begun: Partition) {
         if begun != self.partition && (begun == Partition::Ranges || self.key_proven()) {
             self.set_partition(begun);
-            self.partition_reason = "the run was begun so".to_owned();
+            self.partition_reason = "as when the run began".to_owned();
         }
     }
 
@@ -228,13 +228,13 @@ pub fn plan_mapping(
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);
     let (partition, partition_reason) = match &sides.source.since {
-        Some(_) => (Partition::Ranges, "only what changed lately is looked at".to_owned()),
+        Some(_) => (Partition::Ranges, "only rows that changed recently are compared".to_owned()),
         None => (partition, partition_reason),
     };
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
-        let hint = "A sample takes key ranges, which an index of each side has to find.";
+        let hint = "A sample consists of key ranges, for which each side needs an index.";
         problems.push(Diagnostic::error(&mapping.span, message).with_hint(hint));
         return Err(problems);
     }
@@ -286,8 +286,10 @@ fn make_pair(
         && types.any(|t| t.pg_type.names_an_object())
     {
         return Err(refused(
-            Problem::new(format!("names are written otherwise under the search_path of [{side}]"))
-                .with_hint("Put the column into \"ignore\", or leave the search_path out."),
+            Problem::new(format!(
+                "names are written differently under the search_path of [{side}]"
+            ))
+            .with_hint("Put the column into \"ignore\", or leave the search_path out."),
         ));
     }
     let settings = &candidate.settings;
@@ -408,7 +410,7 @@ fn notes(
                 false => "",
             };
             let how = match (plan.strategy, plan.chunk_rows) {
-                (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
+                (Strategy::Stream, Some(_)) => "every chunk reads all of it",
                 (Strategy::Stream, None) => "the server sorts all rows in one statement",
                 (Strategy::Digest, _) => "all rows are digested in one statement",
             };

@@ -93,7 +93,7 @@ fn read_date(text: &Placed<String>, problems: &Problems) -> Option<Date> {
     let date = (text.value.len() == 10).then(|| text.value.parse::<Date>().ok()).flatten();
     if date.is_none() {
         let message = "\"until\" is not a date";
-        let hint = "Write the last day on which the rule counts, for example \"2027-01-31\".";
+        let hint = "Write the last day on which the rule applies, for example \"2027-01-31\".";
         problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
     }
     date
@@ -119,13 +119,13 @@ fn read_kinds(
         let refused = [DivergenceKind::DuplicateKey, DivergenceKind::NullKey];
         let (message, hint) = match known {
             Some(DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget) if has_columns => (
-                format!("\"columns\" says nothing of \"{}\"", word.value),
-                "A row that stands on one side only has no column that differs.".to_owned(),
+                format!("\"columns\" has no meaning for \"{}\"", word.value),
+                "A row on one side only has no column that differs.".to_owned(),
             ),
             Some(kind) => return Some(*kind),
             None if refused.iter().any(|kind| kind.name() == word.value) => (
                 format!("\"{}\" cannot be accepted", word.value),
-                "A condition speaks of one row; mend the key, or choose another.".to_owned(),
+                "A condition is about one row; correct the key, or choose another.".to_owned(),
             ),
             None => {
                 let names = KINDS.map(DivergenceKind::name);
@@ -184,7 +184,7 @@ mod tests {
             ("columns = []", "\"columns\" is empty"),
             (
                 "columns = [\"a\"]\nkinds = [\"only_in_source\"]",
-                "\"columns\" says nothing of \"only_in_source\"",
+                "\"columns\" has no meaning for \"only_in_source\"",
             ),
         ] {
             assert_eq!(refused(&format!("{WHOLE}{lines}")), [message]);

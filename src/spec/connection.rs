@@ -104,7 +104,7 @@ pub(super) fn expand(
             None => (inside, None),
         };
         if !is_variable(name) {
-            let message = "what stands in \"${…}\" cannot name an environment variable";
+            let message = "the text in \"${…}\" is not the name of an environment variable";
             let hint = "Write ${VARIABLE}, or ${VARIABLE:-default}.";
             problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             return None;
@@ -145,7 +145,7 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
         let why =
             "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
         problems.push(
-            Diagnostic::warning(&url.span, "a password stands in the spec")
+            Diagnostic::warning(&url.span, "the spec contains a password")
                 .with_hint(to_sentence(why)),
         );
     }

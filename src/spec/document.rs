@@ -147,7 +147,7 @@ impl<'t> SpecFile<'t> {
         let mut file = SpecFile { text, head: sections.head(text), sections, given_up: false };
         if let Some(start) = file.sections.too_long {
             file.given_up = true;
-            let message = "the file has more words in one part than a spec has";
+            let message = "a part of the file has too many words";
             let problem = Diagnostic::error(&(start..start), message)
                 .with_hint("Is it a spec? Many mappings are many [[mapping]] tables.");
             return (
@@ -246,11 +246,14 @@ fn read_document(
         mappings.extend(tables.into_iter().filter_map(read));
     }
     if let (Some(span), false) = (in_head, file.sections.mappings.is_empty()) {
-        let message = "\"mapping\" stands in the file both as [[mapping]] and otherwise";
+        let message = "\"mapping\" is written both as [[mapping]] and otherwise";
         problems.push(Diagnostic::error(&span, message).with_hint("Write each as [[mapping]]."));
     }
     if !any {
-        document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
+        document.missing(
+            "[[mapping]]",
+            "Add a mapping: a table of the source and its counterpart in the target.",
+        );
     }
     check_names(&mappings, problems);
     document.finish();

@@ -173,7 +173,7 @@ fn check_key(key: Option<&Placed<Vec<Placed<String>>>>, problems: &Problems) {
     let mut names = BTreeSet::new();
     for pair in &key.value {
         if !names.insert(&pair.value) {
-            let message = format!("\"{}\" stands twice in \"key\"", pair.value);
+            let message = format!("\"{}\" appears twice in \"key\"", pair.value);
             problems.push(Diagnostic::error(&pair.span, message));
         }
     }

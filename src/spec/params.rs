@@ -144,7 +144,7 @@ pub(super) fn read_fragment(
     problems: &Problems,
 ) -> Option<Fragment> {
     if text.value.contains("${") {
-        let message = format!("environment variables are not filled in in \"{key}\"");
+        let message = format!("environment variables are not expanded in \"{key}\"");
         let hint = "Declare a parameter in [params] and write :name.";
         problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
         return None;
@@ -156,8 +156,8 @@ pub(super) fn read_fragment(
         }
         Err(problem) => {
             let message = format!("\"{key}\" cannot stand between brackets: {problem}");
-            let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
-                        within it, and a final \";\" is left out.";
+            let hint = "pgreconcile puts it between brackets: quotes, brackets and comments must close \
+                        within it, and a final \";\" must be left out.";
             problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             None
         }

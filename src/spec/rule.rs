@@ -105,7 +105,7 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
         match column.value("tolerance").map(|(_, value)| (value.span(), value.get_ref())) {
             Some((span, DeValue::Integer(_) | DeValue::Float(_))) => {
                 let message = "\"tolerance\" must be a string, not a number";
-                let hint = "Put it in quotes, for example \"0.005\": it is read to the last digit.";
+                let hint = "Put it in quotes, for example \"0.005\": it is read exactly.";
                 problems.push(Diagnostic::error(&span, message).with_hint(hint));
                 None
             }
@@ -116,7 +116,7 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
         && rule.value != Rule::Exact
     {
         let message = format!("a tolerance and the rule \"{}\" exclude each other", rule.value);
-        let hint = "A tolerance is measured between the two values as they are: keep one of them.";
+        let hint = "A tolerance is measured between the two values as they are: keep one of the two settings.";
         problems.push(Diagnostic::error(&tolerance.span, message).with_hint(hint));
     }
     PairSettings { rule, tolerance, redact }

@@ -77,9 +77,8 @@ fn form_of_rule(
         Rule::Exact => (Some(find_common_type(source, target, asked)?), "every type"),
     };
     form.ok_or_else(|| {
-        Problem::new(format!("the rule \"{rule}\" is not for these types")).with_hint(format!(
-            "It is for {what}; an expression can bring other values into one form."
-        ))
+        Problem::new(format!("the rule \"{rule}\" is not for these types"))
+            .with_hint(format!("It is for {what}; use an expression for other values."))
     })
 }
 
