@@ -11,7 +11,7 @@ mod row_matcher;
 mod tolerance;
 
 pub use buckets::{BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, ScanOutcome};
-pub use drill_down::{Comparison, DrillDown, DrillStep, Expectation, RangeDigest};
+pub use drill_down::{DrillDown, DrillStep, Expectation, RangeComparison, RangeDigest};
 pub use item::{Item, KeyGap, OneSidedRange, RangeEvent};
 pub use one_sided::OneSidedRanges;
 pub use part_counts::{MatchedGroups, PartCounts};

@@ -15,14 +15,14 @@ use super::error::LedgerError;
 use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage, not_understood};
 use super::value::{Change, Record, values};
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::row::{GroupCounts, KeyRange};
 
 /// What became of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub enum Checked<'c> {
     /// It was compared.
-    Comparison(&'c Comparison),
+    Compared(&'c RangeComparison),
     /// It is not in the sample.
     Skipped,
     /// It could not be compared, for this reason. Only a run of many processes says so: the one that
@@ -182,7 +182,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, LedgerError> {
+    pub async fn outcome(&self, mapping: &str, chunk: u64) -> Result<RangeComparison, LedgerError> {
         self.said(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
@@ -321,7 +321,7 @@ impl StoredChunk {
         let (state, matched, outcome) = match checked {
             Checked::Skipped => (SKIPPED, 0, Vec::new()),
             Checked::Undecided(reason) => (UNDECIDED, 0, storage.encode(&place, &reason)?),
-            Checked::Comparison(compared) => match is_clean(compared) {
+            Checked::Compared(compared) => match is_clean(compared) {
                 true => (CLEAN, compared.matched, Vec::new()),
                 false => {
                     let seen = redaction.of_rows(of.mapping).encode(&place, compared);
@@ -334,8 +334,8 @@ impl StoredChunk {
 }
 
 /// Whether the numbers say it all.
-fn is_clean(compared: &Comparison) -> bool {
-    let Comparison { rows, matched, candidates, one_sided, groups } = compared;
+fn is_clean(compared: &RangeComparison) -> bool {
+    let RangeComparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);
     all && candidates.is_empty() && one_sided.is_none() && *groups == GroupCounts::default()
 }
@@ -367,27 +367,27 @@ mod tests {
             key: Key::new([&[7; 40][..]]),
             image: BySide { source: digest, target: Digest::default() },
         };
-        let compared = Comparison {
+        let compared = RangeComparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
             candidates: vec![candidate],
             one_sided: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Comparison>(&encode(&compared)), Ok(compared));
-        assert!(decode::<Comparison>(b"\xff").is_err());
+        assert_eq!(decode::<RangeComparison>(&encode(&compared)), Ok(compared));
+        assert!(decode::<RangeComparison>(b"\xff").is_err());
     }
 
     #[test]
     fn only_what_numbers_say_is_clean() {
-        let clean = Comparison {
+        let clean = RangeComparison {
             rows: BySide { source: 5, target: 5 },
             matched: 5,
-            ..Comparison::default()
+            ..RangeComparison::default()
         };
         assert!(is_clean(&clean));
         let one_sided = Some((Side::Source, Digest::default()));
-        assert!(!is_clean(&Comparison { one_sided, ..clean.clone() }));
-        assert!(!is_clean(&Comparison { rows: BySide { source: 6, target: 5 }, ..clean }));
+        assert!(!is_clean(&RangeComparison { one_sided, ..clean.clone() }));
+        assert!(!is_clean(&RangeComparison { rows: BySide { source: 6, target: 5 }, ..clean }));
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::clock;
 use super::mapping::recheck::Queue;
 use super::options::{Options, Stop};
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
@@ -208,10 +208,10 @@ impl<'o> Desk<'o> {
         &self,
         mapping: &str,
         chunk: u64,
-    ) -> Result<Comparison, LedgerError> {
+    ) -> Result<RangeComparison, LedgerError> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.outcome(mapping, chunk)).await,
-            None => Ok(Comparison::default()),
+            None => Ok(RangeComparison::default()),
         }
     }
 

@@ -216,7 +216,7 @@ impl Dispatcher<'_> {
             Subject::Key(_) => {
                 self.next_batch += 1;
                 let (batch, candidates) = (self.next_batch, entries.len() as u64);
-                self.desk.tell(Event::RecheckStarted { batch, candidates: candidates });
+                self.desk.tell(Event::RecheckStarted { batch, candidates });
                 Task::Look { batch, entries }
             }
         };

@@ -14,7 +14,7 @@ use super::mapping::MappingState;
 use super::mapping::one_sided::Ruled;
 use super::scan::pass::{Pass, PassProgress};
 use super::scan::slots::{Outcome, Told};
-use crate::compare::{Comparison, PartCounts};
+use crate::compare::{PartCounts, RangeComparison};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
 use crate::ledger::{Checked, Kept, KeptState, LedgerError, StoredChunks, StoredPass};
@@ -75,11 +75,16 @@ impl Stored {
 
 impl MappingState {
     /// Writes down what became of a chunk, at once where the order of keys can be told here.
-    pub(super) fn keep_compared(&mut self, chunk: u64, compared: &Comparison, desk: &mut Desk<'_>) {
+    pub(super) fn keep_compared(
+        &mut self,
+        chunk: u64,
+        compared: &RangeComparison,
+        desk: &mut Desk<'_>,
+    ) {
         if desk.keeps()
             && let Some((range, rows)) = self.frontier.keep(chunk)
         {
-            let checked = Checked::Comparison(compared);
+            let checked = Checked::Compared(compared);
             desk.keep_chunk(&self.account.plan.name, (chunk, &range, rows), checked);
         }
     }
@@ -88,7 +93,7 @@ impl MappingState {
     /// whatever the order.
     pub(super) fn keep_told(&self, told: &Told, desk: &mut Desk<'_>) {
         let checked = match &told.outcome {
-            Outcome::Comparison(compared) => Checked::Comparison(compared),
+            Outcome::Compared(compared) => Checked::Compared(compared),
             Outcome::Skipped => Checked::Skipped,
             Outcome::Undecided(..) => return,
         };
@@ -131,19 +136,19 @@ impl MappingState {
     /// Gives it back to be taken in, unless it is only scanned here.
     pub(super) fn keep_passed(
         &mut self,
-        compared: Comparison,
+        compared: RangeComparison,
         desk: &mut Desk<'_>,
-    ) -> Option<Comparison> {
+    ) -> Option<RangeComparison> {
         let (chunk, range) = (FIRST_OF_PASS + self.booked, KeyRange::everything());
         self.booked += 1;
         if let Some(scanned) = &mut self.scanned {
             self.frontier.passed(compared.rows.source.max(compared.rows.target));
-            let outcome = Outcome::Comparison(compared);
+            let outcome = Outcome::Compared(compared);
             scanned.push(Told { chunk, range, rows: 0, outcome, kept: false });
             return None;
         }
         let of = (chunk, &range, 0);
-        desk.keep_chunk(&self.account.plan.name, of, Checked::Comparison(&compared));
+        desk.keep_chunk(&self.account.plan.name, of, Checked::Compared(&compared));
         self.keep_pass(true, desk);
         Some(compared)
     }

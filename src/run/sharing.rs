@@ -325,7 +325,7 @@ impl Shift<'_> {
         let mut ours = true;
         for told in std::mem::take(&mut mapping.scanned).unwrap_or_default() {
             let checked = match &told.outcome {
-                Outcome::Comparison(compared) => Checked::Comparison(compared),
+                Outcome::Compared(compared) => Checked::Compared(compared),
                 Outcome::Skipped => Checked::Skipped,
                 Outcome::Undecided(_, reason) => Checked::Undecided(reason),
             };

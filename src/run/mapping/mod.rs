@@ -24,7 +24,8 @@ use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{
-    CandidateKey, Comparison, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeEvent,
+    CandidateKey, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeComparison,
+    RangeEvent,
 };
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::pg::Remedy;
@@ -133,7 +134,7 @@ impl MappingState {
             self.keep_told(&told, desk);
             let ToldChunk { range, outcome, .. } = told;
             match outcome {
-                Outcome::Comparison(compared) => self.take_chunk(range, compared, desk),
+                Outcome::Compared(compared) => self.take_chunk(range, compared, desk),
                 Outcome::Skipped => {
                     let told = self.runs.add_chunk(Vec::new(), true);
                     self.hear(told, desk);
@@ -172,7 +173,7 @@ impl MappingState {
     pub(super) fn scanned(
         &mut self,
         chunk: u64,
-        compared: Comparison,
+        compared: RangeComparison,
         statement: Duration,
         desk: &mut Desk<'_>,
     ) {
@@ -186,7 +187,7 @@ impl MappingState {
         self.take_chunks(desk);
     }
 
-    fn take_chunk(&mut self, range: KeyRange, compared: Comparison, desk: &mut Desk<'_>) {
+    fn take_chunk(&mut self, range: KeyRange, compared: RangeComparison, desk: &mut Desk<'_>) {
         self.scanned_after(&range, &compared);
         let agreed = compared.matched > 0;
         let rows = compared.rows;
@@ -214,7 +215,7 @@ impl MappingState {
                 self.pass = None;
                 return self.keep_pass(true, desk);
             }
-            Progress::Comparison(compared) => compared,
+            Progress::Compared(compared) => compared,
             Progress::Finished(compared) => {
                 self.pass = None;
                 self.frontier.close();
@@ -252,8 +253,8 @@ impl MappingState {
     }
 
     /// Books what a range came to, and puts what differs into key order.
-    fn book(&mut self, range: KeyRange, compared: Comparison) -> Vec<Item> {
-        let Comparison { matched, candidates, one_sided, groups, .. } = compared;
+    fn book(&mut self, range: KeyRange, compared: RangeComparison) -> Vec<Item> {
+        let RangeComparison { matched, candidates, one_sided, groups, .. } = compared;
         self.account.matched(matched, &groups);
         if let Some((side, digest)) = one_sided {
             self.account.tally.add_read(only(side, digest.rows));

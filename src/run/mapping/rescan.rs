@@ -2,7 +2,7 @@
 //! come by, with any number of rows.
 
 use super::MappingState;
-use crate::compare::{Comparison, Item};
+use crate::compare::{Item, RangeComparison};
 use crate::row::{Bound, KeyRange};
 use crate::run::desk::Desk;
 use crate::run::scan::slots::MOST_GIVEN_UP;
@@ -14,7 +14,7 @@ impl MappingState {
     pub(in crate::run) fn rescanned(
         &mut self,
         range: KeyRange,
-        compared: Comparison,
+        compared: RangeComparison,
         desk: &mut Desk<'_>,
     ) {
         self.given_up = 0;

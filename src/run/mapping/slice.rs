@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::again::Again;
 use super::{MappingState, null_keys};
-use crate::compare::{Comparison, RowDiff};
+use crate::compare::{RangeComparison, RowDiff};
 use crate::plan::MappingPlan;
 use crate::row::{Bound, Key, KeyOrder, KeyRange, VerifiedBy};
 use crate::run::desk::Desk;
@@ -88,7 +88,7 @@ impl MappingState {
     }
 
     /// A range was scanned, which says of its keys what there is to say.
-    pub(super) fn scanned_after(&mut self, range: &KeyRange, compared: &Comparison) {
+    pub(super) fn scanned_after(&mut self, range: &KeyRange, compared: &RangeComparison) {
         let Some(recalled) = &mut self.recalled else { return };
         let agreed = recalled.take(range, &self.account.plan.order);
         if !agreed.is_empty() && compared.one_sided.is_none() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::ahead::{Ahead, Later};
 use super::cutting::{Cutting, First};
 use super::slots::{Failed, Outcome, Slots, State, Told};
-use crate::compare::{Comparison, Expectation};
+use crate::compare::{Expectation, RangeComparison};
 use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
@@ -155,10 +155,10 @@ impl Frontier {
     }
 
     /// What the ledger has of a chunk; nothing if it has to be compared again after all.
-    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<Comparison>) {
+    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<RangeComparison>) {
         if let Some(slot) = self.slots.get(chunk) {
             (slot.kept, slot.state) = match compared {
-                Some(compared) => (true, State::Done(Outcome::Comparison(compared))),
+                Some(compared) => (true, State::Done(Outcome::Compared(compared))),
                 None => (false, State::Ready),
             };
         }
@@ -292,7 +292,7 @@ impl Frontier {
     pub(in crate::run) fn compared(
         &mut self,
         chunk: u64,
-        compared: Comparison,
+        compared: RangeComparison,
         statement: Duration,
     ) {
         let rows = compared.rows;
@@ -423,7 +423,7 @@ mod tests {
                     if fails.next() == Some(&true) {
                         frontier.failed(chunk, Remedy::Isolate, "too slow");
                     } else {
-                        let compared = Comparison { rows, ..Comparison::default() };
+                        let compared = RangeComparison { rows, ..RangeComparison::default() };
                         frontier.compared(chunk, compared, Duration::from_millis(500));
                     }
                 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sizing::EASED;
 use crate::compare::{
-    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, Comparison, ScanOutcome,
+    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, RangeComparison, ScanOutcome,
 };
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Partition};
@@ -88,9 +88,9 @@ impl Read {
 #[derive(Debug)]
 pub(in crate::run) enum Progress {
     /// Something was compared for good.
-    Comparison(Comparison),
+    Compared(RangeComparison),
     /// Everything is compared; this was the last of it.
-    Finished(Comparison),
+    Finished(RangeComparison),
     /// Buckets are of no use here.
     Useless,
 }
@@ -209,7 +209,7 @@ impl Pass {
             ScanOutcome::Done(compared) => Progress::Finished(compared),
             ScanOutcome::NextScan(_, compared) => {
                 Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
-                Progress::Comparison(compared)
+                Progress::Compared(compared)
             }
         })
     }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::tiling::{in_order, tile};
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::ledger::{Kept, KeptState};
 use crate::pg::Remedy;
 use crate::row::{Bound, KeyOrder, KeyRange};
@@ -30,8 +30,8 @@ pub(in crate::run) struct Told {
 /// How a chunk ended.
 #[derive(Debug)]
 pub(in crate::run) enum Outcome {
-    /// Comparison.
-    Comparison(Comparison),
+    /// RangeComparison.
+    Compared(RangeComparison),
     /// Left out of the sample.
     Skipped,
     /// Not to be had, with the rows that were meant and the reason.
@@ -57,7 +57,7 @@ pub(in crate::run) struct Slot {
 pub(in crate::run) enum State {
     Ready,
     InFlight,
-    /// Comparison before an interruption; what was seen has to be read from the ledger.
+    /// RangeComparison before an interruption; what was seen has to be read from the ledger.
     Kept,
     /// To be cut.
     TooMuch(TooMuch),
@@ -150,10 +150,10 @@ impl Slots {
             let state = match state {
                 KeptState::Clean(matched) => {
                     let rows = BySide { source: matched, target: matched };
-                    State::Done(Outcome::Comparison(Comparison {
+                    State::Done(Outcome::Compared(RangeComparison {
                         rows,
                         matched,
-                        ..Comparison::default()
+                        ..RangeComparison::default()
                     }))
                 }
                 KeptState::Dirty | KeptState::Undecided => State::Kept,
@@ -227,10 +227,10 @@ impl Slots {
     }
 
     /// A chunk was compared.
-    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: Comparison) {
+    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: RangeComparison) {
         self.given_up = 0;
         if let Some(slot) = self.get(chunk) {
-            slot.state = State::Done(Outcome::Comparison(compared));
+            slot.state = State::Done(Outcome::Compared(compared));
         }
     }
 
@@ -399,7 +399,7 @@ mod tests {
                     if fails {
                         slots.failed(chunk, remedy, "canceled", false);
                     } else {
-                        slots.compared(chunk, Comparison::default());
+                        slots.compared(chunk, RangeComparison::default());
                         compared += rows;
                     }
                 } else if let Some((chunk, range, piece)) = slots.too_much() {

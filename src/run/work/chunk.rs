@@ -9,7 +9,8 @@ use super::hands::{Failed, Hands, may_hold};
 use super::parts;
 use super::since;
 use crate::compare::{
-    Advance, Comparison, DrillDown, DrillStep, Expectation, MatchedGroups, RangeDigest, RowMatcher,
+    Advance, DrillDown, DrillStep, Expectation, MatchedGroups, RangeComparison, RangeDigest,
+    RowMatcher,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
@@ -167,7 +168,7 @@ async fn key_hashes(
 }
 
 /// Streams the rows of both sides against each other.
-async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Comparison, Failed> {
+async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<RangeComparison, Failed> {
     let plan = hands.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
     let rows = hands.rows_of_both(|side| sql::canonical_rows(plan, side, range)).await?;
@@ -215,7 +216,7 @@ async fn stream(hands: &Hands<'_>, range: &KeyRange) -> Result<Comparison, Faile
 }
 
 /// What a streamed range came to.
-fn finish(pairing: RowMatcher) -> Result<Comparison, Failed> {
+fn finish(pairing: RowMatcher) -> Result<RangeComparison, Failed> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, candidates, groups) = pairing.finish();
@@ -228,10 +229,10 @@ fn finish(pairing: RowMatcher) -> Result<Comparison, Failed> {
         candidates.iter().any(|candidate| candidate.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
         let one_sided = Some((side, digest[side]));
-        return Ok(Comparison { rows, one_sided, ..Comparison::default() });
+        return Ok(RangeComparison { rows, one_sided, ..RangeComparison::default() });
     }
     if candidates.len() > MOST_SUSPECTS {
         return Err(too_many());
     }
-    Ok(Comparison { rows, matched, candidates, one_sided: None, groups })
+    Ok(RangeComparison { rows, matched, candidates, one_sided: None, groups })
 }

@@ -17,7 +17,7 @@ use self::parts::Counted;
 use super::mapping::one_sided::NamedRun;
 use super::mapping::recheck::Entry;
 use super::scan::pass::{Piece as BlockPiece, Read};
-use crate::compare::{CandidateKey, Comparison, Expectation, KeyGap, OneSidedRange, RowDiff};
+use crate::compare::{CandidateKey, Expectation, KeyGap, OneSidedRange, RangeComparison, RowDiff};
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
@@ -77,7 +77,7 @@ pub(super) enum Answer {
     Measured(BySide<u32>),
     Read(Read),
     Scanned {
-        compared: Comparison,
+        compared: RangeComparison,
         statement: Duration,
     },
     KeyGap(KeyGap),

@@ -18,7 +18,7 @@ use hashbrown::HashSet;
 use super::Answer;
 use super::hands::{Failed, Hands};
 use super::steps;
-use crate::compare::{CandidateKey, Comparison, Expectation};
+use crate::compare::{CandidateKey, Expectation, RangeComparison};
 use crate::pg::PgError;
 use crate::row::{Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -41,7 +41,7 @@ pub(in crate::run) async fn chunk(
     let mut keys = source?;
     keys.extend(target?);
     let keys: Vec<Key> = keys.into_iter().collect();
-    let mut compared = Comparison::default();
+    let mut compared = RangeComparison::default();
     for keys in keys.chunks(AT_ONCE) {
         look(hands, keys, &mut compared).await?;
     }
@@ -68,7 +68,11 @@ async fn keys(hands: &Hands<'_>, side: Side, range: &KeyRange) -> Result<HashSet
 }
 
 /// Looks keys up on both sides.
-async fn look(hands: &Hands<'_>, keys: &[Key], compared: &mut Comparison) -> Result<(), Failed> {
+async fn look(
+    hands: &Hands<'_>,
+    keys: &[Key],
+    compared: &mut RangeComparison,
+) -> Result<(), Failed> {
     let keys: Vec<&Key> = keys.iter().collect();
     for (key, looked) in keys.iter().zip(steps::look_at(hands, &keys).await?) {
         let rows = looked.image.map(|digest| digest.rows);
