@@ -43,7 +43,7 @@ pub enum RangeEvent {
     /// Reads the keys of this range, and rechecks each by itself.
     ReadKeys(OneSidedRange),
     /// Finds the gap in the keys of the other side around these keys, and calls
-    /// [`add_gap`](super::OneSidedRanges::add_gap).
+    /// [`add_gap`](super::RangeCollector::add_gap).
     FindGap {
         /// The side with the rows.
         side: Side,

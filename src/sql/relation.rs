@@ -22,7 +22,7 @@ use crate::spec::{Fragment, Reads};
 /// Writes `from (…) as r` with the first `width` pairs.
 pub(super) fn from(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, width: usize) {
     let filter = plan.sides[side].filter.as_ref();
-    from_filtered(writer, plan, side, width, filter, Part::All, &[]);
+    from_filtered(writer, plan, side, width, filter, RowSelection::All, &[]);
 }
 
 /// Writes the same with the key of recently changed rows, with the spec's `where` or without.
@@ -33,7 +33,7 @@ pub(super) fn from_changed(
     filtered: bool,
 ) {
     let filter = plan.sides[side].filter.as_ref().filter(|_| filtered);
-    let part = plan.sides[side].since.as_ref().map_or(Part::All, Part::Changed);
+    let part = plan.sides[side].since.as_ref().map_or(RowSelection::All, RowSelection::Changed);
     from_filtered(writer, plan, side, plan.key_width, filter, part, &[]);
 }
 
@@ -44,7 +44,7 @@ pub(super) fn from_looked_up(writer: &mut Writer<'_>, plan: &MappingPlan, side: 
     let rules = plan.accepts.of(side);
     let mut more: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
     more.extend(plan.sides[side].reported_changed_at().map(Extra::Changed));
-    from_filtered(writer, plan, side, plan.pairs.len(), filter, Part::All, &more);
+    from_filtered(writer, plan, side, plan.pairs.len(), filter, RowSelection::All, &more);
 }
 
 /// Writes the same with every pair, from these blocks of a table only, and with the conditions of these
@@ -64,13 +64,13 @@ pub(super) fn from_blocks(
         side,
         plan.pairs.len(),
         filter,
-        blocks.map_or(Part::All, Part::Blocks),
+        blocks.map_or(RowSelection::All, RowSelection::Blocks),
         &rules,
     );
 }
 
 /// The rows of a table that are read, besides the spec's `where`.
-enum Part<'p> {
+enum RowSelection<'p> {
     All,
     Blocks(Blocks),
     /// Those of a sample of about this percentage of the blocks.
@@ -94,12 +94,12 @@ pub(super) fn from_unfiltered(
     side: Side,
     width: usize,
 ) {
-    from_filtered(writer, plan, side, width, None, Part::All, &[]);
+    from_filtered(writer, plan, side, width, None, RowSelection::All, &[]);
 }
 
 /// Writes the same from a sample of about this percentage of the blocks.
 pub(super) fn from_sampled(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, percent: f64) {
-    from_filtered(writer, plan, side, plan.key_width, None, Part::Sampled(percent), &[]);
+    from_filtered(writer, plan, side, plan.key_width, None, RowSelection::Sampled(percent), &[]);
 }
 
 fn from_filtered(
@@ -108,7 +108,7 @@ fn from_filtered(
     side: Side,
     width: usize,
     filter: Option<&Fragment>,
-    part: Part<'_>,
+    part: RowSelection<'_>,
     more: &[Extra<'_>],
 ) {
     writer.push("\nfrom (\nselect ");
@@ -128,12 +128,12 @@ fn from_filtered(
     push_from(writer, &plan.sides[side], side);
     let mut word = "\nwhere ";
     match part {
-        Part::All => {}
-        Part::Sampled(percent) => {
+        RowSelection::All => {}
+        RowSelection::Sampled(percent) => {
             writer.push("\ntablesample pg_catalog.system (cast(");
             writer.bind(Bind::text(&percent.to_string())).push(" as pg_catalog.float4))");
         }
-        Part::Blocks(Blocks { from, until }) => {
+        RowSelection::Blocks(Blocks { from, until }) => {
             // PostgreSQL reads only these blocks: a TID range scan, since version 14.
             let bounds = [(">=", Some(from)), ("<", until)];
             for (operator, block) in bounds.into_iter().filter_map(|(o, block)| Some((o, block?))) {
@@ -143,7 +143,7 @@ fn from_filtered(
                 word = "\nand ";
             }
         }
-        Part::Changed(ChangedSince { column: name, builtin, moment, .. }) => {
+        RowSelection::Changed(ChangedSince { column: name, builtin, moment, .. }) => {
             writer.push(word).push(side.name());
             writer.push(&format!(".{} operator(pg_catalog.>=) cast(", column(name)));
             writer.bind(Bind::text(moment));

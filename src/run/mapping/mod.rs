@@ -24,7 +24,7 @@ use super::scan::slots::{Outcome, Told as ToldChunk};
 use super::work::Task;
 use super::work::parts::Counted;
 use crate::compare::{
-    CandidateKey, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeComparison,
+    CandidateKey, Item, KeyGap, OneSidedRange, PartCounts, RangeCollector, RangeComparison,
     RangeEvent,
 };
 use crate::finding::{Candidate, Ruling, Subject};
@@ -66,7 +66,7 @@ pub(super) struct MappingState {
     looks_from: Duration,
     /// Keys of an earlier run that are still to be looked at.
     pub(super) again: VecDeque<Vec<Key>>,
-    runs: OneSidedRanges,
+    runs: RangeCollector,
     one_sided: OneSidedRuns,
     /// One-sided ranges in a row that could not be compared again.
     given_up: u32,
@@ -109,7 +109,7 @@ impl MappingState {
             open: 0,
             looks_from: Duration::ZERO,
             again: VecDeque::new(),
-            runs: OneSidedRanges::new(plan.order.clone(), RUN_LIMIT),
+            runs: RangeCollector::new(plan.order.clone(), RUN_LIMIT),
             one_sided: OneSidedRuns::default(),
             given_up: 0,
             ends_asked: BySide::default(),
