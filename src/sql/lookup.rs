@@ -43,8 +43,8 @@ impl LookupLayout {
     }
 }
 
-/// The rows of these keys, laid out as [`Lookup`] says. Rows of other keys may come with them where
-/// a column's own equality is looser than that of bytes.
+/// Returns the rows of these keys, laid out as [`LookupLayout`] says. Rows of other keys may be among them
+/// where a column's own equality is looser than equality of bytes.
 pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let width = plan.pairs.len();
