@@ -105,7 +105,7 @@ fn a_problem_of_the_file_is_told_with_its_place_before_any_server_hears_of_it() 
         ),
         (
             after("where = \"id > ${LOW}\"\n"),
-            &[("environment variables are not filled in", "\"id >", "[params]")],
+            &[("environment variables are not expanded", "\"id >", "[params]")],
         ),
         (
             after("query = \"select 1\"\n"),

@@ -78,7 +78,7 @@ fn form_of_rule(
     };
     form.ok_or_else(|| {
         Problem::new(format!("the rule \"{rule}\" is not for these types"))
-            .with_hint(format!("It is for {what}; use an expression for other values."))
+            .with_hint(format!("It is for {what}. Use an expression for other values."))
     })
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::ahead::{Ahead, Later};
 use super::cutting::{Cutting, First};
 use super::slots::{Failed, Outcome, Slots, State, Told};
-use crate::compare::{Expectation, RangeComparison};
+use crate::compare::{Expectation, RangeComparison as Compared};
 use crate::ledger::Kept;
 use crate::pg::Remedy;
 use crate::plan::{MappingPlan, Strategy};
@@ -155,7 +155,7 @@ impl Frontier {
     }
 
     /// What the ledger has of a chunk; nothing if it has to be compared again after all.
-    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<RangeComparison>) {
+    pub(in crate::run) fn recalled(&mut self, chunk: u64, compared: Option<Compared>) {
         if let Some(slot) = self.slots.get(chunk) {
             (slot.kept, slot.state) = match compared {
                 Some(compared) => (true, State::Done(Outcome::Compared(compared))),
@@ -289,12 +289,7 @@ impl Frontier {
     }
 
     /// A chunk was compared; `statement` is what its first statement took.
-    pub(in crate::run) fn compared(
-        &mut self,
-        chunk: u64,
-        compared: RangeComparison,
-        statement: Duration,
-    ) {
+    pub(in crate::run) fn compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
@@ -423,7 +418,7 @@ mod tests {
                     if fails.next() == Some(&true) {
                         frontier.failed(chunk, Remedy::Isolate, "too slow");
                     } else {
-                        let compared = RangeComparison { rows, ..RangeComparison::default() };
+                        let compared = Compared { rows, ..Compared::default() };
                         frontier.compared(chunk, compared, Duration::from_millis(500));
                     }
                 }
