@@ -160,7 +160,7 @@ mod tests {
     use super::super::task::ScanResult;
     use super::*;
     use crate::chunks::ScanRange;
-    use crate::compare::{CandidateKey, Comparison, RowDiff};
+    use crate::compare::{CandidateKey, RangeComparison, RowDiff};
     use crate::finding::DivergenceKind;
     use crate::plan::{MappingPlan, sample};
     use crate::row::{Digest, Fingerprint, Key, KeyRange};
@@ -195,8 +195,12 @@ mod tests {
                     let candidates: Vec<CandidateKey> =
                         keys.iter().copied().map(differing).collect();
                     let rows = BySide { source: keys.len() as u64 + 1, target: 1 };
-                    let compared =
-                        Comparison { rows, matched: 1, candidates, ..Comparison::default() };
+                    let compared = RangeComparison {
+                        rows,
+                        matched: 1,
+                        candidates,
+                        ..RangeComparison::default()
+                    };
                     TaskAnswer::ScanChunk(scan, ScanResult { compared, statement: Duration::ZERO })
                 }
                 other => return assert!(other.is_none(), "{other:?}"),

@@ -13,7 +13,8 @@ use super::result::MappingResult;
 use super::task::{CountedRows, GapSearch, Task};
 use crate::chunks::{BlockScan, ChunkQueue};
 use crate::compare::{
-    CandidateKey, Comparison, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeEvent,
+    CandidateKey, Item, KeyGap, OneSidedRange, PartCounts, RangeCollector, RangeComparison,
+    RangeEvent,
 };
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
@@ -44,7 +45,7 @@ pub(crate) struct MappingState {
     /// The number of candidates that are open: waiting, or being rechecked.
     pub(crate) open: usize,
     recheck_from: Duration,
-    runs: OneSidedRanges,
+    runs: RangeCollector,
     pub(crate) one_sided: OpenRanges,
     /// The number of one-sided ranges in a row that could not be compared again.
     pub(crate) given_up: u32,
@@ -122,7 +123,7 @@ impl MappingState {
             is_finished: false,
             open: 0,
             recheck_from: Duration::ZERO,
-            runs: OneSidedRanges::new(plan.order.clone(), MOST_SINGLE_KEYS),
+            runs: RangeCollector::new(plan.order.clone(), MOST_SINGLE_KEYS),
             one_sided: OpenRanges::default(),
             given_up: 0,
             ends_requested: BySide::default(),
@@ -153,7 +154,7 @@ impl MappingState {
     }
 
     /// Returns whether a chunk has more one-sided rows than are reported one by one.
-    pub(crate) fn has_too_many(&self, compared: &Comparison, context: &Context<'_>) -> bool {
+    pub(crate) fn has_too_many(&self, compared: &RangeComparison, context: &Context<'_>) -> bool {
         let rows = compared.one_sided.map_or(0, |(_, digest)| digest.rows);
         self.reports_each(context) && rows > MOST_ONE_SIDED
     }
@@ -222,8 +223,12 @@ impl MappingState {
     }
 
     /// Counts the rows of a range that was compared. Returns what differs in key order.
-    pub(crate) fn count_compared(&mut self, range: KeyRange, compared: Comparison) -> Vec<Item> {
-        let Comparison { matched, candidates, one_sided, groups, .. } = compared;
+    pub(crate) fn count_compared(
+        &mut self,
+        range: KeyRange,
+        compared: RangeComparison,
+    ) -> Vec<Item> {
+        let RangeComparison { matched, candidates, one_sided, groups, .. } = compared;
         self.result.add_matched(matched, &groups);
         if let Some((side, digest)) = one_sided {
             self.result.counts.add_read(only(side, digest.rows));

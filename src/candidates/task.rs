@@ -7,7 +7,7 @@ use super::one_sided::ConfirmedRange;
 use super::queue::OpenCandidate;
 use crate::chunks::{BlockRead, BlockResult};
 use crate::compare::{
-    CandidateKey, Comparison, Expectation, KeyGap, OneSidedRange, PartCounts, RowDiff,
+    CandidateKey, Expectation, KeyGap, OneSidedRange, PartCounts, RangeComparison, RowDiff,
 };
 use crate::row::{Bound, Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
@@ -102,7 +102,7 @@ pub(crate) struct ChunkScan {
 /// What the comparison of a range has returned.
 #[derive(Debug)]
 pub(crate) struct ScanResult {
-    pub(crate) compared: Comparison,
+    pub(crate) compared: RangeComparison,
     /// The duration of the first statement.
     pub(crate) statement: Duration,
 }

@@ -14,7 +14,7 @@ use super::settings::ChunkSettings;
 use super::size::THROTTLED;
 use super::step::{BlockRead, BlockStep, TablePart};
 use crate::compare::{
-    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, Comparison, ScanOutcome,
+    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, RangeComparison, ScanOutcome,
 };
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{BlockRange, Digest};
@@ -55,9 +55,9 @@ impl BlockResult {
 #[derive(Debug)]
 pub(crate) enum BlockProgress {
     /// Some hash buckets are compared for good; the others are scanned again.
-    Comparison(Comparison),
+    RangeComparison(RangeComparison),
     /// Everything is compared; this was the rest.
-    Finished(Comparison),
+    Finished(RangeComparison),
     /// Hash buckets are of no use for these tables.
     Useless,
 }
@@ -177,7 +177,7 @@ impl BlockScan {
             ScanOutcome::Done(compared) => BlockProgress::Finished(compared),
             ScanOutcome::NextScan(_, compared) => {
                 Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
-                BlockProgress::Comparison(compared)
+                BlockProgress::RangeComparison(compared)
             }
         })
     }

@@ -20,7 +20,7 @@ use super::prior::PriorChunk;
 use super::remaining::{Remaining, ScanRange};
 use super::settings::ChunkSettings;
 use super::step::ScanStep;
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange, VerifiedBy};
 use crate::schema::{BySide, Side};
@@ -143,10 +143,10 @@ impl ChunkQueue {
     }
 
     /// Sets the stored outcome of a chunk; with `None` it is compared again.
-    pub(crate) fn set_stored(&mut self, chunk: u64, compared: Option<Comparison>) {
+    pub(crate) fn set_stored(&mut self, chunk: u64, compared: Option<RangeComparison>) {
         if let Some(chunk) = self.in_flight.get(chunk) {
             (chunk.is_stored, chunk.state) = match compared {
-                Some(compared) => (true, ChunkState::Done(ChunkOutcome::Comparison(compared))),
+                Some(compared) => (true, ChunkState::Done(ChunkOutcome::RangeComparison(compared))),
                 None => (false, ChunkState::Ready),
             };
         }
@@ -285,7 +285,12 @@ impl ChunkQueue {
     }
 
     /// Takes the result of a chunk; `statement` is the duration of its first statement.
-    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Comparison, statement: Duration) {
+    pub(crate) fn set_compared(
+        &mut self,
+        chunk: u64,
+        compared: RangeComparison,
+        statement: Duration,
+    ) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
@@ -415,7 +420,7 @@ mod tests {
                     if fails.next() == Some(&true) {
                         queue.set_failed(chunk, ReadFailure::BadRow, "too slow");
                     } else {
-                        let compared = Comparison { rows, ..Comparison::default() };
+                        let compared = RangeComparison { rows, ..RangeComparison::default() };
                         queue.set_compared(chunk, compared, Duration::from_millis(500));
                     }
                 }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::drill_down::parts;
-use super::{Comparison, RowMatcher};
+use super::{RangeComparison, RowMatcher};
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Fingerprint, GroupCounts, HashBuckets, Key, KeyOrder};
 use crate::schema::{BySide, Side};
@@ -77,9 +77,9 @@ pub struct BucketRow {
 #[derive(Debug)]
 pub enum ScanOutcome {
     /// Another scan, with what is compared for good.
-    NextScan(BlockQuery, Comparison),
+    NextScan(BlockQuery, RangeComparison),
     /// Everything is compared.
-    Done(Comparison),
+    Done(RangeComparison),
     /// So much differs that buckets do not help; nothing is compared for good.
     Useless,
 }
@@ -205,9 +205,9 @@ impl Buckets {
                 Some(matcher) => {
                     let rows = matcher.rows();
                     let (matched, candidates, groups) = matcher.finish();
-                    Comparison { rows, matched, candidates, one_sided: None, groups }
+                    RangeComparison { rows, matched, candidates, one_sided: None, groups }
                 }
-                None => Comparison::default(),
+                None => RangeComparison::default(),
             },
             BlockQuery::Digests { of, .. } => {
                 let (clean, dirty) = self.judge();
@@ -235,10 +235,10 @@ impl Buckets {
 
     /// Compares the digests. Returns what is clean, and the dirty buckets with the rows of their larger
     /// side.
-    fn judge(&mut self) -> (Comparison, Vec<(u32, u64)>) {
+    fn judge(&mut self) -> (RangeComparison, Vec<(u32, u64)>) {
         let BySide { source, mut target } = std::mem::take(&mut self.digests);
         let mut counts = std::mem::take(&mut self.counts);
-        let mut clean = Comparison::default();
+        let mut clean = RangeComparison::default();
         let mut dirty = Vec::new();
         for (bucket, digest) in source {
             let other = target.remove(&bucket).unwrap_or_default();

@@ -63,12 +63,12 @@ pub enum DrillStep {
     /// Keys and row hashes of these hash buckets, or of the whole range, of both sides.
     Rows(Option<HashBuckets>),
     /// Nothing: the range is compared.
-    Done(Comparison),
+    Done(RangeComparison),
 }
 
 /// The result of comparing a range once, before rechecks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct RangeComparison {
     /// Rows read on each side.
     pub rows: BySide<u64>,
     /// Rows of each side whose counterpart agrees.
@@ -85,7 +85,7 @@ pub struct Comparison {
 #[derive(Debug)]
 pub struct DrillDown {
     parts: Vec<Option<HashBuckets>>,
-    so_far: Comparison,
+    so_far: RangeComparison,
     digest: BySide<Digest>,
     duplicates: bool,
 }
@@ -95,7 +95,7 @@ impl DrillDown {
     pub fn begin(expected: Expectation) -> (DrillDown, DrillStep) {
         let mut drill = DrillDown {
             parts: Vec::new(),
-            so_far: Comparison::default(),
+            so_far: RangeComparison::default(),
             digest: BySide::default(),
             duplicates: false,
         };
@@ -115,7 +115,8 @@ impl DrillDown {
             return self.rows_in_parts(rows.source.max(rows.target));
         }
         if found.source.digest == found.target.digest {
-            self.so_far = Comparison { rows, matched: rows.source, ..Comparison::default() };
+            self.so_far =
+                RangeComparison { rows, matched: rows.source, ..RangeComparison::default() };
             return self.done();
         }
         self.digest = found.map(|side| side.digest);

@@ -42,7 +42,8 @@ pub enum RangeEvent {
     Candidate(CandidateKey, Arc<KeyRange>),
     /// Reads the keys of this range, and rechecks each by itself.
     ReadKeys(OneSidedRange),
-    /// Finds the gap in the keys of the other side around these keys, and calls [`OneSidedRanges::add_gap`].
+    /// Finds the gap in the keys of the other side around these keys, and passes it to
+    /// [`add_gap`](super::RangeCollector::add_gap).
     FindGap {
         /// The side with the rows.
         side: Side,

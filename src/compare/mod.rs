@@ -11,9 +11,9 @@ mod row_matcher;
 mod tolerance;
 
 pub use buckets::{BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, ScanOutcome};
-pub use drill_down::{Comparison, DrillDown, DrillStep, Expectation, RangeDigest};
+pub use drill_down::{DrillDown, DrillStep, Expectation, RangeComparison, RangeDigest};
 pub use item::{Item, KeyGap, OneSidedRange, RangeEvent};
-pub use one_sided::OneSidedRanges;
+pub use one_sided::RangeCollector;
 pub use part_counts::{MatchedGroups, PartCounts};
 pub use row_diff::{KeyRows, RowDiff, display_text, elements, text_field};
 pub use row_matcher::{Advance, CandidateKey, RowMatcher};

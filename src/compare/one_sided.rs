@@ -21,15 +21,15 @@ use crate::schema::Side;
 
 /// Collects the one-sided rows of a mapping, in key order, into ranges.
 #[derive(Debug)]
-pub struct OneSidedRanges {
+pub struct RangeCollector {
     order: KeyOrder,
     limit: u64,
-    state: State,
+    state: CollectorState,
     queued: VecDeque<Vec<Item>>,
 }
 
 #[derive(Debug)]
-enum State {
+enum CollectorState {
     /// Items of one side that may belong to a range.
     Collecting { side: Side, items: Vec<Item>, rows: u64 },
     /// Waiting for the gap around one of the items.
@@ -38,19 +38,20 @@ enum State {
     Open { side: Side, until: Option<Bound>, end: Option<Bound> },
 }
 
-const NOTHING: State = State::Collecting { side: Side::Source, items: Vec::new(), rows: 0 };
+const NOTHING: CollectorState =
+    CollectorState::Collecting { side: Side::Source, items: Vec::new(), rows: 0 };
 
-impl OneSidedRanges {
+impl RangeCollector {
     /// Collects in this key order; ranges have more than `limit` rows.
-    pub fn new(order: KeyOrder, limit: u64) -> OneSidedRanges {
-        OneSidedRanges { order, limit, state: NOTHING, queued: VecDeque::new() }
+    pub fn new(order: KeyOrder, limit: u64) -> RangeCollector {
+        RangeCollector { order, limit, state: NOTHING, queued: VecDeque::new() }
     }
 
     /// Adds the items of the next chunk, in key order. A chunk whose sides agree has no items and must
     /// still be added, since it ends a range.
     pub fn add_chunk(&mut self, items: Vec<Item>, agreed: bool) -> Vec<RangeEvent> {
         let mut events = Vec::new();
-        if matches!(self.state, State::WaitingForGap { .. }) {
+        if matches!(self.state, CollectorState::WaitingForGap { .. }) {
             self.queued.push_back(items);
             return events;
         }
@@ -64,7 +65,8 @@ impl OneSidedRanges {
     /// Adds the gap that was requested.
     pub fn add_gap(&mut self, gap: KeyGap) -> Vec<RangeEvent> {
         let mut events = Vec::new();
-        let State::WaitingForGap { side, items } = std::mem::replace(&mut self.state, NOTHING)
+        let CollectorState::WaitingForGap { side, items } =
+            std::mem::replace(&mut self.state, NOTHING)
         else {
             return events;
         };
@@ -82,17 +84,17 @@ impl OneSidedRanges {
         let rows = inside.iter().map(Item::rows).sum::<u64>();
         if rows > self.limit {
             events.push(RangeEvent::Opened(side, gap.after.clone()));
-            self.state = State::Open { side, until: gap.until, end: gap.after };
+            self.state = CollectorState::Open { side, until: gap.until, end: gap.after };
             self.add_items(inside, &mut events);
         } else if right.is_empty() {
             // The gap continues behind the last chunk, and more rows of it may follow.
-            self.state = State::Collecting { side, items: inside, rows };
+            self.state = CollectorState::Collecting { side, items: inside, rows };
         } else {
             inside.into_iter().for_each(|item| events.push(item.into_event()));
         }
         self.add_items(right, &mut events);
         while let Some(items) = self.queued.pop_front() {
-            if matches!(self.state, State::WaitingForGap { .. }) {
+            if matches!(self.state, CollectorState::WaitingForGap { .. }) {
                 self.queued.push_front(items);
                 break;
             }
@@ -104,7 +106,7 @@ impl OneSidedRanges {
     /// Ends the collection: no more chunks follow.
     pub fn finish(&mut self) -> Vec<RangeEvent> {
         let mut events = Vec::new();
-        if !matches!(self.state, State::WaitingForGap { .. }) {
+        if !matches!(self.state, CollectorState::WaitingForGap { .. }) {
             self.end_range(&mut events);
         }
         events
@@ -120,13 +122,13 @@ impl OneSidedRanges {
 
     /// Returns whether a gap was requested and is not known yet.
     pub fn is_waiting_for_gap(&self) -> bool {
-        matches!(self.state, State::WaitingForGap { .. })
+        matches!(self.state, CollectorState::WaitingForGap { .. })
     }
 
     /// Returns whether no items are held.
     pub fn is_idle(&self) -> bool {
         self.queued.is_empty()
-            && matches!(&self.state, State::Collecting { items, .. } if items.is_empty())
+            && matches!(&self.state, CollectorState::Collecting { items, .. } if items.is_empty())
     }
 
     fn add_items(&mut self, items: Vec<Item>, events: &mut Vec<RangeEvent>) {
@@ -138,7 +140,7 @@ impl OneSidedRanges {
                 continue;
             };
             match &mut self.state {
-                State::Open { side: of, until, .. } => {
+                CollectorState::Open { side: of, until, .. } => {
                     let belongs = *of == side && !item.begins_behind(&self.order, until.as_ref());
                     if belongs {
                         self.extend(item, &mut items, events);
@@ -147,20 +149,20 @@ impl OneSidedRanges {
                         items.push_front(item);
                     }
                 }
-                State::Collecting { side: of, items: held, .. }
+                CollectorState::Collecting { side: of, items: held, .. }
                     if *of != side && !held.is_empty() =>
                 {
                     self.end_range(events);
                     items.push_front(item);
                 }
-                State::Collecting { side: of, items: held, rows } => {
+                CollectorState::Collecting { side: of, items: held, rows } => {
                     *of = side;
                     *rows += item.rows();
                     held.push(item);
                     if *rows > self.limit {
                         let held = std::mem::take(held);
                         events.push(request_gap(side, &held));
-                        self.state = State::WaitingForGap { side, items: held };
+                        self.state = CollectorState::WaitingForGap { side, items: held };
                         if !items.is_empty() {
                             self.queued.push_front(items.into());
                         }
@@ -168,7 +170,7 @@ impl OneSidedRanges {
                     }
                 }
                 // Not reached: items are queued while a gap is requested.
-                State::WaitingForGap { .. } => events.push(item.into_event()),
+                CollectorState::WaitingForGap { .. } => events.push(item.into_event()),
             }
         }
     }
@@ -176,7 +178,7 @@ impl OneSidedRanges {
     /// Adds an item to the open range; consecutive keys make one part.
     fn extend(&mut self, item: Item, rest: &mut VecDeque<Item>, events: &mut Vec<RangeEvent>) {
         let order = &self.order;
-        let State::Open { side, until, end } = &mut self.state else { return };
+        let CollectorState::Open { side, until, end } = &mut self.state else { return };
         let part = match item {
             Item::OneSided(part) => part,
             Item::Key(first, _) => {
@@ -203,10 +205,11 @@ impl OneSidedRanges {
     /// range is complete.
     fn end_range(&mut self, events: &mut Vec<RangeEvent>) {
         match std::mem::replace(&mut self.state, NOTHING) {
-            State::Collecting { items, .. } | State::WaitingForGap { items, .. } => {
+            CollectorState::Collecting { items, .. }
+            | CollectorState::WaitingForGap { items, .. } => {
                 items.into_iter().for_each(|item| events.push(item.into_event()));
             }
-            State::Open { .. } => events.push(RangeEvent::Closed),
+            CollectorState::Open { .. } => events.push(RangeEvent::Closed),
         }
     }
 }
@@ -339,7 +342,7 @@ mod tests {
             }
         }
 
-        fn answer(&mut self, ranges: &mut OneSidedRanges) {
+        fn answer(&mut self, ranges: &mut RangeCollector) {
             while let Some((side, low, high)) = self.asked.take() {
                 let other = &self.keys[side.other()];
                 // A key of this side is not on the other: at or before is before.
@@ -374,7 +377,7 @@ mod tests {
 
     /// Compares in chunks that end at these keys; gaps are found only every so many chunks.
     fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>, patience: usize) -> FoundRanges {
-        let mut ranges = OneSidedRanges::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
+        let mut ranges = RangeCollector::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
         let mut receiver =
             Receiver { keys, found: FoundRanges::default(), open: None, asked: None };
         let mut after = None;

@@ -24,7 +24,7 @@ pub struct CandidateKey {
     pub image: BySide<Digest>,
 }
 
-/// Which side's next row comes next.
+/// Which side advances to its next row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advance {
     /// Both.

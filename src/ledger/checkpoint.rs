@@ -17,7 +17,7 @@ use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage};
 use super::stored_row::{LedgerWrite, StoredRow, values};
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
 
@@ -147,7 +147,11 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn read_outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
+    pub async fn read_outcome(
+        &self,
+        mapping: &str,
+        chunk: u64,
+    ) -> Result<RangeComparison, Problem> {
         self.read_chunk_outcome(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
@@ -298,8 +302,8 @@ impl StoredChunk {
 }
 
 /// Returns whether the numbers tell everything.
-fn is_clean(compared: &Comparison) -> bool {
-    let Comparison { rows, matched, candidates, one_sided, groups } = compared;
+fn is_clean(compared: &RangeComparison) -> bool {
+    let RangeComparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);
     all && candidates.is_empty() && one_sided.is_none() && *groups == GroupCounts::default()
 }
@@ -331,27 +335,27 @@ mod tests {
             key: Key::new([&[7; 40][..]]),
             image: BySide { source: digest, target: Digest::default() },
         };
-        let compared = Comparison {
+        let compared = RangeComparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
             candidates: vec![candidate],
             one_sided: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Comparison>(&encode(&compared)).unwrap(), compared);
-        assert!(decode::<Comparison>(b"\xff").is_err());
+        assert_eq!(decode::<RangeComparison>(&encode(&compared)).unwrap(), compared);
+        assert!(decode::<RangeComparison>(b"\xff").is_err());
     }
 
     #[test]
     fn a_chunk_that_numbers_describe_is_clean() {
-        let clean = Comparison {
+        let clean = RangeComparison {
             rows: BySide { source: 5, target: 5 },
             matched: 5,
-            ..Comparison::default()
+            ..RangeComparison::default()
         };
         assert!(is_clean(&clean));
         let one_sided = Some((Side::Source, Digest::default()));
-        assert!(!is_clean(&Comparison { one_sided, ..clean.clone() }));
-        assert!(!is_clean(&Comparison { rows: BySide { source: 6, target: 5 }, ..clean }));
+        assert!(!is_clean(&RangeComparison { one_sided, ..clean.clone() }));
+        assert!(!is_clean(&RangeComparison { rows: BySide { source: 6, target: 5 }, ..clean }));
     }
 }

@@ -9,7 +9,7 @@ mod tests {
     use super::super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
     use super::super::{Location, Recorder, ReplayOutcome, Store, StoredBlockScan};
     use crate::chunks::{PriorChunkState, StoredOutcome};
-    use crate::compare::{CandidateKey, Comparison, PartCounts};
+    use crate::compare::{CandidateKey, PartCounts, RangeComparison};
     use crate::event::Event;
     use crate::finding::{
         Finding, MappingRecord, NamedValues, RangeText, Ruling, RunRecord, SummaryRecord,
@@ -36,14 +36,14 @@ mod tests {
     }
 
     /// Returns a chunk with every kind of difference.
-    fn compared() -> Comparison {
+    fn compared() -> RangeComparison {
         let key = Key::new([&42_i32.to_be_bytes()[..]]);
-        Comparison {
+        RangeComparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
             candidates: vec![CandidateKey { key, image: BySide::default() }],
             one_sided: Some((Side::Target, Digest::default())),
-            ..Comparison::default()
+            ..RangeComparison::default()
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
             StoredValue::Bytes(bytes) => {
                 let _ = decode::<KeyRange>(bytes);
                 let _ = decode::<(KeyRange, String)>(bytes);
-                let _ = decode::<Comparison>(bytes);
+                let _ = decode::<RangeComparison>(bytes);
                 let _ = decode::<String>(bytes);
                 let _ = decode::<Option<Key>>(bytes);
                 let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, PartCounts))>(bytes);
@@ -333,7 +333,7 @@ mod tests {
             fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
                 decode_all(&StoredValue::Bytes(bytes.clone()));
                 read::<KeyRange>(&bytes);
-                read::<Comparison>(&bytes);
+                read::<RangeComparison>(&bytes);
                 read::<Option<Key>>(&bytes);
                 if let Ok(key) = decode::<Key>(&bytes) {
                     prop_assert_eq!(Key::new(key.fields()), key.clone());
@@ -445,10 +445,10 @@ mod tests {
             let long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
             assert!(decode::<Key>(&long).is_err());
             assert!(decode::<String>(&long).is_err());
-            let mut compared = encode(&Comparison::default());
+            let mut compared = encode(&RangeComparison::default());
             let at = compared.len() - 3;
             compared.splice(at..=at, long);
-            assert!(decode::<Comparison>(&compared).is_err());
+            assert!(decode::<RangeComparison>(&compared).is_err());
             // Nothing may be left behind the end.
             assert!(decode::<u8>(&[7, 0]).is_err());
         }

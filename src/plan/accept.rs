@@ -122,12 +122,12 @@ fn find_side(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<S
         }
         (None, None) => Err(Diagnostic::error(
             span,
-            "\"where\" of this rule could be meant of either side",
+            "\"where\" of this rule does not say which side it is about",
         )
-        .with_hint("Write source. or target. before its columns, to say whose row is meant.")),
+        .with_hint("Write source. or target. before its columns.")),
         (Some(_), Some(_)) if names.source && names.target => {
             Err(Diagnostic::error(span, "\"where\" of this rule refers to both sides").with_hint(
-                "One server evaluates it, and it has only its own row: name source. or target., not both.",
+                "One server evaluates it, and has only the row of its side: name source. or target., not both.",
             ))
         }
         (Some(source), Some(target)) => {
@@ -149,7 +149,7 @@ pub(super) fn find_group(
     let why = match (tolerance, settings.redact) {
         (None, false) => return Some(place),
         (Some(_), _) => "whose values may differ and still agree",
-        (None, true) => "which is redacted, while groups are told by value",
+        (None, true) => "which is redacted, while groups are reported by value",
     };
     let message = format!("group_by names \"{}\", {why}", name.value);
     let hint = "Name another pair, or one of your own with sql and target_sql.";
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(side("target.a = 1"), Side::Target);
         for (condition, message) in [
             ("source.a = target.a", "\"where\" of this rule refers to both sides"),
-            ("a = 1", "\"where\" of this rule could be meant of either side"),
+            ("a = 1", "\"where\" of this rule does not say which side it is about"),
         ] {
             assert_eq!(plan(&rule(condition, "")).unwrap_err(), [message]);
         }

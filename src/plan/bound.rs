@@ -1,7 +1,7 @@
 //! The check of stored keys: their bytes, which statements compare, and their text must be of one value.
 //! A checkpoint with a key that fails was not written by this program for this mapping.
 
-use super::canonical_form::CanonicalForm;
+use super::form::CanonicalForm;
 use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::row::{Bound, KeyRange};

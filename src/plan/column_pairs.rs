@@ -5,7 +5,7 @@
 
 use super::pair::Expression;
 use crate::problem::Problem;
-use crate::schema::{BySide, ColumnName, Relation, Side};
+use crate::schema::{BySide, ColumnName, ColumnType, Relation, Side};
 use crate::spec::{
     Diagnostic, Mapping, PairSettings, Placed, SourceExpression, Span, Unmapped, did_you_mean,
 };
@@ -168,16 +168,16 @@ pub(super) fn require_column(
 /// Reports a pair that cannot be compared, with its types. The problem's message is a clause.
 pub(super) fn report_pair(
     pair: &ColumnPair,
-    types: BySide<&str>,
+    types: &BySide<ColumnType>,
     problem: Problem,
     problems: &mut Vec<Diagnostic>,
 ) {
     let message = format!(
         "pair \"{}\" compares {} with {}: {}",
-        pair.name, types.source, types.target, problem.message
+        pair.name, types.source.display, types.target.display, problem.message
     );
     let PairSettings { rule, tolerance, .. } = &pair.settings;
     let tolerance = tolerance.as_ref().map(|tolerance| &tolerance.span);
     let span = tolerance.or(rule.as_ref().map(|rule| &rule.span)).unwrap_or(&pair.span);
-    problems.push(Diagnostic { hint: problem.hint, ..Diagnostic::error(span, message) });
+    problems.push(Diagnostic::of_problem(span, Problem { message, ..problem }));
 }

@@ -7,8 +7,8 @@
 //! Key ranges use one order of the key's columns on both sides. The order in the spec has no meaning, so
 //! the plan takes the order that an index serves.
 
-use super::canonical_form::CanonicalForm;
 use super::column_pairs::ColumnPair;
+use super::form::CanonicalForm;
 use super::pair::{Expression, Pair};
 use crate::row::KeyField;
 use crate::schema::{
@@ -19,15 +19,15 @@ use crate::spec::{Diagnostic, Mapping, did_you_mean};
 /// Returns the indexes of the key's pairs.
 pub(super) fn choose(
     mapping: &Mapping,
-    candidates: &[ColumnPair],
+    column_pairs: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     match &mapping.key {
         Some(key) => {
             let place = |name: &crate::spec::Placed<String>| {
-                candidates.iter().position(|pair| pair.name == name.value).ok_or_else(|| {
+                column_pairs.iter().position(|pair| pair.name == name.value).ok_or_else(|| {
                     let message = format!("the key names \"{}\", which is not a pair", name.value);
-                    let names = candidates.iter().map(|pair| pair.name.as_str());
+                    let names = column_pairs.iter().map(|pair| pair.name.as_str());
                     let hint = match did_you_mean(&name.value, names) {
                         Some(near) => format!("Did you mean \"{near}\"?"),
                         None => "A pair is named after its target column.".to_owned(),
@@ -37,14 +37,14 @@ pub(super) fn choose(
             };
             key.value.iter().map(place).collect()
         }
-        None => find_default_key(mapping, candidates, target),
+        None => find_default_key(mapping, column_pairs, target),
     }
 }
 
 /// Returns the pairs of the target's primary key, or else of its narrowest unique index without NULLs.
 fn find_default_key(
     mapping: &Mapping,
-    candidates: &[ColumnPair],
+    column_pairs: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     let span = mapping.sides.target.reads.span();
@@ -60,7 +60,7 @@ fn find_default_key(
         return Err(Diagnostic::error(span, message).with_hint(hint));
     };
     let column_place = |name: &ColumnName| {
-        candidates.iter().position(|pair| pair.sides.target == Expression::Column(name.clone()))
+        column_pairs.iter().position(|pair| pair.sides.target == Expression::Column(name.clone()))
     };
     let names = index.columns.iter().filter_map(|column| column.name.as_ref());
     names

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::accept::{AcceptRules, find_group, make_accept_rules};
-use super::canonical_form::CanonicalForm;
 use super::changed_at::find_changed_at;
 use super::changed_since::find_since;
 use super::column_pairs::{ColumnPair, pair_columns, report_pair};
 use super::facts::{Facts, PlanOptions};
+use super::form::{CanonicalForm, check_key_pair, choose_form};
 use super::pair::{Expression, Pair, PairSide};
 use super::partition::Groups;
 use super::side::SidePlan;
 use super::strategy::{Strategy, choose};
-use super::{Partition, key, partition, rule};
+use super::{Partition, key, partition};
 use crate::problem::Problem;
 use crate::row::KeyOrder;
 use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
@@ -99,7 +99,7 @@ impl MappingPlan {
     pub fn partition_as(&mut self, begun: Partition) {
         if begun != self.partition && (begun == Partition::Ranges || self.key_proven()) {
             self.set_partition(begun);
-            self.partition_reason = "the run was begun so".to_owned();
+            self.partition_reason = "as when the run began".to_owned();
         }
     }
 
@@ -161,9 +161,9 @@ pub fn plan_mapping(
 ) -> Result<(MappingPlan, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let relations = facts.map(|facts| &facts.relation);
-    let candidates = pair_columns(mapping, relations, &mut problems);
-    check_access(mapping, &candidates, relations, servers, &mut problems);
-    let key = key::choose(mapping, &candidates, relations.target)
+    let column_pairs = pair_columns(mapping, relations, &mut problems);
+    check_access(mapping, &column_pairs, relations, servers, &mut problems);
+    let key = key::choose(mapping, &column_pairs, relations.target)
         .map_err(|problem| problems.push(problem));
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
@@ -171,19 +171,18 @@ pub fn plan_mapping(
     let key = key.unwrap_or_default();
     let mut key_pairs = Vec::new();
     let mut other_pairs = Vec::new();
-    for (place, candidate) in candidates.iter().enumerate() {
+    for (place, column_pair) in column_pairs.iter().enumerate() {
         let in_key = key.iter().position(|pair| *pair == place);
-        match make_pair(spec, candidate, facts, servers, in_key.is_some()) {
+        let types = BySide::new(|side| type_of(column_pair, side, facts[side]));
+        match make_pair(spec, column_pair, &types, servers, in_key.is_some()) {
             Ok(pair) => match in_key {
                 Some(order) => key_pairs.push((order, pair)),
                 None => other_pairs.push(pair),
             },
-            Err((types, problem)) => {
-                report_pair(candidate, types.as_ref().map(String::as_str), problem, &mut problems);
-            }
+            Err(problem) => report_pair(column_pair, &types, problem, &mut problems),
         }
     }
-    let tolerant = candidates.iter().find(|pair| pair.settings.tolerance.is_some());
+    let tolerant = column_pairs.iter().find(|pair| pair.settings.tolerance.is_some());
     let tolerant = tolerant.map(|pair| pair.name.as_str());
     let chosen = choose(options.strategy, servers, tolerant, &mapping.span)
         .map_err(|problem| problems.push(problem));
@@ -202,8 +201,9 @@ pub fn plan_mapping(
     }
     let key_width = pairs.len();
     let order = KeyOrder(pairs.iter().filter_map(key::order_of).collect());
-    let mut changed =
-        BySide::new(|side| find_changed_at(mapping, side, facts[side], &candidates, &mut problems));
+    let mut changed = BySide::new(|side| {
+        find_changed_at(mapping, side, facts[side], &column_pairs, &mut problems)
+    });
     let mut since = find_since(mapping, facts, &mut problems);
     let by_blocks = |side: Side| relations[side].heap && servers[side].version >= BLOCKS_SINCE;
     let sides = BySide::new(|side| SidePlan {
@@ -224,17 +224,17 @@ pub fn plan_mapping(
     });
     let scattered = BySide::new(|side| key::is_scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled || options.sliced;
-    let groups = partition::count_groups(mapping, &candidates, relations);
+    let groups = partition::count_groups(mapping, &column_pairs, relations);
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);
     let (partition, partition_reason) = match &sides.source.since {
-        Some(_) => (Partition::Ranges, "only what changed lately is looked at".to_owned()),
+        Some(_) => (Partition::Ranges, "only rows that changed recently are compared".to_owned()),
         None => (partition, partition_reason),
     };
     if options.sampled && sides.any(|side| side.served_by.is_none()) {
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
-        let hint = "A sample takes key ranges, which an index of each side has to find.";
+        let hint = "A sample consists of key ranges, for which each side needs an index.";
         problems.push(Diagnostic::error(&mapping.span, message).with_hint(hint));
         return Err(problems);
     }
@@ -269,33 +269,26 @@ pub fn plan_mapping(
     Ok((plan, problems))
 }
 
-/// Why a pair cannot be compared: the types of both sides, and a problem whose message is a clause.
-type PairProblem = (BySide<String>, Problem);
-
+/// Makes a pair of two columns or expressions. The message of the problem is a clause.
 fn make_pair(
     spec: &Spec,
-    candidate: &ColumnPair,
-    facts: BySide<&Facts>,
+    column_pair: &ColumnPair,
+    types: &BySide<ColumnType>,
     servers: BySide<&Server>,
     in_key: bool,
-) -> Result<Pair, PairProblem> {
-    let types = BySide::new(|side| type_of(candidate, side, facts[side]));
-    let refused = |problem| (types.as_ref().map(|t| t.display.clone()), problem);
+) -> Result<Pair, Problem> {
     let searching = spec.sides.iter().find(|(_, side)| !side.search_path.is_empty());
     if let Some((side, _)) = searching
         && types.any(|t| t.pg_type.names_an_object())
     {
-        return Err(refused(
-            Problem::new(format!("names are written otherwise under the search_path of [{side}]"))
-                .with_hint("Put the column into \"ignore\", or leave the search_path out."),
-        ));
+        let message = format!("names are written differently under the search_path of [{side}]");
+        let hint = "Put the column into \"ignore\", or leave the search_path out.";
+        return Err(Problem::new(message).with_hint(hint));
     }
-    let settings = &candidate.settings;
-    let (form, tolerance) =
-        rule::choose_form(settings, &types.source, &types.target, candidate.asked)
-            .map_err(refused)?;
+    let settings = &column_pair.settings;
+    let (form, tolerance) = choose_form(settings, &types.source, &types.target, column_pair.asked)?;
     if in_key {
-        rule::check_key_pair(settings, form, tolerance.as_ref()).map_err(refused)?;
+        check_key_pair(settings, form, tolerance.as_ref())?;
     }
     let form = match form {
         // A padded text has another order than the server's.
@@ -306,16 +299,16 @@ fn make_pair(
     };
     let in_utf8 = in_key && form.wire() == Builtin::Text && !key::order_alike(servers);
     let sides = BySide::new(|side| PairSide {
-        expression: candidate.sides[side].clone(),
+        expression: column_pair.sides[side].clone(),
         searched_raw: !in_utf8 && key::is_searched_raw(form, &types[side]),
         looked_up_raw: !in_utf8 && key::is_looked_up_raw(form, &types[side]),
         column_type: types[side].clone(),
     });
-    let (name, settings) = (candidate.name.clone(), settings.clone());
+    let (name, settings) = (column_pair.name.clone(), settings.clone());
     Ok(Pair { name, form, settings, tolerance, in_utf8, sides })
 }
 
-fn type_of(candidate: &ColumnPair, side: Side, facts: &Facts) -> ColumnType {
+fn type_of(column_pair: &ColumnPair, side: Side, facts: &Facts) -> ColumnType {
     let unknown = || ColumnType {
         display: "an unknown type".into(),
         pg_type: PgType::OtherBuiltin(0),
@@ -323,9 +316,9 @@ fn type_of(candidate: &ColumnPair, side: Side, facts: &Facts) -> ColumnType {
         collation: Collation::None,
         collation_id: None,
     };
-    let found = match &candidate.sides[side] {
+    let found = match &column_pair.sides[side] {
         Expression::Column(name) => facts.relation.column(name).map(|c| c.column_type.clone()),
-        Expression::Sql(_) => facts.expressions.get(&candidate.name).cloned(),
+        Expression::Sql(_) => facts.expressions.get(&column_pair.name).cloned(),
     };
     found.unwrap_or_else(unknown)
 }
@@ -340,7 +333,7 @@ fn nullable(pair: &Pair, side: Side, relation: &Relation) -> bool {
 /// Reports what the role may not read, and row-level security, which would hide rows in silence.
 fn check_access(
     mapping: &Mapping,
-    candidates: &[ColumnPair],
+    column_pairs: &[ColumnPair],
     relations: BySide<&Relation>,
     servers: BySide<&Server>,
     problems: &mut Vec<Diagnostic>,
@@ -355,7 +348,7 @@ fn check_access(
             problems.push(Diagnostic::error(&table.span, message).with_hint(hint));
             continue;
         }
-        let unreadable: Vec<&str> = candidates
+        let unreadable: Vec<&str> = column_pairs
             .iter()
             .filter_map(|pair| match &pair.sides[side] {
                 Expression::Column(column) => relation.column(column),
@@ -409,7 +402,7 @@ fn notes(
                 false => "",
             };
             let how = match (plan.strategy, plan.chunk_rows) {
-                (Strategy::Stream, Some(_)) => "every chunk reads the whole of it",
+                (Strategy::Stream, Some(_)) => "every chunk reads all of it",
                 (Strategy::Stream, None) => "the server sorts all rows in one statement",
                 (Strategy::Digest, _) => "all rows are digested in one statement",
             };

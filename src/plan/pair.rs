@@ -1,7 +1,6 @@
 //! Pairs: two expressions, one for each side, whose canonical forms must be equal.
 
-use super::canonical_form::CanonicalForm;
-use super::tolerance::Tolerance;
+use super::form::{CanonicalForm, Tolerance};
 use crate::schema::{Builtin, BySide, ColumnName, ColumnType, PgType, Side};
 use crate::spec::{Fragment, PairSettings};
 

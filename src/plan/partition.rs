@@ -90,18 +90,20 @@ pub(super) fn choose(
         (Strategy::Stream, ..) => (Partition::Ranges, "rows are paired in key order".into()),
         // Duplicates of a key are seen only by a statement that reads all of them.
         (_, false, ..) => (Partition::Ranges, "no index proves the key".into()),
-        (_, true, Some(side), _) => {
-            (Partition::Buckets, format!("no index of the {side} orders keys as both sides do"))
-        }
+        (_, true, Some(side), _) => (
+            Partition::Buckets,
+            format!("no index of the {side} has a key order that both sides share"),
+        ),
         (_, true, None, Some(_)) if !fixed && groups == Groups::Unknown => {
-            (Partition::Ranges, "no statistics tell how many groups there are".into())
+            (Partition::Ranges, "the statistics do not say how many groups there are".into())
         }
         (_, true, None, Some(_)) if !fixed && matches!(groups, Groups::About(MOST_GROUPS..)) => {
             (Partition::Ranges, "there are too many groups to count them in buckets".into())
         }
-        (_, true, None, Some(side)) if !fixed => {
-            (Partition::Buckets, format!("the {side}'s rows do not lie in the order of their keys"))
-        }
+        (_, true, None, Some(side)) if !fixed => (
+            Partition::Buckets,
+            format!("the {side}'s rows are not stored in the order of their keys"),
+        ),
         _ => (Partition::Ranges, "indexes serve the key".into()),
     }
 }

@@ -35,24 +35,24 @@ pub(super) fn choose(
     span: &Span,
 ) -> Result<(Strategy, String), Diagnostic> {
     let refuse = |why: String| {
-        let message = format!("the strategy \"digest\" cannot be had: {why}");
-        let hint = "Use strategy \"stream\", which compares the rows here.";
+        let message = format!("the strategy \"digest\" cannot be used: {why}");
+        let hint = "Use the strategy \"stream\", which compares the rows in pgreconcile.";
         Err(Diagnostic::error(span, message).with_hint(hint))
     };
     let blind = servers.iter().find_map(|(side, server)| match &server.digests {
-        DigestTrust::Blind(what) => Some(format!("the {side} cannot be trusted with it: {what}")),
+        DigestTrust::Blind(what) => Some(format!("the {side} failed the self-test: {what}")),
         DigestTrust::Probe(_) | DigestTrust::Refused(_) => None,
     });
     if let Some(why) = blind.filter(|_| choice != StrategyChoice::Stream) {
         return refuse(why);
     }
     match (choice, find_hash_difference(servers)) {
-        (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
-        (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
+        (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "requested".into())),
+        (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "requested".into())),
         (StrategyChoice::Digest, Some(why)) => refuse(why),
         (StrategyChoice::Auto, None) => Ok(match tolerant {
             Some(pair) => {
-                let why = format!("pair \"{pair}\" has a tolerance, which is judged row by row");
+                let why = format!("pair \"{pair}\" has a tolerance, which is checked row by row");
                 (Strategy::Stream, why)
             }
             None => (Strategy::Digest, "both servers hash every type alike".into()),
@@ -65,7 +65,7 @@ pub(super) fn choose(
 fn find_hash_difference(servers: BySide<&Server>) -> Option<String> {
     for (side, server) in servers.iter() {
         if let DigestTrust::Refused(why) = &server.digests {
-            return Some(format!("the {side} cannot digest: {why}"));
+            return Some(format!("the {side} cannot compute digests: {why}"));
         }
     }
     let [source, target] = Side::BOTH.map(|side| servers[side]);

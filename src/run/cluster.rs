@@ -328,7 +328,7 @@ impl ShardWorker<'_> {
         let mut ours = true;
         for finished in mapping.take_scanned_chunks() {
             let checked = match &finished.outcome {
-                ChunkOutcome::Comparison(compared) => StoredOutcome::Compared(compared),
+                ChunkOutcome::RangeComparison(compared) => StoredOutcome::Compared(compared),
                 ChunkOutcome::Skipped => StoredOutcome::Skipped,
                 ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::candidates::{CandidateSettings, Context, RecheckQueue, RunClock};
-use crate::compare::Comparison;
+use crate::compare::RangeComparison;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
@@ -175,10 +175,14 @@ impl<'o> RunContext<'o> {
     }
 
     /// Reads the outcome of a chunk.
-    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
+    pub(super) async fn outcome(
+        &self,
+        mapping: &str,
+        chunk: u64,
+    ) -> Result<RangeComparison, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.read_outcome(mapping, chunk)).await,
-            None => Ok(Comparison::default()),
+            None => Ok(RangeComparison::default()),
         }
     }
 

@@ -1,8 +1,7 @@
-//! `[[mapping.accept]]`: divergence that a team has agreed to live with, until a date.
+//! `[[mapping.accept]]`: divergence that a team accepts, until a date.
 //!
-//! A rule says of which rows it speaks (`where`, on one side), why, and until when; an agreement
-//! without an end would be forgotten, so there is none. Which side the condition means is found by
-//! trying when a plan is made.
+//! A rule has a condition on the rows of one side (`where`), a reason and an end; a rule without an end
+//! would be forgotten, so every rule has one. The side of the condition is found when a plan is made.
 
 use std::collections::BTreeSet;
 
@@ -15,27 +14,27 @@ use super::problems::Problems;
 use super::reader::Reader;
 use crate::finding::DivergenceKind;
 
-/// One rule, checked as far as the file alone allows.
+/// An accept rule, checked as far as the file alone allows.
 #[derive(Clone, Debug)]
 pub struct Accept {
-    /// Where it stands.
+    /// The place of the rule.
     pub span: Span,
-    /// Which rows it speaks of, as a condition on the row of one side.
+    /// The rows that it accepts, as a condition on the row of one side.
     pub condition: Fragment,
-    /// Kinds of divergence that it covers.
+    /// The kinds of divergence that it accepts.
     pub kinds: Vec<DivergenceKind>,
-    /// The pairs that may differ; any, if none are named.
+    /// The pairs that may differ; `None` for all.
     pub columns: Option<Vec<Placed<String>>>,
-    /// Why it was agreed to.
+    /// Why it is accepted.
     pub reason: String,
-    /// The last day on which it counts, in UTC.
+    /// The last day on which the rule applies, in UTC.
     pub until: Date,
 }
 
 const NEEDED: &str = "An accept rule has \"where\", \"reason\" and \"until\".";
 
-/// What a rule can cover: a condition speaks of one row a side, which keys that stand twice or hold
-/// a NULL do not have.
+/// The kinds that a rule can accept. A condition is about one row of a side, and duplicate and NULL keys
+/// have none.
 const KINDS: [DivergenceKind; 3] =
     [DivergenceKind::OnlyInSource, DivergenceKind::OnlyInTarget, DivergenceKind::Mismatch];
 
@@ -46,9 +45,9 @@ pub(super) fn read_accepts(mapping: &mut Reader<'_>, params: &BTreeSet<String>) 
 
 fn read_accept(mut table: Reader<'_>, params: &BTreeSet<String>) -> Option<Accept> {
     let problems = table.problems();
-    let condition = needed(&mut table, "where");
-    let reason = needed(&mut table, "reason");
-    let until = needed(&mut table, "until");
+    let condition = read_required(&mut table, "where");
+    let reason = read_required(&mut table, "reason");
+    let until = read_required(&mut table, "until");
     let kinds = table.strings("kinds");
     let columns = table.strings("columns");
     let span = table.span.clone();
@@ -73,7 +72,8 @@ fn read_accept(mut table: Reader<'_>, params: &BTreeSet<String>) -> Option<Accep
     })
 }
 
-fn needed(table: &mut Reader<'_>, key: &'static str) -> Option<Placed<String>> {
+/// Reads a text that must be there and not be empty.
+fn read_required(table: &mut Reader<'_>, key: &'static str) -> Option<Placed<String>> {
     let Some(text) = table.string(key) else {
         if table.value(key).is_none() {
             table.missing(key, NEEDED);
@@ -89,11 +89,11 @@ fn needed(table: &mut Reader<'_>, key: &'static str) -> Option<Placed<String>> {
 }
 
 fn read_date(text: &Placed<String>, problems: &Problems) -> Option<Date> {
-    // A longer text could hold a time or a zone, of which a day knows nothing.
+    // A longer text could have a time or a zone, which a date lacks.
     let date = (text.value.len() == 10).then(|| text.value.parse::<Date>().ok()).flatten();
     if date.is_none() {
         let message = "\"until\" is not a date";
-        let hint = "Write the last day on which the rule counts, for example \"2027-01-31\".";
+        let hint = "Write the last day on which the rule applies, for example \"2027-01-31\".";
         problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
     }
     date
@@ -105,8 +105,8 @@ fn read_kinds(
     problems: &Problems,
 ) -> Option<Vec<DivergenceKind>> {
     let Some(words) = words else {
-        // A row that stands on one side only has no column that differs: naming columns speaks of
-        // mismatches, and must never cover a missing row.
+        // A row on one side only has no column that differs: a rule with columns is about mismatches, and
+        // must never accept a missing row.
         return Some(if has_columns { vec![DivergenceKind::Mismatch] } else { KINDS.to_vec() });
     };
     if words.value.is_empty() {
@@ -119,13 +119,13 @@ fn read_kinds(
         let refused = [DivergenceKind::DuplicateKey, DivergenceKind::NullKey];
         let (message, hint) = match known {
             Some(DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget) if has_columns => (
-                format!("\"columns\" says nothing of \"{}\"", word.value),
-                "A row that stands on one side only has no column that differs.".to_owned(),
+                format!("\"columns\" has no meaning for \"{}\"", word.value),
+                "A row on one side only has no column that differs.".to_owned(),
             ),
             Some(kind) => return Some(*kind),
             None if refused.iter().any(|kind| kind.name() == word.value) => (
                 format!("\"{}\" cannot be accepted", word.value),
-                "A condition speaks of one row; mend the key, or choose another.".to_owned(),
+                "A condition is about one row; correct the key, or choose another.".to_owned(),
             ),
             None => {
                 let names = KINDS.map(DivergenceKind::name);
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::spec::{self, SpecText};
 
-    /// What reading a rule gives, or the messages.
+    /// Reads a rule. Returns it, or the messages.
     fn rule(lines: &str) -> Result<Accept, Vec<String>> {
         let text = format!(
             "version = 1\nname = \"s\"\n[source]\nurl = \"a\"\n[target]\nurl = \"b\"\n[[mapping]]\n\
@@ -166,7 +166,7 @@ mod tests {
     const WHOLE: &str = "where = \"source.a = 1\"\nreason = \"r\"\nuntil = \"2027-01-31\"\n";
 
     #[test]
-    fn a_rule_covers_rows_of_one_side_and_mismatches_unless_it_says_otherwise() {
+    fn a_rule_accepts_one_sided_rows_and_mismatches_by_default() {
         let read = rule(WHOLE).unwrap();
         assert_eq!((read.kinds, read.until.to_string()), (KINDS.to_vec(), "2027-01-31".to_owned()));
         let read = rule(&format!("{WHOLE}columns = [\"a\"]")).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_agreed_to_is_refused() {
+    fn what_cannot_be_accepted_is_refused() {
         let refused = |lines: &str| rule(lines).unwrap_err();
         for (lines, message) in [
             ("kinds = [\"duplicate_key\"]", "\"duplicate_key\" cannot be accepted"),
@@ -184,7 +184,7 @@ mod tests {
             ("columns = []", "\"columns\" is empty"),
             (
                 "columns = [\"a\"]\nkinds = [\"only_in_source\"]",
-                "\"columns\" says nothing of \"only_in_source\"",
+                "\"columns\" has no meaning for \"only_in_source\"",
             ),
         ] {
             assert_eq!(refused(&format!("{WHOLE}{lines}")), [message]);

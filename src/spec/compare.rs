@@ -1,17 +1,17 @@
-//! `[compare]`: how a comparison goes about it. Flags of the command line override each of these.
+//! `[compare]`: the settings of a comparison. Flags of the command line override each of them.
 
 use std::time::Duration;
 
 use super::reader::Reader;
 
-/// What `strategy` asks for.
+/// The choices for `strategy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrategyChoice {
-    /// Let the plan choose.
+    /// The plan chooses.
     Auto,
     /// The servers hash their rows.
     Digest,
-    /// The rows come here and are hashed here.
+    /// The client reads the rows and compares them.
     Stream,
 }
 
@@ -24,14 +24,14 @@ impl StrategyChoice {
     ];
 }
 
-/// What becomes of a column that is neither mapped nor ignored.
+/// What happens with a column that is neither mapped nor ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmapped {
-    /// It stops the run before anything is read.
+    /// It is an error, before any row is read.
     Error,
-    /// It is named as a warning.
+    /// It is a warning.
     Warn,
-    /// It is passed over.
+    /// It is not reported.
     Ignore,
 }
 
@@ -44,25 +44,25 @@ impl Unmapped {
 /// `[compare]`, with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompareSettings {
-    /// Which strategy.
+    /// The strategy.
     pub strategy: StrategyChoice,
-    /// How long a difference must stand still before it is called one.
+    /// The time for which a difference must not change before it is reported.
     pub settle: Duration,
-    /// Connections a side, shared by scan, drill-down and recheck.
+    /// The number of connections to a side, for scan, drill-down and recheck.
     pub jobs: usize,
-    /// What one chunk's statement should take.
+    /// The time that the statement of a chunk should take.
     pub chunk_time: Duration,
-    /// What one statement may take at the most.
+    /// The most time that a statement may take.
     pub statement_timeout: Duration,
-    /// How long a run may take, if there is a bound.
+    /// The most time that a run may take, if there is a limit.
     pub deadline: Option<Duration>,
-    /// Findings reported per mapping; beyond it they are counted only.
+    /// The number of findings that are reported for a mapping; the others are only counted.
     pub max_findings: u64,
-    /// Rows that may stay in motion without making the run incomplete.
+    /// The number of rows that may keep changing without making the run incomplete.
     pub max_unsettled: u64,
-    /// Whether columns of one name pair by themselves.
+    /// Whether columns of the same name are paired by default.
     pub pair_by_name: bool,
-    /// What becomes of a column that is neither mapped nor ignored.
+    /// What happens with a column that is neither mapped nor ignored.
     pub unmapped: Unmapped,
 }
 
@@ -83,7 +83,7 @@ impl Default for CompareSettings {
     }
 }
 
-/// More connections than this a side help no server.
+/// The most connections to a side: more do not make a run faster.
 const MOST_JOBS: u64 = 64;
 
 pub(super) fn read_compare(document: &mut Reader<'_>) -> CompareSettings {

@@ -1,22 +1,22 @@
-//! Where each side is: the connection strings and search paths of `[source]` and `[target]`.
+//! `[source]` and `[target]`: the connection string and search path of each side.
 //!
-//! A connection string may hold a password, so it is never shown: not by `Debug`, not in a message,
-//! not in the snippet of a diagnostic.
+//! A connection string may contain a password, so it is never shown: not by `Debug`, not in a message, not
+//! in the snippet of a diagnostic.
 
 use std::fmt;
 
 use super::diagnostic::{Diagnostic, Placed};
-use super::passwords::{is_variable, password_places};
+use super::passwords::{find_passwords, is_variable};
 use super::problems::Problems;
-use super::reader::{Reader, sentence};
+use super::reader::{Reader, to_sentence};
 use crate::schema::{SchemaName, Side};
 
-/// A connection string with its variables filled in. `Debug` does not show it.
+/// A connection string with its variables expanded. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionText(String);
 
 impl ConnectionText {
-    /// The text itself, for the one place that connects.
+    /// Returns the text itself, for the code that connects.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,9 +31,9 @@ impl fmt::Debug for ConnectionText {
 /// `[source]` or `[target]`.
 #[derive(Clone, Debug)]
 pub struct SideSettings {
-    /// How to connect, with the place of the setting.
+    /// The connection string, with its place.
     pub url: Placed<ConnectionText>,
-    /// Schemas in which names of this side's own SQL resolve; empty for `pg_catalog` alone.
+    /// The schemas in which names of this side's SQL are resolved; empty for `pg_catalog` only.
     pub search_path: Vec<SchemaName>,
 }
 
@@ -82,7 +82,7 @@ fn read_path(path: &Placed<String>, problems: &Problems) -> Vec<SchemaName> {
     })
 }
 
-/// Fills in `${VAR}` and `${VAR:-default}`. An empty variable counts as unset, as in a shell's `:-`.
+/// Expands `${VAR}` and `${VAR:-default}`. An empty variable counts as unset, as with a shell's `:-`.
 pub(super) fn expand(
     text: &Placed<String>,
     environment: Environment<'_>,
@@ -104,7 +104,7 @@ pub(super) fn expand(
             None => (inside, None),
         };
         if !is_variable(name) {
-            let message = "what stands in \"${…}\" cannot name an environment variable";
+            let message = "the text in \"${…}\" is not the name of an environment variable";
             let hint = "Write ${VARIABLE}, or ${VARIABLE:-default}.";
             problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             return None;
@@ -127,8 +127,9 @@ pub(super) fn expand(
     whole.then(|| Placed { value: expanded, span: text.span.clone() })
 }
 
+/// Warns of a password that is written in the spec.
 fn warn_of_password(url: &Placed<String>, problems: &Problems) {
-    // The colon of a default parts nothing of the URL.
+    // The colon of a default is not part of the URL.
     let mut within = false;
     let mut before = ' ';
     let plain = |c: char| {
@@ -137,15 +138,15 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
         if within && c == ':' { '-' } else { c }
     };
     let text: String = url.value.chars().map(plain).collect();
-    let literal = password_places(&text)
+    let literal = find_passwords(&text)
         .into_iter()
         .any(|place| !text[place].trim_matches(['\'', '"']).starts_with("${"));
     if literal {
         let why =
             "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
         problems.push(
-            Diagnostic::warning(&url.span, "a password stands in the spec")
-                .with_hint(sentence(why)),
+            Diagnostic::warning(&url.span, "the spec contains a password")
+                .with_hint(to_sentence(why)),
         );
     }
 }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_password_is_warned_of_and_a_variable_is_not() {
+    fn only_a_literal_password_is_warned_of() {
         let warned = |text: &str| {
             let problems = Problems::default();
             warn_of_password(&Placed { value: text.to_owned(), span: 0..0 }, &problems);

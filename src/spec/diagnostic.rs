@@ -1,4 +1,4 @@
-//! Problems in a spec file, shown in the manner of rustc: what, where, why and what to do.
+//! Diagnostics: problems in a spec file, shown like those of rustc, with place and hint.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,43 +7,44 @@ use std::path::PathBuf;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 
 use super::passwords::{line_holds_connection, withhold};
+use crate::problem::Problem;
 
 /// A range of bytes in the spec file.
 pub type Span = Range<usize>;
 
-/// A value with the place that it was read from.
+/// A value with its place in the spec file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing is read until it is mended.
+    /// The spec cannot be used.
     Error,
-    /// Worth knowing.
+    /// The spec can be used.
     Warning,
 }
 
-/// One problem.
+/// A problem in a spec file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// What is wrong: lowercase, without a full stop, names in double quotes.
     pub message: String,
-    /// Where, unless it is the file as a whole.
+    /// The place; `None` for the file as a whole.
     pub span: Option<Span>,
-    /// A sentence about what to do.
+    /// What to do, as a sentence.
     pub hint: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// Makes an error at a place.
     pub fn error(span: &Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
@@ -53,19 +54,24 @@ impl Diagnostic {
         }
     }
 
-    /// A warning at a place.
+    /// Makes an error of a problem at a place. The message and the hint stay.
+    pub fn of_problem(span: &Span, problem: Problem) -> Diagnostic {
+        Diagnostic { hint: problem.hint, ..Diagnostic::error(span, problem.message) }
+    }
+
+    /// Makes a warning at a place.
     pub fn warning(span: &Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 
-    /// The same, with a sentence about what to do.
+    /// Adds a hint: what to do, as a sentence.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether it is an error.
+    /// Returns whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -74,34 +80,34 @@ impl Diagnostic {
 /// A spec file's path and text, kept to show problems in place.
 #[derive(Clone, Debug)]
 pub struct SpecText {
-    /// Where it was read from.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it says.
+    /// The text of the file.
     pub text: String,
 }
 
 impl SpecText {
-    /// Shows a problem with its line and caret. A line that may hold a connection string is named only,
-    /// and what is long is cut.
+    /// Renders a problem with its line and caret. Of a line that may contain a connection string, only the
+    /// number is shown, and long texts are truncated.
     pub fn render(&self, problem: &Diagnostic, styled: bool) -> String {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
         let path = printable(&self.path.to_string_lossy());
-        let title = level.primary_title(shortened(&problem.message));
+        let title = level.primary_title(prepare_message(&problem.message));
         let mut group = match &problem.span {
             Some(span) => self.point_at(span, path, title),
             None => Group::with_title(title).element(Origin::path(path)),
         };
         if let Some(hint) = &problem.hint {
-            group = group.element(Level::HELP.with_name("hint").message(shortened(hint)));
+            group = group.element(Level::HELP.with_name("hint").message(prepare_message(hint)));
         }
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 
-    /// Shows the line where a span starts; a multi-line query is pointed at by its start.
+    /// Adds the line where a span starts; of a span over several lines, only the start is marked.
     fn point_at<'t>(&self, span: &Span, path: String, title: Title<'t>) -> Group<'t> {
         let start = span.start.min(self.text.len());
         let (before, after) = self.text.split_at(start);
@@ -115,7 +121,7 @@ impl SpecText {
         }
         let marked = start - line_start..span.end.clamp(start, line_end) - line_start;
         title.element(
-            Snippet::source(shielded(line))
+            Snippet::source(mask_controls(line))
                 .line_start(number)
                 .path(path)
                 .annotation(AnnotationKind::Primary.span(marked)),
@@ -123,13 +129,13 @@ impl SpecText {
     }
 }
 
-/// A longer line of a spec is named, and not shown.
+/// Of a longer line of a spec, only the number is shown.
 const LONGEST_LINE: usize = 10_000;
-/// A longer message goes on about something that is long itself.
+/// A longer message is truncated: it contains a long text.
 const LONGEST_MESSAGE: usize = 1_000;
 
-/// A message for the terminal.
-fn shortened(text: &str) -> String {
+/// Prepares a message for the terminal: truncated, escaped and without connection strings.
+fn prepare_message(text: &str) -> String {
     let shown = |text: &str| printable(&withhold(text));
     match text.char_indices().nth(LONGEST_MESSAGE) {
         Some((at, _)) => format!("{}…", shown(&text[..at])),
@@ -137,9 +143,9 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// A line with what drives a terminal replaced byte for byte, so that places stay. The renderer has
-/// signs of its own for the control characters of ASCII.
-fn shielded(line: &str) -> String {
+/// Replaces what controls a terminal in a line byte for byte, so that places stay. The renderer itself
+/// replaces the control characters of ASCII.
+fn mask_controls(line: &str) -> String {
     let replaced = |c: char| match c.len_utf8() {
         2 if drives_terminal(c) => '·',
         3 if drives_terminal(c) => char::REPLACEMENT_CHARACTER,
@@ -148,14 +154,14 @@ fn shielded(line: &str) -> String {
     line.chars().map(replaced).collect()
 }
 
-/// Whether a character drives a terminal: control characters, and those that change the direction of a
-/// text or end its line.
+/// Returns whether a character controls a terminal: control characters, and those that change the direction
+/// of a text or end its line.
 pub fn drives_terminal(c: char) -> bool {
     c.is_control() && c != '\n'
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows control characters as escapes, so that no text from outside can drive a terminal.
+/// Escapes control characters, so that no text from outside can control a terminal.
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -166,8 +172,9 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Escapes what JSON itself allows in a string: DEL, C1, and what changes the direction of a text or
-/// ends its line. Between strings there is none of it, only line feeds of a pretty document.
+/// Escapes the characters that JSON allows in a string and that control a terminal: DEL, C1, and those that
+/// change the direction of a text or end its line. Outside strings there are none, only line feeds of a
+/// pretty document.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     let drives = |c: char| c != '\n' && drives_terminal(c);
     if !json.contains(drives) {
@@ -176,7 +183,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     let mut text = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         match drives(c) {
-            // All of them lie below U+10000.
+            // All of them are below U+10000.
             true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
             false => text.push(c),
         }
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_connection_string_is_named_and_not_shown() {
+    fn a_line_with_a_connection_string_is_not_shown() {
         let text = "url = 'postgres://u:hunter2@h/d'\nurl = 'password=hunter2 host=h'\n";
         for (span, place) in [(0..3, "specs/a.toml:1:1"), (33..36, "specs/a.toml:2:1")] {
             let shown = shown(text, &Diagnostic::error(&span, "m"));
@@ -225,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn a_span_over_several_lines_points_at_its_start() {
+    fn a_span_over_several_lines_is_marked_at_its_start() {
         let text = "query = '''\nselect 1\n'''\n";
         let shown = shown(text, &Diagnostic::error(&(8..24), "m"));
         assert!(shown.contains("1:9") && !shown.contains("select"), "{shown}");
     }
 
     #[test]
-    fn nothing_from_outside_drives_the_terminal() {
+    fn no_text_from_outside_controls_the_terminal() {
         assert_eq!(printable("a\u{1b}[31m\u{202e}b\r"), "a\\u{1b}[31m\\u{202e}b\\u{d}");
     }
 }

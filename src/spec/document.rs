@@ -1,4 +1,4 @@
-//! The whole file: sides, parameters, settings and mappings.
+//! The spec: a whole file with sides, parameters, settings and mappings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,43 +14,43 @@ use super::mapping::{Mapping, read_mapping};
 use super::pace::{PaceSettings, read_pace};
 use super::params::{Param, read_params};
 use super::problems::{FileProblems, MOST_SHOWN, Problems};
-use super::reader::{Reader, sentence};
-use super::sections::{Sections, moved};
+use super::reader::{Reader, to_sentence};
+use super::sections::{Sections, shift_table};
 use crate::row::checksum;
 use crate::schema::{BySide, Side};
 
 /// A spec that can be planned.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where the name stands.
+    /// The place of the name.
     pub name_span: Span,
-    /// What it is about.
+    /// The description, if there is one.
     pub description: Option<String>,
-    /// Where the sides are.
+    /// The connection of each side.
     pub sides: BySide<SideSettings>,
-    /// Parameters with their values for this run.
+    /// The parameters with their values for this run.
     pub params: Vec<Param>,
-    /// How to compare.
+    /// The settings of a comparison.
     pub compare: CompareSettings,
-    /// What the servers must not be pushed beyond.
+    /// The limits for the load of the servers.
     pub pace: PaceSettings,
-    /// What must hold before reads are flipped.
+    /// The conditions before reads are flipped.
     pub gate: GateSettings,
-    /// The mappings, in the file's order.
+    /// The mappings, in the order of the file.
     pub mappings: Vec<Mapping>,
-    /// The blake3 of the file.
+    /// The BLAKE3 hash of the file.
     pub hash: String,
-    /// The file itself, to show problems in place.
+    /// The file, to show problems in their place.
     pub text: SpecText,
-    /// What is worth knowing.
+    /// The warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Spec {
-    /// Identifies what a run was asked: the file and its parameters. Only runs of one scope can be
-    /// held against each other.
+    /// Returns the identity of what a run compares: the file and its parameters. Only runs of the same scope
+    /// can be compared with each other.
     pub fn scope(&self) -> String {
         let values =
             self.params.iter().flat_map(|param| [param.name.as_bytes(), param.value.as_bytes()]);
@@ -59,10 +59,10 @@ impl Spec {
     }
 }
 
-/// Reads a spec. `given` holds the parameters of the command line.
+/// Reads a spec. `given` are the parameters of the command line.
 ///
 /// # Errors
-/// The problems in the file, in the order of their places.
+/// All problems in the file, in the order of their places.
 pub fn read(
     text: SpecText,
     given: &BTreeMap<String, String>,
@@ -110,10 +110,10 @@ struct SpecDocument {
     mappings: Vec<Mapping>,
 }
 
-/// The name that a file gives its spec; parameters and connections need not be there.
+/// Reads the name of a spec; parameters and connections need not be there.
 ///
 /// # Errors
-/// What is wrong with the syntax, the version or the name.
+/// If the syntax, the version or the name is wrong.
 pub fn read_name_of(text: &SpecText) -> Result<String, FileProblems> {
     let (file, problems) = SpecFile::open(&text.text);
     let table = file.head();
@@ -127,27 +127,27 @@ pub fn read_name_of(text: &SpecText) -> Result<String, FileProblems> {
     }
 }
 
-/// Of a larger file only the first syntax error is reported: each takes the parser some hundred bytes, and
-/// a file that is no spec at all has one in every line.
+/// Of a larger file only the first syntax error is reported: the parser needs some hundred bytes for each,
+/// and a file that is no spec has one in every line.
 const LARGE: usize = 1 << 16;
 
-/// A file that is parsed part by part.
+/// A file that is parsed in parts.
 struct SpecFile<'t> {
     text: &'t str,
     head: String,
     sections: Sections,
-    /// Whether nothing is read of it, since it is large and no TOML, or has too many words.
+    /// Whether none of it is read, since it is large and not TOML, or has too many words.
     given_up: bool,
 }
 
 impl<'t> SpecFile<'t> {
-    /// Finds the parts of a file, and what in it is not TOML.
+    /// Finds the parts of a file, and its syntax errors.
     fn open(text: &'t str) -> (SpecFile<'t>, Problems) {
         let sections = Sections::of(text);
         let mut file = SpecFile { text, head: sections.head(text), sections, given_up: false };
         if let Some(start) = file.sections.too_long {
             file.given_up = true;
-            let message = "the file has more words in one part than a spec has";
+            let message = "a part of the file has too many words";
             let problem = Diagnostic::error(&(start..start), message)
                 .with_hint("Is it a spec? Many mappings are many [[mapping]] tables.");
             return (
@@ -166,14 +166,14 @@ impl<'t> SpecFile<'t> {
         let problem = |(span, error): &(Span, toml::de::Error)| {
             let message = format!("the file is not TOML: {}", error.message());
             Diagnostic::error(span, message)
-                .with_hint(sentence("see https://toml.io for the syntax"))
+                .with_hint(to_sentence("see https://toml.io for the syntax"))
         };
-        let told = errors.iter().take(MOST_SHOWN).map(problem);
+        let shown = errors.iter().take(MOST_SHOWN).map(problem);
         let broken = errors.iter().map(|(span, _)| span.clone()).collect();
-        (file, Problems::of_file(told, broken))
+        (file, Problems::of_file(shown, broken))
     }
 
-    /// What in the file is not TOML, in the order of the places.
+    /// Returns the syntax errors of the file, in the order of their places.
     fn errors(&self) -> Vec<(Span, toml::de::Error)> {
         let mut errors = Vec::new();
         let mappings = self.sections.mappings.iter().map(|at| (&self.text[at.clone()], at.start));
@@ -190,18 +190,18 @@ impl<'t> SpecFile<'t> {
         errors
     }
 
-    /// The table of what stands outside of mappings, as far as it is TOML.
+    /// Returns the table of everything outside mappings, as far as it is TOML.
     fn head(&self) -> Spanned<DeTable<'_>> {
         self.parse(&self.head).0
     }
 
-    /// The tables of the mappings, one by one.
+    /// Returns the tables of the mappings, one by one.
     fn mappings(&self) -> impl Iterator<Item = Spanned<DeTable<'t>>> {
         let places = self.sections.mappings.iter();
-        places.map(|at| moved(self.parse(&self.text[at.clone()]).0, at.start))
+        places.map(|at| shift_table(self.parse(&self.text[at.clone()]).0, at.start))
     }
 
-    /// The table of a part, as far as it is TOML, and what in it is not.
+    /// Parses a part. Returns its table, as far as it is TOML, and its syntax errors.
     fn parse<'p>(&self, part: &'p str) -> (Spanned<DeTable<'p>>, Vec<toml::de::Error>) {
         if self.given_up {
             return (Spanned::new(0..0, DeTable::new()), Vec::new());
@@ -246,11 +246,14 @@ fn read_document(
         mappings.extend(tables.into_iter().filter_map(read));
     }
     if let (Some(span), false) = (in_head, file.sections.mappings.is_empty()) {
-        let message = "\"mapping\" stands in the file both as [[mapping]] and otherwise";
+        let message = "\"mapping\" is written both as [[mapping]] and otherwise";
         problems.push(Diagnostic::error(&span, message).with_hint("Write each as [[mapping]]."));
     }
     if !any {
-        document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
+        document.missing(
+            "[[mapping]]",
+            "Add a mapping: a table of the source and its counterpart in the target.",
+        );
     }
     check_names(&mappings, problems);
     document.finish();
@@ -274,7 +277,7 @@ fn read_version(document: &mut Reader<'_>) {
     }
 }
 
-/// The spec's name goes into file names and `application_name`.
+/// Reads the spec's name, which is used in file names and `application_name`.
 fn read_name(document: &mut Reader<'_>) -> Option<Placed<String>> {
     let Some(name) = document.string("name") else {
         document.missing("name", "Name the service, for example name = \"tracking\".");

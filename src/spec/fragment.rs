@@ -1,9 +1,9 @@
-//! The operator's own SQL: `where`, `query`, `sql` and `target_sql`.
+//! SQL fragments: the SQL of a spec in `where`, `query`, `sql` and `target_sql`.
 //!
-//! A fragment goes into a statement only between brackets of ours, `(\n…\n)`. It is read once, with
-//! PostgreSQL's own rules for quotes and comments, so that it cannot leave them: brackets must pair,
-//! `;` is refused, comments end with our line break. The server parses the rest; every fragment goes
-//! to it alone before anything is read. A spec is code that runs with the role's rights.
+//! A statement contains a fragment only between brackets, `(\n…\n)`. A lexer with PostgreSQL's rules for
+//! quotes and comments checks that a fragment cannot leave them: brackets must pair, `;` is refused, and the
+//! line break ends a comment. The server parses the rest; it receives every fragment alone before any row is
+//! read. A spec is code that runs with the role's rights.
 //!
 //! `:name` is a parameter outside quotes, dollar quotes and comments, and never after another colon.
 
@@ -12,17 +12,18 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::diagnostic::{Placed, Span};
+use crate::problem::Problem;
 
 /// A piece of a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FragmentPart {
-    /// SQL, to be written as it stands.
+    /// SQL, which is written as it is.
     Sql(String),
-    /// A parameter, to be bound.
+    /// A parameter, which is bound.
     Param(String),
 }
 
-/// SQL from the spec that cannot leave its brackets. Only this file makes one.
+/// SQL of a spec that cannot leave its brackets. Only this file creates fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
     parts: Vec<FragmentPart>,
@@ -34,18 +35,18 @@ impl Fragment {
     /// Reads a fragment.
     ///
     /// # Errors
-    /// Why the text cannot stand between brackets, as a clause.
-    pub fn read(text: &Placed<String>) -> Result<Fragment, String> {
+    /// If the text cannot be put between brackets. The message is a clause.
+    pub fn read(text: &Placed<String>) -> Result<Fragment, Problem> {
         let (parts, identifiers) = Lexer::new(&text.value).run()?;
         Ok(Fragment { parts, identifiers, span: text.span.clone() })
     }
 
-    /// Its SQL and parameters, in order.
+    /// Returns its SQL and parameters, in order.
     pub fn parts(&self) -> &[FragmentPart] {
         &self.parts
     }
 
-    /// The names of its parameters.
+    /// Returns the names of its parameters.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             FragmentPart::Param(name) => Some(name.as_str()),
@@ -53,12 +54,12 @@ impl Fragment {
         })
     }
 
-    /// Whether a word stands in it as an identifier.
+    /// Returns whether it contains an identifier.
     pub fn mentions(&self, name: &str) -> bool {
         self.identifiers.contains(name)
     }
 
-    /// Where it stands in the spec.
+    /// Returns its place in the spec.
     pub fn span(&self) -> &Span {
         &self.span
     }
@@ -87,32 +88,32 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn run(mut self) -> Result<Lexed, String> {
+    fn run(mut self) -> Result<Lexed, Problem> {
         if self.text.trim().is_empty() {
-            return Err("it is empty".into());
+            return Err(Problem::new("it is empty"));
         }
         while let Some((at, c)) = self.chars.next() {
             match c {
-                '\0' => return Err("it holds a NUL character".into()),
-                ';' => return Err("it holds a \";\" outside quotes".into()),
-                '\'' => self.quoted('\'', false)?,
-                '"' => self.quoted_identifier(at)?,
+                '\0' => return Err(Problem::new("it holds a NUL character")),
+                ';' => return Err(Problem::new("it holds a \";\" outside quotes")),
+                '\'' => self.skip_quoted('\'', false)?,
+                '"' => self.read_quoted_identifier(at)?,
                 '-' if self.eat('-') => self.skip_while(|c| !matches!(c, '\n' | '\r')),
-                '/' if self.eat('*') => self.block_comment()?,
-                '$' => self.dollar(at)?,
-                ':' => self.colon(at),
+                '/' if self.eat('*') => self.skip_block_comment()?,
+                '$' => self.skip_dollar_quoted(at)?,
+                ':' => self.read_colon(at),
                 '(' | '[' => self.open.push(c),
                 ')' => self.close('(', c)?,
                 ']' => self.close('[', c)?,
                 c if c.is_ascii_digit() => {
                     self.skip_while(|c| c.is_ascii_alphanumeric() || c == '.')
                 }
-                c if starts_word(c) => self.word(at)?,
+                c if starts_word(c) => self.read_word(at)?,
                 _ => {}
             }
         }
         if let Some(bracket) = self.open.pop() {
-            return Err(format!("its \"{bracket}\" is never closed"));
+            return Err(Problem::new(format!("its \"{bracket}\" is never closed")));
         }
         self.copy_to(self.text.len());
         Ok((self.parts, self.identifiers))
@@ -141,8 +142,8 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// To the closing quote; a doubled quote stands for itself.
-    fn quoted(&mut self, quote: char, backslashes: bool) -> Result<(), String> {
+    /// Skips to the closing quote; a doubled quote stands for itself.
+    fn skip_quoted(&mut self, quote: char, backslashes: bool) -> Result<(), Problem> {
         while let Some((_, c)) = self.chars.next() {
             if c == '\\' && backslashes {
                 self.chars.next();
@@ -150,53 +151,52 @@ impl<'t> Lexer<'t> {
                 return Ok(());
             }
         }
-        Err(format!("its {quote} is never closed"))
+        Err(Problem::new(format!("its {quote} is never closed")))
     }
 
-    fn quoted_identifier(&mut self, at: usize) -> Result<(), String> {
-        self.quoted('"', false)?;
+    fn read_quoted_identifier(&mut self, at: usize) -> Result<(), Problem> {
+        self.skip_quoted('"', false)?;
         let end = self.position();
         self.identifiers.insert(self.text[at + 1..end - 1].replace("\"\"", "\""));
         Ok(())
     }
 
-    fn block_comment(&mut self) -> Result<(), String> {
+    fn skip_block_comment(&mut self) -> Result<(), Problem> {
         let mut depth = 1;
         while depth > 0 {
             match self.chars.next() {
                 Some((_, '/')) if self.eat('*') => depth += 1,
                 Some((_, '*')) if self.eat('/') => depth -= 1,
                 Some(_) => {}
-                None => return Err("its /* is never closed".into()),
+                None => return Err(Problem::new("its /* is never closed")),
             }
         }
         Ok(())
     }
 
-    /// `$tag$ … $tag$`; `$1` is refused, since positions are given out by us.
-    fn dollar(&mut self, at: usize) -> Result<(), String> {
+    /// Skips `$tag$ … $tag$`. Refuses `$1`, since this program numbers the parameters.
+    fn skip_dollar_quoted(&mut self, at: usize) -> Result<(), Problem> {
         if self.peek().is_some_and(|c| c.is_ascii_digit()) {
-            return Err(
-                "it holds a positional parameter; declare it in [params] and write :name".into()
-            );
+            let message = "it holds a positional parameter; declare it in [params] and write :name";
+            return Err(Problem::new(message));
         }
         let mut rest = self.chars.clone();
         while rest.next_if(|(_, c)| is_word(*c) && *c != '$').is_some() {}
         let Some((end, '$')) = rest.next() else {
-            return Err("it holds a stray \"$\"".into());
+            return Err(Problem::new("it holds a stray \"$\""));
         };
         let tag = &self.text[at..=end];
         let Some(length) = self.text[end + 1..].find(tag) else {
-            return Err(format!("its {tag} is never closed"));
+            return Err(Problem::new(format!("its {tag} is never closed")));
         };
         let after = end + 1 + length + tag.len();
         while self.chars.next_if(|(at, _)| *at < after).is_some() {}
         Ok(())
     }
 
-    fn colon(&mut self, at: usize) {
+    fn read_colon(&mut self, at: usize) {
         if self.eat(':') {
-            // a cast; a third colon cannot start a parameter either
+            // A cast; a third colon cannot start a parameter either.
             self.skip_while(|c| c == ':');
         } else if self.peek().is_some_and(starts_word) {
             self.copy_to(at);
@@ -207,19 +207,19 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn close(&mut self, opening: char, closing: char) -> Result<(), String> {
+    fn close(&mut self, opening: char, closing: char) -> Result<(), Problem> {
         match self.open.pop() {
             Some(open) if open == opening => Ok(()),
-            _ => Err(format!("its \"{closing}\" closes nothing")),
+            _ => Err(Problem::new(format!("its \"{closing}\" closes nothing"))),
         }
     }
 
-    fn word(&mut self, at: usize) -> Result<(), String> {
+    fn read_word(&mut self, at: usize) -> Result<(), Problem> {
         self.skip_while(is_word);
         let end = self.position();
         let word = &self.text[at..end];
         if word.eq_ignore_ascii_case("e") && self.eat('\'') {
-            return self.quoted('\'', true);
+            return self.skip_quoted('\'', true);
         }
         self.identifiers.insert(word.to_lowercase());
         Ok(())
@@ -238,7 +238,7 @@ fn is_word(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Fragment, String> {
+    fn read(text: &str) -> Result<Fragment, Problem> {
         Fragment::read(&Placed { value: text.to_owned(), span: 0..text.len() })
     }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_stand_outside_quotes_and_comments_only() {
+    fn parameters_are_outside_quotes_and_comments_only() {
         assert_eq!(params("a = any(:tenants) and b = :b"), ["tenants", "b"]);
         assert!(
             params("':a' || \":b\" || $$:c$$ || $t$:d$t$ -- :e\n || E'\\':f' /* :g /* */ :h */")
@@ -256,7 +256,7 @@ mod tests {
         assert!(params("a::text || b:::c || x[1: n]").is_empty());
     }
 
-    /// For PostgreSQL it does: what follows is SQL again.
+    /// PostgreSQL ends it there too: what follows is SQL again.
     #[test]
     fn a_comment_ends_at_a_carriage_return() {
         assert_eq!(params("true -- why\r and a = :b"), ["b"]);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_leave_its_brackets() {
+    fn no_fragment_can_leave_its_brackets() {
         for text in [
             "true) or (true",
             "a; drop table b",
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_dangerous_passes() {
+    fn harmless_fragments_are_accepted() {
         for text in
             ["';'", "\";)\"", "$$)$$", "a -- )", "/* ; */ a", "E'\\\\'", "'a''b'", "1e5 > x", "a$b"]
         {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_noticed_as_postgresql_folds_them() {
+    fn identifiers_are_folded_like_postgresql() {
         let fragment = read("Upper(\"Mixed\".\"a\"\"b\") || 'text' || 1e5 || é").unwrap();
         for name in ["upper", "Mixed", "a\"b", "é"] {
             assert!(fragment.mentions(name), "{name}");

@@ -1,4 +1,4 @@
-//! `[gate]`: what must hold before reads are flipped.
+//! `[gate]`: the conditions before reads are flipped.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::reader::Reader;
 pub struct GateSettings {
     /// How many of the last whole runs must be complete and clean.
     pub clean_runs: u64,
-    /// Within which time every part of every table must have been verified.
+    /// The time within which every part of every table must have been verified.
     pub window: Duration,
-    /// How long ago the newest whole run may have ended.
+    /// The greatest age of the newest whole run, from its end.
     pub max_age: Duration,
 }
 
@@ -22,7 +22,7 @@ impl Default for GateSettings {
     }
 }
 
-/// Runs that a ledger is sure to keep.
+/// The number of runs that a ledger always keeps.
 const MOST_RUNS: u64 = 100;
 
 pub(super) fn read_gate(document: &mut Reader<'_>) -> GateSettings {

@@ -1,4 +1,4 @@
-//! `[[mapping]]`: which table and columns of one side answer to which of the other.
+//! `[[mapping]]`: a table or query of each side, and the pairs of their columns.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use super::diagnostic::{Diagnostic, Placed, Span};
 use super::fragment::Fragment;
 use super::params::read_fragment;
 use super::problems::Problems;
-use super::reader::{Reader, describe, sentence};
+use super::reader::{Reader, describe, to_sentence};
 use super::rule::{PairSettings, read_pair_settings};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
 
-/// What a side reads its rows from.
+/// What a side reads: a table or a query.
 #[derive(Clone, Debug)]
 pub enum Reads {
     /// A table, view, materialized, partitioned or foreign table.
     Table(Placed<TableName>),
-    /// A SELECT of the operator's.
+    /// A SELECT of the spec.
     Query(Fragment),
 }
 
 impl Reads {
-    /// The table's name; `None` of a query.
+    /// Returns the table's name; `None` for a query.
     pub fn table(&self) -> Option<&TableName> {
         match self {
             Reads::Table(table) => Some(&table.value),
@@ -32,7 +32,7 @@ impl Reads {
         }
     }
 
-    /// Where it stands in the spec.
+    /// Returns its place in the spec.
     pub fn span(&self) -> &Span {
         match self {
             Reads::Table(table) => &table.span,
@@ -48,11 +48,11 @@ pub struct SideMapping {
     pub reads: Reads,
     /// Whether rows of tables that inherit from it are left out.
     pub only: bool,
-    /// Which rows of it.
+    /// The condition of its rows.
     pub filter: Option<Fragment>,
     /// Columns that are not compared.
     pub ignore: Vec<Placed<ColumnName>>,
-    /// The column that says when a row was last changed.
+    /// The last-modified column.
     pub changed_at: Option<Placed<ColumnName>>,
 }
 
@@ -61,16 +61,16 @@ pub struct SideMapping {
 pub struct ColumnRule {
     /// The pair's name: the target column's, or a free one where `target_sql` is given.
     pub pair: Placed<String>,
-    /// How the source says it: a column of its own, or an expression.
+    /// The source's column or expression.
     pub source: SourceExpression,
-    /// How the target says it, if not as the column of the pair's name.
+    /// The target's expression, if it is not the column with the pair's name.
     pub target: Option<Fragment>,
     /// How the two values may differ, and whether they may be shown.
     pub settings: PairSettings,
 }
 
 impl ColumnRule {
-    /// The SQL with which a side says the pair's value, if it does not say it as a column.
+    /// Returns the SQL of a side, if it is not a column.
     pub fn fragment(&self, side: Side) -> Option<&Fragment> {
         match (side, &self.source) {
             (Side::Source, SourceExpression::Sql(fragment)) => Some(fragment),
@@ -80,7 +80,7 @@ impl ColumnRule {
     }
 }
 
-/// How the source says a value.
+/// The source's side of a pair.
 #[derive(Clone, Debug)]
 pub enum SourceExpression {
     /// A source column.
@@ -92,23 +92,23 @@ pub enum SourceExpression {
 /// One mapping, checked as far as the file alone allows.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Where it stands.
+    /// The place of the mapping.
     pub span: Span,
     /// The pairs that make the key, if the spec names them.
     pub key: Option<Placed<Vec<Placed<String>>>>,
-    /// The pair by whose values rows are counted and judged apart.
+    /// The pair whose values group the rows.
     pub group_by: Option<Placed<String>>,
     /// What each side reads.
     pub sides: BySide<SideMapping>,
-    /// Pairs that the spec writes out.
+    /// The pairs that the spec lists.
     pub columns: Vec<ColumnRule>,
-    /// Divergence that is agreed to.
+    /// The accept rules.
     pub accepts: Vec<Accept>,
-    /// Whether columns of one name pair by themselves.
+    /// Whether columns of the same name are paired by default.
     pub pair_by_name: bool,
-    /// What becomes of a column that is neither mapped nor ignored.
+    /// What happens with a column that is neither mapped nor ignored.
     pub unmapped: Unmapped,
 }
 
@@ -173,7 +173,7 @@ fn check_key(key: Option<&Placed<Vec<Placed<String>>>>, problems: &Problems) {
     let mut names = BTreeSet::new();
     for pair in &key.value {
         if !names.insert(&pair.value) {
-            let message = format!("\"{}\" stands twice in \"key\"", pair.value);
+            let message = format!("\"{}\" appears twice in \"key\"", pair.value);
             problems.push(Diagnostic::error(&pair.span, message));
         }
     }
@@ -292,7 +292,7 @@ fn read_column_table(
         (None, Some(sql)) => sql.map(SourceExpression::Sql),
         (Some(_), Some(_)) => {
             let why = format!("pair \"{}\" has both \"from\" and \"sql\"", pair.value);
-            let hint = sentence("keep one of them");
+            let hint = to_sentence("keep one of them");
             problems.push(Diagnostic::error(&table.span, why).with_hint(hint));
             None
         }

@@ -1,8 +1,8 @@
-//! What was agreed: a spec file, read and checked.
+//! Spec files: read and checked.
 //!
-//! A TOML file becomes a [`Spec`] in one pass that reports every problem at once, each with its
-//! place (file, line, caret) and what to do. What a file says about columns can only be judged with
-//! both catalogs at hand; that is `plan`'s work, and it uses the places kept here.
+//! A TOML file becomes a [`Spec`] in one pass that reports every problem at once, each with its place
+//! (file, line, caret) and what to do. What a file says about columns can only be checked with both
+//! catalogs; `plan` does that, with the places kept here.
 
 mod accept;
 mod compare;

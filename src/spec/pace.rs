@@ -1,4 +1,4 @@
-//! `[pace]`: what a comparison must not push its servers beyond.
+//! `[pace]`: the limits for the load of the servers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,20 +7,20 @@ use super::connection::{Environment, expand};
 use super::diagnostic::Span;
 use super::reader::Reader;
 
-/// `[pace]`. What it leaves out is no limit.
+/// `[pace]`. A setting that is left out is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaceSettings {
-    /// How far replay may lag: a standby's own, or of a primary that of its slowest standby.
+    /// The most replay lag: of a standby itself, or of the slowest standby of a primary.
     pub max_replica_lag: Option<Duration>,
-    /// Sessions of others that may be active on a server.
+    /// The most active sessions of other clients on a server.
     pub max_active_sessions: Option<u64>,
-    /// While this file is there, nothing new is started.
+    /// While this file exists, no new statement is started.
     pub pause_file: Option<PathBuf>,
-    /// Where it stands.
+    /// The place of the section.
     pub span: Span,
 }
 
-/// `folder` is the spec's: a relative pause file is found from there, wherever the run was started.
+/// Reads `[pace]`. `folder` is the spec's: a relative pause file is relative to it.
 pub(super) fn read_pace(
     document: &mut Reader<'_>,
     folder: &Path,
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_and_none_is_made_up() {
+    fn limits_are_read_and_have_no_defaults() {
         let all = "max_replica_lag = \"10s\"\nmax_active_sessions = 50\npause_file = \"${RUN}/p\"";
         let all = pace(all).unwrap();
         assert_eq!(all.max_replica_lag, Some(Duration::from_secs(10)));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_nothing_could_keep_is_refused() {
+    fn a_limit_of_zero_is_refused() {
         assert_eq!(
             pace(
                 "max_replica_lag = \"0s\"\nmax_active_sessions = 0\npause_file = \"${NO}\"\nx = 1"

@@ -1,7 +1,7 @@
-//! `[params]`: values that are set per run and used as `:name` in the operator's SQL.
+//! `[params]`: values that are set for each run and used as `:name` in SQL of the spec.
 //!
-//! A parameter without a default must be given, so that a forgotten one in a crontab is an error
-//! and never a comparison of nothing that calls itself clean.
+//! A parameter without a default must be given, so that a forgotten one in a crontab is an error, and not a
+//! clean comparison of no rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +16,17 @@ use super::reader::{Reader, describe};
 /// A declared parameter with its value for this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its SQL type, as the spec writes it.
+    /// The SQL type, as the spec writes it.
     pub type_name: String,
-    /// Its value, as PostgreSQL's text input reads it.
+    /// The value, as input for the type.
     pub value: String,
-    /// Where it is declared.
+    /// The place of its declaration.
     pub span: Span,
 }
 
-/// The names that are declared, and the parameters without a problem of their own.
+/// Reads `[params]`. Returns the declared names, and the parameters without problems.
 pub(super) fn read_params(
     document: &mut Reader<'_>,
     given: &BTreeMap<String, String>,
@@ -70,7 +70,7 @@ fn read_param(
     if type_name.is_none() {
         table.missing("type", "Name the SQL type, for example type = \"int8[]\".");
     }
-    let default = table.value("default").and_then(|(_, value)| text_of(value, problems));
+    let default = table.value("default").and_then(|(_, value)| read_default(value, problems));
     table.finish();
     let type_name = type_name.filter(|name| check_type_name(name, problems))?.value;
     let Some(value) = given.get(&name.value).cloned().or(default) else {
@@ -83,7 +83,7 @@ fn read_param(
     Some(Param { name: name.value.clone(), type_name, value, span: name.span.clone() })
 }
 
-/// A type name is written into SQL, so it may only be made of what type names are made of.
+/// Checks a type name, which is written into SQL: it may only have the characters of type names.
 fn check_type_name(name: &Placed<String>, problems: &Problems) -> bool {
     let harmless = |c: char| c.is_ascii_alphanumeric() || " _.,()[]\"".contains(c);
     let quotes = name.value.matches('"').count();
@@ -99,7 +99,8 @@ fn check_type_name(name: &Placed<String>, problems: &Problems) -> bool {
     fits
 }
 
-fn text_of(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<String> {
+/// Reads a default as text.
+fn read_default(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(number.to_string()),
@@ -114,7 +115,7 @@ fn text_of(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<St
     }
 }
 
-/// Reports every `:name` of a fragment that is not declared.
+/// Reports each `:name` of a fragment that is not declared.
 fn check_params<'f>(
     used: impl Iterator<Item = &'f str>,
     span: &Span,
@@ -135,7 +136,7 @@ fn check_params<'f>(
     }
 }
 
-/// A piece of the operator's own SQL, in which every parameter is declared.
+/// Reads SQL of the spec, and checks that its parameters are declared.
 pub(super) fn read_fragment(
     text: &Placed<String>,
     key: &str,
@@ -143,7 +144,7 @@ pub(super) fn read_fragment(
     problems: &Problems,
 ) -> Option<Fragment> {
     if text.value.contains("${") {
-        let message = format!("environment variables are not filled in in \"{key}\"");
+        let message = format!("environment variables are not expanded in \"{key}\"");
         let hint = "Declare a parameter in [params] and write :name.";
         problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
         return None;
@@ -153,10 +154,10 @@ pub(super) fn read_fragment(
             check_params(fragment.params(), fragment.span(), params, problems);
             Some(fragment)
         }
-        Err(why) => {
-            let message = format!("\"{key}\" cannot stand between brackets: {why}");
-            let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
-                        within it, and a final \";\" is left out.";
+        Err(problem) => {
+            let message = format!("\"{key}\" cannot stand between brackets: {problem}");
+            let hint = "pgreconcile puts it between brackets: quotes, brackets and comments must close \
+                        within it, and a final \";\" must be left out.";
             problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             None
         }

@@ -1,14 +1,12 @@
-//! Connection strings in a text that is no connection string itself, such as a file name or a line of
-//! a spec: none is shown.
+//! Connection strings within other texts, such as a file name or a line of a spec: they are withheld.
 //!
-//! What may be shown of a connection string is decided where one is parsed (`pg::Conninfo`). Here is
-//! the last resort for those that stand where none is expected. Where one ends cannot be told: a
-//! password may hold any character. So nothing is masked within it; from its start to the end of its
-//! line nothing is shown.
+//! `pg::Conninfo` decides what may be shown of a connection string that it parsed. This file is the last
+//! resort for connection strings where none is expected. Their end is not known, since a password may contain
+//! any character; so everything from the start to the end of the line is withheld.
 
-/// Where passwords stand in a connection string: `://user:HERE@` and `password=HERE`. Rather too much than too little:
-/// a password may hold "/", "?" and "@", so it lasts to the line's last "@".
-pub(super) fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
+/// Finds the passwords in a connection string: `://user:HERE@` and `password=HERE`. It finds rather too much
+/// than too little: a password may contain "/", "?" and "@", so it extends to the line's last "@".
+pub(super) fn find_passwords(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut places = Vec::new();
     let mut line_start = 0;
     for line in text.split_inclusive('\n') {
@@ -21,8 +19,8 @@ pub(super) fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
         }
         line_start += line.len();
     }
-    // Where the last value without quotes ends, outside a URL and in one: what stands within it is
-    // seen to, and reading it again and again would take a long line's length squared.
+    // The end of the last value without quotes, outside a URL and in one: what is within it is already
+    // found, and reading it again would take quadratic time in a long line.
     let mut seen = [0, 0];
     for (equals, _) in text.match_indices('=') {
         let before = text[..equals].trim_end_matches(' ');
@@ -48,14 +46,15 @@ pub(super) fn password_places(text: &str) -> Vec<std::ops::Range<usize>> {
     places
 }
 
-/// Whether a keyword names a password, well spelt or not.
+/// Returns whether a keyword means a password, correctly spelt or not.
 fn means_a_password(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     let spelt = word.starts_with('p') && word.contains('w');
     (word.contains("pass") && word != "passfile") || spelt || word.contains("secret")
 }
 
-/// To the closing quote or to a blank; a backslash keeps the next character.
+/// Returns the length of a value: to the closing quote or to a blank. A backslash escapes the next
+/// character.
 fn value_length(value: &str, in_url: bool) -> usize {
     let quoted = value.starts_with('\'');
     let mut chars = value.char_indices().skip(usize::from(quoted)).peekable();
@@ -72,9 +71,9 @@ fn value_length(value: &str, in_url: bool) -> usize {
     value.len()
 }
 
-/// Shows a text without the connection strings in it, each with the rest of its line.
+/// Removes the connection strings from a text, each with the rest of its line.
 pub fn withhold(text: &str) -> String {
-    let shown = |line: &str| match connection_start(line.trim_end_matches('\n')) {
+    let shown = |line: &str| match find_connection(line.trim_end_matches('\n')) {
         Some(start) if line.ends_with('\n') => format!("{}…\n", &line[..start]),
         Some(start) => format!("{}…", &line[..start]),
         None => line.to_owned(),
@@ -82,24 +81,24 @@ pub fn withhold(text: &str) -> String {
     text.split_inclusive('\n').map(shown).collect()
 }
 
-/// Whether a text, such as an argument, looks like a connection string or holds one. A colon and an "@"
-/// behind it are enough: a password between them may hold any character, blanks included.
+/// Returns whether a text, such as an argument, looks like a connection string or contains one. A colon and
+/// an "@" behind it are enough: a password between them may contain any character, blanks included.
 pub fn holds_connection(text: &str) -> bool {
     let login = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
     let words = || text.split(|c: char| c.is_whitespace() || "?&,".contains(c));
     let pair = |word: &str| {
         word.split_once('=').is_some_and(|(keyword, _)| KEYWORDS.contains(&keyword.trim()))
     };
-    login || words().any(pair) || text.lines().any(|line| connection_start(line).is_some())
+    login || words().any(pair) || text.lines().any(|line| find_connection(line).is_some())
 }
 
-/// Keywords that begin a pair of a connection string.
+/// Keywords of a connection string.
 const KEYWORDS: [&str; 8] =
     ["host", "hostaddr", "port", "dbname", "user", "service", "sslmode", "options"];
 
-/// Where a line begins to look like a connection string: at a scheme with a slash, at `name:word@`, or
-/// at a keyword that means a password and its "=".
-fn connection_start(line: &str) -> Option<usize> {
+/// Returns where a connection string starts in a line: at a scheme with a slash, at `name:word@`, or at a
+/// keyword that means a password and its "=".
+fn find_connection(line: &str) -> Option<usize> {
     let word_start = |end: usize, within: fn(char) -> bool| {
         line[..end].char_indices().rev().take_while(|(_, c)| within(*c)).last().map(|(at, _)| at)
     };
@@ -124,10 +123,10 @@ fn connection_start(line: &str) -> Option<usize> {
     scheme.chain(login).chain(pair).min()
 }
 
-/// Whether a line of a spec may hold a connection string that is more than `${VARIABLE}`. `before` is
-/// the file up to the line: within [source] and [target] all but `search_path` is taken for one.
+/// Returns whether a line of a spec may contain a connection string that is more than `${VARIABLE}`.
+/// `before` is the file up to the line: within [source] and [target] every key but `search_path` counts.
 pub(super) fn line_holds_connection(before: &str, line: &str) -> bool {
-    if connection_start(line).is_some() {
+    if find_connection(line).is_some() {
         return true;
     }
     let bare = |text: &str| -> String {
@@ -138,17 +137,17 @@ pub(super) fn line_holds_connection(before: &str, line: &str) -> bool {
         .is_some_and(|line| ["[source]", "[target]"].iter().any(|side| line.starts_with(side)));
     let (key, value) = line.split_once('=').unwrap_or(("", line));
     let key = bare(key);
-    let harmless = bare(&without_variables(value)).is_empty() || bare(line).starts_with('[');
+    let harmless = bare(&remove_variables(value)).is_empty() || bare(line).starts_with('[');
     let url = line.match_indices("url").any(|(at, _)| {
         bare(&line[at + 3..])
             .strip_prefix('=')
-            .is_some_and(|value| !without_variables(value).trim_matches(['}', ',']).is_empty())
+            .is_some_and(|value| !remove_variables(value).trim_matches(['}', ',']).is_empty())
     });
     url || of_side && !harmless && key != "search_path"
 }
 
-/// A text without what it takes from variables.
-fn without_variables(text: &str) -> String {
+/// Removes the `${VARIABLE}`s from a text.
+fn remove_variables(text: &str) -> String {
     let mut rest = text;
     let mut kept = String::new();
     while let Some((before, after)) = rest.split_once("${") {
@@ -161,7 +160,7 @@ fn without_variables(text: &str) -> String {
     kept + rest
 }
 
-/// Whether a text is fit to name an environment variable.
+/// Returns whether a text can name an environment variable.
 pub(super) fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }

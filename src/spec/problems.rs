@@ -8,21 +8,21 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostic, Severity, Span};
 
-/// Problems of a file that are shown; nobody mends more of them before looking again.
+/// The most errors and the most warnings of a file that are shown: few people correct more at once.
 pub const MOST_SHOWN: usize = 100;
 
-/// Problems of a file.
+/// The problems of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileProblems {
     /// The first errors and the first warnings, in the order of their places.
     pub first: Vec<Diagnostic>,
-    /// How many errors there are beside them.
+    /// The number of other errors.
     pub more_errors: usize,
-    /// How many warnings there are beside them.
+    /// The number of other warnings.
     pub more_warnings: usize,
 }
 
-/// Where problems go while a file is read.
+/// Collects the problems while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     errors: RefCell<FirstProblems>,
@@ -58,13 +58,13 @@ impl FirstProblems {
 }
 
 impl Problems {
-    /// Problems of a file with these syntax errors, and the parts that could not be read. What is
-    /// missing may stand in one of them, and what stands there was misread: neither is reported.
+    /// Starts with these syntax errors, and the parts that could not be parsed. A missing key may be in one
+    /// of them, and what is there may be misread: neither is reported.
     pub(super) fn of_file(syntax: impl Iterator<Item = Diagnostic>, broken: Vec<Span>) -> Problems {
         let problems = Problems::default();
         let mut last = None;
         for problem in syntax {
-            // The parser says the same of every bracket that one end of file leaves open.
+            // The parser repeats the error for every bracket that is open at the end of the file.
             if last.as_ref() != Some(&problem) {
                 problems.push(problem.clone());
             }
@@ -73,7 +73,7 @@ impl Problems {
         Problems { broken, ..problems }
     }
 
-    /// Whether the file has parts that could not be read.
+    /// Returns whether the file has parts that could not be parsed.
     pub(super) fn has_broken_parts(&self) -> bool {
         !self.broken.is_empty()
     }
@@ -90,7 +90,7 @@ impl Problems {
         }
     }
 
-    /// Adds an error at a place, which is put into words only if it is among those that are shown.
+    /// Adds an error at a place. It is only made if it is among those that are shown.
     pub(super) fn push_error(&self, span: &Span, error: impl FnOnce() -> Diagnostic) {
         if !self.is_misread(span) {
             self.errors.borrow_mut().push(span.start, error);
@@ -101,7 +101,7 @@ impl Problems {
         self.broken.iter().any(|broken| broken.start <= span.end && span.start <= broken.end)
     }
 
-    /// All that was found.
+    /// Returns all problems that were found.
     pub(super) fn into_found(self) -> FileProblems {
         let (errors, warnings) = (self.errors.into_inner(), self.warnings.into_inner());
         let (more_errors, more_warnings) = (errors.more(), warnings.more());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shown_is_not_put_into_words() {
+    fn errors_that_are_not_shown_are_not_made() {
         let (problems, mut made) = (Problems::default(), 0);
         for at in 0..300 {
             problems.push_error(&(at..at), || {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_what_was_misread() {
+    fn problems_in_broken_parts_are_not_reported() {
         let problems = Problems::of_file(
             [error(10), error(10), error(30)].into_iter(),
             std::iter::once(8..12).collect(),

@@ -1,7 +1,7 @@
-//! Walks a TOML table with places, and reports every problem instead of stopping at the first.
+//! The reader of TOML tables, which reports every problem instead of stopping at the first.
 //!
-//! serde would stop at the first wrong type and could not name two problems at once; the spanned
-//! tree of the `toml` crate keeps the place of every key and value.
+//! serde would stop at the first wrong type; the spanned tree of the `toml` crate has the place of every key
+//! and value.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::diagnostic::{Diagnostic, Placed, Span};
 use super::problems::Problems;
 use super::{did_you_mean, parse_duration};
 
-/// One table of the file, with the keys that were asked for so far.
+/// A table of the file, with the keys that were read so far.
 pub(super) struct Reader<'t> {
     table: &'t DeTable<'t>,
-    /// The header's or the inline table's own place.
+    /// The place of the header or of the inline table.
     pub(super) span: Span,
     name: &'static str,
     known: Vec<&'static str>,
@@ -23,7 +23,7 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// `name` is what messages call the table: `[compare]`.
+    /// Starts reading a table. `name` is its name in messages: `[compare]`.
     pub(super) fn new(
         table: &'t DeTable<'t>,
         span: Span,
@@ -37,7 +37,7 @@ impl<'t> Reader<'t> {
         self.problems
     }
 
-    /// The raw value of a key, with the key's own place.
+    /// Reads the raw value of a key, with the key's place.
     pub(super) fn value(&mut self, key: &'static str) -> Option<(Span, &'t Spanned<DeValue<'t>>)> {
         self.known.push(key);
         let (at, value) = self.table.get_key_value(key)?;
@@ -71,12 +71,12 @@ impl<'t> Reader<'t> {
         self.typed(key, "true or false", DeValue::as_bool).map(|placed| placed.value)
     }
 
-    /// A whole number of at least `least`.
+    /// Reads a whole number of at least `least`.
     pub(super) fn number(&mut self, key: &'static str, least: u64) -> Option<u64> {
         self.number_within(key, least, u64::MAX)
     }
 
-    /// A whole number between two others.
+    /// Reads a whole number between two others.
     pub(super) fn number_within(
         &mut self,
         key: &'static str,
@@ -102,7 +102,7 @@ impl<'t> Reader<'t> {
         self.placed_duration(key).map(|placed| placed.value)
     }
 
-    /// A duration that is not zero.
+    /// Reads a duration that is not zero.
     pub(super) fn time(&mut self, key: &'static str) -> Option<Duration> {
         let placed = self.placed_duration(key)?;
         if placed.value.is_zero() {
@@ -117,15 +117,17 @@ impl<'t> Reader<'t> {
         let Placed { value, span } = self.string(key)?;
         match parse_duration(&value) {
             Ok(value) => Some(Placed { value, span }),
-            Err(why) => {
+            Err(problem) => {
                 let message = format!("\"{key}\" is not a duration");
-                self.problems.push(Diagnostic::error(&span, message).with_hint(sentence(&why)));
+                self.problems.push(
+                    Diagnostic::error(&span, message).with_hint(to_sentence(&problem.message)),
+                );
                 None
             }
         }
     }
 
-    /// One of a few words.
+    /// Reads one of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
@@ -146,7 +148,7 @@ impl<'t> Reader<'t> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// A list of strings.
+    /// Reads a list of strings.
     pub(super) fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
         let placed = self.typed(key, "a list of strings", DeValue::as_array)?;
         let mut list = Vec::new();
@@ -163,14 +165,14 @@ impl<'t> Reader<'t> {
         Some(Placed { value: list, span: placed.span })
     }
 
-    /// A table below this one.
+    /// Reads a table below this one.
     pub(super) fn table(&mut self, key: &'static str, name: &'static str) -> Option<Reader<'t>> {
         let (span, _) = self.value(key)?;
         let placed = self.typed(key, "a table", DeValue::as_table)?;
         Some(Reader::new(placed.value, span, name, self.problems))
     }
 
-    /// An array of tables below this one: `[[mapping]]`.
+    /// Reads an array of tables below this one: `[[mapping]]`.
     pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Reader<'t>> {
         let Some(placed) = self.typed(key, "an array of tables", DeValue::as_array) else {
             return Vec::new();
@@ -189,7 +191,7 @@ impl<'t> Reader<'t> {
         readers
     }
 
-    /// Every key and value in the file's order, for tables whose keys are names of the user's.
+    /// Returns every key and value in the order of the file, for tables whose keys are names.
     pub(super) fn entries(
         &self,
     ) -> impl Iterator<Item = (Placed<String>, &'t Spanned<DeValue<'t>>)> + use<'t> {
@@ -200,7 +202,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// Reports that a key must be there.
+    /// Reports that a key is missing.
     pub(super) fn missing(&self, key: &str, hint: &str) {
         if !self.problems.has_broken_parts() {
             let message = format!("\"{key}\" is missing in {}", self.name);
@@ -208,7 +210,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self) {
         for key in self.table.keys() {
             let word = key.get_ref().as_ref();
@@ -227,7 +229,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What a value is, for messages.
+/// Describes the type of a value, for messages.
 pub(super) fn describe(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -240,8 +242,8 @@ pub(super) fn describe(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// A clause as a sentence.
-pub(super) fn sentence(clause: &str) -> String {
+/// Makes a sentence of a clause.
+pub(super) fn to_sentence(clause: &str) -> String {
     let mut chars = clause.chars();
     match chars.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str()),

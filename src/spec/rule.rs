@@ -1,8 +1,7 @@
-//! The terms of a pair: how its two values may differ and still be the same, and whether they may
-//! be shown.
+//! The settings of a pair: its comparison rule, its tolerance, and whether its values are redacted.
 //!
-//! Nothing is normalised unless the spec says so. What a rule or a tolerance means for the types of
-//! a pair is judged by `plan`, which knows them.
+//! Values are compared exactly unless the spec says otherwise. `plan`, which knows the types of a pair,
+//! decides what a rule or a tolerance means for them.
 
 use std::fmt;
 
@@ -10,37 +9,38 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Placed};
 use super::reader::Reader;
+use crate::problem::Problem;
 
-/// The rules there are, by their first word.
+/// The names of the rules.
 const RULES: [&str; 6] =
     ["exact", "json", "trimmed", "case_insensitive", "precision", "null_as_empty"];
 
-/// How two values may differ and still be the same.
+/// A comparison rule: how two values may differ and still be equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
     /// Not at all.
     #[default]
     Exact,
-    /// As texts of one JSON value.
+    /// As texts of the same JSON value.
     Json,
     /// In whitespace at both ends.
     Trimmed,
     /// In the case of letters.
     CaseInsensitive,
-    /// In digits behind this precision.
+    /// In digits beyond this precision.
     Precision(Precision),
-    /// One is NULL, the other an empty text.
+    /// NULL for an empty text.
     NullAsEmpty,
 }
 
-/// How many digits count.
+/// The digits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Milliseconds of a time; what is behind them is cut off.
+    /// Milliseconds of a time, which is truncated.
     Milliseconds,
-    /// Seconds of a time; what is behind them is cut off.
+    /// Seconds of a time, which is truncated.
     Seconds,
-    /// So many places of a numeric, which is rounded.
+    /// This many places of a numeric, which is rounded.
     Places(u16),
 }
 
@@ -60,34 +60,34 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What the spec says of a pair beside its expressions.
+/// What the spec says about a pair besides its columns or expressions.
 #[derive(Clone, Debug, Default)]
 pub struct PairSettings {
     /// The rule, where one is written.
     pub rule: Option<Placed<Rule>>,
-    /// How far apart the two values may be, as written.
+    /// How far the two values may differ, as written.
     pub tolerance: Option<Placed<String>>,
-    /// Whether outputs show a keyed hash instead of the value.
+    /// Whether outputs show a keyed hash instead of the values.
     pub redact: bool,
 }
 
 impl PairSettings {
-    /// The rule in effect.
+    /// Returns the rule in effect.
     pub fn rule(&self) -> Rule {
         self.rule.as_ref().map_or(Rule::Exact, |rule| rule.value)
     }
 }
 
-/// As a plan tells them: `rule trimmed; redacted`. Nothing where nothing is written.
+/// As a plan shows them: `rule trimmed; redacted`. Empty without settings.
 impl fmt::Display for PairSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = Some(self.rule()).filter(|rule| *rule != Rule::Exact);
-        let told = [
+        let parts = [
             rule.map(|rule| format!("rule {rule}")),
             self.tolerance.as_ref().map(|tolerance| format!("tolerance {}", tolerance.value)),
             self.redact.then(|| "redacted".to_owned()),
         ];
-        f.write_str(&told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -96,9 +96,8 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
     let problems = column.problems();
     let rule = column.string("rule").and_then(|text| match parse_rule(&text.value) {
         Ok(value) => Some(Placed { value, span: text.span }),
-        Err(hint) => {
-            let message = format!("unknown rule \"{}\"", text.value);
-            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
+        Err(problem) => {
+            problems.push(Diagnostic::of_problem(&text.span, problem));
             None
         }
     });
@@ -106,7 +105,7 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
         match column.value("tolerance").map(|(_, value)| (value.span(), value.get_ref())) {
             Some((span, DeValue::Integer(_) | DeValue::Float(_))) => {
                 let message = "\"tolerance\" must be a string, not a number";
-                let hint = "Put it in quotes, for example \"0.005\": it is read to the last digit.";
+                let hint = "Put it in quotes, for example \"0.005\": it is read exactly.";
                 problems.push(Diagnostic::error(&span, message).with_hint(hint));
                 None
             }
@@ -117,14 +116,17 @@ pub(super) fn read_pair_settings(column: &mut Reader<'_>) -> PairSettings {
         && rule.value != Rule::Exact
     {
         let message = format!("a tolerance and the rule \"{}\" exclude each other", rule.value);
-        let hint = "A tolerance is measured between the two values as they are: keep one of them.";
+        let hint = "A tolerance is measured between the two values as they are: keep one of the two settings.";
         problems.push(Diagnostic::error(&tolerance.span, message).with_hint(hint));
     }
     PairSettings { rule, tolerance, redact }
 }
 
-/// Reads a rule; if it is none, a sentence about what it should have been.
-fn parse_rule(text: &str) -> Result<Rule, String> {
+/// Parses a rule.
+///
+/// # Errors
+/// If there is no such rule.
+fn parse_rule(text: &str) -> Result<Rule, Problem> {
     let (word, argument) = match text.split_once('(') {
         Some((word, rest)) => (word, rest.strip_suffix(')').or(Some(""))),
         None => (text, None),
@@ -138,10 +140,13 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         ("precision", Some(argument)) => parse_precision(argument).map(Rule::Precision),
         _ => None,
     };
-    rule.ok_or_else(|| match super::did_you_mean(word, RULES) {
-        Some("precision") => "Write precision(ms), precision(s) or precision(2).".into(),
-        Some(near) => format!("Did you mean \"{near}\"?"),
-        None => format!("Rules are {}.", RULES.join(", ")),
+    rule.ok_or_else(|| {
+        let hint = match super::did_you_mean(word, RULES) {
+            Some("precision") => "Write precision(ms), precision(s) or precision(2).".to_owned(),
+            Some(near) => format!("Did you mean \"{near}\"?"),
+            None => format!("Rules are {}.", RULES.join(", ")),
+        };
+        Problem::new(format!("unknown rule \"{text}\"")).with_hint(hint)
     })
 }
 
@@ -159,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_read_to_the_letter_and_written_alike() {
+    fn rules_are_parsed_exactly_and_written_alike() {
         for rule in [
             "exact",
             "json",
@@ -191,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_told_in_one_order_and_an_exact_pair_has_none() {
+    fn settings_are_shown_in_one_order() {
         let placed = |value: &str| Some(Placed { value: value.to_owned(), span: 0..0 });
         let rule = |value| Some(Placed { value, span: 0..0 });
         let settings =
@@ -202,9 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
-        assert_eq!(parse_rule("trimed").unwrap_err(), "Did you mean \"trimmed\"?");
-        assert!(parse_rule("precision(h)").unwrap_err().contains("precision(ms)"));
-        assert!(parse_rule("nearly").unwrap_err().contains("null_as_empty"));
+    fn the_hint_suggests_a_similar_rule() {
+        let hint = |rule: &str| parse_rule(rule).unwrap_err().hint.unwrap();
+        assert_eq!(hint("trimed"), "Did you mean \"trimmed\"?");
+        assert!(hint("precision(h)").contains("precision(ms)"));
+        assert!(hint("nearly").contains("null_as_empty"));
     }
 }

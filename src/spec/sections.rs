@@ -1,12 +1,12 @@
 //! The parts of a file that are parsed one after the other: each `[[mapping]]` with the tables below it,
 //! and everything else.
 //!
-//! The parser takes some fifty bytes for each word of its text, and a table many times what it is written
-//! as. Parsed part by part, a file of ten thousand mappings takes little more memory than itself, however
-//! many mistakes it has.
+//! The parser needs some fifty bytes for each word of its text, and a table needs many times the size of its
+//! text. Parsed in parts, a file of ten thousand mappings needs little more memory than itself, however many
+//! mistakes it has.
 //!
 //! ```text
-//! version = 1 …       the head, which goes on behind the mappings
+//! version = 1 …       the head, which continues behind the mappings
 //! [[mapping]]         a mapping
 //! [mapping.source]    …
 //! [[mapping]]         another
@@ -20,25 +20,26 @@ use toml::de::{DeTable, DeValue};
 use toml_parser::Source;
 use toml_parser::lexer::{Token, TokenKind};
 
-/// Words of a part; no spec has nearly as many in one. A word is a key, a value, a sign or a line's end.
+/// The most words of a part; no spec has nearly as many in one. A word is a key, a value, a sign or a line
+/// break.
 const MOST_WORDS: usize = 250_000;
 
-/// Where the parts of a text stand.
+/// The places of the parts of a text.
 #[derive(Debug, Default)]
 pub(super) struct Sections {
-    /// Each mapping's place, in order.
+    /// The place of each mapping, in order.
     pub(super) mappings: Vec<Range<usize>>,
-    /// Where the first part begins that has more words than a spec has, if there is one.
+    /// The start of the first part with too many words, if there is one.
     pub(super) too_long: Option<usize>,
 }
 
 impl Sections {
-    /// Finds the parts of a text. What is no TOML belongs to the part in which it stands.
+    /// Finds the parts of a text. What is not TOML belongs to the part around it.
     pub(super) fn of(text: &str) -> Sections {
         let mut sections = Sections::default();
         let mut mapping = None;
         let (mut words_of_head, mut words_of_mapping) = (0, 0);
-        // Whether a line begins that is no part of a value, and how many brackets of a value are open.
+        // Whether a line starts that is no part of a value, and how many brackets of a value are open.
         let (mut fresh, mut depth) = (true, 0_usize);
         let mut tokens = Source::new(text).lex().peekable();
         while let Some(token) = tokens.next() {
@@ -62,7 +63,7 @@ impl Sections {
                             header.push(token);
                         }
                     }
-                    let begins = match of_mapping(text, &header) {
+                    let begins = match read_header(text, &header) {
                         Some(MappingHeader::Begins) => Some(start),
                         Some(MappingHeader::Below) => mapping,
                         None => None,
@@ -89,7 +90,7 @@ impl Sections {
         sections
     }
 
-    /// The text without its mappings. What is left stands in its place.
+    /// Returns the text with its mappings replaced by blanks, so that places stay.
     pub(super) fn head(&self, text: &str) -> String {
         let mut head = String::with_capacity(text.len());
         for mapping in &self.mappings {
@@ -101,16 +102,17 @@ impl Sections {
     }
 }
 
-/// What a header of a mapping is.
+/// A table header of a mapping.
 enum MappingHeader {
-    /// The mapping itself.
+    /// The header of the mapping itself.
     Begins,
-    /// A table below it.
+    /// The header of a table below it.
     Below,
 }
 
-/// What a header is for a mapping, by what follows its first bracket; `None` for any other table.
-fn of_mapping(text: &str, header: &[Token]) -> Option<MappingHeader> {
+/// Reads a table header from the tokens behind its first bracket. Returns `None` for a table outside
+/// mappings.
+fn read_header(text: &str, header: &[Token]) -> Option<MappingHeader> {
     let kind = |place: usize| header.get(place).map(Token::kind);
     let is_array = kind(0) == Some(TokenKind::LeftSquareBracket);
     let key = header.get(usize::from(is_array))?.span();
@@ -122,27 +124,27 @@ fn of_mapping(text: &str, header: &[Token]) -> Option<MappingHeader> {
     Some(if is_array && single { MappingHeader::Begins } else { MappingHeader::Below })
 }
 
-/// A part's table with its places counted from where the part begins.
-pub(super) fn moved<'t>(table: Spanned<DeTable<'t>>, by: usize) -> Spanned<DeTable<'t>> {
+/// Shifts the places in a part's table by the start of the part.
+pub(super) fn shift_table<'t>(table: Spanned<DeTable<'t>>, by: usize) -> Spanned<DeTable<'t>> {
     let span = table.span();
-    Spanned::new(span.start + by..span.end + by, moved_table(table.into_inner(), by))
+    Spanned::new(span.start + by..span.end + by, shift_entries(table.into_inner(), by))
 }
 
-fn moved_table(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+fn shift_entries(table: DeTable<'_>, by: usize) -> DeTable<'_> {
     let entries = table.into_iter().map(|(key, value)| {
         let span = key.span();
-        (Spanned::new(span.start + by..span.end + by, key.into_inner()), moved_value(value, by))
+        (Spanned::new(span.start + by..span.end + by, key.into_inner()), shift_value(value, by))
     });
     entries.collect()
 }
 
-fn moved_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+fn shift_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     let span = value.span();
     let value = match value.into_inner() {
         DeValue::Array(items) => {
-            DeValue::Array(items.into_iter().map(|item| moved_value(item, by)).collect())
+            DeValue::Array(items.into_iter().map(|item| shift_value(item, by)).collect())
         }
-        DeValue::Table(table) => DeValue::Table(moved_table(table, by)),
+        DeValue::Table(table) => DeValue::Table(shift_entries(table, by)),
         value => value,
     };
     Spanned::new(span.start + by..span.end + by, value)
@@ -152,7 +154,7 @@ fn moved_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
 mod tests {
     use super::*;
 
-    /// The texts of the mappings, and what is left.
+    /// Returns the texts of the mappings, and the head.
     fn cut(text: &str) -> (Vec<&str>, String) {
         let sections = Sections::of(text);
         let head = sections.head(text);
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_ends_where_another_table_begins() {
+    fn a_mapping_ends_where_another_table_starts() {
         let text = "a=1\n[[mapping]]\nb=1\n[mapping.source]\nc=1\n [[ mapping . accept ]]\n[[ 'mapping' ]] # d\n\
                     [gate]\ne=1\n[[\"mapping\"]]\nf=1";
         let (mappings, head) = cut(text);
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_header_within_a_value_is_none() {
+    fn a_header_within_a_value_is_ignored() {
         for value in [
             "'''\n[[mapping]]\n'''",
             "\"\"\"\n[gate]\n\"\"\"",
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_more_words_than_a_spec_has_is_noticed() {
+    fn a_part_with_too_many_words_is_found() {
         let mapping = "[[mapping]]\nsource.table = 'a.b'\n";
         assert_eq!(Sections::of(&mapping.repeat(50_000)).too_long, None);
         assert_eq!(Sections::of(&"k=1\n".repeat(70_000)).too_long, Some(0));
@@ -209,8 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_from_where_the_part_begins() {
-        let table = moved(DeTable::parse("a = [{ b = 1 }]").unwrap(), 100);
+    fn places_are_shifted_by_the_start_of_the_part() {
+        let table = shift_table(DeTable::parse("a = [{ b = 1 }]").unwrap(), 100);
         let (key, value) = table.get_ref().iter().next().unwrap();
         assert_eq!((key.span(), value.span()), (100..101, 104..115));
         let inner = value.get_ref().as_array().unwrap().iter().next().unwrap();

@@ -1,14 +1,11 @@
-//! "Did you mean": the known word nearest to one that is not known.
+//! Suggestions ("Did you mean …?"): the known word that is most similar to an unknown one.
 
-/// The candidate nearest to the word, if one is near enough to be a slip.
-pub fn did_you_mean<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    // Half the letters may be wrong at the most, and never more than three.
+/// Returns the known word that is most similar, if one is similar enough to be meant.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // At most half the letters may be wrong, and never more than three.
     let length = word.chars().count();
     let limit = (length / 2).clamp(1, 3);
-    candidates
+    known
         .into_iter()
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| {
@@ -26,7 +23,7 @@ mod tests {
     use super::did_you_mean;
 
     #[test]
-    fn slips_are_recognised_and_other_words_are_not() {
+    fn typing_errors_are_recognised_and_other_words_are_not() {
         let known = ["table", "query", "where"];
         assert_eq!(did_you_mean("tabel", known), Some("table"));
         assert_eq!(did_you_mean("WHERE", known), Some("where"));

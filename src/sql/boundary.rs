@@ -1,6 +1,6 @@
-//! Boundaries and ends: keys found by walking an index, without reading the table.
+//! Boundaries of key ranges: keys that an index finds without reading the table.
 
-use super::canonical_form::{in_key, printed_key, row_hash, searched};
+use super::canonical_form::{key_field, printed_key, row_hash, searched_value};
 use super::region::Conditions;
 use super::relation::{from, from_changed, from_sampled, from_unfiltered};
 use super::rows::group_text;
@@ -9,14 +9,15 @@ use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Key, KeyRange};
 use crate::schema::{RelationKind, Side};
 
-/// The key that stands `rows` keys into a range: canonical forms, then texts. No row if the range has fewer.
+/// Returns the key at position `rows` of a range: canonical forms, then texts. No row if the range has
+/// fewer.
 ///
-/// The operator's `where` is left out: a boundary need not be a row that counts, and a filter that
-/// few rows pass would make the walk long. Where an index finds what changed lately, and nothing else is
-/// looked at, only such keys count.
+/// The spec's `where` is left out: a boundary need not be a selected row, and a filter that selects few rows
+/// would make the index scan long. Where only recently changed rows are compared and an index finds them,
+/// only their keys count.
 pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Statement {
     let mut writer = Writer::new(&plan.params);
-    key_and_text(&mut writer, plan, side);
+    push_key_and_text(&mut writer, plan, side);
     if plan.since_indexed() {
         from_changed(&mut writer, plan, side, false);
     } else {
@@ -25,15 +26,15 @@ pub fn probe(plan: &MappingPlan, side: Side, range: &KeyRange, rows: u64) -> Sta
     let mut conditions = Conditions::new(&mut writer);
     conditions.range(plan, side, range);
     conditions.no_null_key(plan, side);
-    order_by_key(&mut writer, plan, side, "");
+    push_order_by_key(&mut writer, plan, side, "");
     let skip = i64::try_from(rows.saturating_sub(1)).unwrap_or(i64::MAX);
     writer.push("\noffset ").bind(Bind::int8(skip)).push("\nlimit 1");
     writer.finish()
 }
 
-/// Keys that part a table into about so many stretches of equally many rows, in order: canonical forms, then
-/// texts. They are taken from about so many of a hundred blocks, so whole keys of several columns come
-/// as they are spread; only of what is stored on this server.
+/// Returns keys that divide a table into about so many ranges of equally many rows, in order: canonical
+/// forms, then texts. They come from a sample of about `percent` of the blocks, so keys of several columns
+/// are sampled whole. `None` for what is not stored on this server.
 pub fn sampled_keys(
     plan: &MappingPlan,
     side: Side,
@@ -48,9 +49,9 @@ pub fn sampled_keys(
         | RelationKind::MaterializedView => {}
     }
     let mut writer = Writer::new(&plan.params);
-    key_and_text(&mut writer, plan, side);
+    push_key_and_text(&mut writer, plan, side);
     writer.push("\nfrom (\nselect r.*, pg_catalog.row_number() over (");
-    order_by_key(&mut writer, plan, side, "");
+    push_order_by_key(&mut writer, plan, side, "");
     writer.push("\n) as place, pg_catalog.count(*) over () as found");
     from_sampled(&mut writer, plan, side, percent);
     Conditions::new(&mut writer).no_null_key(plan, side);
@@ -62,18 +63,19 @@ pub fn sampled_keys(
     Some(writer.finish())
 }
 
-/// Which neighbour of a key is asked for.
+/// The neighbour of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Neighbour {
-    /// The greatest key up to and with the given one; the greatest of all without one.
+    /// The greatest key up to and including the given one; without one, the greatest of all.
     UpTo,
     /// The greatest key before the given one.
     Before,
-    /// The smallest key behind the given one; the smallest of all without one.
+    /// The smallest key after the given one; without one, the smallest of all.
     Behind,
 }
 
-/// A neighbour of a key among the rows that count: canonical forms, then texts. No row if there is none.
+/// Returns a neighbour of a key among the selected rows: canonical forms, then texts. No row if there is
+/// none.
 pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighbour) -> Statement {
     let (operator, direction) = match which {
         Neighbour::UpTo => ("<=", " desc"),
@@ -81,20 +83,20 @@ pub fn neighbour(plan: &MappingPlan, side: Side, of: Option<&Key>, which: Neighb
         Neighbour::Behind => (">", ""),
     };
     let mut writer = Writer::new(&plan.params);
-    key_and_text(&mut writer, plan, side);
+    push_key_and_text(&mut writer, plan, side);
     from(&mut writer, plan, side, plan.key_width);
     let mut conditions = Conditions::new(&mut writer);
     if let Some(key) = of {
         conditions.bound(plan, side, operator, key);
     }
     conditions.no_null_key(plan, side);
-    order_by_key(&mut writer, plan, side, direction);
+    push_order_by_key(&mut writer, plan, side, direction);
     writer.push("\nlimit 1");
     writer.finish()
 }
 
-/// Count and sum of the rows with a NULL in their key, over what the plan's strategy hashes; where
-/// there are groups, of each that has such rows, with its text.
+/// Returns count and sum of the rows with a NULL in their key; where there are groups, for each group that
+/// has such rows, with its text. The sum is NULL where servers do not hash rows.
 pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select pg_catalog.count(*), ");
@@ -113,7 +115,7 @@ pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     from(&mut writer, plan, side, plan.pairs.len());
     writer.push("\nwhere ");
     writer.list("\nor ", plan.key().iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&searched(pair, side, index)).push(" is null");
+        writer.push(&searched_value(pair, side, index)).push(" is null");
     });
     if plan.group.is_some() {
         writer.push("\ngroup by 3");
@@ -121,11 +123,11 @@ pub fn null_keys(plan: &MappingPlan, side: Side) -> Statement {
     writer.finish()
 }
 
-fn key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
+fn push_key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     let key = plan.key();
     writer.push("select ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&in_key(pair, side, index));
+        writer.push(&key_field(pair, side, index));
     });
     writer.push(", ");
     writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
@@ -133,9 +135,9 @@ fn key_and_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     });
 }
 
-fn order_by_key(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, direction: &str) {
+fn push_order_by_key(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, direction: &str) {
     writer.push("\norder by ");
     writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&searched(pair, side, index)).push(direction);
+        writer.push(&searched_value(pair, side, index)).push(direction);
     });
 }

@@ -1,26 +1,27 @@
-//! How SQL says a pair's value: as its canonical form, for the row hash, for a search, and as people read it.
+//! The expressions for a pair's value: its canonical form, its form in the row hash, in a search, and its
+//! text.
 
 use super::statement::{Writer, column};
 use crate::plan::{CanonicalForm, DigestForm, Expression, Pair};
 use crate::schema::{Builtin, PgType, Side};
 use crate::spec::Precision;
 
-/// The name of a pair's value in the inner select: `r.p3`.
-pub(super) fn place(index: usize) -> String {
+/// Returns the name of a pair's value in the inner select: `r.p3`.
+pub(super) fn value_name(index: usize) -> String {
     format!("r.p{index}")
 }
 
-/// Writes the operator's or the plain expression of a pair over its side's row.
-pub(super) fn expression(writer: &mut Writer<'_>, pair: &Pair, side: Side) {
+/// Writes the expression of a pair over its side's row: a column, or SQL of the spec.
+pub(super) fn push_expression(writer: &mut Writer<'_>, pair: &Pair, side: Side) {
     match &pair.sides[side].expression {
         Expression::Column(name) => writer.push(side.name()).push(".").push(&column(name)),
         Expression::Sql(fragment) => writer.fragment(fragment),
     };
 }
 
-/// The canonical form of a pair's value.
+/// Returns the canonical form of a pair's value.
 pub(super) fn canonical_form(pair: &Pair, side: Side, index: usize) -> String {
-    let value = place(index);
+    let value = value_name(index);
     let pg_type = &pair.sides[side].column_type.pg_type;
     let is = |builtin| *pg_type == PgType::Builtin(builtin);
     match pair.form {
@@ -36,7 +37,7 @@ pub(super) fn canonical_form(pair: &Pair, side: Side, index: usize) -> String {
         CanonicalForm::Float(builtin) => {
             let name = builtin.name();
             let value = if is(builtin) { value } else { cast(&value, name) };
-            // -0 + 0 is 0; NaNs of different bits are one value to PostgreSQL and to its users.
+            // -0 + 0 is 0; NaNs with different bits are one value for PostgreSQL and its users.
             format!(
                 "case when {value} operator(pg_catalog.=) 'NaN'::pg_catalog.{name} then \
                  'NaN'::pg_catalog.{name} else {value} operator(pg_catalog.+) '0'::pg_catalog.{name} end"
@@ -71,12 +72,12 @@ pub(super) fn canonical_form(pair: &Pair, side: Side, index: usize) -> String {
     }
 }
 
-/// The text of a value. A cast from a user's own type to text may be a function of the user's, so an
+/// Returns the text of a value. A cast from a user-defined type to text may be a user's function, so an
 /// enum and a record are written by their output functions.
 fn text(pg_type: &PgType, value: &str) -> String {
     match pg_type {
         PgType::Enum => format!("pg_catalog.textin(pg_catalog.enum_out({value}))"),
-        // The output function of an enum does not take a domain over it; "%s" does, but not NULL.
+        // The output function of an enum takes no domain over it; "%s" does, but not NULL.
         PgType::Domain(_) if pg_type.base() == &PgType::Enum => {
             format!("case when {value} is not null then pg_catalog.format('%s', {value}) end")
         }
@@ -87,8 +88,8 @@ fn text(pg_type: &PgType, value: &str) -> String {
     }
 }
 
-/// A time cut off behind a unit. `date_trunc` takes times of day as intervals, and an interval of a
-/// whole day is midnight again as a time: 24:00:00, which has nothing to cut off, goes around it.
+/// Returns a time truncated to a unit. `date_trunc` takes times of day as intervals, and an interval of a
+/// whole day becomes midnight: 24:00:00, which needs no truncation, is left as it is.
 fn truncated(value: &str, builtin: Builtin, unit: Precision) -> String {
     let unit = if unit == Precision::Milliseconds { "milliseconds" } else { "second" };
     let cut = |value: &str| format!("pg_catalog.date_trunc('{unit}', {value})");
@@ -104,8 +105,8 @@ fn truncated(value: &str, builtin: Builtin, unit: Precision) -> String {
     )
 }
 
-/// A pair's value as part of a key.
-pub(super) fn in_key(pair: &Pair, side: Side, index: usize) -> String {
+/// Returns a pair's value as a field of a key.
+pub(super) fn key_field(pair: &Pair, side: Side, index: usize) -> String {
     let form = canonical_form(pair, side, index);
     if pair.in_utf8 { format!("pg_catalog.convert_to({form}, 'UTF8')") } else { form }
 }
@@ -114,13 +115,13 @@ fn cast(value: &str, type_name: &str) -> String {
     format!("{value}::pg_catalog.{type_name}")
 }
 
-/// A text whose order and hash are those of its bytes, whatever the column's collation.
+/// Returns a text with the order and hash of its bytes, whatever the column's collation.
 fn by_bytes(text: &str) -> String {
     format!("{text} collate pg_catalog.\"C\"")
 }
 
-/// The canonical form in a form whose built-in hash sees every bit.
-pub(super) fn digested(pair: &Pair, side: Side, index: usize) -> String {
+/// Returns the canonical form in a form whose built-in hash sees every bit.
+pub(super) fn hashed_form(pair: &Pair, side: Side, index: usize) -> String {
     let form = canonical_form(pair, side, index);
     match pair.form.digest_form() {
         DigestForm::Native => form,
@@ -128,12 +129,12 @@ pub(super) fn digested(pair: &Pair, side: Side, index: usize) -> String {
     }
 }
 
-/// The hash of a row over these pairs, well mixed: record hashes combine linearly, so that two rows
-/// which swapped a value would keep their sum; a second hash that is not linear ends that. The seed
-/// is not 0, under which 0.0 and NULL hash alike.
+/// Returns the hash of a row over these pairs. Record hashes combine linearly, so that two rows which
+/// swapped a value would keep their sum; a second, nonlinear hash prevents that. The seed is not 0, with
+/// which 0.0 and NULL hash alike.
 pub(super) fn row_hash(pairs: &[Pair], side: Side) -> String {
     let forms: Vec<_> =
-        pairs.iter().enumerate().map(|(index, pair)| digested(pair, side, index)).collect();
+        pairs.iter().enumerate().map(|(index, pair)| hashed_form(pair, side, index)).collect();
     let forms = forms.join(", ");
     format!(
         "pg_catalog.hashtextextended(pg_catalog.hash_record_extended(row({forms}), 1)\
@@ -141,12 +142,12 @@ pub(super) fn row_hash(pairs: &[Pair], side: Side) -> String {
     )
 }
 
-/// The hash of a key, by whose low bits keys fall into classes. It only has to be the same on both
-/// sides for equal keys, so the built-in hashes do, blind spots and all; for one column of an
-/// ordinary type its own function costs half of what a record's does.
+/// Returns the hash of a key, whose low bits are its hash bucket. It only has to be the same on both sides
+/// for equal keys, so built-in hashes are enough, even those that ignore some bits; for one column of an
+/// ordinary type its own function costs half as much as a record's.
 pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
     if let [pair] = key {
-        let form = in_key(pair, side, 0);
+        let form = key_field(pair, side, 0);
         match pair.wire() {
             Builtin::Int2 => return format!("pg_catalog.hashint2extended({form}, 0)"),
             Builtin::Int4 => return format!("pg_catalog.hashint4extended({form}, 0)"),
@@ -157,36 +158,36 @@ pub(super) fn key_hash(key: &[Pair], side: Side) -> String {
         }
     }
     let forms: Vec<_> =
-        key.iter().enumerate().map(|(index, pair)| in_key(pair, side, index)).collect();
+        key.iter().enumerate().map(|(index, pair)| key_field(pair, side, index)).collect();
     format!("pg_catalog.hash_record_extended(row({}), 0)", forms.join(", "))
 }
 
-/// What key ranges are compared with: the column itself where an index can serve it.
-pub(super) fn searched(pair: &Pair, side: Side, index: usize) -> String {
-    if pair.sides[side].searched_raw { place(index) } else { in_key(pair, side, index) }
+/// Returns what key ranges compare: the column itself where an index can serve it.
+pub(super) fn searched_value(pair: &Pair, side: Side, index: usize) -> String {
+    if pair.sides[side].searched_raw { value_name(index) } else { key_field(pair, side, index) }
 }
 
-/// What keys are looked up by.
-pub(super) fn looked_up(pair: &Pair, side: Side, index: usize) -> String {
-    if pair.sides[side].looked_up_raw { place(index) } else { in_key(pair, side, index) }
+/// Returns what keys are looked up by.
+pub(super) fn looked_up_value(pair: &Pair, side: Side, index: usize) -> String {
+    if pair.sides[side].looked_up_raw { value_name(index) } else { key_field(pair, side, index) }
 }
 
-/// The value before its canonical form, as the type's output function writes it. For most types that is what
-/// a cast to text gives; for these the cast is a function of its own that says something else.
+/// Returns the text of a pair's value, before its canonical form, as the type's output function writes it.
 pub(super) fn printed_text(pair: &Pair, side: Side, index: usize) -> String {
-    printed_as(&place(index), &pair.sides[side].column_type.pg_type)
+    printed_as(&value_name(index), &pair.sides[side].column_type.pg_type)
 }
 
-/// Writes a part of a key in the form that both sides have in common.
+/// Returns the text of a field of a key, in the form that both sides share.
 pub(super) fn printed_key(pair: &Pair, side: Side, index: usize) -> String {
     let pg_type = &pair.sides[side].column_type.pg_type;
     match pair.drops_padding(side) {
-        true => text(pg_type, &place(index)),
+        true => text(pg_type, &value_name(index)),
         false => printed_text(pair, side, index),
     }
 }
 
-/// A value of this type, as the type's output function writes it.
+/// Returns the text of a value of this type, as its output function writes it. For most types a cast to text
+/// gives that; for those listed here the cast gives another text.
 pub(super) fn printed_as(value: &str, pg_type: &PgType) -> String {
     let function = match pg_type.base() {
         PgType::Builtin(Builtin::Bool) => "boolout",

@@ -1,5 +1,5 @@
-//! Values that were told as texts, read back: keys into the form in which rows are paired, others as the
-//! columns that they are meant for would hold them.
+//! Casts of texts from reports: keys to the form in which rows are matched, values to the types of the
+//! columns that a repair writes them to.
 
 use super::canonical_form::{canonical_form, printed_text};
 use super::large_value::sent_form;
@@ -7,8 +7,8 @@ use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::schema::{Builtin, Side};
 
-/// The canonical forms of keys that a side once wrote as texts, in their order. A text of another form than
-/// the side's own is an error of the server's.
+/// Returns the canonical forms of keys that are given as a side's texts, in their order. The server raises
+/// an error for a text that its type does not accept.
 pub fn keys_of_texts(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let key = plan.key();
@@ -35,9 +35,9 @@ pub fn keys_of_texts(plan: &MappingPlan, side: Side, keys: &[&[String]]) -> Stat
     writer.finish()
 }
 
-/// What a side's columns hold of texts: of each pair the canonical form, then of each the text, in the order of
-/// the texts. One that a column's type refuses is an error of the server's; one that is too long is cut
-/// off, as by every cast.
+/// Casts texts to the types of a side's columns. Returns the canonical form of each pair, then the text of
+/// each, in the order of the texts. The server raises an error for a text that a type does not accept; a text
+/// that is too long is truncated, as by every cast.
 pub fn cast_values(
     plan: &MappingPlan,
     side: Side,

@@ -1,6 +1,6 @@
-//! Keys of the rows that changed lately.
+//! Keys of recently changed rows (`--since`).
 
-use super::canonical_form::in_key;
+use super::canonical_form::key_field;
 use super::region::Conditions;
 use super::relation::from_changed;
 use super::statement::{Statement, Writer};
@@ -8,7 +8,7 @@ use crate::plan::MappingPlan;
 use crate::row::KeyRange;
 use crate::schema::Side;
 
-/// The moment so long ago by the server's clock, as a text that means the same to every session.
+/// Returns the moment this long ago by the server's clock, as a text with its zone.
 pub fn moment(ago: std::time::Duration) -> Statement {
     let seconds = ago.as_secs_f64();
     Statement::constant(format!(
@@ -16,12 +16,12 @@ pub fn moment(ago: std::time::Duration) -> Statement {
     ))
 }
 
-/// The canonical forms of the keys in a range whose rows changed lately, in no particular order.
+/// Returns the canonical forms of the keys in a range whose rows changed recently, in no particular order.
 pub fn changed_keys(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
     writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&in_key(pair, side, index));
+        writer.push(&key_field(pair, side, index));
     });
     from_changed(&mut writer, plan, side, true);
     let mut conditions = Conditions::new(&mut writer);

@@ -1,4 +1,4 @@
-//! How a table is parted without reading it: its blocks, and the statistics' histogram of the key.
+//! Boundaries without reading the table: its number of blocks, and the statistics' histogram of the key.
 
 use super::canonical_form::{canonical_form, printed_key};
 use super::statement::{Bind, Statement, Writer, table};
@@ -6,7 +6,7 @@ use crate::plan::{Expression, MappingPlan};
 use crate::schema::{PgType, Side};
 use crate::spec::Reads;
 
-/// How many blocks a side's table has; nothing for what is not read by blocks.
+/// Returns the number of blocks of a side's table; `None` for what is not read by ranges of blocks.
 pub fn blocks(plan: &MappingPlan, side: Side) -> Option<Statement> {
     let Reads::Table(name) = &plan.sides[side].reads else { return None };
     if !plan.sides[side].by_blocks {
@@ -20,10 +20,10 @@ operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8
     Some(writer.finish())
 }
 
-/// Keys that part a table into stretches of about equally many rows, in order: canonical forms, then texts.
-/// Only for a key of one plain column of a table; no row where nothing was analyzed.
+/// Returns keys that divide a table into ranges of about equally many rows, in order: canonical forms, then
+/// texts. Only for a key of one plain column of a table; without rows if the table was not analyzed.
 ///
-/// Statistics are old and sampled: the boundaries only size chunks, never decide what is in one.
+/// Statistics are old and sampled: the boundaries only affect the size of chunks.
 pub fn histogram(plan: &MappingPlan, side: Side) -> Option<Statement> {
     let [pair] = plan.key() else { return None };
     let (Expression::Column(column), Reads::Table(table)) =
@@ -54,7 +54,7 @@ where s.schemaname = ",
         .bind(Bind::text(&table.value.name))
         .push("\nand s.attname = ")
         .bind(Bind::text(&column.0))
-        // A partitioned table's own statistics are those with its children.
+        // A partitioned table's own statistics are those that include its children.
         .push("\norder by s.inherited desc\nlimit 1\n) as s,\npg_catalog.unnest(s.histogram_bounds::pg_catalog.text::pg_catalog.")
         .push(builtin.name())
         .push("[]) with ordinality as h(value, place)\n) as r\norder by r.place");

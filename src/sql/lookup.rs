@@ -1,8 +1,8 @@
-//! Rows by their keys: what a recheck reads.
+//! Rows by their keys, as a recheck reads them.
 
 use hashbrown::HashSet;
 
-use super::canonical_form::{looked_up, row_hash};
+use super::canonical_form::{looked_up_value, row_hash};
 use super::large_value::abridged_text;
 use super::relation::from_looked_up;
 use super::rows::{form_list, group_text};
@@ -11,24 +11,24 @@ use crate::plan::{MappingPlan, Strategy};
 use crate::row::Key;
 use crate::schema::{BySide, Side};
 
-/// Where the parts of a looked-up row stand among its fields.
+/// The layout of a row that was read by its key: where each part is among the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LookupLayout {
-    /// The canonical forms of all pairs come first.
+    /// First the canonical forms of all pairs.
     pub forms: usize,
-    /// Then an array of each pair's value as people read it, and the time of the row's last change where
-    /// the side tells it.
+    /// Then an array with the display text of each pair's value, and the time of the row's last change where
+    /// findings show it.
     pub texts: usize,
     /// Then the row's hash, where servers hash rows.
     pub row_hash: Option<usize>,
     /// Then the group's text, where there are groups.
     pub group: Option<usize>,
-    /// Then, of the side's accept rules, whether the condition holds: the field and the rule's place.
+    /// Then whether the condition of each of the side's accept rules holds: the field and the rule's index.
     pub rules: BySide<Vec<(usize, usize)>>,
 }
 
 impl LookupLayout {
-    /// The layout for a plan.
+    /// Returns the layout for a plan.
     pub fn of(plan: &MappingPlan) -> LookupLayout {
         let width = plan.pairs.len();
         let hashed = plan.strategy == Strategy::Digest;
@@ -43,14 +43,14 @@ impl LookupLayout {
     }
 }
 
-/// The rows of these keys, laid out as [`Lookup`] says. Rows of other keys may come with them where
-/// a column's own equality is looser than that of bytes.
+/// Returns the rows of these keys, laid out as [`LookupLayout`] says. Rows of other keys may be among them
+/// where a column's own equality is looser than equality of bytes.
 pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let width = plan.pairs.len();
     writer.push("select ");
     form_list(&mut writer, plan, side, width);
-    // One array: a list of 1,600 columns has no room for their texts as well.
+    // One array: a select list may have 1,664 entries, and a table 1,600 columns.
     writer.push(", array[");
     writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
         writer.push(&abridged_text(plan, pair, side, index));
@@ -71,16 +71,16 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     writer.finish()
 }
 
-/// Writes which rows: those of these keys.
+/// Writes the condition for the rows of these keys.
 pub(super) fn by_keys(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, keys: &[&Key]) {
     match plan.key() {
         [pair] => {
             let keys = field_array(plan, keys, 0);
-            writer.push("\nwhere ").push(&looked_up(pair, side, 0));
+            writer.push("\nwhere ").push(&looked_up_value(pair, side, 0));
             writer.push(" operator(pg_catalog.=) any(").bind(keys).push(")");
         }
         pairs => {
-            // A key that is joined twice would bring its rows twice.
+            // A key that is joined twice would return its rows twice.
             let mut known = HashSet::with_capacity(keys.len());
             let keys: Vec<&Key> = keys.iter().copied().filter(|key| known.insert(*key)).collect();
             // A bare "unnest" of several arrays is syntax, and always pg_catalog's.
@@ -94,7 +94,7 @@ pub(super) fn by_keys(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side, k
             });
             writer.push(")\non ");
             writer.list("\nand ", pairs.iter().enumerate(), |writer, (index, pair)| {
-                let value = looked_up(pair, side, index);
+                let value = looked_up_value(pair, side, index);
                 writer.push(&format!("{value} operator(pg_catalog.=) k.k{index}"));
             });
         }

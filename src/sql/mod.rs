@@ -1,62 +1,60 @@
-//! Every SQL text, as values: what is asked, never asking it.
+//! The SQL that this program sends, as values: this module writes statements and never runs them.
 //!
-//! Texts are born here and nowhere else, so that one reader can judge them all, and snapshots hold
-//! them without a server. Identifiers enter as names and are quoted in one place; the operator's own
-//! SQL enters as a `Fragment`, between brackets; every value is a parameter.
+//! All SQL is written here (the ledger's and the repair scripts' excepted), so that a reader can review
+//! it in one place, and snapshots test it without a server. Identifiers enter as names and are quoted in
+//! one place; SQL of the spec enters as a `Fragment`, between brackets; every value is a parameter.
 //!
-//! Functions, types and operators are written with their schema: a side may set a `search_path` of
-//! its own, and nothing in it may slip under ours.
+//! A public function is named for the result of the statement that it returns. A statement with a fixed
+//! text is a file in `statements/`; the others are assembled. Keywords are in lower case, but for the
+//! parts that repair scripts share.
+//!
+//! Functions, types and operators are written with their schema: a side may set a `search_path` of its
+//! own, and no object in it may replace one of PostgreSQL's.
 
-mod access;
 mod boundary;
 mod canonical_form;
 mod cast;
+mod catalog;
 mod changed_since;
-mod definition;
 mod digest;
 mod group;
 mod histogram;
-mod holders;
 mod large_value;
 mod load;
 mod lookup;
 mod part_digests;
-mod references;
 mod region;
 mod relation;
+mod repair;
 mod rows;
 mod self_test;
-mod sequences;
 mod server;
 mod settings;
-mod shape;
 #[cfg(test)]
 mod snapshots;
 mod statement;
-mod stored;
-mod uniques;
 
-pub use access::{
-    column_spreads, expression_plan, expression_type, param_value, query_check, query_column_types,
-    query_columns, relation_columns, relation_indexes, relation_names, relations, type_shapes,
-};
 pub use boundary::{Neighbour, neighbour, null_keys, probe, sampled_keys};
 pub use cast::{cast_values, keys_of_texts};
+pub use catalog::{
+    column_spreads, expression_plan, expression_type, last_key, param_value, query_check,
+    query_column_types, query_columns, read_by_queries, read_by_views, relation_columns,
+    relation_indexes, relation_names, relations, sequence_links, sequence_state, shapes,
+    type_shapes,
+};
 pub use changed_since::{changed_keys, moment};
-pub use definition::{definition, stored_definition};
 pub use digest::{bucket_digests, digest};
 pub use histogram::{blocks, histogram};
-pub use holders::{KeyColumn, key_holders};
 pub use load::{replay_by_standbys, replay_of_standby, sessions};
 pub use lookup::{LookupLayout, look_up};
 pub use part_digests::{DigestSplit, PartFields, part_digests};
-pub use references::{Counterpart, rows_with_keys};
+pub use repair::{
+    Counterpart, KeyColumn, definition, index_value, index_values, key_holders, rights,
+    rows_with_keys, stored_columns, stored_definition, stored_links, stored_rows, stored_uniques,
+    texts, unmovable_sequences,
+};
 pub use rows::{canonical_rows, canonical_rows_with_rules, key_hashes};
 pub use self_test::self_test;
-pub use sequences::{last_key, sequence_links, sequence_state};
 pub use server::{IS_READ_ONLY, clock, server, transaction, transaction_status};
 pub use settings::{CHECK_CLIENT, PINNED, WAIT_FOR_COMMIT, begin, settings_in_effect};
-pub use shape::{read_by_queries, read_by_views, shapes};
 pub use statement::{Bind, RAISED_SQLSTATE, Statement, quoted, table as quoted_table};
-pub use stored::{rights, stored_columns, stored_links, stored_rows, unmovable_sequences};
-pub use uniques::{index_value, index_values, stored_uniques, texts};

@@ -1,7 +1,7 @@
-//! Digests of a region in parts: by class, by group, by the accept rule that covers a row.
+//! Digests of a region in parts: by hash bucket, by group, by the accept rule that covers a row.
 //!
-//! One statement, so that the parts add up to the whole. `offset 0` is there for the reason given in
-//! `digest`: parts are few, and the planner would take them for many.
+//! One statement reads all parts, so that they add up to the whole. `offset 0` has the reason given in
+//! `digest`: there are few parts, and the planner would estimate many.
 
 use super::canonical_form::{key_hash, row_hash};
 use super::group::Grouping;
@@ -11,29 +11,29 @@ use crate::plan::MappingPlan;
 use crate::row::Region;
 use crate::schema::Side;
 
-/// By what else than the group a digest is parted.
+/// How a digest is split besides by group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DigestSplit {
-    /// By so many classes of keys.
+    /// Into so many hash buckets.
     pub buckets: Option<u32>,
     /// By the accept rule that covers a row which only this side has.
     pub rules: bool,
 }
 
-/// Where a part's columns stand: behind count, sum as text, distinct keys and whether the row is the
-/// sum over all groups (1) or one of them (0).
+/// The fields of a part, behind count, sum as text, distinct keys and whether the row is the sum over all
+/// groups (1) or one of them (0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartFields {
-    /// The class, int8.
+    /// The hash bucket, int8.
     pub bucket: Option<usize>,
     /// The group's text.
     pub group: Option<usize>,
-    /// The rule's place, int4; NULL where none covers the row.
+    /// The rule's index, int4; NULL if no rule covers the row.
     pub rule: Option<usize>,
 }
 
 impl DigestSplit {
-    /// The columns of an answer.
+    /// Returns the fields of a result.
     pub fn fields(self, plan: &MappingPlan) -> PartFields {
         let bucket = self.buckets.map(|_| 4);
         let group = plan.group.map(|_| 4 + usize::from(bucket.is_some()));
@@ -42,10 +42,10 @@ impl DigestSplit {
     }
 }
 
-/// A row for each part that has rows, laid out as [`PartFields`] says.
+/// Returns a row for each part that has rows, laid out as [`PartFields`] says.
 ///
-/// A key that stands twice may stand in two groups, so where no index proves the key, distinct keys
-/// are counted over all groups, in a row of their own.
+/// Rows with the same key may be in two groups, so where no index proves the key, distinct keys are counted
+/// over all groups, in a row of their own.
 pub fn part_digests(
     plan: &MappingPlan,
     side: Side,
@@ -103,7 +103,7 @@ pub fn part_digests(
     writer.finish()
 }
 
-/// The place of the first of these rules whose condition holds of a row.
+/// Returns the expression for the index of the first of these rules whose condition holds for a row.
 pub(super) fn covering_rule(rules: &[usize]) -> String {
     if rules.is_empty() {
         return "null::pg_catalog.int4".to_owned();

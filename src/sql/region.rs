@@ -1,13 +1,13 @@
-//! Where a statement looks: key ranges and classes as conditions.
+//! The region of a statement: key ranges, hash buckets and blocks as conditions.
 
-use super::canonical_form::{key_hash, searched};
+use super::canonical_form::{key_hash, searched_value};
 use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
 use crate::row::{HashBuckets, Key, KeyRange, Region};
 use crate::schema::{Builtin, Side};
 
-/// Writes the ` from …` with all pairs, and the ` where …`, of a region.
+/// Writes the FROM with all pairs, and the WHERE, of a region.
 pub(super) fn from_region(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
@@ -17,7 +17,7 @@ pub(super) fn from_region(
     from_region_with_rules(writer, plan, side, region, &[]);
 }
 
-/// The same with the conditions of these accept rules.
+/// Writes the same with the conditions of these accept rules.
 pub(super) fn from_region_with_rules(
     writer: &mut Writer<'_>,
     plan: &MappingPlan,
@@ -34,7 +34,7 @@ pub(super) fn from_region_with_rules(
     }
 }
 
-/// Writes conditions, the first behind `where`, the others behind `and`.
+/// Writes conditions: the first after WHERE, the others after AND.
 pub(super) struct Conditions<'w, 'p> {
     writer: &'w mut Writer<'p>,
     any: bool,
@@ -45,7 +45,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
         Conditions { writer, any: false }
     }
 
-    /// Begins one more condition.
+    /// Starts one more condition.
     pub(super) fn next(&mut self) -> &mut Writer<'p> {
         let word = if self.any { "\nand " } else { "\nwhere " };
         self.any = true;
@@ -61,7 +61,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
         }
     }
 
-    /// `key > bound`, a row comparison where the key has several columns.
+    /// Writes `key > bound`, a row comparison where the key has several columns.
     pub(super) fn bound(&mut self, plan: &MappingPlan, side: Side, operator: &str, bound: &Key) {
         let key = plan.key();
         let operator = format!(" operator(pg_catalog.{operator}) ");
@@ -74,7 +74,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
         let (open, close) = if key.len() == 1 { ("", "") } else { ("row(", ")") };
         writer.push(open);
         writer.list(", ", key.iter().enumerate(), |writer, (index, pair)| {
-            writer.push(&searched(pair, side, index));
+            writer.push(&searched_value(pair, side, index));
         });
         writer.push(close).push(&operator).push(open);
         writer.list(", ", fields, |writer, field| {
@@ -83,12 +83,12 @@ impl<'w, 'p> Conditions<'w, 'p> {
         writer.push(close);
     }
 
-    /// Rows with a NULL in their key belong to no range: they are counted apart. An open-ended
-    /// range would let them in, and so would a row comparison decided by an earlier column.
+    /// Excludes rows with a NULL in their key: they belong to no range and are counted separately. An
+    /// open-ended range would include them, and so would a row comparison that an earlier column decides.
     pub(super) fn no_null_key(&mut self, plan: &MappingPlan, side: Side) {
         if plan.sides[side].key_nullable {
             for (index, pair) in plan.key().iter().enumerate() {
-                let value = searched(pair, side, index);
+                let value = searched_value(pair, side, index);
                 self.next().push(&value).push(" is not null");
             }
         }
@@ -103,7 +103,7 @@ impl<'w, 'p> Conditions<'w, 'p> {
     }
 }
 
-/// The class of a row's key: the low bits of its hash.
+/// Returns the hash bucket of a row's key: the low bits of its hash.
 pub(super) fn bucket_of(plan: &MappingPlan, side: Side, of: u32) -> String {
     let hash = key_hash(plan.key(), side);
     format!("({hash} operator(pg_catalog.&) {}::pg_catalog.int8)", of.saturating_sub(1))

@@ -1,6 +1,6 @@
-//! Rows of a region: keys with row hashes for the drill-down, or every canonical form for `stream`.
+//! Rows of a region: keys with row hashes for the drill-down, or all canonical forms for `stream`.
 
-use super::canonical_form::{in_key, row_hash};
+use super::canonical_form::{key_field, row_hash};
 use super::group::Grouping;
 use super::large_value::sent_form;
 use super::part_digests::covering_rule;
@@ -10,7 +10,8 @@ use crate::plan::MappingPlan;
 use crate::row::{KeyRange, Region};
 use crate::schema::Side;
 
-/// The canonical form of each key pair, the row's hash, and the group's text where there are groups. The rows come in no particular order.
+/// Returns the canonical form of each key pair, the row's hash, and the group's text where there are groups,
+/// in no particular order.
 pub fn key_hashes(plan: &MappingPlan, side: Side, region: &Region) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
@@ -21,9 +22,9 @@ pub fn key_hashes(plan: &MappingPlan, side: Side, region: &Region) -> Statement 
     writer.finish()
 }
 
-/// The canonical form of every pair, and the group's text where there are groups. Where no index serves the
-/// key, the server sorts the rows by it, since a chunk is then all there is; otherwise they come in no
-/// particular order.
+/// Returns the canonical form of every pair, and the group's text where there are groups. Where no index
+/// serves the key, the server sorts the rows by it, since one chunk then has all rows; otherwise they come in
+/// no particular order.
 pub fn canonical_rows(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
@@ -33,14 +34,14 @@ pub fn canonical_rows(plan: &MappingPlan, side: Side, range: &KeyRange) -> State
     if !plan.served() {
         writer.push("\norder by ");
         writer.list(", ", plan.key().iter().enumerate(), |writer, (index, pair)| {
-            writer.push(&in_key(pair, side, index));
+            writer.push(&key_field(pair, side, index));
         });
     }
     writer.finish()
 }
 
-/// The same, and behind it the place of the accept rule (int4) that covers a row which only this side
-/// has; NULL where none does.
+/// Returns the same, and then the index (int4) of the accept rule that covers a row which only this side
+/// has; NULL if no rule does.
 pub fn canonical_rows_with_rules(plan: &MappingPlan, side: Side, range: &KeyRange) -> Statement {
     let rules = plan.accepts.of_one_sided(side);
     let mut writer = Writer::new(&plan.params);
@@ -59,7 +60,7 @@ pub(super) fn form_list(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side,
     });
 }
 
-/// Writes the text of a row's group behind what stands there, where there are groups.
+/// Writes the text of a row's group as one more column, where there are groups.
 pub(super) fn group_text(writer: &mut Writer<'_>, plan: &MappingPlan, side: Side) {
     if let Some(grouping) = Grouping::of(plan, side) {
         writer.push(", ").push(&grouping.text());

@@ -1,4 +1,4 @@
-//! The self-test vectors' tables, hashed as rows are hashed.
+//! The self-test of the row hash: the vectors' tables, hashed by the expression that hashes rows.
 
 use super::canonical_form::row_hash;
 use super::statement::Statement;
@@ -6,7 +6,7 @@ use crate::plan::{Expression, Pair, PairSide, SELF_TEST_VECTORS, SelfTestVector}
 use crate::schema::{BySide, Collation, ColumnName, ColumnType, PgType, Side};
 use crate::spec::PairSettings;
 
-/// One row: for each self-test vector the sum of one table's row hashes and of the other's, as text.
+/// Returns one row: for each self-test vector the sums of the row hashes of both tables, as text.
 pub fn self_test() -> Statement {
     let sums: Vec<String> = SELF_TEST_VECTORS
         .iter()
@@ -36,7 +36,7 @@ fn sum(vector: &SelfTestVector, rows: &[&[Option<&str>]]) -> String {
     )
 }
 
-/// A pair of this canonical form whose values have some other type, so that it is cast.
+/// Returns a pair of this canonical form whose values have another type, so that they are cast.
 fn pair(form: crate::plan::CanonicalForm) -> Pair {
     let side = || PairSide {
         expression: Expression::Column(ColumnName(String::new())),
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_hashed_by_the_formula_that_rows_are() {
+    fn tables_are_hashed_like_rows() {
         let vector =
             SELF_TEST_VECTORS.iter().find(|vector| vector.what.contains("swapped")).unwrap();
         insta::assert_snapshot!(sum(vector, vector.tables[0]), @r#"

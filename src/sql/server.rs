@@ -1,15 +1,15 @@
-//! What a server is asked about itself.
+//! Facts about a server, and its transactions.
 
 use super::statement::{Bind, Statement, Writer};
 
-/// The name of the file that a primary writes its WAL to, which begins with the timeline.
+/// The name of the file that a primary writes its WAL to. It begins with the timeline.
 pub(super) const WAL_FILE: &str = "case when not pg_catalog.pg_is_in_recovery()
 and pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'execute')
 and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_insert_lsn()', 'execute')
 then pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())
 end as wal_file";
 
-/// When the server was started, and up to where a primary has flushed its WAL.
+/// The start time of the server, and up to where a primary has flushed its WAL.
 pub(super) const INSTANCE: &str =
     "pg_catalog.pg_postmaster_start_time()::pg_catalog.text as started,
 case when not pg_catalog.pg_is_in_recovery()
@@ -17,9 +17,9 @@ and pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_flush_lsn()', '
 then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0')::pg_catalog.int8
 end as flushed";
 
-/// One row: version, database, role, whether the role can do more than read, encoding, whether it
-/// is a standby, the cluster's identifier where the role may ask, and whether the role sees what other
-/// sessions and standbys do, and which run of the server it is.
+/// Returns one row: version, database, role, whether the role can do more than read, encoding, whether it is
+/// a standby, the cluster's identifier where the role may read it, whether the role sees the states of other
+/// sessions and standbys, and the server's WAL file, start and WAL position.
 pub fn server() -> Statement {
     Statement::constant(format!(
         "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4 as version,
@@ -47,23 +47,23 @@ where r.rolname operator(pg_catalog.=) 'pg_read_all_stats'
     ))
 }
 
-/// Whether a session can only read: `on` or `off`.
+/// Whether a session is read only: `on` or `off`.
 pub const IS_READ_ONLY: &str = "show transaction_read_only";
 
-/// The server's clock, in microseconds since 1970.
+/// Returns the server's clock, in microseconds since 1970.
 pub fn clock() -> Statement {
     Statement::constant(
         "select (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8 as micros",
     )
 }
 
-/// The transaction that this is asked in, as text: it has a number then, if it had none.
+/// Returns the ID of the current transaction, as text. It assigns one if there is none.
 pub fn transaction() -> Statement {
     Statement::constant("select pg_catalog.pg_current_xact_id()::pg_catalog.text")
 }
 
-/// What became of a transaction: `committed`, `aborted` or `in progress`; NULL where the server has
-/// forgotten it. One that was never begun is an error.
+/// Returns the status of a transaction: `committed`, `aborted` or `in progress`; NULL if the server no
+/// longer has it. An ID in the future is an error.
 pub fn transaction_status(transaction: &str) -> Statement {
     let mut writer = Writer::new(&[]);
     writer

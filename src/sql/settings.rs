@@ -1,14 +1,14 @@
-//! The settings that every transaction of ours pins, so that no role, database or pooler default
-//! changes what a value looks like or how long a statement may hurt.
+//! The settings that every transaction pins, so that no default of a role, database or pooler changes the
+//! text of a value or how long a statement may run.
 //!
-//! `set local` ends with the transaction: behind a pooler nothing of ours outlives it.
+//! `set local` ends with the transaction, so behind a pooler no setting outlives it.
 
 use std::time::Duration;
 
 use super::statement::{Bind, Statement, Writer, quoted};
 use crate::schema::{Builtin, SchemaName};
 
-/// Settings that change text forms, the meaning of expressions or the load, with our values.
+/// Settings that affect texts, the meaning of expressions or the load, with the pinned values.
 pub const PINNED: [(&str, &str); 17] = [
     ("row_security", "off"),
     ("timezone", "UTC"),
@@ -29,24 +29,23 @@ pub const PINNED: [(&str, &str); 17] = [
     ("default_transaction_deferrable", "off"),
 ];
 
-/// Raises `synchronous_commit` for the transaction, as the operand of a SELECT or PERFORM: with `off` a
-/// crash loses commits that were reported, with `local` a failover to a synchronous standby does. Stronger
-/// values stay.
+/// Raises `synchronous_commit` for the transaction: with `off` a crash loses reported commits, with `local`
+/// a failover to a synchronous standby does. Stronger values stay. It is the operand of a SELECT or PERFORM.
 pub const WAIT_FOR_COMMIT: &str = "pg_catalog.set_config('synchronous_commit', 'on', true)
   WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) ANY ('{off,local}')";
 
-/// Has the server end a statement of this transaction whose client is gone, which it would else run to
-/// its end; the operand of a SELECT or PERFORM. A value that the role has already stays.
+/// Lets the server cancel a statement of this transaction whose client has disconnected, instead of running
+/// it to its end. A value that the role already has stays. It is the operand of a SELECT or PERFORM.
 ///
-/// It is no SET, because a server before version 14 has no such setting, and one on a system that does
-/// not report a closed connection takes only 0. Linux does.
+/// It is no SET, because servers before version 14 lack the setting, and servers on systems that do not
+/// report a closed connection accept only 0. Linux reports it.
 pub const CHECK_CLIENT: &str =
     "pg_catalog.set_config('client_connection_check_interval', '1s', true)
   WHERE pg_catalog.current_setting('client_connection_check_interval', true) OPERATOR(pg_catalog.=) '0'
   AND pg_catalog.version() OPERATOR(pg_catalog.~~) '%linux%'";
 
-/// Begins a read: one snapshot, read only, everything pinned. An empty `search_path` stands for
-/// `pg_catalog` alone.
+/// Returns the start of a read transaction: one snapshot, read only, all settings pinned. An empty
+/// `search_path` means `pg_catalog` only.
 pub fn begin(search_path: &[SchemaName], statement_timeout: Duration) -> String {
     let path = match search_path {
         [] => "pg_catalog".to_owned(),
@@ -65,7 +64,7 @@ pub fn begin(search_path: &[SchemaName], statement_timeout: Duration) -> String 
     text
 }
 
-/// What is in effect: name and value of each pinned setting.
+/// Returns the values in effect: name and value of each pinned setting.
 pub fn settings_in_effect() -> Statement {
     let mut writer = Writer::new(&[]);
     let names = PINNED.map(|(name, _)| name.as_bytes());

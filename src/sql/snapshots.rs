@@ -1,5 +1,5 @@
-//! Every statement that a comparison sends, held by snapshots: a DBA can read there what the tool
-//! asks, and no text changes unseen.
+//! Snapshots of the statements that a comparison sends: a DBA can read them there, and no text changes
+//! unseen.
 
 use super::blocks as blocks_of;
 use super::*;
@@ -7,7 +7,7 @@ use crate::plan::{MappingPlan, sample};
 use crate::row::{BlockRange, Bound, HashBuckets, Key, KeyRange, Region};
 use crate::schema::{Builtin as B, BySide, ColumnName, Index, IndexColumn, Side};
 
-/// A key of one column, and a pair of each form in which values are hashed.
+/// A plan with a key of one column, and a pair of each form in which values are hashed.
 fn narrow() -> MappingPlan {
     let columns = [
         ("id", B::Int8, true),
@@ -21,7 +21,7 @@ fn narrow() -> MappingPlan {
     sample::same(&columns, &["id"])
 }
 
-/// A key of two columns that nothing proves, renamed and computed columns, a filter.
+/// A plan with a key of two columns without proof, renamed and computed columns, and a filter.
 fn wide() -> MappingPlan {
     let columns = [("region", B::Text, true), ("number", B::Int4, false), ("old", B::Json, false)];
     let facts = sample::table(&columns, &[]);
@@ -100,7 +100,7 @@ fn a_key_of_two_columns_that_nothing_proves() {
     insta::assert_snapshot!(statements(&wide(), Side::Source));
 }
 
-/// Groups of a type whose equality is not one of bytes, and rules on both sides.
+/// A plan with groups of a type whose equality is not equality of bytes, and rules on both sides.
 fn grouped(key: &[&str]) -> MappingPlan {
     let columns = [("id", B::Int8, true), ("tenant", B::Int4, false), ("span", B::Interval, false)];
     let facts = sample::table(&columns, key);
@@ -130,7 +130,7 @@ table = "public.t"
     sample::plan(&mappings, BySide { source: &facts, target: &facts }).unwrap().0
 }
 
-fn parted(plan: &MappingPlan, side: Side) -> String {
+fn split(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
     let by_class = DigestSplit { buckets: Some(64), rules: false };
     let by_rule = DigestSplit { buckets: None, rules: true };
@@ -149,19 +149,19 @@ fn parted(plan: &MappingPlan, side: Side) -> String {
 
 #[test]
 fn groups_and_accept_rules() {
-    insta::assert_snapshot!(parted(&grouped(&["id"]), Side::Source));
+    insta::assert_snapshot!(split(&grouped(&["id"]), Side::Source));
 }
 
 #[test]
 fn groups_by_text_and_a_key_that_nothing_proves() {
-    insta::assert_snapshot!(parted(&grouped(&[]), Side::Target));
+    insta::assert_snapshot!(split(&grouped(&[]), Side::Target));
 }
 
 #[test]
 fn the_fields_of_an_answer_stand_where_they_are_said_to() {
     let plan = grouped(&["id"]);
     let LookupLayout { group, rules, .. } = LookupLayout::of(&plan);
-    // three canonical forms, their texts, the hash, then these
+    // Three canonical forms, their texts, the hash, then these.
     assert_eq!((group, rules), (Some(5), BySide { source: vec![(6, 0)], target: vec![(6, 1)] }));
     let fields = DigestSplit { buckets: Some(2), rules: true }.fields(&plan);
     assert_eq!(fields, PartFields { bucket: Some(4), group: Some(5), rule: Some(6) });

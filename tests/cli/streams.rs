@@ -41,7 +41,7 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
     let spec = pair.scratch.file("literal.toml", &literal);
     let loud = compare(&pair, &spec).run();
     assert!(
-        loud.exits(1).stderr.contains("warning: a password stands in the spec"),
+        loud.exits(1).stderr.contains("warning: the spec contains a password"),
         "{}",
         loud.stderr
     );

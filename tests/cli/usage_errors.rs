@@ -106,7 +106,7 @@ fn a_problem_in_a_spec_is_reported_before_connecting() {
         ),
         (
             after("where = \"id > ${LOW}\"\n"),
-            &[("environment variables are not filled in", "\"id >", "[params]")],
+            &[("environment variables are not expanded", "\"id >", "[params]")],
         ),
         (
             after("query = \"select 1\"\n"),
@@ -233,7 +233,7 @@ fn a_file_of_any_bytes_is_refused_in_bounds() {
             "1 MB of brackets",
             "[".repeat(1 << 20).into(),
             1,
-            "more words in one part than a spec has",
+            "a part of the file has too many words",
             "spec.toml:1:1",
         ),
         (

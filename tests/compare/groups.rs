@@ -154,7 +154,7 @@ fn a_condition_for_neither_or_both_sides_is_an_error() {
     let pair = Pair::new(table, table);
     for (condition, message) in [
         ("source.id = target.id", "refers to both sides"),
-        ("id = 1", "could be meant of either side"),
+        ("id = 1", "does not say which side it is about"),
         ("source.nope = 1", "the source refuses this SQL"),
         ("target.nope = 1", "the target refuses this SQL"),
         ("source.id", "gives integer, not a condition"),

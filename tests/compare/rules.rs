@@ -237,7 +237,7 @@ fn plan_and_check_show_the_rules_of_a_column() {
     assert!(check.contains("t: pair \"price\": tolerance 0.005; redacted"), "{check}");
     assert!(check.contains("t: pair \"state\": rule trimmed"), "{check}");
     let digest = call(&["plan", "--strategy", "digest"]).stdout;
-    assert!(digest.contains("digest: asked for"), "{digest}");
+    assert!(digest.contains("digest: requested"), "{digest}");
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn join_words(words: &[String]) -> String {
 
 /// Parses a duration of more than zero.
 fn parse_deadline(text: &str) -> Result<Duration, Problem> {
-    match parse_duration(text).map_err(Problem::new)? {
+    match parse_duration(text)? {
         Duration::ZERO => Err(Problem::new("a deadline must be more than zero")),
         deadline => Ok(deadline),
     }
@@ -233,7 +233,7 @@ fn parse_deadline(text: &str) -> Result<Duration, Problem> {
 
 /// Parses the age of rows that are compared.
 fn parse_since(text: &str) -> Result<SinceOption, Problem> {
-    match parse_duration(text).map_err(Problem::new)? {
+    match parse_duration(text)? {
         Duration::ZERO => Err(Problem::new("nothing is younger than no time at all")),
         time => Ok(SinceOption { text: text.to_owned(), time }),
     }

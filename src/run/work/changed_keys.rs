@@ -19,7 +19,7 @@ use super::rows;
 use super::task_context::TaskContext;
 use crate::candidates::ScanResult;
 use crate::chunks::MOST_CHANGED_KEYS;
-use crate::compare::{CandidateKey, Comparison, Expectation};
+use crate::compare::{CandidateKey, Expectation, RangeComparison};
 use crate::pg::PgError;
 use crate::prepare::SideError;
 use crate::row::{Key, KeyRange};
@@ -41,7 +41,7 @@ pub(crate) async fn compare(
     let mut keys = source?;
     keys.extend(target?);
     let keys: Vec<Key> = keys.into_iter().collect();
-    let mut compared = Comparison::default();
+    let mut compared = RangeComparison::default();
     for keys in keys.chunks(AT_ONCE) {
         look_up(context, keys, &mut compared).await?;
     }
@@ -75,7 +75,7 @@ async fn keys(
 async fn look_up(
     context: &TaskContext<'_>,
     keys: &[Key],
-    compared: &mut Comparison,
+    compared: &mut RangeComparison,
 ) -> Result<(), SideError> {
     let keys: Vec<&Key> = keys.iter().collect();
     for (key, looked) in keys.iter().zip(rows::recheck(context, &keys).await?) {

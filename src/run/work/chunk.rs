@@ -9,7 +9,8 @@ use super::part_digests;
 use super::task_context::{TaskContext, check_held};
 use crate::candidates::ScanResult;
 use crate::compare::{
-    Advance, Comparison, DrillDown, DrillStep, Expectation, MatchedGroups, RangeDigest, RowMatcher,
+    Advance, DrillDown, DrillStep, Expectation, MatchedGroups, RangeComparison, RangeDigest,
+    RowMatcher,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
@@ -171,7 +172,7 @@ async fn key_hashes(
 }
 
 /// Streams the rows of both sides, and pairs them by key.
-async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Comparison, SideError> {
+async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<RangeComparison, SideError> {
     let plan = context.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
     let rows = context.rows_of_both(|side| sql::canonical_rows(plan, side, range)).await?;
@@ -219,7 +220,7 @@ async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Compariso
 }
 
 /// Returns the result of a streamed range.
-fn finish(pairing: RowMatcher) -> Result<Comparison, SideError> {
+fn finish(pairing: RowMatcher) -> Result<RangeComparison, SideError> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
     let (matched, candidates, groups) = pairing.finish();
@@ -231,10 +232,10 @@ fn finish(pairing: RowMatcher) -> Result<Comparison, SideError> {
     let duplicates = candidates.iter().any(|row| row.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
         let one_sided = Some((side, digest[side]));
-        return Ok(Comparison { rows, one_sided, ..Comparison::default() });
+        return Ok(RangeComparison { rows, one_sided, ..RangeComparison::default() });
     }
     if candidates.len() > MOST_SUSPECTS {
         return Err(too_many());
     }
-    Ok(Comparison { rows, matched, candidates, one_sided: None, groups })
+    Ok(RangeComparison { rows, matched, candidates, one_sided: None, groups })
 }

@@ -307,12 +307,12 @@ pub const SELF_TEST_VECTORS: &[SelfTestVector] = {
 pub fn judge_self_test(sums: &[(&str, &str)]) -> DigestTrust {
     for (vector, (left, right)) in SELF_TEST_VECTORS.iter().zip(sums) {
         if (left != right) != vector.differ {
-            let how = if vector.differ { "does not see" } else { "stumbles over" };
+            let how = if vector.differ { "does not see" } else { "differs for equal values:" };
             return DigestTrust::Blind(format!("its row hash {how} {}", vector.what));
         }
     }
     if sums.len() != SELF_TEST_VECTORS.len() {
-        return DigestTrust::Blind("it did not hash every vector".to_owned());
+        return DigestTrust::Blind("it did not hash every self-test vector".to_owned());
     }
     DigestTrust::Probe(sums.iter().map(|(left, _)| *left).collect::<Vec<_>>().join(" "))
 }
@@ -370,7 +370,7 @@ mod tests {
         };
         for oid in 0..6000 {
             let Some(builtin) = Builtin::from_oid(oid) else { continue };
-            let form = crate::plan::common_type::form_of(builtin).digest_form();
+            let form = super::super::common_type::form_of(builtin).digest_form();
             assert!(tried(form), "{builtin:?}");
         }
     }

@@ -11,7 +11,7 @@ use crate::schema::{Builtin, ColumnType, PgType};
 use crate::spec::{PairSettings, Precision, Rule};
 
 /// Returns the canonical form and the tolerance of a pair of these types under its settings.
-pub(super) fn choose_form(
+pub(crate) fn choose_form(
     settings: &PairSettings,
     source: &ColumnType,
     target: &ColumnType,
@@ -77,15 +77,14 @@ fn form_of_rule(
         Rule::Exact => (Some(find_common_type(source, target, asked)?), "every type"),
     };
     form.ok_or_else(|| {
-        Problem::new(format!("the rule \"{rule}\" is not for these types")).with_hint(format!(
-            "It is for {what}; an expression can bring other values into one form."
-        ))
+        Problem::new(format!("the rule \"{rule}\" is not for these types"))
+            .with_hint(format!("It is for {what}. Use an expression for other values."))
     })
 }
 
 /// Checks the settings of a key pair. Its values match the rows, so it cannot have a tolerance, which
 /// needs both rows, and the client has to know the order of its form.
-pub(super) fn check_key_pair(
+pub(crate) fn check_key_pair(
     settings: &PairSettings,
     form: CanonicalForm,
     tolerance: Option<&Tolerance>,

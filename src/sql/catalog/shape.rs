@@ -4,10 +4,10 @@
 //! definition: it reads the relations that the server locks for it. A materialized view has rows of its
 //! own, so the relations below it do not matter.
 
-use super::access::{push_names, push_oids};
-use super::server::{INSTANCE, WAL_FILE};
-use super::statement::{Bind, Statement, Writer};
+use super::relations::{push_names, push_oids};
 use crate::schema::{SchemaName, TableName};
+use crate::sql::server::{INSTANCE, WAL_FILE};
+use crate::sql::statement::{Bind, Statement, Writer};
 
 /// The partitions and children of `c` on all levels: their number, and a hash of their OIDs.
 const PARTS: &str = "left join lateral (

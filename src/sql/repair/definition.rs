@@ -1,12 +1,12 @@
-//! What of a table's definition a repair rests on: its columns, foreign keys, unique indexes, triggers
-//! and rules, each with a digest of its entry in the catalog.
+//! The definition of a table on which a repair depends: its columns, foreign keys, unique indexes,
+//! triggers and rules, each with a digest of its entry in the catalog.
 //!
-//! The same text asks while a repair is made and within its scripts, so it depends on no setting and
-//! no search path. A partition that comes brings copies of what its parent has; copies do not count.
+//! The same text runs while a repair is made and within its scripts, so it depends on no setting and no
+//! search path. A new partition has copies of its parent's objects; copies do not count.
 
-use super::statement::Statement;
+use crate::sql::statement::Statement;
 
-/// The table and its partitions, as the relation `family`.
+/// Returns the start of a statement, with the table and its partitions as the relation `family`.
 pub(super) fn family(oid: u32) -> String {
     format!(
         "WITH RECURSIVE family(oid) AS (
@@ -19,8 +19,9 @@ pub(super) fn family(oid: u32) -> String {
     )
 }
 
-/// Whether an end of the foreign key `f` lies in the family, and it is no copy of one whose end does.
-pub(super) fn heads(end: &str) -> String {
+/// Returns the condition that an end of the foreign key `f` is in the family, and `f` is no copy of a key
+/// with that end in the family.
+pub(super) fn is_original_link(end: &str) -> String {
     format!(
         "f.contype = 'f' AND f.{end} IN (SELECT m.oid FROM family AS m)
   AND NOT EXISTS (
@@ -30,8 +31,8 @@ pub(super) fn heads(end: &str) -> String {
     )
 }
 
-/// A row for each part of a table's definition: what it is, and its digest. An index that is still being
-/// built, or built anew, is none yet.
+/// Returns the text of a statement with a row for each part of a table's definition: its name and digest.
+/// An index that is being built does not count yet.
 pub fn definition(oid: u32) -> String {
     let without = |entry: &str, fields: &str| {
         format!(
@@ -82,15 +83,15 @@ SELECT e.what,
 FROM entries AS e",
         family(oid),
         without("f", "oid, conparentid, conindid, convalidated"),
-        heads("conrelid"),
-        heads("confrelid"),
+        is_original_link("conrelid"),
+        is_original_link("confrelid"),
         without("i", "indexrelid, indcheckxmin, indisclustered, indisreplident"),
         without("g", "oid, tgparentid"),
         without("w", "oid"),
     )
 }
 
-/// The same as a statement of its own.
+/// Returns the same as a statement.
 pub fn stored_definition(oid: u32) -> Statement {
     Statement::constant(definition(oid))
 }

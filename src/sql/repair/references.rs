@@ -1,14 +1,14 @@
-//! Rows of other tables that a row refers to, or that refer to it, by the values of a foreign key.
+//! Rows that a row references, or that reference it, by the values of a foreign key.
 
 use super::holders::push_keys;
-use super::statement::{Statement, Writer, column, table};
 use crate::plan::MappingPlan;
 use crate::schema::{ColumnName, ForeignKeyEnd};
+use crate::sql::statement::{Statement, Writer, column, table};
 
 /// A column at the other end of a foreign key, and the type of the values that it is compared with.
 pub type Counterpart<'c> = (&'c ColumnName, &'c str);
 
-/// Returns a row for each key that rows of a table have: the key's place among the texts, from 1, and how
+/// Returns a row for each key that rows of a table have: the key's index among the texts, from 1, and how
 /// many rows have it. `texts` are the keys' values, column by column.
 pub fn rows_with_keys(
     plan: &MappingPlan,

@@ -3,8 +3,8 @@
 //! Most are over plain columns in which different values have different texts. For the others (expressions,
 //! a predicate, generated columns, other equalities) the server computes the values.
 
-use super::statement::{Bind, Statement, Writer, quoted};
 use crate::schema::StoredColumn;
+use crate::sql::statement::{Bind, Statement, Writer, quoted};
 
 /// Types with several texts for one value, like a numeric without a scale: 1.0 is 1.00, a day is 24 hours,
 /// and types that contain others may contain such.
@@ -21,7 +21,8 @@ pub fn stored_uniques(oid: u32) -> Statement {
     // which is the same for equal numbers.
     let coarse =
         COARSE.map(|name| format!("pg_catalog.to_regtype('pg_catalog.{name}')")).join(", ");
-    let text = format!(include_str!("statements/stored_uniques.sql"), oid = oid, coarse = coarse);
+    let text =
+        format!(include_str!("../statements/stored_uniques.sql"), oid = oid, coarse = coarse);
     Statement::of_file(&text, [])
 }
 

@@ -4,10 +4,10 @@
 //! They read `pg_catalog` and its privilege functions, never information_schema, which hides columns that
 //! the role may not read. Every column of a result is cast to a built-in type.
 
-use super::relation::named;
-use super::statement::{Bind, Statement, Writer};
 use crate::schema::{ColumnName, SchemaName, Side, TableName};
 use crate::spec::{Fragment, Param, Reads};
+use crate::sql::relation::push_named;
+use crate::sql::statement::{Bind, Statement, Writer};
 
 /// Returns a row for each table that exists, in the order of the names: its index among the names, OID,
 /// kind, whether it has children, estimated rows (-1 for unknown), whether row-level security is active,
@@ -15,7 +15,7 @@ use crate::spec::{Fragment, Param, Reads};
 /// it may have values that are stored out of line.
 pub fn relations(names: &[&TableName]) -> Statement {
     let [schemas, names] = name_binds(names.iter().copied());
-    Statement::of_file(include_str!("statements/relations.sql"), [schemas, names])
+    Statement::of_file(include_str!("../statements/relations.sql"), [schemas, names])
 }
 
 /// Returns the parameters for tables' names: schemas and names.
@@ -50,7 +50,7 @@ pub(super) fn push_oids<'w, 'p>(writer: &'w mut Writer<'p>, oids: &[u32]) -> &'w
 
 /// Returns the names of relations in a schema, to suggest one for a name that does not exist.
 pub fn relation_names(schema: &SchemaName) -> Statement {
-    Statement::of_file(include_str!("statements/relation_names.sql"), [Bind::text(&schema.0)])
+    Statement::of_file(include_str!("../statements/relation_names.sql"), [Bind::text(&schema.0)])
 }
 
 /// Returns a row for each column of each relation, in order: the relation's index, name, type as written,
@@ -73,7 +73,7 @@ pub fn relation_columns(relations: &[(u32, bool)]) -> Statement {
     let oids: Vec<u32> = relations.iter().map(|(oid, _)| *oid).collect();
     let only = Bind::bools(relations.iter().map(|(_, only)| *only));
     let binds = [Bind::oids(&oids), only];
-    Statement::of_file(include_str!("statements/relation_columns.sql"), binds)
+    Statement::of_file(include_str!("../statements/relation_columns.sql"), binds)
 }
 
 /// Returns the histograms of columns' values as texts, in order: a row for each column that was analyzed,
@@ -89,7 +89,7 @@ pub fn column_spreads(columns: &[(&TableName, &ColumnName)]) -> Statement {
         texts(|(table, _)| table.name.clone()),
         texts(|(_, column)| column.0.clone()),
     ];
-    Statement::of_file(include_str!("statements/column_spreads.sql"), binds)
+    Statement::of_file(include_str!("../statements/column_spreads.sql"), binds)
 }
 
 /// Returns a row for each key column of each btree index that is valid and covers all rows: index of the
@@ -99,13 +99,13 @@ pub fn column_spreads(columns: &[(&TableName, &ColumnName)]) -> Statement {
 /// The offset and the limit keep the server from reading the catalogs whole: it estimates a thousand columns
 /// for an index.
 pub fn relation_indexes(oids: &[u32]) -> Statement {
-    Statement::of_file(include_str!("statements/relation_indexes.sql"), [Bind::oids(oids)])
+    Statement::of_file(include_str!("../statements/relation_indexes.sql"), [Bind::oids(oids)])
 }
 
 /// Returns a row for each type and every type that it consists of: OID, name, kind, category, element, base
 /// type, modifier of a domain.
 pub fn type_shapes(oids: &[u32]) -> Statement {
-    Statement::of_file(include_str!("statements/type_shapes.sql"), [Bind::oids(oids)])
+    Statement::of_file(include_str!("../statements/type_shapes.sql"), [Bind::oids(oids)])
 }
 
 /// Returns the type of an expression of the spec over a side's rows: OID, and the type as written. The
@@ -119,7 +119,7 @@ pub fn expression_type(
     let mut writer = Writer::new(params);
     writer.push("select t.t::pg_catalog.oid::pg_catalog.int8 as type_oid, t.t::pg_catalog.text as type_name\nfrom (\nselect pg_catalog.pg_typeof((\nselect ");
     writer.fragment(fragment).push("\nfrom ");
-    named(&mut writer, reads, side);
+    push_named(&mut writer, reads, side);
     writer.push("\nwhere false\n)) as t\n) as t");
     writer.finish()
 }
@@ -137,10 +137,10 @@ pub fn expression_plan(
     writer.push("explain (verbose, costs off)\nselect ");
     writer.fragment(fragment).push("\nfrom (\nselect ");
     writer.list(", ", columns, |writer, name| {
-        writer.push(&format!("{side}.{}", super::statement::quoted(&name.0)));
+        writer.push(&format!("{side}.{}", crate::sql::statement::quoted(&name.0)));
     });
     writer.push("\nfrom ");
-    named(&mut writer, reads, side);
+    push_named(&mut writer, reads, side);
     writer.push("\noffset 0\n) as ").push(side.name());
     writer.finish()
 }
@@ -186,7 +186,7 @@ from ",
     one_null_row(&mut writer, query);
     writer.push(",\npg_catalog.unnest(array[");
     writer.list(", ", names, |writer, name| {
-        let column = super::statement::quoted(name);
+        let column = crate::sql::statement::quoted(name);
         writer.push(&format!("pg_catalog.pg_typeof(x.{column})"));
     });
     writer.push("]) with ordinality as t(t, place)\norder by t.place");

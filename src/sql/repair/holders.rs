@@ -1,21 +1,21 @@
-//! Whether rows of a table have a key already: what an INSERT of it would meet.
+//! Rows of a table that already have a key which a repair would insert.
 
-use super::statement::{Bind, Statement, Writer, column, table};
 use crate::plan::MappingPlan;
 use crate::schema::{Side, StoredColumn, TableName};
+use crate::sql::statement::{Bind, Statement, Writer, column, table};
 
-/// How a key's column is compared with a value.
+/// A column of a key, and how it is compared with a value.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyColumn<'c> {
     /// The column.
     pub column: &'c StoredColumn,
-    /// The operator that says what is equal, as SQL.
+    /// The equality operator, as SQL.
     pub equal: Option<&'c str>,
-    /// Whether bytes have to be the same.
+    /// Whether the bytes must be equal.
     pub by_bytes: bool,
 }
 
-/// Writes keys as rows `k`: their values as texts `k0`, `k1` and so on, and the key's place, from 1.
+/// Writes keys as rows `k`: their values as texts `k0`, `k1` and so on, and the key's index, from 1.
 pub(super) fn push_keys(writer: &mut Writer, texts: &[Vec<Option<&str>>]) {
     writer.push("unnest(");
     writer.list(", ", texts.iter(), |writer, texts| {
@@ -28,8 +28,8 @@ pub(super) fn push_keys(writer: &mut Writer, texts: &[Vec<Option<&str>>]) {
     writer.push(", place)");
 }
 
-/// A row for each row of a table that has one of these keys: the key's place among the texts, from 1, and
-/// whether the mapping sees the row. `texts` are the keys' values, column by column.
+/// Returns a row for each row of a table that has one of these keys: the key's index among the texts, from
+/// 1, and whether the mapping selects the row. `texts` are the keys' values, column by column.
 pub fn key_holders(
     plan: &MappingPlan,
     side: Side,
@@ -40,7 +40,7 @@ pub fn key_holders(
     let mut writer = Writer::new(&plan.params);
     writer.push("select k.place, h.seen\nfrom ");
     push_keys(&mut writer, texts);
-    // Within its own select the operator's condition finds no name but the table's.
+    // In a select of its own the spec's condition sees no names but the table's.
     writer.push("\ncross join lateral (\nselect ");
     match &plan.sides[side].filter {
         Some(filter) => writer.fragment(filter).push(" is true"),

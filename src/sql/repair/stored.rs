@@ -1,13 +1,13 @@
 //! Reads for a repair: how a table is stored, and rows with all their columns.
 
-use super::definition::{family, heads};
-use super::lookup::by_keys;
-use super::relation::from_stored;
-use super::rows::form_list;
-use super::statement::{Bind, Statement, Writer};
+use super::definition::{family, is_original_link};
 use crate::plan::MappingPlan;
 use crate::row::Key;
 use crate::schema::{Side, StoredColumn};
+use crate::sql::lookup::by_keys;
+use crate::sql::relation::from_stored;
+use crate::sql::rows::form_list;
+use crate::sql::statement::{Bind, Statement, Writer};
 
 /// Returns a row for each column: name, type without modifier, type's OID, whether it is NOT NULL, whether
 /// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, whether the role may
@@ -16,7 +16,7 @@ use crate::schema::{Side, StoredColumn};
 /// operator of a unique index over it.
 pub fn stored_columns(oid: u32) -> Statement {
     let oid = Bind::int8(i64::from(oid));
-    Statement::of_file(include_str!("statements/stored_columns.sql"), [oid])
+    Statement::of_file(include_str!("../statements/stored_columns.sql"), [oid])
 }
 
 /// Returns a row for each foreign key from or to a table or its partitions: the OID of the constraint that
@@ -80,15 +80,15 @@ order by f.oid",
         names("confrelid", "confkey"),
         generated("conrelid", "conkey"),
         generated("confrelid", "confkey"),
-        refers = heads("conrelid"),
-        referred = heads("confrelid"),
+        refers = is_original_link("conrelid"),
+        referred = is_original_link("confrelid"),
     ))
 }
 
 /// Returns the names of those of these sequences that the role may not both read and set.
 pub fn unmovable_sequences(sequences: &[&str]) -> Statement {
     let names = Bind::texts(sequences.iter().map(|name| Some(*name)));
-    Statement::of_file(include_str!("statements/unmovable_sequences.sql"), [names])
+    Statement::of_file(include_str!("../statements/unmovable_sequences.sql"), [names])
 }
 
 /// Returns the role's rights: insert, update and delete in a table; create temporary tables; disable

@@ -1,7 +1,7 @@
 //! Sequences, and the columns that they fill, for the gate.
 
-use super::statement::{Bind, Statement, column, table};
 use crate::schema::{ColumnName, Numerals, TableName};
+use crate::sql::statement::{Bind, Statement, column, table};
 
 /// Returns a row for each column of some tables that a sequence fills: the table's index among the OIDs,
 /// column, the sequence's schema and name, its increment, its last number, whether the role may read it.
@@ -10,7 +10,7 @@ use crate::schema::{ColumnName, Numerals, TableName};
 /// a cast that leaves every number unchanged: for a larger expression it is not known which keys it makes.
 /// So a text column that owns a sequence counts by its default only.
 pub fn sequence_links(oids: &[u32]) -> Statement {
-    Statement::of_file(include_str!("statements/sequence_links.sql"), [Bind::oids(oids)])
+    Statement::of_file(include_str!("../statements/sequence_links.sql"), [Bind::oids(oids)])
 }
 
 /// Returns one row: the last number, and whether it was used.

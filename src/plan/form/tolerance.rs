@@ -49,13 +49,12 @@ pub(super) fn read_tolerance(
             None => refuse(
                 format!("the tolerance \"{text}\" is not a duration"),
                 "Write a number with a unit, for example \"1s\", \"500ms\" or \"1d\"; a month or a \
-                 year has no length of its own.",
+                 year has no fixed length.",
             ),
         },
         None => refuse(
             "these types take no tolerance".into(),
-            "Numbers, floats, times and intervals do; other values can be brought into one form \
-             with a rule or an expression.",
+            "Numbers, floats, times and intervals do; for other values use a rule or an expression.",
         ),
     }
 }

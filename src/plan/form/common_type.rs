@@ -3,7 +3,7 @@
 //! Conversions that lose something (float and numeric, timestamp and timestamptz, a narrowing cast) are
 //! refused: the spec has to write the expression, so that every reader sees it.
 
-use super::CanonicalForm;
+use super::canonical_form::CanonicalForm;
 use crate::problem::Problem;
 use crate::schema::{Builtin, ColumnType, PgType};
 
@@ -74,7 +74,7 @@ fn find_common_builtin(
     if [a, b].iter().any(|x| matches!(x, B::Oid | B::Xid | B::Cid | B::Tid)) && !(a == b && asked) {
         return refuse(
             "values of this type mean something only within one database",
-            "Put the column into \"ignore\", or name the pair in [mapping.columns] to compare it all the same.",
+            "Put the column into \"ignore\", or name the pair in [mapping.columns] to compare it anyway.",
         );
     }
     if a == B::Numeric && b == B::Numeric {
@@ -131,8 +131,8 @@ fn find_common_builtin(
     let exact = |x: B| integers.contains(&x) || matches!(x, B::Numeric | B::Money);
     if (floats.contains(&a) && exact(b)) || (floats.contains(&b) && exact(a)) {
         return refuse(
-            "a float and an exact number do not meet without loss",
-            "Write { sql = \"…::float8\" } or another cast that says which digits count.",
+            "a float and an exact number have no common type without loss",
+            "Write { sql = \"…::float8\" } or another cast, which says which digits count.",
         );
     }
     refuse(
